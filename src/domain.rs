@@ -1,0 +1,15 @@
+//! The words of the field as types: months, cohorts, contacts, conversations. No I/O, no clock, nothing serializable:
+//! each edge (wire, files, settings) has its own twins and converts.
+
+mod basis;
+mod contact;
+mod group;
+mod month;
+
+pub use basis::Basis;
+pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, Role};
+pub use group::{Group, GroupKind, GroupName};
+pub use month::{Month, MonthError, MonthSpan};
+
+/// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
+pub const POPULATION: &str = "population";

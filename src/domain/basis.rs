@@ -1,0 +1,35 @@
+use std::fmt;
+
+/// How the membership of a cohort was observed, worst first, so that `max` is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Basis {
+    /// The month had not ended.
+    Preliminary,
+    /// Later than the job's grace after the month's end: membership is of the observation.
+    Late,
+    /// Present members whose tag was applied before the month's end: a lower bound.
+    Reconstructed,
+    /// Within the job's grace after the month's end.
+    MonthEnd,
+}
+
+impl Basis {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Basis::Preliminary => "preliminary",
+            Basis::Late => "late",
+            Basis::Reconstructed => "reconstructed",
+            Basis::MonthEnd => "month_end",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Basis> {
+        [Basis::Preliminary, Basis::Late, Basis::Reconstructed, Basis::MonthEnd].into_iter().find(|basis| basis.as_str() == text)
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

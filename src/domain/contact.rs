@@ -1,0 +1,103 @@
+use chrono::{DateTime, Utc};
+
+/// A contact is a user or a lead, under these names whichever API version it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    User,
+    Lead,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Lead => "lead",
+        }
+    }
+}
+
+/// One contact as observed, checked. `None` is what the API gave as null, left out, or what could not be read
+/// (the page counts the latter, see `intercom::Oddities`). An empty text stays an empty text.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    pub id: String,
+    pub role: Role,
+    pub external_id: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub name: Option<String>,
+    pub owner_id: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub updated_at: Option<DateTime<Utc>>,
+    pub signed_up_at: Option<DateTime<Utc>>,
+    pub last_seen_at: Option<DateTime<Utc>>,
+    pub last_replied_at: Option<DateTime<Utc>>,
+    pub last_contacted_at: Option<DateTime<Utc>>,
+    pub last_email_opened_at: Option<DateTime<Utc>>,
+    pub last_email_clicked_at: Option<DateTime<Utc>>,
+    pub android_last_seen_at: Option<DateTime<Utc>>,
+    pub ios_last_seen_at: Option<DateTime<Utc>>,
+    pub unsubscribed_from_emails: Option<bool>,
+    pub has_hard_bounced: Option<bool>,
+    pub marked_email_as_spam: Option<bool>,
+    pub country: Option<String>,
+    pub region: Option<String>,
+    pub city: Option<String>,
+    pub country_code: Option<String>,
+    pub continent_code: Option<String>,
+    pub browser: Option<String>,
+    pub browser_version: Option<String>,
+    pub browser_language: Option<String>,
+    pub os: Option<String>,
+    pub language_override: Option<String>,
+    pub android_device: Option<String>,
+    pub android_os_version: Option<String>,
+    pub ios_device: Option<String>,
+    pub ios_os_version: Option<String>,
+    pub utm_campaign: Option<String>,
+    pub utm_content: Option<String>,
+    pub utm_medium: Option<String>,
+    pub utm_source: Option<String>,
+    pub utm_term: Option<String>,
+    pub referrer: Option<String>,
+    pub custom_attributes: Vec<CustomAttribute>,
+}
+
+/// One custom attribute of one contact. Null ones are left out: not set and null are the same to the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomAttribute {
+    pub name: String,
+    pub value: AttributeValue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttributeValue {
+    Text(String),
+    Number(serde_json::Number),
+    Bool(bool),
+    /// Whatever else the API sent (references to custom objects), as JSON text.
+    Json(String),
+}
+
+/// One conversation of the month.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    pub id: String,
+    pub created_at: DateTime<Utc>,
+    pub opener: Opener,
+    pub author_type: Option<String>,
+    pub source_type: Option<String>,
+    pub delivered_as: Option<String>,
+    pub state: Option<String>,
+}
+
+/// Who wrote first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// A user or lead: it counts as opened by this contact.
+    Contact(String),
+    /// A user or lead, but the API does not say which one.
+    UnknownContact,
+    /// An admin, a bot, a campaign: nobody's opened conversation.
+    Workspace,
+}

@@ -1,0 +1,178 @@
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
+
+/// A calendar month, written `YYYY-MM`. Which instants belong to it depends on a time zone: see [`Month::span`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month {
+    year: i32,
+    /// 1 to 12.
+    month: u32,
+}
+
+/// The instants of a month in one time zone: `[start, end)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonthSpan {
+    pub month: Month,
+    pub start: DateTime<Utc>,
+    pub end: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no month: write it as YYYY-MM, for example 2026-10")]
+pub struct MonthError(String);
+
+impl Month {
+    /// The month that contains this day.
+    pub fn of(day: NaiveDate) -> Month {
+        Month { year: day.year(), month: day.month() }
+    }
+
+    pub fn first_day(self) -> NaiveDate {
+        // `year` and `month` come from a parsed four-digit year or from an existing date, one step apart at the most.
+        NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or(NaiveDate::MIN)
+    }
+
+    pub fn next(self) -> Month {
+        if self.month == 12 { Month { year: self.year + 1, month: 1 } } else { Month { month: self.month + 1, ..self } }
+    }
+
+    pub fn previous(self) -> Month {
+        if self.month == 1 { Month { year: self.year - 1, month: 12 } } else { Month { month: self.month - 1, ..self } }
+    }
+
+    /// Months since year 0: the difference of two indices is the number of months between them.
+    pub fn index(self) -> i64 {
+        i64::from(self.year) * 12 + i64::from(self.month) - 1
+    }
+
+    /// The last month that has ended at `now` in this time zone.
+    pub fn last_ended(now: DateTime<Utc>, timezone: Tz) -> Month {
+        let mut month = Month::of(now.with_timezone(&timezone).date_naive()).next();
+        // At most three steps: the local date is within a day of the month in question.
+        while month.span(timezone).end > now {
+            month = month.previous();
+        }
+        month
+    }
+
+    pub fn span(self, timezone: Tz) -> MonthSpan {
+        MonthSpan {
+            month: self,
+            start: first_instant(self.first_day(), timezone),
+            end: first_instant(self.next().first_day(), timezone),
+        }
+    }
+}
+
+/// The first instant whose local date is `day` in this zone. Midnight may not exist (Asia/Amman 2016-04-01: the day
+/// begins at 01:00) or exist twice (Havana 2026-11-01: the first one counts).
+fn first_instant(day: NaiveDate, timezone: Tz) -> DateTime<Utc> {
+    let midnight = NaiveDateTime::new(day, NaiveTime::MIN);
+    // A gap in local time is at most about a day long (a zone that crossed the date line), and ends on a whole second.
+    let end = day.checked_add_days(Days::new(2)).map_or(midnight, |day| NaiveDateTime::new(day, NaiveTime::MIN));
+    let mut local = midnight;
+    while local <= end {
+        if let Some(instant) = timezone.from_local_datetime(&local).earliest() {
+            return instant.with_timezone(&Utc);
+        }
+        local += Duration::seconds(1);
+    }
+    // No zone has such a gap; taken as UTC rather than refused.
+    midnight.and_utc()
+}
+
+impl MonthSpan {
+    pub fn contains(&self, instant: DateTime<Utc>) -> bool {
+        self.start <= instant && instant < self.end
+    }
+}
+
+impl FromStr for Month {
+    type Err = MonthError;
+
+    fn from_str(text: &str) -> Result<Month, MonthError> {
+        let error = || MonthError(text.to_string());
+        let (year, month) = text.split_once('-').ok_or_else(error)?;
+        let digits = |part: &str, len: usize| part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(year, 4) || !digits(month, 2) {
+            return Err(error());
+        }
+        let (year, month) = (year.parse().map_err(|_| error())?, month.parse().map_err(|_| error())?);
+        if !(1..=12).contains(&month) || year == 0 {
+            return Err(error());
+        }
+        Ok(Month { year, month })
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(month: &str, timezone: Tz) -> (String, String) {
+        let span = month.parse::<Month>().unwrap().span(timezone);
+        (span.start.to_rfc3339(), span.end.to_rfc3339())
+    }
+
+    fn check(month: &str, timezone: Tz, start: &str, end: &str) {
+        assert_eq!(span(month, timezone), (format!("{start}+00:00"), format!("{end}+00:00")));
+    }
+
+    #[test]
+    fn a_month_follows_the_clock_changes_of_its_zone() {
+        check("2026-10", chrono_tz::Europe::Dublin, "2026-09-30T23:00:00", "2026-11-01T00:00:00");
+        check("2026-03", chrono_tz::America::Los_Angeles, "2026-03-01T08:00:00", "2026-04-01T07:00:00");
+        check("2026-12", chrono_tz::Pacific::Kiritimati, "2026-11-30T10:00:00", "2026-12-31T10:00:00");
+        check("2024-02", chrono_tz::UTC, "2024-02-01T00:00:00", "2024-03-01T00:00:00");
+        check("2026-01", chrono_tz::Asia::Kathmandu, "2025-12-31T18:15:00", "2026-01-31T18:15:00");
+    }
+
+    #[test]
+    fn a_missing_midnight_begins_after_the_gap() {
+        check("2016-04", chrono_tz::Asia::Amman, "2016-03-31T22:00:00", "2016-04-30T21:00:00");
+    }
+
+    #[test]
+    fn of_two_midnights_the_first_counts() {
+        check("2026-11", chrono_tz::America::Havana, "2026-11-01T04:00:00", "2026-12-01T05:00:00");
+    }
+
+    #[test]
+    fn the_last_ended_month_is_the_zones() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let last = |text: &str, timezone| Month::last_ended(at(text), timezone).to_string();
+        assert_eq!(last("2026-11-01T00:00:00Z", chrono_tz::UTC), "2026-10");
+        assert_eq!(last("2026-10-31T23:59:59Z", chrono_tz::UTC), "2026-09");
+        assert_eq!(last("2026-10-31T11:00:00Z", chrono_tz::Pacific::Kiritimati), "2026-10");
+        assert_eq!(last("2026-11-01T06:59:59Z", chrono_tz::America::Los_Angeles), "2026-09");
+        assert_eq!(last("2026-11-01T07:00:00Z", chrono_tz::America::Los_Angeles), "2026-10");
+        // Between Havana's two midnights it is November already.
+        assert_eq!(last("2026-11-01T04:30:00Z", chrono_tz::America::Havana), "2026-10");
+        assert_eq!(last("2027-01-01T00:00:00Z", chrono_tz::UTC), "2026-12");
+    }
+
+    #[test]
+    fn only_a_plain_year_and_month_is_a_month() {
+        for text in ["2026-13", "2026-00", "2026-1", "26-10", "2026/10", "2026-10-01", "", "0000-01", "+026-10", "２０２６-10"] {
+            assert!(text.parse::<Month>().is_err(), "{text}");
+        }
+        assert_eq!("2026-10".parse::<Month>().unwrap().to_string(), "2026-10");
+    }
+
+    #[test]
+    fn months_are_counted_over_years() {
+        let month = |text: &str| text.parse::<Month>().unwrap();
+        assert_eq!(month("2027-01").index() - month("2026-11").index(), 2);
+        assert_eq!(month("2026-12").next(), month("2027-01"));
+        assert_eq!(month("2027-01").previous(), month("2026-12"));
+    }
+}

@@ -1,0 +1,117 @@
+//! What can go wrong, told for a person: method, path, status, Intercom's code and request id, tries and time. Never
+//! the token, never a query (it may hold a cursor), never a body (it may hold a contact's data).
+
+use std::fmt;
+use std::time::Duration;
+
+/// The client could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("the HTTP client could not be set up")]
+    Setup(#[source] reqwest::Error),
+    #[error("`{0}` is no usable API version")]
+    Version(String),
+}
+
+/// One request that failed for good.
+#[derive(Debug, thiserror::Error)]
+#[error("`{method} {path}` {failure} ({attempts} in {elapsed:.1?})", attempts = Attempts(*.attempts))]
+pub struct RequestError {
+    pub method: &'static str,
+    pub path: String,
+    pub attempts: u32,
+    pub elapsed: Duration,
+    pub failure: Failure,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No answer, or only the beginning of one.
+    NoAnswer(NoAnswer),
+    /// An answer with a status that says no.
+    Status { status: u16, code: Option<String>, request_id: Option<String> },
+    /// Status 200, but not what the API documents.
+    Unreadable(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    Connect,
+    Timeout,
+    Cut,
+    TooLarge,
+}
+
+/// A walk that cannot be trusted to have seen, or ever to see, every page.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("page {page} of `{path}` gives a cursor that was given before; the listing would never end")]
+    CursorLoop { path: String, page: u32 },
+    #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
+    ForeignNext { path: String, page: u32 },
+    #[error("`{path}` has given {rows} rows by page {page} although it announced {announced}; the listing would never end")]
+    Endless { path: String, page: u32, rows: u64, announced: u64 },
+}
+
+impl RequestError {
+    /// 401, 402 and 403: another token or another permission is needed, trying again does not help.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.failure, Failure::Status { status: 401..=403, .. })
+    }
+
+    /// The API refuses the version that was asked for.
+    pub fn is_version_refused(&self) -> bool {
+        matches!(&self.failure, Failure::Status { code: Some(code), .. } if code == "intercom_version_invalid")
+    }
+
+    /// Whether the same request may well work later.
+    pub fn is_passing(&self) -> bool {
+        self.failure.is_worth_another_try()
+    }
+}
+
+impl Failure {
+    /// The classes that are tried again: 408, 429, 5xx, transport errors, and 200 with an unreadable body.
+    pub fn is_worth_another_try(&self) -> bool {
+        match self {
+            Failure::NoAnswer(reason) => *reason != NoAnswer::TooLarge,
+            Failure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            Failure::Unreadable(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::NoAnswer(NoAnswer::Connect) => write!(f, "could not be sent: no connection to the host"),
+            Failure::NoAnswer(NoAnswer::Timeout) => write!(f, "was not answered in time"),
+            Failure::NoAnswer(NoAnswer::Cut) => write!(f, "was cut off in the middle of the answer"),
+            Failure::NoAnswer(NoAnswer::TooLarge) => write!(f, "was answered with more than any page can hold"),
+            Failure::Unreadable(problem) => write!(f, "was answered with {problem}"),
+            Failure::Status { status, code, request_id } => {
+                write!(f, "answered {status}")?;
+                if let Some(code) = code {
+                    write!(f, " `{code}`")?;
+                }
+                match request_id {
+                    Some(id) => write!(f, ", request id {id}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+struct Attempts(u32);
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 attempt"),
+            n => write!(f, "{n} attempts"),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The one gate that every request passes: so many at once, evenly over the rate window, and not before a pause ends.
+//!
+//! Intercom counts requests in fixed windows of ten seconds and tells limit, remainder and end in headers. The gate
+//! spends its share of a window evenly: a small burst, then one request each `10 s / share`, so that no window of any
+//! alignment sees more than the share.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock, Reference};
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+/// Windows last ten seconds.
+const WINDOW: Duration = Duration::from_secs(10);
+/// What is assumed until a response tells the limit: the former limit of 1,000 a minute.
+const ASSUMED_LIMIT: u32 = 167;
+/// A server that asks for a longer pause has its clock wrong; windows last ten seconds.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What a response says about the rate window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct WindowReport {
+    pub limit: Option<u32>,
+    pub remaining: Option<u32>,
+    /// Time from now to the window's end, by the server's own clock.
+    pub resets_in: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct Gate {
+    permits: Semaphore,
+    concurrency: u32,
+    share: f64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: u32,
+    limiter: Arc<Limiter>,
+    not_before: Instant,
+}
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, governor::middleware::NoOpMiddleware<Ticks>>;
+
+impl Gate {
+    pub(super) fn new(concurrency: usize, share: f64) -> Gate {
+        let burst = u32::try_from(concurrency).unwrap_or(u32::MAX);
+        let state = State { limit: ASSUMED_LIMIT, limiter: limiter(ASSUMED_LIMIT, share, burst), not_before: Instant::now() };
+        Gate { permits: Semaphore::new(concurrency), concurrency: burst, share, state: Mutex::new(state) }
+    }
+
+    /// Waits for a place, for the end of a pause, and for the next slot of the window. The place is held until the
+    /// permit is dropped.
+    pub(super) async fn pass(&self) -> SemaphorePermit<'_> {
+        // The semaphore is never closed; a permit from nowhere would only mean one request too many at once.
+        let permit = match self.permits.acquire().await {
+            Ok(permit) => permit,
+            Err(_) => std::future::pending().await,
+        };
+        loop {
+            let (not_before, limiter) = {
+                let state = self.lock();
+                (state.not_before, state.limiter.clone())
+            };
+            if not_before > Instant::now() {
+                tokio::time::sleep_until(not_before).await;
+                continue;
+            }
+            match limiter.check() {
+                Ok(()) => return permit,
+                Err(wait) => tokio::time::sleep(wait.wait_time_from(TokioClock.now())).await,
+            }
+        }
+    }
+
+    /// Nobody passes before `pause` is over. A pause only ever grows: a late answer does not shorten it.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause.min(PAUSE_MAX);
+        let mut state = self.lock();
+        state.not_before = state.not_before.max(until);
+    }
+
+    /// Takes over what a response says: another limit, or a window that is spent.
+    pub(super) fn learn(&self, report: WindowReport) {
+        if let Some(limit) = report.limit.filter(|limit| *limit > 0) {
+            let mut state = self.lock();
+            if state.limit != limit {
+                tracing::debug!(limit, "the rate window allows another number of requests");
+                state.limit = limit;
+                state.limiter = limiter(limit, self.share, self.concurrency);
+            }
+        }
+        if let (Some(0), Some(reset)) = (report.remaining, report.resets_in) {
+            self.pause(reset);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole after each statement, so that a panic elsewhere leaves nothing half-done in it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A limiter that lets at most `share` of `limit` pass in any ten seconds: a burst and an even flow that together
+/// make up the share.
+fn limiter(limit: u32, share: f64, concurrency: u32) -> Arc<Limiter> {
+    // A share of a small window may round to nothing; one request a window always passes.
+    let allowed = ((f64::from(limit) * share).floor() as u32).max(1);
+    let burst = (allowed / 10).clamp(1, concurrency.max(1));
+    let flow = (allowed - burst).max(1);
+    let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::with_period(WINDOW / flow).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
+    Arc::new(RateLimiter::direct_with_clock(quota, TokioClock))
+}
+
+/// Tokio's clock for the governor, so that tests can pause it.
+#[derive(Clone, Copy, Debug)]
+struct TokioClock;
+
+/// Time since the clock was first asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ticks(Instant);
+
+impl Clock for TokioClock {
+    type Instant = Ticks;
+
+    fn now(&self) -> Ticks {
+        Ticks(Instant::now())
+    }
+}
+
+impl std::ops::Add<Nanos> for Ticks {
+    type Output = Ticks;
+
+    fn add(self, nanos: Nanos) -> Ticks {
+        Ticks(self.0 + Duration::from_nanos(nanos.as_u64()))
+    }
+}
+
+impl Reference for Ticks {
+    fn duration_since(&self, earlier: Ticks) -> Nanos {
+        self.0.saturating_duration_since(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> Ticks {
+        self.0.checked_sub(Duration::from_nanos(duration.as_u64())).map_or(*self, Ticks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The moments at which `count` requests pass, in milliseconds from the first call.
+    async fn passes(gate: &Gate, count: usize) -> Vec<u128> {
+        let start = Instant::now();
+        let mut moments = Vec::new();
+        for _ in 0..count {
+            drop(gate.pass().await);
+            moments.push(start.elapsed().as_millis());
+        }
+        moments
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_ten_seconds_see_more_than_the_share() {
+        for (limit, share, concurrency) in [(83, 0.8, 16), (167, 0.5, 4), (1667, 0.8, 16), (3, 0.1, 16), (10, 1.0, 1)] {
+            let gate = Gate::new(concurrency, share);
+            gate.learn(WindowReport { limit: Some(limit), ..WindowReport::default() });
+            let allowed = ((f64::from(limit) * share) as usize).max(1);
+            let moments = passes(&gate, allowed * 3).await;
+            for (index, moment) in moments.iter().enumerate() {
+                let within = moments[index..].iter().filter(|other| **other < moment + 10_000).count();
+                assert!(within <= allowed, "{within} of {allowed} allowed in the ten seconds from {moment} ms, limit {limit}");
+            }
+            // And evenly: the whole takes about as long as the share demands, not twice as long.
+            assert!(moments[moments.len() - 1] <= 33_000, "{moments:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_only_grows() {
+        let gate = Gate::new(4, 1.0);
+        gate.pause(Duration::from_secs(9));
+        gate.pause(Duration::from_secs(2));
+        gate.learn(WindowReport { limit: Some(1667), remaining: Some(0), resets_in: Some(Duration::from_secs(1)) });
+        assert_eq!(passes(&gate, 1).await, [9_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spent_window_pauses_and_an_absurd_reset_is_capped() {
+        let gate = Gate::new(4, 1.0);
+        gate.learn(WindowReport { limit: Some(1667), remaining: Some(0), resets_in: Some(Duration::from_secs(7)) });
+        assert_eq!(passes(&gate, 1).await, [7_000]);
+        gate.pause(Duration::from_secs(100_000));
+        assert_eq!(passes(&gate, 1).await, [60_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_held_until_the_permit_is_dropped() {
+        let gate = Gate::new(1, 1.0);
+        let held = gate.pass().await;
+        let second = tokio::time::timeout(Duration::from_secs(60), gate.pass()).await;
+        assert!(second.is_err());
+        drop(held);
+        drop(gate.pass().await);
+    }
+}

@@ -1,0 +1,272 @@
+//! One request: through the gate, sent, answered, decoded, and tried again where that makes sense.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use super::error::{ClientError, Failure, NoAnswer, RequestError};
+use super::gate::{Gate, WindowReport};
+use super::retry::{Circumstances, Tries, Verdict};
+use super::{Options, Traffic, wire};
+
+const VERSION: HeaderName = HeaderName::from_static("intercom-version");
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A page of 150 contacts is about half a megabyte; a body beyond this is no page.
+const BODY_MAX: usize = 64 << 20;
+
+/// What is asked, without the parts that are the same for every request.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    body: Option<serde_json::Value>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Method {
+    Get,
+    Post,
+}
+
+impl Ask {
+    pub(super) fn get(path: &str) -> Ask {
+        Ask { method: Method::Get, path: path.to_string(), query: Vec::new(), body: None }
+    }
+
+    /// A search: query, sort and paging stand in the body. (As a query parameter a cursor is ignored, and page 1
+    /// comes back for ever.)
+    pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Ask {
+        let body = serde_json::json!({ "query": query, "sort": sort });
+        Ask { method: Method::Post, path: path.to_string(), query: Vec::new(), body: Some(body) }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Ask {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// The same, for one page of a list.
+    pub(super) fn page(&self, per_page: u32, cursor: Option<&str>) -> Ask {
+        let mut ask = self.clone();
+        match &mut ask.body {
+            Some(body) => {
+                let mut pagination = serde_json::json!({ "per_page": per_page });
+                if let Some(cursor) = cursor {
+                    pagination["starting_after"] = cursor.into();
+                }
+                body["pagination"] = pagination;
+            }
+            None => {
+                ask.query.push(("per_page", per_page.to_string()));
+                if let Some(cursor) = cursor {
+                    ask.query.push(("starting_after", cursor.to_string()));
+                }
+            }
+        }
+        ask
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base_url: String,
+    gate: Gate,
+    give_up_after: Duration,
+    requests: AtomicU64,
+    retries: AtomicU64,
+    had_answer: AtomicBool,
+    last_progress: Mutex<Instant>,
+}
+
+impl Transport {
+    pub(super) fn new(options: &Options) -> Result<Transport, ClientError> {
+        // Twice in one process (the demo, tests) is fine: the first provider stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let version = HeaderValue::from_str(&options.api_version).map_err(|_| ClientError::Version(options.api_version.clone()))?;
+        headers.insert(VERSION, version);
+        // Settings let only visible ASCII through as a token.
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.token.expose_secret())).unwrap_or(HeaderValue::from_static("Bearer"));
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(USER_AGENT)
+            .gzip(true)
+            .timeout(options.request_timeout)
+            .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout))
+            .pool_max_idle_per_host(options.max_concurrency)
+            // A redirect would carry the token to an address that nobody configured.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(ClientError::Setup)?;
+        Ok(Transport {
+            http,
+            base_url: options.base_url.trim_end_matches('/').to_string(),
+            gate: Gate::new(options.max_concurrency, options.rate_share),
+            give_up_after: options.give_up_after,
+            requests: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            had_answer: AtomicBool::new(false),
+            last_progress: Mutex::new(Instant::now()),
+        })
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { requests: self.requests.load(Ordering::Relaxed), retries: self.retries.load(Ordering::Relaxed) }
+    }
+
+    /// Asks until there is a good answer or the budget is spent. A body that cannot be decoded counts as a failed
+    /// try: half a body and a proxy's HTML page pass.
+    pub(super) async fn send<T>(&self, ask: &Ask, decode: impl Fn(&[u8]) -> Result<T, wire::DecodeError>) -> Result<T, RequestError> {
+        let begun = Instant::now();
+        let mut tries = Tries::new();
+        for attempt in 1.. {
+            let (failure, asked_to_wait) = match self.attempt(ask).await {
+                Ok(body) => match decode(&body) {
+                    Ok(value) => {
+                        self.had_answer.store(true, Ordering::Relaxed);
+                        *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                        return Ok(value);
+                    }
+                    Err(error) => (Failure::Unreadable(error.to_string()), None),
+                },
+                Err(failed) => failed,
+            };
+            let progress = *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let circumstances = Circumstances {
+                had_answer: self.had_answer.load(Ordering::Relaxed),
+                stalled_for: progress.max(begun).elapsed(),
+                give_up_after: self.give_up_after,
+                asked_to_wait,
+            };
+            let method = ask.method.name();
+            match tries.after(&failure, circumstances) {
+                Verdict::Again(delay) => {
+                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", ask.path, delay.as_secs_f64());
+                    if matches!(failure, Failure::Status { status: 429, .. }) {
+                        // Everyone waits: the window is everyone's.
+                        self.gate.pause(delay);
+                    } else {
+                        tokio::time::sleep(delay).await;
+                    }
+                }
+                Verdict::GiveUp => {
+                    return Err(RequestError { method, path: ask.path.clone(), attempts: attempt, elapsed: begun.elapsed(), failure });
+                }
+            }
+        }
+        unreachable!("the loop above only ends by returning")
+    }
+
+    /// One try: the body of a 200, or why there is none and how long the server asks to wait.
+    async fn attempt(&self, ask: &Ask) -> Result<Vec<u8>, (Failure, Option<Duration>)> {
+        let _permit = self.gate.pass().await;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let url = format!("{}{}", self.base_url, ask.path);
+        let mut request = match ask.method {
+            Method::Get => self.http.get(url),
+            Method::Post => self.http.post(url),
+        };
+        if !ask.query.is_empty() {
+            request = request.query(&ask.query);
+        }
+        if let Some(body) = &ask.body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| (no_answer(&error), None))?;
+        let window = window_report(response.headers());
+        let asked_to_wait = retry_after(response.headers()).or(window.resets_in);
+        self.gate.learn(window);
+        let status = response.status().as_u16();
+        let request_id = request_id(response.headers());
+        let body = match read_body(response).await {
+            Ok(body) => body,
+            // What the status says weighs more than a body that broke off.
+            Err(_) if status != 200 => Vec::new(),
+            Err(reason) => return Err((Failure::NoAnswer(reason), None)),
+        };
+        tracing::debug!(method = ask.method.name(), path = ask.path, status, bytes = body.len(), "answered");
+        if status == 200 {
+            return Ok(body);
+        }
+        let told = wire::error_body(&body);
+        let failure = Failure::Status { status, code: told.code, request_id: told.request_id.or(request_id) };
+        Err((failure, asked_to_wait.filter(|_| status == 429 || status == 503)))
+    }
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+fn no_answer(error: &reqwest::Error) -> Failure {
+    Failure::NoAnswer(if error.is_timeout() {
+        NoAnswer::Timeout
+    } else if error.is_connect() {
+        NoAnswer::Connect
+    } else {
+        NoAnswer::Cut
+    })
+}
+
+async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, NoAnswer> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > BODY_MAX => return Err(NoAnswer::TooLarge),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(error) if error.is_timeout() => return Err(NoAnswer::Timeout),
+            Err(_) => return Err(NoAnswer::Cut),
+        }
+    }
+}
+
+/// The rate headers. The reset is an instant of the server's clock: `Date` tells what time it is there, so that a
+/// wrong clock here does not make the pause wrong.
+fn window_report(headers: &HeaderMap) -> WindowReport {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let there = headers.get(DATE).and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
+    let now = there.map(|date| date.timestamp()).unwrap_or_else(|| wall_clock().timestamp());
+    let resets_in = number("x-ratelimit-reset").map(|reset| {
+        let seconds = reset.saturating_sub(u64::try_from(now).unwrap_or_default());
+        // `Date` has whole seconds: a reset within this second is at most a second away.
+        Duration::from_secs(seconds.max(1))
+    });
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    WindowReport { limit: number("x-ratelimit-limit").map(small), remaining: number("x-ratelimit-remaining").map(small), resets_in }
+}
+
+/// The one place of the client that asks the wall clock: what a server without a `Date` header means by its reset.
+fn wall_clock() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Intercom's id of the request, when it looks like one: it ends up in messages.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    wire::plain_token(headers.get("x-request-id")?.to_str().ok()?)
+}

@@ -1,0 +1,169 @@
+use serde::Deserialize;
+
+use super::Oddities;
+use super::lenient::{Flag, Stamp, Text, Whole, some};
+use crate::domain::{AttributeValue, Contact, CustomAttribute, Role};
+
+#[derive(Deserialize)]
+pub(super) struct WireContact {
+    id: Option<Text>,
+    role: Option<Text>,
+    external_id: Option<Text>,
+    email: Option<Text>,
+    phone: Option<Text>,
+    name: Option<Text>,
+    owner_id: Option<Text>,
+    #[serde(default)]
+    created_at: Stamp,
+    #[serde(default)]
+    updated_at: Stamp,
+    #[serde(default)]
+    signed_up_at: Stamp,
+    #[serde(default)]
+    last_seen_at: Stamp,
+    #[serde(default)]
+    last_replied_at: Stamp,
+    #[serde(default)]
+    last_contacted_at: Stamp,
+    #[serde(default)]
+    last_email_opened_at: Stamp,
+    #[serde(default)]
+    last_email_clicked_at: Stamp,
+    #[serde(default)]
+    android_last_seen_at: Stamp,
+    #[serde(default)]
+    ios_last_seen_at: Stamp,
+    #[serde(default)]
+    unsubscribed_from_emails: Flag,
+    #[serde(default)]
+    has_hard_bounced: Flag,
+    #[serde(default)]
+    marked_email_as_spam: Flag,
+    location: Option<Location>,
+    browser: Option<Text>,
+    browser_version: Option<Text>,
+    browser_language: Option<Text>,
+    os: Option<Text>,
+    language_override: Option<Text>,
+    android_device: Option<Text>,
+    android_os_version: Option<Text>,
+    ios_device: Option<Text>,
+    ios_os_version: Option<Text>,
+    utm_campaign: Option<Text>,
+    utm_content: Option<Text>,
+    utm_medium: Option<Text>,
+    utm_source: Option<Text>,
+    utm_term: Option<Text>,
+    referrer: Option<Text>,
+    tags: Option<Tags>,
+    custom_attributes: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Location {
+    country: Option<Text>,
+    region: Option<Text>,
+    city: Option<Text>,
+    country_code: Option<Text>,
+    continent_code: Option<Text>,
+}
+
+/// At most ten of a contact's tags; `has_more` and `total_count` tell whether these are all.
+#[derive(Deserialize)]
+struct Tags {
+    #[serde(default)]
+    data: Option<Vec<TagReference>>,
+    total_count: Option<Whole>,
+    #[serde(default)]
+    has_more: Flag,
+}
+
+#[derive(Deserialize)]
+struct TagReference {
+    id: Option<Text>,
+}
+
+impl WireContact {
+    /// `None` when there is no id: a row without one is nobody.
+    pub(super) fn into_contact(self, expected_tag: Option<&str>, oddities: &mut Oddities) -> Option<Contact> {
+        let id = some(self.id).filter(|id| !id.is_empty())?;
+        let external_id = some(self.external_id);
+        let role = match some(self.role).as_deref() {
+            Some("user") => Role::User,
+            Some("lead") => Role::Lead,
+            _ => {
+                oddities.roles_unknown += 1;
+                if external_id.is_some() { Role::User } else { Role::Lead }
+            }
+        };
+        if let (Some(tag), Some(tags)) = (expected_tag, self.tags)
+            && tags.lacks(tag)
+        {
+            oddities.tag_unconfirmed += 1;
+        }
+        let location = self.location.unwrap_or_default();
+        Some(Contact {
+            id,
+            role,
+            external_id,
+            email: some(self.email),
+            phone: some(self.phone),
+            name: some(self.name),
+            owner_id: some(self.owner_id),
+            created_at: self.created_at.instant(oddities),
+            updated_at: self.updated_at.instant(oddities),
+            signed_up_at: self.signed_up_at.instant(oddities),
+            last_seen_at: self.last_seen_at.instant(oddities),
+            last_replied_at: self.last_replied_at.instant(oddities),
+            last_contacted_at: self.last_contacted_at.instant(oddities),
+            last_email_opened_at: self.last_email_opened_at.instant(oddities),
+            last_email_clicked_at: self.last_email_clicked_at.instant(oddities),
+            android_last_seen_at: self.android_last_seen_at.instant(oddities),
+            ios_last_seen_at: self.ios_last_seen_at.instant(oddities),
+            unsubscribed_from_emails: self.unsubscribed_from_emails.0,
+            has_hard_bounced: self.has_hard_bounced.0,
+            marked_email_as_spam: self.marked_email_as_spam.0,
+            country: some(location.country),
+            region: some(location.region),
+            city: some(location.city),
+            country_code: some(location.country_code),
+            continent_code: some(location.continent_code),
+            browser: some(self.browser),
+            browser_version: some(self.browser_version),
+            browser_language: some(self.browser_language),
+            os: some(self.os),
+            language_override: some(self.language_override),
+            android_device: some(self.android_device),
+            android_os_version: some(self.android_os_version),
+            ios_device: some(self.ios_device),
+            ios_os_version: some(self.ios_os_version),
+            utm_campaign: some(self.utm_campaign),
+            utm_content: some(self.utm_content),
+            utm_medium: some(self.utm_medium),
+            utm_source: some(self.utm_source),
+            utm_term: some(self.utm_term),
+            referrer: some(self.referrer),
+            custom_attributes: self.custom_attributes.unwrap_or_default().into_iter().filter_map(custom_attribute).collect(),
+        })
+    }
+}
+
+impl Tags {
+    fn lacks(&self, tag: &str) -> bool {
+        let Some(data) = &self.data else { return false };
+        let is_complete = self.has_more.0 == Some(false) && self.total_count.as_ref().is_none_or(|total| total.0 == Some(data.len() as u64));
+        let is_it = |reference: &TagReference| reference.id.as_ref().and_then(|id| id.0.as_deref()) == Some(tag);
+        is_complete && !data.iter().any(is_it)
+    }
+}
+
+fn custom_attribute((name, value): (String, serde_json::Value)) -> Option<CustomAttribute> {
+    let value = match value {
+        serde_json::Value::Null => return None,
+        serde_json::Value::Bool(flag) => AttributeValue::Bool(flag),
+        serde_json::Value::Number(number) => AttributeValue::Number(number),
+        serde_json::Value::String(text) => AttributeValue::Text(text),
+        other => AttributeValue::Json(other.to_string()),
+    };
+    Some(CustomAttribute { name, value })
+}

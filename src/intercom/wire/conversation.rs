@@ -1,0 +1,74 @@
+use serde::Deserialize;
+
+use super::Oddities;
+use super::lenient::{Stamp, Text, some};
+use crate::domain::{Conversation, Opener};
+
+#[derive(Deserialize)]
+pub(super) struct WireConversation {
+    id: Option<Text>,
+    #[serde(default)]
+    created_at: Stamp,
+    state: Option<Text>,
+    source: Option<Source>,
+    contacts: Option<Contacts>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    #[serde(rename = "type")]
+    kind: Option<Text>,
+    delivered_as: Option<Text>,
+    author: Option<Author>,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    #[serde(rename = "type")]
+    kind: Option<Text>,
+    id: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Contacts {
+    #[serde(default)]
+    contacts: Vec<ContactReference>,
+}
+
+#[derive(Deserialize)]
+struct ContactReference {
+    id: Option<Text>,
+}
+
+impl WireConversation {
+    /// # Errors
+    /// The name of the field without which a conversation cannot be counted.
+    pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
+        let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
+        let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
+        let (source_type, delivered_as, author) = match self.source {
+            Some(source) => (some(source.kind), some(source.delivered_as), source.author),
+            None => (None, None, None),
+        };
+        let (author_type, author_id) = match author {
+            Some(author) => (some(author.kind), some(author.id).filter(|id| !id.is_empty())),
+            None => (None, None),
+        };
+        let opener = match author_type.as_deref() {
+            Some("user" | "lead" | "contact") => {
+                let mut others = self.contacts.map(|list| list.contacts).unwrap_or_default().into_iter().filter_map(|contact| some(contact.id));
+                // Without an author's id, the only contact of a conversation must be the one who wrote.
+                let only = || others.next().filter(|_| others.next().is_none());
+                match author_id.or_else(only) {
+                    Some(id) => Opener::Contact(id),
+                    None => {
+                        oddities.openers_unknown += 1;
+                        Opener::UnknownContact
+                    }
+                }
+            }
+            _ => Opener::Workspace,
+        };
+        Ok(Conversation { id, created_at, opener, author_type, source_type, delivered_as, state: some(self.state) })
+    }
+}

@@ -1,0 +1,202 @@
+//! Values that arrive in more than one form.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Next, Oddities};
+
+/// A text, or a number or flag written as one. Null, lists and objects are no text.
+#[derive(Debug, Default)]
+pub(super) struct Text(pub Option<String>);
+
+/// A whole number that may arrive as text; anything else is none.
+#[derive(Debug, Default)]
+pub(super) struct Whole(pub Option<u64>);
+
+/// `true` or `false`; anything else is neither.
+#[derive(Debug, Default)]
+pub(super) struct Flag(pub Option<bool>);
+
+/// A date as sent.
+#[derive(Debug, Default)]
+pub(super) enum Stamp {
+    #[default]
+    Null,
+    Number(i64),
+    Text(String),
+    Unreadable,
+}
+
+/// `pages.next`: absent or null at the end, an object with the cursor, or (elsewhere in the API) an address.
+#[derive(Debug)]
+pub(super) struct NextPage(pub Next);
+
+impl Default for NextPage {
+    fn default() -> NextPage {
+        NextPage(Next::End)
+    }
+}
+
+pub(super) fn some(text: Option<Text>) -> Option<String> {
+    text?.0
+}
+
+/// A code or id that is safe to print: short, of letters, digits, '_', '-' and '.'.
+pub(in crate::intercom) fn plain_token(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (!text.is_empty() && text.len() <= 80 && text.bytes().all(plain)).then(|| text.to_string())
+}
+
+/// Instants beyond this are milliseconds: in seconds they would be after the year 5138.
+const SECONDS_MAX: i64 = 100_000_000_000;
+
+impl Stamp {
+    pub(super) fn instant(self, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
+        let instant = match self {
+            Stamp::Null => return None,
+            Stamp::Number(number) => from_number(number, oddities),
+            Stamp::Text(text) => {
+                let text = text.trim();
+                if text.is_empty() {
+                    return None;
+                }
+                oddities.dates_of_other_form += 1;
+                match text.parse() {
+                    Ok(number) => from_number(number, &mut Oddities::default()),
+                    Err(_) => from_iso(text),
+                }
+            }
+            Stamp::Unreadable => None,
+        };
+        match instant {
+            None => oddities.dates_unreadable += 1,
+            Some(instant) if instant.timestamp() < 0 => oddities.dates_before_1970 += 1,
+            Some(_) => {}
+        }
+        instant
+    }
+}
+
+fn from_number(number: i64, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
+    if number.unsigned_abs() <= SECONDS_MAX.unsigned_abs() {
+        return DateTime::from_timestamp(number, 0);
+    }
+    oddities.dates_of_other_form += 1;
+    // Microseconds and beyond are not dates that anyone has seen from this API.
+    (number.unsigned_abs() <= SECONDS_MAX.unsigned_abs() * 1_000).then(|| DateTime::from_timestamp_millis(number))?
+}
+
+fn from_iso(text: &str) -> Option<DateTime<Utc>> {
+    let zoned = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.with_timezone(&Utc));
+    let utc = || NaiveDateTime::parse_from_str(text.trim_end_matches('Z').trim_end_matches(" UTC"), "%Y-%m-%d %H:%M:%S").ok();
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+    zoned.or_else(|| utc().or_else(day).map(|naive| naive.and_utc()))
+}
+
+/// A visitor that takes whatever comes: each form has a way to the value, lists and objects are read over.
+macro_rules! lenient {
+    ($type:ident, bool: $bool:expr, int: $int:expr, float: $float:expr, text: $text:expr, none: $none:expr) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+                struct Form;
+                impl<'de> Visitor<'de> for Form {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("any value")
+                    }
+                    fn visit_bool<E: Error>(self, value: bool) -> Result<$type, E> {
+                        Ok(($bool)(value))
+                    }
+                    fn visit_i64<E: Error>(self, value: i64) -> Result<$type, E> {
+                        Ok(($int)(value))
+                    }
+                    fn visit_u64<E: Error>(self, value: u64) -> Result<$type, E> {
+                        Ok(i64::try_from(value).map_or_else(|_| ($float)(value as f64), $int))
+                    }
+                    fn visit_f64<E: Error>(self, value: f64) -> Result<$type, E> {
+                        Ok(($float)(value))
+                    }
+                    fn visit_str<E: Error>(self, value: &str) -> Result<$type, E> {
+                        Ok(($text)(value))
+                    }
+                    fn visit_unit<E: Error>(self) -> Result<$type, E> {
+                        Ok($none)
+                    }
+                    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<$type, A::Error> {
+                        while list.next_element::<IgnoredAny>()?.is_some() {}
+                        Ok(($float)(f64::NAN))
+                    }
+                    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<$type, A::Error> {
+                        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                        Ok(($float)(f64::NAN))
+                    }
+                }
+                deserializer.deserialize_any(Form)
+            }
+        }
+    };
+}
+
+lenient!(Text,
+    bool: |value: bool| Text(Some(value.to_string())),
+    int: |value: i64| Text(Some(value.to_string())),
+    float: |value: f64| Text(value.is_finite().then(|| value.to_string())),
+    text: |value: &str| Text(Some(value.to_string())),
+    none: Text(None));
+
+lenient!(Whole,
+    bool: |_| Whole(None),
+    int: |value: i64| Whole(u64::try_from(value).ok()),
+    float: |_| Whole(None),
+    text: |value: &str| Whole(value.trim().parse().ok()),
+    none: Whole(None));
+
+lenient!(Flag,
+    bool: |value: bool| Flag(Some(value)),
+    int: |_| Flag(None),
+    float: |_| Flag(None),
+    text: |value: &str| Flag(value.parse().ok()),
+    none: Flag(None));
+
+lenient!(Stamp,
+    bool: |_| Stamp::Unreadable,
+    int: Stamp::Number,
+    // Whole seconds with a decimal point are dates too; the comparison is false for everything that is none.
+    float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
+    text: |value: &str| Stamp::Text(value.to_string()),
+    none: Stamp::Null);
+
+impl<'de> Deserialize<'de> for NextPage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NextPage, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = NextPage;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("null or an object with `starting_after`")
+            }
+            fn visit_unit<E: Error>(self) -> Result<NextPage, E> {
+                Ok(NextPage(Next::End))
+            }
+            fn visit_str<E: Error>(self, address: &str) -> Result<NextPage, E> {
+                Ok(NextPage(if address.is_empty() { Next::End } else { Next::Elsewhere }))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<NextPage, A::Error> {
+                let mut next = Next::End;
+                while let Some(key) = object.next_key::<String>()? {
+                    match key.as_str() {
+                        "starting_after" => {
+                            if let Some(cursor) = object.next_value::<Text>()?.0.filter(|cursor| !cursor.is_empty()) {
+                                next = Next::After(cursor);
+                            }
+                        }
+                        _ => drop(object.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(NextPage(next))
+            }
+        }
+        deserializer.deserialize_any(Form)
+    }
+}

@@ -1,0 +1,141 @@
+//! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
+//! Files are read once, here; what comes out is checked and typed, and nothing later asks where a value came from.
+
+mod keys;
+mod layers;
+mod raw;
+mod token;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::domain::{GroupKind, GroupName};
+
+pub use keys::PROFILE_COLUMNS;
+pub use layers::{Flag, Sources, load};
+pub use secrecy::SecretString;
+pub use token::{TOKEN_VARIABLE, TokenError, read_token};
+
+/// Everything a command needs to know that is not an argument of its own.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub intercom: Intercom,
+    pub output: Output,
+    pub completeness: Completeness,
+    pub job: Job,
+    /// What the layers did that a person should hear of once logging is set up.
+    pub notices: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Intercom {
+    /// Without a trailing slash.
+    pub base_url: String,
+    pub api_version: String,
+    pub page_size: u32,
+    pub max_concurrency: usize,
+    pub rate_share: f64,
+    pub request_timeout: Duration,
+    pub give_up_after: Duration,
+    pub token_file: Option<PathBuf>,
+    /// Whether the host is a loopback literal, the only place where the clock may be set (`--as-of`).
+    pub is_loopback: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub dir: PathBuf,
+    pub formats: Vec<Format>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Parquet,
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Completeness {
+    pub tolerance: f64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub name: String,
+    pub timezone: Option<Tz>,
+    /// Tags first, then segments, in the order of the file, each once.
+    pub groups: Vec<GroupName>,
+    pub population: Population,
+    pub conversations: bool,
+    pub opened_at_least: Vec<u32>,
+    pub profile: Vec<ProfileAttribute>,
+    pub missing: Missing,
+    pub grace: Duration,
+}
+
+/// What cohorts are compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Population {
+    Everyone,
+    Group(GroupName),
+    /// The union of the job's cohorts.
+    Cohorts,
+}
+
+/// An attribute that members are described by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ProfileAttribute {
+    /// A column of the contacts table.
+    Column(String),
+    Custom(String),
+}
+
+impl ProfileAttribute {
+    /// As the job file and the reports write it: `country`, `custom_attributes.plan`.
+    pub fn label(&self) -> String {
+        match self {
+            ProfileAttribute::Column(name) => name.clone(),
+            ProfileAttribute::Custom(name) => format!("{}{name}", raw::CUSTOM_PREFIX),
+        }
+    }
+}
+
+/// What to do about a group that is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Report,
+    Fail,
+}
+
+/// Why the settings cannot be used. All findings at once, each with its key and where its value came from.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the settings cannot be used{}", Finding::lines(.0))]
+    Findings(Vec<Finding>),
+    #[error("`{path}` cannot be read", path = .path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("`{layer}` is not valid TOML: {problem}")]
+    Syntax { layer: String, problem: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub key: String,
+    pub origin: String,
+    pub problem: String,
+}
+
+impl Finding {
+    fn lines(findings: &[Finding]) -> String {
+        findings.iter().map(|finding| format!("\n  `{}` in {}: {}", finding.key, finding.origin, finding.problem)).collect()
+    }
+}
+
+impl Job {
+    pub fn has_kind(&self, kind: GroupKind) -> bool {
+        let in_population = matches!(&self.population, Population::Group(name) if name.kind == kind);
+        in_population || self.groups.iter().any(|name| name.kind == kind)
+    }
+}

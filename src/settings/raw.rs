@@ -1,0 +1,295 @@
+//! The settings as written, and their turning into checked ones: all findings at once.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::keys::{PROFILE_COLUMNS, nearest};
+use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings, SettingsError};
+use crate::domain::{GroupKind, GroupName};
+
+pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
+const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
+const PAGE_SIZE_MAX: u32 = 150;
+const CONCURRENCY_MAX: usize = 256;
+/// Durations beyond this are a slip of the pen, and would overflow sums of instants.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Raw {
+    intercom: RawIntercom,
+    output: RawOutput,
+    completeness: RawCompleteness,
+    name: Option<String>,
+    timezone: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    segments: Vec<String>,
+    population: Option<String>,
+    conversations: Option<bool>,
+    opened_at_least: Option<Vec<i64>>,
+    profile: Option<Vec<String>>,
+    missing: Option<String>,
+    grace: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawIntercom {
+    region: String,
+    base_url: Option<String>,
+    api_version: String,
+    page_size: i64,
+    max_concurrency: i64,
+    rate_share: f64,
+    request_timeout: String,
+    give_up_after: String,
+    token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawOutput {
+    dir: PathBuf,
+    formats: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawCompleteness {
+    tolerance: f64,
+}
+
+/// Collects findings while the checks go on.
+struct Findings<'a> {
+    found: Vec<Finding>,
+    origin_of: &'a dyn Fn(&str) -> String,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, key: &str, problem: impl Into<String>) {
+        self.found.push(Finding { key: key.to_string(), origin: (self.origin_of)(key), problem: problem.into() });
+    }
+
+    fn duration(&mut self, key: &str, text: &str) -> Duration {
+        match humantime::parse_duration(text.trim()) {
+            Ok(duration) if duration.is_zero() => self.add(key, format!("`{text}` is no time at all")),
+            Ok(duration) if duration > DURATION_MAX => self.add(key, format!("`{text}` is more than a year")),
+            Ok(duration) => return duration,
+            Err(_) => self.add(key, format!("`{text}` is no duration; write it like \"60s\", \"15m\" or \"3d\"")),
+        }
+        Duration::ZERO
+    }
+
+    /// The word's value, or a finding that lists the words.
+    fn one_of<T: Copy>(&mut self, key: &str, word: &str, known: &[(&str, T)]) -> Option<T> {
+        let value = known.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if value.is_none() {
+            let words: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            self.add(key, format!("`{word}` is not known here; use {}", words.join(", ")));
+        }
+        value
+    }
+}
+
+impl Raw {
+    pub(super) fn check(self, job_file: Option<&Path>, origin_of: &dyn Fn(&str) -> String) -> Result<Settings, SettingsError> {
+        let mut findings = Findings { found: Vec::new(), origin_of };
+        let mut notices = Vec::new();
+        let intercom = check_intercom(self.intercom, &mut findings, &mut notices);
+        let output = check_output(self.output, &mut findings);
+        let tolerance = self.completeness.tolerance;
+        if !(0.0..1.0).contains(&tolerance) {
+            findings.add("completeness.tolerance", format!("{tolerance} is not from 0 to below 1"));
+        }
+
+        let name = self.name.or_else(|| job_file?.file_stem()?.to_str().map(str::to_string)).unwrap_or_else(|| "job".to_string());
+        if name.is_empty() || name.len() > 100 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+            findings.add("name", format!("`{name}` cannot name a folder; use letters, digits, '-' and '_'"));
+        }
+        let timezone = self.timezone.and_then(|text| {
+            let zone = text.parse::<Tz>();
+            if zone.is_err() {
+                let near = nearest(&text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                findings.add("timezone", format!("`{text}` is no IANA time zone{near}"));
+            }
+            zone.ok()
+        });
+        let groups = check_groups(self.tags, self.segments, &mut findings, &mut notices);
+        if job_file.is_some() && groups.is_empty() {
+            findings.add("tags", "the job names no tag and no segment: there is nothing to observe");
+        }
+        let population = match self.population.as_deref().unwrap_or("everyone") {
+            "everyone" => Population::Everyone,
+            "cohorts" => Population::Cohorts,
+            other => match GroupName::parse_qualified(other) {
+                Some(name) => Population::Group(name),
+                None => {
+                    findings.add("population", format!("`{other}` is not known here; use everyone, cohorts, tag:NAME or segment:NAME"));
+                    Population::Everyone
+                }
+            },
+        };
+        let opened_at_least = check_thresholds(self.opened_at_least, &mut findings);
+        let profile = check_profile(self.profile, &mut findings);
+        let missing = self.missing.as_deref().unwrap_or("report");
+        let missing = findings.one_of("missing", missing, &[("report", Missing::Report), ("fail", Missing::Fail)]).unwrap_or(Missing::Fail);
+        let grace = findings.duration("grace", self.grace.as_deref().unwrap_or("3d"));
+
+        if !findings.found.is_empty() {
+            return Err(SettingsError::Findings(findings.found));
+        }
+        let conversations = self.conversations.unwrap_or(true);
+        let job = Job { name, timezone, groups, population, conversations, opened_at_least, profile, missing, grace };
+        Ok(Settings { intercom, output, completeness: Completeness { tolerance }, job, notices })
+    }
+}
+
+fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut Vec<String>) -> Intercom {
+    let regions = [("us", "https://api.intercom.io"), ("eu", "https://api.eu.intercom.io"), ("au", "https://api.au.intercom.io")];
+    let by_region = findings.one_of("intercom.region", &raw.region, &regions).unwrap_or_default();
+    let base_url = raw.base_url.unwrap_or_else(|| by_region.to_string());
+    let is_loopback = match check_base_url(&base_url) {
+        Ok(is_loopback) => is_loopback,
+        Err(problem) => {
+            findings.add("intercom.base_url", format!("`{base_url}` {problem}"));
+            false
+        }
+    };
+    match version_parts(&raw.api_version) {
+        Some((2, 0..=16)) => {}
+        Some((2, _)) | Some((3.., _)) => notices.push(format!(
+            "API version {} is newer than this program knows (2.16); dates in searches may mean something else there",
+            raw.api_version
+        )),
+        Some((..2, _)) => findings.add("intercom.api_version", format!("`{}` is not spoken yet; use 2.0 to 2.16", raw.api_version)),
+        None if raw.api_version.eq_ignore_ascii_case("preview") || raw.api_version.eq_ignore_ascii_case("unstable") => {
+            findings.add("intercom.api_version", "Preview changes without notice and is refused; use 2.0 to 2.16");
+        }
+        None => findings.add("intercom.api_version", format!("`{}` is no API version; use 2.0 to 2.16, in quotes", raw.api_version)),
+    }
+    let page_size = u32::try_from(raw.page_size).ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
+    if page_size.is_none() {
+        findings.add("intercom.page_size", format!("{} is not from 1 to {PAGE_SIZE_MAX}", raw.page_size));
+    }
+    let max_concurrency = usize::try_from(raw.max_concurrency).ok().filter(|count| (1..=CONCURRENCY_MAX).contains(count));
+    if max_concurrency.is_none() {
+        findings.add("intercom.max_concurrency", format!("{} is not from 1 to {CONCURRENCY_MAX}", raw.max_concurrency));
+    }
+    if !(raw.rate_share > 0.0 && raw.rate_share <= 1.0) {
+        findings.add("intercom.rate_share", format!("{} is not above 0 and up to 1", raw.rate_share));
+    }
+    Intercom {
+        base_url: base_url.trim_end_matches('/').to_string(),
+        api_version: raw.api_version,
+        page_size: page_size.unwrap_or(PAGE_SIZE_MAX),
+        max_concurrency: max_concurrency.unwrap_or(1),
+        rate_share: raw.rate_share,
+        request_timeout: findings.duration("intercom.request_timeout", &raw.request_timeout),
+        give_up_after: findings.duration("intercom.give_up_after", &raw.give_up_after),
+        token_file: raw.token_file,
+        is_loopback,
+    }
+}
+
+/// Whether the host is a loopback literal, or what is wrong with the address.
+fn check_base_url(text: &str) -> Result<bool, &'static str> {
+    let url = reqwest::Url::parse(text).map_err(|_| "is no address; write it like https://api.intercom.io")?;
+    let host = url.host_str().ok_or("has no host")?;
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password; the token comes from the environment or a file");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query; only scheme, host, port and path belong here");
+    }
+    match url.scheme() {
+        "https" => Ok(is_loopback),
+        "http" if is_loopback => Ok(true),
+        "http" => Err("would send the token unencrypted; plain http is only for this machine (127.0.0.0/8, ::1, localhost)"),
+        _ => Err("is neither https nor http"),
+    }
+}
+
+fn version_parts(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?;
+    Some((number(major)?, number(minor)?))
+}
+
+fn check_output(raw: RawOutput, findings: &mut Findings<'_>) -> Output {
+    let mut formats = Vec::new();
+    for word in &raw.formats {
+        if let Some(format) = findings.one_of("output.formats", word, &[("parquet", Format::Parquet), ("csv", Format::Csv)])
+            && !formats.contains(&format)
+        {
+            formats.push(format);
+        }
+    }
+    if raw.formats.is_empty() {
+        findings.add("output.formats", "names no format; use parquet, csv");
+    }
+    if raw.dir.as_os_str().is_empty() {
+        findings.add("output.dir", "names no folder");
+    }
+    Output { dir: raw.dir, formats }
+}
+
+fn check_groups(tags: Vec<String>, segments: Vec<String>, findings: &mut Findings<'_>, notices: &mut Vec<String>) -> Vec<GroupName> {
+    let mut groups: Vec<GroupName> = Vec::new();
+    for (key, kind, names) in [("tags", GroupKind::Tag, tags), ("segments", GroupKind::Segment, segments)] {
+        for text in names {
+            if text.trim().is_empty() {
+                findings.add(key, "holds an empty name");
+                continue;
+            }
+            let group = GroupName::new(kind, text);
+            if groups.contains(&group) {
+                notices.push(format!("{group} is listed twice; it is observed once"));
+            } else {
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}
+
+fn check_thresholds(raw: Option<Vec<i64>>, findings: &mut Findings<'_>) -> Vec<u32> {
+    let mut thresholds = Vec::new();
+    for number in raw.unwrap_or_else(|| vec![1, 5]) {
+        match u32::try_from(number) {
+            Ok(threshold) if threshold >= 1 => thresholds.push(threshold),
+            _ => findings.add("opened_at_least", format!("{number} is no threshold; use whole numbers from 1")),
+        }
+    }
+    thresholds.sort_unstable();
+    thresholds.dedup();
+    thresholds
+}
+
+fn check_profile(raw: Option<Vec<String>>, findings: &mut Findings<'_>) -> Vec<ProfileAttribute> {
+    let names = raw.unwrap_or_else(|| DEFAULT_PROFILE.iter().map(|name| name.to_string()).collect());
+    let mut profile: Vec<ProfileAttribute> = Vec::new();
+    for name in names {
+        let attribute = match name.strip_prefix(CUSTOM_PREFIX) {
+            Some("") => {
+                findings.add("profile", "`custom_attributes.` names no attribute");
+                continue;
+            }
+            Some(custom) => ProfileAttribute::Custom(custom.to_string()),
+            None if PROFILE_COLUMNS.contains(&name.as_str()) => ProfileAttribute::Column(name),
+            None => {
+                let near = nearest(&name, PROFILE_COLUMNS.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                findings.add("profile", format!("`{name}` is no attribute; custom ones begin with `custom_attributes.`{near}"));
+                continue;
+            }
+        };
+        if !profile.contains(&attribute) {
+            profile.push(attribute);
+        }
+    }
+    profile
+}

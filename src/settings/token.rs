@@ -1,0 +1,42 @@
+//! The access token: from a file or from the environment, never from a settings layer.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+pub const TOKEN_VARIABLE: &str = "INTERCOM_ACCESS_TOKEN";
+
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("there is no access token: the environment variable {TOKEN_VARIABLE} is not set")]
+    Missing,
+    #[error("the token file `{path}` cannot be read", path = .path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the access token in {origin} is not usable: {problem}")]
+    Unusable { origin: String, problem: &'static str },
+}
+
+pub fn read_token(token_file: Option<&Path>) -> Result<SecretString, TokenError> {
+    let (text, origin) = match token_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_path_buf(), source })?;
+            (text, format!("`{}`", path.display()))
+        }
+        None => match std::env::var(TOKEN_VARIABLE) {
+            Ok(text) => (text, TOKEN_VARIABLE.to_string()),
+            Err(std::env::VarError::NotPresent) => return Err(TokenError::Missing),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(TokenError::Unusable { origin: TOKEN_VARIABLE.to_string(), problem: "it is not text" });
+            }
+        },
+    };
+    let token = text.trim();
+    let problem = if token.is_empty() {
+        "it is empty"
+    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "it has a space, a line break or another character that no token has"
+    } else {
+        return Ok(SecretString::from(token));
+    };
+    Err(TokenError::Unusable { origin, problem })
+}

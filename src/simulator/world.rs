@@ -1,0 +1,112 @@
+//! The invented workspace: everybody who ever signs up, and all they will ever do, from 2023 to the end of 2027.
+//!
+//! The world itself never changes. What the API shows is the world seen at an instant (see [`super::moment`]), so two looks at one instant are
+//! equal, and a look at an earlier instant shows what was there then.
+
+pub mod companies;
+pub mod conversations;
+pub mod groups;
+pub mod names;
+pub mod people;
+
+use chrono_tz::Tz;
+use rand::SeedableRng;
+
+use self::companies::Company;
+use self::conversations::Conversation;
+use self::groups::{Segment, Tag};
+use self::people::Contact;
+
+/// The one generator of the world: its algorithm is fixed, so a seed means the same world on every platform and in every release.
+pub type Rng = rand_chacha::ChaCha8Rng;
+
+/// What kind of workspace to invent.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// The same seed gives the same world.
+    pub seed: u64,
+    /// About how many contacts exist on 2026-11-01; fewer before, more after.
+    pub contacts: usize,
+    /// The workspace's time zone: contact searches cut dates to its days.
+    pub timezone: Tz,
+    /// Tags `cohort 001`, `cohort 002`, … beyond the named ones.
+    pub extra_groups: usize,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self { seed: 1, contacts: 5_000, timezone: Tz::Europe__Dublin, extra_groups: 0 }
+    }
+}
+
+/// All that ever happens in the workspace.
+pub struct World {
+    pub options: WorldOptions,
+    /// By creation, then id. The id begins with the creation time, so this is also the order of ids.
+    pub contacts: Vec<Contact>,
+    pub tags: Vec<Tag>,
+    pub segments: Vec<Segment>,
+    pub companies: Vec<Company>,
+    /// By creation, which is also the order of ids.
+    pub conversations: Vec<Conversation>,
+}
+
+impl World {
+    /// Invents the world of a seed.
+    pub fn new(options: WorldOptions) -> Self {
+        let tags = groups::tags(options.extra_groups, options.timezone);
+        let segments = groups::segments();
+        let companies = companies::invent(&mut rng(options.seed, 1), options.contacts);
+        let contacts = people::invent(&mut rng(options.seed, 2), &options, &tags, companies.len());
+        let conversations = conversations::invent(&mut rng(options.seed, 3), options.timezone, &contacts);
+        Self { options, contacts, tags, segments, companies, conversations }
+    }
+
+    /// The index of a contact, dead or alive.
+    pub fn find_contact(&self, id: &str) -> Option<u32> {
+        let found = self.contacts.binary_search_by(|contact| contact.id.as_str().cmp(id)).ok()?;
+        Some(found as u32)
+    }
+
+    /// A contact by index; indices only come from this world.
+    pub fn contact(&self, index: u32) -> &Contact {
+        &self.contacts[index as usize]
+    }
+}
+
+/// Workspace settings that `GET /me` shows.
+pub const WORKSPACE_ID: &str = "w0rk5pac";
+/// 2023-01-09 09:00 UTC.
+pub const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
+/// 2028-01-01 00:00 UTC: nothing happens after it.
+pub const WORLD_END: i64 = 1_830_297_600;
+
+/// The admins of the workspace as `(id, name, email)`.
+pub const ADMINS: [(u64, &str, &str); 4] = [
+    (5_000_101, "Ovel Tarn", "ovel@workspace.example"),
+    (5_000_102, "Mirada Kesh", "mirada@workspace.example"),
+    (5_000_103, "Jun Valdor", "jun@workspace.example"),
+    (5_000_104, "Essa Brint", "essa@workspace.example"),
+];
+/// The bot that answers first.
+pub const BOT_ID: u64 = 5_000_200;
+
+/// A generator for one part of the world, so that more draws in one part leave the others as they are.
+fn rng(seed: u64, part: u64) -> Rng {
+    let mut rng = Rng::seed_from_u64(seed);
+    rng.set_stream(part);
+    rng
+}
+
+/// An exponentially distributed time with the given mean, at least one second.
+fn exponential(rng: &mut Rng, mean: i64) -> i64 {
+    use rand::RngExt;
+    let share: f64 = rng.random_range(f64::EPSILON..1.0);
+    1 + (-share.ln() * mean as f64) as i64
+}
+
+/// A time in `[start, end)`; `start` when there is none.
+fn between(rng: &mut Rng, start: i64, end: i64) -> i64 {
+    use rand::RngExt;
+    if end > start { rng.random_range(start..end) } else { start }
+}

@@ -1,0 +1,223 @@
+//! Tags and segments: who is in them, and when.
+//!
+//! A tag is a fact about a contact, so its spells are part of the world. A segment is a rule that is evaluated at the instant of asking, as on the
+//! real service, and leaves no trace.
+
+use chrono_tz::Tz;
+use rand::RngExt;
+
+use super::people::{Contact, Plan, Role};
+use super::{ADMINS, Rng, WORLD_END, exponential};
+use crate::simulator::calendar::{DAY, MONTH, start_of_month};
+
+/// One tag and how contacts come and go.
+pub struct Tag {
+    /// Decimal digits.
+    pub id: String,
+    pub name: String,
+    flow: Flow,
+}
+
+/// A time in which a contact carried a tag: `[from, until)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TagSpell {
+    /// Index into the world's tags.
+    pub tag: u16,
+    pub from: i64,
+    pub until: i64,
+    /// Index into [`ADMINS`].
+    pub admin: u8,
+}
+
+/// How members come and go. Months are mean stays; `share` is the part of contacts that is ever in the tag.
+enum Flow {
+    /// In at some time after `opens` or sign-up, out, and back again: `stay` and `away` months on average.
+    Steady { share: f64, stay: i64, away: i64, opens: i64 },
+    /// Entries get denser from `opens` to the world's end, few leave.
+    Growing { share: f64, opens: i64 },
+    /// Only early contacts come in; nobody after `closes`.
+    Shrinking { share: f64, closes: i64 },
+    /// Every winter from mid-November or December to January or February, many of them year after year.
+    Winter { share: f64 },
+    /// While the contact stays away, once an admin has noticed; removed when the contact is back.
+    Dormant { share: f64 },
+    /// Exactly one contact, the first user.
+    One,
+    Nobody,
+}
+
+/// The id of `value_lead`.
+pub const VALUE_LEAD_ID: &str = "1373897";
+/// Index of `value_lead` in the world's tags.
+pub const VALUE_LEAD: u16 = 0;
+
+/// Every tag of the workspace; `extra` of them beyond the named ones.
+pub fn tags(extra: usize, zone: Tz) -> Vec<Tag> {
+    let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
+    let mut flows = vec![
+        ("value_lead", steady(0.125, 12, 7)),
+        ("beta tester", Flow::Growing { share: 0.25, opens: start_of_month(zone, 2024, 3) }),
+        ("VIP", Flow::Shrinking { share: 0.35, closes: start_of_month(zone, 2025, 3) }),
+        ("churn risk", Flow::Dormant { share: 0.35 }),
+        ("newsletter, \"weekly\"", steady(0.33, 20, 6)),
+        ("webinar-2026", Flow::Steady { share: 0.12, stay: 14, away: 10, opens: start_of_month(zone, 2026, 8) }),
+        ("empty tag", Flow::Nobody),
+        ("winter sale", Flow::Winter { share: 0.09 }),
+        ("pilot customer", Flow::One),
+    ];
+    let small = [
+        "asked for invoice", "conference", "feature: export", "feature: import", "german docs", "multi\nline", "+1 referral", "partner 🤝", "press",
+        "security review", "self-hosted", "student",
+    ];
+    flows.extend(small.into_iter().zip(1..).map(|(name, rank)| (name, steady(0.004 * f64::from(rank), 15, 9))));
+    let extra = (1..=extra).map(|number| (format!("cohort {number:03}"), steady(0.01 + 0.01 * (number % 6) as f64, 11, 8)));
+    flows
+        .into_iter()
+        .map(|(name, flow)| (name.to_owned(), flow))
+        .chain(extra)
+        .zip(0u64..)
+        .map(|((name, flow), rank)| {
+            let id = if rank == 0 { VALUE_LEAD_ID.to_owned() } else { (1_400_000 + rank * 37).to_string() };
+            Tag { id, name, flow }
+        })
+        .collect()
+}
+
+/// All spells of one contact, by tag and time. `first_user` marks the only member of a tag for one.
+pub fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> Vec<TagSpell> {
+    let mut spells = Vec::new();
+    let end = contact.gone_at().unwrap_or(WORLD_END);
+    // A few contacts collect tags: more than the ten that a contact body shows.
+    let collector = rng.random_bool(0.004);
+    for (tag, number) in tags.iter().zip(0u16..) {
+        let mut add = |rng: &mut Rng, from: i64, until: i64| {
+            let from = from.max(contact.created_at);
+            if from < until.min(end) {
+                spells.push(TagSpell { tag: number, from, until, admin: rng.random_range(0..ADMINS.len() as u8) });
+            }
+        };
+        match &tag.flow {
+            Flow::Steady { share, stay, away, opens } => {
+                if !collector && !rng.random_bool(*share) {
+                    continue;
+                }
+                let mut at = contact.created_at.max(*opens) + exponential(rng, MONTH);
+                while at < end {
+                    let out = at + exponential(rng, stay * MONTH).max(DAY);
+                    add(rng, at, out);
+                    at = out + exponential(rng, away * MONTH).max(DAY);
+                }
+            }
+            Flow::Growing { share, opens } if rng.random_bool(*share) => {
+                let place: f64 = rng.random();
+                let from = (opens + ((WORLD_END - opens) as f64 * place.sqrt()) as i64).max(contact.created_at);
+                let out = from + exponential(rng, 30 * MONTH);
+                add(rng, from, out);
+                let back = out + exponential(rng, 3 * MONTH);
+                add(rng, back, back + exponential(rng, 30 * MONTH));
+            }
+            Flow::Shrinking { share, closes } if rng.random_bool(*share) => {
+                let from = contact.created_at + exponential(rng, 2 * MONTH);
+                if from < *closes {
+                    let out = from + exponential(rng, 20 * MONTH);
+                    add(rng, from, out);
+                    if rng.random_bool(0.2) {
+                        let back = out + exponential(rng, 3 * MONTH);
+                        add(rng, back, back + exponential(rng, 10 * MONTH));
+                    }
+                }
+            }
+            Flow::Winter { share } if rng.random_bool(*share) => {
+                for year in 0..5 {
+                    if rng.random_bool(0.6) {
+                        // 2023-11-10 and the years after it; a day or two of drift does not matter here.
+                        let november = 1_699_574_400 + year * 31_557_600;
+                        let (from, until) = (november + rng.random_range(0..35 * DAY), november + rng.random_range(56 * DAY..92 * DAY));
+                        add(rng, from, until);
+                    }
+                }
+            }
+            Flow::Dormant { share } if rng.random_bool(*share) => {
+                for (visit, next) in contact.visits.iter().zip(contact.visits.iter().skip(1).map(|next| next.from).chain([WORLD_END])) {
+                    let noticed = visit.until + rng.random_range(20 * DAY..40 * DAY);
+                    add(rng, noticed, next.min(noticed + 7 * MONTH));
+                }
+            }
+            Flow::One if first_user => add(rng, contact.created_at + DAY, WORLD_END),
+            _ => {}
+        }
+    }
+    spells
+}
+
+/// One segment: a rule over contacts.
+pub struct Segment {
+    /// 24 hexadecimal digits.
+    pub id: &'static str,
+    pub name: &'static str,
+    pub created_at: i64,
+    pub updated_at: i64,
+    /// Users, or leads.
+    pub person: Role,
+    rule: Rule,
+}
+
+impl Segment {
+    /// Whether a contact that exists at `now` is in the segment then.
+    pub fn holds(&self, contact: &Contact, now: i64) -> bool {
+        if contact.role_at(now) != self.person {
+            return false;
+        }
+        let away = || contact.last_seen_at(now).map(|seen| now - seen);
+        match self.rule {
+            Rule::SeenWithin(days) => away().is_some_and(|away| away <= days * DAY),
+            Rule::AwayFor(least, most) => away().is_some_and(|away| away > least * DAY && away <= most * DAY),
+            Rule::CreatedWithin(days) => now - contact.created_at <= days * DAY,
+            Rule::OnTrial => contact.trial_ends_at.is_some_and(|ends| ends > now),
+            Rule::ToCall => contact.phone.is_some() && now - contact.created_at <= 120 * DAY,
+            Rule::OnPlan(plan) => contact.plan_at(now) == plan,
+            Rule::Newsletter => contact.newsletter == Some(true),
+        }
+    }
+}
+
+enum Rule {
+    SeenWithin(i64),
+    AwayFor(i64, i64),
+    CreatedWithin(i64),
+    OnTrial,
+    ToCall,
+    OnPlan(Plan),
+    Newsletter,
+}
+
+/// Every segment of the workspace. Ids are the same in every world.
+pub fn segments() -> Vec<Segment> {
+    let segment = |id, name, created_at, person, rule| Segment { id, name, created_at, updated_at: created_at + 86_400, person, rule };
+    vec![
+        segment("63bbdd50aa01c0ffee000001", "Active", 1_673_256_272, Role::User, Rule::SeenWithin(30)),
+        segment("63bbdd50aa01c0ffee000002", "New", 1_673_256_272, Role::User, Rule::CreatedWithin(30)),
+        segment("63bbdd50aa01c0ffee000003", "Slipping Away", 1_673_256_272, Role::User, Rule::AwayFor(30, 120)),
+        segment("64a1c2f0aa01c0ffee000004", "Trial users", 1_688_322_800, Role::User, Rule::OnTrial),
+        segment("64a1c2f0aa01c0ffee000005", "Leads to call", 1_688_322_801, Role::Lead, Rule::ToCall),
+        segment("65f0a1b2aa01c0ffee000006", "Duplicate name", 1_710_268_850, Role::User, Rule::OnPlan(Plan::Enterprise)),
+        segment("66f0a1b2aa01c0ffee000007", "Duplicate name", 1_727_045_042, Role::User, Rule::Newsletter),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_as_the_api_writes_them() {
+        let tags = tags(3, Tz::Europe__Dublin);
+        assert_eq!(tags[usize::from(VALUE_LEAD)].id, "1373897");
+        assert!(tags.iter().all(|tag| tag.id.bytes().all(|byte| byte.is_ascii_digit())));
+        let mut names: Vec<String> = tags.iter().map(|tag| tag.name.to_lowercase()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), tags.len(), "names differ by more than case");
+        assert!(segments().iter().all(|segment| segment.id.len() == 24 && u128::from_str_radix(segment.id, 16).is_ok()));
+    }
+}
