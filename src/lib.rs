@@ -1,3 +1,10 @@
 pub mod domain;
 pub mod intercom;
+pub mod publish;
 pub mod settings;
+pub mod table;
+pub mod snapshot;
+pub mod history;
+pub mod analysis;
+pub mod job;
+pub mod report;

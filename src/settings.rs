@@ -100,6 +100,13 @@ impl ProfileAttribute {
             ProfileAttribute::Custom(name) => format!("{}{name}", raw::CUSTOM_PREFIX),
         }
     }
+
+    pub fn custom_name(&self) -> Option<&String> {
+        match self {
+            ProfileAttribute::Column(_) => None,
+            ProfileAttribute::Custom(name) => Some(name),
+        }
+    }
 }
 
 /// What to do about a group that is not found.

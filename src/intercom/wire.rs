@@ -32,17 +32,6 @@ pub struct Oddities {
     pub openers_unknown: u64,
 }
 
-impl Oddities {
-    pub fn add(&mut self, other: Oddities) {
-        self.dates_of_other_form += other.dates_of_other_form;
-        self.dates_unreadable += other.dates_unreadable;
-        self.dates_before_1970 += other.dates_before_1970;
-        self.roles_unknown += other.roles_unknown;
-        self.tag_unconfirmed += other.tag_unconfirmed;
-        self.openers_unknown += other.openers_unknown;
-    }
-}
-
 /// Why a body could not be decoded, without a word of it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DecodeError {

@@ -17,7 +17,7 @@ use self::conversations::Conversation;
 use self::groups::{Segment, Tag};
 use self::people::Contact;
 
-/// The one generator of the world: its algorithm is fixed, so a seed means the same world on every platform and in every release.
+/// The one generator of the world: its algorithm is fixed, so a seed means the same world in every release.
 pub type Rng = rand_chacha::ChaCha8Rng;
 
 /// What kind of workspace to invent.

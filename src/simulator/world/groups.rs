@@ -32,15 +32,30 @@ pub struct TagSpell {
 /// How members come and go. Months are mean stays; `share` is the part of contacts that is ever in the tag.
 enum Flow {
     /// In at some time after `opens` or sign-up, out, and back again: `stay` and `away` months on average.
-    Steady { share: f64, stay: i64, away: i64, opens: i64 },
+    Steady {
+        share: f64,
+        stay: i64,
+        away: i64,
+        opens: i64,
+    },
     /// Entries get denser from `opens` to the world's end, few leave.
-    Growing { share: f64, opens: i64 },
+    Growing {
+        share: f64,
+        opens: i64,
+    },
     /// Only early contacts come in; nobody after `closes`.
-    Shrinking { share: f64, closes: i64 },
+    Shrinking {
+        share: f64,
+        closes: i64,
+    },
     /// Every winter from mid-November or December to January or February, many of them year after year.
-    Winter { share: f64 },
+    Winter {
+        share: f64,
+    },
     /// While the contact stays away, once an admin has noticed; removed when the contact is back.
-    Dormant { share: f64 },
+    Dormant {
+        share: f64,
+    },
     /// Exactly one contact, the first user.
     One,
     Nobody,
@@ -55,7 +70,7 @@ pub const VALUE_LEAD: u16 = 0;
 pub fn tags(extra: usize, zone: Tz) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
-        ("value_lead", steady(0.125, 12, 7)),
+        ("value_lead", steady(0.125, 16, 9)),
         ("beta tester", Flow::Growing { share: 0.25, opens: start_of_month(zone, 2024, 3) }),
         ("VIP", Flow::Shrinking { share: 0.35, closes: start_of_month(zone, 2025, 3) }),
         ("churn risk", Flow::Dormant { share: 0.35 }),
@@ -66,8 +81,18 @@ pub fn tags(extra: usize, zone: Tz) -> Vec<Tag> {
         ("pilot customer", Flow::One),
     ];
     let small = [
-        "asked for invoice", "conference", "feature: export", "feature: import", "german docs", "multi\nline", "+1 referral", "partner 🤝", "press",
-        "security review", "self-hosted", "student",
+        "asked for invoice",
+        "conference",
+        "feature: export",
+        "feature: import",
+        "german docs",
+        "multi\nline",
+        "+1 referral",
+        "partner 🤝",
+        "press",
+        "security review",
+        "self-hosted",
+        "student",
     ];
     flows.extend(small.into_iter().zip(1..).map(|(name, rank)| (name, steady(0.004 * f64::from(rank), 15, 9))));
     let extra = (1..=extra).map(|number| (format!("cohort {number:03}"), steady(0.01 + 0.01 * (number % 6) as f64, 11, 8)));
@@ -114,7 +139,8 @@ pub fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) 
                 let out = from + exponential(rng, 30 * MONTH);
                 add(rng, from, out);
                 let back = out + exponential(rng, 3 * MONTH);
-                add(rng, back, back + exponential(rng, 30 * MONTH));
+                let out_again = back + exponential(rng, 30 * MONTH);
+                add(rng, back, out_again);
             }
             Flow::Shrinking { share, closes } if rng.random_bool(*share) => {
                 let from = contact.created_at + exponential(rng, 2 * MONTH);
@@ -123,7 +149,8 @@ pub fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) 
                     add(rng, from, out);
                     if rng.random_bool(0.2) {
                         let back = out + exponential(rng, 3 * MONTH);
-                        add(rng, back, back + exponential(rng, 10 * MONTH));
+                        let out_again = back + exponential(rng, 10 * MONTH);
+                        add(rng, back, out_again);
                     }
                 }
             }

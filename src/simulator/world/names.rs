@@ -5,11 +5,12 @@ use rand::RngExt;
 use super::Rng;
 
 const FIRST: [&str; 24] = [
-    "Tal", "Or", "Mira", "Ves", "Kel", "Ulm", "Zan", "Bri", "Fen", "Jor", "Sol", "Ny", "Quil", "Ad", "Hes", "Lio", "Pra", "Ruv", "Wen", "Cor", "Ily", "Dar",
-    "Gav", "Xan",
+    "Tal", "Or", "Mira", "Ves", "Kel", "Ulm", "Zan", "Bri", "Fen", "Jor", "Sol", "Ny", "Quil", "Ad", "Hes", "Lio", "Pra", "Ruv", "Wen",
+    "Cor", "Ily", "Dar", "Gav", "Xan",
 ];
 const LAST: [&str; 16] = ["ven", "rick", "li", "dra", "mos", "ta", "nia", "sel", "bor", "wyn", "ko", "ra", "zim", "del", "fi", "gus"];
-const SURNAME: [&str; 16] = ["Orr", "Quen", "Mal", "Tov", "Bris", "Hal", "Sker", "Dun", "Vla", "Ney", "Pell", "Gar", "Lund", "Izo", "Wex", "Cald"];
+const SURNAME: [&str; 16] =
+    ["Orr", "Quen", "Mal", "Tov", "Bris", "Hal", "Sker", "Dun", "Vla", "Ney", "Pell", "Gar", "Lund", "Izo", "Wex", "Cald"];
 const SURNAME_END: [&str; 14] = ["isk", "dale", "ova", "sen", "ardi", "wick", "muth", "ero", "stad", "kova", "ley", "ani", "ström", "oğlu"];
 
 /// Names that have broken somebody's import, export or page.
@@ -54,7 +55,13 @@ pub const COUNTRIES: [Country; 10] = [
     country("Japan", "JPN", "AS", "+81", [("Tokyo", "Tokyo"), ("Osaka", "Osaka"), ("Kyoto", "Kyoto")]),
     country("Kenya", "KEN", "AF", "+254", [("Nairobi County", "Nairobi"), ("Mombasa County", "Mombasa"), ("Kisumu County", "Kisumu")]),
     country("Portugal", "PRT", "EU", "+351", [("Lisboa", "Lisbon"), ("Porto", "Porto"), ("Faro", "Faro")]),
-    country("Côte d'Ivoire", "CIV", "AF", "+225", [("Lagunes", "Abidjan"), ("Yamoussoukro", "Yamoussoukro"), ("Vallée du Bandama", "Bouaké")]),
+    country(
+        "Côte d'Ivoire",
+        "CIV",
+        "AF",
+        "+225",
+        [("Lagunes", "Abidjan"), ("Yamoussoukro", "Yamoussoukro"), ("Vallée du Bandama", "Bouaké")],
+    ),
 ];
 
 const fn country(

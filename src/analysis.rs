@@ -1,0 +1,168 @@
+//! The reports: frames in, frames out. Knows no paths, no settings file, no clock, no network.
+//!
+//! Each report is a pair: a `.sql` file counts (everything that must look at every row), and a function judges (what
+//! turns small tables of counts into rates, and puts the columns in their order). The data dictionary is the reports'
+//! own column lists.
+
+mod cohort_summary;
+mod conversation_activity;
+mod data_quality;
+mod member_attributes;
+mod members;
+mod overlap;
+mod rows;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use polars::prelude::*;
+
+use crate::domain::{Basis, Month};
+use crate::table::{self, Query, Table, TableError};
+
+pub use data_quality::Found;
+
+/// One report.
+#[derive(Debug)]
+pub struct Report {
+    pub table: Table,
+    pub query: Query,
+    judge: fn(&Facts, DataFrame) -> PolarsResult<DataFrame>,
+}
+
+/// All reports, in the order in which they are built and listed.
+pub const REPORTS: &[&Report] = &[
+    &cohort_summary::REPORT,
+    &overlap::REPORT,
+    &conversation_activity::REPORT,
+    &members::REPORT,
+    &member_attributes::REPORT,
+    &data_quality::REPORT,
+];
+
+/// What a report knows besides the tables.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub month: Month,
+    pub month_end: DateTime<Utc>,
+    /// Sorted by key.
+    pub cohorts: Vec<CohortFacts>,
+    pub population: PopulationKind,
+    /// Whether the month's conversations were fetched.
+    pub has_conversations: bool,
+    /// Ascending.
+    pub opened_at_least: Vec<u32>,
+    /// The attributes that members are described by: label, and the name of a custom one.
+    pub profile: Vec<(String, Option<String>)>,
+    /// What was noticed while observing.
+    pub found: Vec<Found>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CohortFacts {
+    pub cohort_key: String,
+    pub cohort_name: String,
+    pub cohort_kind: String,
+    pub cohort_id: String,
+    pub basis: Basis,
+    pub observed_at: DateTime<Utc>,
+    pub announced: Option<u64>,
+    /// p, the month that this one is compared with.
+    pub compared_month: Option<Month>,
+}
+
+/// What the cohorts are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PopulationKind {
+    Everyone,
+    Group,
+    /// The union of the cohorts.
+    Cohorts,
+}
+
+/// The tables that the counting queries name.
+#[derive(Clone)]
+pub struct Inputs {
+    pub contacts: LazyFrame,
+    pub attributes: LazyFrame,
+    pub members: LazyFrame,
+    pub conversations: LazyFrame,
+    pub standing: LazyFrame,
+    pub people: LazyFrame,
+    /// One row a cohort, see `history::cohorts_frame`.
+    pub cohorts: LazyFrame,
+}
+
+/// The names and columns of the small tables that come with a month and are no files; for the dictionary.
+pub const SMALL_INPUTS: &[(&str, &str)] = &[
+    ("cohorts", "a row a cohort: cohort_key, cohort_name, in_history, has_conversations, month, month_start, month_end, compared_month, compared_end, months_since_compared"),
+    ("population", "one row: in_population (true), month, month_end"),
+    ("profile", "a row an attribute: month, attribute, custom_name (null for a column of contacts)"),
+];
+
+impl Report {
+    pub fn named(name: &str) -> Option<&'static Report> {
+        REPORTS.iter().copied().find(|report| report.table.name == name)
+    }
+
+    /// Counts and judges. The frame has the report's columns, order and types, sorted by its key.
+    ///
+    /// # Errors
+    /// When an input cannot be read, or does not fit the query.
+    pub fn build(&self, inputs: &Inputs, facts: &Facts) -> Result<DataFrame, TableError> {
+        let failed = |error| TableError::new("build", format!("the report `{}`", self.table.name), error);
+        let population = population_table(facts).map_err(failed)?;
+        let profile = profile_table(facts).map_err(failed)?;
+        let counts = self.query.run(&[
+            ("contacts", inputs.contacts.clone()),
+            ("attributes", inputs.attributes.clone()),
+            ("members", inputs.members.clone()),
+            ("conversations", inputs.conversations.clone()),
+            ("standing", inputs.standing.clone()),
+            ("people", inputs.people.clone()),
+            ("cohorts", inputs.cohorts.clone()),
+            ("population", population.lazy()),
+            ("profile", profile.lazy()),
+        ])?;
+        let judged = (self.judge)(facts, counts).map_err(failed)?;
+        let conformed = self.table.conform(&judged).map_err(failed)?;
+        conformed.sort(self.table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)
+    }
+}
+
+fn population_table(facts: &Facts) -> PolarsResult<DataFrame> {
+    let end = Int64Chunked::full("month_end".into(), facts.month_end.timestamp_micros(), 1);
+    let columns = vec![
+        Column::new("in_population".into(), [true]),
+        Column::new("month".into(), [facts.month.first_day()]),
+        end.into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column(),
+    ];
+    DataFrame::new(1, columns)
+}
+
+fn profile_table(facts: &Facts) -> PolarsResult<DataFrame> {
+    let n = facts.profile.len();
+    let columns = vec![
+        Column::new("month".into(), vec![facts.month.first_day(); n]),
+        Column::new("attribute".into(), facts.profile.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>()),
+        Column::new("custom_name".into(), facts.profile.iter().map(|(_, custom)| custom.as_deref()).collect::<Vec<Option<&str>>>()),
+    ];
+    DataFrame::new(n, columns)
+}
+
+impl Facts {
+    fn first_day(&self) -> NaiveDate {
+        self.month.first_day()
+    }
+}
+
+/// The columns with which every table of cohorts begins.
+const MONTH: table::Column = table::Column::new("month", table::Kind::Day, "first day of the month");
+const COHORT_KEY: table::Column = table::Column::new("cohort_key", table::Kind::Text, "`tag:<id>` or `segment:<id>`; stable when the name changes");
+const COHORT_NAME: table::Column = table::Column::new("cohort_name", table::Kind::Text, "the cohort's name when it was observed");
+
+/// part / whole, null where there is no whole.
+fn ratio(part: Option<i64>, whole: Option<i64>) -> Option<f64> {
+    match (part, whole) {
+        (Some(part), Some(whole)) if whole != 0 => Some(part as f64 / whole as f64),
+        _ => None,
+    }
+}

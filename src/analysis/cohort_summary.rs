@@ -1,0 +1,124 @@
+//! One row a cohort: how many, who came and left, what they did.
+
+use polars::prelude::*;
+
+use super::rows::{Counts, instants};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, PopulationKind, Report, ratio};
+use crate::domain::Basis;
+use crate::table::{Column as Entry, Kind, Query, Table};
+
+const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or the basis is not month_end";
+const NO_CONVERSATIONS: &str = "the job does not fetch conversations";
+
+pub(super) const REPORT: Report = Report {
+    table: Table {
+        name: "cohort_summary",
+        row: "a cohort",
+        key: &["month", "cohort_key"],
+        columns: &[
+            MONTH,
+            COHORT_KEY,
+            COHORT_NAME,
+            Entry::new("cohort_kind", Kind::Text, "`tag` or `segment`"),
+            Entry::new("cohort_id", Kind::Text, "Intercom's id of the tag or segment"),
+            Entry::new("basis", Kind::Text, "how the membership was observed: month_end, late, reconstructed or preliminary"),
+            Entry::new("observed_at", Kind::Instant, "when the last page of the cohort came"),
+            Entry::new("members", Kind::Count, "contacts in the cohort that were created before the month's end"),
+            Entry::new("users", Kind::Count, "members with the role user"),
+            Entry::new("leads", Kind::Count, "members with the role lead"),
+            Entry::new("intercom_count", Kind::Count, "the total that the API gives for the group").or_null("the API gave none"),
+            Entry::new("new_contacts", Kind::Count, "members created in the month"),
+            Entry::new("active_members", Kind::Count, "members last seen at or after the month's start").or_null("the basis is not month_end"),
+            Entry::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
+            Entry::new("conversations_opened", Kind::Count, "conversations of the month that a member began").or_null(NO_CONVERSATIONS),
+            Entry::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
+            Entry::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
+            Entry::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
+            Entry::new("compared_month", Kind::Day, "p: the nearest earlier month observed at its end").or_null(NO_COMPARISON),
+            Entry::new("previous_members", Kind::Count, "members in p").or_null(NO_COMPARISON),
+            Entry::new("retained", Kind::Count, "members in both months").or_null(NO_COMPARISON),
+            Entry::new("joined", Kind::Count, "members now and not in p, those who came back included").or_null(NO_COMPARISON),
+            Entry::new("returned", Kind::Count, "those joined who were members in some month before p").or_null(NO_COMPARISON),
+            Entry::new("departed", Kind::Count, "members in p and not now").or_null(NO_COMPARISON),
+            Entry::new("departed_gone", Kind::Count, "those departed who are no longer in the workspace at all")
+                .or_null("nothing to compare with, or the population is not everyone"),
+            Entry::new("net_change", Kind::Count, "members - previous_members").or_null(NO_COMPARISON),
+            Entry::new("newly_unsubscribed", Kind::Count, "members unsubscribed now and not so in p, or created since").or_null(NO_COMPARISON),
+            Entry::new("converted_leads", Kind::Count, "members who are users now and were leads in p").or_null(NO_COMPARISON),
+            Entry::new("growth_rate", Kind::Ratio, "net_change / previous_members").or_null("previous_members is 0 or null"),
+            Entry::new("retention_rate", Kind::Ratio, "retained / previous_members, 0 to 1").or_null("previous_members is 0 or null"),
+            Entry::new("churn_rate", Kind::Ratio, "departed / previous_members, 0 to 1").or_null("previous_members is 0 or null"),
+            Entry::new("quick_ratio", Kind::Ratio, "joined / departed").or_null("departed is 0 or null"),
+            Entry::new("active_rate", Kind::Ratio, "active_members / members, 0 to 1").or_null("members is 0, or active_members is null"),
+            Entry::new("opener_rate", Kind::Ratio, "openers / members, 0 to 1").or_null("members is 0, or openers is null"),
+            Entry::new("unsubscribed_rate", Kind::Ratio, "unsubscribed / members, 0 to 1").or_null("members is 0"),
+        ],
+    },
+    query: Query { name: "analysis/cohort_summary.sql", sql: include_str!("cohort_summary.sql") },
+    judge,
+};
+
+fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
+    let counts = Counts::by(&counts, &["cohort_key"])?;
+    let cohorts = &facts.cohorts;
+    let all = |name: &str| cohorts.iter().map(|cohort| counts.get(&[&cohort.cohort_key], name)).collect::<PolarsResult<Vec<i64>>>();
+    // A count that is known only under a condition.
+    let known = |name: &str, is_known: &dyn Fn(&CohortFacts) -> bool| -> PolarsResult<Vec<Option<i64>>> {
+        Ok(all(name)?.into_iter().zip(cohorts).map(|(count, cohort)| is_known(cohort).then_some(count)).collect())
+    };
+    let is_compared = |cohort: &CohortFacts| cohort.compared_month.is_some();
+
+    let members: Vec<Option<i64>> = all("members")?.into_iter().map(Some).collect();
+    let unsubscribed: Vec<Option<i64>> = all("unsubscribed")?.into_iter().map(Some).collect();
+    let active = known("active_members", &|cohort| cohort.basis == Basis::MonthEnd)?;
+    let openers = known("openers", &|_| facts.has_conversations)?;
+    let retained = known("retained", &is_compared)?;
+    let joined = known("joined", &is_compared)?;
+    let departed = known("departed", &is_compared)?;
+    let departed_gone = known("departed_gone", &|cohort| is_compared(cohort) && facts.population == PopulationKind::Everyone)?;
+    let sum = |a: &[Option<i64>], b: &[Option<i64>]| -> Vec<Option<i64>> { a.iter().zip(b).map(|(a, b)| Some((*a)? + (*b)?)).collect() };
+    let previous = sum(&retained, &departed);
+    let net_change: Vec<Option<i64>> = joined.iter().zip(&departed).map(|(joined, departed)| Some((*joined)? - (*departed)?)).collect();
+    let rate = |part: &[Option<i64>], whole: &[Option<i64>]| -> Vec<Option<f64>> { part.iter().zip(whole).map(|(part, whole)| ratio(*part, *whole)).collect() };
+
+    let texts = |name: &str, value: fn(&CohortFacts) -> &str| Column::new(name.into(), cohorts.iter().map(value).collect::<Vec<_>>());
+    let column = |name: &str, values: &[Option<i64>]| Column::new(name.into(), values);
+    let columns = vec![
+        Column::new("month".into(), vec![facts.first_day(); cohorts.len()]),
+        texts("cohort_key", |cohort| &cohort.cohort_key),
+        texts("cohort_name", |cohort| &cohort.cohort_name),
+        texts("cohort_kind", |cohort| &cohort.cohort_kind),
+        texts("cohort_id", |cohort| &cohort.cohort_id),
+        texts("basis", |cohort| cohort.basis.as_str()),
+        instants("observed_at", cohorts.iter().map(|cohort| Some(cohort.observed_at))),
+        column("members", &members),
+        Column::new("users".into(), all("users")?),
+        Column::new("leads".into(), all("leads")?),
+        Column::new("intercom_count".into(), cohorts.iter().map(|cohort| cohort.announced.map(|count| count as i64)).collect::<Vec<Option<i64>>>()),
+        Column::new("new_contacts".into(), all("new_contacts")?),
+        column("active_members", &active),
+        column("openers", &openers),
+        column("conversations_opened", &known("conversations_opened", &|_| facts.has_conversations)?),
+        column("unsubscribed", &unsubscribed),
+        Column::new("hard_bounced".into(), all("hard_bounced")?),
+        Column::new("marked_spam".into(), all("marked_spam")?),
+        Column::new("compared_month".into(), cohorts.iter().map(|cohort| cohort.compared_month.map(|month| month.first_day())).collect::<Vec<_>>()),
+        column("previous_members", &previous),
+        column("retained", &retained),
+        column("joined", &joined),
+        column("returned", &known("returned", &is_compared)?),
+        column("departed", &departed),
+        column("departed_gone", &departed_gone),
+        column("net_change", &net_change),
+        column("newly_unsubscribed", &known("newly_unsubscribed", &is_compared)?),
+        column("converted_leads", &known("converted_leads", &is_compared)?),
+        Column::new("growth_rate".into(), rate(&net_change, &previous)),
+        Column::new("retention_rate".into(), rate(&retained, &previous)),
+        Column::new("churn_rate".into(), rate(&departed, &previous)),
+        Column::new("quick_ratio".into(), rate(&joined, &departed)),
+        Column::new("active_rate".into(), rate(&active, &members)),
+        Column::new("opener_rate".into(), rate(&openers, &members)),
+        Column::new("unsubscribed_rate".into(), rate(&unsubscribed, &members)),
+    ];
+    DataFrame::new(cohorts.len(), columns)
+}

@@ -1,0 +1,24 @@
+-- What the month's tables say about themselves.
+-- in: members, contacts, cohorts, conversations, population (one row: the month's end)
+WITH late AS (
+    SELECT m.cohort_key AS subject, CAST(COUNT(*) AS BIGINT) AS found
+    FROM members AS m
+    JOIN cohorts AS c ON c.cohort_key = m.cohort_key
+    JOIN contacts AS k ON k.contact_id = m.contact_id
+    WHERE k.created_at >= c.month_end
+    GROUP BY m.cohort_key
+),
+strangers AS (
+    SELECT CAST(COUNT(*) AS BIGINT) AS found
+    FROM conversations AS v
+    LEFT JOIN contacts AS k ON k.contact_id = v.opened_by
+    WHERE v.opened_by IS NOT NULL AND k.contact_id IS NULL
+),
+undated AS (
+    SELECT CAST(COUNT(*) AS BIGINT) AS found FROM contacts AS k WHERE k.created_at IS NULL
+)
+SELECT 'created_after_month_end' AS check_name, l.subject, l.found FROM late AS l
+UNION ALL
+SELECT 'opened_by_unknown_contact' AS check_name, 'conversations' AS subject, s.found FROM strangers AS s
+UNION ALL
+SELECT 'created_at_missing' AS check_name, 'contacts' AS subject, u.found FROM undated AS u

@@ -1,0 +1,38 @@
+//! Reading small tables of counts row by row, and making columns of what was judged.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+
+/// A table of counts with one row for each key.
+pub(super) struct Counts<'a> {
+    frame: &'a DataFrame,
+    row_of: HashMap<String, usize>,
+}
+
+impl<'a> Counts<'a> {
+    /// Rows by the texts of these columns.
+    pub(super) fn by(frame: &'a DataFrame, keys: &[&str]) -> PolarsResult<Counts<'a>> {
+        let keys = keys.iter().map(|key| frame.column(key)?.str()).collect::<PolarsResult<Vec<_>>>()?;
+        let key_of = |row: usize| key(&keys.iter().map(|key| key.get(row).unwrap_or_default()).collect::<Vec<_>>());
+        let row_of = (0..frame.height()).map(|row| (key_of(row), row)).collect();
+        Ok(Counts { frame, row_of })
+    }
+
+    /// The count in this row and column; a key without a row counts nothing.
+    pub(super) fn get(&self, keys: &[&str], column: &str) -> PolarsResult<i64> {
+        let counts = self.frame.column(column)?.i64()?;
+        Ok(self.row_of.get(&key(keys)).and_then(|row| counts.get(*row)).unwrap_or(0))
+    }
+}
+
+fn key(parts: &[&str]) -> String {
+    // No cohort key holds this character: it separates, so that ("a", "b") and ("ab", "") differ.
+    parts.join("\u{1f}")
+}
+
+pub(super) fn instants(name: &str, values: impl Iterator<Item = Option<DateTime<Utc>>>) -> Column {
+    let micros: Int64Chunked = values.map(|at| at.map(|at| at.timestamp_micros())).collect();
+    micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
+}

@@ -1,0 +1,242 @@
+//! The month-end job, as one page of prose: lock, look at what is there, plan, fetch, publish the snapshot, then bring
+//! history and reports up to date. Everything before the snapshot can be repeated at the price of the requests;
+//! everything after it can be rebuilt offline.
+
+mod error;
+mod events;
+mod fetch;
+mod findings;
+mod folder;
+mod plan;
+mod refresh;
+mod resolve;
+mod status;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::domain::{Basis, Month, MonthSpan};
+use crate::intercom::Client;
+use crate::publish::{self, Staging};
+use crate::settings::{Missing, Settings};
+use crate::snapshot::{CohortEntry, Manifest, Snapshot};
+
+pub use error::JobError;
+pub use events::{Event, Observer};
+pub use folder::{JobFolder, Lock};
+pub use plan::{Plan, PlannedWalk, WalkKind};
+pub use refresh::{Rebuilt, refresh};
+pub use resolve::{Unresolved, Why, resolve};
+pub use status::{MonthStatus, Status, status};
+
+/// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The last month that has ended, when none is named.
+    pub month: Option<Month>,
+    pub replace: bool,
+    pub accept_incomplete: bool,
+}
+
+/// How a run ended that did not fail.
+#[derive(Debug)]
+pub struct RunOutcome {
+    pub month: Month,
+    pub published: Published,
+    /// Groups that were not found; the others were published.
+    pub unresolved: Vec<Unresolved>,
+    /// Months whose history or reports were brought up to date.
+    pub rebuilt: Vec<Rebuilt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    Now(Basis),
+    /// There was a snapshot already, of this basis, and it stays.
+    Before(Basis),
+}
+
+/// Everything that a run needs from outside.
+pub struct Context {
+    pub settings: Settings,
+    pub client: Client,
+    pub clock: Clock,
+    pub observer: Observer,
+}
+
+/// The month-end job.
+pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, JobError> {
+    let folder = JobFolder::new(&context.settings);
+    folder.prepare()?;
+    let _lock = folder.lock()?;
+    folder.recover()?;
+
+    let scope = Scope::find(context, options.month).await?;
+    let month = scope.span.month;
+    if let Some(held) = Snapshot::open(&folder.snapshots(), month)? {
+        let (held, now) = (held.manifest.basis(), scope.basis);
+        if options.replace && now < held {
+            return Err(JobError::LowerBasis { month, held, now });
+        }
+        if !options.replace && now <= held {
+            let rebuilt = rebuild(context, &folder).await?;
+            return Ok(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), rebuilt });
+        }
+    }
+
+    let plan = Plan::make(context, &folder, &scope).await?;
+    if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
+        return Err(JobError::Unresolved(plan.unresolved));
+    }
+    let fetched = fetch::fetch(context, &folder, &plan).await?;
+    let incomplete = fetched.incomplete_keys();
+    if !incomplete.is_empty() && !options.accept_incomplete {
+        return Err(JobError::Incomplete { month, walks: fetched.incomplete_walks() });
+    }
+
+    (context.observer)(Event::Publishing { month });
+    let traffic = context.client.traffic();
+    let basis = publish_snapshot(context, &folder, &plan, fetched, incomplete, (traffic.requests, traffic.retries)).await?;
+    publish::remove_folder(&folder.work_of(month))?;
+    let rebuilt = rebuild(context, &folder).await?;
+    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, rebuilt })
+}
+
+/// What a run would do: names resolved, sizes asked, no page of members fetched, nothing written.
+pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
+    let folder = JobFolder::new(&context.settings);
+    let scope = Scope::find(context, options.month).await?;
+    let mut plan = Plan::make(context, &folder, &scope).await?;
+    plan.held = Snapshot::open(&folder.snapshots(), scope.span.month)?.map(|held| held.manifest.basis());
+    plan.size(context).await?;
+    Ok(plan)
+}
+
+/// Which month of which workspace, seen from when.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub workspace_id: Option<String>,
+    pub timezone: chrono_tz::Tz,
+    pub span: MonthSpan,
+    /// The basis that an observation made now has.
+    pub basis: Basis,
+}
+
+impl Scope {
+    async fn find(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
+        let workspace = context.client.workspace().await?;
+        let timezone = match context.settings.job.timezone {
+            Some(timezone) => timezone,
+            None => {
+                let name = workspace.timezone.ok_or(JobError::NoTimezone { found: None })?;
+                name.parse().map_err(|_| JobError::NoTimezone { found: Some(name) })?
+            }
+        };
+        let now = (context.clock)();
+        let month = month.unwrap_or_else(|| Month::last_ended(now, timezone));
+        let span = month.span(timezone);
+        if now < span.start {
+            return Err(JobError::NotBegun { month, start: span.start });
+        }
+        Ok(Scope { workspace_id: workspace.id, timezone, span, basis: basis_at(now, &span, context.settings.job.grace) })
+    }
+}
+
+/// The basis of what was observed at this instant.
+pub fn basis_at(instant: DateTime<Utc>, span: &MonthSpan, grace: std::time::Duration) -> Basis {
+    let grace = Duration::from_std(grace).unwrap_or(Duration::zero());
+    if instant < span.end {
+        Basis::Preliminary
+    } else if instant <= span.end + grace {
+        Basis::MonthEnd
+    } else {
+        Basis::Late
+    }
+}
+
+async fn publish_snapshot(
+    context: &Context,
+    folder: &JobFolder,
+    plan: &Plan,
+    fetched: fetch::Fetched,
+    incomplete: Vec<String>,
+    (requests, retries): (u64, u64),
+) -> Result<Basis, JobError> {
+    let span = plan.scope.span;
+    let settings = &context.settings;
+    let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, settings.job.grace);
+    // A plan without cohorts ends before anything is fetched.
+    let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
+    if let Some(held) = Snapshot::open(&folder.snapshots(), span.month)?.map(|held| held.manifest.basis())
+        && basis < held
+    {
+        return Err(JobError::LowerBasis { month: span.month, held, now: basis });
+    }
+    let manifest = Manifest {
+        format: Manifest::CURRENT_FORMAT,
+        job: settings.job.name.clone(),
+        month: span.month.to_string(),
+        basis: basis.to_string(),
+        observed_at: fetched.observed_at(),
+        program_version: env!("CARGO_PKG_VERSION").to_string(),
+        api_version: settings.intercom.api_version.clone(),
+        timezone: plan.scope.timezone.name().to_string(),
+        month_start: span.start,
+        month_end: span.end,
+        workspace_id: plan.scope.workspace_id.clone(),
+        population: plan.population.label(),
+        conversations: plan.has_conversations,
+        cohorts,
+        files: Vec::new(),
+        requests,
+        retries,
+        incomplete,
+        findings: findings::of(plan, &fetched),
+    };
+    let target = folder.snapshots().join(crate::snapshot::month_folder(span.month));
+    let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
+    let assembly = fetched.assembly(plan);
+    let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
+        let (mut staging, mut manifest) = (staging, manifest);
+        let firsts = assembly.write(&mut staging)?;
+        manifest.findings.extend(findings::of_assembly(&assembly, &firsts));
+        manifest.files = staging.files().to_vec();
+        Ok(staging.commit(&target, &manifest)?)
+    });
+    joined(committed.await)?;
+    Ok(basis)
+}
+
+async fn rebuild(context: &Context, folder: &JobFolder) -> Result<Vec<Rebuilt>, JobError> {
+    let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
+    joined(tokio::task::spawn_blocking(move || refresh(&folder, &settings, refresh::Scope::Stale, &observer)).await)
+}
+
+/// The result of a blocking task; a panic in it goes on here.
+fn joined<T>(result: Result<Result<T, JobError>, tokio::task::JoinError>) -> Result<T, JobError> {
+    match result {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Only the runtime's end cancels blocking tasks.
+        Err(_) => Err(JobError::Interrupted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_basis_follows_from_when_the_last_page_came() {
+        let span = "2026-10".parse::<Month>().unwrap().span(chrono_tz::UTC);
+        let grace = std::time::Duration::from_secs(3 * 24 * 3600);
+        let basis = |text: &str| basis_at(text.parse().unwrap(), &span, grace);
+        assert_eq!(basis("2026-10-31T23:59:59Z"), Basis::Preliminary);
+        assert_eq!(basis("2026-11-01T00:00:00Z"), Basis::MonthEnd);
+        assert_eq!(basis("2026-11-04T00:00:00Z"), Basis::MonthEnd);
+        assert_eq!(basis("2026-11-04T00:00:01Z"), Basis::Late);
+    }
+}

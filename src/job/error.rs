@@ -1,0 +1,86 @@
+//! Why a job ended without success. What to do about it is the command line's to say.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use super::Unresolved;
+use crate::domain::{Basis, Month};
+use crate::history::HistoryError;
+use crate::intercom::{ClientError, RequestError, WalkError};
+use crate::publish::PublishError;
+use crate::report::ReportError;
+use crate::snapshot::SnapshotError;
+use crate::table::TableError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("the workspace's own time zone is {}", .found.as_ref().map_or("not given by the API".to_string(), |name| format!("`{name}`, which is no IANA name")))]
+    NoTimezone { found: Option<String> },
+    #[error("{month} has not begun: it starts at {start}")]
+    NotBegun { month: Month, start: DateTime<Utc> },
+    #[error("{month} holds a snapshot of basis `{held}`; one made now would be `{now}`, which is worth less and does not replace it")]
+    LowerBasis { month: Month, held: Basis, now: Basis },
+    #[error("the job's folder holds months of the workspace `{held}`; the token belongs to `{found}`")]
+    OtherWorkspace { held: String, found: String },
+    #[error("not every group was found{}", unresolved_lines(.0))]
+    Unresolved(Vec<Unresolved>),
+    #[error("{month}: after two walks the members that came still differ from what the API announces, so nothing was published{}", incomplete_lines(.walks))]
+    Incomplete { month: Month, walks: Vec<(String, u64, u64)> },
+    #[error("{month}: `{walk}` could not be followed to its end, so nothing was published")]
+    Walk { month: Month, walk: String, source: WalkError },
+    #[error("{month}: the pages of `{walk}` came more than a day apart, twice, so nothing was published")]
+    TooSlow { month: Month, walk: String },
+    #[error("{month}: `{walk}` was not fetched, so nothing was published")]
+    Fetch { month: Month, walk: String, source: RequestError },
+    #[error("the API did not answer what the job needs to begin")]
+    Request(#[from] RequestError),
+    #[error("the client could not be made")]
+    Client(#[from] ClientError),
+    #[error("`{path}` is locked: another process works on this job", path = .path.display())]
+    Locked { path: PathBuf },
+    #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
+    NoSnapshot { month: Month, path: PathBuf },
+    #[error("the work was interrupted")]
+    Interrupted,
+    #[error("the snapshot failed")]
+    Snapshot(#[from] SnapshotError),
+    #[error("the history of {month} failed")]
+    History { month: Month, source: HistoryError },
+    #[error("the reports of {month} failed")]
+    Report { month: Month, source: ReportError },
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl JobError {
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            JobError::Snapshot(error) => error.is_disk_full(),
+            JobError::History { source, .. } => source.is_disk_full(),
+            JobError::Report { source, .. } => source.is_disk_full(),
+            JobError::Publish(error) => error.is_disk_full(),
+            _ => false,
+        }
+    }
+
+    /// The request that failed, when one did.
+    pub fn request(&self) -> Option<&RequestError> {
+        match self {
+            JobError::Request(error) | JobError::Fetch { source: error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    pub(super) fn table(month: Month, error: TableError) -> JobError {
+        JobError::Report { month, source: error.into() }
+    }
+}
+
+fn unresolved_lines(unresolved: &[Unresolved]) -> String {
+    unresolved.iter().map(|missing| format!("\n  {missing}")).collect()
+}
+
+fn incomplete_lines(walks: &[(String, u64, u64)]) -> String {
+    walks.iter().map(|(walk, rows, announced)| format!("\n  `{walk}`: {rows} came, {announced} announced")).collect()
+}

@@ -1,0 +1,330 @@
+//! All network work of a month: every walk of the plan, side by side, into the spool.
+//!
+//! A walk that an earlier, interrupted run finished is taken over when it is younger than a day and of the basis that a
+//! walk made now would have. A walk whose count disagrees with the announced total is done a second time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
+use super::{Clock, Context, Event, JobError, JobFolder, Observer, basis_at, joined};
+use crate::domain::{Contact, Conversation, MonthSpan};
+use crate::intercom::{Client, Oddities, Walk, WalkError};
+use crate::publish;
+use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkOddities, WalkRecord, load_walk, walk_folder};
+
+/// All pages of one walk come from within this time, else it is done again.
+const WALK_AGE_MAX: Duration = Duration::hours(24);
+const PLAN_FILE: &str = "plan.json";
+
+/// What was fetched, by walk of the plan.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    walks: Vec<FetchedWalk>,
+    span: MonthSpan,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct FetchedWalk {
+    pub key: String,
+    pub kind: WalkKind,
+    pub part: Part,
+}
+
+/// What the spooled walks of a month are only good for together.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Fingerprint {
+    workspace_id: Option<String>,
+    api_version: String,
+    month_start: DateTime<Utc>,
+    month_end: DateTime<Utc>,
+}
+
+/// Fetches what the plan names. Finished walks stay on disk whatever happens to the others.
+pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) -> Result<Fetched, JobError> {
+    let span = plan.scope.span;
+    let work = folder.work_of(span.month);
+    claim(&work, context, plan)?;
+    (context.observer)(Event::Planned { month: span.month, walks: plan.walks.len() });
+
+    let places = Arc::new(Semaphore::new(context.settings.intercom.max_concurrency));
+    let mut walks = JoinSet::new(); // dropped on `?`, which ends the other walks
+    for (index, planned) in plan.walks.iter().enumerate() {
+        let walker = Walker {
+            client: context.client.clone(),
+            clock: context.clock.clone(),
+            observer: context.observer.clone(),
+            planned: planned.clone(),
+            folder: walk_folder(&work, &planned.key),
+            span,
+            grace: context.settings.job.grace,
+            tolerance: context.settings.completeness.tolerance,
+        };
+        let places = places.clone();
+        let walk = async move {
+            // Never closed; without a place it would only wait for its turn at the gate instead.
+            let _place = places.acquire().await;
+            (index, walker.run().await)
+        };
+        walks.spawn(walk.instrument(tracing::info_span!("walk", key = planned.key)));
+    }
+    let mut fetched: Vec<Option<FetchedWalk>> = plan.walks.iter().map(|_| None).collect();
+    while let Some(done) = walks.join_next().await {
+        let (index, walk) = match done {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(JobError::Interrupted),
+        };
+        fetched[index] = Some(walk?);
+    }
+    // Every index was spawned once and came back once.
+    Ok(Fetched { walks: fetched.into_iter().flatten().collect(), span })
+}
+
+/// Takes the work folder over when it is of this workspace, version and month; else begins anew.
+fn claim(work: &std::path::Path, context: &Context, plan: &Plan) -> Result<(), JobError> {
+    let fingerprint = Fingerprint {
+        workspace_id: plan.scope.workspace_id.clone(),
+        api_version: context.settings.intercom.api_version.clone(),
+        month_start: plan.scope.span.start,
+        month_end: plan.scope.span.end,
+    };
+    let path = work.join(PLAN_FILE);
+    let found = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Fingerprint>(&bytes).ok());
+    if found.as_ref() != Some(&fingerprint) {
+        publish::remove_folder(work)?;
+        publish::create_folder(work)?;
+        publish::write_json(&path, &fingerprint)?;
+    }
+    Ok(())
+}
+
+/// One walk, on its own task.
+struct Walker {
+    client: Client,
+    clock: Clock,
+    observer: Observer,
+    planned: PlannedWalk,
+    folder: PathBuf,
+    span: MonthSpan,
+    grace: std::time::Duration,
+    tolerance: f64,
+}
+
+/// Why a walk ended before its last page.
+enum Ended {
+    /// Done again from the start, it may come to its end.
+    Again(JobError),
+    Failed(JobError),
+}
+
+impl Walker {
+    async fn run(self) -> Result<FetchedWalk, JobError> {
+        if let Some(record) = self.kept() {
+            self.tell(Event::Kept { walk: self.key(), rows: record.rows });
+            return Ok(self.fetched(record));
+        }
+        self.tell(Event::WalkStarted { walk: self.key() });
+        let why = match self.once().await {
+            Ok(record) if record.is_complete => return Ok(self.done(record)),
+            Ok(record) => format!("{} came, {} announced", record.rows + record.outside, record.last_total.unwrap_or_default()),
+            Err(Ended::Again(JobError::Walk { source, .. })) => source.to_string(),
+            Err(Ended::Again(error)) => error.to_string(),
+            Err(Ended::Failed(error)) => return Err(error),
+        };
+        tracing::warn!("the walk is done again: {why}");
+        self.tell(Event::WalkAgain { walk: self.key(), why });
+        match self.once().await {
+            Ok(record) => Ok(self.done(record)),
+            Err(Ended::Again(error) | Ended::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The walk that an earlier run finished, when it is as good as one made now.
+    fn kept(&self) -> Option<WalkRecord> {
+        let now = (self.clock)();
+        let basis = |at| basis_at(at, &self.span, self.grace);
+        let is_as_good = |record: &WalkRecord| {
+            let is_young = record.started_at <= now && now - record.started_at <= WALK_AGE_MAX;
+            record.is_complete && is_young && basis(record.observed_at) == basis(now)
+        };
+        load_walk(&self.folder).filter(is_as_good)
+    }
+
+    async fn once(&self) -> Result<WalkRecord, Ended> {
+        match &self.planned.kind {
+            WalkKind::Everyone => self.follow(self.client.everyone(), |_: &Contact| true).await,
+            WalkKind::Members(group) => self.follow(self.client.members(group), |_: &Contact| true).await,
+            WalkKind::Conversations => {
+                let walk = self.client.conversations(self.span.start, self.span.end);
+                self.follow(walk, |conversation: &Conversation| self.span.contains(conversation.created_at)).await
+            }
+        }
+    }
+
+    /// Every page of the walk into a new spool. Rows that are not wanted were not asked for: the API cuts wider.
+    async fn follow<R: Spooled>(&self, mut walk: Walk<R>, is_wanted: impl Fn(&R) -> bool) -> Result<WalkRecord, Ended> {
+        let month = self.span.month;
+        let failed = |error: SnapshotError| Ended::Failed(error.into());
+        let mut spool = Spool::create(self.folder.clone()).map_err(failed)?;
+        let mut record = WalkRecord::begun((self.clock)());
+        loop {
+            let page = match walk.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(WalkError::Request(source)) => return Err(Ended::Failed(JobError::Fetch { month, walk: self.key(), source })),
+                Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.key(), source })),
+            };
+            let all = page.rows.len();
+            let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();
+            record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities.into());
+            if record.observed_at - record.started_at > WALK_AGE_MAX {
+                return Err(Ended::Again(JobError::TooSlow { month, walk: self.key() }));
+            }
+            if spool.push(wanted) {
+                let flushed = tokio::task::spawn_blocking(move || spool.flush().map(|()| spool).map_err(JobError::from));
+                spool = joined(flushed.await).map_err(Ended::Failed)?;
+            }
+            self.tell(Event::Page { walk: self.key(), rows: spool.len(), total: page.total });
+        }
+        record.is_complete = is_complete(spool.len() + record.outside, &record, self.tolerance);
+        let finished = tokio::task::spawn_blocking(move || spool.finish(record).map_err(JobError::from));
+        joined(finished.await).map_err(Ended::Failed)
+    }
+
+    fn key(&self) -> String {
+        self.planned.key.clone()
+    }
+
+    fn tell(&self, event: Event) {
+        (self.observer)(event);
+    }
+
+    fn done(self, record: WalkRecord) -> FetchedWalk {
+        self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
+        self.fetched(record)
+    }
+
+    fn fetched(self, record: WalkRecord) -> FetchedWalk {
+        FetchedWalk { key: self.planned.key, kind: self.planned.kind, part: Part { folder: self.folder, record } }
+    }
+}
+
+/// Whether what came agrees with the totals that the API announced. A live list may change between the first page and
+/// the last: anything between the two totals agrees, with the tolerance on either side.
+fn is_complete(came: u64, record: &WalkRecord, tolerance: f64) -> bool {
+    let (Some(first), Some(last)) = (record.first_total, record.last_total) else { return true };
+    let allowed = allowed_difference(last, tolerance);
+    (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
+}
+
+/// The tolerance's part of the members, and at least 1, or 5 from 1,000 members on.
+fn allowed_difference(members: u64, tolerance: f64) -> u64 {
+    let least = if members >= 1_000 { 5 } else { 1 };
+    ((members as f64 * tolerance).floor() as u64).max(least)
+}
+
+impl Fetched {
+    pub(super) fn walks(&self) -> &[FetchedWalk] {
+        &self.walks
+    }
+
+    fn incomplete(&self) -> impl Iterator<Item = &FetchedWalk> {
+        self.walks.iter().filter(|walk| !walk.part.record.is_complete)
+    }
+
+    pub(super) fn incomplete_keys(&self) -> Vec<String> {
+        self.incomplete().map(|walk| walk.key.clone()).collect()
+    }
+
+    /// Key, what came, what was announced.
+    pub(super) fn incomplete_walks(&self) -> Vec<(String, u64, u64)> {
+        let told = |walk: &FetchedWalk| {
+            let record = &walk.part.record;
+            (walk.key.clone(), record.rows + record.outside, record.last_total.unwrap_or_default())
+        };
+        self.incomplete().map(told).collect()
+    }
+
+    /// When the last page of all came.
+    pub(super) fn observed_at(&self) -> DateTime<Utc> {
+        self.walks.iter().map(|walk| walk.part.record.observed_at).max().unwrap_or(self.span.start)
+    }
+
+    pub(super) fn cohort_entries(&self, plan: &Plan, grace: std::time::Duration) -> Vec<CohortEntry> {
+        let entry = |cohort: &PlannedCohort| {
+            let record = &self.walks[cohort.walk].part.record;
+            CohortEntry {
+                cohort_key: cohort.group.key(),
+                cohort_name: cohort.group.name.clone(),
+                configured: cohort.configured.clone(),
+                basis: basis_at(record.observed_at, &self.span, grace).to_string(),
+                observed_at: record.observed_at,
+                members: record.rows,
+                announced: record.last_total,
+            }
+        };
+        plan.cohorts.iter().map(entry).collect()
+    }
+
+    pub(super) fn assembly(&self, plan: &Plan) -> Assembly {
+        let is_conversations = |walk: &&FetchedWalk| walk.kind == WalkKind::Conversations;
+        Assembly {
+            // The walk of conversations is the plan's last: the indices of the others are the plan's.
+            walks: self.walks.iter().filter(|walk| !is_conversations(walk)).map(|walk| walk.part.clone()).collect(),
+            population: match &plan.population {
+                PlannedPopulation::Group { walk, .. } => Some(*walk),
+                PlannedPopulation::Everyone | PlannedPopulation::Cohorts => None,
+            },
+            cohorts: plan.cohorts.iter().map(|cohort| Cohort { key: cohort.group.key(), walk: cohort.walk }).collect(),
+            conversations: self.walks.iter().find(is_conversations).map(|walk| walk.part.clone()),
+        }
+    }
+}
+
+impl From<Oddities> for WalkOddities {
+    fn from(oddities: Oddities) -> WalkOddities {
+        WalkOddities {
+            dates_of_other_form: oddities.dates_of_other_form,
+            dates_unreadable: oddities.dates_unreadable,
+            dates_before_1970: oddities.dates_before_1970,
+            roles_unknown: oddities.roles_unknown,
+            tag_unconfirmed: oddities.tag_unconfirmed,
+            openers_unknown: oddities.openers_unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_groups_may_differ_by_one_and_large_ones_by_a_thousandth() {
+        let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| allowed_difference(members, 0.001)).into();
+        assert_eq!(allowed, [1, 1, 1, 5, 5, 6, 100]);
+    }
+
+    #[test]
+    fn a_list_that_grew_while_it_was_walked_is_complete() {
+        let check = |came, first, last| {
+            let mut record = WalkRecord::begun(DateTime::UNIX_EPOCH);
+            (record.first_total, record.last_total) = (first, last);
+            is_complete(came, &record, 0.001)
+        };
+        assert!(check(100, Some(100), Some(100)));
+        assert!(check(99, Some(100), Some(100)));
+        assert!(!check(98, Some(100), Some(100)));
+        assert!(!check(102, Some(100), Some(100)));
+        assert!(check(105, Some(100), Some(110)));
+        assert!(check(111, Some(100), Some(110)));
+        assert!(!check(112, Some(100), Some(110)));
+        assert!(check(7, None, None), "nothing was announced");
+    }
+}

@@ -1,0 +1,89 @@
+//! What a fetch noticed, as the manifest keeps it and `data_quality` reports it.
+
+use super::fetch::{Fetched, FetchedWalk};
+use super::plan::{Plan, WalkKind};
+use crate::snapshot::{Assembly, Finding, Severity};
+
+pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
+    let mut findings = plan.findings.clone();
+    for walk in fetched.walks() {
+        findings.extend(totals(walk));
+        findings.extend(oddities(walk));
+    }
+    findings
+}
+
+/// What became clear when the walks were put together.
+pub(super) fn of_assembly(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
+    // With everyone as the population, a contact that only a group's walk saw came or went while the job worked.
+    let has_everyone = assembly.population.is_none() && firsts.len() > assembly.cohorts.len();
+    let strays: u64 = firsts.iter().skip(1).sum();
+    if !has_everyone || strays == 0 {
+        return Vec::new();
+    }
+    vec![Finding {
+        severity: Severity::Info,
+        check_name: "contacts_only_in_groups".to_string(),
+        subject: "contacts".to_string(),
+        value: Some(strays.to_string()),
+        expected: Some("0".to_string()),
+        detail: "contacts that a group held but the list of everyone did not: they came or went while the job worked".to_string(),
+    }]
+}
+
+fn totals(walk: &FetchedWalk) -> Vec<Finding> {
+    let record = &walk.part.record;
+    let came = record.rows + record.outside;
+    let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
+        severity,
+        check_name: check_name.to_string(),
+        subject: walk.key.clone(),
+        value: Some(value.to_string()),
+        expected: Some(expected),
+        detail: detail.to_string(),
+    };
+    let mut findings = Vec::new();
+    match record.last_total {
+        None => {
+            let detail = "the API announced no total: that every row came cannot be proved";
+            findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
+        }
+        Some(total) if total != came => {
+            let (severity, detail) = if record.is_complete {
+                (Severity::Info, "what came differs from the announced total, within the tolerance")
+            } else {
+                (Severity::Error, "what came differs from the announced total after two walks; published because of --accept-incomplete")
+            };
+            findings.push(finding(severity, "announced_total", came, total.to_string(), detail));
+        }
+        Some(_) => {}
+    }
+    if record.repeated > 0 {
+        let detail = "rows that came more than once, because the list shifted while it was walked; each is counted once";
+        findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));
+    }
+    findings
+}
+
+fn oddities(walk: &FetchedWalk) -> Vec<Finding> {
+    let odd = walk.part.record.oddities;
+    let what = if walk.kind == WalkKind::Conversations { "conversations" } else { "contacts" };
+    let all = [
+        (Severity::Warning, "dates_unreadable", odd.dates_unreadable, "dates that no instant can be made from; they are null"),
+        (Severity::Info, "dates_of_other_form", odd.dates_of_other_form, "dates in milliseconds or as text, read as what they mean"),
+        (Severity::Info, "dates_before_1970", odd.dates_before_1970, "dates before 1970, kept as they are"),
+        (Severity::Warning, "roles_unknown", odd.roles_unknown, "contacts that are neither user nor lead; a user when it has an external id, else a lead"),
+        (Severity::Warning, "tag_unconfirmed", odd.tag_unconfirmed, "contacts that the search gave for the tag although their own list of tags lacks it"),
+        (Severity::Warning, "openers_unknown", odd.openers_unknown, "conversations that a user or lead began, but the API does not say who"),
+    ];
+    let some = all.into_iter().filter(|(_, _, count, _)| *count > 0);
+    some.map(|(severity, check_name, count, detail)| Finding {
+        severity,
+        check_name: check_name.to_string(),
+        subject: walk.key.clone(),
+        value: Some(count.to_string()),
+        expected: Some("0".to_string()),
+        detail: format!("{detail} ({what})"),
+    })
+    .collect()
+}

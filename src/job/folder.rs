@@ -1,0 +1,91 @@
+//! The job's folder under the output folder: what is where, its lock, and its state after a crash.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::JobError;
+use crate::domain::Month;
+use crate::publish::{self, PublishError};
+use crate::settings::Settings;
+use crate::snapshot::month_folder;
+
+/// Where a job keeps everything.
+#[derive(Clone, Debug)]
+pub struct JobFolder {
+    root: PathBuf,
+}
+
+/// Held while something writes into the job's folder; released when dropped, or when the process ends however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl JobFolder {
+    pub fn new(settings: &Settings) -> JobFolder {
+        JobFolder { root: settings.output.dir.join(&settings.job.name) }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    pub fn histories(&self) -> PathBuf {
+        self.root.join("history")
+    }
+
+    pub fn reports(&self) -> PathBuf {
+        self.root.join("reports")
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.root.join(".work")
+    }
+
+    /// Where the walks of a month are spooled.
+    pub fn work_of(&self, month: Month) -> PathBuf {
+        self.work().join(month_folder(month))
+    }
+
+    /// Makes the folder and proves that it can be written, before anything is asked of the API.
+    pub fn prepare(&self) -> Result<(), JobError> {
+        publish::create_folder(&self.root)?;
+        for folder in [self.snapshots(), self.histories(), self.reports(), self.work()] {
+            publish::create_folder(&folder)?;
+            let probe = folder.join(".writable");
+            publish::write_file(&probe, b"")?;
+            std::fs::remove_file(&probe).map_err(|error| PublishError::new("write in", &folder, error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the job's lock.
+    ///
+    /// # Errors
+    /// When another process holds it.
+    pub fn lock(&self) -> Result<Lock, JobError> {
+        let path = self.root.join(".lock");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|error| PublishError::new("open", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(JobError::Locked { path }),
+            Err(TryLockError::Error(error)) => Err(PublishError::new("lock", &path, error).into()),
+        }
+    }
+
+    /// Puts right what a crash in the middle of a swap may have left. Needs the lock.
+    pub fn recover(&self) -> Result<(), JobError> {
+        for folder in [self.snapshots(), self.histories(), self.reports()] {
+            publish::recover(&folder)?;
+        }
+        Ok(())
+    }
+}

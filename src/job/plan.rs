@@ -1,0 +1,246 @@
+//! What a run will fetch: names → IDs, and the walks that follow from them.
+
+use chrono_tz::Tz;
+
+use super::resolve::resolve;
+use super::{Context, JobError, JobFolder, Scope, Unresolved};
+use crate::domain::{Basis, Group, GroupKind, POPULATION};
+use crate::settings::{Population, ProfileAttribute};
+use crate::snapshot::{CohortEntry, Finding, Severity, Snapshot, months_in};
+
+/// Everything that is decided before the first page of members.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) scope: Scope,
+    /// Sorted by cohort key.
+    pub cohorts: Vec<PlannedCohort>,
+    pub population: PlannedPopulation,
+    pub has_conversations: bool,
+    /// In the order in which they are begun; the walk of the population, when there is one, first.
+    pub walks: Vec<PlannedWalk>,
+    pub unresolved: Vec<Unresolved>,
+    /// The basis of the snapshot that the month has already.
+    pub held: Option<Basis>,
+    pub(super) findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug)]
+pub struct PlannedCohort {
+    pub group: Group,
+    /// As the job names it.
+    pub configured: String,
+    /// Index of the walk that fetches its members.
+    pub walk: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlannedPopulation {
+    Everyone,
+    /// The walk that fetches it.
+    Group { group: Group, walk: usize },
+    Cohorts,
+}
+
+impl PlannedPopulation {
+    /// As the manifest names it.
+    pub fn label(&self) -> String {
+        match self {
+            PlannedPopulation::Everyone => "everyone".to_string(),
+            PlannedPopulation::Group { group, .. } => group.key(),
+            PlannedPopulation::Cohorts => "cohorts".to_string(),
+        }
+    }
+}
+
+/// One walk: one group (or everyone, or the month's conversations) and one slice of it, which so far is all of it.
+#[derive(Clone, Debug)]
+pub struct PlannedWalk {
+    /// The key under which it is spooled, counted and told of.
+    pub key: String,
+    pub kind: WalkKind,
+    /// Rows that the API announces, where it was asked.
+    pub size: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WalkKind {
+    Everyone,
+    Members(Group),
+    Conversations,
+}
+
+impl Plan {
+    pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
+        let job = &context.settings.job;
+        let remembered = remembered(folder, scope)?;
+        let mut existing = Vec::new();
+        for kind in [GroupKind::Tag, GroupKind::Segment] {
+            if job.has_kind(kind) {
+                let listed = match kind {
+                    GroupKind::Tag => context.client.tags().await?,
+                    GroupKind::Segment => context.client.segments().await?,
+                };
+                existing.extend(listed.into_iter().map(|listed| (listed.group, listed.count)));
+            }
+        }
+        let groups: Vec<Group> = existing.iter().map(|(group, _)| group.clone()).collect();
+        let announced = |group: &Group| existing.iter().find(|(other, _)| other == group).and_then(|(_, count)| *count);
+
+        let mut plan = Plan {
+            scope: scope.clone(),
+            cohorts: Vec::new(),
+            population: PlannedPopulation::Cohorts,
+            has_conversations: job.conversations,
+            walks: Vec::new(),
+            unresolved: Vec::new(),
+            held: None,
+            findings: Vec::new(),
+        };
+        let find = |plan: &mut Plan, name| match resolve(name, &groups, &remembered) {
+            Ok((group, was_renamed)) => {
+                if was_renamed {
+                    plan.renamed(&group, &name.text);
+                }
+                Some(group)
+            }
+            Err(unresolved) => {
+                plan.unresolved.push(unresolved);
+                None
+            }
+        };
+        match &job.population {
+            Population::Everyone => {
+                plan.population = PlannedPopulation::Everyone;
+                plan.walks.push(PlannedWalk { key: POPULATION.to_string(), kind: WalkKind::Everyone, size: None });
+            }
+            Population::Cohorts => {}
+            Population::Group(name) => match find(&mut plan, name) {
+                Some(group) => {
+                    let walk = plan.walk_of(&group, announced(&group));
+                    plan.population = PlannedPopulation::Group { group, walk };
+                }
+                // Without its population the month's comparisons would mean something else.
+                None => return Err(JobError::Unresolved(plan.unresolved)),
+            },
+        }
+        for name in &job.groups {
+            let Some(group) = find(&mut plan, name) else { continue };
+            if plan.cohorts.iter().any(|cohort| cohort.group == group) {
+                tracing::warn!("{name} is a group that the job names already; it is observed once");
+                continue;
+            }
+            let walk = plan.walk_of(&group, announced(&group));
+            plan.cohorts.push(PlannedCohort { group, configured: name.text.clone(), walk });
+        }
+        plan.cohorts.sort_by_key(|cohort| cohort.group.key());
+        if plan.has_conversations {
+            plan.walks.push(PlannedWalk { key: "conversations".to_string(), kind: WalkKind::Conversations, size: None });
+        }
+        for unresolved in &plan.unresolved {
+            plan.findings.push(Finding {
+                severity: Severity::Error,
+                check_name: "group_not_found".to_string(),
+                subject: format!("{}:{}", unresolved.name.kind, unresolved.name.text),
+                value: None,
+                expected: None,
+                detail: format!("{unresolved}; the month was published without it"),
+            });
+        }
+        plan.check_profile(context).await?;
+        Ok(plan)
+    }
+
+    /// The walk of this group, shared by everything that needs it.
+    fn walk_of(&mut self, group: &Group, size: Option<u64>) -> usize {
+        let kind = WalkKind::Members(group.clone());
+        match self.walks.iter().position(|walk| walk.kind == kind) {
+            Some(walk) => walk,
+            None => {
+                self.walks.push(PlannedWalk { key: group.key(), kind, size });
+                self.walks.len() - 1
+            }
+        }
+    }
+
+    fn renamed(&mut self, group: &Group, configured: &str) {
+        tracing::warn!("{} `{configured}` is now named `{}`; found by its ID", group.kind, group.name);
+        self.findings.push(Finding {
+            severity: Severity::Warning,
+            check_name: "group_renamed".to_string(),
+            subject: group.key(),
+            value: Some(group.name.clone()),
+            expected: Some(configured.to_string()),
+            detail: "the name in the job no longer resolves; the ID of the last month's manifest was used".to_string(),
+        });
+    }
+
+    /// Custom attributes of the profile that the workspace does not have are worth a warning, not a failure.
+    async fn check_profile(&mut self, context: &Context) -> Result<(), JobError> {
+        let custom: Vec<&String> = context.settings.job.profile.iter().filter_map(ProfileAttribute::custom_name).collect();
+        if custom.is_empty() {
+            return Ok(());
+        }
+        let existing = match context.client.custom_attributes().await {
+            Ok(existing) => existing,
+            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the workspace's attributes could not be listed; the profile's names were not checked");
+                return Ok(());
+            }
+        };
+        for name in custom.into_iter().filter(|name| !existing.contains(name)) {
+            tracing::warn!("the profile names `custom_attributes.{name}`, which the workspace does not have");
+            self.findings.push(Finding {
+                severity: Severity::Warning,
+                check_name: "profile_attribute_unknown".to_string(),
+                subject: format!("custom_attributes.{name}"),
+                value: None,
+                expected: None,
+                detail: "the workspace has no such attribute: it is null for everyone".to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks for the sizes that are not known yet, one request each.
+    pub(super) async fn size(&mut self, context: &Context) -> Result<(), JobError> {
+        let span = self.scope.span;
+        for walk in &mut self.walks {
+            if walk.size.is_none() {
+                walk.size = match &walk.kind {
+                    WalkKind::Everyone => context.client.contact_count().await?,
+                    WalkKind::Members(group) => context.client.member_count(group).await?,
+                    WalkKind::Conversations => context.client.conversation_count(span.start, span.end).await?,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    pub fn month(&self) -> crate::domain::Month {
+        self.scope.span.month
+    }
+
+    pub fn basis(&self) -> Basis {
+        self.scope.basis
+    }
+
+    pub fn timezone(&self) -> Tz {
+        self.scope.timezone
+    }
+}
+
+/// The cohorts of earlier months, the newest month first.
+fn remembered(folder: &JobFolder, scope: &Scope) -> Result<Vec<CohortEntry>, JobError> {
+    let mut entries = Vec::new();
+    for month in months_in(&folder.snapshots())?.into_iter().rev() {
+        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
+        if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, &scope.workspace_id)
+            && held != found
+        {
+            return Err(JobError::OtherWorkspace { held: held.clone(), found: found.clone() });
+        }
+        entries.extend(snapshot.manifest.cohorts);
+    }
+    Ok(entries)
+}

@@ -1,0 +1,146 @@
+//! History and reports, brought up to date with the snapshots: offline, a month at a time, oldest first. What is
+//! current is left alone, so that a second run changes nothing.
+
+use std::collections::BTreeSet;
+
+use super::{Event, JobError, JobFolder, Observer};
+use crate::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
+use crate::domain::Month;
+use crate::history::{self, CohortMonth, History};
+use crate::report::{self, ReportFormat, ReportSource, ReportWriter};
+use crate::settings::{Format, Settings};
+use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Snapshot, months_in};
+
+/// Which months are built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those whose history or reports are missing or stale.
+    Stale,
+    /// These, and whatever they need.
+    Months(BTreeSet<Month>),
+    All,
+}
+
+/// A month that was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    pub month: Month,
+    pub history: bool,
+    pub report: bool,
+}
+
+/// Needs the job's lock.
+pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: &Observer) -> Result<Vec<Rebuilt>, JobError> {
+    let mut rebuilt = Vec::new();
+    let mut previous: Option<History> = None;
+    for month in months_in(&folder.snapshots())? {
+        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
+        let failed = |source| JobError::History { month, source };
+        let is_wanted = match &scope {
+            Scope::Stale => false,
+            Scope::Months(months) => months.contains(&month),
+            Scope::All => true,
+        };
+        let held = History::open(&folder.histories(), month).map_err(failed)?.filter(|held| !is_wanted && held.is_of(&snapshot, previous.as_ref()));
+        let (current, has_built_history) = match held {
+            Some(held) => (held, false),
+            None => {
+                observer(Event::Building { month, what: "history" });
+                (history::build(&snapshot, previous.as_ref(), &folder.histories(), &folder.work()).map_err(failed)?, true)
+            }
+        };
+        let source = ReportSource { snapshot: snapshot.hash.clone(), history: current.hash.clone() };
+        // With single months asked for, the reports of the others are left as they are.
+        let may_build = is_wanted || scope == Scope::Stale;
+        let builds_report = may_build && (is_wanted || !report::is_current(&folder.reports(), month, &source));
+        if builds_report {
+            observer(Event::Building { month, what: "reports" });
+            build_reports(folder, settings, &snapshot, previous.as_ref(), &current, source)?;
+        }
+        if has_built_history || builds_report {
+            rebuilt.push(Rebuilt { month, history: has_built_history, report: builds_report });
+        }
+        previous = Some(current);
+    }
+    Ok(rebuilt)
+}
+
+fn build_reports(
+    folder: &JobFolder,
+    settings: &Settings,
+    snapshot: &Snapshot,
+    previous: Option<&History>,
+    current: &History,
+    source: ReportSource,
+) -> Result<(), JobError> {
+    let month = snapshot.manifest.month()?;
+    let in_history = |source| JobError::History { month, source };
+    let cohorts = history::cohort_months(&snapshot.manifest, previous).map_err(in_history)?;
+    let facts = facts(settings, snapshot, &cohorts)?;
+    let table = |error| JobError::table(month, error);
+    let inputs = Inputs {
+        contacts: snapshot.scan(&CONTACTS).map_err(table)?,
+        attributes: snapshot.scan(&ATTRIBUTES).map_err(table)?,
+        members: snapshot.scan(&MEMBERS).map_err(table)?,
+        conversations: snapshot.scan(&CONVERSATIONS).map_err(table)?,
+        standing: current.scan(&history::STANDING).map_err(table)?,
+        people: current.scan(&history::PEOPLE).map_err(table)?,
+        cohorts: polars::prelude::IntoLazy::lazy(history::cohorts_frame(&cohorts, &snapshot.manifest).map_err(in_history)?),
+    };
+    let failed = |source| JobError::Report { month, source };
+    let formats: Vec<ReportFormat> = settings.output.formats.iter().map(report_format).collect();
+    let mut writer = ReportWriter::new(&folder.work(), month, &formats).map_err(failed)?;
+    for report in REPORTS {
+        let frame = report.build(&inputs, &facts).map_err(table)?;
+        writer.add(&report.table, &frame).map_err(failed)?;
+    }
+    writer.commit(&folder.reports(), source).map_err(failed)?;
+    Ok(())
+}
+
+fn facts(settings: &Settings, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> Result<Facts, JobError> {
+    let manifest = &snapshot.manifest;
+    let span = manifest.span()?;
+    let cohort = |cohort: &CohortMonth| {
+        let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();
+        CohortFacts {
+            cohort_key: cohort.cohort_key.clone(),
+            cohort_name: cohort.cohort_name.clone(),
+            cohort_kind: kind.to_string(),
+            cohort_id: id.to_string(),
+            basis: cohort.basis,
+            observed_at: cohort.observed_at,
+            announced: cohort.announced,
+            compared_month: cohort.compared.map(|compared| compared.month),
+        }
+    };
+    let found = |finding: &Finding| Found {
+        severity: finding.severity.as_str().to_string(),
+        check_name: finding.check_name.clone(),
+        subject: finding.subject.clone(),
+        value: finding.value.clone(),
+        expected: finding.expected.clone(),
+        detail: finding.detail.clone(),
+    };
+    Ok(Facts {
+        month: span.month,
+        month_end: span.end,
+        cohorts: cohorts.iter().map(cohort).collect(),
+        population: match manifest.population.as_str() {
+            "everyone" => PopulationKind::Everyone,
+            "cohorts" => PopulationKind::Cohorts,
+            _ => PopulationKind::Group,
+        },
+        has_conversations: manifest.conversations,
+        opened_at_least: settings.job.opened_at_least.clone(),
+        profile: settings.job.profile.iter().map(|attribute| (attribute.label(), attribute.custom_name().cloned())).collect(),
+        found: manifest.findings.iter().map(found).collect(),
+    })
+}
+
+fn report_format(format: &Format) -> ReportFormat {
+    match format {
+        Format::Parquet => ReportFormat::Parquet,
+        Format::Csv => ReportFormat::Csv,
+    }
+}

@@ -1,0 +1,92 @@
+//! What a job holds: months, bases, sizes, gaps, stale reports, unfinished work. Reads manifests only.
+
+use chrono::{DateTime, Utc};
+
+use super::{JobError, JobFolder};
+use crate::domain::{Basis, Month};
+use crate::history::History;
+use crate::report::{self, ReportSource};
+use crate::snapshot::{Snapshot, months_in};
+
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub job: String,
+    pub months: Vec<MonthStatus>,
+    /// Months without a snapshot between the first and the last expected one.
+    pub gaps: Vec<Month>,
+    /// The last month that has ended, when it has no snapshot.
+    pub due: Option<Month>,
+    /// Months with work that a run has not finished.
+    pub unfinished: Vec<Month>,
+}
+
+#[derive(Clone, Debug)]
+pub struct MonthStatus {
+    pub month: Month,
+    pub basis: Basis,
+    pub observed_at: DateTime<Utc>,
+    pub cohorts: usize,
+    /// Memberships, over all cohorts.
+    pub members: u64,
+    pub bytes: u64,
+    /// Whether history and reports are what the snapshots give.
+    pub is_current: bool,
+    pub incomplete: Vec<String>,
+    pub missing_groups: usize,
+}
+
+impl Status {
+    /// Whether something is missing or stale.
+    pub fn needs_attention(&self) -> bool {
+        let stale = self.months.iter().any(|month| !month.is_current);
+        stale || !self.gaps.is_empty() || self.due.is_some() || !self.unfinished.is_empty()
+    }
+}
+
+/// `now` decides which month is due; the time zone is the newest snapshot's when the job names none.
+pub fn status(folder: &JobFolder, job: &str, timezone: Option<chrono_tz::Tz>, now: DateTime<Utc>) -> Result<Status, JobError> {
+    let mut months = Vec::new();
+    let mut zone = timezone;
+    let mut previous: Option<History> = None;
+    for month in months_in(&folder.snapshots())? {
+        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
+        let manifest = &snapshot.manifest;
+        zone = timezone.or_else(|| manifest.timezone.parse().ok());
+        let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
+        let current = history.filter(|history| history.is_of(&snapshot, previous.as_ref()));
+        let is_current = current.as_ref().is_some_and(|history| {
+            report::is_current(&folder.reports(), month, &ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() })
+        });
+        months.push(MonthStatus {
+            month,
+            basis: manifest.basis(),
+            observed_at: manifest.observed_at,
+            cohorts: manifest.cohorts.len(),
+            members: manifest.cohorts.iter().map(|cohort| cohort.members).sum(),
+            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            is_current,
+            incomplete: manifest.incomplete.clone(),
+            missing_groups: manifest.findings.iter().filter(|finding| finding.check_name == "group_not_found").count(),
+        });
+        previous = current;
+    }
+    let held = |month: &Month| months.iter().any(|held| held.month == *month);
+    let last_ended = zone.map(|zone| Month::last_ended(now, zone));
+    let due = last_ended.filter(|month| !held(month));
+    let mut gaps = Vec::new();
+    if let (Some(first), Some(last)) = (months.first(), months.last()) {
+        let mut month = first.month.next();
+        while month < last.month {
+            if !held(&month) {
+                gaps.push(month);
+            }
+            month = month.next();
+        }
+        // Months that ended after the newest snapshot and before the one that is due.
+        while last_ended.is_some_and(|due| month > last.month && month < due) {
+            gaps.push(month);
+            month = month.next();
+        }
+    }
+    Ok(Status { job: job.to_string(), months, gaps, due, unfinished: months_in(&folder.work())? })
+}

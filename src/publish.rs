@@ -1,0 +1,269 @@
+//! The one way anything becomes visible on disk. A folder is staged beside its place, listed, synced, and shown by one
+//! rename: it appears whole or not at all. A folder that is there already is moved aside for that moment, and what a
+//! crash left aside is put right by [`recover`].
+//!
+//! ```text
+//! .work/staged-…/          being written
+//! <table>/.run_month=M     the old folder, aside during a swap
+//! <table>/run_month=M      what readers see
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub const MANIFEST: &str = "manifest.json";
+
+/// What could not be done, and to which path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{path}`", path = .path.display())]
+pub struct PublishError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl PublishError {
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> PublishError {
+        PublishError { action, path: path.to_path_buf(), source }
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// One file of a folder, as its manifest lists it. Manifests do not list themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedFile {
+    /// Relative to the folder, with `/`.
+    pub path: String,
+    /// Rows of the table in it; 0 for what is no table.
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// A folder being written. Dropped without a commit, it is removed.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    files: Vec<ListedFile>,
+    is_committed: bool,
+}
+
+impl Staging {
+    /// A new, empty folder under `work`. What an earlier, interrupted try left under the same name is removed.
+    pub fn new(work: &Path, name: &str) -> Result<Staging, PublishError> {
+        let path = work.join(format!("staged-{name}"));
+        remove_folder(&path)?;
+        create_folder(&path)?;
+        Ok(Staging { path, files: Vec::new(), is_committed: false })
+    }
+
+    /// Where the file of this relative path is to be written; its folder exists.
+    pub fn place(&self, relative: &str) -> Result<PathBuf, PublishError> {
+        let path = self.path.join(relative);
+        create_folder(path.parent().unwrap_or(&self.path))?;
+        Ok(path)
+    }
+
+    /// Lists a file that has been written to its place.
+    pub fn list(&mut self, relative: &str, rows: u64) -> Result<(), PublishError> {
+        let path = self.path.join(relative);
+        let (bytes, sha256) = hash_file(&path)?;
+        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", &path, error))?;
+        self.files.push(ListedFile { path: relative.to_string(), rows, bytes, sha256 });
+        Ok(())
+    }
+
+    pub fn files(&self) -> &[ListedFile] {
+        &self.files
+    }
+
+    /// Writes the manifest last and shows the folder at `target`, in place of what was there.
+    pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<(), PublishError> {
+        write_json(&self.path.join(MANIFEST), manifest)?;
+        sync_folder(&self.path)?;
+        let parent = target.parent().unwrap_or(Path::new("."));
+        create_folder(parent)?;
+        let aside = aside(target);
+        if target.exists() {
+            remove_folder(&aside)?;
+            rename(target, &aside)?;
+        }
+        rename(&self.path, target)?;
+        self.is_committed = true;
+        sync_folder(parent)?;
+        remove_folder(&aside)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            // Best effort: what stays is removed when the name is staged again.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Puts right what a crash in the middle of a swap left in this folder of published folders: the old one comes back
+/// where the new one did not arrive, and goes where it did.
+pub fn recover(folder: &Path) -> Result<(), PublishError> {
+    for name in folder_names(folder)? {
+        let Some(shown) = name.strip_prefix('.') else { continue };
+        let (aside, target) = (folder.join(&name), folder.join(shown));
+        if target.exists() {
+            remove_folder(&aside)?;
+        } else {
+            rename(&aside, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn aside(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}"))
+}
+
+/// The names of the folders in a folder, sorted; none when it does not exist.
+pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
+    let unreadable = |error| PublishError::new("list", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Creates a folder and its parents, readable by their owner only.
+pub fn create_folder(path: &Path) -> Result<(), PublishError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| PublishError::new("create the folder", path, error))
+}
+
+pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file beside its place and renames it there, readable by its owner only.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
+    let failed = |error| PublishError::new("write", path, error);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&part).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&part, path).map_err(failed)
+}
+
+/// Pretty JSON with a line break at the end.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), PublishError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| PublishError::new("write", path, error.into()))?;
+    bytes.push(b'\n');
+    write_file(path, &bytes)
+}
+
+/// The size and SHA-256 of a file.
+pub fn hash_file(path: &Path) -> Result<(u64, String), PublishError> {
+    let failed = |error| PublishError::new("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+    Ok((bytes, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), PublishError> {
+    fs::rename(from, to).map_err(|error| PublishError::new("put in place", to, error))
+}
+
+fn sync_folder(path: &Path) -> Result<(), PublishError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| PublishError::new("sync", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(root: &Path, text: &str) {
+        let mut staging = Staging::new(&root.join(".work"), "x").unwrap();
+        fs::write(staging.place("a/b.txt").unwrap(), text).unwrap();
+        staging.list("a/b.txt", 1).unwrap();
+        let files = staging.files().to_vec();
+        staging.commit(&root.join("t/run_month=2026-10"), &files).unwrap();
+    }
+
+    fn shown(root: &Path) -> String {
+        fs::read_to_string(root.join("t/run_month=2026-10/a/b.txt")).unwrap()
+    }
+
+    #[test]
+    fn a_folder_replaces_another_whole() {
+        let root = tempfile::tempdir().unwrap();
+        publish(root.path(), "first");
+        publish(root.path(), "second");
+        assert_eq!(shown(root.path()), "second");
+        assert_eq!(folder_names(&root.path().join("t")).unwrap(), ["run_month=2026-10"]);
+        assert!(folder_names(&root.path().join(".work")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_abandoned_staging_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        publish(root.path(), "first");
+        let staging = Staging::new(&root.path().join(".work"), "x").unwrap();
+        fs::write(staging.place("b.txt").unwrap(), "half").unwrap();
+        drop(staging);
+        assert_eq!(shown(root.path()), "first");
+        assert!(folder_names(&root.path().join(".work")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_swap_is_put_right() {
+        let root = tempfile::tempdir().unwrap();
+        let table = root.path().join("t");
+        publish(root.path(), "old");
+        // After the first rename: only the old one, aside.
+        fs::rename(table.join("run_month=2026-10"), table.join(".run_month=2026-10")).unwrap();
+        recover(&table).unwrap();
+        assert_eq!(shown(root.path()), "old");
+        // After the second: both.
+        fs::create_dir(table.join(".run_month=2026-10")).unwrap();
+        recover(&table).unwrap();
+        assert_eq!(shown(root.path()), "old");
+        assert_eq!(folder_names(&table).unwrap(), ["run_month=2026-10"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! A month's reports on disk: each table as Parquet and CSV, and a manifest that says what they were built from.
+
+use std::path::{Path, PathBuf};
+
+use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Month;
+use crate::publish::{ListedFile, MANIFEST, PublishError, Staging};
+use crate::snapshot::month_folder;
+use crate::table::{Table, TableError, write_csv, write_parquet};
+
+/// Raised when a report of the same name means something else than before: reports of another format are stale.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+impl ReportError {
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            ReportError::Publish(error) => error.is_disk_full(),
+            ReportError::Table(error) => error.is_disk_full(),
+        }
+    }
+}
+
+/// A format that reports are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    Parquet,
+    Csv,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportManifest {
+    pub format: u32,
+    pub month: String,
+    pub built_from: ReportSource,
+    pub files: Vec<ListedFile>,
+}
+
+/// The hashes of the manifests that the reports were made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportSource {
+    pub snapshot: String,
+    pub history: String,
+}
+
+/// Whether the month's reports are there and were built from these, with every file they list.
+pub fn is_current(reports: &Path, month: Month, source: &ReportSource) -> bool {
+    let folder = reports.join(month_folder(month));
+    let manifest = std::fs::read(folder.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice::<ReportManifest>(&bytes).ok());
+    manifest.is_some_and(|manifest| {
+        let is_there = |file: &ListedFile| std::fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.bytes);
+        manifest.format == FORMAT && manifest.built_from == *source && manifest.files.iter().all(is_there)
+    })
+}
+
+/// Writes one month's reports, one table at a time.
+#[derive(Debug)]
+pub struct ReportWriter {
+    staging: Staging,
+    month: Month,
+    formats: Vec<ReportFormat>,
+}
+
+impl ReportWriter {
+    pub fn new(work: &Path, month: Month, formats: &[ReportFormat]) -> Result<ReportWriter, ReportError> {
+        Ok(ReportWriter { staging: Staging::new(work, &format!("report-{month}"))?, month, formats: formats.to_vec() })
+    }
+
+    pub fn add(&mut self, table: &Table, frame: &DataFrame) -> Result<(), ReportError> {
+        for format in &self.formats {
+            let relative = match format {
+                ReportFormat::Parquet => format!("{}.parquet", table.name),
+                ReportFormat::Csv => format!("{}.csv", table.name),
+            };
+            let path = self.staging.place(&relative)?;
+            match format {
+                ReportFormat::Parquet => drop(write_parquet(frame, table, &path)?),
+                ReportFormat::Csv => write_csv(frame, table, &path)?,
+            }
+            self.staging.list(&relative, frame.height() as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the reports. Returns their folder.
+    pub fn commit(self, reports: &Path, source: ReportSource) -> Result<PathBuf, ReportError> {
+        let manifest = ReportManifest { format: FORMAT, month: self.month.to_string(), built_from: source, files: self.staging.files().to_vec() };
+        let folder = reports.join(month_folder(self.month));
+        self.staging.commit(&folder, &manifest)?;
+        Ok(folder)
+    }
+}

@@ -1,0 +1,227 @@
+//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 2.0 to 2.16 does, over an invented workspace.
+//!
+//! It is written from the facts known about the API, not from the client of this crate, and shares no type with it: a misread fact shows up as a
+//! difference between the two. Where the facts are unsure, the code says "assumption".
+//!
+//! - [`world`] invents everybody and all they will ever do from a seed; [`moment`] is the world at one instant, a pure function of the two.
+//! - [`v2`] answers calls about a moment: routes and bodies of the 2.x dialect over [`search`] and [`paging`]. It knows no HTTP beyond methods.
+//!   A dialect of 1.x goes beside it: another module with an `answer`, chosen in [`answer`] by the version.
+//! - [`answer`] is HTTP: credentials, [`limits`], [`faults`] and the headers. [`connection`] can cut an answer in the middle.
+//! - [`probes`] tells tests the truth under `/_simulator/`, past the code that it is there to check.
+//!
+//! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall; rate windows always follow the wall.
+
+mod answer;
+mod api_error;
+mod calendar;
+mod connection;
+mod faults;
+mod limits;
+mod moment;
+mod paging;
+mod probes;
+mod search;
+mod spoil;
+mod v2;
+mod version;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use chrono::{DateTime, Utc};
+use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
+
+pub use self::faults::{Fault, FaultSpecError, Faults};
+pub use self::world::WorldOptions;
+
+use self::connection::{CuttableListener, Scissors};
+use self::faults::FaultPlan;
+use self::limits::Limits;
+use self::moment::Moment;
+use self::world::World;
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The workspace.
+    pub world: WorldOptions,
+    /// The instant at which the world stands still; without one it follows the wall clock.
+    pub now: Option<DateTime<Utc>>,
+    /// The API version of requests without an `Intercom-Version` header.
+    pub default_version: String,
+    /// Requests that one app (one token) may send in a window of ten seconds.
+    pub rate_limit: u32,
+    /// Requests that all apps together may send in a window.
+    pub workspace_rate_limit: u32,
+    /// The only token accepted. Without one any token is, unless it begins with `invalid`.
+    pub token: Option<String>,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// How long every answer takes at least.
+    pub latency: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            world: WorldOptions::default(),
+            now: None,
+            default_version: "2.11".to_owned(),
+            rate_limit: 1_667,
+            workspace_rate_limit: 4_167,
+            token: None,
+            faults: Faults::none(),
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+/// What the simulator has seen so far. Requests to `/_simulator/` do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests that came in.
+    pub requests: u64,
+    /// The most that were being answered at the same time.
+    pub max_in_flight: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+}
+
+/// A world and a server for it. Clones share everything.
+#[derive(Clone)]
+pub struct Simulator(Arc<Shared>);
+
+struct Shared {
+    seed: u64,
+    default_version: String,
+    token: Option<String>,
+    latency: Duration,
+    world: Arc<World>,
+    limits: Limits,
+    faults: FaultPlan,
+    traffic: Traffic,
+    clock: Mutex<Clock>,
+}
+
+/// The latest look at the world.
+struct Clock {
+    moment: Arc<Moment>,
+    /// When a world that follows the wall clock is looked at again; never for one that stands still.
+    stale_after: Option<Instant>,
+}
+
+impl Simulator {
+    /// Invents the world. Takes about as long as a second for each 50,000 contacts in an optimised build.
+    pub fn new(options: Options) -> Self {
+        let Options { world, now, default_version, rate_limit, workspace_rate_limit, token, faults, latency } = options;
+        let seed = world.seed;
+        let world = Arc::new(World::new(world));
+        let clock = match now {
+            Some(now) => Clock::still(&world, now),
+            None => Clock::running(&world),
+        };
+        Self(Arc::new(Shared {
+            seed,
+            default_version,
+            token,
+            latency,
+            limits: Limits::new(rate_limit, workspace_rate_limit),
+            faults: FaultPlan::new(faults, seed),
+            traffic: Traffic::default(),
+            clock: Mutex::new(clock),
+            world,
+        }))
+    }
+
+    /// Moves the world to an instant, where it stands still.
+    pub fn set_now(&self, now: DateTime<Utc>) {
+        let still = Clock::still(&self.0.world, now);
+        *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = still;
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> Stats {
+        let Traffic { requests, in_flight: _, max_in_flight, rate_limited } = &self.0.traffic;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Stats { requests: read(requests), max_in_flight: read(max_in_flight), rate_limited: read(rate_limited) }
+    }
+
+    /// Serves until `shutdown` is done, then finishes the answers under way.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let router = Router::new().fallback(answer::answer).layer(CompressionLayer::new()).with_state(self.clone());
+        let service = router.into_make_service_with_connect_info::<Scissors>();
+        axum::serve(CuttableListener(listener), service).with_graceful_shutdown(shutdown).await
+    }
+
+    /// The world now. One that follows the wall clock is looked at again after a second, or later when a look takes long.
+    fn moment(&self) -> Arc<Moment> {
+        let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if clock.stale_after.is_some_and(|stale| stale <= Instant::now()) {
+            *clock = Clock::running(&self.0.world);
+        }
+        Arc::clone(&clock.moment)
+    }
+
+    fn knows(&self, token: &str) -> bool {
+        match &self.0.token {
+            Some(known) => known == token,
+            None => !token.starts_with("invalid"),
+        }
+    }
+}
+
+impl Clock {
+    fn still(world: &Arc<World>, now: DateTime<Utc>) -> Self {
+        Self { moment: Arc::new(Moment::new(Arc::clone(world), now.timestamp())), stale_after: None }
+    }
+
+    fn running(world: &Arc<World>) -> Self {
+        let begun = Instant::now();
+        let moment = Arc::new(Moment::new(Arc::clone(world), Utc::now().timestamp()));
+        let pause = (begun.elapsed() * 10).max(Duration::from_secs(1));
+        Self { moment, stale_after: Some(Instant::now() + pause) }
+    }
+}
+
+/// Counts of requests.
+#[derive(Default)]
+struct Traffic {
+    requests: AtomicU64,
+    in_flight: AtomicU64,
+    max_in_flight: AtomicU64,
+    rate_limited: AtomicU64,
+}
+
+impl Traffic {
+    /// Counts a request in, and out when the guard is dropped. The number counts from 1.
+    fn enter(&self) -> (u64, InFlight<'_>) {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.max_in_flight.fetch_max(now, Ordering::Relaxed);
+        (number, InFlight(self))
+    }
+
+    fn count_rate_limited(&self) {
+        self.rate_limited.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct InFlight<'a>(&'a Traffic);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

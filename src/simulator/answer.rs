@@ -1,0 +1,245 @@
+//! HTTP around the dialects: credentials, rate limits, faults, versions, and the headers of every answer.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::api_error::ApiError;
+use super::connection::Scissors;
+use super::faults::{Fault, scatter};
+use super::limits::Verdict;
+use super::spoil::spoil;
+use super::v2::{self, Call};
+use super::version::Version;
+use super::{Simulator, probes};
+
+/// Longer request bodies are refused.
+const MAX_BODY: usize = 1 << 20;
+/// How late a slow answer is.
+const SLOW: Duration = Duration::from_millis(1_500);
+/// The hash of the build that answers; not the API's version.
+const BUILD: &str = "3f0c7c8d1b5e4a6f9d2e8c7b6a5f4e3d2c1b0a9f";
+const JSON: &str = "application/json; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const HTML_ERROR: &str = "<!DOCTYPE html><html><head><title>We're sorry, but something went wrong (500)</title></head><body><h1>We're sorry, but something went wrong.</h1></body></html>";
+
+/// An answer before the headers that all share.
+struct Reply {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Vec<u8>,
+    link: Option<String>,
+    rate: Option<Verdict>,
+    cut: bool,
+}
+
+impl Reply {
+    fn ok(body: String, rate: Verdict) -> Self {
+        Self { status: StatusCode::OK, content_type: JSON, body: body.into_bytes(), link: None, rate: Some(rate), cut: false }
+    }
+
+    fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
+        let link = error.canonical.as_ref().map(|path| format!("<{path}>; rel=\"canonical\""));
+        // Errors of the server itself come without rate headers.
+        let rate = rate.filter(|_| !error.status.is_server_error());
+        Self { status: error.status, content_type: JSON, body: error.body(request_id).into_bytes(), link, rate, cut: false }
+    }
+}
+
+/// Answers every request there is.
+pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Response {
+    let begun = Instant::now();
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/_simulator") {
+        return probe(&simulator, request).await;
+    }
+    let (number, _in_flight) = simulator.0.traffic.enter();
+    let fault = simulator.0.faults.next(&path);
+    let request_id = request_id(simulator.0.seed, number);
+    let late = simulator.0.latency + if fault == Some(Fault::Slow) { SLOW } else { Duration::ZERO };
+    if !late.is_zero() {
+        tokio::time::sleep(late).await;
+    }
+    let scissors = request.extensions().get::<ConnectInfo<Scissors>>().map(|info| info.0.clone());
+    let reply = reply(&simulator, request, fault, &request_id).await;
+    if reply.status == StatusCode::TOO_MANY_REQUESTS {
+        simulator.0.traffic.count_rate_limited();
+    }
+    tracing::debug!(%path, status = reply.status.as_u16(), ?fault, number, "answered");
+    finish(reply, &request_id, begun, scissors)
+}
+
+async fn reply(simulator: &Simulator, request: Request, fault: Option<Fault>, request_id: &str) -> Reply {
+    let token = token(request.headers()).filter(|token| simulator.knows(token));
+    let Some(token) = token.filter(|_| fault != Some(Fault::Status(401))) else {
+        return Reply::error(&ApiError::unauthorized(), request_id, None);
+    };
+    let rate = simulator.0.limits.take(&token, unix_second());
+    if !rate.allowed {
+        return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(rate));
+    }
+    let limited = Verdict { remaining: 0, allowed: false, ..rate };
+    let page =
+        |status, content_type, body: &str| Reply { status, content_type, body: body.into(), link: None, rate: Some(rate), cut: false };
+    match fault {
+        Some(Fault::Status(status)) => return Reply::error(&ApiError::of_status(status), request_id, Some(rate)),
+        Some(Fault::Html) => return Reply { rate: None, ..page(StatusCode::INTERNAL_SERVER_ERROR, HTML, HTML_ERROR) },
+        Some(Fault::Empty) => return page(StatusCode::OK, JSON, ""),
+        Some(Fault::Garbage) => return page(StatusCode::OK, HTML, "<html><body>Please stand by.</body></html>"),
+        Some(Fault::RateLimited) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(limited)),
+        Some(Fault::RateLimitedBare) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, None),
+        _ => {}
+    }
+    let mut reply = match dialect(simulator, request, fault).await {
+        Ok(body) => Reply::ok(body, rate),
+        Err(error) => Reply::error(&error, request_id, Some(rate)),
+    };
+    match fault {
+        Some(Fault::Half) => reply.body.truncate(reply.body.len() / 2),
+        Some(Fault::Cut) => reply.cut = true,
+        Some(Fault::NoHeaders) => reply.rate = None,
+        _ => {}
+    }
+    reply
+}
+
+/// Hands the request to the dialect of its version.
+async fn dialect(simulator: &Simulator, request: Request, fault: Option<Fault>) -> Result<String, ApiError> {
+    let headers = request.headers();
+    if !accepts_json(headers) {
+        return Err(ApiError::not_acceptable());
+    }
+    let version = match headers.get("Intercom-Version") {
+        Some(version) => version.to_str().ok().and_then(Version::parse),
+        None => Version::parse(&simulator.0.default_version),
+    };
+    let version = version.ok_or_else(ApiError::version_invalid)?;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let query = query(&uri)?;
+    let body = body(request).await?;
+    let simulator = simulator.clone();
+    // Searches may take a while in an unoptimised build; other connections go on meanwhile.
+    let work = tokio::task::spawn_blocking(move || {
+        let moment = simulator.moment();
+        let call = Call { method, path: uri.path().to_owned(), query, body, version };
+        let body = v2::answer(&moment, &call)?;
+        Ok(match fault {
+            Some(fault) if fault.alters_pages() => spoil(body, fault, sent_cursor(&call).as_deref()),
+            _ => body,
+        })
+    });
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request ended in a panic");
+        Err(ApiError::of_status(500))
+    })
+}
+
+fn sent_cursor(call: &Call) -> Option<String> {
+    if call.method == Method::GET {
+        return call.query.iter().find(|(name, _)| name == "starting_after").map(|(_, cursor)| cursor.clone());
+    }
+    let body: Value = serde_json::from_slice(&call.body).ok()?;
+    Some(body["pagination"]["starting_after"].as_str()?.to_owned())
+}
+
+async fn probe(simulator: &Simulator, request: Request) -> Response {
+    let uri = request.uri().clone();
+    let simulator = simulator.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let query = query(&uri).ok()?;
+        probes::answer(&simulator.moment(), simulator.stats(), uri.path(), &query)
+    });
+    let (status, body) = match found.await {
+        Ok(Some(body)) => (StatusCode::OK, body),
+        Ok(None) => (StatusCode::NOT_FOUND, json!({"error": "there are stats, state, members?group=tag:ID and conversations?from=&to="})),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Value::Null),
+    };
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response
+}
+
+fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>) -> Response {
+    let length = reply.body.len();
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    // Every value below is made of visible ASCII; what could not be sent is left out.
+    let mut add = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    add("x-request-id", request_id.to_owned());
+    add("x-intercom-version", BUILD.to_owned());
+    add("x-runtime", format!("{:.6}", begun.elapsed().as_secs_f64()));
+    if let Some(rate) = reply.rate {
+        add("x-ratelimit-limit", rate.limit.to_string());
+        add("x-ratelimit-remaining", rate.remaining.to_string());
+        add("x-ratelimit-reset", rate.reset.to_string());
+    }
+    if let Some(link) = reply.link {
+        add("link", link);
+    }
+    if let (true, Some(scissors)) = (reply.cut, scissors) {
+        // Keeps the compression away, so that half of the body is half of what is sent.
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+        scissors.cut_after(length / 2);
+    }
+    response
+}
+
+/// The token of `Authorization: Bearer …`, or the user name of `Basic`, as the 1.x clients send it.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.split_once(' ')?;
+    let token = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => credentials.trim().to_owned(),
+        "basic" => {
+            let pair = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+            pair.split_once(':').map_or(pair.as_str(), |(user, _)| user).to_owned()
+        }
+        _ => return None,
+    };
+    (!token.is_empty()).then_some(token)
+}
+
+/// Missing `Accept` headers are fine here, although the documentation threatens with 406.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let mut asked = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).peekable();
+    asked.peek().is_none()
+        || asked.any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            matches!(range.as_str(), "*/*" | "application/*" | "application/json")
+                || (range.starts_with("application/vnd.intercom.") && range.ends_with("+json"))
+        })
+}
+
+fn query(uri: &axum::http::Uri) -> Result<Vec<(String, String)>, ApiError> {
+    let Query(query) = Query::try_from_uri(uri).map_err(|_| ApiError::parameter_invalid("the query string cannot be decoded"))?;
+    Ok(query)
+}
+
+async fn body(request: Request) -> Result<Bytes, ApiError> {
+    to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| ApiError::parameter_invalid("the request body is too long or was cut"))
+}
+
+/// Twenty lower-case letters and digits, as seen live.
+fn request_id(seed: u64, number: u64) -> String {
+    const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    (0..20).map(|place| SIGNS[(scatter(seed, place, number) % 36) as usize] as char).collect()
+}
+
+/// Rate windows follow the wall clock, whatever time it is in the world.
+fn unix_second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

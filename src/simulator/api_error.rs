@@ -1,0 +1,82 @@
+//! Errors in the words of the API.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+/// An error as it goes over the wire: a status and one entry of an `error.list`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: String,
+    /// Path of the contact that a merged one lives on in, for the `Link` header.
+    pub canonical: Option<String>,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), canonical: None }
+    }
+
+    /// 400 `parameter_invalid`. The fact sheet has no recorded wording for refused searches: ours says what is refused and why.
+    pub fn parameter_invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message)
+    }
+
+    /// 400 for a cursor that no page gave out.
+    pub fn bad_cursor() -> Self {
+        let message = "Invalid starting_after param. Please try again using a starting_after value from a paginated response";
+        Self::new(StatusCode::BAD_REQUEST, "client_error", message)
+    }
+
+    /// 404 for tags and segments, unknown paths and methods that a path lacks.
+    pub fn resource_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Resource Not Found")
+    }
+
+    /// 404 for contacts.
+    pub fn contact_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "User Not Found")
+    }
+
+    /// 401 without or with wrong credentials.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Access Token Invalid")
+    }
+
+    /// 400 for a version that is not served.
+    pub fn version_invalid() -> Self {
+        let message = "Requested resource is not available in current API version.";
+        Self::new(StatusCode::BAD_REQUEST, "intercom_version_invalid", message)
+    }
+
+    /// 406. The code is an assumption: only the status is documented.
+    pub fn not_acceptable() -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "media_type_not_acceptable", "The Accept header should send a media type of application/json")
+    }
+
+    /// 429.
+    pub fn rate_limited(limit: u32) -> Self {
+        let message = format!("Exceeded rate limit of {limit} in 10_seconds");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)
+    }
+
+    /// What the service says to a status that is asked for as a fault.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::unauthorized(),
+            403 => Self::new(StatusCode::FORBIDDEN, "api_plan_restricted", "Active subscription needed."),
+            404 => Self::resource_not_found(),
+            502 => Self::new(StatusCode::BAD_GATEWAY, "server_error", "Bad Gateway"),
+            503 => Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", "Sorry, the API service is temporarily unavailable"),
+            504 => Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "Gateway Timeout"),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "Request failed due to an internal network error."),
+        }
+    }
+
+    /// The JSON body.
+    pub fn body(&self, request_id: &str) -> String {
+        let entry = json!({"code": self.code, "message": self.message});
+        json!({"type": "error.list", "request_id": request_id, "errors": [entry]}).to_string()
+    }
+}

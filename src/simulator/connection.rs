@@ -1,0 +1,99 @@
+//! Connections that can be cut in mid-body: what no answer built with care can do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Cuts the connection that a request came in on.
+#[derive(Clone)]
+pub struct Scissors(Arc<Mutex<Blade>>);
+
+enum Blade {
+    Idle,
+    /// The next answer's head goes out whole, then so many bytes of its body.
+    Armed(usize),
+    /// So many bytes go out, then nothing more.
+    Cutting(usize),
+}
+
+impl Scissors {
+    /// Lets the next answer's head and `bytes` of its body through.
+    pub fn cut_after(&self, bytes: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Armed(bytes);
+    }
+}
+
+/// A listener whose connections carry [`Scissors`].
+pub struct CuttableListener(pub TcpListener);
+
+impl Listener for CuttableListener {
+    type Io = CuttableStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
+        let (stream, peer) = Listener::accept(&mut self.0).await;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection waits for full packets");
+        }
+        (CuttableStream { stream, scissors: Scissors(Arc::new(Mutex::new(Blade::Idle))) }, peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, CuttableListener>> for Scissors {
+    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
+        stream.io().scissors.clone()
+    }
+}
+
+/// A connection that stops in the middle of an answer when told to.
+pub struct CuttableStream {
+    stream: TcpStream,
+    scissors: Scissors,
+}
+
+impl AsyncRead for CuttableStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for CuttableStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let mut blade = this.scissors.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Blade::Armed(body) = *blade
+            && let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n")
+        {
+            *blade = Blade::Cutting(head + 4 + body);
+        }
+        match &mut *blade {
+            Blade::Cutting(0) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            Blade::Cutting(left) => {
+                let allowed = bytes.len().min(*left);
+                let written = ready!(Pin::new(&mut this.stream).poll_write(context, &bytes[..allowed]))?;
+                *left -= written;
+                Poll::Ready(Ok(written))
+            }
+            Blade::Idle | Blade::Armed(_) => Pin::new(&mut this.stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

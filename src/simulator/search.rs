@@ -1,0 +1,413 @@
+//! The search grammar of 2.x: what a request body may ask, and what it means.
+
+pub mod contacts;
+pub mod conversations;
+pub mod sort;
+
+use chrono_tz::Tz;
+use serde_json::Value;
+
+use super::api_error::ApiError;
+use super::calendar::day_around;
+
+/// At most this many filters in one group.
+const MAX_FILTERS: usize = 15;
+/// At most this many groups inside each other.
+const MAX_LEVELS: usize = 2;
+
+/// What a field holds, which decides the operators it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// Integers and floats alike.
+    Number,
+    Boolean,
+    Date,
+    /// Text that knows `=` and `!=` only.
+    Tag,
+}
+
+/// How dates are compared.
+#[derive(Clone, Copy, Debug)]
+pub enum Dates {
+    /// By calendar day of a zone; `=`, `>` and `<` only. Contacts.
+    Days(Tz),
+    /// To the second, all comparisons; both `>` and `<` exclude the value itself. Conversations.
+    ///
+    /// Assumption: Intercom's table calls `>` "greater or equal" while live users found `<` exclusive; clients must ask a second wider.
+    Seconds,
+}
+
+/// A search over fields `F`.
+#[derive(Debug)]
+pub enum Query<F> {
+    Filter(F, Test),
+    All(Vec<Query<F>>),
+    Any(Vec<Query<F>>),
+}
+
+/// One comparison. Negated ones are complements: they also hold for entries without a value (an assumption).
+#[derive(Debug)]
+pub struct Test {
+    check: Check,
+    negated: bool,
+}
+
+#[derive(Debug)]
+enum Check {
+    Unset,
+    OneOfTexts(Vec<String>),
+    Contains(String),
+    StartsWith(String),
+    EndsWith(String),
+    OneOfNumbers(Vec<f64>),
+    OneOfBooleans(Vec<bool>),
+    /// Dates in `[from, until)`.
+    Between(i64, i64),
+    Above {
+        limit: f64,
+        inclusive: bool,
+    },
+    Below {
+        limit: f64,
+        inclusive: bool,
+    },
+}
+
+/// A value of an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum Held<'a> {
+    Text(&'a str),
+    Number(f64),
+    Boolean(bool),
+    Date(i64),
+}
+
+impl<F: Copy> Query<F> {
+    /// Whether an entry is found; `test` answers for one field of the entry.
+    pub fn holds(&self, test: &impl Fn(F, &Test) -> bool) -> bool {
+        match self {
+            Query::Filter(field, wanted) => test(*field, wanted),
+            Query::All(parts) => parts.iter().all(|part| part.holds(test)),
+            Query::Any(parts) => parts.iter().any(|part| part.holds(test)),
+        }
+    }
+
+    /// The filters that every entry found must pass: those of the outermost AND.
+    pub fn required(&self) -> Vec<(F, &Test)> {
+        match self {
+            Query::Filter(field, test) => vec![(*field, test)],
+            Query::All(parts) => {
+                parts.iter().flat_map(|part| if let Query::Filter(field, test) = part { Some((*field, test)) } else { None }).collect()
+            }
+            Query::Any(_) => Vec::new(),
+        }
+    }
+}
+
+impl Test {
+    /// Whether the values of a field pass.
+    pub fn accepts<'a>(&self, values: impl IntoIterator<Item = Held<'a>>) -> bool {
+        let mut values = values.into_iter();
+        let found = match self.check {
+            Check::Unset => values.next().is_none(),
+            _ => values.any(|value| self.check.accepts(value)),
+        };
+        found != self.negated
+    }
+
+    /// The only text that passes, if there is just one.
+    pub fn single_text(&self) -> Option<&str> {
+        match &self.check {
+            Check::OneOfTexts(texts) if !self.negated && texts.len() == 1 => Some(&texts[0]),
+            _ => None,
+        }
+    }
+
+    /// The dates that pass, as `[from, until)`.
+    pub fn date_range(&self) -> Option<(i64, i64)> {
+        match self.check {
+            Check::Between(from, until) if !self.negated => Some((from, until)),
+            _ => None,
+        }
+    }
+}
+
+impl Check {
+    fn accepts(&self, value: Held<'_>) -> bool {
+        match (self, value) {
+            (Check::OneOfTexts(texts), Held::Text(held)) => texts.iter().any(|text| text == held),
+            (Check::Contains(part), Held::Text(held)) => held.to_lowercase().contains(part),
+            (Check::StartsWith(part), Held::Text(held)) => held.to_lowercase().starts_with(part),
+            (Check::EndsWith(part), Held::Text(held)) => held.to_lowercase().ends_with(part),
+            (Check::OneOfNumbers(numbers), Held::Number(held)) => numbers.contains(&held),
+            (Check::OneOfBooleans(booleans), Held::Boolean(held)) => booleans.contains(&held),
+            (Check::Between(from, until), Held::Date(held)) => (*from..*until).contains(&held),
+            (Check::Above { limit, inclusive }, Held::Number(held)) => held > *limit || (*inclusive && held == *limit),
+            (Check::Below { limit, inclusive }, Held::Number(held)) => held < *limit || (*inclusive && held == *limit),
+            _ => false,
+        }
+    }
+}
+
+/// Reads the `query` of a search body. `find` knows the fields by name.
+///
+/// # Errors
+/// 400 `parameter_invalid`, saying which part is refused.
+pub fn parse<F>(query: Option<&Value>, dates: Dates, find: &impl Fn(&str) -> Option<(F, Kind)>) -> Result<Query<F>, ApiError> {
+    match query {
+        None | Some(Value::Null) => Err(ApiError::parameter_invalid("query is required")),
+        Some(query) => part(query, dates, find, 0),
+    }
+}
+
+fn part<F>(query: &Value, dates: Dates, find: &impl Fn(&str) -> Option<(F, Kind)>, level: usize) -> Result<Query<F>, ApiError> {
+    let Some(query) = query.as_object() else {
+        return Err(ApiError::parameter_invalid("each filter must be an object with field, operator and value"));
+    };
+    let Some(operator) = query.get("operator").and_then(Value::as_str) else {
+        return Err(ApiError::parameter_invalid("operator is required"));
+    };
+    let value = query.get("value").ok_or_else(|| ApiError::parameter_invalid("value is required"))?;
+    if let Some(field) = query.get("field") {
+        let name = field.as_str().ok_or_else(|| ApiError::parameter_invalid("field must be a string"))?;
+        let (field, kind) = find(name).ok_or_else(|| ApiError::parameter_invalid(format!("'{name}' is not a searchable field")))?;
+        return Ok(Query::Filter(field, test(name, kind, operator, value, dates)?));
+    }
+    if !matches!(operator, "AND" | "OR") {
+        return Err(ApiError::parameter_invalid(format!("'{operator}' is not an operator of a group: use AND or OR")));
+    }
+    let Some(parts) = value.as_array() else {
+        return Err(ApiError::parameter_invalid(format!("the value of {operator} must be an array of filters")));
+    };
+    if level == MAX_LEVELS {
+        return Err(ApiError::parameter_invalid(format!("filters can be nested at most {MAX_LEVELS} levels deep")));
+    }
+    if parts.is_empty() || parts.len() > MAX_FILTERS {
+        return Err(ApiError::parameter_invalid(format!("{operator} takes 1 to {MAX_FILTERS} filters, not {}", parts.len())));
+    }
+    let parts = parts.iter().map(|inner| part(inner, dates, find, level + 1)).collect::<Result<_, _>>()?;
+    Ok(if operator == "AND" { Query::All(parts) } else { Query::Any(parts) })
+}
+
+fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates) -> Result<Test, ApiError> {
+    let known: &[&str] = match (kind, dates) {
+        (Kind::Text, _) => &["=", "!=", "IN", "NIN", "~", "!~", "^", "$"],
+        (Kind::Boolean, _) => &["=", "!=", "IN", "NIN"],
+        (Kind::Number, _) => &["=", "!=", "IN", "NIN", ">", "<", ">=", "<="],
+        (Kind::Tag, _) => &["=", "!="],
+        (Kind::Date, Dates::Days(_)) => &["=", ">", "<"],
+        (Kind::Date, Dates::Seconds) => &["=", "!=", ">", "<", ">=", "<="],
+    };
+    if !known.contains(&operator) {
+        return Err(ApiError::parameter_invalid(format!(
+            "operator '{operator}' is not supported for field '{name}': use one of {}",
+            known.join(" ")
+        )));
+    }
+    let negated = matches!(operator, "!=" | "NIN" | "!~");
+    let list = matches!(operator, "IN" | "NIN");
+    let values: Vec<&Value> = match value {
+        Value::Array(values) if list => values.iter().collect(),
+        _ if list => return Err(ApiError::parameter_invalid(format!("operator '{operator}' needs an array of values for field '{name}'"))),
+        // Assumption: null asks for entries without a value.
+        Value::Null if matches!(operator, "=" | "!=") => return Ok(Test { check: Check::Unset, negated }),
+        value => vec![value],
+    };
+    let wrong = |value: &Value, what: &str| {
+        let mut shown = value.to_string();
+        shown.truncate(shown.char_indices().nth(60).map_or(shown.len(), |(end, _)| end));
+        ApiError::parameter_invalid(format!("value {shown} is not {what}, as field '{name}' needs"))
+    };
+    let check = match kind {
+        Kind::Text | Kind::Tag => {
+            let texts: Vec<String> =
+                values.iter().map(|value| text(value).ok_or_else(|| wrong(value, "a string"))).collect::<Result<_, _>>()?;
+            // Assumption: equality minds case, the partial matches do not.
+            match (operator, texts.first()) {
+                ("~" | "!~", Some(part)) => Check::Contains(part.to_lowercase()),
+                ("^", Some(part)) => Check::StartsWith(part.to_lowercase()),
+                ("$", Some(part)) => Check::EndsWith(part.to_lowercase()),
+                _ => Check::OneOfTexts(texts),
+            }
+        }
+        Kind::Boolean => {
+            let booleans = values.iter().map(|value| boolean(value).ok_or_else(|| wrong(value, "a boolean")));
+            Check::OneOfBooleans(booleans.collect::<Result<_, _>>()?)
+        }
+        Kind::Number => {
+            let numbers: Vec<f64> =
+                values.iter().map(|value| number(value).ok_or_else(|| wrong(value, "a number"))).collect::<Result<_, _>>()?;
+            match (operator, numbers.first()) {
+                (">" | ">=", Some(limit)) => Check::Above { limit: *limit, inclusive: operator == ">=" },
+                ("<" | "<=", Some(limit)) => Check::Below { limit: *limit, inclusive: operator == "<=" },
+                _ => Check::OneOfNumbers(numbers),
+            }
+        }
+        Kind::Date => {
+            let instant = values.first().and_then(|value| date(value)).ok_or_else(|| wrong(value, "a Unix timestamp"))?;
+            let (start, end) = match dates {
+                // A value no calendar reaches stands for itself: everything is before it, or after it.
+                Dates::Days(zone) => day_around(zone, instant).unwrap_or((instant, instant.saturating_add(1))),
+                Dates::Seconds => (instant, instant.saturating_add(1)),
+            };
+            match operator {
+                ">" => Check::Between(end, i64::MAX),
+                ">=" => Check::Between(start, i64::MAX),
+                "<" => Check::Between(i64::MIN, start),
+                "<=" => Check::Between(i64::MIN, end),
+                _ => Check::Between(start, end),
+            }
+        }
+    };
+    Ok(Test { check, negated })
+}
+
+/// Ids are often sent as numbers, so numbers count as text.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(boolean) => Some(*boolean),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        _ => None,
+    }
+}
+
+/// Numbers and, as in Intercom's own example, decimal text.
+fn date(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|number| number as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const DUBLIN: Dates = Dates::Days(Tz::Europe__Dublin);
+
+    fn find(name: &str) -> Option<(&'static str, Kind)> {
+        match name {
+            "name" => Some(("name", Kind::Text)),
+            "tag_id" => Some(("tag_id", Kind::Tag)),
+            "seats" => Some(("seats", Kind::Number)),
+            "bounced" => Some(("bounced", Kind::Boolean)),
+            "created_at" => Some(("created_at", Kind::Date)),
+            _ => None,
+        }
+    }
+
+    fn refusal(query: Value) -> String {
+        let error = parse(Some(&query), DUBLIN, &find).err().unwrap_or_else(|| panic!("{query} was accepted"));
+        assert_eq!((error.status.as_u16(), error.code), (400, "parameter_invalid"));
+        error.message
+    }
+
+    fn accepts(field: &str, operator: &str, value: Value, held: Held<'_>, dates: Dates) -> bool {
+        let query = json!({"field": field, "operator": operator, "value": value});
+        parse(Some(&query), dates, &find).unwrap().holds(&|_, test| test.accepts([held]))
+    }
+
+    #[test]
+    fn operators_outside_a_field_s_type_are_refused() {
+        for (field, operators) in [
+            ("tag_id", vec!["IN", "NIN", "~", "^", "$", ">", "contains"]),
+            ("created_at", vec!["!=", ">=", "<=", "IN", "NIN", "~"]),
+            ("name", vec![">", "<", ">=", "<="]),
+            ("bounced", vec![">", "~"]),
+            ("seats", vec!["~", "^", "$"]),
+        ] {
+            for operator in operators {
+                let message = refusal(json!({"field": field, "operator": operator, "value": ["1"]}));
+                assert!(message.contains(&format!("operator '{operator}' is not supported for field '{field}'")), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_search_is_refused() {
+        assert_eq!(refusal(json!([])), "each filter must be an object with field, operator and value");
+        assert_eq!(refusal(json!({"field": "name", "value": 1})), "operator is required");
+        assert_eq!(refusal(json!({"field": "name", "operator": "="})), "value is required");
+        assert_eq!(refusal(json!({"field": "shoe", "operator": "=", "value": 1})), "'shoe' is not a searchable field");
+        assert_eq!(refusal(json!({"operator": "XOR", "value": []})), "'XOR' is not an operator of a group: use AND or OR");
+        assert_eq!(refusal(json!({"operator": "AND", "value": 7})), "the value of AND must be an array of filters");
+        assert!(refusal(json!({"field": "created_at", "operator": ">", "value": "foorbar"})).contains("is not a Unix timestamp"));
+        assert!(refusal(json!({"field": "seats", "operator": "=", "value": "NaN"})).contains("is not a number"));
+        assert!(refusal(json!({"field": "name", "operator": "IN", "value": "x"})).contains("needs an array"));
+    }
+
+    #[test]
+    fn groups_hold_fifteen_filters_and_two_levels() {
+        let filter = json!({"field": "name", "operator": "=", "value": "x"});
+        let group = |inner: &Value, count: usize| json!({"operator": "AND", "value": vec![inner.clone(); count]});
+        assert!(parse(Some(&group(&group(&filter, 15), 15)), DUBLIN, &find).is_ok());
+        assert!(refusal(group(&filter, 16)).contains("1 to 15 filters, not 16"));
+        assert!(refusal(group(&filter, 0)).contains("1 to 15 filters, not 0"));
+        assert!(refusal(group(&group(&group(&filter, 1), 1), 1)).contains("at most 2 levels"));
+    }
+
+    #[test]
+    fn contact_dates_are_days_of_the_workspace() {
+        // 25 October 2026 lasts 25 hours in Dublin: from 2026-10-24T23:00Z to 2026-10-26T00:00Z.
+        let (start, end, noon) = (1_792_882_800, 1_792_972_800, 1_792_929_600);
+        let holds = |operator, at| accepts("created_at", operator, json!(noon), Held::Date(at), DUBLIN);
+        assert_eq!([start - 1, start, end - 1, end].map(|at| holds("=", at)), [false, true, true, false]);
+        assert_eq!([start, noon + 1, end - 1, end].map(|at| holds(">", at)), [false, false, false, true]);
+        assert_eq!([start - 1, start, noon - 1].map(|at| holds("<", at)), [true, false, false]);
+        let example = accepts("created_at", ">", json!("1577869200"), Held::Date(1_577_923_200), Dates::Days(Tz::UTC));
+        assert!(example, "Intercom's own example: 2020-01-01 09:00 with > begins on 2020-01-02 00:00");
+    }
+
+    #[test]
+    fn conversation_dates_are_seconds() {
+        let holds = |operator, at| accepts("created_at", operator, json!(100), Held::Date(at), Dates::Seconds);
+        assert_eq!(
+            [">", "<", ">=", "<=", "=", "!="].map(|operator| [99, 100, 101].map(|at| holds(operator, at))),
+            [
+                [false, false, true],
+                [true, false, false],
+                [false, true, true],
+                [true, true, false],
+                [false, true, false],
+                [true, false, true],
+            ]
+        );
+    }
+
+    #[test]
+    fn huge_and_tiny_dates_are_no_trouble() {
+        for value in [json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(1e300), json!(1_790_000_000_000i64)] {
+            for operator in ["=", ">", "<"] {
+                accepts("created_at", operator, value.clone(), Held::Date(1_790_000_000), DUBLIN);
+            }
+        }
+    }
+
+    #[test]
+    fn negations_hold_for_what_is_unset() {
+        let query = parse(Some(&json!({"field": "name", "operator": "!=", "value": "x"})), DUBLIN, &find).unwrap();
+        assert!(query.holds(&|_, test| test.accepts([])));
+        let query = parse(Some(&json!({"field": "name", "operator": "=", "value": null})), DUBLIN, &find).unwrap();
+        assert!(query.holds(&|_, test| test.accepts([])) && !query.holds(&|_, test| test.accepts([Held::Text("")])));
+    }
+}

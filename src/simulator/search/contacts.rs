@@ -1,0 +1,216 @@
+//! Which contacts a search finds.
+
+use super::{Dates, Held, Kind, Query, Test};
+use crate::simulator::api_error::ApiError;
+use crate::simulator::moment::Moment;
+use crate::simulator::paging::Key;
+use crate::simulator::world::ADMINS;
+use crate::simulator::world::names::COUNTRIES;
+use crate::simulator::world::people::Contact;
+
+/// A searchable field of a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Id,
+    Role,
+    Name,
+    OwnerId,
+    Email,
+    EmailDomain,
+    Phone,
+    ExternalId,
+    Language,
+    Browser,
+    Os,
+    Country,
+    Region,
+    City,
+    Unsubscribed,
+    MarkedAsSpam,
+    HardBounced,
+    Segment,
+    Tag,
+    Plan,
+    Industry,
+    Seats,
+    MonthlySpend,
+    Newsletter,
+    Date(DateField),
+    /// Documented, and never set in this world: avatars and the fields of mobile apps.
+    Never,
+}
+
+/// A date of a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateField {
+    Created,
+    Updated,
+    SignedUp,
+    LastSeen,
+    LastContacted,
+    LastReplied,
+    LastEmailOpened,
+    LastEmailClicked,
+    TrialEnds,
+}
+
+impl DateField {
+    /// The date at an instant.
+    pub fn of(self, contact: &Contact, now: i64) -> Option<i64> {
+        match self {
+            DateField::Created => Some(contact.created_at),
+            DateField::Updated => Some(contact.updated_at(now)),
+            DateField::SignedUp => contact.signed_up_at.filter(|_| contact.user_since.is_some_and(|since| since <= now)),
+            DateField::LastSeen => contact.last_seen_at(now),
+            DateField::LastContacted => contact.last_contacted_at(now),
+            DateField::LastReplied => contact.last_replied_at(now),
+            DateField::LastEmailOpened => contact.last_email_opened_at(now),
+            DateField::LastEmailClicked => contact.last_email_clicked_at(now),
+            DateField::TrialEnds => contact.trial_ends_at,
+        }
+    }
+}
+
+/// The field of a name, as the documentation's table spells it.
+pub fn find(name: &str) -> Option<(Field, Kind)> {
+    let date = |field| Some((Field::Date(field), Kind::Date));
+    let text = |field| Some((field, Kind::Text));
+    match name {
+        "id" => text(Field::Id),
+        "role" => text(Field::Role),
+        "name" => text(Field::Name),
+        "owner_id" => text(Field::OwnerId),
+        "email" => text(Field::Email),
+        "email_domain" => text(Field::EmailDomain),
+        "phone" | "formatted_phone" => text(Field::Phone),
+        "external_id" => text(Field::ExternalId),
+        "language_override" => text(Field::Language),
+        "browser" => text(Field::Browser),
+        "browser_language" => text(Field::Language),
+        "os" => text(Field::Os),
+        "location.country" => text(Field::Country),
+        "location.region" => text(Field::Region),
+        "location.city" => text(Field::City),
+        "segment_id" => text(Field::Segment),
+        "custom_attributes.plan" => text(Field::Plan),
+        "custom_attributes.industry" => text(Field::Industry),
+        "avatar"
+        | "ios_app_version"
+        | "ios_device"
+        | "ios_app_device"
+        | "ios_os_version"
+        | "ios_app_name"
+        | "ios_sdk_version"
+        | "android_app_version"
+        | "android_device"
+        | "android_app_name"
+        | "andoid_sdk_version" => text(Field::Never),
+        "ios_last_seen_at" | "android_last_seen_at" => Some((Field::Never, Kind::Date)),
+        "tag_id" => Some((Field::Tag, Kind::Tag)),
+        "unsubscribed_from_emails" => Some((Field::Unsubscribed, Kind::Boolean)),
+        "marked_email_as_spam" => Some((Field::MarkedAsSpam, Kind::Boolean)),
+        "has_hard_bounced" => Some((Field::HardBounced, Kind::Boolean)),
+        "custom_attributes.newsletter" => Some((Field::Newsletter, Kind::Boolean)),
+        "custom_attributes.seats" => Some((Field::Seats, Kind::Number)),
+        "custom_attributes.monthly_spend" => Some((Field::MonthlySpend, Kind::Number)),
+        "custom_attributes.trial_ends_at" => date(DateField::TrialEnds),
+        "created_at" => date(DateField::Created),
+        "updated_at" => date(DateField::Updated),
+        "signed_up_at" => date(DateField::SignedUp),
+        "last_seen_at" => date(DateField::LastSeen),
+        "last_contacted_at" => date(DateField::LastContacted),
+        "last_replied_at" => date(DateField::LastReplied),
+        "last_email_opened_at" => date(DateField::LastEmailOpened),
+        "last_email_clicked_at" => date(DateField::LastEmailClicked),
+        _ => None,
+    }
+}
+
+/// Reads the `query` of a contact search.
+pub fn parse(moment: &Moment, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
+    super::parse(query, Dates::Days(moment.world.options.timezone), &find)
+}
+
+/// Everybody found, ascending by the sort field, then id. Starts from the smallest group that the search requires and from its days of creation.
+pub fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
+    let mut candidates: &[u32] = &moment.contacts;
+    let (mut from, mut until) = (i64::MIN, i64::MAX);
+    for (field, test) in query.required() {
+        let group = match (field, test.single_text()) {
+            (Field::Tag, Some(id)) => moment.members_of_tag(id),
+            (Field::Segment, Some(id)) => moment.members_of_segment(id),
+            _ => &moment.contacts,
+        };
+        if group.len() < candidates.len() {
+            candidates = group;
+        }
+        if let (Field::Date(DateField::Created), Some((start, end))) = (field, test.date_range()) {
+            (from, until) = (from.max(start), until.min(end));
+        }
+    }
+    // Indices ascend with creation, so a range of days is a slice.
+    let created_before = |limit: i64| candidates.partition_point(|index| moment.world.contact(*index).created_at < limit);
+    let (start, end) = (created_before(from), created_before(until));
+    let slice = candidates.get(start..end).unwrap_or(&[]);
+    let mut found: Vec<u32> =
+        slice.iter().copied().filter(|index| query.holds(&|field, test| passes(moment, *index, field, test))).collect();
+    if !matches!(sort, Field::Id | Field::Date(DateField::Created)) {
+        found.sort_by_cached_key(|index| (key(moment, *index, sort), *index));
+    }
+    found
+}
+
+/// Whether lists can be sorted by a field: dates, ids, names and addresses (an assumption).
+pub fn sortable(name: &str) -> Option<Field> {
+    find(name).map(|(field, _)| field).filter(|field| matches!(field, Field::Id | Field::Name | Field::Email | Field::Date(_)))
+}
+
+/// The sort key of a contact.
+pub fn key(moment: &Moment, index: u32, sort: Field) -> Key {
+    let contact = moment.world.contact(index);
+    match sort {
+        Field::Date(date) => Key::date(date.of(contact, moment.now)),
+        Field::Name => Key::text(contact.name.as_deref()),
+        Field::Email => Key::text(contact.email.as_deref()),
+        _ => Key::text(Some(&contact.id)),
+    }
+}
+
+fn passes(moment: &Moment, index: u32, field: Field, test: &Test) -> bool {
+    let (contact, now) = (moment.world.contact(index), moment.now);
+    let text = |text: Option<&str>| test.accepts(text.map(Held::Text));
+    let place = contact.place.map(|(country, city)| (&COUNTRIES[country], COUNTRIES[country].cities[city]));
+    let reached = |at: Option<i64>| test.accepts([Held::Boolean(at.is_some_and(|at| at <= now))]);
+    match field {
+        Field::Id => text(Some(&contact.id)),
+        Field::Role => text(Some(contact.role_at(now).word())),
+        Field::Name => text(contact.name.as_deref()),
+        Field::OwnerId => text(contact.owner.map(|owner| ADMINS[owner].0.to_string()).as_deref()),
+        Field::Email => text(contact.email.as_deref()),
+        Field::EmailDomain => text(contact.email_domain()),
+        Field::Phone => text(contact.phone.as_deref()),
+        Field::ExternalId => text(contact.external_id_at(now)),
+        Field::Language => text(contact.language),
+        Field::Browser => text(contact.browser.map(|(name, _)| name)),
+        Field::Os => text(contact.os),
+        Field::Country => text(place.map(|(country, _)| country.name)),
+        Field::Region => text(place.map(|(_, (region, _))| region)),
+        Field::City => text(place.map(|(_, (_, city))| city)),
+        Field::Unsubscribed => reached(contact.unsubscribed_at),
+        Field::MarkedAsSpam => reached(contact.spam_at),
+        Field::HardBounced => reached(contact.bounced_at),
+        Field::Tag => test.accepts(contact.tags_at(now).map(|spell| Held::Text(&moment.world.tags[usize::from(spell.tag)].id))),
+        Field::Segment => {
+            let in_segment = |members: &Vec<u32>| members.binary_search(&index).is_ok();
+            let segments = moment.world.segments.iter().zip(&moment.segment_members);
+            test.accepts(segments.filter(|(_, members)| in_segment(members)).map(|(segment, _)| Held::Text(segment.id)))
+        }
+        Field::Plan => text(contact.plan_attribute_at(now).map(|plan| plan.word())),
+        Field::Industry => text(contact.industry),
+        Field::Seats => test.accepts(contact.plan_attribute_at(now).map(|_| Held::Number(f64::from(contact.seats)))),
+        Field::MonthlySpend => test.accepts(contact.monthly_spend_at(now).map(Held::Number)),
+        Field::Newsletter => test.accepts(contact.newsletter.map(Held::Boolean)),
+        Field::Date(date) => test.accepts(date.of(contact, now).map(Held::Date)),
+        Field::Never => test.accepts([]),
+    }
+}

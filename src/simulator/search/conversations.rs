@@ -1,0 +1,120 @@
+//! Which conversations a search finds.
+
+use super::{Dates, Held, Kind, Query, Test};
+use crate::simulator::api_error::ApiError;
+use crate::simulator::moment::Moment;
+use crate::simulator::paging::Key;
+use crate::simulator::world::ADMINS;
+use crate::simulator::world::conversations::Conversation;
+
+/// A searchable field of a conversation. `statistics.*`, ratings and the AI agent are not simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Id,
+    CreatedAt,
+    UpdatedAt,
+    SourceType,
+    DeliveredAs,
+    AuthorId,
+    AuthorType,
+    AuthorName,
+    AuthorEmail,
+    ContactIds,
+    AdminAssigneeId,
+    TeamAssigneeId,
+    TagIds,
+    State,
+    Priority,
+    Open,
+    Read,
+}
+
+/// The field of a name, as the documentation's table spells it.
+pub fn find(name: &str) -> Option<(Field, Kind)> {
+    Some(match name {
+        "id" => (Field::Id, Kind::Text),
+        "created_at" => (Field::CreatedAt, Kind::Date),
+        "updated_at" => (Field::UpdatedAt, Kind::Date),
+        "source.type" => (Field::SourceType, Kind::Text),
+        "source.delivered_as" => (Field::DeliveredAs, Kind::Text),
+        "source.author.id" => (Field::AuthorId, Kind::Text),
+        "source.author.type" => (Field::AuthorType, Kind::Text),
+        "source.author.name" => (Field::AuthorName, Kind::Text),
+        "source.author.email" => (Field::AuthorEmail, Kind::Text),
+        "contact_ids" => (Field::ContactIds, Kind::Text),
+        "admin_assignee_id" => (Field::AdminAssigneeId, Kind::Number),
+        "team_assignee_id" => (Field::TeamAssigneeId, Kind::Number),
+        "tag_ids" => (Field::TagIds, Kind::Text),
+        "state" => (Field::State, Kind::Text),
+        "priority" => (Field::Priority, Kind::Text),
+        "open" => (Field::Open, Kind::Boolean),
+        "read" => (Field::Read, Kind::Boolean),
+        _ => return None,
+    })
+}
+
+/// Reads the `query` of a conversation search.
+pub fn parse(query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
+    super::parse(query, Dates::Seconds, &find)
+}
+
+/// Conversations found, ascending by the sort field, then id. `priority` gives the word of the version asked for.
+pub fn found(moment: &Moment, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
+    let (mut from, mut until) = (i64::MIN, i64::MAX);
+    for (field, test) in query.required() {
+        if let (Field::CreatedAt, Some((start, end))) = (field, test.date_range()) {
+            (from, until) = (from.max(start), until.min(end));
+        }
+    }
+    let all = moment.conversations();
+    let created_before = |limit: i64| all.partition_point(|conversation| conversation.created_at < limit);
+    let (start, end) = (created_before(from), created_before(until));
+    let slice = all.get(start..end).unwrap_or(&[]);
+    let passing = slice.iter().zip(start as u32..);
+    let passing = passing.filter(|(conversation, _)| query.holds(&|field, test| passes(moment, conversation, field, test, priority)));
+    let mut found: Vec<u32> = passing.map(|(_, index)| index).collect();
+    if sort == Field::UpdatedAt {
+        found.sort_by_cached_key(|index| (all[*index as usize].updated_at(moment.now), *index));
+    }
+    found
+}
+
+/// Whether lists can be sorted by a field (an assumption).
+pub fn sortable(name: &str) -> Option<Field> {
+    find(name).map(|(field, _)| field).filter(|field| matches!(field, Field::Id | Field::CreatedAt | Field::UpdatedAt))
+}
+
+/// The sort key of a conversation.
+pub fn key(moment: &Moment, index: u32, sort: Field) -> Key {
+    let conversation = &moment.conversations()[index as usize];
+    match sort {
+        Field::UpdatedAt => Key::date(Some(conversation.updated_at(moment.now))),
+        Field::CreatedAt => Key::date(Some(conversation.created_at)),
+        _ => Key::Text(conversation.id.to_string()),
+    }
+}
+
+fn passes(moment: &Moment, conversation: &Conversation, field: Field, test: &Test, priority: fn(u8) -> &'static str) -> bool {
+    let (world, now) = (&moment.world, moment.now);
+    let text = |text: &str| test.accepts([Held::Text(text)]);
+    let open = conversation.open_at(now);
+    match field {
+        Field::Id => text(&conversation.id.to_string()),
+        Field::CreatedAt => test.accepts([Held::Date(conversation.created_at)]),
+        Field::UpdatedAt => test.accepts([Held::Date(conversation.updated_at(now))]),
+        Field::SourceType => text(conversation.source_type()),
+        Field::DeliveredAs => text(conversation.delivered_as()),
+        Field::AuthorId => text(&conversation.author(world).id),
+        Field::AuthorType => text(conversation.author(world).kind),
+        Field::AuthorName => test.accepts(conversation.author(world).name.as_deref().map(Held::Text)),
+        Field::AuthorEmail => text(&conversation.author(world).email),
+        Field::ContactIds => test.accepts(conversation.participants().map(|index| Held::Text(&world.contact(index).id))),
+        Field::AdminAssigneeId => test.accepts(conversation.assignee.map(|admin| Held::Number(ADMINS[usize::from(admin)].0 as f64))),
+        Field::TeamAssigneeId => test.accepts([]),
+        Field::TagIds => test.accepts(conversation.tag.map(|tag| Held::Text(&world.tags[usize::from(tag)].id))),
+        Field::State => text(conversation.state_at(now)),
+        Field::Priority => text(priority(conversation.priority)),
+        Field::Open => test.accepts([Held::Boolean(open)]),
+        Field::Read => test.accepts([Held::Boolean(!open)]),
+    }
+}

@@ -1,0 +1,124 @@
+//! `/me` and `/data_attributes`.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Call, write};
+use crate::simulator::api_error::ApiError;
+use crate::simulator::moment::Moment;
+use crate::simulator::version::V2_16;
+use crate::simulator::world::{ADMINS, WORKSPACE_CREATED_AT, WORKSPACE_ID};
+
+pub fn me(moment: &Moment) -> Result<String, ApiError> {
+    let (id, name, email) = ADMINS[0];
+    write(&json!({
+        "type": "admin",
+        "id": id.to_string(),
+        "email": email,
+        "name": name,
+        "email_verified": true,
+        "app": {
+            "type": "app",
+            "id_code": WORKSPACE_ID,
+            "name": "Invented workspace",
+            "created_at": WORKSPACE_CREATED_AT,
+            "secure": false,
+            "identity_verification": false,
+            "timezone": moment.world.options.timezone.name(),
+            "region": "EU",
+        },
+        "avatar": {"type": "avatar", "image_url": "https://static.example.com/admins/1.png"},
+        "has_inbox_seat": true,
+    }))
+}
+
+/// Custom attributes of contacts as `(id, name, type)`.
+const CUSTOM: [(u64, &str, &str); 6] = [
+    (41, "plan", "string"),
+    (42, "seats", "integer"),
+    (43, "monthly_spend", "float"),
+    (44, "newsletter", "boolean"),
+    (45, "trial_ends_at", "date"),
+    (46, "industry", "string"),
+];
+
+/// Standard attributes of contacts.
+const STANDARD: [(&str, &str); 24] = [
+    ("id", "string"),
+    ("role", "string"),
+    ("name", "string"),
+    ("email", "string"),
+    ("phone", "string"),
+    ("external_id", "string"),
+    ("owner_id", "string"),
+    ("created_at", "date"),
+    ("updated_at", "date"),
+    ("signed_up_at", "date"),
+    ("last_seen_at", "date"),
+    ("last_contacted_at", "date"),
+    ("last_replied_at", "date"),
+    ("last_email_opened_at", "date"),
+    ("last_email_clicked_at", "date"),
+    ("language_override", "string"),
+    ("browser", "string"),
+    ("os", "string"),
+    ("location.country", "string"),
+    ("location.region", "string"),
+    ("location.city", "string"),
+    ("unsubscribed_from_emails", "boolean"),
+    ("marked_email_as_spam", "boolean"),
+    ("has_hard_bounced", "boolean"),
+];
+
+const OF_COMPANIES: [(&str, &str); 5] =
+    [("name", "string"), ("company_id", "string"), ("remote_created_at", "date"), ("user_count", "integer"), ("monthly_spend", "float")];
+
+pub fn list(call: &Call) -> Result<String, ApiError> {
+    let all = match call.parameter("model") {
+        Some("contact") => of_contacts(),
+        Some("company") => of_companies(),
+        Some("conversation") if call.version >= V2_16 => {
+            let message = "model=conversation is no longer supported. Use GET /conversations/attributes instead";
+            return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "parameter_invalid", message));
+        }
+        Some("conversation") => Vec::new(),
+        None => [of_contacts(), of_companies()].concat(),
+        Some(other) => return Err(ApiError::parameter_invalid(format!("'{other}' is not a model: use contact, company or conversation"))),
+    };
+    write(&json!({"type": "list", "data": all}))
+}
+
+fn of_contacts() -> Vec<Value> {
+    let standard = STANDARD.iter().map(|(name, data_type)| attribute(name, name, data_type, "contact", None));
+    let custom =
+        CUSTOM.iter().map(|(id, name, data_type)| attribute(name, &format!("custom_attributes.{name}"), data_type, "contact", Some(*id)));
+    standard.chain(custom).collect()
+}
+
+fn of_companies() -> Vec<Value> {
+    OF_COMPANIES.iter().map(|(name, data_type)| attribute(name, name, data_type, "company", None)).collect()
+}
+
+fn attribute(name: &str, full_name: &str, data_type: &str, model: &str, custom_id: Option<u64>) -> Value {
+    let mut attribute = json!({
+        "type": "data_attribute",
+        "name": name.rsplit('.').next().unwrap_or(name),
+        "full_name": full_name,
+        "label": name,
+        "description": null,
+        "data_type": data_type,
+        "api_writable": custom_id.is_some(),
+        "ui_writable": false,
+        "messenger_writable": true,
+        "custom": custom_id.is_some(),
+        "archived": false,
+        "model": model,
+    });
+    if let Some(id) = custom_id {
+        attribute["id"] = json!(id);
+        attribute["created_at"] = json!(WORKSPACE_CREATED_AT + 86_400);
+        attribute["updated_at"] = json!(WORKSPACE_CREATED_AT + 86_400);
+        attribute["admin_id"] = json!(ADMINS[0].0.to_string());
+    }
+    attribute
+}

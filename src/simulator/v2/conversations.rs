@@ -1,0 +1,58 @@
+//! `/conversations`: the list and the search.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::contacts::search_cursor;
+use super::conversation_body::{conversation_body, priority_word};
+use super::{Call, write};
+use crate::simulator::api_error::ApiError;
+use crate::simulator::moment::Moment;
+use crate::simulator::paging::{self, Cut, Key, Pages, Position};
+use crate::simulator::search::conversations::{found, key, parse, sortable};
+use crate::simulator::search::sort::sort;
+use crate::simulator::version::V2_16;
+
+#[derive(Serialize)]
+struct ConversationList {
+    r#type: &'static str,
+    pages: Pages,
+    total_count: usize,
+    conversations: Vec<Value>,
+}
+
+fn list_body(moment: &Moment, call: &Call, shown: &[u32], total_count: usize, pages: Pages) -> Result<String, ApiError> {
+    let conversations = shown.iter().map(|index| conversation_body(moment, *index, call.version)).collect();
+    write(&ConversationList { r#type: "conversation.list", pages, total_count, conversations })
+}
+
+/// `GET /conversations`: newest first (an assumption), with cursors in every version: the page numbers of 2.0 to 2.5 are not simulated.
+pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+    let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 20)?;
+    let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
+    let cut = Cut { descending: true, per_page, after };
+    let total = moment.conversations().len();
+    let all = moment.found("conversations".to_owned(), || (0..total as u32).collect());
+    let (shown, next) = paging::page(&all, &cut, |index| (Key::Nothing, moment.conversations()[index as usize].id.to_string()));
+    let next = next.map(|position| (position.page, position.to_list_cursor()));
+    list_body(moment, call, &shown, total, Pages::new(&cut, total, next))
+}
+
+/// `POST /conversations/search`: last updated first unless asked otherwise (an assumption).
+pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+    let body = call.object()?;
+    let query = parse(body.get("query"))?;
+    // Only contact searches are known to check the order of 2.16.
+    let sort = sort(body.get("sort"), "updated_at", false)?;
+    let field = sortable(sort.field).ok_or_else(|| ApiError::parameter_invalid(format!("'{}' is not a field to sort by", sort.field)))?;
+    let pagination = body.get("pagination");
+    let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 20)?;
+    let cut = Cut { descending: sort.descending, per_page, after: search_cursor(pagination)? };
+    // Priorities have other words from 2.16, so a search can find others there.
+    let name = format!("conversations {} {field:?} {}", call.version >= V2_16, body["query"]);
+    let all = moment.found(name, || found(moment, &query, field, priority_word(call.version)));
+    let (shown, next) =
+        paging::page(&all, &cut, |index| (key(moment, index, field), moment.conversations()[index as usize].id.to_string()));
+    let next = next.map(|position| (position.page, position.to_search_cursor()));
+    list_body(moment, call, &shown, all.len(), Pages::new(&cut, all.len(), next))
+}

@@ -1,0 +1,410 @@
+//! Contacts and their lives: sign-up, visits, plans, opt-outs, and the end.
+//!
+//! What an analyst should be able to find: contacts on the free plan who live in Brazil stop visiting far sooner than others.
+
+use rand::RngExt;
+
+use super::groups::{self, Tag, TagSpell};
+use super::names::{self, COUNTRIES, pick};
+use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential};
+use crate::simulator::calendar::{DAY, MONTH, start_of_month};
+
+/// User (signed up) or lead (seen, not signed up).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    User,
+    Lead,
+}
+
+impl Role {
+    /// The word of the 2.x API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Lead => "lead",
+        }
+    }
+}
+
+/// What the customer pays for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    Free,
+    Pro,
+    Team,
+    Enterprise,
+}
+
+impl Plan {
+    /// The value of the custom attribute `plan`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Plan::Free => "free",
+            Plan::Pro => "pro",
+            Plan::Team => "team",
+            Plan::Enterprise => "enterprise",
+        }
+    }
+}
+
+/// How a contact leaves the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Deleted,
+    /// Merged into another contact, by index.
+    Merged(u32),
+}
+
+/// A time in which the contact visits every few days: `[from, until)`.
+#[derive(Clone, Debug)]
+pub struct Visits {
+    pub from: i64,
+    pub until: i64,
+}
+
+/// One contact's whole life. What holds at an instant is asked with the `_at` methods.
+pub struct Contact {
+    /// 24 hexadecimal digits that begin with the creation time.
+    pub id: String,
+    pub created_at: i64,
+    /// When the contact became a user; from the beginning for most, never for some.
+    pub user_since: Option<i64>,
+    pub end: Option<(i64, End)>,
+    pub external_id: Option<String>,
+    pub email: Option<String>,
+    pub name: Option<String>,
+    pub phone: Option<String>,
+    pub signed_up_at: Option<i64>,
+    pub visits: Vec<Visits>,
+    /// Seconds between two visits.
+    pub visit_gap: i64,
+    pub tags: Vec<TagSpell>,
+    plan: Plan,
+    upgrade: Option<(i64, Plan)>,
+    pub unsubscribed_at: Option<i64>,
+    pub bounced_at: Option<i64>,
+    pub spam_at: Option<i64>,
+    /// Index into [`COUNTRIES`] and its cities.
+    pub place: Option<(usize, usize)>,
+    pub browser: Option<(&'static str, &'static str)>,
+    pub os: Option<&'static str>,
+    pub language: Option<&'static str>,
+    pub seats: u32,
+    pub newsletter: Option<bool>,
+    pub trial_ends_at: Option<i64>,
+    pub industry: Option<&'static str>,
+    pub utm_source: Option<&'static str>,
+    /// Index into [`ADMINS`].
+    pub owner: Option<usize>,
+    /// Indices into the world's companies.
+    pub companies: Vec<u32>,
+    pub notes: u32,
+}
+
+impl Contact {
+    /// Whether the contact has come and not gone.
+    pub fn exists_at(&self, now: i64) -> bool {
+        self.created_at <= now && self.gone_at().is_none_or(|gone| now < gone)
+    }
+
+    /// When the contact is deleted or merged away, if ever.
+    pub fn gone_at(&self) -> Option<i64> {
+        self.end.map(|(at, _)| at)
+    }
+
+    /// Leads become users at some time.
+    pub fn role_at(&self, now: i64) -> Role {
+        if self.user_since.is_some_and(|since| since <= now) { Role::User } else { Role::Lead }
+    }
+
+    /// Leads have none.
+    pub fn external_id_at(&self, now: i64) -> Option<&str> {
+        self.external_id.as_deref().filter(|_| self.role_at(now) == Role::User)
+    }
+
+    /// Users on trial or after it; leads count as free.
+    pub fn plan_at(&self, now: i64) -> Plan {
+        match self.upgrade {
+            Some((at, plan)) if at <= now => plan,
+            _ => self.plan,
+        }
+    }
+
+    /// The latest visit; nothing for contacts that were imported and never came.
+    pub fn last_seen_at(&self, now: i64) -> Option<i64> {
+        let visits = self.visits.iter().rev().find(|visits| visits.from <= now)?;
+        let latest = now.min(visits.until - 1).max(visits.from);
+        Some(visits.from + (latest - visits.from) / self.visit_gap * self.visit_gap)
+    }
+
+    /// Outbound mail goes out every 18 days or so to those who can be reached.
+    pub fn last_contacted_at(&self, now: i64) -> Option<i64> {
+        let reachable = now.min(self.unsubscribed_at.unwrap_or(i64::MAX)).min(self.bounced_at.unwrap_or(i64::MAX));
+        let (first, gap) = (self.created_at + 2 * DAY, 18 * DAY);
+        self.email.as_deref().filter(|email| !email.is_empty())?;
+        (reachable >= first).then(|| first + (reachable - first) / gap * gap)
+    }
+
+    /// Mail is opened by those who still visit, at once.
+    pub fn last_email_opened_at(&self, now: i64) -> Option<i64> {
+        let (contacted, seen) = (self.last_contacted_at(now)?, self.last_seen_at(now)?);
+        Some(contacted.min(seen))
+    }
+
+    /// Few ever answer a mail.
+    pub fn last_replied_at(&self, now: i64) -> Option<i64> {
+        self.last_email_opened_at(now).filter(|_| self.visit_gap % 4 == 0)
+    }
+
+    /// One in three follows a link in it.
+    pub fn last_email_clicked_at(&self, now: i64) -> Option<i64> {
+        self.last_email_opened_at(now).filter(|_| self.visit_gap % 3 == 0)
+    }
+
+    /// The part of the address after the `@`.
+    pub fn email_domain(&self) -> Option<&str> {
+        self.email.as_deref()?.split_once('@').map(|(_, domain)| domain)
+    }
+
+    /// Custom attributes are sent for users; leads have none.
+    pub fn plan_attribute_at(&self, now: i64) -> Option<Plan> {
+        (self.role_at(now) == Role::User).then(|| self.plan_at(now))
+    }
+
+    /// The custom attribute `monthly_spend`: seats times the plan's price.
+    pub fn monthly_spend_at(&self, now: i64) -> Option<f64> {
+        let price = match self.plan_attribute_at(now)? {
+            Plan::Free => 0.0,
+            Plan::Pro => 19.5,
+            Plan::Team => 29.25,
+            Plan::Enterprise => 41.75,
+        };
+        Some(price * f64::from(self.seats))
+    }
+
+    /// Tags carried at an instant.
+    pub fn tags_at(&self, now: i64) -> impl Iterator<Item = &TagSpell> {
+        self.tags.iter().filter(move |spell| spell.from <= now && now < spell.until)
+    }
+
+    /// Whether the contact carries a tag at an instant.
+    pub fn has_tag_at(&self, tag: u16, now: i64) -> bool {
+        self.tags_at(now).any(|spell| spell.tag == tag)
+    }
+
+    /// The latest change that the world knows of; moves on nearly everything, as on the real service.
+    pub fn updated_at(&self, now: i64) -> i64 {
+        let tagging = self.tags.iter().flat_map(|spell| [spell.from, spell.until]);
+        let single = [self.user_since, self.unsubscribed_at, self.bounced_at, self.spam_at, self.upgrade.map(|(at, _)| at)];
+        let changes = tagging.chain(single.into_iter().flatten()).filter(|at| *at <= now).max();
+        self.created_at.max(changes.unwrap_or(0)).max(self.last_seen_at(now).unwrap_or(0))
+    }
+}
+
+/// Everybody who ever signs up, sorted by id.
+pub fn invent(rng: &mut Rng, options: &WorldOptions, tags: &[Tag], companies: usize) -> Vec<Contact> {
+    let births = births(rng, options);
+    let mut people: Vec<Contact> = Vec::with_capacity(births.len());
+    for (number, (created_at, suffix)) in births.into_iter().enumerate() {
+        let mut contact = person(rng, number, created_at, suffix, companies);
+        if let Some((at, End::Merged(_))) = contact.end {
+            contact.end = Some((at, merge_target(rng, &people, at)));
+        }
+        // Some people share an address with somebody before them.
+        if number > 20 && rng.random_bool(0.012) {
+            contact.email = people[number - rng.random_range(1..20)].email.clone();
+        }
+        people.push(contact);
+    }
+    let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
+    for (number, contact) in people.iter_mut().enumerate() {
+        contact.tags = groups::spells(rng, tags, contact, Some(number) == first_user);
+    }
+    people
+}
+
+/// Creation times and the rest of the ids, sorted. Sign-ups grow steadily from the workspace's first day to the world's end.
+fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
+    // The rate grows linearly to seven times its start, so by time t (0 to 1) a share of (t + 3 t²) / 4 has come.
+    let span = (WORLD_END - WORKSPACE_CREATED_AT) as f64;
+    let counted = (1_793_491_200 - WORKSPACE_CREATED_AT) as f64 / span; // 2026-11-01
+    let still_here = 0.93;
+    let total = (options.contacts as f64 / still_here * 4.0 / (counted + 3.0 * counted * counted)).ceil() as usize;
+    let mut created: Vec<i64> = Vec::with_capacity(total);
+    // Imports give many contacts one second. The big one is longer than the longest page, so that it lies over a page's edge.
+    let big_import = total / 3..total / 3 + 170.min(total / 20);
+    let mut import_left = 0usize;
+    for number in 0..total {
+        let in_import = import_left > 0 || (big_import.contains(&number) && number > big_import.start);
+        match created.last() {
+            Some(previous) if in_import => {
+                created.push(*previous);
+                import_left = import_left.saturating_sub(1);
+                continue;
+            }
+            _ if rng.random_bool(0.003) => import_left = rng.random_range(2..40),
+            _ => {}
+        }
+        let share = (number as f64 + rng.random::<f64>()) / total as f64;
+        let time = ((1.0 + 48.0 * share).sqrt() - 1.0) / 6.0;
+        let mut at = WORKSPACE_CREATED_AT + (time * span) as i64;
+        // Some sign up in the first or the last second of a month.
+        if rng.random_bool(0.002) {
+            let month = start_of_month(options.timezone, 2023, 2 + (time * 59.0) as i32);
+            at = month - i64::from(rng.random_bool(0.5));
+        }
+        created.push(at.min(WORLD_END - 1));
+    }
+    let mut births: Vec<(i64, u64)> = created.into_iter().map(|at| (at, rng.random())).collect();
+    births.sort_unstable();
+    births
+}
+
+fn person(rng: &mut Rng, number: usize, created_at: i64, suffix: u64, companies: usize) -> Contact {
+    let user_since = match rng.random_range(0..100) {
+        0..72 => Some(created_at),
+        72..82 => Some(created_at + exponential(rng, 3 * MONTH)),
+        _ => None,
+    };
+    let is_user = user_since.is_some();
+    let place = (!rng.random_bool(0.07)).then(|| (country(rng), rng.random_range(0..3)));
+    let plan = match rng.random_range(0..100) {
+        _ if !is_user => Plan::Free,
+        0..46 => Plan::Free,
+        46..76 => Plan::Pro,
+        76..93 => Plan::Team,
+        _ => Plan::Enterprise,
+    };
+    let slips_away = plan == Plan::Free && place.is_some_and(|(country, _)| COUNTRIES[country].name == "Brazil");
+    let visits = visits(rng, created_at, is_user, plan, slips_away);
+    let end = rng.random_bool(0.11).then(|| {
+        // Merges happen early, when the double is noticed; index 0 stands for a target that `invent` fills in.
+        let (end, mean) = if number > 50 && rng.random_bool(0.3) { (End::Merged(0), MONTH) } else { (End::Deleted, 14 * MONTH) };
+        (created_at + DAY + exponential(rng, mean), end)
+    });
+    let reached = |rng: &mut Rng, share: f64, mean: i64| rng.random_bool(share).then(|| created_at + 2 * DAY + exponential(rng, mean));
+    let email = match rng.random_range(0..100) {
+        0..25 if !is_user => None,
+        25..38 if !is_user => Some(String::new()),
+        _ => Some(names::email(rng, number)),
+    };
+    let pays = plan != Plan::Free;
+    Contact {
+        id: format!("{created_at:08x}{suffix:016x}"),
+        created_at,
+        user_since,
+        end,
+        external_id: (is_user && !rng.random_bool(0.04)).then(|| format!("u-{}", 70_000 + number)),
+        email,
+        name: (is_user || rng.random_bool(0.6)).then(|| names::person(rng)),
+        phone: rng.random_bool(0.3).then(|| {
+            let dial = place.map_or("+353", |(country, _)| COUNTRIES[country].dial);
+            format!("{dial}5550{:05}", rng.random_range(0..100_000))
+        }),
+        signed_up_at: signed_up_at(rng, user_since),
+        visits,
+        visit_gap: rng.random_range(20 * 3_600..9 * DAY),
+        tags: Vec::new(),
+        plan,
+        upgrade: (is_user && !pays && rng.random_bool(0.18)).then(|| (created_at + exponential(rng, 8 * MONTH), Plan::Pro)),
+        unsubscribed_at: reached(rng, 0.16, 16 * MONTH),
+        bounced_at: reached(rng, 0.05, 12 * MONTH),
+        spam_at: reached(rng, 0.015, 12 * MONTH),
+        place,
+        browser: (!rng.random_bool(0.1))
+            .then(|| *pick(rng, &[("chrome", "131.0.0"), ("firefox", "133.0"), ("safari", "18.1"), ("edge", "131.0"), ("opera", "115.0")])),
+        os: (!rng.random_bool(0.1)).then(|| *pick(rng, &["OS X 10.15.7", "Windows 10", "Linux", "Android 14", "iOS 18.1"])),
+        language: rng.random_bool(0.2).then(|| *pick(rng, &["en", "pt-BR", "de", "ja"])),
+        seats: match plan {
+            Plan::Free => 1,
+            Plan::Pro => rng.random_range(1..6),
+            Plan::Team => rng.random_range(5..40),
+            Plan::Enterprise => rng.random_range(40..900),
+        },
+        newsletter: (!rng.random_bool(0.15)).then(|| rng.random_bool(0.45)),
+        trial_ends_at: is_user.then(|| user_since.unwrap_or(created_at) + rng.random_range(14..45) * DAY).filter(|_| rng.random_bool(0.7)),
+        industry: (!rng.random_bool(0.25))
+            .then(|| *pick(rng, &["software", "retail", "health care", "education", "food & drink", "Kunst, Musik"])),
+        utm_source: rng.random_bool(0.3).then(|| *pick(rng, &["search", "partner", "conference", "newsletter"])),
+        owner: rng.random_bool(0.35).then(|| rng.random_range(0..ADMINS.len())),
+        companies: belongs_to(rng, is_user, companies),
+        notes: match rng.random_range(0..1000) {
+            0..850 => 0,
+            850..995 => rng.random_range(1..5),
+            _ => rng.random_range(11..20),
+        },
+    }
+}
+
+fn country(rng: &mut Rng) -> usize {
+    match rng.random_range(0..100) {
+        0..14 => 0,
+        14..38 => 1,
+        38..50 => 2,
+        50..64 => 3,
+        64..78 => 4,
+        78..86 => 5,
+        86..92 => 6,
+        92..95 => 7,
+        95..98 => 8,
+        _ => 9,
+    }
+}
+
+/// Visiting and staying away in turn. Free contacts stay shorter, leads mostly come once, and slipping ones are back rarely.
+fn visits(rng: &mut Rng, created_at: i64, is_user: bool, plan: Plan, slips_away: bool) -> Vec<Visits> {
+    if rng.random_bool(0.06) {
+        return Vec::new(); // imported, never seen
+    }
+    let (stay, away) = match (is_user, plan) {
+        (false, _) => (MONTH, 14 * MONTH),
+        _ if slips_away => (2 * MONTH, 3 * MONTH),
+        (true, Plan::Free) => (7 * MONTH, 14 * MONTH),
+        (true, _) => (13 * MONTH, 15 * MONTH),
+    };
+    let mut spells = Vec::new();
+    let mut from = created_at;
+    while from < WORLD_END {
+        let until = from + exponential(rng, stay);
+        spells.push(Visits { from, until });
+        from = until + 10 * DAY + exponential(rng, away);
+    }
+    spells
+}
+
+/// The sign-up time as the customer's own system reported it, which is wrong now and then.
+fn signed_up_at(rng: &mut Rng, user_since: Option<i64>) -> Option<i64> {
+    let since = user_since?;
+    match rng.random_range(0..1000) {
+        0..3 => Some(2_713_651_200), // 2055-12-28
+        3..6 => Some(-1_234_567),    // 1969-12-17
+        6..9 => Some(since * 1000),  // somebody sent milliseconds
+        9..60 => None,
+        _ => Some(since - between(rng, 0, 5)),
+    }
+}
+
+fn belongs_to(rng: &mut Rng, is_user: bool, companies: usize) -> Vec<u32> {
+    let count = match rng.random_range(0..1000) {
+        _ if !is_user => 0,
+        0..400 => 0,
+        400..920 => 1,
+        920..996 => 2,
+        _ => rng.random_range(11..15),
+    };
+    let mut list: Vec<u32> = (0..count).map(|_| rng.random_range(0..companies as u32)).collect();
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// Somebody earlier who was there at the time of the merge; deletion when chance finds nobody.
+fn merge_target(rng: &mut Rng, people: &[Contact], at: i64) -> End {
+    for _ in 0..20 {
+        let target = rng.random_range(0..people.len());
+        if people[target].exists_at(at) {
+            return End::Merged(target as u32);
+        }
+    }
+    End::Deleted
+}

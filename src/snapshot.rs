@@ -1,0 +1,97 @@
+//! What was observed for one month: contacts, members, conversations, custom attributes. The only thing that cannot be
+//! made again; never edited once it is shown.
+//!
+//! Walks are spooled to the work folder as they come ([`spool`]); when all are there, they are put together as the
+//! month's folder ([`assemble`]), and the [`manifest`] says what it holds.
+
+mod assemble;
+mod ids;
+mod manifest;
+mod spool;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+use polars::prelude::LazyFrame;
+
+use crate::domain::{Month, MonthError};
+use crate::publish::{self, MANIFEST, PublishError};
+use crate::table::{self, Table, TableError};
+
+pub use assemble::{Assembly, Cohort, Part};
+pub use manifest::{CohortEntry, Finding, Manifest, Severity};
+pub use spool::{Spool, Spooled, WalkOddities, WalkRecord, load_walk, walk_folder};
+pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error("`{path}` is no manifest that this program understands", path = .path.display())]
+    Manifest { path: PathBuf, source: serde_json::Error },
+    #[error("`{path}` was written in format {found}; this program reads format {known}", path = .path.display(), known = manifest::FORMAT)]
+    Format { path: PathBuf, found: u32 },
+    #[error("`{path}` says {problem}", path = .path.display())]
+    Contents { path: PathBuf, problem: String },
+}
+
+impl SnapshotError {
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            SnapshotError::Publish(error) => error.is_disk_full(),
+            SnapshotError::Table(error) => error.is_disk_full(),
+            _ => false,
+        }
+    }
+}
+
+/// A month's folder name, the same under snapshots, history and reports.
+pub fn month_folder(month: Month) -> String {
+    format!("run_month={month}")
+}
+
+/// The months that a folder of month folders holds, ascending.
+pub fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
+    let parse = |name: String| -> Option<Result<Month, MonthError>> { Some(name.strip_prefix("run_month=")?.parse()) };
+    let names = publish::folder_names(folder)?;
+    Ok(names.into_iter().filter_map(parse).filter_map(Result::ok).collect())
+}
+
+/// One published snapshot.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    folder: PathBuf,
+    pub manifest: Manifest,
+    /// SHA-256 of the manifest: what history and reports name as what they were built from.
+    pub hash: String,
+}
+
+impl Snapshot {
+    /// Opens the month's snapshot under `snapshots`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn open(snapshots: &Path, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
+        let folder = snapshots.join(month_folder(month));
+        let path = folder.join(MANIFEST);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let manifest = Manifest::read(&path)?;
+        if manifest.month()? != month {
+            return Err(SnapshotError::Contents { path, problem: format!("it is of {}, not of {month}", manifest.month) });
+        }
+        let (_, hash) = publish::hash_file(&path)?;
+        Ok(Some(Snapshot { folder, manifest, hash }))
+    }
+
+    /// A lazy scan of one of the snapshot's tables.
+    pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, TableError> {
+        let prefix = format!("{}/", table.name);
+        let of_table = self.manifest.files.iter().filter(|file| file.path.starts_with(&prefix));
+        let paths: Vec<PathBuf> = of_table.map(|file| self.folder.join(&file.path)).collect();
+        table::scan_or_empty(&paths, table)
+    }
+}

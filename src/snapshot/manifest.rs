@@ -1,0 +1,137 @@
+//! What a snapshot's `manifest.json` says. The manifest is the commit: readers believe nothing that it does not list.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::SnapshotError;
+use crate::domain::{Basis, Month, MonthSpan};
+use crate::publish::{ListedFile, PublishError};
+
+/// Raised when older programs could no longer read what newer ones write.
+pub(super) const FORMAT: u32 = 1;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    pub job: String,
+    /// `YYYY-MM`.
+    pub month: String,
+    /// The worst basis of the cohorts.
+    pub basis: String,
+    /// When the last page of the snapshot came.
+    pub observed_at: DateTime<Utc>,
+    pub program_version: String,
+    pub api_version: String,
+    pub timezone: String,
+    pub month_start: DateTime<Utc>,
+    pub month_end: DateTime<Utc>,
+    pub workspace_id: Option<String>,
+    /// `everyone`, `cohorts` or a cohort key.
+    pub population: String,
+    /// Whether the month's conversations were fetched.
+    pub conversations: bool,
+    /// Sorted by `cohort_key`.
+    pub cohorts: Vec<CohortEntry>,
+    pub files: Vec<ListedFile>,
+    pub requests: u64,
+    pub retries: u64,
+    /// Cohort keys that failed the completeness check and were published all the same (`--accept-incomplete`).
+    pub incomplete: Vec<String>,
+    /// What was noticed while observing; reported as data_quality.
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CohortEntry {
+    pub cohort_key: String,
+    /// The group's name when it was observed.
+    pub cohort_name: String,
+    /// As the job named it: what a renamed group is found again by.
+    pub configured: String,
+    pub basis: String,
+    /// When the last page of the cohort came.
+    pub observed_at: DateTime<Utc>,
+    /// Contacts observed, each once, whenever they were created.
+    pub members: u64,
+    /// The total that the API gave; null when it gave none.
+    pub announced: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+    Info,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// Something that a reader of the month's reports should know. No contact's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub severity: Severity,
+    pub check_name: String,
+    /// What it is about: a cohort key, a table, a setting.
+    pub subject: String,
+    pub value: Option<String>,
+    pub expected: Option<String>,
+    pub detail: String,
+}
+
+impl Manifest {
+    pub(super) fn read(path: &Path) -> Result<Manifest, SnapshotError> {
+        let bytes = std::fs::read(path).map_err(|error| PublishError::new("read", path, error))?;
+        let not_understood = |source| SnapshotError::Manifest { path: path.to_path_buf(), source };
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(not_understood)?;
+        if manifest.format > FORMAT {
+            return Err(SnapshotError::Format { path: path.to_path_buf(), found: manifest.format });
+        }
+        let contents = |problem: String| SnapshotError::Contents { path: path.to_path_buf(), problem };
+        let cohort_bases = manifest.cohorts.iter().map(|cohort| &cohort.basis);
+        for basis in cohort_bases.chain([&manifest.basis]) {
+            Basis::parse(basis).ok_or_else(|| contents(format!("`{basis}` where a basis should be")))?;
+        }
+        manifest.month()?;
+        Ok(manifest)
+    }
+
+    pub fn month(&self) -> Result<Month, SnapshotError> {
+        self.month.parse().map_err(|_| SnapshotError::Contents { path: super::MANIFEST.into(), problem: format!("`{}` where a month should be", self.month) })
+    }
+
+    /// # Errors
+    /// As [`Manifest::month`].
+    pub fn span(&self) -> Result<MonthSpan, SnapshotError> {
+        Ok(MonthSpan { month: self.month()?, start: self.month_start, end: self.month_end })
+    }
+
+    /// Read manifests hold known words only.
+    pub fn basis(&self) -> Basis {
+        Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
+    }
+
+    pub const CURRENT_FORMAT: u32 = FORMAT;
+}
+
+impl CohortEntry {
+    /// Read manifests hold known words only.
+    pub fn basis(&self) -> Basis {
+        Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
+    }
+
+    /// `tag` or `segment`, and the id.
+    pub fn kind_and_id(&self) -> (&str, &str) {
+        self.cohort_key.split_once(':').unwrap_or(("", &self.cohort_key))
+    }
+}

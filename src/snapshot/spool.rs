@@ -1,0 +1,301 @@
+//! A walk's pages on their way to disk: typed columns, in chunks of a few thousand rows, each a Parquet file in the
+//! walk's own folder of `.work/`. `walk.json` comes last and says that the walk is whole; a later run of the same month
+//! takes such a walk over.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::ids::IdSet;
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS};
+use super::{SnapshotError, publish};
+use crate::domain::{AttributeValue, Contact, Conversation, Opener};
+use crate::table::write_parquet;
+
+/// Contacts in memory for one walk before they are written: some megabytes.
+const CHUNK_ROWS: usize = 4_096;
+const WALK_FILE: &str = "walk.json";
+
+/// What a finished walk says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WalkRecord {
+    /// Distinct rows.
+    pub rows: u64,
+    /// Rows that came more than once: the list shifted while it was walked.
+    pub repeated: u64,
+    pub chunks: usize,
+    pub pages: u64,
+    /// The total that the API gave with the first page and with the last.
+    pub first_total: Option<u64>,
+    pub last_total: Option<u64>,
+    pub started_at: DateTime<Utc>,
+    /// When the last page came.
+    pub observed_at: DateTime<Utc>,
+    /// Rows that were not asked for and were left out (conversations of other months).
+    pub outside: u64,
+    pub oddities: WalkOddities,
+    /// Whether what came agrees with the announced totals. Only such a walk is taken over by a later run.
+    pub is_complete: bool,
+}
+
+impl WalkRecord {
+    pub fn begun(at: DateTime<Utc>) -> WalkRecord {
+        WalkRecord {
+            rows: 0,
+            repeated: 0,
+            chunks: 0,
+            pages: 0,
+            first_total: None,
+            last_total: None,
+            started_at: at,
+            observed_at: at,
+            outside: 0,
+            oddities: WalkOddities::default(),
+            is_complete: false,
+        }
+    }
+
+    /// Takes note of a page that came.
+    pub fn page(&mut self, at: DateTime<Utc>, total: Option<u64>, outside: u64, oddities: WalkOddities) {
+        self.pages += 1;
+        self.observed_at = at;
+        self.first_total = self.first_total.or(total);
+        self.last_total = total.or(self.last_total);
+        self.outside += outside;
+        self.oddities.add(oddities);
+    }
+}
+
+/// The client's oddities, as they are kept with a walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalkOddities {
+    pub dates_of_other_form: u64,
+    pub dates_unreadable: u64,
+    pub dates_before_1970: u64,
+    pub roles_unknown: u64,
+    pub tag_unconfirmed: u64,
+    pub openers_unknown: u64,
+}
+
+impl WalkOddities {
+    fn add(&mut self, other: WalkOddities) {
+        self.dates_of_other_form += other.dates_of_other_form;
+        self.dates_unreadable += other.dates_unreadable;
+        self.dates_before_1970 += other.dates_before_1970;
+        self.roles_unknown += other.roles_unknown;
+        self.tag_unconfirmed += other.tag_unconfirmed;
+        self.openers_unknown += other.openers_unknown;
+    }
+}
+
+pub fn walk_folder(work: &Path, walk: &str) -> PathBuf {
+    // Cohort keys hold a colon, which some file systems refuse.
+    work.join(walk.replace(':', "-"))
+}
+
+/// The record of a walk that an earlier run finished.
+pub fn load_walk(folder: &Path) -> Option<WalkRecord> {
+    // A record that cannot be read is as good as none: the walk is done again.
+    serde_json::from_slice(&std::fs::read(folder.join(WALK_FILE)).ok()?).ok()
+}
+
+pub(super) fn contacts_chunk(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("contacts-{index:05}.parquet"))
+}
+
+pub(super) fn attributes_chunk(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("attributes-{index:05}.parquet"))
+}
+
+pub(super) fn conversations_chunk(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("conversations-{index:05}.parquet"))
+}
+
+/// A row that can be spooled.
+pub trait Spooled: Send + Sized + 'static {
+    fn id(&self) -> &str;
+    /// Writes one chunk of rows to its files.
+    fn write_chunk(rows: &[Self], folder: &Path, index: usize) -> Result<(), SnapshotError>;
+}
+
+impl Spooled for Contact {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn write_chunk(rows: &[Contact], folder: &Path, index: usize) -> Result<(), SnapshotError> {
+        write_parquet(&contact_columns(rows), &CONTACTS, &contacts_chunk(folder, index))?;
+        write_parquet(&attribute_columns(rows), &ATTRIBUTES, &attributes_chunk(folder, index))?;
+        Ok(())
+    }
+}
+
+impl Spooled for Conversation {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn write_chunk(rows: &[Conversation], folder: &Path, index: usize) -> Result<(), SnapshotError> {
+        write_parquet(&conversation_columns(rows), &CONVERSATIONS, &conversations_chunk(folder, index))?;
+        Ok(())
+    }
+}
+
+/// The rows of one walk, each once.
+#[derive(Debug)]
+pub struct Spool<R> {
+    folder: PathBuf,
+    seen: IdSet,
+    rows: Vec<R>,
+    repeated: u64,
+    chunks: usize,
+}
+
+impl<R: Spooled> Spool<R> {
+    /// Begins anew in this folder.
+    pub fn create(folder: PathBuf) -> Result<Spool<R>, SnapshotError> {
+        publish::remove_folder(&folder)?;
+        publish::create_folder(&folder)?;
+        Ok(Spool { folder, seen: IdSet::default(), rows: Vec::new(), repeated: 0, chunks: 0 })
+    }
+
+    /// Takes a page. Whether a chunk is full, and [`Spool::flush`] is due.
+    pub fn push(&mut self, page: Vec<R>) -> bool {
+        for row in page {
+            if self.seen.insert(row.id()) {
+                self.rows.push(row);
+            } else {
+                self.repeated += 1;
+            }
+        }
+        self.rows.len() >= CHUNK_ROWS
+    }
+
+    /// Distinct rows so far.
+    pub fn len(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the rows in memory as a chunk. Blocks.
+    pub fn flush(&mut self) -> Result<(), SnapshotError> {
+        let rows = std::mem::take(&mut self.rows);
+        if !rows.is_empty() {
+            R::write_chunk(&rows, &self.folder, self.chunks)?;
+            self.chunks += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest, then the record, completed with what the spool counted. Blocks.
+    pub fn finish(mut self, record: WalkRecord) -> Result<WalkRecord, SnapshotError> {
+        self.flush()?;
+        let record = WalkRecord { rows: self.len(), repeated: self.repeated, chunks: self.chunks, ..record };
+        publish::write_json(&self.folder.join(WALK_FILE), &record)?;
+        Ok(record)
+    }
+}
+
+// ---- rows as columns ----
+
+fn texts<'a, R>(rows: &'a [R], name: &str, value: impl Fn(&'a R) -> Option<&'a str>) -> Column {
+    let values: StringChunked = rows.iter().map(value).collect();
+    values.with_name(name.into()).into_column()
+}
+
+fn flags<R>(rows: &[R], name: &str, value: impl Fn(&R) -> Option<bool>) -> Column {
+    let values: BooleanChunked = rows.iter().map(value).collect();
+    values.with_name(name.into()).into_column()
+}
+
+fn instants<R>(rows: &[R], name: &str, value: impl Fn(&R) -> Option<DateTime<Utc>>) -> Column {
+    let values: Int64Chunked = rows.iter().map(|row| value(row).map(|at| at.timestamp_micros())).collect();
+    values.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
+}
+
+fn frame(rows: usize, columns: Vec<Column>) -> DataFrame {
+    // All columns were made from the same rows, under names of the table: same length, no name twice.
+    DataFrame::new(rows, columns).expect("columns of one length with different names")
+}
+
+fn contact_columns(rows: &[Contact]) -> DataFrame {
+    macro_rules! columns {
+        (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
+            vec![
+                $(texts(rows, stringify!($text), |row| row.$text.as_deref()),)*
+                $(instants(rows, stringify!($instant), |row| row.$instant),)*
+                $(flags(rows, stringify!($flag), |row| row.$flag),)*
+            ]
+        };
+    }
+    let mut all = columns! {
+        texts: external_id email phone name owner_id country region city country_code continent_code browser
+            browser_version browser_language os language_override android_device android_os_version ios_device
+            ios_os_version utm_campaign utm_content utm_medium utm_source utm_term referrer;
+        instants: created_at updated_at signed_up_at last_seen_at last_replied_at last_contacted_at
+            last_email_opened_at last_email_clicked_at android_last_seen_at ios_last_seen_at;
+        flags: unsubscribed_from_emails has_hard_bounced marked_email_as_spam
+    };
+    all.push(texts(rows, "contact_id", |row| Some(&row.id)));
+    all.push(texts(rows, "role", |row| Some(row.role.as_str())));
+    // Known only when the walks are put together.
+    all.push(flags(rows, "in_population", |_| Some(true)));
+    frame(rows.len(), all)
+}
+
+fn attribute_columns(contacts: &[Contact]) -> DataFrame {
+    struct Row<'a> {
+        contact_id: &'a str,
+        attribute: &'a str,
+        value: String,
+        number: Option<f64>,
+        kind: &'static str,
+    }
+    let rows: Vec<Row<'_>> = contacts
+        .iter()
+        .flat_map(|contact| contact.custom_attributes.iter().map(move |attribute| (contact, attribute)))
+        .map(|(contact, attribute)| {
+            let (value, number, kind) = match &attribute.value {
+                AttributeValue::Text(text) => (text.clone(), None, "text"),
+                AttributeValue::Number(number) => (number.to_string(), number.as_f64(), "number"),
+                AttributeValue::Bool(flag) => (flag.to_string(), None, "flag"),
+                AttributeValue::Json(json) => (json.clone(), None, "json"),
+            };
+            Row { contact_id: &contact.id, attribute: &attribute.name, value, number, kind }
+        })
+        .collect();
+    let numbers: Float64Chunked = rows.iter().map(|row| row.number).collect();
+    let columns = vec![
+        texts(&rows, "contact_id", |row| Some(row.contact_id)),
+        texts(&rows, "attribute", |row| Some(row.attribute)),
+        texts(&rows, "value", |row| Some(&row.value)),
+        numbers.with_name("value_number".into()).into_column(),
+        texts(&rows, "value_type", |row| Some(row.kind)),
+    ];
+    frame(rows.len(), columns)
+}
+
+fn conversation_columns(rows: &[Conversation]) -> DataFrame {
+    let opened_by = |row: &Conversation| -> Option<String> {
+        match &row.opener {
+            Opener::Contact(id) => Some(id.clone()),
+            Opener::UnknownContact | Opener::Workspace => None,
+        }
+    };
+    let opened_by: StringChunked = rows.iter().map(opened_by).collect();
+    let columns = vec![
+        texts(rows, "conversation_id", |row| Some(&row.id)),
+        instants(rows, "created_at", |row| Some(row.created_at)),
+        opened_by.with_name("opened_by".into()).into_column(),
+        texts(rows, "author_type", |row| row.author_type.as_deref()),
+        texts(rows, "source_type", |row| row.source_type.as_deref()),
+        texts(rows, "delivered_as", |row| row.delivered_as.as_deref()),
+        texts(rows, "state", |row| row.state.as_deref()),
+    ];
+    frame(rows.len(), columns)
+}

@@ -1,0 +1,128 @@
+//! Tables on disk: what a column is, and how a table is written, scanned and counted. The only part of the program
+//! besides the counting queries that calls Polars' scans and sinks.
+
+mod csv;
+mod parquet;
+mod sql;
+
+use polars::prelude::{DataFrame, DataType, Field, PolarsError, Schema, TimeUnit, TimeZone};
+
+pub use csv::write_csv;
+pub use parquet::{ROW_GROUP_ROWS, scan, scan_or_empty, write_parquet};
+pub use sql::Query;
+
+/// One table: its name, what a row is, its key, its columns in order.
+#[derive(Debug)]
+pub struct Table {
+    pub name: &'static str,
+    /// What a row is, for the dictionary.
+    pub row: &'static str,
+    /// The columns by which rows are unique and sorted.
+    pub key: &'static [&'static str],
+    pub columns: &'static [Column],
+}
+
+/// One column, as the data dictionary shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// What it holds, with the unit.
+    pub about: &'static str,
+    /// What null means; empty when the column is never null.
+    pub null: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// Whole numbers: Int64.
+    Count,
+    /// Float64.
+    Ratio,
+    Flag,
+    /// Microseconds, UTC.
+    Instant,
+    /// A calendar day.
+    Day,
+}
+
+impl Column {
+    pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Column {
+        Column { name, kind, about, null: "" }
+    }
+
+    /// The same, nullable.
+    pub const fn or_null(self, null: &'static str) -> Column {
+        Column { null, ..self }
+    }
+}
+
+impl Kind {
+    pub fn dtype(self) -> DataType {
+        match self {
+            Kind::Text => DataType::String,
+            Kind::Count => DataType::Int64,
+            Kind::Ratio => DataType::Float64,
+            Kind::Flag => DataType::Boolean,
+            Kind::Instant => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
+            Kind::Day => DataType::Date,
+        }
+    }
+
+    /// The name of the type for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Text => "String",
+            Kind::Count => "Int64",
+            Kind::Ratio => "Float64",
+            Kind::Flag => "Boolean",
+            Kind::Instant => "Timestamp (UTC, microseconds)",
+            Kind::Day => "Date",
+        }
+    }
+}
+
+impl Table {
+    pub fn schema(&self) -> Schema {
+        self.columns.iter().map(|column| Field::new(column.name.into(), column.kind.dtype())).collect()
+    }
+
+    pub fn empty(&self) -> DataFrame {
+        DataFrame::empty_with_schema(&self.schema())
+    }
+
+    /// The frame with exactly this table's columns, order and types.
+    ///
+    /// # Errors
+    /// When a column is missing or holds values of which the declared type has no equal.
+    pub fn conform(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
+        let columns = self.columns.iter().map(|column| {
+            let found = frame.column(column.name)?;
+            if found.dtype() == &column.kind.dtype() { Ok(found.clone()) } else { found.strict_cast(&column.kind.dtype()) }
+        });
+        DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
+    }
+}
+
+/// A table could not be read, counted or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {what}")]
+pub struct TableError {
+    action: &'static str,
+    what: String,
+    source: PolarsError,
+}
+
+impl TableError {
+    pub fn new(action: &'static str, what: impl Into<String>, source: PolarsError) -> TableError {
+        TableError { action, what: what.into(), source }
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        match &self.source {
+            PolarsError::IO { error, .. } => matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded),
+            _ => false,
+        }
+    }
+}

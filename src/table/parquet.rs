@@ -1,0 +1,61 @@
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+
+use super::{Table, TableError};
+
+/// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
+pub const ROW_GROUP_ROWS: usize = 65_536;
+
+/// Writes rows that are in the table's order as one Parquet file: zstd, statistics, column descriptions in the
+/// file's metadata, and no types that only Polars knows. Returns the number of rows.
+///
+/// # Errors
+/// When the frame does not hold the table's columns, or the file cannot be written.
+pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u64, TableError> {
+    let failed = |error| TableError::new("write", format!("`{}`", path.display()), error);
+    let mut frame = table.conform(frame).map_err(failed)?;
+    // One chunk a column: otherwise the bytes would show how many threads made the frame.
+    frame.rechunk_mut();
+    let rows = frame.height() as u64;
+    let options = ParquetWriteOptions {
+        compression: ParquetCompression::Zstd(None),
+        statistics: StatisticsOptions::full(),
+        row_group_size: Some(ROW_GROUP_ROWS),
+        data_page_size: None,
+        key_value_metadata: Some(KeyValueMetadata::from_static(descriptions(table))),
+        arrow_schema: None,
+        // Plain strings rather than string views in the embedded Arrow schema: every reader knows those.
+        compat_level: Some(CompatLevel::oldest()),
+    };
+    let target = SinkDestination::File { target: SinkTarget::Path(PlRefPath::try_from_path(path).map_err(failed)?) };
+    frame
+        .lazy()
+        .sink(target, FileWriteFormat::Parquet(options.into()), UnifiedSinkArgs::default())
+        .and_then(|plan| plan.collect_with_engine(Engine::Streaming))
+        .map_err(failed)?;
+    Ok(rows)
+}
+
+/// The descriptions of the columns, one metadata entry each, and one for the table.
+fn descriptions(table: &Table) -> Vec<(String, String)> {
+    let mut entries = vec![("description".to_string(), format!("{}: a row is {}", table.name, table.row))];
+    for column in table.columns {
+        let null = if column.null.is_empty() { String::new() } else { format!(" Null: {}.", column.null) };
+        entries.push((format!("description.{}", column.name), format!("{}.{null}", column.about)));
+    }
+    entries
+}
+
+/// A lazy scan over these files, which must hold the table.
+pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
+    let failed = |error| TableError::new("scan", format!("the table `{}`", table.name), error);
+    let paths: Vec<PlRefPath> = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<_>>().map_err(failed)?;
+    let args = ScanArgsParquet { schema: Some(table.schema().into()), glob: false, cache: false, ..ScanArgsParquet::default() };
+    LazyFrame::scan_parquet_files(paths.into(), args).map_err(failed)
+}
+
+/// As [`scan`]; no files are an empty table.
+pub fn scan_or_empty(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
+    if paths.is_empty() { Ok(table.empty().lazy()) } else { scan(paths, table) }
+}

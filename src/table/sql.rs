@@ -1,0 +1,28 @@
+use polars::prelude::*;
+use polars::sql::SQLContext;
+
+use super::TableError;
+
+/// One counting query: plain SQL over named inputs. See `design` notes in ARCHITECTURE.md for the dialect.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// The name of the query, for messages.
+    pub name: &'static str,
+    pub sql: &'static str,
+}
+
+impl Query {
+    /// Runs the query on the streaming engine.
+    ///
+    /// # Errors
+    /// When an input cannot be read or the query does not fit the inputs.
+    pub fn run(&self, inputs: &[(&str, LazyFrame)]) -> Result<DataFrame, TableError> {
+        let failed = |error| TableError::new("count", format!("`{}`", self.name), error);
+        let mut context = SQLContext::new();
+        for (name, frame) in inputs {
+            context.register(name, frame.clone());
+        }
+        let plan = context.execute(self.sql).map_err(failed)?;
+        plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)
+    }
+}
