@@ -93,7 +93,10 @@ pub struct Inputs {
 
 /// The names and columns of the small tables that come with a month and are no files; for the dictionary.
 pub const SMALL_INPUTS: &[(&str, &str)] = &[
-    ("cohorts", "a row a cohort: cohort_key, cohort_name, in_history, has_conversations, month, month_start, month_end, compared_month, compared_end, months_since_compared"),
+    (
+        "cohorts",
+        "a row a cohort: cohort_key, cohort_name, in_history, has_conversations, month, month_start, month_end, compared_month, compared_end, months_since_compared",
+    ),
     ("population", "one row: in_population (true), month, month_end"),
     ("profile", "a row an attribute: month, attribute, custom_name (null for a column of contacts)"),
 ];
@@ -156,7 +159,8 @@ impl Facts {
 
 /// The columns with which every table of cohorts begins.
 const MONTH: table::Column = table::Column::new("month", table::Kind::Day, "first day of the month");
-const COHORT_KEY: table::Column = table::Column::new("cohort_key", table::Kind::Text, "`tag:<id>` or `segment:<id>`; stable when the name changes");
+const COHORT_KEY: table::Column =
+    table::Column::new("cohort_key", table::Kind::Text, "`tag:<id>` or `segment:<id>`; stable when the name changes");
 const COHORT_NAME: table::Column = table::Column::new("cohort_name", table::Kind::Text, "the cohort's name when it was observed");
 
 /// part / whole, null where there is no whole.

@@ -203,7 +203,12 @@ pub fn build(snapshot: &Snapshot, previous: Option<&History>, histories: &Path, 
     let mut states = State::read(previous)?;
     for cohort in cohorts.iter().filter(|cohort| cohort.in_history) {
         let first_month = span.month.first_day();
-        let state = states.entry(cohort.cohort_key.clone()).or_insert(State { first_month, last_month: first_month, last_month_end: span.end, months: 0 });
+        let state = states.entry(cohort.cohort_key.clone()).or_insert(State {
+            first_month,
+            last_month: first_month,
+            last_month_end: span.end,
+            months: 0,
+        });
         *state = State { last_month: first_month, last_month_end: span.end, months: state.months + 1, ..*state };
     }
     let states_table = write(&mut staging, &STATES, State::frame(&states)?)?;
@@ -229,10 +234,16 @@ pub fn build(snapshot: &Snapshot, previous: Option<&History>, histories: &Path, 
         let columns = [lit(span.month.first_day()).alias("month"), col("contact_id"), col("role"), col("unsubscribed_from_emails")];
         all.push(contacts.select(columns));
     }
-    let records = concat(all, UnionArgs::default()).and_then(LazyFrame::collect).map_err(|error| TableError::new("gather", "the records", error))?;
+    let records =
+        concat(all, UnionArgs::default()).and_then(LazyFrame::collect).map_err(|error| TableError::new("gather", "the records", error))?;
     let _ = write(&mut staging, &RECORDS, records)?;
 
-    let manifest = HistoryManifest { format: FORMAT, month: span.month.to_string(), built_from: source(snapshot, previous), files: staging.files().to_vec() };
+    let manifest = HistoryManifest {
+        format: FORMAT,
+        month: span.month.to_string(),
+        built_from: source(snapshot, previous),
+        files: staging.files().to_vec(),
+    };
     let folder = histories.join(month_folder(span.month));
     staging.commit(&folder, &manifest)?;
     let (_, hash) = publish::hash_file(&folder.join(MANIFEST))?;

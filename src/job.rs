@@ -26,7 +26,7 @@ pub use error::JobError;
 pub use events::{Event, Observer};
 pub use folder::{JobFolder, Lock};
 pub use plan::{Plan, PlannedWalk, WalkKind};
-pub use refresh::{Rebuilt, refresh};
+pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use status::{MonthStatus, Status, status};
 
@@ -212,7 +212,7 @@ async fn publish_snapshot(
 
 async fn rebuild(context: &Context, folder: &JobFolder) -> Result<Vec<Rebuilt>, JobError> {
     let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
-    joined(tokio::task::spawn_blocking(move || refresh(&folder, &settings, refresh::Scope::Stale, &observer)).await)
+    joined(tokio::task::spawn_blocking(move || refresh(&folder, &settings, RefreshScope::Stale, &observer)).await)
 }
 
 /// The result of a blocking task; a panic in it goes on here.

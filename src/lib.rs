@@ -1,10 +1,27 @@
+//! The month-end cohort job for Intercom workspaces.
+//!
+//! The data goes one way: settings → plan → walks → snapshot → history → counts → judgements → reports. See
+//! ARCHITECTURE.md for the map; the modules stand here in the order of that way.
+
 pub mod domain;
-pub mod intercom;
-pub mod publish;
+
 pub mod settings;
+
+pub mod intercom;
+
+pub mod publish;
 pub mod table;
+
 pub mod snapshot;
+
 pub mod history;
+
 pub mod analysis;
-pub mod job;
+
 pub mod report;
+
+pub mod job;
+
+pub mod simulator;
+
+pub mod cli;

@@ -14,7 +14,7 @@ use chrono_tz::Tz;
 use crate::domain::{GroupKind, GroupName};
 
 pub use keys::PROFILE_COLUMNS;
-pub use layers::{Flag, Sources, load};
+pub use layers::{Flag, JobSource, Sources, load};
 pub use secrecy::SecretString;
 pub use token::{TOKEN_VARIABLE, TokenError, read_token};
 

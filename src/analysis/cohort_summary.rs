@@ -28,7 +28,8 @@ pub(super) const REPORT: Report = Report {
             Entry::new("leads", Kind::Count, "members with the role lead"),
             Entry::new("intercom_count", Kind::Count, "the total that the API gives for the group").or_null("the API gave none"),
             Entry::new("new_contacts", Kind::Count, "members created in the month"),
-            Entry::new("active_members", Kind::Count, "members last seen at or after the month's start").or_null("the basis is not month_end"),
+            Entry::new("active_members", Kind::Count, "members last seen at or after the month's start")
+                .or_null("the basis is not month_end"),
             Entry::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
             Entry::new("conversations_opened", Kind::Count, "conversations of the month that a member began").or_null(NO_CONVERSATIONS),
             Entry::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
@@ -43,7 +44,8 @@ pub(super) const REPORT: Report = Report {
             Entry::new("departed_gone", Kind::Count, "those departed who are no longer in the workspace at all")
                 .or_null("nothing to compare with, or the population is not everyone"),
             Entry::new("net_change", Kind::Count, "members - previous_members").or_null(NO_COMPARISON),
-            Entry::new("newly_unsubscribed", Kind::Count, "members unsubscribed now and not so in p, or created since").or_null(NO_COMPARISON),
+            Entry::new("newly_unsubscribed", Kind::Count, "members unsubscribed now and not so in p, or created since")
+                .or_null(NO_COMPARISON),
             Entry::new("converted_leads", Kind::Count, "members who are users now and were leads in p").or_null(NO_COMPARISON),
             Entry::new("growth_rate", Kind::Ratio, "net_change / previous_members").or_null("previous_members is 0 or null"),
             Entry::new("retention_rate", Kind::Ratio, "retained / previous_members, 0 to 1").or_null("previous_members is 0 or null"),
@@ -79,7 +81,9 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     let sum = |a: &[Option<i64>], b: &[Option<i64>]| -> Vec<Option<i64>> { a.iter().zip(b).map(|(a, b)| Some((*a)? + (*b)?)).collect() };
     let previous = sum(&retained, &departed);
     let net_change: Vec<Option<i64>> = joined.iter().zip(&departed).map(|(joined, departed)| Some((*joined)? - (*departed)?)).collect();
-    let rate = |part: &[Option<i64>], whole: &[Option<i64>]| -> Vec<Option<f64>> { part.iter().zip(whole).map(|(part, whole)| ratio(*part, *whole)).collect() };
+    let rate = |part: &[Option<i64>], whole: &[Option<i64>]| -> Vec<Option<f64>> {
+        part.iter().zip(whole).map(|(part, whole)| ratio(*part, *whole)).collect()
+    };
 
     let texts = |name: &str, value: fn(&CohortFacts) -> &str| Column::new(name.into(), cohorts.iter().map(value).collect::<Vec<_>>());
     let column = |name: &str, values: &[Option<i64>]| Column::new(name.into(), values);
@@ -94,7 +98,10 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         column("members", &members),
         Column::new("users".into(), all("users")?),
         Column::new("leads".into(), all("leads")?),
-        Column::new("intercom_count".into(), cohorts.iter().map(|cohort| cohort.announced.map(|count| count as i64)).collect::<Vec<Option<i64>>>()),
+        Column::new(
+            "intercom_count".into(),
+            cohorts.iter().map(|cohort| cohort.announced.map(|count| count as i64)).collect::<Vec<Option<i64>>>(),
+        ),
         Column::new("new_contacts".into(), all("new_contacts")?),
         column("active_members", &active),
         column("openers", &openers),
@@ -102,7 +109,10 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         column("unsubscribed", &unsubscribed),
         Column::new("hard_bounced".into(), all("hard_bounced")?),
         Column::new("marked_spam".into(), all("marked_spam")?),
-        Column::new("compared_month".into(), cohorts.iter().map(|cohort| cohort.compared_month.map(|month| month.first_day())).collect::<Vec<_>>()),
+        Column::new(
+            "compared_month".into(),
+            cohorts.iter().map(|cohort| cohort.compared_month.map(|month| month.first_day())).collect::<Vec<_>>(),
+        ),
         column("previous_members", &previous),
         column("retained", &retained),
         column("joined", &joined),

@@ -19,12 +19,17 @@ pub(super) const REPORT: Report = Report {
             Entry::new("email", Kind::Text, "e-mail address; not unique").or_null("none given"),
             Entry::new("name", Kind::Text, "name").or_null("none given"),
             Entry::new("role", Kind::Text, "`user` or `lead`"),
-            Entry::new("change", Kind::Text, "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed"),
+            Entry::new(
+                "change",
+                Kind::Text,
+                "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed",
+            ),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
                 .or_null("it was there in the cohort's first month, so that its entry is not known; or outside the history"),
             Entry::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included, as far as known")
                 .or_null("departed, or outside the history"),
-            Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact began").or_null("the job does not fetch conversations"),
+            Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact began")
+                .or_null("the job does not fetch conversations"),
             Entry::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
             Entry::new("signed_up_at", Kind::Instant, "when the contact signed up").or_null("not given"),
             Entry::new("created_at", Kind::Instant, "when Intercom first knew the contact").or_null("not given"),

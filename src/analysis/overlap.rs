@@ -24,8 +24,12 @@ pub(super) const REPORT: Report = Report {
             Entry::new("jaccard", Kind::Ratio, "in_both / in_either, 0 to 1").or_null("both are empty"),
             Entry::new("share_of_a", Kind::Ratio, "in_both / members_a, 0 to 1").or_null("members_a is 0"),
             Entry::new("share_of_b", Kind::Ratio, "in_both / members_b, 0 to 1").or_null("members_b is 0"),
-            Entry::new("lift", Kind::Ratio, "in_both x population / (members_a x members_b), within the population; 1 is what chance gives")
-                .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
+            Entry::new(
+                "lift",
+                Kind::Ratio,
+                "in_both x population / (members_a x members_b), within the population; 1 is what chance gives",
+            )
+            .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
         ],
     },
     query: Query { name: "analysis/overlap.sql", sql: include_str!("overlap.sql") },
@@ -51,7 +55,8 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         Ok(if is_known { Some(counted(a, b)? as f64 * population as f64 / expected) } else { None })
     };
     let lift = pairs.iter().map(lift).collect::<PolarsResult<Vec<Option<f64>>>>()?;
-    let share = |whole: &[i64]| -> Vec<Option<f64>> { in_both.iter().zip(whole).map(|(part, whole)| ratio(Some(*part), Some(*whole))).collect() };
+    let share =
+        |whole: &[i64]| -> Vec<Option<f64>> { in_both.iter().zip(whole).map(|(part, whole)| ratio(Some(*part), Some(*whole))).collect() };
 
     let texts = |name: &str, values: Vec<&str>| Column::new(name.into(), values);
     let columns = vec![

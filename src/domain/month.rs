@@ -59,11 +59,7 @@ impl Month {
     }
 
     pub fn span(self, timezone: Tz) -> MonthSpan {
-        MonthSpan {
-            month: self,
-            start: first_instant(self.first_day(), timezone),
-            end: first_instant(self.next().first_day(), timezone),
-        }
+        MonthSpan { month: self, start: first_instant(self.first_day(), timezone), end: first_instant(self.next().first_day(), timezone) }
     }
 }
 

@@ -109,7 +109,9 @@ mod tests {
 
     #[test]
     fn passing_failures_are_tried_again() {
-        for failure in [status(408), status(500), status(502), status(504), Failure::Unreadable(String::new()), Failure::NoAnswer(NoAnswer::Cut)] {
+        for failure in
+            [status(408), status(500), status(502), status(504), Failure::Unreadable(String::new()), Failure::NoAnswer(NoAnswer::Cut)]
+        {
             assert_eq!(delays(&failure, CALM).len(), 9, "{failure:?}");
         }
     }

@@ -99,7 +99,8 @@ impl Transport {
         let version = HeaderValue::from_str(&options.api_version).map_err(|_| ClientError::Version(options.api_version.clone()))?;
         headers.insert(VERSION, version);
         // Settings let only visible ASCII through as a token.
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.token.expose_secret())).unwrap_or(HeaderValue::from_static("Bearer"));
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", options.token.expose_secret())).unwrap_or(HeaderValue::from_static("Bearer"));
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
         let http = reqwest::Client::builder()

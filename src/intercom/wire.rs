@@ -180,7 +180,12 @@ pub(super) fn custom_attributes(body: &[u8]) -> Result<Vec<String>, DecodeError>
         custom: lenient::Flag,
     }
     let list: List = decode(body)?;
-    Ok(list.data.into_iter().filter(|attribute| attribute.custom.0 == Some(true)).filter_map(|attribute| lenient::some(attribute.name)).collect())
+    Ok(list
+        .data
+        .into_iter()
+        .filter(|attribute| attribute.custom.0 == Some(true))
+        .filter_map(|attribute| lenient::some(attribute.name))
+        .collect())
 }
 
 // ---- lists ----

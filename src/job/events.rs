@@ -7,18 +7,41 @@ use crate::domain::Month;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The plan stands: so many walks.
-    Planned { month: Month, walks: usize },
+    Planned {
+        month: Month,
+        walks: usize,
+    },
     /// A walk that an earlier run finished is taken over.
-    Kept { walk: String, rows: u64 },
-    WalkStarted { walk: String },
+    Kept {
+        walk: String,
+        rows: u64,
+    },
+    WalkStarted {
+        walk: String,
+    },
     /// A page came: distinct rows of the walk so far, of the announced total.
-    Page { walk: String, rows: u64, total: Option<u64> },
+    Page {
+        walk: String,
+        rows: u64,
+        total: Option<u64>,
+    },
     /// A walk is done again, and why.
-    WalkAgain { walk: String, why: String },
-    WalkDone { walk: String, rows: u64 },
-    Publishing { month: Month },
+    WalkAgain {
+        walk: String,
+        why: String,
+    },
+    WalkDone {
+        walk: String,
+        rows: u64,
+    },
+    Publishing {
+        month: Month,
+    },
     /// History or reports of a month are being built.
-    Building { month: Month, what: &'static str },
+    Building {
+        month: Month,
+        what: &'static str,
+    },
 }
 
 pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;

@@ -17,7 +17,9 @@ use super::{Clock, Context, Event, JobError, JobFolder, Observer, basis_at, join
 use crate::domain::{Contact, Conversation, MonthSpan};
 use crate::intercom::{Client, Oddities, Walk, WalkError};
 use crate::publish;
-use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkOddities, WalkRecord, load_walk, walk_folder};
+use crate::snapshot::{
+    Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkOddities, WalkRecord, load_walk, walk_folder,
+};
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);

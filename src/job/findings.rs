@@ -72,9 +72,24 @@ fn oddities(walk: &FetchedWalk) -> Vec<Finding> {
         (Severity::Warning, "dates_unreadable", odd.dates_unreadable, "dates that no instant can be made from; they are null"),
         (Severity::Info, "dates_of_other_form", odd.dates_of_other_form, "dates in milliseconds or as text, read as what they mean"),
         (Severity::Info, "dates_before_1970", odd.dates_before_1970, "dates before 1970, kept as they are"),
-        (Severity::Warning, "roles_unknown", odd.roles_unknown, "contacts that are neither user nor lead; a user when it has an external id, else a lead"),
-        (Severity::Warning, "tag_unconfirmed", odd.tag_unconfirmed, "contacts that the search gave for the tag although their own list of tags lacks it"),
-        (Severity::Warning, "openers_unknown", odd.openers_unknown, "conversations that a user or lead began, but the API does not say who"),
+        (
+            Severity::Warning,
+            "roles_unknown",
+            odd.roles_unknown,
+            "contacts that are neither user nor lead; a user when it has an external id, else a lead",
+        ),
+        (
+            Severity::Warning,
+            "tag_unconfirmed",
+            odd.tag_unconfirmed,
+            "contacts that the search gave for the tag although their own list of tags lacks it",
+        ),
+        (
+            Severity::Warning,
+            "openers_unknown",
+            odd.openers_unknown,
+            "conversations that a user or lead began, but the API does not say who",
+        ),
     ];
     let some = all.into_iter().filter(|(_, _, count, _)| *count > 0);
     some.map(|(severity, check_name, count, detail)| Finding {

@@ -37,7 +37,10 @@ pub struct PlannedCohort {
 pub enum PlannedPopulation {
     Everyone,
     /// The walk that fetches it.
-    Group { group: Group, walk: usize },
+    Group {
+        group: Group,
+        walk: usize,
+    },
     Cohorts,
 }
 

@@ -41,7 +41,9 @@ pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: 
             Scope::Months(months) => months.contains(&month),
             Scope::All => true,
         };
-        let held = History::open(&folder.histories(), month).map_err(failed)?.filter(|held| !is_wanted && held.is_of(&snapshot, previous.as_ref()));
+        let held = History::open(&folder.histories(), month)
+            .map_err(failed)?
+            .filter(|held| !is_wanted && held.is_of(&snapshot, previous.as_ref()));
         let (current, has_built_history) = match held {
             Some(held) => (held, false),
             None => {

@@ -15,8 +15,12 @@ pub struct Unresolved {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// With the nearest existing name.
-    NotFound { nearest: Option<String> },
-    Ambiguous { candidates: Vec<Group> },
+    NotFound {
+        nearest: Option<String>,
+    },
+    Ambiguous {
+        candidates: Vec<Group>,
+    },
 }
 
 impl fmt::Display for Unresolved {
@@ -67,7 +71,8 @@ pub fn resolve(name: &GroupName, existing: &[Group], remembered: &[CohortEntry])
     if alike.len() > 1 {
         return unresolved(Why::Ambiguous { candidates: alike.into_iter().cloned().collect() });
     }
-    let named_so = |entry: &&CohortEntry| entry.kind_and_id().0 == name.kind.as_str() && (entry.configured == text || entry.cohort_name == text);
+    let named_so =
+        |entry: &&CohortEntry| entry.kind_and_id().0 == name.kind.as_str() && (entry.configured == text || entry.cohort_name == text);
     if let Some(group) = remembered.iter().find(named_so).and_then(|entry| by_id(entry.kind_and_id().1)) {
         return Ok((group.clone(), true));
     }
@@ -143,7 +148,9 @@ mod tests {
             members: 0,
             announced: None,
         };
-        let find = |text: &str, entries: &[CohortEntry]| resolve(&GroupName::new(Tag, text), &workspace(), entries).map(|(group, was_renamed)| (group.id, was_renamed));
+        let find = |text: &str, entries: &[CohortEntry]| {
+            resolve(&GroupName::new(Tag, text), &workspace(), entries).map(|(group, was_renamed)| (group.id, was_renamed))
+        };
         assert_eq!(find("old name", &[entry("tag:1", "old name")]).unwrap(), ("1".into(), true));
         assert_eq!(find("older name", &[entry("tag:1", "older name")]).unwrap(), ("1".into(), true));
         assert!(find("old name", &[entry("tag:999", "old name")]).is_err(), "it is gone");

@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn a_typo_is_near_its_key() {
-        for (typo, key) in [("page_sise", "intercom.page_size"), ("intercom.page_sise", "intercom.page_size"), ("tag", "tags"), ("timezon", "timezone")] {
+        for (typo, key) in
+            [("page_sise", "intercom.page_size"), ("intercom.page_sise", "intercom.page_size"), ("tag", "tags"), ("timezon", "timezone")]
+        {
             // A key in the wrong section is compared by its last part too, see `layers`.
             let known = KEYS.iter().copied().map(|key| if typo.contains('.') { key } else { key.rsplit('.').next().unwrap() });
             assert_eq!(nearest(typo, known), Some(if typo.contains('.') { key } else { key.rsplit('.').next().unwrap() }));

@@ -20,15 +20,33 @@ pub type Flag = (&'static str, String);
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub config: Option<PathBuf>,
-    pub job: Option<PathBuf>,
+    pub job: Option<JobSource>,
     pub flags: Vec<Flag>,
+}
+
+/// A job: the file of `--job`, or one that the program brings along.
+#[derive(Clone, Debug)]
+pub enum JobSource {
+    File(PathBuf),
+    Text { label: String, text: String },
+}
+
+impl From<PathBuf> for JobSource {
+    fn from(path: PathBuf) -> JobSource {
+        JobSource::File(path)
+    }
 }
 
 pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
     let defaults = (DEFAULTS_ORIGIN.to_string(), text_layer(DEFAULTS_ORIGIN, DEFAULTS)?);
     let mut layers = vec![defaults];
-    for path in [&sources.config, &sources.job].into_iter().flatten() {
+    if let Some(path) = &sources.config {
         layers.push((format!("`{}`", path.display()), file_layer(path)?));
+    }
+    match &sources.job {
+        Some(JobSource::File(path)) => layers.push((format!("`{}`", path.display()), file_layer(path)?)),
+        Some(JobSource::Text { label, text }) => layers.push((label.clone(), text_layer(label, text)?)),
+        None => {}
     }
     layers.push(("the environment".to_string(), environment_layer()?));
 
@@ -54,7 +72,11 @@ pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
         layers.iter().rev().find(|(_, layer)| holds(layer)).map_or("no layer".to_string(), |(origin, _)| origin.clone())
     };
     let raw: Raw = merged.try_deserialize().map_err(|error| wrong_type(&error, &origin_of))?;
-    raw.check(sources.job.as_deref(), &origin_of)
+    let job_file = match &sources.job {
+        Some(JobSource::File(path)) => Some(path.as_path()),
+        Some(JobSource::Text { .. }) | None => None,
+    };
+    raw.check(job_file, &origin_of)
 }
 
 fn text_layer(layer: &str, text: &str) -> Result<Config, SettingsError> {
@@ -117,7 +139,9 @@ fn flatten(prefix: &str, value: &ValueKind, found: &mut Vec<String>) {
 
 fn wrong_type(error: &config::ConfigError, origin_of: &dyn Fn(&str) -> String) -> SettingsError {
     let (key, problem) = match error {
-        config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => (key.clone(), format!("expected {expected}, found {unexpected}")),
+        config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => {
+            (key.clone(), format!("expected {expected}, found {unexpected}"))
+        }
         config::ConfigError::At { key: Some(key), error, .. } => (key.clone(), plain(error)),
         other => (String::new(), plain(other)),
     };

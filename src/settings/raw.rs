@@ -282,7 +282,8 @@ fn check_profile(raw: Option<Vec<String>>, findings: &mut Findings<'_>) -> Vec<P
             Some(custom) => ProfileAttribute::Custom(custom.to_string()),
             None if PROFILE_COLUMNS.contains(&name.as_str()) => ProfileAttribute::Column(name),
             None => {
-                let near = nearest(&name, PROFILE_COLUMNS.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let near =
+                    nearest(&name, PROFILE_COLUMNS.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
                 findings.add("profile", format!("`{name}` is no attribute; custom ones begin with `custom_attributes.`{near}"));
                 continue;
             }

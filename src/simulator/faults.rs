@@ -122,6 +122,16 @@ struct Rule {
 }
 
 /// Which requests go wrong. The first rule that applies to a request wins; those for request numbers come before random ones.
+///
+/// | kinds | what comes back |
+/// |---|---|
+/// | `401` `403` `404` `500` `502` `503` `504` | that status with an `error.list` |
+/// | `429`, `429-bare` | rate limited, with the usual headers or without any |
+/// | `html`, `garbage`, `empty`, `half` | 500 as HTML; 200 with HTML, with nothing, with half of the JSON |
+/// | `cut`, `slow`, `noheaders` | the connection ends in mid-body; 1.5 s late; no rate headers |
+/// | `loop`, `foreign-next` | list pages: the next cursor is the one just sent; `next` is a URL on another host |
+/// | `drop`, `repeat`, `total` | list pages: one entry is missing; is there twice; `total_count` is 10 % too high |
+/// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     rules: Vec<Rule>,

@@ -20,6 +20,8 @@ pub struct Moment {
     pub tag_members: Vec<Vec<u32>>,
     /// Members of each segment, ascending.
     pub segment_members: Vec<Vec<u32>>,
+    /// Contacts younger than this many seconds are not searchable yet.
+    pub search_delay: i64,
     begun_conversations: usize,
     found: Mutex<HashMap<String, Arc<[u32]>>>,
 }
@@ -46,7 +48,12 @@ impl Moment {
             }
         }
         let begun_conversations = world.conversations.partition_point(|conversation| conversation.created_at <= now);
-        Self { world, now, contacts, tag_members, segment_members, begun_conversations, found: Mutex::default() }
+        Self { world, now, contacts, tag_members, segment_members, search_delay: 0, begun_conversations, found: Mutex::default() }
+    }
+
+    /// The same moment, with contacts that become searchable only some seconds after their creation.
+    pub fn with_search_delay(self, search_delay: i64) -> Self {
+        Self { search_delay, ..self }
     }
 
     /// Conversations begun so far, oldest first.

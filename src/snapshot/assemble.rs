@@ -60,7 +60,8 @@ impl Assembly {
             for chunk in 0..part.record.chunks {
                 let rows = collect(scan(&[contacts_chunk(&part.folder, chunk)], &CONTACTS)?)?;
                 let mut attributes = collect(scan(&[attributes_chunk(&part.folder, chunk)], &ATTRIBUTES)?)?;
-                let is_new: BooleanChunked = text(&rows, "contact_id")?.iter().map(|id| Some(id.is_some_and(|id| seen.insert(id)))).collect();
+                let is_new: BooleanChunked =
+                    text(&rows, "contact_id")?.iter().map(|id| Some(id.is_some_and(|id| seen.insert(id)))).collect();
                 let new_rows = is_new.sum().unwrap_or_default() as usize;
                 let mut rows = rows;
                 if new_rows < rows.height() {

@@ -44,7 +44,14 @@ mod tests {
     #[test]
     fn ids_are_equal_exactly_when_their_texts_are() {
         let mut ids = IdSet::default();
-        for id in ["667d60a98a68186f43bafdb9", "667D60A98A68186F43BAFDB9", "667d60a98a68186f43bafdb", "", "zzzzzzzzzzzzzzzzzzzzzzzz", "é67d60a98a68186f43bafdb"] {
+        for id in [
+            "667d60a98a68186f43bafdb9",
+            "667D60A98A68186F43BAFDB9",
+            "667d60a98a68186f43bafdb",
+            "",
+            "zzzzzzzzzzzzzzzzzzzzzzzz",
+            "é67d60a98a68186f43bafdb",
+        ] {
             assert!(ids.insert(id), "{id}");
             assert!(!ids.insert(id), "{id}");
         }

@@ -107,7 +107,10 @@ impl Manifest {
     }
 
     pub fn month(&self) -> Result<Month, SnapshotError> {
-        self.month.parse().map_err(|_| SnapshotError::Contents { path: super::MANIFEST.into(), problem: format!("`{}` where a month should be", self.month) })
+        self.month.parse().map_err(|_| SnapshotError::Contents {
+            path: super::MANIFEST.into(),
+            problem: format!("`{}` where a month should be", self.month),
+        })
     }
 
     /// # Errors

@@ -22,7 +22,8 @@ pub const CONTACTS: Table = Table {
         Column::new("last_replied_at", Kind::Instant, "when the contact last replied").or_null("never, or not given"),
         Column::new("last_contacted_at", Kind::Instant, "when the contact was last written to").or_null("never, or not given"),
         Column::new("last_email_opened_at", Kind::Instant, "when the contact last opened an e-mail").or_null("never, or not given"),
-        Column::new("last_email_clicked_at", Kind::Instant, "when the contact last clicked a link in an e-mail").or_null("never, or not given"),
+        Column::new("last_email_clicked_at", Kind::Instant, "when the contact last clicked a link in an e-mail")
+            .or_null("never, or not given"),
         Column::new("android_last_seen_at", Kind::Instant, "when the contact was last seen on Android").or_null("never, or not given"),
         Column::new("ios_last_seen_at", Kind::Instant, "when the contact was last seen on iOS").or_null("never, or not given"),
         Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
@@ -81,7 +82,8 @@ pub const CONVERSATIONS: Table = Table {
     columns: &[
         Column::new("conversation_id", Kind::Text, "Intercom's id of the conversation"),
         Column::new("created_at", Kind::Instant, "when it was created, within the month"),
-        Column::new("opened_by", Kind::Text, "contact_id of the user or lead who wrote first").or_null("an admin or bot wrote first, or it is not known who"),
+        Column::new("opened_by", Kind::Text, "contact_id of the user or lead who wrote first")
+            .or_null("an admin or bot wrote first, or it is not known who"),
         Column::new("author_type", Kind::Text, "who wrote first: user, lead, admin, bot").or_null("not given"),
         Column::new("source_type", Kind::Text, "how it came in: conversation, email, push, ...").or_null("not given"),
         Column::new("delivered_as", Kind::Text, "customer_initiated, campaigns_initiated, operator_initiated, ...").or_null("not given"),

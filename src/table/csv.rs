@@ -34,7 +34,8 @@ fn neutralise(frame: &DataFrame) -> PolarsResult<DataFrame> {
             if !texts.iter().flatten().any(is_formula) {
                 return Ok(column.clone());
             }
-            let safe: StringChunked = texts.iter().map(|text| text.map(|text| if is_formula(text) { format!("'{text}") } else { text.to_string() })).collect();
+            let safe: StringChunked =
+                texts.iter().map(|text| text.map(|text| if is_formula(text) { format!("'{text}") } else { text.to_string() })).collect();
             Ok(safe.with_name(column.name().clone()).into_column())
         }
         _ => Ok(column.clone()),
@@ -76,7 +77,8 @@ mod tests {
         let n = texts.len();
         let day = Column_::new("day".into(), vec![20_000_i32; n]).cast(&DataType::Date).unwrap();
         let at = Column_::new("at".into(), vec![1_577_869_200_500_000_i64; n]).cast(&Kind::Instant.dtype()).unwrap();
-        let mut frame = df!("text" => texts, "count" => vec![Some(1_i64); n], "ratio" => vec![0.000_000_1; n], "flag" => vec![Some(true); n]).unwrap();
+        let mut frame =
+            df!("text" => texts, "count" => vec![Some(1_i64); n], "ratio" => vec![0.000_000_1; n], "flag" => vec![Some(true); n]).unwrap();
         frame.with_column(day).unwrap();
         frame.with_column(at).unwrap();
         frame
@@ -100,9 +102,17 @@ mod tests {
 
     #[test]
     fn formulas_are_neutralised_and_numbers_are_not() {
-        for (text, expected) in
-            [("=1+2", "'=1+2"), ("@x", "'@x"), ("+x", "'+x"), ("-x", "'-x"), ("-5", "-5"), ("+353.1", "+353.1"), ("a=b", "a=b"), ("-", "'-"), ("\tx", "'\tx")]
-        {
+        for (text, expected) in [
+            ("=1+2", "'=1+2"),
+            ("@x", "'@x"),
+            ("+x", "'+x"),
+            ("-x", "'-x"),
+            ("-5", "-5"),
+            ("+353.1", "+353.1"),
+            ("a=b", "a=b"),
+            ("-", "'-"),
+            ("\tx", "'\tx"),
+        ] {
             assert!(texts(&[Some(text)]).contains(&format!("\r\n{expected},")), "{text}");
         }
     }

@@ -151,7 +151,8 @@ impl WireContact {
 impl Tags {
     fn lacks(&self, tag: &str) -> bool {
         let Some(data) = &self.data else { return false };
-        let is_complete = self.has_more.0 == Some(false) && self.total_count.as_ref().is_none_or(|total| total.0 == Some(data.len() as u64));
+        let is_complete =
+            self.has_more.0 == Some(false) && self.total_count.as_ref().is_none_or(|total| total.0 == Some(data.len() as u64));
         let is_it = |reference: &TagReference| reference.id.as_ref().and_then(|id| id.0.as_deref()) == Some(tag);
         is_complete && !data.iter().any(is_it)
     }

@@ -56,7 +56,8 @@ impl WireConversation {
         };
         let opener = match author_type.as_deref() {
             Some("user" | "lead" | "contact") => {
-                let mut others = self.contacts.map(|list| list.contacts).unwrap_or_default().into_iter().filter_map(|contact| some(contact.id));
+                let mut others =
+                    self.contacts.map(|list| list.contacts).unwrap_or_default().into_iter().filter_map(|contact| some(contact.id));
                 // Without an author's id, the only contact of a conversation must be the one who wrote.
                 let only = || others.next().filter(|_| others.next().is_none());
                 match author_id.or_else(only) {

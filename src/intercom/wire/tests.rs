@@ -50,7 +50,8 @@ fn dates_come_in_many_forms_and_are_counted() {
 
 #[test]
 fn ids_may_be_numbers_and_unknown_keys_are_passed_over() {
-    let (contact, oddities) = contact(r#"{"id":17,"role":"lead","external_id":null,"email":"","owner_id":5,"new":{"deep":[1]},"location":{}}"#);
+    let (contact, oddities) =
+        contact(r#"{"id":17,"role":"lead","external_id":null,"email":"","owner_id":5,"new":{"deep":[1]},"location":{}}"#);
     assert_eq!((contact.id.as_str(), contact.email.as_deref(), contact.owner_id.as_deref()), ("17", Some(""), Some("5")));
     assert_eq!((contact.external_id, contact.country, oddities), (None, None, Oddities::default()));
 }
@@ -79,8 +80,9 @@ fn a_tag_is_unconfirmed_only_by_a_complete_list() {
 
 #[test]
 fn custom_attributes_keep_their_type() {
-    let (contact, _) =
-        contact(r#"{"id":"a","role":"user","custom_attributes":{"plan":"pro","seats":3,"spend":1.5,"ok":true,"gone":null,"orders":{"type":"order.list"}}}"#);
+    let (contact, _) = contact(
+        r#"{"id":"a","role":"user","custom_attributes":{"plan":"pro","seats":3,"spend":1.5,"ok":true,"gone":null,"orders":{"type":"order.list"}}}"#,
+    );
     let names: Vec<&str> = contact.custom_attributes.iter().map(|attribute| attribute.name.as_str()).collect();
     assert_eq!(names.len(), 5);
     assert!(!names.contains(&"gone"));
@@ -120,7 +122,10 @@ fn the_first_author_opens_a_conversation() {
 #[test]
 fn errors_of_all_ages_give_their_code() {
     let code = |body: &str| error_body(body.as_bytes()).code;
-    assert_eq!(code(r#"{"type":"error.list","request_id":null,"errors":[{"code":"unauthorized","message":"x"}]}"#).as_deref(), Some("unauthorized"));
+    assert_eq!(
+        code(r#"{"type":"error.list","request_id":null,"errors":[{"code":"unauthorized","message":"x"}]}"#).as_deref(),
+        Some("unauthorized")
+    );
     assert_eq!(code(r#"{"errors":[{"type":"not_found"}]}"#).as_deref(), Some("not_found"));
     assert_eq!(code(r#"{"errors":["ann@example.com is unknown"]}"#), None);
     assert_eq!(code(r#"{"errors":[{"code":"ann@example.com"}]}"#), None);

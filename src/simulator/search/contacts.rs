@@ -134,7 +134,7 @@ pub fn parse(moment: &Moment, query: Option<&serde_json::Value>) -> Result<Query
 /// Everybody found, ascending by the sort field, then id. Starts from the smallest group that the search requires and from its days of creation.
 pub fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
     let mut candidates: &[u32] = &moment.contacts;
-    let (mut from, mut until) = (i64::MIN, i64::MAX);
+    let (mut from, mut until) = (i64::MIN, moment.now - moment.search_delay + 1);
     for (field, test) in query.required() {
         let group = match (field, test.single_text()) {
             (Field::Tag, Some(id)) => moment.members_of_tag(id),
@@ -209,7 +209,7 @@ fn passes(moment: &Moment, index: u32, field: Field, test: &Test) -> bool {
         Field::Industry => text(contact.industry),
         Field::Seats => test.accepts(contact.plan_attribute_at(now).map(|_| Held::Number(f64::from(contact.seats)))),
         Field::MonthlySpend => test.accepts(contact.monthly_spend_at(now).map(Held::Number)),
-        Field::Newsletter => test.accepts(contact.newsletter.map(Held::Boolean)),
+        Field::Newsletter => test.accepts(contact.newsletter_at(now).map(Held::Boolean)),
         Field::Date(date) => test.accepts(date.of(contact, now).map(Held::Date)),
         Field::Never => test.accepts([]),
     }

@@ -235,7 +235,7 @@ impl<'a> ContactBody<'a> {
             opted_in_subscription_types: link(
                 "subscriptions",
                 "subscription",
-                if contact.newsletter == Some(true) { vec!["72".to_owned()] } else { vec![] },
+                if contact.newsletter_at(now) == Some(true) { vec!["72".to_owned()] } else { vec![] },
             ),
             utm_campaign: contact.utm_source.map(|_| "launch, \"phase 2\""),
             utm_content: None,
@@ -263,7 +263,7 @@ fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
     add("seats", json!(contact.seats));
     add("monthly_spend", json!(contact.monthly_spend_at(now)));
     add("industry", json!(contact.industry));
-    if let Some(newsletter) = contact.newsletter {
+    if let Some(newsletter) = contact.newsletter_at(now) {
         add("newsletter", json!(newsletter));
     }
     if let Some(ends) = contact.trial_ends_at {

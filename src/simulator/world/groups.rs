@@ -203,7 +203,7 @@ impl Segment {
             Rule::OnTrial => contact.trial_ends_at.is_some_and(|ends| ends > now),
             Rule::ToCall => contact.phone.is_some() && now - contact.created_at <= 120 * DAY,
             Rule::OnPlan(plan) => contact.plan_at(now) == plan,
-            Rule::Newsletter => contact.newsletter == Some(true),
+            Rule::Newsletter => contact.newsletter_at(now) == Some(true),
         }
     }
 }

@@ -90,7 +90,7 @@ pub struct Contact {
     pub os: Option<&'static str>,
     pub language: Option<&'static str>,
     pub seats: u32,
-    pub newsletter: Option<bool>,
+    newsletter: Option<bool>,
     pub trial_ends_at: Option<i64>,
     pub industry: Option<&'static str>,
     pub utm_source: Option<&'static str>,
@@ -180,6 +180,12 @@ impl Contact {
             Plan::Enterprise => 41.75,
         };
         Some(price * f64::from(self.seats))
+    }
+
+    /// The custom attribute `newsletter`: those who unsubscribe want none any more.
+    pub fn newsletter_at(&self, now: i64) -> Option<bool> {
+        let unsubscribed = self.unsubscribed_at.is_some_and(|at| at <= now);
+        self.newsletter.map(|wanted| wanted && !unsubscribed)
     }
 
     /// Tags carried at an instant.

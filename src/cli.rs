@@ -1,0 +1,90 @@
+//! The command line: arguments, and what of a run becomes an exit code, a line on standard error or a result on
+//! standard output. One command a file. The only part of the program that asks the wall clock what time it is.
+
+mod arguments;
+mod completions;
+mod demo;
+mod failure;
+mod logging;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod schema;
+mod simulate;
+mod status;
+mod stdout;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Cli, Command};
+use failure::Failure;
+
+/// Parses, runs, and answers with the exit code that the README lists.
+pub fn main() -> ExitCode {
+    // Everything this program writes is readable by its owner only.
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version are results, a usage error is not; clap knows which goes where.
+            let code = if message.use_stderr() { failure::USAGE } else { 0 };
+            // A pipe that closed early is no failure.
+            let _ = message.print();
+            return ExitCode::from(code);
+        }
+    };
+    let progress = logging::start(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::unexpected("the runtime could not be started", error).report(),
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = dispatch(cli.command, &cli.global, &progress) => outcome,
+            () = interrupted() => Err(Failure::interrupted()),
+        }
+    });
+    progress.finish();
+    // Blocking work that an interrupted command left behind is not waited for: what it writes is staged, not shown.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn dispatch(command: Command, global: &arguments::Global, progress: &progress::Progress) -> Result<u8, Failure> {
+    match command {
+        Command::Run(arguments) => run::run(arguments, global, progress).await,
+        Command::Report(arguments) => report::run(arguments, global, progress).await,
+        Command::Status(arguments) => status::run(&arguments, global),
+        Command::Demo(arguments) => demo::run(arguments, progress).await,
+        Command::Simulate(arguments) => simulate::run(arguments).await,
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// Ctrl-C, or the signal with which a service manager ends a job.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => return,
+                _ = terminate.recv() => return,
+            }
+        }
+    }
+    // Without a handler the signal ends the process by itself.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

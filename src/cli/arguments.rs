@@ -1,0 +1,236 @@
+//! What can be typed. No defaults here that a settings file could name: a default in a flag would win over every file.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::Month;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 unexpected failure; 2 usage, configuration, or output that cannot be written; 3 not authorised;
+4 a group was not found; 5 the API could not be reached or the disk is full (run again to go on); 6 incomplete data,
+nothing published; 7 another process works on the job; 8 `status --check` found something; 130 interrupted.";
+
+/// Month-end cohorts of an Intercom workspace: who is in each tag and segment, who came, who left, who stays.
+#[derive(Debug, Parser)]
+#[command(name = "cohorts", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Settings that several jobs share (see config/default.toml for every key)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// How log lines look on standard error
+    #[arg(long, value_enum, value_name = "FORMAT", global = true, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say more: once for steps and requests, twice for everything
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Watch the whole thing: an embedded Intercom, some months, the job at each month's end
+    Demo(Demo),
+    /// The month-end job: fetch, snapshot, history, reports
+    Run(Run),
+    /// Rebuild history and reports from stored snapshots, offline
+    Report(Report),
+    /// What a job holds: months, basis, sizes, gaps, stale reports, unfinished work
+    Status(Status),
+    /// The data dictionary: every table's columns, types, units and what null means
+    Schema(Schema),
+    /// The embedded Intercom alone, on loopback, to try clients against
+    Simulate(Simulate),
+    /// Shell completions, to standard output
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Where the results go, in a folder `demo`; an earlier demo there is replaced
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    pub out: PathBuf,
+    /// How many months to live through, the last one being October 2026
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=34))]
+    pub months: u32,
+    /// How many contacts the workspace has in the end, about
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub contacts: u32,
+    /// What the invented world is made from: the same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JobFile {
+    /// The job: which groups, which time zone (see jobs/month-end.toml)
+    #[arg(long, value_name = "FILE")]
+    pub job: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// The month to observe; by default the last one that has ended in the job's time zone
+    #[arg(long, value_name = "YYYY-MM")]
+    pub month: Option<Month>,
+    /// Resolve, ask for sizes, print the plan, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace a snapshot of the same rank
+    #[arg(long)]
+    pub replace: bool,
+    /// Publish although some members did not come; `data_quality` says which
+    #[arg(long)]
+    pub accept_incomplete: bool,
+    /// The instant that counts as now; only with an API on this machine
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// The month to rebuild; by default the newest one
+    #[arg(long, value_name = "YYYY-MM", conflicts_with = "all")]
+    pub month: Option<Month>,
+    /// Rebuild every month
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 8 when something is missing or stale
+    #[arg(long)]
+    pub check: bool,
+    /// The instant that counts as now; only with an API on this machine
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// One table: a report by its name, or snapshot/NAME or history/NAME; by default all
+    #[arg(value_name = "REPORT")]
+    pub table: Option<String>,
+    /// Print the SQL that counts the report
+    #[arg(long, conflicts_with = "json")]
+    pub sql: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Simulate {
+    /// The port on this machine; 0 takes a free one
+    #[arg(long, value_name = "P", default_value_t = 8080)]
+    pub port: u16,
+    /// The loopback address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = loopback)]
+    pub address: IpAddr,
+    /// The instant that the world shows; by default it follows the clock
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub now: Option<DateTime<Utc>>,
+    /// The API version of requests that name none
+    #[arg(long, value_name = "VERSION", default_value = "2.11")]
+    pub default_version: String,
+    /// What goes wrong at random, as kind:probability, for example 500:0.02,429:0.01,cut:0.01
+    #[arg(long, value_name = "SPEC")]
+    pub faults: Option<String>,
+    /// What goes wrong at which request, as number=kind, for example 3=500,7-9=html
+    #[arg(long, value_name = "SPEC")]
+    pub faults_at: Option<String>,
+    /// What the invented world is made from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How many contacts the workspace has in November 2026, about
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub contacts: u32,
+    /// How many tags there are beside the named ones
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub extra_groups: u32,
+    /// The workspace's time zone
+    #[arg(long, value_name = "ZONE", default_value = "Europe/Dublin")]
+    pub timezone: Tz,
+    /// The only access token that is accepted; by default any that does not begin with `invalid`
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Requests that one app may send in ten seconds
+    #[arg(long, value_name = "N", default_value_t = 1_667, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_limit: u32,
+    /// Requests that all apps together may send in ten seconds
+    #[arg(long, value_name = "N", default_value_t = 4_167, value_parser = clap::value_parser!(u32).range(1..))]
+    pub workspace_rate_limit: u32,
+    /// How long each answer takes at least
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub latency: Duration,
+    /// How long a new contact is missing from searches
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub search_delay: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// bash, zsh, fish, elvish or powershell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// An instant with its offset, `2026-11-01T02:00:00Z`, or a day, which is its midnight in UTC.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc());
+    let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.with_timezone(&Utc));
+    instant.or_else(day).ok_or_else(|| "write it like 2026-11-01T02:00:00Z".to_string())
+}
+
+fn loopback(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "it is no IP address".to_string())?;
+    if address.is_loopback() { Ok(address) } else { Err("the embedded Intercom listens on loopback only".to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn an_instant_has_an_offset_or_is_a_day() {
+        assert_eq!(instant("2026-11-01T02:00:00+01:00").unwrap().to_rfc3339(), "2026-11-01T01:00:00+00:00");
+        assert_eq!(instant("2026-11-01").unwrap().to_rfc3339(), "2026-11-01T00:00:00+00:00");
+        assert!(instant("2026-11-01T02:00:00").is_err());
+        assert!(instant("yesterday").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Six months in a few seconds: the embedded Intercom in this process, and the month-end job at each month's end,
+//! over real HTTP and through the same code as `cohorts run`.
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use tokio::net::TcpListener;
+
+use super::arguments::Demo;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{run, stdout, summary};
+use crate::domain::Month;
+use crate::job::{self, JobFolder, RunOptions};
+use crate::publish;
+use crate::settings::{self, JobSource, SecretString, Sources};
+use crate::simulator::{Options, Simulator, WorldOptions};
+use crate::snapshot::{Snapshot, month_folder, months_in};
+
+const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Dublin;
+/// The last month lived through: the world has a fixed calendar, so that a demo is the same every day.
+const LAST_MONTH: &str = "2026-10";
+/// When the job runs: so long after each month's end.
+const AFTER_MONTH_END: Duration = Duration::hours(2);
+/// Ten times the real limit: the demo should not spend its seconds waiting for a window.
+const RATE_LIMIT: u32 = 16_670;
+const JOB: &str = r#"
+name = "demo"
+timezone = "Europe/Dublin"
+tags = ["value_lead", "VIP", "churn risk", "beta tester"]
+segments = ["Active", "New", "Slipping Away", "Trial users", "Leads to call"]
+profile = ["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"]
+"#;
+
+pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Failure> {
+    let last: Month = LAST_MONTH.parse().map_err(|error| Failure::unexpected("the demo's calendar", error))?;
+    let mut months = vec![last];
+    while months.len() < arguments.months as usize {
+        months.insert(0, months[0].previous());
+    }
+
+    progress.say("inventing a workspace");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| Failure::unexpected("cannot listen on loopback", error))?;
+    let address = listener.local_addr().map_err(|error| Failure::unexpected("the listener has no address", error))?;
+    let world = WorldOptions { seed: arguments.seed, contacts: arguments.contacts as usize, timezone: TIMEZONE, ..WorldOptions::default() };
+    let options = Options {
+        world,
+        now: Some(last.span(TIMEZONE).end),
+        rate_limit: RATE_LIMIT,
+        workspace_rate_limit: RATE_LIMIT,
+        ..Options::default()
+    };
+    let making = tokio::task::spawn_blocking(move || Simulator::new(options));
+    let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
+    let server = simulator.clone();
+    tokio::spawn(async move { server.serve(listener, std::future::pending()).await });
+
+    let sources = Sources {
+        config: None,
+        job: Some(JobSource::Text { label: "the demo's own job".to_string(), text: JOB.to_string() }),
+        flags: vec![
+            ("intercom.base_url", format!("http://{address}")),
+            ("output.dir", arguments.out.display().to_string()),
+            ("name", "demo".to_string()),
+        ],
+    };
+    let settings = settings::load(&sources)?;
+    let folder = JobFolder::new(&settings);
+    for (index, month) in months.iter().enumerate() {
+        let now = month.span(TIMEZONE).end + AFTER_MONTH_END;
+        simulator.set_now(now);
+        let context = run::context(settings.clone(), SecretString::from("demo"), Arc::new(move || now), progress)?;
+        if index == 0 {
+            clear(&folder, &context).await?;
+        }
+        job::run(&context, &RunOptions { month: Some(*month), ..RunOptions::default() }).await?;
+    }
+    progress.finish();
+
+    let requests = simulator.stats().requests;
+    let table = summary::summary(&folder, last).unwrap_or_default();
+    stdout::print(&format!(
+        "{last}, the last of {count} months, compared with the month before\n\n{table}\n\
+         {requests} requests answered by the embedded Intercom\n\n\
+         reports    {reports}\nsnapshots  {snapshots}\n\n\
+         open them:  duckdb -c \"SELECT month, cohort_name, members, joined, departed FROM read_parquet('{all}/*/cohort_summary.parquet') ORDER BY cohort_name, month\"",
+        count = months.len(),
+        reports = folder.reports().join(month_folder(last)).display(),
+        snapshots = folder.snapshots().display(),
+        all = folder.reports().display(),
+    ))?;
+    Ok(0)
+}
+
+/// Removes what an earlier demo left, and nothing else: a folder with months of another workspace is somebody's.
+async fn clear(folder: &JobFolder, context: &job::Context) -> Result<(), Failure> {
+    let own = context.client.workspace().await.map_err(job::JobError::from)?.id;
+    for month in months_in(&folder.snapshots()).map_err(job::JobError::from)? {
+        let held = Snapshot::open(&folder.snapshots(), month).map_err(job::JobError::from)?;
+        if held.is_some_and(|held| held.manifest.workspace_id != own) {
+            let message = format!("`{}` holds months that no demo made", folder.root().display());
+            return Err(Failure::usage(message, "choose another folder with --out"));
+        }
+    }
+    folder.prepare()?;
+    let _lock = folder.lock()?;
+    for path in [folder.snapshots(), folder.histories(), folder.reports(), folder.work()] {
+        publish::remove_folder(&path).map_err(job::JobError::from)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Failures as a person reads them at 3 a.m.: what failed, where, why, what to do; and their exit codes.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use crate::history::HistoryError;
+use crate::intercom::{ClientError, RequestError};
+use crate::job::JobError;
+use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
+
+pub(super) const UNEXPECTED: u8 = 1;
+pub(super) const USAGE: u8 = 2;
+pub(super) const UNAUTHORIZED: u8 = 3;
+pub(super) const NOT_FOUND: u8 = 4;
+pub(super) const UNAVAILABLE: u8 = 5;
+pub(super) const INCOMPLETE: u8 = 6;
+pub(super) const LOCKED: u8 = 7;
+pub(super) const ATTENTION: u8 = 8;
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// A command that did not succeed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    error: Box<dyn Error>,
+    hint: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Plain {
+    message: String,
+    source: Option<Box<dyn Error>>,
+}
+
+impl Failure {
+    /// Wrong usage, with what to do.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { code: USAGE, error: Box::new(Plain { message: message.into(), source: None }), hint: Some(hint.into()) }
+    }
+
+    pub(super) fn unexpected(message: impl Into<String>, source: impl Error + 'static) -> Failure {
+        Failure { code: UNEXPECTED, error: Box::new(Plain { message: message.into(), source: Some(Box::new(source)) }), hint: None }
+    }
+
+    pub(super) fn interrupted() -> Failure {
+        let message = "interrupted".to_string();
+        let hint = Some("nothing half-done was published; run it again to go on".to_string());
+        Failure { code: INTERRUPTED, error: Box::new(Plain { message, source: None }), hint }
+    }
+
+    /// Prints the message, its causes and the hint, and gives the exit code.
+    pub(super) fn report(&self) -> ExitCode {
+        let mut text = format!("error: {}", self.error);
+        let mut cause = self.error.source();
+        let mut last = self.error.to_string();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Wrappers that only pass a message on say it once.
+            if message != last {
+                text.push_str(&format!("\n  Caused by: {message}"));
+            }
+            last = message;
+            cause = error.source();
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        super::stdout::print_error(&text);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Failure {
+        let hint = "config/default.toml documents every key".to_string();
+        Failure { code: USAGE, error: Box::new(error), hint: Some(hint) }
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Failure {
+        let hint = format!(
+            "create a token under Developer Hub, your app, Authentication; then export {TOKEN_VARIABLE}=… or set `intercom.token_file`"
+        );
+        Failure { code: UNAUTHORIZED, error: Box::new(error), hint: Some(hint) }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure { code: UNEXPECTED, error: Box::new(error), hint: None }
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Failure {
+        Failure { code: UNEXPECTED, error: Box::new(error), hint: None }
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Failure {
+        let (code, hint) = code_and_hint(&error);
+        Failure { code, error: Box::new(error), hint: hint.map(Into::into) }
+    }
+}
+
+const DISK_FULL: &str = "the disk is full; what was fetched is kept: make room and run it again to go on";
+const REBUILD: &str = "nothing of the snapshots is lost; `cohorts report --all` builds history and reports anew";
+
+fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
+    let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
+    if error.is_disk_full() {
+        return with(UNAVAILABLE, DISK_FULL);
+    }
+    if let Some(request) = error.request() {
+        return request_code_and_hint(request);
+    }
+    match error {
+        JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
+        JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is taken"),
+        JobError::LowerBasis { .. } => with(USAGE, "to make it anew all the same, move the month's folder under snapshots/ away first"),
+        JobError::OtherWorkspace { .. } => with(USAGE, "give this job another `name`, or use the other workspace's token"),
+        JobError::Unresolved(_) => with(NOT_FOUND, "mend the names in the job file; a name, an ID or \"id:<ID>\" will do"),
+        JobError::Incomplete { .. } => {
+            with(INCOMPLETE, "the complete walks are kept: run it again later, or publish it as it is with --accept-incomplete")
+        }
+        JobError::Walk { .. } | JobError::TooSlow { .. } => {
+            with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, report it with the request id")
+        }
+        JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
+        JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
+        JobError::Interrupted => with(INTERRUPTED, "run it again to go on"),
+        JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
+        JobError::Snapshot(_) => {
+            with(UNEXPECTED, "what was fetched is kept; a snapshot that cannot be read is best restored from a backup")
+        }
+        JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
+        JobError::Request(_) | JobError::Fetch { .. } | JobError::Client(_) => (UNEXPECTED, None),
+    }
+}
+
+fn request_code_and_hint(error: &RequestError) -> (u8, Option<String>) {
+    let (code, hint) = if error.is_unauthorized() {
+        (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
+    } else if error.is_version_refused() {
+        (USAGE, "the API refuses `intercom.api_version`; use another one")
+    } else if error.is_passing() {
+        (UNAVAILABLE, "finished walks are kept: run it again to go on; check the network and status pages if it stays")
+    } else {
+        (UNEXPECTED, "the API refused what the job asked; check `intercom.base_url` and `intercom.api_version`")
+    };
+    (code, Some(hint.to_string()))
+}

@@ -1,0 +1,74 @@
+//! Log lines on standard error, around the progress line when there is one.
+
+use std::io::{self, IsTerminal, Write};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::arguments::{Global, LogFormat};
+use super::progress::Progress;
+
+/// Sets logging up, and decides what of the progress is shown: a live line on a terminal, log lines elsewhere.
+pub(super) fn start(global: &Global) -> Progress {
+    let is_terminal = io::stderr().is_terminal();
+    let draws = is_terminal && !global.quiet && global.verbose == 0 && global.log_format == LogFormat::Text;
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        // The live line tells the steps already.
+        (false, 0) if draws => LevelFilter::WARN,
+        (false, 0) => LevelFilter::INFO,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    let progress = Progress::new(draws);
+    let targets = Targets::new().with_target("cohorts", level).with_default(level.min(LevelFilter::WARN));
+    let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let writer = AroundProgress(progress.clone());
+    let registry = tracing_subscriber::registry().with(targets);
+    // Set twice only in tests of this crate; then the first one stays.
+    let _ = match global.log_format {
+        LogFormat::Text => {
+            let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).with_target(false);
+            registry.with(layer).try_init()
+        }
+        LogFormat::Json => registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer)).try_init(),
+    };
+    progress
+}
+
+struct AroundProgress(Progress);
+
+impl<'a> MakeWriter<'a> for AroundProgress {
+    type Writer = LineWriter;
+
+    fn make_writer(&'a self) -> LineWriter {
+        LineWriter { progress: self.0.clone(), line: Vec::new() }
+    }
+}
+
+/// Gathers one event and prints it whole.
+struct LineWriter {
+    progress: Progress,
+    line: Vec<u8>,
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LineWriter {
+    fn drop(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        // A closed standard error has no reader to tell.
+        self.progress.aside(|| drop(io::stderr().lock().write_all(&line)));
+    }
+}

@@ -1,0 +1,45 @@
+use std::collections::BTreeSet;
+
+use super::arguments::{Global, Report};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{run, stdout};
+use crate::job::{self, JobError, JobFolder, RefreshScope};
+use crate::settings::Sources;
+use crate::snapshot::months_in;
+
+pub(super) async fn run(arguments: Report, global: &Global, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&Sources { config: global.config.clone(), job: Some(arguments.job.job.into()), flags: Vec::new() })?;
+    let folder = JobFolder::new(&settings);
+    let held = months_in(&folder.snapshots()).map_err(JobError::from)?;
+    let Some(newest) = held.last() else {
+        return Err(Failure::usage(
+            format!("`{}` holds no snapshot", folder.snapshots().display()),
+            "`cohorts run` makes one; check the job's name and `output.dir`",
+        ));
+    };
+    let scope = match arguments.month {
+        _ if arguments.all => RefreshScope::All,
+        Some(month) if !held.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
+        month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
+    };
+    folder.prepare()?;
+    let _lock = folder.lock()?;
+    folder.recover()?;
+    let (work_folder, observer) = (folder.clone(), progress.observer());
+    let rebuilding = tokio::task::spawn_blocking(move || job::refresh(&work_folder, &settings, scope, &observer));
+    let rebuilt = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding broke off", error))??;
+    progress.finish();
+    let mut text = String::new();
+    for month in &rebuilt {
+        let what = match (month.history, month.report) {
+            (true, true) => "history and reports",
+            (true, false) => "history",
+            (false, _) => "reports",
+        };
+        text.push_str(&format!("{}  {what} rebuilt\n", month.month));
+    }
+    text.push_str(&format!("\nreports  {}\n", folder.reports().display()));
+    stdout::print(&text)?;
+    Ok(0)
+}

@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::arguments::{Global, Run};
+use super::failure::{Failure, NOT_FOUND};
+use super::progress::Progress;
+use super::{plan, stdout, summary};
+use crate::intercom::{Client, Options};
+use crate::job::{self, Clock, Context, JobFolder, Published, RunOptions, RunOutcome};
+use crate::settings::{self, SecretString, Settings, Sources};
+
+pub(super) async fn run(arguments: Run, global: &Global, progress: &Progress) -> Result<u8, Failure> {
+    let sources = Sources { config: global.config.clone(), job: Some(arguments.job.job.clone().into()), flags: Vec::new() };
+    let settings = load(&sources)?;
+    let clock = clock(arguments.as_of, &settings)?;
+    let token = settings::read_token(settings.intercom.token_file.as_deref())?;
+    let context = context(settings, token, clock, progress)?;
+    let options = RunOptions { month: arguments.month, replace: arguments.replace, accept_incomplete: arguments.accept_incomplete };
+    if arguments.dry_run {
+        let planned = job::dry_run(&context, &options).await?;
+        progress.finish();
+        stdout::print(&plan::describe(&planned, &context.settings))?;
+        return Ok(if planned.unresolved.is_empty() { 0 } else { NOT_FOUND });
+    }
+    let outcome = job::run(&context, &options).await?;
+    progress.finish();
+    tell(&context.settings, &outcome)
+}
+
+/// Loads the settings and says what the layers had to say.
+pub(super) fn load(sources: &Sources) -> Result<Settings, Failure> {
+    let settings = settings::load(sources)?;
+    for notice in &settings.notices {
+        tracing::warn!("{notice}");
+    }
+    Ok(settings)
+}
+
+/// The wall clock, or the instant of `--as-of`, at which time stands still.
+pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result<Clock, Failure> {
+    match as_of {
+        None => Ok(Arc::new(Utc::now)),
+        Some(instant) if settings.intercom.is_loopback => Ok(Arc::new(move || instant)),
+        Some(_) => Err(Failure::usage(
+            format!("--as-of is refused: `{}` is not on this machine", settings.intercom.base_url),
+            "--as-of exists for rehearsals against `cohorts simulate`; a real workspace only tells who is in a group now",
+        )),
+    }
+}
+
+pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, progress: &Progress) -> Result<Context, Failure> {
+    let intercom = &settings.intercom;
+    let client = Client::new(&Options {
+        base_url: intercom.base_url.clone(),
+        token,
+        api_version: intercom.api_version.clone(),
+        page_size: intercom.page_size,
+        max_concurrency: intercom.max_concurrency,
+        rate_share: intercom.rate_share,
+        request_timeout: intercom.request_timeout,
+        give_up_after: intercom.give_up_after,
+    })?;
+    Ok(Context { settings, client, clock, observer: progress.observer() })
+}
+
+/// What became of it, on standard output. Groups that were not found are told on standard error.
+fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
+    let folder = JobFolder::new(settings);
+    let month = outcome.month;
+    let mut text = match outcome.published {
+        Published::Now(basis) => format!("{month} published, basis {basis}\n\n"),
+        Published::Before(basis) => format!("{month} is published already, basis {basis}; nothing was fetched (--replace makes it anew)\n"),
+    };
+    if matches!(outcome.published, Published::Now(_)) {
+        if let Some(summary) = summary::summary(&folder, month) {
+            text.push_str(&summary);
+        }
+        text.push_str(&format!("\nreports   {}\n", folder.reports().join(crate::snapshot::month_folder(month)).display()));
+        text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(crate::snapshot::month_folder(month)).display()));
+    }
+    let others: Vec<String> =
+        outcome.rebuilt.iter().filter(|rebuilt| rebuilt.month != month).map(|rebuilt| rebuilt.month.to_string()).collect();
+    if !others.is_empty() {
+        text.push_str(&format!("also brought up to date: {}\n", others.join(", ")));
+    }
+    stdout::print(&text)?;
+    for unresolved in &outcome.unresolved {
+        stdout::print_error(&format!("error: {unresolved}; the others were published"));
+    }
+    Ok(if outcome.unresolved.is_empty() { 0 } else { NOT_FOUND })
+}

@@ -1,0 +1,93 @@
+//! The data dictionary, from the column lists that the program itself writes by.
+
+use comfy_table::Cell;
+use serde_json::json;
+
+use super::arguments::Schema;
+use super::failure::Failure;
+use super::stdout;
+use super::summary::{drawn, trimmed};
+use crate::analysis::{REPORTS, Report, SMALL_INPUTS};
+use crate::table::Table;
+use crate::{history, snapshot};
+
+/// A table, the name to ask for it by, and the report when it is one.
+struct Listed {
+    name: String,
+    table: &'static Table,
+    report: Option<&'static Report>,
+}
+
+fn all() -> Vec<Listed> {
+    let reports = REPORTS.iter().map(|report| Listed { name: report.table.name.to_string(), table: &report.table, report: Some(report) });
+    let stored = |folder: &'static str, tables: [&'static Table; 5]| {
+        tables.into_iter().map(move |table| Listed { name: format!("{folder}/{}", table.name), table, report: None })
+    };
+    let snapshots = [&snapshot::CONTACTS, &snapshot::MEMBERS, &snapshot::CONVERSATIONS, &snapshot::ATTRIBUTES];
+    let snapshots = snapshots.into_iter().map(|table| Listed { name: format!("snapshot/{}", table.name), table, report: None });
+    let histories = stored("history", [&history::STANDING, &history::LEDGER, &history::RECORDS, &history::PEOPLE, &history::STATES]);
+    reports.chain(snapshots).chain(histories).collect()
+}
+
+pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
+    let mut tables = all();
+    if let Some(wanted) = &arguments.table {
+        let names: Vec<String> = tables.iter().map(|listed| listed.name.clone()).collect();
+        tables.retain(|listed| listed.name == *wanted);
+        if tables.is_empty() {
+            return Err(Failure::usage(format!("there is no table `{wanted}`"), format!("the tables are {}", names.join(", "))));
+        }
+    }
+    let text = if arguments.sql {
+        tables.retain(|listed| listed.report.is_some());
+        if tables.is_empty() {
+            return Err(Failure::usage("only reports are counted by SQL", "leave --sql away for the columns"));
+        }
+        tables.iter().filter_map(|listed| listed.report).map(sql).collect::<Vec<_>>().join("\n")
+    } else if arguments.json {
+        format!("{:#}", serde_json::Value::Array(tables.iter().map(as_json).collect()))
+    } else {
+        tables.iter().map(as_text).collect::<Vec<_>>().join("\n")
+    };
+    stdout::print(&text)?;
+    Ok(0)
+}
+
+fn sql(report: &Report) -> String {
+    let small: String = SMALL_INPUTS.iter().map(|(name, columns)| format!("--   {name}: {columns}\n")).collect();
+    let inputs = "-- Inputs: contacts, attributes, members, conversations of the snapshot; standing, people of the history;\n-- and small tables that come with the month:\n";
+    format!("-- {}: a row is {}\n{inputs}{small}{}", report.table.name, report.table.row, report.query.sql)
+}
+
+fn as_json(listed: &Listed) -> serde_json::Value {
+    let column = |column: &crate::table::Column| {
+        json!({
+            "name": column.name,
+            "type": column.kind.label(),
+            "description": column.about,
+            "null": if column.null.is_empty() { None } else { Some(column.null) },
+        })
+    };
+    json!({
+        "table": listed.name,
+        "row": listed.table.row,
+        "key": listed.table.key,
+        "columns": listed.table.columns.iter().map(column).collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(listed: &Listed) -> String {
+    let table = listed.table;
+    let mut text = format!("{}: a row is {}\nsorted by {}\n", listed.name, table.row, table.key.join(", "));
+    let mut columns = drawn(&["  column", "type", "what it holds"]);
+    for column in table.columns {
+        let null = if column.null.is_empty() { String::new() } else { format!(" (null: {})", column.null) };
+        columns.add_row(vec![
+            Cell::new(format!("  {}", column.name)),
+            Cell::new(column.kind.label()),
+            Cell::new(format!("{}{null}", column.about)),
+        ]);
+    }
+    text.push_str(&trimmed(&columns));
+    text
+}

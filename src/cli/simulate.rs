@@ -1,0 +1,46 @@
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::arguments::Simulate;
+use super::failure::Failure;
+use super::stdout;
+use crate::settings::TOKEN_VARIABLE;
+use crate::simulator::{Faults, Options, Simulator, WorldOptions};
+
+pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
+    let faults = Faults::parse(arguments.faults.as_deref(), arguments.faults_at.as_deref())
+        .map_err(|error| Failure::usage(error.to_string(), "for example --faults 500:0.02,cut:0.01 or --faults-at 3=500,7-9=html"))?;
+    let address = SocketAddr::new(arguments.address, arguments.port);
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on {address}: {error}"), "choose another --port, or --port 0 for a free one")
+    })?;
+    let address = listener.local_addr().map_err(|error| Failure::unexpected("the listener has no address", error))?;
+    let options = Options {
+        world: WorldOptions {
+            seed: arguments.seed,
+            contacts: arguments.contacts as usize,
+            timezone: arguments.timezone,
+            extra_groups: arguments.extra_groups as usize,
+        },
+        now: arguments.now,
+        default_version: arguments.default_version,
+        rate_limit: arguments.rate_limit,
+        workspace_rate_limit: arguments.workspace_rate_limit,
+        token: arguments.token,
+        faults,
+        latency: arguments.latency,
+        search_delay: arguments.search_delay,
+    };
+    let making = tokio::task::spawn_blocking(move || Simulator::new(options));
+    let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
+    // The line comes when requests are answered: a script may wait for it.
+    stdout::print(&format!("http://{address}"))?;
+    stdout::print_error(&format!(
+        "the embedded Intercom listens; try it from another shell, Ctrl-C ends it:\n  \
+         curl -s -H 'Authorization: Bearer demo' http://{address}/tags\n  \
+         COHORTS__INTERCOM__BASE_URL=http://{address} {TOKEN_VARIABLE}=demo cohorts run --job jobs/month-end.toml"
+    ));
+    simulator.serve(listener, std::future::pending()).await.map_err(|error| Failure::unexpected("the server ended", error))?;
+    Ok(0)
+}

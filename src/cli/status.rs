@@ -1,0 +1,90 @@
+use comfy_table::Cell;
+use serde_json::json;
+
+use super::arguments::{Global, Status};
+use super::failure::{ATTENTION, Failure};
+use super::summary::{drawn, grouped, right, trimmed};
+use super::{run, stdout};
+use crate::domain::Month;
+use crate::job::{self, JobFolder};
+use crate::settings::Sources;
+
+pub(super) fn run(arguments: &Status, global: &Global) -> Result<u8, Failure> {
+    let settings = run::load(&Sources { config: global.config.clone(), job: Some(arguments.job.job.clone().into()), flags: Vec::new() })?;
+    let now = run::clock(arguments.as_of, &settings)?();
+    let status = job::status(&JobFolder::new(&settings), &settings.job.name, settings.job.timezone, now)?;
+    stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
+    Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })
+}
+
+fn names(months: &[Month]) -> Vec<String> {
+    months.iter().map(Month::to_string).collect()
+}
+
+fn as_json(status: &job::Status) -> String {
+    let months: Vec<serde_json::Value> = status
+        .months
+        .iter()
+        .map(|month| {
+            json!({
+                "month": month.month.to_string(),
+                "basis": month.basis.as_str(),
+                "observed_at": month.observed_at,
+                "cohorts": month.cohorts,
+                "members": month.members,
+                "bytes": month.bytes,
+                "stale": !month.is_current,
+                "incomplete": month.incomplete,
+                "missing_groups": month.missing_groups,
+            })
+        })
+        .collect();
+    let value = json!({
+        "job": status.job,
+        "months": months,
+        "gaps": names(&status.gaps),
+        "due": status.due.map(|month| month.to_string()),
+        "unfinished": names(&status.unfinished),
+        "needs_attention": status.needs_attention(),
+    });
+    format!("{value:#}")
+}
+
+fn as_table(status: &job::Status) -> String {
+    let mut text = String::new();
+    if status.months.is_empty() {
+        text.push_str(&format!("{} holds no month yet\n", status.job));
+    } else {
+        let mut table = drawn(&["month", "basis", "observed", "cohorts", "members", "bytes", "reports", ""]);
+        for month in &status.months {
+            let mut notes = Vec::new();
+            if !month.incomplete.is_empty() {
+                notes.push(format!("incomplete: {}", month.incomplete.join(", ")));
+            }
+            if month.missing_groups > 0 {
+                notes.push(format!("{} not found", month.missing_groups));
+            }
+            let number = |number: u64| right(grouped(i64::try_from(number).unwrap_or(i64::MAX)));
+            table.add_row(vec![
+                Cell::new(month.month),
+                Cell::new(month.basis),
+                Cell::new(month.observed_at.format("%Y-%m-%d %H:%M UTC")),
+                right(month.cohorts),
+                number(month.members),
+                number(month.bytes),
+                Cell::new(if month.is_current { "current" } else { "stale" }),
+                Cell::new(notes.join("; ")),
+            ]);
+        }
+        text.push_str(&trimmed(&table));
+    }
+    let mut line = |what: &str, months: &[Month]| {
+        if !months.is_empty() {
+            text.push_str(&format!("{what}: {}\n", names(months).join(", ")));
+        }
+    };
+    line("months without a snapshot", &status.gaps);
+    line("due", status.due.as_slice());
+    line("unfinished work, `cohorts run` goes on with it", &status.unfinished);
+    text
+}

@@ -1,0 +1,22 @@
+//! The two streams. Results go to standard output, everything else to standard error; a pipe that its reader closed
+//! early is no failure.
+
+use std::io::{self, Write};
+
+use super::failure::Failure;
+
+/// Prints a result, with a line break at the end when it has none.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush());
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unexpected("the result could not be printed", error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a message. When even that fails there is nobody left to tell.
+pub(super) fn print_error(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
