@@ -51,7 +51,9 @@ fn descriptions(table: &Table) -> Vec<(String, String)> {
 pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     let failed = |error| TableError::new("scan", format!("the table `{}`", table.name), error);
     let paths: Vec<PlRefPath> = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<_>>().map_err(failed)?;
-    let args = ScanArgsParquet { schema: Some(table.schema().into()), glob: false, cache: false, ..ScanArgsParquet::default() };
+    // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
+    let hive_options = HiveOptions::new_disabled();
+    let args = ScanArgsParquet { schema: Some(table.schema().into()), hive_options, glob: false, cache: false, ..ScanArgsParquet::default() };
     LazyFrame::scan_parquet_files(paths.into(), args).map_err(failed)
 }
 
