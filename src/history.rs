@@ -231,7 +231,12 @@ pub fn build(snapshot: &Snapshot, previous: Option<&History>, histories: &Path, 
     let is_kept = kept.iter().map(|month| col("month").eq(lit(*month).cast(DataType::Date))).reduce(Expr::or).unwrap_or(lit(false));
     let mut all = vec![records.filter(is_kept)];
     if pinned.contains(&span.month.first_day()) {
-        let columns = [lit(span.month.first_day()).cast(DataType::Date).alias("month"), col("contact_id"), col("role"), col("unsubscribed_from_emails")];
+        let columns = [
+            lit(span.month.first_day()).cast(DataType::Date).alias("month"),
+            col("contact_id"),
+            col("role"),
+            col("unsubscribed_from_emails"),
+        ];
         all.push(contacts.select(columns));
     }
     let records =

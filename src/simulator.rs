@@ -193,6 +193,7 @@ impl Clock {
         Self { moment: Arc::new(Moment::new(Arc::clone(world), now.timestamp()).with_search_delay(search_delay)), stale_after: None }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a world that follows the wall clock has to ask it")]
     fn running(world: &Arc<World>, search_delay: i64) -> Self {
         let begun = Instant::now();
         let moment = Arc::new(Moment::new(Arc::clone(world), Utc::now().timestamp()).with_search_delay(search_delay));

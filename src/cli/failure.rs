@@ -102,7 +102,7 @@ impl From<HistoryError> for Failure {
 impl From<JobError> for Failure {
     fn from(error: JobError) -> Failure {
         let (code, hint) = code_and_hint(&error);
-        Failure { code, error: Box::new(error), hint: hint.map(Into::into) }
+        Failure { code, error: Box::new(error), hint }
     }
 }
 

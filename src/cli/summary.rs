@@ -14,7 +14,7 @@ use crate::table;
 pub(super) fn drawn(head: &[&str]) -> Drawn {
     let mut drawn = Drawn::new();
     drawn.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    drawn.set_header(head.iter().map(|name| Cell::new(name)));
+    drawn.set_header(head.iter().map(Cell::new));
     drawn
 }
 

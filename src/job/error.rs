@@ -28,11 +28,11 @@ pub enum JobError {
     #[error("{month}: after two walks the members that came still differ from what the API announces, so nothing was published{}", incomplete_lines(.walks))]
     Incomplete { month: Month, walks: Vec<(String, u64, u64)> },
     #[error("{month}: `{walk}` could not be followed to its end, so nothing was published")]
-    Walk { month: Month, walk: String, source: WalkError },
+    Walk { month: Month, walk: String, source: Box<WalkError> },
     #[error("{month}: the pages of `{walk}` came more than a day apart, twice, so nothing was published")]
     TooSlow { month: Month, walk: String },
     #[error("{month}: `{walk}` was not fetched, so nothing was published")]
-    Fetch { month: Month, walk: String, source: RequestError },
+    Fetch { month: Month, walk: String, source: Box<RequestError> },
     #[error("the API did not answer what the job needs to begin")]
     Request(#[from] RequestError),
     #[error("the client could not be made")]
@@ -67,7 +67,8 @@ impl JobError {
     /// The request that failed, when one did.
     pub fn request(&self) -> Option<&RequestError> {
         match self {
-            JobError::Request(error) | JobError::Fetch { source: error, .. } => Some(error),
+            JobError::Request(error) => Some(error),
+            JobError::Fetch { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -180,8 +180,10 @@ impl Walker {
             let page = match walk.next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
-                Err(WalkError::Request(source)) => return Err(Ended::Failed(JobError::Fetch { month, walk: self.key(), source })),
-                Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.key(), source })),
+                Err(WalkError::Request(source)) => {
+                    return Err(Ended::Failed(JobError::Fetch { month, walk: self.key(), source: source.into() }));
+                }
+                Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.key(), source: source.into() })),
             };
             let all = page.rows.len();
             let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();

@@ -6,9 +6,12 @@ use crate::snapshot::{Assembly, Finding, Severity};
 
 pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
+    // The walk of everyone has each contact: counting what is odd about it in its groups' walks too would only repeat it.
+    let has_everyone = fetched.walks().iter().any(|walk| walk.kind == WalkKind::Everyone);
     for walk in fetched.walks() {
         findings.extend(totals(walk));
-        findings.extend(oddities(walk));
+        let is_repetition = has_everyone && matches!(walk.kind, WalkKind::Members(_));
+        findings.extend(oddities(walk).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
     findings
 }

@@ -77,7 +77,10 @@ pub fn resolve(name: &GroupName, existing: &[Group], remembered: &[CohortEntry])
         return Ok((group.clone(), true));
     }
     let likeness = |group: &&Group| strsim::jaro_winkler(&folded, &group.name.to_lowercase());
-    let nearest = of_kind.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|group| likeness(group) > 0.75);
+    // An ID that is not there resembles other IDs, which says nothing.
+    let is_name = !text.starts_with("id:");
+    let nearest =
+        of_kind.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|group| is_name && likeness(group) > 0.75);
     unresolved(Why::NotFound { nearest: nearest.map(|group| group.name.clone()) })
 }
 

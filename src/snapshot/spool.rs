@@ -12,7 +12,7 @@ use super::ids::IdSet;
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS};
 use super::{SnapshotError, publish};
 use crate::domain::{AttributeValue, Contact, Conversation, Opener};
-use crate::table::write_parquet;
+use crate::table::{TableError, write_parquet};
 
 /// Contacts in memory for one walk before they are written: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
@@ -126,8 +126,8 @@ impl Spooled for Contact {
     }
 
     fn write_chunk(rows: &[Contact], folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        write_parquet(&contact_columns(rows), &CONTACTS, &contacts_chunk(folder, index))?;
-        write_parquet(&attribute_columns(rows), &ATTRIBUTES, &attributes_chunk(folder, index))?;
+        write_parquet(&contact_columns(rows)?, &CONTACTS, &contacts_chunk(folder, index))?;
+        write_parquet(&attribute_columns(rows)?, &ATTRIBUTES, &attributes_chunk(folder, index))?;
         Ok(())
     }
 }
@@ -138,7 +138,7 @@ impl Spooled for Conversation {
     }
 
     fn write_chunk(rows: &[Conversation], folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        write_parquet(&conversation_columns(rows), &CONVERSATIONS, &conversations_chunk(folder, index))?;
+        write_parquet(&conversation_columns(rows)?, &CONVERSATIONS, &conversations_chunk(folder, index))?;
         Ok(())
     }
 }
@@ -218,12 +218,11 @@ fn instants<R>(rows: &[R], name: &str, value: impl Fn(&R) -> Option<DateTime<Utc
     values.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
 }
 
-fn frame(rows: usize, columns: Vec<Column>) -> DataFrame {
-    // All columns were made from the same rows, under names of the table: same length, no name twice.
-    DataFrame::new(rows, columns).expect("columns of one length with different names")
+fn frame(rows: usize, columns: Vec<Column>) -> Result<DataFrame, SnapshotError> {
+    Ok(DataFrame::new(rows, columns).map_err(|error| TableError::new("make", "the columns of a chunk", error))?)
 }
 
-fn contact_columns(rows: &[Contact]) -> DataFrame {
+fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {
     macro_rules! columns {
         (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
             vec![
@@ -248,7 +247,7 @@ fn contact_columns(rows: &[Contact]) -> DataFrame {
     frame(rows.len(), all)
 }
 
-fn attribute_columns(contacts: &[Contact]) -> DataFrame {
+fn attribute_columns(contacts: &[Contact]) -> Result<DataFrame, SnapshotError> {
     struct Row<'a> {
         contact_id: &'a str,
         attribute: &'a str,
@@ -280,7 +279,7 @@ fn attribute_columns(contacts: &[Contact]) -> DataFrame {
     frame(rows.len(), columns)
 }
 
-fn conversation_columns(rows: &[Conversation]) -> DataFrame {
+fn conversation_columns(rows: &[Conversation]) -> Result<DataFrame, SnapshotError> {
     let opened_by = |row: &Conversation| -> Option<String> {
         match &row.opener {
             Opener::Contact(id) => Some(id.clone()),
