@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = dispatch(cli.command, &cli.global, &progress) => outcome,
+            outcome = dispatch(cli.command, &progress) => outcome,
             () = interrupted() => Err(Failure::interrupted()),
         }
     });
@@ -59,11 +59,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command, global: &arguments::Global, progress: &progress::Progress) -> Result<u8, Failure> {
+async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8, Failure> {
     match command {
-        Command::Run(arguments) => run::run(arguments, global, progress).await,
-        Command::Report(arguments) => report::run(arguments, global, progress).await,
-        Command::Status(arguments) => status::run(&arguments, global),
+        Command::Run(arguments) => run::run(arguments, progress).await,
+        Command::Report(arguments) => report::run(arguments, progress).await,
+        Command::Status(arguments) => status::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments, progress).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Schema(arguments) => schema::run(&arguments),

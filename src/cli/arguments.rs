@@ -9,11 +9,20 @@ use chrono_tz::Tz;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::Month;
+use crate::settings::Sources;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 unexpected failure; 2 usage, configuration, or output that cannot be written; 3 not authorised;
-4 a group was not found; 5 the API could not be reached or the disk is full (run again to go on); 6 incomplete data,
-nothing published; 7 another process works on the job; 8 `status --check` found something; 130 interrupted.";
+Exit codes:
+    0  done
+    1  a bug, or an unexpected failure
+    2  usage or configuration, an output that cannot be written, a month that has not begun
+    3  not authorised
+    4  a group was not found, or not without doubt; the others were published
+    5  the API could not be reached or kept failing, or the disk is full: run again to go on
+    6  the data failed a completeness check; nothing was published
+    7  another process works on this job
+    8  `status --check` found something
+  130  interrupted; run again to go on";
 
 /// Month-end cohorts of an Intercom workspace: who is in each tag and segment, who came, who left, who stays.
 #[derive(Debug, Parser)]
@@ -27,17 +36,14 @@ pub(super) struct Cli {
 
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// Settings that several jobs share (see config/default.toml for every key)
-    #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
     /// How log lines look on standard error
-    #[arg(long, value_enum, value_name = "FORMAT", global = true, default_value = "text")]
+    #[arg(long, value_enum, value_name = "FORMAT", global = true, default_value = "text", help_heading = "Everywhere")]
     pub log_format: LogFormat,
     /// Say more: once for steps and requests, twice for everything
-    #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Everywhere")]
     pub verbose: u8,
     /// Say only what went wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Everywhere")]
     pub quiet: bool,
 }
 
@@ -86,6 +92,16 @@ pub(super) struct JobFile {
     /// The job: which groups, which time zone (see jobs/month-end.toml)
     #[arg(long, value_name = "FILE")]
     pub job: PathBuf,
+    /// Settings that several jobs share (see config/default.toml for every key)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl JobFile {
+    /// Where the settings of this job come from.
+    pub(super) fn sources(&self) -> Sources {
+        Sources { config: self.config.clone(), job: Some(self.job.clone().into()), flags: Vec::new() }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,15 +1,14 @@
 use std::collections::BTreeSet;
 
-use super::arguments::{Global, Report};
+use super::arguments::Report;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{run, stdout};
 use crate::job::{self, JobError, JobFolder, RefreshScope};
-use crate::settings::Sources;
 use crate::snapshot::months_in;
 
-pub(super) async fn run(arguments: Report, global: &Global, progress: &Progress) -> Result<u8, Failure> {
-    let settings = run::load(&Sources { config: global.config.clone(), job: Some(arguments.job.job.into()), flags: Vec::new() })?;
+pub(super) async fn run(arguments: Report, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&arguments.job.sources())?;
     let folder = JobFolder::new(&settings);
     let held = months_in(&folder.snapshots()).map_err(JobError::from)?;
     let Some(newest) = held.last() else {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::arguments::{Global, Run};
+use super::arguments::Run;
 use super::failure::{Failure, NOT_FOUND};
 use super::progress::Progress;
 use super::{plan, stdout, summary};
@@ -10,9 +10,8 @@ use crate::intercom::{Client, Options};
 use crate::job::{self, Clock, Context, JobFolder, Published, RunOptions, RunOutcome};
 use crate::settings::{self, SecretString, Settings, Sources};
 
-pub(super) async fn run(arguments: Run, global: &Global, progress: &Progress) -> Result<u8, Failure> {
-    let sources = Sources { config: global.config.clone(), job: Some(arguments.job.job.clone().into()), flags: Vec::new() };
-    let settings = load(&sources)?;
+pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failure> {
+    let settings = load(&arguments.job.sources())?;
     let clock = clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = context(settings, token, clock, progress)?;

@@ -1,16 +1,15 @@
 use comfy_table::Cell;
 use serde_json::json;
 
-use super::arguments::{Global, Status};
+use super::arguments::Status;
 use super::failure::{ATTENTION, Failure};
 use super::summary::{drawn, grouped, right, trimmed};
 use super::{run, stdout};
 use crate::domain::Month;
 use crate::job::{self, JobFolder};
-use crate::settings::Sources;
 
-pub(super) fn run(arguments: &Status, global: &Global) -> Result<u8, Failure> {
-    let settings = run::load(&Sources { config: global.config.clone(), job: Some(arguments.job.job.clone().into()), flags: Vec::new() })?;
+pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
+    let settings = run::load(&arguments.job.sources())?;
     let now = run::clock(arguments.as_of, &settings)?();
     let status = job::status(&JobFolder::new(&settings), &settings.job.name, settings.job.timezone, now)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
