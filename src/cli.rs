@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     let progress = logging::start(&cli.global);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::unexpected("the runtime could not be started", error).report(),
+        Err(error) => return fail(&Failure::unexpected("the runtime could not be started", error)),
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
@@ -55,8 +55,13 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match outcome {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => failure.report(),
+        Err(failure) => fail(&failure),
     }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    stdout::print_error(&failure.text());
+    ExitCode::from(failure.code())
 }
 
 async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8, Failure> {

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub const MANIFEST: &str = "manifest.json";
+/// How the names of folders begin that are being written.
+pub const STAGED: &str = "staged-";
 
 /// What could not be done, and to which path.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +60,7 @@ pub struct Staging {
 impl Staging {
     /// A new, empty folder under `work`. What an earlier, interrupted try left under the same name is removed.
     pub fn new(work: &Path, name: &str) -> Result<Staging, PublishError> {
-        let path = work.join(format!("staged-{name}"));
+        let path = work.join(format!("{STAGED}{name}"));
         remove_folder(&path)?;
         create_folder(&path)?;
         Ok(Staging { path, files: Vec::new(), is_committed: false })

@@ -1,7 +1,6 @@
 //! Failures as a person reads them at 3 a.m.: what failed, where, why, what to do; and their exit codes.
 
 use std::error::Error;
-use std::process::ExitCode;
 
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError};
@@ -49,8 +48,12 @@ impl Failure {
         Failure { code: INTERRUPTED, error: Box::new(Plain { message, source: None }), hint }
     }
 
-    /// Prints the message, its causes and the hint, and gives the exit code.
-    pub(super) fn report(&self) -> ExitCode {
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// The message, its causes and the hint, as they are printed.
+    pub(super) fn text(&self) -> String {
         let mut text = format!("error: {}", self.error);
         let mut cause = self.error.source();
         let mut last = self.error.to_string();
@@ -66,8 +69,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("\nhint: {hint}"));
         }
-        super::stdout::print_error(&text);
-        ExitCode::from(self.code)
+        text
     }
 }
 

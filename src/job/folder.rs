@@ -86,6 +86,12 @@ impl JobFolder {
         for folder in [self.snapshots(), self.histories(), self.reports()] {
             publish::recover(&folder)?;
         }
+        // What was being written when the last run ended without a word. Finished walks stay.
+        for name in publish::folder_names(&self.work())? {
+            if name.starts_with(publish::STAGED) {
+                publish::remove_folder(&self.work().join(name))?;
+            }
+        }
         Ok(())
     }
 }

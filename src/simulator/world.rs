@@ -57,7 +57,9 @@ impl World {
         let tags = groups::tags(options.extra_groups, options.timezone);
         let segments = groups::segments();
         let companies = companies::invent(&mut rng(options.seed, 1), options.contacts);
-        let contacts = people::invent(&mut rng(options.seed, 2), &options, &tags, companies.len());
+        let mut lives = rng(options.seed, 2);
+        let mut contacts = people::invent(&mut lives, &options, companies.len());
+        groups::hand_out(&mut lives, &tags, &mut contacts);
         let conversations = conversations::invent(&mut rng(options.seed, 3), options.timezone, &contacts);
         Self { options, contacts, tags, segments, companies, conversations }
     }

@@ -6,7 +6,7 @@
 use chrono_tz::Tz;
 use rand::RngExt;
 
-use super::people::{Contact, Plan, Role};
+use super::people::{Contact, Plan, Role, TagSpell};
 use super::{ADMINS, Rng, WORLD_END, exponential};
 use crate::simulator::calendar::{DAY, MONTH, start_of_month};
 
@@ -16,17 +16,6 @@ pub struct Tag {
     pub id: String,
     pub name: String,
     flow: Flow,
-}
-
-/// A time in which a contact carried a tag: `[from, until)`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TagSpell {
-    /// Index into the world's tags.
-    pub tag: u16,
-    pub from: i64,
-    pub until: i64,
-    /// Index into [`ADMINS`].
-    pub admin: u8,
 }
 
 /// How members come and go. Months are mean stays; `share` is the part of contacts that is ever in the tag.
@@ -108,8 +97,16 @@ pub fn tags(extra: usize, zone: Tz) -> Vec<Tag> {
         .collect()
 }
 
+/// Gives everybody their tags.
+pub fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
+    let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
+    for (number, contact) in people.iter_mut().enumerate() {
+        contact.tags = spells(rng, tags, contact, Some(number) == first_user);
+    }
+}
+
 /// All spells of one contact, by tag and time. `first_user` marks the only member of a tag for one.
-pub fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> Vec<TagSpell> {
+fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> Vec<TagSpell> {
     let mut spells = Vec::new();
     let end = contact.gone_at().unwrap_or(WORLD_END);
     // A few contacts collect tags: more than the ten that a contact body shows.

@@ -4,7 +4,6 @@
 
 use rand::RngExt;
 
-use super::groups::{self, Tag, TagSpell};
 use super::names::{self, COUNTRIES, pick};
 use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential};
 use crate::simulator::calendar::{DAY, MONTH, start_of_month};
@@ -45,6 +44,17 @@ impl Plan {
             Plan::Enterprise => "enterprise",
         }
     }
+}
+
+/// A time in which a contact carried a tag: `[from, until)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TagSpell {
+    /// Index into the world's tags.
+    pub tag: u16,
+    pub from: i64,
+    pub until: i64,
+    /// Index into [`ADMINS`].
+    pub admin: u8,
 }
 
 /// How a contact leaves the workspace.
@@ -207,8 +217,8 @@ impl Contact {
     }
 }
 
-/// Everybody who ever signs up, sorted by id.
-pub fn invent(rng: &mut Rng, options: &WorldOptions, tags: &[Tag], companies: usize) -> Vec<Contact> {
+/// Everybody who ever signs up, sorted by id. Tags come later: see `groups`.
+pub fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) -> Vec<Contact> {
     let births = births(rng, options);
     let mut people: Vec<Contact> = Vec::with_capacity(births.len());
     for (number, (created_at, suffix)) in births.into_iter().enumerate() {
@@ -221,10 +231,6 @@ pub fn invent(rng: &mut Rng, options: &WorldOptions, tags: &[Tag], companies: us
             contact.email = people[number - rng.random_range(1..20)].email.clone();
         }
         people.push(contact);
-    }
-    let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
-    for (number, contact) in people.iter_mut().enumerate() {
-        contact.tags = groups::spells(rng, tags, contact, Some(number) == first_user);
     }
     people
 }
