@@ -70,11 +70,11 @@ impl Progress {
                 tracing::info!(%month, walks, "fetching");
             }
             Event::Kept { walk, rows } => {
-                tracing::info!(walk, rows, "taken over from an earlier run");
+                tracing::info!(rows, "taken over from an earlier run");
                 state.done += 1;
                 state.walks.insert(walk, (rows, Some(rows)));
             }
-            Event::WalkStarted { walk } => tracing::debug!(walk, "walk begun"),
+            Event::WalkStarted { .. } => tracing::debug!("walk begun"),
             Event::WalkAgain { walk, .. } => drop(state.walks.remove(&walk)),
             Event::Page { walk, rows, total } => {
                 state.walks.insert(walk, (rows, total));
@@ -83,8 +83,8 @@ impl Progress {
                     tracing::info!("{}", state.line());
                 }
             }
-            Event::WalkDone { walk, rows } => {
-                tracing::info!(walk, rows, "walk done");
+            Event::WalkDone { rows, .. } => {
+                tracing::info!(rows, "walk done");
                 state.done += 1;
             }
             Event::Publishing { month } => {

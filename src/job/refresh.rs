@@ -94,6 +94,7 @@ fn build_reports(
     let mut writer = ReportWriter::new(&folder.work(), month, &formats).map_err(failed)?;
     for report in REPORTS {
         let frame = report.build(&inputs, &facts).map_err(table)?;
+        tracing::debug!(report = report.table.name, rows = frame.height(), "counted");
         writer.add(&report.table, &frame).map_err(failed)?;
     }
     writer.commit(&folder.reports(), source).map_err(failed)?;

@@ -39,7 +39,7 @@ impl Status {
     /// Whether something is missing or stale.
     pub fn needs_attention(&self) -> bool {
         let stale = self.months.iter().any(|month| !month.is_current);
-        stale || !self.gaps.is_empty() || self.due.is_some() || !self.unfinished.is_empty()
+        stale || self.months.is_empty() || !self.gaps.is_empty() || self.due.is_some() || !self.unfinished.is_empty()
     }
 }
 

@@ -31,8 +31,7 @@ struct Author {
 
 #[derive(Deserialize)]
 struct Contacts {
-    #[serde(default)]
-    contacts: Vec<ContactReference>,
+    contacts: Option<Vec<ContactReference>>,
 }
 
 #[derive(Deserialize)]
@@ -56,8 +55,8 @@ impl WireConversation {
         };
         let opener = match author_type.as_deref() {
             Some("user" | "lead" | "contact") => {
-                let mut others =
-                    self.contacts.map(|list| list.contacts).unwrap_or_default().into_iter().filter_map(|contact| some(contact.id));
+                let listed = self.contacts.and_then(|list| list.contacts).unwrap_or_default();
+                let mut others = listed.into_iter().filter_map(|contact| some(contact.id));
                 // Without an author's id, the only contact of a conversation must be the one who wrote.
                 let only = || others.next().filter(|_| others.next().is_none());
                 match author_id.or_else(only) {
