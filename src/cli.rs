@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Cli, Command};
+use arguments::{Cli, Command, LogFormat};
 use failure::Failure;
 
 /// Parses, runs, and answers with the exit code that the README lists.
@@ -42,7 +42,9 @@ pub fn main() -> ExitCode {
     let progress = logging::start(&cli.global);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&Failure::unexpected("the runtime could not be started", error)),
+        Err(error) => {
+            return fail(&Failure::unexpected("the runtime could not be started", error), cli.global.log_format);
+        }
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
@@ -55,12 +57,15 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match outcome {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => fail(&failure),
+        Err(failure) => fail(&failure, cli.global.log_format),
     }
 }
 
-fn fail(failure: &Failure) -> ExitCode {
-    stdout::print_error(&failure.text());
+fn fail(failure: &Failure, log_format: LogFormat) -> ExitCode {
+    match log_format {
+        LogFormat::Text => stdout::print_error(&failure.text()),
+        LogFormat::Json => failure.log(),
+    }
     ExitCode::from(failure.code())
 }
 

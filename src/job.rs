@@ -74,18 +74,17 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     let _lock = folder.lock()?;
     folder.recover()?;
 
-    let scope = Scope::find(context, options.month).await?;
-    let month = scope.span.month;
-    if let Some(held) = Snapshot::open(&folder.snapshots(), month)? {
-        let (held, now) = (held.manifest.basis(), scope.basis);
-        if options.replace && now < held {
-            return Err(JobError::LowerBasis { month, held, now });
-        }
-        if !options.replace && now <= held {
-            let rebuilt = rebuild(context, &folder).await?;
-            return Ok(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), rebuilt });
-        }
+    // A job that names its time zone knows without asking anyone which month it is about, and whether it is published.
+    if let Some(timezone) = context.settings.job.timezone
+        && let Some(outcome) = published_before(context, &folder, &Scope::at(context, options.month, timezone)?, options).await?
+    {
+        return Ok(outcome);
     }
+    let scope = Scope::ask(context, options.month).await?;
+    if let Some(outcome) = published_before(context, &folder, &scope, options).await? {
+        return Ok(outcome);
+    }
+    let month = scope.span.month;
 
     let plan = Plan::make(context, &folder, &scope).await?;
     if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
@@ -105,10 +104,30 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, rebuilt })
 }
 
+/// How the run ends when the month's snapshot stays: brings history and reports up to date, and asks the API nothing.
+async fn published_before(
+    context: &Context,
+    folder: &JobFolder,
+    scope: &Scope,
+    options: &RunOptions,
+) -> Result<Option<RunOutcome>, JobError> {
+    let month = scope.span.month;
+    let Some(held) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
+    let (held, now) = (held.manifest.basis(), scope.basis);
+    if options.replace && now < held {
+        return Err(JobError::LowerBasis { month, held, now });
+    }
+    if options.replace || now > held {
+        return Ok(None);
+    }
+    let rebuilt = rebuild(context, folder).await?;
+    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), rebuilt }))
+}
+
 /// What a run would do: names resolved, sizes asked, no page of members fetched, nothing written.
 pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
     let folder = JobFolder::new(&context.settings);
-    let scope = Scope::find(context, options.month).await?;
+    let scope = Scope::ask(context, options.month).await?;
     let mut plan = Plan::make(context, &folder, &scope).await?;
     plan.held = Snapshot::open(&folder.snapshots(), scope.span.month)?.map(|held| held.manifest.basis());
     plan.size(context).await?;
@@ -118,6 +137,7 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
 /// Which month of which workspace, seen from when.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
+    /// Not known before the API was asked, nor when it does not tell.
     pub workspace_id: Option<String>,
     pub timezone: chrono_tz::Tz,
     pub span: MonthSpan,
@@ -126,7 +146,18 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    async fn find(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
+    fn at(context: &Context, month: Option<Month>, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
+        let now = (context.clock)();
+        let month = month.unwrap_or_else(|| Month::last_ended(now, timezone));
+        let span = month.span(timezone);
+        if now < span.start {
+            return Err(JobError::NotBegun { month, start: span.start });
+        }
+        Ok(Scope { workspace_id: None, timezone, span, basis: basis_at(now, &span, context.settings.job.grace) })
+    }
+
+    /// Asks which workspace it is, and takes its time zone when the job names none.
+    async fn ask(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
         let workspace = context.client.workspace().await?;
         let timezone = match context.settings.job.timezone {
             Some(timezone) => timezone,
@@ -135,13 +166,7 @@ impl Scope {
                 name.parse().map_err(|_| JobError::NoTimezone { found: Some(name) })?
             }
         };
-        let now = (context.clock)();
-        let month = month.unwrap_or_else(|| Month::last_ended(now, timezone));
-        let span = month.span(timezone);
-        if now < span.start {
-            return Err(JobError::NotBegun { month, start: span.start });
-        }
-        Ok(Scope { workspace_id: workspace.id, timezone, span, basis: basis_at(now, &span, context.settings.job.grace) })
+        Ok(Scope { workspace_id: workspace.id, ..Scope::at(context, month, timezone)? })
     }
 }
 

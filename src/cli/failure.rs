@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError};
-use crate::job::JobError;
+use crate::job::{JobError, Unresolved};
 use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
 
 pub(super) const UNEXPECTED: u8 = 1;
@@ -42,6 +42,12 @@ impl Failure {
         Failure { code: UNEXPECTED, error: Box::new(Plain { message: message.into(), source: Some(Box::new(source)) }), hint: None }
     }
 
+    /// The month was published, but not with every group that the job names.
+    pub(super) fn published_without(unresolved: Vec<Unresolved>) -> Failure {
+        let hint = "the other groups were published; mend the names in the job file, then run it again with --replace".to_string();
+        Failure { code: NOT_FOUND, error: Box::new(JobError::Unresolved(unresolved)), hint: Some(hint) }
+    }
+
     pub(super) fn interrupted() -> Failure {
         let message = "interrupted".to_string();
         let hint = Some("nothing half-done was published; run it again to go on".to_string());
@@ -52,24 +58,38 @@ impl Failure {
         self.code
     }
 
-    /// The message, its causes and the hint, as they are printed.
+    /// The message, its causes and the hint, as a person reads them.
     pub(super) fn text(&self) -> String {
         let mut text = format!("error: {}", self.error);
+        for cause in self.causes() {
+            text.push_str(&format!("\n  Caused by: {cause}"));
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        text
+    }
+
+    /// The same as one line of a JSON log.
+    pub(super) fn log(&self) {
+        let (causes, hint) = (self.causes().join("; "), self.hint.as_deref().unwrap_or_default());
+        tracing::error!(code = self.code, causes, hint, "{}", self.error);
+    }
+
+    fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
         let mut cause = self.error.source();
         let mut last = self.error.to_string();
         while let Some(error) = cause {
             let message = error.to_string();
             // Wrappers that only pass a message on say it once.
             if message != last {
-                text.push_str(&format!("\n  Caused by: {message}"));
+                causes.push(message.clone());
             }
             last = message;
             cause = error.source();
         }
-        if let Some(hint) = &self.hint {
-            text.push_str(&format!("\nhint: {hint}"));
-        }
-        text
+        causes
     }
 }
 

@@ -42,8 +42,5 @@ pub(super) fn describe(plan: &Plan, settings: &Settings) -> String {
         grouped(i64::try_from(requests).unwrap_or(i64::MAX)),
         humantime::format_duration(std::time::Duration::from_secs(seconds.ceil() as u64))
     ));
-    for unresolved in &plan.unresolved {
-        text.push_str(&format!("not found: {unresolved}\n"));
-    }
     text
 }

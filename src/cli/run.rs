@@ -3,11 +3,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::arguments::Run;
-use super::failure::{Failure, NOT_FOUND};
+use super::failure::Failure;
 use super::progress::Progress;
 use super::{plan, stdout, summary};
 use crate::intercom::{Client, Options};
-use crate::job::{self, Clock, Context, JobFolder, Published, RunOptions, RunOutcome};
+use crate::job::{self, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
 use crate::settings::{self, SecretString, Settings, Sources};
 
 pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failure> {
@@ -20,7 +20,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failu
         let planned = job::dry_run(&context, &options).await?;
         progress.finish();
         stdout::print(&plan::describe(&planned, &context.settings))?;
-        return Ok(if planned.unresolved.is_empty() { 0 } else { NOT_FOUND });
+        return if planned.unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(planned.unresolved).into()) };
     }
     let outcome = job::run(&context, &options).await?;
     progress.finish();
@@ -85,8 +85,5 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         text.push_str(&format!("also brought up to date: {}\n", others.join(", ")));
     }
     stdout::print(&text)?;
-    for unresolved in &outcome.unresolved {
-        stdout::print_error(&format!("error: {unresolved}; the others were published"));
-    }
-    Ok(if outcome.unresolved.is_empty() { 0 } else { NOT_FOUND })
+    if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved.clone())) }
 }

@@ -133,7 +133,8 @@ impl Walker {
             return Ok(self.fetched(record));
         }
         self.tell(Event::WalkStarted { walk: self.key() });
-        let why = match self.once().await {
+        // The first time, what came has to agree exactly; the second time, within the tolerance.
+        let why = match self.once(Allowed::Nothing).await {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
             Ok(record) => format!("{} came, {} announced", record.rows + record.outside, record.last_total.unwrap_or_default()),
             Err(Ended::Again(JobError::Walk { source, .. })) => source.to_string(),
@@ -142,7 +143,7 @@ impl Walker {
         };
         tracing::warn!("the walk is done again: {why}");
         self.tell(Event::WalkAgain { walk: self.key(), why });
-        match self.once().await {
+        match self.once(Allowed::Tolerance(self.tolerance)).await {
             Ok(record) => Ok(self.done(record)),
             Err(Ended::Again(error) | Ended::Failed(error)) => Err(error),
         }
@@ -159,19 +160,19 @@ impl Walker {
         load_walk(&self.folder).filter(is_as_good)
     }
 
-    async fn once(&self) -> Result<WalkRecord, Ended> {
+    async fn once(&self, allowed: Allowed) -> Result<WalkRecord, Ended> {
         match &self.planned.kind {
-            WalkKind::Everyone => self.follow(self.client.everyone(), |_: &Contact| true).await,
-            WalkKind::Members(group) => self.follow(self.client.members(group), |_: &Contact| true).await,
+            WalkKind::Everyone => self.follow(self.client.everyone(), |_: &Contact| true, allowed).await,
+            WalkKind::Members(group) => self.follow(self.client.members(group), |_: &Contact| true, allowed).await,
             WalkKind::Conversations => {
                 let walk = self.client.conversations(self.span.start, self.span.end);
-                self.follow(walk, |conversation: &Conversation| self.span.contains(conversation.created_at)).await
+                self.follow(walk, |conversation: &Conversation| self.span.contains(conversation.created_at), allowed).await
             }
         }
     }
 
     /// Every page of the walk into a new spool. Rows that are not wanted were not asked for: the API cuts wider.
-    async fn follow<R: Spooled>(&self, mut walk: Walk<R>, is_wanted: impl Fn(&R) -> bool) -> Result<WalkRecord, Ended> {
+    async fn follow<R: Spooled>(&self, mut walk: Walk<R>, is_wanted: impl Fn(&R) -> bool, allowed: Allowed) -> Result<WalkRecord, Ended> {
         let month = self.span.month;
         let failed = |error: SnapshotError| Ended::Failed(error.into());
         let mut spool = Spool::create(self.folder.clone()).map_err(failed)?;
@@ -197,7 +198,7 @@ impl Walker {
             }
             self.tell(Event::Page { walk: self.key(), rows: spool.len(), total: page.total });
         }
-        record.is_complete = is_complete(spool.len() + record.outside, &record, self.tolerance);
+        record.is_complete = is_complete(spool.len() + record.outside, &record, allowed);
         let finished = tokio::task::spawn_blocking(move || spool.finish(record).map_err(JobError::from));
         joined(finished.await).map_err(Ended::Failed)
     }
@@ -220,18 +221,29 @@ impl Walker {
     }
 }
 
-/// Whether what came agrees with the totals that the API announced. A live list may change between the first page and
-/// the last: anything between the two totals agrees, with the tolerance on either side.
-fn is_complete(came: u64, record: &WalkRecord, tolerance: f64) -> bool {
-    let (Some(first), Some(last)) = (record.first_total, record.last_total) else { return true };
-    let allowed = allowed_difference(last, tolerance);
-    (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
+/// By how much what came may differ from what was announced.
+#[derive(Clone, Copy, Debug)]
+enum Allowed {
+    Nothing,
+    /// This part of the members, and at least 1, or 5 from 1,000 members on.
+    Tolerance(f64),
 }
 
-/// The tolerance's part of the members, and at least 1, or 5 from 1,000 members on.
-fn allowed_difference(members: u64, tolerance: f64) -> u64 {
-    let least = if members >= 1_000 { 5 } else { 1 };
-    ((members as f64 * tolerance).floor() as u64).max(least)
+impl Allowed {
+    fn of(self, members: u64) -> u64 {
+        match self {
+            Allowed::Nothing => 0,
+            Allowed::Tolerance(part) => ((members as f64 * part).floor() as u64).max(if members >= 1_000 { 5 } else { 1 }),
+        }
+    }
+}
+
+/// Whether what came agrees with the totals that the API announced. A live list may change between the first page and
+/// the last: anything between the two totals agrees, with what is allowed on either side.
+fn is_complete(came: u64, record: &WalkRecord, allowed: Allowed) -> bool {
+    let (Some(first), Some(last)) = (record.first_total, record.last_total) else { return true };
+    let allowed = allowed.of(last);
+    (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
 impl Fetched {
@@ -311,7 +323,7 @@ mod tests {
 
     #[test]
     fn small_groups_may_differ_by_one_and_large_ones_by_a_thousandth() {
-        let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| allowed_difference(members, 0.001)).into();
+        let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| Allowed::Tolerance(0.001).of(members)).into();
         assert_eq!(allowed, [1, 1, 1, 5, 5, 6, 100]);
     }
 
@@ -320,7 +332,7 @@ mod tests {
         let check = |came, first, last| {
             let mut record = WalkRecord::begun(DateTime::UNIX_EPOCH);
             (record.first_total, record.last_total) = (first, last);
-            is_complete(came, &record, 0.001)
+            is_complete(came, &record, Allowed::Tolerance(0.001))
         };
         assert!(check(100, Some(100), Some(100)));
         assert!(check(99, Some(100), Some(100)));
@@ -330,5 +342,9 @@ mod tests {
         assert!(check(111, Some(100), Some(110)));
         assert!(!check(112, Some(100), Some(110)));
         assert!(check(7, None, None), "nothing was announced");
+        let mut record = WalkRecord::begun(DateTime::UNIX_EPOCH);
+        (record.first_total, record.last_total) = (Some(100), Some(101));
+        let exactly: Vec<bool> = [99, 100, 101, 102].map(|came| is_complete(came, &record, Allowed::Nothing)).into();
+        assert_eq!(exactly, [false, true, true, false]);
     }
 }

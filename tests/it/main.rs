@@ -1,0 +1,20 @@
+//! The built `cohorts` over real HTTP, held against the contract: commands, files, columns, definitions, exit codes.
+//!
+//! The other end is `cohorts simulate`, whose `/_simulator/` probes tell the truth, or a scripted server for what no
+//! simulator of a well-behaved API does. Nothing here reaches into the program; what is expected is worked out again,
+//! from the probes and from the contract's definitions, in `support::oracle`.
+
+// A test that cannot go on says so by a panic; `clippy.toml` allows that in test functions, not in what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+mod architecture;
+mod cli;
+mod demo;
+mod failure;
+mod faults;
+mod idempotence;
+mod month_end;
+mod property;
+mod resume;

@@ -1,0 +1,169 @@
+//! Runs that are killed or interrupted, and run again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::support::fixture::{one_month, plain_job};
+use crate::support::job::Place;
+use crate::support::program::{cohorts, run};
+use crate::support::scripted::{Reply, Request, Scripted};
+use crate::support::simulator::Simulator;
+use crate::support::tree::{Tree, check_same, published, tables, tree};
+use crate::support::truth::{AUGUST, JULY};
+use crate::support::wait_until;
+
+/// How many pages of each walk were asked for.
+fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
+    let mut walked = BTreeMap::new();
+    for walk in requests.iter().filter_map(Request::walk) {
+        *walked.entry(walk).or_default() += 1;
+    }
+    walked
+}
+
+/// A recorder behind which the walk of everyone never gets its third page.
+fn stuck(simulator: &Simulator) -> Scripted {
+    let pages = std::sync::atomic::AtomicUsize::new(0);
+    Scripted::before(simulator.address(), move |request| {
+        let is_third = request.path() == "/contacts" && pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 2;
+        is_third.then_some(Reply::Hang)
+    })
+}
+
+/// Walks that are whole on disk.
+fn finished_walks(place: &Place) -> usize {
+    tree(&place.job_folder().join(".work")).keys().filter(|name| name.ends_with("walk.json")).count()
+}
+
+#[test]
+fn a_killed_run_goes_on_with_what_it_had() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = stuck(&simulator);
+    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
+    // Three groups and the conversations come to their end; everyone does not.
+    wait_until("the other walks are done", || finished_walks(&place) == 4 && walked(&recorder.requests()).get("population") == Some(&3));
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.finish().code, None);
+    assert_eq!(published(&place.job_folder()), Tree::new(), "nothing is to be seen of a run that did not end");
+
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let again = walked(&recorder.requests());
+    assert_eq!(again.keys().collect::<Vec<_>>(), ["population"], "finished walks are not fetched again");
+    let uninterrupted = tables(published(&place.job_folder()).into_iter().collect());
+    let expected = tables(one_month_as_published());
+    check_same(&uninterrupted, &expected, "resumed and uninterrupted");
+    assert!(tree(&place.job_folder().join(".work")).is_empty(), "the work is cleared away");
+}
+
+fn one_month_as_published() -> Tree {
+    published(one_month())
+}
+
+#[test]
+fn work_is_not_taken_over_when_it_has_grown_old() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = stuck(&simulator);
+    // The clock of the first run stands two days before that of the second.
+    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", "2026-07-31T23:30:00Z"]).start();
+    wait_until("the other walks are done", || finished_walks(&place) == 4);
+    drop(killed);
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let again: BTreeSet<String> = walked(&recorder.requests()).into_keys().collect();
+    assert_eq!(again.len(), 5, "all pages of a cohort come from within 24 hours: {again:?}");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "fetched anew");
+}
+
+#[test]
+fn work_of_a_month_before_its_end_is_not_taken_over_after_it() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = stuck(&simulator);
+    let early = ["--month", "2026-07", "--as-of", "2026-07-31T22:30:00Z"];
+    let killed = run(&place.job(&plain_job(), &recorder.base_url), &early).start();
+    wait_until("the other walks are done", || finished_walks(&place) == 4);
+    drop(killed);
+    let file = place.job(&plain_job(), &simulator.base_url);
+    run(&file, &["--as-of", "2026-07-31T23:30:00Z"]).succeed();
+    let manifest = place.manifest("2026-07");
+    assert_eq!(manifest["basis"], "month_end");
+    for cohort in manifest["cohorts"].as_array().unwrap() {
+        assert_eq!(cohort["basis"], "month_end", "{cohort}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_130_and_shows_nothing() {
+    let simulator = Simulator::at(AUGUST.as_of, &["--latency", "200ms"]);
+    for signal in [Signal::INT, Signal::TERM] {
+        let place = Place::with(one_month());
+        let before = published(&place.job_folder());
+        let file = place.job(&plain_job().with_intercom("max_concurrency = 1"), &simulator.base_url);
+        let asked = simulator.stats().requests;
+        let running = run(&file, &["--as-of", AUGUST.as_of]).start();
+        wait_until("some pages came", || simulator.stats().requests > asked + 5);
+        running.signal(signal);
+        running.finish().check_failure(130, &["interrupted"]);
+        check_same(&published(&place.job_folder()), &before, "what was published before");
+    }
+}
+
+#[test]
+fn the_complete_walks_of_an_incomplete_month_are_kept() {
+    // Nobody comes whole of everyone: the month is refused, and the groups need not be asked for again.
+    let faulty = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = Scripted::before(faulty.address(), |request| {
+        let body = serde_json::json!({"type": "list", "data": [], "total_count": 300, "pages": {"type": "pages"}});
+        (request.path() == "/contacts").then(|| Reply::json(&body))
+    });
+    let file = place.job(&plain_job(), &recorder.base_url);
+    run(&file, &["--as-of", JULY.as_of]).finish().check_failure(6, &["population", "300"]);
+    assert_eq!(walked(&recorder.requests())["population"], 2, "a second walk before giving up");
+    let recorder = Scripted::before(faulty.address(), |_| None);
+    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    assert_eq!(walked(&recorder.requests()).into_keys().collect::<Vec<_>>(), ["population"]);
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "resumed");
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_swap_loses_nothing() {
+    let whole = one_month_as_published();
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    // A swap moves the old folder aside, puts the new one in its place, and removes the old one.
+    for table in ["snapshots", "history", "reports"] {
+        for has_new in [false, true] {
+            let place = Place::with(one_month());
+            let shown = place.job_folder().join(table).join("run_month=2026-07");
+            let aside = place.job_folder().join(table).join(".run_month=2026-07");
+            if has_new {
+                fs::create_dir(&aside).unwrap();
+                fs::write(aside.join("manifest.json"), "{}").unwrap();
+            } else {
+                fs::rename(&shown, &aside).unwrap();
+            }
+            let file = place.job(&plain_job(), &simulator.base_url);
+            let finished = run(&file, &["--as-of", JULY.as_of]).succeed();
+            assert!(finished.stdout.contains("published already"), "{table}, {has_new}: {}", finished.stdout);
+            check_same(&published(&place.job_folder()), &whole, &format!("{table}, {has_new}"));
+        }
+    }
+}
+
+#[test]
+fn what_a_crash_left_half_written_is_never_shown() {
+    let place = Place::with(one_month());
+    let staged = place.job_folder().join(".work/staged-report-2026-07");
+    fs::create_dir_all(&staged).unwrap();
+    fs::write(staged.join("members.csv"), "half").unwrap();
+    fs::remove_dir_all(place.reports("2026-07")).unwrap();
+    let file = place.job(&plain_job(), "http://127.0.0.1:9");
+    cohorts(["report", "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
+    check_same(&published(&place.job_folder()), &one_month_as_published(), "rebuilt");
+    assert!(!staged.exists());
+}

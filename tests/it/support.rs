@@ -1,0 +1,51 @@
+//! What the tests share: the program and the simulator as child processes, scripted servers, job files, folders as
+//! bytes, tables as rows, and the oracle.
+
+pub mod fixture;
+pub mod http;
+pub mod job;
+pub mod oracle;
+pub mod program;
+pub mod scripted;
+pub mod simulator;
+pub mod tables;
+pub mod tree;
+pub mod truth;
+pub mod workspace;
+
+use std::time::{Duration, Instant};
+
+/// The token of all runs. Whatever the program prints or writes, this text is not in it.
+pub const TOKEN: &str = "tok3n-of-the-tests-dG9rM24";
+
+/// Waits until a condition holds: a poll with a limit, so that nothing hangs and nothing sleeps longer than it must.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "waited half a minute in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs the cases side by side, a few at a time, and fails with the messages of all that failed. For cases that mostly
+/// wait: one after the other they would take minutes.
+pub fn side_by_side<T: Sync>(cases: &[T], name: impl Fn(&T) -> String + Sync, check: impl Fn(&T) + Sync) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let failures = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4.min(cases.len()) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(case)));
+                    if let Err(panic) = outcome {
+                        let text = panic.downcast_ref::<String>().cloned();
+                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+                        failures.lock().unwrap().push(format!("{}: {}", name(case), text.unwrap_or_default()));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} of {} cases failed:\n{}", failures.len(), cases.len(), failures.join("\n---\n"));
+}

@@ -1,0 +1,94 @@
+//! Months that many tests look at, made once. Tests that change something work on a copy.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use super::job::{Job, Place, texts};
+use super::oracle::Oracle;
+use super::program::{Finished, run};
+use super::simulator::Simulator;
+use super::truth::{AUGUST, JULY, Month, Named, OCTOBER, SEPTEMBER, Truth};
+
+/// Groups of all kinds: names that break CSV or run as formulas, an empty one, one that begins to exist in August.
+pub const COHORTS: &[Named] = &[
+    ("segment:63bbdd50aa01c0ffee000001", "Active"),
+    ("segment:63bbdd50aa01c0ffee000002", "New"),
+    ("segment:63bbdd50aa01c0ffee000003", "Slipping Away"),
+    ("segment:64a1c2f0aa01c0ffee000005", "Leads to call"),
+    ("tag:1373897", "value_lead"),
+    ("tag:1400074", "VIP"),
+    ("tag:1400111", "churn risk"),
+    ("tag:1400148", "newsletter, \"weekly\""),
+    ("tag:1400185", "webinar-2026"),
+    ("tag:1400222", "empty tag"),
+    ("tag:1400518", "multi\nline"),
+    ("tag:1400555", "+1 referral"),
+];
+
+pub const PROFILE: &[&str] =
+    &["role", "country", "browser", "custom_attributes.plan", "custom_attributes.seats", "custom_attributes.newsletter"];
+pub const OPENED_AT_LEAST: &[i64] = &[1, 3, 5];
+pub const MONTHS: [Month; 4] = [JULY, AUGUST, SEPTEMBER, OCTOBER];
+
+/// The job whose cohorts are [`COHORTS`]. Small pages, so that walks have several.
+pub fn job() -> Job {
+    let names = |kind: &str| COHORTS.iter().filter(|(key, _)| key.starts_with(kind)).map(|(_, name)| name.to_string()).collect();
+    let job = Job { timezone: Some("Europe/Dublin".into()), tags: names("tag"), segments: names("segment"), ..Job::empty() };
+    job.with_top(format!("profile = {}", serde_json::to_string(PROFILE).unwrap()))
+        .with_top(format!("opened_at_least = {OPENED_AT_LEAST:?}"))
+        .with_intercom("page_size = 40")
+}
+
+/// A job of a few groups for what needs only some month.
+pub fn plain_job() -> Job {
+    let job =
+        Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["value_lead", "VIP"]), segments: texts(&["Active"]), ..Job::empty() };
+    // So small that even the month's conversations are two pages.
+    job.with_top("profile = [\"role\", \"custom_attributes.plan\"]").with_intercom("page_size = 20")
+}
+
+/// Months and the truth about them. It stays until the next test run clears it away.
+pub struct Months {
+    pub place: Place,
+    pub truths: Vec<Truth>,
+    pub runs: Vec<Finished>,
+}
+
+impl Months {
+    pub fn oracle(&self) -> Oracle<'_> {
+        Oracle { months: &self.truths, opened_at_least: OPENED_AT_LEAST, profile: PROFILE }
+    }
+
+    pub fn job_folder(&self) -> PathBuf {
+        self.place.job_folder()
+    }
+}
+
+/// Four months of [`job`], each observed just after its end.
+pub fn four_months() -> &'static Months {
+    static MONTHS_MADE: LazyLock<Months> = LazyLock::new(|| {
+        let place = Place::kept("four-months");
+        let (mut truths, mut runs) = (Vec::new(), Vec::new());
+        for month in &MONTHS {
+            let simulator = Simulator::at(month.as_of, &[]);
+            let file = place.job(&job(), &simulator.base_url);
+            // The month's name is left out: the last one that has ended is the default.
+            runs.push(run(&file, &["--as-of", month.as_of]).succeed());
+            truths.push(Truth::ask(&simulator, month, COHORTS));
+        }
+        Months { place, truths, runs }
+    });
+    &MONTHS_MADE
+}
+
+/// One month of [`plain_job`]: what a failing run finds and has to leave alone.
+pub fn one_month() -> &'static Path {
+    static MONTH_MADE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let place = Place::kept("one-month");
+        let simulator = Simulator::at(JULY.as_of, &[]);
+        let file = place.job(&plain_job(), &simulator.base_url);
+        run(&file, &["--as-of", JULY.as_of]).succeed();
+        place.job_folder()
+    });
+    &MONTH_MADE
+}

@@ -1,0 +1,164 @@
+//! Job files, and a place for one job and what it writes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::tables::Table;
+
+/// What a job file holds. Written with its own output folder and server.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub timezone: Option<String>,
+    pub tags: Vec<String>,
+    pub segments: Vec<String>,
+    /// More lines at the top.
+    pub top: Vec<String>,
+    /// More lines under `[intercom]`.
+    pub intercom: Vec<String>,
+    /// More lines at the end, sections of their own.
+    pub sections: Vec<String>,
+}
+
+/// A month whose run should cost little: one tag, nobody else, no conversations.
+pub fn small_job() -> Job {
+    let job = Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["value_lead"]), ..Job::empty() };
+    job.with_top("conversations = false").with_top("population = \"cohorts\"").with_top("profile = [\"role\"]")
+}
+
+pub fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
+}
+
+impl Job {
+    pub fn empty() -> Job {
+        Job { timezone: None, tags: Vec::new(), segments: Vec::new(), top: Vec::new(), intercom: Vec::new(), sections: Vec::new() }
+    }
+
+    pub fn with_top(mut self, line: impl Into<String>) -> Job {
+        self.top.push(line.into());
+        self
+    }
+
+    pub fn with_intercom(mut self, line: impl Into<String>) -> Job {
+        self.intercom.push(line.into());
+        self
+    }
+
+    pub fn with_section(mut self, lines: impl Into<String>) -> Job {
+        self.sections.push(lines.into());
+        self
+    }
+}
+
+/// A folder of its own with a job file in it and the output beside it. Gone when dropped.
+pub struct Place {
+    folder: PathBuf,
+    _guard: Option<TempDir>,
+}
+
+/// The name of every job here, and so of its folder.
+pub const NAME: &str = "rehearsal";
+
+impl Place {
+    pub fn new() -> Place {
+        let guard = tempfile::tempdir().unwrap();
+        Place { folder: guard.path().to_path_buf(), _guard: Some(guard) }
+    }
+
+    /// A place that outlives everything in this process: statics are never dropped. What processes that have ended left
+    /// is cleared away first.
+    pub fn kept(name: &str) -> Place {
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
+        for entry in fs::read_dir(&all).into_iter().flatten().flatten() {
+            if !Path::new("/proc").join(entry.file_name()).exists() {
+                // Another test process may be quicker.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let folder = all.join(std::process::id().to_string()).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Place { folder, _guard: None }
+    }
+
+    /// A place that begins with what another job folder holds.
+    pub fn with(job_folder: &Path) -> Place {
+        let place = Place::new();
+        super::tree::copy(job_folder, &place.job_folder());
+        place
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.folder.join("output")
+    }
+
+    pub fn job_folder(&self) -> PathBuf {
+        self.output().join(NAME)
+    }
+
+    /// Writes the job file for a server. A second one replaces it.
+    pub fn job(&self, job: &Job, base_url: &str) -> PathBuf {
+        // JSON's texts and lists are TOML's, too.
+        let list = |texts: &[String]| serde_json::to_string(texts).unwrap();
+        let mut text = format!("name = \"{NAME}\"\n");
+        if let Some(timezone) = &job.timezone {
+            text.push_str(&format!("timezone = \"{timezone}\"\n"));
+        }
+        if !job.tags.is_empty() {
+            text.push_str(&format!("tags = {}\n", list(&job.tags)));
+        }
+        if !job.segments.is_empty() {
+            text.push_str(&format!("segments = {}\n", list(&job.segments)));
+        }
+        text.push_str(&format!("{}\n[intercom]\nbase_url = \"{base_url}\"\n", job.top.join("\n")));
+        text.push_str(&format!("{}\n", job.intercom.join("\n")));
+        // A section of the same name completes this one, and may name another folder.
+        let output = job.sections.iter().find_map(|section| section.strip_prefix("[output]\n")).unwrap_or_default();
+        text.push_str(&format!("[output]\n{output}\n"));
+        if !output.contains("dir =") {
+            text.push_str(&format!("dir = {}\n", serde_json::to_string(&self.output()).unwrap()));
+        }
+        let others = job.sections.iter().filter(|section| !section.starts_with("[output]"));
+        others.for_each(|section| text.push_str(&format!("{section}\n")));
+        let path = self.folder.join("job.toml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn snapshot(&self, month: &str) -> PathBuf {
+        self.job_folder().join(format!("snapshots/run_month={month}"))
+    }
+
+    pub fn history(&self, month: &str) -> PathBuf {
+        self.job_folder().join(format!("history/run_month={month}"))
+    }
+
+    pub fn reports(&self, month: &str) -> PathBuf {
+        self.job_folder().join(format!("reports/run_month={month}"))
+    }
+
+    pub fn report(&self, month: &str, name: &str) -> Table {
+        Table::parquet(&self.reports(month).join(format!("{name}.parquet")))
+    }
+
+    /// All parts of one of the snapshot's tables.
+    pub fn snapshot_table(&self, month: &str, name: &str) -> Table {
+        let mut parts: Vec<PathBuf> = fs::read_dir(self.snapshot(month).join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        parts.sort();
+        Table::parquet_parts(&parts)
+    }
+
+    pub fn manifest(&self, month: &str) -> serde_json::Value {
+        manifest(&self.snapshot(month))
+    }
+}
+
+/// The manifest of a published folder.
+pub fn manifest(folder: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap()
+}

@@ -1,0 +1,172 @@
+//! The built `cohorts`, with a clean environment and a time limit.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::TOKEN;
+
+/// No run of these tests takes this long; one that does hangs.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A command line that is about to be run.
+pub struct Program {
+    command: Command,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; none after a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// `cohorts` with these arguments, no variable of the tests' own environment, and a token.
+pub fn cohorts<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cohorts"));
+    // A relative output folder must not land among the sources.
+    command.args(arguments).env_clear().env("INTERCOM_ACCESS_TOKEN", TOKEN).current_dir(std::env::temp_dir());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Program { command }
+}
+
+/// `cohorts run --job FILE` with more arguments.
+pub fn run(job: &Path, arguments: &[&str]) -> Program {
+    cohorts([OsStr::new("run"), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
+}
+
+impl Program {
+    pub fn arguments(mut self, arguments: &[&str]) -> Program {
+        self.command.args(arguments);
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Program {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn directory(mut self, current: &Path) -> Program {
+        self.command.current_dir(current);
+        self
+    }
+
+    pub fn without_token(mut self) -> Program {
+        self.command.env_remove("INTERCOM_ACCESS_TOKEN");
+        self
+    }
+
+    pub fn standard_output(mut self, to: impl Into<Stdio>) -> Program {
+        self.command.stdout(to);
+        self
+    }
+
+    pub fn standard_error(mut self, to: impl Into<Stdio>) -> Program {
+        self.command.stderr(to);
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn finish(self) -> Finished {
+        self.start().finish()
+    }
+
+    /// Runs it to its end, which is a success.
+    pub fn succeed(self) -> Finished {
+        let finished = self.finish();
+        assert_eq!(finished.code, Some(0), "stdout:\n{}\nstderr:\n{}", finished.stdout, finished.stderr);
+        finished
+    }
+
+    /// Starts it and goes on.
+    pub fn start(mut self) -> Running {
+        let mut child = self.command.spawn().unwrap();
+        let gather = |mut stream: Box<dyn Read + Send>| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                stream.read_to_end(&mut bytes).unwrap();
+                String::from_utf8(bytes).unwrap()
+            })
+        };
+        let stdout = child.stdout.take().map(|stream| gather(Box::new(stream)));
+        let stderr = child.stderr.take().map(|stream| gather(Box::new(stream)));
+        Running { child, stdout, stderr }
+    }
+
+    /// Starts it, and gives its first line of standard output once it has printed it.
+    pub fn start_with_line(mut self) -> (Child, String) {
+        let mut child = self.command.stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (child, line.trim().to_string())
+    }
+}
+
+/// A program that runs; killed when dropped.
+pub struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Finished {
+        let status = self.wait();
+        let text = |stream: Option<JoinHandle<String>>| stream.map(|stream| stream.join().unwrap()).unwrap_or_default();
+        Finished { code: status.code(), stdout: text(self.stdout.take()), stderr: text(self.stderr.take()) }
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            if begun.elapsed() > LIMIT {
+                self.child.kill().unwrap();
+                let stderr = self.stderr.take().map(|stream| stream.join().unwrap());
+                panic!("still running after {LIMIT:?}; stderr:\n{}", stderr.unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already, or ends now: both are well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Finished {
+    /// Asserts the exit code, one error on standard error that names these things, a hint what to do, and that nothing
+    /// was printed as a result.
+    #[track_caller]
+    pub fn check_failure(&self, code: i32, named: &[&str]) {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        let errors = self.stderr.lines().filter(|line| line.starts_with("error")).count();
+        assert_eq!(errors, 1, "one error, told once:\n{}", self.stderr);
+        let error = &self.stderr[self.stderr.find("error").unwrap()..];
+        for word in named {
+            assert!(error.contains(word), "the error does not say `{word}`:\n{}", self.stderr);
+        }
+        // Wrong arguments are clap's to tell, and its last line says where help is.
+        assert!(error.contains("hint: ") || error.contains("try '--help'"), "no word about what to do:\n{error}");
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        assert_eq!(self.stdout, "", "a failure is no result");
+    }
+}

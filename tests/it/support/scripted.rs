@@ -1,0 +1,214 @@
+//! A server that answers as a test says: for what no simulator of a well-behaved API does. And a recorder in front of
+//! the simulator that sees every request, passes it on, and may answer some of them in its own way.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use super::http;
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub at: Instant,
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.target.split_once('?')?.1;
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| http::decoded(value)).next_back()
+    }
+
+    /// The rows asked for in a page, of a list or a search; none when the request is for no list.
+    pub fn per_page(&self) -> Option<u64> {
+        let listed = self.parameter("per_page").map(|number| number.parse().unwrap());
+        listed.or_else(|| self.json()["pagination"]["per_page"].as_u64())
+    }
+
+    pub fn cursor(&self) -> Option<String> {
+        let searched = || Some(self.json()["pagination"]["starting_after"].as_str()?.to_string());
+        self.parameter("starting_after").or_else(searched)
+    }
+
+    /// Which walk a request for members, contacts or conversations belongs to: the group's key, `population` or
+    /// `conversations`.
+    pub fn walk(&self) -> Option<String> {
+        match (self.method.as_str(), self.path()) {
+            ("GET", "/contacts") => Some("population".to_string()),
+            ("POST", "/conversations/search") => Some("conversations".to_string()),
+            ("POST", "/contacts/search") => {
+                let query = &self.json()["query"];
+                let kind = query["field"].as_str()?.strip_suffix("_id")?;
+                Some(format!("{kind}:{}", query["value"].as_str()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+pub enum Reply {
+    Http {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
+    /// Bytes as they are, then the end of the connection.
+    Raw(Vec<u8>),
+    /// Never.
+    Hang,
+}
+
+impl Reply {
+    pub fn json(value: &Value) -> Reply {
+        Reply::text(200, "application/json; charset=utf-8", &value.to_string())
+    }
+
+    pub fn text(status: u16, content_type: &str, body: &str) -> Reply {
+        Reply::Http { status, headers: vec![("Content-Type".into(), content_type.into())], body: body.into() }
+    }
+
+    pub fn redirect(to: &str) -> Reply {
+        Reply::Http { status: 302, headers: vec![("Location".into(), to.into())], body: Vec::new() }
+    }
+}
+
+/// A reply that is given more than once.
+pub type MakeReply = fn() -> Reply;
+
+/// A listening server; it ends when dropped, whatever it was doing.
+pub struct Scripted {
+    pub base_url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+    runtime: Option<Runtime>,
+}
+
+type Answer = dyn Fn(&Request) -> Reply + Send + Sync;
+
+impl Scripted {
+    /// Answers each request with what the closure says.
+    pub fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let (seen, answer): (_, Arc<Answer>) = (requests.clone(), Arc::new(answer));
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, seen.clone(), answer.clone()));
+            }
+        });
+        Scripted { base_url, requests, runtime: Some(runtime) }
+    }
+
+    /// Answers in order; the last reply answers all that comes after it.
+    pub fn replies(replies: Vec<MakeReply>) -> Scripted {
+        let next = Mutex::new(0);
+        Scripted::new(move |_| {
+            let mut next = next.lock().unwrap();
+            let reply = replies[(*next).min(replies.len() - 1)];
+            *next += 1;
+            reply()
+        })
+    }
+
+    /// Passes every request on to the server at `address`, but for those that the closure answers itself.
+    pub fn before(address: &str, answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Scripted {
+        let address = address.to_string();
+        Scripted::new(move |request| answer(request).unwrap_or_else(|| forward(&address, request)))
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        // Not waited for: what hangs on purpose would never end.
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+fn forward(address: &str, request: &Request) -> Reply {
+    let passed = ["authorization", "accept", "content-type", "intercom-version"];
+    let headers: Vec<_> = request.headers.iter().filter(|(name, _)| passed.contains(&name.as_str())).cloned().collect();
+    let answer = http::send(address, &request.method, &request.target, &headers, &request.body);
+    let dropped = ["content-length", "transfer-encoding", "connection"];
+    let headers = answer.headers.into_iter().filter(|(name, _)| !dropped.contains(&name.as_str())).collect();
+    Reply::Http { status: answer.status, headers, body: answer.body }
+}
+
+/// One connection: request after request until it ends.
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Arc<Answer>) {
+    let mut buffer = Vec::new();
+    while let Some(request) = read(&mut stream, &mut buffer).await {
+        seen.lock().unwrap().push(request.clone());
+        let answer = answer.clone();
+        // Answers may block: those of a recorder ask the server behind it.
+        let reply = tokio::task::spawn_blocking(move || answer(&request)).await;
+        let sent = match reply {
+            Ok(Reply::Http { status, headers, body }) => {
+                let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
+                for (name, value) in headers {
+                    head.push_str(&format!("{name}: {value}\r\n"));
+                }
+                stream.write_all(&[format!("{head}\r\n").into_bytes(), body].concat()).await
+            }
+            Ok(Reply::Raw(bytes)) => {
+                let _ = stream.write_all(&bytes).await;
+                return;
+            }
+            Ok(Reply::Hang) => std::future::pending().await,
+            Err(_) => return,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
+    let head_end = loop {
+        match buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            Some(end) => break end + 4,
+            None if stream.read_buf(buffer).await.ok()? == 0 => return None,
+            None => {}
+        }
+    };
+    let head = String::from_utf8(buffer[..head_end].to_vec()).ok()?;
+    let mut lines = head.lines();
+    let mut first = lines.next()?.split(' ');
+    let (method, target) = (first.next()?.to_string(), first.next()?.to_string());
+    let headers: Vec<(String, String)> =
+        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_lowercase(), value.trim().to_string())).collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+    while buffer.len() < head_end + length {
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let body = buffer[head_end..head_end + length].to_vec();
+    buffer.drain(..head_end + length);
+    Some(Request { at: Instant::now(), method, target, headers, body })
+}

@@ -1,0 +1,86 @@
+//! `cohorts simulate` as a child process.
+
+use std::process::Child;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::http;
+use super::program::cohorts;
+
+/// The seed of every world of these tests, unless a test is about seeds.
+pub const SEED: &str = "7";
+
+/// A running simulator; killed when dropped.
+pub struct Simulator {
+    child: Child,
+    pub base_url: String,
+}
+
+/// What `/_simulator/stats` tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    pub requests: u64,
+    pub max_in_flight: u64,
+    pub rate_limited: u64,
+}
+
+impl Simulator {
+    /// A world of some hundred contacts at an instant, with more arguments; later ones win.
+    pub fn at(now: &str, arguments: &[&str]) -> Simulator {
+        let program = cohorts(["simulate", "--port", "0", "--now", now]);
+        let has = |name: &str| arguments.contains(&name);
+        let mut defaults = Vec::new();
+        for (name, value) in [("--seed", SEED), ("--contacts", "300")] {
+            if !has(name) {
+                defaults.extend([name, value]);
+            }
+        }
+        let (child, base_url) = program.arguments(&defaults).arguments(arguments).start_with_line();
+        assert!(base_url.starts_with("http://127.0.0.1:"), "the simulator says `{base_url}`");
+        Simulator { child, base_url }
+    }
+
+    pub fn address(&self) -> &str {
+        self.base_url.trim_start_matches("http://")
+    }
+
+    pub fn stats(&self) -> Stats {
+        let stats = http::json(&self.base_url, "/_simulator/stats");
+        let number = |name: &str| stats[name].as_u64().unwrap();
+        Stats { requests: number("requests"), max_in_flight: number("max_in_flight"), rate_limited: number("rate_limited") }
+    }
+
+    /// Who is in a group now, read past the search code.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        let members = http::json(&self.base_url, &format!("/_simulator/members?group={}", http::encoded(group)));
+        members.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_string()).collect()
+    }
+
+    /// Conversations begun in `[from, to)`.
+    pub fn conversations(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Value> {
+        let target = format!("/_simulator/conversations?from={}&to={}", from.timestamp(), to.timestamp());
+        http::json(&self.base_url, &target).as_array().unwrap().clone()
+    }
+
+    /// Everybody, by the plain list, page after page.
+    pub fn contacts(&self) -> Vec<Value> {
+        let mut contacts = Vec::new();
+        let mut target = "/contacts?per_page=150".to_string();
+        loop {
+            let page = http::json(&self.base_url, &target);
+            contacts.extend(page["data"].as_array().unwrap().iter().cloned());
+            match page["pages"]["next"]["starting_after"].as_str() {
+                Some(cursor) => target = format!("/contacts?per_page=150&starting_after={}", http::encoded(cursor)),
+                None => return contacts,
+            }
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

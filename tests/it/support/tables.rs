@@ -1,0 +1,187 @@
+//! Tables as rows of cells, from Parquet (read by Polars) and from CSV (read here, by RFC 4180).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use polars::prelude::{AnyValue, DataFrame, DataType, ParquetReader, SerReader, TimeUnit};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Null,
+    Text(String),
+    Count(i64),
+    Ratio(f64),
+    Flag(bool),
+    Day(NaiveDate),
+    Instant(DateTime<Utc>),
+}
+
+pub fn text(text: &str) -> Cell {
+    Cell::Text(text.to_string())
+}
+
+/// A count, or null.
+pub fn count(count: impl Into<Option<i64>>) -> Cell {
+    count.into().map_or(Cell::Null, Cell::Count)
+}
+
+/// The first day of a month `YYYY-MM`.
+pub fn day(month: &str) -> NaiveDate {
+    format!("{month}-01").parse().unwrap()
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub columns: Vec<(String, DataType)>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// One row, by the names of its columns.
+pub type Row = BTreeMap<String, Cell>;
+
+impl Table {
+    pub fn parquet(path: &Path) -> Table {
+        let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Table::of(&ParquetReader::new(file).finish().unwrap())
+    }
+
+    pub fn parquet_parts(paths: &[PathBuf]) -> Table {
+        let mut parts = paths.iter().map(|path| Table::parquet(path));
+        let first = parts.next().expect("at least one part");
+        parts.fold(first, |mut all, part| {
+            assert_eq!(all.columns, part.columns);
+            all.rows.extend(part.rows);
+            all
+        })
+    }
+
+    fn of(frame: &DataFrame) -> Table {
+        let columns = frame.columns().iter().map(|column| (column.name().to_string(), column.dtype().clone())).collect();
+        let cell = |value: AnyValue<'_>| match value {
+            AnyValue::Null => Cell::Null,
+            AnyValue::String(text) => Cell::Text(text.to_string()),
+            AnyValue::StringOwned(text) => Cell::Text(text.to_string()),
+            AnyValue::Int64(count) => Cell::Count(count),
+            AnyValue::Float64(ratio) => Cell::Ratio(ratio),
+            AnyValue::Boolean(flag) => Cell::Flag(flag),
+            AnyValue::Date(days) => Cell::Day(NaiveDate::default() + Days::new(days.try_into().unwrap())),
+            AnyValue::Datetime(micros, TimeUnit::Microseconds, Some(_))
+            | AnyValue::DatetimeOwned(micros, TimeUnit::Microseconds, Some(_)) => {
+                Cell::Instant(DateTime::from_timestamp_micros(micros).unwrap())
+            }
+            other => panic!("no type of the contract: {other:?}"),
+        };
+        let rows = (0..frame.height()).map(|row| frame.columns().iter().map(|column| cell(column.get(row).unwrap())).collect());
+        Table { columns, rows: rows.collect() }
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        self.columns.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    pub fn rows_by_name(&self) -> Vec<Row> {
+        let names = self.columns.iter().map(|(name, _)| name.clone());
+        self.rows.iter().map(|row| names.clone().zip(row.iter().cloned()).collect()).collect()
+    }
+
+    /// The rows by the texts of their key, of which each is there once.
+    pub fn keyed(&self, key: &[&str]) -> BTreeMap<Vec<String>, Row> {
+        let mut keyed = BTreeMap::new();
+        for row in self.rows_by_name() {
+            let key = key.iter().map(|name| row[*name].shown()).collect::<Vec<_>>();
+            assert!(keyed.insert(key.clone(), row).is_none(), "two rows of {key:?}");
+        }
+        keyed
+    }
+
+    /// The texts of one column.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        self.rows_by_name().into_iter().map(|row| row[name].shown()).collect()
+    }
+}
+
+impl Cell {
+    pub fn shown(&self) -> String {
+        match self {
+            Cell::Null => String::new(),
+            Cell::Text(text) => text.clone(),
+            Cell::Count(count) => count.to_string(),
+            Cell::Ratio(ratio) => ratio.to_string(),
+            Cell::Flag(flag) => flag.to_string(),
+            Cell::Day(day) => day.to_string(),
+            Cell::Instant(at) => at.to_rfc3339(),
+        }
+    }
+
+    /// Equal; ratios to the last few bits, since the order of operations is nobody's promise.
+    pub fn agrees(&self, other: &Cell) -> bool {
+        match (self, other) {
+            (Cell::Ratio(a), Cell::Ratio(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
+            _ => self == other,
+        }
+    }
+}
+
+/// Asserts that the columns named in `expected` hold what is expected, for exactly the expected keys.
+#[track_caller]
+pub fn check_rows(found: &BTreeMap<Vec<String>, Row>, expected: &BTreeMap<Vec<String>, Row>, what: &str) {
+    let keys = |rows: &BTreeMap<Vec<String>, Row>| rows.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(found), keys(expected), "the rows of {what}");
+    for (key, row) in expected {
+        for (name, cell) in row {
+            let seen = &found[key][name];
+            assert!(seen.agrees(cell), "{what}, {key:?}: `{name}` is {seen:?}, expected {cell:?}");
+        }
+    }
+}
+
+/// A cell of a CSV file: its text, and whether it was quoted (an empty text is, a null is not).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CsvCell {
+    pub text: String,
+    pub quoted: bool,
+}
+
+/// Reads RFC 4180, strictly: lines end with CRLF, quotes stand around whole cells and are doubled within.
+pub fn csv(path: &Path) -> (Vec<String>, Vec<Vec<CsvCell>>) {
+    let text = String::from_utf8(std::fs::read(path).unwrap()).unwrap();
+    assert!(text.ends_with("\r\n"), "{} does not end with a line break", path.display());
+    let mut rows = Vec::new();
+    let mut row = Vec::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let cell = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut cell = String::new();
+            rest = quoted;
+            loop {
+                let end = rest.find('"').expect("a quote is closed");
+                cell.push_str(&rest[..end]);
+                rest = &rest[end + 1..];
+                match rest.strip_prefix('"') {
+                    Some(more) => {
+                        cell.push('"');
+                        rest = more;
+                    }
+                    None => break CsvCell { text: cell, quoted: true },
+                }
+            }
+        } else {
+            let end = rest.find([',', '\r', '\n', '"']).expect("a cell ends");
+            let cell = rest[..end].to_string();
+            rest = &rest[end..];
+            CsvCell { text: cell, quoted: false }
+        };
+        row.push(cell);
+        if let Some(next) = rest.strip_prefix(',') {
+            rest = next;
+            assert!(!rest.is_empty(), "a last cell is followed by a line break");
+        } else {
+            rest = rest.strip_prefix("\r\n").unwrap_or_else(|| panic!("{}: a cell is followed by {rest:.20?}", path.display()));
+            rows.push(std::mem::take(&mut row));
+        }
+    }
+    let head = rows.remove(0).into_iter().map(|cell| cell.text).collect();
+    (head, rows)
+}

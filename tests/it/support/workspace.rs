@@ -1,0 +1,80 @@
+//! A workspace that a test makes up, for what the simulator's world does not hold. It answers what the job asks: `/me`,
+//! tags, everyone, members of a tag, no segments and no conversations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::scripted::{Reply, Request, Scripted};
+
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    pub id: String,
+    /// By id, as the API shows them.
+    pub contacts: BTreeMap<String, Value>,
+    /// Name and members by tag id.
+    pub tags: BTreeMap<String, (String, BTreeSet<String>)>,
+}
+
+/// How the rows of a walk are dealt out to pages, and what total they announce.
+pub type Dealer = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
+
+/// Twenty-four hexadecimal digits, as Intercom's ids have.
+pub fn contact_id(number: usize) -> String {
+    format!("{:024x}", 0x6000_0000_0000_0000_u64 + number as u64)
+}
+
+pub fn contact(id: &str, created_at: i64) -> Value {
+    json!({"type": "contact", "id": id, "role": "user", "created_at": created_at, "updated_at": created_at,
+        "unsubscribed_from_emails": false, "has_hard_bounced": false, "marked_email_as_spam": false, "custom_attributes": {}})
+}
+
+/// Full pages and the true total.
+pub fn plainly(_walk: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
+    let total = rows.len();
+    (rows.chunks(per_page).map(<[Value]>::to_vec).collect(), Some(total))
+}
+
+impl Workspace {
+    pub fn serve(self, deal: impl Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync + 'static) -> Scripted {
+        let deal: Arc<Dealer> = Arc::new(deal);
+        Scripted::new(move |request| self.answer(request, &deal))
+    }
+
+    fn answer(&self, request: &Request, deal: &Arc<Dealer>) -> Reply {
+        if let Some(walk) = request.walk() {
+            return Reply::json(&self.page(request, &walk, deal));
+        }
+        let tag = |(id, (name, _)): (&String, &(String, _))| json!({"type": "tag", "id": id, "name": name});
+        match request.path() {
+            "/me" => Reply::json(&json!({"type": "admin", "id": "1", "app": {"id_code": self.id, "timezone": "Europe/Dublin"}})),
+            "/tags" => Reply::json(&json!({"type": "list", "data": self.tags.iter().map(tag).collect::<Vec<_>>()})),
+            "/segments" => Reply::json(&json!({"type": "segment.list", "segments": []})),
+            "/data_attributes" => Reply::json(&json!({"type": "list", "data": []})),
+            other => Reply::text(404, "text/plain", &format!("this test did not expect `{other}`")),
+        }
+    }
+
+    fn page(&self, request: &Request, walk: &str, deal: &Arc<Dealer>) -> Value {
+        let ids: Vec<&String> = match walk.strip_prefix("tag:") {
+            Some(tag) => self.tags.get(tag).map(|(_, members)| members.iter().collect()).unwrap_or_default(),
+            None if walk == "population" => self.contacts.keys().collect(),
+            None => Vec::new(),
+        };
+        let rows: Vec<Value> = ids.into_iter().filter_map(|id| self.contacts.get(id).cloned()).collect();
+        let (pages, total) = deal(walk, rows, request.per_page().unwrap() as usize);
+        let number: usize = request.cursor().map_or(0, |cursor| cursor.trim_start_matches("after-").parse().unwrap());
+        let mut links = json!({"type": "pages", "page": number + 1, "per_page": request.per_page(), "total_pages": pages.len()});
+        if number + 1 < pages.len() {
+            links["next"] = json!({"page": number + 2, "starting_after": format!("after-{}", number + 1)});
+        }
+        let key = if walk == "conversations" { "conversations" } else { "data" };
+        let mut page = json!({"type": "list", "pages": links});
+        page[key] = pages.get(number).cloned().unwrap_or_default().into();
+        if let Some(total) = total {
+            page["total_count"] = total.into();
+        }
+        page
+    }
+}
