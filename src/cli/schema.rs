@@ -8,8 +8,9 @@ use super::failure::Failure;
 use super::stdout;
 use super::summary::{drawn, trimmed};
 use crate::analysis::{REPORTS, Report, SMALL_INPUTS};
+use crate::history;
+use crate::snapshot;
 use crate::table::Table;
-use crate::{history, snapshot};
 
 /// A table, the name to ask for it by, and the report when it is one.
 struct Listed {
