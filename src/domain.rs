@@ -5,11 +5,13 @@ mod basis;
 mod contact;
 mod group;
 mod month;
+mod oddities;
 
 pub use basis::Basis;
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, Role};
 pub use group::{Group, GroupKind, GroupName};
 pub use month::{Month, MonthError, MonthSpan};
+pub use oddities::Oddities;
 
 /// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

@@ -21,7 +21,6 @@ use crate::domain::{Contact, Conversation, Group, GroupKind};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
 pub use pages::{Page, Walk};
-pub use wire::Oddities;
 
 /// What the client is made from. `page_size` is capped to what the API allows.
 #[derive(Clone, Debug)]

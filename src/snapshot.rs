@@ -20,7 +20,7 @@ use crate::table::{self, Table, TableError};
 
 pub use assemble::{Assembly, Cohort, Part};
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
-pub use spool::{Spool, Spooled, WalkOddities, WalkRecord, load_walk, walk_folder};
+pub use spool::{Spool, Spooled, WalkRecord, load_walk, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ impl Role {
 }
 
 /// One contact as observed, checked. `None` is what the API gave as null, left out, or what could not be read
-/// (the page counts the latter, see `intercom::Oddities`). An empty text stays an empty text.
+/// (counted as one of the page's `Oddities`). An empty text stays an empty text.
 #[derive(Clone, Debug)]
 pub struct Contact {
     pub id: String,

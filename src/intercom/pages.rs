@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::error::{RequestError, WalkError};
 use super::transport::{Ask, Transport};
-use super::wire::{self, Next, Oddities, WirePage};
+use super::wire::{self, Next, WirePage};
+use crate::domain::Oddities;
 
 /// Rows that a list may give beyond twice its announced total before the walk is stopped: live lists grow.
 const ENDLESS_SLACK: u64 = 10_000;

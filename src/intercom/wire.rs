@@ -10,27 +10,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{ListedGroup, Workspace};
-use crate::domain::{Contact, Conversation, Group, GroupKind};
+use crate::domain::{Contact, Conversation, Group, GroupKind, Oddities};
 use lenient::{Text, Whole};
 
 pub(super) use lenient::plain_token;
-
-/// How often something was not as documented, but could be read or passed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Oddities {
-    /// Dates in milliseconds or as text, read as what they mean.
-    pub dates_of_other_form: u64,
-    /// Dates that no instant can be made from: taken as null.
-    pub dates_unreadable: u64,
-    /// Dates before 1970, kept as they are.
-    pub dates_before_1970: u64,
-    /// Contacts whose role is neither `user` nor `lead`: taken as a user when it has an external id, else as a lead.
-    pub roles_unknown: u64,
-    /// Contacts of a tag whose own, complete list of tags lacks it.
-    pub tag_unconfirmed: u64,
-    /// Conversations that a user or lead began, but the API does not say who.
-    pub openers_unknown: u64,
-}
 
 /// Why a body could not be decoded, without a word of it.
 #[derive(Debug, thiserror::Error)]

@@ -15,11 +15,9 @@ use tracing::Instrument;
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Clock, Context, Event, JobError, JobFolder, Observer, basis_at, joined};
 use crate::domain::{Contact, Conversation, MonthSpan};
-use crate::intercom::{Client, Oddities, Walk, WalkError};
+use crate::intercom::{Client, Walk, WalkError};
 use crate::publish;
-use crate::snapshot::{
-    Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkOddities, WalkRecord, load_walk, walk_folder,
-};
+use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkRecord, load_walk, walk_folder};
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -188,7 +186,7 @@ impl Walker {
             };
             let all = page.rows.len();
             let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();
-            record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities.into());
+            record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities);
             if record.observed_at - record.started_at > WALK_AGE_MAX {
                 return Err(Ended::Again(JobError::TooSlow { month, walk: self.key() }));
             }
@@ -300,19 +298,6 @@ impl Fetched {
             },
             cohorts: plan.cohorts.iter().map(|cohort| Cohort { key: cohort.group.key(), walk: cohort.walk }).collect(),
             conversations: self.walks.iter().find(is_conversations).map(|walk| walk.part.clone()),
-        }
-    }
-}
-
-impl From<Oddities> for WalkOddities {
-    fn from(oddities: Oddities) -> WalkOddities {
-        WalkOddities {
-            dates_of_other_form: oddities.dates_of_other_form,
-            dates_unreadable: oddities.dates_unreadable,
-            dates_before_1970: oddities.dates_before_1970,
-            roles_unknown: oddities.roles_unknown,
-            tag_unconfirmed: oddities.tag_unconfirmed,
-            openers_unknown: oddities.openers_unknown,
         }
     }
 }

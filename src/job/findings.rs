@@ -69,34 +69,11 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
 }
 
 fn oddities(walk: &FetchedWalk) -> Vec<Finding> {
-    let odd = walk.part.record.oddities;
+    let counts = &walk.part.record.oddities;
     let what = if walk.kind == WalkKind::Conversations { "conversations" } else { "contacts" };
-    let all = [
-        (Severity::Warning, "dates_unreadable", odd.dates_unreadable, "dates that no instant can be made from; they are null"),
-        (Severity::Info, "dates_of_other_form", odd.dates_of_other_form, "dates in milliseconds or as text, read as what they mean"),
-        (Severity::Info, "dates_before_1970", odd.dates_before_1970, "dates before 1970, kept as they are"),
-        (
-            Severity::Warning,
-            "roles_unknown",
-            odd.roles_unknown,
-            "contacts that are neither user nor lead; a user when it has an external id, else a lead",
-        ),
-        (
-            Severity::Warning,
-            "tag_unconfirmed",
-            odd.tag_unconfirmed,
-            "contacts that the search gave for the tag although their own list of tags lacks it",
-        ),
-        (
-            Severity::Warning,
-            "openers_unknown",
-            odd.openers_unknown,
-            "conversations that a user or lead began, but the API does not say who",
-        ),
-    ];
-    let some = all.into_iter().filter(|(_, _, count, _)| *count > 0);
-    some.map(|(severity, check_name, count, detail)| Finding {
-        severity,
+    let told = ODDITIES.iter().filter_map(|(severity, check_name, detail)| Some((severity, check_name, counts.get(*check_name)?, detail)));
+    told.map(|(severity, check_name, count, detail)| Finding {
+        severity: *severity,
         check_name: check_name.to_string(),
         subject: walk.key.clone(),
         value: Some(count.to_string()),
@@ -104,4 +81,27 @@ fn oddities(walk: &FetchedWalk) -> Vec<Finding> {
         detail: format!("{detail} ({what})"),
     })
     .collect()
+}
+
+/// What each of `Oddities::counts` means to a reader of the reports.
+const ODDITIES: &[(Severity, &str, &str)] = &[
+    (Severity::Warning, "dates_unreadable", "dates that no instant can be made from; they are null"),
+    (Severity::Info, "dates_of_other_form", "dates in milliseconds or as text, read as what they mean"),
+    (Severity::Info, "dates_before_1970", "dates before 1970, kept as they are"),
+    (Severity::Warning, "roles_unknown", "contacts that are neither user nor lead; a user when it has an external id, else a lead"),
+    (Severity::Warning, "tag_unconfirmed", "contacts that the search gave for the tag although their own list of tags lacks it"),
+    (Severity::Warning, "openers_unknown", "conversations that a user or lead began, but the API does not say who"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Oddities;
+
+    #[test]
+    fn every_oddity_is_told() {
+        for (name, _) in Oddities::default().counts() {
+            assert!(ODDITIES.iter().any(|(_, told, _)| *told == name), "{name}");
+        }
+    }
 }

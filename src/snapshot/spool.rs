@@ -2,6 +2,7 @@
 //! walk's own folder of `.work/`. `walk.json` comes last and says that the walk is whole; a later run of the same month
 //! takes such a walk over.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::IdSet;
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS};
 use super::{SnapshotError, publish};
-use crate::domain::{AttributeValue, Contact, Conversation, Opener};
+use crate::domain::{AttributeValue, Contact, Conversation, Oddities, Opener};
 use crate::table::{TableError, write_parquet};
 
 /// Contacts in memory for one walk before they are written: some megabytes.
@@ -35,7 +36,8 @@ pub struct WalkRecord {
     pub observed_at: DateTime<Utc>,
     /// Rows that were not asked for and were left out (conversations of other months).
     pub outside: u64,
-    pub oddities: WalkOddities,
+    /// By the names of `Oddities::counts`; what never occurred is left out.
+    pub oddities: BTreeMap<String, u64>,
     /// Whether what came agrees with the announced totals. Only such a walk is taken over by a later run.
     pub is_complete: bool,
 }
@@ -52,41 +54,23 @@ impl WalkRecord {
             started_at: at,
             observed_at: at,
             outside: 0,
-            oddities: WalkOddities::default(),
+            oddities: BTreeMap::new(),
             is_complete: false,
         }
     }
 
     /// Takes note of a page that came.
-    pub fn page(&mut self, at: DateTime<Utc>, total: Option<u64>, outside: u64, oddities: WalkOddities) {
+    pub fn page(&mut self, at: DateTime<Utc>, total: Option<u64>, outside: u64, oddities: Oddities) {
         self.pages += 1;
         self.observed_at = at;
         self.first_total = self.first_total.or(total);
         self.last_total = total.or(self.last_total);
         self.outside += outside;
-        self.oddities.add(oddities);
-    }
-}
-
-/// The client's oddities, as they are kept with a walk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WalkOddities {
-    pub dates_of_other_form: u64,
-    pub dates_unreadable: u64,
-    pub dates_before_1970: u64,
-    pub roles_unknown: u64,
-    pub tag_unconfirmed: u64,
-    pub openers_unknown: u64,
-}
-
-impl WalkOddities {
-    fn add(&mut self, other: WalkOddities) {
-        self.dates_of_other_form += other.dates_of_other_form;
-        self.dates_unreadable += other.dates_unreadable;
-        self.dates_before_1970 += other.dates_before_1970;
-        self.roles_unknown += other.roles_unknown;
-        self.tag_unconfirmed += other.tag_unconfirmed;
-        self.openers_unknown += other.openers_unknown;
+        for (name, count) in oddities.counts() {
+            if count > 0 {
+                *self.oddities.entry(name.to_string()).or_default() += count;
+            }
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 use serde::Deserialize;
 
-use super::Oddities;
 use super::lenient::{Flag, Stamp, Text, Whole, some};
-use crate::domain::{AttributeValue, Contact, CustomAttribute, Role};
+use crate::domain::{AttributeValue, Contact, CustomAttribute, Oddities, Role};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {

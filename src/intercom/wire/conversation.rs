@@ -1,8 +1,7 @@
 use serde::Deserialize;
 
-use super::Oddities;
 use super::lenient::{Stamp, Text, some};
-use crate::domain::{Conversation, Opener};
+use crate::domain::{Conversation, Oddities, Opener};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {

@@ -5,7 +5,8 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Next, Oddities};
+use super::Next;
+use crate::domain::Oddities;
 
 /// A text, or a number or flag written as one. Null, lists and objects are no text.
 #[derive(Debug, Default)]

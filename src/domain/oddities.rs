@@ -1,0 +1,30 @@
+/// How often something was not as documented, but could be read or passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// Dates in milliseconds or as text, read as what they mean.
+    pub dates_of_other_form: u64,
+    /// Dates that no instant can be made from: taken as null.
+    pub dates_unreadable: u64,
+    /// Dates before 1970, kept as they are.
+    pub dates_before_1970: u64,
+    /// Contacts whose role is neither `user` nor `lead`: taken as a user when it has an external id, else as a lead.
+    pub roles_unknown: u64,
+    /// Contacts of a tag whose own, complete list of tags lacks it.
+    pub tag_unconfirmed: u64,
+    /// Conversations that a user or lead began, but the API does not say who.
+    pub openers_unknown: u64,
+}
+
+impl Oddities {
+    /// Each count with its name, which is also the name of the finding that it becomes.
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("dates_of_other_form", self.dates_of_other_form),
+            ("dates_unreadable", self.dates_unreadable),
+            ("dates_before_1970", self.dates_before_1970),
+            ("roles_unknown", self.roles_unknown),
+            ("tag_unconfirmed", self.tag_unconfirmed),
+            ("openers_unknown", self.openers_unknown),
+        ]
+    }
+}
