@@ -149,7 +149,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(INCOMPLETE, "the complete walks are kept: run it again later, or publish it as it is with --accept-incomplete")
         }
         JobError::Walk { .. } | JobError::TooSlow { .. } => {
-            with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, report it with the request id")
+            with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, show this message to Intercom's support")
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),

@@ -51,6 +51,8 @@ pub enum WalkError {
     CursorLoop { path: String, page: u32 },
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
     ForeignNext { path: String, page: u32 },
+    #[error("`{path}` has given {pages} empty pages in a row by page {page}, each with a new cursor; the listing would never end")]
+    Empty { path: String, page: u32, pages: u32 },
     #[error("`{path}` has given {rows} rows by page {page} although it announced {announced}; the listing would never end")]
     Endless { path: String, page: u32, rows: u64, announced: u64 },
 }

@@ -11,7 +11,9 @@ use super::wire::{self, Next, WirePage};
 use crate::domain::Oddities;
 
 /// Rows that a list may give beyond twice its announced total before the walk is stopped: live lists grow.
-const ENDLESS_SLACK: u64 = 10_000;
+const ENDLESS_SLACK: u64 = 1_000;
+/// Empty pages in a row, each with a new cursor, before a walk is stopped. A few may stand between full ones.
+const EMPTY_MAX: u32 = 50;
 
 /// One page, checked and typed.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Walk<T> {
     seen: HashSet<u64>,
     page: u32,
     rows: u64,
+    /// Empty pages since the last row.
+    empty: u32,
 }
 
 type Decode<T> = fn(&[u8], Option<&str>) -> Result<WirePage<T>, wire::DecodeError>;
@@ -48,7 +52,7 @@ enum At {
 
 impl<T> Walk<T> {
     pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, decode: Decode<T>) -> Walk<T> {
-        Walk { transport, ask, per_page, decode, expected_tag: None, at: At::First, seen: HashSet::new(), page: 0, rows: 0 }
+        Walk { transport, ask, per_page, decode, expected_tag: None, at: At::First, seen: HashSet::new(), page: 0, rows: 0, empty: 0 }
     }
 
     /// Counts rows whose own list of tags is complete and lacks this one.
@@ -85,6 +89,10 @@ impl<T> Walk<T> {
                 At::After(cursor)
             }
         };
+        self.empty = if rows.is_empty() { self.empty + 1 } else { 0 };
+        if self.empty > EMPTY_MAX {
+            return Err(WalkError::Empty { path: path(), page: self.page, pages: self.empty });
+        }
         if let Some(announced) = total
             && self.rows > announced.saturating_mul(2).saturating_add(ENDLESS_SLACK)
         {

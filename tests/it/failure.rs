@@ -254,6 +254,21 @@ fn rows_that_do_not_come_are_6() {
 }
 
 #[test]
+fn a_list_of_ever_new_cursors_without_a_row_is_given_up() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        let next =
+            format!("after-{}", request.cursor().map_or(0, |cursor| cursor.trim_start_matches("after-").parse::<u64>().unwrap() + 1));
+        let body = serde_json::json!({"type": "list", "data": [], "total_count": 0, "pages": {"next": {"starting_after": next}}});
+        (request.path() == "/contacts").then(|| Reply::json(&body))
+    });
+    let place = Place::with(one_month());
+    let before = published(&place.job_folder());
+    run(&place.job(&plain_job(), &recorder.base_url), AS_OF).finish().check_failure(6, &["/contacts", "empty pages"]);
+    check_untouched(&place, &before);
+}
+
+#[test]
 fn a_next_page_on_another_host_is_not_asked() {
     let elsewhere = Scripted::replies(vec![|| Reply::text(200, "application/json", "{}")]);
     let simulator = Simulator::at(AUGUST.as_of, &[]);

@@ -18,8 +18,8 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 #[test]
 fn a_second_run_says_that_the_month_is_published_and_changes_nothing() {
     let place = Place::with(one_month());
-    let simulator = Simulator::at(JULY.as_of, &[]);
-    let file = place.job(&plain_job(), &simulator.base_url);
+    // The job names its time zone: that the month is published is known without the API, which is not even there.
+    let file = place.job(&plain_job(), NOWHERE);
     let mut before = tree(&place.job_folder());
     let second = run(&file, &["--as-of", JULY.as_of]).succeed();
     assert!(second.stdout.contains("2026-07") && second.stdout.contains("published"), "{}", second.stdout);
@@ -27,7 +27,6 @@ fn a_second_run_says_that_the_month_is_published_and_changes_nothing() {
     after.remove(".lock");
     before.remove(".lock");
     check_same(&before, &after, "a second run");
-    assert!(simulator.stats().requests < 5, "nothing was fetched");
 }
 
 /// One run of September, and what it did to the folder: its snapshot's basis and whether anything changed.
