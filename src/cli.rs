@@ -46,10 +46,12 @@ pub fn main() -> ExitCode {
             return fail(&Failure::unexpected("the runtime could not be started", error), cli.global.log_format);
         }
     };
+    let is_server = matches!(cli.command, Command::Simulate(_));
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = dispatch(cli.command, &progress) => outcome,
-            () = interrupted() => Err(Failure::interrupted()),
+            // The embedded Intercom alone has nothing that an interruption could cut short.
+            () = interrupted() => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
         }
     });
     progress.finish();

@@ -95,7 +95,8 @@ pub struct Compared {
 }
 
 impl History {
-    /// Opens the month's history; `None` when there is none that this program understands, which is no loss.
+    /// Opens the month's history; `None` when there is none that is whole and that this program understands,
+    /// which is no loss.
     pub fn open(histories: &Path, month: Month) -> Result<Option<History>, HistoryError> {
         let folder = histories.join(month_folder(month));
         let path = folder.join(MANIFEST);
@@ -103,6 +104,9 @@ impl History {
         let Some(manifest) = serde_json::from_slice::<HistoryManifest>(&bytes).ok().filter(|manifest| manifest.format == FORMAT) else {
             return Ok(None);
         };
+        if !publish::damaged(&folder, &manifest.files, false).is_empty() {
+            return Ok(None);
+        }
         let (_, hash) = publish::hash_file(&path)?;
         Ok(Some(History { folder, manifest, hash }))
     }

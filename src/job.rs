@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::domain::{Basis, Month, MonthSpan};
+use crate::domain::{Basis, GroupName, Month, MonthSpan};
 use crate::intercom::Client;
 use crate::publish::{self, Staging};
 use crate::settings::{Missing, Settings};
@@ -48,6 +48,8 @@ pub struct RunOutcome {
     pub published: Published,
     /// Groups that were not found; the others were published.
     pub unresolved: Vec<Unresolved>,
+    /// Groups that the job names and a snapshot published before does not hold.
+    pub lacking: Vec<GroupName>,
     /// Months whose history or reports were brought up to date.
     pub rebuilt: Vec<Rebuilt>,
 }
@@ -70,8 +72,8 @@ pub struct Context {
 /// The month-end job.
 pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, JobError> {
     let folder = JobFolder::new(&context.settings);
-    folder.prepare()?;
     let _lock = folder.lock()?;
+    folder.prepare()?;
     folder.recover()?;
 
     // A job that names its time zone knows without asking anyone which month it is about, and whether it is published.
@@ -90,6 +92,10 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
         return Err(JobError::Unresolved(plan.unresolved));
     }
+    let dropped = dropped(&folder, &plan)?;
+    if !dropped.is_empty() {
+        return Err(JobError::WouldDrop { month, dropped });
+    }
     let fetched = fetch::fetch(context, &folder, &plan).await?;
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !options.accept_incomplete {
@@ -101,7 +107,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     let basis = publish_snapshot(context, &folder, &plan, fetched, incomplete, (traffic.requests, traffic.retries)).await?;
     publish::remove_folder(&folder.work_of(month))?;
     let rebuilt = rebuild(context, &folder).await?;
-    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, rebuilt })
+    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt })
 }
 
 /// How the run ends when the month's snapshot stays: brings history and reports up to date, and asks the API nothing.
@@ -112,16 +118,18 @@ async fn published_before(
     options: &RunOptions,
 ) -> Result<Option<RunOutcome>, JobError> {
     let month = scope.span.month;
-    let Some(held) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
-    let (held, now) = (held.manifest.basis(), scope.basis);
+    let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
+    let (held, now) = (snapshot.manifest.basis(), scope.basis);
     if options.replace && now < held {
         return Err(JobError::LowerBasis { month, held, now });
     }
     if options.replace || now > held {
         return Ok(None);
     }
+    let holds = |name: &&GroupName| snapshot.manifest.cohorts.iter().any(|cohort| cohort.is_of(name));
+    let lacking = context.settings.job.groups.iter().filter(|name| !holds(name)).cloned().collect();
     let rebuilt = rebuild(context, folder).await?;
-    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), rebuilt }))
+    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt }))
 }
 
 /// What a run would do: names resolved, sizes asked, no page of members fetched, nothing written.
@@ -132,6 +140,15 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
     plan.held = Snapshot::open(&folder.snapshots(), scope.span.month)?.map(|held| held.manifest.basis());
     plan.size(context).await?;
     Ok(plan)
+}
+
+/// The cohorts that the month's snapshot holds, that the job still names, and that can no longer be found: a replacement
+/// without them would lose what nobody can observe again.
+fn dropped(folder: &JobFolder, plan: &Plan) -> Result<Vec<String>, JobError> {
+    let Some(held) = Snapshot::open(&folder.snapshots(), plan.month())? else { return Ok(Vec::new()) };
+    let is_lost =
+        |cohort: &&CohortEntry| cohort.basis() >= plan.basis() && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name));
+    Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 
 /// Which month of which workspace, seen from when.

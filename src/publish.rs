@@ -113,6 +113,17 @@ impl Drop for Staging {
     }
 }
 
+/// The listed files of a folder that are not what the manifest says: gone, of another size or, when all bytes are to be
+/// read, of another hash.
+pub fn damaged(folder: &Path, files: &[ListedFile], reads_all: bool) -> Vec<String> {
+    let is_as_listed = |file: &ListedFile| {
+        let path = folder.join(&file.path);
+        let has_size = std::fs::metadata(&path).is_ok_and(|found| found.len() == file.bytes);
+        has_size && (!reads_all || hash_file(&path).is_ok_and(|(_, sha256)| sha256 == file.sha256))
+    };
+    files.iter().filter(|file| !is_as_listed(file)).map(|file| file.path.clone()).collect()
+}
+
 /// Puts right what a crash in the middle of a swap left in this folder of published folders: the old one comes back
 /// where the new one did not arrive, and goes where it did.
 pub fn recover(folder: &Path) -> Result<(), PublishError> {

@@ -6,7 +6,7 @@ use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Month;
-use crate::publish::{ListedFile, MANIFEST, PublishError, Staging};
+use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
 use crate::snapshot::month_folder;
 use crate::table::{Table, TableError, write_csv, write_parquet};
 
@@ -57,8 +57,7 @@ pub fn is_current(reports: &Path, month: Month, source: &ReportSource) -> bool {
     let folder = reports.join(month_folder(month));
     let manifest = std::fs::read(folder.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice::<ReportManifest>(&bytes).ok());
     manifest.is_some_and(|manifest| {
-        let is_there = |file: &ListedFile| std::fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.bytes);
-        manifest.format == FORMAT && manifest.built_from == *source && manifest.files.iter().all(is_there)
+        manifest.format == FORMAT && manifest.built_from == *source && publish::damaged(&folder, &manifest.files, false).is_empty()
     })
 }
 

@@ -76,8 +76,14 @@ impl Snapshot {
     pub fn open(snapshots: &Path, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let folder = snapshots.join(month_folder(month));
         let path = folder.join(MANIFEST);
-        if !path.exists() {
+        if !folder.exists() {
             return Ok(None);
+        }
+        if !path.exists() {
+            return Err(SnapshotError::Contents {
+                path: folder,
+                problem: "nothing of what it holds: its manifest.json is gone".to_string(),
+            });
         }
         let manifest = Manifest::read(&path)?;
         if manifest.month()? != month {
@@ -85,6 +91,11 @@ impl Snapshot {
         }
         let (_, hash) = publish::hash_file(&path)?;
         Ok(Some(Snapshot { folder, manifest, hash }))
+    }
+
+    /// The listed files that are not what the manifest says, see [`publish::damaged`].
+    pub fn damaged(&self, reads_all: bool) -> Vec<String> {
+        publish::damaged(&self.folder, &self.manifest.files, reads_all)
     }
 
     /// A lazy scan of one of the snapshot's tables.

@@ -112,17 +112,33 @@ pub struct TableError {
     action: &'static str,
     what: String,
     source: PolarsError,
+    /// Where it was to be written.
+    folder: Option<std::path::PathBuf>,
 }
 
 impl TableError {
     pub fn new(action: &'static str, what: impl Into<String>, source: PolarsError) -> TableError {
-        TableError { action, what: what.into(), source }
+        TableError { action, what: what.into(), source, folder: None }
+    }
+
+    fn writing(path: &std::path::Path, source: PolarsError) -> TableError {
+        let folder = path.parent().map(std::path::Path::to_path_buf);
+        TableError { action: "write", what: format!("`{}`", path.display()), source, folder }
     }
 
     pub fn is_disk_full(&self) -> bool {
         match &self.source {
             PolarsError::IO { error, .. } => matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded),
-            _ => false,
+            // The Parquet writer does not pass on why a write failed: a probe beside the half-written file tells.
+            _ => self.folder.as_deref().is_some_and(has_no_space),
         }
     }
+}
+
+fn has_no_space(folder: &std::path::Path) -> bool {
+    let probe = folder.join(".space");
+    let written = std::fs::write(&probe, [0; 1 << 16]);
+    // Best effort: the folder is a staging folder, which is removed whole.
+    let _ = std::fs::remove_file(&probe);
+    written.is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
 }

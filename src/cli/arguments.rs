@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::domain::Month;
+use crate::domain::{Month, MonthError};
 use crate::settings::Sources;
 
 const AFTER_HELP: &str = "\
@@ -109,7 +109,7 @@ pub(super) struct Run {
     #[command(flatten)]
     pub job: JobFile,
     /// The month to observe; by default the last one that has ended in the job's time zone
-    #[arg(long, value_name = "YYYY-MM")]
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
     pub month: Option<Month>,
     /// Resolve, ask for sizes, print the plan, and stop
     #[arg(long)]
@@ -130,7 +130,7 @@ pub(super) struct Report {
     #[command(flatten)]
     pub job: JobFile,
     /// The month to rebuild; by default the newest one
-    #[arg(long, value_name = "YYYY-MM", conflicts_with = "all")]
+    #[arg(long, value_name = "YYYY-MM", value_parser = month, conflicts_with = "all")]
     pub month: Option<Month>,
     /// Rebuild every month
     #[arg(long)]
@@ -144,7 +144,7 @@ pub(super) struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Exit with 8 when something is missing or stale
+    /// Read every byte of the snapshots, and exit with 8 when something is missing, stale or damaged
     #[arg(long)]
     pub check: bool,
     /// The instant that counts as now; only with an API on this machine
@@ -228,6 +228,13 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     instant.or_else(day).ok_or_else(|| "write it like 2026-11-01T02:00:00Z".to_string())
 }
 
+/// A month that Intercom has been there for: an earlier one is a slip of the pen, and would be published as empty.
+fn month(text: &str) -> Result<Month, String> {
+    let month: Month = text.parse().map_err(|error: MonthError| error.to_string())?;
+    let first = Month::of(NaiveDate::from_ymd_opt(2011, 1, 1).unwrap_or_default());
+    if month < first { Err("there was no Intercom before 2011".to_string()) } else { Ok(month) }
+}
+
 fn loopback(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|_| "it is no IP address".to_string())?;
     if address.is_loopback() { Ok(address) } else { Err("the embedded Intercom listens on loopback only".to_string()) }
@@ -248,5 +255,6 @@ mod tests {
         assert_eq!(instant("2026-11-01").unwrap().to_rfc3339(), "2026-11-01T00:00:00+00:00");
         assert!(instant("2026-11-01T02:00:00").is_err());
         assert!(instant("yesterday").is_err());
+        assert!(month("1500-01").is_err() && month("2010-12").is_err() && month("2011-01").is_ok());
     }
 }

@@ -102,8 +102,8 @@ async fn clear(folder: &JobFolder, context: &job::Context) -> Result<(), Failure
             return Err(Failure::usage(message, "choose another folder with --out"));
         }
     }
-    folder.prepare()?;
     let _lock = folder.lock()?;
+    folder.prepare()?;
     for path in [folder.snapshots(), folder.histories(), folder.reports(), folder.work()] {
         publish::remove_folder(&path).map_err(job::JobError::from)?;
     }

@@ -129,7 +129,7 @@ impl From<JobError> for Failure {
 }
 
 const DISK_FULL: &str = "the disk is full; what was fetched is kept: make room and run it again to go on";
-const REBUILD: &str = "nothing of the snapshots is lost; `cohorts report --all` builds history and reports anew";
+const REBUILD: &str = "the snapshots were not touched: `cohorts status --check` names what of them is damaged, if anything; `cohorts report --all` builds the rest anew";
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
@@ -137,12 +137,15 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         return with(UNAVAILABLE, DISK_FULL);
     }
     if let Some(request) = error.request() {
-        return request_code_and_hint(request);
+        return request_code_and_hint(request, matches!(error, JobError::Request(_)));
     }
     match error {
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
         JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is taken"),
         JobError::LowerBasis { .. } => with(USAGE, "to make it anew all the same, move the month's folder under snapshots/ away first"),
+        JobError::WouldDrop { .. } => {
+            with(NOT_FOUND, "take the name out of the job file to let the group go, or move the month's folder under snapshots/ away first")
+        }
         JobError::OtherWorkspace { .. } => with(USAGE, "give this job another `name`, or use the other workspace's token"),
         JobError::Unresolved(_) => with(NOT_FOUND, "mend the names in the job file; a name, an ID or \"id:<ID>\" will do"),
         JobError::Incomplete { .. } => {
@@ -155,21 +158,29 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
         JobError::Interrupted => with(INTERRUPTED, "run it again to go on"),
         JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
-        JobError::Snapshot(_) => {
-            with(UNEXPECTED, "what was fetched is kept; a snapshot that cannot be read is best restored from a backup")
-        }
+        JobError::Snapshot(_) => with(
+            UNEXPECTED,
+            "`cohorts status --check` names what is damaged; restore that folder from a backup, or move it away to go on without its month",
+        ),
         JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
         JobError::Request(_) | JobError::Fetch { .. } | JobError::Client(_) => (UNEXPECTED, None),
     }
 }
 
-fn request_code_and_hint(error: &RequestError) -> (u8, Option<String>) {
+/// `is_first`: nothing was fetched yet, the job only asked what it needs to begin.
+fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
     } else if error.is_version_refused() {
         (USAGE, "the API refuses `intercom.api_version`; use another one")
+    } else if error.is_too_large() {
+        (USAGE, "set a smaller `intercom.page_size`")
+    } else if is_first && error.is_misdirected() {
+        (USAGE, "the address is not the API's; check `intercom.base_url` and `intercom.region`")
+    } else if error.is_passing() && is_first {
+        (UNAVAILABLE, "check the network, `intercom.base_url` and Intercom's status page, then run it again")
     } else if error.is_passing() {
-        (UNAVAILABLE, "finished walks are kept: run it again to go on; check the network and status pages if it stays")
+        (UNAVAILABLE, "the finished walks are kept: run it again to go on; if it stays, check the network and Intercom's status page")
     } else {
         (UNEXPECTED, "the API refused what the job asked; check `intercom.base_url` and `intercom.api_version`")
     };

@@ -13,7 +13,8 @@ pub(super) fn describe(plan: &Plan, settings: &Settings) -> String {
     let page_size = u64::from(settings.intercom.page_size);
     let mut text = format!("{} in {}, an observation now has basis {}\n", plan.month(), plan.timezone(), plan.basis());
     if let Some(held) = plan.held {
-        text.push_str(&format!("the month has a snapshot already, basis {held}\n"));
+        let would = if plan.basis() > held { "a run would replace it" } else { "a run would change nothing without --replace" };
+        text.push_str(&format!("the month has a snapshot already, basis {held}: {would}\n"));
     }
     text.push('\n');
     let mut table = drawn(&["walk", "of", "rows", "requests"]);

@@ -22,8 +22,8 @@ pub(super) async fn run(arguments: Report, progress: &Progress) -> Result<u8, Fa
         Some(month) if !held.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
         month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
     };
-    folder.prepare()?;
     let _lock = folder.lock()?;
+    folder.prepare()?;
     folder.recover()?;
     let (work_folder, observer) = (folder.clone(), progress.observer());
     let rebuilding = tokio::task::spawn_blocking(move || job::refresh(&work_folder, &settings, scope, &observer));

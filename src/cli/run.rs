@@ -72,6 +72,14 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         Published::Now(basis) => format!("{month} published, basis {basis}\n\n"),
         Published::Before(basis) => format!("{month} is published already, basis {basis}; nothing was fetched (--replace makes it anew)\n"),
     };
+    if let Published::Before(_) = outcome.published
+        && outcome.rebuilt.iter().any(|rebuilt| rebuilt.month == month)
+    {
+        text.push_str("its history or reports were missing or stale, and were built anew from the snapshot\n");
+    }
+    for name in &outcome.lacking {
+        tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");
+    }
     if matches!(outcome.published, Published::Now(_)) {
         if let Some(summary) = summary::summary(&folder, month) {
             text.push_str(&summary);

@@ -36,10 +36,12 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
     let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
     // The line comes when requests are answered: a script may wait for it.
     stdout::print(&format!("http://{address}"))?;
+    // A rehearsal sees the world as of the instant at which it stands still.
+    let as_of = arguments.now.map_or(String::new(), |now| format!(" --as-of {}", now.format("%Y-%m-%dT%H:%M:%SZ")));
     stdout::print_error(&format!(
         "the embedded Intercom listens; try it from another shell, Ctrl-C ends it:\n  \
          curl -s -H 'Authorization: Bearer demo' http://{address}/tags\n  \
-         COHORTS__INTERCOM__BASE_URL=http://{address} {TOKEN_VARIABLE}=demo cohorts run --job jobs/month-end.toml"
+         COHORTS__INTERCOM__BASE_URL=http://{address} {TOKEN_VARIABLE}=demo cohorts run --job jobs/month-end.toml{as_of}"
     ));
     simulator.serve(listener, std::future::pending()).await.map_err(|error| Failure::unexpected("the server ended", error))?;
     Ok(0)

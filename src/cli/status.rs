@@ -11,7 +11,7 @@ use crate::job::{self, JobFolder};
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let now = run::clock(arguments.as_of, &settings)?();
-    let status = job::status(&JobFolder::new(&settings), &settings.job.name, settings.job.timezone, now)?;
+    let status = job::status(&JobFolder::new(&settings), &settings.job.name, settings.job.timezone, now, arguments.check)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
     Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })
 }
@@ -33,6 +33,7 @@ fn as_json(status: &job::Status) -> String {
                 "members": month.members,
                 "bytes": month.bytes,
                 "stale": !month.is_current,
+                "damaged": month.damaged,
                 "incomplete": month.incomplete,
                 "missing_groups": month.missing_groups,
             })
@@ -43,6 +44,7 @@ fn as_json(status: &job::Status) -> String {
         "months": months,
         "gaps": names(&status.gaps),
         "due": status.due.map(|month| month.to_string()),
+        "unreadable": status.unreadable.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
         "unfinished": names(&status.unfinished),
         "needs_attention": status.needs_attention(),
     });
@@ -51,7 +53,7 @@ fn as_json(status: &job::Status) -> String {
 
 fn as_table(status: &job::Status) -> String {
     let mut text = String::new();
-    if status.months.is_empty() {
+    if status.months.is_empty() && status.unreadable.is_empty() {
         text.push_str(&format!("{} holds no month yet\n", status.job));
     } else {
         let mut table = drawn(&["month", "basis", "observed", "cohorts", "members", "bytes", "reports", ""]);
@@ -60,8 +62,12 @@ fn as_table(status: &job::Status) -> String {
             if !month.incomplete.is_empty() {
                 notes.push(format!("incomplete: {}", month.incomplete.join(", ")));
             }
+            if !month.damaged.is_empty() {
+                notes.push(format!("damaged: {}", month.damaged.join(", ")));
+            }
             if month.missing_groups > 0 {
-                notes.push(format!("{} not found", month.missing_groups));
+                let groups = if month.missing_groups == 1 { "group" } else { "groups" };
+                notes.push(format!("{} {groups} not found", month.missing_groups));
             }
             let number = |number: u64| right(grouped(i64::try_from(number).unwrap_or(i64::MAX)));
             table.add_row(vec![
@@ -76,6 +82,9 @@ fn as_table(status: &job::Status) -> String {
             ]);
         }
         text.push_str(&trimmed(&table));
+    }
+    for (month, why) in &status.unreadable {
+        text.push_str(&format!("{month} cannot be read: {why}\n"));
     }
     let mut line = |what: &str, months: &[Month]| {
         if !months.is_empty() {

@@ -68,6 +68,15 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { code: Some(code), .. } if code == "intercom_version_invalid")
     }
 
+    /// A redirect or 404: this is not the API, or not this API.
+    pub fn is_misdirected(&self) -> bool {
+        matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })
+    }
+
+    pub fn is_too_large(&self) -> bool {
+        self.failure == Failure::NoAnswer(NoAnswer::TooLarge)
+    }
+
     /// Whether the same request may well work later.
     pub fn is_passing(&self) -> bool {
         self.failure.is_worth_another_try()

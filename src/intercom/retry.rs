@@ -59,7 +59,7 @@ impl Tries {
         let tries = if circumstances.had_answer { TRIES } else { TRIES_BEFORE_FIRST_ANSWER };
         // With a window's end known, waiting for it is enough: backing off further would only lose time.
         let delay = match circumstances.asked_to_wait {
-            Some(asked) if is_rate_limit => asked,
+            Some(asked) if is_rate_limit => asked.min(DELAY_MAX),
             asked => self.delays.next().unwrap_or(DELAY_MAX).max(asked.unwrap_or_default().min(DELAY_MAX)),
         };
         if self.failed >= tries || circumstances.stalled_for + delay > circumstances.give_up_after {

@@ -19,6 +19,8 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A page of 150 contacts is about half a megabyte; a body beyond this is no page.
 const BODY_MAX: usize = 64 << 20;
+/// Windows last ten seconds.
+const RESET_MAX: Duration = Duration::from_secs(60);
 
 /// What is asked, without the parts that are the same for every request.
 #[derive(Clone, Debug)]
@@ -254,6 +256,8 @@ fn window_report(headers: &HeaderMap) -> WindowReport {
         // `Date` has whole seconds: a reset within this second is at most a second away.
         Duration::from_secs(seconds.max(1))
     });
+    // A reset beyond any window is a wrong clock or another unit: as good as none.
+    let resets_in = resets_in.filter(|reset| *reset <= RESET_MAX);
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     WindowReport { limit: number("x-ratelimit-limit").map(small), remaining: number("x-ratelimit-remaining").map(small), resets_in }
 }

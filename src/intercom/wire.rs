@@ -24,7 +24,7 @@ pub(super) enum DecodeError {
     Html,
     #[error("half a JSON body")]
     Half,
-    #[error("something that is no JSON")]
+    #[error("something that is no JSON object")]
     Syntax,
     #[error("JSON that is not as documented at `{path}`")]
     Shape { path: String },
@@ -52,8 +52,20 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     match trimmed.first() {
         None => return Err(DecodeError::Empty),
         Some(b'<') => return Err(DecodeError::Html),
-        _ => {}
+        Some(b'{') => {}
+        Some(_) => return Err(DecodeError::Syntax),
     }
+    match decode_object(body) {
+        // JSON may escape half a surrogate pair, which no Rust text can hold: one such name must not block a workspace.
+        Err(DecodeError::Syntax) => match lenient::without_lone_surrogates(body) {
+            Some(mended) => decode_object(&mended),
+            None => Err(DecodeError::Syntax),
+        },
+        decoded => decoded,
+    }
+}
+
+fn decode_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
         serde_json::error::Category::Eof => DecodeError::Half,

@@ -21,6 +21,8 @@ pub enum JobError {
     NotBegun { month: Month, start: DateTime<Utc> },
     #[error("{month} holds a snapshot of basis `{held}`; one made now would be `{now}`, which is worth less and does not replace it")]
     LowerBasis { month: Month, held: Basis, now: Basis },
+    #[error("{month}: a replacement would lose what the snapshot holds of groups that are no longer found: {}", .dropped.join(", "))]
+    WouldDrop { month: Month, dropped: Vec<String> },
     #[error("the job's folder holds months of the workspace `{held}`; the token belongs to `{found}`")]
     OtherWorkspace { held: String, found: String },
     #[error("not every group was found{}", unresolved_lines(.0))]

@@ -1,7 +1,7 @@
 //! All network work of a month: every walk of the plan, side by side, into the spool.
 //!
-//! A walk that an earlier, interrupted run finished is taken over when it is younger than a day and of the basis that a
-//! walk made now would have. A walk whose count disagrees with the announced total is done a second time.
+//! A walk that an earlier, interrupted run finished is taken over when it is of a better basis than a walk made now would
+//! have, or of the same and younger than a day. A walk whose count disagrees with the announced total is done a second time.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(super) struct Fetched {
 pub(super) struct FetchedWalk {
     pub key: String,
     pub kind: WalkKind,
+    /// The members that the listing of groups told, where it told any.
+    pub listed: Option<u64>,
     pub part: Part,
 }
 
@@ -134,7 +136,10 @@ impl Walker {
         // The first time, what came has to agree exactly; the second time, within the tolerance.
         let why = match self.once(Allowed::Nothing).await {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
-            Ok(record) => format!("{} came, {} announced", record.rows + record.outside, record.last_total.unwrap_or_default()),
+            Ok(record) => {
+                let announced = record.last_total.max(self.planned.size).unwrap_or_default();
+                format!("{} came, {announced} announced", record.rows + record.outside)
+            }
             Err(Ended::Again(JobError::Walk { source, .. })) => source.to_string(),
             Err(Ended::Again(error)) => error.to_string(),
             Err(Ended::Failed(error)) => return Err(error),
@@ -151,9 +156,12 @@ impl Walker {
     fn kept(&self) -> Option<WalkRecord> {
         let now = (self.clock)();
         let basis = |at| basis_at(at, &self.span, self.grace);
+        // What was observed at the month's end is worth more than what could be fetched later, however old it is.
         let is_as_good = |record: &WalkRecord| {
-            let is_young = record.started_at <= now && now - record.started_at <= WALK_AGE_MAX;
-            record.is_complete && is_young && basis(record.observed_at) == basis(now)
+            let is_young = now - record.started_at <= WALK_AGE_MAX;
+            let (then, now_basis) = (basis(record.observed_at), basis(now));
+            let is_worth_it = then > now_basis || (then == now_basis && is_young);
+            record.is_complete && record.started_at <= now && is_worth_it
         };
         load_walk(&self.folder).filter(is_as_good)
     }
@@ -196,7 +204,10 @@ impl Walker {
             }
             self.tell(Event::Page { walk: self.key(), rows: spool.len(), total: page.total });
         }
-        record.is_complete = is_complete(spool.len() + record.outside, &record, allowed);
+        let came = spool.len() + record.outside;
+        // A search that gives nobody for a group that the listing says has members is no answer.
+        let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > Allowed::Tolerance(self.tolerance).of(listed));
+        record.is_complete = !is_empty_answer && is_complete(came, &record, allowed);
         let finished = tokio::task::spawn_blocking(move || spool.finish(record).map_err(JobError::from));
         joined(finished.await).map_err(Ended::Failed)
     }
@@ -215,7 +226,12 @@ impl Walker {
     }
 
     fn fetched(self, record: WalkRecord) -> FetchedWalk {
-        FetchedWalk { key: self.planned.key, kind: self.planned.kind, part: Part { folder: self.folder, record } }
+        FetchedWalk {
+            key: self.planned.key,
+            kind: self.planned.kind,
+            listed: self.planned.size,
+            part: Part { folder: self.folder, record },
+        }
     }
 }
 
@@ -261,7 +277,7 @@ impl Fetched {
     pub(super) fn incomplete_walks(&self) -> Vec<(String, u64, u64)> {
         let told = |walk: &FetchedWalk| {
             let record = &walk.part.record;
-            (walk.key.clone(), record.rows + record.outside, record.last_total.unwrap_or_default())
+            (walk.key.clone(), record.rows + record.outside, record.last_total.max(walk.listed).unwrap_or_default())
         };
         self.incomplete().map(told).collect()
     }

@@ -61,6 +61,10 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
         }
         Some(_) => {}
     }
+    if let Some(listed) = walk.listed.filter(|listed| *listed != came) {
+        let detail = "members that came; the listing of segments gives another count";
+        findings.push(finding(Severity::Info, "listed_count", came, listed.to_string(), detail));
+    }
     if record.repeated > 0 {
         let detail = "rows that came more than once, because the list shifted while it was walked; each is counted once";
         findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));

@@ -51,9 +51,9 @@ impl JobFolder {
         self.work().join(month_folder(month))
     }
 
-    /// Makes the folder and proves that it can be written, before anything is asked of the API.
+    /// Makes the folders and proves that they can be written, before anything is asked of the API. Needs the lock: two
+    /// processes that prove it at once would take each other's proof away.
     pub fn prepare(&self) -> Result<(), JobError> {
-        publish::create_folder(&self.root)?;
         for folder in [self.snapshots(), self.histories(), self.reports(), self.work()] {
             publish::create_folder(&folder)?;
             let probe = folder.join(".writable");
@@ -68,6 +68,7 @@ impl JobFolder {
     /// # Errors
     /// When another process holds it.
     pub fn lock(&self) -> Result<Lock, JobError> {
+        publish::create_folder(&self.root)?;
         let path = self.root.join(".lock");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);

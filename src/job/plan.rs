@@ -188,6 +188,14 @@ impl Plan {
             // Nothing of the month depends on this list.
             Err(error) => {
                 tracing::warn!(%error, "the workspace's attributes could not be listed; the profile's names were not checked");
+                self.findings.push(Finding {
+                    severity: Severity::Info,
+                    check_name: "profile_not_checked".to_string(),
+                    subject: "profile".to_string(),
+                    value: None,
+                    expected: None,
+                    detail: "the workspace's attributes could not be listed".to_string(),
+                });
                 return;
             }
         };
@@ -199,7 +207,7 @@ impl Plan {
                 subject: format!("custom_attributes.{name}"),
                 value: None,
                 expected: None,
-                detail: "the workspace has no such attribute: it is null for everyone".to_string(),
+                detail: "the workspace does not list such an attribute".to_string(),
             });
         }
     }
@@ -236,7 +244,15 @@ impl Plan {
 fn remembered(folder: &JobFolder, scope: &Scope) -> Result<Vec<CohortEntry>, JobError> {
     let mut entries = Vec::new();
     for month in months_in(&folder.snapshots())?.into_iter().rev() {
-        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
+        // An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
+        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::error!(%error, "the snapshot of {month} cannot be read");
+                continue;
+            }
+        };
         if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, &scope.workspace_id)
             && held != found
         {

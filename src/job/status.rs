@@ -18,6 +18,8 @@ pub struct Status {
     pub due: Option<Month>,
     /// Months with work that a run has not finished.
     pub unfinished: Vec<Month>,
+    /// Months whose snapshot cannot be read at all, and why.
+    pub unreadable: Vec<(Month, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct MonthStatus {
     pub bytes: u64,
     /// Whether history and reports are what the snapshots give.
     pub is_current: bool,
+    /// Files of the snapshot that are not what its manifest says.
+    pub damaged: Vec<String>,
     pub incomplete: Vec<String>,
     pub missing_groups: usize,
 }
@@ -38,18 +42,38 @@ pub struct MonthStatus {
 impl Status {
     /// Whether something is missing or stale.
     pub fn needs_attention(&self) -> bool {
-        let stale = self.months.iter().any(|month| !month.is_current);
-        stale || self.months.is_empty() || !self.gaps.is_empty() || self.due.is_some() || !self.unfinished.is_empty()
+        let is_wanting = |month: &MonthStatus| !month.is_current || !month.damaged.is_empty() || month.missing_groups > 0;
+        self.months.iter().any(is_wanting)
+            || !self.unreadable.is_empty()
+            || self.months.is_empty()
+            || !self.gaps.is_empty()
+            || self.due.is_some()
+            || !self.unfinished.is_empty()
     }
 }
 
+/// With `reads_all`, every byte of the snapshots is read and held against its manifest; without, only the sizes are.
 /// `now` decides which month is due; the time zone is the newest snapshot's when the job names none.
-pub fn status(folder: &JobFolder, job: &str, timezone: Option<chrono_tz::Tz>, now: DateTime<Utc>) -> Result<Status, JobError> {
+pub fn status(
+    folder: &JobFolder,
+    job: &str,
+    timezone: Option<chrono_tz::Tz>,
+    now: DateTime<Utc>,
+    reads_all: bool,
+) -> Result<Status, JobError> {
     let mut months = Vec::new();
+    let mut unreadable = Vec::new();
     let mut zone = timezone;
     let mut previous: Option<History> = None;
     for month in months_in(&folder.snapshots())? {
-        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
+        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => continue,
+            Err(error) => {
+                unreadable.push((month, error.to_string()));
+                continue;
+            }
+        };
         let manifest = &snapshot.manifest;
         zone = timezone.or_else(|| manifest.timezone.parse().ok());
         let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
@@ -65,12 +89,13 @@ pub fn status(folder: &JobFolder, job: &str, timezone: Option<chrono_tz::Tz>, no
             members: manifest.cohorts.iter().map(|cohort| cohort.members).sum(),
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
             is_current,
+            damaged: snapshot.damaged(reads_all),
             incomplete: manifest.incomplete.clone(),
             missing_groups: manifest.findings.iter().filter(|finding| finding.check_name == "group_not_found").count(),
         });
         previous = current;
     }
-    let held = |month: &Month| months.iter().any(|held| held.month == *month);
+    let held = |month: &Month| months.iter().any(|held| held.month == *month) || unreadable.iter().any(|(held, _)| held == month);
     let last_ended = zone.map(|zone| Month::last_ended(now, zone));
     let due = last_ended.filter(|month| !held(month));
     let mut gaps = Vec::new();
@@ -88,5 +113,5 @@ pub fn status(folder: &JobFolder, job: &str, timezone: Option<chrono_tz::Tz>, no
             month = month.next();
         }
     }
-    Ok(Status { job: job.to_string(), months, gaps, due, unfinished: months_in(&folder.work())? })
+    Ok(Status { job: job.to_string(), months, gaps, due, unfinished: months_in(&folder.work())?, unreadable })
 }

@@ -69,7 +69,7 @@ pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
             return "the command line".to_string();
         }
         let holds = |layer: &Config| layer.get::<config::Value>(key).is_ok();
-        layers.iter().rev().find(|(_, layer)| holds(layer)).map_or("no layer".to_string(), |(origin, _)| origin.clone())
+        layers.iter().rev().find(|(_, layer)| holds(layer)).map_or("the job".to_string(), |(origin, _)| origin.clone())
     };
     let raw: Raw = merged.try_deserialize().map_err(|error| wrong_type(&error, &origin_of))?;
     let job_file = match &sources.job {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
-use crate::domain::{Basis, Month, MonthSpan};
+use crate::domain::{Basis, GroupName, Month, MonthSpan};
 use crate::publish::{ListedFile, PublishError};
 
 /// Raised when older programs could no longer read what newer ones write.
@@ -131,6 +131,15 @@ impl CohortEntry {
     /// Read manifests hold known words only.
     pub fn basis(&self) -> Basis {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
+    }
+
+    /// Whether this is the group of that name: as the job named it, by its name then, its ID or its key.
+    pub fn is_of(&self, name: &GroupName) -> bool {
+        let (kind, id) = self.kind_and_id();
+        let text = name.text.trim();
+        let is_id = text.strip_prefix("id:").unwrap_or(text).trim() == id;
+        let is_name = self.configured == name.text || self.cohort_name.to_lowercase() == text.to_lowercase();
+        kind == name.kind.as_str() && (is_name || self.cohort_key == text || is_id)
     }
 
     /// `tag` or `segment`, and the id.

@@ -82,8 +82,12 @@ pub const CONVERSATIONS: Table = Table {
     columns: &[
         Column::new("conversation_id", Kind::Text, "Intercom's id of the conversation"),
         Column::new("created_at", Kind::Instant, "when it was created, within the month"),
-        Column::new("opened_by", Kind::Text, "contact_id of the user or lead who wrote first")
-            .or_null("an admin or bot wrote first, or it is not known who"),
+        Column::new(
+            "opened_by",
+            Kind::Text,
+            "contact_id of the user or lead who wrote first; where the API does not name them, the conversation's only contact",
+        )
+        .or_null("an admin or bot wrote first, or it is not known who"),
         Column::new("author_type", Kind::Text, "who wrote first: user, lead, admin, bot").or_null("not given"),
         Column::new("source_type", Kind::Text, "how it came in: conversation, email, push, ...").or_null("not given"),
         Column::new("delivered_as", Kind::Text, "customer_initiated, campaigns_initiated, operator_initiated, ...").or_null("not given"),

@@ -12,7 +12,7 @@ use super::{Table, TableError};
 /// # Errors
 /// When the frame does not hold the table's columns, or the file cannot be written.
 pub fn write_csv(frame: &DataFrame, table: &Table, path: &Path) -> Result<(), TableError> {
-    let failed = |error| TableError::new("write", format!("`{}`", path.display()), error);
+    let failed = |error| TableError::writing(path, error);
     let mut frame = table.conform(frame).and_then(|frame| neutralise(&frame)).map_err(failed)?;
     let file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
     CsvWriter::new(file)

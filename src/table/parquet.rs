@@ -13,7 +13,7 @@ pub const ROW_GROUP_ROWS: usize = 65_536;
 /// # Errors
 /// When the frame does not hold the table's columns, or the file cannot be written.
 pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u64, TableError> {
-    let failed = |error| TableError::new("write", format!("`{}`", path.display()), error);
+    let failed = |error| TableError::writing(path, error);
     let mut frame = table.conform(frame).map_err(failed)?;
     // One chunk a column: otherwise the bytes would show how many threads made the frame.
     frame.rechunk_mut();

@@ -159,6 +159,41 @@ fn status_tells_what_is_missing_or_stale() {
     check_status(&place, now, 8, "unfinished work");
 }
 
+/// What may happen to the snapshot folder of a month.
+type Damage = fn(&std::path::Path);
+
+#[test]
+fn status_sees_what_is_damaged_of_a_snapshot() {
+    let now = "2026-11-20T00:00:00Z";
+    let damages: [(&str, Damage); 4] = [
+        ("a part is gone", |folder| fs::remove_file(folder.join("members/part-0000.parquet")).unwrap()),
+        ("one byte is another", |folder| {
+            let path = folder.join("contacts/part-0000.parquet");
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }),
+        ("the manifest is gone", |folder| fs::remove_file(folder.join("manifest.json")).unwrap()),
+        ("the manifest is cut off", |folder| {
+            let path = folder.join("manifest.json");
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let place = Place::with(&four_months().job_folder());
+        damage(&place.snapshot("2026-08"));
+        check_status(&place, now, 8, what);
+        // A month that cannot be read is not taken for one that is not there.
+        let file = place.job(&fixture::job(), "http://127.0.0.1:9");
+        let before = tree(&place.snapshot("2026-08"));
+        let code = run(&file, &["--month", "2026-08", "--as-of", now]).finish().code;
+        assert!(code == Some(0) || code == Some(1), "{what}: {code:?}");
+        check_same(&tree(&place.snapshot("2026-08")), &before, what);
+    }
+}
+
 #[test]
 fn status_lists_the_months_with_basis_and_sizes() {
     let months = four_months();

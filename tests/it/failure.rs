@@ -134,6 +134,7 @@ fn a_month_that_is_none_or_has_not_begun_is_2() {
     let bad = |name, arguments| case(name, 2, &["month"]).arguments(arguments).before_any_request();
     check_all(&[
         bad("a thirteenth month", &["--as-of", AUGUST.as_of, "--month", "2026-13"]),
+        bad("a month before Intercom", &["--as-of", AUGUST.as_of, "--month", "1500-01"]),
         bad("a month of one digit", &["--as-of", AUGUST.as_of, "--month", "2026-8"]),
         bad("a day", &["--as-of", AUGUST.as_of, "--month", "2026-08-01"]),
         bad("a word", &["--as-of", AUGUST.as_of, "--month", "august"]),
@@ -254,6 +255,35 @@ fn rows_that_do_not_come_are_6() {
 }
 
 #[test]
+fn a_segment_whose_search_gives_nobody_although_it_has_members_is_not_published() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let nobody = |request: &crate::support::scripted::Request| {
+        let body = serde_json::json!({"type": "list", "data": [], "total_count": 0, "pages": {}});
+        (request.json()["query"]["field"] == "segment_id").then(|| Reply::json(&body))
+    };
+    let recorder = Scripted::before(simulator.address(), nobody);
+    let place = Place::with(one_month());
+    let before = published(&place.job_folder());
+    run(&place.job(&plain_job(), &recorder.base_url), AS_OF).finish().check_failure(6, &["segment:63bbdd50aa01c0ffee000001", "0 came"]);
+    check_untouched(&place, &before);
+}
+
+#[test]
+fn a_replacement_does_not_lose_a_group_that_has_vanished() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let place = Place::with(one_month());
+    run(&place.job(&plain_job(), &simulator.base_url), AS_OF).succeed();
+    let before = published(&place.job_folder());
+    let recorder = Scripted::before(simulator.address(), |request| {
+        let body = serde_json::json!({"type": "list", "data": [{"type": "tag", "id": "1400074", "name": "VIP"}]});
+        (request.path() == "/tags").then(|| Reply::json(&body))
+    });
+    let file = place.job(&plain_job(), &recorder.base_url);
+    run(&file, AS_OF).arguments(&["--replace"]).finish().check_failure(4, &["value_lead", "2026-08"]);
+    check_same(&published(&place.job_folder()), &before, "a refused replacement");
+}
+
+#[test]
 fn a_list_of_ever_new_cursors_without_a_row_is_given_up() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let recorder = Scripted::before(simulator.address(), move |request| {
@@ -316,6 +346,12 @@ fn a_group_that_is_not_there_keeps_no_other_from_being_published() {
     assert!(finished.stderr.contains("hint: "), "no word about what to do:\n{}", finished.stderr);
     let found = place.report("2026-08", "cohort_summary").texts("cohort_name");
     assert_eq!(found, ["Active", "value_lead"]);
+    // It stays to be seen: to a monitor, and to the next run of the timer.
+    let file = place.job(&job, &simulator.base_url);
+    let status = cohorts(["status", "--check", "--as-of", AUGUST.as_of, "--job", file.to_str().unwrap()]).finish();
+    assert_eq!(status.code, Some(8), "{}", status.stdout);
+    let again = run(&file, AS_OF).succeed();
+    assert!(again.stderr.contains("no such tag") && again.stderr.contains("--replace"), "{}", again.stderr);
     let findings = place.report("2026-08", "data_quality").rows_by_name();
     for group in ["no such tag", "Duplicate name"] {
         let told = findings.iter().filter(|row| row["severity"].shown() == "error");

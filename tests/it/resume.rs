@@ -38,6 +38,41 @@ fn finished_walks(place: &Place) -> usize {
 }
 
 #[test]
+fn what_was_observed_at_the_months_end_is_kept_when_the_run_goes_on_after_it() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = stuck(&simulator);
+    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
+    wait_until("the other walks are done", || finished_walks(&place) == 4);
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.finish().code, None);
+
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&plain_job(), &recorder.base_url), &["--month", "2026-07", "--as-of", "2026-08-20T00:00:00Z"]).succeed();
+    assert_eq!(walked(&recorder.requests()).keys().collect::<Vec<_>>(), ["population"]);
+    for cohort in place.manifest("2026-07")["cohorts"].as_array().unwrap() {
+        assert_eq!(cohort["basis"], "month_end", "{cohort}");
+        assert_eq!(cohort["observed_at"], JULY.as_of, "{cohort}");
+    }
+}
+
+#[test]
+fn runs_at_the_same_time_publish_once_and_say_who_was_first() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    for _ in 0..4 {
+        let place = Place::new();
+        let file = place.job(&plain_job(), &simulator.base_url);
+        let running: Vec<_> = (0..3).map(|_| run(&file, &["--as-of", JULY.as_of]).start()).collect();
+        let ended: Vec<_> = running.into_iter().map(|run| run.finish()).collect();
+        for finished in &ended {
+            assert!(matches!(finished.code, Some(0 | 7)), "{:?}\n{}", finished.code, finished.stderr);
+        }
+        assert!(ended.iter().any(|finished| finished.code == Some(0)));
+        check_same(&tables(published(&place.job_folder()).into_iter().collect()), &tables(one_month_as_published()), "who came first");
+    }
+}
+
+#[test]
 fn a_killed_run_goes_on_with_what_it_had() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();

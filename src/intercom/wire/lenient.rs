@@ -50,6 +50,34 @@ pub(in crate::intercom) fn plain_token(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 80 && text.bytes().all(plain)).then(|| text.to_string())
 }
 
+/// The body with U+FFFD in place of each escaped half of a surrogate pair that stands alone; `None` when there is none.
+pub(super) fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+    let escape_at = |at: usize| -> Option<u16> {
+        let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut mended: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while at < body.len() {
+        if body[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match escape_at(at) {
+            // Both halves: a character.
+            Some(0xD800..=0xDBFF) if escape_at(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => at += 12,
+            Some(0xD800..=0xDFFF) => {
+                mended.get_or_insert_with(|| body.to_vec())[at..at + 6].copy_from_slice(b"\\ufffd");
+                at += 6;
+            }
+            Some(_) => at += 6,
+            // Another escape, a backslash among them.
+            None => at += 2,
+        }
+    }
+    mended
+}
+
 /// Instants beyond this are milliseconds: in seconds they would be after the year 5138.
 const SECONDS_MAX: i64 = 100_000_000_000;
 

@@ -96,8 +96,9 @@ fn what_is_wrong_is_said_without_quoting_it() {
     check("", "an empty body");
     check("  <html>ann@example.com</html>", "an HTML page in place of JSON");
     check(r#"{"data":[{"id":"a","email":"ann@exa"#, "half a JSON body");
-    check("ann@example.com", "something that is no JSON");
-    check(r#"{"data":[]} trailing"#, "something that is no JSON");
+    check("ann@example.com", "something that is no JSON object");
+    check(r#"[[],0,null]"#, "something that is no JSON object");
+    check(r#"{"data":[]} trailing"#, "something that is no JSON object");
     check(r#"{"data":[{"id":null,"email":"ann@example.com"}]}"#, "JSON that is not as documented at `data[0].id`");
     check(r#"{"data":["ann@example.com"]}"#, "JSON that is not as documented at `data[0]`");
     check(r#"{"type":"list"}"#, "JSON that is not as documented at `.`");
@@ -130,4 +131,12 @@ fn errors_of_all_ages_give_their_code() {
     assert_eq!(code(r#"{"errors":["ann@example.com is unknown"]}"#), None);
     assert_eq!(code(r#"{"errors":[{"code":"ann@example.com"}]}"#), None);
     assert_eq!(code("<html>"), None);
+}
+
+#[test]
+fn half_a_surrogate_pair_is_replaced() {
+    let name = |escaped: &str| contact(&format!(r#"{{"id":"a","role":"user","name":"{escaped}"}}"#)).0.name.unwrap();
+    assert_eq!(name(r"x\ud800y"), "x\u{fffd}y");
+    assert_eq!(name(r"\udc00\ud83d\ude00\ud83d"), "\u{fffd}😀\u{fffd}");
+    assert_eq!(name(r"\\ud800 \u00e9 \ud800\n"), "\\ud800 é \u{fffd}\n");
 }
