@@ -5,6 +5,8 @@ mod csv;
 mod parquet;
 mod sql;
 
+use std::path::Path;
+
 use polars::prelude::{DataFrame, DataType, Field, PolarsError, Schema, TimeUnit, TimeZone};
 
 pub use csv::write_csv;
@@ -112,30 +114,27 @@ pub struct TableError {
     action: &'static str,
     what: String,
     source: PolarsError,
-    /// Where it was to be written.
-    folder: Option<std::path::PathBuf>,
+    is_disk_full: bool,
 }
 
 impl TableError {
     pub fn new(action: &'static str, what: impl Into<String>, source: PolarsError) -> TableError {
-        TableError { action, what: what.into(), source, folder: None }
+        TableError { action, what: what.into(), source, is_disk_full: false }
     }
 
-    fn writing(path: &std::path::Path, source: PolarsError) -> TableError {
-        let folder = path.parent().map(std::path::Path::to_path_buf);
-        TableError { action: "write", what: format!("`{}`", path.display()), source, folder }
+    /// The Parquet writer does not pass on why a write failed: a probe beside the half-written file tells, as long as
+    /// that still takes its space.
+    fn writing(path: &Path, source: PolarsError) -> TableError {
+        let is_disk_full = path.parent().is_some_and(has_no_space);
+        TableError { action: "write", what: format!("`{}`", path.display()), source, is_disk_full }
     }
 
     pub fn is_disk_full(&self) -> bool {
-        match &self.source {
-            PolarsError::IO { error, .. } => matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded),
-            // The Parquet writer does not pass on why a write failed: a probe beside the half-written file tells.
-            _ => self.folder.as_deref().is_some_and(has_no_space),
-        }
+        self.is_disk_full
     }
 }
 
-fn has_no_space(folder: &std::path::Path) -> bool {
+fn has_no_space(folder: &Path) -> bool {
     let probe = folder.join(".space");
     let written = std::fs::write(&probe, [0; 1 << 16]);
     // Best effort: the folder is a staging folder, which is removed whole.

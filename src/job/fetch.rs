@@ -188,15 +188,15 @@ impl Walker {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 Err(WalkError::Request(source)) => {
-                    return Err(Ended::Failed(JobError::Fetch { month, walk: self.key(), source: source.into() }));
+                    return Err(Ended::Failed(JobError::Fetch { month, walk: self.planned.title(), source: source.into() }));
                 }
-                Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.key(), source: source.into() })),
+                Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.planned.title(), source: source.into() })),
             };
             let all = page.rows.len();
             let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();
             record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities);
             if record.observed_at - record.started_at > WALK_AGE_MAX {
-                return Err(Ended::Again(JobError::TooSlow { month, walk: self.key() }));
+                return Err(Ended::Again(JobError::TooSlow { month, walk: self.planned.title() }));
             }
             if spool.push(wanted) {
                 let flushed = tokio::task::spawn_blocking(move || spool.flush().map(|()| spool).map_err(JobError::from));

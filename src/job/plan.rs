@@ -72,6 +72,19 @@ pub enum WalkKind {
     Conversations,
 }
 
+impl PlannedWalk {
+    /// For messages: the key, and the group's name as far as it can be printed.
+    pub(super) fn title(&self) -> String {
+        match &self.kind {
+            WalkKind::Members(group) => {
+                let name: String = group.name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+                format!("{} ({name})", self.key)
+            }
+            WalkKind::Everyone | WalkKind::Conversations => self.key.clone(),
+        }
+    }
+}
+
 impl Plan {
     pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
