@@ -88,7 +88,7 @@ impl PlannedWalk {
 impl Plan {
     pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
-        let remembered = remembered(folder, scope)?;
+        let Remembered { cohorts: remembered, timezone } = remembered(folder, scope)?;
         let mut existing = Vec::new();
         for kind in [GroupKind::Tag, GroupKind::Segment] {
             if job.has_kind(kind) {
@@ -160,6 +160,17 @@ impl Plan {
                 value: None,
                 expected: None,
                 detail: format!("{unresolved}; the month was published without it"),
+            });
+        }
+        if let Some(before) = timezone.filter(|before| before != scope.timezone.name()) {
+            tracing::warn!("months were cut in the time zone {before} before, and are cut in {} now", scope.timezone);
+            plan.findings.push(Finding {
+                severity: Severity::Warning,
+                check_name: "timezone_changed".to_string(),
+                subject: "timezone".to_string(),
+                value: Some(scope.timezone.name().to_string()),
+                expected: Some(before),
+                detail: "the month before was cut in another time zone: the two overlap, or leave hours between them".to_string(),
             });
         }
         plan.check_profile(context).await;
@@ -253,9 +264,17 @@ impl Plan {
     }
 }
 
-/// The cohorts of earlier months, the newest month first.
-fn remembered(folder: &JobFolder, scope: &Scope) -> Result<Vec<CohortEntry>, JobError> {
-    let mut entries = Vec::new();
+/// What the manifests of other months tell.
+#[derive(Default)]
+struct Remembered {
+    /// The newest month first.
+    cohorts: Vec<CohortEntry>,
+    /// The time zone of the nearest earlier month.
+    timezone: Option<String>,
+}
+
+fn remembered(folder: &JobFolder, scope: &Scope) -> Result<Remembered, JobError> {
+    let mut all = Remembered::default();
     for month in months_in(&folder.snapshots())?.into_iter().rev() {
         // An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
         let snapshot = match Snapshot::open(&folder.snapshots(), month) {
@@ -271,7 +290,10 @@ fn remembered(folder: &JobFolder, scope: &Scope) -> Result<Vec<CohortEntry>, Job
         {
             return Err(JobError::OtherWorkspace { held: held.clone(), found: found.clone() });
         }
-        entries.extend(snapshot.manifest.cohorts);
+        if month < scope.span.month && all.timezone.is_none() {
+            all.timezone = Some(snapshot.manifest.timezone);
+        }
+        all.cohorts.extend(snapshot.manifest.cohorts);
     }
-    Ok(entries)
+    Ok(all)
 }

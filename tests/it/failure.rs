@@ -333,6 +333,19 @@ fn the_token_is_not_carried_to_where_a_redirect_leads() {
 }
 
 #[test]
+fn another_time_zone_than_the_month_before_is_told() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    for (timezone, is_told) in [("Asia/Tokyo", true), ("Europe/Dublin", false)] {
+        let place = Place::with(one_month());
+        let job = Job { timezone: Some(timezone.into()), ..plain_job() };
+        let finished = run(&place.job(&job, &simulator.base_url), &["--month", "2026-08", "--as-of", AUGUST.as_of]).succeed();
+        let findings = place.report("2026-08", "data_quality").rows_by_name();
+        let told = findings.iter().any(|row| row["check_name"].shown().contains("timezone_changed"));
+        assert_eq!((told, finished.stderr.contains("Asia/Tokyo")), (is_told, is_told), "{timezone}");
+    }
+}
+
+#[test]
 fn a_group_that_is_not_there_keeps_no_other_from_being_published() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let place = Place::with(one_month());
