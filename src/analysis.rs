@@ -132,11 +132,10 @@ impl Report {
 }
 
 fn population_table(facts: &Facts) -> PolarsResult<DataFrame> {
-    let end = Int64Chunked::full("month_end".into(), facts.month_end.timestamp_micros(), 1);
     let columns = vec![
         Column::new("in_population".into(), [true]),
         Column::new("month".into(), [facts.month.first_day()]),
-        end.into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column(),
+        table::instants("month_end", [Some(facts.month_end)].into_iter()),
     ];
     DataFrame::new(1, columns)
 }

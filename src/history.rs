@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Basis, Month};
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
 use crate::snapshot::{CONTACTS, MEMBERS, Manifest, Snapshot, SnapshotError, month_folder};
-use crate::table::{Query, Table, TableError, scan_or_empty, write_parquet};
+use crate::table::{Query, Table, TableError, instants, scan_or_empty, write_parquet};
 
 pub use tables::{LEDGER, PEOPLE, RECORDS, STANDING, STATES};
 
@@ -162,10 +162,6 @@ pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<Dat
     let span = manifest.span()?;
     let n = cohorts.len();
     let days = |name: &str, values: Vec<Option<NaiveDate>>| Column::new(name.into(), values);
-    let instants = |name: &str, values: Vec<Option<DateTime<Utc>>>| {
-        let micros: Int64Chunked = values.iter().map(|at| at.map(|at| at.timestamp_micros())).collect();
-        micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
-    };
     let since = |cohort: &CohortMonth| cohort.compared.map(|compared| span.month.index() - compared.month.index());
     let columns = vec![
         Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
@@ -173,10 +169,10 @@ pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<Dat
         Column::new("has_conversations".into(), vec![manifest.conversations; n]),
         Column::new("in_history".into(), cohorts.iter().map(|cohort| cohort.in_history).collect::<Vec<_>>()),
         days("month", vec![Some(span.month.first_day()); n]),
-        instants("month_start", vec![Some(span.start); n]),
-        instants("month_end", vec![Some(span.end); n]),
+        instants("month_start", std::iter::repeat_n(Some(span.start), n)),
+        instants("month_end", std::iter::repeat_n(Some(span.end), n)),
         days("compared_month", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.month.first_day())).collect()),
-        instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end)).collect()),
+        instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end))),
         Column::new("months_since_compared".into(), cohorts.iter().map(since).collect::<Vec<Option<i64>>>()),
     ];
     Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of cohorts", error))?)
@@ -292,8 +288,8 @@ impl State {
             for row in 0..frame.height() {
                 let state = || {
                     Some(State {
-                        first_month: day(first.physical().get(row)?)?,
-                        last_month: day(last.physical().get(row)?)?,
+                        first_month: NaiveDate::from_epoch_days(first.physical().get(row)?)?,
+                        last_month: NaiveDate::from_epoch_days(last.physical().get(row)?)?,
                         last_month_end: DateTime::from_timestamp_micros(end.physical().get(row)?)?,
                         months: months.get(row)?,
                     })
@@ -308,18 +304,13 @@ impl State {
     }
 
     fn frame(states: &BTreeMap<String, State>) -> Result<DataFrame, HistoryError> {
-        let ends: Int64Chunked = states.values().map(|state| Some(state.last_month_end.timestamp_micros())).collect();
         let columns = vec![
             Column::new("cohort_key".into(), states.keys().map(String::as_str).collect::<Vec<_>>()),
             Column::new("first_month".into(), states.values().map(|state| state.first_month).collect::<Vec<_>>()),
             Column::new("last_month".into(), states.values().map(|state| state.last_month).collect::<Vec<_>>()),
-            ends.with_name("last_month_end".into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column(),
+            instants("last_month_end", states.values().map(|state| Some(state.last_month_end))),
             Column::new("months".into(), states.values().map(|state| state.months).collect::<Vec<_>>()),
         ];
         Ok(DataFrame::new(states.len(), columns).map_err(|error| TableError::new("make", "`states`", error))?)
     }
-}
-
-fn day(days_since_1970: i32) -> Option<NaiveDate> {
-    NaiveDate::from_num_days_from_ce_opt(days_since_1970 + 719_163)
 }

@@ -7,7 +7,8 @@ mod sql;
 
 use std::path::Path;
 
-use polars::prelude::{DataFrame, DataType, Field, PolarsError, Schema, TimeUnit, TimeZone};
+use chrono::{DateTime, Utc};
+use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
 
 pub use csv::write_csv;
 pub use parquet::{ROW_GROUP_ROWS, scan, scan_or_empty, write_parquet};
@@ -83,6 +84,12 @@ impl Kind {
             Kind::Day => "Date",
         }
     }
+}
+
+/// A column of instants.
+pub fn instants(name: &str, values: impl Iterator<Item = Option<DateTime<Utc>>>) -> polars::prelude::Column {
+    let micros: Int64Chunked = values.map(|at| at.map(|at| at.timestamp_micros())).collect();
+    micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
 }
 
 impl Table {

@@ -2,10 +2,10 @@
 
 use polars::prelude::*;
 
-use super::rows::{Counts, instants};
+use super::rows::Counts;
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, PopulationKind, Report, ratio};
 use crate::domain::Basis;
-use crate::table::{Column as Entry, Kind, Query, Table};
+use crate::table::{Column as Entry, Kind, Query, Table, instants};
 
 const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or the basis is not month_end";
 const NO_CONVERSATIONS: &str = "the job does not fetch conversations";

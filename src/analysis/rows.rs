@@ -1,8 +1,7 @@
-//! Reading small tables of counts row by row, and making columns of what was judged.
+//! Reading small tables of counts row by row.
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 /// A table of counts with one row for each key.
@@ -30,9 +29,4 @@ impl<'a> Counts<'a> {
 fn key(parts: &[&str]) -> String {
     // No cohort key holds this character: it separates, so that ("a", "b") and ("ab", "") differ.
     parts.join("\u{1f}")
-}
-
-pub(super) fn instants(name: &str, values: impl Iterator<Item = Option<DateTime<Utc>>>) -> Column {
-    let micros: Int64Chunked = values.map(|at| at.map(|at| at.timestamp_micros())).collect();
-    micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
 }

@@ -1,6 +1,5 @@
 //! The table that ends a run: each cohort's month in a line.
 
-use chrono::NaiveDate;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Drawn, presets};
 use polars::prelude::{DataFrame, PolarsResult};
 
@@ -51,11 +50,8 @@ fn rows(frame: &DataFrame) -> PolarsResult<String> {
     let text = |name: &str, row: usize| -> PolarsResult<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
     let count =
         |name: &str, row: usize| -> PolarsResult<String> { Ok(frame.column(name)?.i64()?.get(row).map_or("–".to_string(), grouped)) };
-    let mut compared: Vec<Option<NaiveDate>> = Vec::new();
     for row in 0..frame.height() {
         let rate = frame.column("growth_rate")?.f64()?.get(row);
-        let day = frame.column("compared_month")?.date()?.physical().get(row);
-        compared.push(day.and_then(|day| NaiveDate::from_num_days_from_ce_opt(day + 719_163)));
         drawn.add_row(vec![
             Cell::new(one_line(&text("cohort_name", row)?)),
             Cell::new(text("cohort_kind", row)?),

@@ -137,7 +137,9 @@ impl Transport {
     pub(super) async fn send<T>(&self, ask: &Ask, decode: impl Fn(&[u8]) -> Result<T, wire::DecodeError>) -> Result<T, RequestError> {
         let begun = Instant::now();
         let mut tries = Tries::new();
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let (failure, asked_to_wait) = match self.attempt(ask).await {
                 Ok(body) => match decode(&body) {
                     Ok(value) => {
@@ -173,7 +175,6 @@ impl Transport {
                 }
             }
         }
-        unreachable!("the loop above only ends by returning")
     }
 
     /// One try: the body of a 200, or why there is none and how long the server asks to wait.

@@ -13,7 +13,7 @@ use super::ids::IdSet;
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS};
 use super::{SnapshotError, publish};
 use crate::domain::{AttributeValue, Contact, Conversation, Oddities, Opener};
-use crate::table::{TableError, write_parquet};
+use crate::table::{TableError, instants, write_parquet};
 
 /// Contacts in memory for one walk before they are written: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
@@ -197,11 +197,6 @@ fn flags<R>(rows: &[R], name: &str, value: impl Fn(&R) -> Option<bool>) -> Colum
     values.with_name(name.into()).into_column()
 }
 
-fn instants<R>(rows: &[R], name: &str, value: impl Fn(&R) -> Option<DateTime<Utc>>) -> Column {
-    let values: Int64Chunked = rows.iter().map(|row| value(row).map(|at| at.timestamp_micros())).collect();
-    values.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
-}
-
 fn frame(rows: usize, columns: Vec<Column>) -> Result<DataFrame, SnapshotError> {
     Ok(DataFrame::new(rows, columns).map_err(|error| TableError::new("make", "the columns of a chunk", error))?)
 }
@@ -211,7 +206,7 @@ fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {
         (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
             vec![
                 $(texts(rows, stringify!($text), |row| row.$text.as_deref()),)*
-                $(instants(rows, stringify!($instant), |row| row.$instant),)*
+                $(instants(stringify!($instant), rows.iter().map(|row| row.$instant)),)*
                 $(flags(rows, stringify!($flag), |row| row.$flag),)*
             ]
         };
@@ -273,7 +268,7 @@ fn conversation_columns(rows: &[Conversation]) -> Result<DataFrame, SnapshotErro
     let opened_by: StringChunked = rows.iter().map(opened_by).collect();
     let columns = vec![
         texts(rows, "conversation_id", |row| Some(&row.id)),
-        instants(rows, "created_at", |row| Some(row.created_at)),
+        instants("created_at", rows.iter().map(|row| Some(row.created_at))),
         opened_by.with_name("opened_by".into()).into_column(),
         texts(rows, "author_type", |row| row.author_type.as_deref()),
         texts(rows, "source_type", |row| row.source_type.as_deref()),

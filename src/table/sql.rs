@@ -3,7 +3,7 @@ use polars::sql::SQLContext;
 
 use super::TableError;
 
-/// One counting query: plain SQL over named inputs. See `design` notes in ARCHITECTURE.md for the dialect.
+/// One counting query: plain SQL over named inputs. The dialect: ARCHITECTURE.md, "The SQL".
 #[derive(Clone, Copy, Debug)]
 pub struct Query {
     /// The name of the query, for messages.
