@@ -1,11 +1,13 @@
-//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 2.0 to 2.16 does, over an invented workspace.
+//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.16 does, over an invented workspace.
 //!
 //! It is written from the facts known about the API, not from the client of this crate, and shares no type with it: a misread fact shows up as a
 //! difference between the two. Where the facts are unsure, the code says "assumption".
 //!
 //! - `world` invents everybody and all they will ever do from a seed; `moment` is the world at one instant, a pure function of the two.
-//! - `v2` answers calls about a moment: routes and bodies of the 2.x dialect over `search` and `paging`. It knows no HTTP beyond methods.
-//!   A dialect of 1.x goes beside it: another module with an `answer`, chosen in `answer` by the version.
+//! - `overlay` is what requests wrote (tags, contacts), laid over a world that never changes; a moment is looked at through it.
+//! - `v2` answers calls about a moment: routes and bodies of the 2.x dialect over `search` and `paging`. `v1` does so for 1.x over `numbered`
+//!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `enrolment`, `companies`, `counts`,
+//!   `workspace`) stands beside them.
 //! - `answer` is HTTP: credentials, `limits`, `faults` and the headers. `connection` can cut an answer in the middle.
 //! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check.
 //!
@@ -14,25 +16,37 @@
 mod answer;
 mod api_error;
 mod calendar;
+mod call;
+mod companies;
 mod connection;
+mod counts;
+mod enrolment;
 mod faults;
 mod limits;
 mod moment;
+mod numbered;
+mod overlay;
 mod paging;
 mod probes;
+mod scroll;
 mod search;
 mod spoil;
+mod tagging;
+mod v1;
 mod v2;
 mod version;
+mod workspace;
 mod world;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -43,11 +57,15 @@ use tower_http::compression::CompressionLayer;
 pub use self::faults::{FaultSpecError, Faults};
 pub use self::world::WorldOptions;
 
+use self::api_error::ApiError;
 use self::connection::{CuttableListener, Scissors};
 use self::faults::FaultPlan;
 use self::limits::Limits;
 use self::moment::Moment;
+use self::overlay::Overlay;
+use self::scroll::Scrolls;
 use self::world::World;
+use self::writes::Writes;
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -70,6 +88,12 @@ pub struct Options {
     pub latency: Duration,
     /// How old a contact must be for searches to find it; a few minutes on the real service, nothing here unless asked for.
     pub search_delay: Duration,
+    /// Whether 1.x is served. An app for which it is switched off gets 400 `intercom_version_invalid`.
+    pub legacy: bool,
+    /// Whether lists by page number end with an empty page at 10,000 records, instead of with an error.
+    pub cap_silent: bool,
+    /// How long an open scroll may lie idle.
+    pub scroll_expiry: Duration,
 }
 
 impl Default for Options {
@@ -84,6 +108,9 @@ impl Default for Options {
             faults: Faults::none(),
             latency: Duration::ZERO,
             search_delay: Duration::ZERO,
+            legacy: true,
+            cap_silent: false,
+            scroll_expiry: Duration::from_secs(60),
         }
     }
 }
@@ -113,7 +140,15 @@ struct Shared {
     limits: Limits,
     faults: FaultPlan,
     traffic: Traffic,
+    legacy: bool,
+    cap_silent: bool,
+    scrolls: Scrolls,
+    writes: Writes,
+    /// Where requests come in, once they do.
+    address: OnceLock<SocketAddr>,
     clock: Mutex<Clock>,
+    /// Held from the look at the world to the change of it, so that writes come one after another.
+    writing: Mutex<()>,
 }
 
 /// The latest look at the world.
@@ -126,31 +161,38 @@ struct Clock {
 impl Simulator {
     /// Invents the world. For 100,000 contacts that takes a third of a second, in an unoptimised build five seconds.
     pub fn new(options: Options) -> Self {
-        let Options { world, now, default_version, rate_limit, workspace_rate_limit, token, faults, latency, search_delay } = options;
+        let Options { world, now, rate_limit, workspace_rate_limit, search_delay, .. } = options;
         let seed = world.seed;
         let world = Arc::new(World::new(world));
         let search_delay = i64::from(u32::try_from(search_delay.as_secs()).unwrap_or(u32::MAX));
         let clock = match now {
-            Some(now) => Clock::still(&world, now, search_delay),
-            None => Clock::running(&world, search_delay),
+            Some(now) => Clock::still(&world, Arc::default(), now, search_delay),
+            None => Clock::running(&world, Arc::default(), search_delay),
         };
         Self(Arc::new(Shared {
             seed,
-            default_version,
-            token,
-            latency,
+            default_version: options.default_version,
+            token: options.token,
+            latency: options.latency,
             search_delay,
             limits: Limits::new(rate_limit, workspace_rate_limit),
-            faults: FaultPlan::new(faults, seed),
+            faults: FaultPlan::new(options.faults, seed),
             traffic: Traffic::default(),
+            legacy: options.legacy,
+            cap_silent: options.cap_silent,
+            scrolls: Scrolls::new(options.scroll_expiry, seed),
+            writes: Writes::default(),
+            address: OnceLock::new(),
             clock: Mutex::new(clock),
+            writing: Mutex::default(),
             world,
         }))
     }
 
-    /// Moves the world to an instant, where it stands still.
+    /// Moves the world to an instant, where it stands still. What was written after that instant is not seen there.
     pub fn set_now(&self, now: DateTime<Utc>) {
-        let still = Clock::still(&self.0.world, now, self.0.search_delay);
+        let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let still = Clock::still(&self.0.world, Arc::clone(&self.moment().overlay), now, self.0.search_delay);
         *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = still;
     }
 
@@ -166,6 +208,10 @@ impl Simulator {
     /// # Errors
     /// When the listener fails for good.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        if let Ok(address) = listener.local_addr() {
+            // A second listener changes nothing: the first address is as good.
+            let _ = self.0.address.set(address);
+        }
         let router = Router::new().fallback(answer::answer).layer(CompressionLayer::new()).with_state(self.clone());
         let service = router.into_make_service_with_connect_info::<Scissors>();
         axum::serve(CuttableListener(listener), service).with_graceful_shutdown(shutdown).await
@@ -175,9 +221,20 @@ impl Simulator {
     fn moment(&self) -> Arc<Moment> {
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
         if clock.stale_after.is_some_and(|stale| stale <= Instant::now()) {
-            *clock = Clock::running(&self.0.world, self.0.search_delay);
+            *clock = Clock::running(&self.0.world, Arc::clone(&clock.moment.overlay), self.0.search_delay);
         }
         Arc::clone(&clock.moment)
+    }
+
+    /// Changes the world as a request asks: `change` gives the moment after it, unless it refuses.
+    fn write(&self, change: impl FnOnce(&Moment) -> Result<(Moment, String), ApiError>) -> Result<String, ApiError> {
+        let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.moment();
+        let (after, body) = change(&before)?;
+        let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        // Meanwhile the clock may have moved on.
+        clock.moment = Arc::new(if Arc::ptr_eq(&clock.moment, &before) { after } else { clock.moment.with_overlay(after.overlay) });
+        Ok(body)
     }
 
     fn knows(&self, token: &str) -> bool {
@@ -189,14 +246,16 @@ impl Simulator {
 }
 
 impl Clock {
-    fn still(world: &Arc<World>, now: DateTime<Utc>, search_delay: i64) -> Self {
-        Self { moment: Arc::new(Moment::new(Arc::clone(world), now.timestamp()).with_search_delay(search_delay)), stale_after: None }
+    fn still(world: &Arc<World>, overlay: Arc<Overlay>, now: DateTime<Utc>, search_delay: i64) -> Self {
+        let moment = Moment::new(Arc::clone(world), now.timestamp()).with_search_delay(search_delay).with_overlay(overlay);
+        Self { moment: Arc::new(moment), stale_after: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "a world that follows the wall clock has to ask it")]
-    fn running(world: &Arc<World>, search_delay: i64) -> Self {
+    fn running(world: &Arc<World>, overlay: Arc<Overlay>, search_delay: i64) -> Self {
         let begun = Instant::now();
-        let moment = Arc::new(Moment::new(Arc::clone(world), Utc::now().timestamp()).with_search_delay(search_delay));
+        let moment = Moment::new(Arc::clone(world), Utc::now().timestamp()).with_search_delay(search_delay).with_overlay(overlay);
+        let moment = Arc::new(moment);
         let pause = (begun.elapsed() * 10).max(Duration::from_secs(1));
         Self { moment, stale_after: Some(Instant::now() + pause) }
     }

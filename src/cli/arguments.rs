@@ -212,6 +212,18 @@ pub(super) struct Simulate {
     /// How long a new contact is missing from searches
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub search_delay: Duration,
+    /// One more tag, `bulk import`, which so many of the oldest contacts hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub big_tag: Option<u32>,
+    /// Serve 2.x only: requests of version 1.x are refused
+    #[arg(long)]
+    pub without_1x: bool,
+    /// Lists of 1.x end with an empty page at 10,000 records, instead of with an error
+    #[arg(long)]
+    pub cap_silent: bool,
+    /// How long an open scroll may lie idle
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub scroll_expiry: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -22,6 +22,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
             contacts: arguments.contacts as usize,
             timezone: arguments.timezone,
             extra_groups: arguments.extra_groups as usize,
+            big_tag: arguments.big_tag.map(|size| size as usize),
         },
         now: arguments.now,
         default_version: arguments.default_version,
@@ -31,6 +32,9 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
         faults,
         latency: arguments.latency,
         search_delay: arguments.search_delay,
+        legacy: !arguments.without_1x,
+        cap_silent: arguments.cap_silent,
+        scroll_expiry: arguments.scroll_expiry,
     };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
     let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;

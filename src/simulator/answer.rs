@@ -4,21 +4,24 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
+use super::call::{Call, Desk, is_write};
 use super::connection::Scissors;
 use super::faults::{Fault, scatter};
 use super::limits::Verdict;
 use super::spoil::spoil;
-use super::v2::{self, Call};
+use super::tagging::count_members;
 use super::version::Version;
-use super::{Simulator, probes};
+use super::writes::WriteSeen;
+use super::{Simulator, probes, v1, v2};
 
 /// Longer request bodies are refused.
 const MAX_BODY: usize = 1 << 20;
@@ -68,7 +71,14 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
         tokio::time::sleep(late).await;
     }
     let scissors = request.extensions().get::<ConnectInfo<Scissors>>().map(|info| info.0.clone());
-    let reply = reply(&simulator, request, fault, &request_id).await;
+    let (parts, body) = request.into_parts();
+    let (method, body) = (parts.method.clone(), read(body).await);
+    let (members, bytes) = body.as_ref().map_or((0, 0), |body| (count_members(body), body.len()));
+    let reply = reply(&simulator, parts, body, fault, &request_id).await;
+    if is_write(&method, &path) {
+        let status = reply.status.as_u16();
+        simulator.0.writes.note(WriteSeen { method: method.to_string(), path: path.clone(), members, bytes, status });
+    }
     if reply.status == StatusCode::TOO_MANY_REQUESTS {
         simulator.0.traffic.count_rate_limited();
     }
@@ -76,8 +86,8 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     finish(reply, &request_id, begun, scissors)
 }
 
-async fn reply(simulator: &Simulator, request: Request, fault: Option<Fault>, request_id: &str) -> Reply {
-    let token = token(request.headers()).filter(|token| simulator.knows(token));
+async fn reply(simulator: &Simulator, parts: Parts, body: Result<Bytes, ApiError>, fault: Option<Fault>, request_id: &str) -> Reply {
+    let token = token(&parts.headers).filter(|token| simulator.knows(token));
     let Some(token) = token.filter(|_| fault != Some(Fault::Status(401))) else {
         return Reply::error(&ApiError::unauthorized(), request_id, None);
     };
@@ -97,7 +107,7 @@ async fn reply(simulator: &Simulator, request: Request, fault: Option<Fault>, re
         Some(Fault::RateLimitedBare) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, None),
         _ => {}
     }
-    let mut reply = match dialect(simulator, request, fault).await {
+    let mut reply = match dialect(simulator, parts, body, &token, fault).await {
         Ok(body) => Reply::ok(body, rate),
         Err(error) => Reply::error(&error, request_id, Some(rate)),
     };
@@ -111,8 +121,14 @@ async fn reply(simulator: &Simulator, request: Request, fault: Option<Fault>, re
 }
 
 /// Hands the request to the dialect of its version.
-async fn dialect(simulator: &Simulator, request: Request, fault: Option<Fault>) -> Result<String, ApiError> {
-    let headers = request.headers();
+async fn dialect(
+    simulator: &Simulator,
+    parts: Parts,
+    body: Result<Bytes, ApiError>,
+    token: &str,
+    fault: Option<Fault>,
+) -> Result<String, ApiError> {
+    let headers = &parts.headers;
     if !accepts_json(headers) {
         return Err(ApiError::not_acceptable());
     }
@@ -120,18 +136,31 @@ async fn dialect(simulator: &Simulator, request: Request, fault: Option<Fault>) 
         Some(version) => version.to_str().ok().and_then(Version::parse),
         None => Version::parse(&simulator.0.default_version),
     };
-    let version = version.ok_or_else(ApiError::version_invalid)?;
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let query = query(&uri)?;
-    let body = body(request).await?;
+    let served = version.filter(|version| simulator.0.legacy || !version.is_legacy());
+    let version = served.ok_or_else(ApiError::version_invalid)?;
+    let base = base(simulator, headers);
+    let query = query(&parts.uri)?;
+    let call = Call { method: parts.method, path: parts.uri.path().to_owned(), query, body: body?, version, base };
+    if call.is_write() && token.starts_with("readonly") {
+        return Err(ApiError::forbidden(if call.path.contains("/tags") { "write_tags" } else { "write_users_and_companies" }));
+    }
+    if fault == Some(Fault::ScrollRestart) && call.path.ends_with("/scroll") {
+        simulator.0.scrolls.end();
+        return Err(ApiError::scroll_broke());
+    }
+    let cursor = sent_cursor(&call, &parts.uri);
     let simulator = simulator.clone();
     // Searches may take a while in an unoptimised build; other connections go on meanwhile.
     let work = tokio::task::spawn_blocking(move || {
+        let legacy = call.version.is_legacy();
+        if call.is_write() {
+            return simulator.write(|moment| if legacy { v1::write(moment, &call) } else { v2::write(moment, &call) });
+        }
         let moment = simulator.moment();
-        let call = Call { method, path: uri.path().to_owned(), query, body, version };
-        let body = v2::answer(&moment, &call)?;
+        let desk = Desk { moment: &moment, scrolls: &simulator.0.scrolls, cap_silent: simulator.0.cap_silent };
+        let body = if legacy { v1::answer(&desk, &call) } else { v2::answer(&desk, &call) }?;
         Ok(match fault {
-            Some(fault) if fault.alters_pages() => spoil(body, fault, sent_cursor(&call).as_deref()),
+            Some(fault) if fault.alters_pages() => spoil(body, fault, cursor.as_deref()),
             _ => body,
         })
     });
@@ -141,7 +170,11 @@ async fn dialect(simulator: &Simulator, request: Request, fault: Option<Fault>) 
     })
 }
 
-fn sent_cursor(call: &Call) -> Option<String> {
+/// Where the request says to go on from: a cursor or, when pages have numbers, its own URL.
+fn sent_cursor(call: &Call, uri: &Uri) -> Option<String> {
+    if call.parameter("page").is_some() {
+        return Some(format!("{}{uri}", call.base));
+    }
     if call.method == Method::GET {
         return call.query.iter().find(|(name, _)| name == "starting_after").map(|(_, cursor)| cursor.clone());
     }
@@ -154,11 +187,11 @@ async fn probe(simulator: &Simulator, request: Request) -> Response {
     let simulator = simulator.clone();
     let found = tokio::task::spawn_blocking(move || {
         let query = query(&uri).ok()?;
-        probes::answer(&simulator.moment(), simulator.stats(), uri.path(), &query)
+        probes::answer(&simulator.moment(), simulator.stats(), &simulator.0.writes.all(), uri.path(), &query)
     });
     let (status, body) = match found.await {
         Ok(Some(body)) => (StatusCode::OK, body),
-        Ok(None) => (StatusCode::NOT_FOUND, json!({"error": "there are stats, state, members?group=tag:ID and conversations?from=&to="})),
+        Ok(None) => (StatusCode::NOT_FOUND, json!({"error": probes::HELP})),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Value::Null),
     };
     let mut response = Response::new(Body::from(body.to_string()));
@@ -224,13 +257,20 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         })
 }
 
-fn query(uri: &axum::http::Uri) -> Result<Vec<(String, String)>, ApiError> {
+/// The base of absolute links: as the client wrote it, for a tunnel may stand between.
+fn base(simulator: &Simulator, headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let listening = || simulator.0.address.get().map(ToString::to_string);
+    format!("http://{}", host.or_else(listening).unwrap_or_else(|| "localhost".to_owned()))
+}
+
+fn query(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
     let Query(query) = Query::try_from_uri(uri).map_err(|_| ApiError::parameter_invalid("the query string cannot be decoded"))?;
     Ok(query)
 }
 
-async fn body(request: Request) -> Result<Bytes, ApiError> {
-    to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| ApiError::parameter_invalid("the request body is too long or was cut"))
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::parameter_invalid("the request body is too long or was cut"))
 }
 
 /// Twenty lower-case letters and digits, as seen live.

@@ -39,6 +39,23 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "User Not Found")
     }
 
+    /// 409 where one user is asked for by an address that several have. The words are an assumption.
+    pub fn shared_email() -> Self {
+        let message = "Multiple existing users match this email address - must be more specific using user_id";
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// 403 for a token that may only read.
+    pub fn forbidden(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You do not have the required scope ({scope}) to access this resource"))
+    }
+
+    /// 500 for a scroll that broke; it cannot be resumed.
+    pub fn scroll_broke() -> Self {
+        let message = "Request failed due to an internal network error. Please restart the scroll operation.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+    }
+
     /// 401 without or with wrong credentials.
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Access Token Invalid")

@@ -40,6 +40,8 @@ pub enum Fault {
     Repeat,
     /// `total_count` is 10 % too high.
     Total,
+    /// The open scroll breaks with a 500 and has to be begun anew; other requests go well.
+    ScrollRestart,
 }
 
 impl Fault {
@@ -50,7 +52,7 @@ impl Fault {
     }
 }
 
-const KINDS: [(&str, Fault); 23] = [
+const KINDS: [(&str, Fault); 24] = [
     ("401", Fault::Status(401)),
     ("403", Fault::Status(403)),
     ("404", Fault::Status(404)),
@@ -74,6 +76,7 @@ const KINDS: [(&str, Fault); 23] = [
     ("drop", Fault::Drop),
     ("repeat", Fault::Repeat),
     ("total", Fault::Total),
+    ("scroll_restart", Fault::ScrollRestart),
 ];
 
 impl FromStr for Fault {
@@ -131,6 +134,7 @@ struct Rule {
 /// | `cut`, `slow`, `noheaders` | the connection ends in mid-body; 1.5 s late; no rate headers |
 /// | `loop`, `foreign-next` | list pages: the next cursor is the one just sent; `next` is a URL on another host |
 /// | `drop`, `repeat`, `total` | list pages: one entry is missing; is there twice; `total_count` is 10 % too high |
+/// | `scroll_restart` | scrolls: 500, and the scroll is gone |
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {

@@ -1,10 +1,16 @@
 //! The workspace as it stands at one instant.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::world::World;
+use super::overlay::Overlay;
+use super::world::companies::{Company, CompanySegment};
 use super::world::conversations::Conversation;
+use super::world::groups::Segment;
+use super::world::people::{Contact, Role, TagSpell};
+use super::world::{World, companies};
 
 /// Results of this many different searches are kept for the pages after the first.
 const KEPT_SEARCHES: usize = 512;
@@ -12,18 +18,38 @@ const KEPT_SEARCHES: usize = 512;
 /// Who exists and who is in which group at an instant, and the searches already answered for it.
 pub struct Moment {
     pub world: Arc<World>,
+    /// What requests wrote so far.
+    pub overlay: Arc<Overlay>,
     /// Unix seconds.
     pub now: i64,
-    /// Contacts that exist, ascending; an index is also a place in the order of creation.
-    pub contacts: Vec<u32>,
-    /// Members of each tag, ascending.
-    pub tag_members: Vec<Vec<u32>>,
-    /// Members of each segment, ascending.
-    pub segment_members: Vec<Vec<u32>>,
+    /// Contacts that exist, in the order of their ids, which is that of creation.
+    pub contacts: Arc<[u32]>,
+    /// Members of each tag by its number, in the order of their ids.
+    pub tag_members: Vec<Arc<[u32]>>,
+    /// Members of each segment, in the order of their ids.
+    pub segment_members: Vec<Arc<[u32]>>,
     /// Contacts younger than this many seconds are not searchable yet.
     pub search_delay: i64,
+    untouched: Arc<Untouched>,
     begun_conversations: usize,
     found: Mutex<HashMap<String, Arc<[u32]>>>,
+    contacts_of_companies: OnceLock<Vec<Vec<u32>>>,
+}
+
+/// What the world alone shows at the instant, before anything was written.
+struct Untouched {
+    contacts: Arc<[u32]>,
+    tag_members: Vec<Arc<[u32]>>,
+    segment_members: Vec<Arc<[u32]>>,
+}
+
+/// A living tag.
+#[derive(Clone, Copy)]
+pub struct ListedTag<'a> {
+    /// How contacts' spells call it.
+    pub number: u16,
+    pub id: &'a str,
+    pub name: &'a str,
 }
 
 impl Moment {
@@ -47,8 +73,10 @@ impl Moment {
                 }
             }
         }
-        let begun_conversations = world.conversations.partition_point(|conversation| conversation.created_at <= now);
-        Self { world, now, contacts, tag_members, segment_members, search_delay: 0, begun_conversations, found: Mutex::default() }
+        let shared = |lists: Vec<Vec<u32>>| lists.into_iter().map(Arc::from).collect();
+        let (tag_members, segment_members) = (shared(tag_members), shared(segment_members));
+        let untouched = Arc::new(Untouched { contacts: contacts.into(), tag_members, segment_members });
+        Self::over(world, untouched, Arc::default(), now, 0)
     }
 
     /// The same moment, with contacts that become searchable only some seconds after their creation.
@@ -56,26 +84,218 @@ impl Moment {
         Self { search_delay, ..self }
     }
 
+    /// The same moment with another overlay.
+    pub fn with_overlay(&self, overlay: Arc<Overlay>) -> Self {
+        Self::over(Arc::clone(&self.world), Arc::clone(&self.untouched), overlay, self.now, self.search_delay)
+    }
+
+    fn over(world: Arc<World>, untouched: Arc<Untouched>, overlay: Arc<Overlay>, now: i64, search_delay: i64) -> Self {
+        let begun_conversations = world.conversations.partition_point(|conversation| conversation.created_at <= now);
+        let mut moment = Self {
+            contacts: Arc::clone(&untouched.contacts),
+            tag_members: untouched.tag_members.clone(),
+            segment_members: untouched.segment_members.clone(),
+            world,
+            overlay,
+            now,
+            search_delay,
+            untouched,
+            begun_conversations,
+            found: Mutex::default(),
+            contacts_of_companies: OnceLock::new(),
+        };
+        moment.lay_over();
+        moment
+    }
+
+    /// Brings the lists in line with the overlay. Costs as much as was written, not as much as there is.
+    fn lay_over(&mut self) {
+        let (world, overlay, now) = (Arc::clone(&self.world), Arc::clone(&self.overlay), self.now);
+        let mut tags: BTreeMap<usize, Change> = BTreeMap::new();
+        let mut segments: BTreeMap<usize, Change> = BTreeMap::new();
+        let mut created = Vec::new();
+        let mut compare = |before: Option<&Contact>, after: &Contact, index: u32| {
+            let held = |contact: &Contact, tag: u16| contact.has_tag_at(tag, now);
+            for tag in before.into_iter().flat_map(|before| before.tags_at(now)).filter(|spell| !held(after, spell.tag)) {
+                tags.entry(usize::from(tag.tag)).or_default().gone.insert(index);
+            }
+            for tag in after.tags_at(now).filter(|spell| !before.is_some_and(|before| held(before, spell.tag))) {
+                tags.entry(usize::from(tag.tag)).or_default().come.push(index);
+            }
+            // Tagging moves nobody between segments; other changes may.
+            for (number, segment) in world.segments.iter().enumerate().filter(|_| after.written.is_some()) {
+                match (before.is_some_and(|before| segment.holds(before, now)), segment.holds(after, now)) {
+                    (true, false) => _ = segments.entry(number).or_default().gone.insert(index),
+                    (false, true) => segments.entry(number).or_default().come.push(index),
+                    _ => {}
+                }
+            }
+        };
+        for (index, contact) in overlay.created(&world).filter(|(_, contact)| contact.exists_at(now)) {
+            compare(None, contact, index);
+            created.push(index);
+        }
+        for (index, contact) in overlay.edited().filter(|(_, contact)| contact.exists_at(now)) {
+            compare(Some(world.contact(index)), contact, index);
+        }
+        self.contacts = self.changed(&self.contacts, Change { come: created, gone: HashSet::new() });
+        self.tag_members.resize(usize::from(overlay.tag_numbers(&world)), Arc::default());
+        for (number, change) in tags {
+            self.tag_members[number] = self.changed(&self.tag_members[number], change);
+        }
+        for (number, change) in segments {
+            self.segment_members[number] = self.changed(&self.segment_members[number], change);
+        }
+        for number in 0..overlay.tag_numbers(&world) {
+            if self.tag(number).is_none() {
+                self.tag_members[usize::from(number)] = Arc::default();
+            }
+        }
+    }
+
+    fn changed(&self, list: &Arc<[u32]>, change: Change) -> Arc<[u32]> {
+        if change.come.is_empty() && change.gone.is_empty() {
+            return Arc::clone(list);
+        }
+        let mut changed: Vec<u32> = list.iter().copied().filter(|index| !change.gone.contains(index)).chain(change.come).collect();
+        changed.sort_by(|one, other| self.order(*one, *other));
+        changed.into()
+    }
+
+    /// Which of two contacts has the smaller id.
+    pub fn order(&self, one: u32, other: u32) -> Ordering {
+        let in_world = |index: u32| (index as usize) < self.world.contacts.len();
+        if in_world(one) && in_world(other) { one.cmp(&other) } else { self.contact(one).id.cmp(&self.contact(other).id) }
+    }
+
     /// Conversations begun so far, oldest first.
     pub fn conversations(&self) -> &[Conversation] {
         &self.world.conversations[..self.begun_conversations]
     }
 
+    /// A contact as it is now; indices only come from this moment or its world.
+    pub fn contact(&self, index: u32) -> &Contact {
+        self.overlay.contact(&self.world, index).unwrap_or_else(|| self.world.contact(index))
+    }
+
     /// A contact that exists, by id.
     pub fn find_contact(&self, id: &str) -> Option<u32> {
-        self.world.find_contact(id).filter(|index| self.world.contact(*index).exists_at(self.now))
+        let created = || self.overlay.created(&self.world).find(|(_, contact)| contact.id == id).map(|(index, _)| index);
+        self.world.find_contact(id).or_else(created).filter(|index| self.contact(*index).exists_at(self.now))
+    }
+
+    /// The contacts among some that exist and pass, in the order of ids, each once: those of the world and all that the world cannot know.
+    fn pick(&self, of_world: &[u32], passes: impl Fn(&Contact) -> bool) -> Vec<u32> {
+        let rewritten = self.overlay.readdressed().iter().copied();
+        let created = self.overlay.created(&self.world).map(|(index, _)| index);
+        let candidates = of_world.iter().copied().chain(rewritten).chain(created);
+        let mut picked: Vec<u32> = candidates.filter(|index| self.exists(*index) && passes(self.contact(*index))).collect();
+        picked.sort_by(|one, other| self.order(*one, *other));
+        picked.dedup();
+        picked
+    }
+
+    fn exists(&self, index: u32) -> bool {
+        self.contact(index).exists_at(self.now)
+    }
+
+    /// The user with an external id: a user id in the words of 1.x.
+    pub fn find_user(&self, external_id: &str) -> Option<u32> {
+        let wanted = Some(external_id);
+        self.pick(self.world.with_external_id(external_id), |contact| contact.external_id_at(self.now) == wanted).first().copied()
+    }
+
+    /// Everybody of a role with an address; case does not matter (an assumption).
+    pub fn with_email(&self, email: &str, role: Role) -> Vec<u32> {
+        let email = email.to_lowercase();
+        if email.is_empty() {
+            return Vec::new();
+        }
+        self.pick(self.world.with_email(&email), |contact| {
+            contact.role_at(self.now) == role && contact.email.as_ref().is_some_and(|held| held.to_lowercase() == email)
+        })
+    }
+
+    /// A living tag by its number.
+    pub fn tag(&self, number: u16) -> Option<ListedTag<'_>> {
+        let tag = match self.overlay.tag(number) {
+            Some(written) => {
+                let made = written.created_at.is_none_or(|at| at <= self.now);
+                let deleted = written.deleted_at.is_some_and(|at| at <= self.now);
+                Some(&written.tag).filter(|_| made && !deleted)
+            }
+            None => self.world.tags.get(usize::from(number)),
+        };
+        tag.map(|tag| ListedTag { number, id: &tag.id, name: &tag.name })
+    }
+
+    /// Every living tag.
+    pub fn tags(&self) -> impl Iterator<Item = ListedTag<'_>> {
+        (0..self.overlay.tag_numbers(&self.world)).filter_map(|number| self.tag(number))
+    }
+
+    /// A living tag by its id.
+    pub fn find_tag(&self, id: &str) -> Option<ListedTag<'_>> {
+        self.tags().find(|tag| tag.id == id)
+    }
+
+    /// Living tags that a contact carries.
+    pub fn tags_of(&self, index: u32) -> impl Iterator<Item = (ListedTag<'_>, &TagSpell)> {
+        self.contact(index).tags_at(self.now).filter_map(|spell| Some((self.tag(spell.tag)?, spell)))
+    }
+
+    /// Living tags that a company carries, with the instant since when.
+    pub fn tags_of_company(&self, company: u32) -> impl Iterator<Item = (ListedTag<'_>, i64)> {
+        self.overlay.tags_of_company(company, self.now).filter_map(|carried| Some((self.tag(carried.tag)?, carried.from)))
+    }
+
+    /// Segments that a contact is in.
+    pub fn segments_of(&self, index: u32) -> impl Iterator<Item = &Segment> {
+        let contact = self.contact(index);
+        self.world.segments.iter().filter(move |segment| segment.holds(contact, self.now))
+    }
+
+    /// Companies that exist, with their indices, oldest first.
+    pub fn companies(&self) -> impl Iterator<Item = (u32, &Company)> {
+        self.world
+            .companies
+            .iter()
+            .zip(0u32..)
+            .filter(|(company, _)| company.created_at <= self.now)
+            .map(|(company, index)| (index, company))
+    }
+
+    /// Segments that a company is in.
+    pub fn segments_of_company(&self, index: u32) -> impl Iterator<Item = &'static CompanySegment> {
+        let company = &self.world.companies[index as usize];
+        companies::SEGMENTS
+            .iter()
+            .filter(move |segment| segment.holds(company, |id| self.tags_of_company(index).any(|(tag, _)| tag.id == id)))
+    }
+
+    /// Contacts of a company, in the order of ids. Counted for all companies at once, when first asked.
+    pub fn contacts_of_company(&self, company: u32) -> &[u32] {
+        let all = self.contacts_of_companies.get_or_init(|| {
+            let mut all = vec![Vec::new(); self.world.companies.len()];
+            for index in self.contacts.iter() {
+                for company in &self.contact(*index).companies {
+                    all[*company as usize].push(*index);
+                }
+            }
+            all
+        });
+        all.get(company as usize).map_or(&[], Vec::as_slice)
     }
 
     /// Members of a tag by its id; nobody when there is no such tag.
     pub fn members_of_tag(&self, id: &str) -> &[u32] {
-        let tag = self.world.tags.iter().position(|tag| tag.id == id);
-        tag.map_or(&[], |tag| &self.tag_members[tag])
+        self.find_tag(id).map_or(&[], |tag| self.tag_members[usize::from(tag.number)].borrow())
     }
 
     /// Members of a segment by its id; nobody when there is no such segment.
     pub fn members_of_segment(&self, id: &str) -> &[u32] {
         let segment = self.world.segments.iter().position(|segment| segment.id == id);
-        segment.map_or(&[], |segment| &self.segment_members[segment])
+        segment.map_or(&[], |segment| self.segment_members[segment].borrow())
     }
 
     /// The sorted result of a search, worked out once. `name` must tell all that the result depends on.
@@ -92,4 +312,11 @@ impl Moment {
             result
         })
     }
+}
+
+/// Who enters a list, and who leaves it.
+#[derive(Default)]
+struct Change {
+    come: Vec<u32>,
+    gone: HashSet<u32>,
 }

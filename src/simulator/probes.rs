@@ -1,13 +1,19 @@
 //! `/_simulator/…`: the truth of the world for tests, read straight from the lives in it and not through the search code.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Stats;
 use super::moment::Moment;
 use super::world::people::{Contact, Role};
+use super::writes::WriteSeen;
+
+/// What there is to ask.
+pub const HELP: &str = "there are stats, state, members?group=tag:ID, conversations?from=&to=, writes and shared_emails";
 
 /// Answers a probe; nothing when there is no such probe.
-pub fn answer(moment: &Moment, stats: Stats, path: &str, query: &[(String, String)]) -> Option<Value> {
+pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, query: &[(String, String)]) -> Option<Value> {
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match path {
         "/_simulator/stats" => {
@@ -16,6 +22,8 @@ pub fn answer(moment: &Moment, stats: Stats, path: &str, query: &[(String, Strin
         "/_simulator/state" => Some(state(moment)),
         "/_simulator/members" => members(moment, parameter("group")?),
         "/_simulator/conversations" => Some(conversations(moment, seconds(parameter("from")), seconds(parameter("to")))),
+        "/_simulator/writes" => Some(writes.iter().map(WriteSeen::body).collect()),
+        "/_simulator/shared_emails" => Some(shared_emails(moment)),
         _ => None,
     }
 }
@@ -23,8 +31,8 @@ pub fn answer(moment: &Moment, stats: Stats, path: &str, query: &[(String, Strin
 fn state(moment: &Moment) -> Value {
     let contacts: Vec<&Contact> = existing(moment).collect();
     let users = contacts.iter().filter(|contact| contact.role_at(moment.now) == Role::User).count();
-    let tags = moment.world.tags.iter().zip(0u16..).map(|(tag, number)| {
-        let count = contacts.iter().filter(|contact| contact.has_tag_at(number, moment.now)).count();
+    let tags = moment.tags().map(|tag| {
+        let count = contacts.iter().filter(|contact| contact.has_tag_at(tag.number, moment.now)).count();
         json!({"group": format!("tag:{}", tag.id), "name": tag.name, "count": count})
     });
     let segments = moment.world.segments.iter().map(|segment| {
@@ -46,7 +54,7 @@ fn members(moment: &Moment, group: &str) -> Option<Value> {
     let now = moment.now;
     let ids: Vec<&str> = match group.split_once(':')? {
         ("tag", id) => {
-            let tag = moment.world.tags.iter().zip(0u16..).find(|(tag, _)| tag.id == id)?.1;
+            let tag = moment.find_tag(id)?.number;
             existing(moment).filter(|contact| contact.has_tag_at(tag, now)).map(|contact| contact.id.as_str()).collect()
         }
         ("segment", id) => {
@@ -64,7 +72,7 @@ fn conversations(moment: &Moment, from: Option<i64>, to: Option<i64>) -> Value {
     let begun = moment.world.conversations.iter().filter(|conversation| conversation.created_at <= moment.now);
     let wanted = begun.filter(|conversation| range.contains(&conversation.created_at)).map(|conversation| {
         let author = conversation.author(&moment.world);
-        let contacts: Vec<&str> = conversation.participants().map(|index| moment.world.contact(index).id.as_str()).collect();
+        let contacts: Vec<&str> = conversation.participants().map(|index| moment.contact(index).id.as_str()).collect();
         json!({
             "id": conversation.id.to_string(),
             "created_at": conversation.created_at,
@@ -76,8 +84,31 @@ fn conversations(moment: &Moment, from: Option<i64>, to: Option<i64>) -> Value {
     wanted.collect()
 }
 
+/// Addresses that several contacts have, most shared first: `{"email", "users": [{"id", "user_id"}], "leads": [{"id"}]}`.
+fn shared_emails(moment: &Moment) -> Value {
+    let mut holders: BTreeMap<&str, Vec<&Contact>> = BTreeMap::new();
+    for contact in existing(moment) {
+        if let Some(email) = contact.email.as_deref().filter(|email| !email.is_empty()) {
+            holders.entry(email).or_default().push(contact);
+        }
+    }
+    let mut shared: Vec<_> = holders.into_iter().filter(|(_, contacts)| contacts.len() > 1).collect();
+    shared.sort_by_key(|(_, contacts)| std::cmp::Reverse(contacts.len()));
+    let of_role = |contacts: &[&Contact], role: Role| -> Value {
+        let of_role = contacts.iter().filter(|contact| contact.role_at(moment.now) == role);
+        of_role.map(|contact| json!({"id": contact.id, "user_id": contact.external_id_at(moment.now)})).collect()
+    };
+    let entry = |(email, contacts): (&str, Vec<&Contact>)| json!({"email": email, "users": of_role(&contacts, Role::User), "leads": of_role(&contacts, Role::Lead)});
+    shared.into_iter().map(entry).collect()
+}
+
+/// Everybody who exists, made by requests or not, in the order of ids: told by the lives, not by the moment's lists.
 fn existing(moment: &Moment) -> impl Iterator<Item = &Contact> {
-    moment.world.contacts.iter().filter(|contact| contact.exists_at(moment.now))
+    let of_world = (0..moment.world.contacts.len() as u32).map(|index| moment.contact(index));
+    let created = moment.overlay.created(&moment.world).map(|(_, contact)| contact);
+    let mut all: Vec<&Contact> = of_world.chain(created).filter(|contact| contact.exists_at(moment.now)).collect();
+    all.sort_by(|one, other| one.id.cmp(&other.id));
+    all.into_iter()
 }
 
 /// Unix seconds or RFC 3339.

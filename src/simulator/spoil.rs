@@ -7,20 +7,27 @@ use super::faults::Fault;
 
 /// Applies a fault to the body of a list page. Bodies that are no list with pages stay as they are.
 ///
-/// `cursor` is the one that the request carried.
+/// `cursor` is the one that the request carried; where pages have numbers, the URL of the request.
 pub fn spoil(body: String, fault: Fault, cursor: Option<&str>) -> String {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
         return body;
     };
-    if !page["pages"].is_object() {
+    let (is_paged, is_scroll) = (page["pages"].is_object(), page["scroll_param"].is_string());
+    if !is_paged && !is_scroll {
         return body;
     }
-    let entries = if page["conversations"].is_array() { "conversations" } else { "data" };
+    // A scroll has no `pages` that could be wrong.
+    if !is_paged && matches!(fault, Fault::Loop | Fault::ForeignNext) {
+        return body;
+    }
+    let entries = ["conversations", "users", "contacts", "companies"].into_iter().find(|name| page[*name].is_array()).unwrap_or("data");
     match fault {
         Fault::Loop => {
             let number = page["pages"]["page"].as_u64().unwrap_or(1) + 1;
             // The first page has no cursor that it could repeat: its next page will.
-            if let Some(cursor) = cursor {
+            if let Some(url) = cursor.filter(|cursor| cursor.starts_with("http")) {
+                page["pages"]["next"] = json!(url);
+            } else if let Some(cursor) = cursor {
                 page["pages"]["next"] = json!({"page": number, "starting_after": cursor});
             }
         }
@@ -28,11 +35,13 @@ pub fn spoil(body: String, fault: Fault, cursor: Option<&str>) -> String {
             page["pages"]["next"] = json!("http://attacker.example/contacts?page=2&starting_after=abc");
         }
         Fault::Extra => {
-            if page["pages"]["next"].is_null() {
-                page["pages"]["next"] = Value::Null;
+            if is_paged {
+                if page["pages"]["next"].is_null() {
+                    page["pages"]["next"] = Value::Null;
+                }
+                page["pages"]["prev"] = Value::Null;
             }
             page["limited"] = json!(false);
-            page["pages"]["prev"] = Value::Null;
             for entry in list(&mut page, entries) {
                 entry["brand_new_key"] = json!({"nested": [1, null, {"deep": true}]});
                 entry["another"] = Value::Null;

@@ -1,79 +1,64 @@
-//! The 2.x dialect: routes and bodies. A function of the moment and the call alone; HTTP around it is [`super::answer`]'s business.
+//! The 2.x dialect: contacts, searches, cursors. A function of the moment, the open scroll and the call; HTTP around it is [`super::answer`]'s
+//! business.
 
 mod attributes;
-mod contact_body;
+pub mod contact_body;
 mod contacts;
 mod conversation_body;
 mod conversations;
-mod groups;
-
-use axum::body::Bytes;
-use axum::http::Method;
-use serde::Serialize;
-use serde_json::Value;
+pub mod groups;
 
 use super::api_error::ApiError;
+use super::call::{Call, Desk};
 use super::moment::Moment;
-use super::version::Version;
-
-/// A request as far as the dialect sees it.
-pub struct Call {
-    pub method: Method,
-    pub path: String,
-    /// Decoded pairs, in order.
-    pub query: Vec<(String, String)>,
-    pub body: Bytes,
-    pub version: Version,
-}
-
-impl Call {
-    /// A query parameter; the last one counts.
-    fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A query parameter as JSON text, for code that takes values from bodies, too.
-    fn parameter_value(&self, name: &str) -> Option<Value> {
-        self.parameter(name).map(Value::from)
-    }
-
-    /// The body as a JSON object.
-    fn object(&self) -> Result<Value, ApiError> {
-        let body: Value = serde_json::from_slice(&self.body)
-            .map_err(|error| ApiError::parameter_invalid(format!("Request body is not valid JSON: {error}")))?;
-        if body.is_object() { Ok(body) } else { Err(ApiError::parameter_invalid("Request body is not a JSON object")) }
-    }
-}
+use super::version::V2_6;
+use super::{companies, counts, tagging, workspace};
 
 /// Answers a call with a JSON body.
 ///
 /// # Errors
-/// What the API refuses, in its words. Unknown paths and methods a path lacks are 404.
-pub fn answer(moment: &Moment, call: &Call) -> Result<String, ApiError> {
-    let path: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-    match (call.method.as_str(), path.as_slice()) {
-        ("GET", ["me"]) => attributes::me(moment),
+/// What the API refuses, in its words. What 1.x alone has is 400 `intercom_version_invalid`; unknown paths and methods a path lacks are 404.
+pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+    let moment = desk.moment;
+    match (call.method.as_str(), call.segments().as_slice()) {
+        ("GET", ["me"]) => workspace::me(moment),
+        ("GET", ["admins"]) => workspace::admins(),
         ("GET", ["data_attributes"]) => attributes::list(call),
         ("GET", ["tags"]) => groups::tags(moment),
-        ("GET", ["tags", id]) => groups::tag(moment, id),
+        ("GET", ["tags", id]) => tagging::show(moment, id),
         ("GET", ["segments"]) => groups::segments(moment, call),
         ("GET", ["segments", id]) => groups::segment(moment, call, id),
         ("GET", ["contacts"]) => contacts::list(moment, call),
         ("POST", ["contacts", "search"]) => contacts::search(moment, call),
+        (_, ["contacts", "scroll"]) => Err(ApiError::version_invalid()),
         ("GET", ["contacts", id]) => contacts::show(moment, call, id),
         ("GET", ["contacts", id, "tags"]) => contacts::tags(moment, call, id),
         ("GET", ["contacts", id, "segments"]) => contacts::segments(moment, call, id),
         ("GET", ["contacts", id, "companies"]) => contacts::companies(moment, call, id),
         ("GET", ["conversations"]) => conversations::list(moment, call),
         ("POST", ["conversations", "search"]) => conversations::search(moment, call),
+        ("GET", ["companies"]) => companies::list(desk, call),
+        ("POST", ["companies", "list"]) => companies::list_all(desk, call),
+        ("GET", ["companies", "scroll"]) => companies::scroll(desk, call),
+        ("GET", ["companies", id]) => companies::show(moment, id),
+        ("GET", ["counts"]) if call.version <= V2_6 => counts::counts(moment, call),
+        (_, ["users", ..] | ["counts"]) => Err(ApiError::version_invalid()),
         _ => Err(ApiError::resource_not_found()),
     }
 }
 
-/// Writes a body. Bodies are plain structs and maps with text keys, which always have a JSON form.
-fn write(body: &impl Serialize) -> Result<String, ApiError> {
-    serde_json::to_string(body).map_err(|error| {
-        tracing::error!(%error, "a body has no JSON form");
-        ApiError::of_status(500)
-    })
+/// Does what a write asks, and answers it: the moment after it, and a body.
+///
+/// # Errors
+/// As for reads; then nothing is done.
+pub fn write(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+    match (call.method.as_str(), call.segments().as_slice()) {
+        ("POST", ["tags"]) => tagging::post(moment, call),
+        ("DELETE", ["tags", id]) => tagging::delete(moment, call, id),
+        ("POST", ["contacts"]) => contacts::create(moment, call),
+        ("POST", ["contacts", id, "tags"]) => tagging::attach(moment, call, contacts::existing(moment, call, id)?),
+        ("DELETE", ["contacts", id, "tags", tag]) => tagging::detach(moment, contacts::existing(moment, call, id)?, tag),
+        (_, ["users", ..]) => Err(ApiError::version_invalid()),
+        _ => Err(ApiError::resource_not_found()),
+    }
 }

@@ -1,28 +1,47 @@
 //! The API versions that are served, and where they differ.
 
-/// A 2.x version.
+/// A version from 1.0 to 1.4 or from 2.0 to 2.16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     major: u8,
     minor: u8,
 }
 
-/// Owner ids are strings, priorities have levels, merged contacts are 410, sort orders are checked.
-pub const V2_16: Version = Version { major: 2, minor: 16 };
-/// Conversations name their company.
-pub const V2_15: Version = Version { major: 2, minor: 15 };
+/// Users are found by e-mail as a list, no more as one object.
+pub const V1_1: Version = Version { major: 1, minor: 1 };
+/// Deleting a tag in use names what depends on it.
+pub const V2_5: Version = Version { major: 2, minor: 5 };
+/// The last version with `/counts`.
+pub const V2_6: Version = Version { major: 2, minor: 6 };
 /// `formatted_phone` is in the contact of this version alone; conversations gain `ai_agent`.
 pub const V2_11: Version = Version { major: 2, minor: 11 };
+/// Conversations name their company.
+pub const V2_15: Version = Version { major: 2, minor: 15 };
+/// Owner ids are strings, priorities have levels, merged contacts are 410, sort orders are checked, unknown members of a tag call are skipped.
+pub const V2_16: Version = Version { major: 2, minor: 16 };
+
+/// The last version of the first generation.
+const V1_4: Version = Version { major: 1, minor: 4 };
 
 impl Version {
-    /// The version an `Intercom-Version` header names. `Preview`, 1.x and anything later than 2.16 are not served.
+    /// The version an `Intercom-Version` header names. `Preview`, anything between 1.4 and 2.0 and anything later than 2.16 is not served.
     pub fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once('.')?;
         let digits = |text: &str| {
             (!text.is_empty() && text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
         };
         let version = Version { major: digits(major)?, minor: digits(minor)? };
-        (version.major == 2 && version <= V2_16).then_some(version)
+        let last = match version.major {
+            1 => V1_4,
+            2 => V2_16,
+            _ => return None,
+        };
+        (version <= last).then_some(version)
+    }
+
+    /// Whether it is one of the first generation: users and leads, page numbers, scrolls.
+    pub fn is_legacy(self) -> bool {
+        self.major == 1
     }
 }
 
@@ -31,11 +50,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_zero_to_two_sixteen_are_served() {
+    fn both_generations_are_served_and_nothing_else() {
         assert!((0..=16).all(|minor| Version::parse(&format!("2.{minor}")) == Some(Version { major: 2, minor })));
-        for unknown in ["2.17", "1.4", "3.0", "Preview", "Unstable", "", "2", "2.", "2.+1", "2.1.1", "२.१"] {
+        assert!((0..=4).all(|minor| Version::parse(&format!("1.{minor}")).is_some_and(Version::is_legacy)));
+        for unknown in ["2.17", "1.5", "0.9", "3.0", "Preview", "Unstable", "", "2", "2.", "2.+1", "2.1.1", "२.१"] {
             assert_eq!(Version::parse(unknown), None, "{unknown}");
         }
-        assert!(Version::parse("2.9") < Version::parse("2.11"));
+        assert!(Version::parse("2.9") < Version::parse("2.11") && Version::parse("1.4") < Version::parse("2.0"));
     }
 }

@@ -9,6 +9,9 @@ pub mod groups;
 pub mod names;
 pub mod people;
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use chrono_tz::Tz;
 use rand::SeedableRng;
 
@@ -31,11 +34,13 @@ pub struct WorldOptions {
     pub timezone: Tz,
     /// Tags `cohort 001`, `cohort 002`, … beyond the named ones.
     pub extra_groups: usize,
+    /// One more tag, `bulk import`, which so many of the oldest contacts hold at any instant.
+    pub big_tag: Option<usize>,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { seed: 1, contacts: 5_000, timezone: Tz::Europe__Dublin, extra_groups: 0 }
+        Self { seed: 1, contacts: 5_000, timezone: Tz::Europe__Dublin, extra_groups: 0, big_tag: None }
     }
 }
 
@@ -49,25 +54,60 @@ pub struct World {
     pub companies: Vec<Company>,
     /// By creation, which is also the order of ids.
     pub conversations: Vec<Conversation>,
+    directory: OnceLock<Directory>,
+}
+
+/// Who carries an external id or an address, dead or alive. Addresses are in lower case.
+#[derive(Default)]
+struct Directory {
+    external_ids: HashMap<String, Vec<u32>>,
+    emails: HashMap<String, Vec<u32>>,
 }
 
 impl World {
     /// Invents the world of a seed.
     pub fn new(options: WorldOptions) -> Self {
-        let tags = groups::tags(options.extra_groups, options.timezone);
+        let tags = groups::tags(options.extra_groups, options.big_tag, options.timezone);
         let segments = groups::segments();
         let companies = companies::invent(&mut rng(options.seed, 1), options.contacts);
         let mut lives = rng(options.seed, 2);
         let mut contacts = people::invent(&mut lives, &options, companies.len());
         groups::hand_out(&mut lives, &tags, &mut contacts);
         let conversations = conversations::invent(&mut rng(options.seed, 3), options.timezone, &contacts);
-        Self { options, contacts, tags, segments, companies, conversations }
+        // Last, so that nothing else depends on it.
+        groups::hand_out_big_tag(&tags, &mut contacts);
+        Self { options, contacts, tags, segments, companies, conversations, directory: OnceLock::new() }
     }
 
     /// The index of a contact, dead or alive.
     pub fn find_contact(&self, id: &str) -> Option<u32> {
         let found = self.contacts.binary_search_by(|contact| contact.id.as_str().cmp(id)).ok()?;
         Some(found as u32)
+    }
+
+    /// Who was invented with an external id, ascending.
+    pub fn with_external_id(&self, external_id: &str) -> &[u32] {
+        self.directory().external_ids.get(external_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who was invented with an address, ascending; case does not matter.
+    pub fn with_email(&self, email: &str) -> &[u32] {
+        self.directory().emails.get(&email.to_lowercase()).map_or(&[], Vec::as_slice)
+    }
+
+    fn directory(&self) -> &Directory {
+        self.directory.get_or_init(|| {
+            let mut directory = Directory::default();
+            for (contact, index) in self.contacts.iter().zip(0u32..) {
+                if let Some(external_id) = &contact.external_id {
+                    directory.external_ids.entry(external_id.clone()).or_default().push(index);
+                }
+                if let Some(email) = contact.email.as_ref().filter(|email| !email.is_empty()) {
+                    directory.emails.entry(email.to_lowercase()).or_default().push(index);
+                }
+            }
+            directory
+        })
     }
 
     /// A contact by index; indices only come from this world.

@@ -139,7 +139,7 @@ pub fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
         let group = match (field, test.single_text()) {
             (Field::Tag, Some(id)) => moment.members_of_tag(id),
             (Field::Segment, Some(id)) => moment.members_of_segment(id),
-            _ => &moment.contacts,
+            _ => &moment.contacts[..],
         };
         if group.len() < candidates.len() {
             candidates = group;
@@ -149,13 +149,13 @@ pub fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
         }
     }
     // Indices ascend with creation, so a range of days is a slice.
-    let created_before = |limit: i64| candidates.partition_point(|index| moment.world.contact(*index).created_at < limit);
+    let created_before = |limit: i64| candidates.partition_point(|index| moment.contact(*index).created_at < limit);
     let (start, end) = (created_before(from), created_before(until));
     let slice = candidates.get(start..end).unwrap_or(&[]);
     let mut found: Vec<u32> =
         slice.iter().copied().filter(|index| query.holds(&|field, test| passes(moment, *index, field, test))).collect();
     if !matches!(sort, Field::Id | Field::Date(DateField::Created)) {
-        found.sort_by_cached_key(|index| (key(moment, *index, sort), *index));
+        found.sort_by_cached_key(|index| (key(moment, *index, sort), moment.contact(*index).id.as_str()));
     }
     found
 }
@@ -167,7 +167,7 @@ pub fn sortable(name: &str) -> Option<Field> {
 
 /// The sort key of a contact.
 pub fn key(moment: &Moment, index: u32, sort: Field) -> Key {
-    let contact = moment.world.contact(index);
+    let contact = moment.contact(index);
     match sort {
         Field::Date(date) => Key::date(date.of(contact, moment.now)),
         Field::Name => Key::text(contact.name.as_deref()),
@@ -177,7 +177,7 @@ pub fn key(moment: &Moment, index: u32, sort: Field) -> Key {
 }
 
 fn passes(moment: &Moment, index: u32, field: Field, test: &Test) -> bool {
-    let (contact, now) = (moment.world.contact(index), moment.now);
+    let (contact, now) = (moment.contact(index), moment.now);
     let text = |text: Option<&str>| test.accepts(text.map(Held::Text));
     let place = contact.place.map(|(country, city)| (&COUNTRIES[country], COUNTRIES[country].cities[city]));
     let reached = |at: Option<i64>| test.accepts([Held::Boolean(at.is_some_and(|at| at <= now))]);
@@ -199,12 +199,8 @@ fn passes(moment: &Moment, index: u32, field: Field, test: &Test) -> bool {
         Field::Unsubscribed => reached(contact.unsubscribed_at),
         Field::MarkedAsSpam => reached(contact.spam_at),
         Field::HardBounced => reached(contact.bounced_at),
-        Field::Tag => test.accepts(contact.tags_at(now).map(|spell| Held::Text(&moment.world.tags[usize::from(spell.tag)].id))),
-        Field::Segment => {
-            let in_segment = |members: &Vec<u32>| members.binary_search(&index).is_ok();
-            let segments = moment.world.segments.iter().zip(&moment.segment_members);
-            test.accepts(segments.filter(|(_, members)| in_segment(members)).map(|(segment, _)| Held::Text(segment.id)))
-        }
+        Field::Tag => test.accepts(moment.tags_of(index).map(|(tag, _)| Held::Text(tag.id))),
+        Field::Segment => test.accepts(moment.segments_of(index).map(|segment| Held::Text(segment.id))),
         Field::Plan => text(contact.plan_attribute_at(now).map(|plan| plan.word())),
         Field::Industry => text(contact.industry),
         Field::Seats => test.accepts(contact.plan_attribute_at(now).map(|_| Held::Number(f64::from(contact.seats)))),

@@ -111,7 +111,7 @@ fn passes(moment: &Moment, conversation: &Conversation, field: Field, test: &Tes
         Field::ContactIds => test.accepts(conversation.participants().map(|index| Held::Text(&world.contact(index).id))),
         Field::AdminAssigneeId => test.accepts(conversation.assignee.map(|admin| Held::Number(ADMINS[usize::from(admin)].0 as f64))),
         Field::TeamAssigneeId => test.accepts([]),
-        Field::TagIds => test.accepts(conversation.tag.map(|tag| Held::Text(&world.tags[usize::from(tag)].id))),
+        Field::TagIds => test.accepts(conversation.tag.and_then(|tag| moment.tag(tag)).map(|tag| Held::Text(tag.id))),
         Field::State => text(conversation.state_at(now)),
         Field::Priority => text(priority(conversation.priority)),
         Field::Open => test.accepts([Held::Boolean(open)]),

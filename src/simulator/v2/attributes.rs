@@ -1,36 +1,12 @@
-//! `/me` and `/data_attributes`.
+//! `/data_attributes`.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, write};
 use crate::simulator::api_error::ApiError;
-use crate::simulator::moment::Moment;
+use crate::simulator::call::{Call, write};
 use crate::simulator::version::V2_16;
-use crate::simulator::world::{ADMINS, WORKSPACE_CREATED_AT, WORKSPACE_ID};
-
-pub fn me(moment: &Moment) -> Result<String, ApiError> {
-    let (id, name, email) = ADMINS[0];
-    write(&json!({
-        "type": "admin",
-        "id": id.to_string(),
-        "email": email,
-        "name": name,
-        "email_verified": true,
-        "app": {
-            "type": "app",
-            "id_code": WORKSPACE_ID,
-            "name": "Invented workspace",
-            "created_at": WORKSPACE_CREATED_AT,
-            "secure": false,
-            "identity_verification": false,
-            "timezone": moment.world.options.timezone.name(),
-            "region": "EU",
-        },
-        "avatar": {"type": "avatar", "image_url": "https://static.example.com/admins/1.png"},
-        "has_inbox_seat": true,
-    }))
-}
+use crate::simulator::world::{ADMINS, WORKSPACE_CREATED_AT};
 
 /// Custom attributes of contacts as `(id, name, type)`.
 const CUSTOM: [(u64, &str, &str); 6] = [

@@ -7,7 +7,7 @@ use crate::simulator::moment::Moment;
 use crate::simulator::search::contacts::DateField;
 use crate::simulator::version::{V2_11, V2_16, Version};
 use crate::simulator::world::names::COUNTRIES;
-use crate::simulator::world::people::Role;
+use crate::simulator::world::people::{Contact, Plan, Role};
 use crate::simulator::world::{ADMINS, WORKSPACE_ID};
 
 /// At most this many tags, notes and companies are shown on a contact.
@@ -155,13 +155,13 @@ impl<'a> ContactBody<'a> {
     /// A contact as a version shows it at the moment.
     pub fn new(moment: &'a Moment, index: u32, version: Version) -> Self {
         let (world, now) = (&moment.world, moment.now);
-        let contact = world.contact(index);
+        let contact = moment.contact(index);
         let role = contact.role_at(now);
         let place = contact.place.map(|(country, city)| (&COUNTRIES[country], COUNTRIES[country].cities[city]));
         let reached = |at: Option<i64>| at.is_some_and(|at| at <= now);
         let date = |field: DateField| field.of(contact, now);
         let link = |path: &str, kind, ids| Linked::new(&contact.id, path, kind, ids);
-        let tags: Vec<String> = contact.tags_at(now).map(|spell| world.tags[usize::from(spell.tag)].id.clone()).collect();
+        let tags: Vec<String> = moment.tags_of(index).map(|(tag, _)| tag.id.to_owned()).collect();
         let unsubscribed = reached(contact.unsubscribed_at);
         let owner_id = contact.owner.map(|owner| ADMINS[owner].0);
         let social = if contact.notes == 3 {
@@ -182,7 +182,7 @@ impl<'a> ContactBody<'a> {
             name: contact.name.as_deref(),
             avatar: contact
                 .browser
-                .filter(|_| contact.seats % 2 == 0)
+                .filter(|_| contact.seats.is_multiple_of(2))
                 .map(|_| Avatar { r#type: "avatar", image_url: Some("https://static.example.com/a.png") }),
             owner_id: owner_id.map(|id| if version >= V2_16 { OwnerId::Text(id) } else { OwnerId::Number(id) }),
             social_profiles: SocialProfiles { r#type: "list", data: social },
@@ -251,13 +251,20 @@ impl<'a> ContactBody<'a> {
     }
 }
 
-/// One attribute of every type the API knows; none for leads.
-fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
-    let (contact, now) = (moment.world.contact(index), moment.now);
+/// One attribute of every type the API knows, unless a lead, and what requests wrote.
+pub fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
+    let (contact, now) = (moment.contact(index), moment.now);
     let mut attributes = Map::new();
-    let Some(plan) = contact.plan_attribute_at(now) else {
-        return attributes;
-    };
+    if let Some(plan) = contact.plan_attribute_at(now) {
+        invented_attributes(contact, index, now, plan, &mut attributes);
+    }
+    if let Some(written) = &contact.written {
+        attributes.extend(written.attributes.clone());
+    }
+    attributes
+}
+
+fn invented_attributes(contact: &Contact, index: u32, now: i64, plan: Plan, attributes: &mut Map<String, Value>) {
     let mut add = |name: &str, value: Value| attributes.insert(name.to_owned(), value);
     add("plan", json!(plan.word()));
     add("seats", json!(contact.seats));
@@ -273,5 +280,4 @@ fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
         let order = json!({"type": "order", "id": format!("{index}"), "external_id": format!("order-{index}")});
         add("last_orders", json!({"type": "order.list", "instances": [order]}));
     }
-    attributes
 }

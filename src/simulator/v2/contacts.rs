@@ -6,15 +6,17 @@ use serde_json::{Value, json};
 
 use super::contact_body::ContactBody;
 use super::groups::SegmentBody;
-use super::{Call, write};
 use crate::simulator::api_error::ApiError;
+use crate::simulator::call::{Call, write};
+use crate::simulator::companies;
+use crate::simulator::enrolment::{Data, conflict};
 use crate::simulator::moment::Moment;
 use crate::simulator::paging::{self, Cut, Key, Pages, Position};
 use crate::simulator::search::contacts::{found, key, parse, sortable};
 use crate::simulator::search::sort::sort;
+use crate::simulator::tagging::applied_tag;
 use crate::simulator::version::V2_16;
-use crate::simulator::world::people::End;
-use crate::simulator::world::{ADMINS, WORKSPACE_ID};
+use crate::simulator::world::people::{End, Role};
 
 #[derive(Serialize)]
 struct ContactList<'a> {
@@ -34,7 +36,7 @@ pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 10)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
     let cut = Cut { descending: true, per_page, after };
-    let (shown, next) = paging::page(&moment.contacts, &cut, |index| (Key::Nothing, moment.world.contact(index).id.clone()));
+    let (shown, next) = paging::page(&moment.contacts, &cut, |index| (Key::Nothing, moment.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_list_cursor()));
     list_body(moment, call, &shown, moment.contacts.len(), Pages::new(&cut, moment.contacts.len(), next))
 }
@@ -51,7 +53,7 @@ pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let name = format!("contacts {field:?} {}", body["query"]);
     let all = moment.found(name, || found(moment, &query, field));
     let cut = Cut { descending: sort.descending, per_page, after };
-    let (shown, next) = paging::page(&all, &cut, |index| (key(moment, index, field), moment.world.contact(index).id.clone()));
+    let (shown, next) = paging::page(&all, &cut, |index| (key(moment, index, field), moment.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_search_cursor()));
     list_body(moment, call, &shown, all.len(), Pages::new(&cut, all.len(), next))
 }
@@ -71,53 +73,48 @@ pub fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> 
 }
 
 pub fn tags(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let contact = moment.world.contact(existing(moment, call, id)?);
-    let tags = contact.tags_at(moment.now).map(|spell| {
-        let tag = &moment.world.tags[usize::from(spell.tag)];
-        let applied_by = json!({"type": "admin", "id": ADMINS[usize::from(spell.admin)].0.to_string()});
-        json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": spell.from, "applied_by": applied_by})
-    });
+    let tags = moment.tags_of(existing(moment, call, id)?).map(|(tag, spell)| applied_tag(tag, spell));
     write(&json!({"type": "list", "data": tags.collect::<Vec<_>>()}))
 }
 
 pub fn segments(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let contact = moment.world.contact(existing(moment, call, id)?);
-    let segments = moment.world.segments.iter().filter(|segment| segment.holds(contact, moment.now));
-    let segments: Vec<_> = segments.map(|segment| SegmentBody::new(segment, None)).collect();
+    let segments: Vec<_> = moment.segments_of(existing(moment, call, id)?).map(|segment| SegmentBody::new(segment, None)).collect();
     write(&json!({"type": "list", "data": segments}))
 }
 
 /// `GET /contacts/{id}/companies`: one page holds them all.
 pub fn companies(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let contact = moment.world.contact(existing(moment, call, id)?);
-    let companies = contact.companies.iter().map(|company| {
-        let company = &moment.world.companies[*company as usize];
-        json!({
-            "type": "company",
-            "company_id": company.company_id,
-            "id": company.id,
-            "app_id": WORKSPACE_ID,
-            "name": company.name,
-            "remote_created_at": company.created_at,
-            "created_at": company.created_at,
-            "updated_at": company.created_at,
-            "last_request_at": null,
-            "monthly_spend": company.monthly_spend,
-            "session_count": 0,
-            "user_count": 1,
-            "tags": {"type": "tag.list", "tags": []},
-            "segments": {"type": "segment.list", "segments": []},
-            "plan": {},
-            "custom_attributes": {},
-        })
-    });
-    let companies: Vec<_> = companies.collect();
+    let contact = moment.contact(existing(moment, call, id)?);
+    let companies: Vec<_> = contact.companies.iter().map(|company| companies::body(moment, *company)).collect();
     let pages = json!({"type": "pages", "next": null, "page": 1, "per_page": 50, "total_pages": 1});
     write(&json!({"type": "list", "total_count": companies.len(), "data": companies, "pages": pages}))
 }
 
+/// `POST /contacts`: a user unless `role` says `lead`. What a user has already is 409; leads may share an address with anybody (an assumption).
+pub fn create(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+    let body = call.object()?;
+    let data = Data::read(&body, "external_id")?;
+    let role = match body.get("role").and_then(Value::as_str) {
+        Some("lead") => Role::Lead,
+        Some("user") => Role::User,
+        None if data.email.is_some() || data.external_id.is_some() => Role::User,
+        _ => return Err(ApiError::parameter_invalid("one of email, external_id and role (user or lead) is required")),
+    };
+    if role == Role::Lead && data.external_id.is_some() {
+        return Err(ApiError::parameter_invalid("a lead has no external_id"));
+    }
+    let same_id = data.external_id.as_deref().and_then(|external_id| moment.find_user(external_id));
+    let same_email = || moment.with_email(data.email.as_deref().filter(|_| role == Role::User)?, Role::User).first().copied();
+    if let Some(index) = same_id.or_else(same_email) {
+        return Err(conflict(&moment.contact(index).id));
+    }
+    let (next, index) = data.save(moment, None, role);
+    let body = write(&ContactBody::new(&next, index, call.version))?;
+    Ok((next, body))
+}
+
 /// The index of a contact that exists; for merged ones the answer of the version.
-fn existing(moment: &Moment, call: &Call, id: &str) -> Result<u32, ApiError> {
+pub fn existing(moment: &Moment, call: &Call, id: &str) -> Result<u32, ApiError> {
     if let Some(index) = moment.find_contact(id) {
         return Ok(index);
     }
@@ -125,9 +122,9 @@ fn existing(moment: &Moment, call: &Call, id: &str) -> Result<u32, ApiError> {
     let mut next = moment.world.find_contact(id);
     // Up to three hops are followed.
     for _ in 0..3 {
-        let merged = next.map(|index| moment.world.contact(index)).and_then(|contact| contact.end).filter(|(at, _)| *at <= moment.now);
+        let merged = next.map(|index| moment.contact(index)).and_then(|contact| contact.end).filter(|(at, _)| *at <= moment.now);
         let Some((_, End::Merged(target))) = merged else { break };
-        canonical = Some(format!("/contacts/{}", moment.world.contact(target).id));
+        canonical = Some(format!("/contacts/{}", moment.contact(target).id));
         next = Some(target);
     }
     match canonical {

@@ -24,7 +24,7 @@ pub fn conversation_body(moment: &Moment, index: u32, version: Version) -> Value
     let contacts: Vec<Value> = conversation
         .participants()
         .map(|index| {
-            let contact = world.contact(index);
+            let contact = moment.contact(index);
             // Seen absent in live bodies, so it is left out rather than null.
             match contact.external_id_at(now) {
                 Some(external_id) => json!({"type": "contact", "id": contact.id, "external_id": external_id}),
@@ -34,8 +34,9 @@ pub fn conversation_body(moment: &Moment, index: u32, version: Version) -> Value
         .collect();
     let tags: Vec<Value> = conversation
         .tag
+        .and_then(|tag| moment.tag(tag))
         .map(|tag| {
-            let (tag, (admin, ..)) = (&world.tags[usize::from(tag)], ADMINS[0]);
+            let (admin, ..) = ADMINS[0];
             let applied_by = json!({"type": "admin", "id": admin.to_string()});
             json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": conversation.created_at + 60, "applied_by": applied_by})
         })

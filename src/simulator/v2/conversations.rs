@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::contacts::search_cursor;
 use super::conversation_body::{conversation_body, priority_word};
-use super::{Call, write};
 use crate::simulator::api_error::ApiError;
+use crate::simulator::call::{Call, write};
 use crate::simulator::moment::Moment;
 use crate::simulator::paging::{self, Cut, Key, Pages, Position};
 use crate::simulator::search::conversations::{found, key, parse, sortable};

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Call, write};
 use crate::simulator::api_error::ApiError;
+use crate::simulator::call::{Call, write};
 use crate::simulator::moment::Moment;
+use crate::simulator::tagging::tag_body;
 use crate::simulator::world::groups::Segment;
 use crate::simulator::world::people::Role;
 
@@ -31,16 +32,16 @@ impl<'a> SegmentBody<'a> {
         let Segment { id, name, created_at, updated_at, .. } = segment;
         Self { r#type: "segment", id, name, created_at: *created_at, updated_at: *updated_at, person_type, count }
     }
+
+    /// A segment of something else than people.
+    pub fn of(id: &'a str, name: &'a str, created_at: i64, person_type: &'static str) -> Self {
+        Self { r#type: "segment", id, name, created_at, updated_at: created_at, person_type, count: None }
+    }
 }
 
 pub fn tags(moment: &Moment) -> Result<String, ApiError> {
-    let tags: Vec<_> = moment.world.tags.iter().map(|tag| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
+    let tags: Vec<_> = moment.tags().map(|tag| tag_body(tag.id, tag.name)).collect();
     write(&json!({"type": "list", "data": tags}))
-}
-
-pub fn tag(moment: &Moment, id: &str) -> Result<String, ApiError> {
-    let tag = moment.world.tags.iter().find(|tag| tag.id == id).ok_or_else(ApiError::resource_not_found)?;
-    write(&json!({"type": "tag", "id": tag.id, "name": tag.name}))
 }
 
 pub fn segments(moment: &Moment, call: &Call) -> Result<String, ApiError> {
@@ -54,6 +55,7 @@ pub fn segment(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiErro
     write(&SegmentBody::new(segment, counts(call).then(|| moment.members_of_segment(id).len())))
 }
 
-fn counts(call: &Call) -> bool {
+/// Whether the sizes of segments are asked for.
+pub fn counts(call: &Call) -> bool {
     call.parameter("include_count") == Some("true")
 }

@@ -15,6 +15,48 @@ pub struct Company {
     pub monthly_spend: u32,
 }
 
+/// A segment of companies: a rule, as for people.
+pub struct CompanySegment {
+    pub id: &'static str,
+    pub name: &'static str,
+    pub created_at: i64,
+    rule: Rule,
+}
+
+enum Rule {
+    SpendsFrom(u32),
+    /// Carries a tag, by id: such a tag cannot be deleted.
+    Tagged(&'static str),
+}
+
+impl CompanySegment {
+    /// Whether a company is in the segment; `tagged` tells whether it carries a tag, by id.
+    pub fn holds(&self, company: &Company, tagged: impl FnOnce(&str) -> bool) -> bool {
+        match self.rule {
+            Rule::SpendsFrom(least) => company.monthly_spend >= least,
+            Rule::Tagged(id) => tagged(id),
+        }
+    }
+
+    /// The tag that the rule asks for, by id.
+    pub fn needs_tag(&self) -> Option<&'static str> {
+        match self.rule {
+            Rule::SpendsFrom(_) => None,
+            Rule::Tagged(id) => Some(id),
+        }
+    }
+}
+
+/// Every segment of companies. The last one depends on the tag `partner 🤝`.
+pub const SEGMENTS: [CompanySegment; 3] = [
+    CompanySegment { id: "63bbdd50aa01c0ffee0000c1", name: "Active", created_at: 1_673_256_272, rule: Rule::SpendsFrom(100) },
+    CompanySegment { id: "63bbdd50aa01c0ffee0000c2", name: "Big spenders", created_at: 1_673_256_272, rule: Rule::SpendsFrom(600) },
+    CompanySegment { id: "63bbdd50aa01c0ffee0000c3", name: "Partners", created_at: 1_673_256_272, rule: Rule::Tagged(PARTNER_TAG_ID) },
+];
+
+/// The id of the tag `partner 🤝`.
+pub const PARTNER_TAG_ID: &str = "1400592";
+
 /// Companies for about this many contacts.
 pub fn invent(rng: &mut Rng, contacts: usize) -> Vec<Company> {
     (0..contacts / 12 + 30)

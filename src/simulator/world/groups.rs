@@ -9,8 +9,10 @@ use rand::RngExt;
 use super::people::{Contact, Plan, Role, TagSpell};
 use super::{ADMINS, Rng, WORLD_END, exponential};
 use crate::simulator::calendar::{DAY, MONTH, start_of_month};
+use crate::simulator::faults::scatter;
 
 /// One tag and how contacts come and go.
+#[derive(Clone)]
 pub struct Tag {
     /// Decimal digits.
     pub id: String,
@@ -19,6 +21,7 @@ pub struct Tag {
 }
 
 /// How members come and go. Months are mean stays; `share` is the part of contacts that is ever in the tag.
+#[derive(Clone)]
 enum Flow {
     /// In at some time after `opens` or sign-up, out, and back again: `stay` and `away` months on average.
     Steady {
@@ -47,6 +50,8 @@ enum Flow {
     },
     /// Exactly one contact, the first user.
     One,
+    /// So many of the oldest contacts there are; handed out by [`hand_out_big_tag`].
+    Oldest(usize),
     Nobody,
 }
 
@@ -55,8 +60,41 @@ pub const VALUE_LEAD_ID: &str = "1373897";
 /// Index of `value_lead` in the world's tags.
 pub const VALUE_LEAD: u16 = 0;
 
-/// Every tag of the workspace; `extra` of them beyond the named ones.
-pub fn tags(extra: usize, zone: Tz) -> Vec<Tag> {
+/// The id of the tag that [`super::WorldOptions::big_tag`] asks for.
+pub const BIG_TAG_ID: &str = "1399001";
+
+/// A tag without members, as a request makes it.
+pub fn empty_tag(id: String, name: String) -> Tag {
+    Tag { id, name, flow: Flow::Nobody }
+}
+
+/// Something put away: lists do not show it and searches do not find it, but the counts of 1.x tell of it.
+pub struct Archived {
+    pub id: &'static str,
+    pub name: &'static str,
+    /// One contact in so many is in it.
+    one_in: u64,
+}
+
+impl Archived {
+    /// Whether a contact is in it; a matter of its index alone, so that archived groups draw nothing from the world's generator.
+    pub fn holds(&self, seed: u64, index: u32) -> bool {
+        scatter(seed, self.one_in, u64::from(index)).is_multiple_of(self.one_in)
+    }
+}
+
+/// Tags put away. One has the name of a living tag: counts keyed by name cannot tell them apart.
+pub const ARCHIVED_TAGS: [Archived; 2] =
+    [Archived { id: "1390001", name: "old campaign", one_in: 17 }, Archived { id: "1390002", name: "VIP", one_in: 23 }];
+
+/// Segments put away.
+pub const ARCHIVED_SEGMENTS: [Archived; 2] = [
+    Archived { id: "63bbdd50aa01c0ffee0000a1", name: "Signed up in 2023", one_in: 13 },
+    Archived { id: "63bbdd50aa01c0ffee0000a2", name: "New", one_in: 29 },
+];
+
+/// Every tag of the workspace; `extra` of them beyond the named ones, then the one of the oldest contacts if it is wanted.
+pub fn tags(extra: usize, big: Option<usize>, zone: Tz) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
         ("value_lead", steady(0.125, 16, 9)),
@@ -94,6 +132,7 @@ pub fn tags(extra: usize, zone: Tz) -> Vec<Tag> {
             let id = if rank == 0 { VALUE_LEAD_ID.to_owned() } else { (1_400_000 + rank * 37).to_string() };
             Tag { id, name, flow }
         })
+        .chain(big.map(|size| Tag { id: BIG_TAG_ID.to_owned(), name: "bulk import".to_owned(), flow: Flow::Oldest(size) }))
         .collect()
 }
 
@@ -102,6 +141,40 @@ pub fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
     for (number, contact) in people.iter_mut().enumerate() {
         contact.tags = spells(rng, tags, contact, Some(number) == first_user);
+    }
+}
+
+/// Gives the tag of the oldest contacts to as many as it is for: whoever leaves makes place for the oldest one without it. Draws nothing from the
+/// world's generator, and changes nothing but the spells of this tag.
+pub fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
+    let Some((tag, size)) = tags.iter().zip(0u16..).find_map(|(tag, number)| match tag.flow {
+        Flow::Oldest(size) => Some((number, size)),
+        _ => None,
+    }) else {
+        return;
+    };
+    // Deaths before births of the same second: the place is free for somebody older.
+    let mut events: Vec<(i64, bool, usize)> = Vec::with_capacity(people.len() * 2);
+    for (number, contact) in people.iter().enumerate() {
+        events.push((contact.created_at, true, number));
+        events.extend(contact.gone_at().map(|gone| (gone, false, number)));
+    }
+    events.sort_unstable();
+    // Contacts are ordered by creation, so the members are those before `next` that are still there.
+    let (mut born, mut next, mut members) = (0, 0, 0);
+    for (at, is_birth, number) in events {
+        if is_birth {
+            born = number + 1;
+        } else if people[number].tags.last().is_some_and(|spell| spell.tag == tag) {
+            members -= 1;
+        }
+        while members < size && next < born {
+            if people[next].exists_at(at) {
+                people[next].tags.push(TagSpell { tag, from: at, until: WORLD_END, admin: 0 });
+                members += 1;
+            }
+            next += 1;
+        }
     }
 }
 
@@ -235,7 +308,7 @@ mod tests {
 
     #[test]
     fn ids_are_as_the_api_writes_them() {
-        let tags = tags(3, Tz::Europe__Dublin);
+        let tags = tags(3, Some(5), Tz::Europe__Dublin);
         assert_eq!(tags[usize::from(VALUE_LEAD)].id, "1373897");
         assert!(tags.iter().all(|tag| tag.id.bytes().all(|byte| byte.is_ascii_digit())));
         let mut names: Vec<String> = tags.iter().map(|tag| tag.name.to_lowercase()).collect();

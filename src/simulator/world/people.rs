@@ -3,6 +3,7 @@
 //! What an analyst should be able to find: contacts on the free plan who live in Brazil stop visiting far sooner than others.
 
 use rand::RngExt;
+use serde_json::{Map, Value};
 
 use super::names::{self, COUNTRIES, pick};
 use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential};
@@ -26,8 +27,9 @@ impl Role {
 }
 
 /// What the customer pays for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plan {
+    #[default]
     Free,
     Pro,
     Team,
@@ -72,7 +74,18 @@ pub struct Visits {
     pub until: i64,
 }
 
+/// What requests wrote to a contact, beside its tags.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// A request made the contact: nothing about it is invented.
+    pub created: bool,
+    /// The latest request that wrote to it.
+    pub at: i64,
+    pub attributes: Map<String, Value>,
+}
+
 /// One contact's whole life. What holds at an instant is asked with the `_at` methods.
+#[derive(Clone, Debug, Default)]
 pub struct Contact {
     /// 24 hexadecimal digits that begin with the creation time.
     pub id: String,
@@ -109,9 +122,17 @@ pub struct Contact {
     /// Indices into the world's companies.
     pub companies: Vec<u32>,
     pub notes: u32,
+    /// Nothing in an invented world: only copies in the overlay have it.
+    pub written: Option<Box<Written>>,
 }
 
 impl Contact {
+    /// A contact that a request makes: a lead about whom nothing is known.
+    pub fn made_by_request(id: String, now: i64) -> Self {
+        let written = Written { created: true, at: now, ..Written::default() };
+        Self { id, created_at: now, visit_gap: DAY, written: Some(Box::new(written)), ..Self::default() }
+    }
+
     /// Whether the contact has come and not gone.
     pub fn exists_at(&self, now: i64) -> bool {
         self.created_at <= now && self.gone_at().is_none_or(|gone| now < gone)
@@ -178,7 +199,8 @@ impl Contact {
 
     /// Custom attributes are sent for users; leads have none.
     pub fn plan_attribute_at(&self, now: i64) -> Option<Plan> {
-        (self.role_at(now) == Role::User).then(|| self.plan_at(now))
+        let invented = !self.written.as_ref().is_some_and(|written| written.created);
+        (invented && self.role_at(now) == Role::User).then(|| self.plan_at(now))
     }
 
     /// The custom attribute `monthly_spend`: seats times the plan's price.
@@ -211,7 +233,8 @@ impl Contact {
     /// The latest change that the world knows of; moves on nearly everything, as on the real service.
     pub fn updated_at(&self, now: i64) -> i64 {
         let tagging = self.tags.iter().flat_map(|spell| [spell.from, spell.until]);
-        let single = [self.user_since, self.unsubscribed_at, self.bounced_at, self.spam_at, self.upgrade.map(|(at, _)| at)];
+        let written = self.written.as_ref().map(|written| written.at);
+        let single = [written, self.user_since, self.unsubscribed_at, self.bounced_at, self.spam_at, self.upgrade.map(|(at, _)| at)];
         let changes = tagging.chain(single.into_iter().flatten()).filter(|at| *at <= now).max();
         self.created_at.max(changes.unwrap_or(0)).max(self.last_seen_at(now).unwrap_or(0))
     }
@@ -345,6 +368,7 @@ fn person(rng: &mut Rng, number: usize, created_at: i64, suffix: u64, companies:
             850..995 => rng.random_range(1..5),
             _ => rng.random_range(11..20),
         },
+        written: None,
     }
 }
 

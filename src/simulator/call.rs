@@ -1,0 +1,73 @@
+//! A request as far as a dialect sees it, and what it is answered from.
+
+use axum::body::Bytes;
+use axum::http::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::api_error::ApiError;
+use super::moment::Moment;
+use super::scroll::Scrolls;
+use super::version::Version;
+
+/// A request as far as a dialect sees it.
+pub struct Call {
+    pub method: Method,
+    pub path: String,
+    /// Decoded pairs, in order.
+    pub query: Vec<(String, String)>,
+    pub body: Bytes,
+    pub version: Version,
+    /// `http://host:port` as the client wrote it: the base of absolute links.
+    pub base: String,
+}
+
+/// What a dialect answers reads from.
+pub struct Desk<'a> {
+    pub moment: &'a Moment,
+    pub scrolls: &'a Scrolls,
+    /// Lists end silently where they reach their cap, instead of with an error.
+    pub cap_silent: bool,
+}
+
+impl Call {
+    /// A query parameter; the last one counts.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A query parameter as JSON text, for code that takes values from bodies, too.
+    pub fn parameter_value(&self, name: &str) -> Option<Value> {
+        self.parameter(name).map(Value::from)
+    }
+
+    /// The body as a JSON object.
+    pub fn object(&self) -> Result<Value, ApiError> {
+        let body: Value = serde_json::from_slice(&self.body)
+            .map_err(|error| ApiError::parameter_invalid(format!("Request body is not valid JSON: {error}")))?;
+        if body.is_object() { Ok(body) } else { Err(ApiError::parameter_invalid("Request body is not a JSON object")) }
+    }
+
+    /// The parts of the path.
+    pub fn segments(&self) -> Vec<&str> {
+        self.path.trim_matches('/').split('/').collect()
+    }
+
+    /// Whether the request changes the workspace. Searches and `POST /companies/list` only read.
+    pub fn is_write(&self) -> bool {
+        is_write(&self.method, &self.path)
+    }
+}
+
+/// Whether a request changes the workspace.
+pub fn is_write(method: &Method, path: &str) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD) && !path.ends_with("/search") && path.trim_end_matches('/') != "/companies/list"
+}
+
+/// Writes a body. Bodies are plain structs and maps with text keys, which always have a JSON form.
+pub fn write(body: &impl Serialize) -> Result<String, ApiError> {
+    serde_json::to_string(body).map_err(|error| {
+        tracing::error!(%error, "a body has no JSON form");
+        ApiError::of_status(500)
+    })
+}

@@ -1,0 +1,95 @@
+//! Making contacts and writing their data, in both generations.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::api_error::ApiError;
+use super::moment::Moment;
+use super::overlay::Overlay;
+use super::tagging::id;
+use super::world::people::{Contact, Role};
+
+/// What a request says about a contact.
+pub struct Data {
+    pub id: Option<String>,
+    /// The customer's own id of a user: `user_id` in 1.x, `external_id` in 2.x.
+    pub external_id: Option<String>,
+    pub email: Option<String>,
+    name: Option<String>,
+    phone: Option<String>,
+    signed_up_at: Option<i64>,
+    attributes: Map<String, Value>,
+}
+
+impl Data {
+    /// Reads a body; `own_id` is the name of the customer's own id. Keys that are not known here are ignored.
+    pub fn read(body: &Value, own_id: &str) -> Result<Self, ApiError> {
+        let text = |key: &str| id(body.get(key));
+        let attributes = match body.get("custom_attributes") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(attributes)) if attributes.values().all(|value| !value.is_object() && !value.is_array()) => {
+                attributes.clone()
+            }
+            Some(_) => return Err(ApiError::parameter_invalid("custom_attributes must be an object of plain values")),
+        };
+        if text("email").is_some_and(|email| !email.is_empty() && !email.contains('@')) {
+            return Err(ApiError::parameter_invalid("email is invalid"));
+        }
+        Ok(Self {
+            id: text("id"),
+            external_id: text(own_id),
+            email: text("email"),
+            name: text("name"),
+            phone: text("phone"),
+            signed_up_at: body.get("signed_up_at").and_then(Value::as_i64),
+            attributes,
+        })
+    }
+
+    /// The user that is meant: by id, by the customer's own id, or by an address. An address that belongs to users with another own id means
+    /// nobody yet: so several users come to share one.
+    pub fn find_user(&self, moment: &Moment) -> Result<Option<u32>, ApiError> {
+        if let Some(id) = &self.id {
+            let found = moment.find_contact(id).filter(|index| moment.contact(*index).role_at(moment.now) == Role::User);
+            return found.map(Some).ok_or_else(ApiError::contact_not_found);
+        }
+        if let Some(external_id) = &self.external_id {
+            return Ok(moment.find_user(external_id));
+        }
+        match moment.with_email(self.email.as_deref().unwrap_or_default(), Role::User)[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => Err(ApiError::shared_email()),
+        }
+    }
+
+    /// Writes to a contact that exists, or makes one; gives the moment after it, and who it is.
+    pub fn save(self, moment: &Moment, existing: Option<u32>, role: Role) -> (Moment, u32) {
+        let mut draft: Overlay = (*moment.overlay).clone();
+        let index = existing.unwrap_or_else(|| draft.create_contact(&moment.world, moment.now));
+        let contact = draft.edit_data(&moment.world, index, moment.now);
+        if existing.is_none() && role == Role::User {
+            contact.user_since = Some(moment.now);
+        }
+        self.write(contact);
+        (moment.with_overlay(Arc::new(draft)), index)
+    }
+
+    fn write(self, contact: &mut Contact) {
+        let Data { id: _, external_id, email, name, phone, signed_up_at, attributes } = self;
+        contact.external_id = external_id.or(contact.external_id.take());
+        contact.email = email.or(contact.email.take());
+        contact.name = name.or(contact.name.take());
+        contact.phone = phone.or(contact.phone.take());
+        contact.signed_up_at = signed_up_at.or(contact.signed_up_at);
+        contact.written.get_or_insert_default().attributes.extend(attributes);
+    }
+}
+
+/// 409 for what another contact has already.
+pub fn conflict(id: &str) -> ApiError {
+    let message = format!("A contact matching those details already exists with id={id}");
+    ApiError::new(StatusCode::CONFLICT, "conflict", message)
+}

@@ -1,0 +1,73 @@
+//! Lists by page number, as 1.x has them: offsets into what is there at the moment of asking, links as absolute URLs, and a cap.
+
+use serde_json::{Value, json};
+
+use super::api_error::ApiError;
+use super::call::Call;
+
+/// Lists go no further than this many records.
+const CAP: u64 = 10_000;
+/// The longest page.
+const MAX_PER_PAGE: u64 = 60;
+
+/// One page of a list.
+pub struct NumberedPage {
+    pub shown: Vec<u32>,
+    pub total_count: usize,
+    /// The `pages` object.
+    pub pages: Value,
+}
+
+/// Cuts a page out of `entries`, which ascend, as the query's `page` and `per_page` ask.
+///
+/// `silent` lists end at the cap with an empty page that says there is nothing at all, as companies did; others refuse.
+pub fn page(call: &Call, entries: &[u32], descending: bool, default_per_page: u64, silent: bool) -> Result<NumberedPage, ApiError> {
+    let number = positive(call, "page")?.unwrap_or(1);
+    let per_page = positive(call, "per_page")?.unwrap_or(default_per_page).min(MAX_PER_PAGE);
+    let pages = |next: Option<String>, total_pages: u64| json!({"type": "pages", "next": next, "page": number, "per_page": per_page, "total_pages": total_pages});
+    let end = number.saturating_mul(per_page);
+    // Page 200 of 50 is the last good one, however many records there are.
+    if end > CAP {
+        if silent {
+            return Ok(NumberedPage { shown: Vec::new(), total_count: 0, pages: pages(None, 0) });
+        }
+        return Err(ApiError::parameter_invalid("page limit reached, please use scroll API"));
+    }
+    let total = entries.len();
+    let (start, end) = (total.min((end - per_page) as usize), total.min(end as usize));
+    let shown = if descending { entries[total - end..total - start].iter().rev().copied().collect() } else { entries[start..end].to_vec() };
+    let total_pages = (total as u64).div_ceil(per_page);
+    let next = (number < total_pages).then(|| link(call, number + 1, per_page));
+    Ok(NumberedPage { shown, total_count: total, pages: pages(next, total_pages) })
+}
+
+/// `order`: newest first unless asked otherwise. Another word is refused (an assumption).
+pub fn descending(call: &Call) -> Result<bool, ApiError> {
+    match call.parameter("order") {
+        None | Some("desc") => Ok(true),
+        Some("asc") => Ok(false),
+        Some(other) => Err(ApiError::parameter_invalid(format!("'{other}' is not an order: use asc or desc"))),
+    }
+}
+
+/// The absolute link to a page, with everything that was asked repeated.
+pub fn link(call: &Call, page: u64, per_page: u64) -> String {
+    let kept = call.query.iter().filter(|(name, _)| name != "page" && name != "per_page");
+    let asked: String = kept.map(|(name, value)| format!("{}={}&", encoded(name), encoded(value))).collect();
+    format!("{}{}?{asked}per_page={per_page}&page={page}", call.base, call.path)
+}
+
+/// A number from 1. What is smaller counts as 1, what is no number is refused (both assumptions).
+fn positive(call: &Call, name: &str) -> Result<Option<u64>, ApiError> {
+    let number = |text: &str| text.trim().parse::<i64>().map(|number| number.max(1) as u64);
+    call.parameter(name).map(number).transpose().map_err(|_| ApiError::parameter_invalid(format!("'{name}' is not a number")))
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

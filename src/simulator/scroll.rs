@@ -1,0 +1,97 @@
+//! Scrolls: one for the whole workspace, gone when nobody asks for a minute.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+
+use super::api_error::ApiError;
+use super::faults::scatter;
+
+/// Records a call.
+const PER_CALL: usize = 100;
+
+/// What is scrolled over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Users,
+    Leads,
+    Companies,
+}
+
+/// The place for the one scroll that may be open.
+pub struct Scrolls {
+    /// How long an open scroll may lie idle. Follows the wall clock, whatever time it is in the world.
+    expiry: Duration,
+    seed: u64,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    opened: u64,
+    open: Option<Open>,
+}
+
+struct Open {
+    kind: Kind,
+    param: String,
+    /// What was there when the scroll was opened.
+    entries: Arc<[u32]>,
+    shown: usize,
+    used: Instant,
+}
+
+impl Scrolls {
+    /// No scroll is open yet.
+    pub fn new(expiry: Duration, seed: u64) -> Self {
+        Self { expiry, seed, slot: Mutex::default() }
+    }
+
+    /// The next records, and the parameter for those after them. Without a parameter a scroll is opened over `entries`.
+    ///
+    /// The scroll ends with the call that has nothing more to show; before that nothing but time ends it.
+    pub fn next(&self, kind: Kind, param: Option<&str>, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {
+        // The slot is whole whatever a panicking thread did: it is changed by single assignments.
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.open.as_ref().is_some_and(|open| open.used.elapsed() >= self.expiry) {
+            slot.open = None;
+        }
+        match param {
+            None if slot.open.is_some() => {
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "scroll_exists", "scroll already exists for this workspace"));
+            }
+            None => {
+                slot.opened += 1;
+                let param = uuid(self.seed, slot.opened);
+                slot.open = Some(Open { kind, param, entries: entries(), shown: 0, used: Instant::now() });
+            }
+            Some(_) => {}
+        }
+        let known = |open: &&mut Open| open.kind == kind && param.is_none_or(|param| param == open.param);
+        let Some(open) = slot.open.as_mut().filter(known) else {
+            return Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", "scroll parameter not found"));
+        };
+        let shown: Vec<u32> = open.entries.iter().skip(open.shown).take(PER_CALL).copied().collect();
+        open.shown += shown.len();
+        open.used = Instant::now();
+        let param = open.param.clone();
+        if shown.is_empty() {
+            slot.open = None;
+        }
+        Ok((shown, param))
+    }
+
+    /// Ends the open scroll, as a failure of the service does.
+    pub fn end(&self) {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).open = None;
+    }
+}
+
+/// Text in the form of a version 4 UUID that depends on both numbers.
+pub fn uuid(seed: u64, number: u64) -> String {
+    let (high, low) = (scatter(seed, 71, number), scatter(seed, 72, number));
+    let (first, second, third) = (high >> 32, (high >> 16) & 0xFFFF, high & 0xFFF);
+    let (fourth, fifth) = (0x8000 | (low >> 48) & 0x3FFF, low & 0xFFFF_FFFF_FFFF);
+    format!("{first:08x}-{second:04x}-4{third:03x}-{fourth:04x}-{fifth:012x}")
+}

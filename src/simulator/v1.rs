@@ -1,0 +1,88 @@
+//! The 1.x dialect: users and leads apart, page numbers, scrolls. A function of the moment, the open scroll and the call.
+
+mod conversations;
+mod groups;
+mod people;
+mod person_body;
+
+use super::api_error::ApiError;
+use super::call::{Call, Desk};
+use super::enrolment::Data;
+use super::moment::Moment;
+use super::world::people::Role;
+use super::{companies, counts, tagging, workspace};
+
+use self::people::{leads, user};
+
+/// Answers a read with a JSON body.
+///
+/// # Errors
+/// What the API refuses, in its words. What 2.x alone has is 400 `intercom_version_invalid`; unknown paths and methods a path lacks are 404.
+pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+    let moment = desk.moment;
+    match (call.method.as_str(), call.segments().as_slice()) {
+        ("GET", ["users"]) => people::users(desk, call),
+        ("GET", ["users", "scroll"]) => people::scroll(desk, call, Role::User),
+        ("GET", ["users", id]) => people::show(moment, id, Role::User),
+        ("GET", ["contacts"]) => leads(desk, call),
+        ("GET", ["contacts", "scroll"]) => people::scroll(desk, call, Role::Lead),
+        ("GET", ["contacts", id]) => people::show(moment, id, Role::Lead),
+        ("GET", ["tags"]) => groups::tags(moment),
+        ("GET", ["tags", id]) => tagging::show(moment, id),
+        ("GET", ["segments"]) => groups::segments(moment, call),
+        ("GET", ["segments", id]) => groups::segment(moment, call, id),
+        ("GET", ["counts"]) => counts::counts(moment, call),
+        ("GET", ["companies"]) => companies::list(desk, call),
+        ("GET", ["companies", "scroll"]) => companies::scroll(desk, call),
+        ("GET", ["companies", id]) => companies::show(moment, id),
+        ("GET", ["companies", id, "users"]) => people::of_company(desk, call, id),
+        ("GET", ["conversations"]) => conversations::list(desk, call),
+        ("GET", ["conversations", id]) => conversations::show(moment, id),
+        ("GET", ["admins"]) => workspace::admins(),
+        ("GET", ["me"]) => workspace::me(moment),
+        (_, ["contacts" | "conversations", "search"] | ["contacts", _, _, ..] | ["companies", "list"] | ["data_attributes"]) => {
+            Err(ApiError::version_invalid())
+        }
+        _ => Err(ApiError::resource_not_found()),
+    }
+}
+
+/// Does what a write asks, and answers it: the moment after it, and a body.
+///
+/// # Errors
+/// As for reads; then nothing is done.
+pub fn write(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+    match (call.method.as_str(), call.segments().as_slice()) {
+        ("POST", ["tags"]) => tagging::post(moment, call),
+        ("DELETE", ["tags", id]) => tagging::delete(moment, call, id),
+        ("POST", ["users"]) => save_user(moment, call),
+        ("POST", ["contacts"]) => save_lead(moment, call),
+        (_, ["contacts", _, ..] | ["data_attributes", ..]) => Err(ApiError::version_invalid()),
+        _ => Err(ApiError::resource_not_found()),
+    }
+}
+
+/// `POST /users`: writes to the user by id, by user id, or by an address of one user alone; else makes one.
+fn save_user(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+    let data = Data::read(&call.object()?, "user_id")?;
+    if data.id.is_none() && data.external_id.is_none() && data.email.as_deref().unwrap_or_default().is_empty() {
+        return Err(ApiError::parameter_invalid("one of id, user_id and email is required"));
+    }
+    let existing = data.find_user(moment)?;
+    let (next, index) = data.save(moment, existing, Role::User);
+    let body = user(&next, index)?;
+    Ok((next, body))
+}
+
+/// `POST /contacts`: a new lead every time, unless an id or a lead's generated user id names one.
+fn save_lead(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+    let mut data = Data::read(&call.object()?, "user_id")?;
+    let existing = match (&data.id, data.external_id.take()) {
+        (Some(id), _) => Some(people::find(moment, id, Role::Lead)?),
+        (None, Some(user_id)) => Some(people::find_lead_by_user_id(moment, &user_id)?),
+        (None, None) => None,
+    };
+    let (next, index) = data.save(moment, existing, Role::Lead);
+    let body = user(&next, index)?;
+    Ok((next, body))
+}
