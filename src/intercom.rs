@@ -1,14 +1,17 @@
-//! The client of Intercom's REST API 2.x: what the job asks, typed and checked. It knows nothing of months, cohorts,
-//! files or Polars.
+//! The client of Intercom's REST API: what the program asks, typed and checked, in the words of one inner model. It
+//! knows nothing of months, cohorts, files or Polars.
 //!
-//! Every request goes through one [`gate`] (rate window, pauses, concurrency) and one [`transport`] (retries, errors);
-//! lists are followed by one kind of [`pages`] walk. JSON as sent lives in [`wire`] and nowhere else.
+//! Every request goes through one [`gate`] (rate window, pauses, concurrency) and one [`transport`] (retries, errors).
+//! Each generation of the API has an adapter, [`v1`] and [`v2`]; what both give is a [`walk`], and nobody outside can
+//! tell them apart. JSON as sent lives in [`wire`] and in the adapters' own, and nowhere else.
 
 mod error;
 mod gate;
-mod pages;
 mod retry;
 mod transport;
+mod v1;
+mod v2;
+mod walk;
 mod wire;
 
 use std::sync::Arc;
@@ -17,10 +20,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{Contact, Conversation, Group, GroupKind};
+use crate::domain::{Contact, Conversation, Group};
+use transport::{Ask, Transport};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
-pub use pages::{Page, Walk};
+pub use walk::{Page, Walk};
 
 /// What the client is made from. `page_size` is capped to what the API allows.
 #[derive(Clone, Debug)]
@@ -60,17 +64,26 @@ pub struct Traffic {
 /// Cheap to clone; clones share the gate and the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    transport: Arc<transport::Transport>,
-    page_size: u32,
+    transport: Arc<Transport>,
+    api: Api,
 }
 
-/// The most that a page of 2.x holds.
-const PAGE_SIZE_MAX: u32 = 150;
+/// The adapter of a generation.
+#[derive(Clone, Debug)]
+enum Api {
+    V1(v1::V1),
+    V2(v2::V2),
+}
 
 impl Client {
     pub fn new(options: &Options) -> Result<Client, ClientError> {
-        let transport = Arc::new(transport::Transport::new(options)?);
-        Ok(Client { transport, page_size: options.page_size.clamp(1, PAGE_SIZE_MAX) })
+        let transport = Arc::new(Transport::new(options)?);
+        let api = if options.api_version.starts_with("1.") {
+            Api::V1(v1::V1::new(transport.clone(), options.page_size, options.give_up_after))
+        } else {
+            Api::V2(v2::V2::new(transport.clone(), options.page_size))
+        };
+        Ok(Client { transport, api })
     }
 
     pub fn traffic(&self) -> Traffic {
@@ -78,78 +91,75 @@ impl Client {
     }
 
     pub async fn workspace(&self) -> Result<Workspace, RequestError> {
-        self.transport.send(&transport::Ask::get("/me"), wire::workspace).await
+        self.transport.send(&Ask::get("/me"), wire::workspace).await
     }
 
     pub async fn tags(&self) -> Result<Vec<ListedGroup>, RequestError> {
-        self.transport.send(&transport::Ask::get("/tags"), wire::tags).await
+        self.transport.send(&Ask::get("/tags"), wire::tags).await
     }
 
     pub async fn segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
-        let ask = transport::Ask::get("/segments").with("include_count", "true");
-        self.transport.send(&ask, wire::segments).await
+        self.transport.send(&Ask::get("/segments").with("include_count", "true"), wire::segments).await
     }
 
-    /// The names of the workspace's custom attributes of contacts, archived ones too.
-    pub async fn custom_attributes(&self) -> Result<Vec<String>, RequestError> {
-        let ask = transport::Ask::get("/data_attributes").with("model", "contact").with("include_archived", "true");
-        self.transport.send(&ask, wire::custom_attributes).await
+    /// The names of the workspace's custom attributes of contacts, archived ones too; `None` where the API has no list.
+    pub async fn custom_attributes(&self) -> Result<Option<Vec<String>>, RequestError> {
+        match &self.api {
+            Api::V1(_) => Ok(None),
+            Api::V2(_) => {
+                let ask = Ask::get("/data_attributes").with("model", "contact").with("include_archived", "true");
+                self.transport.send(&ask, wire::attribute_names).await.map(Some)
+            }
+        }
     }
 
     /// Everyone in the workspace, users and leads.
-    pub fn everyone(&self) -> Walk<Contact> {
-        Walk::new(self.transport.clone(), transport::Ask::get("/contacts"), self.page_size, wire::contacts)
-    }
-
-    /// The members of one group, oldest contact first: `created_at` never changes, so that nobody moves behind the
-    /// cursor while the walk goes on.
-    pub fn members(&self, group: &Group) -> Walk<Contact> {
-        let mut walk = Walk::new(self.transport.clone(), member_search(group), self.page_size, wire::contacts);
-        if group.kind == GroupKind::Tag {
-            walk.expect_tag(&group.id);
+    pub async fn everyone(&self) -> Result<Walk<Contact>, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.everyone().await,
+            Api::V2(api) => Ok(api.everyone()),
         }
-        walk
     }
 
-    /// How many members the API says a group has: the total of a search for one contact.
+    /// The members of one group.
+    ///
+    /// Walks that are opened before any of them is followed may share what they read.
+    pub async fn members(&self, group: &Group) -> Result<Walk<Contact>, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.members(group).await,
+            Api::V2(api) => Ok(api.members(group)),
+        }
+    }
+
+    /// How many members the API says a group has: the total of a list or search, asked for one contact.
     pub async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
-        Walk::new(self.transport.clone(), member_search(group), 1, wire::contacts).total().await
+        match &self.api {
+            Api::V1(api) => api.member_count(group).await,
+            Api::V2(api) => api.member_count(group).await,
+        }
     }
 
     pub async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
-        Walk::new(self.transport.clone(), transport::Ask::get("/contacts"), 1, wire::contacts).total().await
+        match &self.api {
+            Api::V1(api) => api.contact_count().await,
+            Api::V2(api) => api.contact_count().await,
+        }
     }
 
-    /// The conversations created between these instants, a second wider on both sides: whether the API's comparisons
-    /// include their bounds is not agreed upon, so that the caller filters again.
+    /// The conversations created between these instants and, as the API's comparisons may cut wider, some beside them:
+    /// the caller filters again.
     pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Walk<Conversation> {
-        Walk::new(self.transport.clone(), conversation_search(start, end), self.page_size, wire::conversations)
+        match &self.api {
+            Api::V1(api) => api.conversations(start, end),
+            Api::V2(api) => api.conversations(start, end),
+        }
     }
 
+    /// How many conversations there are between these instants; `None` where the API cannot tell.
     pub async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
-        Walk::new(self.transport.clone(), conversation_search(start, end), 1, wire::conversations).total().await
+        match &self.api {
+            Api::V1(_) => Ok(None),
+            Api::V2(api) => api.conversation_count(start, end).await,
+        }
     }
-}
-
-fn member_search(group: &Group) -> transport::Ask {
-    let field = match group.kind {
-        GroupKind::Tag => "tag_id",
-        GroupKind::Segment => "segment_id",
-    };
-    transport::Ask::search(
-        "/contacts/search",
-        serde_json::json!({ "field": field, "operator": "=", "value": group.id }),
-        serde_json::json!({ "field": "created_at", "order": "ascending" }),
-    )
-}
-
-fn conversation_search(start: DateTime<Utc>, end: DateTime<Utc>) -> transport::Ask {
-    transport::Ask::search(
-        "/conversations/search",
-        serde_json::json!({ "operator": "AND", "value": [
-            { "field": "created_at", "operator": ">", "value": start.timestamp().saturating_sub(1) },
-            { "field": "created_at", "operator": "<", "value": end.timestamp().saturating_add(1) },
-        ]}),
-        serde_json::json!({ "field": "created_at", "order": "ascending" }),
-    )
 }

@@ -6,8 +6,8 @@
 //! - `world` invents everybody and all they will ever do from a seed; `moment` is the world at one instant, a pure function of the two.
 //! - `overlay` is what requests wrote (tags, contacts), laid over a world that never changes; a moment is looked at through it.
 //! - `v2` answers calls about a moment: routes and bodies of the 2.x dialect over `search` and `paging`. `v1` does so for 1.x over `numbered`
-//!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `enrolment`, `companies`, `counts`,
-//!   `workspace`) stands beside them.
+//!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `segments`, `enrolment`, `companies`,
+//!   `counts`, `workspace`) stands beside them.
 //! - `answer` is HTTP: credentials, `limits`, `faults` and the headers. `connection` can cut an answer in the middle.
 //! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check.
 //!
@@ -20,6 +20,7 @@ mod call;
 mod companies;
 mod connection;
 mod counts;
+mod custom_attributes;
 mod enrolment;
 mod faults;
 mod limits;
@@ -30,6 +31,7 @@ mod paging;
 mod probes;
 mod scroll;
 mod search;
+mod segments;
 mod spoil;
 mod tagging;
 mod v1;

@@ -63,6 +63,55 @@ pub struct Contact {
     pub custom_attributes: Vec<CustomAttribute>,
 }
 
+impl Contact {
+    /// Of whom nothing else is known. Each generation of the API fills in what it tells.
+    pub fn unknown(id: String, role: Role) -> Contact {
+        Contact {
+            id,
+            role,
+            external_id: None,
+            email: None,
+            phone: None,
+            name: None,
+            owner_id: None,
+            created_at: None,
+            updated_at: None,
+            signed_up_at: None,
+            last_seen_at: None,
+            last_replied_at: None,
+            last_contacted_at: None,
+            last_email_opened_at: None,
+            last_email_clicked_at: None,
+            android_last_seen_at: None,
+            ios_last_seen_at: None,
+            unsubscribed_from_emails: None,
+            has_hard_bounced: None,
+            marked_email_as_spam: None,
+            country: None,
+            region: None,
+            city: None,
+            country_code: None,
+            continent_code: None,
+            browser: None,
+            browser_version: None,
+            browser_language: None,
+            os: None,
+            language_override: None,
+            android_device: None,
+            android_os_version: None,
+            ios_device: None,
+            ios_os_version: None,
+            utm_campaign: None,
+            utm_content: None,
+            utm_medium: None,
+            utm_source: None,
+            utm_term: None,
+            referrer: None,
+            custom_attributes: Vec::new(),
+        }
+    }
+}
+
 /// One custom attribute of one contact. Null ones are left out: not set and null are the same to the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomAttribute {

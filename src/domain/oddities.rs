@@ -28,3 +28,14 @@ impl Oddities {
         ]
     }
 }
+
+impl std::ops::AddAssign for Oddities {
+    fn add_assign(&mut self, other: Oddities) {
+        self.dates_of_other_form += other.dates_of_other_form;
+        self.dates_unreadable += other.dates_unreadable;
+        self.dates_before_1970 += other.dates_before_1970;
+        self.roles_unknown += other.roles_unknown;
+        self.tag_unconfirmed += other.tag_unconfirmed;
+        self.openers_unknown += other.openers_unknown;
+    }
+}

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::wire;
+
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -14,7 +16,7 @@ pub enum ClientError {
 }
 
 /// One request that failed for good.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("`{method} {path}` {failure} ({attempts} in {elapsed:.1?})", attempts = Attempts(*.attempts))]
 pub struct RequestError {
     pub method: &'static str,
@@ -43,7 +45,7 @@ pub enum NoAnswer {
 }
 
 /// A walk that cannot be trusted to have seen, or ever to see, every page.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum WalkError {
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -55,6 +57,12 @@ pub enum WalkError {
     Empty { path: String, page: u32, pages: u32 },
     #[error("`{path}` has given {rows} rows by page {page} although it announced {announced}; the listing would never end")]
     Endless { path: String, page: u32, rows: u64, announced: u64 },
+    #[error(
+        "`{path}` of 1.x ends at 10,000 records, before the month's first; use an `intercom.api_version` from 2.0 on, or set `conversations = false`"
+    )]
+    TooLong { path: String },
+    #[error("the walk was abandoned")]
+    Abandoned,
 }
 
 impl RequestError {
@@ -71,6 +79,24 @@ impl RequestError {
     /// A redirect or 404: this is not the API, or not this API.
     pub fn is_misdirected(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })
+    }
+
+    /// Page numbers reach no further; the scroll does.
+    pub(super) fn is_page_limit(&self) -> bool {
+        self.has_code(400, wire::PAGE_LIMIT)
+    }
+
+    pub(super) fn is_scroll_open_elsewhere(&self) -> bool {
+        self.has_code(400, wire::SCROLL_EXISTS)
+    }
+
+    /// The open scroll expired, or the server gave it up.
+    pub(super) fn is_scroll_over(&self) -> bool {
+        matches!(&self.failure, Failure::Status { status: 404, .. }) || self.has_code(500, wire::SCROLL_RESTART)
+    }
+
+    fn has_code(&self, expected: u16, word: &str) -> bool {
+        matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
     pub fn is_too_large(&self) -> bool {
@@ -91,6 +117,13 @@ impl Failure {
             Failure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             Failure::Unreadable(_) => true,
         }
+    }
+}
+
+impl Failure {
+    /// Nothing was done about the request: it did not arrive, or was refused for its rate alone.
+    pub(super) fn was_not_acted_on(&self) -> bool {
+        matches!(self, Failure::NoAnswer(NoAnswer::Connect) | Failure::Status { status: 429, .. })
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Ask {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<serde_json::Value>,
+    /// Whether an answer that was lost may be asked for once more.
+    is_repeatable: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,18 +41,24 @@ enum Method {
 
 impl Ask {
     pub(super) fn get(path: &str) -> Ask {
-        Ask { method: Method::Get, path: path.to_string(), query: Vec::new(), body: None }
+        Ask { method: Method::Get, path: path.to_string(), query: Vec::new(), body: None, is_repeatable: true }
     }
 
     /// A search: query, sort and paging stand in the body. (As a query parameter a cursor is ignored, and page 1
     /// comes back for ever.)
     pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Ask {
         let body = serde_json::json!({ "query": query, "sort": sort });
-        Ask { method: Method::Post, path: path.to_string(), query: Vec::new(), body: Some(body) }
+        Ask { method: Method::Post, path: path.to_string(), query: Vec::new(), body: Some(body), is_repeatable: true }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Ask {
         self.query.push((name, value.into()));
+        self
+    }
+
+    /// The same, but not to be sent again once it may have been answered: the answer moves something on.
+    pub(super) fn once(mut self) -> Ask {
+        self.is_repeatable = false;
         self
     }
 
@@ -159,8 +167,9 @@ impl Transport {
                 asked_to_wait,
             };
             let method = ask.method.name();
+            let may_repeat = ask.is_repeatable || failure.was_not_acted_on();
             match tries.after(&failure, circumstances) {
-                Verdict::Again(delay) => {
+                Verdict::Again(delay) if may_repeat => {
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", ask.path, delay.as_secs_f64());
                     if matches!(failure, Failure::Status { status: 429, .. }) {
@@ -170,7 +179,7 @@ impl Transport {
                         tokio::time::sleep(delay).await;
                     }
                 }
-                Verdict::GiveUp => {
+                Verdict::Again(_) | Verdict::GiveUp => {
                     return Err(RequestError { method, path: ask.path.clone(), attempts: attempt, elapsed: begun.elapsed(), failure });
                 }
             }

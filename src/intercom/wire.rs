@@ -1,16 +1,14 @@
-//! JSON as Intercom sends it, and its turning into domain values. Everything is optional here but what makes a row a
-//! row; unknown keys are passed over; ids may be numbers, dates may be milliseconds or text. What was odd is counted,
-//! never quoted: a message names the place in the document, not the contact's data.
+//! JSON as both generations send it, and its turning into domain values. Everything is optional here but what makes a
+//! row a row; unknown keys are passed over; ids may be numbers, dates may be milliseconds or text. What was odd is
+//! counted, never quoted: a message names the place in the document, not the contact's data.
 
-mod contact;
-mod conversation;
-mod lenient;
+pub(super) mod lenient;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{ListedGroup, Workspace};
-use crate::domain::{Contact, Conversation, Group, GroupKind, Oddities};
+use crate::domain::{AttributeValue, CustomAttribute, Group, GroupKind, Oddities, Opener};
 use lenient::{Text, Whole};
 
 pub(super) use lenient::plain_token;
@@ -30,24 +28,7 @@ pub(super) enum DecodeError {
     Shape { path: String },
 }
 
-#[derive(Debug)]
-pub(super) struct WirePage<T> {
-    pub rows: Vec<T>,
-    pub total: Option<u64>,
-    pub next: Next,
-    pub oddities: Oddities,
-}
-
-/// Where a list goes on.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    End,
-    After(String),
-    /// Somewhere that this client does not follow.
-    Elsewhere,
-}
-
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     let trimmed = body.trim_ascii_start();
     match trimmed.first() {
         None => return Err(DecodeError::Empty),
@@ -85,7 +66,7 @@ fn shape_path(path: &serde_path_to_error::Path) -> String {
     }
 }
 
-fn shape(path: impl Into<String>) -> DecodeError {
+pub(super) fn shape(path: impl Into<String>) -> DecodeError {
     DecodeError::Shape { path: path.into() }
 }
 
@@ -103,8 +84,32 @@ pub(super) fn error_body(body: &[u8]) -> ToldError {
     let first = value.get("errors").and_then(|errors| errors.get(0));
     let text = |value: Option<&serde_json::Value>| plain_token(value?.as_str()?);
     // Old versions say `type` where later ones say `code`.
-    let code = first.and_then(|error| text(error.get("code")).or_else(|| text(error.get("type"))));
-    ToldError { code, request_id: text(value.get("request_id")) }
+    let code = || first.and_then(|error| text(error.get("code")).or_else(|| text(error.get("type"))));
+    let message = first.and_then(|error| error.get("message")).and_then(serde_json::Value::as_str);
+    ToldError { code: message.and_then(code_of_message).or_else(code), request_id: text(value.get("request_id")) }
+}
+
+/// Another scroll is open in the workspace.
+pub(super) const SCROLL_EXISTS: &str = "scroll_exists";
+/// The scroll cannot go on; a new one may be begun.
+pub(super) const SCROLL_RESTART: &str = "scroll_restart";
+/// A list by page numbers goes no further.
+pub(super) const PAGE_LIMIT: &str = "page_limit";
+
+/// What some errors say in their message alone, or under the code of something else.
+fn code_of_message(message: &str) -> Option<String> {
+    let message = message.to_ascii_lowercase();
+    let says = |words: &str| message.contains(words);
+    let code = if says("scroll already exists") {
+        SCROLL_EXISTS
+    } else if says("restart the scroll") {
+        SCROLL_RESTART
+    } else if says("page limit reached") || says("'page' not found on model") {
+        PAGE_LIMIT
+    } else {
+        return None;
+    };
+    Some(code.to_string())
 }
 
 // ---- workspace, groups, attributes ----
@@ -163,7 +168,7 @@ pub(super) fn segments(body: &[u8]) -> Result<Vec<ListedGroup>, DecodeError> {
     decode::<List>(body)?.segments.into_iter().map(|segment| segment.listed(GroupKind::Segment, "segments")).collect()
 }
 
-pub(super) fn custom_attributes(body: &[u8]) -> Result<Vec<String>, DecodeError> {
+pub(super) fn attribute_names(body: &[u8]) -> Result<Vec<String>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         data: Vec<Attribute>,
@@ -183,52 +188,43 @@ pub(super) fn custom_attributes(body: &[u8]) -> Result<Vec<String>, DecodeError>
         .collect())
 }
 
-// ---- lists ----
+// ---- what contacts and conversations of both generations have ----
 
-#[derive(Deserialize)]
-struct Pages {
-    #[serde(default)]
-    next: lenient::NextPage,
+pub(super) type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+pub(super) fn custom_attributes(object: Option<JsonObject>) -> Vec<CustomAttribute> {
+    object.unwrap_or_default().into_iter().filter_map(custom_attribute).collect()
 }
 
-fn next(pages: Option<Pages>) -> Next {
-    pages.map_or(Next::End, |pages| pages.next.0)
+fn custom_attribute((name, value): (String, serde_json::Value)) -> Option<CustomAttribute> {
+    let value = match value {
+        serde_json::Value::Null => return None,
+        serde_json::Value::Bool(flag) => AttributeValue::Bool(flag),
+        serde_json::Value::Number(number) => AttributeValue::Number(number),
+        serde_json::Value::String(text) => AttributeValue::Text(text),
+        other => AttributeValue::Json(other.to_string()),
+    };
+    Some(CustomAttribute { name, value })
 }
 
-pub(super) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(alias = "contacts")]
-        data: Vec<contact::WireContact>,
-        total_count: Option<Whole>,
-        pages: Option<Pages>,
+/// Who began a conversation. Without an author's id, the only contact of a conversation must be the one who wrote.
+pub(super) fn opener(
+    author_type: Option<&str>,
+    author_id: Option<String>,
+    mut contacts: impl Iterator<Item = String>,
+    oddities: &mut Oddities,
+) -> Opener {
+    if !matches!(author_type, Some("user" | "lead" | "contact")) {
+        return Opener::Workspace;
     }
-    let list: List = decode(body)?;
-    let mut oddities = Oddities::default();
-    let mut rows = Vec::with_capacity(list.data.len());
-    for (index, wire) in list.data.into_iter().enumerate() {
-        let contact = wire.into_contact(expected_tag, &mut oddities).ok_or_else(|| shape(format!("data[{index}].id")))?;
-        rows.push(contact);
+    let only = || contacts.next().filter(|_| contacts.next().is_none());
+    match author_id.or_else(only) {
+        Some(id) => Opener::Contact(id),
+        None => {
+            oddities.openers_unknown += 1;
+            Opener::UnknownContact
+        }
     }
-    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities })
-}
-
-pub(super) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(alias = "data")]
-        conversations: Vec<conversation::WireConversation>,
-        total_count: Option<Whole>,
-        pages: Option<Pages>,
-    }
-    let list: List = decode(body)?;
-    let mut oddities = Oddities::default();
-    let mut rows = Vec::with_capacity(list.conversations.len());
-    for (index, wire) in list.conversations.into_iter().enumerate() {
-        let at = |field: &str| shape(format!("conversations[{index}].{field}"));
-        rows.push(wire.into_conversation(&mut oddities).map_err(at)?);
-    }
-    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities })
 }
 
 #[cfg(test)]

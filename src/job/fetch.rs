@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -15,7 +16,7 @@ use tracing::Instrument;
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Clock, Context, Event, JobError, JobFolder, Observer, basis_at, joined};
 use crate::domain::{Contact, Conversation, MonthSpan};
-use crate::intercom::{Client, Walk, WalkError};
+use crate::intercom::{Client, RequestError, Walk, WalkError};
 use crate::publish;
 use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkRecord, load_walk, walk_folder};
 
@@ -55,9 +56,8 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) ->
     claim(&work, context, plan)?;
     (context.observer)(Event::Planned { month: span.month, walks: plan.walks.len() });
 
-    let places = Arc::new(Semaphore::new(context.settings.intercom.max_concurrency));
-    let mut walks = JoinSet::new(); // dropped on `?`, which ends the other walks
-    for (index, planned) in plan.walks.iter().enumerate() {
+    // Every walk is opened before any is followed: so they may share what they read.
+    let walkers = plan.walks.iter().map(|planned| {
         let walker = Walker {
             client: context.client.clone(),
             clock: context.clock.clone(),
@@ -68,13 +68,22 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) ->
             grace: context.settings.job.grace,
             tolerance: context.settings.completeness.tolerance,
         };
+        async move { walker.begin().await.map(|begun| (walker, begun)) }
+    });
+    let begun = try_join_all(walkers).await?;
+
+    let places = Arc::new(Semaphore::new(context.settings.intercom.max_concurrency));
+    let mut walks = JoinSet::new(); // dropped on `?`, which ends the other walks
+    for (index, (walker, begun)) in begun.into_iter().enumerate() {
         let places = places.clone();
+        let span = tracing::info_span!("walk", key = walker.planned.key);
         let walk = async move {
-            // Never closed; without a place it would only wait for its turn at the gate instead.
-            let _place = places.acquire().await;
-            (index, walker.run().await)
+            // A walk that shares its pages would make the others wait for its place. The semaphore is never closed;
+            // without a place a walk would only wait for its turn at the gate instead.
+            let _place = if begun.is_shared() { None } else { places.acquire().await.ok() };
+            (index, walker.run(begun).await)
         };
-        walks.spawn(walk.instrument(tracing::info_span!("walk", key = planned.key)));
+        walks.spawn(walk.instrument(span));
     }
     let mut fetched: Vec<Option<FetchedWalk>> = plan.walks.iter().map(|_| None).collect();
     while let Some(done) = walks.join_next().await {
@@ -126,15 +135,62 @@ enum Ended {
     Failed(JobError),
 }
 
+/// A walk before its first page, or one that an earlier run finished.
+enum Begun {
+    Kept(WalkRecord),
+    Open(Opened),
+}
+
+struct Opened {
+    at: DateTime<Utc>,
+    list: List,
+}
+
+enum List {
+    Contacts(Walk<Contact>),
+    Conversations(Walk<Conversation>),
+}
+
+impl Begun {
+    fn is_shared(&self) -> bool {
+        matches!(self, Begun::Open(Opened { list: List::Contacts(walk), .. }) if walk.is_shared())
+    }
+}
+
 impl Walker {
-    async fn run(self) -> Result<FetchedWalk, JobError> {
-        if let Some(record) = self.kept() {
-            self.tell(Event::Kept { walk: self.key(), rows: record.rows });
-            return Ok(self.fetched(record));
+    async fn begin(&self) -> Result<Begun, JobError> {
+        match self.kept() {
+            Some(record) => Ok(Begun::Kept(record)),
+            None => self.open().await.map(Begun::Open),
         }
+    }
+
+    async fn open(&self) -> Result<Opened, JobError> {
+        let at = (self.clock)();
+        let list = match &self.planned.kind {
+            WalkKind::Everyone => self.client.everyone().await.map(List::Contacts),
+            WalkKind::Members(group) => self.client.members(group).await.map(List::Contacts),
+            WalkKind::Conversations => Ok(List::Conversations(self.client.conversations(self.span.start, self.span.end))),
+        };
+        let list = list.map_err(|source| self.failed(source))?;
+        Ok(Opened { at, list })
+    }
+
+    fn failed(&self, source: RequestError) -> JobError {
+        JobError::Fetch { month: self.span.month, walk: self.planned.title(), source: source.into() }
+    }
+
+    async fn run(self, begun: Begun) -> Result<FetchedWalk, JobError> {
+        let opened = match begun {
+            Begun::Kept(record) => {
+                self.tell(Event::Kept { walk: self.key(), rows: record.rows });
+                return Ok(self.fetched(record));
+            }
+            Begun::Open(opened) => opened,
+        };
         self.tell(Event::WalkStarted { walk: self.key() });
         // The first time, what came has to agree exactly; the second time, within the tolerance.
-        let why = match self.once(Allowed::Nothing).await {
+        let why = match self.once(opened, Allowed::Nothing).await {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
             Ok(record) => {
                 let announced = record.last_total.max(self.planned.size).unwrap_or_default();
@@ -146,7 +202,7 @@ impl Walker {
         };
         tracing::warn!("the walk is done again: {why}");
         self.tell(Event::WalkAgain { walk: self.key(), why });
-        match self.once(Allowed::Tolerance(self.tolerance)).await {
+        match self.once(self.open().await?, Allowed::Tolerance(self.tolerance)).await {
             Ok(record) => Ok(self.done(record)),
             Err(Ended::Again(error) | Ended::Failed(error)) => Err(error),
         }
@@ -166,32 +222,36 @@ impl Walker {
         load_walk(&self.folder).filter(is_as_good)
     }
 
-    async fn once(&self, allowed: Allowed) -> Result<WalkRecord, Ended> {
-        match &self.planned.kind {
-            WalkKind::Everyone => self.follow(self.client.everyone(), |_: &Contact| true, allowed).await,
-            WalkKind::Members(group) => self.follow(self.client.members(group), |_: &Contact| true, allowed).await,
-            WalkKind::Conversations => {
-                let walk = self.client.conversations(self.span.start, self.span.end);
-                self.follow(walk, |conversation: &Conversation| self.span.contains(conversation.created_at), allowed).await
-            }
+    async fn once(&self, opened: Opened, allowed: Allowed) -> Result<WalkRecord, Ended> {
+        match opened.list {
+            List::Contacts(walk) => self.follow(walk, opened.at, |_| true, allowed).await,
+            List::Conversations(walk) => self.follow(walk, opened.at, |row| self.span.contains(row.created_at), allowed).await,
         }
     }
 
     /// Every page of the walk into a new spool. Rows that are not wanted were not asked for: the API cuts wider.
-    async fn follow<R: Spooled>(&self, mut walk: Walk<R>, is_wanted: impl Fn(&R) -> bool, allowed: Allowed) -> Result<WalkRecord, Ended> {
+    async fn follow<R: Spooled>(
+        &self,
+        mut walk: Walk<R>,
+        opened_at: DateTime<Utc>,
+        is_wanted: impl Fn(&R) -> bool,
+        allowed: Allowed,
+    ) -> Result<WalkRecord, Ended> {
         let month = self.span.month;
         let failed = |error: SnapshotError| Ended::Failed(error.into());
         let mut spool = Spool::create(self.folder.clone()).map_err(failed)?;
-        let mut record = WalkRecord::begun((self.clock)());
+        let mut record = WalkRecord::begun(opened_at);
         loop {
             let page = match walk.next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
-                Err(WalkError::Request(source)) => {
-                    return Err(Ended::Failed(JobError::Fetch { month, walk: self.planned.title(), source: source.into() }));
-                }
+                Err(WalkError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
                 Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.planned.title(), source: source.into() })),
             };
+            if page.begins_anew {
+                spool = Spool::create(self.folder.clone()).map_err(failed)?;
+                record = WalkRecord::begun((self.clock)());
+            }
             let all = page.rows.len();
             let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();
             record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities);

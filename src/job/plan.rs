@@ -207,11 +207,14 @@ impl Plan {
         if custom.is_empty() {
             return;
         }
-        let existing = match context.client.custom_attributes().await {
-            Ok(existing) => existing,
+        let listed = context.client.custom_attributes().await;
+        let existing = match listed {
+            Ok(Some(existing)) => existing,
             // Nothing of the month depends on this list.
-            Err(error) => {
-                tracing::warn!(%error, "the workspace's attributes could not be listed; the profile's names were not checked");
+            listed => {
+                if let Err(error) = listed {
+                    tracing::warn!(%error, "the workspace's attributes could not be listed; the profile's names were not checked");
+                }
                 self.findings.push(Finding {
                     severity: Severity::Info,
                     check_name: "profile_not_checked".to_string(),

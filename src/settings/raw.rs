@@ -14,6 +14,7 @@ use crate::domain::{GroupKind, GroupName};
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
 const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
 const PAGE_SIZE_MAX: u32 = 150;
+const LEGACY_PAGE_SIZE_MAX: u32 = 60;
 const CONCURRENCY_MAX: usize = 256;
 /// Durations beyond this are a slip of the pen, and would overflow sums of instants.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -159,16 +160,19 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
         }
     };
     match version_parts(&raw.api_version) {
-        Some((2, 0..=16)) => {}
+        Some((1, 0..=4) | (2, 0..=16)) => {}
         Some((2, _)) | Some((3.., _)) => notices.push(format!(
             "API version {} is newer than this program knows (2.16); dates in searches may mean something else there",
             raw.api_version
         )),
-        Some((..2, _)) => findings.add("intercom.api_version", format!("`{}` is not spoken yet; use 2.0 to 2.16", raw.api_version)),
-        None if raw.api_version.eq_ignore_ascii_case("preview") || raw.api_version.eq_ignore_ascii_case("unstable") => {
-            findings.add("intercom.api_version", "Preview changes without notice and is refused; use 2.0 to 2.16");
+        Some((..2, _)) => {
+            findings.add("intercom.api_version", format!("there was no version {}; use 1.0 to 1.4 or 2.0 to 2.16", raw.api_version))
         }
-        None => findings.add("intercom.api_version", format!("`{}` is no API version; use 2.0 to 2.16, in quotes", raw.api_version)),
+        None if raw.api_version.eq_ignore_ascii_case("preview") || raw.api_version.eq_ignore_ascii_case("unstable") => {
+            findings.add("intercom.api_version", "Preview changes without notice and is refused; use 2.0 to 2.16, or 1.0 to 1.4");
+        }
+        None => findings
+            .add("intercom.api_version", format!("`{}` is no API version; use 2.0 to 2.16, or 1.0 to 1.4, in quotes", raw.api_version)),
     }
     let page_size = u32::try_from(raw.page_size).ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
     if page_size.is_none() {
@@ -181,10 +185,12 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
     if !(raw.rate_share > 0.0 && raw.rate_share <= 1.0) {
         findings.add("intercom.rate_share", format!("{} is not above 0 and up to 1", raw.rate_share));
     }
+    // The legacy API has shorter pages.
+    let page_size_max = if raw.api_version.starts_with("1.") { LEGACY_PAGE_SIZE_MAX } else { PAGE_SIZE_MAX };
     Intercom {
         base_url: base_url.trim_end_matches('/').to_string(),
         api_version: raw.api_version,
-        page_size: page_size.unwrap_or(PAGE_SIZE_MAX),
+        page_size: page_size.unwrap_or(PAGE_SIZE_MAX).min(page_size_max),
         max_concurrency: max_concurrency.unwrap_or(1),
         rate_share: raw.rate_share,
         request_timeout: findings.duration("intercom.request_timeout", &raw.request_timeout),

@@ -142,6 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_1x_are_spoiled_by_their_own_words() {
+        let page = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "total_count": 2, "pages": {"next": "http://here/users?page=3"}});
+        let url = "http://here/users?page=2";
+        let looping: Value = serde_json::from_str(&spoil(page.to_string(), Fault::Loop, Some(url))).unwrap();
+        assert_eq!(looping["pages"]["next"], url);
+        let scroll = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "scroll_param": "abc"});
+        let shorter: Value = serde_json::from_str(&spoil(scroll.to_string(), Fault::Drop, None)).unwrap();
+        assert_eq!(shorter["users"], json!([{"id": "5"}]));
+        assert_eq!(spoil(scroll.to_string(), Fault::ForeignNext, None), scroll.to_string());
+    }
+
+    #[test]
     fn what_is_no_list_page_stays() {
         for body in ["{\"type\":\"list\",\"data\":[]}", "no json", "[]"] {
             assert_eq!(spoil(body.to_owned(), Fault::Drop, None), body);

@@ -1,4 +1,4 @@
-//! Writing tags, in both generations.
+//! `/tags`, read and written, in both generations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,12 @@ use super::world::people::{Role, TagSpell};
 /// Longer names of tags are refused (an assumption).
 const MAX_NAME: usize = 255;
 
+/// `GET /tags`: all of them at once.
+pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+    let tags: Vec<Value> = moment.tags().map(|tag| tag_body(tag.id, tag.name)).collect();
+    write(&if call.version.is_legacy() { json!({"type": "tag.list", "tags": tags}) } else { json!({"type": "list", "data": tags}) })
+}
+
 /// `GET /tags/{id}`; archived tags are shown, too.
 pub fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
     let archived = || ARCHIVED_TAGS.iter().find(|tag| tag.id == id).map(|tag| tag_body(tag.id, tag.name));
@@ -27,7 +33,7 @@ pub fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
     write(&body.ok_or_else(ApiError::resource_not_found)?)
 }
 
-pub fn tag_body(id: &str, name: &str) -> Value {
+fn tag_body(id: &str, name: &str) -> Value {
     json!({"type": "tag", "id": id, "name": name})
 }
 

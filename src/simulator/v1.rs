@@ -1,7 +1,6 @@
 //! The 1.x dialect: users and leads apart, page numbers, scrolls. A function of the moment, the open scroll and the call.
 
 mod conversations;
-mod groups;
 mod people;
 mod person_body;
 
@@ -10,7 +9,7 @@ use super::call::{Call, Desk};
 use super::enrolment::Data;
 use super::moment::Moment;
 use super::world::people::Role;
-use super::{companies, counts, tagging, workspace};
+use super::{companies, counts, segments, tagging, workspace};
 
 use self::people::{leads, user};
 
@@ -27,10 +26,10 @@ pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         ("GET", ["contacts"]) => leads(desk, call),
         ("GET", ["contacts", "scroll"]) => people::scroll(desk, call, Role::Lead),
         ("GET", ["contacts", id]) => people::show(moment, id, Role::Lead),
-        ("GET", ["tags"]) => groups::tags(moment),
+        ("GET", ["tags"]) => tagging::list(moment, call),
         ("GET", ["tags", id]) => tagging::show(moment, id),
-        ("GET", ["segments"]) => groups::segments(moment, call),
-        ("GET", ["segments", id]) => groups::segment(moment, call, id),
+        ("GET", ["segments"]) => segments::list(moment, call),
+        ("GET", ["segments", id]) => segments::show(moment, call, id),
         ("GET", ["counts"]) => counts::counts(moment, call),
         ("GET", ["companies"]) => companies::list(desk, call),
         ("GET", ["companies", "scroll"]) => companies::scroll(desk, call),

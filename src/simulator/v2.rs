@@ -2,17 +2,16 @@
 //! business.
 
 mod attributes;
-pub mod contact_body;
+mod contact_body;
 mod contacts;
 mod conversation_body;
 mod conversations;
-pub mod groups;
 
 use super::api_error::ApiError;
 use super::call::{Call, Desk};
 use super::moment::Moment;
 use super::version::V2_6;
-use super::{companies, counts, tagging, workspace};
+use super::{companies, counts, segments, tagging, workspace};
 
 /// Answers a call with a JSON body.
 ///
@@ -24,10 +23,10 @@ pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         ("GET", ["me"]) => workspace::me(moment),
         ("GET", ["admins"]) => workspace::admins(),
         ("GET", ["data_attributes"]) => attributes::list(call),
-        ("GET", ["tags"]) => groups::tags(moment),
+        ("GET", ["tags"]) => tagging::list(moment, call),
         ("GET", ["tags", id]) => tagging::show(moment, id),
-        ("GET", ["segments"]) => groups::segments(moment, call),
-        ("GET", ["segments", id]) => groups::segment(moment, call, id),
+        ("GET", ["segments"]) => segments::list(moment, call),
+        ("GET", ["segments", id]) => segments::show(moment, call, id),
         ("GET", ["contacts"]) => contacts::list(moment, call),
         ("POST", ["contacts", "search"]) => contacts::search(moment, call),
         (_, ["contacts", "scroll"]) => Err(ApiError::version_invalid()),

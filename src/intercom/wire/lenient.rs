@@ -5,24 +5,23 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Next;
 use crate::domain::Oddities;
 
 /// A text, or a number or flag written as one. Null, lists and objects are no text.
 #[derive(Debug, Default)]
-pub(super) struct Text(pub Option<String>);
+pub(in crate::intercom) struct Text(pub Option<String>);
 
 /// A whole number that may arrive as text; anything else is none.
 #[derive(Debug, Default)]
-pub(super) struct Whole(pub Option<u64>);
+pub(in crate::intercom) struct Whole(pub Option<u64>);
 
 /// `true` or `false`; anything else is neither.
 #[derive(Debug, Default)]
-pub(super) struct Flag(pub Option<bool>);
+pub(in crate::intercom) struct Flag(pub Option<bool>);
 
 /// A date as sent.
 #[derive(Debug, Default)]
-pub(super) enum Stamp {
+pub(in crate::intercom) enum Stamp {
     #[default]
     Null,
     Number(i64),
@@ -30,17 +29,7 @@ pub(super) enum Stamp {
     Unreadable,
 }
 
-/// `pages.next`: absent or null at the end, an object with the cursor, or (elsewhere in the API) an address.
-#[derive(Debug)]
-pub(super) struct NextPage(pub Next);
-
-impl Default for NextPage {
-    fn default() -> NextPage {
-        NextPage(Next::End)
-    }
-}
-
-pub(super) fn some(text: Option<Text>) -> Option<String> {
+pub(in crate::intercom) fn some(text: Option<Text>) -> Option<String> {
     text?.0
 }
 
@@ -51,7 +40,7 @@ pub(in crate::intercom) fn plain_token(text: &str) -> Option<String> {
 }
 
 /// The body with U+FFFD in place of each escaped half of a surrogate pair that stands alone; `None` when there is none.
-pub(super) fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::intercom) fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
     let escape_at = |at: usize| -> Option<u16> {
         let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -82,7 +71,7 @@ pub(super) fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
 const SECONDS_MAX: i64 = 100_000_000_000;
 
 impl Stamp {
-    pub(super) fn instant(self, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
+    pub(in crate::intercom) fn instant(self, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
         let instant = match self {
             Stamp::Null => return None,
             Stamp::Number(number) => from_number(number, oddities),
@@ -196,36 +185,3 @@ lenient!(Stamp,
     float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
     text: |value: &str| Stamp::Text(value.to_string()),
     none: Stamp::Null);
-
-impl<'de> Deserialize<'de> for NextPage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NextPage, D::Error> {
-        struct Form;
-        impl<'de> Visitor<'de> for Form {
-            type Value = NextPage;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("null or an object with `starting_after`")
-            }
-            fn visit_unit<E: Error>(self) -> Result<NextPage, E> {
-                Ok(NextPage(Next::End))
-            }
-            fn visit_str<E: Error>(self, address: &str) -> Result<NextPage, E> {
-                Ok(NextPage(if address.is_empty() { Next::End } else { Next::Elsewhere }))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<NextPage, A::Error> {
-                let mut next = Next::End;
-                while let Some(key) = object.next_key::<String>()? {
-                    match key.as_str() {
-                        "starting_after" => {
-                            if let Some(cursor) = object.next_value::<Text>()?.0.filter(|cursor| !cursor.is_empty()) {
-                                next = Next::After(cursor);
-                            }
-                        }
-                        _ => drop(object.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(NextPage(next))
-            }
-        }
-        deserializer.deserialize_any(Form)
-    }
-}

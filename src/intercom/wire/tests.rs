@@ -1,125 +1,5 @@
 use super::*;
 
-fn page(json: &str) -> WirePage<Contact> {
-    contacts(json.as_bytes(), None).unwrap()
-}
-
-fn contact(json: &str) -> (Contact, Oddities) {
-    let mut page = page(&format!(r#"{{"data":[{json}]}}"#));
-    (page.rows.remove(0), page.oddities)
-}
-
-#[test]
-fn only_a_cursor_means_more() {
-    let next = |pages: &str| page(&format!(r#"{{"data":[],"pages":{pages}}}"#)).next;
-    assert_eq!(page(r#"{"data":[]}"#).next, Next::End);
-    assert_eq!(next("null"), Next::End);
-    assert_eq!(next("{}"), Next::End);
-    assert_eq!(next(r#"{"next":null,"page":3}"#), Next::End);
-    assert_eq!(next(r#"{"next":{"page":2}}"#), Next::End);
-    assert_eq!(next(r#"{"next":{"page":2,"starting_after":null}}"#), Next::End);
-    assert_eq!(next(r#"{"next":{"per_page":5,"starting_after":"a+/="}}"#), Next::After("a+/=".into()));
-    assert_eq!(next(r#"{"next":"https://elsewhere.example/contacts?page=2"}"#), Next::Elsewhere);
-}
-
-#[test]
-fn dates_come_in_many_forms_and_are_counted() {
-    let check = |json: &str, expected: Option<&str>, oddities: Oddities| {
-        let (contact, found) = contact(&format!(r#"{{"id":"a","role":"user","signed_up_at":{json}}}"#));
-        assert_eq!(contact.signed_up_at.map(|at| at.to_rfc3339()), expected.map(str::to_string), "{json}");
-        assert_eq!(found, oddities, "{json}");
-    };
-    let other = Oddities { dates_of_other_form: 1, ..Oddities::default() };
-    let unreadable = Oddities { dates_unreadable: 1, ..Oddities::default() };
-    check("null", None, Oddities::default());
-    check("1577869200", Some("2020-01-01T09:00:00+00:00"), Oddities::default());
-    check("1577869200000", Some("2020-01-01T09:00:00+00:00"), other);
-    check("1577869200.0", Some("2020-01-01T09:00:00+00:00"), Oddities::default());
-    check(r#""1577869200""#, Some("2020-01-01T09:00:00+00:00"), other);
-    check(r#""2020-01-01T10:00:00+01:00""#, Some("2020-01-01T09:00:00+00:00"), other);
-    check(r#""2020-01-01 09:00:00 UTC""#, Some("2020-01-01T09:00:00+00:00"), other);
-    check(r#""2020-01-01""#, Some("2020-01-01T00:00:00+00:00"), other);
-    check("2713910400", Some("2056-01-01T00:00:00+00:00"), Oddities::default());
-    check("-86400", Some("1969-12-31T00:00:00+00:00"), Oddities { dates_before_1970: 1, ..Oddities::default() });
-    check("true", None, unreadable);
-    check("{}", None, unreadable);
-    check("[1577869200]", None, unreadable);
-    check(r#""soon""#, None, Oddities { dates_unreadable: 1, ..other });
-    check("9223372036854775807", None, Oddities { dates_unreadable: 1, ..other });
-}
-
-#[test]
-fn ids_may_be_numbers_and_unknown_keys_are_passed_over() {
-    let (contact, oddities) =
-        contact(r#"{"id":17,"role":"lead","external_id":null,"email":"","owner_id":5,"new":{"deep":[1]},"location":{}}"#);
-    assert_eq!((contact.id.as_str(), contact.email.as_deref(), contact.owner_id.as_deref()), ("17", Some(""), Some("5")));
-    assert_eq!((contact.external_id, contact.country, oddities), (None, None, Oddities::default()));
-}
-
-#[test]
-fn a_role_that_is_neither_is_guessed_and_counted() {
-    let (user, oddities) = contact(r#"{"id":"a","role":"visitor","external_id":"7"}"#);
-    assert_eq!((user.role.as_str(), oddities.roles_unknown), ("user", 1));
-    let (lead, oddities) = contact(r#"{"id":"a"}"#);
-    assert_eq!((lead.role.as_str(), oddities.roles_unknown), ("lead", 1));
-}
-
-#[test]
-fn a_tag_is_unconfirmed_only_by_a_complete_list() {
-    let check = |tags: &str, expected: u64| {
-        let body = format!(r#"{{"data":[{{"id":"a","role":"user","tags":{tags}}}]}}"#);
-        assert_eq!(contacts(body.as_bytes(), Some("7")).unwrap().oddities.tag_unconfirmed, expected, "{tags}");
-    };
-    check(r#"{"data":[{"id":"7"}],"has_more":false,"total_count":1}"#, 0);
-    check(r#"{"data":[{"id":7}],"has_more":false}"#, 0);
-    check(r#"{"data":[{"id":"8"}],"has_more":false,"total_count":1}"#, 1);
-    check(r#"{"data":[{"id":"8"}],"has_more":true,"total_count":11}"#, 0);
-    check("null", 0);
-    check("{}", 0);
-}
-
-#[test]
-fn custom_attributes_keep_their_type() {
-    let (contact, _) = contact(
-        r#"{"id":"a","role":"user","custom_attributes":{"plan":"pro","seats":3,"spend":1.5,"ok":true,"gone":null,"orders":{"type":"order.list"}}}"#,
-    );
-    let names: Vec<&str> = contact.custom_attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-    assert_eq!(names.len(), 5);
-    assert!(!names.contains(&"gone"));
-    let orders = contact.custom_attributes.iter().find(|attribute| attribute.name == "orders").unwrap();
-    assert_eq!(orders.value, crate::domain::AttributeValue::Json(r#"{"type":"order.list"}"#.into()));
-}
-
-#[test]
-fn what_is_wrong_is_said_without_quoting_it() {
-    let check = |body: &str, expected: &str| assert_eq!(contacts(body.as_bytes(), None).unwrap_err().to_string(), expected, "{body}");
-    check("", "an empty body");
-    check("  <html>ann@example.com</html>", "an HTML page in place of JSON");
-    check(r#"{"data":[{"id":"a","email":"ann@exa"#, "half a JSON body");
-    check("ann@example.com", "something that is no JSON object");
-    check(r#"[[],0,null]"#, "something that is no JSON object");
-    check(r#"{"data":[]} trailing"#, "something that is no JSON object");
-    check(r#"{"data":[{"id":null,"email":"ann@example.com"}]}"#, "JSON that is not as documented at `data[0].id`");
-    check(r#"{"data":["ann@example.com"]}"#, "JSON that is not as documented at `data[0]`");
-    check(r#"{"type":"list"}"#, "JSON that is not as documented at `.`");
-}
-
-#[test]
-fn the_first_author_opens_a_conversation() {
-    let opener = |json: &str| {
-        let body = format!(r#"{{"conversations":[{{"id":1,"created_at":1,{json}}}]}}"#);
-        conversations(body.as_bytes(), None).unwrap().rows.remove(0).opener
-    };
-    use crate::domain::Opener::*;
-    assert_eq!(opener(r#""source":{"author":{"type":"user","id":"u"}}"#), Contact("u".into()));
-    assert_eq!(opener(r#""source":{"author":{"type":"lead","id":"l"}}"#), Contact("l".into()));
-    assert_eq!(opener(r#""source":{"author":{"type":"admin","id":"u"}},"contacts":{"contacts":[{"id":"u"}]}"#), Workspace);
-    assert_eq!(opener(r#""source":{"author":{"type":"bot"}}"#), Workspace);
-    assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"}]}"#), Contact("u".into()));
-    assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"},{"id":"v"}]}"#), UnknownContact);
-    assert_eq!(opener(r#""source":null"#), Workspace);
-}
-
 #[test]
 fn errors_of_all_ages_give_their_code() {
     let code = |body: &str| error_body(body.as_bytes()).code;
@@ -131,12 +11,10 @@ fn errors_of_all_ages_give_their_code() {
     assert_eq!(code(r#"{"errors":["ann@example.com is unknown"]}"#), None);
     assert_eq!(code(r#"{"errors":[{"code":"ann@example.com"}]}"#), None);
     assert_eq!(code("<html>"), None);
-}
-
-#[test]
-fn half_a_surrogate_pair_is_replaced() {
-    let name = |escaped: &str| contact(&format!(r#"{{"id":"a","role":"user","name":"{escaped}"}}"#)).0.name.unwrap();
-    assert_eq!(name(r"x\ud800y"), "x\u{fffd}y");
-    assert_eq!(name(r"\udc00\ud83d\ude00\ud83d"), "\u{fffd}😀\u{fffd}");
-    assert_eq!(name(r"\\ud800 \u00e9 \ud800\n"), "\\ud800 é \u{fffd}\n");
+    let said = |message: &str| code(&format!(r#"{{"errors":[{{"code":"parameter_invalid","message":"{message}"}}]}}"#)).unwrap();
+    assert_eq!(said("scroll already exists for this app"), "scroll_exists");
+    assert_eq!(said("Request failed due to an internal network error. Please restart the scroll operation."), "scroll_restart");
+    assert_eq!(said("page limit reached, please use scroll API"), "page_limit");
+    assert_eq!(said("'page' not found on model"), "page_limit");
+    assert_eq!(said("email is invalid"), "parameter_invalid");
 }

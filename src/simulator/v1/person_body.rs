@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::simulator::custom_attributes::custom_attributes;
 use crate::simulator::faults::scatter;
 use crate::simulator::moment::Moment;
 use crate::simulator::scroll::uuid;
 use crate::simulator::search::contacts::DateField;
-use crate::simulator::v2::contact_body::custom_attributes;
 use crate::simulator::world::names::COUNTRIES;
 use crate::simulator::world::people::{Contact, Role};
 use crate::simulator::world::{ADMINS, WORKSPACE_ID};

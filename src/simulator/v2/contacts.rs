@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::contact_body::ContactBody;
-use super::groups::SegmentBody;
 use crate::simulator::api_error::ApiError;
 use crate::simulator::call::{Call, write};
 use crate::simulator::companies;
@@ -14,6 +13,7 @@ use crate::simulator::moment::Moment;
 use crate::simulator::paging::{self, Cut, Key, Pages, Position};
 use crate::simulator::search::contacts::{found, key, parse, sortable};
 use crate::simulator::search::sort::sort;
+use crate::simulator::segments::SegmentBody;
 use crate::simulator::tagging::applied_tag;
 use crate::simulator::version::V2_16;
 use crate::simulator::world::people::{End, Role};

@@ -1,7 +1,8 @@
 use serde::Deserialize;
 
-use super::lenient::{Flag, Stamp, Text, Whole, some};
-use crate::domain::{AttributeValue, Contact, CustomAttribute, Oddities, Role};
+use crate::domain::{Contact, Oddities, Role};
+use crate::intercom::wire::lenient::{Flag, Stamp, Text, Whole, some};
+use crate::intercom::wire::{JsonObject, custom_attributes};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {
@@ -55,7 +56,7 @@ pub(super) struct WireContact {
     utm_term: Option<Text>,
     referrer: Option<Text>,
     tags: Option<Tags>,
-    custom_attributes: Option<serde_json::Map<String, serde_json::Value>>,
+    custom_attributes: Option<JsonObject>,
 }
 
 #[derive(Default, Deserialize)]
@@ -142,7 +143,7 @@ impl WireContact {
             utm_source: some(self.utm_source),
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
-            custom_attributes: self.custom_attributes.unwrap_or_default().into_iter().filter_map(custom_attribute).collect(),
+            custom_attributes: custom_attributes(self.custom_attributes),
         })
     }
 }
@@ -155,15 +156,4 @@ impl Tags {
         let is_it = |reference: &TagReference| reference.id.as_ref().and_then(|id| id.0.as_deref()) == Some(tag);
         is_complete && !data.iter().any(is_it)
     }
-}
-
-fn custom_attribute((name, value): (String, serde_json::Value)) -> Option<CustomAttribute> {
-    let value = match value {
-        serde_json::Value::Null => return None,
-        serde_json::Value::Bool(flag) => AttributeValue::Bool(flag),
-        serde_json::Value::Number(number) => AttributeValue::Number(number),
-        serde_json::Value::String(text) => AttributeValue::Text(text),
-        other => AttributeValue::Json(other.to_string()),
-    };
-    Some(CustomAttribute { name, value })
 }

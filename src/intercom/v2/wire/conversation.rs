@@ -1,7 +1,8 @@
 use serde::Deserialize;
 
-use super::lenient::{Stamp, Text, some};
-use crate::domain::{Conversation, Oddities, Opener};
+use crate::domain::{Conversation, Oddities};
+use crate::intercom::wire::lenient::{Stamp, Text, some};
+use crate::intercom::wire::opener;
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -52,22 +53,9 @@ impl WireConversation {
             Some(author) => (some(author.kind), some(author.id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
-        let opener = match author_type.as_deref() {
-            Some("user" | "lead" | "contact") => {
-                let listed = self.contacts.and_then(|list| list.contacts).unwrap_or_default();
-                let mut others = listed.into_iter().filter_map(|contact| some(contact.id));
-                // Without an author's id, the only contact of a conversation must be the one who wrote.
-                let only = || others.next().filter(|_| others.next().is_none());
-                match author_id.or_else(only) {
-                    Some(id) => Opener::Contact(id),
-                    None => {
-                        oddities.openers_unknown += 1;
-                        Opener::UnknownContact
-                    }
-                }
-            }
-            _ => Opener::Workspace,
-        };
+        let listed = self.contacts.and_then(|list| list.contacts).unwrap_or_default();
+        let contacts = listed.into_iter().filter_map(|contact| some(contact.id));
+        let opener = opener(author_type.as_deref(), author_id, contacts, oddities);
         Ok(Conversation { id, created_at, opener, author_type, source_type, delivered_as, state: some(self.state) })
     }
 }

@@ -1,0 +1,72 @@
+//! What 1.0 to 1.4 are asked: users and leads apart, lists by page number up to 10,000 records, and beyond that one
+//! scroll over everyone, which all walks that need it share.
+
+mod contacts;
+mod conversations;
+mod numbered;
+mod scroll;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use self::contacts::{ContactWalk, Who};
+use self::conversations::ConversationWalk;
+use self::scroll::Scroll;
+use super::error::RequestError;
+use super::transport::{Ask, Transport};
+use super::walk::Walk;
+use crate::domain::{Contact, Conversation, Group};
+
+/// The most that a page holds.
+const PAGE_SIZE_MAX: u32 = 60;
+
+#[derive(Clone, Debug)]
+pub(super) struct V1 {
+    transport: Arc<Transport>,
+    scroll: Arc<Scroll>,
+    page_size: u32,
+}
+
+impl V1 {
+    pub(super) fn new(transport: Arc<Transport>, page_size: u32, give_up_after: Duration) -> V1 {
+        let scroll = Arc::new(Scroll::new(transport.clone(), give_up_after));
+        V1 { transport, scroll, page_size: page_size.clamp(1, PAGE_SIZE_MAX) }
+    }
+
+    pub(super) async fn everyone(&self) -> Result<Walk<Contact>, RequestError> {
+        ContactWalk::open(self, Who::Everyone).await
+    }
+
+    pub(super) async fn members(&self, group: &Group) -> Result<Walk<Contact>, RequestError> {
+        ContactWalk::open(self, Who::Members(group.clone())).await
+    }
+
+    pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
+        self.total(&Who::Members(group.clone())).await
+    }
+
+    pub(super) async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
+        self.total(&Who::Everyone).await
+    }
+
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Walk<Conversation> {
+        Walk::new(ConversationWalk::new(self.transport.clone(), self.page_size, start, end))
+    }
+
+    /// The total that the lists announce; not known when one of them does not.
+    async fn total(&self, who: &Who) -> Result<Option<u64>, RequestError> {
+        let mut sum = Some(0);
+        for list in who.lists() {
+            let total = self.list_total(list).await?;
+            sum = sum.zip(total).map(|(sum, total)| sum + total);
+        }
+        Ok(sum)
+    }
+
+    async fn list_total(&self, list: Ask) -> Result<Option<u64>, RequestError> {
+        Ok(self.transport.send(&list.with("per_page", "1"), wire::contacts).await?.total)
+    }
+}

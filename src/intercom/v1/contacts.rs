@@ -1,0 +1,173 @@
+//! Everyone, or the members of a group: from lists by page number as far as those reach, else from the scroll.
+
+use std::collections::VecDeque;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::numbered::{Broken, Numbered};
+use super::scroll::{Leg, Rider};
+use super::{V1, wire};
+use crate::domain::{Contact, Group, GroupKind, Oddities};
+use crate::intercom::error::{RequestError, WalkError};
+use crate::intercom::transport::Ask;
+use crate::intercom::walk::{Bounds, Page, Pages, Walk};
+
+/// Pages of one list asked for at the same time.
+const AHEAD: usize = 8;
+
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    Everyone,
+    Members(Group),
+}
+
+pub(super) struct ContactWalk {
+    api: V1,
+    who: Who,
+    from: From,
+    /// The next page stands for everything before it.
+    begins_anew: bool,
+}
+
+enum From {
+    /// The lists, and what those before the first of them announced. Users come before leads.
+    Lists {
+        lists: VecDeque<Numbered<wire::Person>>,
+        before: u64,
+    },
+    Scroll {
+        rider: Rider,
+        announced: Option<u64>,
+        bounds: Bounds,
+    },
+    Nowhere,
+}
+
+impl Who {
+    /// Oldest first, so that arrivals come at the end. Leads cannot be sorted.
+    pub(super) fn lists(&self) -> Vec<Ask> {
+        let sorted = || Ask::get("/users").with("order", "asc").with("sort", "created_at");
+        match self {
+            Who::Everyone => vec![sorted(), Ask::get("/contacts")],
+            Who::Members(group) => {
+                let filter = match group.kind {
+                    GroupKind::Tag => "tag_id",
+                    GroupKind::Segment => "segment_id",
+                };
+                vec![sorted().with(filter, group.id.as_str())]
+            }
+        }
+    }
+
+    fn holds(&self, person: &wire::Person) -> bool {
+        match self {
+            Who::Everyone => true,
+            Who::Members(group) => person.groups_of(group.kind).contains(&group.id),
+        }
+    }
+
+    /// Counts a row of the group's own list whose tags lack the tag.
+    fn contact(&self, person: wire::Person, oddities: &mut Oddities) -> Contact {
+        if let Who::Members(group) = self
+            && group.kind == GroupKind::Tag
+            && person.tells_tags
+            && !self.holds(&person)
+        {
+            oddities.tag_unconfirmed += 1;
+        }
+        *oddities += person.oddities;
+        person.contact
+    }
+}
+
+impl ContactWalk {
+    pub(super) async fn open(api: &V1, who: Who) -> Result<Walk<Contact>, RequestError> {
+        let mut lists = VecDeque::new();
+        let mut is_reachable = true;
+        let mut announced = Some(0);
+        for ask in who.lists() {
+            let mut list = Numbered::new(api.transport.clone(), ask, api.page_size, AHEAD, wire::contacts);
+            is_reachable &= list.open().await?;
+            announced = announced.zip(list.total).map(|(sum, total)| sum + total);
+            lists.push_back(list);
+        }
+        let walk = |from| ContactWalk { api: api.clone(), who, from, begins_anew: false };
+        Ok(if is_reachable {
+            Walk::new(walk(From::Lists { lists, before: 0 }))
+        } else {
+            Walk::shared(walk(From::Scroll { rider: api.scroll.board(), announced, bounds: Bounds::default() }))
+        })
+    }
+
+    async fn next_page(&mut self) -> Result<Option<Page<Contact>>, WalkError> {
+        loop {
+            match &mut self.from {
+                From::Nowhere => return Ok(None),
+                From::Lists { lists, before } => {
+                    let Some(list) = lists.front_mut() else {
+                        self.from = From::Nowhere;
+                        continue;
+                    };
+                    match list.next().await {
+                        Ok(Some(page)) => {
+                            let total = lists.iter().try_fold(*before, |sum, list| Some(sum + list.total?));
+                            return Ok(Some(self.page(page.rows, total)));
+                        }
+                        Ok(None) => {
+                            *before += list.total.unwrap_or_default();
+                            lists.pop_front();
+                        }
+                        Err(Broken::Capped) => {
+                            tracing::info!("the list is longer than page numbers reach; it is read from the scroll");
+                            let announced = self.api.total(&self.who).await?;
+                            self.from = From::Scroll { rider: self.api.scroll.board(), announced, bounds: Bounds::default() };
+                            self.begins_anew = true;
+                        }
+                        Err(Broken::Failed(error)) => {
+                            self.from = From::Nowhere;
+                            return Err(error);
+                        }
+                    }
+                }
+                From::Scroll { rider, announced, bounds } => match rider.next().await {
+                    Leg::Page(persons) => {
+                        let wanted: Vec<wire::Person> = persons.iter().filter(|person| self.who.holds(person)).cloned().collect();
+                        let announced = *announced;
+                        // Pages without any of the wanted are as usual here as full ones.
+                        if !wanted.is_empty() {
+                            bounds.page("/users/scroll", wanted.len(), announced)?;
+                        }
+                        return Ok(Some(self.page(wanted, announced)));
+                    }
+                    Leg::Anew => {
+                        *bounds = Bounds::default();
+                        self.begins_anew = true;
+                    }
+                    Leg::End => {
+                        // A scroll announces nothing: the lists tell what should have come by now.
+                        self.from = From::Nowhere;
+                        let announced = self.api.total(&self.who).await?;
+                        return Ok(Some(self.page(Vec::new(), announced)));
+                    }
+                    Leg::Failed(error) => {
+                        self.from = From::Nowhere;
+                        return Err(error);
+                    }
+                },
+            }
+        }
+    }
+
+    fn page(&mut self, persons: Vec<wire::Person>, total: Option<u64>) -> Page<Contact> {
+        let mut oddities = Oddities::default();
+        let rows = persons.into_iter().map(|person| self.who.contact(person, &mut oddities)).collect();
+        Page { rows, total, oddities, begins_anew: std::mem::take(&mut self.begins_anew) }
+    }
+}
+
+impl Pages<Contact> for ContactWalk {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Contact>>, WalkError>> {
+        self.next_page().boxed()
+    }
+}

@@ -1,0 +1,70 @@
+//! The month's conversations. Nothing filters them by date: they are read newest first until all of a page are older.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::numbered::{Broken, Numbered};
+use super::wire::{self, DatedConversation};
+use crate::domain::Conversation;
+use crate::intercom::error::WalkError;
+use crate::intercom::transport::{Ask, Transport};
+use crate::intercom::walk::{Page, Pages};
+
+const PATH: &str = "/conversations";
+/// Pages asked for at the same time. The last of them may be asked for in vain.
+const AHEAD: usize = 4;
+
+pub(super) struct ConversationWalk {
+    list: Numbered<DatedConversation>,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    /// Whether each page so far was in the order that was asked for.
+    is_newest_first: bool,
+    is_over: bool,
+}
+
+impl ConversationWalk {
+    pub(super) fn new(transport: Arc<Transport>, per_page: u32, start: DateTime<Utc>, end: DateTime<Utc>) -> ConversationWalk {
+        let ask = Ask::get(PATH).with("order", "desc").with("sort", "created_at");
+        let list = Numbered::new(transport, ask, per_page, AHEAD, wire::conversations);
+        ConversationWalk { list, start, end, is_newest_first: true, is_over: false }
+    }
+
+    async fn next_page(&mut self) -> Result<Option<Page<Conversation>>, WalkError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let page = match self.list.next().await {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(None),
+            Err(Broken::Capped) => return Err(WalkError::TooLong { path: PATH.to_string() }),
+            Err(Broken::Failed(error)) => return Err(error),
+        };
+        self.is_newest_first &= page.rows.is_sorted_by(|a, b| a.conversation.created_at >= b.conversation.created_at);
+        self.is_over = !page.rows.is_empty() && page.rows.iter().all(|row| self.is_before(row));
+        // As a search of 2.x would give: a second wider on both sides.
+        let second = TimeDelta::seconds(1);
+        let wanted = |row: &DatedConversation| {
+            let created_at = row.conversation.created_at;
+            self.start - second <= created_at && created_at < self.end + second
+        };
+        let rows = page.rows.into_iter().filter(wanted).map(|row| row.conversation).collect();
+        Ok(Some(Page { rows, total: None, oddities: page.oddities, begins_anew: false }))
+    }
+
+    /// Whether this one, and everything that follows it, began before the month. Where the order is by the latest change
+    /// after all, what last changed before the month also began before it.
+    fn is_before(&self, row: &DatedConversation) -> bool {
+        let was_changed_before = row.updated_at.is_some_and(|updated_at| updated_at < self.start);
+        row.conversation.created_at < self.start && (self.is_newest_first || was_changed_before)
+    }
+}
+
+impl Pages<Conversation> for ConversationWalk {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Conversation>>, WalkError>> {
+        self.next_page().boxed()
+    }
+}

@@ -1,0 +1,104 @@
+//! Lists by page number. Once the first page tells how many there are, the others are asked for side by side and given
+//! in their order. The `next` address is never followed: the numbers are enough, and it may lead anywhere.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
+
+use crate::domain::Oddities;
+use crate::intercom::error::{RequestError, WalkError};
+use crate::intercom::transport::{Ask, Transport};
+use crate::intercom::walk::Bounds;
+use crate::intercom::wire::DecodeError;
+
+/// Records that page numbers reach.
+const CAP: u64 = 10_000;
+
+/// One page, typed.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    pub rows: Vec<T>,
+    /// How many rows the list has.
+    pub total: Option<u64>,
+    /// The number of the last page.
+    pub last: Option<u32>,
+    pub has_next: bool,
+    pub oddities: Oddities,
+}
+
+pub(super) type Decode<T> = fn(&[u8]) -> Result<Page<T>, DecodeError>;
+
+pub(super) struct Numbered<T> {
+    transport: Arc<Transport>,
+    ask: Ask,
+    per_page: u32,
+    decode: Decode<T>,
+    /// Pages asked for at the same time.
+    ahead: usize,
+    under_way: FuturesOrdered<BoxFuture<'static, Result<Page<T>, RequestError>>>,
+    /// The next page to ask for, and the last that there is as far as known.
+    to_ask: u32,
+    last: u32,
+    /// What the list announced with its latest page.
+    pub total: Option<u64>,
+    bounds: Bounds,
+}
+
+/// Why a list did not come to its end.
+pub(super) enum Broken {
+    /// Page numbers reach no further.
+    Capped,
+    Failed(WalkError),
+}
+
+impl<T: Send + 'static> Numbered<T> {
+    pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, ahead: usize, decode: Decode<T>) -> Numbered<T> {
+        let ask = ask.with("per_page", per_page.to_string());
+        let (under_way, bounds) = (FuturesOrdered::new(), Bounds::default());
+        Numbered { transport, ask, per_page, decode, ahead, under_way, to_ask: 1, last: 1, total: None, bounds }
+    }
+
+    /// Asks for the first page, which will be given first. Whether page numbers reach the end of the list.
+    pub(super) async fn open(&mut self) -> Result<bool, RequestError> {
+        let first = self.request(1).await?;
+        self.to_ask = 2;
+        self.learn(1, &first);
+        self.under_way.push_back(std::future::ready(Ok(first)).boxed());
+        Ok(u64::from(self.last) * u64::from(self.per_page) <= CAP)
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Page<T>>, Broken> {
+        while self.to_ask <= self.last && self.under_way.len() < self.ahead {
+            let request = self.request(self.to_ask);
+            self.under_way.push_back(request);
+            self.to_ask += 1;
+        }
+        let page = match self.under_way.next().await {
+            None => return Ok(None),
+            Some(Ok(page)) => page,
+            Some(Err(error)) if error.is_page_limit() => return Err(Broken::Capped),
+            Some(Err(error)) => return Err(Broken::Failed(error.into())),
+        };
+        let number = self.bounds.page(self.ask.path(), page.rows.len(), page.total).map_err(Broken::Failed)?;
+        // The cap may show as an empty page that says there is nothing at all.
+        if number > 1 && page.rows.is_empty() && page.total.unwrap_or_default() == 0 {
+            return Err(Broken::Capped);
+        }
+        self.learn(number, &page);
+        Ok(Some(page))
+    }
+
+    /// Lists grow and shrink while they are read: the latest page knows best.
+    fn learn(&mut self, number: u32, page: &Page<T>) {
+        self.total = page.total.or(self.total);
+        self.last = page.last.unwrap_or(if page.has_next { number + 1 } else { number });
+    }
+
+    fn request(&self, number: u32) -> BoxFuture<'static, Result<Page<T>, RequestError>> {
+        let (transport, decode) = (self.transport.clone(), self.decode);
+        let ask = self.ask.clone().with("page", number.to_string());
+        async move { transport.send(&ask, decode).await }.boxed()
+    }
+}

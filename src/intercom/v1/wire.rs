@@ -1,0 +1,96 @@
+//! Pages of users, leads and conversations as 1.x sends them.
+
+mod conversation;
+mod person;
+
+use serde::Deserialize;
+
+use super::numbered::Page;
+use crate::domain::Oddities;
+use crate::intercom::wire::lenient::{Text, Whole, some};
+use crate::intercom::wire::{DecodeError, decode, shape};
+
+pub(super) use conversation::DatedConversation;
+pub(super) use person::Person;
+
+/// One answer of a scroll. It says nothing of how many there are.
+#[derive(Debug)]
+pub(super) struct ScrollPage {
+    pub persons: Vec<Person>,
+    /// Where the scroll goes on. Never missing on a page with rows.
+    pub param: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Pages {
+    total_pages: Option<Whole>,
+    /// An address, which is not followed: that there is one is enough.
+    next: Option<Text>,
+}
+
+impl Pages {
+    fn last(&self) -> Option<u32> {
+        self.total_pages.as_ref().and_then(|pages| u32::try_from(pages.0?).ok())
+    }
+
+    fn has_next(self) -> bool {
+        some(self.next).is_some_and(|next| !next.is_empty())
+    }
+}
+
+pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(alias = "contacts")]
+        users: Vec<person::WirePerson>,
+        total_count: Option<Whole>,
+        pages: Option<Pages>,
+    }
+    let list: List = decode(body)?;
+    let pages = list.pages.unwrap_or_default();
+    let total = list.total_count.and_then(|total| total.0);
+    Ok(Page { rows: persons(list.users)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
+}
+
+pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
+    #[derive(Deserialize)]
+    struct Scroll {
+        #[serde(alias = "contacts")]
+        users: Vec<person::WirePerson>,
+        scroll_param: Option<Text>,
+    }
+    let scroll: Scroll = decode(body)?;
+    let persons = persons(scroll.users)?;
+    let param = some(scroll.scroll_param).filter(|param| !param.is_empty());
+    if !persons.is_empty() && param.is_none() {
+        return Err(shape("scroll_param"));
+    }
+    Ok(ScrollPage { persons, param })
+}
+
+fn persons(wire: Vec<person::WirePerson>) -> Result<Vec<Person>, DecodeError> {
+    let person = |(index, wire): (usize, person::WirePerson)| wire.into_person().ok_or_else(|| shape(format!("users[{index}].id")));
+    wire.into_iter().enumerate().map(person).collect()
+}
+
+pub(super) fn conversations(body: &[u8]) -> Result<Page<DatedConversation>, DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        conversations: Vec<conversation::WireConversation>,
+        total_count: Option<Whole>,
+        pages: Option<Pages>,
+    }
+    let list: List = decode(body)?;
+    let pages = list.pages.unwrap_or_default();
+    let mut oddities = Oddities::default();
+    let mut rows = Vec::with_capacity(list.conversations.len());
+    for (index, wire) in list.conversations.into_iter().enumerate() {
+        let at = |field: &str| shape(format!("conversations[{index}].{field}"));
+        rows.push(wire.into_conversation(&mut oddities).map_err(at)?);
+    }
+    let total = list.total_count.and_then(|total| total.0);
+    Ok(Page { rows, total, last: pages.last(), has_next: pages.has_next(), oddities })
+}
+
+#[cfg(test)]
+mod tests;

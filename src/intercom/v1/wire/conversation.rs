@@ -1,0 +1,77 @@
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::domain::{Conversation, Oddities};
+use crate::intercom::wire::lenient::{Flag, Stamp, Text, some};
+use crate::intercom::wire::opener;
+
+/// A conversation, and when it last changed.
+#[derive(Debug)]
+pub(in crate::intercom) struct DatedConversation {
+    pub conversation: Conversation,
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireConversation {
+    id: Option<Text>,
+    #[serde(default)]
+    created_at: Stamp,
+    #[serde(default)]
+    updated_at: Stamp,
+    state: Option<Text>,
+    #[serde(default)]
+    open: Flag,
+    conversation_message: Option<Message>,
+    user: Option<Reference>,
+    customers: Option<Vec<Reference>>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    delivered_as: Option<Text>,
+    author: Option<Author>,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    #[serde(rename = "type")]
+    kind: Option<Text>,
+    id: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: Option<Text>,
+}
+
+impl WireConversation {
+    /// # Errors
+    /// The name of the field without which a conversation cannot be counted.
+    pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<DatedConversation, &'static str> {
+        let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
+        let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
+        let (delivered_as, author) = match self.conversation_message {
+            Some(message) => (some(message.delivered_as), message.author),
+            None => (None, None),
+        };
+        let (author_type, author_id) = match author {
+            // 2.x says `lead` where 1.x may say `contact`.
+            Some(author) => (some(author.kind).map(word), some(author.id).filter(|id| !id.is_empty())),
+            None => (None, None),
+        };
+        let customers = self.customers.filter(|customers| !customers.is_empty());
+        let persons = customers.unwrap_or_else(|| self.user.into_iter().collect());
+        let persons = persons.into_iter().filter_map(|person| some(person.id));
+        let opener = opener(author_type.as_deref(), author_id, persons, oddities);
+        // `open` is all that early versions tell; it holds the snoozed ones, too.
+        let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());
+        let state = some(self.state).or_else(open);
+        let conversation = Conversation { id, created_at, opener, author_type, source_type: None, delivered_as, state };
+        Ok(DatedConversation { conversation, updated_at: self.updated_at.instant(oddities) })
+    }
+}
+
+fn word(kind: String) -> String {
+    if kind == "contact" { "lead".to_string() } else { kind }
+}

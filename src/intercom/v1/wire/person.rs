@@ -1,0 +1,146 @@
+use serde::Deserialize;
+
+use crate::domain::{Contact, GroupKind, Oddities, Role};
+use crate::intercom::wire::lenient::{Flag, Stamp, Text, some};
+use crate::intercom::wire::{JsonObject, custom_attributes};
+
+/// A user or a lead, with the groups that it says it is in.
+#[derive(Clone, Debug)]
+pub(in crate::intercom) struct Person {
+    pub contact: Contact,
+    tags: Vec<String>,
+    segments: Vec<String>,
+    /// Whether it lists its tags at all.
+    pub tells_tags: bool,
+    pub oddities: Oddities,
+}
+
+impl Person {
+    pub(in crate::intercom) fn groups_of(&self, kind: GroupKind) -> &[String] {
+        match kind {
+            GroupKind::Tag => &self.tags,
+            GroupKind::Segment => &self.segments,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct WirePerson {
+    #[serde(rename = "type")]
+    kind: Option<Text>,
+    id: Option<Text>,
+    user_id: Option<Text>,
+    #[serde(default)]
+    anonymous: Flag,
+    email: Option<Text>,
+    phone: Option<Text>,
+    name: Option<Text>,
+    owner_id: Option<Text>,
+    #[serde(default)]
+    created_at: Stamp,
+    #[serde(default)]
+    updated_at: Stamp,
+    #[serde(default)]
+    signed_up_at: Stamp,
+    /// `signed_up_at` under its old name.
+    #[serde(default)]
+    remote_created_at: Stamp,
+    /// What 2.x calls `last_seen_at`.
+    #[serde(default)]
+    last_request_at: Stamp,
+    #[serde(default)]
+    unsubscribed_from_emails: Flag,
+    #[serde(default)]
+    has_hard_bounced: Flag,
+    #[serde(default)]
+    marked_email_as_spam: Flag,
+    location_data: Option<Location>,
+    utm_campaign: Option<Text>,
+    utm_content: Option<Text>,
+    utm_medium: Option<Text>,
+    utm_source: Option<Text>,
+    utm_term: Option<Text>,
+    referrer: Option<Text>,
+    tags: Option<Tags>,
+    segments: Option<Segments>,
+    custom_attributes: Option<JsonObject>,
+}
+
+#[derive(Default, Deserialize)]
+struct Location {
+    country_name: Option<Text>,
+    region_name: Option<Text>,
+    city_name: Option<Text>,
+    country_code: Option<Text>,
+    continent_code: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    tags: Option<Vec<Reference>>,
+}
+
+#[derive(Deserialize)]
+struct Segments {
+    segments: Option<Vec<Reference>>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: Option<Text>,
+}
+
+fn ids(references: Option<Vec<Reference>>) -> Vec<String> {
+    references.unwrap_or_default().into_iter().filter_map(|reference| some(reference.id)).collect()
+}
+
+impl WirePerson {
+    /// `None` when there is no id: a row without one is nobody.
+    pub(super) fn into_person(self) -> Option<Person> {
+        let id = some(self.id).filter(|id| !id.is_empty())?;
+        let mut oddities = Oddities::default();
+        let role = match some(self.kind).as_deref() {
+            Some("user") => Role::User,
+            // The word for a lead in 1.x.
+            Some("contact" | "lead") => Role::Lead,
+            _ => {
+                oddities.roles_unknown += 1;
+                if self.anonymous.0 == Some(true) { Role::Lead } else { Role::User }
+            }
+        };
+        let location = self.location_data.unwrap_or_default();
+        let signed_up_at = self.signed_up_at.instant(&mut oddities);
+        let tags = self.tags.and_then(|list| list.tags);
+        let contact = Contact {
+            // A lead's own id was made up for it: 2.x gives none.
+            external_id: some(self.user_id).filter(|_| role == Role::User),
+            email: some(self.email),
+            phone: some(self.phone),
+            name: some(self.name),
+            owner_id: some(self.owner_id),
+            created_at: self.created_at.instant(&mut oddities),
+            updated_at: self.updated_at.instant(&mut oddities),
+            signed_up_at: signed_up_at.or_else(|| self.remote_created_at.instant(&mut oddities)),
+            last_seen_at: self.last_request_at.instant(&mut oddities),
+            unsubscribed_from_emails: self.unsubscribed_from_emails.0,
+            has_hard_bounced: self.has_hard_bounced.0,
+            marked_email_as_spam: self.marked_email_as_spam.0,
+            country: some(location.country_name),
+            region: some(location.region_name),
+            city: some(location.city_name),
+            country_code: some(location.country_code),
+            continent_code: some(location.continent_code),
+            utm_campaign: some(self.utm_campaign),
+            utm_content: some(self.utm_content),
+            utm_medium: some(self.utm_medium),
+            utm_source: some(self.utm_source),
+            utm_term: some(self.utm_term),
+            referrer: some(self.referrer),
+            custom_attributes: custom_attributes(self.custom_attributes),
+            ..Contact::unknown(id, role)
+        };
+        let tells_tags = tags.is_some();
+        let segments = ids(self.segments.and_then(|list| list.segments));
+        Some(Person { contact, tags: ids(tags), segments, tells_tags, oddities })
+    }
+}

@@ -1,0 +1,85 @@
+//! What 2.0 to 2.16 are asked: cursors, and searches whose query stands in the body.
+
+mod cursor;
+mod wire;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use self::cursor::CursorWalk;
+use super::error::RequestError;
+use super::transport::{Ask, Transport};
+use super::walk::Walk;
+use crate::domain::{Contact, Conversation, Group, GroupKind};
+
+/// The most that a page holds.
+const PAGE_SIZE_MAX: u32 = 150;
+
+#[derive(Clone, Debug)]
+pub(super) struct V2 {
+    transport: Arc<Transport>,
+    page_size: u32,
+}
+
+impl V2 {
+    pub(super) fn new(transport: Arc<Transport>, page_size: u32) -> V2 {
+        V2 { transport, page_size: page_size.clamp(1, PAGE_SIZE_MAX) }
+    }
+
+    fn contacts(&self, ask: Ask, per_page: u32) -> CursorWalk<Contact> {
+        CursorWalk::new(self.transport.clone(), ask, per_page, wire::contacts)
+    }
+
+    fn conversation_walk(&self, ask: Ask, per_page: u32) -> CursorWalk<Conversation> {
+        CursorWalk::new(self.transport.clone(), ask, per_page, wire::conversations)
+    }
+
+    pub(super) fn everyone(&self) -> Walk<Contact> {
+        Walk::new(self.contacts(Ask::get("/contacts"), self.page_size))
+    }
+
+    /// Oldest contact first: `created_at` never changes, so that nobody moves behind the cursor while the walk goes on.
+    pub(super) fn members(&self, group: &Group) -> Walk<Contact> {
+        let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
+        Walk::new(self.contacts(member_search(group), self.page_size).expecting_tag(tag))
+    }
+
+    pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
+        self.contacts(member_search(group), 1).total().await
+    }
+
+    pub(super) async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
+        self.contacts(Ask::get("/contacts"), 1).total().await
+    }
+
+    /// A second wider on both sides: whether the API's comparisons include their bounds is not agreed upon.
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Walk<Conversation> {
+        Walk::new(self.conversation_walk(conversation_search(start, end), self.page_size))
+    }
+
+    pub(super) async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
+        self.conversation_walk(conversation_search(start, end), 1).total().await
+    }
+}
+
+fn by_creation() -> serde_json::Value {
+    json!({ "field": "created_at", "order": "ascending" })
+}
+
+fn member_search(group: &Group) -> Ask {
+    let field = match group.kind {
+        GroupKind::Tag => "tag_id",
+        GroupKind::Segment => "segment_id",
+    };
+    Ask::search("/contacts/search", json!({ "field": field, "operator": "=", "value": group.id }), by_creation())
+}
+
+fn conversation_search(start: DateTime<Utc>, end: DateTime<Utc>) -> Ask {
+    let query = json!({ "operator": "AND", "value": [
+        { "field": "created_at", "operator": ">", "value": start.timestamp().saturating_sub(1) },
+        { "field": "created_at", "operator": "<", "value": end.timestamp().saturating_add(1) },
+    ]});
+    Ask::search("/conversations/search", query, by_creation())
+}

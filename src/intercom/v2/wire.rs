@@ -1,0 +1,78 @@
+//! Pages of contacts and conversations as 2.x sends them.
+
+mod contact;
+mod conversation;
+mod next;
+
+use serde::Deserialize;
+
+use crate::domain::{Contact, Conversation, Oddities};
+use crate::intercom::wire::lenient::Whole;
+use crate::intercom::wire::{DecodeError, decode, shape};
+use next::NextPage;
+
+#[derive(Debug)]
+pub(in crate::intercom) struct WirePage<T> {
+    pub rows: Vec<T>,
+    pub total: Option<u64>,
+    pub next: Next,
+    pub oddities: Oddities,
+}
+
+/// Where a list goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::intercom) enum Next {
+    End,
+    After(String),
+    /// Somewhere that this client does not follow.
+    Elsewhere,
+}
+
+#[derive(Deserialize)]
+struct Pages {
+    #[serde(default)]
+    next: NextPage,
+}
+
+fn next(pages: Option<Pages>) -> Next {
+    pages.map_or(Next::End, |pages| pages.next.0)
+}
+
+pub(in crate::intercom) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(alias = "contacts")]
+        data: Vec<contact::WireContact>,
+        total_count: Option<Whole>,
+        pages: Option<Pages>,
+    }
+    let list: List = decode(body)?;
+    let mut oddities = Oddities::default();
+    let mut rows = Vec::with_capacity(list.data.len());
+    for (index, wire) in list.data.into_iter().enumerate() {
+        let contact = wire.into_contact(expected_tag, &mut oddities).ok_or_else(|| shape(format!("data[{index}].id")))?;
+        rows.push(contact);
+    }
+    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities })
+}
+
+pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(alias = "data")]
+        conversations: Vec<conversation::WireConversation>,
+        total_count: Option<Whole>,
+        pages: Option<Pages>,
+    }
+    let list: List = decode(body)?;
+    let mut oddities = Oddities::default();
+    let mut rows = Vec::with_capacity(list.conversations.len());
+    for (index, wire) in list.conversations.into_iter().enumerate() {
+        let at = |field: &str| shape(format!("conversations[{index}].{field}"));
+        rows.push(wire.into_conversation(&mut oddities).map_err(at)?);
+    }
+    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! A list being followed from its first page to its last, whichever way the API pages it.
+
+use futures_util::future::BoxFuture;
+
+use super::error::WalkError;
+use crate::domain::Oddities;
+
+/// Rows that a list may give beyond twice its announced total before the walk is stopped: live lists grow.
+const ENDLESS_SLACK: u64 = 1_000;
+/// Empty pages in a row before a walk is stopped. A few may stand between full ones.
+const EMPTY_MAX: u32 = 50;
+
+/// One page, checked and typed.
+#[derive(Debug)]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    /// How many rows the API says the whole list has, as of this page.
+    pub total: Option<u64>,
+    pub oddities: Oddities,
+    /// The list is read again from its start: what came before this page counts no more.
+    pub begins_anew: bool,
+}
+
+/// A list being followed.
+pub struct Walk<T> {
+    pages: Box<dyn Pages<T>>,
+    is_shared: bool,
+}
+
+/// A way of paging.
+pub(super) trait Pages<T>: Send {
+    /// The next page, or `None` after the last. After an error the walk is over.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, WalkError>>;
+}
+
+impl<T> Walk<T> {
+    pub(super) fn new(pages: impl Pages<T> + 'static) -> Walk<T> {
+        Walk { pages: Box::new(pages), is_shared: false }
+    }
+
+    /// Of a walk whose pages come to several walks at the same time.
+    pub(super) fn shared(pages: impl Pages<T> + 'static) -> Walk<T> {
+        Walk { pages: Box::new(pages), is_shared: true }
+    }
+
+    /// Whether other walks wait for this one to take its pages: such walks are followed side by side, none after another.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// The next page, or `None` after the last.
+    ///
+    /// # Errors
+    /// When a request failed for good, or when the list would never end. After an error the walk is over.
+    pub async fn next(&mut self) -> Result<Option<Page<T>>, WalkError> {
+        self.pages.next().await
+    }
+}
+
+impl<T> std::fmt::Debug for Walk<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walk").field("is_shared", &self.is_shared).finish_non_exhaustive()
+    }
+}
+
+/// Stops a walk that would never end.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    page: u32,
+    rows: u64,
+    /// Empty pages since the last row.
+    empty: u32,
+}
+
+impl Bounds {
+    /// Takes note of a page: its number.
+    pub(super) fn page(&mut self, path: &str, rows: usize, total: Option<u64>) -> Result<u32, WalkError> {
+        self.page += 1;
+        self.rows += rows as u64;
+        self.empty = if rows == 0 { self.empty + 1 } else { 0 };
+        let (path, page) = (path.to_string(), self.page);
+        if self.empty > EMPTY_MAX {
+            return Err(WalkError::Empty { path, page, pages: self.empty });
+        }
+        match total {
+            Some(announced) if self.rows > announced.saturating_mul(2).saturating_add(ENDLESS_SLACK) => {
+                Err(WalkError::Endless { path, page, rows: self.rows, announced })
+            }
+            _ => Ok(page),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The custom attributes of a contact, which both generations send.
+
+use serde_json::{Map, Value, json};
+
+use super::moment::Moment;
+use super::world::people::{Contact, Plan};
+
+/// One attribute of every type the API knows, unless a lead, and what requests wrote.
+pub fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
+    let (contact, now) = (moment.contact(index), moment.now);
+    let mut attributes = Map::new();
+    if let Some(plan) = contact.plan_attribute_at(now) {
+        invented_attributes(contact, index, now, plan, &mut attributes);
+    }
+    if let Some(written) = &contact.written {
+        attributes.extend(written.attributes.clone());
+    }
+    attributes
+}
+
+fn invented_attributes(contact: &Contact, index: u32, now: i64, plan: Plan, attributes: &mut Map<String, Value>) {
+    let mut add = |name: &str, value: Value| attributes.insert(name.to_owned(), value);
+    add("plan", json!(plan.word()));
+    add("seats", json!(contact.seats));
+    add("monthly_spend", json!(contact.monthly_spend_at(now)));
+    add("industry", json!(contact.industry));
+    if let Some(newsletter) = contact.newsletter_at(now) {
+        add("newsletter", json!(newsletter));
+    }
+    if let Some(ends) = contact.trial_ends_at {
+        add("trial_ends_at", json!(ends));
+    }
+    if contact.seats > 3 {
+        let order = json!({"type": "order", "id": format!("{index}"), "external_id": format!("order-{index}")});
+        add("last_orders", json!({"type": "order.list", "instances": [order]}));
+    }
+}

@@ -1,0 +1,68 @@
+//! `/segments`, in both generations.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::api_error::ApiError;
+use super::call::{Call, write};
+use super::moment::Moment;
+use super::world::companies::{CompanySegment, SEGMENTS};
+use super::world::groups::Segment;
+use super::world::people::Role;
+
+#[derive(Serialize)]
+pub struct SegmentBody<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    name: &'a str,
+    created_at: i64,
+    updated_at: i64,
+    person_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
+}
+
+impl<'a> SegmentBody<'a> {
+    /// `count` is sent only when it was asked for.
+    pub fn new(segment: &'a Segment, count: Option<usize>) -> Self {
+        let person_type = match segment.person {
+            Role::User => "user",
+            Role::Lead => "contact",
+        };
+        let Segment { id, name, created_at, updated_at, .. } = segment;
+        Self { r#type: "segment", id, name, created_at: *created_at, updated_at: *updated_at, person_type, count }
+    }
+}
+
+/// `GET /segments`: those of people or, in 1.x with `type=company`, those of companies.
+pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+    if call.version.is_legacy() && call.parameter("type") == Some("company") {
+        let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(moment, call, segment)).collect();
+        return write(&json!({"type": "segment.list", "segments": segments}));
+    }
+    let segments = moment.world.segments.iter().zip(&moment.segment_members);
+    let segments: Vec<_> = segments.map(|(segment, members)| SegmentBody::new(segment, counts(call).then_some(members.len()))).collect();
+    write(&json!({"type": "segment.list", "segments": segments}))
+}
+
+pub fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+    let companies = SEGMENTS.iter().find(|segment| segment.id == id).filter(|_| call.version.is_legacy());
+    if let Some(segment) = companies {
+        return write(&of_companies(moment, call, segment));
+    }
+    let segment = moment.world.segments.iter().find(|segment| segment.id == id).ok_or_else(ApiError::resource_not_found)?;
+    write(&SegmentBody::new(segment, counts(call).then(|| moment.members_of_segment(id).len())))
+}
+
+/// The word `company` is an assumption: the samples show people only.
+fn of_companies(moment: &Moment, call: &Call, segment: &'static CompanySegment) -> SegmentBody<'static> {
+    let held = |index: u32| moment.segments_of_company(index).any(|held| held.id == segment.id);
+    let count = counts(call).then(|| moment.companies().filter(|(index, _)| held(*index)).count());
+    let CompanySegment { id, name, created_at, .. } = segment;
+    SegmentBody { r#type: "segment", id, name, created_at: *created_at, updated_at: *created_at, person_type: "company", count }
+}
+
+/// Whether the sizes of segments are asked for.
+fn counts(call: &Call) -> bool {
+    call.parameter("include_count") == Some("true")
+}
