@@ -3,6 +3,7 @@
 
 mod arguments;
 mod completions;
+mod counts;
 mod demo;
 mod failure;
 mod logging;
@@ -22,6 +23,8 @@ use clap::Parser;
 
 use arguments::{Cli, Command, LogFormat};
 use failure::Failure;
+
+use crate::domain::GroupKind;
 
 /// Parses, runs, and answers with the exit code that the README lists.
 pub fn main() -> ExitCode {
@@ -78,6 +81,9 @@ async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8,
         Command::Status(arguments) => status::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments, progress).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
+        Command::Tags(arguments) => counts::groups(&arguments, GroupKind::Tag, progress).await,
+        Command::Segments(arguments) => counts::groups(&arguments, GroupKind::Segment, progress).await,
+        Command::Counts(arguments) => counts::counts(&arguments, progress).await,
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{Contact, Conversation, Group};
+use crate::domain::{Contact, Conversation, Group, GroupKind};
 use transport::{Ask, Transport};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
@@ -52,6 +52,23 @@ pub struct Workspace {
 pub struct ListedGroup {
     pub group: Group,
     pub count: Option<u64>,
+}
+
+/// How many there are of each. `None` where the API did not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    pub users: Option<u64>,
+    pub leads: Option<u64>,
+    pub companies: Option<u64>,
+}
+
+/// What can be counted in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Users and leads.
+    People,
+    Companies,
+    Conversations,
 }
 
 /// How many requests were made, and how many of them again.
@@ -100,6 +117,53 @@ impl Client {
 
     pub async fn segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
         self.transport.send(&Ask::get("/segments").with("include_count", "true"), wire::segments).await
+    }
+
+    /// The groups of a kind that this can be counted by; `None` where the API has none.
+    pub async fn groups(&self, of: Counted, kind: GroupKind) -> Result<Option<Vec<ListedGroup>>, RequestError> {
+        match (&self.api, of, kind) {
+            (_, Counted::People, GroupKind::Segment) => self.segments().await.map(Some),
+            (_, Counted::People | Counted::Companies, GroupKind::Tag) => self.tags().await.map(Some),
+            (Api::V1(api), Counted::Companies, GroupKind::Segment) => api.company_segments().await.map(Some),
+            (Api::V2(_), Counted::Conversations, GroupKind::Tag) => self.tags().await.map(Some),
+            (Api::V2(_), Counted::Companies | Counted::Conversations, GroupKind::Segment) => Ok(None),
+            (Api::V1(_), Counted::Conversations, _) => Ok(None),
+        }
+    }
+
+    /// The sizes of all groups of a kind, told by their names alone, in a few answers; `None` where the API has none.
+    pub async fn sizes_by_name(&self, of: Counted, kind: GroupKind) -> Result<Option<Vec<(String, u64)>>, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.sizes_by_name(of, kind).await,
+            Api::V2(_) => Ok(None),
+        }
+    }
+
+    /// The size of one group, one of [`Client::groups`].
+    pub async fn size(&self, of: Counted, group: &Group) -> Result<Option<u64>, RequestError> {
+        match (&self.api, of) {
+            (_, Counted::People) => self.member_count(group).await,
+            (Api::V1(api), Counted::Companies) => api.company_count(group).await,
+            (Api::V2(api), Counted::Companies) => api.company_count(Some(group)).await,
+            (Api::V1(_), Counted::Conversations) => Ok(None),
+            (Api::V2(api), Counted::Conversations) => api.tagged_conversation_count(group).await,
+        }
+    }
+
+    pub async fn totals(&self) -> Result<Totals, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.totals().await,
+            Api::V2(api) => api.totals().await,
+        }
+    }
+
+    /// How many conversations are in each state that the API counts. In 1.x open ones include those that are snoozed,
+    /// and assigned and unassigned ones are counted across.
+    pub async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.conversation_states().await,
+            Api::V2(api) => api.conversation_states().await,
+        }
     }
 
     /// The names of the workspace's custom attributes of contacts, archived ones too; `None` where the API has no list.
@@ -161,5 +225,13 @@ impl Client {
             Api::V1(_) => Ok(None),
             Api::V2(api) => api.conversation_count(start, end).await,
         }
+    }
+}
+
+/// The name of a group's ID in queries, the same in both generations.
+fn id_field(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Tag => "tag_id",
+        GroupKind::Segment => "segment_id",
     }
 }

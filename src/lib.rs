@@ -9,6 +9,8 @@ pub mod settings;
 
 pub mod intercom;
 
+pub mod census;
+
 pub mod publish;
 pub mod table;
 

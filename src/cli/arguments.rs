@@ -63,6 +63,12 @@ pub(super) enum Command {
     Report(Report),
     /// What a job holds: months, basis, sizes, gaps, stale reports, unfinished work
     Status(Status),
+    /// The workspace's tags, with IDs and how many contacts hold each
+    Tags(Groups),
+    /// The workspace's segments, with IDs and how many contacts are in each
+    Segments(Groups),
+    /// How many users, leads, companies, tags and segments there are, or how many of something by tag or segment
+    Counts(Counts),
     /// The data dictionary: every table's columns, types, units and what null means
     Schema(Schema),
     /// The embedded Intercom alone, on loopback, to try clients against
@@ -102,6 +108,59 @@ impl JobFile {
     pub(super) fn sources(&self) -> Sources {
         Sources { config: self.config.clone(), job: Some(self.job.clone().into()), flags: Vec::new() }
     }
+}
+
+/// For what is asked of a workspace without a job.
+#[derive(Debug, Args)]
+pub(super) struct Workspace {
+    /// Settings: region, API version, token file (see config/default.toml for every key)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Workspace {
+    pub(super) fn sources(&self) -> Sources {
+        Sources { config: self.config.clone(), job: None, flags: Vec::new() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Groups {
+    #[command(flatten)]
+    pub workspace: Workspace,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Counts {
+    #[command(flatten)]
+    pub workspace: Workspace,
+    /// What is counted; without it everything, and with --by users and leads together
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub of: Option<Of>,
+    /// Count in each tag or in each segment
+    #[arg(long, value_enum, value_name = "GROUP")]
+    pub by: Option<By>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Of {
+    /// Users and leads
+    Users,
+    Companies,
+    /// Alone: by their states
+    Conversations,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    Tag,
+    Segment,
 }
 
 #[derive(Debug, Args)]

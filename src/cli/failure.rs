@@ -115,6 +115,14 @@ impl From<ClientError> for Failure {
     }
 }
 
+/// Of a command that only asks, so that nothing is kept and nothing undone.
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Failure {
+        let (code, hint) = request_code_and_hint(&error, true);
+        Failure { code, error: Box::new(error), hint }
+    }
+}
+
 impl From<HistoryError> for Failure {
     fn from(error: HistoryError) -> Failure {
         Failure { code: UNEXPECTED, error: Box::new(error), hint: None }
@@ -167,7 +175,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     }
 }
 
-/// `is_first`: nothing was fetched yet, the job only asked what it needs to begin.
+/// `is_first`: nothing was fetched yet that could be kept.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
@@ -182,7 +190,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     } else if error.is_passing() {
         (UNAVAILABLE, "the finished walks are kept: run it again to go on; if it stays, check the network and Intercom's status page")
     } else {
-        (UNEXPECTED, "the API refused what the job asked; check `intercom.base_url` and `intercom.api_version`")
+        (UNEXPECTED, "the API refused what was asked; check `intercom.base_url` and `intercom.api_version`")
     };
     (code, Some(hint.to_string()))
 }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::job::{Event, Observer};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
+const BAR_WIDTH: usize = 30;
 
 /// Cheap to clone; clones draw the same line.
 #[derive(Clone)]
@@ -51,6 +52,21 @@ impl Progress {
             tracing::info!("{message}");
         }
         self.bar.set_message(message);
+    }
+
+    /// How far a count has come.
+    pub(super) fn count(&self, what: &str, done: usize, all: usize) {
+        let line = format!("{what}: {done} of {all}");
+        if self.bar.is_hidden() {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.last_line.get_or_insert_with(Instant::now).elapsed() >= LINE_EVERY {
+                state.last_line = Some(Instant::now());
+                tracing::info!("{line}");
+            }
+        } else {
+            let filled = if all == 0 { BAR_WIDTH } else { (done * BAR_WIDTH / all).min(BAR_WIDTH) };
+            self.bar.set_message(format!("{}{} {line}", "█".repeat(filled), "░".repeat(BAR_WIDTH - filled)));
+        }
     }
 
     pub(super) fn finish(&self) {

@@ -49,9 +49,15 @@ pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result
     }
 }
 
-pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, progress: &Progress) -> Result<Context, Failure> {
+/// A client with the token, for the settings' workspace.
+pub(super) fn client(settings: &Settings) -> Result<Client, Failure> {
+    let token = settings::read_token(settings.intercom.token_file.as_deref())?;
+    client_with(settings, token)
+}
+
+fn client_with(settings: &Settings, token: SecretString) -> Result<Client, Failure> {
     let intercom = &settings.intercom;
-    let client = Client::new(&Options {
+    Ok(Client::new(&Options {
         base_url: intercom.base_url.clone(),
         token,
         api_version: intercom.api_version.clone(),
@@ -60,7 +66,11 @@ pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, pro
         rate_share: intercom.rate_share,
         request_timeout: intercom.request_timeout,
         give_up_after: intercom.give_up_after,
-    })?;
+    })?)
+}
+
+pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, progress: &Progress) -> Result<Context, Failure> {
+    let client = client_with(&settings, token)?;
     Ok(Context { settings, client, clock, observer: progress.observer() })
 }
 

@@ -3,6 +3,7 @@
 
 mod contacts;
 mod conversations;
+mod counts;
 mod numbered;
 mod scroll;
 mod wire;

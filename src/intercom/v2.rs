@@ -1,5 +1,6 @@
 //! What 2.0 to 2.16 are asked: cursors, and searches whose query stands in the body.
 
+mod counts;
 mod cursor;
 mod wire;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use self::cursor::CursorWalk;
 use super::error::RequestError;
+use super::id_field;
 use super::transport::{Ask, Transport};
 use super::walk::Walk;
 use crate::domain::{Contact, Conversation, Group, GroupKind};
@@ -69,11 +71,7 @@ fn by_creation() -> serde_json::Value {
 }
 
 fn member_search(group: &Group) -> Ask {
-    let field = match group.kind {
-        GroupKind::Tag => "tag_id",
-        GroupKind::Segment => "segment_id",
-    };
-    Ask::search("/contacts/search", json!({ "field": field, "operator": "=", "value": group.id }), by_creation())
+    Ask::search("/contacts/search", json!({ "field": id_field(group.kind), "operator": "=", "value": group.id }), by_creation())
 }
 
 fn conversation_search(start: DateTime<Utc>, end: DateTime<Utc>) -> Ask {

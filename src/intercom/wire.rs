@@ -112,7 +112,22 @@ fn code_of_message(message: &str) -> Option<String> {
     Some(code.to_string())
 }
 
-// ---- workspace, groups, attributes ----
+// ---- totals, workspace, groups, attributes ----
+
+/// The total of a list or search, whatever its rows are.
+pub(super) fn total(body: &[u8]) -> Result<Option<u64>, DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(rename = "type")]
+        kind: Option<Text>,
+        total_count: Option<Whole>,
+    }
+    let list: List = decode(body)?;
+    if list.kind.is_none() && list.total_count.is_none() {
+        return Err(shape("total_count"));
+    }
+    Ok(list.total_count.and_then(|total| total.0))
+}
 
 pub(super) fn workspace(body: &[u8]) -> Result<Workspace, DecodeError> {
     #[derive(Deserialize)]

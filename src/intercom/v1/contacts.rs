@@ -10,6 +10,7 @@ use super::scroll::{Leg, Rider};
 use super::{V1, wire};
 use crate::domain::{Contact, Group, GroupKind, Oddities};
 use crate::intercom::error::{RequestError, WalkError};
+use crate::intercom::id_field;
 use crate::intercom::transport::Ask;
 use crate::intercom::walk::{Bounds, Page, Pages, Walk};
 
@@ -50,13 +51,7 @@ impl Who {
         let sorted = || Ask::get("/users").with("order", "asc").with("sort", "created_at");
         match self {
             Who::Everyone => vec![sorted(), Ask::get("/contacts")],
-            Who::Members(group) => {
-                let filter = match group.kind {
-                    GroupKind::Tag => "tag_id",
-                    GroupKind::Segment => "segment_id",
-                };
-                vec![sorted().with(filter, group.id.as_str())]
-            }
+            Who::Members(group) => vec![sorted().with(id_field(group.kind), group.id.as_str())],
         }
     }
 

@@ -1,6 +1,7 @@
 //! Pages of users, leads and conversations as 1.x sends them.
 
 mod conversation;
+mod counts;
 mod person;
 
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use crate::intercom::wire::lenient::{Text, Whole, some};
 use crate::intercom::wire::{DecodeError, decode, shape};
 
 pub(super) use conversation::DatedConversation;
+pub(super) use counts::{conversation_states, sizes, totals};
 pub(super) use person::Person;
 
 /// One answer of a scroll. It says nothing of how many there are.

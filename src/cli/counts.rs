@@ -1,0 +1,89 @@
+//! `tags`, `segments` and `counts`: what the workspace has, with IDs and sizes.
+
+use comfy_table::Cell;
+use serde::Serialize;
+
+use super::arguments::{By, Counts, Groups, Of, Workspace};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::summary::{drawn, grouped, one_line, right, trimmed};
+use super::{run, stdout};
+use crate::census::{self, Count, Question};
+use crate::domain::GroupKind;
+use crate::intercom::Counted;
+
+pub(super) async fn groups(arguments: &Groups, kind: GroupKind, progress: &Progress) -> Result<u8, Failure> {
+    tell(&arguments.workspace, Question::By(Counted::People, kind), arguments.json, progress).await
+}
+
+pub(super) async fn counts(arguments: &Counts, progress: &Progress) -> Result<u8, Failure> {
+    let of = arguments.of.map(|of| match of {
+        Of::Users => Counted::People,
+        Of::Companies => Counted::Companies,
+        Of::Conversations => Counted::Conversations,
+    });
+    let by = arguments.by.map(|by| match by {
+        By::Tag => GroupKind::Tag,
+        By::Segment => GroupKind::Segment,
+    });
+    let question = match (of, by) {
+        (None, None) => Question::Everything,
+        (Some(of), None) => Question::Total(of),
+        (of, Some(by)) => Question::By(of.unwrap_or(Counted::People), by),
+    };
+    tell(&arguments.workspace, question, arguments.json, progress).await
+}
+
+async fn tell(workspace: &Workspace, question: Question, json: bool, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&workspace.sources())?;
+    let client = run::client(&settings)?;
+    let told = |done: usize, all: usize| progress.count("sizes asked", done, all);
+    let counts = census::take(&client, question, &told).await?;
+    progress.finish();
+    let counts = counts.ok_or_else(|| not_counted(question, &settings.intercom.api_version))?;
+    stdout::print(&if json { as_json(&counts) } else { as_table(&counts) })?;
+    Ok(0)
+}
+
+fn not_counted(question: Question, api_version: &str) -> Failure {
+    let what = match question {
+        Question::By(Counted::Companies, GroupKind::Segment) => "companies by segment; 1.0 to 1.4 do",
+        Question::By(Counted::Conversations, GroupKind::Segment) => "conversations by segment, nor does any other",
+        Question::By(Counted::Conversations, GroupKind::Tag) => "conversations by tag; 2.0 to 2.16 do",
+        _ => "this",
+    };
+    Failure::usage(
+        format!("API version {api_version} does not count {what}"),
+        "`counts --of users|companies|conversations` counts them all; intercom.api_version names the version",
+    )
+}
+
+fn as_json(counts: &[Count]) -> String {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        id: Option<&'a str>,
+        name: &'a str,
+        count: Option<u64>,
+    }
+    let entry = |count: &Count| serde_json::to_string(&Entry { id: count.id.as_deref(), name: &count.name, count: count.count });
+    // One entry a line: for people who look, and tools that compare lines. Texts and numbers are always valid JSON.
+    let entries: Vec<String> = counts.iter().filter_map(|count| entry(count).ok()).map(|entry| format!("  {entry}")).collect();
+    if entries.is_empty() { "[]".to_string() } else { format!("[\n{}\n]", entries.join(",\n")) }
+}
+
+fn as_table(counts: &[Count]) -> String {
+    if counts.is_empty() {
+        return "there are none\n".to_string();
+    }
+    let have_ids = counts.iter().any(|count| count.id.is_some());
+    let mut table = if have_ids { drawn(&["id", "name", "count"]) } else { drawn(&["what", "count"]) };
+    for count in counts {
+        let number = count.count.map_or("not told".to_string(), |count| grouped(i64::try_from(count).unwrap_or(i64::MAX)));
+        let mut row = vec![Cell::new(one_line(&count.name)), right(number)];
+        if have_ids {
+            row.insert(0, Cell::new(count.id.as_deref().unwrap_or_default()));
+        }
+        table.add_row(row);
+    }
+    trimmed(&table)
+}

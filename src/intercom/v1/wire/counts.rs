@@ -1,0 +1,53 @@
+//! `/counts` as 1.x sends it. Which shape `type=user` has, and whether a count is a number or an object around one, is
+//! not agreed upon: both are read.
+
+use serde_json::Value;
+
+use crate::intercom::Totals;
+use crate::intercom::wire::{DecodeError, JsonObject, decode, shape};
+
+/// One page of sizes by name.
+#[derive(Debug)]
+pub(in crate::intercom::v1) struct Sizes {
+    pub sizes: Vec<(String, u64)>,
+    /// The number of the last page.
+    pub last: u32,
+}
+
+pub(in crate::intercom::v1) fn totals(body: &[u8]) -> Result<Totals, DecodeError> {
+    let hash: JsonObject = decode(body)?;
+    let count = |name: &str| hash.get(name).and_then(count);
+    let totals = Totals { users: count("user"), leads: count("lead"), companies: count("company") };
+    // A hash without any of them is another answer.
+    if totals.users.is_none() && totals.leads.is_none() && totals.companies.is_none() { Err(shape("user.count")) } else { Ok(totals) }
+}
+
+pub(in crate::intercom::v1) fn conversation_states(body: &[u8]) -> Result<Vec<(&'static str, Option<u64>)>, DecodeError> {
+    let hash: JsonObject = decode(body)?;
+    let states = hash.get("conversation").and_then(Value::as_object).ok_or_else(|| shape("conversation"))?;
+    Ok(["open", "closed", "assigned", "unassigned"].map(|state| (state, states.get(state).and_then(count))).into())
+}
+
+pub(in crate::intercom::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, DecodeError> {
+    let hash: JsonObject = decode(body)?;
+    let entries = hash.get(of).and_then(|counts| counts.get(by)).and_then(Value::as_array).ok_or_else(|| shape(format!("{of}.{by}")))?;
+    let mut sizes = Vec::with_capacity(entries.len());
+    for entry in entries {
+        // The name is the key: any text at all.
+        let named = entry.as_object().and_then(|entry| entry.iter().find_map(|(name, value)| Some((name.clone(), count(value)?))));
+        sizes.push(named.ok_or_else(|| shape(format!("{of}.{by}[]")))?);
+    }
+    // `pages` lies in `pages`, as far as seen.
+    let pages = hash.get("pages").map(|pages| pages.get("pages").unwrap_or(pages));
+    let last = pages.and_then(|pages| pages.get("total_pages")).and_then(Value::as_u64).and_then(|last| u32::try_from(last).ok());
+    Ok(Sizes { sizes, last: last.unwrap_or(1) })
+}
+
+/// A number, or an object with one under `count`, or under its own name.
+fn count(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::Object(object) => object.get("count").or_else(|| object.values().next()).and_then(count),
+        _ => None,
+    }
+}
