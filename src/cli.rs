@@ -7,6 +7,7 @@ mod counts;
 mod demo;
 mod failure;
 mod logging;
+mod members;
 mod plan;
 mod progress;
 mod report;
@@ -16,6 +17,7 @@ mod simulate;
 mod status;
 mod stdout;
 mod summary;
+mod tag;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ use arguments::{Cli, Command, LogFormat};
 use failure::Failure;
 
 use crate::domain::GroupKind;
+use crate::intercom::Change;
 
 /// Parses, runs, and answers with the exit code that the README lists.
 pub fn main() -> ExitCode {
@@ -84,6 +87,9 @@ async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8,
         Command::Tags(arguments) => counts::groups(&arguments, GroupKind::Tag, progress).await,
         Command::Segments(arguments) => counts::groups(&arguments, GroupKind::Segment, progress).await,
         Command::Counts(arguments) => counts::counts(&arguments, progress).await,
+        Command::Members(arguments) => members::run(&arguments, progress).await,
+        Command::Tag(arguments) => tag::run(&arguments, Change::Tag, progress).await,
+        Command::Untag(arguments) => tag::run(&arguments, Change::Untag, progress).await,
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

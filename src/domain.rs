@@ -2,16 +2,20 @@
 //! each edge (wire, files, settings) has its own twins and converts.
 
 mod basis;
+mod completeness;
 mod contact;
 mod group;
 mod month;
 mod oddities;
+mod reference;
 
 pub use basis::Basis;
+pub use completeness::{Allowed, agrees};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, Role};
 pub use group::{Group, GroupKind, GroupName};
 pub use month::{Month, MonthError, MonthSpan};
 pub use oddities::Oddities;
+pub use reference::{Holder, Reference};
 
 /// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

@@ -8,6 +8,7 @@
 mod error;
 mod gate;
 mod retry;
+mod tagging;
 mod transport;
 mod v1;
 mod v2;
@@ -24,6 +25,7 @@ use crate::domain::{Contact, Conversation, Group, GroupKind};
 use transport::{Ask, Transport};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
+pub use tagging::{Change, TagCall};
 pub use walk::{Page, Walk};
 
 /// What the client is made from. `page_size` is capped to what the API allows.

@@ -16,6 +16,10 @@ pub mod table;
 
 pub mod snapshot;
 
+pub mod tagging;
+
+pub mod listing;
+
 pub mod history;
 
 pub mod analysis;

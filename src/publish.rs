@@ -102,6 +102,13 @@ impl Staging {
         sync_folder(parent)?;
         remove_folder(&aside)
     }
+
+    /// Shows one of the folder's files at `target`, in place of what was there. The rest of the folder is removed.
+    pub fn commit_file(self, relative: &str, target: &Path) -> Result<(), PublishError> {
+        let path = self.path.join(relative);
+        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", &path, error))?;
+        rename(&path, target)
+    }
 }
 
 impl Drop for Staging {

@@ -74,7 +74,7 @@ impl ReportWriter {
         Ok(ReportWriter { staging: Staging::new(work, &format!("report-{month}"))?, month, formats: formats.to_vec() })
     }
 
-    pub fn add(&mut self, table: &Table, frame: &DataFrame) -> Result<(), ReportError> {
+    pub fn add(&mut self, table: &'static Table, frame: &DataFrame) -> Result<(), ReportError> {
         for format in &self.formats {
             let relative = match format {
                 ReportFormat::Parquet => format!("{}.parquet", table.name),

@@ -5,6 +5,7 @@
 //! month's folder ([`assemble`]), and the [`manifest`] says what it holds.
 
 mod assemble;
+mod columns;
 mod ids;
 mod manifest;
 mod spool;
@@ -19,6 +20,8 @@ use crate::publish::{self, MANIFEST, PublishError};
 use crate::table::{self, Table, TableError};
 
 pub use assemble::{Assembly, Cohort, Part};
+pub use columns::contact_columns;
+pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use spool::{Spool, Spooled, WalkRecord, load_walk, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};

@@ -2,6 +2,7 @@
 //! besides the counting queries that calls Polars' scans and sinks.
 
 mod csv;
+mod jsonl;
 mod parquet;
 mod sql;
 
@@ -10,8 +11,9 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
 
-pub use csv::write_csv;
-pub use parquet::{ROW_GROUP_ROWS, scan, scan_or_empty, write_parquet};
+pub use csv::{CsvRows, write_csv};
+pub use jsonl::write_jsonl;
+pub use parquet::{ROW_GROUP_ROWS, scan, scan_or_empty, sink_parquet, write_parquet};
 pub use sql::Query;
 
 /// One table: its name, what a row is, its key, its columns in order.
@@ -39,6 +41,8 @@ pub struct Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
+    /// JSON as text.
+    Json,
     /// Whole numbers: Int64.
     Count,
     /// Float64.
@@ -64,7 +68,7 @@ impl Column {
 impl Kind {
     pub fn dtype(self) -> DataType {
         match self {
-            Kind::Text => DataType::String,
+            Kind::Text | Kind::Json => DataType::String,
             Kind::Count => DataType::Int64,
             Kind::Ratio => DataType::Float64,
             Kind::Flag => DataType::Boolean,
@@ -77,6 +81,7 @@ impl Kind {
     pub fn label(self) -> &'static str {
         match self {
             Kind::Text => "String",
+            Kind::Json => "String (JSON)",
             Kind::Count => "Int64",
             Kind::Ratio => "Float64",
             Kind::Flag => "Boolean",

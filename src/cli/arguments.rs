@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::domain::{Month, MonthError};
+use crate::domain::{GroupName, Month, MonthError};
 use crate::settings::Sources;
 
 const AFTER_HELP: &str = "\
@@ -17,7 +17,7 @@ Exit codes:
     1  a bug, or an unexpected failure
     2  usage or configuration, an output that cannot be written, a month that has not begun
     3  not authorised
-    4  a group was not found, or not without doubt; the others were published
+    4  a group, or a contact to tag, was not found, or not without doubt; the others were done
     5  the API could not be reached or kept failing, or the disk is full: run again to go on
     6  the data failed a completeness check; nothing was published
     7  another process works on this job
@@ -69,6 +69,12 @@ pub(super) enum Command {
     Segments(Groups),
     /// How many users, leads, companies, tags and segments there are, or how many of something by tag or segment
     Counts(Counts),
+    /// The customers in one tag or segment as they are now, every page
+    Members(Members),
+    /// Put a tag on users, leads or companies in bulk; it is made when it does not exist
+    Tag(Tagging),
+    /// Take a tag from users, leads or companies in bulk
+    Untag(Tagging),
     /// The data dictionary: every table's columns, types, units and what null means
     Schema(Schema),
     /// The embedded Intercom alone, on loopback, to try clients against
@@ -161,6 +167,66 @@ pub(super) enum Of {
 pub(super) enum By {
     Tag,
     Segment,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Members {
+    #[command(flatten)]
+    pub workspace: Workspace,
+    /// tag:NAME or segment:NAME; an ID, or id:<ID>, does for a name
+    #[arg(value_name = "GROUP", value_parser = group)]
+    pub group: GroupName,
+    /// table, csv, jsonl or parquet; by default what the name of FILE ends with, else a table
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<MembersFormat>,
+    /// Write to a file, which appears when everyone came; without it to standard output, page by page
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The instant that counts as now; only with an API on this machine
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MembersFormat {
+    /// For people: some columns
+    Table,
+    /// For spreadsheets: everything known, a contact a line
+    Csv,
+    /// For programs: everything known, a JSON object a line
+    Jsonl,
+    /// For analysts: everything known; needs a file
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tagging {
+    #[command(flatten)]
+    pub workspace: Workspace,
+    /// The tag: its name, its ID, or id:<ID>
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A user or lead by Intercom's ID; any number of times
+    #[arg(long, value_name = "ID")]
+    pub id: Vec<String>,
+    /// A user by the workspace's own ID (external_id); any number of times
+    #[arg(long, value_name = "ID")]
+    pub user_id: Vec<String>,
+    /// A user by e-mail address; any number of times
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Vec<String>,
+    /// A company by the workspace's own ID; any number of times
+    #[arg(long, value_name = "ID")]
+    pub company_id: Vec<String>,
+    /// A CSV with any of the columns id, user_id, email, company_id; `-` for standard input
+    #[arg(long, value_name = "FILE.csv")]
+    pub from: Option<PathBuf>,
+    /// Find out whom it would be, print what would be sent, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -290,6 +356,11 @@ pub(super) struct Completions {
     /// bash, zsh, fish, elvish or powershell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+fn group(text: &str) -> Result<GroupName, String> {
+    GroupName::parse_qualified(text)
+        .ok_or_else(|| "write it like tag:value_lead or segment:Active; `cohorts tags` and `cohorts segments` list them".to_string())
 }
 
 /// An instant with its offset, `2026-11-01T02:00:00Z`, or a day, which is its midnight in UTC.

@@ -37,7 +37,7 @@ pub(super) async fn counts(arguments: &Counts, progress: &Progress) -> Result<u8
 async fn tell(workspace: &Workspace, question: Question, json: bool, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&workspace.sources())?;
     let client = run::client(&settings)?;
-    let told = |done: usize, all: usize| progress.count("sizes asked", done, all);
+    let told = |done: usize, all: usize| progress.count("sizes asked", done as u64, all as u64);
     let counts = census::take(&client, question, &told).await?;
     progress.finish();
     let counts = counts.ok_or_else(|| not_counted(question, &settings.intercom.api_version))?;
@@ -66,9 +66,8 @@ fn as_json(counts: &[Count]) -> String {
         count: Option<u64>,
     }
     let entry = |count: &Count| serde_json::to_string(&Entry { id: count.id.as_deref(), name: &count.name, count: count.count });
-    // One entry a line: for people who look, and tools that compare lines. Texts and numbers are always valid JSON.
-    let entries: Vec<String> = counts.iter().filter_map(|count| entry(count).ok()).map(|entry| format!("  {entry}")).collect();
-    if entries.is_empty() { "[]".to_string() } else { format!("[\n{}\n]", entries.join(",\n")) }
+    // Texts and numbers are always valid JSON.
+    stdout::json_lines(&counts.iter().filter_map(|count| entry(count).ok()).collect::<Vec<_>>())
 }
 
 fn as_table(counts: &[Count]) -> String {

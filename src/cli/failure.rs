@@ -3,8 +3,9 @@
 use std::error::Error;
 
 use crate::history::HistoryError;
-use crate::intercom::{ClientError, RequestError};
+use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
+use crate::listing::ListingError;
 use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
 
 pub(super) const UNEXPECTED: u8 = 1;
@@ -46,6 +47,34 @@ impl Failure {
     pub(super) fn published_without(unresolved: Vec<Unresolved>) -> Failure {
         let hint = "the other groups were published; mend the names in the job file, then run it again with --replace".to_string();
         Failure { code: NOT_FOUND, error: Box::new(JobError::Unresolved(unresolved)), hint: Some(hint) }
+    }
+
+    /// What was asked for was done for some and not for others; which, was printed.
+    pub(super) fn not_all(message: &str) -> Failure {
+        let hint = Some("the others are as they should be; mend these, then run it again: who is done stays done".to_string());
+        Failure { code: NOT_FOUND, error: Box::new(Plain { message: message.to_string(), source: None }), hint }
+    }
+
+    /// The tag could not be made, so nobody was tagged.
+    pub(super) fn not_made(error: RequestError) -> Failure {
+        if error.is_refused() && !error.is_missing() && !error.is_version_refused() {
+            let error = Plain { message: "the API refuses a tag of this name".to_string(), source: Some(Box::new(error)) };
+            let hint = "nobody was tagged; names have up to 255 characters".to_string();
+            return Failure { code: USAGE, error: Box::new(error), hint: Some(hint) };
+        }
+        Failure::stopped(error)
+    }
+
+    /// A change was given up in the middle; what was done before, was printed.
+    pub(super) fn stopped(error: RequestError) -> Failure {
+        let (code, hint) = if error.is_unauthorized() {
+            (UNAUTHORIZED, "the token needs the permission to write contacts, companies and tags; what was done is listed above")
+        } else if error.is_passing() {
+            (UNAVAILABLE, "what was done is listed above; run it again to go on: who is done stays done")
+        } else {
+            (UNEXPECTED, "what was done is listed above; run it again to go on: who is done stays done")
+        };
+        Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
 
     pub(super) fn interrupted() -> Failure {
@@ -120,6 +149,43 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Failure {
         let (code, hint) = request_code_and_hint(&error, true);
         Failure { code, error: Box::new(error), hint }
+    }
+}
+
+impl From<WalkError> for Failure {
+    fn from(error: WalkError) -> Failure {
+        match error {
+            WalkError::Request(error) => error.into(),
+            error => Failure { code: INCOMPLETE, error: Box::new(error), hint: Some("run it again; nothing was changed".to_string()) },
+        }
+    }
+}
+
+impl From<Unresolved> for Failure {
+    fn from(unresolved: Unresolved) -> Failure {
+        let hint = "`cohorts tags` and `cohorts segments` list them with their IDs".to_string();
+        Failure { code: NOT_FOUND, error: Box::new(Plain { message: unresolved.to_string(), source: None }), hint: Some(hint) }
+    }
+}
+
+impl From<ListingError> for Failure {
+    fn from(error: ListingError) -> Failure {
+        let (code, hint) = match &error {
+            error if error.is_disk_full() => (UNAVAILABLE, "the disk is full; make room and run it again"),
+            ListingError::Request(error) => {
+                let (code, hint) = request_code_and_hint(error, true);
+                return Failure { code, hint, error: Box::new(error.clone()) };
+            }
+            ListingError::Walk(_) | ListingError::Incomplete { .. } => {
+                (INCOMPLETE, "rows that were printed are not all there are, and no file was written; run it again")
+            }
+            ListingError::Table(_)
+            | ListingError::Publish(_)
+            | ListingError::Columns(_)
+            | ListingError::Write(_)
+            | ListingError::Closed => (USAGE, "check the path of `-o`, its permissions and the disk"),
+        };
+        Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
 }
 

@@ -55,7 +55,7 @@ impl Progress {
     }
 
     /// How far a count has come.
-    pub(super) fn count(&self, what: &str, done: usize, all: usize) {
+    pub(super) fn count(&self, what: &str, done: u64, all: u64) {
         let line = format!("{what}: {done} of {all}");
         if self.bar.is_hidden() {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ impl Progress {
                 tracing::info!("{line}");
             }
         } else {
-            let filled = if all == 0 { BAR_WIDTH } else { (done * BAR_WIDTH / all).min(BAR_WIDTH) };
+            let filled = (done * BAR_WIDTH as u64).checked_div(all).map_or(BAR_WIDTH, |filled| BAR_WIDTH.min(filled as usize));
             self.bar.set_message(format!("{}{} {line}", "█".repeat(filled), "░".repeat(BAR_WIDTH - filled)));
         }
     }

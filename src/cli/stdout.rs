@@ -16,6 +16,11 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// JSON values as an array with one in each line: for people who look, and tools that compare lines.
+pub(super) fn json_lines(values: &[String]) -> String {
+    if values.is_empty() { "[]".to_string() } else { format!("[\n  {}\n]", values.join(",\n  ")) }
+}
+
 /// Prints a message. When even that fails there is nobody left to tell.
 pub(super) fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

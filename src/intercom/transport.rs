@@ -26,7 +26,10 @@ const RESET_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     method: Method,
+    /// As messages name it: ids of contacts are left out.
     path: String,
+    /// Where it goes, when that is not the same.
+    address: Option<String>,
     query: Vec<(&'static str, String)>,
     body: Option<serde_json::Value>,
     /// Whether an answer that was lost may be asked for once more.
@@ -37,18 +40,29 @@ pub(super) struct Ask {
 enum Method {
     Get,
     Post,
+    Delete,
 }
 
 impl Ask {
     pub(super) fn get(path: &str) -> Ask {
-        Ask { method: Method::Get, path: path.to_string(), query: Vec::new(), body: None, is_repeatable: true }
+        Ask { method: Method::Get, path: path.to_string(), address: None, query: Vec::new(), body: None, is_repeatable: true }
     }
 
     /// A search: query, sort and paging stand in the body. (As a query parameter a cursor is ignored, and page 1
     /// comes back for ever.)
     pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Ask {
         let body = serde_json::json!({ "query": query, "sort": sort });
-        Ask { method: Method::Post, path: path.to_string(), query: Vec::new(), body: Some(body), is_repeatable: true }
+        Ask { method: Method::Post, path: path.to_string(), address: None, query: Vec::new(), body: Some(body), is_repeatable: true }
+    }
+
+    /// A change. Every one that this client knows may be sent again: the second time it changes nothing.
+    pub(super) fn post(path: &str, body: serde_json::Value) -> Ask {
+        Ask { method: Method::Post, body: Some(body), ..Ask::get(path) }
+    }
+
+    /// `path` stands for `address` in messages.
+    pub(super) fn delete(path: &str, address: String) -> Ask {
+        Ask { method: Method::Delete, address: Some(address), ..Ask::get(path) }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Ask {
@@ -190,10 +204,11 @@ impl Transport {
     async fn attempt(&self, ask: &Ask) -> Result<Vec<u8>, (Failure, Option<Duration>)> {
         let _permit = self.gate.pass().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let url = format!("{}{}", self.base_url, ask.path);
+        let url = format!("{}{}", self.base_url, ask.address.as_ref().unwrap_or(&ask.path));
         let mut request = match ask.method {
             Method::Get => self.http.get(url),
             Method::Post => self.http.post(url),
+            Method::Delete => self.http.delete(url),
         };
         if !ask.query.is_empty() {
             request = request.query(&ask.query);
@@ -228,6 +243,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Delete => "DELETE",
         }
     }
 }

@@ -4,6 +4,7 @@
 mod contacts;
 mod conversations;
 mod counts;
+mod find;
 mod numbered;
 mod scroll;
 mod wire;

@@ -2,6 +2,7 @@
 
 mod counts;
 mod cursor;
+mod find;
 mod wire;
 
 use std::sync::Arc;

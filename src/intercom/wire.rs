@@ -4,6 +4,8 @@
 
 pub(super) mod lenient;
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -181,6 +183,33 @@ pub(super) fn segments(body: &[u8]) -> Result<Vec<ListedGroup>, DecodeError> {
         segments: Vec<WireGroup>,
     }
     decode::<List>(body)?.segments.into_iter().map(|segment| segment.listed(GroupKind::Segment, "segments")).collect()
+}
+
+/// One tag, under the name that was asked for when it comes without.
+pub(super) fn tag(body: &[u8], name: &str) -> Result<Group, DecodeError> {
+    let listed = decode::<WireGroup>(body)?.listed(GroupKind::Tag, "")?.group;
+    Ok(if listed.name.is_empty() { Group { name: name.to_string(), ..listed } } else { listed })
+}
+
+/// The members that a change of a tag was made to, where the answer tells: Intercom's ids.
+pub(super) fn handled(body: &[u8]) -> Result<Option<HashSet<String>>, DecodeError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "id")]
+        _tag: Text,
+        users: Option<Vec<Member>>,
+        companies: Option<Vec<Member>>,
+    }
+    #[derive(Deserialize)]
+    struct Member {
+        id: Option<Text>,
+    }
+    let answer: Answer = decode(body)?;
+    if answer.users.is_none() && answer.companies.is_none() {
+        return Ok(None);
+    }
+    let members = answer.users.into_iter().chain(answer.companies).flatten();
+    Ok(Some(members.filter_map(|member| lenient::some(member.id)).collect()))
 }
 
 pub(super) fn attribute_names(body: &[u8]) -> Result<Vec<String>, DecodeError> {

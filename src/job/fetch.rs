@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Clock, Context, Event, JobError, JobFolder, Observer, basis_at, joined};
-use crate::domain::{Contact, Conversation, MonthSpan};
+use crate::domain::{Allowed, Contact, Conversation, MonthSpan, agrees};
 use crate::intercom::{Client, RequestError, Walk, WalkError};
 use crate::publish;
 use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkRecord, load_walk, walk_folder};
@@ -267,7 +267,7 @@ impl Walker {
         let came = spool.len() + record.outside;
         // A search that gives nobody for a group that the listing says has members is no answer.
         let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > Allowed::Tolerance(self.tolerance).of(listed));
-        record.is_complete = !is_empty_answer && is_complete(came, &record, allowed);
+        record.is_complete = !is_empty_answer && agrees(came, record.first_total, record.last_total, allowed);
         let finished = tokio::task::spawn_blocking(move || spool.finish(record).map_err(JobError::from));
         joined(finished.await).map_err(Ended::Failed)
     }
@@ -293,31 +293,6 @@ impl Walker {
             part: Part { folder: self.folder, record },
         }
     }
-}
-
-/// By how much what came may differ from what was announced.
-#[derive(Clone, Copy, Debug)]
-enum Allowed {
-    Nothing,
-    /// This part of the members, and at least 1, or 5 from 1,000 members on.
-    Tolerance(f64),
-}
-
-impl Allowed {
-    fn of(self, members: u64) -> u64 {
-        match self {
-            Allowed::Nothing => 0,
-            Allowed::Tolerance(part) => ((members as f64 * part).floor() as u64).max(if members >= 1_000 { 5 } else { 1 }),
-        }
-    }
-}
-
-/// Whether what came agrees with the totals that the API announced. A live list may change between the first page and
-/// the last: anything between the two totals agrees, with what is allowed on either side.
-fn is_complete(came: u64, record: &WalkRecord, allowed: Allowed) -> bool {
-    let (Some(first), Some(last)) = (record.first_total, record.last_total) else { return true };
-    let allowed = allowed.of(last);
-    (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
 impl Fetched {
@@ -375,37 +350,5 @@ impl Fetched {
             cohorts: plan.cohorts.iter().map(|cohort| Cohort { key: cohort.group.key(), walk: cohort.walk }).collect(),
             conversations: self.walks.iter().find(is_conversations).map(|walk| walk.part.clone()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_groups_may_differ_by_one_and_large_ones_by_a_thousandth() {
-        let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| Allowed::Tolerance(0.001).of(members)).into();
-        assert_eq!(allowed, [1, 1, 1, 5, 5, 6, 100]);
-    }
-
-    #[test]
-    fn a_list_that_grew_while_it_was_walked_is_complete() {
-        let check = |came, first, last| {
-            let mut record = WalkRecord::begun(DateTime::UNIX_EPOCH);
-            (record.first_total, record.last_total) = (first, last);
-            is_complete(came, &record, Allowed::Tolerance(0.001))
-        };
-        assert!(check(100, Some(100), Some(100)));
-        assert!(check(99, Some(100), Some(100)));
-        assert!(!check(98, Some(100), Some(100)));
-        assert!(!check(102, Some(100), Some(100)));
-        assert!(check(105, Some(100), Some(110)));
-        assert!(check(111, Some(100), Some(110)));
-        assert!(!check(112, Some(100), Some(110)));
-        assert!(check(7, None, None), "nothing was announced");
-        let mut record = WalkRecord::begun(DateTime::UNIX_EPOCH);
-        (record.first_total, record.last_total) = (Some(100), Some(101));
-        let exactly: Vec<bool> = [99, 100, 101, 102].map(|came| is_complete(came, &record, Allowed::Nothing)).into();
-        assert_eq!(exactly, [false, true, true, false]);
     }
 }

@@ -3,22 +3,26 @@ use std::collections::HashSet;
 /// A set of contact ids. Intercom's are 24 hex digits: kept as twelve bytes each, the one thing of a run that grows
 /// with the workspace (some 20 MB for a million contacts).
 #[derive(Debug, Default)]
-pub(super) struct IdSet {
+pub struct IdSet {
     object_ids: HashSet<[u8; 12]>,
     others: HashSet<Box<str>>,
 }
 
 impl IdSet {
     /// Whether the id is new.
-    pub(super) fn insert(&mut self, id: &str) -> bool {
+    pub fn insert(&mut self, id: &str) -> bool {
         match object_id(id) {
             Some(bytes) => self.object_ids.insert(bytes),
             None => self.others.insert(id.into()),
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.object_ids.len() + self.others.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use polars::prelude::*;
@@ -11,20 +11,38 @@ use super::{Table, TableError};
 ///
 /// # Errors
 /// When the frame does not hold the table's columns, or the file cannot be written.
-pub fn write_csv(frame: &DataFrame, table: &Table, path: &Path) -> Result<(), TableError> {
+pub fn write_csv(frame: &DataFrame, table: &'static Table, path: &Path) -> Result<(), TableError> {
     let failed = |error| TableError::writing(path, error);
-    let mut frame = table.conform(frame).and_then(|frame| neutralise(&frame)).map_err(failed)?;
     let file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
-    CsvWriter::new(file)
-        .include_header(true)
-        .with_line_terminator("\r\n".into())
-        .with_date_format(Some("%Y-%m-%d".into()))
-        .with_datetime_format(Some("%Y-%m-%dT%H:%M:%S%.fZ".into()))
-        .with_float_scientific(Some(false))
-        .with_quote_style(QuoteStyle::Necessary)
-        .n_threads(1)
-        .finish(&mut frame)
-        .map_err(failed)
+    CsvRows::new(file, table).append(frame).map_err(failed)
+}
+
+/// The same, a frame at a time.
+pub struct CsvRows<W> {
+    out: W,
+    table: &'static Table,
+    has_header: bool,
+}
+
+impl<W: Write> CsvRows<W> {
+    pub fn new(out: W, table: &'static Table) -> CsvRows<W> {
+        CsvRows { out, table, has_header: false }
+    }
+
+    /// Writes these rows, after the header when they are the first. A table without rows has its header, too.
+    pub fn append(&mut self, frame: &DataFrame) -> PolarsResult<()> {
+        let mut frame = self.table.conform(frame).and_then(|frame| neutralise(&frame))?;
+        CsvWriter::new(&mut self.out)
+            .include_header(!std::mem::replace(&mut self.has_header, true))
+            .with_line_terminator("\r\n".into())
+            .with_date_format(Some("%Y-%m-%d".into()))
+            .with_datetime_format(Some("%Y-%m-%dT%H:%M:%S%.fZ".into()))
+            .with_float_scientific(Some(false))
+            .with_quote_style(QuoteStyle::Necessary)
+            .n_threads(1)
+            .finish(&mut frame)?;
+        Ok(self.out.flush()?)
+    }
 }
 
 fn neutralise(frame: &DataFrame) -> PolarsResult<DataFrame> {

@@ -18,6 +18,13 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
     // One chunk a column: otherwise the bytes would show how many threads made the frame.
     frame.rechunk_mut();
     let rows = frame.height() as u64;
+    sink_parquet(frame.lazy(), table, path)?;
+    Ok(rows)
+}
+
+/// The same for rows that need not fit into memory: the streaming engine passes them on.
+pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), TableError> {
+    let failed = |error| TableError::writing(path, error);
     let options = ParquetWriteOptions {
         compression: ParquetCompression::Zstd(None),
         statistics: StatisticsOptions::full(),
@@ -29,12 +36,10 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
         compat_level: Some(CompatLevel::oldest()),
     };
     let target = SinkDestination::File { target: SinkTarget::Path(PlRefPath::try_from_path(path).map_err(failed)?) };
-    frame
-        .lazy()
-        .sink(target, FileWriteFormat::Parquet(options.into()), UnifiedSinkArgs::default())
+    rows.sink(target, FileWriteFormat::Parquet(options.into()), UnifiedSinkArgs::default())
         .and_then(|plan| plan.collect_with_engine(Engine::Streaming))
         .map_err(failed)?;
-    Ok(rows)
+    Ok(())
 }
 
 /// The descriptions of the columns, one metadata entry each, and one for the table.

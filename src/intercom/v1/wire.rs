@@ -7,7 +7,7 @@ mod person;
 use serde::Deserialize;
 
 use super::numbered::Page;
-use crate::domain::Oddities;
+use crate::domain::{Contact, GroupKind, Holder, Oddities};
 use crate::intercom::wire::lenient::{Text, Whole, some};
 use crate::intercom::wire::{DecodeError, decode, shape};
 
@@ -52,6 +52,20 @@ pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
     let pages = list.pages.unwrap_or_default();
     let total = list.total_count.and_then(|total| total.0);
     Ok(Page { rows: persons(list.users)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
+}
+
+/// A list by e-mail or, in 1.0, a single user.
+pub(super) fn holders(body: &[u8], tag: Option<&str>) -> Result<Vec<Holder>, DecodeError> {
+    let persons = match contacts(body) {
+        Ok(page) => page.rows,
+        Err(list) => vec![decode::<person::WirePerson>(body)?.into_person().ok_or(list)?],
+    };
+    let holder = |person: Person| {
+        let is_tagged = tag.filter(|_| person.tells_tags).map(|tag| person.groups_of(GroupKind::Tag).iter().any(|id| id == tag));
+        let Contact { id, role, external_id, email, .. } = person.contact;
+        Holder { id, role, external_id, email, is_tagged }
+    };
+    Ok(persons.into_iter().map(holder).collect())
 }
 
 pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {

@@ -73,6 +73,15 @@ impl<T> CursorWalk<T> {
         Ok(Some(Page { rows, total, oddities, begins_anew: false }))
     }
 
+    /// Every row of a list that is known to be short.
+    pub(super) async fn all(mut self) -> Result<Vec<T>, WalkError> {
+        let mut rows = Vec::new();
+        while let Some(page) = self.next_page().await? {
+            rows.extend(page.rows);
+        }
+        Ok(rows)
+    }
+
     /// The announced total alone: one request for one page.
     pub(super) async fn total(self) -> Result<Option<u64>, RequestError> {
         let answer = self.transport.send(&self.ask.page(self.per_page, None), |body| (self.decode)(body, None)).await?;

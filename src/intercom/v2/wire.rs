@@ -6,7 +6,7 @@ mod next;
 
 use serde::Deserialize;
 
-use crate::domain::{Contact, Conversation, Oddities};
+use crate::domain::{Contact, Conversation, Holder, Oddities};
 use crate::intercom::wire::lenient::Whole;
 use crate::intercom::wire::{DecodeError, decode, shape};
 use next::NextPage;
@@ -38,22 +38,32 @@ fn next(pages: Option<Pages>) -> Next {
     pages.map_or(Next::End, |pages| pages.next.0)
 }
 
+#[derive(Deserialize)]
+struct ContactList {
+    #[serde(alias = "contacts")]
+    data: Vec<contact::WireContact>,
+    total_count: Option<Whole>,
+    pages: Option<Pages>,
+}
+
 pub(in crate::intercom) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(alias = "contacts")]
-        data: Vec<contact::WireContact>,
-        total_count: Option<Whole>,
-        pages: Option<Pages>,
-    }
-    let list: List = decode(body)?;
     let mut oddities = Oddities::default();
+    let page = contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities))?;
+    Ok(WirePage { oddities, ..page })
+}
+
+/// The same search, for who was found.
+pub(in crate::intercom) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
+    contact_page(body, |wire| wire.into_holder(tag))
+}
+
+fn contact_page<T>(body: &[u8], mut row: impl FnMut(contact::WireContact) -> Option<T>) -> Result<WirePage<T>, DecodeError> {
+    let list: ContactList = decode(body)?;
     let mut rows = Vec::with_capacity(list.data.len());
     for (index, wire) in list.data.into_iter().enumerate() {
-        let contact = wire.into_contact(expected_tag, &mut oddities).ok_or_else(|| shape(format!("data[{index}].id")))?;
-        rows.push(contact);
+        rows.push(row(wire).ok_or_else(|| shape(format!("data[{index}].id")))?);
     }
-    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities })
+    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities: Oddities::default() })
 }
 
 pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {

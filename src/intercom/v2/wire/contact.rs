@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use crate::domain::{Contact, Oddities, Role};
+use crate::domain::{Contact, Holder, Oddities, Role};
 use crate::intercom::wire::lenient::{Flag, Stamp, Text, Whole, some};
 use crate::intercom::wire::{JsonObject, custom_attributes};
 
@@ -84,6 +84,13 @@ struct TagReference {
 }
 
 impl WireContact {
+    /// Who it is, with whether they carry a tag.
+    pub(super) fn into_holder(self, tag: Option<&str>) -> Option<Holder> {
+        let is_tagged = tag.and_then(|tag| self.tags.as_ref()?.tell(tag));
+        let Contact { id, role, external_id, email, .. } = self.into_contact(None, &mut Oddities::default())?;
+        Some(Holder { id, role, external_id, email, is_tagged })
+    }
+
     /// `None` when there is no id: a row without one is nobody.
     pub(super) fn into_contact(self, expected_tag: Option<&str>, oddities: &mut Oddities) -> Option<Contact> {
         let id = some(self.id).filter(|id| !id.is_empty())?;
@@ -97,7 +104,7 @@ impl WireContact {
             }
         };
         if let (Some(tag), Some(tags)) = (expected_tag, self.tags)
-            && tags.lacks(tag)
+            && tags.tell(tag) == Some(false)
         {
             oddities.tag_unconfirmed += 1;
         }
@@ -149,11 +156,12 @@ impl WireContact {
 }
 
 impl Tags {
-    fn lacks(&self, tag: &str) -> bool {
-        let Some(data) = &self.data else { return false };
+    /// Whether a tag is among them; `None` when it may be among those that are not listed.
+    fn tell(&self, tag: &str) -> Option<bool> {
+        let data = self.data.as_ref()?;
         let is_complete =
             self.has_more.0 == Some(false) && self.total_count.as_ref().is_none_or(|total| total.0 == Some(data.len() as u64));
         let is_it = |reference: &TagReference| reference.id.as_ref().and_then(|id| id.0.as_deref()) == Some(tag);
-        is_complete && !data.iter().any(is_it)
+        if data.iter().any(is_it) { Some(true) } else { is_complete.then_some(false) }
     }
 }

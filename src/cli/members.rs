@@ -1,0 +1,166 @@
+//! `members`: the customers in one group, to a person, a program or a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use comfy_table::Cell;
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::arguments::{Members, MembersFormat};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::run;
+use super::summary::{drawn, one_line, trimmed};
+use crate::domain::{Group, GroupKind, GroupName};
+use crate::intercom::Client;
+use crate::job;
+use crate::listing::{self, Lines, ListingError, ParquetFile, Rows, TextFile};
+use crate::settings::Settings;
+
+pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&arguments.workspace.sources())?;
+    let clock = run::clock(arguments.as_of, &settings)?;
+    let format = format(arguments)?;
+    let client = run::client(&settings)?;
+    let group = find(&client, &arguments.group).await?;
+
+    let to = To { client: &client, group: &group, settings: &settings, progress };
+    let stdout = || BufWriter::new(io::stdout());
+    let listed = match (&arguments.output, format) {
+        (None, MembersFormat::Table) => to.write(Pages::new(stdout())).await,
+        (None, MembersFormat::Csv) => to.write(Lines::csv(stdout())).await,
+        (None, MembersFormat::Jsonl) => to.write(Lines::jsonl(stdout())).await,
+        (None, MembersFormat::Parquet) => return Err(needs_file("Parquet cannot be printed")),
+        // A pipe or a device is written to as it is.
+        (Some(path), MembersFormat::Table) if is_special(path) => to.write(Pages::new(open(path)?)).await,
+        (Some(path), MembersFormat::Csv) if is_special(path) => to.write(Lines::csv(open(path)?)).await,
+        (Some(path), MembersFormat::Jsonl) if is_special(path) => to.write(Lines::jsonl(open(path)?)).await,
+        (Some(path), MembersFormat::Parquet) if is_special(path) => {
+            return Err(needs_file("Parquet cannot be written to a pipe or a device"));
+        }
+        (Some(path), MembersFormat::Table) => to.write(TextFile::create(path, Pages::new)?).await,
+        (Some(path), MembersFormat::Csv) => to.write(TextFile::create(path, Lines::csv)?).await,
+        (Some(path), MembersFormat::Jsonl) => to.write(TextFile::create(path, Lines::jsonl)?).await,
+        (Some(path), MembersFormat::Parquet) => to.write(ParquetFile::create(path)?).await,
+    };
+    progress.finish();
+    match listed {
+        Ok(members) => {
+            tracing::info!(members, group = group.key(), "listed as of {}", clock().format("%Y-%m-%d %H:%M:%S UTC"));
+            Ok(0)
+        }
+        Err(ListingError::Closed) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The group of this name that exists.
+pub(super) async fn find(client: &Client, name: &GroupName) -> Result<Group, Failure> {
+    let listed = match name.kind {
+        GroupKind::Tag => client.tags().await?,
+        GroupKind::Segment => client.segments().await?,
+    };
+    let groups: Vec<Group> = listed.into_iter().map(|listed| listed.group).collect();
+    Ok(job::resolve(name, &groups, &[])?.0)
+}
+
+fn format(arguments: &Members) -> Result<MembersFormat, Failure> {
+    let by_name = || match arguments.output.as_ref()?.extension()?.to_str()? {
+        "csv" => Some(MembersFormat::Csv),
+        "jsonl" | "ndjson" => Some(MembersFormat::Jsonl),
+        "parquet" => Some(MembersFormat::Parquet),
+        _ => None,
+    };
+    Ok(arguments.format.or_else(by_name).unwrap_or(MembersFormat::Table))
+}
+
+fn needs_file(message: &str) -> Failure {
+    Failure::usage(message, "name a file: -o members.parquet")
+}
+
+/// A pipe, a socket, a device: anything that is there and is neither file nor folder.
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn open(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    let file =
+        file.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display()), "check the path of `-o`"))?;
+    Ok(BufWriter::new(file))
+}
+
+struct To<'a> {
+    client: &'a Client,
+    group: &'a Group,
+    settings: &'a Settings,
+    progress: &'a Progress,
+}
+
+impl To<'_> {
+    async fn write(&self, rows: impl Rows) -> Result<u64, ListingError> {
+        let told = |done: u64, total: Option<u64>| match total {
+            Some(total) => self.progress.count("members", done, total),
+            None => self.progress.say(format!("members: {done}")),
+        };
+        listing::list(self.client, self.group, self.settings.completeness.tolerance, rows, &told).await
+    }
+}
+
+/// A table for people: a page with its own head at a time, so that a list of any size needs the memory of a page.
+struct Pages<W> {
+    out: W,
+    printed: u64,
+}
+
+const PAGE_ROWS: usize = 1_000;
+const SHOWN: [(&str, &str); 6] =
+    [("contact_id", "id"), ("role", "role"), ("external_id", "external id"), ("name", "name"), ("email", "e-mail"), ("country", "country")];
+
+impl<W: Write> Pages<W> {
+    fn new(out: W) -> Pages<W> {
+        Pages { out, printed: 0 }
+    }
+
+    fn draw(rows: &DataFrame) -> PolarsResult<String> {
+        let mut table = drawn(&SHOWN.map(|(_, head)| head));
+        let columns = SHOWN.iter().map(|(name, _)| rows.column(name)?.str()).collect::<PolarsResult<Vec<_>>>()?;
+        for row in 0..rows.height() {
+            table.add_row(columns.iter().map(|column| Cell::new(one_line(column.get(row).unwrap_or_default()))));
+        }
+        Ok(trimmed(&table))
+    }
+}
+
+impl<W: Write> Rows for Pages<W> {
+    fn at_once(&self) -> usize {
+        PAGE_ROWS
+    }
+
+    fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
+        let page = if rows.height() > 0 {
+            Self::draw(rows).map_err(ListingError::Write)?
+        } else if self.printed == 0 {
+            "nobody is in it\n".to_string()
+        } else {
+            String::new()
+        };
+        self.printed += rows.height() as u64;
+        self.out.write_all(page.as_bytes()).and_then(|()| self.out.flush()).map_err(|error| ListingError::write(error.into()))
+    }
+
+    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+        Ok(false)
+    }
+
+    fn finish(mut self) -> Result<(), ListingError> {
+        if self.printed > 0 {
+            let members = if self.printed == 1 { "member" } else { "members" };
+            writeln!(self.out, "\n{} {members}", super::summary::grouped(i64::try_from(self.printed).unwrap_or(i64::MAX)))
+                .and_then(|()| self.out.flush())
+                .map_err(|error| ListingError::write(error.into()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! `tag` and `untag`: people and companies in bulk, from flags or a file, with what became of each.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use comfy_table::Cell;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::arguments::Tagging;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::summary::{drawn, grouped, one_line, trimmed};
+use super::{run, stdout};
+use crate::domain::{Group, GroupKind, GroupName, Reference};
+use crate::intercom::{Change, Client, TagCall};
+use crate::job::{self, Why};
+use crate::tagging::{self, Became, Done, Item, Outcome, Target};
+
+/// Lines of a table that are drawn together.
+const PAGE_ROWS: usize = 1_000;
+
+pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&arguments.workspace.sources())?;
+    let items = items(arguments)?;
+    if items.is_empty() && change == Change::Untag {
+        return Err(Failure::usage("nobody is named", "name them with --id, --user-id, --email, --company-id or --from FILE.csv"));
+    }
+    let client = run::client(&settings)?;
+    let target = target(&client, &arguments.name, change).await?;
+
+    let told = |what: &str, done: usize, all: usize| progress.count(what, done as u64, all as u64);
+    let work = tagging::prepare(&client, target, change, items, &told).await?;
+    if arguments.dry_run {
+        progress.finish();
+        let (new_tag, calls) = (work.new_tag().map(str::to_string), work.calls(&client));
+        let done = work.shown();
+        stdout::print(&if arguments.json { plan_as_json(new_tag, &calls, &done) } else { plan_as_text(new_tag, &calls, &done, change) })?;
+        return if done.outcomes.iter().all(|outcome| is_open(outcome) || outcome.became.is_done()) {
+            Ok(0)
+        } else {
+            Err(Failure::not_all("some of them cannot be done, see above"))
+        };
+    }
+    let done = work.carry_out(&client, &told).await.map_err(Failure::not_made)?;
+    progress.finish();
+    stdout::print(&if arguments.json { as_json(&done) } else { as_text(&done) })?;
+    if let Some(error) = done.stopped {
+        return Err(Failure::stopped(error));
+    }
+    if done.outcomes.iter().all(|outcome| outcome.became.is_done()) {
+        Ok(0)
+    } else {
+        Err(Failure::not_all("some of them could not be done, see above"))
+    }
+}
+
+/// In a plan, what is not settled is what would be sent.
+fn is_open(outcome: &Outcome) -> bool {
+    outcome.became == Became::NotTried
+}
+
+fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
+    let flags: [(&[String], fn(String) -> Reference); 4] = [
+        (&arguments.id, Reference::ContactId),
+        (&arguments.user_id, Reference::ExternalId),
+        (&arguments.email, Reference::Email),
+        (&arguments.company_id, Reference::CompanyId),
+    ];
+    let mut items = Vec::new();
+    for (texts, reference) in flags {
+        for text in texts {
+            let text = text.trim();
+            let given = if text.is_empty() { Err("it names nobody".to_string()) } else { Ok(reference(text.to_string())) };
+            items.push(Item { row: None, given });
+        }
+    }
+    if let Some(path) = &arguments.from {
+        let shown = path.display();
+        let failed = |error: tagging::InputError| {
+            let cause = match &error {
+                tagging::InputError::Read(source) => format!(": {source}"),
+                _ => String::new(),
+            };
+            Failure::usage(
+                format!("`{shown}` cannot be used: {error}{cause}"),
+                "a CSV with any of the columns id (or contact_id), user_id (or external_id), email, company_id",
+            )
+        };
+        let input = if path == Path::new("-") {
+            tagging::read(io::stdin()).map_err(failed)?
+        } else {
+            tagging::read(File::open(path).map_err(|error| failed(error.into()))?).map_err(failed)?
+        };
+        if !input.ignored.is_empty() {
+            tracing::warn!("`{shown}` has columns that name nobody, and are passed over: {}", input.ignored.join(", "));
+        }
+        items.extend(input.items);
+    }
+    Ok(items)
+}
+
+/// The tag of this name; one that is not there is made, unless it is to be taken from somebody.
+async fn target(client: &Client, text: &str, change: Change) -> Result<Target, Failure> {
+    let name = text.trim();
+    if name.is_empty() {
+        return Err(Failure::usage("the tag has no name", "`cohorts tags` lists those that there are"));
+    }
+    let groups: Vec<Group> = client.tags().await?.into_iter().map(|listed| listed.group).collect();
+    let asked = GroupName::new(GroupKind::Tag, name);
+    match job::resolve(&asked, &groups, &[]) {
+        Ok((group, _)) => Ok(Target::Existing(group)),
+        // `tag:VIP` is how other commands name a group, `id:5` is an ID: neither is the name of a new tag.
+        Err(unresolved) if name.starts_with("tag:") || name.starts_with("id:") => match name.strip_prefix("tag:") {
+            Some(rest) => Ok(Target::Existing(job::resolve(&GroupName::new(GroupKind::Tag, rest), &groups, &[])?.0)),
+            None => Err(unresolved.into()),
+        },
+        Err(unresolved) if change == Change::Untag || matches!(unresolved.why, Why::Ambiguous { .. }) => Err(unresolved.into()),
+        Err(_) => Ok(Target::New(name.to_string())),
+    }
+}
+
+// ---- for programs ----
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    row: Option<u64>,
+    by: Option<&'static str>,
+    given: Option<&'a str>,
+    id: Option<&'a str>,
+    result: &'static str,
+    reason: Option<&'a str>,
+}
+
+fn entries(done: &Done) -> Vec<String> {
+    let entry = |(item, outcome): (&Item, &Outcome)| {
+        let given = item.given.as_ref().ok();
+        serde_json::to_string(&Entry {
+            row: item.row,
+            by: given.map(Reference::by),
+            given: given.map(Reference::text),
+            id: outcome.id.as_deref(),
+            result: outcome.became.as_str(),
+            reason: outcome.reason.as_deref(),
+        })
+    };
+    // Texts and numbers are always valid JSON.
+    done.items.iter().zip(&done.outcomes).filter_map(|pair| entry(pair).ok()).collect()
+}
+
+fn as_json(done: &Done) -> String {
+    stdout::json_lines(&entries(done))
+}
+
+fn plan_as_json(new_tag: Option<String>, calls: &[TagCall], done: &Done) -> String {
+    let call = |(request, body): (String, Option<Value>)| serde_json::json!({ "request": request, "body": body }).to_string();
+    let create = new_tag.map(|name| call(("POST /tags".to_string(), Some(serde_json::json!({ "name": name })))));
+    let calls: Vec<String> = create.into_iter().chain(calls.iter().map(|one| call(one.shown()))).collect();
+    format!("{{\"calls\": {}, \"contacts\": {}}}", stdout::json_lines(&calls), stdout::json_lines(&entries(done)))
+}
+
+// ---- for people ----
+
+fn plan_as_text(new_tag: Option<String>, calls: &[TagCall], done: &Done, change: Change) -> String {
+    let mut text = String::new();
+    if let Some(name) = &new_tag {
+        text.push_str(&format!("POST /tags {}\n", serde_json::json!({ "name": name })));
+    }
+    for call in calls {
+        let (request, body) = call.shown();
+        text.push_str(&format!("{request} {}", body.map(|body| body.to_string()).unwrap_or_default()).trim_end().to_string());
+        text.push('\n');
+    }
+    if !text.is_empty() && !done.items.is_empty() {
+        text.push('\n');
+    }
+    let open = if change == Change::Tag { "would be tagged" } else { "would be untagged" };
+    text.push_str(&table(done, Some(open)));
+    let calls = calls.len() + usize::from(new_tag.is_some());
+    text.push_str(&format!("\n{calls} {} would be sent; nothing was\n", if calls == 1 { "call" } else { "calls" }));
+    text
+}
+
+fn as_text(done: &Done) -> String {
+    let mut text = table(done, None);
+    if let Some(tag) = &done.tag
+        && done.items.is_empty()
+    {
+        text.push_str(&format!("the tag `{}` has the ID {}\n", one_line(&tag.name), tag.id));
+    }
+    text
+}
+
+/// Every item in a line, and a line that counts them. In a plan, `open` stands for what is not settled.
+fn table(done: &Done, open: Option<&'static str>) -> String {
+    let became = |outcome: &Outcome| open.filter(|_| is_open(outcome)).unwrap_or(outcome.became.as_str());
+    let mut text = String::new();
+    let pairs: Vec<(&Item, &Outcome)> = done.items.iter().zip(&done.outcomes).collect();
+    let has_rows = done.items.iter().any(|item| item.row.is_some());
+    for page in pairs.chunks(PAGE_ROWS) {
+        let mut table = drawn(if has_rows { &["row", "by", "given", "id", "result", ""] } else { &["by", "given", "id", "result", ""] });
+        for (item, outcome) in page {
+            let given = item.given.as_ref().ok();
+            let mut cells = vec![
+                Cell::new(given.map(Reference::by).unwrap_or_default()),
+                Cell::new(one_line(given.map(Reference::text).unwrap_or_default())),
+                Cell::new(outcome.id.as_deref().unwrap_or_default()),
+                Cell::new(became(outcome)),
+                Cell::new(one_line(outcome.reason.as_deref().unwrap_or_default())),
+            ];
+            if has_rows {
+                cells.insert(0, Cell::new(item.row.map(|row| row.to_string()).unwrap_or_default()));
+            }
+            table.add_row(cells);
+        }
+        text.push_str(&trimmed(&table));
+    }
+    let mut counts: Vec<(&str, i64)> = Vec::new();
+    for (_, outcome) in &pairs {
+        match counts.iter_mut().find(|(name, _)| *name == became(outcome)) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((became(outcome), 1)),
+        }
+    }
+    let counts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{} {name}", grouped(count))).collect();
+    if !counts.is_empty() {
+        text.push_str(&format!("\n{}\n", counts.join(", ")));
+    }
+    text
+}

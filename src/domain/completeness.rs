@@ -1,0 +1,50 @@
+/// By how much what came may differ from what was announced.
+#[derive(Clone, Copy, Debug)]
+pub enum Allowed {
+    Nothing,
+    /// This part of the members, and at least 1, or 5 from 1,000 members on.
+    Tolerance(f64),
+}
+
+impl Allowed {
+    pub fn of(self, members: u64) -> u64 {
+        match self {
+            Allowed::Nothing => 0,
+            Allowed::Tolerance(part) => ((members as f64 * part).floor() as u64).max(if members >= 1_000 { 5 } else { 1 }),
+        }
+    }
+}
+
+/// Whether what came agrees with the totals that the API announced with the first page and with the last. A live list
+/// may change between them: anything between the two totals agrees, with what is allowed on either side.
+pub fn agrees(came: u64, first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
+    let (Some(first), Some(last)) = (first, last) else { return true };
+    let allowed = allowed.of(last);
+    (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_groups_may_differ_by_one_and_large_ones_by_a_thousandth() {
+        let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| Allowed::Tolerance(0.001).of(members)).into();
+        assert_eq!(allowed, [1, 1, 1, 5, 5, 6, 100]);
+    }
+
+    #[test]
+    fn a_list_that_grew_while_it_was_walked_is_complete() {
+        let check = |came, first, last| agrees(came, first, last, Allowed::Tolerance(0.001));
+        assert!(check(100, Some(100), Some(100)));
+        assert!(check(99, Some(100), Some(100)));
+        assert!(!check(98, Some(100), Some(100)));
+        assert!(!check(102, Some(100), Some(100)));
+        assert!(check(105, Some(100), Some(110)));
+        assert!(check(111, Some(100), Some(110)));
+        assert!(!check(112, Some(100), Some(110)));
+        assert!(check(7, None, None), "nothing was announced");
+        let exactly: Vec<bool> = [99, 100, 101, 102].map(|came| agrees(came, Some(100), Some(101), Allowed::Nothing)).into();
+        assert_eq!(exactly, [false, true, true, false]);
+    }
+}

@@ -1,0 +1,50 @@
+/// A contact or a company as a person or a file names it.
+///
+/// Holds e-mail addresses: not for logs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// Intercom's id of a contact, user or lead.
+    ContactId(String),
+    /// The workspace's own id of a user: `external_id`, in 1.x `user_id`.
+    ExternalId(String),
+    /// The address of a user.
+    Email(String),
+    /// The workspace's own id of a company.
+    CompanyId(String),
+}
+
+impl Reference {
+    pub fn text(&self) -> &str {
+        match self {
+            Reference::ContactId(text) | Reference::ExternalId(text) | Reference::Email(text) | Reference::CompanyId(text) => text,
+        }
+    }
+
+    /// By what it names.
+    pub fn by(&self) -> &'static str {
+        match self {
+            Reference::ContactId(_) => "id",
+            Reference::ExternalId(_) => "user_id",
+            Reference::Email(_) => "email",
+            Reference::CompanyId(_) => "company_id",
+        }
+    }
+}
+
+/// Without the text.
+impl std::fmt::Debug for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple(self.by()).finish_non_exhaustive()
+    }
+}
+
+/// A contact that answers to a reference.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub id: String,
+    pub role: super::Role,
+    pub external_id: Option<String>,
+    pub email: Option<String>,
+    /// Whether it carries the tag that was asked about; `None` when that is not known.
+    pub is_tagged: Option<bool>,
+}

@@ -1,0 +1,26 @@
+//! People by their address.
+
+use super::{V1, wire};
+use crate::domain::{Holder, Reference};
+use crate::intercom::error::WalkError;
+use crate::intercom::transport::Ask;
+
+impl V1 {
+    /// Asked for addresses only, and only to explain why a call failed: calls of 1.x take references as they are.
+    pub(in crate::intercom) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
+        let mut found = Vec::new();
+        for reference in references {
+            let Reference::Email(email) = reference else { continue };
+            for path in ["/users", "/contacts"] {
+                let ask = Ask::get(path).with("email", email.as_str());
+                match self.transport.send(&ask, |body| wire::holders(body, tag)).await {
+                    Ok(holders) => found.extend(holders),
+                    // 1.0 answers for one address with one user, and with an error for none and for several.
+                    Err(error) if error.is_refused() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(found)
+    }
+}

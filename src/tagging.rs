@@ -1,0 +1,348 @@
+//! A tag put on people and companies in bulk, or taken from them, with what became of each. The only thing that this
+//! program does to a workspace; doing it twice changes nothing.
+//!
+//! A call is taken whole or not at all before 2.16, and silently in part from then on: so what is not done is split
+//! until the culprit is alone, and everybody else is done.
+
+mod answer;
+mod input;
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use crate::domain::{Group, GroupKind, Holder, Reference};
+use crate::intercom::{Change, Client, RequestError, TagCall, WalkError};
+use answer::Answer;
+
+pub use input::{Input, InputError, Item, read};
+
+/// People looked up between two looks at how far it has come.
+const LOOKUP: usize = 600;
+/// Calls under way at the same time; the gate may let fewer through.
+const CALLS: usize = 16;
+
+/// The tag in question.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Existing(Group),
+    /// To be made, under this name.
+    New(String),
+}
+
+/// What became of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Intercom's id of the contact, where it is known.
+    pub id: Option<String>,
+    pub became: Became,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Became {
+    Tagged,
+    AlreadyTagged,
+    Untagged,
+    /// It did not carry the tag in the first place.
+    NotTagged,
+    NotFound,
+    /// Several users have the address.
+    Ambiguous,
+    /// A row that names nobody.
+    Unusable,
+    Failed,
+    /// The work was given up before its turn came, or only shown.
+    NotTried,
+}
+
+impl Became {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Became::Tagged => "tagged",
+            Became::AlreadyTagged => "already tagged",
+            Became::Untagged => "untagged",
+            Became::NotTagged => "not tagged",
+            Became::NotFound => "not found",
+            Became::Ambiguous => "ambiguous e-mail",
+            Became::Unusable => "unusable",
+            Became::Failed => "failed",
+            Became::NotTried => "not tried",
+        }
+    }
+
+    /// Whether it is now as it was to be.
+    pub fn is_done(self) -> bool {
+        matches!(self, Became::Tagged | Became::AlreadyTagged | Became::Untagged | Became::NotTagged)
+    }
+}
+
+impl Outcome {
+    fn new(became: Became) -> Outcome {
+        Outcome { id: None, became, reason: None }
+    }
+
+    fn because(became: Became, reason: impl Into<String>) -> Outcome {
+        Outcome { id: None, became, reason: Some(reason.into()) }
+    }
+}
+
+/// How far it has come: what is done, of how many.
+pub type Told<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
+
+/// Everything that is known before the first change.
+#[derive(Debug)]
+pub struct Work {
+    target: Target,
+    change: Change,
+    items: Vec<Item>,
+    /// What is known already, by item.
+    outcomes: Vec<Option<Outcome>>,
+    /// Whom the calls will name, each once, with the items that mean them.
+    members: Vec<(Reference, Vec<usize>)>,
+}
+
+/// What has become of all items.
+#[derive(Debug)]
+pub struct Done {
+    pub tag: Option<Group>,
+    pub items: Vec<Item>,
+    pub outcomes: Vec<Outcome>,
+    /// Why the work was given up.
+    pub stopped: Option<RequestError>,
+}
+
+/// Finds out whom the items mean, as far as the calls need it. Changes nothing.
+pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec<Item>, told: Told<'_>) -> Result<Work, WalkError> {
+    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
+    let mut first: HashMap<&Reference, usize> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        outcomes.push(match &item.given {
+            Ok(reference) => {
+                first.entry(reference).or_insert(index);
+                None
+            }
+            Err(problem) => Some(Outcome::because(Became::Unusable, problem)),
+        });
+    }
+    let mut distinct: Vec<(usize, Reference)> = first.into_iter().map(|(reference, index)| (index, reference.clone())).collect();
+    distinct.sort_unstable_by_key(|(index, _)| *index);
+
+    let tag = match &target {
+        Target::Existing(group) => Some(group),
+        Target::New(_) => None,
+    };
+    let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, told).await? } else { HashMap::new() };
+    let mut members: Vec<(Reference, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<Reference, usize> = HashMap::new();
+    for (index, reference) in distinct {
+        let (member, is_tagged) = match found.get(&reference) {
+            None => (reference, None),
+            Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged),
+            Some(Answer::Nobody(outcome)) => {
+                outcomes[index] = Some(outcome.clone());
+                continue;
+            }
+        };
+        let as_it_should_be = match (change, is_tagged) {
+            (Change::Tag, Some(true)) => Some(Became::AlreadyTagged),
+            (Change::Untag, Some(false)) => Some(Became::NotTagged),
+            _ => None,
+        };
+        if let Some(became) = as_it_should_be {
+            outcomes[index] = Some(Outcome { id: Some(member.text().to_string()), ..Outcome::new(became) });
+            continue;
+        }
+        if !answer::is_plausible(&member) {
+            outcomes[index] = Some(Outcome::because(Became::NotFound, "Intercom's IDs are letters and digits"));
+            continue;
+        }
+        let place = *places.entry(member.clone()).or_insert_with(|| {
+            members.push((member, Vec::new()));
+            members.len() - 1
+        });
+        members[place].1.push(index);
+    }
+    Ok(Work { target, change, items, outcomes, members })
+}
+
+/// Who answers to addresses and to the workspace's own ids.
+async fn look_up(
+    client: &Client,
+    distinct: &[(usize, Reference)],
+    tag: Option<&Group>,
+    told: Told<'_>,
+) -> Result<HashMap<Reference, Answer>, WalkError> {
+    let by_search = |reference: &&Reference| matches!(reference, Reference::Email(_) | Reference::ExternalId(_));
+    let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
+    let mut answers = HashMap::new();
+    let mut waiting: Vec<&[Reference]> = wanted.chunks(LOOKUP).rev().collect();
+    while let Some(some) = waiting.pop() {
+        match client.find(some, tag).await {
+            Ok(holders) => {
+                let holders = ByName::of(&holders);
+                answers.extend(some.iter().map(|reference| (reference.clone(), Answer::of(reference, &holders.of_reference(reference)))));
+            }
+            // One that the API will not search for must not stand in the way of the others.
+            Err(WalkError::Request(error)) if error.is_refused() && some.len() > 1 => {
+                let (left, right) = some.split_at(some.len() / 2);
+                waiting.extend([right, left]);
+                continue;
+            }
+            Err(WalkError::Request(error)) if error.is_refused() => {
+                answers.extend(some.iter().map(|reference| (reference.clone(), Answer::failed(&error))));
+            }
+            Err(error) => return Err(error),
+        }
+        told("looked up", answers.len(), wanted.len());
+    }
+    Ok(answers)
+}
+
+/// Holders by what they may be named by.
+struct ByName<'a> {
+    emails: HashMap<String, Vec<&'a Holder>>,
+    external_ids: HashMap<&'a str, Vec<&'a Holder>>,
+}
+
+impl<'a> ByName<'a> {
+    fn of(holders: &'a [Holder]) -> ByName<'a> {
+        let (mut emails, mut external_ids): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = Default::default();
+        for holder in holders {
+            if let Some(email) = &holder.email {
+                emails.entry(email.to_lowercase()).or_default().push(holder);
+            }
+            if let Some(external_id) = &holder.external_id {
+                external_ids.entry(external_id.as_str()).or_default().push(holder);
+            }
+        }
+        ByName { emails, external_ids }
+    }
+
+    fn of_reference(&self, reference: &Reference) -> Vec<&'a Holder> {
+        let found = match reference {
+            Reference::Email(email) => self.emails.get(&email.to_lowercase()),
+            Reference::ExternalId(id) => self.external_ids.get(id.as_str()),
+            Reference::ContactId(_) | Reference::CompanyId(_) => None,
+        };
+        found.cloned().unwrap_or_default()
+    }
+}
+
+impl Work {
+    /// What would be sent, in order.
+    pub fn calls(&self, client: &Client) -> Vec<TagCall> {
+        let tag = match &self.target {
+            Target::Existing(group) => group.clone(),
+            Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
+        };
+        client.tag_calls(&tag, self.change, self.members.iter().map(|(member, _)| member.clone()).collect())
+    }
+
+    /// Whether the tag has to be made first.
+    pub fn new_tag(&self) -> Option<&str> {
+        match &self.target {
+            Target::Existing(_) => None,
+            Target::New(name) => Some(name),
+        }
+    }
+
+    /// As it is when nothing is done.
+    pub fn shown(self) -> Done {
+        let tag = match &self.target {
+            Target::Existing(group) => Some(group.clone()),
+            Target::New(_) => None,
+        };
+        Done { tag, outcomes: settled(&self.items, self.outcomes), items: self.items, stopped: None }
+    }
+
+    /// Makes the tag when it is missing, and sends the calls.
+    ///
+    /// # Errors
+    /// When the tag could not be made: nobody was tagged.
+    pub async fn carry_out(mut self, client: &Client, told: Told<'_>) -> Result<Done, RequestError> {
+        if let Target::New(name) = &self.target {
+            self.target = Target::Existing(client.create_tag(name).await?);
+        }
+        let items_of: HashMap<Reference, Vec<usize>> = self.members.iter().cloned().collect();
+        let mut waiting = self.calls(client);
+        waiting.reverse();
+        let mut under_way = FuturesUnordered::new();
+        let mut stopped: Option<RequestError> = None;
+        let (mut done, all) = (0, self.members.len());
+        loop {
+            while stopped.is_none() && under_way.len() < CALLS {
+                let Some(call) = waiting.pop() else { break };
+                under_way.push(async move {
+                    let sent = send(client, &call).await;
+                    (call, sent)
+                });
+            }
+            let Some((call, sent)) = under_way.next().await else { break };
+            match sent {
+                Sent::Settled(outcomes) => {
+                    done += outcomes.len();
+                    for (member, outcome) in outcomes {
+                        for item in items_of.get(&member).into_iter().flatten() {
+                            self.outcomes[*item] = Some(outcome.clone());
+                        }
+                    }
+                    told("done", done, all);
+                }
+                Sent::Split => {
+                    let (left, right) = call.halves();
+                    waiting.extend([right, left]);
+                }
+                Sent::Stop(error) => stopped = Some(error),
+            }
+        }
+        Ok(Done { stopped, ..self.shown() })
+    }
+}
+
+/// How a call ended.
+enum Sent {
+    Settled(Vec<(Reference, Outcome)>),
+    /// It was not done, or not for everybody, and nobody said for whom.
+    Split,
+    /// There is no use in going on.
+    Stop(RequestError),
+}
+
+async fn send(client: &Client, call: &TagCall) -> Sent {
+    match client.send_tags(call).await {
+        Ok(Some(passed_over)) => {
+            let passed_over: std::collections::HashSet<Reference> = passed_over.into_iter().collect();
+            let outcome = |member: &Reference| {
+                let outcome = if passed_over.contains(member) { answer::not_found(member) } else { answer::changed(member, call.change()) };
+                (member.clone(), outcome)
+            };
+            Sent::Settled(call.members().iter().map(outcome).collect())
+        }
+        Ok(None) => Sent::Split,
+        Err(error) if !error.is_refused() => Sent::Stop(error),
+        Err(error) => match call.members() {
+            [member] => match answer::refused(client, call, member, &error).await {
+                Ok(outcome) => Sent::Settled(vec![(member.clone(), outcome)]),
+                Err(error) => Sent::Stop(error),
+            },
+            _ => Sent::Split,
+        },
+    }
+}
+
+/// An outcome for every item: who is named twice shares the first one's, and what is still open was not tried.
+fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    let mut first: HashMap<&Reference, usize> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        let Ok(reference) = &item.given else { continue };
+        let earlier = *first.entry(reference).or_insert(index);
+        if earlier != index {
+            let same = items[earlier].row.map_or("given before".to_string(), |row| format!("same as row {row}"));
+            let outcome = outcomes[earlier].clone().unwrap_or(Outcome::new(Became::NotTried));
+            outcomes[index] = Some(Outcome { reason: Some(same), ..outcome });
+        }
+    }
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::new(Became::NotTried))).collect()
+}
