@@ -248,8 +248,14 @@ impl Work {
         }
     }
 
-    /// As it is when nothing is done.
-    pub fn shown(self) -> Done {
+    /// As it is when nothing more is done.
+    pub fn shown(mut self) -> Done {
+        for (member, items) in &self.members {
+            let Reference::ContactId(id) = member else { continue };
+            for item in items {
+                self.outcomes[*item].get_or_insert_with(|| Outcome { id: Some(id.clone()), ..Outcome::new(Became::NotTried) });
+            }
+        }
         let tag = match &self.target {
             Target::Existing(group) => Some(group.clone()),
             Target::New(_) => None,

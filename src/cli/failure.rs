@@ -49,10 +49,9 @@ impl Failure {
         Failure { code: NOT_FOUND, error: Box::new(JobError::Unresolved(unresolved)), hint: Some(hint) }
     }
 
-    /// What was asked for was done for some and not for others; which, was printed.
-    pub(super) fn not_all(message: &str) -> Failure {
-        let hint = Some("the others are as they should be; mend these, then run it again: who is done stays done".to_string());
-        Failure { code: NOT_FOUND, error: Box::new(Plain { message: message.to_string(), source: None }), hint }
+    /// What was asked for was done, or would be, for some and not for others; which, was printed.
+    pub(super) fn not_all(message: String, hint: &str) -> Failure {
+        Failure { code: NOT_FOUND, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
     /// The tag could not be made, so nobody was tagged.
@@ -62,7 +61,14 @@ impl Failure {
             let hint = "nobody was tagged; names have up to 255 characters".to_string();
             return Failure { code: USAGE, error: Box::new(error), hint: Some(hint) };
         }
-        Failure::stopped(error)
+        let (code, hint) = if error.is_unauthorized() {
+            (UNAUTHORIZED, "the token needs the permission to write tags; nobody was tagged")
+        } else if error.is_passing() {
+            (UNAVAILABLE, "nobody was tagged; run it again later")
+        } else {
+            (UNEXPECTED, "nobody was tagged; check `intercom.base_url` and `intercom.api_version`")
+        };
+        Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
 
     /// A change was given up in the middle; what was done before, was printed.

@@ -37,22 +37,23 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
         let (new_tag, calls) = (work.new_tag().map(str::to_string), work.calls(&client));
         let done = work.shown();
         stdout::print(&if arguments.json { plan_as_json(new_tag, &calls, &done) } else { plan_as_text(new_tag, &calls, &done, change) })?;
-        return if done.outcomes.iter().all(|outcome| is_open(outcome) || outcome.became.is_done()) {
-            Ok(0)
-        } else {
-            Err(Failure::not_all("some of them cannot be done, see above"))
-        };
+        let is_fine = |outcome: &Outcome| is_open(outcome) || outcome.became.is_done();
+        return verdict(&done, is_fine, "cannot be done", "mend these, or leave them: the others would be done all the same");
     }
     let done = work.carry_out(&client, &told).await.map_err(Failure::not_made)?;
     progress.finish();
     stdout::print(&if arguments.json { as_json(&done) } else { as_text(&done) })?;
-    if let Some(error) = done.stopped {
-        return Err(Failure::stopped(error));
+    if let Some(error) = &done.stopped {
+        return Err(Failure::stopped(error.clone()));
     }
-    if done.outcomes.iter().all(|outcome| outcome.became.is_done()) {
-        Ok(0)
-    } else {
-        Err(Failure::not_all("some of them could not be done, see above"))
+    let is_fine = |outcome: &Outcome| outcome.became.is_done();
+    verdict(&done, is_fine, "could not be done", "the others are as they should be; mend these, then run it again: who is done stays done")
+}
+
+fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &str) -> Result<u8, Failure> {
+    match done.outcomes.iter().filter(|outcome| !is_fine(outcome)).count() {
+        0 => Ok(0),
+        bad => Err(Failure::not_all(format!("{bad} of {} {what}, see above", done.outcomes.len()), hint)),
     }
 }
 

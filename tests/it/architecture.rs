@@ -11,12 +11,32 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("simulator", &[]),
     ("settings", &["domain"]),
     ("intercom", &["domain"]),
+    ("census", &["domain", "intercom"]),
+    ("tagging", &["domain", "intercom"]),
     ("snapshot", &["domain", "publish", "table"]),
+    ("listing", &["domain", "intercom", "publish", "snapshot", "table"]),
     ("history", &["domain", "publish", "snapshot", "table"]),
     ("analysis", &["domain", "table"]),
     ("report", &["domain", "publish", "snapshot", "table"]),
     ("job", &["analysis", "domain", "history", "intercom", "publish", "report", "settings", "snapshot", "table"]),
-    ("cli", &["analysis", "domain", "history", "intercom", "job", "publish", "settings", "simulator", "snapshot", "table"]),
+    (
+        "cli",
+        &[
+            "analysis",
+            "census",
+            "domain",
+            "history",
+            "intercom",
+            "job",
+            "listing",
+            "publish",
+            "settings",
+            "simulator",
+            "snapshot",
+            "table",
+            "tagging",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

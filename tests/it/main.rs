@@ -10,11 +10,14 @@
 mod support;
 
 mod architecture;
+mod census;
 mod cli;
 mod demo;
 mod failure;
 mod faults;
 mod idempotence;
+mod members;
 mod month_end;
 mod property;
 mod resume;
+mod tagging;

@@ -42,6 +42,11 @@ pub fn run(job: &Path, arguments: &[&str]) -> Program {
     cohorts([OsStr::new("run"), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
 }
 
+/// `cohorts` asking this server in this version, without a job.
+pub fn ask<A: AsRef<OsStr>>(base_url: &str, version: &str, arguments: impl IntoIterator<Item = A>) -> Program {
+    cohorts(arguments).variable("COHORTS__INTERCOM__BASE_URL", base_url).variable("COHORTS__INTERCOM__API_VERSION", version)
+}
+
 impl Program {
     pub fn arguments(mut self, arguments: &[&str]) -> Program {
         self.command.args(arguments);

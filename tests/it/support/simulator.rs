@@ -57,6 +57,16 @@ impl Simulator {
         members.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_string()).collect()
     }
 
+    /// `{"now", "contacts", "users", "leads", "conversations", "groups": [{"group", "name", "count"}]}`.
+    pub fn state(&self) -> Value {
+        http::json(&self.base_url, "/_simulator/state")
+    }
+
+    /// Requests that wanted to change something: `{"method", "path", "members", "bytes", "status"}`.
+    pub fn writes(&self) -> Vec<Value> {
+        http::json(&self.base_url, "/_simulator/writes").as_array().unwrap().clone()
+    }
+
     /// Conversations begun in `[from, to)`.
     pub fn conversations(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Value> {
         let target = format!("/_simulator/conversations?from={}&to={}", from.timestamp(), to.timestamp());

@@ -1,0 +1,339 @@
+//! `tag` and `untag`: what became of each, held against who carries the tag afterwards and what was sent, in 1.x, in 2.x
+//! whose bulk calls are taken whole or not at all, and from 2.16 on, where they are silently taken in part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::http;
+use crate::support::program::{Finished, ask};
+use crate::support::scripted::{Reply, Scripted};
+use crate::support::simulator::Simulator;
+
+const NOW: &str = "2026-11-01T02:00:00Z";
+const VERSIONS: [&str; 4] = ["1.0", "1.4", "2.14", "2.16"];
+
+/// Some people of a world, by role, with everything by which they can be named.
+struct People {
+    simulator: Simulator,
+    users: Vec<Person>,
+    leads: Vec<Person>,
+    companies: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Person {
+    id: String,
+    external_id: String,
+    email: String,
+}
+
+impl People {
+    fn meet(arguments: &[&str]) -> People {
+        let simulator = Simulator::at(NOW, arguments);
+        let contacts = simulator.contacts();
+        let mut emails: BTreeMap<String, usize> = BTreeMap::new();
+        let text = |contact: &Value, key: &str| contact[key].as_str().unwrap_or_default().to_string();
+        for contact in &contacts {
+            *emails.entry(text(contact, "email").to_lowercase()).or_default() += 1;
+        }
+        let of_role = |role: &str| -> Vec<Person> {
+            let of_role = contacts.iter().filter(|contact| contact["role"] == role);
+            let people = of_role.map(|contact| Person {
+                id: text(contact, "id"),
+                external_id: text(contact, "external_id"),
+                email: text(contact, "email"),
+            });
+            people.filter(|person| !person.email.is_empty() && emails[&person.email.to_lowercase()] == 1).collect()
+        };
+        let users = of_role("user").into_iter().filter(|user| !user.external_id.is_empty()).collect();
+        let leads = of_role("lead");
+        let companies = http::json(&simulator.base_url, "/companies?per_page=10")["data"].as_array().unwrap().clone();
+        let companies = companies.iter().map(|company| text(company, "company_id")).collect();
+        People { users, leads, companies, simulator }
+    }
+
+    fn tag(&self, version: &str, arguments: &[&str]) -> Finished {
+        ask(&self.simulator.base_url, version, ["tag"]).arguments(arguments).finish()
+    }
+
+    fn untag(&self, version: &str, arguments: &[&str]) -> Finished {
+        ask(&self.simulator.base_url, version, ["untag"]).arguments(arguments).finish()
+    }
+
+    /// Who carries the tag of this name now; nothing when there is no such tag.
+    fn carriers(&self, name: &str) -> Option<BTreeSet<String>> {
+        let state = self.simulator.state();
+        let group = state["groups"].as_array().unwrap().iter().find(|group| group["name"] == name)?;
+        Some(self.simulator.members(group["group"].as_str().unwrap()).into_iter().collect())
+    }
+}
+
+/// `[given, id, result]` of each entry of `--json`, in order.
+fn results(finished: &Finished) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let entries: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+    entries.as_array().unwrap().iter().map(|entry| (text(&entry["given"]), text(&entry["id"]), text(&entry["result"]))).collect()
+}
+
+fn file(folder: &tempfile::TempDir, text: &str) -> PathBuf {
+    let path = folder.path().join("people.csv");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn set(ids: &[&str]) -> Option<BTreeSet<String>> {
+    Some(ids.iter().map(|id| id.to_string()).collect())
+}
+
+#[test]
+fn everybody_is_named_in_their_own_way_and_the_tag_is_made_when_it_is_missing() {
+    let people = People::meet(&[]);
+    let (one, two, three) = (&people.users[0], &people.users[1], &people.users[2]);
+    let lead = &people.leads[0];
+    for version in VERSIONS {
+        let name = format!("a \"fresh\", one of {version}");
+        assert_eq!(people.carriers(&name), None);
+        let all = [&name, "--id", &one.id, "--user-id", &two.external_id, "--email", &three.email, "--id", &lead.id];
+        let tagged = people.tag(version, &[&all[..], &["--company-id", &people.companies[0], "--json"]].concat());
+        assert_eq!(tagged.code, Some(0), "{tagged:?}");
+        let given = [&one.id, &lead.id, &two.external_id, &three.email, &people.companies[0]];
+        let expected: Vec<_> = given.iter().map(|given| (given.to_string(), "tagged")).collect();
+        assert_eq!(
+            results(&tagged).into_iter().map(|(given, _, result)| (given, result)).collect::<Vec<_>>(),
+            expected.iter().map(|(given, result)| (given.clone(), result.to_string())).collect::<Vec<_>>()
+        );
+        assert_eq!(people.carriers(&name), set(&[&one.id, &two.id, &three.id, &lead.id]));
+        let counts = ask(&people.simulator.base_url, version, ["counts", "--of", "companies", "--by", "tag"]).succeed().stdout;
+        let line = counts.lines().find(|line| line.contains(&name)).unwrap();
+        assert!(line.ends_with(" 1"), "{line}");
+
+        // Once more changes nothing; where the people had to be found first, it is known that they carry it.
+        let again = people.tag(version, &[&all[..], &["--json"]].concat());
+        assert_eq!(again.code, Some(0));
+        let results: Vec<String> = results(&again).into_iter().map(|(_, _, result)| result).collect();
+        let known = if version.starts_with('1') { "tagged" } else { "already tagged" };
+        assert_eq!(results, ["tagged", "tagged", known, known]);
+        assert_eq!(people.carriers(&name).unwrap().len(), 4);
+
+        // Away from two of them, under the name in other letters.
+        let untagged = people.untag(version, &[&name.to_uppercase(), "--id", &lead.id, "--email", &three.email]);
+        assert_eq!(untagged.code, Some(0), "{untagged:?}");
+        assert_eq!(untagged.stdout.matches(" untagged").count(), 3, "two lines and the sum: {}", untagged.stdout);
+        assert_eq!(people.carriers(&name), set(&[&one.id, &two.id]));
+        let gone = people.untag(version, &[&name, "--company-id", &people.companies[0]]);
+        assert_eq!(gone.code, Some(0));
+        let counts = ask(&people.simulator.base_url, version, ["counts", "--of", "companies", "--by", "tag"]).succeed().stdout;
+        assert!(counts.lines().find(|line| line.contains(&name)).unwrap().ends_with(" 0"));
+    }
+}
+
+#[test]
+fn who_cannot_be_tagged_is_named_with_the_reason_and_the_others_are_tagged() {
+    // A world in which three users share an address.
+    let people = People::meet(&["--seed", "1", "--contacts", "5000"]);
+    let shared = http::json(&people.simulator.base_url, "/_simulator/shared_emails");
+    let shared = shared.as_array().unwrap().iter().find(|entry| entry["users"].as_array().unwrap().len() == 3).unwrap();
+    let three: BTreeSet<&str> = shared["users"].as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap()).collect();
+    let (email, lead) = (shared["email"].as_str().unwrap(), &people.leads[0]);
+    let folder = tempfile::tempdir().unwrap();
+    let (good, also) = (&people.users[0], &people.users[1]);
+    let csv = format!(
+        "Name,id,user_id,email,company_id\r\n\
+         good,{},,,\r\n\
+         unknown id,63bd1ec2b3d105efb558ffff,,,\r\n\
+         unknown own id,,nobody-1,,\r\n\
+         lead by address,,,{},\r\n\
+         shared,,,{email},\r\n\
+         unknown address,,,nobody@example.com,\r\n\
+         also good,,,{},\r\n\
+         \"nobody, at all\",,,,\r\n\
+         good again,{},,,\r\n\
+         unknown company,,,,no-such-company\r\n\
+         no id at all,\"a/../b?c\",,,\r\n\
+         known company,,,,{}\r\n",
+        good.id, lead.email, also.email, good.id, people.companies[0]
+    );
+    let path = file(&folder, &csv);
+    for version in VERSIONS {
+        let name = format!("picked by {version}");
+        let tagged = people.tag(version, &[&name, "--from", path.to_str().unwrap(), "--json"]);
+        assert_eq!(tagged.code, Some(4), "{tagged:?}");
+        let found: Vec<String> = results(&tagged).into_iter().map(|(_, _, result)| result).collect();
+        let expected = [
+            "tagged",
+            "not found",
+            "not found",
+            "not found",
+            "ambiguous e-mail",
+            "not found",
+            "tagged",
+            "unusable",
+            "tagged",
+            "not found",
+            "not found",
+            "tagged",
+        ];
+        assert_eq!(found, expected, "{version}");
+        assert_eq!(people.carriers(&name), set(&[&good.id, &also.id]), "{version}");
+        let entries: Value = serde_json::from_str(&tagged.stdout).unwrap();
+        let rows: Vec<u64> = entries.as_array().unwrap().iter().map(|entry| entry["row"].as_u64().unwrap()).collect();
+        assert_eq!(rows, (2..=13).collect::<Vec<u64>>());
+        let reason = |row: usize| entries[row - 2]["reason"].as_str().unwrap();
+        assert!(reason(5).contains(&lead.id), "the lead's ID helps: {}", reason(5));
+        assert!(three.iter().all(|id| reason(6).contains(id)) && reason(6).contains("3 users"), "{}", reason(6));
+        assert_eq!(reason(10), "same as row 2");
+        assert!(tagged.stderr.contains("7 of 12 could not be done") && tagged.stderr.contains("hint: "), "{}", tagged.stderr);
+        assert!(tagged.stderr.contains("passed over: Name"), "{}", tagged.stderr);
+        // Addresses are results, not log lines.
+        assert!(!tagged.stderr.contains('@'), "{}", tagged.stderr);
+    }
+    let sent = people.simulator.writes();
+    assert!(sent.iter().all(|write| write["members"].as_u64().unwrap() <= 50));
+}
+
+#[test]
+fn a_large_file_is_sent_in_calls_of_fifty_and_culprits_are_found_by_halves() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in VERSIONS {
+        let people = People::meet(&["--contacts", "1200"]);
+        let all: Vec<&Person> = people.users.iter().take(600).collect();
+        let mut rows: Vec<String> = all.iter().map(|user| user.id.clone()).collect();
+        rows.insert(130, "63bd1ec2b3d105efb558ffff".to_string());
+        rows.insert(131, "63bd1ec2b3d105efb558fffe".to_string());
+        let path = file(&folder, &format!("contact_id\n{}\n", rows.join("\n")));
+        let tagged = people.tag(version, &["in bulk", "--from", path.to_str().unwrap(), "--json"]);
+        assert_eq!(tagged.code, Some(4), "{}", tagged.stderr);
+        let results = results(&tagged);
+        assert_eq!(results.len(), 602);
+        let lost: Vec<&String> = results.iter().filter(|(_, _, result)| result != "tagged").map(|(given, _, _)| given).collect();
+        assert_eq!(lost, [&rows[130], &rows[131]], "{version}");
+        assert_eq!(people.carriers("in bulk").unwrap(), all.iter().map(|user| user.id.clone()).collect::<BTreeSet<_>>());
+        let writes = people.simulator.writes();
+        assert!(writes.iter().all(|write| write["members"].as_u64().unwrap() <= 50), "at most fifty a call");
+        // The tag, 13 calls, and of the one with the two culprits halves until they are alone; from 2.16 on the answer
+        // says who was passed over.
+        let expected = if version == "2.16" { 14..=14 } else { 20..=34 };
+        assert!(expected.contains(&writes.len()), "{version}: {} calls", writes.len());
+    }
+}
+
+#[test]
+fn a_hundred_thousand_rows_are_read_and_every_one_is_answered() {
+    let people = People::meet(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    // Mostly the same people again and again, as exports of events are.
+    let rows: Vec<&str> = (0..100_000).map(|row| people.users[row % 200].id.as_str()).collect();
+    let path = file(&folder, &format!("\u{feff}id;plan\r\n{};pro\r\n", rows.join(";pro\r\n")));
+    let before = people.simulator.stats().requests;
+    let tagged = people.tag("2.14", &["many", "--from", path.to_str().unwrap()]);
+    assert_eq!(tagged.code, Some(0), "{}", tagged.stderr);
+    assert!(tagged.stdout.ends_with("\n100,000 tagged\n"), "{}", &tagged.stdout[tagged.stdout.len() - 200..]);
+    assert!(tagged.stdout.lines().filter(|line| line.contains("same as row")).count() == 100_000 - 200);
+    assert!(people.simulator.stats().requests - before < 12, "everybody is sent once");
+    assert_eq!(people.carriers("many").unwrap().len(), 200);
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_sent_and_sends_nothing() {
+    let people = People::meet(&[]);
+    let (one, two) = (&people.users[0], &people.users[1]);
+    for version in VERSIONS {
+        let arguments = ["brand new", "--id", &one.id, "--email", &two.email, "--company-id", &people.companies[0], "--dry-run"];
+        let shown = people.tag(version, &arguments);
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        let second = if version.starts_with('1') { format!(r#"{{"email":"{}"}}"#, two.email) } else { format!(r#"{{"id":"{}"}}"#, two.id) };
+        for expected in [
+            r#"POST /tags {"name":"brand new"}"#,
+            &format!(r#""users":[{{"id":"{}"}},{second}]"#, one.id),
+            &format!(r#""companies":[{{"company_id":"{}"}}]"#, people.companies[0]),
+            "would be tagged",
+            "3 calls would be sent; nothing was",
+        ] {
+            assert!(shown.stdout.contains(expected), "{expected}\n{}", shown.stdout);
+        }
+        let json = people.tag(version, &[&arguments[..], &["--json"]].concat());
+        let json: Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!((json["calls"].as_array().unwrap().len(), json["contacts"].as_array().unwrap().len()), (3, 3));
+    }
+    assert!(people.simulator.writes().is_empty());
+    assert_eq!(people.carriers("brand new"), None);
+}
+
+#[test]
+fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_told() {
+    let people = People::meet(&[]);
+    let id = people.users[0].id.as_str();
+    for version in VERSIONS {
+        let name = format!("alone {version}");
+        let made = people.tag(version, &[&name]);
+        assert_eq!((made.code, people.carriers(&name)), (Some(0), set(&[])), "{made:?}");
+        people.tag(version, &[&"x".repeat(300), "--id", id]).check_failure(2, &["refuses a tag of this name", "255"]);
+        people.tag(version, &["  "]).check_failure(2, &["no name"]);
+        // Neither is the name of a new tag.
+        people.tag(version, &["id:5", "--id", id]).check_failure(4, &["not in the workspace"]);
+        people.tag(version, &["tag:VPI", "--id", id]).check_failure(4, &["did you mean `VIP`"]);
+        people.untag(version, &["VPI", "--id", id]).check_failure(4, &["did you mean `VIP`"]);
+        people.untag(version, &["VIP"]).check_failure(2, &["nobody is named"]);
+    }
+    assert_eq!(people.carriers("VPI"), None);
+}
+
+#[test]
+fn a_file_that_names_nobody_is_refused_before_anything_is_asked() {
+    let people = People::meet(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let before = people.simulator.stats().requests;
+    for (text, named) in [("", "it is empty"), ("mail,who\na@b.example,c\n", "it names mail, who"), ("id,ID\n1,2\n", "id twice")] {
+        let path = file(&folder, text);
+        people.tag("2.14", &["VIP", "--from", path.to_str().unwrap()]).check_failure(2, &["people.csv", named, "company_id"]);
+    }
+    people.tag("2.14", &["VIP", "--from", "/nowhere/people.csv"]).check_failure(2, &["/nowhere/people.csv"]);
+    assert_eq!(people.simulator.stats().requests, before);
+}
+
+#[test]
+fn a_token_that_may_not_write_is_told_and_nobody_is_tagged() {
+    let people = People::meet(&[]);
+    let id = people.users[0].id.as_str();
+    let may_read = |version: &str, arguments: &[&str]| {
+        ask(&people.simulator.base_url, version, arguments).variable("INTERCOM_ACCESS_TOKEN", "readonly-token").finish()
+    };
+    for version in VERSIONS {
+        let held = people.carriers("VIP");
+        let failed = may_read(version, &["tag", "VIP", "--id", id]);
+        assert_eq!(failed.code, Some(3), "{failed:?}");
+        assert!(failed.stdout.contains("not tried") && failed.stderr.contains("permission to write"), "{failed:?}");
+        may_read(version, &["tag", "of nobody", "--id", id]).check_failure(3, &["403", "permission to write"]);
+        assert_eq!((people.carriers("VIP"), people.carriers("of nobody")), (held, None));
+        assert_eq!(may_read(version, &["tag", "VIP", "--id", id, "--dry-run"]).code, Some(0), "looking is allowed");
+    }
+}
+
+#[test]
+fn work_that_is_given_up_says_what_was_done_and_goes_on_when_it_is_repeated() {
+    let people = People::meet(&["--contacts", "1200"]);
+    let folder = tempfile::tempdir().unwrap();
+    let all: BTreeSet<String> = people.users.iter().take(400).map(|user| user.id.clone()).collect();
+    let path = file(&folder, &format!("id\n{}\n", all.iter().cloned().collect::<Vec<_>>().join("\n")));
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    // Some calls come through, then the API is down.
+    let server = Scripted::before(people.simulator.address(), move |request| {
+        let is_call = request.method == "POST" && request.path() == "/tags" && request.json().get("users").is_some();
+        (is_call && calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 3)
+            .then(|| Reply::text(503, "application/json", r#"{"type":"error.list","errors":[]}"#))
+    });
+    let arguments = ["tag", "step by step", "--from", path.to_str().unwrap(), "--json"];
+    let stopped = ask(&server.base_url, "2.14", arguments).variable("COHORTS__INTERCOM__GIVE_UP_AFTER", "1s").finish();
+    assert_eq!(stopped.code, Some(5), "{}", stopped.stderr);
+    let told: BTreeSet<String> =
+        results(&stopped).into_iter().filter(|(_, _, result)| result == "tagged").map(|(given, _, _)| given).collect();
+    assert_eq!(people.carriers("step by step").unwrap(), told, "what is said to be done is done, and nothing else is");
+    assert!(!told.is_empty() && told.len() < all.len(), "{}", told.len());
+    assert_eq!(results(&stopped).len(), all.len());
+
+    let again = ask(&people.simulator.base_url, "2.14", arguments).finish();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert_eq!(people.carriers("step by step").unwrap(), all);
+}
