@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use super::Stats;
 use super::moment::Moment;
+use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::{Contact, Role};
 use super::writes::WriteSeen;
 
 /// What there is to ask.
-pub const HELP: &str = "there are stats, state, members?group=tag:ID, conversations?from=&to=, writes and shared_emails";
+pub const HELP: &str = "there are stats, state, members?group= with tag:ID, segment:ID, role:user or role:lead, conversations?from=&to=, writes and shared_emails";
 
 /// Answers a probe; nothing when there is no such probe.
 pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, query: &[(String, String)]) -> Option<Value> {
@@ -39,6 +40,7 @@ fn state(moment: &Moment) -> Value {
         let count = contacts.iter().filter(|contact| segment.holds(contact, moment.now)).count();
         json!({"group": format!("segment:{}", segment.id), "name": segment.name, "count": count})
     });
+    let archived = archived(moment, "tag", &ARCHIVED_TAGS).chain(archived(moment, "segment", &ARCHIVED_SEGMENTS));
     json!({
         "now": moment.now,
         "timezone": moment.world.options.timezone.name(),
@@ -47,6 +49,16 @@ fn state(moment: &Moment) -> Value {
         "leads": contacts.len() - users,
         "conversations": moment.conversations().len(),
         "groups": tags.chain(segments).collect::<Vec<_>>(),
+        "archived": archived.collect::<Vec<_>>(),
+    })
+}
+
+/// What was put away: lists and searches do not show it, the counts of 1.x do.
+fn archived(moment: &Moment, kind: &str, groups: &'static [Archived]) -> impl Iterator<Item = Value> {
+    groups.iter().map(move |group| {
+        let held = |index: &u32| group.holds(moment.world.options.seed, *index);
+        let count = indices(moment).filter(|index| moment.contact(*index).exists_at(moment.now)).filter(held).count();
+        json!({"group": format!("{kind}:{}", group.id), "name": group.name, "count": count})
     })
 }
 
@@ -60,6 +72,10 @@ fn members(moment: &Moment, group: &str) -> Option<Value> {
         ("segment", id) => {
             let segment = moment.world.segments.iter().find(|segment| segment.id == id)?;
             existing(moment).filter(|contact| segment.holds(contact, now)).map(|contact| contact.id.as_str()).collect()
+        }
+        ("role", name) => {
+            let role = [Role::User, Role::Lead].into_iter().find(|role| role.word() == name)?;
+            existing(moment).filter(|contact| contact.role_at(now) == role).map(|contact| contact.id.as_str()).collect()
         }
         _ => return None,
     };
@@ -104,11 +120,16 @@ fn shared_emails(moment: &Moment) -> Value {
 
 /// Everybody who exists, made by requests or not, in the order of ids: told by the lives, not by the moment's lists.
 fn existing(moment: &Moment) -> impl Iterator<Item = &Contact> {
-    let of_world = (0..moment.world.contacts.len() as u32).map(|index| moment.contact(index));
-    let created = moment.overlay.created(&moment.world).map(|(_, contact)| contact);
-    let mut all: Vec<&Contact> = of_world.chain(created).filter(|contact| contact.exists_at(moment.now)).collect();
+    let mut all: Vec<&Contact> =
+        indices(moment).map(|index| moment.contact(index)).filter(|contact| contact.exists_at(moment.now)).collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     all.into_iter()
+}
+
+/// Of everybody who exists at some time.
+fn indices(moment: &Moment) -> impl Iterator<Item = u32> {
+    let created = moment.overlay.created(&moment.world).map(|(index, _)| index);
+    (0..moment.world.contacts.len() as u32).chain(created)
 }
 
 /// Unix seconds or RFC 3339.

@@ -41,6 +41,20 @@ async fn both_generations_see_what_either_wrote() {
     assert_eq!(served.follow("1.4", "/users?per_page=60", "users").await.len() as u64, before["users"].as_u64().unwrap() + 1);
     assert_eq!(served.scroll("/contacts/scroll", "contacts").await.concat().len() as u64, before["leads"].as_u64().unwrap() + 1);
     assert_eq!(served.get("1.4", "/counts").await.json()["lead"]["count"], after["leads"]);
+    for (role, path, rows) in [("user", "/users?per_page=60", "users"), ("lead", "/contacts?per_page=60", "contacts")] {
+        let listed = served.follow("1.4", path, rows).await;
+        assert_eq!(sorted(ids(&json!(listed))), served.members(&format!("role:{role}")).await, "{role}");
+    }
+    let segment_counts = served.get("1.4", "/counts?type=user&count=segment").await.json();
+    for archived in after["archived"].as_array().unwrap() {
+        let counts = if archived["group"].as_str().unwrap().starts_with("tag:") {
+            &counts["user"]["tag"]
+        } else {
+            &segment_counts["user"]["segment"]
+        };
+        let (name, count) = (archived["name"].as_str().unwrap(), &archived["count"]);
+        assert!(counts.as_array().unwrap().contains(&json!({name: count})), "{archived}");
+    }
     assert_eq!(served.get("2.11", "/contacts?per_page=1").await.json()["total_count"], after["contacts"]);
     let by_id = json!({"field": "external_id", "operator": "=", "value": "fresh-user"});
     assert_eq!(ids(&served.post("2.11", "/contacts/search", query(by_id, 5)).await.json()["data"]), [user["id"].as_str().unwrap()]);
