@@ -15,7 +15,7 @@ pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener
 pub use group::{Group, GroupKind, GroupName};
 pub use month::{Month, MonthError, MonthSpan};
 pub use oddities::Oddities;
-pub use reference::{Holder, Reference};
+pub use reference::{Holder, Reference, Referring};
 
 /// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, grouped, one_line, trimmed};
 use super::{run, stdout};
-use crate::domain::{Group, GroupKind, GroupName, Reference};
+use crate::domain::{Group, GroupKind, GroupName, Reference, Referring};
 use crate::intercom::{Change, Client, TagCall};
 use crate::job::{self, Why};
 use crate::tagging::{self, Became, Done, Item, Outcome, Target};
@@ -63,7 +63,7 @@ fn is_open(outcome: &Outcome) -> bool {
 }
 
 fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
-    let flags: [(&[String], fn(String) -> Reference); 4] = [
+    let flags: [(&[String], Referring); 4] = [
         (&arguments.id, Reference::ContactId),
         (&arguments.user_id, Reference::ExternalId),
         (&arguments.email, Reference::Email),
@@ -170,7 +170,7 @@ fn plan_as_text(new_tag: Option<String>, calls: &[TagCall], done: &Done, change:
     }
     for call in calls {
         let (request, body) = call.shown();
-        text.push_str(&format!("{request} {}", body.map(|body| body.to_string()).unwrap_or_default()).trim_end().to_string());
+        text.push_str(&format!("{request} {}", body.map(|body| body.to_string()).unwrap_or_default()).trim_end());
         text.push('\n');
     }
     if !text.is_empty() && !done.items.is_empty() {

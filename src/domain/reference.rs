@@ -31,6 +31,9 @@ impl Reference {
     }
 }
 
+/// Makes a reference of one kind.
+pub type Referring = fn(String) -> Reference;
+
 /// Without the text.
 impl std::fmt::Debug for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

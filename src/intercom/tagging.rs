@@ -151,6 +151,11 @@ impl RequestError {
         matches!(self.failure, Failure::Status { status: 400 | 404 | 409 | 410 | 422, .. })
     }
 
+    /// Several users share the address.
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self.failure, Failure::Status { status: 409, .. })
+    }
+
     /// There is no such member; or there was, and it became part of another.
     pub fn is_missing(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 404 | 410, .. })

@@ -87,6 +87,9 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
     if needs_a_look {
         let holders = match client.find(std::slice::from_ref(member), Some(call.tag())).await {
             Ok(holders) => holders,
+            Err(WalkError::Request(error)) if error.is_ambiguous() => {
+                return Ok(Outcome::because(Became::Ambiguous, "several users answer to it; this version of the API does not say who"));
+            }
             Err(WalkError::Request(error)) if !error.is_refused() => return Err(error),
             Err(_) => Vec::new(),
         };

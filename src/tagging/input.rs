@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
-use crate::domain::Reference;
+use crate::domain::{Reference, Referring};
 
 /// The columns that name somebody, the surest first, with their other names.
-const COLUMNS: [(&[&str], fn(String) -> Reference); 4] = [
+const COLUMNS: [(&[&str], Referring); 4] = [
     (&["id", "contact_id"], Reference::ContactId),
     (&["user_id", "external_id"], Reference::ExternalId),
     (&["email"], Reference::Email),
@@ -59,7 +59,7 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     }
     let delimiter = DELIMITERS.into_iter().find(|delimiter| header(*delimiter).iter().any(known)).ok_or(InputError::Header(first))?;
     let names = header(delimiter);
-    let mut columns: Vec<(usize, fn(String) -> Reference)> = Vec::new();
+    let mut columns: Vec<(usize, Referring)> = Vec::new();
     for (aliases, reference) in COLUMNS {
         let mut places = names.iter().enumerate().filter(|(_, name)| aliases.contains(&name.to_lowercase().as_str()));
         if let Some((place, _)) = places.next() {
@@ -83,7 +83,7 @@ fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(bytes)
 }
 
-fn named(record: &csv::ByteRecord, columns: &[(usize, fn(String) -> Reference)]) -> Result<Reference, String> {
+fn named(record: &csv::ByteRecord, columns: &[(usize, Referring)]) -> Result<Reference, String> {
     for (place, reference) in columns {
         let text = std::str::from_utf8(record.get(*place).unwrap_or_default()).map_err(|_| "it is not UTF-8 text".to_string())?;
         let text = plain(text.trim());
@@ -106,12 +106,15 @@ fn plain(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn given(text: &str) -> Vec<(u64, Result<(&'static str, String), String>)> {
+    /// A row, and by what it names whom, or why it names nobody.
+    type Row = (u64, Result<(&'static str, String), String>);
+
+    fn given(text: &str) -> Vec<Row> {
         let items = read(text.as_bytes()).unwrap().items.into_iter();
         items.map(|item| (item.row.unwrap(), item.given.map(|given| (given.by(), given.text().to_string())))).collect()
     }
 
-    fn ok(row: u64, by: &'static str, text: &str) -> (u64, Result<(&'static str, String), String>) {
+    fn ok(row: u64, by: &'static str, text: &str) -> Row {
         (row, Ok((by, text.to_string())))
     }
 

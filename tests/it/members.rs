@@ -86,9 +86,14 @@ fn a_contact_is_shown_as_the_api_shows_it() {
         let jsonl = ask(&simulator.base_url, version, ["members", &key, "--format", "jsonl"]).succeed().stdout;
         let line = jsonl.lines().find(|line| line.contains(shown["id"].as_str().unwrap())).unwrap();
         let row: Value = serde_json::from_str(line).unwrap();
-        for name in ["role", "external_id", "email", "name", "unsubscribed_from_emails", "custom_attributes"] {
+        for name in ["role", "external_id", "email", "name", "unsubscribed_from_emails"] {
             assert_eq!(row[name], shown[name], "{name} on {version}");
         }
+        // What is not set is left out; 1.x has no custom objects.
+        let is_told = |value: &Value| !value.is_null() && (version != "1.4" || !value.is_object());
+        let told: serde_json::Map<String, Value> =
+            shown["custom_attributes"].as_object().unwrap().clone().into_iter().filter(|(_, value)| is_told(value)).collect();
+        assert_eq!(row["custom_attributes"], Value::Object(told), "{version}");
         let created = chrono::DateTime::parse_from_rfc3339(row["created_at"].as_str().unwrap()).unwrap();
         assert_eq!(created.timestamp(), shown["created_at"].as_i64().unwrap());
     }
@@ -105,7 +110,7 @@ fn a_group_is_named_by_name_id_or_key_and_a_wrong_name_is_told() {
     for name in ["tag:VIP", "tag:vip", &format!("tag:id:{id}"), &format!("tag:tag:{id}")] {
         assert_eq!(members(name).succeed().stdout, expected, "{name}");
     }
-    members("tag:VPI").finish().check_failure(4, &["`VPI` is not in the workspace", "did you mean `VIP`"]);
+    members("tag:valu_lead").finish().check_failure(4, &["`valu_lead` is not in the workspace", "did you mean `value_lead`"]);
     members("segment:Duplicate name").finish().check_failure(4, &["could be", "id:"]);
     for name in ["VIP", "tags:VIP", "tag:", ""] {
         members(name).finish().check_failure(2, &["tag:value_lead"]);

@@ -182,9 +182,14 @@ fn who_cannot_be_tagged_is_named_with_the_reason_and_the_others_are_tagged() {
         assert_eq!(rows, (2..=13).collect::<Vec<u64>>());
         let reason = |row: usize| entries[row - 2]["reason"].as_str().unwrap();
         assert!(reason(5).contains(&lead.id), "the lead's ID helps: {}", reason(5));
-        assert!(three.iter().all(|id| reason(6).contains(id)) && reason(6).contains("3 users"), "{}", reason(6));
+        if version == "1.0" {
+            // It answers for an address with one user or with 409.
+            assert!(reason(6).contains("several users"), "{}", reason(6));
+        } else {
+            assert!(three.iter().all(|id| reason(6).contains(id)) && reason(6).contains("3 users"), "{}", reason(6));
+        }
         assert_eq!(reason(10), "same as row 2");
-        assert!(tagged.stderr.contains("7 of 12 could not be done") && tagged.stderr.contains("hint: "), "{}", tagged.stderr);
+        assert!(tagged.stderr.contains("8 of 12 could not be done") && tagged.stderr.contains("hint: "), "{}", tagged.stderr);
         assert!(tagged.stderr.contains("passed over: Name"), "{}", tagged.stderr);
         // Addresses are results, not log lines.
         assert!(!tagged.stderr.contains('@'), "{}", tagged.stderr);
@@ -224,15 +229,15 @@ fn a_hundred_thousand_rows_are_read_and_every_one_is_answered() {
     let people = People::meet(&[]);
     let folder = tempfile::tempdir().unwrap();
     // Mostly the same people again and again, as exports of events are.
-    let rows: Vec<&str> = (0..100_000).map(|row| people.users[row % 200].id.as_str()).collect();
+    let rows: Vec<&str> = (0..100_000).map(|row| people.users[row % 150].id.as_str()).collect();
     let path = file(&folder, &format!("\u{feff}id;plan\r\n{};pro\r\n", rows.join(";pro\r\n")));
     let before = people.simulator.stats().requests;
     let tagged = people.tag("2.14", &["many", "--from", path.to_str().unwrap()]);
     assert_eq!(tagged.code, Some(0), "{}", tagged.stderr);
     assert!(tagged.stdout.ends_with("\n100,000 tagged\n"), "{}", &tagged.stdout[tagged.stdout.len() - 200..]);
-    assert!(tagged.stdout.lines().filter(|line| line.contains("same as row")).count() == 100_000 - 200);
+    assert!(tagged.stdout.lines().filter(|line| line.contains("same as row")).count() == 100_000 - 150);
     assert!(people.simulator.stats().requests - before < 12, "everybody is sent once");
-    assert_eq!(people.carriers("many").unwrap().len(), 200);
+    assert_eq!(people.carriers("many").unwrap().len(), 150);
 }
 
 #[test]
@@ -273,11 +278,11 @@ fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_told() {
         people.tag(version, &["  "]).check_failure(2, &["no name"]);
         // Neither is the name of a new tag.
         people.tag(version, &["id:5", "--id", id]).check_failure(4, &["not in the workspace"]);
-        people.tag(version, &["tag:VPI", "--id", id]).check_failure(4, &["did you mean `VIP`"]);
-        people.untag(version, &["VPI", "--id", id]).check_failure(4, &["did you mean `VIP`"]);
+        people.tag(version, &["tag:valu_lead", "--id", id]).check_failure(4, &["did you mean `value_lead`"]);
+        people.untag(version, &["valu_lead", "--id", id]).check_failure(4, &["did you mean `value_lead`"]);
         people.untag(version, &["VIP"]).check_failure(2, &["nobody is named"]);
     }
-    assert_eq!(people.carriers("VPI"), None);
+    assert_eq!(people.carriers("valu_lead"), None);
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl V1 {
                 match self.transport.send(&ask, |body| wire::holders(body, tag)).await {
                     Ok(holders) => found.extend(holders),
                     // 1.0 answers for one address with one user, and with an error for none and for several.
-                    Err(error) if error.is_refused() => {}
+                    Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error.into()),
                 }
             }
