@@ -126,7 +126,9 @@ impl Report {
             ("profile", profile.lazy()),
         ])?;
         let judged = (self.judge)(facts, counts).map_err(failed)?;
-        let conformed = self.table.conform(&judged).map_err(failed)?;
+        let mut conformed = self.table.conform(&judged).map_err(failed)?;
+        // A join on few keys may give a chunk a row, and a sort by several columns looks for the chunk at each comparison.
+        conformed.rechunk_mut();
         conformed.sort(self.table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)
     }
 }

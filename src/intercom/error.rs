@@ -92,7 +92,8 @@ impl RequestError {
 
     /// The open scroll expired, or the server gave it up.
     pub(super) fn is_scroll_over(&self) -> bool {
-        matches!(&self.failure, Failure::Status { status: 404, .. }) || self.has_code(500, wire::SCROLL_RESTART)
+        let is_expired = self.path.ends_with("/scroll") && matches!(&self.failure, Failure::Status { status: 404, .. });
+        is_expired || self.has_code(500, wire::SCROLL_RESTART)
     }
 
     fn has_code(&self, expected: u16, word: &str) -> bool {
@@ -103,9 +104,9 @@ impl RequestError {
         self.failure == Failure::NoAnswer(NoAnswer::TooLarge)
     }
 
-    /// Whether the same request may well work later.
+    /// Whether the same request may well work later. A scroll that is open elsewhere ends there some time.
     pub fn is_passing(&self) -> bool {
-        self.failure.is_worth_another_try()
+        self.failure.is_worth_another_try() || self.is_scroll_over() || self.is_scroll_open_elsewhere()
     }
 }
 

@@ -16,6 +16,7 @@ mod demo;
 mod failure;
 mod faults;
 mod idempotence;
+mod legacy;
 mod members;
 mod month_end;
 mod property;

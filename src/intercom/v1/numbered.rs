@@ -81,9 +81,11 @@ impl<T: Send + 'static> Numbered<T> {
             Some(Err(error)) if error.is_page_limit() => return Err(Broken::Capped),
             Some(Err(error)) => return Err(Broken::Failed(error.into())),
         };
-        let number = self.bounds.page(self.ask.path(), page.rows.len(), page.total).map_err(Broken::Failed)?;
-        // The cap may show as an empty page that says there is nothing at all.
-        if number > 1 && page.rows.is_empty() && page.total.unwrap_or_default() == 0 {
+        // The cap may show as an empty page that says there is nothing at all: no total to hold the rows so far against.
+        let is_nothing = page.rows.is_empty() && page.total.unwrap_or_default() == 0;
+        let announced = page.total.filter(|_| !is_nothing);
+        let number = self.bounds.page(self.ask.path(), page.rows.len(), announced).map_err(Broken::Failed)?;
+        if number > 1 && is_nothing {
             return Err(Broken::Capped);
         }
         self.learn(number, &page);

@@ -142,15 +142,17 @@ impl Scroll {
                     tracing::warn!("another scroll is open in this workspace; waiting for it to end or to expire");
                     tokio::time::sleep(WAIT).await;
                 }
+                // Waited for long enough: another lap would only wait as long again.
+                Err(error) if error.is_scroll_open_elsewhere() => return Err(Stopped::Failed(error.into())),
                 Err(error) => return Err(broken(error)),
             }
         }
     }
 }
 
-/// 404 is an expired scroll; what passes may have moved the scroll on without us.
+/// The scroll expired or was given up; or the failure passes, and may have moved the scroll on without us.
 fn broken(error: RequestError) -> Stopped {
-    if error.is_scroll_over() || error.is_passing() { Stopped::Broken(error.into()) } else { Stopped::Failed(error.into()) }
+    if error.is_passing() { Stopped::Broken(error.into()) } else { Stopped::Failed(error.into()) }
 }
 
 /// Tells everyone aboard, and lets those go who no longer listen.

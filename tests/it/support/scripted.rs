@@ -34,7 +34,7 @@ impl Request {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    fn parameter(&self, name: &str) -> Option<String> {
+    pub fn parameter(&self, name: &str) -> Option<String> {
         let query = self.target.split_once('?')?.1;
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| http::decoded(value)).next_back()
@@ -150,7 +150,8 @@ impl Drop for Scripted {
     }
 }
 
-fn forward(address: &str, request: &Request) -> Reply {
+/// What the server at `address` answers.
+pub fn forward(address: &str, request: &Request) -> Reply {
     let passed = ["authorization", "accept", "content-type", "intercom-version"];
     let headers: Vec<_> = request.headers.iter().filter(|(name, _)| passed.contains(&name.as_str())).cloned().collect();
     let answer = http::send(address, &request.method, &request.target, &headers, &request.body);
