@@ -170,7 +170,7 @@ fn plan_as_text(new_tag: Option<String>, calls: &[TagCall], done: &Done, change:
     }
     for call in calls {
         let (request, body) = call.shown();
-        text.push_str(&format!("{request} {}", body.map(|body| body.to_string()).unwrap_or_default()).trim_end());
+        text.push_str(format!("{request} {}", body.map(|body| body.to_string()).unwrap_or_default()).trim_end());
         text.push('\n');
     }
     if !text.is_empty() && !done.items.is_empty() {
