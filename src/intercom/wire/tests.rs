@@ -18,3 +18,22 @@ fn errors_of_all_ages_give_their_code() {
     assert_eq!(said("'page' not found on model"), "page_limit");
     assert_eq!(said("email is invalid"), "parameter_invalid");
 }
+
+#[test]
+fn a_total_stands_alone_whatever_the_rows_are() {
+    let told = |body: &str| total(body.as_bytes());
+    assert_eq!(told(r#"{"type":"conversation.list","conversations":[{"odd":1}],"total_count":12}"#).unwrap(), Some(12));
+    assert_eq!(told(r#"{"type":"list","data":[],"total_count":null}"#).unwrap(), None);
+    assert!(told("{}").is_err());
+}
+
+#[test]
+fn an_answer_to_a_change_names_the_tag_and_from_2_16_on_whom() {
+    let told = |body: &str| handled(body.as_bytes());
+    assert_eq!(told(r#"{"type":"tag","id":17513,"name":"Independent"}"#).unwrap(), None);
+    let whom = told(r#"{"type":"tag","id":"1","name":"x","users":[{"id":"a","tagged":true},{"id":7}],"companies":[]}"#).unwrap().unwrap();
+    assert_eq!(whom, HashSet::from(["a".to_string(), "7".to_string()]));
+    assert!(told(r#"{"type":"list","data":[]}"#).is_err(), "another answer is no success");
+    assert_eq!(tag(br#"{"type":"tag","id":7}"#, "asked").unwrap().name, "asked");
+    assert_eq!(tag(br#"{"type":"tag","id":7,"name":"Given"}"#, "given").unwrap().key(), "tag:7");
+}

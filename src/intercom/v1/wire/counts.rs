@@ -43,10 +43,11 @@ pub(in crate::intercom::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<
     Ok(Sizes { sizes, last: last.unwrap_or(1) })
 }
 
-/// A number, or an object with one under `count`, or under its own name.
+/// A number, as text too, or an object with one under `count`, or under its own name.
 fn count(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
         Value::Object(object) => object.get("count").or_else(|| object.values().next()).and_then(count),
         _ => None,
     }

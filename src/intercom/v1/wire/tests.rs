@@ -71,3 +71,32 @@ fn the_first_message_tells_who_opened() {
     assert_eq!(conversation(r#""open":true"#).state.as_deref(), Some("open"));
     assert_eq!(conversation(r#""open":true,"state":"snoozed""#).state.as_deref(), Some("snoozed"));
 }
+
+#[test]
+fn counts_are_keyed_by_names_of_any_kind_and_their_pages_lie_in_pages() {
+    let told = |body: &str, of: &str, by: &str| sizes(body.as_bytes(), of, by).map(|page| (page.sizes, page.last));
+    let named = |name: &str, size: u64| (name.to_string(), size);
+    let body = r#"{"type":"count","user":{"tag":[{"count":3},{"a \"b\"\n":0},{"count":4}]}}"#;
+    assert_eq!(told(body, "user", "tag").unwrap(), (vec![named("count", 3), named("a \"b\"\n", 0), named("count", 4)], 1));
+    let body = r#"{"type":"count","company":{"tag":[{"VIP":"7"}]},"pages":{"pages":{"type":"pages","next":"https://elsewhere.example","page":1,"total_pages":203}}}"#;
+    assert_eq!(told(body, "company", "tag").unwrap(), (vec![named("VIP", 7)], 203));
+    assert!(told(r#"{"type":"count","user":{"tag":[{"x":{}}]}}"#, "user", "tag").is_err());
+    assert!(told(r#"{"type":"count.hash","user":{"count":1}}"#, "user", "tag").is_err());
+
+    let all = totals(br#"{"type":"count.hash","company":{"count":8},"user":{"user":{"count":80}},"lead":3,"tag":{"count":2}}"#).unwrap();
+    assert_eq!((all.users, all.leads, all.companies), (Some(80), Some(3), Some(8)));
+    assert!(totals(br#"{"type":"list","data":[]}"#).is_err(), "another answer is no count of nothing");
+    let states = conversation_states(br#"{"type":"count","conversation":{"open":1,"closed":15,"unassigned":0}}"#).unwrap();
+    assert_eq!(states, [("open", Some(1)), ("closed", Some(15)), ("assigned", None), ("unassigned", Some(0))]);
+}
+
+#[test]
+fn who_has_an_address_comes_as_a_list_or_alone() {
+    let found = |body: &str| {
+        holders(body.as_bytes(), Some("7")).map(|holders| holders.into_iter().map(|one| (one.id, one.is_tagged)).collect::<Vec<_>>())
+    };
+    let list = r#"{"type":"user.list","users":[{"type":"user","id":"a","tags":{"tags":[{"id":7}]}},{"type":"user","id":"b","tags":{"tags":[]}},{"type":"user","id":"c"}]}"#;
+    assert_eq!(found(list).unwrap(), [("a".to_string(), Some(true)), ("b".to_string(), Some(false)), ("c".to_string(), None)]);
+    assert_eq!(found(r#"{"type":"user","id":"a"}"#).unwrap(), [("a".to_string(), None)]);
+    assert!(found(r#"{"type":"user"}"#).is_err());
+}
