@@ -2,6 +2,7 @@
 //! standard output. One command a file. The only part of the program that asks the wall clock what time it is.
 
 mod arguments;
+mod check;
 mod completions;
 mod counts;
 mod demo;
@@ -82,6 +83,7 @@ async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8,
         Command::Run(arguments) => run::run(arguments, progress).await,
         Command::Report(arguments) => report::run(arguments, progress).await,
         Command::Status(arguments) => status::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments, progress).await,
         Command::Demo(arguments) => demo::run(arguments, progress).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Tags(arguments) => counts::groups(&arguments, GroupKind::Tag, progress).await,

@@ -25,6 +25,7 @@ use crate::domain::{Contact, Conversation, Group, GroupKind};
 use transport::{Ask, Transport};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
+pub use gate::RateWindow;
 pub use tagging::{Change, TagCall};
 pub use walk::{Page, Walk};
 
@@ -47,6 +48,8 @@ pub struct Workspace {
     pub id: Option<String>,
     /// An IANA name, as Intercom gives it.
     pub timezone: Option<String>,
+    /// Where it is hosted: `US`, `EU` or `AU`.
+    pub region: Option<String>,
 }
 
 /// A group with the number of members, where the listing gives it.
@@ -109,8 +112,17 @@ impl Client {
         self.transport.traffic()
     }
 
+    /// The rate window as the last response told it; `None` before any has.
+    pub fn rate_window(&self) -> Option<RateWindow> {
+        self.transport.rate_window()
+    }
+
+    /// The workspace that the token belongs to. 1.x is not documented to have `/me`: where it is not found, nothing is known.
     pub async fn workspace(&self) -> Result<Workspace, RequestError> {
-        self.transport.send(&Ask::get("/me"), wire::workspace).await
+        match (self.transport.send(&Ask::get("/me"), wire::workspace).await, &self.api) {
+            (Err(error), Api::V1(_)) if error.is_not_found() => Ok(Workspace::default()),
+            (answer, _) => answer,
+        }
     }
 
     pub async fn tags(&self) -> Result<Vec<ListedGroup>, RequestError> {
@@ -119,6 +131,19 @@ impl Client {
 
     pub async fn segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
         self.transport.send(&Ask::get("/segments").with("include_count", "true"), wire::segments).await
+    }
+
+    /// The group of this ID, archived ones too, which no list shows; `None` when there is none.
+    pub async fn group(&self, kind: GroupKind, id: &str) -> Result<Option<Group>, RequestError> {
+        // Whatever else stands in it is no ID, and would be another path.
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(None);
+        }
+        let ask = Ask::get(&format!("/{kind}s/{id}"));
+        match self.transport.send(&ask, |body| wire::group(body, kind)).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// The groups of a kind that this can be counted by; `None` where the API has none.
@@ -218,6 +243,15 @@ impl Client {
         match &self.api {
             Api::V1(api) => api.conversations(start, end),
             Api::V2(api) => api.conversations(start, end),
+        }
+    }
+
+    /// As [`Client::conversation_count`], but where the API cannot tell it is asked all the same, for one conversation:
+    /// whether they may be read at all.
+    pub async fn try_conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.try_conversations().await.map(|()| None),
+            Api::V2(api) => api.conversation_count(start, end).await,
         }
     }
 

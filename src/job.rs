@@ -17,15 +17,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::{Basis, GroupName, Month, MonthSpan};
-use crate::intercom::Client;
+use crate::intercom::{Client, ClientError, Options, Workspace};
 use crate::publish::{self, Staging};
-use crate::settings::{Missing, Settings};
+use crate::settings::{Job, Missing, SecretString, Settings};
 use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
 pub use error::JobError;
 pub use events::{Event, Observer};
 pub use folder::{JobFolder, Lock};
-pub use plan::{Plan, PlannedWalk, WalkKind};
+pub use plan::{Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use status::{MonthStatus, Status, status};
@@ -67,6 +67,30 @@ pub struct Context {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
+}
+
+/// A client for the settings' workspace.
+pub fn client(settings: &Settings, token: SecretString) -> Result<Client, ClientError> {
+    let intercom = &settings.intercom;
+    Client::new(&Options {
+        base_url: intercom.base_url.clone(),
+        token,
+        api_version: intercom.api_version.clone(),
+        page_size: intercom.page_size,
+        max_concurrency: intercom.max_concurrency,
+        rate_share: intercom.rate_share,
+        request_timeout: intercom.request_timeout,
+        give_up_after: intercom.give_up_after,
+    })
+}
+
+/// The time zone in which months begin and end: the job's, or else the workspace's own.
+pub fn timezone(job: &Job, workspace: &Workspace) -> Result<chrono_tz::Tz, JobError> {
+    match (job.timezone, &workspace.timezone) {
+        (Some(timezone), _) => Ok(timezone),
+        (None, Some(name)) => name.parse().map_err(|_| JobError::NoTimezone { found: Some(name.clone()) }),
+        (None, None) => Err(JobError::NoTimezone { found: None }),
+    }
 }
 
 /// The month-end job.
@@ -176,13 +200,7 @@ impl Scope {
     /// Asks which workspace it is, and takes its time zone when the job names none.
     async fn ask(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
         let workspace = context.client.workspace().await?;
-        let timezone = match context.settings.job.timezone {
-            Some(timezone) => timezone,
-            None => {
-                let name = workspace.timezone.ok_or(JobError::NoTimezone { found: None })?;
-                name.parse().map_err(|_| JobError::NoTimezone { found: Some(name) })?
-            }
-        };
+        let timezone = timezone(&context.settings.job, &workspace)?;
         Ok(Scope { workspace_id: workspace.id, ..Scope::at(context, month, timezone)? })
     }
 }

@@ -28,6 +28,8 @@ pub mod report;
 
 pub mod job;
 
+pub mod check;
+
 pub mod simulator;
 
 pub mod cli;

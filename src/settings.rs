@@ -5,6 +5,7 @@ mod keys;
 mod layers;
 mod raw;
 mod token;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use chrono_tz::Tz;
 use crate::domain::{GroupKind, GroupName};
 
 pub use keys::PROFILE_COLUMNS;
-pub use layers::{Flag, JobSource, Sources, load};
+pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
 pub use secrecy::SecretString;
-pub use token::{TOKEN_VARIABLE, TokenError, read_token};
+pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_token, token_origin};
+pub use values::InForce;
 
 /// Everything a command needs to know that is not an argument of its own.
 #[derive(Clone, Debug)]
@@ -31,6 +33,11 @@ pub struct Settings {
 
 #[derive(Clone, Debug)]
 pub struct Intercom {
+    /// As written; `base_url` overrides it.
+    pub region: String,
+    /// Where the workspace should be hosted: what the host of `base_url` stands for, or else the region that a layer
+    /// names. `None` for another host without a word about the region.
+    pub expected_region: Option<&'static str>,
     /// Without a trailing slash.
     pub base_url: String,
     pub api_version: String,
@@ -141,6 +148,11 @@ impl Finding {
 }
 
 impl Job {
+    /// Whether the profile names any.
+    pub fn has_custom_attributes(&self) -> bool {
+        self.profile.iter().any(|attribute| attribute.custom_name().is_some())
+    }
+
     pub fn has_kind(&self, kind: GroupKind) -> bool {
         let in_population = matches!(&self.population, Population::Group(name) if name.kind == kind);
         in_population || self.groups.iter().any(|name| name.kind == kind)

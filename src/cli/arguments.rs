@@ -63,6 +63,11 @@ pub(super) enum Command {
     Report(Report),
     /// What a job holds: months, basis, sizes, gaps, stale reports, unfinished work
     Status(Status),
+    /// Everything that a run would stumble over, before it: settings, token, permissions, groups, disk
+    ///
+    /// Ends with the lowest exit code of the errors it found, and with 0 when there are none; warnings do not count.
+    /// Nothing is written, neither to Intercom nor to the disk.
+    Check(Check),
     /// The workspace's tags, with IDs and how many contacts hold each
     Tags(Groups),
     /// The workspace's segments, with IDs and how many contacts are in each
@@ -275,6 +280,15 @@ pub(super) struct Status {
     /// The instant that counts as now; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

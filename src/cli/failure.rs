@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::check::Trouble;
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
@@ -91,6 +92,19 @@ impl Failure {
 
     pub(super) fn code(&self) -> u8 {
         self.code
+    }
+
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The message and its causes in one line.
+    pub(super) fn message(&self) -> String {
+        let mut message = self.error.to_string();
+        for cause in self.causes() {
+            message.push_str(&format!(": {cause}"));
+        }
+        message
     }
 
     /// The message, its causes and the hint, as a person reads them.
@@ -205,6 +219,23 @@ impl From<JobError> for Failure {
     fn from(error: JobError) -> Failure {
         let (code, hint) = code_and_hint(&error);
         Failure { code, error: Box::new(error), hint }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Failure {
+        let (code, hint) = match trouble {
+            Trouble::Settings(error) => return error.into(),
+            Trouble::Token(error) => return error.into(),
+            Trouble::Client(error) => return error.into(),
+            Trouble::Request(error) => return error.into(),
+            Trouble::Job(error) => return error.into(),
+            Trouble::Setting(_) => (USAGE, "config/default.toml documents every key"),
+            Trouble::Unresolved(unresolved) => return unresolved.into(),
+            Trouble::Archived { .. } => (NOT_FOUND, "bring it back in Intercom, or take it out of the job file"),
+            Trouble::DiskSpace { .. } => (UNAVAILABLE, "make room, or put `output.dir` on a larger disk"),
+        };
+        Failure { code, error: Box::new(trouble), hint: Some(hint.to_string()) }
     }
 }
 

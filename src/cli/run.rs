@@ -6,7 +6,7 @@ use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{plan, stdout, summary};
-use crate::intercom::{Client, Options};
+use crate::intercom::Client;
 use crate::job::{self, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
 use crate::settings::{self, SecretString, Settings, Sources};
 
@@ -52,25 +52,11 @@ pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result
 /// A client with the token, for the settings' workspace.
 pub(super) fn client(settings: &Settings) -> Result<Client, Failure> {
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
-    client_with(settings, token)
-}
-
-fn client_with(settings: &Settings, token: SecretString) -> Result<Client, Failure> {
-    let intercom = &settings.intercom;
-    Ok(Client::new(&Options {
-        base_url: intercom.base_url.clone(),
-        token,
-        api_version: intercom.api_version.clone(),
-        page_size: intercom.page_size,
-        max_concurrency: intercom.max_concurrency,
-        rate_share: intercom.rate_share,
-        request_timeout: intercom.request_timeout,
-        give_up_after: intercom.give_up_after,
-    })?)
+    Ok(job::client(settings, token)?)
 }
 
 pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, progress: &Progress) -> Result<Context, Failure> {
-    let client = client_with(&settings, token)?;
+    let client = job::client(&settings, token)?;
     Ok(Context { settings, client, clock, observer: progress.observer() })
 }
 

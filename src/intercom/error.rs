@@ -76,6 +76,10 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { code: Some(code), .. } if code == "intercom_version_invalid")
     }
 
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.failure, Failure::Status { status: 404, .. })
+    }
+
     /// A redirect or 404: this is not the API, or not this API.
     pub fn is_misdirected(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })

@@ -31,6 +31,17 @@ pub(super) struct WindowReport {
     pub resets_in: Option<Duration>,
 }
 
+/// A rate window of ten seconds, as responses tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateWindow {
+    /// Requests that the window allows.
+    pub limit: u32,
+    /// How many of them are left, when the last response said so.
+    pub remaining: Option<u32>,
+    /// How many of them this client sends at the most.
+    pub share: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Gate {
     permits: Semaphore,
@@ -44,6 +55,8 @@ struct State {
     limit: u32,
     limiter: Arc<Limiter>,
     not_before: Instant,
+    /// What the last response said that gave a limit.
+    told: Option<WindowReport>,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, governor::middleware::NoOpMiddleware<Ticks>>;
@@ -51,7 +64,8 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, governor::middle
 impl Gate {
     pub(super) fn new(concurrency: usize, share: f64) -> Gate {
         let burst = u32::try_from(concurrency).unwrap_or(u32::MAX);
-        let state = State { limit: ASSUMED_LIMIT, limiter: limiter(ASSUMED_LIMIT, share, burst), not_before: Instant::now() };
+        let limiter = limiter(ASSUMED_LIMIT, share, burst);
+        let state = State { limit: ASSUMED_LIMIT, limiter, not_before: Instant::now(), told: None };
         Gate { permits: Semaphore::new(concurrency), concurrency: burst, share, state: Mutex::new(state) }
     }
 
@@ -90,6 +104,7 @@ impl Gate {
     pub(super) fn learn(&self, report: WindowReport) {
         if let Some(limit) = report.limit.filter(|limit| *limit > 0) {
             let mut state = self.lock();
+            state.told = Some(report);
             if state.limit != limit {
                 tracing::debug!(limit, "the rate window allows another number of requests");
                 state.limit = limit;
@@ -101,17 +116,27 @@ impl Gate {
         }
     }
 
+    pub(super) fn window(&self) -> Option<RateWindow> {
+        let told = self.lock().told?;
+        let limit = told.limit?;
+        Some(RateWindow { limit, remaining: told.remaining, share: allowed(limit, self.share) })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole after each statement, so that a panic elsewhere leaves nothing half-done in it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// A share of a small window may round to nothing; one request a window always passes.
+fn allowed(limit: u32, share: f64) -> u32 {
+    ((f64::from(limit) * share).floor() as u32).max(1)
+}
+
 /// A limiter that lets at most `share` of `limit` pass in any ten seconds: a burst and an even flow that together
 /// make up the share.
 fn limiter(limit: u32, share: f64, concurrency: u32) -> Arc<Limiter> {
-    // A share of a small window may round to nothing; one request a window always passes.
-    let allowed = ((f64::from(limit) * share).floor() as u32).max(1);
+    let allowed = allowed(limit, share);
     let burst = (allowed / 10).clamp(1, concurrency.max(1));
     let flow = (allowed - burst).max(1);
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
@@ -166,6 +191,18 @@ mod tests {
             moments.push(start.elapsed().as_millis());
         }
         moments
+    }
+
+    #[tokio::test]
+    async fn the_window_is_what_was_told_last() {
+        let gate = Gate::new(4, 0.8);
+        assert_eq!(gate.window(), None);
+        gate.learn(WindowReport { limit: Some(83), remaining: Some(80), resets_in: None });
+        assert_eq!(gate.window(), Some(RateWindow { limit: 83, remaining: Some(80), share: 66 }));
+        gate.learn(WindowReport::default());
+        assert_eq!(gate.window().and_then(|window| window.remaining), Some(80), "a response without headers says nothing");
+        gate.learn(WindowReport { limit: Some(1), remaining: None, resets_in: None });
+        assert_eq!(gate.window(), Some(RateWindow { limit: 1, remaining: None, share: 1 }));
     }
 
     #[tokio::test(start_paused = true)]

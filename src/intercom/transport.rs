@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::error::{ClientError, Failure, NoAnswer, RequestError};
-use super::gate::{Gate, WindowReport};
+use super::gate::{Gate, RateWindow, WindowReport};
 use super::retry::{Circumstances, Tries, Verdict};
 use super::{Options, Traffic, wire};
 
@@ -148,6 +148,10 @@ impl Transport {
             had_answer: AtomicBool::new(false),
             last_progress: Mutex::new(Instant::now()),
         })
+    }
+
+    pub(super) fn rate_window(&self) -> Option<RateWindow> {
+        self.gate.window()
     }
 
     pub(super) fn traffic(&self) -> Traffic {

@@ -58,6 +58,10 @@ impl V1 {
         Walk::new(ConversationWalk::new(self.transport.clone(), self.page_size, start, end))
     }
 
+    pub(super) async fn try_conversations(&self) -> Result<(), RequestError> {
+        self.transport.send(&Ask::get("/conversations").with("per_page", "1"), wire::conversations).await.map(|_| ())
+    }
+
     /// The total that the lists announce; not known when one of them does not.
     async fn total(&self, who: &Who) -> Result<Option<u64>, RequestError> {
         let mut sum = Some(0);

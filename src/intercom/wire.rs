@@ -143,12 +143,17 @@ pub(super) fn workspace(body: &[u8]) -> Result<Workspace, DecodeError> {
     struct App {
         id_code: Option<Text>,
         timezone: Option<Text>,
+        region: Option<Text>,
     }
     let me: Me = decode(body)?;
     if me.kind.is_none() && me.id.is_none() && me.app.is_none() {
         return Err(shape("type"));
     }
-    Ok(me.app.map_or(Workspace::default(), |app| Workspace { id: lenient::some(app.id_code), timezone: lenient::some(app.timezone) }))
+    Ok(me.app.map_or(Workspace::default(), |app| Workspace {
+        id: lenient::some(app.id_code),
+        timezone: lenient::some(app.timezone),
+        region: lenient::some(app.region),
+    }))
 }
 
 #[derive(Deserialize)]
@@ -210,6 +215,11 @@ pub(super) fn handled(body: &[u8]) -> Result<Option<HashSet<String>>, DecodeErro
     }
     let members = answer.users.into_iter().chain(answer.companies).flatten();
     Ok(Some(members.filter_map(|member| lenient::some(member.id)).collect()))
+}
+
+/// One group by itself.
+pub(super) fn group(body: &[u8], kind: GroupKind) -> Result<Group, DecodeError> {
+    Ok(decode::<WireGroup>(body)?.listed(kind, kind.as_str())?.group)
 }
 
 pub(super) fn attribute_names(body: &[u8]) -> Result<Vec<String>, DecodeError> {

@@ -63,6 +63,31 @@ impl JobFolder {
         Ok(())
     }
 
+    /// Finds out whether the folders can be written, made where they are missing included, and leaves everything as it
+    /// was: the folder that was tried, the nearest that exists. Needs no lock.
+    pub fn try_out(&self) -> Result<PathBuf, PublishError> {
+        // The name is this process's own: the proof of a run beside it stays.
+        let name = format!(".writable-{}", std::process::id());
+        let existing = self.root.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
+        let mut folders = vec![existing.to_path_buf()];
+        if existing == self.root {
+            folders.extend([self.snapshots(), self.histories(), self.reports(), self.work()]);
+        }
+        for folder in folders.iter().filter(|folder| folder.symlink_metadata().is_ok()) {
+            let probe = folder.join(&name);
+            let proof = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| std::fs::remove_file(&probe));
+            proof.map_err(|error| PublishError::new("write in", folder, error))?;
+        }
+        Ok(existing.to_path_buf())
+    }
+
+    /// Whether a process works on the job. Only looks: nothing is made, and what it takes for the look is shared and gone
+    /// at once.
+    pub fn is_locked(&self) -> bool {
+        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(self.root.join(".lock")).is_ok_and(held)
+    }
+
     /// Takes the job's lock.
     ///
     /// # Errors

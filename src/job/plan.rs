@@ -4,9 +4,9 @@ use chrono_tz::Tz;
 
 use super::resolve::resolve;
 use super::{Context, JobError, JobFolder, Scope, Unresolved};
-use crate::domain::{Basis, Group, GroupKind, POPULATION};
-use crate::settings::{Population, ProfileAttribute};
-use crate::snapshot::{CohortEntry, Finding, Severity, Snapshot, months_in};
+use crate::domain::{Basis, Group, GroupKind, Month, POPULATION};
+use crate::settings::{Job, Population, ProfileAttribute};
+use crate::snapshot::{CohortEntry, Finding, Severity, Snapshot, SnapshotError, months_in};
 
 /// Everything that is decided before the first page of members.
 #[derive(Clone, Debug)]
@@ -88,7 +88,10 @@ impl PlannedWalk {
 impl Plan {
     pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
-        let Remembered { cohorts: remembered, timezone } = remembered(folder, scope)?;
+        let remembered = remembered(folder, scope.workspace_id.as_deref())?;
+        for (month, error) in &remembered.unreadable {
+            tracing::error!(%error, "the snapshot of {month} cannot be read");
+        }
         let mut existing = Vec::new();
         for kind in [GroupKind::Tag, GroupKind::Segment] {
             if job.has_kind(kind) {
@@ -112,7 +115,7 @@ impl Plan {
             held: None,
             findings: Vec::new(),
         };
-        let find = |plan: &mut Plan, name| match resolve(name, &groups, &remembered) {
+        let find = |plan: &mut Plan, name| match resolve(name, &groups, &remembered.cohorts) {
             Ok((group, was_renamed)) => {
                 if was_renamed {
                     plan.renamed(&group, &name.text);
@@ -162,14 +165,14 @@ impl Plan {
                 detail: format!("{unresolved}; the month was published without it"),
             });
         }
-        if let Some(before) = timezone.filter(|before| before != scope.timezone.name()) {
+        if let Some(before) = remembered.timezone_before(scope.span.month).filter(|before| *before != scope.timezone.name()) {
             tracing::warn!("months were cut in the time zone {before} before, and are cut in {} now", scope.timezone);
             plan.findings.push(Finding {
                 severity: Severity::Warning,
                 check_name: "timezone_changed".to_string(),
                 subject: "timezone".to_string(),
                 value: Some(scope.timezone.name().to_string()),
-                expected: Some(before),
+                expected: Some(before.to_string()),
                 detail: "the month before was cut in another time zone: the two overlap, or leave hours between them".to_string(),
             });
         }
@@ -203,8 +206,7 @@ impl Plan {
 
     /// Custom attributes of the profile that the workspace does not have are worth a warning, not a failure.
     async fn check_profile(&mut self, context: &Context) {
-        let custom: Vec<&String> = context.settings.job.profile.iter().filter_map(ProfileAttribute::custom_name).collect();
-        if custom.is_empty() {
+        if !context.settings.job.has_custom_attributes() {
             return;
         }
         let listed = context.client.custom_attributes().await;
@@ -226,7 +228,7 @@ impl Plan {
                 return;
             }
         };
-        for name in custom.into_iter().filter(|name| !existing.contains(name)) {
+        for name in unknown_attributes(&context.settings.job, &existing) {
             tracing::warn!("the profile names `custom_attributes.{name}`, which the workspace does not have");
             self.findings.push(Finding {
                 severity: Severity::Warning,
@@ -254,7 +256,7 @@ impl Plan {
         Ok(())
     }
 
-    pub fn month(&self) -> crate::domain::Month {
+    pub fn month(&self) -> Month {
         self.scope.span.month
     }
 
@@ -267,35 +269,46 @@ impl Plan {
     }
 }
 
-/// What the manifests of other months tell.
-#[derive(Default)]
-struct Remembered {
-    /// The newest month first.
-    cohorts: Vec<CohortEntry>,
-    /// The time zone of the nearest earlier month.
-    timezone: Option<String>,
+/// The custom attributes that the job's profile names and the workspace does not have.
+pub fn unknown_attributes<'a>(job: &'a Job, existing: &[String]) -> Vec<&'a String> {
+    job.profile.iter().filter_map(ProfileAttribute::custom_name).filter(|name| !existing.contains(name)).collect()
 }
 
-fn remembered(folder: &JobFolder, scope: &Scope) -> Result<Remembered, JobError> {
+/// What the manifests of a job's months tell, the newest month first.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    pub cohorts: Vec<CohortEntry>,
+    timezones: Vec<(Month, String)>,
+    /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
+    pub unreadable: Vec<(Month, SnapshotError)>,
+}
+
+impl Remembered {
+    /// The time zone of the nearest month before this one.
+    pub fn timezone_before(&self, month: Month) -> Option<&str> {
+        self.timezones.iter().find(|(before, _)| *before < month).map(|(_, timezone)| timezone.as_str())
+    }
+}
+
+/// # Errors
+/// When a month is of another workspace than this one.
+pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Remembered, JobError> {
     let mut all = Remembered::default();
     for month in months_in(&folder.snapshots())?.into_iter().rev() {
-        // An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
         let snapshot = match Snapshot::open(&folder.snapshots(), month) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => continue,
             Err(error) => {
-                tracing::error!(%error, "the snapshot of {month} cannot be read");
+                all.unreadable.push((month, error));
                 continue;
             }
         };
-        if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, &scope.workspace_id)
+        if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, workspace_id)
             && held != found
         {
-            return Err(JobError::OtherWorkspace { held: held.clone(), found: found.clone() });
+            return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
         }
-        if month < scope.span.month && all.timezone.is_none() {
-            all.timezone = Some(snapshot.manifest.timezone);
-        }
+        all.timezones.push((month, snapshot.manifest.timezone));
         all.cohorts.extend(snapshot.manifest.cohorts);
     }
     Ok(all)

@@ -7,10 +7,11 @@ use config::{Config, Environment, File, FileFormat, ValueKind};
 
 use super::keys::{KEYS, nearest};
 use super::raw::Raw;
+use super::values::{self, InForce};
 use super::{Finding, Settings, SettingsError};
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
-const DEFAULTS_ORIGIN: &str = "the built-in defaults";
+pub(super) const DEFAULTS_ORIGIN: &str = "the built-in defaults";
 const ENVIRONMENT_PREFIX: &str = "COHORTS";
 
 /// A flag of the command line that sets a key, with the key it sets.
@@ -37,24 +38,61 @@ impl From<PathBuf> for JobSource {
     }
 }
 
+/// The settings, or why they cannot be used.
 pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
-    let defaults = (DEFAULTS_ORIGIN.to_string(), text_layer(DEFAULTS_ORIGIN, DEFAULTS)?);
-    let mut layers = vec![defaults];
+    let survey = survey(sources)?;
+    match survey.unread.into_iter().next() {
+        Some(unread) => Err(unread),
+        None if survey.findings.is_empty() => Ok(survey.settings),
+        None => Err(SettingsError::Findings(survey.findings)),
+    }
+}
+
+/// What the layers give, whether or not it can be used.
+#[derive(Debug)]
+pub struct Survey {
+    /// With a default in place of each value that cannot be used: not to be trusted where there are findings.
+    pub settings: Settings,
+    /// The keys without a finding, in the order of the documentation.
+    pub values: Vec<InForce>,
+    pub findings: Vec<Finding>,
+    /// Files that gave nothing.
+    pub unread: Vec<SettingsError>,
+}
+
+impl Survey {
+    /// Whether the settings say for certain what this key is: every file was read, and no finding is about it, nor about
+    /// a key that does not exist and may have been meant for it.
+    pub fn is_certain_of(&self, section_or_key: &str) -> bool {
+        let is_about = |key: &str| key == section_or_key || key.strip_prefix(section_or_key).is_some_and(|rest| rest.starts_with('.'));
+        let casts_doubt = |key: &str| is_about(key) || (!KEYS.contains(&key) && meant(key).is_none_or(is_about));
+        self.unread.is_empty() && !self.findings.iter().any(|finding| casts_doubt(&finding.key))
+    }
+}
+
+/// Reads and checks all layers, and tells of each key where its value comes from.
+///
+/// # Errors
+/// When not even the environment can be read.
+pub fn survey(sources: &Sources) -> Result<Survey, SettingsError> {
+    let defaults = text_layer(DEFAULTS_ORIGIN, DEFAULTS)?;
+    let mut layers = vec![(DEFAULTS_ORIGIN.to_string(), defaults.clone())];
+    let mut unread = Vec::new();
+    let mut add = |origin: String, layer: Result<Config, SettingsError>| match layer {
+        Ok(layer) => layers.push((origin, layer)),
+        Err(error) => unread.push(error),
+    };
     if let Some(path) = &sources.config {
-        layers.push((format!("`{}`", path.display()), file_layer(path)?));
+        add(format!("`{}`", path.display()), file_layer(path));
     }
     match &sources.job {
-        Some(JobSource::File(path)) => layers.push((format!("`{}`", path.display()), file_layer(path)?)),
-        Some(JobSource::Text { label, text }) => layers.push((label.clone(), text_layer(label, text)?)),
+        Some(JobSource::File(path)) => add(format!("`{}`", path.display()), file_layer(path)),
+        Some(JobSource::Text { label, text }) => add(label.clone(), text_layer(label, text)),
         None => {}
     }
     layers.push(("the environment".to_string(), environment_layer()?));
 
-    let findings: Vec<Finding> = layers.iter().flat_map(|(origin, layer)| unknown_keys(origin, layer)).collect();
-    if !findings.is_empty() {
-        return Err(SettingsError::Findings(findings));
-    }
-
+    let mut findings: Vec<Finding> = layers.iter().flat_map(|(origin, layer)| unknown_keys(origin, layer)).collect();
     let mut merged = Config::builder();
     for (_, layer) in &layers {
         merged = merged.add_source(layer.clone());
@@ -63,20 +101,66 @@ pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
         merged = merged.set_override(*key, value.as_str()).map_err(|error| one("the command line", &error))?;
     }
     let merged = merged.build().map_err(|error| one("the layers", &error))?;
-    let origin_of = |key: &str| {
-        let overridden = sources.flags.iter().any(|(flag, _)| *flag == key);
-        if overridden {
-            return "the command line".to_string();
+    let holder_of = |key: &str| {
+        if sources.flags.iter().any(|(flag, _)| *flag == key) {
+            return Some("the command line".to_string());
         }
         let holds = |layer: &Config| layer.get::<config::Value>(key).is_ok();
-        layers.iter().rev().find(|(_, layer)| holds(layer)).map_or("the job".to_string(), |(origin, _)| origin.clone())
+        layers.iter().rev().find(|(_, layer)| holds(layer)).map(|(origin, _)| origin.clone())
     };
-    let raw: Raw = merged.try_deserialize().map_err(|error| wrong_type(&error, &origin_of))?;
+    let origin_of = |key: &str| holder_of(key).unwrap_or("the job".to_string());
+    let raw = typed(merged, &defaults, &origin_of, &mut findings)?;
     let job_file = match &sources.job {
-        Some(JobSource::File(path)) => Some(path.as_path()),
-        Some(JobSource::Text { .. }) | None => None,
+        // A job that could not be read lacks nothing that would be worth telling.
+        Some(JobSource::File(path)) if unread.is_empty() => Some(path.as_path()),
+        Some(JobSource::File(_) | JobSource::Text { .. }) | None => None,
     };
-    raw.check(job_file, &origin_of)
+    let (settings, found) = raw.check(job_file, &origin_of);
+    findings.extend(found);
+
+    let is_fine = |key: &&&str| !findings.iter().any(|finding| finding.key == **key);
+    let values = KEYS.iter().filter(is_fine).map(|key| InForce {
+        key,
+        value: values::in_force(&settings, key),
+        origin: holder_of(key).unwrap_or_else(|| values::origin_of_default(key, DEFAULTS_ORIGIN).to_string()),
+    });
+    Ok(Survey { values: values.collect(), settings, findings, unread })
+}
+
+/// The layers as typed values. A value of the wrong type is told of, and the default takes its place.
+fn typed(
+    mut merged: Config,
+    defaults: &Config,
+    origin_of: &dyn Fn(&str) -> String,
+    findings: &mut Vec<Finding>,
+) -> Result<Raw, SettingsError> {
+    // Only the first value of a wrong type is ever told: so again and again, until none is left.
+    for _ in KEYS {
+        let error = match merged.clone().try_deserialize() {
+            Ok(raw) => return Ok(raw),
+            Err(error) => error,
+        };
+        let Some(finding) = wrong_type(&error, origin_of) else { return Err(one("the layers", &error)) };
+        replace(&mut merged.cache, &finding.key, defaults.get::<config::Value>(&finding.key).ok());
+        // A section that is no table is told of as an unknown key already.
+        if !findings.iter().any(|known| known.key == finding.key) {
+            findings.push(finding);
+        }
+    }
+    merged.try_deserialize().map_err(|error| one("the layers", &error))
+}
+
+fn replace(value: &mut config::Value, key: &str, with: Option<config::Value>) {
+    let ValueKind::Table(table) = &mut value.kind else { return };
+    match (key.split_once('.'), with) {
+        (Some((section, rest)), with) => {
+            if let Some(value) = table.get_mut(section) {
+                replace(value, rest, with);
+            }
+        }
+        (None, Some(with)) => drop(table.insert(key.to_string(), with)),
+        (None, None) => drop(table.remove(key)),
+    }
 }
 
 fn text_layer(layer: &str, text: &str) -> Result<Config, SettingsError> {
@@ -109,10 +193,7 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
         .into_iter()
         .filter(|key| !KEYS.contains(&key.as_str()))
         .map(|key| {
-            let last = key.rsplit('.').next().unwrap_or(&key);
-            let known_last = |known: &&&str| known.rsplit('.').next() == Some(last);
-            let near = KEYS.iter().find(known_last).copied().or_else(|| nearest(&key, KEYS.iter().copied()));
-            let problem = match near {
+            let problem = match meant(&key) {
                 Some(near) => format!("no such key; did you mean `{near}`?"),
                 None => "no such key; config/default.toml lists them all".to_string(),
             };
@@ -121,6 +202,13 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
         .collect();
     findings.sort_by(|a, b| a.key.cmp(&b.key));
     findings
+}
+
+/// The key that one which does not exist was meant for, as far as anyone can guess.
+fn meant(key: &str) -> Option<&'static str> {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let known_last = |known: &&&str| known.rsplit('.').next() == Some(last);
+    KEYS.iter().find(known_last).copied().or_else(|| nearest(key, KEYS.iter().copied()))
 }
 
 /// The dotted names of all values that are no tables; an empty table stands for itself unless it is a section.
@@ -137,19 +225,15 @@ fn flatten(prefix: &str, value: &ValueKind, found: &mut Vec<String>) {
     }
 }
 
-fn wrong_type(error: &config::ConfigError, origin_of: &dyn Fn(&str) -> String) -> SettingsError {
+/// `None` when the error does not say which key it is about.
+fn wrong_type(error: &config::ConfigError, origin_of: &dyn Fn(&str) -> String) -> Option<Finding> {
     let (key, problem) = match error {
-        config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => {
-            (key.clone(), format!("expected {expected}, found {unexpected}"))
-        }
-        config::ConfigError::At { key: Some(key), error, .. } => (key.clone(), plain(error)),
-        other => (String::new(), plain(other)),
+        config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => (key, format!("expected {expected}, found {unexpected}")),
+        config::ConfigError::At { key: Some(key), error, .. } => (key, plain(error)),
+        _ => return None,
     };
-    if key.is_empty() {
-        return one("the layers", error);
-    }
-    let key = key.split('[').next().unwrap_or(&key).to_string();
-    SettingsError::Findings(vec![Finding { origin: origin_of(&key), key, problem }])
+    let key = key.split('[').next().filter(|key| !key.is_empty())?.to_string();
+    Some(Finding { origin: origin_of(&key), key, problem })
 }
 
 fn one(layer: &str, error: &config::ConfigError) -> SettingsError {

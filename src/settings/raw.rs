@@ -8,11 +8,15 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::keys::{PROFILE_COLUMNS, nearest};
-use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings, SettingsError};
+use super::layers::DEFAULTS_ORIGIN;
+use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings};
 use crate::domain::{GroupKind, GroupName};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
 const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
+/// Where workspaces are hosted.
+const REGIONS: [(&str, &str); 3] =
+    [("us", "https://api.intercom.io"), ("eu", "https://api.eu.intercom.io"), ("au", "https://api.au.intercom.io")];
 const PAGE_SIZE_MAX: u32 = 150;
 const LEGACY_PAGE_SIZE_MAX: u32 = 60;
 const CONCURRENCY_MAX: usize = 256;
@@ -95,7 +99,8 @@ impl Findings<'_> {
 }
 
 impl Raw {
-    pub(super) fn check(self, job_file: Option<&Path>, origin_of: &dyn Fn(&str) -> String) -> Result<Settings, SettingsError> {
+    /// The settings, with a default in place of each value that is found wanting, and what was found.
+    pub(super) fn check(self, job_file: Option<&Path>, origin_of: &dyn Fn(&str) -> String) -> (Settings, Vec<Finding>) {
         let mut findings = Findings { found: Vec::new(), origin_of };
         let mut notices = Vec::new();
         let intercom = check_intercom(self.intercom, &mut findings, &mut notices);
@@ -139,26 +144,27 @@ impl Raw {
         let missing = findings.one_of("missing", missing, &[("report", Missing::Report), ("fail", Missing::Fail)]).unwrap_or(Missing::Fail);
         let grace = findings.duration("grace", self.grace.as_deref().unwrap_or("3d"));
 
-        if !findings.found.is_empty() {
-            return Err(SettingsError::Findings(findings.found));
-        }
         let conversations = self.conversations.unwrap_or(true);
         let job = Job { name, timezone, groups, population, conversations, opened_at_least, profile, missing, grace };
-        Ok(Settings { intercom, output, completeness: Completeness { tolerance }, job, notices })
+        (Settings { intercom, output, completeness: Completeness { tolerance }, job, notices }, findings.found)
     }
 }
 
 fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut Vec<String>) -> Intercom {
-    let regions = [("us", "https://api.intercom.io"), ("eu", "https://api.eu.intercom.io"), ("au", "https://api.au.intercom.io")];
-    let by_region = findings.one_of("intercom.region", &raw.region, &regions).unwrap_or_default();
-    let base_url = raw.base_url.unwrap_or_else(|| by_region.to_string());
-    let is_loopback = match check_base_url(&base_url) {
-        Ok(is_loopback) => is_loopback,
-        Err(problem) => {
-            findings.add("intercom.base_url", format!("`{base_url}` {problem}"));
-            false
-        }
+    let by_region = findings.one_of("intercom.region", &raw.region, &REGIONS);
+    let (base_url, is_loopback) = match raw.base_url {
+        None => (by_region.unwrap_or_default().to_string(), false),
+        Some(base_url) => match check_base_url(&base_url) {
+            Ok(is_loopback) => (base_url.trim_end_matches('/').to_string(), is_loopback),
+            Err(problem) => {
+                findings.add("intercom.base_url", format!("`{}` {problem}", without_secrets(&base_url)));
+                (String::new(), false)
+            }
+        },
     };
+    let is_named = (findings.origin_of)("intercom.region") != DEFAULTS_ORIGIN;
+    let region = |found: &dyn Fn(&(&str, &str)) -> bool| REGIONS.iter().find(|region| found(region)).map(|(name, _)| *name);
+    let expected_region = region(&|(_, address)| *address == base_url).or_else(|| region(&|(name, _)| is_named && *name == raw.region));
     match version_parts(&raw.api_version) {
         Some((1, 0..=4) | (2, 0..=16)) => {}
         Some((2, _)) | Some((3.., _)) => notices.push(format!(
@@ -188,7 +194,9 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
     // The legacy API has shorter pages.
     let page_size_max = if raw.api_version.starts_with("1.") { LEGACY_PAGE_SIZE_MAX } else { PAGE_SIZE_MAX };
     Intercom {
-        base_url: base_url.trim_end_matches('/').to_string(),
+        region: raw.region,
+        expected_region,
+        base_url,
         api_version: raw.api_version,
         page_size: page_size.unwrap_or(PAGE_SIZE_MAX).min(page_size_max),
         max_concurrency: max_concurrency.unwrap_or(1),
@@ -197,6 +205,19 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
         give_up_after: findings.duration("intercom.give_up_after", &raw.give_up_after),
         token_file: raw.token_file,
         is_loopback,
+    }
+}
+
+/// An address as it may be shown: without a user name, a password or a query.
+fn without_secrets(address: &str) -> String {
+    let (address, query) = match address.find(['?', '#']) {
+        Some(query) => (&address[..query], "?…"),
+        None => (address, ""),
+    };
+    match (address.find("://"), address.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}…{}{query}", &address[..scheme + 3], &address[at..]),
+        (_, Some(at)) => format!("…{}{query}", &address[at..]),
+        (_, None) => format!("{address}{query}"),
     }
 }
 

@@ -16,6 +16,28 @@ pub enum TokenError {
     Unusable { origin: String, problem: &'static str },
 }
 
+/// Where the token is looked for, for messages.
+pub fn token_origin(token_file: Option<&Path>) -> String {
+    match token_file {
+        Some(path) => format!("the file `{}`", path.display()),
+        None => format!("the environment variable {TOKEN_VARIABLE}"),
+    }
+}
+
+/// The permissions of a token file that others than its owner may read or change; `None` when nobody else may.
+pub fn open_to_others(token_file: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(token_file).ok()?.permissions()) & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = token_file;
+        None
+    }
+}
+
 pub fn read_token(token_file: Option<&Path>) -> Result<SecretString, TokenError> {
     let (text, origin) = match token_file {
         Some(path) => {

@@ -19,11 +19,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("analysis", &["domain", "table"]),
     ("report", &["domain", "publish", "snapshot", "table"]),
     ("job", &["analysis", "domain", "history", "intercom", "publish", "report", "settings", "snapshot", "table"]),
+    ("check", &["domain", "intercom", "job", "publish", "settings", "snapshot"]),
     (
         "cli",
         &[
             "analysis",
             "census",
+            "check",
             "domain",
             "history",
             "intercom",

@@ -14,7 +14,7 @@ use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tree};
 use crate::support::truth::{AUGUST, JULY, OCTOBER};
 
-const COMMANDS: [&str; 7] = ["demo", "run", "report", "status", "schema", "simulate", "completions"];
+const COMMANDS: [&str; 8] = ["demo", "run", "report", "status", "check", "schema", "simulate", "completions"];
 
 #[test]
 fn every_command_has_help() {
@@ -26,11 +26,12 @@ fn every_command_has_help() {
         assert_eq!(own.stderr, "");
         assert_eq!(cohorts(["help", command]).succeed().stdout, own.stdout);
     }
-    let flags: [(&str, &[&str]); 5] = [
+    let flags: [(&str, &[&str]); 6] = [
         ("demo", &["--out", "--months", "--contacts", "--seed"]),
         ("run", &["--job", "--month", "--dry-run", "--replace", "--accept-incomplete", "--as-of", "--config", "--log-format"]),
         ("report", &["--job", "--month", "--all"]),
         ("status", &["--job", "--json", "--check"]),
+        ("check", &["--job", "--config", "--json", "--log-format"]),
         ("simulate", &["--port", "--now", "--default-version", "--faults", "--faults-at"]),
     ];
     for (command, flags) in flags {

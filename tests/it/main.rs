@@ -11,6 +11,7 @@ mod support;
 
 mod architecture;
 mod census;
+mod check;
 mod cli;
 mod demo;
 mod failure;
