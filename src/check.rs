@@ -10,7 +10,7 @@ mod output;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::GroupName;
+use crate::domain::{Group, GroupName};
 use crate::intercom::{ClientError, RequestError};
 use crate::job::{self, JobError, JobFolder, Remembered, Unresolved};
 use crate::settings::{self, SettingsError, Survey, TokenError};
@@ -53,11 +53,14 @@ pub enum Trouble {
     Job(#[from] JobError),
     #[error("{0}")]
     Unresolved(Unresolved),
-    #[error("{name} is archived{}: it is in no list, and a run goes without it", .known_as.as_ref().map_or(String::new(), |name| format!(" (it is `{name}`)")))]
-    Archived { name: GroupName, known_as: Option<String> },
+    #[error("{name} is archived{}: no list shows it, and a run goes without it", .group.as_ref().map_or(String::new(), |group| format!(" (it is `{}`, id:{})", group.name, group.id)))]
+    Archived { name: GroupName, group: Option<Group> },
     #[error("{free} are free and a month needs about {need}")]
     DiskSpace { free: String, need: String },
 }
+
+/// What to do about an archived group.
+pub const ARCHIVED_HINT: &str = "bring it back in Intercom, or take it out of the job file";
 
 impl Finding {
     fn fine(subject: impl Into<String>, what: impl Into<String>) -> Finding {

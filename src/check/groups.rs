@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 
 use super::api::Answers;
-use super::{Finding, Trouble};
+use super::{ARCHIVED_HINT, Finding, Trouble};
 use crate::domain::{Group, GroupKind, GroupName};
 use crate::intercom::{Client, Counted, RequestError};
 use crate::job::{Remembered, Unresolved, Why, resolve, unknown_attributes};
-use crate::settings::{Job, Population};
+use crate::settings::{Job, Missing, Population};
 
 /// A group as a run would find it.
 struct Found {
@@ -58,9 +58,11 @@ pub(super) async fn check(
                 }
                 lines.push(Line::Sized { subject, number, was_renamed, is_again });
             }
-            Err(unresolved) => lines.push(Line::Unresolved { subject, unresolved }),
+            Err(unresolved) => lines.push(Line::Unresolved { subject, unresolved, is_population }),
         }
     }
+    // A run publishes the groups that are there, unless the job says otherwise or none is.
+    let goes_on = job.missing == Missing::Report && !cohorts.is_empty();
     let sizes = join_all(found.iter().map(|found| size(client, found, answers.contacts.is_ok()))).await;
     for line in lines {
         findings.push(match line {
@@ -68,7 +70,12 @@ pub(super) async fn check(
             Line::Sized { subject, number, was_renamed, is_again } => {
                 sized(subject, &found[number].group, &sizes[number], was_renamed, is_again)
             }
-            Line::Unresolved { subject, unresolved } => Finding::error(subject, why(client, unresolved, remembered).await),
+            Line::Unresolved { subject, unresolved, is_population } => match why(client, unresolved, remembered).await {
+                trouble @ Trouble::Archived { .. } if !is_population && goes_on => {
+                    Finding::warning(subject, format!("{trouble}, and ends with code 4"), Some(ARCHIVED_HINT))
+                }
+                trouble => Finding::error(subject, trouble),
+            },
         });
     }
     let sizes: Vec<Option<u64>> = sizes.into_iter().map(|size| size.unwrap_or(None)).collect();
@@ -84,7 +91,7 @@ pub(super) async fn check(
 enum Line {
     Told(Finding),
     Sized { subject: String, number: usize, was_renamed: bool, is_again: bool },
-    Unresolved { subject: String, unresolved: Unresolved },
+    Unresolved { subject: String, unresolved: Unresolved, is_population: bool },
 }
 
 /// Where contacts cannot be read, the size is not asked for: that they cannot is told once.
@@ -117,8 +124,8 @@ fn sized(subject: String, group: &Group, size: &Result<Option<u64>, RequestError
 
 /// Why a group is not found: lists do not show archived groups, though they exist.
 ///
-/// An archived group is an error, as one that never was: a run only knows what lists show and goes without it, with exit
-/// code 4. A warning here would promise a month that does not come.
+/// A run knows what lists show. It goes without an archived group as without one that never was: but somebody put it away,
+/// and it can be brought back.
 async fn why(client: &Client, unresolved: Unresolved, remembered: &Remembered) -> Trouble {
     let name = &unresolved.name;
     if !matches!(unresolved.why, Why::NotFound { .. }) {
@@ -127,14 +134,14 @@ async fn why(client: &Client, unresolved: Unresolved, remembered: &Remembered) -
     for id in possible_ids(name, remembered) {
         // When even this question fails, what is known stays true: no list shows the group.
         if let Ok(Some(group)) = client.group(name.kind, &id).await {
-            return Trouble::Archived { name: name.clone(), known_as: Some(group.name).filter(|known| !known.is_empty()) };
+            return Trouble::Archived { name: name.clone(), group: Some(group) };
         }
     }
     // 1.x counts archived groups too, by name.
     if let Ok(Some(counted)) = client.sizes_by_name(Counted::People, name.kind).await
         && counted.iter().any(|(counted, _)| *counted == name.text)
     {
-        return Trouble::Archived { name: name.clone(), known_as: None };
+        return Trouble::Archived { name: name.clone(), group: None };
     }
     Trouble::Unresolved(unresolved)
 }

@@ -46,9 +46,8 @@ fn line(Finding { subject, seen }: Finding) -> Line {
 }
 
 fn as_json(lines: &[Line]) -> String {
-    // One finding a line: for people who look, and tools that compare lines. Texts and numbers are always valid JSON.
-    let lines: Vec<String> = lines.iter().filter_map(|line| serde_json::to_string(line).ok()).map(|line| format!("  {line}")).collect();
-    format!("[\n{}\n]", lines.join(",\n"))
+    // Texts and numbers are always valid JSON.
+    stdout::json_lines(&lines.iter().filter_map(|line| serde_json::to_string(line).ok()).collect::<Vec<_>>())
 }
 
 fn as_table(lines: &[Line]) -> String {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::check::Trouble;
+use crate::check::{ARCHIVED_HINT, Trouble};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
@@ -232,7 +232,7 @@ impl From<Trouble> for Failure {
             Trouble::Job(error) => return error.into(),
             Trouble::Setting(_) => (USAGE, "config/default.toml documents every key"),
             Trouble::Unresolved(unresolved) => return unresolved.into(),
-            Trouble::Archived { .. } => (NOT_FOUND, "bring it back in Intercom, or take it out of the job file"),
+            Trouble::Archived { .. } => (NOT_FOUND, ARCHIVED_HINT),
             Trouble::DiskSpace { .. } => (UNAVAILABLE, "make room, or put `output.dir` on a larger disk"),
         };
         Failure { code, error: Box::new(trouble), hint: Some(hint.to_string()) }
