@@ -114,10 +114,11 @@ pub async fn list(
     let (mut first, mut last) = (None, None);
     while let Some(page) = next(&mut walk).await? {
         if page.begins_anew {
-            waiting.clear();
             first = None;
+            // Whoever was passed on, or waits for it, is not passed on twice; unless everything is.
             if rows.begin_anew()? {
                 seen = IdSet::default();
+                waiting.clear();
             }
         }
         first = first.or(page.total);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::asked_in;
 use crate::support::job::{Job, Place, texts};
-use crate::support::program::{Finished, run};
+use crate::support::program::{Finished, ask, run};
 use crate::support::scripted::{Reply, Request, Scripted, forward};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables};
@@ -249,4 +249,27 @@ fn a_list_that_ends_at_the_cap_unannounced_is_read_from_the_scroll() {
             check_same(&tables(published(&place.job_folder())), undisturbed(), "from list to scroll");
         },
     );
+}
+
+/// A list that goes to a reader cannot be taken back when the scroll is begun anew, a file can: either way everybody is
+/// there once.
+#[test]
+fn a_listing_survives_a_scroll_that_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bulk.csv");
+    for (arguments, is_file) in
+        [(&["--format", "table"][..], false), (&["--format", "jsonl"], false), (&["-o", file.to_str().unwrap()], true)]
+    {
+        // Not at the end of a thousand, so that some wait to be printed.
+        let simulator = small_world(&["--faults-at", "35=scroll_restart@/users/scroll"]);
+        let listed = ask(&simulator.base_url, "1.4", ["members", BULK]).arguments(arguments).succeed();
+        assert!(listed.stderr.contains(ANEW), "{}", listed.stderr);
+        let text = if is_file { std::fs::read_to_string(&file).unwrap() } else { listed.stdout };
+        let first_word =
+            |line: &str| line.trim_start_matches(['{', '"']).trim_start_matches("contact_id\":\"").chars().take(24).collect::<String>();
+        let is_id = |word: &String| word.len() == 24 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut ids: Vec<String> = text.lines().map(|line| first_word(line.trim_start())).filter(is_id).collect();
+        ids.sort();
+        assert_eq!(ids, simulator.members(BULK), "{arguments:?}");
+    }
 }
