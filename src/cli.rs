@@ -54,11 +54,13 @@ pub fn main() -> ExitCode {
         }
     };
     let is_server = matches!(cli.command, Command::Simulate(_));
+    // They have to say what was done until then.
+    let ends_by_itself = matches!(cli.command, Command::Tag(_) | Command::Untag(_));
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = dispatch(cli.command, &progress) => outcome,
             // The embedded Intercom alone has nothing that an interruption could cut short.
-            () = interrupted() => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
+            () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
         }
     });
     progress.finish();

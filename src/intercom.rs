@@ -88,6 +88,7 @@ pub struct Traffic {
 pub struct Client {
     transport: Arc<Transport>,
     api: Api,
+    tags_in_part: bool,
 }
 
 /// The adapter of a generation.
@@ -105,7 +106,9 @@ impl Client {
         } else {
             Api::V2(v2::V2::new(transport.clone(), options.page_size))
         };
-        Ok(Client { transport, api })
+        let (major, minor) = options.api_version.split_once('.').unwrap_or_default();
+        let number = |part: &str| part.parse::<u32>().unwrap_or_default();
+        Ok(Client { transport, api, tags_in_part: (number(major), number(minor)) >= (2, 16) })
     }
 
     pub fn traffic(&self) -> Traffic {

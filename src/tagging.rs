@@ -7,7 +7,8 @@
 mod answer;
 mod input;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -53,6 +54,8 @@ pub enum Became {
     /// A row that names nobody.
     Unusable,
     Failed,
+    /// A call was sent and never answered cleanly: it may have been done, or not.
+    Unknown,
     /// The work was given up before its turn came, or only shown.
     NotTried,
 }
@@ -68,6 +71,7 @@ impl Became {
             Became::Ambiguous => "ambiguous e-mail",
             Became::Unusable => "unusable",
             Became::Failed => "failed",
+            Became::Unknown => "unknown",
             Became::NotTried => "not tried",
         }
     }
@@ -99,18 +103,44 @@ pub struct Work {
     items: Vec<Item>,
     /// What is known already, by item.
     outcomes: Vec<Option<Outcome>>,
-    /// Whom the calls will name, each once, with the items that mean them.
-    members: Vec<(Reference, Vec<usize>)>,
+    /// Each once.
+    members: Vec<Member>,
+}
+
+/// Whom a call will name, with the items that mean them.
+#[derive(Debug)]
+struct Member {
+    reference: Reference,
+    items: Vec<usize>,
+    known: Known,
+}
+
+/// What was found out about a member before the first change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Found,
+    /// Nobody was found. A new contact may be missing from searches for some minutes: the call has the last word.
+    Missing,
+    /// Only the call will tell.
+    Unasked,
 }
 
 /// What has become of all items.
 #[derive(Debug)]
 pub struct Done {
     pub tag: Option<Group>,
+    /// Whether the tag was made for this.
+    pub is_new: bool,
     pub items: Vec<Item>,
     pub outcomes: Vec<Outcome>,
     /// Why the work was given up.
-    pub stopped: Option<RequestError>,
+    pub stopped: Option<Stopped>,
+}
+
+#[derive(Debug)]
+pub enum Stopped {
+    Failed(RequestError),
+    Interrupted,
 }
 
 /// Finds out whom the items mean, as far as the calls need it. Changes nothing.
@@ -134,12 +164,19 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
         Target::New(_) => None,
     };
     let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, told).await? } else { HashMap::new() };
-    let mut members: Vec<(Reference, Vec<usize>)> = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     let mut places: HashMap<Reference, usize> = HashMap::new();
     for (index, reference) in distinct {
-        let (member, is_tagged) = match found.get(&reference) {
-            None => (reference, None),
-            Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged),
+        if !answer::is_plausible(&reference) {
+            outcomes[index] = Some(Outcome::because(Became::NotFound, "Intercom's IDs are letters and digits"));
+            continue;
+        }
+        let (reference, is_tagged, known) = match found.get(&reference) {
+            None => (reference, None, Known::Unasked),
+            Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged, Known::Found),
+            Some(Answer::Nobody(outcome)) if outcome.became == Became::NotFound && matches!(reference, Reference::ContactId(_)) => {
+                (reference, None, Known::Missing)
+            }
             Some(Answer::Nobody(outcome)) => {
                 outcomes[index] = Some(outcome.clone());
                 continue;
@@ -151,30 +188,26 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
             _ => None,
         };
         if let Some(became) = as_it_should_be {
-            outcomes[index] = Some(Outcome { id: Some(member.text().to_string()), ..Outcome::new(became) });
+            outcomes[index] = Some(Outcome { id: Some(reference.text().to_string()), ..Outcome::new(became) });
             continue;
         }
-        if !answer::is_plausible(&member) {
-            outcomes[index] = Some(Outcome::because(Became::NotFound, "Intercom's IDs are letters and digits"));
-            continue;
-        }
-        let place = *places.entry(member.clone()).or_insert_with(|| {
-            members.push((member, Vec::new()));
+        let place = *places.entry(reference.clone()).or_insert_with(|| {
+            members.push(Member { reference, items: Vec::new(), known });
             members.len() - 1
         });
-        members[place].1.push(index);
+        members[place].items.push(index);
     }
     Ok(Work { target, change, items, outcomes, members })
 }
 
-/// Who answers to addresses and to the workspace's own ids.
+/// Who answers to ids and addresses.
 async fn look_up(
     client: &Client,
     distinct: &[(usize, Reference)],
     tag: Option<&Group>,
     told: Told<'_>,
 ) -> Result<HashMap<Reference, Answer>, WalkError> {
-    let by_search = |reference: &&Reference| matches!(reference, Reference::Email(_) | Reference::ExternalId(_));
+    let by_search = |reference: &&Reference| !matches!(reference, Reference::CompanyId(_)) && answer::is_plausible(reference);
     let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
     let mut answers = HashMap::new();
     let mut waiting: Vec<&[Reference]> = wanted.chunks(LOOKUP).rev().collect();
@@ -202,14 +235,22 @@ async fn look_up(
 
 /// Holders by what they may be named by.
 struct ByName<'a> {
+    ids: HashMap<&'a str, Vec<&'a Holder>>,
     emails: HashMap<String, Vec<&'a Holder>>,
     external_ids: HashMap<&'a str, Vec<&'a Holder>>,
 }
 
 impl<'a> ByName<'a> {
     fn of(holders: &'a [Holder]) -> ByName<'a> {
-        let (mut emails, mut external_ids): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = Default::default();
+        let mut ids: HashMap<&str, Vec<&Holder>> = HashMap::new();
+        let mut emails: HashMap<String, Vec<&Holder>> = HashMap::new();
+        let mut external_ids: HashMap<&str, Vec<&Holder>> = HashMap::new();
         for holder in holders {
+            // Two pages may show the same contact.
+            if ids.contains_key(holder.id.as_str()) {
+                continue;
+            }
+            ids.entry(holder.id.as_str()).or_default().push(holder);
             if let Some(email) = &holder.email {
                 emails.entry(email.to_lowercase()).or_default().push(holder);
             }
@@ -217,14 +258,15 @@ impl<'a> ByName<'a> {
                 external_ids.entry(external_id.as_str()).or_default().push(holder);
             }
         }
-        ByName { emails, external_ids }
+        ByName { ids, emails, external_ids }
     }
 
     fn of_reference(&self, reference: &Reference) -> Vec<&'a Holder> {
         let found = match reference {
             Reference::Email(email) => self.emails.get(&email.to_lowercase()),
             Reference::ExternalId(id) => self.external_ids.get(id.as_str()),
-            Reference::ContactId(_) | Reference::CompanyId(_) => None,
+            Reference::ContactId(id) => self.ids.get(id.as_str()),
+            Reference::CompanyId(_) => None,
         };
         found.cloned().unwrap_or_default()
     }
@@ -237,73 +279,122 @@ impl Work {
             Target::Existing(group) => group.clone(),
             Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
         };
-        client.tag_calls(&tag, self.change, self.members.iter().map(|(member, _)| member.clone()).collect())
+        // Whoever is probably not there would spoil a call for the others, where calls are taken whole or not at all.
+        let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.tags_in_part();
+        let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
+        let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
+        let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX);
+        calls.extend(client.tag_calls(&tag, self.change, references(spoilers), 1));
+        calls
     }
 
-    /// Whether the tag has to be made first.
+    /// Whether the tag has to be made first: for somebody, or because nobody at all was named.
     pub fn new_tag(&self) -> Option<&str> {
         match &self.target {
-            Target::Existing(_) => None,
-            Target::New(name) => Some(name),
+            Target::New(name) if self.items.is_empty() || !self.members.is_empty() => Some(name),
+            Target::New(_) | Target::Existing(_) => None,
         }
     }
 
-    /// As it is when nothing more is done.
-    pub fn shown(mut self) -> Done {
-        for (member, items) in &self.members {
-            let Reference::ContactId(id) = member else { continue };
-            for item in items {
-                self.outcomes[*item].get_or_insert_with(|| Outcome { id: Some(id.clone()), ..Outcome::new(Became::NotTried) });
+    /// As it would be, when nothing is done.
+    pub fn planned(mut self) -> Done {
+        for member in &self.members {
+            let mut outcome = Outcome::new(Became::NotTried);
+            match (&member.reference, member.known) {
+                (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
+                (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will tell".to_string()),
+                _ => outcome.reason = Some("not looked up; the call will tell".to_string()),
+            }
+            for item in &member.items {
+                self.outcomes[*item] = Some(outcome.clone());
             }
         }
+        self.done(false, None)
+    }
+
+    fn done(self, is_new: bool, stopped: Option<Stopped>) -> Done {
         let tag = match &self.target {
             Target::Existing(group) => Some(group.clone()),
             Target::New(_) => None,
         };
-        Done { tag, outcomes: settled(&self.items, self.outcomes), items: self.items, stopped: None }
+        Done { tag, is_new, outcomes: settled(&self.items, self.outcomes), items: self.items, stopped }
     }
 
-    /// Makes the tag when it is missing, and sends the calls.
+    /// Makes the tag when it is missing, and sends the calls, until there is an interruption.
     ///
     /// # Errors
     /// When the tag could not be made: nobody was tagged.
-    pub async fn carry_out(mut self, client: &Client, told: Told<'_>) -> Result<Done, RequestError> {
-        if let Target::New(name) = &self.target {
-            self.target = Target::Existing(client.create_tag(name).await?);
+    pub async fn carry_out(
+        mut self,
+        client: &Client,
+        told: Told<'_>,
+        interruption: impl Future<Output = ()>,
+    ) -> Result<Done, RequestError> {
+        let mut interruption = std::pin::pin!(interruption);
+        let is_new = self.new_tag().is_some();
+        if let Some(name) = self.new_tag() {
+            tokio::select! {
+                made = client.create_tag(name) => self.target = Target::Existing(made?),
+                () = &mut interruption => return Ok(self.done(false, Some(Stopped::Interrupted))),
+            }
         }
-        let items_of: HashMap<Reference, Vec<usize>> = self.members.iter().cloned().collect();
+        let items_of: HashMap<Reference, Vec<usize>> =
+            self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
         let mut waiting = self.calls(client);
         waiting.reverse();
         let mut under_way = FuturesUnordered::new();
-        let mut stopped: Option<RequestError> = None;
+        let mut stopped: Option<Stopped> = None;
         let (mut done, all) = (0, self.members.len());
+        let outcomes = &mut self.outcomes;
+        let mut note = |member: &Reference, outcome: &Outcome| {
+            for item in items_of.get(member).into_iter().flatten() {
+                outcomes[*item] = Some(outcome.clone());
+            }
+        };
         loop {
             while stopped.is_none() && under_way.len() < CALLS {
                 let Some(call) = waiting.pop() else { break };
+                // Until the answer is there, and when none comes.
+                call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
                 under_way.push(async move {
                     let sent = send(client, &call).await;
                     (call, sent)
                 });
             }
-            let Some((call, sent)) = under_way.next().await else { break };
+            let (call, sent) = tokio::select! {
+                next = under_way.next() => match next {
+                    Some(next) => next,
+                    None => break,
+                },
+                () = &mut interruption => {
+                    stopped = Some(Stopped::Interrupted);
+                    break;
+                }
+            };
             match sent {
                 Sent::Settled(outcomes) => {
                     done += outcomes.len();
-                    for (member, outcome) in outcomes {
-                        for item in items_of.get(&member).into_iter().flatten() {
-                            self.outcomes[*item] = Some(outcome.clone());
-                        }
-                    }
+                    outcomes.iter().for_each(|(member, outcome)| note(member, outcome));
                     told("done", done, all);
                 }
                 Sent::Split => {
                     let (left, right) = call.halves();
                     waiting.extend([right, left]);
                 }
-                Sent::Stop(error) => stopped = Some(error),
+                Sent::Stop(error) => {
+                    if error.is_unauthorized() {
+                        let outcome = Outcome::because(Became::Failed, answer::told(&error));
+                        call.members().iter().for_each(|member| note(member, &outcome));
+                    }
+                    stopped.get_or_insert(Stopped::Failed(error));
+                }
             }
         }
-        Ok(Done { stopped, ..self.shown() })
+        drop(under_way);
+        // Halves of a call that was refused, and whose turn did not come again.
+        let not_tried = Outcome::new(Became::NotTried);
+        waiting.iter().flat_map(TagCall::members).for_each(|member| note(member, &not_tried));
+        Ok(self.done(is_new, stopped))
     }
 }
 
@@ -319,7 +410,7 @@ enum Sent {
 async fn send(client: &Client, call: &TagCall) -> Sent {
     match client.send_tags(call).await {
         Ok(Some(passed_over)) => {
-            let passed_over: std::collections::HashSet<Reference> = passed_over.into_iter().collect();
+            let passed_over: HashSet<Reference> = passed_over.into_iter().collect();
             let outcome = |member: &Reference| {
                 let outcome = if passed_over.contains(member) { answer::not_found(member) } else { answer::changed(member, call.change()) };
                 (member.clone(), outcome)

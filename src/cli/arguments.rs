@@ -181,7 +181,7 @@ pub(super) struct Members {
     /// tag:NAME or segment:NAME; an ID, or id:<ID>, does for a name
     #[arg(value_name = "GROUP", value_parser = group)]
     pub group: GroupName,
-    /// table, csv, jsonl or parquet; by default what the name of FILE ends with, else a table
+    /// The form; by default what the name of FILE ends with, and a table without a file
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<MembersFormat>,
     /// Write to a file, which appears when everyone came; without it to standard output, page by page

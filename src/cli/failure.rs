@@ -84,6 +84,28 @@ impl Failure {
         Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
 
+    /// The result exists, and standard output does not take it.
+    pub(super) fn unprinted(error: std::io::Error) -> Failure {
+        let (code, hint) = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                (UNAVAILABLE, "the disk is full; make room and run it again")
+            }
+            _ => (USAGE, "check where standard output leads"),
+        };
+        let error = Plain { message: "the result could not be printed".to_string(), source: Some(Box::new(error)) };
+        Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
+    }
+
+    /// The same with another hint.
+    pub(super) fn but(self, hint: &str) -> Failure {
+        Failure { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// A change that was interrupted.
+    pub(super) fn interrupted_change(hint: &str) -> Failure {
+        Failure::interrupted().but(hint)
+    }
+
     pub(super) fn interrupted() -> Failure {
         let message = "interrupted".to_string();
         let hint = Some("nothing half-done was published; run it again to go on".to_string());
@@ -116,7 +138,8 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("\nhint: {hint}"));
         }
-        text
+        // Names are data, and may hold what a terminal would obey.
+        text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
     }
 
     /// The same as one line of a JSON log.
@@ -283,11 +306,19 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
     } else if error.is_version_refused() {
-        (USAGE, "the API refuses `intercom.api_version`; use another one")
+        (
+            USAGE,
+            "the API does not serve the version of `intercom.api_version` to this app: 1.x may be switched off for it, or the version is not there yet; set another one, for example \"2.14\"",
+        )
     } else if error.is_too_large() {
         (USAGE, "set a smaller `intercom.page_size`")
     } else if is_first && error.is_misdirected() {
         (USAGE, "the address is not the API's; check `intercom.base_url` and `intercom.region`")
+    } else if error.is_unreadable() {
+        (
+            UNAVAILABLE,
+            "what came is not what Intercom documents: check `intercom.base_url`, and whether something stands between; if it stays, show this message to Intercom's support",
+        )
     } else if error.is_passing() && is_first {
         (UNAVAILABLE, "check the network, `intercom.base_url` and Intercom's status page, then run it again")
     } else if error.is_passing() {

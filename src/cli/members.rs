@@ -21,13 +21,14 @@ use crate::settings::Settings;
 pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.workspace.sources())?;
     let clock = run::clock(arguments.as_of, &settings)?;
-    let format = format(arguments)?;
+    let output = file(arguments.output.as_deref());
+    let format = format(arguments.format, output)?;
     let client = run::client(&settings)?;
     let group = find(&client, &arguments.group).await?;
 
     let to = To { client: &client, group: &group, settings: &settings, progress };
     let stdout = || BufWriter::new(io::stdout());
-    let listed = match (&arguments.output, format) {
+    let listed = match (output, format) {
         (None, MembersFormat::Table) => to.write(Pages::new(stdout())).await,
         (None, MembersFormat::Csv) => to.write(Lines::csv(stdout())).await,
         (None, MembersFormat::Jsonl) => to.write(Lines::jsonl(stdout())).await,
@@ -65,14 +66,25 @@ pub(super) async fn find(client: &Client, name: &GroupName) -> Result<Group, Fai
     Ok(job::resolve(name, &groups, &[])?.0)
 }
 
-fn format(arguments: &Members) -> Result<MembersFormat, Failure> {
-    let by_name = || match arguments.output.as_ref()?.extension()?.to_str()? {
+/// As it is asked for, or as the file's name says; a table where it goes to standard output.
+fn format(format: Option<MembersFormat>, output: Option<&Path>) -> Result<MembersFormat, Failure> {
+    let Some(path) = output else { return Ok(format.unwrap_or(MembersFormat::Table)) };
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    let by_name = match ending.as_str() {
         "csv" => Some(MembersFormat::Csv),
         "jsonl" | "ndjson" => Some(MembersFormat::Jsonl),
         "parquet" => Some(MembersFormat::Parquet),
         _ => None,
     };
-    Ok(arguments.format.or_else(by_name).unwrap_or(MembersFormat::Table))
+    format.or(by_name).ok_or_else(|| {
+        let message = format!("the name of `{}` does not tell in which form it is to be written", path.display());
+        Failure::usage(message, "end it with .csv, .jsonl or .parquet, or add --format")
+    })
+}
+
+/// The file that is to be written; none when that is standard output under one of its names.
+fn file(output: Option<&Path>) -> Option<&Path> {
+    output.filter(|path| !["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| *path == Path::new(name)))
 }
 
 fn needs_file(message: &str) -> Failure {

@@ -11,7 +11,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush());
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unexpected("the result could not be printed", error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unprinted(error)),
         _ => Ok(()),
     }
 }

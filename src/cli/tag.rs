@@ -12,14 +12,16 @@ use super::arguments::Tagging;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, grouped, one_line, trimmed};
-use super::{run, stdout};
+use super::{interrupted, run, stdout};
 use crate::domain::{Group, GroupKind, GroupName, Reference, Referring};
 use crate::intercom::{Change, Client, TagCall};
 use crate::job::{self, Why};
-use crate::tagging::{self, Became, Done, Item, Outcome, Target};
+use crate::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
 
 /// Lines of a table that are drawn together.
 const PAGE_ROWS: usize = 1_000;
+/// Characters of what was given that a table shows; JSON has all of them.
+const GIVEN_SHOWN: usize = 80;
 
 pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.workspace.sources())?;
@@ -28,26 +30,45 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
         return Err(Failure::usage("nobody is named", "name them with --id, --user-id, --email, --company-id or --from FILE.csv"));
     }
     let client = run::client(&settings)?;
-    let target = target(&client, &arguments.name, change).await?;
-
     let told = |what: &str, done: usize, all: usize| progress.count(what, done as u64, all as u64);
-    let work = tagging::prepare(&client, target, change, items, &told).await?;
+    let prepared = async {
+        let target = target(&client, &arguments.name, change).await?;
+        Ok::<_, Failure>(tagging::prepare(&client, target, change, items, &told).await?)
+    };
+    let work = tokio::select! {
+        work = prepared => work?,
+        () = interrupted() => return Err(Failure::interrupted_change("nothing was changed yet")),
+    };
     if arguments.dry_run {
         progress.finish();
         let (new_tag, calls) = (work.new_tag().map(str::to_string), work.calls(&client));
-        let done = work.shown();
+        let done = work.planned();
         stdout::print(&if arguments.json { plan_as_json(new_tag, &calls, &done) } else { plan_as_text(new_tag, &calls, &done, change) })?;
         let is_fine = |outcome: &Outcome| is_open(outcome) || outcome.became.is_done();
         return verdict(&done, is_fine, "cannot be done", "mend these, or leave them: the others would be done all the same");
     }
-    let done = work.carry_out(&client, &told).await.map_err(Failure::not_made)?;
+    let done = work.carry_out(&client, &told, interrupted()).await.map_err(Failure::not_made)?;
     progress.finish();
-    stdout::print(&if arguments.json { as_json(&done) } else { as_text(&done) })?;
-    if let Some(error) = &done.stopped {
-        return Err(Failure::stopped(error.clone()));
+    if let (true, Some(tag)) = (done.is_new, &done.tag) {
+        tracing::warn!("the tag `{}` did not exist; it was made, its ID is {}", one_line(&tag.name), tag.id);
+    }
+    let printed = stdout::print(&if arguments.json { as_json(&done) } else { as_text(&done) });
+    printed
+        .map_err(|failure| failure.but("what was asked for was done, as far as it could be; only the list of it could not be printed"))?;
+    match &done.stopped {
+        Some(Stopped::Failed(error)) => return Err(Failure::stopped(error.clone())),
+        Some(Stopped::Interrupted) => {
+            return Err(Failure::interrupted_change("what was done is listed above; run it again to go on: who is done stays done"));
+        }
+        None => {}
     }
     let is_fine = |outcome: &Outcome| outcome.became.is_done();
-    verdict(&done, is_fine, "could not be done", "the others are as they should be; mend these, then run it again: who is done stays done")
+    verdict(&done, is_fine, "could not be done", "mend these, then run it again: who is done stays done")
+}
+
+/// In a plan, what is not settled is what would be sent.
+fn is_open(outcome: &Outcome) -> bool {
+    outcome.became == Became::NotTried
 }
 
 fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &str) -> Result<u8, Failure> {
@@ -55,11 +76,6 @@ fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &s
         0 => Ok(0),
         bad => Err(Failure::not_all(format!("{bad} of {} {what}, see above", done.outcomes.len()), hint)),
     }
-}
-
-/// In a plan, what is not settled is what would be sent.
-fn is_open(outcome: &Outcome) -> bool {
-    outcome.became == Became::NotTried
 }
 
 fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
@@ -79,15 +95,14 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
     }
     if let Some(path) = &arguments.from {
         let shown = path.display();
-        let failed = |error: tagging::InputError| {
-            let cause = match &error {
-                tagging::InputError::Read(source) => format!(": {source}"),
-                _ => String::new(),
-            };
-            Failure::usage(
-                format!("`{shown}` cannot be used: {error}{cause}"),
-                "a CSV with any of the columns id (or contact_id), user_id (or external_id), email, company_id",
-            )
+        let failed = |error: InputError| match error {
+            InputError::Read(source) => {
+                Failure::usage(format!("`{shown}` cannot be read: {source}"), "check the path of --from, and who may read it")
+            }
+            error => Failure::usage(
+                format!("`{shown}` cannot be used: {error}"),
+                "a CSV in UTF-8 with any of the columns id (or contact_id), user_id (or external_id), email, company_id, and a row for each",
+            ),
         };
         let input = if path == Path::new("-") {
             tagging::read(io::stdin()).map_err(failed)?
@@ -96,6 +111,12 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
         };
         if !input.ignored.is_empty() {
             tracing::warn!("`{shown}` has columns that name nobody, and are passed over: {}", input.ignored.join(", "));
+        }
+        if input.companies_among_people > 0 {
+            tracing::warn!(
+                "`{shown}` has columns for people and for companies; {} rows name no person, and stand for the company of their company_id",
+                input.companies_among_people
+            );
         }
         items.extend(input.items);
     }
@@ -112,11 +133,14 @@ async fn target(client: &Client, text: &str, change: Change) -> Result<Target, F
     let asked = GroupName::new(GroupKind::Tag, name);
     match job::resolve(&asked, &groups, &[]) {
         Ok((group, _)) => Ok(Target::Existing(group)),
-        // `tag:VIP` is how other commands name a group, `id:5` is an ID: neither is the name of a new tag.
-        Err(unresolved) if name.starts_with("tag:") || name.starts_with("id:") => match name.strip_prefix("tag:") {
-            Some(rest) => Ok(Target::Existing(job::resolve(&GroupName::new(GroupKind::Tag, rest), &groups, &[])?.0)),
-            None => Err(unresolved.into()),
-        },
+        // `tag:VIP` is how other commands name a group, `id:5` is an ID, and other groups are no tags: none of these is the
+        // name of a new one.
+        Err(unresolved) if ["tag:", "id:", "segment:", "rule:"].iter().any(|prefix| name.starts_with(prefix)) => {
+            match name.strip_prefix("tag:") {
+                Some(rest) => Ok(Target::Existing(job::resolve(&GroupName::new(GroupKind::Tag, rest), &groups, &[])?.0)),
+                None => Err(unresolved.into()),
+            }
+        }
         Err(unresolved) if change == Change::Untag || matches!(unresolved.why, Why::Ambiguous { .. }) => Err(unresolved.into()),
         Err(_) => Ok(Target::New(name.to_string())),
     }
@@ -193,6 +217,14 @@ fn as_text(done: &Done) -> String {
     text
 }
 
+/// One long cell would widen every line of the table.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(GIVEN_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
 /// Every item in a line, and a line that counts them. In a plan, `open` stands for what is not settled.
 fn table(done: &Done, open: Option<&'static str>) -> String {
     let became = |outcome: &Outcome| open.filter(|_| is_open(outcome)).unwrap_or(outcome.became.as_str());
@@ -205,7 +237,7 @@ fn table(done: &Done, open: Option<&'static str>) -> String {
             let given = item.given.as_ref().ok();
             let mut cells = vec![
                 Cell::new(given.map(Reference::by).unwrap_or_default()),
-                Cell::new(one_line(given.map(Reference::text).unwrap_or_default())),
+                Cell::new(shortened(&one_line(given.map(Reference::text).unwrap_or_default()))),
                 Cell::new(outcome.id.as_deref().unwrap_or_default()),
                 Cell::new(became(outcome)),
                 Cell::new(one_line(outcome.reason.as_deref().unwrap_or_default())),

@@ -104,6 +104,11 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
+    /// An answer came, and it is not what the API documents.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.failure, Failure::Unreadable(_))
+    }
+
     pub fn is_too_large(&self) -> bool {
         self.failure == Failure::NoAnswer(NoAnswer::TooLarge)
     }

@@ -10,9 +10,6 @@ use super::transport::Ask;
 use super::{Api, Client, wire};
 use crate::domain::{Group, Holder, Reference};
 
-/// Members of one call: what the documentation of 1.x advises, and 2.x has no other advice.
-const CALL_MAX: usize = 50;
-
 /// Whether a tag is put on or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -38,6 +35,9 @@ enum Form {
 }
 
 impl TagCall {
+    /// What the documentation of 1.x advises; 2.x has no other advice.
+    pub const MEMBERS_MAX: usize = 50;
+
     pub fn members(&self) -> &[Reference] {
         &self.members
     }
@@ -97,15 +97,20 @@ impl Client {
         self.transport.send(&ask, |body| wire::tag(body, name)).await
     }
 
-    /// The calls that change these members, people and companies apart.
-    pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>) -> Vec<TagCall> {
+    /// Whether a call that names somebody who is not there is done for the others, as from 2.16 on.
+    pub fn tags_in_part(&self) -> bool {
+        self.tags_in_part
+    }
+
+    /// The calls that change these members, people and companies apart, so many in each.
+    pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>, most: usize) -> Vec<TagCall> {
         let (companies, people): (Vec<Reference>, Vec<Reference>) =
             members.into_iter().partition(|member| matches!(member, Reference::CompanyId(_)));
         // 2.x has no bulk call that takes a tag from people.
         let form = if self.tags_by_id_only() && change == Change::Untag { Form::Detach } else { Form::Bulk };
         let mut calls = Vec::new();
         for (members, form) in [(people, form), (companies, Form::Bulk)] {
-            let size = if form == Form::Bulk { CALL_MAX } else { 1 };
+            let size = if form == Form::Bulk { most.clamp(1, TagCall::MEMBERS_MAX) } else { 1 };
             let call = |members: &[Reference]| TagCall { tag: tag.clone(), change, members: members.to_vec(), form };
             calls.extend(members.chunks(size).map(call));
         }

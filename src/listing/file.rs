@@ -31,9 +31,8 @@ impl Draft {
         if target.is_dir() {
             return Err(PublishError::new("write", &target, std::io::Error::other("it is a folder")).into());
         }
-        // Another run into the same file has a folder of its own; the last one to end wins.
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let staging = Staging::new(folder, &format!("{name}-{}", std::process::id()))?;
+        // What a run that was killed left of the same file goes.
+        let staging = Staging::new(folder, &target.file_name().unwrap_or_default().to_string_lossy())?;
         Ok(Draft { target, staging })
     }
 

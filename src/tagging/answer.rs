@@ -17,6 +17,9 @@ pub(super) enum Answer {
 impl Answer {
     /// Users answer to addresses and to the workspace's own ids; leads to Intercom's ids alone.
     pub(super) fn of(reference: &Reference, holders: &[&Holder]) -> Answer {
+        if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
+            return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
+        }
         let ids = |role: Role| holders.iter().filter(|holder| holder.role == role).map(|holder| holder.id.as_str()).collect::<Vec<_>>();
         let (users, leads) = (ids(Role::User), ids(Role::Lead));
         match users[..] {
@@ -34,7 +37,7 @@ impl Answer {
     }
 
     pub(super) fn failed(error: &RequestError) -> Answer {
-        Answer::Nobody(Outcome::because(Became::Failed, error.to_string()))
+        Answer::Nobody(Outcome::because(Became::Failed, told(error)))
     }
 }
 
@@ -52,16 +55,28 @@ pub(super) fn is_plausible(member: &Reference) -> bool {
     }
 }
 
+/// Why, without how long it took: the same cause is told in the same words.
+pub(super) fn told(error: &RequestError) -> String {
+    format!("`{} {}` {}", error.method, error.path, error.failure)
+}
+
+fn id_of(member: &Reference) -> Option<String> {
+    match member {
+        Reference::ContactId(id) => Some(id.clone()),
+        Reference::ExternalId(_) | Reference::Email(_) | Reference::CompanyId(_) => None,
+    }
+}
+
+pub(super) fn unanswered(member: &Reference) -> Outcome {
+    Outcome { id: id_of(member), ..Outcome::because(Became::Unknown, "sent, but no clean answer came") }
+}
+
 pub(super) fn changed(member: &Reference, change: Change) -> Outcome {
     let became = match change {
         Change::Tag => Became::Tagged,
         Change::Untag => Became::Untagged,
     };
-    let id = match member {
-        Reference::ContactId(id) => Some(id.clone()),
-        Reference::ExternalId(_) | Reference::Email(_) | Reference::CompanyId(_) => None,
-    };
-    Outcome { id, ..Outcome::new(became) }
+    Outcome { id: id_of(member), ..Outcome::new(became) }
 }
 
 pub(super) fn not_found(member: &Reference) -> Outcome {
@@ -106,5 +121,5 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
             _ => {}
         }
     }
-    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(Became::Failed, error.to_string()) })
+    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(Became::Failed, told(error)) })
 }

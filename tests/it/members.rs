@@ -124,10 +124,16 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_asked_of_the_members
     let to = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     let members = |arguments: &[&str]| ask(&simulator.base_url, "2.14", ["members", "tag:VIP"]).arguments(arguments).finish();
     members(&["-o", &to("nowhere/x.csv")]).check_failure(2, &["nowhere/x.csv", "does not exist"]);
-    members(&["-o", folder.path().to_str().unwrap()]).check_failure(2, &["it is a folder"]);
+    members(&["--format", "csv", "-o", folder.path().to_str().unwrap()]).check_failure(2, &["it is a folder"]);
     members(&["--format", "parquet"]).check_failure(2, &["-o"]);
     members(&["-o", "/dev/null", "--format", "parquet"]).check_failure(2, &["pipe or a device"]);
+    for name in ["members", "members.txt", "members.json"] {
+        members(&["-o", &to(name)]).check_failure(2, &[name, ".csv, .jsonl or .parquet"]);
+    }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(members(&["-o", &to("members.txt"), "--format", "table"]).code, Some(0));
+    assert_eq!(members(&["-o", &to("members.CSV")]).code, Some(0));
+    assert!(std::fs::read_to_string(to("members.CSV")).unwrap().starts_with("contact_id,"));
     assert_eq!(members(&["-o", "/dev/null", "--format", "csv"]).code, Some(0));
     assert!(std::fs::metadata("/dev/null").unwrap().file_type() != std::fs::metadata(folder.path()).unwrap().file_type());
     assert!(!std::fs::metadata("/dev/null").unwrap().is_file(), "a device is written to, not replaced");
@@ -163,4 +169,20 @@ fn the_instant_that_counts_as_now_is_for_this_machine_only() {
     assert_eq!(members(&simulator.base_url).code, Some(0));
     members("https://api.example.com").check_failure(2, &["--as-of is refused"]);
     assert_eq!(http::json(&simulator.base_url, "/_simulator/writes"), Value::Array(Vec::new()), "reading changes nothing");
+}
+
+#[test]
+fn standard_output_under_another_name_is_standard_output() {
+    let simulator = Simulator::at(NOW, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.txt");
+    std::fs::write(&path, "before\n").unwrap();
+    for name in ["-", "/dev/stdout"] {
+        let appended = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let members = ask(&simulator.base_url, "2.14", ["members", "tag:VIP", "--format", "jsonl", "-o", name]);
+        assert_eq!(members.standard_output(appended).finish().code, Some(0));
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 1 + 2 * simulator.members(&key(&simulator, "VIP")).len());
+    assert!(text.starts_with("before\n"), "what was there stays");
 }

@@ -1,7 +1,7 @@
 //! People by their address or the workspace's own id.
 
 use futures_util::future::try_join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cursor::CursorWalk;
 use super::{V2, wire};
@@ -14,26 +14,32 @@ const FILTERS_MAX: usize = 15;
 
 impl V2 {
     pub(in crate::intercom) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
-        let found = try_join_all(references.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
+        let filters: Vec<Value> = references.iter().flat_map(filters).collect();
+        let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
     /// Every page: an address may be shared by more people than a page holds.
-    async fn find_some(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
-        let filter = |reference: &Reference| {
-            let field = match reference {
-                Reference::ContactId(_) => "id",
-                Reference::ExternalId(_) => "external_id",
-                Reference::Email(_) => "email",
-                Reference::CompanyId(_) => return None,
-            };
-            Some(json!({ "field": field, "operator": "=", "value": reference.text() }))
-        };
-        let filters: Vec<_> = references.iter().filter_map(filter).collect();
-        if filters.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
         let ask = Ask::search("/contacts/search", json!({ "operator": "OR", "value": filters }), super::by_creation());
         CursorWalk::new(self.transport.clone(), ask, self.page_size, wire::holders).expecting_tag(tag.map(str::to_string)).all().await
+    }
+}
+
+/// Whether `=` minds the case of an address is not known: those with capitals are asked for in small letters, too.
+fn filters(reference: &Reference) -> Vec<Value> {
+    let filter = |field: &str, value: &str| json!({ "field": field, "operator": "=", "value": value });
+    match reference {
+        Reference::ContactId(id) => vec![filter("id", id)],
+        Reference::ExternalId(id) => vec![filter("external_id", id)],
+        Reference::Email(email) => {
+            let small = email.to_lowercase();
+            let mut filters = vec![filter("email", email)];
+            if small != *email {
+                filters.push(filter("email", &small));
+            }
+            filters
+        }
+        Reference::CompanyId(_) => Vec::new(),
     }
 }

@@ -33,9 +33,9 @@ pub(in crate::intercom::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<
     let entries = hash.get(of).and_then(|counts| counts.get(by)).and_then(Value::as_array).ok_or_else(|| shape(format!("{of}.{by}")))?;
     let mut sizes = Vec::with_capacity(entries.len());
     for entry in entries {
-        // The name is the key: any text at all.
-        let named = entry.as_object().and_then(|entry| entry.iter().find_map(|(name, value)| Some((name.clone(), count(value)?))));
-        sizes.push(named.ok_or_else(|| shape(format!("{of}.{by}[]")))?);
+        let entry = entry.as_object().ok_or_else(|| shape(format!("{of}.{by}[]")))?;
+        // The name is the key: any text at all. One without a number can be asked for by its ID.
+        sizes.extend(entry.iter().find_map(|(name, value)| Some((name.clone(), count(value)?))));
     }
     // `pages` lies in `pages`, as far as seen.
     let pages = hash.get("pages").map(|pages| pages.get("pages").unwrap_or(pages));

@@ -80,7 +80,9 @@ fn counts_are_keyed_by_names_of_any_kind_and_their_pages_lie_in_pages() {
     assert_eq!(told(body, "user", "tag").unwrap(), (vec![named("count", 3), named("a \"b\"\n", 0), named("count", 4)], 1));
     let body = r#"{"type":"count","company":{"tag":[{"VIP":"7"}]},"pages":{"pages":{"type":"pages","next":"https://elsewhere.example","page":1,"total_pages":203}}}"#;
     assert_eq!(told(body, "company", "tag").unwrap(), (vec![named("VIP", 7)], 203));
-    assert!(told(r#"{"type":"count","user":{"tag":[{"x":{}}]}}"#, "user", "tag").is_err());
+    let body = r#"{"type":"count","user":{"tag":[{"x":{}},{"y":null},{"z":1}]}}"#;
+    assert_eq!(told(body, "user", "tag").unwrap().0, [named("z", 1)], "who has no number can be asked for");
+    assert!(told(r#"{"type":"count","user":{"tag":[7]}}"#, "user", "tag").is_err());
     assert!(told(r#"{"type":"count.hash","user":{"count":1}}"#, "user", "tag").is_err());
 
     let all = totals(br#"{"type":"count.hash","company":{"count":8},"user":{"user":{"count":80}},"lead":3,"tag":{"count":2}}"#).unwrap();
