@@ -227,7 +227,11 @@ fn shortened(text: &str) -> String {
 
 /// Every item in a line, and a line that counts them. In a plan, `open` stands for what is not settled.
 fn table(done: &Done, open: Option<&'static str>) -> String {
-    let became = |outcome: &Outcome| open.filter(|_| is_open(outcome)).unwrap_or(outcome.became.as_str());
+    // Who was not found, or not looked for, may be sent all the same: the call has the last word.
+    let became = |outcome: &Outcome| match open {
+        Some(open) if is_open(outcome) => outcome.id.as_ref().map_or("would be sent", |_| open),
+        _ => outcome.became.as_str(),
+    };
     let mut text = String::new();
     let pairs: Vec<(&Item, &Outcome)> = done.items.iter().zip(&done.outcomes).collect();
     let has_rows = done.items.iter().any(|item| item.row.is_some());
