@@ -308,7 +308,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     } else if error.is_version_refused() {
         (
             USAGE,
-            "the API does not serve the version of `intercom.api_version` to this app: 1.x may be switched off for it, or the version is not there yet; set another one, for example \"2.14\"",
+            "the API does not serve this version to this app (1.x may be switched off for it): set `intercom.api_version` to another one, such as \"2.14\"",
         )
     } else if error.is_too_large() {
         (USAGE, "set a smaller `intercom.page_size`")

@@ -322,7 +322,7 @@ fn what_1x_refuses_ends_with_its_exit_code_and_what_to_do() {
             "1.4",
             &["--without-1x"],
             2,
-            &["400", "intercom_version_invalid", "intercom.api_version", "use another"],
+            &["400", "intercom_version_invalid", "intercom.api_version", "switched off", "another one"],
         ),
         case("a token of another app", "1.4", &["--token", "another"], 3, &["401", "access token"]),
         case("a token without a permission", "1.4", &["--faults", "403@/users:1"], 3, &["403", "/users", "permissions"]),
