@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::program::{Finished, ask};
+use crate::support::fixture::plain_job;
+use crate::support::job::Place;
+use crate::support::program::{Finished, ask, cohorts};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::{http, wait_until};
@@ -428,4 +430,28 @@ fn nobody_to_tag_makes_no_tag_where_that_is_known_before() {
     assert_eq!((tagged.code, people.carriers("of nobody")), (Some(4), None), "{tagged:?}");
     people.tag("2.14", &["segment:Active", "--id", &people.users[0].id]).check_failure(4, &["not in the workspace"]);
     assert!(people.simulator.writes().is_empty());
+}
+
+#[test]
+fn nothing_else_writes_to_intercom() {
+    let people = People::meet(&[]);
+    let place = Place::new();
+    for version in ["1.4", "2.14"] {
+        let job = plain_job().with_intercom(&format!("api_version = \"{version}\""));
+        let file = place.job(&job, &people.simulator.base_url);
+        let of_job = |command: &str, arguments: &[&str]| cohorts([command, "--job", file.to_str().unwrap()]).arguments(arguments).succeed();
+        of_job("check", &[]);
+        of_job("run", &["--as-of", NOW, "--dry-run"]);
+        of_job("run", &["--as-of", NOW, "--replace"]);
+        for arguments in
+            [&["tags"][..], &["segments"], &["counts"], &["counts", "--of", "companies", "--by", "tag"], &["members", "tag:VIP"]]
+        {
+            ask(&people.simulator.base_url, version, arguments).succeed();
+        }
+    }
+    assert!(people.simulator.stats().requests > 30);
+    assert_eq!(people.simulator.writes(), Vec::<Value>::new());
+    // The probe does see a write.
+    ask(&people.simulator.base_url, "2.14", ["tag", "VIP", "--id", &people.users[0].id]).succeed();
+    assert_eq!(people.simulator.writes().len(), 1);
 }
