@@ -437,7 +437,7 @@ fn nothing_else_writes_to_intercom() {
     let people = People::meet(&[]);
     let place = Place::new();
     for version in ["1.4", "2.14"] {
-        let job = plain_job().with_intercom(&format!("api_version = \"{version}\""));
+        let job = plain_job().with_intercom(format!("api_version = \"{version}\""));
         let file = place.job(&job, &people.simulator.base_url);
         let of_job = |command: &str, arguments: &[&str]| cohorts([command, "--job", file.to_str().unwrap()]).arguments(arguments).succeed();
         of_job("check", &[]);
