@@ -133,10 +133,10 @@ pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
 fn remembered(folder: &JobFolder, answers: &api::Answers, findings: &mut Vec<Finding>) -> Remembered {
     let workspace_id = answers.workspace.as_ref().ok().and_then(|workspace| workspace.id.as_deref());
     match job::remembered(folder, workspace_id) {
-        Ok(remembered) => {
-            for (month, error) in &remembered.unreadable {
-                let hint = "`cohorts status --check` names what is damaged";
-                findings.push(Finding::warning(format!("snapshot of {month}"), format!("cannot be read: {error}"), Some(hint)));
+        Ok(mut remembered) => {
+            // History goes through every month: a run ends at the first that cannot be read.
+            for (month, error) in remembered.unreadable.drain(..) {
+                findings.push(Finding::error(format!("snapshot of {month}"), JobError::from(error)));
             }
             remembered
         }

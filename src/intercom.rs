@@ -26,7 +26,7 @@ use transport::{Ask, Transport};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
 pub use gate::RateWindow;
-pub use tagging::{Change, TagCall};
+pub use tagging::{Change, TagAnswer, TagCall};
 pub use walk::{Page, Walk};
 
 /// What the client is made from. `page_size` is capped to what the API allows.

@@ -7,14 +7,14 @@
 mod answer;
 mod input;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::domain::{Group, GroupKind, Holder, Reference};
-use crate::intercom::{Change, Client, RequestError, TagCall, WalkError};
+use crate::intercom::{Change, Client, RequestError, TagAnswer, TagCall, WalkError};
 use answer::Answer;
 
 pub use input::{Input, InputError, Item, read};
@@ -141,6 +141,8 @@ pub struct Done {
 pub enum Stopped {
     Failed(RequestError),
     Interrupted,
+    /// The tag was renamed or deleted meanwhile: the API used another one, of this ID.
+    OtherTag(String),
 }
 
 /// Finds out whom the items mean, as far as the calls need it. Changes nothing.
@@ -340,8 +342,8 @@ impl Work {
         }
         let items_of: HashMap<Reference, Vec<usize>> =
             self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
-        let mut waiting = self.calls(client);
-        waiting.reverse();
+        // With what their members are when their turn never comes: halves of a call that was done in part may be done.
+        let mut waiting: Vec<(TagCall, Became)> = self.calls(client).into_iter().map(|call| (call, Became::NotTried)).rev().collect();
         let mut under_way = FuturesUnordered::new();
         let mut stopped: Option<Stopped> = None;
         let (mut done, all) = (0, self.members.len());
@@ -353,7 +355,7 @@ impl Work {
         };
         loop {
             while stopped.is_none() && under_way.len() < CALLS {
-                let Some(call) = waiting.pop() else { break };
+                let Some((call, _)) = waiting.pop() else { break };
                 // Until the answer is there, and when none comes.
                 call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
                 under_way.push(async move {
@@ -377,9 +379,14 @@ impl Work {
                     outcomes.iter().for_each(|(member, outcome)| note(member, outcome));
                     told("done", done, all);
                 }
-                Sent::Split => {
+                Sent::Split(meanwhile) => {
                     let (left, right) = call.halves();
-                    waiting.extend([right, left]);
+                    waiting.extend([(right, meanwhile), (left, meanwhile)]);
+                }
+                Sent::OtherTag(id) => {
+                    let reason = format!("the API used another tag, id:{id}");
+                    call.members().iter().for_each(|member| note(member, &Outcome::because(Became::Failed, &reason)));
+                    stopped.get_or_insert(Stopped::OtherTag(id));
                 }
                 Sent::Stop(error) => {
                     if error.is_unauthorized() {
@@ -391,9 +398,12 @@ impl Work {
             }
         }
         drop(under_way);
-        // Halves of a call that was refused, and whose turn did not come again.
-        let not_tried = Outcome::new(Became::NotTried);
-        waiting.iter().flat_map(TagCall::members).for_each(|member| note(member, &not_tried));
+        for (call, meanwhile) in &waiting {
+            for member in call.members() {
+                let outcome = if *meanwhile == Became::Unknown { answer::unanswered(member) } else { Outcome::new(*meanwhile) };
+                note(member, &outcome);
+            }
+        }
         Ok(self.done(is_new, stopped))
     }
 }
@@ -401,30 +411,38 @@ impl Work {
 /// How a call ended.
 enum Sent {
     Settled(Vec<(Reference, Outcome)>),
-    /// It was not done, or not for everybody, and nobody said for whom.
-    Split,
+    /// It was not done, or not for everybody, and nobody said for whom; and what its members are until they are asked
+    /// about again.
+    Split(Became),
+    OtherTag(String),
     /// There is no use in going on.
     Stop(RequestError),
 }
 
 async fn send(client: &Client, call: &TagCall) -> Sent {
+    let settled = |outcome: &dyn Fn(&Reference) -> Outcome| {
+        Sent::Settled(call.members().iter().map(|member| (member.clone(), outcome(member))).collect())
+    };
     match client.send_tags(call).await {
-        Ok(Some(passed_over)) => {
-            let passed_over: HashSet<Reference> = passed_over.into_iter().collect();
-            let outcome = |member: &Reference| {
-                let outcome = if passed_over.contains(member) { answer::not_found(member) } else { answer::changed(member, call.change()) };
-                (member.clone(), outcome)
-            };
-            Sent::Settled(call.members().iter().map(outcome).collect())
-        }
-        Ok(None) => Sent::Split,
+        Ok(TagAnswer::Done) => settled(&|member| answer::changed(member, call.change())),
+        Ok(TagAnswer::InPart { absent, unchanged }) => settled(&|member| {
+            if absent.contains(member) {
+                answer::not_found(member)
+            } else if unchanged.contains(member) {
+                Outcome::because(Became::Failed, "the API took the call and left it as it was")
+            } else {
+                answer::changed(member, call.change())
+            }
+        }),
+        Ok(TagAnswer::InUntoldPart) => Sent::Split(Became::Unknown),
+        Ok(TagAnswer::OtherTag(id)) => Sent::OtherTag(id),
         Err(error) if !error.is_refused() => Sent::Stop(error),
         Err(error) => match call.members() {
             [member] => match answer::refused(client, call, member, &error).await {
                 Ok(outcome) => Sent::Settled(vec![(member.clone(), outcome)]),
                 Err(error) => Sent::Stop(error),
             },
-            _ => Sent::Split,
+            _ => Sent::Split(Became::NotTried),
         },
     }
 }

@@ -17,6 +17,8 @@ const BYTES_PER_ROW: f64 = 1024.0;
 const WORK: f64 = 1.5;
 /// What files take that have hardly a row in them.
 const BYTES_AT_LEAST: f64 = 1_048_576.0;
+/// Files and folders of a small month, work folder and all.
+const FILES_AT_LEAST: u64 = 100;
 
 /// `tried`: what came of [`JobFolder::try_out`]. `rows`: what the walks of a run would bring, when that is known.
 pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, PublishError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
@@ -35,13 +37,19 @@ pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, PublishError>, ro
         }
     }
     findings.extend(space(folder, folder.root(), rows));
-    if folder.is_locked() {
-        findings.push(Finding::noted("lock", "another process works on this job now; a run would end with code 7"));
+    match folder.is_locked() {
+        Ok(false) => {}
+        Ok(true) => findings.push(Finding::noted("lock", "another process works on this job now; a run would end with code 7")),
+        Err(error) => findings.push(Finding::error("lock", error)),
     }
 }
 
 fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Finding> {
-    let free = free_bytes(existing)?;
+    let (free, files) = free_bytes(existing)?;
+    if files.is_some_and(|files| files < FILES_AT_LEAST) {
+        let free = format!("{} and {} files", shown(free), files.unwrap_or_default());
+        return Some(Finding::error("disk space", Trouble::DiskSpace { free, need: format!("{FILES_AT_LEAST} files") }));
+    }
     let Some(rows) = rows else {
         return Some(Finding::noted("disk space", format!("{} are free; what a month needs is not known", shown(free))));
     };
@@ -82,15 +90,15 @@ fn bytes_in(folder: &Path) -> u64 {
     bytes.sum()
 }
 
-/// What this user may still write there.
+/// What this user may still write there: bytes, and files where the volume counts them.
 #[cfg(unix)]
-fn free_bytes(folder: &Path) -> Option<f64> {
+fn free_bytes(folder: &Path) -> Option<(f64, Option<u64>)> {
     let volume = rustix::fs::statvfs(folder).ok()?;
-    Some(volume.f_bavail as f64 * volume.f_frsize as f64)
+    Some((volume.f_bavail as f64 * volume.f_frsize as f64, (volume.f_files > 0).then_some(volume.f_favail)))
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_folder: &Path) -> Option<f64> {
+fn free_bytes(_folder: &Path) -> Option<(f64, Option<u64>)> {
     None
 }
 

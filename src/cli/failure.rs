@@ -101,6 +101,12 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
+    /// The tag went under the hands of the work.
+    pub(super) fn other_tag(id: &str) -> Failure {
+        let message = format!("the tag was renamed or deleted meanwhile: the API used another one, id:{id}");
+        Failure::not_all(message, "look at both with `cohorts tags`; what was done is listed above")
+    }
+
     /// A change that was interrupted.
     pub(super) fn interrupted_change(hint: &str) -> Failure {
         Failure::interrupted().but(hint)
@@ -313,7 +319,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     } else if error.is_too_large() {
         (USAGE, "set a smaller `intercom.page_size`")
     } else if is_first && error.is_misdirected() {
-        (USAGE, "the address is not the API's; check `intercom.base_url` and `intercom.region`")
+        (USAGE, "there is no such thing at this address: check `intercom.base_url` and `intercom.region`")
     } else if error.is_unreadable() {
         (
             UNAVAILABLE,

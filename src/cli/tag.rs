@@ -57,6 +57,7 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
         .map_err(|failure| failure.but("what was asked for was done, as far as it could be; only the list of it could not be printed"))?;
     match &done.stopped {
         Some(Stopped::Failed(error)) => return Err(Failure::stopped(error.clone())),
+        Some(Stopped::OtherTag(id)) => return Err(Failure::other_tag(id)),
         Some(Stopped::Interrupted) => {
             return Err(Failure::interrupted_change("what was done is listed above; run it again to go on: who is done stays done"));
         }

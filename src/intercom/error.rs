@@ -61,6 +61,10 @@ pub enum WalkError {
         "`{path}` of 1.x ends at 10,000 records, before the month's first; use an `intercom.api_version` from 2.0 on, or set `conversations = false`"
     )]
     TooLong { path: String },
+    #[error("page {page} of `{path}` is empty although there are {last}; what should have been on it did not come")]
+    Hole { path: String, page: u32, last: u32 },
+    #[error("`{path}` ended after {rows} rows although it announced {announced}")]
+    Short { path: String, rows: u64, announced: u64 },
     #[error("the walk was abandoned")]
     Abandoned,
 }

@@ -34,6 +34,21 @@ enum Form {
     Detach,
 }
 
+/// What the API says of a call that it took.
+#[derive(Debug)]
+pub enum TagAnswer {
+    Done,
+    /// For others than these: who are not there, and who are as they were.
+    InPart {
+        absent: Vec<Reference>,
+        unchanged: Vec<Reference>,
+    },
+    /// Not for everybody, and it does not say for whom.
+    InUntoldPart,
+    /// With another tag, of this ID.
+    OtherTag(String),
+}
+
 impl TagCall {
     /// What the documentation of 1.x advises; 2.x has no other advice.
     pub const MEMBERS_MAX: usize = 50;
@@ -117,27 +132,35 @@ impl Client {
         calls
     }
 
-    /// Sends a call. Of the members that were passed over; `None` when some were and it is not known which.
-    pub async fn send_tags(&self, call: &TagCall) -> Result<Option<Vec<Reference>>, RequestError> {
+    /// Sends a call, and tells what the answer says of it.
+    pub async fn send_tags(&self, call: &TagCall) -> Result<TagAnswer, RequestError> {
         let ask = match call.form {
             Form::Bulk => Ask::post("/tags", call.body()),
             Form::Detach => Ask::delete("/contacts/{id}/tags/{id}", format!("/contacts/{}/tags/{}", call.first(), call.tag.id)),
         };
-        let handled = self.transport.send(&ask, wire::handled).await?;
-        let Some(handled) = handled.filter(|_| call.form == Form::Bulk) else { return Ok(Some(Vec::new())) };
+        let carries = call.change == Change::Tag;
+        let handled = self.transport.send(&ask, |body| wire::handled(body, carries)).await?;
+        if handled.tag != call.tag.id {
+            return Ok(TagAnswer::OtherTag(handled.tag));
+        }
+        let Some(members) = handled.members.filter(|_| call.form == Form::Bulk) else { return Ok(TagAnswer::Done) };
         let distinct: HashSet<&Reference> = call.members.iter().collect();
-        if handled.len() >= distinct.len() {
-            return Ok(Some(Vec::new()));
+        let is_right = members.values().all(|now| *now == carries);
+        if is_right && members.len() >= distinct.len() {
+            return Ok(TagAnswer::Done);
         }
         // What came back are Intercom's ids.
         let is_by_id = |member: &Reference| matches!(member, Reference::ContactId(_));
-        if call.members.iter().all(is_by_id) {
-            Ok(Some(call.members.iter().filter(|member| !handled.contains(member.text())).cloned().collect()))
-        } else if call.members.len() == 1 {
-            Ok(Some(call.members.clone()))
-        } else {
-            Ok(None)
-        }
+        let with = |wanted: Option<bool>| {
+            let now = |member: &&Reference| members.get(member.text()).copied() == wanted;
+            call.members.iter().filter(now).cloned().collect()
+        };
+        Ok(match &call.members[..] {
+            all if all.iter().all(is_by_id) => TagAnswer::InPart { absent: with(None), unchanged: with(Some(!carries)) },
+            [one] if members.is_empty() => TagAnswer::InPart { absent: vec![one.clone()], unchanged: Vec::new() },
+            [one] => TagAnswer::InPart { absent: Vec::new(), unchanged: vec![one.clone()] },
+            _ => TagAnswer::InUntoldPart,
+        })
     }
 
     /// The contacts that answer to these references: users and leads, with whether they carry the tag.

@@ -73,6 +73,10 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Takes note of a page: its number.
     pub(super) fn page(&mut self, path: &str, rows: usize, total: Option<u64>) -> Result<u32, WalkError> {
         self.page += 1;

@@ -4,7 +4,7 @@
 
 pub(super) mod lenient;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -196,28 +196,39 @@ pub(super) fn tag(body: &[u8], name: &str) -> Result<Group, DecodeError> {
     Ok(if listed.name.is_empty() { Group { name: name.to_string(), ..listed } } else { listed })
 }
 
-/// The members that a change of a tag was made to, where the answer tells: Intercom's ids.
-pub(super) fn handled(body: &[u8]) -> Result<Option<HashSet<String>>, DecodeError> {
+/// What the answer to a change of a tag tells.
+pub(super) struct Handled {
+    /// The tag that was put on or taken off.
+    pub tag: String,
+    /// Intercom's ids of the members that it was about, with whether they carry the tag now; `None` before 2.16.
+    pub members: Option<HashMap<String, bool>>,
+}
+
+/// `carries`: what the members are to do from now on, where the answer does not say.
+pub(super) fn handled(body: &[u8], carries: bool) -> Result<Handled, DecodeError> {
     #[derive(Deserialize)]
     struct Answer {
-        #[serde(rename = "id")]
-        _tag: Text,
+        id: Text,
         users: Option<Vec<Member>>,
         companies: Option<Vec<Member>>,
     }
     #[derive(Deserialize)]
     struct Member {
         id: Option<Text>,
+        #[serde(default)]
+        tagged: lenient::Flag,
     }
     let answer: Answer = decode(body)?;
+    let tag = answer.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("id"))?;
     if answer.users.is_none() && answer.companies.is_none() {
-        return Ok(None);
+        return Ok(Handled { tag, members: None });
     }
     let members = answer.users.into_iter().chain(answer.companies).flatten();
-    Ok(Some(members.filter_map(|member| lenient::some(member.id)).collect()))
+    let members = members.filter_map(|member| Some((lenient::some(member.id)?, member.tagged.0.unwrap_or(carries))));
+    Ok(Handled { tag, members: Some(members.collect()) })
 }
 
-/// One group by itself.
+/// One group by its ID.
 pub(super) fn group(body: &[u8], kind: GroupKind) -> Result<Group, DecodeError> {
     Ok(decode::<WireGroup>(body)?.listed(kind, kind.as_str())?.group)
 }

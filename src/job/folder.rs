@@ -83,9 +83,16 @@ impl JobFolder {
 
     /// Whether a process works on the job. Only looks: nothing is made, and what it takes for the look is shared and gone
     /// at once.
-    pub fn is_locked(&self) -> bool {
-        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        File::open(self.root.join(".lock")).is_ok_and(held)
+    ///
+    /// # Errors
+    /// When the lock is there and a run could not open it.
+    pub fn is_locked(&self) -> Result<bool, JobError> {
+        let path = self.root.join(".lock");
+        match OpenOptions::new().write(true).open(&path) {
+            Ok(file) => Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(PublishError::new("open", &path, error).into()),
+        }
     }
 
     /// Takes the job's lock.

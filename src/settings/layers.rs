@@ -93,6 +93,7 @@ pub fn survey(sources: &Sources) -> Result<Survey, SettingsError> {
     layers.push(("the environment".to_string(), environment_layer()?));
 
     let mut findings: Vec<Finding> = layers.iter().flat_map(|(origin, layer)| unknown_keys(origin, layer)).collect();
+    findings.extend(layers.iter().filter_map(|(origin, layer)| unquoted_version(origin, layer)));
     let mut merged = Config::builder();
     for (_, layer) in &layers {
         merged = merged.add_source(layer.clone());
@@ -194,6 +195,12 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
         .filter(|key| !KEYS.contains(&key.as_str()))
         .map(|key| {
             let problem = match meant(&key) {
+                // Whoever writes this has a secret in a file, and must hear of it.
+                _ if key.to_lowercase().contains("token") || key.to_lowercase().contains("secret") => {
+                    "no such key; a token belongs in no settings file: take it out, and use the environment variable \
+                     INTERCOM_ACCESS_TOKEN or a file that `intercom.token_file` names"
+                        .to_string()
+                }
                 Some(near) => format!("no such key; did you mean `{near}`?"),
                 None => "no such key; config/default.toml lists them all".to_string(),
             };
@@ -202,6 +209,15 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
         .collect();
     findings.sort_by(|a, b| a.key.cmp(&b.key));
     findings
+}
+
+/// 2.10 as a number is 2.1: another version, and nobody would notice.
+fn unquoted_version(origin: &str, layer: &Config) -> Option<Finding> {
+    let key = "intercom.api_version";
+    let value = layer.get::<config::Value>(key).ok()?;
+    let is_number = matches!(value.kind, ValueKind::Float(_) | ValueKind::I64(_) | ValueKind::U64(_));
+    let problem = "is a number, of which 2.10 and 2.1 are the same; write it in quotes".to_string();
+    is_number.then(|| Finding { key: key.to_string(), origin: origin.to_string(), problem })
 }
 
 /// The key that one which does not exist was meant for, as far as anyone can guess.

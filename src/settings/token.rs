@@ -10,7 +10,7 @@ pub const TOKEN_VARIABLE: &str = "INTERCOM_ACCESS_TOKEN";
 pub enum TokenError {
     #[error("there is no access token: the environment variable {TOKEN_VARIABLE} is not set")]
     Missing,
-    #[error("the token file `{path}` cannot be read", path = .path.display())]
+    #[error("the token file {path} cannot be read", path = shown_path(.path))]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the access token in {origin} is not usable: {problem}")]
     Unusable { origin: String, problem: &'static str },
@@ -38,11 +38,21 @@ pub fn open_to_others(token_file: &Path) -> Option<u32> {
     }
 }
 
+/// A path as messages may name it. What is no file and has no folder may be the token itself, pasted where its file
+/// belongs.
+pub(super) fn shown_path(path: &Path) -> String {
+    if path.components().count() > 1 || path.exists() {
+        format!("`{}`", path.display())
+    } else {
+        format!("of a name of {} characters (not shown: it may be the token itself)", path.as_os_str().len())
+    }
+}
+
 pub fn read_token(token_file: Option<&Path>) -> Result<SecretString, TokenError> {
     let (text, origin) = match token_file {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_path_buf(), source })?;
-            (text, format!("`{}`", path.display()))
+            (text, shown_path(path))
         }
         None => match std::env::var(TOKEN_VARIABLE) {
             Ok(text) => (text, TOKEN_VARIABLE.to_string()),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::token::shown_path;
 use super::{Format, Missing, Population, Settings};
 use crate::domain::GroupKind;
 
@@ -35,7 +36,7 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
         "intercom.rate_share" => intercom.rate_share.to_string(),
         "intercom.request_timeout" => duration(intercom.request_timeout),
         "intercom.give_up_after" => duration(intercom.give_up_after),
-        "intercom.token_file" => intercom.token_file.as_ref().map_or("not set".to_string(), |path| path.display().to_string()),
+        "intercom.token_file" => intercom.token_file.as_ref().map_or("not set".to_string(), |path| shown_path(path)),
         "output.dir" => output.dir.display().to_string(),
         "output.formats" => list(output.formats.iter().map(|format| match format {
             Format::Parquet => "parquet".to_string(),

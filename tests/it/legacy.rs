@@ -1,6 +1,7 @@
 //! The job over API 1.x: the same months as over 2.x, the lists by page number, plans, faults and refusals. Groups that
-//! need the scroll are in `scroll`.
+//! need the scroll are in `scroll`, lists that answer oddly in `lists`.
 
+mod lists;
 mod scroll;
 
 use std::collections::{BTreeMap, BTreeSet};

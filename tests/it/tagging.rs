@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::fixture::plain_job;
 use crate::support::job::Place;
@@ -454,4 +454,26 @@ fn nothing_else_writes_to_intercom() {
     // The probe does see a write.
     ask(&people.simulator.base_url, "2.14", ["tag", "VIP", "--id", &people.users[0].id]).succeed();
     assert_eq!(people.simulator.writes().len(), 1);
+}
+
+#[test]
+fn the_answer_of_2_16_is_believed_in_what_it_says_of_each() {
+    let people = People::meet(&[]);
+    let (one, two) = (people.users[0].id.clone(), people.users[1].id.clone());
+    let answering = |tag: &'static str, members: Value| {
+        Scripted::before(people.simulator.address(), move |request| {
+            let is_call = request.method == "POST" && request.path() == "/tags";
+            is_call.then(|| Reply::json(&json!({"type": "tag", "id": tag, "name": "VIP", "users": members, "companies": []})))
+        })
+    };
+    let tag = |server: &Scripted| ask(&server.base_url, "2.16", ["tag", "VIP", "--id", &one, "--id", &two, "--json"]).finish();
+    let refused = tag(&answering("1400074", json!([{"id": one, "tagged": true}, {"id": two, "tagged": false}])));
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    assert_eq!(results(&refused).into_iter().map(|(_, _, result)| result).collect::<Vec<_>>(), ["tagged", "failed"]);
+
+    // The call goes by name: a tag that was renamed meanwhile is another one.
+    let other = tag(&answering("1400075", json!([{"id": one, "tagged": true}, {"id": two, "tagged": true}])));
+    assert_eq!(other.code, Some(4), "{other:?}");
+    assert!(other.stderr.contains("renamed or deleted") && other.stdout.contains("another tag, id:1400075"), "{other:?}");
+    assert!(results(&other).iter().all(|(_, _, result)| result == "failed"), "{}", other.stdout);
 }

@@ -35,7 +35,7 @@ enum From {
     /// The lists, and what those before the first of them announced. Users come before leads.
     Lists {
         lists: VecDeque<Numbered<wire::Person>>,
-        before: u64,
+        before: Option<u64>,
     },
     Scroll {
         rider: Rider,
@@ -89,7 +89,7 @@ impl ContactWalk {
         }
         let walk = |from| ContactWalk { api: api.clone(), who, from, begins_anew: false };
         Ok(if is_reachable {
-            Walk::new(walk(From::Lists { lists, before: 0 }))
+            Walk::new(walk(From::Lists { lists, before: Some(0) }))
         } else {
             Walk::shared(walk(From::Scroll { rider: api.scroll.board(), announced, bounds: Bounds::default() }))
         })
@@ -106,11 +106,11 @@ impl ContactWalk {
                     };
                     match list.next().await {
                         Ok(Some(page)) => {
-                            let total = lists.iter().try_fold(*before, |sum, list| Some(sum + list.total?));
+                            let total = lists.iter().fold(*before, |sum, list| Some(sum? + list.total?));
                             return Ok(Some(self.page(page.rows, total)));
                         }
                         Ok(None) => {
-                            *before += list.total.unwrap_or_default();
+                            *before = before.zip(list.total).map(|(sum, total)| sum + total);
                             lists.pop_front();
                         }
                         Err(Broken::Capped) => {

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::numbered::{Broken, Numbered};
 use super::wire::{self, DatedConversation};
-use crate::domain::Conversation;
+use crate::domain::{Allowed, Conversation};
 use crate::intercom::error::WalkError;
 use crate::intercom::transport::{Ask, Transport};
 use crate::intercom::walk::{Page, Pages};
@@ -16,6 +16,8 @@ use crate::intercom::walk::{Page, Pages};
 const PATH: &str = "/conversations";
 /// Pages asked for at the same time. The last of them may be asked for in vain.
 const AHEAD: usize = 4;
+/// The part of a list that may have gone while it was read.
+const DRIFT: f64 = 0.001;
 
 pub(super) struct ConversationWalk {
     list: Numbered<DatedConversation>,
@@ -39,7 +41,8 @@ impl ConversationWalk {
         }
         let page = match self.list.next().await {
             Ok(Some(page)) => page,
-            Ok(None) => return Ok(None),
+            // The list came to its end before the month's start was reached: then all of it came.
+            Ok(None) => return self.whole().map(|()| None),
             Err(Broken::Capped) => return Err(WalkError::TooLong { path: PATH.to_string() }),
             Err(Broken::Failed(error)) => return Err(error),
         };
@@ -53,6 +56,14 @@ impl ConversationWalk {
         };
         let rows = page.rows.into_iter().filter(wanted).map(|row| row.conversation).collect();
         Ok(Some(Page { rows, total: None, oddities: page.oddities, begins_anew: false }))
+    }
+
+    fn whole(&self) -> Result<(), WalkError> {
+        let (rows, announced) = (self.list.rows(), self.list.total.unwrap_or_default());
+        if rows + Allowed::Tolerance(DRIFT).of(announced) < announced {
+            return Err(WalkError::Short { path: PATH.to_string(), rows, announced });
+        }
+        Ok(())
     }
 
     /// Whether this one, and everything that follows it, began before the month. Where the order is by the latest change

@@ -88,14 +88,25 @@ impl<T: Send + 'static> Numbered<T> {
         if number > 1 && is_nothing {
             return Err(Broken::Capped);
         }
+        if let Some(last) = page.last.filter(|last| page.rows.is_empty() && number < *last) {
+            return Err(Broken::Failed(WalkError::Hole { path: self.ask.path().to_string(), page: number, last }));
+        }
         self.learn(number, &page);
         Ok(Some(page))
     }
 
-    /// Lists grow and shrink while they are read: the latest page knows best.
+    /// Rows so far, repeated ones among them.
+    pub(super) fn rows(&self) -> u64 {
+        self.bounds.rows()
+    }
+
+    /// Lists grow and shrink while they are read: the latest page knows best. Where it does not say whether more follow, a
+    /// full one is asked for its next.
     fn learn(&mut self, number: u32, page: &Page<T>) {
         self.total = page.total.or(self.total);
-        self.last = page.last.unwrap_or(if page.has_next { number + 1 } else { number });
+        let told = page.last.filter(|last| *last > 0 || page.rows.is_empty());
+        let is_full = page.rows.len() as u64 >= u64::from(self.per_page);
+        self.last = told.unwrap_or(if page.has_next || is_full { number + 1 } else { number });
     }
 
     fn request(&self, number: u32) -> BoxFuture<'static, Result<Page<T>, RequestError>> {

@@ -29,10 +29,11 @@ fn a_total_stands_alone_whatever_the_rows_are() {
 
 #[test]
 fn an_answer_to_a_change_names_the_tag_and_from_2_16_on_whom() {
-    let told = |body: &str| handled(body.as_bytes());
-    assert_eq!(told(r#"{"type":"tag","id":17513,"name":"Independent"}"#).unwrap(), None);
-    let whom = told(r#"{"type":"tag","id":"1","name":"x","users":[{"id":"a","tagged":true},{"id":7}],"companies":[]}"#).unwrap().unwrap();
-    assert_eq!(whom, HashSet::from(["a".to_string(), "7".to_string()]));
+    let told = |body: &str| handled(body.as_bytes(), true).map(|handled| (handled.tag, handled.members));
+    assert_eq!(told(r#"{"type":"tag","id":17513,"name":"Independent"}"#).unwrap(), ("17513".to_string(), None));
+    let body = r#"{"type":"tag","id":"1","name":"x","users":[{"id":"a","tagged":true},{"id":7},{"id":"b","tagged":false}],"companies":[]}"#;
+    let members = [("a", true), ("7", true), ("b", false)].map(|(id, carries)| (id.to_string(), carries));
+    assert_eq!(told(body).unwrap().1, Some(HashMap::from(members)));
     assert!(told(r#"{"type":"list","data":[]}"#).is_err(), "another answer is no success");
     assert_eq!(tag(br#"{"type":"tag","id":7}"#, "asked").unwrap().name, "asked");
     assert_eq!(tag(br#"{"type":"tag","id":7,"name":"Given"}"#, "given").unwrap().key(), "tag:7");

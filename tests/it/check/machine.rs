@@ -132,3 +132,43 @@ fn a_job_that_is_being_worked_on_is_no_error() {
     assert_eq!(locked.line("lock")["level"], "info");
     run(&file, &["--as-of", AUGUST.as_of]).finish().check_failure(7, &["locked"]);
 }
+
+#[test]
+fn what_a_run_cannot_open_or_read_is_told_with_its_code() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let place = Place::with(one_month());
+    let file = place.job(&good_job("2.14"), &simulator.base_url);
+    let manifests: Vec<PathBuf> = tree(&place.job_folder())
+        .keys()
+        .filter(|path| path.contains("snapshots") && path.ends_with("manifest.json"))
+        .map(|path| place.job_folder().join(path))
+        .collect();
+    fs::write(&manifests[0], "{").unwrap();
+    let found_now = found(check(&file));
+    let told = found_now.amiss();
+    assert!(told.iter().any(|line| line.starts_with("error snapshot of ")), "{told:#?}");
+    let run = run(&file, &["--as-of", AUGUST.as_of, "--replace"]).finish();
+    assert_eq!(found_now.code, run.code, "{}", run.stderr);
+
+    let place = Place::new();
+    let file = place.job(&good_job("2.14"), &simulator.base_url);
+    fs::create_dir_all(place.job_folder().join(".lock")).unwrap();
+    check_amiss(&found(check(&file)), 2, &[("error lock", ".lock")]);
+}
+
+#[test]
+fn slips_with_secrets_and_versions_are_told_and_no_secret_is() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let secret = "dG9rOnRoaXMtaXMtYS1zZWNyZXQ";
+    for (line, word) in [
+        (format!("token_file = \"{secret}\""), "may be the token itself"),
+        (format!("access_token = \"{secret}\""), "INTERCOM_ACCESS_TOKEN"),
+        ("api_version = 2.10".to_string(), "write it in quotes"),
+    ] {
+        let place = Place::new();
+        let job = Job { intercom: vec![line.clone()], ..plain_job() };
+        let checked = check(&place.job(&job, &simulator.base_url)).finish();
+        assert!(checked.code != Some(0) && checked.stdout.contains(word), "{line}: {checked:?}");
+        assert!(!format!("{checked:?}").contains(secret), "{line}: {checked:?}");
+    }
+}
