@@ -1,5 +1,8 @@
 //! The names that settings know.
 
+/// What the lowest layer is called.
+pub(super) const DEFAULTS_ORIGIN: &str = "the built-in defaults";
+
 /// Every key that a layer may hold, as `section.key`; the keys of a job have no section.
 pub(super) const KEYS: &[&str] = &[
     "intercom.region",

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat, ValueKind};
 
-use super::keys::{KEYS, nearest};
+use super::keys::{DEFAULTS_ORIGIN, KEYS, nearest};
 use super::raw::Raw;
 use super::values::{self, InForce};
 use super::{Finding, Settings, SettingsError};
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
-pub(super) const DEFAULTS_ORIGIN: &str = "the built-in defaults";
 const ENVIRONMENT_PREFIX: &str = "COHORTS";
 
 /// A flag of the command line that sets a key, with the key it sets.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::keys::{PROFILE_COLUMNS, nearest};
-use super::layers::DEFAULTS_ORIGIN;
+use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
 use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings};
 use crate::domain::{GroupKind, GroupName};
 
