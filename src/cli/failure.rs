@@ -59,29 +59,30 @@ impl Failure {
     pub(super) fn not_made(error: RequestError) -> Failure {
         if error.is_refused() && !error.is_missing() && !error.is_version_refused() {
             let error = Plain { message: "the API refuses a tag of this name".to_string(), source: Some(Box::new(error)) };
-            let hint = "nobody was tagged; names have up to 255 characters".to_string();
+            let hint = "nobody was tagged; a shorter or plainer name may do (how long one may be is not documented)".to_string();
             return Failure { code: USAGE, error: Box::new(error), hint: Some(hint) };
         }
-        let (code, hint) = if error.is_unauthorized() {
-            (UNAUTHORIZED, "the token needs the permission to write tags; nobody was tagged")
-        } else if error.is_passing() {
-            (UNAVAILABLE, "nobody was tagged; run it again later")
-        } else {
-            (UNEXPECTED, "nobody was tagged; check `intercom.base_url` and `intercom.api_version`")
-        };
-        Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
+        Failure::unchanged(
+            error,
+            "the token needs the permission to write tags; nobody was tagged",
+            "nobody was tagged; run it again later",
+        )
     }
 
     /// A change was given up in the middle; what was done before, was printed.
     pub(super) fn stopped(error: RequestError) -> Failure {
-        let (code, hint) = if error.is_unauthorized() {
-            (UNAUTHORIZED, "the token needs the permission to write contacts, companies and tags; what was done is listed above")
-        } else if error.is_passing() {
-            (UNAVAILABLE, "what was done is listed above; run it again to go on: who is done stays done")
-        } else {
-            (UNEXPECTED, "what was done is listed above; run it again to go on: who is done stays done")
-        };
-        Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
+        Failure::unchanged(
+            error,
+            "the token needs the permission to write contacts, companies and tags; what was done is listed above",
+            "what was done is listed above; run it again to go on: who is done stays done",
+        )
+    }
+
+    /// A change that the API did not take: what to do when the token may not write, and otherwise.
+    fn unchanged(error: RequestError, unauthorized: &str, otherwise: &str) -> Failure {
+        let (code, _) = request_code_and_hint(&error, true);
+        let hint = if error.is_unauthorized() { unauthorized } else { otherwise }.to_string();
+        Failure { code, error: Box::new(error), hint: Some(hint) }
     }
 
     /// The result exists, and standard output does not take it.

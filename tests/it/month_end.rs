@@ -1,11 +1,13 @@
 //! One and several months against the simulator: every table against the truth, every column against the contract.
 
+mod columns;
+mod privacy;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use polars::prelude::{DataType, TimeUnit, TimeZone};
+use polars::prelude::DataType;
 use sha2::{Digest, Sha256};
 
 use crate::support::fixture::{COHORTS, MONTHS, four_months};
@@ -18,131 +20,7 @@ use crate::support::truth::{Month, instant};
 use crate::support::workspace::{Workspace, contact, contact_id, plainly};
 use crate::support::{TOKEN, tree};
 
-/// The six reports of this issue, each with the contract's columns in its order.
-pub const REPORTS: [(&str, &[(&str, Type)]); 6] = [
-    ("cohort_summary", COHORT_SUMMARY),
-    ("overlap", OVERLAP),
-    ("conversation_activity", CONVERSATION_ACTIVITY),
-    ("members", MEMBERS),
-    ("member_attributes", MEMBER_ATTRIBUTES),
-    ("data_quality", DATA_QUALITY),
-];
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Type {
-    Text,
-    Count,
-    Ratio,
-    Flag,
-    Day,
-    Instant,
-}
-use Type::{Count, Day, Flag, Instant, Ratio, Text};
-
-impl Type {
-    fn dtype(self) -> DataType {
-        match self {
-            Text => DataType::String,
-            Count => DataType::Int64,
-            Ratio => DataType::Float64,
-            Flag => DataType::Boolean,
-            Day => DataType::Date,
-            Instant => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
-        }
-    }
-}
-
-const COHORT_SUMMARY: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_key", Text),
-    ("cohort_name", Text),
-    ("cohort_kind", Text),
-    ("cohort_id", Text),
-    ("basis", Text),
-    ("observed_at", Instant),
-    ("members", Count),
-    ("users", Count),
-    ("leads", Count),
-    ("intercom_count", Count),
-    ("new_contacts", Count),
-    ("active_members", Count),
-    ("openers", Count),
-    ("conversations_opened", Count),
-    ("unsubscribed", Count),
-    ("hard_bounced", Count),
-    ("marked_spam", Count),
-    ("compared_month", Day),
-    ("previous_members", Count),
-    ("retained", Count),
-    ("joined", Count),
-    ("returned", Count),
-    ("departed", Count),
-    ("departed_gone", Count),
-    ("net_change", Count),
-    ("newly_unsubscribed", Count),
-    ("converted_leads", Count),
-    ("growth_rate", Ratio),
-    ("retention_rate", Ratio),
-    ("churn_rate", Ratio),
-    ("quick_ratio", Ratio),
-    ("active_rate", Ratio),
-    ("opener_rate", Ratio),
-    ("unsubscribed_rate", Ratio),
-];
-
-const OVERLAP: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_a", Text),
-    ("cohort_a_name", Text),
-    ("cohort_b", Text),
-    ("cohort_b_name", Text),
-    ("members_a", Count),
-    ("members_b", Count),
-    ("in_both", Count),
-    ("in_either", Count),
-    ("jaccard", Ratio),
-    ("share_of_a", Ratio),
-    ("share_of_b", Ratio),
-    ("lift", Ratio),
-];
-
-const CONVERSATION_ACTIVITY: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_key", Text),
-    ("cohort_name", Text),
-    ("measure", Text),
-    ("label", Text),
-    ("lower_bound", Count),
-    ("contacts", Count),
-    ("contacts_share", Ratio),
-    ("conversations_opened", Count),
-];
-
-const MEMBERS: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_key", Text),
-    ("cohort_name", Text),
-    ("contact_id", Text),
-    ("external_id", Text),
-    ("email", Text),
-    ("name", Text),
-    ("role", Text),
-    ("change", Text),
-    ("entered_month", Day),
-    ("months_in_cohort", Count),
-    ("conversations_opened", Count),
-    ("last_seen_at", Instant),
-    ("signed_up_at", Instant),
-    ("created_at", Instant),
-    ("unsubscribed_from_emails", Flag),
-    ("country", Text),
-];
-
-const MEMBER_ATTRIBUTES: &[(&str, Type)] =
-    &[("month", Day), ("contact_id", Text), ("attribute", Text), ("value", Text), ("value_number", Ratio)];
-
-const DATA_QUALITY: &[(&str, Type)] =
-    &[("month", Day), ("severity", Text), ("check_name", Text), ("subject", Text), ("value", Text), ("expected", Text), ("detail", Text)];
+pub use columns::REPORTS;
 
 #[test]
 fn every_report_has_the_columns_of_the_contract_in_their_order_and_types() {
@@ -448,54 +326,6 @@ fn a_snapshots_manifest_tells_what_was_observed() {
             assert_eq!(told["announced"], cohort.holds.len(), "{}", cohort.name);
         }
     }
-}
-
-#[test]
-fn only_the_owner_reads_what_was_written() {
-    fn check(path: &Path) {
-        let metadata = fs::symlink_metadata(path).unwrap();
-        let mode = metadata.permissions().mode() & 0o777;
-        assert_eq!(mode, if metadata.is_dir() { 0o700 } else { 0o600 }, "{}: {mode:o}", path.display());
-        if metadata.is_dir() {
-            fs::read_dir(path).unwrap().for_each(|entry| check(&entry.unwrap().path()));
-        }
-    }
-    check(&four_months().place.output());
-}
-
-#[test]
-fn neither_the_token_nor_an_address_is_in_a_log_or_manifest() {
-    let months = four_months();
-    // Once more with everything logged, and with faults, so that there is something to tell.
-    let month = MONTHS[3];
-    let simulator = Simulator::at(month.as_of, &["--faults-at", "4=500,6=half,8=html,9=empty"]);
-    let place = Place::new();
-    let file = place.job(&crate::support::fixture::job(), &simulator.base_url);
-    let loud = run(&file, &["--as-of", month.as_of, "-vv", "--log-format", "json"]).succeed();
-    assert!(loud.stderr.len() > 5_000, "{}", loud.stderr);
-
-    let mut texts = vec![loud.stderr, loud.stdout];
-    texts.extend(months.runs.iter().flat_map(|run| [run.stderr.clone(), run.stdout.clone()]));
-    for folder in [months.job_folder(), place.job_folder()] {
-        for (name, bytes) in tree::tree(&folder) {
-            assert!(!contains(&bytes, TOKEN.as_bytes()), "the token is in {name}");
-            if name.ends_with(".json") {
-                texts.push(String::from_utf8(bytes).unwrap());
-            }
-        }
-    }
-    let addresses: BTreeSet<&str> =
-        months.truths.iter().flat_map(|truth| truth.contacts.values().filter_map(|contact| contact["email"].as_str())).collect();
-    assert!(addresses.len() > 100);
-    for text in texts {
-        assert!(!text.contains(TOKEN), "{text}");
-        let found = addresses.iter().find(|address| !address.is_empty() && text.contains(**address));
-        assert_eq!(found, None, "{text}");
-    }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[test]
