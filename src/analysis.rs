@@ -4,12 +4,20 @@
 //! turns small tables of counts into rates, and puts the columns in their order). The data dictionary is the reports'
 //! own column lists.
 
+mod attribute_profile;
 mod cohort_summary;
+mod cohort_trends;
 mod conversation_activity;
 mod data_quality;
 mod member_attributes;
 mod members;
+mod membership_survival;
+mod metrics;
+mod movement;
+mod numeric_profile;
 mod overlap;
+mod profiles;
+mod retention;
 mod rows;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -31,8 +39,14 @@ pub struct Report {
 /// All reports, in the order in which they are built and listed.
 pub const REPORTS: &[&Report] = &[
     &cohort_summary::REPORT,
-    &overlap::REPORT,
+    &cohort_trends::REPORT,
+    &retention::REPORT,
+    &membership_survival::REPORT,
     &conversation_activity::REPORT,
+    &attribute_profile::REPORT,
+    &numeric_profile::REPORT,
+    &overlap::REPORT,
+    &movement::REPORT,
     &members::REPORT,
     &member_attributes::REPORT,
     &data_quality::REPORT,
@@ -42,7 +56,6 @@ pub const REPORTS: &[&Report] = &[
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub month: Month,
-    pub month_end: DateTime<Utc>,
     /// Sorted by key.
     pub cohorts: Vec<CohortFacts>,
     pub population: PopulationKind,
@@ -50,8 +63,8 @@ pub struct Facts {
     pub has_conversations: bool,
     /// Ascending.
     pub opened_at_least: Vec<u32>,
-    /// The attributes that members are described by: label, and the name of a custom one.
-    pub profile: Vec<(String, Option<String>)>,
+    /// The attributes that members are described by, as the job names them.
+    pub profile: Vec<String>,
     /// What was noticed while observing.
     pub found: Vec<Found>,
 }
@@ -78,7 +91,7 @@ pub enum PopulationKind {
     Cohorts,
 }
 
-/// The tables that the counting queries name.
+/// The tables that the counting queries name: of the snapshot, of the history, and small ones that come with a month.
 #[derive(Clone)]
 pub struct Inputs {
     pub contacts: LazyFrame,
@@ -87,15 +100,41 @@ pub struct Inputs {
     pub conversations: LazyFrame,
     pub standing: LazyFrame,
     pub people: LazyFrame,
-    /// One row a cohort, see `history::cohorts_frame`.
+    pub counts: LazyFrame,
+    pub triangle: LazyFrame,
+    pub spells: LazyFrame,
+    pub profiles: LazyFrame,
     pub cohorts: LazyFrame,
+    pub population: LazyFrame,
+    pub profile: LazyFrame,
+}
+
+impl Inputs {
+    fn named(&self) -> [(&'static str, LazyFrame); 13] {
+        [
+            ("contacts", self.contacts.clone()),
+            ("attributes", self.attributes.clone()),
+            ("members", self.members.clone()),
+            ("conversations", self.conversations.clone()),
+            ("standing", self.standing.clone()),
+            ("people", self.people.clone()),
+            ("counts", self.counts.clone()),
+            ("triangle", self.triangle.clone()),
+            ("spells", self.spells.clone()),
+            ("profiles", self.profiles.clone()),
+            ("cohorts", self.cohorts.clone()),
+            ("population", self.population.clone()),
+            ("profile", self.profile.clone()),
+        ]
+    }
 }
 
 /// The names and columns of the small tables that come with a month and are no files; for the dictionary.
 pub const SMALL_INPUTS: &[(&str, &str)] = &[
     (
         "cohorts",
-        "a row a cohort: cohort_key, cohort_name, in_history, has_conversations, month, month_start, month_end, compared_month, compared_end, months_since_compared",
+        "a row a cohort: cohort_key, cohort_name, has_conversations, knows_gone (the population is everyone), in_history, intercom_count, \
+         month, month_start, month_end, compared_month, compared_end, months_since_compared, gap_month",
     ),
     ("population", "one row: in_population (true), month, month_end"),
     ("profile", "a row an attribute: month, attribute, custom_name (null for a column of contacts)"),
@@ -112,44 +151,13 @@ impl Report {
     /// When an input cannot be read, or does not fit the query.
     pub fn build(&self, inputs: &Inputs, facts: &Facts) -> Result<DataFrame, TableError> {
         let failed = |error| TableError::new("build", format!("the report `{}`", self.table.name), error);
-        let population = population_table(facts).map_err(failed)?;
-        let profile = profile_table(facts).map_err(failed)?;
-        let counts = self.query.run(&[
-            ("contacts", inputs.contacts.clone()),
-            ("attributes", inputs.attributes.clone()),
-            ("members", inputs.members.clone()),
-            ("conversations", inputs.conversations.clone()),
-            ("standing", inputs.standing.clone()),
-            ("people", inputs.people.clone()),
-            ("cohorts", inputs.cohorts.clone()),
-            ("population", population.lazy()),
-            ("profile", profile.lazy()),
-        ])?;
+        let counts = self.query.run(&inputs.named())?;
         let judged = (self.judge)(facts, counts).map_err(failed)?;
         let mut conformed = self.table.conform(&judged).map_err(failed)?;
         // A join on few keys may give a chunk a row, and a sort by several columns looks for the chunk at each comparison.
         conformed.rechunk_mut();
         conformed.sort(self.table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)
     }
-}
-
-fn population_table(facts: &Facts) -> PolarsResult<DataFrame> {
-    let columns = vec![
-        Column::new("in_population".into(), [true]),
-        Column::new("month".into(), [facts.month.first_day()]),
-        table::instants("month_end", [Some(facts.month_end)].into_iter()),
-    ];
-    DataFrame::new(1, columns)
-}
-
-fn profile_table(facts: &Facts) -> PolarsResult<DataFrame> {
-    let n = facts.profile.len();
-    let columns = vec![
-        Column::new("month".into(), vec![facts.month.first_day(); n]),
-        Column::new("attribute".into(), facts.profile.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>()),
-        Column::new("custom_name".into(), facts.profile.iter().map(|(_, custom)| custom.as_deref()).collect::<Vec<Option<&str>>>()),
-    ];
-    DataFrame::new(n, columns)
 }
 
 impl Facts {
@@ -161,7 +169,7 @@ impl Facts {
 /// The columns with which every table of cohorts begins.
 const MONTH: table::Column = table::Column::new("month", table::Kind::Day, "first day of the month");
 const COHORT_KEY: table::Column =
-    table::Column::new("cohort_key", table::Kind::Text, "`tag:<id>` or `segment:<id>`; stable when the name changes");
+    table::Column::new("cohort_key", table::Kind::Text, "`tag:<id>`, `segment:<id>` or `rule:<name>`; stable when the name changes");
 const COHORT_NAME: table::Column = table::Column::new("cohort_name", table::Kind::Text, "the cohort's name when it was observed");
 
 /// part / whole, null where there is no whole.

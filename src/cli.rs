@@ -2,6 +2,7 @@
 //! standard output. One command a file. The only part of the program that asks the wall clock what time it is.
 
 mod arguments;
+mod backfill;
 mod check;
 mod completions;
 mod counts;
@@ -83,6 +84,7 @@ fn fail(failure: &Failure, log_format: LogFormat) -> ExitCode {
 async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments, progress).await,
+        Command::Backfill(arguments) => backfill::run(arguments, progress).await,
         Command::Report(arguments) => report::run(arguments, progress).await,
         Command::Status(arguments) => status::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, progress).await,

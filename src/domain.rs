@@ -11,9 +11,9 @@ mod reference;
 
 pub use basis::Basis;
 pub use completeness::{Allowed, agrees};
-pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, Role};
+pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, Role, TagDate};
 pub use group::{Group, GroupKind, GroupName};
-pub use month::{Month, MonthError, MonthSpan};
+pub use month::{Month, MonthError, MonthSpan, Months};
 pub use oddities::Oddities;
 pub use reference::{Holder, Reference, Referring};
 

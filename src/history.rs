@@ -6,28 +6,54 @@
 //!
 //! The counting is in the `.sql` files beside this one; here is what carries from month to month.
 
+mod cohorts;
+mod definitions;
+mod members;
+mod states;
 mod tables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Basis, Month};
+use crate::domain::Month;
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
-use crate::snapshot::{CONTACTS, MEMBERS, Manifest, Snapshot, SnapshotError, month_folder};
-use crate::table::{Query, Table, TableError, instants, scan_or_empty, write_parquet};
+use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Snapshot, SnapshotError, month_folder};
+use crate::table::{Query, Table, TableError, scan_or_empty, write_parquet};
 
-pub use tables::{LEDGER, PEOPLE, RECORDS, STANDING, STATES};
+use states::State;
+
+pub use cohorts::{CohortMonth, Compared, cohort_months, cohorts_frame};
+pub use definitions::{Definitions, ProfileEntry, population_frame};
+pub use tables::{COUNTS, LEDGER, PEOPLE, PROFILES, RECORDS, SPELLS, STANDING, STATES, TRIANGLE};
 
 /// Raised when the tables mean something else than before: histories of another format are stale.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const STANDING_QUERY: Query = Query { name: "history/standing.sql", sql: include_str!("history/standing.sql") };
 const LEDGER_QUERY: Query = Query { name: "history/ledger.sql", sql: include_str!("history/ledger.sql") };
 const PEOPLE_QUERY: Query = Query { name: "history/people.sql", sql: include_str!("history/people.sql") };
+const COUNTS_QUERY: Query = Query { name: "history/counts.sql", sql: include_str!("history/counts.sql") };
+const TRIANGLE_QUERY: Query = Query { name: "history/triangle.sql", sql: include_str!("history/triangle.sql") };
+const SPELLS_QUERY: Query = Query { name: "history/spells.sql", sql: include_str!("history/spells.sql") };
+const PROFILES_QUERY: Query = Query { name: "history/profiles.sql", sql: include_str!("history/profiles.sql") };
+
+/// The tables that a counting query makes, with it: for the dictionary.
+pub const COUNTED: &[(&Table, Query)] = &[
+    (&STANDING, STANDING_QUERY),
+    (&LEDGER, LEDGER_QUERY),
+    (&PEOPLE, PEOPLE_QUERY),
+    (&COUNTS, COUNTS_QUERY),
+    (&TRIANGLE, TRIANGLE_QUERY),
+    (&SPELLS, SPELLS_QUERY),
+    (&PROFILES, PROFILES_QUERY),
+];
+
+/// Every table of a history.
+pub const TABLES: &[&Table] = &[&STANDING, &LEDGER, &RECORDS, &PEOPLE, &STATES, &COUNTS, &TRIANGLE, &SPELLS, &PROFILES];
 
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -63,6 +89,8 @@ pub struct HistorySource {
     pub snapshot: String,
     /// Null for a job's first month.
     pub history: Option<String>,
+    /// What the job file said: [`Definitions::fingerprint`].
+    pub definitions: String,
 }
 
 /// One month's history on disk.
@@ -72,26 +100,6 @@ pub struct History {
     manifest: HistoryManifest,
     /// SHA-256 of the manifest.
     pub hash: String,
-}
-
-/// One cohort of a month, as reports and histories see it: what was observed, and what it is compared with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CohortMonth {
-    pub cohort_key: String,
-    pub cohort_name: String,
-    pub basis: Basis,
-    pub observed_at: DateTime<Utc>,
-    pub announced: Option<u64>,
-    /// Whether the month belongs to the cohort's H.
-    pub in_history: bool,
-    /// p: null for the cohort's first month, and outside H.
-    pub compared: Option<Compared>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compared {
-    pub month: Month,
-    pub end: DateTime<Utc>,
 }
 
 impl History {
@@ -111,9 +119,9 @@ impl History {
         Ok(Some(History { folder, manifest, hash }))
     }
 
-    /// Whether this is what the snapshot and the month before give.
-    pub fn is_of(&self, snapshot: &Snapshot, previous: Option<&History>) -> bool {
-        self.manifest.built_from == source(snapshot, previous)
+    /// Whether this is what the snapshot, the job file and the month before give.
+    pub fn is_of(&self, snapshot: &Snapshot, definitions: &Definitions, previous: Option<&History>) -> bool {
+        self.manifest.built_from == source(snapshot, definitions, previous)
     }
 
     /// A lazy scan of one of the history's tables.
@@ -124,129 +132,112 @@ impl History {
     }
 }
 
-fn source(snapshot: &Snapshot, previous: Option<&History>) -> HistorySource {
-    HistorySource { snapshot: snapshot.hash.clone(), history: previous.map(|history| history.hash.clone()) }
+fn source(snapshot: &Snapshot, definitions: &Definitions, previous: Option<&History>) -> HistorySource {
+    HistorySource {
+        snapshot: snapshot.hash.clone(),
+        history: previous.map(|history| history.hash.clone()),
+        definitions: definitions.fingerprint(),
+    }
 }
 
 fn scan_previous(previous: Option<&History>, table: &'static Table) -> Result<LazyFrame, TableError> {
     previous.map_or_else(|| Ok(table.empty().lazy()), |history| history.scan(table))
 }
 
-/// The cohorts of a snapshot, with what each is compared with according to the history before it. Sorted by key.
-pub fn cohort_months(manifest: &Manifest, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
-    let states = State::read(previous)?;
-    let mut cohorts: Vec<CohortMonth> = manifest
-        .cohorts
-        .iter()
-        .map(|entry| {
-            let in_history = entry.basis() == Basis::MonthEnd;
-            let state = states.get(&entry.cohort_key).filter(|_| in_history);
-            CohortMonth {
-                cohort_key: entry.cohort_key.clone(),
-                cohort_name: entry.cohort_name.clone(),
-                basis: entry.basis(),
-                observed_at: entry.observed_at,
-                announced: entry.announced,
-                in_history,
-                compared: state.map(|state| Compared { month: Month::of(state.last_month), end: state.last_month_end }),
-            }
-        })
-        .collect();
-    cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
-    Ok(cohorts)
-}
-
-/// The cohorts as a small table for the counting queries: each row carries the month's bounds, so that no query needs
-/// a literal.
-pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<DataFrame, HistoryError> {
-    let span = manifest.span()?;
-    let n = cohorts.len();
-    let days = |name: &str, values: Vec<Option<NaiveDate>>| Column::new(name.into(), values);
-    let since = |cohort: &CohortMonth| cohort.compared.map(|compared| span.month.index() - compared.month.index());
-    let columns = vec![
-        Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
-        Column::new("cohort_name".into(), cohorts.iter().map(|cohort| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
-        Column::new("has_conversations".into(), vec![manifest.conversations; n]),
-        Column::new("in_history".into(), cohorts.iter().map(|cohort| cohort.in_history).collect::<Vec<_>>()),
-        days("month", vec![Some(span.month.first_day()); n]),
-        instants("month_start", std::iter::repeat_n(Some(span.start), n)),
-        instants("month_end", std::iter::repeat_n(Some(span.end), n)),
-        days("compared_month", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.month.first_day())).collect()),
-        instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end))),
-        Column::new("months_since_compared".into(), cohorts.iter().map(since).collect::<Vec<Option<i64>>>()),
-    ];
-    Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of cohorts", error))?)
-}
-
 /// Builds and publishes the month's history.
-pub fn build(snapshot: &Snapshot, previous: Option<&History>, histories: &Path, work: &Path) -> Result<History, HistoryError> {
-    let span = snapshot.manifest.span()?;
-    let cohorts = cohort_months(&snapshot.manifest, previous)?;
-    let cohorts_table = cohorts_frame(&cohorts, &snapshot.manifest)?.lazy();
+pub fn build(
+    snapshot: &Snapshot,
+    definitions: &Definitions,
+    previous: Option<&History>,
+    histories: &Path,
+    work: &Path,
+) -> Result<History, HistoryError> {
+    let manifest = &snapshot.manifest;
+    let span = manifest.span()?;
+    let month = span.month.first_day();
+    let cohorts = cohort_months(manifest, definitions, previous)?;
+    let cohorts_table = cohorts_frame(&cohorts, manifest)?.lazy();
     let contacts = snapshot.scan(&CONTACTS)?;
-    let ledger = scan_previous(previous, &LEDGER)?;
-    let records = scan_previous(previous, &RECORDS)?;
+    let conversations = snapshot.scan(&CONVERSATIONS)?;
+    let attributes = snapshot.scan(&ATTRIBUTES)?;
+    let ledger_before = scan_previous(previous, &LEDGER)?;
+    let records_before = scan_previous(previous, &RECORDS)?;
 
     let mut staging = Staging::new(work, &format!("history-{}", span.month))?;
     let standing = STANDING_QUERY.run(&[
-        ("members", snapshot.scan(&MEMBERS)?),
+        ("members", members::of(snapshot, definitions, &cohorts, records_before.clone())?),
         ("contacts", contacts.clone()),
         ("cohorts", cohorts_table.clone()),
-        ("ledger", ledger.clone()),
-        ("records", records.clone()),
+        ("ledger", ledger_before.clone()),
+        ("records", records_before.clone()),
     ])?;
     let standing = write(&mut staging, &STANDING, standing)?;
 
-    let ledger = LEDGER_QUERY.run(&[("standing", standing.clone()), ("cohorts", cohorts_table), ("ledger", ledger)])?;
+    let ledger =
+        LEDGER_QUERY.run(&[("standing", standing.clone()), ("cohorts", cohorts_table.clone()), ("ledger", ledger_before.clone())])?;
     let ledger = write(&mut staging, &LEDGER, ledger)?;
 
-    let mut states = State::read(previous)?;
-    for cohort in cohorts.iter().filter(|cohort| cohort.in_history) {
-        let first_month = span.month.first_day();
-        let state = states.entry(cohort.cohort_key.clone()).or_insert(State {
-            first_month,
-            last_month: first_month,
-            last_month_end: span.end,
-            months: 0,
-        });
-        *state = State { last_month: first_month, last_month_end: span.end, months: state.months + 1, ..*state };
-    }
+    let states = State::all_after(State::read(previous)?, &cohorts, &span);
     let states_table = write(&mut staging, &STATES, State::frame(&states)?)?;
 
     let people = PEOPLE_QUERY.run(&[
-        ("standing", standing),
-        ("ledger", ledger),
-        ("states", states_table),
+        ("standing", standing.clone()),
+        ("ledger", ledger.clone()),
+        ("states", states_table.clone()),
         ("contacts", contacts.clone()),
         ("people", scan_previous(previous, &PEOPLE)?),
     ])?;
     let _ = write(&mut staging, &PEOPLE, people)?;
 
-    // The months that some cohort will be compared with next, and those it is compared with now.
-    let pinned: Vec<NaiveDate> = states.values().map(|state| state.last_month).collect();
-    let compared = cohorts.iter().filter_map(|cohort| cohort.compared.map(|compared| compared.month.first_day()));
-    let mut kept: Vec<NaiveDate> = pinned.iter().copied().chain(compared).filter(|month| *month != span.month.first_day()).collect();
-    kept.sort();
-    kept.dedup();
-    let is_kept = kept.iter().map(|month| col("month").eq(lit(*month).cast(DataType::Date))).reduce(Expr::or).unwrap_or(lit(false));
-    let mut all = vec![records.filter(is_kept)];
-    if pinned.contains(&span.month.first_day()) {
-        let columns = [
-            lit(span.month.first_day()).cast(DataType::Date).alias("month"),
-            col("contact_id"),
-            col("role"),
-            col("unsubscribed_from_emails"),
-        ];
-        all.push(contacts.select(columns));
-    }
-    let records =
-        concat(all, UnionArgs::default()).and_then(LazyFrame::collect).map_err(|error| TableError::new("gather", "the records", error))?;
-    let _ = write(&mut staging, &RECORDS, records)?;
+    let counts = COUNTS_QUERY.run(&[
+        ("standing", standing.clone()),
+        ("contacts", contacts.clone()),
+        ("conversations", conversations),
+        ("cohorts", cohorts_table.clone()),
+    ])?;
+    let counts = write(&mut staging, &COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
+
+    let edge =
+        TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
+    let _ = write(&mut staging, &TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
+
+    let spells = SPELLS_QUERY.run(&[
+        ("standing", standing.clone()),
+        ("ledger_before", ledger_before),
+        ("spells_before", scan_previous(previous, &SPELLS)?),
+        ("ledger", ledger),
+        ("states", states_table),
+        ("cohorts", cohorts_table),
+    ])?;
+    let _ = write(&mut staging, &SPELLS, spells)?;
+
+    let kept = is_pinned(&states, &cohorts, month);
+    let profiles = PROFILES_QUERY.run(&[
+        ("standing", standing),
+        ("contacts", contacts.clone()),
+        ("attributes", attributes),
+        ("population", population_frame(manifest)?.lazy()),
+        ("profile", definitions.profile_frame(manifest)?.lazy()),
+    ])?;
+    let profiles = profiles.lazy().with_column(lit(month).cast(DataType::Date).alias("month"));
+    let profiles_before = scan_previous(previous, &PROFILES)?.filter(kept.clone().and(col("cohort_key").neq(lit(""))));
+    let profiles = gathered(&PROFILES, profiles_before, collect(profiles)?)?;
+    let _ = write(&mut staging, &PROFILES, profiles)?;
+
+    let now = contacts.select([
+        lit(month).cast(DataType::Date).alias("month"),
+        col("contact_id"),
+        col("role"),
+        col("unsubscribed_from_emails"),
+    ]);
+    // Only a month that some cohort will be compared with is looked at again.
+    let now = if states.values().any(|state| state.last_month == month) { collect(now)? } else { RECORDS.empty() };
+    let _ = write(&mut staging, &RECORDS, gathered(&RECORDS, records_before.filter(kept), now)?)?;
 
     let manifest = HistoryManifest {
         format: FORMAT,
         month: span.month.to_string(),
-        built_from: source(snapshot, previous),
+        built_from: source(snapshot, definitions, previous),
         files: staging.files().to_vec(),
     };
     let folder = histories.join(month_folder(span.month));
@@ -255,62 +246,36 @@ pub fn build(snapshot: &Snapshot, previous: Option<&History>, histories: &Path, 
     Ok(History { folder, manifest, hash })
 }
 
+/// Whether a row is of an earlier month that some cohort is compared with now, or will be next.
+fn is_pinned(states: &BTreeMap<String, State>, cohorts: &[CohortMonth], now: NaiveDate) -> Expr {
+    let next = states.values().map(|state| state.last_month);
+    let compared = cohorts.iter().filter_map(|cohort| cohort.compared.map(|compared| compared.month.first_day()));
+    let mut months: Vec<NaiveDate> = next.chain(compared).filter(|month| *month != now).collect();
+    months.sort();
+    months.dedup();
+    months.into_iter().map(|month| col("month").eq(lit(month).cast(DataType::Date))).reduce(Expr::or).unwrap_or(lit(false))
+}
+
+/// What earlier months left, and this month's rows.
+fn gathered(table: &'static Table, before: LazyFrame, now: DataFrame) -> Result<DataFrame, HistoryError> {
+    let failed = |error| TableError::new("gather", format!("`{}`", table.name), error);
+    let now = table.conform(&now).map_err(failed)?;
+    Ok(concat([before, now.lazy()], UnionArgs::default()).and_then(LazyFrame::collect).map_err(failed)?)
+}
+
+fn collect(plan: LazyFrame) -> Result<DataFrame, HistoryError> {
+    Ok(plan.collect().map_err(|error| TableError::new("gather", "the month's rows", error))?)
+}
+
 /// Sorts by the table's key, writes, and gives the rows for the next query.
 fn write(staging: &mut Staging, table: &Table, frame: DataFrame) -> Result<LazyFrame, HistoryError> {
     let failed = |error| TableError::new("sort", format!("`{}`", table.name), error);
-    let frame = table.conform(&frame).map_err(failed)?.sort(table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)?;
+    let mut frame = table.conform(&frame).map_err(failed)?;
+    // A sort by several columns looks for the chunk at each comparison.
+    frame.rechunk_mut();
+    let frame = frame.sort(table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)?;
     let relative = format!("{}.parquet", table.name);
     let rows = write_parquet(&frame, table, &staging.place(&relative)?)?;
     staging.list(&relative, rows)?;
     Ok(frame.lazy())
-}
-
-/// What is known of one cohort's H.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
-    first_month: NaiveDate,
-    last_month: NaiveDate,
-    last_month_end: DateTime<Utc>,
-    months: i64,
-}
-
-impl State {
-    fn read(previous: Option<&History>) -> Result<BTreeMap<String, State>, HistoryError> {
-        let failed = |error| TableError::new("read", "`states` of the last history", error);
-        let frame = scan_previous(previous, &STATES)?.collect().map_err(failed)?;
-        let rows = || -> PolarsResult<BTreeMap<String, State>> {
-            let keys = frame.column("cohort_key")?.str()?;
-            let first = frame.column("first_month")?.date()?;
-            let last = frame.column("last_month")?.date()?;
-            let end = frame.column("last_month_end")?.datetime()?;
-            let months = frame.column("months")?.i64()?;
-            let mut states = BTreeMap::new();
-            for row in 0..frame.height() {
-                let state = || {
-                    Some(State {
-                        first_month: NaiveDate::from_epoch_days(first.physical().get(row)?)?,
-                        last_month: NaiveDate::from_epoch_days(last.physical().get(row)?)?,
-                        last_month_end: DateTime::from_timestamp_micros(end.physical().get(row)?)?,
-                        months: months.get(row)?,
-                    })
-                };
-                if let (Some(key), Some(state)) = (keys.get(row), state()) {
-                    states.insert(key.to_string(), state);
-                }
-            }
-            Ok(states)
-        };
-        Ok(rows().map_err(failed)?)
-    }
-
-    fn frame(states: &BTreeMap<String, State>) -> Result<DataFrame, HistoryError> {
-        let columns = vec![
-            Column::new("cohort_key".into(), states.keys().map(String::as_str).collect::<Vec<_>>()),
-            Column::new("first_month".into(), states.values().map(|state| state.first_month).collect::<Vec<_>>()),
-            Column::new("last_month".into(), states.values().map(|state| state.last_month).collect::<Vec<_>>()),
-            instants("last_month_end", states.values().map(|state| Some(state.last_month_end))),
-            Column::new("months".into(), states.values().map(|state| state.months).collect::<Vec<_>>()),
-        ];
-        Ok(DataFrame::new(states.len(), columns).map_err(|error| TableError::new("make", "`states`", error))?)
-    }
 }

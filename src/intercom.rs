@@ -21,7 +21,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{Contact, Conversation, Group, GroupKind};
+use crate::domain::{Contact, Conversation, Group, GroupKind, TagDate};
 use transport::{Ask, Transport};
 
 pub use error::{ClientError, Failure, RequestError, WalkError};
@@ -222,6 +222,20 @@ impl Client {
         match &self.api {
             Api::V1(api) => api.members(group).await,
             Api::V2(api) => Ok(api.members(group)),
+        }
+    }
+
+    /// The tags of a contact, with when each was put on; none when the contact is no longer there. Not for 1.x, which
+    /// does not tell.
+    pub async fn tag_dates(&self, contact_id: &str) -> Result<Vec<TagDate>, RequestError> {
+        // Whatever else stands in it is no ID, and would be another path.
+        if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+            return Ok(Vec::new());
+        }
+        let ask = Ask::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
+        match self.transport.send(&ask, wire::tag_dates).await {
+            Err(error) if error.is_not_found() || error.is_gone() => Ok(Vec::new()),
+            answer => answer,
         }
     }
 

@@ -2,6 +2,7 @@
 //! history and reports up to date. Everything before the snapshot can be repeated at the price of the requests;
 //! everything after it can be rebuilt offline.
 
+mod backfill;
 mod error;
 mod events;
 mod fetch;
@@ -11,24 +12,28 @@ mod plan;
 mod refresh;
 mod resolve;
 mod status;
+mod tag_dates;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::domain::{Basis, GroupName, Month, MonthSpan};
+use crate::domain::{Basis, GroupKind, GroupName, Month, MonthSpan, Months};
 use crate::intercom::{Client, ClientError, Options, Workspace};
 use crate::publish::{self, Staging};
-use crate::settings::{Job, Missing, SecretString, Settings};
+use crate::settings::{Job, Missing, SecretString, Settings, TagHistory};
 use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
+pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use error::JobError;
 pub use events::{Event, Observer};
 pub use folder::{JobFolder, Lock};
-pub use plan::{Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
+pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use status::{MonthStatus, Status, status};
+
+use status::stale_after;
 
 /// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -52,6 +57,8 @@ pub struct RunOutcome {
     pub lacking: Vec<GroupName>,
     /// Months whose history or reports were brought up to date.
     pub rebuilt: Vec<Rebuilt>,
+    /// Later months, which are stale now.
+    pub stale: Vec<Month>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,28 +117,39 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     if let Some(outcome) = published_before(context, &folder, &scope, options).await? {
         return Ok(outcome);
     }
-    let month = scope.span.month;
+    let month = scope.newest().month;
 
     let plan = Plan::make(context, &folder, &scope).await?;
-    if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
-        return Err(JobError::Unresolved(plan.unresolved));
-    }
-    let dropped = dropped(&folder, &plan)?;
-    if !dropped.is_empty() {
-        return Err(JobError::WouldDrop { month, dropped });
-    }
-    let fetched = fetch::fetch(context, &folder, &plan).await?;
-    let incomplete = fetched.incomplete_keys();
-    if !incomplete.is_empty() && !options.accept_incomplete {
-        return Err(JobError::Incomplete { month, walks: fetched.incomplete_walks() });
-    }
+    let published = observe(context, &folder, &plan, options.accept_incomplete).await?;
+    // Of one month, one is published, or the reason why not is an error.
+    let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
+    let (rebuilt, stale) = rebuild(context, &folder, month).await?;
+    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale })
+}
 
-    (context.observer)(Event::Publishing { month });
-    let traffic = context.client.traffic();
-    let basis = publish_snapshot(context, &folder, &plan, fetched, incomplete, (traffic.requests, traffic.retries)).await?;
-    publish::remove_folder(&folder.work_of(month))?;
-    let rebuilt = rebuild(context, &folder).await?;
-    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt })
+/// All network work of a plan, and its months' snapshots.
+async fn observe(context: &Context, folder: &JobFolder, plan: &Plan, accept_incomplete: bool) -> Result<Vec<(Month, Basis)>, JobError> {
+    if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
+        return Err(JobError::Unresolved(plan.unresolved.clone()));
+    }
+    for span in &plan.scope.spans {
+        let dropped = dropped(folder, plan, span)?;
+        if !dropped.is_empty() {
+            return Err(JobError::WouldDrop { month: span.month, dropped });
+        }
+    }
+    let fetched = fetch::fetch(context, folder, plan).await?;
+    let incomplete = fetched.incomplete_keys();
+    if !incomplete.is_empty() && !accept_incomplete {
+        return Err(JobError::Incomplete { months: plan.months(), walks: fetched.incomplete_walks() });
+    }
+    let mut published = Vec::new();
+    for span in &plan.scope.spans {
+        (context.observer)(Event::Publishing { month: span.month });
+        published.push((span.month, publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?));
+    }
+    publish::remove_folder(&folder.work_of(plan.months()))?;
+    Ok(published)
 }
 
 /// How the run ends when the month's snapshot stays: brings history and reports up to date, and asks the API nothing.
@@ -141,7 +159,7 @@ async fn published_before(
     scope: &Scope,
     options: &RunOptions,
 ) -> Result<Option<RunOutcome>, JobError> {
-    let month = scope.span.month;
+    let month = scope.newest().month;
     let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
     let (held, now) = (snapshot.manifest.basis(), scope.basis);
     if options.replace && now < held {
@@ -150,10 +168,15 @@ async fn published_before(
     if options.replace || now > held {
         return Ok(None);
     }
+    let lacking = lacking(&context.settings.job, &snapshot);
+    let (rebuilt, stale) = rebuild(context, folder, month).await?;
+    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt, stale }))
+}
+
+/// The groups that the job names and a snapshot does not hold.
+fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
     let holds = |name: &&GroupName| snapshot.manifest.cohorts.iter().any(|cohort| cohort.is_of(name));
-    let lacking = context.settings.job.groups.iter().filter(|name| !holds(name)).cloned().collect();
-    let rebuilt = rebuild(context, folder).await?;
-    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt }))
+    job.groups.iter().filter(|name| !holds(name)).cloned().collect()
 }
 
 /// What a run would do: names resolved, sizes asked, no page of members fetched, nothing written.
@@ -161,28 +184,32 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
     let folder = JobFolder::new(&context.settings);
     let scope = Scope::ask(context, options.month).await?;
     let mut plan = Plan::make(context, &folder, &scope).await?;
-    plan.held = Snapshot::open(&folder.snapshots(), scope.span.month)?.map(|held| held.manifest.basis());
+    plan.held = Snapshot::open(&folder.snapshots(), scope.newest().month)?.map(|held| held.manifest.basis());
     plan.size(context).await?;
     Ok(plan)
 }
 
 /// The cohorts that the month's snapshot holds, that the job still names, and that can no longer be found: a replacement
 /// without them would lose what nobody can observe again.
-fn dropped(folder: &JobFolder, plan: &Plan) -> Result<Vec<String>, JobError> {
-    let Some(held) = Snapshot::open(&folder.snapshots(), plan.month())? else { return Ok(Vec::new()) };
-    let is_lost =
-        |cohort: &&CohortEntry| cohort.basis() >= plan.basis() && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name));
+fn dropped(folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+    let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? else { return Ok(Vec::new()) };
+    let is_lost = |cohort: &&CohortEntry| {
+        cohort.basis() >= plan.scope.basis && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name))
+    };
     Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 
-/// Which month of which workspace, seen from when.
+/// Which months of which workspace, seen from when.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
     /// Not known before the API was asked, nor when it does not tell.
     pub workspace_id: Option<String>,
     pub timezone: chrono_tz::Tz,
-    pub span: MonthSpan,
-    /// The basis that an observation made now has.
+    /// The months that are fetched together.
+    pub months: Months,
+    /// Those of them that get a snapshot, ascending.
+    pub spans: Vec<MonthSpan>,
+    /// The basis that an observation made now has, for the newest month.
     pub basis: Basis,
 }
 
@@ -190,11 +217,19 @@ impl Scope {
     fn at(context: &Context, month: Option<Month>, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
         let now = (context.clock)();
         let month = month.unwrap_or_else(|| Month::last_ended(now, timezone));
-        let span = month.span(timezone);
+        Scope::over(context, month.into(), timezone)
+    }
+
+    /// # Errors
+    /// When the last month has not begun.
+    fn over(context: &Context, months: Months, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
+        let now = (context.clock)();
+        let span = months.last.span(timezone);
         if now < span.start {
-            return Err(JobError::NotBegun { month, start: span.start });
+            return Err(JobError::NotBegun { month: months.last, start: span.start });
         }
-        Ok(Scope { workspace_id: None, timezone, span, basis: basis_at(now, &span, context.settings.job.grace) })
+        let spans = months.each().map(|month| month.span(timezone)).collect();
+        Ok(Scope { workspace_id: None, timezone, months, spans, basis: prospect(&context.settings.job, now, &span) })
     }
 
     /// Asks which workspace it is, and takes its time zone when the job names none.
@@ -203,6 +238,34 @@ impl Scope {
         let timezone = timezone(&context.settings.job, &workspace)?;
         Ok(Scope { workspace_id: workspace.id, ..Scope::at(context, month, timezone)? })
     }
+
+    /// The last of the months.
+    pub fn newest(&self) -> MonthSpan {
+        self.months.last.span(self.timezone)
+    }
+
+    /// First instant of the first month.
+    pub fn start(&self) -> DateTime<Utc> {
+        self.months.first.span(self.timezone).start
+    }
+
+    /// First instant after the last month.
+    pub fn end(&self) -> DateTime<Utc> {
+        self.newest().end
+    }
+
+    /// The basis, for the newest month, of what was observed at this instant.
+    pub fn basis_at(&self, instant: DateTime<Utc>, grace: std::time::Duration) -> Basis {
+        basis_at(instant, &self.newest(), grace)
+    }
+}
+
+/// The basis that a month's snapshot has when everything is observed now.
+fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis {
+    let basis = basis_at(now, span, job.grace);
+    // The worst of the cohorts' is the snapshot's: segments have no dates to work their members out from.
+    let all_tags = job.groups.iter().all(|name| name.kind == GroupKind::Tag);
+    if basis == Basis::Late && job.tag_history == TagHistory::AppliedAt && all_tags { Basis::Reconstructed } else { basis }
 }
 
 /// The basis of what was observed at this instant.
@@ -221,13 +284,13 @@ async fn publish_snapshot(
     context: &Context,
     folder: &JobFolder,
     plan: &Plan,
-    fetched: fetch::Fetched,
-    incomplete: Vec<String>,
-    (requests, retries): (u64, u64),
+    fetched: &fetch::Fetched,
+    span: &MonthSpan,
+    incomplete: &[String],
 ) -> Result<Basis, JobError> {
-    let span = plan.scope.span;
     let settings = &context.settings;
-    let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, settings.job.grace);
+    let traffic = context.client.traffic();
+    let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
     // A plan without cohorts ends before anything is fetched.
     let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
     if let Some(held) = Snapshot::open(&folder.snapshots(), span.month)?.map(|held| held.manifest.basis())
@@ -251,18 +314,21 @@ async fn publish_snapshot(
         conversations: plan.has_conversations,
         cohorts,
         files: Vec::new(),
-        requests,
-        retries,
-        incomplete,
-        findings: findings::of(plan, &fetched),
+        requests: traffic.requests,
+        retries: traffic.retries,
+        incomplete: incomplete.to_vec(),
+        findings: findings::of(plan, fetched),
     };
     let target = folder.snapshots().join(crate::snapshot::month_folder(span.month));
     let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
-    let assembly = fetched.assembly(plan);
+    let assembly = fetched.assembly(plan, span, settings.job.grace);
     let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
         let (mut staging, mut manifest) = (staging, manifest);
-        let firsts = assembly.write(&mut staging)?;
-        manifest.findings.extend(findings::of_assembly(&assembly, &firsts));
+        let written = assembly.write(&mut staging)?;
+        manifest.findings.extend(findings::of_assembly(&assembly, &manifest.cohorts, &written));
+        for (entry, members) in manifest.cohorts.iter_mut().zip(written.members) {
+            entry.members = members;
+        }
         manifest.files = staging.files().to_vec();
         Ok(staging.commit(&target, &manifest)?)
     });
@@ -270,9 +336,16 @@ async fn publish_snapshot(
     Ok(basis)
 }
 
-async fn rebuild(context: &Context, folder: &JobFolder) -> Result<Vec<Rebuilt>, JobError> {
+/// Brings the histories and reports up to this month up to date. Gives those that were built, and the later months,
+/// which nobody asked about and which may be stale now.
+async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(Vec<Rebuilt>, Vec<Month>), JobError> {
     let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
-    joined(tokio::task::spawn_blocking(move || refresh(&folder, &settings, RefreshScope::Stale, &observer)).await)
+    let rebuilding = tokio::task::spawn_blocking(move || {
+        let rebuilt = refresh(&folder, &settings, RefreshScope::StaleUntil(last), &observer)?;
+        let stale = stale_after(&folder, &settings.job, last)?;
+        Ok((rebuilt, stale))
+    });
+    joined(rebuilding.await)
 }
 
 /// The result of a blocking task; a panic in it goes on here.

@@ -5,6 +5,8 @@
 
 pub mod domain;
 
+pub mod rules;
+
 pub mod settings;
 
 pub mod intercom;
@@ -21,6 +23,8 @@ pub mod tagging;
 pub mod listing;
 
 pub mod history;
+
+pub mod stats;
 
 pub mod analysis;
 

@@ -80,6 +80,7 @@ pub struct Job {
     pub profile: Vec<ProfileAttribute>,
     pub missing: Missing,
     pub grace: Duration,
+    pub tag_history: TagHistory,
 }
 
 /// What cohorts are compared with.
@@ -114,6 +115,15 @@ impl ProfileAttribute {
             ProfileAttribute::Custom(name) => Some(name),
         }
     }
+}
+
+/// Who counts as a member of a tag in a month that is observed late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagHistory {
+    /// Whoever holds it when it is observed.
+    Current,
+    /// Those of them to whom it was applied before the month's end.
+    AppliedAt,
 }
 
 /// What to do about a group that is not found.

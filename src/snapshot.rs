@@ -10,6 +10,7 @@ mod ids;
 mod manifest;
 mod spool;
 mod tables;
+mod tag_dates;
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +20,12 @@ use crate::domain::{Month, MonthError};
 use crate::publish::{self, MANIFEST, PublishError};
 use crate::table::{self, Table, TableError};
 
-pub use assemble::{Assembly, Cohort, Part};
+pub use assemble::{Assembly, Cohort, Part, Written, members_of};
 pub use columns::contact_columns;
 pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use spool::{Spool, Spooled, WalkRecord, load_walk, walk_folder};
+pub use tag_dates::{TagDates, TaggedBefore};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 
 #[derive(Debug, thiserror::Error)]

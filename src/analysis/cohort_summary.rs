@@ -2,9 +2,8 @@
 
 use polars::prelude::*;
 
-use super::rows::Counts;
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, PopulationKind, Report, ratio};
-use crate::domain::Basis;
+use super::metrics::{COUNTS, RATES, Rate};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
 use crate::table::{Column as Entry, Kind, Query, Table, instants};
 
 const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or the basis is not month_end";
@@ -19,8 +18,8 @@ pub(super) const REPORT: Report = Report {
             MONTH,
             COHORT_KEY,
             COHORT_NAME,
-            Entry::new("cohort_kind", Kind::Text, "`tag` or `segment`"),
-            Entry::new("cohort_id", Kind::Text, "Intercom's id of the tag or segment"),
+            Entry::new("cohort_kind", Kind::Text, "`tag`, `segment` or `rule`"),
+            Entry::new("cohort_id", Kind::Text, "Intercom's id of the tag or segment; a rule's name"),
             Entry::new("basis", Kind::Text, "how the membership was observed: month_end, late, reconstructed or preliminary"),
             Entry::new("observed_at", Kind::Instant, "when the last page of the cohort came"),
             Entry::new("members", Kind::Count, "contacts in the cohort that were created before the month's end"),
@@ -61,33 +60,17 @@ pub(super) const REPORT: Report = Report {
 };
 
 fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
-    let counts = Counts::by(&counts, &["cohort_key"])?;
     let cohorts = &facts.cohorts;
-    let all = |name: &str| cohorts.iter().map(|cohort| counts.get(&[&cohort.cohort_key], name)).collect::<PolarsResult<Vec<i64>>>();
-    // A count that is known only under a condition.
-    let known = |name: &str, is_known: &dyn Fn(&CohortFacts) -> bool| -> PolarsResult<Vec<Option<i64>>> {
-        Ok(all(name)?.into_iter().zip(cohorts).map(|(count, cohort)| is_known(cohort).then_some(count)).collect())
+    // A row for each cohort, and cohorts are sorted by key.
+    let counts = counts.sort(["cohort_key"], SortMultipleOptions::default())?;
+    polars_ensure!(counts.height() == cohorts.len(), ShapeMismatch: "{} cohorts, {} rows of counts", cohorts.len(), counts.height());
+    let rate = |rate: &Rate| -> PolarsResult<Column> {
+        let (part, whole) = (counts.column(rate.part)?.i64()?, counts.column(rate.whole)?.i64()?);
+        let values: Float64Chunked = part.iter().zip(whole.iter()).map(|(part, whole)| ratio(part, whole)).collect();
+        Ok(values.with_name(rate.name.into()).into_column())
     };
-    let is_compared = |cohort: &CohortFacts| cohort.compared_month.is_some();
-
-    let members: Vec<Option<i64>> = all("members")?.into_iter().map(Some).collect();
-    let unsubscribed: Vec<Option<i64>> = all("unsubscribed")?.into_iter().map(Some).collect();
-    let active = known("active_members", &|cohort| cohort.basis == Basis::MonthEnd)?;
-    let openers = known("openers", &|_| facts.has_conversations)?;
-    let retained = known("retained", &is_compared)?;
-    let joined = known("joined", &is_compared)?;
-    let departed = known("departed", &is_compared)?;
-    let departed_gone = known("departed_gone", &|cohort| is_compared(cohort) && facts.population == PopulationKind::Everyone)?;
-    let sum = |a: &[Option<i64>], b: &[Option<i64>]| -> Vec<Option<i64>> { a.iter().zip(b).map(|(a, b)| Some((*a)? + (*b)?)).collect() };
-    let previous = sum(&retained, &departed);
-    let net_change: Vec<Option<i64>> = joined.iter().zip(&departed).map(|(joined, departed)| Some((*joined)? - (*departed)?)).collect();
-    let rate = |part: &[Option<i64>], whole: &[Option<i64>]| -> Vec<Option<f64>> {
-        part.iter().zip(whole).map(|(part, whole)| ratio(*part, *whole)).collect()
-    };
-
     let texts = |name: &str, value: fn(&CohortFacts) -> &str| Column::new(name.into(), cohorts.iter().map(value).collect::<Vec<_>>());
-    let column = |name: &str, values: &[Option<i64>]| Column::new(name.into(), values);
-    let columns = vec![
+    let mut columns = vec![
         Column::new("month".into(), vec![facts.first_day(); cohorts.len()]),
         texts("cohort_key", |cohort| &cohort.cohort_key),
         texts("cohort_name", |cohort| &cohort.cohort_name),
@@ -95,40 +78,16 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         texts("cohort_id", |cohort| &cohort.cohort_id),
         texts("basis", |cohort| cohort.basis.as_str()),
         instants("observed_at", cohorts.iter().map(|cohort| Some(cohort.observed_at))),
-        column("members", &members),
-        Column::new("users".into(), all("users")?),
-        Column::new("leads".into(), all("leads")?),
-        Column::new(
-            "intercom_count".into(),
-            cohorts.iter().map(|cohort| cohort.announced.map(|count| count as i64)).collect::<Vec<Option<i64>>>(),
-        ),
-        Column::new("new_contacts".into(), all("new_contacts")?),
-        column("active_members", &active),
-        column("openers", &openers),
-        column("conversations_opened", &known("conversations_opened", &|_| facts.has_conversations)?),
-        column("unsubscribed", &unsubscribed),
-        Column::new("hard_bounced".into(), all("hard_bounced")?),
-        Column::new("marked_spam".into(), all("marked_spam")?),
         Column::new(
             "compared_month".into(),
             cohorts.iter().map(|cohort| cohort.compared_month.map(|month| month.first_day())).collect::<Vec<_>>(),
         ),
-        column("previous_members", &previous),
-        column("retained", &retained),
-        column("joined", &joined),
-        column("returned", &known("returned", &is_compared)?),
-        column("departed", &departed),
-        column("departed_gone", &departed_gone),
-        column("net_change", &net_change),
-        column("newly_unsubscribed", &known("newly_unsubscribed", &is_compared)?),
-        column("converted_leads", &known("converted_leads", &is_compared)?),
-        Column::new("growth_rate".into(), rate(&net_change, &previous)),
-        Column::new("retention_rate".into(), rate(&retained, &previous)),
-        Column::new("churn_rate".into(), rate(&departed, &previous)),
-        Column::new("quick_ratio".into(), rate(&joined, &departed)),
-        Column::new("active_rate".into(), rate(&active, &members)),
-        Column::new("opener_rate".into(), rate(&openers, &members)),
-        Column::new("unsubscribed_rate".into(), rate(&unsubscribed, &members)),
     ];
+    for name in COUNTS {
+        columns.push(counts.column(name)?.clone());
+    }
+    for one in RATES {
+        columns.push(rate(one)?);
+    }
     DataFrame::new(cohorts.len(), columns)
 }

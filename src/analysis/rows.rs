@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use polars::prelude::*;
 
 /// A table of counts with one row for each key.
@@ -29,4 +30,20 @@ impl<'a> Counts<'a> {
 fn key(parts: &[&str]) -> String {
     // No cohort key holds this character: it separates, so that ("a", "b") and ("ab", "") differ.
     parts.join("\u{1f}")
+}
+
+/// A column of counts that is never null.
+pub(super) fn counts_of(frame: &DataFrame, name: &str) -> PolarsResult<Vec<i64>> {
+    Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect())
+}
+
+/// A column of days that is never null.
+pub(super) fn days_of(frame: &DataFrame, name: &str) -> PolarsResult<Vec<NaiveDate>> {
+    let days = frame.column(name)?.date()?.physical();
+    Ok(days.iter().map(|day| day.and_then(NaiveDate::from_epoch_days).unwrap_or_default()).collect())
+}
+
+pub(super) fn flags(name: &str, values: impl Iterator<Item = bool>) -> Column {
+    let values: BooleanChunked = values.map(Some).collect();
+    values.with_name(name.into()).into_column()
 }

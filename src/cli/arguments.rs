@@ -59,6 +59,12 @@ pub(super) enum Command {
     Demo(Demo),
     /// The month-end job: fetch, snapshot, history, reports
     Run(Run),
+    /// Past months that have no snapshot: members as they are now, conversations as they were
+    ///
+    /// Members and contacts are read once, the conversations of all months once. Membership is of the time of the
+    /// observation (basis `late`), or worked out from the dates of tags (`reconstructed`, see `tag_history`): such a month
+    /// reports its own counts and is compared with no other.
+    Backfill(Backfill),
     /// Rebuild history and reports from stored snapshots, offline
     Report(Report),
     /// What a job holds: months, basis, sizes, gaps, stale reports, unfinished work
@@ -250,6 +256,27 @@ pub(super) struct Run {
     /// Publish although some members did not come; `data_quality` says which
     #[arg(long)]
     pub accept_incomplete: bool,
+    /// The instant that counts as now; only with an API on this machine
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Backfill {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// The first month
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+    pub from: Month,
+    /// The last month
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+    pub to: Month,
+    /// Resolve, ask for sizes, print the plan, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace snapshots of the same rank
+    #[arg(long)]
+    pub replace: bool,
     /// The instant that counts as now; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,

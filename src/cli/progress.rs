@@ -21,7 +21,7 @@ pub(super) struct Progress {
 
 #[derive(Default)]
 struct State {
-    month: String,
+    months: String,
     planned: usize,
     done: usize,
     /// Rows so far and announced, of each walk.
@@ -81,9 +81,13 @@ impl Progress {
     fn take(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Planned { month, walks } => {
-                *state = State { month: month.to_string(), planned: walks, last_line: Some(Instant::now()), ..State::default() };
-                tracing::info!(%month, walks, "fetching");
+            Event::Planned { months, walks } => {
+                *state = State { months: months.to_string(), planned: walks, last_line: Some(Instant::now()), ..State::default() };
+                tracing::info!(month = %months, walks, "fetching");
+            }
+            Event::Expected { requests, time } => {
+                drop(state);
+                return self.say(format!("{requests} requests, about {}", humantime::format_duration(time)));
             }
             Event::Kept { walk, rows } => {
                 tracing::info!(rows, "taken over from an earlier run");
@@ -122,6 +126,6 @@ impl State {
     fn line(&self) -> String {
         let rows: u64 = self.walks.values().map(|(rows, _)| rows).sum();
         let total: u64 = self.walks.values().map(|(rows, total)| total.unwrap_or(*rows).max(*rows)).sum();
-        format!("{}  fetching: {} of {} lists done, {rows} of {total} rows", self.month, self.done, self.planned)
+        format!("{}  fetching: {} of {} lists done, {rows} of {total} rows", self.months, self.done, self.planned)
     }
 }

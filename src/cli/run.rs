@@ -6,6 +6,7 @@ use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{plan, stdout, summary};
+use crate::domain::Month;
 use crate::intercom::Client;
 use crate::job::{self, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
 use crate::settings::{self, SecretString, Settings, Sources};
@@ -19,7 +20,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failu
     if arguments.dry_run {
         let planned = job::dry_run(&context, &options).await?;
         progress.finish();
-        stdout::print(&plan::describe(&planned, &context.settings))?;
+        stdout::print(&plan::describe(&planned, &context.settings, context.client.rate_window()))?;
         return if planned.unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(planned.unresolved).into()) };
     }
     let outcome = job::run(&context, &options).await?;
@@ -60,6 +61,14 @@ pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, pro
     Ok(Context { settings, client, clock, observer: progress.observer() })
 }
 
+/// Months after those that were asked for are left as they are: rebuilding them may take long.
+pub(super) fn warn_of_stale(months: &[Month]) {
+    if !months.is_empty() {
+        let names: Vec<String> = months.iter().map(Month::to_string).collect();
+        tracing::warn!("later months are stale now: {}; `cohorts report --all` mends them, and so does the next run for the newest month", names.join(", "));
+    }
+}
+
 /// What became of it, on standard output. Groups that were not found are told on standard error.
 fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
@@ -89,5 +98,6 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         text.push_str(&format!("also brought up to date: {}\n", others.join(", ")));
     }
     stdout::print(&text)?;
+    warn_of_stale(&outcome.stale);
     if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved.clone())) }
 }

@@ -21,12 +21,9 @@ struct Listed {
 
 fn all() -> Vec<Listed> {
     let reports = REPORTS.iter().map(|report| Listed { name: report.table.name.to_string(), table: &report.table, report: Some(report) });
-    let stored = |folder: &'static str, tables: [&'static Table; 5]| {
-        tables.into_iter().map(move |table| Listed { name: format!("{folder}/{}", table.name), table, report: None })
-    };
     let snapshots = [&snapshot::CONTACTS, &snapshot::MEMBERS, &snapshot::CONVERSATIONS, &snapshot::ATTRIBUTES];
     let snapshots = snapshots.into_iter().map(|table| Listed { name: format!("snapshot/{}", table.name), table, report: None });
-    let histories = stored("history", [&history::STANDING, &history::LEDGER, &history::RECORDS, &history::PEOPLE, &history::STATES]);
+    let histories = history::TABLES.iter().map(|table| Listed { name: format!("history/{}", table.name), table, report: None });
     reports.chain(snapshots).chain(histories).collect()
 }
 
@@ -54,10 +51,20 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// The counting query, after those of the history's tables that it reads: together, all that looks at every row.
 fn sql(report: &Report) -> String {
     let small: String = SMALL_INPUTS.iter().map(|(name, columns)| format!("--   {name}: {columns}\n")).collect();
-    let inputs = "-- Inputs: contacts, attributes, members, conversations of the snapshot; standing, people of the history;\n-- and small tables that come with the month:\n";
-    format!("-- {}: a row is {}\n{inputs}{small}{}", report.table.name, report.table.row, report.query.sql)
+    let mut text = format!(
+        "-- {}: a row is {}\n-- Inputs: contacts, attributes, members, conversations of the snapshot; the tables of the history;\n\
+         -- and small tables that come with the month:\n{small}",
+        report.table.name, report.table.row
+    );
+    let reads = |table: &Table| ["FROM ", "JOIN "].iter().any(|word| report.query.sql.contains(&format!("{word}{} ", table.name)));
+    for (table, query) in history::COUNTED.iter().filter(|(table, _)| reads(table)) {
+        text.push_str(&format!("\n-- history/{}: a row is {}\n{}", table.name, table.row, query.sql));
+    }
+    text.push_str(&format!("\n-- the report\n{}", report.query.sql));
+    text
 }
 
 fn as_json(listed: &Listed) -> serde_json::Value {

@@ -11,13 +11,13 @@ use crate::job::{self, JobFolder};
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let now = run::clock(arguments.as_of, &settings)?();
-    let status = job::status(&JobFolder::new(&settings), &settings.job.name, settings.job.timezone, now, arguments.check)?;
+    let status = job::status(&JobFolder::new(&settings), &settings.job, now, arguments.check)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
     Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })
 }
 
-fn names(months: &[Month]) -> Vec<String> {
-    months.iter().map(Month::to_string).collect()
+fn names<M: std::fmt::Display>(months: &[M]) -> Vec<String> {
+    months.iter().map(M::to_string).collect()
 }
 
 fn as_json(status: &job::Status) -> String {
@@ -93,6 +93,9 @@ fn as_table(status: &job::Status) -> String {
     };
     line("months without a snapshot", &status.gaps);
     line("due", status.due.as_slice());
-    line("unfinished work, `cohorts run` goes on with it", &status.unfinished);
+    for months in &status.unfinished {
+        let command = if months.first == months.last { "run" } else { "backfill" };
+        text.push_str(&format!("unfinished work, `cohorts {command}` goes on with it: {months}\n"));
+    }
     text
 }

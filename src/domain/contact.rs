@@ -1,5 +1,13 @@
 use chrono::{DateTime, Utc};
 
+/// A tag of a contact, and when it was put on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagDate {
+    pub tag_id: String,
+    /// `None` where the API gives none that can be read.
+    pub applied_at: Option<DateTime<Utc>>,
+}
+
 /// A contact is a user or a lead, under these names whichever API version it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

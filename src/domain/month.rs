@@ -20,6 +20,14 @@ pub struct MonthSpan {
     pub end: DateTime<Utc>,
 }
 
+/// Months in a row, observed at once. Written like the month when it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Months {
+    pub first: Month,
+    /// Not before the first.
+    pub last: Month,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no month: write it as YYYY-MM, for example 2026-10")]
 pub struct MonthError(String);
@@ -83,6 +91,25 @@ fn first_instant(day: NaiveDate, timezone: Tz) -> DateTime<Utc> {
 impl MonthSpan {
     pub fn contains(&self, instant: DateTime<Utc>) -> bool {
         self.start <= instant && instant < self.end
+    }
+}
+
+impl Months {
+    /// Each of them, ascending.
+    pub fn each(self) -> impl Iterator<Item = Month> {
+        std::iter::successors(Some(self.first), move |month| Some(month.next()).filter(|next| *next <= self.last))
+    }
+}
+
+impl From<Month> for Months {
+    fn from(month: Month) -> Months {
+        Months { first: month, last: month }
+    }
+}
+
+impl fmt::Display for Months {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { self.first.fmt(f) } else { write!(f, "{} to {}", self.first, self.last) }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use crate::table::{Column, Kind, Table};
 
+const COHORT_KEY: &str = "`tag:<id>`, `segment:<id>` or `rule:<name>`";
+
 pub const STANDING: Table = Table {
     name: "standing",
     row: "a contact and a cohort that it is in, or was in when the cohort was last observed at a month's end",
     key: &["cohort_key", "contact_id"],
     columns: &[
-        Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`"),
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
         Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
         Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
@@ -25,7 +27,7 @@ pub const LEDGER: Table = Table {
     row: "a contact and a cohort that it was ever seen in at a month's end",
     key: &["cohort_key", "contact_id"],
     columns: &[
-        Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`"),
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
         Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
         Column::new("entry_is_censored", Kind::Flag, "whether that was the cohort's first month, so that the true entry is not known"),
@@ -70,10 +72,93 @@ pub const STATES: Table = Table {
     row: "a cohort that was ever observed at a month's end",
     key: &["cohort_key"],
     columns: &[
-        Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`"),
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
         Column::new("first_month", Kind::Day, "first month of the cohort's history"),
         Column::new("last_month", Kind::Day, "last month of the cohort's history"),
         Column::new("last_month_end", Kind::Instant, "end of that month"),
         Column::new("months", Kind::Count, "months of the cohort's history"),
+        Column::new("gap_month", Kind::Day, "last month before the latest gap: spells that it holds are followed no further")
+            .or_null("the history has no gap"),
+    ],
+};
+
+const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or outside the history";
+const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
+
+/// What `cohort_summary` and `cohort_trends` are made of.
+pub const COUNTS: Table = Table {
+    name: "counts",
+    row: "a cohort and a month of its history, and this month whether it belongs to the history or not",
+    key: &["cohort_key", "month"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("in_history", Kind::Flag, "whether the month was observed at its end"),
+        Column::new("members", Kind::Count, "contacts in the cohort that were created before the month's end"),
+        Column::new("users", Kind::Count, "members with the role user"),
+        Column::new("leads", Kind::Count, "members with the role lead"),
+        Column::new("intercom_count", Kind::Count, "the total that the API gave for the group").or_null("the API gave none"),
+        Column::new("new_contacts", Kind::Count, "members created in the month"),
+        Column::new("active_members", Kind::Count, "members last seen at or after the month's start").or_null("outside the history"),
+        Column::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
+        Column::new("conversations_opened", Kind::Count, "conversations of the month that a member began").or_null(NO_CONVERSATIONS),
+        Column::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
+        Column::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
+        Column::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
+        Column::new("previous_members", Kind::Count, "members in the compared month").or_null(NO_COMPARISON),
+        Column::new("retained", Kind::Count, "members in both months").or_null(NO_COMPARISON),
+        Column::new("joined", Kind::Count, "members now and not in the compared month").or_null(NO_COMPARISON),
+        Column::new("returned", Kind::Count, "those joined who were members in some month before").or_null(NO_COMPARISON),
+        Column::new("departed", Kind::Count, "members in the compared month and not now").or_null(NO_COMPARISON),
+        Column::new("departed_gone", Kind::Count, "those departed who are no longer in the workspace at all")
+            .or_null("nothing to compare with, or the population is not everyone"),
+        Column::new("net_change", Kind::Count, "joined - departed").or_null(NO_COMPARISON),
+        Column::new("newly_unsubscribed", Kind::Count, "members unsubscribed now and not so in the compared month").or_null(NO_COMPARISON),
+        Column::new("converted_leads", Kind::Count, "members who are users now and were leads in the compared month")
+            .or_null(NO_COMPARISON),
+    ],
+};
+
+/// What `retention` is made of.
+pub const TRIANGLE: Table = Table {
+    name: "triangle",
+    row: "a cohort, a month of its history in which contacts entered, and that month or a later one of the history",
+    key: &["cohort_key", "entry_month", "observed_month"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("entry_month", Kind::Day, "month in which the contacts were first seen in the cohort"),
+        Column::new("observed_month", Kind::Day, "month in which they are counted"),
+        Column::new("retained", Kind::Count, "those who are members then; in the month of entry, all of them"),
+        Column::new("retained_unbroken", Kind::Count, "those who were members in every month of the history between"),
+    ],
+};
+
+/// What `membership_survival` is made of.
+pub const SPELLS: Table = Table {
+    name: "spells",
+    row: "a cohort and a length of first spells that began after the cohort's first month",
+    key: &["cohort_key", "duration_months"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("duration_months", Kind::Count, "months of the spell"),
+        Column::new("departed", Kind::Count, "spells of that length that ended: absent from the next month"),
+        Column::new("censored_at_gap", Kind::Count, "spells that had that length when a month was missed, and are followed no further"),
+        Column::new("still_members", Kind::Count, "spells that have that length in the cohort's last month and go on"),
+    ],
+};
+
+/// What `attribute_profile` and `numeric_profile` are made of.
+pub const PROFILES: Table = Table {
+    name: "profiles",
+    row: "a cohort (or the whole population), a role and a value of an attribute, in this month or one that a cohort is compared with",
+    key: &["month", "cohort_key", "attribute", "role", "value"],
+    columns: &[
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("cohort_key", Kind::Text, "the cohort, of which only members in the population count; empty: the population itself"),
+        Column::new("attribute", Kind::Text, "the attribute as the job names it"),
+        Column::new("role", Kind::Text, "`user` or `lead`"),
+        Column::new("value", Kind::Text, "the value as text").or_null("the contacts have none"),
+        Column::new("value_number", Kind::Ratio, "the value, when it is a number").or_null("it is no number"),
+        Column::new("contacts", Kind::Count, "contacts of that role with that value"),
     ],
 };

@@ -84,6 +84,11 @@ impl RequestError {
         matches!(self.failure, Failure::Status { status: 404, .. })
     }
 
+    /// The contact was merged into another one.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.failure, Failure::Status { status: 410, .. })
+    }
+
     /// A redirect or 404: this is not the API, or not this API.
     pub fn is_misdirected(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })

@@ -65,6 +65,12 @@ impl Ask {
         Ask { method: Method::Delete, address: Some(address), ..Ask::get(path) }
     }
 
+    /// The same at another address, for which the path stands in messages.
+    pub(super) fn at(mut self, address: String) -> Ask {
+        self.address = Some(address);
+        self
+    }
+
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Ask {
         self.query.push((name, value.into()));
         self

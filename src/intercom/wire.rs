@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{ListedGroup, Workspace};
-use crate::domain::{AttributeValue, CustomAttribute, Group, GroupKind, Oddities, Opener};
-use lenient::{Text, Whole};
+use crate::domain::{AttributeValue, CustomAttribute, Group, GroupKind, Oddities, Opener, TagDate};
+use lenient::{Stamp, Text, Whole};
 
 pub(super) use lenient::plain_token;
 
@@ -194,6 +194,26 @@ pub(super) fn segments(body: &[u8]) -> Result<Vec<ListedGroup>, DecodeError> {
 pub(super) fn tag(body: &[u8], name: &str) -> Result<Group, DecodeError> {
     let listed = decode::<WireGroup>(body)?.listed(GroupKind::Tag, "")?.group;
     Ok(if listed.name.is_empty() { Group { name: name.to_string(), ..listed } } else { listed })
+}
+
+/// The tags of one contact, with when each was put on.
+pub(super) fn tag_dates(body: &[u8]) -> Result<Vec<TagDate>, DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(alias = "tags")]
+        data: Vec<Tag>,
+    }
+    #[derive(Deserialize)]
+    struct Tag {
+        id: Text,
+        #[serde(default)]
+        applied_at: Stamp,
+    }
+    let mut oddities = Oddities::default();
+    let tags = decode::<List>(body)?.data.into_iter();
+    Ok(tags
+        .filter_map(|tag| Some(TagDate { tag_id: tag.id.0?, applied_at: tag.applied_at.instant(&mut oddities) }))
+        .collect())
 }
 
 /// What the answer to a change of a tag tells.

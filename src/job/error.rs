@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::Unresolved;
-use crate::domain::{Basis, Month};
+use crate::domain::{Basis, Month, Months};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::publish::PublishError;
@@ -27,14 +27,14 @@ pub enum JobError {
     OtherWorkspace { held: String, found: String },
     #[error("not every group was found{}", unresolved_lines(.0))]
     Unresolved(Vec<Unresolved>),
-    #[error("{month}: after two walks the members that came still differ from what the API announces, so nothing was published{}", incomplete_lines(.walks))]
-    Incomplete { month: Month, walks: Vec<(String, u64, u64)> },
-    #[error("{month}: `{walk}` could not be followed to its end, so nothing was published")]
-    Walk { month: Month, walk: String, source: Box<WalkError> },
-    #[error("{month}: the pages of `{walk}` came more than a day apart, twice, so nothing was published")]
-    TooSlow { month: Month, walk: String },
-    #[error("{month}: `{walk}` was not fetched, so nothing was published")]
-    Fetch { month: Month, walk: String, source: Box<RequestError> },
+    #[error("{months}: after two walks the members that came still differ from what the API announces, so nothing was published{}", incomplete_lines(.walks))]
+    Incomplete { months: Months, walks: Vec<(String, u64, u64)> },
+    #[error("{months}: `{walk}` could not be followed to its end, so nothing was published")]
+    Walk { months: Months, walk: String, source: Box<WalkError> },
+    #[error("{months}: the pages of `{walk}` came more than a day apart, twice, so nothing was published")]
+    TooSlow { months: Months, walk: String },
+    #[error("{months}: `{walk}` was not fetched, so nothing was published")]
+    Fetch { months: Months, walk: String, source: Box<RequestError> },
     #[error("the API did not answer what the job needs to begin")]
     Request(#[from] RequestError),
     #[error("the client could not be made")]

@@ -1,15 +1,21 @@
 //! What happens while a job works, for whoever watches: progress lines, logs, tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::domain::Month;
+use crate::domain::{Month, Months};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The plan stands: so many walks.
     Planned {
-        month: Month,
+        months: Months,
         walks: usize,
+    },
+    /// What it will take, before it begins.
+    Expected {
+        requests: u64,
+        time: Duration,
     },
     /// A walk that an earlier run finished is taken over.
     Kept {

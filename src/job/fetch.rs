@@ -14,11 +14,13 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
-use super::{Clock, Context, Event, JobError, JobFolder, Observer, basis_at, joined};
-use crate::domain::{Allowed, Contact, Conversation, MonthSpan, agrees};
+use super::{Clock, Context, Event, JobError, JobFolder, Observer, Scope, basis_at, joined, tag_dates};
+use crate::domain::{Allowed, Basis, Contact, Conversation, GroupKind, MonthSpan, agrees};
 use crate::intercom::{Client, RequestError, Walk, WalkError};
 use crate::publish;
-use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, WalkRecord, load_walk, walk_folder};
+use crate::snapshot::{
+    Assembly, Cohort, CohortEntry, Part, SnapshotError, Spool, Spooled, TaggedBefore, WalkRecord, load_walk, walk_folder,
+};
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -28,7 +30,8 @@ const PLAN_FILE: &str = "plan.json";
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     walks: Vec<FetchedWalk>,
-    span: MonthSpan,
+    /// When the tags of tag members were put on them, where the plan asks for it.
+    tag_dates: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,10 +54,10 @@ struct Fingerprint {
 
 /// Fetches what the plan names. Finished walks stay on disk whatever happens to the others.
 pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) -> Result<Fetched, JobError> {
-    let span = plan.scope.span;
-    let work = folder.work_of(span.month);
+    let scope = &plan.scope;
+    let work = folder.work_of(scope.months);
     claim(&work, context, plan)?;
-    (context.observer)(Event::Planned { month: span.month, walks: plan.walks.len() });
+    (context.observer)(Event::Planned { months: scope.months, walks: plan.walks.len() });
 
     // Every walk is opened before any is followed: so they may share what they read.
     let walkers = plan.walks.iter().map(|planned| {
@@ -64,7 +67,7 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) ->
             observer: context.observer.clone(),
             planned: planned.clone(),
             folder: walk_folder(&work, &planned.key),
-            span,
+            scope: scope.clone(),
             grace: context.settings.job.grace,
             tolerance: context.settings.completeness.tolerance,
         };
@@ -95,7 +98,9 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) ->
         fetched[index] = Some(walk?);
     }
     // Every index was spawned once and came back once.
-    Ok(Fetched { walks: fetched.into_iter().flatten().collect(), span })
+    let walks: Vec<FetchedWalk> = fetched.into_iter().flatten().collect();
+    let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, plan, &walks, &work).await?) } else { None };
+    Ok(Fetched { walks, tag_dates })
 }
 
 /// Takes the work folder over when it is of this workspace, version and month; else begins anew.
@@ -103,8 +108,8 @@ fn claim(work: &std::path::Path, context: &Context, plan: &Plan) -> Result<(), J
     let fingerprint = Fingerprint {
         workspace_id: plan.scope.workspace_id.clone(),
         api_version: context.settings.intercom.api_version.clone(),
-        month_start: plan.scope.span.start,
-        month_end: plan.scope.span.end,
+        month_start: plan.scope.start(),
+        month_end: plan.scope.end(),
     };
     let path = work.join(PLAN_FILE);
     let found = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Fingerprint>(&bytes).ok());
@@ -123,7 +128,7 @@ struct Walker {
     observer: Observer,
     planned: PlannedWalk,
     folder: PathBuf,
-    span: MonthSpan,
+    scope: Scope,
     grace: std::time::Duration,
     tolerance: f64,
 }
@@ -170,14 +175,14 @@ impl Walker {
         let list = match &self.planned.kind {
             WalkKind::Everyone => self.client.everyone().await.map(List::Contacts),
             WalkKind::Members(group) => self.client.members(group).await.map(List::Contacts),
-            WalkKind::Conversations => Ok(List::Conversations(self.client.conversations(self.span.start, self.span.end))),
+            WalkKind::Conversations => Ok(List::Conversations(self.client.conversations(self.scope.start(), self.scope.end()))),
         };
         let list = list.map_err(|source| self.failed(source))?;
         Ok(Opened { at, list })
     }
 
     fn failed(&self, source: RequestError) -> JobError {
-        JobError::Fetch { month: self.span.month, walk: self.planned.title(), source: source.into() }
+        JobError::Fetch { months: self.scope.months, walk: self.planned.title(), source: source.into() }
     }
 
     async fn run(self, begun: Begun) -> Result<FetchedWalk, JobError> {
@@ -211,7 +216,7 @@ impl Walker {
     /// The walk that an earlier run finished, when it is as good as one made now.
     fn kept(&self) -> Option<WalkRecord> {
         let now = (self.clock)();
-        let basis = |at| basis_at(at, &self.span, self.grace);
+        let basis = |at| self.scope.basis_at(at, self.grace);
         // What was observed at the month's end is worth more than what could be fetched later, however old it is.
         let is_as_good = |record: &WalkRecord| {
             let is_young = now - record.started_at <= WALK_AGE_MAX;
@@ -225,7 +230,7 @@ impl Walker {
     async fn once(&self, opened: Opened, allowed: Allowed) -> Result<WalkRecord, Ended> {
         match opened.list {
             List::Contacts(walk) => self.follow(walk, opened.at, |_| true, allowed).await,
-            List::Conversations(walk) => self.follow(walk, opened.at, |row| self.span.contains(row.created_at), allowed).await,
+            List::Conversations(walk) => self.follow(walk, opened.at, |row| self.scope.start() <= row.created_at && row.created_at < self.scope.end(), allowed).await,
         }
     }
 
@@ -237,7 +242,7 @@ impl Walker {
         is_wanted: impl Fn(&R) -> bool,
         allowed: Allowed,
     ) -> Result<WalkRecord, Ended> {
-        let month = self.span.month;
+        let months = self.scope.months;
         let failed = |error: SnapshotError| Ended::Failed(error.into());
         let mut spool = Spool::create(self.folder.clone()).map_err(failed)?;
         let mut record = WalkRecord::begun(opened_at);
@@ -246,7 +251,7 @@ impl Walker {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 Err(WalkError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
-                Err(source) => return Err(Ended::Again(JobError::Walk { month, walk: self.planned.title(), source: source.into() })),
+                Err(source) => return Err(Ended::Again(JobError::Walk { months, walk: self.planned.title(), source: source.into() })),
             };
             if page.begins_anew {
                 spool = Spool::create(self.folder.clone()).map_err(failed)?;
@@ -256,7 +261,7 @@ impl Walker {
             let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();
             record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities);
             if record.observed_at - record.started_at > WALK_AGE_MAX {
-                return Err(Ended::Again(JobError::TooSlow { month, walk: self.planned.title() }));
+                return Err(Ended::Again(JobError::TooSlow { months, walk: self.planned.title() }));
             }
             if spool.push(wanted) {
                 let flushed = tokio::task::spawn_blocking(move || spool.flush().map(|()| spool).map_err(JobError::from));
@@ -319,17 +324,19 @@ impl Fetched {
 
     /// When the last page of all came.
     pub(super) fn observed_at(&self) -> DateTime<Utc> {
-        self.walks.iter().map(|walk| walk.part.record.observed_at).max().unwrap_or(self.span.start)
+        self.walks.iter().map(|walk| walk.part.record.observed_at).max().unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    pub(super) fn cohort_entries(&self, plan: &Plan, grace: std::time::Duration) -> Vec<CohortEntry> {
+    /// The cohorts as observed for one of the plan's months.
+    pub(super) fn cohort_entries(&self, plan: &Plan, span: &MonthSpan, grace: std::time::Duration) -> Vec<CohortEntry> {
         let entry = |cohort: &PlannedCohort| {
             let record = &self.walks[cohort.walk].part.record;
+            let basis = basis_at(record.observed_at, span, grace);
             CohortEntry {
                 cohort_key: cohort.group.key(),
                 cohort_name: cohort.group.name.clone(),
                 configured: cohort.configured.clone(),
-                basis: basis_at(record.observed_at, &self.span, grace).to_string(),
+                basis: if self.is_reconstructed(cohort, basis) { Basis::Reconstructed } else { basis }.to_string(),
                 observed_at: record.observed_at,
                 members: record.rows,
                 announced: record.last_total,
@@ -338,7 +345,22 @@ impl Fetched {
         plan.cohorts.iter().map(entry).collect()
     }
 
-    pub(super) fn assembly(&self, plan: &Plan) -> Assembly {
+    /// Whether the members of the month are worked out from the dates of their tags.
+    fn is_reconstructed(&self, cohort: &PlannedCohort, basis: Basis) -> bool {
+        self.tag_dates.is_some() && cohort.group.kind == GroupKind::Tag && basis == Basis::Late
+    }
+
+    /// What becomes the snapshot of one of the plan's months.
+    pub(super) fn assembly(&self, plan: &Plan, span: &MonthSpan, grace: std::time::Duration) -> Assembly {
+        let cohort = |cohort: &PlannedCohort| {
+            let basis = basis_at(self.walks[cohort.walk].part.record.observed_at, span, grace);
+            let tagged_before = self.tag_dates.clone().filter(|_| self.is_reconstructed(cohort, basis));
+            Cohort {
+                key: cohort.group.key(),
+                walk: cohort.walk,
+                tagged_before: tagged_before.map(|dates| TaggedBefore { dates, tag_id: cohort.group.id.clone(), end: span.end }),
+            }
+        };
         let is_conversations = |walk: &&FetchedWalk| walk.kind == WalkKind::Conversations;
         Assembly {
             // The walk of conversations is the plan's last: the indices of the others are the plan's.
@@ -347,8 +369,9 @@ impl Fetched {
                 PlannedPopulation::Group { walk, .. } => Some(*walk),
                 PlannedPopulation::Everyone | PlannedPopulation::Cohorts => None,
             },
-            cohorts: plan.cohorts.iter().map(|cohort| Cohort { key: cohort.group.key(), walk: cohort.walk }).collect(),
+            cohorts: plan.cohorts.iter().map(cohort).collect(),
             conversations: self.walks.iter().find(is_conversations).map(|walk| walk.part.clone()),
+            span: *span,
         }
     }
 }

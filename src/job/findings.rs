@@ -2,7 +2,7 @@
 
 use super::fetch::{Fetched, FetchedWalk};
 use super::plan::{Plan, WalkKind};
-use crate::snapshot::{Assembly, Finding, Severity};
+use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, Written};
 
 pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
@@ -17,7 +17,37 @@ pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
 }
 
 /// What became clear when the walks were put together.
-pub(super) fn of_assembly(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
+pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written) -> Vec<Finding> {
+    let mut findings = reconstructed(assembly, cohorts, written);
+    findings.extend(strays(assembly, &written.firsts));
+    findings
+}
+
+/// Cohorts whose members were worked out from the dates of their tags.
+fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written) -> Vec<Finding> {
+    let finding = |severity, check_name: &str, subject: &str, value: u64, expected: u64, detail: &str| Finding {
+        severity,
+        check_name: check_name.to_string(),
+        subject: subject.to_string(),
+        value: Some(value.to_string()),
+        expected: Some(expected.to_string()),
+        detail: detail.to_string(),
+    };
+    let mut findings = Vec::new();
+    for (index, cohort) in assembly.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.tagged_before.is_some()) {
+        let observed = cohorts.get(index).map_or(0, |entry| entry.members);
+        let detail = "a lower bound: of those who hold the tag now, the ones to whom it was applied before the month's end; who was \
+                      untagged since cannot be known";
+        findings.push(finding(Severity::Warning, "reconstructed", &cohort.key, written.members[index], observed, detail));
+        if written.undated[index] > 0 {
+            let detail = "holders of the tag without a date; they are left out";
+            findings.push(finding(Severity::Warning, "tag_date_missing", &cohort.key, written.undated[index], 0, detail));
+        }
+    }
+    findings
+}
+
+fn strays(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
     // With everyone as the population, a contact that only a group's walk saw came or went while the job worked.
     let has_everyone = assembly.population.is_none() && firsts.len() > assembly.cohorts.len();
     let strays: u64 = firsts.iter().skip(1).sum();

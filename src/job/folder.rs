@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::JobError;
-use crate::domain::Month;
+use crate::domain::Months;
 use crate::publish::{self, PublishError};
 use crate::settings::Settings;
-use crate::snapshot::month_folder;
+use crate::snapshot::{month_folder, months_in};
+
+const BACKFILL: &str = "backfill=";
 
 /// Where a job keeps everything.
 #[derive(Clone, Debug)]
@@ -46,9 +48,20 @@ impl JobFolder {
         self.root.join(".work")
     }
 
-    /// Where the walks of a month are spooled.
-    pub fn work_of(&self, month: Month) -> PathBuf {
-        self.work().join(month_folder(month))
+    /// Where the walks of a run, or of a backfill, are spooled.
+    pub fn work_of(&self, months: Months) -> PathBuf {
+        let name = if months.first == months.last { month_folder(months.first) } else { format!("{BACKFILL}{}_{}", months.first, months.last) };
+        self.work().join(name)
+    }
+
+    /// The months of the runs and backfills that have not ended.
+    pub fn unfinished(&self) -> Result<Vec<Months>, PublishError> {
+        let range = |name: &str| -> Option<Months> {
+            let (first, last) = name.strip_prefix(BACKFILL)?.split_once('_')?;
+            Some(Months { first: first.parse().ok()?, last: last.parse().ok()? })
+        };
+        let runs = months_in(&self.work())?.into_iter().map(Months::from);
+        Ok(runs.chain(publish::folder_names(&self.work())?.iter().filter_map(|name| range(name))).collect())
     }
 
     /// Makes the folders and proves that they can be written, before anything is asked of the API. Needs the lock: two

@@ -1,11 +1,14 @@
 //! What a run will fetch: names → IDs, and the walks that follow from them.
 
+use std::time::Duration;
+
 use chrono_tz::Tz;
 
 use super::resolve::resolve;
-use super::{Context, JobError, JobFolder, Scope, Unresolved};
-use crate::domain::{Basis, Group, GroupKind, Month, POPULATION};
-use crate::settings::{Job, Population, ProfileAttribute};
+use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
+use crate::domain::{Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION};
+use crate::intercom::RateWindow;
+use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use crate::snapshot::{CohortEntry, Finding, Severity, Snapshot, SnapshotError, months_in};
 
 /// Everything that is decided before the first page of members.
@@ -21,8 +24,25 @@ pub struct Plan {
     pub unresolved: Vec<Unresolved>,
     /// The basis of the snapshot that the month has already.
     pub held: Option<Basis>,
+    /// Whether the dates of the tags' holders are read: some month is seen late, and the job asks for it.
+    pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
 }
+
+/// What a plan costs, as far as sizes are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    pub requests: u64,
+    /// At a second a page, and within the share of the rate limit.
+    pub time: Duration,
+}
+
+/// What a page of a search takes in practice, as measured by other connectors.
+const SECONDS_PER_PAGE: f64 = 1.0;
+/// What one contact's tags take, at a guess.
+const SECONDS_PER_CONTACT: f64 = 0.25;
+/// The length of a rate window.
+const SECONDS_PER_WINDOW: f64 = 10.0;
 
 #[derive(Clone, Debug)]
 pub struct PlannedCohort {
@@ -113,6 +133,7 @@ impl Plan {
             walks: Vec::new(),
             unresolved: Vec::new(),
             held: None,
+            has_tag_dates: false,
             findings: Vec::new(),
         };
         let find = |plan: &mut Plan, name| match resolve(name, &groups, &remembered.cohorts) {
@@ -155,6 +176,10 @@ impl Plan {
         if plan.has_conversations {
             plan.walks.push(PlannedWalk { key: "conversations".to_string(), kind: WalkKind::Conversations, size: None });
         }
+        let now = (context.clock)();
+        let is_late = |span: &MonthSpan| basis_at(now, span, job.grace) == Basis::Late;
+        plan.has_tag_dates =
+            job.tag_history == TagHistory::AppliedAt && scope.spans.iter().any(is_late) && plan.tag_cohorts().next().is_some();
         for unresolved in &plan.unresolved {
             plan.findings.push(Finding {
                 severity: Severity::Error,
@@ -165,7 +190,7 @@ impl Plan {
                 detail: format!("{unresolved}; the month was published without it"),
             });
         }
-        if let Some(before) = remembered.timezone_before(scope.span.month).filter(|before| *before != scope.timezone.name()) {
+        if let Some(before) = remembered.timezone_before(scope.months.first).filter(|before| *before != scope.timezone.name()) {
             tracing::warn!("months were cut in the time zone {before} before, and are cut in {} now", scope.timezone);
             plan.findings.push(Finding {
                 severity: Severity::Warning,
@@ -243,25 +268,53 @@ impl Plan {
 
     /// Asks for the sizes that are not known yet, one request each.
     pub(super) async fn size(&mut self, context: &Context) -> Result<(), JobError> {
-        let span = self.scope.span;
+        let (start, end) = (self.scope.start(), self.scope.end());
         for walk in &mut self.walks {
             if walk.size.is_none() {
                 walk.size = match &walk.kind {
                     WalkKind::Everyone => context.client.contact_count().await?,
                     WalkKind::Members(group) => context.client.member_count(group).await?,
-                    WalkKind::Conversations => context.client.conversation_count(span.start, span.end).await?,
+                    WalkKind::Conversations => context.client.conversation_count(start, end).await?,
                 };
             }
         }
         Ok(())
     }
 
-    pub fn month(&self) -> Month {
-        self.scope.span.month
+    pub fn months(&self) -> Months {
+        self.scope.months
     }
 
-    pub fn basis(&self) -> Basis {
-        self.scope.basis
+
+    /// The cohorts that are tags.
+    pub fn tag_cohorts(&self) -> impl Iterator<Item = &PlannedCohort> {
+        self.cohorts.iter().filter(|cohort| cohort.group.kind == GroupKind::Tag)
+    }
+
+    /// The requests for the dates of tags, at the most: one for each holder of any.
+    pub fn tag_date_requests(&self) -> u64 {
+        if !self.has_tag_dates {
+            return 0;
+        }
+        self.tag_cohorts().filter_map(|cohort| self.walks[cohort.walk].size).sum()
+    }
+
+    /// Pages of a walk, of which there is one at least.
+    pub fn pages(&self, walk: &PlannedWalk, settings: &Settings) -> Option<u64> {
+        walk.size.map(|size| size.div_ceil(u64::from(settings.intercom.page_size)).max(1))
+    }
+
+    pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
+        let pages: Vec<u64> = self.walks.iter().map(|walk| self.pages(walk, settings).unwrap_or(1)).collect();
+        let requests: u64 = pages.iter().sum();
+        let places = settings.intercom.max_concurrency.max(1) as f64;
+        let longest = pages.iter().copied().max().unwrap_or_default() as f64;
+        let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
+        // The longest walk is a chain of its own; the others fill the places beside it.
+        let walking = longest.max(requests as f64 / places.min(pages.len().max(1) as f64)) * SECONDS_PER_PAGE;
+        let dates = self.tag_date_requests();
+        let asking = (dates as f64 * SECONDS_PER_CONTACT / places).max(rate(dates));
+        Estimate { requests: requests + dates, time: Duration::from_secs((walking.max(rate(requests)) + asking).ceil() as u64) }
     }
 
     pub fn timezone(&self) -> Tz {

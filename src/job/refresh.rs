@@ -3,19 +3,21 @@
 
 use std::collections::BTreeSet;
 
+use polars::prelude::IntoLazy;
+
 use super::{Event, JobError, JobFolder, Observer};
 use crate::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
 use crate::domain::Month;
-use crate::history::{self, CohortMonth, History};
+use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
 use crate::report::{self, ReportFormat, ReportSource, ReportWriter};
-use crate::settings::{Format, Settings};
+use crate::settings::{Format, Job, Settings};
 use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Snapshot, months_in};
 
 /// Which months are built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Those whose history or reports are missing or stale.
-    Stale,
+    /// Those up to this month whose history or reports are missing or stale.
+    StaleUntil(Month),
     /// These, and whatever they need.
     Months(BTreeSet<Month>),
     All,
@@ -33,31 +35,36 @@ pub struct Rebuilt {
 pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: &Observer) -> Result<Vec<Rebuilt>, JobError> {
     let mut rebuilt = Vec::new();
     let mut previous: Option<History> = None;
+    let definitions = definitions(&settings.job);
     for month in months_in(&folder.snapshots())? {
         let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
         let failed = |source| JobError::History { month, source };
+        if matches!(scope, Scope::StaleUntil(last) if month > last) {
+            break;
+        }
         let is_wanted = match &scope {
-            Scope::Stale => false,
+            Scope::StaleUntil(_) => false,
             Scope::Months(months) => months.contains(&month),
             Scope::All => true,
         };
         let held = History::open(&folder.histories(), month)
             .map_err(failed)?
-            .filter(|held| !is_wanted && held.is_of(&snapshot, previous.as_ref()));
+            .filter(|held| !is_wanted && held.is_of(&snapshot, &definitions, previous.as_ref()));
         let (current, has_built_history) = match held {
             Some(held) => (held, false),
             None => {
                 observer(Event::Building { month, what: "history" });
-                (history::build(&snapshot, previous.as_ref(), &folder.histories(), &folder.work()).map_err(failed)?, true)
+                let built = history::build(&snapshot, &definitions, previous.as_ref(), &folder.histories(), &folder.work());
+                (built.map_err(failed)?, true)
             }
         };
         let source = ReportSource { snapshot: snapshot.hash.clone(), history: current.hash.clone() };
         // With single months asked for, the reports of the others are left as they are.
-        let may_build = is_wanted || scope == Scope::Stale;
+        let may_build = is_wanted || matches!(scope, Scope::StaleUntil(_));
         let builds_report = may_build && (is_wanted || !report::is_current(&folder.reports(), month, &source));
         if builds_report {
             observer(Event::Building { month, what: "reports" });
-            build_reports(folder, settings, &snapshot, previous.as_ref(), &current, source)?;
+            build_reports(folder, settings, &snapshot, &definitions, (previous.as_ref(), &current), source)?;
         }
         if has_built_history || builds_report {
             rebuilt.push(Rebuilt { month, history: has_built_history, report: builds_report });
@@ -71,14 +78,15 @@ fn build_reports(
     folder: &JobFolder,
     settings: &Settings,
     snapshot: &Snapshot,
-    previous: Option<&History>,
-    current: &History,
+    definitions: &Definitions,
+    (previous, current): (Option<&History>, &History),
     source: ReportSource,
 ) -> Result<(), JobError> {
     let month = snapshot.manifest.month()?;
     let in_history = |source| JobError::History { month, source };
-    let cohorts = history::cohort_months(&snapshot.manifest, previous).map_err(in_history)?;
-    let facts = facts(settings, snapshot, &cohorts)?;
+    let cohorts = history::cohort_months(&snapshot.manifest, definitions, previous).map_err(in_history)?;
+    let facts = facts(definitions, snapshot, &cohorts)?;
+    let lazy = |frame: Result<polars::prelude::DataFrame, history::HistoryError>| frame.map(IntoLazy::lazy).map_err(in_history);
     let table = |error| JobError::table(month, error);
     let inputs = Inputs {
         contacts: snapshot.scan(&CONTACTS).map_err(table)?,
@@ -87,7 +95,13 @@ fn build_reports(
         conversations: snapshot.scan(&CONVERSATIONS).map_err(table)?,
         standing: current.scan(&history::STANDING).map_err(table)?,
         people: current.scan(&history::PEOPLE).map_err(table)?,
-        cohorts: polars::prelude::IntoLazy::lazy(history::cohorts_frame(&cohorts, &snapshot.manifest).map_err(in_history)?),
+        counts: current.scan(&history::COUNTS).map_err(table)?,
+        triangle: current.scan(&history::TRIANGLE).map_err(table)?,
+        spells: current.scan(&history::SPELLS).map_err(table)?,
+        profiles: current.scan(&history::PROFILES).map_err(table)?,
+        cohorts: lazy(history::cohorts_frame(&cohorts, &snapshot.manifest))?,
+        population: lazy(history::population_frame(&snapshot.manifest))?,
+        profile: lazy(definitions.profile_frame(&snapshot.manifest))?,
     };
     let failed = |source| JobError::Report { month, source };
     let formats: Vec<ReportFormat> = settings.output.formats.iter().map(report_format).collect();
@@ -101,7 +115,7 @@ fn build_reports(
     Ok(())
 }
 
-fn facts(settings: &Settings, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> Result<Facts, JobError> {
+fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> Result<Facts, JobError> {
     let manifest = &snapshot.manifest;
     let span = manifest.span()?;
     let cohort = |cohort: &CohortMonth| {
@@ -127,7 +141,6 @@ fn facts(settings: &Settings, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> R
     };
     Ok(Facts {
         month: span.month,
-        month_end: span.end,
         cohorts: cohorts.iter().map(cohort).collect(),
         population: match manifest.population.as_str() {
             "everyone" => PopulationKind::Everyone,
@@ -135,10 +148,23 @@ fn facts(settings: &Settings, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> R
             _ => PopulationKind::Group,
         },
         has_conversations: manifest.conversations,
-        opened_at_least: settings.job.opened_at_least.clone(),
-        profile: settings.job.profile.iter().map(|attribute| (attribute.label(), attribute.custom_name().cloned())).collect(),
+        opened_at_least: definitions.opened_at_least.clone(),
+        profile: definitions.profile.iter().map(|entry| entry.attribute.clone()).collect(),
         found: manifest.findings.iter().map(found).collect(),
     })
+}
+
+/// What the job file says that histories and reports depend on.
+pub(super) fn definitions(job: &Job) -> Definitions {
+    let entry = |attribute: &crate::settings::ProfileAttribute| ProfileEntry {
+        attribute: attribute.label(),
+        custom_name: attribute.custom_name().cloned(),
+    };
+    Definitions {
+        rules: Vec::new(),
+        profile: job.profile.iter().map(entry).collect(),
+        opened_at_least: job.opened_at_least.clone(),
+    }
 }
 
 fn report_format(format: &Format) -> ReportFormat {

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
+use super::refresh::definitions;
 use super::{JobError, JobFolder};
-use crate::domain::{Basis, Month};
+use crate::domain::{Basis, Month, Months};
 use crate::history::History;
 use crate::report::{self, ReportSource};
+use crate::settings::Job;
 use crate::snapshot::{Snapshot, months_in};
 
 #[derive(Clone, Debug)]
@@ -16,8 +18,8 @@ pub struct Status {
     pub gaps: Vec<Month>,
     /// The last month that has ended, when it has no snapshot.
     pub due: Option<Month>,
-    /// Months with work that a run has not finished.
-    pub unfinished: Vec<Month>,
+    /// Months with work that a run or a backfill has not finished.
+    pub unfinished: Vec<Months>,
     /// Months whose snapshot cannot be read at all, and why.
     pub unreadable: Vec<(Month, String)>,
 }
@@ -54,47 +56,9 @@ impl Status {
 
 /// With `reads_all`, every byte of the snapshots is read and held against its manifest; without, only the sizes are.
 /// `now` decides which month is due; the time zone is the newest snapshot's when the job names none.
-pub fn status(
-    folder: &JobFolder,
-    job: &str,
-    timezone: Option<chrono_tz::Tz>,
-    now: DateTime<Utc>,
-    reads_all: bool,
-) -> Result<Status, JobError> {
-    let mut months = Vec::new();
-    let mut unreadable = Vec::new();
-    let mut zone = timezone;
-    let mut previous: Option<History> = None;
-    for month in months_in(&folder.snapshots())? {
-        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
-            Err(error) => {
-                unreadable.push((month, error.to_string()));
-                continue;
-            }
-        };
-        let manifest = &snapshot.manifest;
-        zone = timezone.or_else(|| manifest.timezone.parse().ok());
-        let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
-        let current = history.filter(|history| history.is_of(&snapshot, previous.as_ref()));
-        let is_current = current.as_ref().is_some_and(|history| {
-            report::is_current(&folder.reports(), month, &ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() })
-        });
-        months.push(MonthStatus {
-            month,
-            basis: manifest.basis(),
-            observed_at: manifest.observed_at,
-            cohorts: manifest.cohorts.len(),
-            members: manifest.cohorts.iter().map(|cohort| cohort.members).sum(),
-            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
-            is_current,
-            damaged: snapshot.damaged(reads_all),
-            incomplete: manifest.incomplete.clone(),
-            missing_groups: manifest.findings.iter().filter(|finding| finding.check_name == "group_not_found").count(),
-        });
-        previous = current;
-    }
+pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
+    let Held { months, unreadable, timezone } = held(folder, job, reads_all)?;
+    let zone = job.timezone.or(timezone);
     let held = |month: &Month| months.iter().any(|held| held.month == *month) || unreadable.iter().any(|(held, _)| held == month);
     let last_ended = zone.map(|zone| Month::last_ended(now, zone));
     let due = last_ended.filter(|month| !held(month));
@@ -113,5 +77,56 @@ pub fn status(
             month = month.next();
         }
     }
-    Ok(Status { job: job.to_string(), months, gaps, due, unfinished: months_in(&folder.work())?, unreadable })
+    Ok(Status { job: job.name.clone(), months, gaps, due, unfinished: folder.unfinished()?, unreadable })
+}
+
+/// The months after this one whose histories or reports are not what the snapshots give.
+pub(super) fn stale_after(folder: &JobFolder, job: &Job, last: Month) -> Result<Vec<Month>, JobError> {
+    let stale = held(folder, job, false)?.months.into_iter().filter(|month| month.month > last && !month.is_current);
+    Ok(stale.map(|month| month.month).collect())
+}
+
+/// What the manifests of a job tell, oldest month first.
+struct Held {
+    months: Vec<MonthStatus>,
+    unreadable: Vec<(Month, String)>,
+    /// The newest snapshot's.
+    timezone: Option<chrono_tz::Tz>,
+}
+
+fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError> {
+    let mut all = Held { months: Vec::new(), unreadable: Vec::new(), timezone: None };
+    let definitions = definitions(job);
+    let mut previous: Option<History> = None;
+    for month in months_in(&folder.snapshots())? {
+        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => continue,
+            Err(error) => {
+                all.unreadable.push((month, error.to_string()));
+                continue;
+            }
+        };
+        let manifest = &snapshot.manifest;
+        all.timezone = manifest.timezone.parse().ok().or(all.timezone);
+        let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
+        let current = history.filter(|history| history.is_of(&snapshot, &definitions, previous.as_ref()));
+        let is_current = current.as_ref().is_some_and(|history| {
+            report::is_current(&folder.reports(), month, &ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() })
+        });
+        all.months.push(MonthStatus {
+            month,
+            basis: manifest.basis(),
+            observed_at: manifest.observed_at,
+            cohorts: manifest.cohorts.len(),
+            members: manifest.cohorts.iter().map(|cohort| cohort.members).sum(),
+            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            is_current,
+            damaged: snapshot.damaged(reads_all),
+            incomplete: manifest.incomplete.clone(),
+            missing_groups: manifest.findings.iter().filter(|finding| finding.check_name == "group_not_found").count(),
+        });
+        previous = current;
+    }
+    Ok(all)
 }

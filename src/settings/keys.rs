@@ -27,6 +27,7 @@ pub(super) const KEYS: &[&str] = &[
     "profile",
     "missing",
     "grace",
+    "tag_history",
 ];
 
 /// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.

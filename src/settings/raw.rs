@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
-use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings};
+use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings, TagHistory};
 use crate::domain::{GroupKind, GroupName};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
@@ -39,6 +39,7 @@ pub(super) struct Raw {
     profile: Option<Vec<String>>,
     missing: Option<String>,
     grace: Option<String>,
+    tag_history: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,8 +144,15 @@ impl Raw {
         let missing = findings.one_of("missing", missing, &[("report", Missing::Report), ("fail", Missing::Fail)]).unwrap_or(Missing::Fail);
         let grace = findings.duration("grace", self.grace.as_deref().unwrap_or("3d"));
 
+        let tag_history = self.tag_history.as_deref().unwrap_or("current");
+        let known = [("current", TagHistory::Current), ("applied_at", TagHistory::AppliedAt)];
+        let tag_history = findings.one_of("tag_history", tag_history, &known).unwrap_or(TagHistory::Current);
+        if tag_history == TagHistory::AppliedAt && intercom.api_version.starts_with("1.") {
+            findings.add("tag_history", "`applied_at` needs an `intercom.api_version` from 2.0 on: 1.x does not tell when a tag was applied");
+        }
+
         let conversations = self.conversations.unwrap_or(true);
-        let job = Job { name, timezone, groups, population, conversations, opened_at_least, profile, missing, grace };
+        let job = Job { name, timezone, groups, population, conversations, opened_at_least, profile, missing, grace, tag_history };
         (Settings { intercom, output, completeness: Completeness { tolerance }, job, notices }, findings.found)
     }
 }

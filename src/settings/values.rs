@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::token::shown_path;
-use super::{Format, Missing, Population, Settings};
+use super::{Format, Missing, Population, Settings, TagHistory};
 use crate::domain::GroupKind;
 
 /// A key, its value, and the layer that the value comes from.
@@ -60,6 +60,10 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
             Missing::Fail => "fail".to_string(),
         },
         "grace" => duration(job.grace),
+        "tag_history" => match job.tag_history {
+            TagHistory::Current => "current".to_string(),
+            TagHistory::AppliedAt => "applied_at".to_string(),
+        },
         // A test goes through all keys.
         _ => String::new(),
     }

@@ -11,7 +11,7 @@ use super::world::people::{Contact, Role};
 use super::writes::WriteSeen;
 
 /// What there is to ask.
-pub const HELP: &str = "there are stats, state, members?group= with tag:ID, segment:ID, role:user or role:lead, conversations?from=&to=, writes and shared_emails";
+pub const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes and shared_emails";
 
 /// Answers a probe; nothing when there is no such probe.
 pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, query: &[(String, String)]) -> Option<Value> {
@@ -21,7 +21,8 @@ pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, q
             Some(json!({"requests": stats.requests, "max_in_flight": stats.max_in_flight, "rate_limited": stats.rate_limited}))
         }
         "/_simulator/state" => Some(state(moment)),
-        "/_simulator/members" => members(moment, parameter("group")?),
+        "/_simulator/members" => members(moment, parameter("group")?, seconds(parameter("at"))),
+        "/_simulator/applied" => applied(moment, parameter("tag")?),
         "/_simulator/conversations" => Some(conversations(moment, seconds(parameter("from")), seconds(parameter("to")))),
         "/_simulator/writes" => Some(writes.iter().map(WriteSeen::body).collect()),
         "/_simulator/shared_emails" => Some(shared_emails(moment)),
@@ -62,8 +63,11 @@ fn archived(moment: &Moment, kind: &str, groups: &'static [Archived]) -> impl It
     })
 }
 
-fn members(moment: &Moment, group: &str) -> Option<Value> {
-    let now = moment.now;
+/// Ids of a group's members at an instant up to now, or now, in their order. Of what requests wrote, contacts' tags are told as of the
+/// instant and all else as it is now.
+fn members(moment: &Moment, group: &str, at: Option<i64>) -> Option<Value> {
+    let now = at.unwrap_or(moment.now).min(moment.now);
+    let existing = |moment| existing_at(moment, now);
     let ids: Vec<&str> = match group.split_once(':')? {
         ("tag", id) => {
             let tag = moment.find_tag(id)?.number;
@@ -80,6 +84,16 @@ fn members(moment: &Moment, group: &str) -> Option<Value> {
         _ => return None,
     };
     Some(json!(ids))
+}
+
+/// Who carries a tag now, and since when, in the order of ids: `{"contact_id", "applied_at"}`. An earlier spell of the tag does not count.
+fn applied(moment: &Moment, id: &str) -> Option<Value> {
+    let tag = moment.find_tag(id)?.number;
+    let carried = existing(moment).filter_map(|contact| {
+        let spell = contact.tags_at(moment.now).find(|spell| spell.tag == tag)?;
+        Some(json!({"contact_id": contact.id, "applied_at": spell.from}))
+    });
+    Some(carried.collect())
 }
 
 /// Conversations begun in `[from, to)`, as far as they have begun now.
@@ -120,8 +134,11 @@ fn shared_emails(moment: &Moment) -> Value {
 
 /// Everybody who exists, made by requests or not, in the order of ids: told by the lives, not by the moment's lists.
 fn existing(moment: &Moment) -> impl Iterator<Item = &Contact> {
-    let mut all: Vec<&Contact> =
-        indices(moment).map(|index| moment.contact(index)).filter(|contact| contact.exists_at(moment.now)).collect();
+    existing_at(moment, moment.now)
+}
+
+fn existing_at(moment: &Moment, at: i64) -> impl Iterator<Item = &Contact> {
+    let mut all: Vec<&Contact> = indices(moment).map(|index| moment.contact(index)).filter(|contact| contact.exists_at(at)).collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     all.into_iter()
 }

@@ -2,6 +2,7 @@
 
 mod over_http;
 mod overlay;
+mod planted;
 mod served;
 mod tags;
 mod v1;

@@ -2,6 +2,23 @@
 //!
 //! The world itself never changes. What the API shows is the world seen at an instant (see [`super::moment`]), so two looks at one instant are
 //! equal, and a look at an earlier instant shows what was there then.
+//!
+//! # What an analyst should be able to find
+//!
+//! The population grows month after month, and what is not named here comes and goes by chance. Months are those of the workspace's time
+//! zone, figures those of the end of 2026-10.
+//!
+//! - Who is at risk: of the users with the tag `churn risk` about 80 % are on the plan `free` and a third live in Brazil; of all users it
+//!   is 40 % and 13 %. Users who begin on `free` stop visiting sooner, in Brazil far sooner ([`people`]), and admins look for them
+//!   ([`groups`]). In the segment `Slipping Away` both are frequent, too.
+//! - A segment that dies out: `Trial users` is largest at the end of 2025-02 and loses members in every month from 2025-03 to 2027-08, for
+//!   the [`new_prices`] know no trials, and the long ones that still run end one after another ([`people`]). In worlds of 2,000 contacts or
+//!   more.
+//! - A tag that dies out: `VIP` is given to nobody new from 2025-03 on, either; but some get it back, so a month may go up.
+//! - A tag that spreads: `beta tester` grows faster than the population.
+//! - An odd month: in 2026-09, on the 15th, there is an outage. Members of `Active` open more than three times as many conversations as in
+//!   any month before, and more than three times as many of them open any; in 2026-10 all is as it was ([`conversations`]).
+//! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
 
 pub mod companies;
 pub mod conversations;
@@ -19,6 +36,7 @@ use self::companies::Company;
 use self::conversations::Conversation;
 use self::groups::{Segment, Tag};
 use self::people::Contact;
+use super::calendar::start_of_month;
 
 /// The one generator of the world: its algorithm is fixed, so a seed means the same world in every release.
 pub type Rng = rand_chacha::ChaCha8Rng;
@@ -122,6 +140,11 @@ pub const WORKSPACE_ID: &str = "w0rk5pac";
 pub const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
 /// 2028-01-01 00:00 UTC: nothing happens after it.
 pub const WORLD_END: i64 = 1_830_297_600;
+
+/// When the price list changed: since then there have been no trials, and nobody becomes `VIP`.
+pub fn new_prices(zone: Tz) -> i64 {
+    start_of_month(zone, 2025, 3)
+}
 
 /// The admins of the workspace as `(id, name, email)`.
 pub const ADMINS: [(u64, &str, &str); 4] = [

@@ -8,9 +8,10 @@ use polars::prelude::*;
 use super::ids::IdSet;
 use super::spool::{attributes_chunk, contacts_chunk, conversations_chunk};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
-use super::{SnapshotError, WalkRecord};
+use super::{SnapshotError, TaggedBefore, WalkRecord};
+use crate::domain::MonthSpan;
 use crate::publish::Staging;
-use crate::table::{ROW_GROUP_ROWS, Table, TableError, scan, scan_or_empty, write_parquet};
+use crate::table::{ROW_GROUP_ROWS, Table, TableError, instants, scan, scan_or_empty, write_parquet};
 
 /// One finished walk of contacts or conversations.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Part {
 pub struct Cohort {
     pub key: String,
     pub walk: usize,
+    /// Where the month's members are those of the walk who had the tag by then.
+    pub tagged_before: Option<TaggedBefore>,
 }
 
 /// Everything that makes up a snapshot's tables.
@@ -36,15 +39,30 @@ pub struct Assembly {
     /// Sorted by key.
     pub cohorts: Vec<Cohort>,
     pub conversations: Option<Part>,
+    /// The month whose conversations are taken.
+    pub span: MonthSpan,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The number of contacts that each walk was the first to hold.
+    pub firsts: Vec<u64>,
+    /// The members of each cohort, in the order of the cohorts.
+    pub members: Vec<u64>,
+    /// Holders of each cohort's tag without a date, where dates decided.
+    pub undated: Vec<u64>,
 }
 
 impl Assembly {
-    /// Writes and lists all parts. Returns the number of contacts that each walk was the first to hold.
-    pub fn write(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
+    /// Writes and lists all parts.
+    pub fn write(&self, staging: &mut Staging) -> Result<Written, SnapshotError> {
         let firsts = self.write_contacts(staging)?;
-        self.write_members(staging)?;
+        let members = self.write_members(staging)?;
         self.write_conversations(staging)?;
-        Ok(firsts)
+        let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
+        let undated = self.cohorts.iter().map(undated).collect::<Result<_, TableError>>()?;
+        Ok(Written { firsts, members, undated })
     }
 
     fn write_contacts(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
@@ -79,18 +97,22 @@ impl Assembly {
         Ok(firsts)
     }
 
-    fn write_members(&self, staging: &mut Staging) -> Result<(), SnapshotError> {
+    fn write_members(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
+        let mut counts = Vec::with_capacity(self.cohorts.len());
         for (index, cohort) in self.cohorts.iter().enumerate() {
-            let part = &self.walks[cohort.walk];
-            let chunks: Vec<PathBuf> = (0..part.record.chunks).map(|chunk| contacts_chunk(&part.folder, chunk)).collect();
-            let members = scan_or_empty(&chunks, &CONTACTS)?.select([lit(cohort.key.as_str()).alias("cohort_key"), col("contact_id")]);
+            let mut ids = members_of(&self.walks[cohort.walk])?;
+            if let Some(tagged_before) = &cohort.tagged_before {
+                ids = ids.semi_join(tagged_before.contacts()?, col("contact_id"), col("contact_id"));
+            }
+            let members = ids.select([lit(cohort.key.as_str()).alias("cohort_key"), col("contact_id")]);
             let members = collect(members.sort(["contact_id"], SortMultipleOptions::default()))?;
+            counts.push(members.height() as u64);
             write_part(staging, &MEMBERS, index, &members)?;
         }
         if self.cohorts.is_empty() {
             write_part(staging, &MEMBERS, 0, &MEMBERS.empty())?;
         }
-        Ok(())
+        Ok(counts)
     }
 
     fn write_conversations(&self, staging: &mut Staging) -> Result<(), SnapshotError> {
@@ -98,9 +120,19 @@ impl Assembly {
             Some(part) => (0..part.record.chunks).map(|chunk| conversations_chunk(&part.folder, chunk)).collect(),
             None => Vec::new(),
         };
-        let rows = scan_or_empty(&chunks, &CONVERSATIONS)?.sort(["conversation_id"], SortMultipleOptions::default());
+        let all = scan_or_empty(&chunks, &CONVERSATIONS)?;
+        // The walk may have been over several months.
+        let bound = |at| lit(instants("bound", [Some(at)].into_iter()).take_materialized_series()).first();
+        let in_month = col("created_at").gt_eq(bound(self.span.start)).and(col("created_at").lt(bound(self.span.end)));
+        let rows = all.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
         write_part(staging, &CONVERSATIONS, 0, &collect(rows)?)
     }
+}
+
+/// The contacts that a walk of contacts holds, as a column `contact_id`.
+pub fn members_of(part: &Part) -> Result<LazyFrame, TableError> {
+    let chunks: Vec<PathBuf> = (0..part.record.chunks).map(|chunk| contacts_chunk(&part.folder, chunk)).collect();
+    Ok(scan_or_empty(&chunks, &CONTACTS)?.select([col("contact_id")]))
 }
 
 /// Gathers contacts and their attributes until they fill a part.

@@ -124,6 +124,11 @@ impl Manifest {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
 
+    /// Whether the population was everyone in the workspace.
+    pub fn has_everyone(&self) -> bool {
+        self.population == "everyone"
+    }
+
     pub const CURRENT_FORMAT: u32 = FORMAT;
 }
 

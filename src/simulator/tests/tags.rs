@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::NOW;
 use super::served::{Served, ids, sorted};
+use crate::simulator::world::ADMINS;
 use crate::simulator::world::companies::PARTNER_TAG_ID;
-use crate::simulator::world::groups::VALUE_LEAD_ID;
+use crate::simulator::world::groups::{VALUE_LEAD, VALUE_LEAD_ID};
+use crate::simulator::world::people::{Contact, End};
 use crate::simulator::*;
 
 /// Ids of users that can be told by user id, too.
@@ -239,4 +241,118 @@ async fn users_and_leads_are_made() {
     assert_eq!((&old_lead["type"], &old_lead["anonymous"]), (&json!("contact"), &json!(true)));
     let renamed = served.post("1.4", "/contacts", json!({"user_id": old_lead["user_id"], "name": "Lea"})).await.json();
     assert_eq!((&renamed["id"], &renamed["name"]), (&old_lead["id"], &json!("Lea")));
+}
+
+/// What a world has in store, for tests that look for somebody in particular.
+fn somebody(served: &Served, wanted: impl Fn(&Contact) -> bool) -> Contact {
+    served.simulator.0.world.contacts.iter().find(|contact| wanted(contact)).unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_contacts_tags_say_since_when() {
+    let served = Served::with(Options { world: WorldOptions { contacts: 2_000, ..WorldOptions::default() }, ..Options::default() }).await;
+    let of = |contact: &str| format!("/contacts/{contact}/tags");
+    // All tags, however many, in one list without pages, as the descriptions show it.
+    let collector = somebody(&served, |contact| contact.exists_at(NOW) && contact.tags_at(NOW).count() > 10);
+    let expected: Vec<Value> = collector
+        .tags_at(NOW)
+        .map(|spell| {
+            let tag = &served.simulator.0.world.tags[usize::from(spell.tag)];
+            let admin = ADMINS[usize::from(spell.admin)].0.to_string();
+            json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": spell.from, "applied_by": {"type": "admin", "id": admin}})
+        })
+        .collect();
+    for version in ["2.0", "2.11", "2.16"] {
+        assert_eq!(served.get(version, &of(&collector.id)).await.json(), json!({"type": "list", "data": expected}), "{version}");
+    }
+    let body = served.get("2.11", &format!("/contacts/{}", collector.id)).await.json();
+    assert_eq!((&body["tags"]["has_more"], &body["tags"]["url"]), (&json!(true), &json!(of(&collector.id))));
+    // The spell that lasts now counts, neither one before it nor one to come.
+    let returned = somebody(&served, |contact| {
+        let spells: Vec<_> = contact.tags.iter().filter(|spell| spell.tag == VALUE_LEAD).collect();
+        contact.exists_at(NOW)
+            && spells.iter().any(|spell| spell.until <= NOW)
+            && spells.iter().any(|spell| spell.from > NOW)
+            && contact.has_tag_at(VALUE_LEAD, NOW)
+    });
+    let spell = returned.tags_at(NOW).find(|spell| spell.tag == VALUE_LEAD).unwrap();
+    let tags = served.get("2.11", &of(&returned.id)).await.json();
+    assert_eq!(tags["data"][0]["applied_at"], spell.from);
+    let untagged = somebody(&served, |contact| contact.exists_at(NOW) && contact.tags_at(NOW).count() == 0);
+    assert_eq!(served.get("2.11", &of(&untagged.id)).await.json(), json!({"type": "list", "data": []}));
+}
+
+#[tokio::test]
+async fn tags_of_nobody_are_not_found() {
+    let served = Served::with(Options { world: WorldOptions { contacts: 2_000, ..WorldOptions::default() }, ..Options::default() }).await;
+    let of = |contact: &str| format!("/contacts/{contact}/tags");
+    let deleted = somebody(&served, |contact| matches!(contact.end, Some((at, End::Deleted)) if at <= NOW));
+    let merged = somebody(&served, |contact| matches!(contact.end, Some((at, End::Merged(_))) if at <= NOW));
+    let to_come = somebody(&served, |contact| contact.created_at > NOW);
+    let not_found = (404, "not_found".to_owned());
+    for (version, contact, refusal) in [
+        ("2.16", deleted.id.as_str(), &not_found),
+        ("2.16", to_come.id.as_str(), &not_found),
+        ("2.16", "000000000000000000000000", &not_found),
+        ("2.15", merged.id.as_str(), &not_found),
+        ("2.16", merged.id.as_str(), &(410, "contact_merged".to_owned())),
+        ("1.4", merged.id.as_str(), &(400, "intercom_version_invalid".to_owned())),
+    ] {
+        let answer = served.get(version, &of(contact)).await;
+        assert_eq!(&answer.refusal(), refusal, "{version} {contact}");
+        assert!(refusal.0 != 404 || answer.message() == "User Not Found");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_put_on_anew_is_as_old_as_its_request() {
+    let served = Served::new().await;
+    let at = |seconds: i64| DateTime::from_timestamp(NOW + seconds, 0).unwrap();
+    let group = format!("applied?tag={VALUE_LEAD_ID}");
+    let before = served.probe(&group).await;
+    let contact = before[0]["contact_id"].as_str().unwrap();
+    let path = format!("/contacts/{contact}/tags");
+    let since = || async {
+        served.get("2.11", &path).await.json()["data"].as_array().unwrap().iter().find(|tag| tag["id"] == VALUE_LEAD_ID).cloned()
+    };
+    assert_eq!(since().await.unwrap()["applied_at"], before[0]["applied_at"]);
+    served.delete("2.11", &format!("{path}/{VALUE_LEAD_ID}")).await.json();
+    assert_eq!(since().await, None, "a tag taken away leaves no trace");
+    served.simulator.set_now(at(90));
+    served.post("1.4", "/tags", json!({"name": "value_lead", "users": [{"id": contact}]})).await.json();
+    served.simulator.set_now(at(5_000));
+    assert_eq!(since().await.unwrap()["applied_at"], NOW + 90);
+    // The probes know both spells and the gap.
+    assert!(served.probe(&group).await.as_array().unwrap().contains(&json!({"contact_id": contact, "applied_at": NOW + 90})));
+    let held = |at: i64| {
+        let served = &served;
+        async move { ids(&served.probe(&format!("members?group=tag:{VALUE_LEAD_ID}&at={at}")).await).contains(&contact.to_owned()) }
+    };
+    assert_eq!([held(NOW - 1).await, held(NOW).await, held(NOW + 89).await, held(NOW + 90).await], [true, false, false, true]);
+}
+
+#[tokio::test]
+async fn the_probes_tell_of_tags_and_of_former_members() {
+    let served = Served::new().await;
+    let earlier = NOW - 100 * 86_400;
+    for group in [format!("tag:{VALUE_LEAD_ID}"), "segment:63bbdd50aa01c0ffee000001".to_owned(), "role:lead".to_owned()] {
+        let told = served.probe(&format!("members?group={group}&at={earlier}")).await;
+        let now = served.members(&group).await;
+        assert_eq!(ids(&served.probe(&format!("members?group={group}&at={}", NOW + 86_400 * 40)).await), now, "no look ahead");
+        served.simulator.set_now(DateTime::from_timestamp(earlier, 0).unwrap());
+        assert_eq!(ids(&told), served.members(&group).await, "{group}");
+        served.simulator.set_now(DateTime::from_timestamp(NOW, 0).unwrap());
+    }
+    let applied = served.probe(&format!("applied?tag={VALUE_LEAD_ID}")).await;
+    let applied = applied.as_array().unwrap();
+    assert_eq!(
+        applied.iter().map(|one| one["contact_id"].as_str().unwrap()).collect::<Vec<_>>(),
+        served.members(&format!("tag:{VALUE_LEAD_ID}")).await
+    );
+    for one in applied {
+        let tags = served.get("2.14", &format!("/contacts/{}/tags", one["contact_id"].as_str().unwrap())).await.json();
+        let tag = tags["data"].as_array().unwrap().iter().find(|tag| tag["id"] == VALUE_LEAD_ID).unwrap();
+        assert_eq!(tag["applied_at"], one["applied_at"]);
+    }
+    assert_eq!(served.get("2.11", "/_simulator/applied?tag=1").await.status, 404);
 }

@@ -72,6 +72,8 @@ pub fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> 
     write(&ContactBody::new(moment, index, call.version))
 }
 
+/// `GET /contacts/{id}/tags`: all of them, however many, without pages; each with the beginning of the spell that lasts now. Assumptions:
+/// their order, and 410 for merged contacts from 2.16, which the description names for the contact itself only.
 pub fn tags(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
     let tags = moment.tags_of(existing(moment, call, id)?).map(|(tag, spell)| applied_tag(tag, spell));
     write(&json!({"type": "list", "data": tags.collect::<Vec<_>>()}))

@@ -1,13 +1,14 @@
 //! Conversations: most contacts have none in a month, some one or two, a few more than ten.
 //!
-//! What an analyst should be able to find: contacts open far more conversations while they carry `value_lead`.
+//! What an analyst should be able to find: contacts open far more conversations while they carry `value_lead`; and in 2026-09 there was an
+//! outage.
 
 use chrono_tz::Tz;
 use rand::RngExt;
 
 use super::groups::VALUE_LEAD;
-use super::people::Contact;
-use super::{ADMINS, BOT_ID, Rng, WORKSPACE_CREATED_AT, WORLD_END, World, exponential};
+use super::people::{Contact, Role};
+use super::{ADMINS, BOT_ID, Rng, WORKSPACE_CREATED_AT, WORLD_END, World, between, exponential};
 use crate::simulator::calendar::{DAY, MONTH, start_of_month};
 
 /// Who began.
@@ -127,6 +128,7 @@ pub fn invent(rng: &mut Rng, zone: Tz, contacts: &[Contact]) -> Vec<Conversation
         }
     }
     month_edges(rng, zone, contacts, &mut opened);
+    outage(rng, zone, contacts, &mut opened);
     opened.sort_unstable();
     opened.into_iter().zip(0u64..).map(|((at, contact), number)| conversation(rng, number, at, contact, contacts)).collect()
 }
@@ -149,6 +151,21 @@ fn month_edges(rng: &mut Rng, zone: Tz, contacts: &[Contact], opened: &mut Vec<(
                     .map(|_| rng.random_range(0..contacts.len().max(1)))
                     .find(|index| contacts.get(*index).is_some_and(|contact| contact.exists_at(at)));
                 opened.extend(there.map(|index| (at, index as u32)));
+            }
+        }
+    }
+}
+
+/// On 2026-09-15 at nine nothing works. Of the users who visit in those days two in five write, some twice, until the next evening.
+fn outage(rng: &mut Rng, zone: Tz, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
+    let at = start_of_month(zone, 2026, 9) + 14 * DAY + 9 * 3_600;
+    for (contact, number) in contacts.iter().zip(0u32..) {
+        let visits = contact.visits.iter().any(|visits| visits.from <= at && at < visits.until);
+        let is_user = contact.role_at(at) == Role::User;
+        if visits && is_user && contact.exists_at(at) && rng.random_bool(0.4) {
+            let end = (at + 36 * 3_600).min(contact.gone_at().unwrap_or(WORLD_END));
+            for _ in 0..rng.random_range(1..3) {
+                opened.push((between(rng, at, end), number));
             }
         }
     }

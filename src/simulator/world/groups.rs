@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use rand::RngExt;
 
 use super::people::{Contact, Plan, Role, TagSpell};
-use super::{ADMINS, Rng, WORLD_END, exponential};
+use super::{ADMINS, Rng, WORLD_END, exponential, new_prices};
 use crate::simulator::calendar::{DAY, MONTH, start_of_month};
 use crate::simulator::faults::scatter;
 
@@ -44,9 +44,11 @@ enum Flow {
     Winter {
         share: f64,
     },
-    /// While the contact stays away, once an admin has noticed; removed when the contact is back.
+    /// While the contact stays away, once an admin has noticed; removed when the contact is back. Of those who slip away all are noticed,
+    /// of other users who began on the free plan and of the rest so many.
     Dormant {
-        share: f64,
+        free: f64,
+        rest: f64,
     },
     /// Exactly one contact, the first user.
     One,
@@ -99,8 +101,8 @@ pub fn tags(extra: usize, big: Option<usize>, zone: Tz) -> Vec<Tag> {
     let mut flows = vec![
         ("value_lead", steady(0.125, 16, 9)),
         ("beta tester", Flow::Growing { share: 0.25, opens: start_of_month(zone, 2024, 3) }),
-        ("VIP", Flow::Shrinking { share: 0.35, closes: start_of_month(zone, 2025, 3) }),
-        ("churn risk", Flow::Dormant { share: 0.35 }),
+        ("VIP", Flow::Shrinking { share: 0.35, closes: new_prices(zone) }),
+        ("churn risk", Flow::Dormant { free: 0.45, rest: 0.05 }),
         ("newsletter, \"weekly\"", steady(0.33, 20, 6)),
         ("webinar-2026", Flow::Steady { share: 0.12, stay: 14, away: 10, opens: start_of_month(zone, 2026, 8) }),
         ("empty tag", Flow::Nobody),
@@ -234,7 +236,15 @@ fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> V
                     }
                 }
             }
-            Flow::Dormant { share } if rng.random_bool(*share) => {
+            Flow::Dormant { free, rest } => {
+                let noticed = match contact.began_free() {
+                    true if contact.slips_away() => 1.0,
+                    true => *free,
+                    false => *rest,
+                };
+                if !rng.random_bool(noticed) {
+                    continue;
+                }
                 for (visit, next) in contact.visits.iter().zip(contact.visits.iter().skip(1).map(|next| next.from).chain([WORLD_END])) {
                     let noticed = visit.until + rng.random_range(20 * DAY..40 * DAY);
                     add(rng, noticed, next.min(noticed + 7 * MONTH));

@@ -1,12 +1,15 @@
 //! Contacts and their lives: sign-up, visits, plans, opt-outs, and the end.
 //!
-//! What an analyst should be able to find: contacts on the free plan who live in Brazil stop visiting far sooner than others.
+//! What an analyst should be able to find: users on the free plan who live in Brazil stop visiting far sooner than others; and there are no
+//! trials since [`new_prices`].
+
+use std::mem;
 
 use rand::RngExt;
 use serde_json::{Map, Value};
 
 use super::names::{self, COUNTRIES, pick};
-use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential};
+use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential, new_prices};
 use crate::simulator::calendar::{DAY, MONTH, start_of_month};
 
 /// User (signed up) or lead (seen, not signed up).
@@ -161,6 +164,16 @@ impl Contact {
         }
     }
 
+    /// Whether this is a user, in time, whose first plan is the free one.
+    pub fn began_free(&self) -> bool {
+        self.user_since.is_some() && self.plan == Plan::Free
+    }
+
+    /// Whether this is one of those who stop visiting soon: a user whose first plan is the free one and who lives in Brazil.
+    pub fn slips_away(&self) -> bool {
+        self.began_free() && slips_away(self.plan, self.place)
+    }
+
     /// The latest visit; nothing for contacts that were imported and never came.
     pub fn last_seen_at(&self, now: i64) -> Option<i64> {
         let visits = self.visits.iter().rev().find(|visits| visits.from <= now)?;
@@ -255,6 +268,7 @@ pub fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) -> Vec<Co
         }
         people.push(contact);
     }
+    end_trials(options, &mut people);
     people
 }
 
@@ -264,20 +278,22 @@ fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
     let span = (WORLD_END - WORKSPACE_CREATED_AT) as f64;
     let counted = (1_793_491_200 - WORKSPACE_CREATED_AT) as f64 / span; // 2026-11-01
     let still_here = 0.93;
-    let total = (options.contacts as f64 / still_here * 4.0 / (counted + 3.0 * counted * counted)).ceil() as usize;
-    let mut created: Vec<i64> = Vec::with_capacity(total);
-    // Imports give many contacts one second. The big one is longer than the longest page, so that it lies over a page's edge.
-    let big_import = total / 3..total / 3 + 170.min(total / 20);
+    // Imports give many contacts one second. The big one, in the spring of 2024, is longer than the longest page, so that it lies over a
+    // page's edge; it comes on top. Others are so small that they make no month odd.
+    let mut big_import = 170.min(options.contacts / 12);
+    let largest_import = (options.contacts / 150).clamp(3, 40);
+    let others = (options.contacts as f64 / still_here - big_import as f64).max(0.0);
+    let total = (others * 4.0 / (counted + 3.0 * counted * counted)).ceil() as usize;
+    let mut created: Vec<i64> = Vec::with_capacity(total + big_import);
     let mut import_left = 0usize;
     for number in 0..total {
-        let in_import = import_left > 0 || (big_import.contains(&number) && number > big_import.start);
         match created.last() {
-            Some(previous) if in_import => {
+            Some(previous) if import_left > 0 => {
                 created.push(*previous);
-                import_left = import_left.saturating_sub(1);
+                import_left -= 1;
                 continue;
             }
-            _ if rng.random_bool(0.003) => import_left = rng.random_range(2..40),
+            _ if rng.random_bool(0.003) => import_left = rng.random_range(2..=largest_import),
             _ => {}
         }
         let share = (number as f64 + rng.random::<f64>()) / total as f64;
@@ -289,6 +305,9 @@ fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
             at = month - i64::from(rng.random_bool(0.5));
         }
         created.push(at.min(WORLD_END - 1));
+        if number >= total / 8 {
+            created.extend(std::iter::repeat_n(at, mem::take(&mut big_import)));
+        }
     }
     let mut births: Vec<(i64, u64)> = created.into_iter().map(|at| (at, rng.random())).collect();
     births.sort_unstable();
@@ -310,8 +329,7 @@ fn person(rng: &mut Rng, number: usize, created_at: i64, suffix: u64, companies:
         76..93 => Plan::Team,
         _ => Plan::Enterprise,
     };
-    let slips_away = plan == Plan::Free && place.is_some_and(|(country, _)| COUNTRIES[country].name == "Brazil");
-    let visits = visits(rng, created_at, is_user, plan, slips_away);
+    let visits = visits(rng, created_at, is_user, plan, slips_away(plan, place));
     let end = rng.random_bool(0.11).then(|| {
         // Merges happen early, when the double is noticed; index 0 stands for a target that `invent` fills in.
         let (end, mean) = if number > 50 && rng.random_bool(0.3) { (End::Merged(0), MONTH) } else { (End::Deleted, 14 * MONTH) };
@@ -372,6 +390,30 @@ fn person(rng: &mut Rng, number: usize, created_at: i64, suffix: u64, companies:
     }
 }
 
+fn slips_away(plan: Plan, place: Option<(usize, usize)>) -> bool {
+    plan == Plan::Free && place.is_some_and(|(country, _)| COUNTRIES[country].name == "Brazil")
+}
+
+/// Makes every third trial begun before [`new_prices`] a long one, and undoes those begun since. Long ones end evenly over the thirty
+/// months after the change, so that every month loses some.
+fn end_trials(options: &WorldOptions, people: &mut [Contact]) {
+    let change = new_prices(options.timezone);
+    let mut begun = 0u32;
+    for contact in people {
+        match (contact.user_since, &mut contact.trial_ends_at) {
+            (Some(since), Some(ends)) if since < change => {
+                begun += 1;
+                if begun.is_multiple_of(3) {
+                    // Steps of the golden ratio fill a range without gaps.
+                    let place = (f64::from(begun / 3) * 0.618_033_988_749_895).fract();
+                    *ends = change + (place * (30 * MONTH) as f64) as i64;
+                }
+            }
+            (_, ends) => *ends = None,
+        }
+    }
+}
+
 fn country(rng: &mut Rng) -> usize {
     match rng.random_range(0..100) {
         0..14 => 0,
@@ -394,7 +436,7 @@ fn visits(rng: &mut Rng, created_at: i64, is_user: bool, plan: Plan, slips_away:
     }
     let (stay, away) = match (is_user, plan) {
         (false, _) => (MONTH, 14 * MONTH),
-        _ if slips_away => (2 * MONTH, 3 * MONTH),
+        _ if slips_away => (2 * MONTH, 5 * MONTH),
         (true, Plan::Free) => (7 * MONTH, 14 * MONTH),
         (true, _) => (13 * MONTH, 15 * MONTH),
     };

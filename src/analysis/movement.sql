@@ -1,0 +1,54 @@
+-- How many contacts went from where to where since the compared month. A contact that left two cohorts for one counts in
+-- two rows: the rows overlap when cohorts do.
+-- in: standing, contacts, cohorts, counts
+WITH leavers AS (
+    SELECT s.cohort_key, s.contact_id, c.month, CASE WHEN s.is_gone AND c.knows_gone THEN '(gone)' ELSE '(none)' END AS otherwise_to
+    FROM standing AS s
+    JOIN cohorts AS c ON c.cohort_key = s.cohort_key
+    WHERE s.change = 'departed'
+),
+joiners AS (
+    SELECT s.cohort_key, s.contact_id, c.month, CASE WHEN k.created_at >= c.compared_end THEN '(new)' ELSE '(none)' END AS otherwise_from
+    FROM standing AS s
+    JOIN cohorts AS c ON c.cohort_key = s.cohort_key
+    LEFT JOIN contacts AS k ON k.contact_id = s.contact_id
+    WHERE s.change = 'joined' OR s.change = 'returned'
+),
+who_joined AS (
+    SELECT DISTINCT j.contact_id FROM joiners AS j
+),
+who_was_member AS (
+    SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change = 'retained' OR s.change = 'departed'
+),
+moves AS (
+    SELECT l.month, l.cohort_key AS from_cohort, j.cohort_key AS to_cohort
+    FROM leavers AS l
+    JOIN joiners AS j ON j.contact_id = l.contact_id
+    UNION ALL
+    SELECT l.month, l.cohort_key AS from_cohort, l.otherwise_to AS to_cohort
+    FROM leavers AS l
+    LEFT JOIN who_joined AS w ON w.contact_id = l.contact_id
+    WHERE w.contact_id IS NULL
+    UNION ALL
+    SELECT j.month, j.otherwise_from AS from_cohort, j.cohort_key AS to_cohort
+    FROM joiners AS j
+    LEFT JOIN who_was_member AS w ON w.contact_id = j.contact_id
+    WHERE w.contact_id IS NULL
+),
+counted AS (
+    SELECT m.month, m.from_cohort, m.to_cohort, CAST(COUNT(*) AS BIGINT) AS contacts
+    FROM moves AS m
+    GROUP BY m.month, m.from_cohort, m.to_cohort
+)
+SELECT
+    n.month,
+    n.from_cohort,
+    COALESCE(a.cohort_name, n.from_cohort) AS from_name,
+    n.to_cohort,
+    COALESCE(b.cohort_name, n.to_cohort) AS to_name,
+    n.contacts,
+    p.previous_members
+FROM counted AS n
+LEFT JOIN cohorts AS a ON a.cohort_key = n.from_cohort
+LEFT JOIN cohorts AS b ON b.cohort_key = n.to_cohort
+LEFT JOIN counts AS p ON p.cohort_key = n.from_cohort AND p.month = n.month

@@ -1,0 +1,58 @@
+use super::arguments::Backfill;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{plan, run, stdout};
+use crate::domain::{Basis, Month, Months};
+use crate::job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
+use crate::settings;
+
+pub(super) async fn run(arguments: Backfill, progress: &Progress) -> Result<u8, Failure> {
+    let (first, last) = (arguments.from, arguments.to);
+    if last < first {
+        return Err(Failure::usage(format!("--from {first} is after --to {last}"), "the first month goes with --from"));
+    }
+    let settings = run::load(&arguments.job.sources())?;
+    let clock = run::clock(arguments.as_of, &settings)?;
+    let token = settings::read_token(settings.intercom.token_file.as_deref())?;
+    let context = run::context(settings, token, clock, progress)?;
+    let options = BackfillOptions { months: Months { first, last }, replace: arguments.replace };
+    if arguments.dry_run {
+        let planned = job::backfill_dry_run(&context, &options).await?;
+        progress.finish();
+        let mut text = kept(&planned.kept);
+        let unresolved = match &planned.plan {
+            None => {
+                text.push_str("nothing to do\n");
+                Vec::new()
+            }
+            Some(planned) => {
+                let window = context.client.rate_window();
+                text.push_str(&plan::describe(planned, &context.settings, window));
+                planned.unresolved.clone()
+            }
+        };
+        stdout::print(&text)?;
+        return if unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(unresolved).into()) };
+    }
+    let outcome = job::backfill(&context, &options).await?;
+    progress.finish();
+    tell(&JobFolder::new(&context.settings), outcome)
+}
+
+fn kept(months: &[(Month, Basis)]) -> String {
+    months.iter().map(|(month, basis)| format!("{month} is published already, basis {basis}\n")).collect()
+}
+
+fn tell(folder: &JobFolder, outcome: BackfillOutcome) -> Result<u8, Failure> {
+    let mut text = kept(&outcome.kept);
+    for (month, basis) in &outcome.published {
+        text.push_str(&format!("{month} published, basis {basis}\n"));
+    }
+    if outcome.published.is_empty() {
+        text.push_str("nothing was fetched (--replace makes months of the same basis anew)\n");
+    }
+    text.push_str(&format!("\nreports    {}\nsnapshots  {}\n", folder.reports().display(), folder.snapshots().display()));
+    stdout::print(&text)?;
+    run::warn_of_stale(&outcome.stale);
+    if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved)) }
+}

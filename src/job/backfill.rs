@@ -1,0 +1,79 @@
+//! A range of past months: members, contacts and conversations are read once, and each month that has no snapshot, or a
+//! lesser one, gets its own. Membership is of the time of the observation (basis `late`), but for tags whose dates are
+//! read (`reconstructed`).
+
+use super::{Context, Event, JobError, JobFolder, Plan, Rebuilt, Scope, Unresolved, observe, prospect, rebuild, timezone};
+use crate::domain::{Basis, Month, Months};
+use crate::snapshot::Snapshot;
+
+#[derive(Clone, Copy, Debug)]
+pub struct BackfillOptions {
+    pub months: Months,
+    /// Whether a snapshot of the same basis is made anew.
+    pub replace: bool,
+}
+
+#[derive(Debug)]
+pub struct BackfillOutcome {
+    pub published: Vec<(Month, Basis)>,
+    /// Months whose snapshots stay.
+    pub kept: Vec<(Month, Basis)>,
+    /// Groups that were not found; the others were published.
+    pub unresolved: Vec<Unresolved>,
+    pub rebuilt: Vec<Rebuilt>,
+    /// Later months, which are stale now.
+    pub stale: Vec<Month>,
+}
+
+/// What a backfill would do.
+#[derive(Debug)]
+pub struct BackfillPlan {
+    /// None when every month is there.
+    pub plan: Option<Plan>,
+    pub kept: Vec<(Month, Basis)>,
+}
+
+pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<BackfillOutcome, JobError> {
+    let folder = JobFolder::new(&context.settings);
+    let _lock = folder.lock()?;
+    folder.prepare()?;
+    folder.recover()?;
+    let BackfillPlan { plan, kept } = planned(context, &folder, options).await?;
+    let (published, unresolved) = match plan {
+        None => (Vec::new(), Vec::new()),
+        Some(plan) => {
+            let estimate = plan.estimate(&context.settings, context.client.rate_window());
+            (context.observer)(Event::Expected { requests: estimate.requests, time: estimate.time });
+            (observe(context, &folder, &plan, false).await?, plan.unresolved)
+        }
+    };
+    let (rebuilt, stale) = rebuild(context, &folder, options.months.last).await?;
+    Ok(BackfillOutcome { published, kept, unresolved, rebuilt, stale })
+}
+
+/// Names resolved, sizes asked, no page of members fetched, nothing written.
+pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
+    planned(context, &JobFolder::new(&context.settings), options).await
+}
+
+async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
+    let workspace = context.client.workspace().await?;
+    let timezone = timezone(&context.settings.job, &workspace)?;
+    let mut scope = Scope { workspace_id: workspace.id, ..Scope::over(context, options.months, timezone)? };
+    let mut kept = Vec::new();
+    let mut wanted = Vec::new();
+    for span in &scope.spans {
+        let now = prospect(&context.settings.job, (context.clock)(), span);
+        match Snapshot::open(&folder.snapshots(), span.month)?.map(|held| held.manifest.basis()) {
+            Some(held) if now < held || (now == held && !options.replace) => kept.push((span.month, held)),
+            _ => wanted.push(*span),
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(BackfillPlan { plan: None, kept });
+    }
+    scope.spans = wanted;
+    let mut plan = Plan::make(context, folder, &scope).await?;
+    plan.size(context).await?;
+    Ok(BackfillPlan { plan: Some(plan), kept })
+}

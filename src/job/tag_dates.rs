@@ -1,0 +1,57 @@
+//! When the job's tags were put on their holders: one request a contact, side by side, each answer kept.
+
+use std::path::{Path, PathBuf};
+
+use futures_util::{StreamExt, stream};
+
+use super::fetch::FetchedWalk;
+use super::{Context, Event, JobError, Plan, joined};
+use crate::snapshot::{SnapshotError, TagDates, members_of};
+use crate::table::TableError;
+
+const WALK: &str = "tag_dates";
+
+/// Asks about every member of the plan's tags that was not asked about yet. Gives the folder of the answers.
+pub(super) async fn fetch(context: &Context, plan: &Plan, walks: &[FetchedWalk], work: &Path) -> Result<PathBuf, JobError> {
+    let folder = work.join(WALK);
+    let tags: Vec<_> = plan.tag_cohorts().map(|cohort| walks[cohort.walk].part.clone()).collect();
+    let opening = folder.clone();
+    let opened = tokio::task::spawn_blocking(move || -> Result<(TagDates, Vec<String>), JobError> {
+        let failed = |error| SnapshotError::from(TableError::new("read", "the members of a walk", error));
+        let mut dates = TagDates::open(opening).map_err(JobError::from)?;
+        let mut wanted = Vec::new();
+        for part in &tags {
+            let members = members_of(part).map_err(SnapshotError::from)?.collect().map_err(failed)?;
+            let ids = members.column("contact_id").and_then(|column| column.str()).map_err(failed)?;
+            wanted.extend(ids.iter().flatten().filter(|id| dates.wants(id)).map(str::to_string));
+        }
+        Ok((dates, wanted))
+    });
+    let (mut dates, wanted) = joined(opened.await)?;
+
+    (context.observer)(Event::WalkStarted { walk: WALK.to_string() });
+    let total = wanted.len() as u64;
+    let months = plan.months();
+    let asks = wanted.into_iter().map(|id| async move {
+        let tags = context.client.tag_dates(&id).await;
+        (id, tags)
+    });
+    let mut answers = stream::iter(asks).buffer_unordered(context.settings.intercom.max_concurrency);
+    let mut asked = 0;
+    while let Some((id, tags)) = answers.next().await {
+        let tags = match tags {
+            Ok(tags) => tags,
+            Err(source) => {
+                // What came stays.
+                dates.flush()?;
+                return Err(JobError::Fetch { months, walk: "the dates of tags".to_string(), source: source.into() });
+            }
+        };
+        dates.push(id, tags)?;
+        asked += 1;
+        (context.observer)(Event::Page { walk: WALK.to_string(), rows: asked, total: Some(total) });
+    }
+    dates.flush()?;
+    (context.observer)(Event::WalkDone { walk: WALK.to_string(), rows: asked });
+    Ok(folder)
+}

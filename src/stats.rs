@@ -1,0 +1,25 @@
+//! Intervals, tests and ranks on plain slices, each with its source named. Knows nothing of cohorts, frames or files.
+//!
+//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored, and what cannot be
+//! said of the rest is `None`. All intervals are 95 %, all tests two-sided. The golden files of `tests/golden/stats` hold
+//! each function to a known library, or to exact arithmetic, at 1e-9 relative for p-values down to 1e-200; under 1e-300
+//! a p-value may be 0.
+
+#[cfg(test)]
+mod golden;
+mod intervals;
+mod location;
+mod multiple;
+mod normal;
+mod ranks;
+mod survival;
+mod tables;
+mod trend;
+
+pub use intervals::{Interval, wilson};
+pub use location::{mean, median, quantile, robust_z};
+pub use multiple::benjamini_hochberg;
+pub use ranks::{MannWhitney, Tally, mann_whitney};
+pub use survival::{SpellCount, Survival, kaplan_meier};
+pub use tables::{OddsRatio, TwoByTwo};
+pub use trend::{mann_kendall, signed_rank, theil_sen};

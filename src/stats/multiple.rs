@@ -1,0 +1,60 @@
+/// The q-values of p-values, in their order: the least false discovery rate at which each would be called one. Step-up
+/// procedure of Benjamini and Hochberg (1995), Controlling the false discovery rate, JRSS B 57:289-300; adjusted as by
+/// Yekutieli and Benjamini (1999). What is null, or no number of 0..=1, stays null and does not count as a test.
+pub fn benjamini_hochberg(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
+    let mut tests: Vec<(usize, f64)> =
+        p_values.iter().enumerate().filter_map(|(i, p)| p.filter(|p| (0.0..=1.0).contains(p)).map(|p| (i, p))).collect();
+    tests.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    let count = tests.len() as f64;
+
+    let mut q_values = vec![None; p_values.len()];
+    let mut least = 1.0_f64;
+    for (rank, (i, p)) in (1_u64..).zip(tests).collect::<Vec<_>>().into_iter().rev() {
+        least = least.min(p * (count / rank as f64));
+        if let Some(q) = q_values.get_mut(i) {
+            *q = Some(least);
+        }
+    }
+    q_values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::golden::{assert_close, rows};
+
+    #[test]
+    fn four_tests_by_hand() {
+        // Sorted 0.01, 0.02, 0.03, 0.8, times 4/1, 4/2, 4/3, 4/4: 0.04, 0.04, 0.04, 0.8; nulls are not tests.
+        let q = benjamini_hochberg(&[Some(0.8), None, Some(0.01), Some(0.03), None, Some(0.02)]);
+        let expected = [Some(0.8), None, Some(0.04), Some(0.04), None, Some(0.04)];
+        for (q, expected) in q.into_iter().zip(expected) {
+            assert_eq!(q.is_some(), expected.is_some());
+            assert_close(q.unwrap_or(1.0), expected.unwrap_or(1.0), "by hand");
+        }
+        // A later p lends its smaller q to an earlier one: 0.04 · 2/1 = 0.08, 0.05 · 2/2 = 0.05.
+        assert_eq!(benjamini_hochberg(&[Some(0.04), Some(0.05)]), [Some(0.05), Some(0.05)]);
+    }
+
+    #[test]
+    fn what_is_no_p_value_is_no_test() {
+        assert_eq!(benjamini_hochberg(&[]), []);
+        assert_eq!(benjamini_hochberg(&[None]), [None]);
+        let odd = [Some(f64::NAN), Some(f64::INFINITY), Some(-0.1), Some(1.1), Some(0.5), Some(0.0), Some(1.0)];
+        assert_eq!(benjamini_hochberg(&odd), [None, None, None, None, Some(0.75), Some(0.0), Some(1.0)]);
+    }
+
+    #[test]
+    fn agrees_with_statsmodels() {
+        for row in rows(include_str!("../../tests/golden/stats/benjamini_hochberg.csv")) {
+            let parse = |column| row.text(column).split(' ').map(|p| p.parse().ok()).collect::<Vec<Option<f64>>>();
+            let q_values = benjamini_hochberg(&parse("p_values"));
+            let expected = parse("q_values");
+            assert_eq!(q_values.len(), expected.len(), "{}", row.case());
+            for (q, expected) in q_values.into_iter().zip(expected) {
+                assert_eq!(q.is_some(), expected.is_some(), "{}", row.case());
+                assert_close(q.unwrap_or(1.0), expected.unwrap_or(1.0), row.case());
+            }
+        }
+    }
+}
