@@ -1,6 +1,7 @@
 //! The reports' definitions, each on a table so small that it can be checked by hand, counted and judged like a month's.
 
 mod attributes;
+mod calibration;
 mod movement;
 mod numbers;
 mod retention;
