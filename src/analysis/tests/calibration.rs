@@ -13,25 +13,37 @@ const MONTHS_DRAWN: u64 = 200;
 const CONTACTS: usize = 600;
 
 /// At most 0.05 and three standard errors: 0.05 + 3 √(0.05 · 0.95 / 200) = 0.0962.
-#[track_caller]
-fn check_calibrated(report: &str, q: &str, draw: fn(&mut ChaCha8Rng, Planted) -> (DataFrame, Facts)) {
-    let found = |planted: Planted, months: u64| -> f64 {
-        let finds = |seed: &u64| {
-            let (counts, facts) = draw(&mut ChaCha8Rng::seed_from_u64(*seed), planted);
-            let report = (Report::named(report).unwrap().judge)(&facts, counts).unwrap();
-            let q_values = report.column(q).unwrap().f64().unwrap();
-            assert!(q_values.null_count() < q_values.len(), "nothing was tested");
-            q_values.iter().flatten().any(|q| q < 0.05)
-        };
-        (0..months).filter(finds).count() as f64 / months as f64
+const LIMIT: f64 = 0.096_233;
+
+/// The share of the first months drawn in which any value of this column is below 0.05.
+fn share_found(months: u64, planted: Planted, (report, column): (&str, &str), draw: Draw) -> f64 {
+    let finds = |seed: &u64| {
+        let (counts, facts) = draw(&mut ChaCha8Rng::seed_from_u64(*seed), planted);
+        let report = (Report::named(report).unwrap().judge)(&facts, counts).unwrap();
+        let values = report.column(column).unwrap().f64().unwrap();
+        assert!(values.null_count() < values.len(), "nothing was tested");
+        values.iter().flatten().any(|value| value < 0.05)
     };
-    let by_chance = found(Planted::Nothing, MONTHS_DRAWN);
-    let limit = 0.05 + 3.0 * (0.05 * 0.95 / MONTHS_DRAWN as f64).sqrt();
-    assert!(by_chance <= limit, "{report}: {by_chance} of all months find something, where there is nothing");
+    (0..months).filter(finds).count() as f64 / months as f64
+}
+
+#[track_caller]
+fn check_calibrated(report: &str, q: &str, draw: Draw) {
+    let by_chance = share_found(MONTHS_DRAWN, Planted::Nothing, (report, q), draw);
+    assert!(by_chance <= LIMIT, "{report}: {by_chance} of all months find something, where there is nothing");
     // The coins can be read: where they are loaded, it is seen.
-    let loaded = found(Planted::Something, 10);
+    let loaded = share_found(10, Planted::Something, (report, q), draw);
     assert!(loaded >= 0.9, "{report}: only {loaded} of all months find what is there");
 }
+
+/// That the draws would show a q that is none: p, of which a report has many, is below 0.05 somewhere in most of them.
+#[track_caller]
+fn check_that_p_would_fail(report: &str, p: &str, draw: Draw) {
+    let by_chance = share_found(50, Planted::Nothing, (report, p), draw);
+    assert!(by_chance > 0.5, "{report}: only {by_chance} of all months have a small p");
+}
+
+type Draw = fn(&mut ChaCha8Rng, Planted) -> (DataFrame, Facts);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Planted {
@@ -42,6 +54,7 @@ enum Planted {
 #[test]
 fn coins_have_nothing_in_common() {
     check_calibrated("attribute_profile", "q_value", drawn_profiles);
+    check_that_p_would_fail("attribute_profile", "p_value", drawn_profiles);
 }
 
 #[test]
@@ -52,6 +65,7 @@ fn coins_have_no_more_of_anything() {
 #[test]
 fn coins_go_nowhere() {
     check_calibrated("cohort_trends", "trend_q", drawn_months);
+    check_that_p_would_fail("cohort_trends", "trend_p", drawn_months);
 }
 
 /// A month of contacts with a few attributes, and two cohorts. Loaded coins like one plan and many seats.
