@@ -1,5 +1,9 @@
 //! The reports worked out again from the truth, by the contract's definitions and in the plainest way: sets of ids, and
-//! for each month all months before it.
+//! for each month all months before it. What needs a distribution (p, q, intervals) is not: the statistics have tests of their own.
+
+mod flows;
+mod profiles;
+mod trends;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -203,11 +207,7 @@ impl<'a> Oracle<'a> {
         for id in &present {
             let contact = &truth.contacts[id];
             for attribute in self.profile {
-                let value = match attribute.strip_prefix("custom_attributes.") {
-                    Some(custom) => &contact["custom_attributes"][custom],
-                    None if *attribute == "country" => &contact["location"]["country"],
-                    None => &contact[*attribute],
-                };
+                let value = profiles::value_of(contact, attribute);
                 let shown = match value {
                     Value::Null => Cell::Null,
                     Value::String(value) => text(value),

@@ -1,0 +1,159 @@
+//! What members have in common, one contact after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Oracle, Rows, length, ratio, row};
+use crate::support::tables::{Cell, count, day, text};
+use crate::support::truth::Truth;
+
+/// What a contact has, by the name of an attribute as the job names it; null when it has none.
+pub(super) fn value_of<'a>(contact: &'a Value, attribute: &str) -> &'a Value {
+    match attribute.strip_prefix("custom_attributes.") {
+        Some(custom) => &contact["custom_attributes"][custom],
+        None if attribute == "country" || attribute == "city" => &contact["location"][attribute],
+        None => &contact[attribute],
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Everyone who was created before the month's end.
+fn population(truth: &Truth) -> BTreeSet<String> {
+    truth.contacts.keys().filter(|id| truth.created_at(id) < truth.end).cloned().collect()
+}
+
+/// The population without the cohort, of the roles that occur in it.
+fn others(truth: &Truth, members: &BTreeSet<String>) -> BTreeSet<String> {
+    let roles: BTreeSet<&str> = members.iter().map(|id| truth.contacts[id]["role"].as_str().unwrap()).collect();
+    let has_role = |id: &String| roles.contains(truth.contacts[id]["role"].as_str().unwrap());
+    population(truth).difference(members).filter(|id| has_role(id)).cloned().collect()
+}
+
+impl Oracle<'_> {
+    /// By cohort key, attribute and value. The population is everyone, and all cohorts are within it.
+    pub fn attribute_profile(&self, month: &str) -> Rows {
+        let (index, truth) = self.at(month);
+        let mut rows = Rows::new();
+        for attribute in self.profile {
+            let mut frequent: BTreeMap<String, i64> = BTreeMap::new();
+            for id in population(truth) {
+                if let Some(value) = text_of(value_of(&truth.contacts[&id], attribute)) {
+                    *frequent.entry(value).or_default() += 1;
+                }
+            }
+            let mut frequent: Vec<(String, i64)> = frequent.into_iter().collect();
+            frequent.sort_by_key(|(value, contacts)| (-contacts, value.clone()));
+            let shown: BTreeSet<String> = frequent.into_iter().take(50).map(|(value, _)| value).collect();
+            let label = |truth: &Truth, id: &String| match text_of(value_of(&truth.contacts[id], attribute)) {
+                None => "(unknown)".to_string(),
+                Some(value) if shown.contains(&value) => value,
+                Some(_) => "(other)".to_string(),
+            };
+            let counted = |truth: &Truth, ids: &BTreeSet<String>| {
+                let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+                ids.iter().for_each(|id| *counts.entry(label(truth, id)).or_default() += 1);
+                counts
+            };
+            let labels: BTreeSet<String> = counted(truth, &population(truth)).into_keys().collect();
+            for cohort in &truth.cohorts {
+                let members = truth.members(&cohort.key);
+                let others = others(truth, &members);
+                let before = self.past(index, &cohort.key).last().map(|previous| {
+                    let before = previous.members(&cohort.key);
+                    (counted(previous, &before), length(&before))
+                });
+                let (in_cohort, outside) = (counted(truth, &members), counted(truth, &others));
+                for value in &labels {
+                    let with = |counts: &BTreeMap<String, i64>| counts.get(value).copied().unwrap_or_default();
+                    let member_share = ratio(Some(with(&in_cohort)), Some(length(&members)));
+                    let other_share = ratio(Some(with(&outside)), Some(length(&others)));
+                    let previous_share = before.as_ref().map_or(Cell::Null, |(counts, all)| ratio(Some(with(counts)), Some(*all)));
+                    let of_both = |a: &Cell, b: &Cell, result: fn(f64, f64) -> f64| match (a, b) {
+                        (Cell::Ratio(a), Cell::Ratio(b)) => Cell::Ratio(result(*a, *b)),
+                        _ => Cell::Null,
+                    };
+                    let lift = if with(&outside) == 0 { Cell::Null } else { of_both(&member_share, &other_share, |a, b| a / b) };
+                    let cells = [
+                        ("month", Cell::Day(day(&truth.month))),
+                        ("cohort_key", text(&cohort.key)),
+                        ("cohort_name", text(&cohort.name)),
+                        ("attribute", text(attribute)),
+                        ("value", text(value)),
+                        ("members", count(with(&in_cohort))),
+                        ("others", count(with(&outside))),
+                        ("lift", lift),
+                        ("share_change", of_both(&member_share, &previous_share, |now, then| now - then)),
+                        ("member_share", member_share),
+                        ("other_share", other_share),
+                        ("previous_share", previous_share),
+                    ];
+                    rows.insert(vec![cohort.key.clone(), attribute.to_string(), value.clone()], row(cells));
+                }
+            }
+        }
+        rows
+    }
+
+    /// By cohort key and attribute.
+    pub fn numeric_profile(&self, month: &str) -> Rows {
+        let (_, truth) = self.at(month);
+        let mut rows = Rows::new();
+        for attribute in self.profile {
+            let values = |ids: &BTreeSet<String>| -> Vec<&Value> {
+                ids.iter().map(|id| value_of(&truth.contacts[id], attribute)).filter(|value| !value.is_null()).collect()
+            };
+            let all = values(&population(truth));
+            if all.is_empty() || !all.iter().all(|value| value.is_number()) {
+                continue;
+            }
+            let numbers = |ids: &BTreeSet<String>| {
+                let mut numbers: Vec<f64> = values(ids).into_iter().map(|value| value.as_f64().unwrap()).collect();
+                numbers.sort_by(f64::total_cmp);
+                numbers
+            };
+            for cohort in &truth.cohorts {
+                let members = truth.members(&cohort.key);
+                let (in_cohort, outside) = (numbers(&members), numbers(&others(truth, &members)));
+                let mean = in_cohort.iter().sum::<f64>() / in_cohort.len() as f64;
+                let cells = [
+                    ("month", Cell::Day(day(&truth.month))),
+                    ("cohort_key", text(&cohort.key)),
+                    ("cohort_name", text(&cohort.name)),
+                    ("attribute", text(attribute)),
+                    ("members", count(in_cohort.len() as i64)),
+                    ("mean", if in_cohort.is_empty() { Cell::Null } else { Cell::Ratio(mean) }),
+                    ("p10", quantile(&in_cohort, 0.1)),
+                    ("median", quantile(&in_cohort, 0.5)),
+                    ("p90", quantile(&in_cohort, 0.9)),
+                    ("others", count(outside.len() as i64)),
+                    ("others_median", quantile(&outside, 0.5)),
+                    ("cliffs_delta", cliffs_delta(&in_cohort, &outside)),
+                ];
+                rows.insert(vec![cohort.key.clone(), attribute.to_string()], row(cells));
+            }
+        }
+        rows
+    }
+}
+
+/// By linear interpolation between the two nearest of these sorted values.
+fn quantile(sorted: &[f64], q: f64) -> Cell {
+    let Some(last) = sorted.len().checked_sub(1) else { return Cell::Null };
+    let position = last as f64 * q;
+    let (low, high) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    Cell::Ratio(low + (high - low) * position.fract())
+}
+
+/// Of all pairs of a member and another: those in which the member is larger less those in which it is smaller.
+fn cliffs_delta(members: &[f64], others: &[f64]) -> Cell {
+    let pairs = members.iter().flat_map(|member| others.iter().map(move |other| i64::from(member > other) - i64::from(member < other)));
+    ratio(Some(pairs.sum()), Some((members.len() * others.len()) as i64))
+}

@@ -1,0 +1,85 @@
+//! Each metric of the summary over the months of a cohort's history.
+
+use std::collections::BTreeMap;
+
+use super::{Oracle, Rows, row};
+use crate::support::tables::{Cell, Row, count, day, text};
+
+const STOCKS: [&str; 6] = ["members", "users", "leads", "unsubscribed", "hard_bounced", "marked_spam"];
+
+/// What of a summary's row is no count and no rate.
+const NO_METRICS: [&str; 8] = ["month", "cohort_key", "cohort_name", "cohort_kind", "cohort_id", "basis", "observed_at", "compared_month"];
+
+impl Oracle<'_> {
+    /// By cohort key and metric.
+    pub fn cohort_trends(&self, month: &str) -> Rows {
+        let (index, truth) = self.at(month);
+        let mut rows = Rows::new();
+        for cohort in &truth.cohorts {
+            let history = self.history(index, &cohort.key);
+            let position = |month: &str| self.months.iter().position(|truth| truth.month == month).unwrap();
+            let summaries: BTreeMap<i64, Row> =
+                history.iter().map(|truth| (truth.index(), self.summary(position(&truth.month), &cohort.key))).collect();
+            let previous = self.past(index, &cohort.key).last().map(|truth| truth.index());
+            let now = self.summary(index, &cohort.key);
+            for metric in now.keys().filter(|name| !NO_METRICS.contains(&name.as_str())) {
+                let at = |month: i64| summaries.get(&month).and_then(|summary| number(&summary[metric]));
+                let this = truth.index();
+                let is_in_history = truth.is_in_history();
+                let before = previous.and_then(at);
+                let change = at(this).zip(at(this - 1)).map(|(now, then)| now - then);
+                let since = |change: Option<f64>, then: Option<f64>| change.zip(then.filter(|then| *then != 0.0)).map(|(a, b)| a / b);
+                let year_ago = at(this - 12).filter(|_| is_in_history);
+                let average = at(this).zip(at(this - 1)).zip(at(this - 2)).map(|((a, b), c)| (a + b + c) / 3.0);
+                let points: Vec<(i64, f64)> = (this - 11..=this).filter_map(|month| Some((month, at(month)?))).collect();
+                let cells = [
+                    ("month", Cell::Day(day(&truth.month))),
+                    ("cohort_key", text(&cohort.key)),
+                    ("cohort_name", text(&cohort.name)),
+                    ("metric", text(metric)),
+                    ("value", maybe(number(&now[metric]))),
+                    ("previous_value", maybe(before)),
+                    ("change", maybe(change)),
+                    ("change_rate", maybe(since(change, before))),
+                    ("year_ago_value", maybe(year_ago)),
+                    ("year_rate", maybe(since(at(this).zip(year_ago).map(|(now, then)| now - then), year_ago))),
+                    ("moving_average_3", maybe(average)),
+                    ("slope_per_month", maybe(median_slope(&points).filter(|_| is_in_history))),
+                    ("trend_test", text(if STOCKS.contains(&metric.as_str()) { "signed_rank" } else { "mann_kendall" })),
+                    ("history_months", count(is_in_history.then_some(history.len() as i64))),
+                ];
+                rows.insert(vec![cohort.key.clone(), metric.clone()], row(cells));
+            }
+        }
+        rows
+    }
+}
+
+fn number(cell: &Cell) -> Option<f64> {
+    match cell {
+        Cell::Count(count) => Some(*count as f64),
+        Cell::Ratio(ratio) => Some(*ratio),
+        _ => None,
+    }
+}
+
+fn maybe(ratio: Option<f64>) -> Cell {
+    ratio.map_or(Cell::Null, Cell::Ratio)
+}
+
+/// The median of the slopes between all pairs of months.
+fn median_slope(points: &[(i64, f64)]) -> Option<f64> {
+    let mut slopes = Vec::new();
+    for (index, (first, from)) in points.iter().enumerate() {
+        for (second, to) in &points[index + 1..] {
+            slopes.push((to - from) / (second - first) as f64);
+        }
+    }
+    slopes.sort_by(f64::total_cmp);
+    let middle = slopes.len() / 2;
+    match slopes.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(slopes[middle]),
+        _ => Some((slopes[middle - 1] + slopes[middle]) / 2.0),
+    }
+}
