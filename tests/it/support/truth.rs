@@ -127,6 +127,8 @@ impl Truth {
     }
 }
 
+/// A date as the API shows it. It keeps what was written, in milliseconds too: in seconds those would be after the year 5138.
 pub fn seconds(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(value.as_i64()?, 0)
+    let number = value.as_i64()?;
+    if number.abs() > 100_000_000_000 { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }
 }
