@@ -26,3 +26,13 @@ impl Query {
         plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)
     }
 }
+
+/// The rows of which a condition is true. `name` is for messages.
+///
+/// # Errors
+/// When the condition does not fit the rows.
+pub fn filter_sql(rows: LazyFrame, name: &str, condition: &str) -> Result<LazyFrame, TableError> {
+    let mut context = SQLContext::new();
+    context.register("facts", rows);
+    context.execute(&format!("SELECT * FROM facts WHERE {condition}")).map_err(|error| TableError::new("evaluate", name, error))
+}
