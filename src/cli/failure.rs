@@ -297,6 +297,12 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
+        JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
+        JobError::LargeTagChange { .. } => {
+            with(USAGE, "look at the rule's members in the reports; --force-tags applies it all the same, `max_tag_change` allows more")
+        }
+        JobError::OtherTag { .. } => with(NOT_FOUND, "look at both with `cohorts tags`, then run it again"),
+        JobError::Apply { .. } => with(UNAVAILABLE, "run it again with --apply-tags to go on"),
         JobError::Interrupted => with(INTERRUPTED, "run it again to go on"),
         JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
         JobError::Snapshot(_) => with(

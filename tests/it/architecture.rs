@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("history", &["domain", "publish", "rules", "snapshot", "table"]),
     ("analysis", &["domain", "stats", "table"]),
     ("report", &["domain", "publish", "snapshot", "table"]),
-    ("job", &["analysis", "domain", "history", "intercom", "publish", "report", "settings", "snapshot", "table"]),
+    ("job", &["analysis", "domain", "history", "intercom", "publish", "report", "settings", "snapshot", "table", "tagging"]),
     ("check", &["domain", "intercom", "job", "publish", "settings", "snapshot"]),
     (
         "cli",
