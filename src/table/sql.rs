@@ -22,8 +22,11 @@ impl Query {
         for (name, frame) in inputs {
             context.register(name, frame.clone());
         }
+        let begun = std::time::Instant::now();
         let plan = context.execute(self.sql).map_err(failed)?;
-        plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)
+        let counted = plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)?;
+        tracing::debug!(query = self.name, rows = counted.height(), milliseconds = begun.elapsed().as_millis() as u64, "counted");
+        Ok(counted)
     }
 }
 
