@@ -179,3 +179,6 @@ fn ratio(part: Option<i64>, whole: Option<i64>) -> Option<f64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -279,3 +279,6 @@ fn write(staging: &mut Staging, table: &Table, frame: DataFrame) -> Result<LazyF
     staging.list(&relative, rows)?;
     Ok(frame.lazy())
 }
+
+#[cfg(test)]
+mod tests;

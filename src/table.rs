@@ -153,3 +153,6 @@ fn has_no_space(folder: &Path) -> bool {
     let _ = std::fs::remove_file(&probe);
     written.is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
 }
+
+#[cfg(test)]
+pub mod on_paper;

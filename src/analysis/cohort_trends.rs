@@ -176,8 +176,11 @@ fn trend<'a>(
     let previous_value = cohort.compared_month.and_then(|month| at(month.index()));
     let change_at = |month: i64| Some(at(month)? - at(month - 1)?);
     let change = change_at(now);
-    let earlier: Vec<f64> = known.keys().filter(|month| **month < now).filter_map(|month| change_at(*month)).collect();
-    let robust_z = change.and_then(|change| stats::robust_z(change, &earlier));
+    let is_count = COUNTS.contains(&metric);
+    // Changes of a rate that are the same on paper differ in their last digits, and would have a MAD of next to nothing.
+    let on_paper = |change: f64| if is_count { change } else { (change * 1e12).round() / 1e12 };
+    let earlier: Vec<f64> = known.keys().filter(|month| **month < now).filter_map(|month| change_at(*month)).map(on_paper).collect();
+    let robust_z = change.and_then(|change| stats::robust_z(on_paper(change), &earlier));
 
     let window = now - WINDOW_MONTHS + 1..=now;
     let points: Vec<(f64, f64)> = known.range(window.clone()).map(|(month, value)| ((*month - now) as f64, *value)).collect();
@@ -185,7 +188,7 @@ fn trend<'a>(
         Test::SignedRank => stats::signed_rank(&window.skip(1).filter_map(change_at).collect::<Vec<_>>()),
         Test::MannKendall => stats::mann_kendall(&points.iter().map(|(_, value)| *value).collect::<Vec<_>>()),
     };
-    let is_large = !COUNTS.contains(&metric) || change.is_some_and(|change| change.abs() >= ANOMALY_CHANGE);
+    let is_large = !is_count || change.is_some_and(|change| change.abs() >= ANOMALY_CHANGE);
     Trend {
         previous_value,
         change,

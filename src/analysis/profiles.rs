@@ -110,9 +110,11 @@ impl Groups {
                 ("", _) => group.everyone = group.everyone + contacts,
                 (attribute, Some(value)) => {
                     let values = group.attributes.entry(attribute.to_string()).or_default();
-                    let entry = values.entry(value.to_string()).or_default();
+                    let number = numbers.get(row).filter(|number| number.is_finite());
+                    let entry = values.entry(value.to_string()).or_insert(Value { contacts: ByRole::default(), number });
                     entry.contacts = entry.contacts + contacts;
-                    entry.number = numbers.get(row).filter(|number| number.is_finite());
+                    // What is a number of one contact may be a text of another, and look the same.
+                    entry.number = entry.number.and(number);
                 }
                 (_, None) => {}
             }

@@ -1,0 +1,80 @@
+use super::*;
+
+fn profile(lines: &str) -> DataFrame {
+    let cohorts = ["a", "b", "c"].map(|letter| cohort(letter, None)).into();
+    let facts = Facts { profile: vec!["seats".to_string(), "plan".to_string()], ..facts("2026-03", cohorts) };
+    let profiles = table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"));
+    build("numeric_profile", &Inputs { profiles: profiles.lazy(), ..inputs(&facts) }, &facts)
+}
+
+/// Ten of twelve users have 1, 2, 2, 5 (four times, once as 5.0), 7, 7 and 10 seats. A are one each with 5, 5.0, 7 and 10, and one
+/// without. The lead's hundred seats are not compared with.
+const SEATS: &str = "
+    2026-03 ''    ''    user -    -    12
+    2026-03 ''    ''    lead -    -    1
+    2026-03 ''    seats user 1    1    1
+    2026-03 ''    seats user 2    2    2
+    2026-03 ''    seats user 5    5    3
+    2026-03 ''    seats user 5.0  5    1
+    2026-03 ''    seats user 7    7    2
+    2026-03 ''    seats user 10   10   1
+    2026-03 ''    seats lead 100  100  1
+    2026-03 tag:a ''    user -    -    5
+    2026-03 tag:a seats user 5    5    1
+    2026-03 tag:a seats user 5.0  5    1
+    2026-03 tag:a seats user 7    7    1
+    2026-03 tag:a seats user 10   10   1
+    2026-03 tag:b ''    user -    -    1";
+
+#[test]
+fn members_values_are_described_and_compared_with_others() {
+    // Members 5, 5, 7, 10: mean 27/4; positions 0.3, 1.5 and 2.7 are 5, 6 and 7 + 0.7 · 3. Others 1, 2, 2, 5, 5, 7: 3.5.
+    // U: 5 beats three and ties two of the six, twice; 7 beats five and ties one; 10 beats all: 4 + 4 + 5.5 + 6 = 19.5.
+    // 2 · 19.5 / 24 - 1 = 0.625. Ties of 2, 4 and 2 give 6 + 60 + 6 = 72: the variance is 24/12 · (11 - 72/90) = 20.4,
+    // and z = (19.5 - 12 - 0.5) / √20.4 = 1.549826: p = 0.121183. The p of three cohorts is one: q = p.
+    // Nobody in B has a value, and C is empty.
+    assert_shows(
+        &profile(SEATS),
+        "
+        month    cohort_key  cohort_name  attribute  members  mean  p10  median  p90  others  others_median  cliffs_delta  p_value   q_value
+        2026-03  tag:a       A            seats      4        6.75  5    6       9.1  6       3.5            0.625         0.121183  0.121183
+        2026-03  tag:b       B            seats      0        -     -    -       -    10      5              -             -         -
+        2026-03  tag:c       C            seats      0        -     -    -       -    0       -              -             -         -",
+    );
+}
+
+#[test]
+fn an_attribute_with_a_value_that_is_no_number_has_no_row() {
+    // Whoever has it, and even where another contact has the same text as a number.
+    assert_shows(&profile(&format!("{SEATS}\n 2026-03 '' seats lead many - 1")), "cohort_key attribute");
+    for (first, second) in [("5", "-"), ("-", "5")] {
+        let lines = format!(
+            "
+            2026-03 ''    ''    user -  -        2
+            2026-03 ''    seats user 5  {first}  1
+            2026-03 ''    seats user 5  {second} 1
+            2026-03 tag:a ''    user -  -        1
+            2026-03 tag:a seats user 5  5        1"
+        );
+        assert_shows(&profile(&lines), "cohort_key attribute");
+    }
+}
+
+#[test]
+fn an_attribute_that_nobody_has_has_no_row() {
+    assert_shows(&profile("2026-03 '' '' user - - 2\n 2026-03 tag:a '' user - - 1"), "cohort_key attribute");
+}
+
+#[test]
+fn a_zero_is_a_zero_with_either_sign() {
+    let report = profile(
+        "
+        2026-03 ''    ''    user -    -  4
+        2026-03 ''    seats user 0    0  2
+        2026-03 ''    seats user -0.0 -0 2
+        2026-03 tag:a ''    user -    -  2
+        2026-03 tag:a seats user 0    0  1
+        2026-03 tag:a seats user -0.0 -0 1",
+    );
+    assert_shows(&only(&report, "cohort_key", "tag:a"), "members others median cliffs_delta p_value\n 2 2 0 0 1");
+}

@@ -1,0 +1,226 @@
+//! What is beside the ways of members: cohorts that come and go, records, attributes, populations.
+
+use super::*;
+
+#[test]
+fn a_cohort_that_disappears_goes_on_where_it_was() {
+    let mut place = Place::new();
+    let contacts = || ["x", "y", "z"].map(user).to_vec();
+    place.observe(&Observation::of("2026-01", contacts(), vec![("tag:1", vec!["x"])]));
+    // `tag:2` begins to exist: its first members were there before, for all that is known.
+    let february = place.observe(&Observation::of("2026-02", contacts(), vec![("tag:1", vec!["x", "y"]), ("tag:2", vec!["x"])]));
+    let names = "cohort_key  contact_id  change  entered_month  months_in_cohort";
+    check(
+        february,
+        &STANDING,
+        &format!(
+            "{names}
+            tag:1  x  retained    -        2
+            tag:1  y  joined      2026-02  1
+            tag:2  x  first_seen  -        1"
+        ),
+    );
+    // In March it is not there, and tag:1 has nobody.
+    let march = place.observe(&Observation::of("2026-03", contacts(), vec![("tag:1", vec![])]));
+    check(march, &STANDING, &format!("{names}\n tag:1 x departed - -\n tag:1 y departed 2026-02 -"));
+    check(
+        march,
+        &COUNTS,
+        "
+        cohort_key  month    members  users  openers  conversations_opened  previous_members  retained  joined  departed
+        tag:1       2026-01  1        1      0        0                     -                 -         -       -
+        tag:1       2026-02  2        2      0        0                     1                 1         1       0
+        tag:1       2026-03  0        0      0        0                     2                 0         0       2
+        tag:2       2026-02  1        1      0        0                     -                 -         -       -",
+    );
+    // In April it is compared with February, tag:1 with the month in which it was empty.
+    let april = place.observe(&Observation::of("2026-04", contacts(), vec![("tag:1", vec!["y"]), ("tag:2", vec!["x", "z"])]));
+    check(
+        april,
+        &STANDING,
+        &format!(
+            "{names}
+            tag:1  y  returned  2026-02  1
+            tag:2  x  retained  -        3
+            tag:2  z  joined    2026-04  1"
+        ),
+    );
+    check(
+        april,
+        &STATES,
+        "
+        cohort_key  first_month  last_month  months  gap_month
+        tag:1       2026-01      2026-04     4       -
+        tag:2       2026-02      2026-04     2       2026-02",
+    );
+}
+
+#[test]
+fn who_unsubscribed_or_became_a_user_is_told_by_the_record_of_the_compared_month() {
+    let mut place = Place::new();
+    let unsubscribed = |contact: Contact, is: Option<bool>| Contact { unsubscribed_from_emails: is, ..contact };
+    let lead = |id: &str| Contact { role: Role::Lead, ..user(id) };
+    let names = ["asked", "before", "new", "outsider", "silent", "still", "stranger", "was-lead"];
+    let members = || vec![("tag:1", names.to_vec())];
+    let january = vec![
+        unsubscribed(user("asked"), Some(false)),
+        unsubscribed(user("before"), Some(true)),
+        unsubscribed(user("outsider"), Some(false)),
+        unsubscribed(user("silent"), None),
+        unsubscribed(user("still"), Some(false)),
+        lead("was-lead"),
+    ];
+    // `outsider` is in the workspace but not in the cohort.
+    let in_january = vec![("tag:1", vec!["asked", "before", "silent", "still", "was-lead"])];
+    place.observe(&Observation::of("2026-01", january, in_january));
+    // `new` was created since, `stranger` before, though nobody had seen it.
+    let created = |contact: Contact, text: &str| Contact { created_at: Some(at(text)), ..contact };
+    let february = vec![
+        unsubscribed(user("asked"), Some(true)),
+        unsubscribed(user("before"), Some(true)),
+        created(unsubscribed(user("new"), Some(true)), "2026-02-01T00:00:00Z"),
+        unsubscribed(user("outsider"), Some(true)),
+        unsubscribed(user("silent"), Some(true)),
+        unsubscribed(user("still"), Some(false)),
+        created(unsubscribed(user("stranger"), Some(true)), "2026-01-31T23:59:59Z"),
+        user("was-lead"),
+    ];
+    let history = place.observe(&Observation::of("2026-02", february, members()));
+    check(
+        history,
+        &STANDING,
+        "
+        contact_id  change    is_newly_unsubscribed  is_converted
+        asked       retained  true                   false
+        before      retained  false                  false
+        new         joined    true                   false
+        outsider    joined    true                   false
+        silent      retained  false                  false
+        still       retained  false                  false
+        stranger    joined    false                  false
+        was-lead    retained  false                  true",
+    );
+    check(
+        history,
+        &COUNTS,
+        "
+        month    members  unsubscribed  new_contacts  newly_unsubscribed  converted_leads
+        2026-01  5        1             0             -                   -
+        2026-02  8        6             1             3                   1",
+    );
+    // In March nothing is compared with January any more.
+    let march = place.observe(&Observation::of("2026-03", Vec::new(), vec![("tag:1", vec![])]));
+    let months = read(march, &RECORDS).lazy().select([col("month").min().alias("first"), col("month").max().alias("last")]);
+    assert_shows(&months.collect().unwrap(), "first last\n 2026-02 2026-02");
+}
+
+#[test]
+fn a_month_counts_what_its_members_did() {
+    let mut place = Place::new();
+    let seen = |id: &str, text: &str| Contact { last_seen_at: Some(at(text)), ..user(id) };
+    let contacts = vec![
+        seen("active", "2026-02-01T00:00:00Z"),
+        seen("idle", "2026-01-31T23:59:59Z"),
+        Contact { has_hard_bounced: Some(true), marked_email_as_spam: Some(true), role: Role::Lead, ..user("lead") },
+        seen("outsider", "2026-02-03T00:00:00Z"),
+    ];
+    let cohorts = vec![("tag:1", vec!["active", "idle", "lead"])];
+    let opened_by = vec!["active", "active", "lead", "outsider", "nobody-known"];
+    let observation =
+        |basis| Observation { basis, opened_by: opened_by.clone(), ..Observation::of("2026-02", contacts.clone(), cohorts.clone()) };
+    let names = "in_history members users leads active_members openers conversations_opened hard_bounced marked_spam";
+    check(place.observe(&observation(Basis::MonthEnd)), &COUNTS, &format!("{names}\n true 3 2 1 1 2 3 1 1"));
+    // A late month does not know who was active in it.
+    let mut place = Place::new();
+    check(place.observe(&observation(Basis::Late)), &COUNTS, &format!("{names}\n false 3 2 1 - 2 3 1 1"));
+}
+
+#[test]
+fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
+    let mut place = Place::new();
+    let entry =
+        |attribute: &str, custom: Option<&str>| ProfileEntry { attribute: attribute.to_string(), custom_name: custom.map(str::to_string) };
+    place.definitions.profile =
+        vec![entry("country", None), entry("unsubscribed_from_emails", None), entry("custom_attributes.plan", Some("plan"))];
+    let plan = |contact: Contact, value: AttributeValue| with(contact, "plan", value);
+    let number = |value: i64| AttributeValue::Number(value.into());
+    let contacts = |x: AttributeValue| {
+        vec![
+            Contact { country: Some("Chile".to_string()), ..plan(user("x"), x) },
+            Contact { role: Role::Lead, unsubscribed_from_emails: Some(true), ..plan(user("y"), number(5)) },
+            Contact { unsubscribed_from_emails: Some(false), ..plan(user("z"), AttributeValue::Text("5".to_string())) },
+            // Created after the month's end: part of no population.
+            Contact { created_at: Some(at("2026-04-01T00:00:00Z")), ..plan(user("future"), number(9)) },
+        ]
+    };
+    let cohort = |members: &[&'static str]| vec![("tag:1", members.to_vec())];
+    place.observe(&Observation::of("2026-01", contacts(number(4)), cohort(&["x", "y"])));
+    let february = place.observe(&Observation::of("2026-02", contacts(number(5)), cohort(&["x", "z", "future"])));
+    // Of January the cohort's own counts are left, since it is compared with it. `y` has left and counts no more. What is
+    // a number of one contact is a text of another: both are kept apart.
+    check(
+        february,
+        &PROFILES,
+        "
+        month    cohort_key  attribute                 role  value  value_number  contacts
+        2026-01  tag:1       ''                        lead  -      -             1
+        2026-01  tag:1       ''                        user  -      -             1
+        2026-01  tag:1       country                   user  Chile  -             1
+        2026-01  tag:1       custom_attributes.plan    lead  5      5             1
+        2026-01  tag:1       custom_attributes.plan    user  4      4             1
+        2026-01  tag:1       unsubscribed_from_emails  lead  true   -             1
+        2026-02  ''          ''                        lead  -      -             1
+        2026-02  ''          ''                        user  -      -             2
+        2026-02  ''          country                   user  Chile  -             1
+        2026-02  ''          custom_attributes.plan    lead  5      5             1
+        2026-02  ''          custom_attributes.plan    user  5      -             1
+        2026-02  ''          custom_attributes.plan    user  5      5             1
+        2026-02  ''          unsubscribed_from_emails  lead  true   -             1
+        2026-02  ''          unsubscribed_from_emails  user  false  -             1
+        2026-02  tag:1       ''                        user  -      -             2
+        2026-02  tag:1       country                   user  Chile  -             1
+        2026-02  tag:1       custom_attributes.plan    user  5      -             1
+        2026-02  tag:1       custom_attributes.plan    user  5      5             1
+        2026-02  tag:1       unsubscribed_from_emails  user  false  -             1",
+    );
+    // In March January is compared with no more.
+    let march = place.observe(&Observation::of("2026-03", contacts(number(5)), cohort(&[])));
+    let months = read(march, &PROFILES).lazy().select([col("month").min().alias("month")]).collect().unwrap();
+    assert_shows(&months, "month\n 2026-02");
+}
+
+#[test]
+fn the_population_may_be_a_group_or_the_cohorts() {
+    let contacts = || ["in-both", "in-one", "in-two", "outside"].map(user).to_vec();
+    let cohorts = || vec![("tag:1", vec!["in-one", "in-both"]), ("tag:2", vec!["in-two", "in-both"])];
+    let columns = "cohort_key  contacts";
+    for (population, expected) in [
+        ("everyone", "'' 4\n tag:1 2\n tag:2 2"),
+        ("cohorts", "'' 3\n tag:1 2\n tag:2 2"),
+        // Within tag:2 only one of tag:1 is.
+        ("tag:2", "'' 2\n tag:1 1\n tag:2 2"),
+    ] {
+        let mut place = Place::new();
+        let history = place.observe(&Observation { population, ..Observation::of("2026-02", contacts(), cohorts()) });
+        check(history, &PROFILES, &format!("{columns}\n{expected}"));
+        let departed = Observation { population, ..Observation::of("2026-03", contacts(), vec![("tag:1", vec![]), ("tag:2", vec![])]) };
+        let counts = read(place.observe(&departed), &COUNTS).lazy().filter(col("departed").is_not_null());
+        // Who was observed by nobody is gone for certain only when everyone was to be observed.
+        let gone = if population == "everyone" { "0" } else { "-" };
+        assert_shows(&counts.collect().unwrap(), &format!("departed departed_gone\n 2 {gone}\n 2 {gone}"));
+    }
+}
+
+#[test]
+fn a_months_end_at_which_nobody_is_there_is_a_history() {
+    let mut place = Place::new();
+    let history = place.observe(&Observation::of("2026-01", Vec::new(), vec![("tag:1", vec![])]));
+    check(history, &STANDING, "contact_id");
+    check(history, &COUNTS, "month members openers conversations_opened joined\n 2026-01 0 0 0 -");
+    check(history, &TRIANGLE, "entry_month observed_month retained retained_unbroken\n 2026-01 2026-01 0 0");
+    check(history, &PROFILES, "contacts");
+    // Nor is a job without cohorts a failure.
+    let history = place.observe(&Observation::of("2026-02", vec![user("x")], Vec::new()));
+    check(history, &STANDING, "contact_id");
+    check(history, &STATES, "cohort_key first_month\n tag:1 2026-01");
+}

@@ -1,0 +1,257 @@
+//! Eight months of one tag: three in a row, a missing one, one, a late one, and two in a row.
+//!
+//! | who | J | F | M | – | M | late | J | A | |
+//! |---|---|---|---|---|---|---|---|---|---|
+//! | stays | x | x | x | | x | x | x | x | there from the first month: the entry is not known |
+//! | leaves, returns | x | | x | | x | | x | | absent from the late month too, which counts for nothing |
+//! | early | | x | x | | | | | | is in the group in January, but created in February |
+//! | february | | x | | | | | x | x | |
+//! | gone | | | x | | | | | | deleted during the missing month |
+//! | march | | | x | | x | x | x | x | |
+//! | may | | | | | x | | x | x | |
+//! | late only | | | | | | x | | | |
+//! | july, july only | | | | | | | x | x | |
+//! | august | | | | | | | | x | |
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use super::*;
+
+const NAMES: [&str; 11] = ["august", "early", "february", "gone", "july", "july-only", "late-only", "leaver", "march", "may", "stays"];
+
+fn workspace(without: &str) -> Vec<Contact> {
+    let contact = |name: &&str| match *name {
+        "early" => Contact { created_at: Some(at("2026-02-01T00:00:00Z")), ..user("early") },
+        name => user(name),
+    };
+    NAMES.iter().filter(|name| **name != without).map(contact).collect()
+}
+
+fn observations() -> Vec<Observation<'static>> {
+    let month = |month, members: &[&'static str], without| Observation::of(month, workspace(without), vec![("tag:1", members.to_vec())]);
+    vec![
+        month("2026-01", &["early", "leaver", "stays"], ""),
+        month("2026-02", &["early", "february", "stays"], ""),
+        month("2026-03", &["early", "gone", "leaver", "march", "stays"], ""),
+        month("2026-05", &["leaver", "march", "may", "stays"], "gone"),
+        Observation { basis: Basis::Late, ..month("2026-06", &["late-only", "march", "stays"], "gone") },
+        month("2026-07", &["february", "july", "july-only", "leaver", "march", "may", "stays"], "gone"),
+        month("2026-08", &["august", "february", "july", "march", "may", "stays"], "gone"),
+    ]
+}
+
+/// A month's history, by table, and its hash.
+struct Told {
+    tables: BTreeMap<&'static str, DataFrame>,
+    hash: String,
+}
+
+fn tell(months: usize) -> Vec<Told> {
+    let mut place = Place::new();
+    let told = |history: &History| Told {
+        tables: TABLES.iter().map(|table| (table.name, read(history, table))).collect(),
+        hash: history.hash.clone(),
+    };
+    observations().iter().take(months).map(|observation| told(place.observe(observation))).collect()
+}
+
+static STORY: LazyLock<Vec<Told>> = LazyLock::new(|| tell(7));
+
+const MARCH: usize = 2;
+const MAY: usize = 3;
+const JUNE: usize = 4;
+const JULY: usize = 5;
+const AUGUST: usize = 6;
+
+#[track_caller]
+fn check_month(month: usize, table: &'static Table, expected: &str) {
+    assert_shows(&STORY[month].tables[table.name], expected);
+}
+
+#[test]
+fn everyone_stands_somewhere_in_each_month() {
+    let columns = "contact_id change entered_month months_in_cohort is_gone";
+    let expected = [
+        // January: whoever is there was there before, for all that is known; `early` was not created yet.
+        "
+        leaver     first_seen  -        1  false
+        stays      first_seen  -        1  false",
+        "
+        early      joined      2026-02  1  false
+        february   joined      2026-02  1  false
+        leaver     departed    -        -  false
+        stays      retained    -        2  false",
+        "
+        early      retained    2026-02  2  false
+        february   departed    2026-02  -  false
+        gone       joined      2026-03  1  false
+        leaver     returned    -        1  false
+        march      joined      2026-03  1  false
+        stays      retained    -        3  false",
+        // May is compared with March. As far as known they were members in April, too.
+        "
+        early      departed    2026-02  -  false
+        gone       departed    2026-03  -  true
+        leaver     retained    -        3  false
+        march      retained    2026-03  3  false
+        may        joined      2026-05  1  false
+        stays      retained    -        5  false",
+        // June is late: nothing is compared, and nobody has left.
+        "
+        late-only  first_seen  -        -  false
+        march      first_seen  -        -  false
+        stays      first_seen  -        -  false",
+        // July is compared with May.
+        "
+        february   returned    2026-02  1  false
+        july       joined      2026-07  1  false
+        july-only  joined      2026-07  1  false
+        leaver     retained    -        5  false
+        march      retained    2026-03  5  false
+        may        retained    2026-05  3  false
+        stays      retained    -        7  false",
+        "
+        august     joined      2026-08  1  false
+        february   retained    2026-02  2  false
+        july       retained    2026-07  2  false
+        july-only  departed    2026-07  -  false
+        leaver     departed    -        -  false
+        march      retained    2026-03  6  false
+        may        retained    2026-05  4  false
+        stays      retained    -        8  false",
+    ];
+    for (month, expected) in expected.into_iter().enumerate() {
+        check_month(month, &STANDING, &format!("{columns}\n{expected}"));
+    }
+}
+
+#[test]
+fn the_ledger_holds_everyone_ever_seen() {
+    let names = "contact_id  entered_month  entry_is_censored  spell_start  spell_months  last_month";
+    let may = "
+        early      2026-02  false  2026-02  2  2026-03
+        february   2026-02  false  2026-02  1  2026-02
+        gone       2026-03  false  2026-03  1  2026-03
+        leaver     2026-01  true   2026-03  3  2026-05
+        march      2026-03  false  2026-03  3  2026-05
+        may        2026-05  false  2026-05  1  2026-05
+        stays      2026-01  true   2026-01  5  2026-05";
+    check_month(MAY, &LEDGER, &format!("{names}\n{may}"));
+    // The late month leaves it as it is.
+    check_month(JUNE, &LEDGER, &format!("{names}\n{may}"));
+    check_month(
+        AUGUST,
+        &LEDGER,
+        &format!(
+            "{names}
+            august     2026-08  false  2026-08  1  2026-08
+            early      2026-02  false  2026-02  2  2026-03
+            february   2026-02  false  2026-07  2  2026-08
+            gone       2026-03  false  2026-03  1  2026-03
+            july       2026-07  false  2026-07  2  2026-08
+            july-only  2026-07  false  2026-07  1  2026-07
+            leaver     2026-01  true   2026-03  5  2026-07
+            march      2026-03  false  2026-03  6  2026-08
+            may        2026-05  false  2026-05  4  2026-08
+            stays      2026-01  true   2026-01  8  2026-08"
+        ),
+    );
+}
+
+#[test]
+fn counts_are_of_every_month_of_the_history_and_of_this_one() {
+    let names = "month in_history members previous_members retained joined returned departed departed_gone net_change intercom_count";
+    let until_may = "
+        2026-01  true   2  -  -  -  -  -  -   -  3
+        2026-02  true   3  2  1  2  0  1  0   1  3
+        2026-03  true   5  3  2  3  1  1  0   2  5
+        2026-05  true   4  5  3  1  0  2  1  -1  4";
+    check_month(JUNE, &COUNTS, &format!("{names}\n{until_may}\n 2026-06 false 3 - - - - - - - 3"));
+    check_month(
+        AUGUST,
+        &COUNTS,
+        &format!(
+            "{names}\n{until_may}
+            2026-07  true  7  4  4  3  1  0  0   3  7
+            2026-08  true  6  7  5  1  0  2  0  -1  6"
+        ),
+    );
+}
+
+#[test]
+fn the_triangle_follows_those_who_entered_in_each_month() {
+    let expected = "
+        entry_month  observed_month  retained  retained_unbroken
+        2026-01      2026-01         2         2
+        2026-01      2026-02         1         1
+        2026-01      2026-03         2         1
+        2026-01      2026-05         2         1
+        2026-01      2026-07         2         1
+        2026-01      2026-08         1         1
+        2026-02      2026-02         2         2
+        2026-02      2026-03         1         1
+        2026-02      2026-05         0         0
+        2026-02      2026-07         1         0
+        2026-02      2026-08         1         0
+        2026-03      2026-03         2         2
+        2026-03      2026-05         1         1
+        2026-03      2026-07         1         1
+        2026-03      2026-08         1         1
+        2026-05      2026-05         1         1
+        2026-05      2026-07         1         1
+        2026-05      2026-08         1         1
+        2026-07      2026-07         2         2
+        2026-07      2026-08         1         1
+        2026-08      2026-08         1         1";
+    check_month(AUGUST, &TRIANGLE, expected);
+    // The late month adds no edge.
+    assert_eq!(STORY[JUNE].tables[TRIANGLE.name], STORY[MAY].tables[TRIANGLE.name]);
+}
+
+#[test]
+fn first_spells_end_go_on_or_are_lost_in_a_gap() {
+    let names = "duration_months departed censored_at_gap still_members";
+    // `stays` and `leaver` entered before anyone looked, and are in none. In January there is no other.
+    check_month(0, &SPELLS, names);
+    check_month(1, &SPELLS, &format!("{names}\n 1 0 0 2"));
+    // In March `february` has left after one month; `gone` and `march` are new, `early` goes on.
+    check_month(MARCH, &SPELLS, &format!("{names}\n 1 1 0 2\n 2 0 0 1"));
+    // April was not observed: what went on in March is followed no further, whether it is there in May or not. `may` is new.
+    let may = format!("{names}\n 1 1 2 1\n 2 0 1 0");
+    check_month(MAY, &SPELLS, &may);
+    check_month(JUNE, &SPELLS, &may);
+    // June is a gap as well. The second spell of `february` is no first one; `july` and `july-only` are new.
+    check_month(JULY, &SPELLS, &format!("{names}\n 1 1 3 2\n 2 0 1 0"));
+    // `july-only` has left, `july` goes on, `august` is new.
+    check_month(AUGUST, &SPELLS, &format!("{names}\n 1 2 3 1\n 2 0 1 1"));
+}
+
+#[test]
+fn states_tell_the_history_of_a_cohort() {
+    let names = "cohort_key  first_month  last_month  last_month_end        months  gap_month";
+    check_month(MARCH, &STATES, &format!("{names}\n tag:1 2026-01 2026-03 2026-04-01T00:00:00Z 3 -"));
+    check_month(MAY, &STATES, &format!("{names}\n tag:1 2026-01 2026-05 2026-06-01T00:00:00Z 4 2026-03"));
+    check_month(JUNE, &STATES, &format!("{names}\n tag:1 2026-01 2026-05 2026-06-01T00:00:00Z 4 2026-03"));
+    check_month(AUGUST, &STATES, &format!("{names}\n tag:1 2026-01 2026-08 2026-09-01T00:00:00Z 6 2026-05"));
+}
+
+#[test]
+fn the_last_record_of_those_who_left_stays_for_a_month() {
+    let ids = |month: usize| {
+        let people = &STORY[month].tables[PEOPLE.name];
+        people.column("contact_id").unwrap().str().unwrap().iter().flatten().map(str::to_string).collect::<Vec<_>>()
+    };
+    // `gone` was deleted before May, and is known from March.
+    assert_eq!(ids(MAY), ["early", "gone", "leaver", "march", "may", "stays"]);
+    // In June nothing is compared, but July is with May: its members are kept.
+    assert_eq!(ids(JUNE), ["late-only", "leaver", "march", "may", "stays"]);
+    assert_eq!(ids(JULY), ["february", "july", "july-only", "leaver", "march", "may", "stays"]);
+}
+
+#[test]
+fn the_same_months_give_the_same_history() {
+    // The manifest lists the hashes of all files, and holds no clock.
+    let hashes = |months: &[Told]| months.iter().map(|told| told.hash.clone()).collect::<Vec<_>>();
+    assert_eq!(hashes(&tell(4)), hashes(&STORY[..4]));
+}
