@@ -22,4 +22,5 @@ mod members;
 mod month_end;
 mod property;
 mod resume;
+mod rules;
 mod tagging;
