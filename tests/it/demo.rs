@@ -108,6 +108,7 @@ fn a_demo_does_not_touch_somebodys_months() {
         id: "another".to_string(),
         contacts: [(id.clone(), contact(&id, 1_780_000_000))].into(),
         tags: [("5".to_string(), ("customers".to_string(), [id].into()))].into(),
+        ..Workspace::default()
     };
     let server = workspace.serve(plainly);
     let place = Place::new();

@@ -10,6 +10,7 @@
 mod support;
 
 mod architecture;
+mod backfill;
 mod census;
 mod check;
 mod cli;
