@@ -110,9 +110,11 @@ impl Groups {
                 ("", _) => group.everyone = group.everyone + contacts,
                 (attribute, Some(value)) => {
                     let values = group.attributes.entry(attribute.to_string()).or_default();
-                    let entry = values.entry(value.to_string()).or_default();
+                    let number = numbers.get(row).filter(|number| number.is_finite());
+                    let entry = values.entry(value.to_string()).or_insert(Value { contacts: ByRole::default(), number });
                     entry.contacts = entry.contacts + contacts;
-                    entry.number = numbers.get(row).filter(|number| number.is_finite());
+                    // For users it may be a number, for leads a text.
+                    entry.number = entry.number.filter(|_| number.is_some());
                 }
                 (_, None) => {}
             }

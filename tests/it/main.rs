@@ -11,6 +11,7 @@ mod support;
 
 mod architecture;
 mod backfill;
+mod bad_input;
 mod census;
 mod check;
 mod cli;
