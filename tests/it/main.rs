@@ -24,4 +24,5 @@ mod members;
 mod month_end;
 mod property;
 mod resume;
+mod stale;
 mod tagging;
