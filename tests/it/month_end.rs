@@ -77,8 +77,14 @@ fn check_csv_cell(written: &CsvCell, cell: &Cell, place: &str) {
 #[test]
 fn reports_are_sorted_by_their_keys() {
     let months = four_months();
-    let keys: [(&str, &[&str]); 6] = [
+    let keys: [(&str, &[&str]); 12] = [
         ("cohort_summary", &["month", "cohort_key"]),
+        ("cohort_trends", &["month", "cohort_key", "metric"]),
+        ("retention", &["month", "cohort_key", "entry_month"]),
+        ("membership_survival", &["month", "cohort_key"]),
+        ("attribute_profile", &["month", "cohort_key", "attribute", "value"]),
+        ("numeric_profile", &["month", "cohort_key", "attribute"]),
+        ("movement", &["month", "from_cohort", "to_cohort"]),
         ("overlap", &["month", "cohort_a", "cohort_b"]),
         ("conversation_activity", &["month", "cohort_key", "measure"]),
         ("members", &["month", "cohort_key", "contact_id"]),
