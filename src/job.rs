@@ -150,7 +150,7 @@ async fn observe(context: &Context, folder: &JobFolder, plan: &Plan, accept_inco
         return Err(JobError::Unresolved(plan.unresolved.clone()));
     }
     for span in &plan.scope.spans {
-        let dropped = dropped(folder, plan, span)?;
+        let dropped = dropped(context, folder, plan, span)?;
         if !dropped.is_empty() {
             return Err(JobError::WouldDrop { month: span.month, dropped });
         }
@@ -216,11 +216,11 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
 
 /// The cohorts that the month's snapshot holds, that the job still names, and that can no longer be found: a replacement
 /// without them would lose what nobody can observe again.
-fn dropped(folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+    // Of a backfill's months each has its own.
+    let now = prospect(&context.settings.job, (context.clock)(), span);
     let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? else { return Ok(Vec::new()) };
-    let is_lost = |cohort: &&CohortEntry| {
-        cohort.basis() >= plan.scope.basis && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name))
-    };
+    let is_lost = |cohort: &&CohortEntry| cohort.basis() >= now && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name));
     Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 

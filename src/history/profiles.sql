@@ -1,5 +1,6 @@
 -- How many contacts of the population, and how many members of each cohort within it, have each value of each attribute
 -- of the job's profile, by role. The population itself has the empty key; an empty attribute counts everyone of the role.
+-- A number and a text of the same characters are one value, and no number.
 -- in: standing (this month), contacts, attributes (the snapshot), population, profile (the wanted attributes)
 WITH everyone AS (
     SELECT k.contact_id, k.role, p.month
@@ -60,11 +61,23 @@ described AS (
 present AS (
     SELECT s.cohort_key, s.contact_id FROM standing AS s WHERE s.change <> 'departed'
 )
-SELECT '' AS cohort_key, d.attribute, d.role, d.value, MAX(d.value_number) AS value_number, CAST(COUNT(*) AS BIGINT) AS contacts
+SELECT
+    '' AS cohort_key,
+    d.attribute,
+    d.role,
+    d.value,
+    CASE WHEN COUNT(d.value_number) = COUNT(*) THEN MAX(d.value_number) END AS value_number,
+    CAST(COUNT(*) AS BIGINT) AS contacts
 FROM described AS d
 GROUP BY d.attribute, d.role, d.value
 UNION ALL
-SELECT p.cohort_key, d.attribute, d.role, d.value, MAX(d.value_number) AS value_number, CAST(COUNT(*) AS BIGINT) AS contacts
+SELECT
+    p.cohort_key,
+    d.attribute,
+    d.role,
+    d.value,
+    CASE WHEN COUNT(d.value_number) = COUNT(*) THEN MAX(d.value_number) END AS value_number,
+    CAST(COUNT(*) AS BIGINT) AS contacts
 FROM present AS p
 JOIN described AS d ON d.contact_id = p.contact_id
 GROUP BY p.cohort_key, d.attribute, d.role, d.value

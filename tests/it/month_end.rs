@@ -77,8 +77,14 @@ fn check_csv_cell(written: &CsvCell, cell: &Cell, place: &str) {
 #[test]
 fn reports_are_sorted_by_their_keys() {
     let months = four_months();
-    let keys: [(&str, &[&str]); 6] = [
+    let keys: [(&str, &[&str]); 12] = [
         ("cohort_summary", &["month", "cohort_key"]),
+        ("cohort_trends", &["month", "cohort_key", "metric"]),
+        ("retention", &["month", "cohort_key", "entry_month"]),
+        ("membership_survival", &["month", "cohort_key"]),
+        ("attribute_profile", &["month", "cohort_key", "attribute", "value"]),
+        ("numeric_profile", &["month", "cohort_key", "attribute"]),
+        ("movement", &["month", "from_cohort", "to_cohort"]),
         ("overlap", &["month", "cohort_a", "cohort_b"]),
         ("conversation_activity", &["month", "cohort_key", "measure"]),
         ("members", &["month", "cohort_key", "contact_id"]),
@@ -433,6 +439,7 @@ fn a_tag_that_was_renamed_is_found_by_the_id_it_had() {
             id: "renaming".to_string(),
             contacts: members.iter().map(|id| (id.clone(), contact(id, 1_780_000_000))).collect(),
             tags: [("5".to_string(), (name.to_string(), members.clone()))].into(),
+            ..Workspace::default()
         };
         let server = workspace.serve(plainly);
         let job = Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["customers"]), ..Job::empty() };

@@ -2,9 +2,15 @@
 
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 
-/// The six reports, each with the contract's columns in its order.
-pub const REPORTS: [(&str, &[(&str, Type)]); 6] = [
+/// The reports, each with the contract's columns in its order.
+pub const REPORTS: [(&str, &[(&str, Type)]); 12] = [
     ("cohort_summary", COHORT_SUMMARY),
+    ("cohort_trends", COHORT_TRENDS),
+    ("retention", RETENTION),
+    ("membership_survival", MEMBERSHIP_SURVIVAL),
+    ("attribute_profile", ATTRIBUTE_PROFILE),
+    ("numeric_profile", NUMERIC_PROFILE),
+    ("movement", MOVEMENT),
     ("overlap", OVERLAP),
     ("conversation_activity", CONVERSATION_ACTIVITY),
     ("members", MEMBERS),
@@ -127,3 +133,100 @@ const MEMBER_ATTRIBUTES: &[(&str, Type)] =
 
 const DATA_QUALITY: &[(&str, Type)] =
     &[("month", Day), ("severity", Text), ("check_name", Text), ("subject", Text), ("value", Text), ("expected", Text), ("detail", Text)];
+
+const COHORT_TRENDS: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("metric", Text),
+    ("value", Ratio),
+    ("previous_value", Ratio),
+    ("change", Ratio),
+    ("change_rate", Ratio),
+    ("year_ago_value", Ratio),
+    ("year_rate", Ratio),
+    ("moving_average_3", Ratio),
+    ("slope_per_month", Ratio),
+    ("trend_test", Text),
+    ("trend_p", Ratio),
+    ("trend_q", Ratio),
+    ("direction", Text),
+    ("robust_z", Ratio),
+    ("is_anomaly", Flag),
+    ("history_months", Count),
+];
+
+const RETENTION: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("entry_month", Day),
+    ("entry_is_censored", Flag),
+    ("age_months", Count),
+    ("entrants", Count),
+    ("retained", Count),
+    ("retained_unbroken", Count),
+    ("retention_rate", Ratio),
+    ("rate_low", Ratio),
+    ("rate_high", Ratio),
+];
+
+const MEMBERSHIP_SURVIVAL: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("duration_months", Count),
+    ("at_risk", Count),
+    ("departed", Count),
+    ("censored", Count),
+    ("survival", Ratio),
+    ("survival_low", Ratio),
+    ("survival_high", Ratio),
+];
+
+const ATTRIBUTE_PROFILE: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("attribute", Text),
+    ("value", Text),
+    ("members", Count),
+    ("member_share", Ratio),
+    ("others", Count),
+    ("other_share", Ratio),
+    ("lift", Ratio),
+    ("odds_ratio", Ratio),
+    ("odds_low", Ratio),
+    ("odds_high", Ratio),
+    ("p_value", Ratio),
+    ("q_value", Ratio),
+    ("previous_share", Ratio),
+    ("share_change", Ratio),
+];
+
+const NUMERIC_PROFILE: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("attribute", Text),
+    ("members", Count),
+    ("mean", Ratio),
+    ("p10", Ratio),
+    ("median", Ratio),
+    ("p90", Ratio),
+    ("others", Count),
+    ("others_median", Ratio),
+    ("cliffs_delta", Ratio),
+    ("p_value", Ratio),
+    ("q_value", Ratio),
+];
+
+const MOVEMENT: &[(&str, Type)] = &[
+    ("month", Day),
+    ("from_cohort", Text),
+    ("from_name", Text),
+    ("to_cohort", Text),
+    ("to_name", Text),
+    ("contacts", Count),
+    ("share_of_from", Ratio),
+];

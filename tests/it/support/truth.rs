@@ -127,6 +127,8 @@ impl Truth {
     }
 }
 
+/// An instant as the API shows it: in seconds, but for the few that it shows in milliseconds.
 pub fn seconds(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(value.as_i64()?, 0)
+    let number = value.as_i64()?;
+    if number > 100_000_000_000 { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }
 }
