@@ -2,6 +2,7 @@
 //! history and reports up to date. Everything before the snapshot can be repeated at the price of the requests;
 //! everything after it can be rebuilt offline.
 
+mod apply;
 mod backfill;
 mod error;
 mod events;
@@ -24,6 +25,7 @@ use crate::publish::{self, Staging};
 use crate::settings::{Job, Missing, SecretString, Settings, TagHistory};
 use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
+pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use error::JobError;
 pub use events::{Event, Observer};
@@ -44,6 +46,18 @@ pub struct RunOptions {
     pub month: Option<Month>,
     pub replace: bool,
     pub accept_incomplete: bool,
+    pub apply_tags: ApplyTags,
+}
+
+/// Whether the tags of rules are written to Intercom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApplyTags {
+    #[default]
+    No,
+    /// Unless too many would change.
+    Within,
+    /// However many change.
+    All,
 }
 
 /// How a run ended that did not fail.
@@ -59,6 +73,8 @@ pub struct RunOutcome {
     pub rebuilt: Vec<Rebuilt>,
     /// Later months, which are stale now.
     pub stale: Vec<Month>,
+    /// What became of the rules' tags.
+    pub applied: Vec<Applied>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +140,8 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let (rebuilt, stale) = rebuild(context, &folder, month).await?;
-    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale })
+    let applied = applied(context, &folder, month, options).await?;
+    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale, applied })
 }
 
 /// All network work of a plan, and its months' snapshots.
@@ -133,7 +150,7 @@ async fn observe(context: &Context, folder: &JobFolder, plan: &Plan, accept_inco
         return Err(JobError::Unresolved(plan.unresolved.clone()));
     }
     for span in &plan.scope.spans {
-        let dropped = dropped(folder, plan, span)?;
+        let dropped = dropped(context, folder, plan, span)?;
         if !dropped.is_empty() {
             return Err(JobError::WouldDrop { month: span.month, dropped });
         }
@@ -170,7 +187,15 @@ async fn published_before(
     }
     let lacking = lacking(&context.settings.job, &snapshot);
     let (rebuilt, stale) = rebuild(context, folder, month).await?;
-    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt, stale }))
+    let applied = applied(context, folder, month, options).await?;
+    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt, stale, applied }))
+}
+
+async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
+    match options.apply_tags {
+        ApplyTags::No => Ok(Vec::new()),
+        how => apply::apply(context, folder, month, how == ApplyTags::All).await,
+    }
 }
 
 /// The groups that the job names and a snapshot does not hold.
@@ -191,11 +216,11 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
 
 /// The cohorts that the month's snapshot holds, that the job still names, and that can no longer be found: a replacement
 /// without them would lose what nobody can observe again.
-fn dropped(folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+    // Of a backfill's months each has its own.
+    let now = prospect(&context.settings.job, (context.clock)(), span);
     let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? else { return Ok(Vec::new()) };
-    let is_lost = |cohort: &&CohortEntry| {
-        cohort.basis() >= plan.scope.basis && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name))
-    };
+    let is_lost = |cohort: &&CohortEntry| cohort.basis() >= now && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name));
     Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 

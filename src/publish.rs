@@ -186,6 +186,14 @@ pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     }
 }
 
+/// Removes a file, if it is there.
+pub fn remove_file(path: &Path) -> Result<(), PublishError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file beside its place and renames it there, readable by its owner only.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     let failed = |error| PublishError::new("write", path, error);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use crate::domain::{GroupKind, GroupName};
+use crate::rules::Rule;
 
 pub use keys::PROFILE_COLUMNS;
 pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
@@ -81,6 +82,16 @@ pub struct Job {
     pub missing: Missing,
     pub grace: Duration,
     pub tag_history: TagHistory,
+    pub rules: Vec<JobRule>,
+    /// How much of a rule's tag one run may change unasked: a share of those who carry it by this job.
+    pub max_tag_change: f64,
+}
+
+/// A rule of the job, and the tag that its members get in Intercom, when a run is told to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRule {
+    pub rule: Rule,
+    pub apply_tag: Option<String>,
 }
 
 /// What cohorts are compared with.

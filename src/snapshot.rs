@@ -103,6 +103,11 @@ impl Snapshot {
         publish::damaged(&self.folder, &self.manifest.files, reads_all)
     }
 
+    /// How many contacts it holds.
+    pub fn contacts(&self) -> u64 {
+        self.manifest.files.iter().filter(|file| file.path.starts_with("contacts/")).map(|file| file.rows).sum()
+    }
+
     /// A lazy scan of one of the snapshot's tables.
     pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, TableError> {
         let prefix = format!("{}/", table.name);

@@ -298,6 +298,14 @@ impl Work {
         }
     }
 
+    /// Intercom's IDs of the contacts about whom something will be sent.
+    pub fn to_change(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().filter_map(|member| match &member.reference {
+            Reference::ContactId(id) => Some(id.as_str()),
+            _ => None,
+        })
+    }
+
     /// As it would be, when nothing is done.
     pub fn planned(mut self) -> Done {
         for member in &self.members {

@@ -256,6 +256,12 @@ pub(super) struct Run {
     /// Publish although some members did not come; `data_quality` says which
     #[arg(long)]
     pub accept_incomplete: bool,
+    /// Write the tags of the job's rules to Intercom: who is a member gets it, whom this job tagged and who is none loses it
+    #[arg(long, conflicts_with = "dry_run")]
+    pub apply_tags: bool,
+    /// With --apply-tags: however many change (see `max_tag_change`)
+    #[arg(long, requires = "apply_tags")]
+    pub force_tags: bool,
     /// The instant that counts as now; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,

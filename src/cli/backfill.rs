@@ -17,7 +17,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress) -> Result<u8, 
     let context = run::context(settings, token, clock, progress)?;
     let options = BackfillOptions { months: Months { first, last }, replace: arguments.replace };
     if arguments.dry_run {
-        let planned = job::backfill_dry_run(&context, &options).await?;
+        let planned = job::backfill_dry_run(&context, &options).await.map_err(failed)?;
         progress.finish();
         let mut text = kept(&planned.kept);
         let unresolved = match &planned.plan {
@@ -34,9 +34,19 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress) -> Result<u8, 
         stdout::print(&text)?;
         return if unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(unresolved).into()) };
     }
-    let outcome = job::backfill(&context, &options).await?;
+    let outcome = job::backfill(&context, &options).await.map_err(failed)?;
     progress.finish();
     tell(&JobFolder::new(&context.settings), outcome)
+}
+
+/// The hints of a run name flags that a backfill does not have.
+fn failed(error: JobError) -> Failure {
+    let hint = match &error {
+        JobError::NotBegun { .. } => "choose an earlier --to",
+        JobError::Incomplete { .. } => "the complete walks are kept: run it again later",
+        _ => return error.into(),
+    };
+    Failure::from(error).but(hint)
 }
 
 fn kept(months: &[(Month, Basis)]) -> String {

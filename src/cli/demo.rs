@@ -30,6 +30,10 @@ timezone = "Europe/Dublin"
 tags = ["value_lead", "VIP", "churn risk", "beta tester"]
 segments = ["Active", "New", "Slipping Away", "Trial users", "Leads to call"]
 profile = ["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"]
+
+[[rules]]
+name = "heavy-openers"
+where = "conversations_opened >= 2 AND NOT unsubscribed_from_emails"
 "#;
 
 pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Failure> {

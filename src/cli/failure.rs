@@ -8,6 +8,7 @@ use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
 use crate::listing::ListingError;
 use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
+use crate::snapshot::SnapshotError;
 
 pub(super) const UNEXPECTED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
@@ -297,8 +298,17 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
+        JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
+        JobError::LargeTagChange { .. } => {
+            with(USAGE, "look at the rule's members in the reports; --force-tags applies it all the same, `max_tag_change` allows more")
+        }
+        JobError::OtherTag { .. } => with(NOT_FOUND, "look at both with `cohorts tags`, then run it again"),
+        JobError::Apply { .. } => with(UNAVAILABLE, "run it again with --apply-tags to go on"),
         JobError::Interrupted => with(INTERRUPTED, "run it again to go on"),
         JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
+        JobError::Snapshot(SnapshotError::Format { .. }) => {
+            with(UNEXPECTED, "a newer version of this program wrote it: use that one; nothing was changed")
+        }
         JobError::Snapshot(_) => with(
             UNEXPECTED,
             "`cohorts status --check` names what is damaged; restore that folder from a backup, or move it away to go on without its month",

@@ -111,6 +111,10 @@ impl Progress {
                 drop(state);
                 return self.say(format!("{month}  publishing the snapshot"));
             }
+            Event::Applying { rule } => {
+                drop(state);
+                return self.say(format!("bringing the tag of the rule `{rule}` up to date"));
+            }
             Event::Building { month, what } => {
                 drop(state);
                 return self.say(format!("{month}  building {what}"));

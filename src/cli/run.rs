@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::{plan, stdout, summary};
 use crate::domain::Month;
 use crate::intercom::Client;
-use crate::job::{self, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
+use crate::job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
 use crate::settings::{self, SecretString, Settings, Sources};
 
 pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failure> {
@@ -16,7 +16,13 @@ pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failu
     let clock = clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = context(settings, token, clock, progress)?;
-    let options = RunOptions { month: arguments.month, replace: arguments.replace, accept_incomplete: arguments.accept_incomplete };
+    let apply_tags = match (arguments.apply_tags, arguments.force_tags) {
+        (false, _) => ApplyTags::No,
+        (true, false) => ApplyTags::Within,
+        (true, true) => ApplyTags::All,
+    };
+    let options =
+        RunOptions { month: arguments.month, replace: arguments.replace, accept_incomplete: arguments.accept_incomplete, apply_tags };
     if arguments.dry_run {
         let planned = job::dry_run(&context, &options).await?;
         progress.finish();
@@ -97,7 +103,22 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     if !others.is_empty() {
         text.push_str(&format!("also brought up to date: {}\n", others.join(", ")));
     }
+    for applied in &outcome.applied {
+        text.push_str(&format!(
+            "rule {}: tag `{}` put on {}, taken from {}; {} members, of whom {} had it before\n",
+            applied.rule,
+            summary::one_line(&applied.tag_name),
+            applied.gained,
+            applied.lost,
+            applied.members,
+            applied.carried_before
+        ));
+    }
     stdout::print(&text)?;
+    let undone: u64 = outcome.applied.iter().map(|applied| applied.gone + applied.failed).sum();
+    if undone > 0 && outcome.unresolved.is_empty() {
+        return Err(Failure::not_all(format!("the tags of {undone} contacts could not be brought up to date"), "run it again with --apply-tags: who is done stays done"));
+    }
     warn_of_stale(&outcome.stale);
     if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved.clone())) }
 }

@@ -1,5 +1,6 @@
 -- How many contacts of the population, and how many members of each cohort within it, have each value of each attribute
 -- of the job's profile, by role. The population itself has the empty key; an empty attribute counts everyone of the role.
+-- A number and a text of the same characters are one value, and no number.
 -- in: standing (this month), contacts, attributes (the snapshot), population, profile (the wanted attributes)
 WITH everyone AS (
     SELECT k.contact_id, k.role, p.month
@@ -10,6 +11,7 @@ WITH everyone AS (
 columns AS (
     SELECT
         k.contact_id,
+        k.role,
         f.attribute,
         CASE
             WHEN f.attribute = 'role' THEN k.role
@@ -41,31 +43,41 @@ columns AS (
     FROM contacts AS k
     JOIN population AS p ON p.in_population = k.in_population
     JOIN profile AS f ON f.month = p.month
-    WHERE f.custom_name IS NULL
+    WHERE f.custom_name IS NULL AND (k.created_at IS NULL OR k.created_at < p.month_end)
 ),
 described AS (
     SELECT e.contact_id, e.role, '' AS attribute, CAST(NULL AS VARCHAR) AS value, CAST(NULL AS DOUBLE) AS value_number
     FROM everyone AS e
     UNION ALL
-    SELECT e.contact_id, e.role, c.attribute, c.value, CAST(NULL AS DOUBLE) AS value_number
-    FROM everyone AS e
-    JOIN columns AS c ON c.contact_id = e.contact_id
+    SELECT c.contact_id, c.role, c.attribute, c.value, CAST(NULL AS DOUBLE) AS value_number
+    FROM columns AS c
     WHERE c.value IS NOT NULL
     UNION ALL
     SELECT e.contact_id, e.role, f.attribute, a.value, a.value_number
-    FROM everyone AS e
-    JOIN attributes AS a ON a.contact_id = e.contact_id
+    FROM attributes AS a
     JOIN profile AS f ON f.custom_name = a.attribute
-    WHERE a.value IS NOT NULL
+    JOIN everyone AS e ON e.contact_id = a.contact_id
 ),
 present AS (
     SELECT s.cohort_key, s.contact_id FROM standing AS s WHERE s.change <> 'departed'
 )
-SELECT '' AS cohort_key, d.attribute, d.role, d.value, d.value_number, CAST(COUNT(*) AS BIGINT) AS contacts
+SELECT
+    '' AS cohort_key,
+    d.attribute,
+    d.role,
+    d.value,
+    CASE WHEN COUNT(d.value_number) = COUNT(*) THEN MAX(d.value_number) END AS value_number,
+    CAST(COUNT(*) AS BIGINT) AS contacts
 FROM described AS d
-GROUP BY d.attribute, d.role, d.value, d.value_number
+GROUP BY d.attribute, d.role, d.value
 UNION ALL
-SELECT p.cohort_key, d.attribute, d.role, d.value, d.value_number, CAST(COUNT(*) AS BIGINT) AS contacts
+SELECT
+    p.cohort_key,
+    d.attribute,
+    d.role,
+    d.value,
+    CASE WHEN COUNT(d.value_number) = COUNT(*) THEN MAX(d.value_number) END AS value_number,
+    CAST(COUNT(*) AS BIGINT) AS contacts
 FROM present AS p
 JOIN described AS d ON d.contact_id = p.contact_id
-GROUP BY p.cohort_key, d.attribute, d.role, d.value, d.value_number
+GROUP BY p.cohort_key, d.attribute, d.role, d.value

@@ -43,6 +43,17 @@ pub enum JobError {
     Locked { path: PathBuf },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
+    #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]
+    NotNewest { month: Month, newest: Month },
+    #[error(
+        "the rule `{rule}` would put its tag on {gains} and take it from {losses}, together more than {:.0} % of {of}; nobody was changed",
+        .allowed * 100.0
+    )]
+    LargeTagChange { rule: String, gains: u64, losses: u64, of: u64, allowed: f64 },
+    #[error("the tag of the rule `{rule}` was not brought up to date; the month is published, and what was done is noted")]
+    Apply { rule: String, source: Box<WalkError> },
+    #[error("the tag of the rule `{rule}` was renamed or deleted meanwhile: the API used another one, id:{id}")]
+    OtherTag { rule: String, id: String },
     #[error("the work was interrupted")]
     Interrupted,
     #[error("the snapshot failed")]
@@ -71,6 +82,10 @@ impl JobError {
         match self {
             JobError::Request(error) => Some(error),
             JobError::Fetch { source, .. } => Some(source),
+            JobError::Apply { source, .. } => match &**source {
+                WalkError::Request(error) => Some(error),
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -43,6 +43,10 @@ pub enum Event {
     Publishing {
         month: Month,
     },
+    /// The tag of a rule is being brought up to date in Intercom.
+    Applying {
+        rule: String,
+    },
     /// History or reports of a month are being built.
     Building {
         month: Month,

@@ -44,6 +44,16 @@ impl JobFolder {
         self.root.join("reports")
     }
 
+    /// What this job wrote back to Intercom.
+    pub fn applied(&self) -> PathBuf {
+        self.root.join("applied")
+    }
+
+    /// Whom a run is tagging, or was when it was interrupted.
+    pub fn pending(&self) -> PathBuf {
+        self.applied().join("pending.parquet")
+    }
+
     pub fn work(&self) -> PathBuf {
         self.root.join(".work")
     }
@@ -129,7 +139,7 @@ impl JobFolder {
 
     /// Puts right what a crash in the middle of a swap may have left. Needs the lock.
     pub fn recover(&self) -> Result<(), JobError> {
-        for folder in [self.snapshots(), self.histories(), self.reports()] {
+        for folder in [self.snapshots(), self.histories(), self.reports(), self.applied()] {
             publish::recover(&folder)?;
         }
         // What was being written when the last run ended without a word. Finished walks stay.

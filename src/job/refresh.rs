@@ -161,7 +161,7 @@ pub(super) fn definitions(job: &Job) -> Definitions {
         custom_name: attribute.custom_name().cloned(),
     };
     Definitions {
-        rules: Vec::new(),
+        rules: job.rules.iter().map(|rule| rule.rule.clone()).collect(),
         profile: job.profile.iter().map(entry).collect(),
         opened_at_least: job.opened_at_least.clone(),
     }

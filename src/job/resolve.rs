@@ -23,6 +23,13 @@ pub enum Why {
     },
 }
 
+impl Unresolved {
+    /// Nothing is there, rather than too much.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.why, Why::NotFound { .. })
+    }
+}
+
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {

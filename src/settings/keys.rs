@@ -28,6 +28,8 @@ pub(super) const KEYS: &[&str] = &[
     "missing",
     "grace",
     "tag_history",
+    "rules",
+    "max_tag_change",
 ];
 
 /// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.

@@ -8,8 +8,9 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
-use super::{Completeness, Finding, Format, Intercom, Job, Missing, Output, Population, ProfileAttribute, Settings, TagHistory};
+use super::{Completeness, Finding, Format, Intercom, Job, JobRule, Missing, Output, Population, ProfileAttribute, Settings, TagHistory};
 use crate::domain::{GroupKind, GroupName};
+use crate::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
 const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
@@ -19,6 +20,7 @@ const REGIONS: [(&str, &str); 3] =
 const PAGE_SIZE_MAX: u32 = 150;
 const LEGACY_PAGE_SIZE_MAX: u32 = 60;
 const CONCURRENCY_MAX: usize = 256;
+const DEFAULT_MAX_TAG_CHANGE: f64 = 0.5;
 /// Durations beyond this are a slip of the pen, and would overflow sums of instants.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -40,6 +42,18 @@ pub(super) struct Raw {
     missing: Option<String>,
     grace: Option<String>,
     tag_history: Option<String>,
+    #[serde(default)]
+    rules: Vec<RawRule>,
+    max_tag_change: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    name: String,
+    #[serde(rename = "where")]
+    condition: String,
+    apply_tag: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,7 +125,7 @@ impl Raw {
         }
 
         let name = self.name.or_else(|| job_file?.file_stem()?.to_str().map(str::to_string)).unwrap_or_else(|| "job".to_string());
-        if name.is_empty() || name.len() > 100 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        if !is_plain_name(&name) {
             findings.add("name", format!("`{name}` cannot name a folder; use letters, digits, '-' and '_'"));
         }
         let timezone = self.timezone.and_then(|text| {
@@ -152,7 +166,25 @@ impl Raw {
         }
 
         let conversations = self.conversations.unwrap_or(true);
-        let job = Job { name, timezone, groups, population, conversations, opened_at_least, profile, missing, grace, tag_history };
+        let rules = check_rules(self.rules, conversations, &groups, &mut findings);
+        let max_tag_change = self.max_tag_change.unwrap_or(DEFAULT_MAX_TAG_CHANGE);
+        if !(0.0..=1.0).contains(&max_tag_change) {
+            findings.add("max_tag_change", format!("{max_tag_change} is not from 0 to 1"));
+        }
+        let job = Job {
+            name,
+            timezone,
+            groups,
+            population,
+            conversations,
+            opened_at_least,
+            profile,
+            missing,
+            grace,
+            tag_history,
+            rules,
+            max_tag_change,
+        };
         (Settings { intercom, output, completeness: Completeness { tolerance }, job, notices }, findings.found)
     }
 }
@@ -289,6 +321,32 @@ fn check_groups(tags: Vec<String>, segments: Vec<String>, findings: &mut Finding
         }
     }
     groups
+}
+
+fn check_rules(raw: Vec<RawRule>, conversations: bool, groups: &[GroupName], findings: &mut Findings<'_>) -> Vec<JobRule> {
+    // What the job does not fetch cannot be asked about.
+    let facts: Vec<FactColumn> = FACTS.iter().copied().filter(|fact| conversations || fact.name != CONVERSATIONS_OPENED).collect();
+    let mut rules: Vec<JobRule> = Vec::new();
+    for RawRule { name, condition, apply_tag } in raw {
+        if !is_plain_name(&name) {
+            findings.add("rules", format!("`{name}` cannot name a rule; use letters, digits, '-' and '_'"));
+        } else if rules.iter().any(|known| known.rule.name == name) {
+            findings.add("rules", format!("two rules are named `{name}`"));
+        }
+        if apply_tag.as_ref().is_some_and(|tag| tag.trim().is_empty()) {
+            findings.add("rules", format!("the rule `{name}` has an empty `apply_tag`"));
+        }
+        match Condition::parse(&condition, &facts, groups) {
+            Ok(condition) => rules.push(JobRule { rule: Rule { name, condition }, apply_tag }),
+            Err(error) => findings.add("rules", format!("the rule `{name}`: {error}")),
+        }
+    }
+    rules
+}
+
+/// Whether a text can be the name of a folder, or stand behind `rule:`.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn check_thresholds(raw: Option<Vec<i64>>, findings: &mut Findings<'_>) -> Vec<u32> {

@@ -64,6 +64,11 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
             TagHistory::Current => "current".to_string(),
             TagHistory::AppliedAt => "applied_at".to_string(),
         },
+        "rules" => list(job.rules.iter().map(|rule| match &rule.apply_tag {
+            Some(tag) => format!("{} → tag {tag:?}", rule.rule.name),
+            None => rule.rule.name.clone(),
+        })),
+        "max_tag_change" => job.max_tag_change.to_string(),
         // A test goes through all keys.
         _ => String::new(),
     }

@@ -12,6 +12,12 @@ use crate::publish::{ListedFile, PublishError};
 /// Raised when older programs could no longer read what newer ones write.
 pub(super) const FORMAT: u32 = 1;
 
+/// What every manifest of every version says.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: u32,
@@ -93,10 +99,12 @@ impl Manifest {
     pub(super) fn read(path: &Path) -> Result<Manifest, SnapshotError> {
         let bytes = std::fs::read(path).map_err(|error| PublishError::new("read", path, error))?;
         let not_understood = |source| SnapshotError::Manifest { path: path.to_path_buf(), source };
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(not_understood)?;
-        if manifest.format > FORMAT {
-            return Err(SnapshotError::Format { path: path.to_path_buf(), found: manifest.format });
+        // The format first: of a newer one nothing else need be as it is here.
+        let Format { format } = serde_json::from_slice(&bytes).map_err(not_understood)?;
+        if format > FORMAT {
+            return Err(SnapshotError::Format { path: path.to_path_buf(), found: format });
         }
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(not_understood)?;
         let contents = |problem: String| SnapshotError::Contents { path: path.to_path_buf(), problem };
         let cohort_bases = manifest.cohorts.iter().map(|cohort| &cohort.basis);
         for basis in cohort_bases.chain([&manifest.basis]) {

@@ -22,7 +22,20 @@ impl Query {
         for (name, frame) in inputs {
             context.register(name, frame.clone());
         }
+        let begun = std::time::Instant::now();
         let plan = context.execute(self.sql).map_err(failed)?;
-        plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)
+        let counted = plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)?;
+        tracing::debug!(query = self.name, rows = counted.height(), milliseconds = begun.elapsed().as_millis() as u64, "counted");
+        Ok(counted)
     }
+}
+
+/// The rows of which a condition is true. `name` is for messages.
+///
+/// # Errors
+/// When the condition does not fit the rows.
+pub fn filter_sql(rows: LazyFrame, name: &str, condition: &str) -> Result<LazyFrame, TableError> {
+    let mut context = SQLContext::new();
+    context.register("facts", rows);
+    context.execute(&format!("SELECT * FROM facts WHERE {condition}")).map_err(|error| TableError::new("evaluate", name, error))
 }

@@ -13,6 +13,9 @@ use crate::support::tables::Table;
 use crate::support::tree::{check_same, published, tree};
 use crate::support::workspace::{Workspace, contact, contact_id, plainly};
 
+/// Left out of the golden files: a row a cohort and value, which is more than anyone reads. `planted` looks at it.
+const NOT_GOLDEN: &str = "attribute_profile.csv";
+
 fn demo(out: &Path, seed: &str, months: &str) -> Finished {
     let out = out.to_str().unwrap();
     // No token and no file: that is what a demo is for.
@@ -35,6 +38,7 @@ fn the_last_month_of_a_demo_is_the_golden_one() {
     let reports = shared().0.join("demo/reports/run_month=2026-10");
     let found: BTreeMap<String, Vec<u8>> = tree(&reports).into_iter().filter(|(name, _)| name.ends_with(".csv")).collect();
     assert_eq!(found.len(), REPORTS.len());
+    let found: BTreeMap<String, Vec<u8>> = found.into_iter().filter(|(name, _)| name != NOT_GOLDEN).collect();
     if std::env::var_os("COHORTS_BLESS").is_some_and(|value| value == "1") {
         fs::create_dir_all(&golden).unwrap();
         for (name, bytes) in &found {
@@ -108,6 +112,7 @@ fn a_demo_does_not_touch_somebodys_months() {
         id: "another".to_string(),
         contacts: [(id.clone(), contact(&id, 1_780_000_000))].into(),
         tags: [("5".to_string(), ("customers".to_string(), [id].into()))].into(),
+        ..Workspace::default()
     };
     let server = workspace.serve(plainly);
     let place = Place::new();

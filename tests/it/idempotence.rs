@@ -163,6 +163,17 @@ fn observe(place: &Place, month: &Month) -> Truth {
     Truth::ask(&simulator, month, COHORTS)
 }
 
+/// What a month that was made up for left behind is mended, and only that was to be mended.
+fn mend(place: &Place, stale: &[&str]) {
+    let file = place.job(&fixture::job(), NOWHERE);
+    let told = cohorts(["status", "--json", "--as-of", SEPTEMBER.as_of, "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let is_stale = |month: &&serde_json::Value| month["stale"] == true;
+    let found: Vec<&serde_json::Value> = told["months"].as_array().unwrap().iter().filter(is_stale).map(|month| &month["month"]).collect();
+    assert_eq!(found, stale);
+    cohorts(["report", "--all", "--job"]).arguments(&[file.to_str().unwrap()]).without_token().succeed();
+}
+
 /// Every month's comparisons against those worked out from the months as they now are.
 #[track_caller]
 fn check_histories(place: &Place, truths: &[Truth]) {
@@ -184,13 +195,15 @@ fn history_is_right_around_a_late_month_and_a_missing_one_and_when_they_are_made
     let compared = |month: &str| place.report(month, "cohort_summary").rows_by_name()[0]["compared_month"].shown();
     assert_eq!(["2026-05", "2026-06", "2026-07", "2026-09"].map(compared), ["", "", "2026-05-01", "2026-07-01"]);
 
-    // August is made up for; September is compared with it now, unasked.
+    // August is made up for; September is compared with it once it is mended.
     truths.insert(3, observe(&place, &AUGUST));
+    mend(&place, &["2026-09"]);
     check_histories(&place, &truths);
     assert_eq!(compared("2026-09"), "2026-08-01");
 
     // And June, as it would have been in time: all later months change.
     truths[1] = observe(&place, &JUNE);
+    mend(&place, &["2026-07", "2026-08", "2026-09"]);
     check_histories(&place, &truths);
     assert_eq!(["2026-06", "2026-07"].map(compared), ["2026-05-01", "2026-06-01"]);
     let status = cohorts(["status", "--check", "--as-of", SEPTEMBER.as_of, "--job"]);

@@ -10,6 +10,8 @@
 mod support;
 
 mod architecture;
+mod backfill;
+mod bad_input;
 mod census;
 mod check;
 mod cli;
@@ -20,6 +22,9 @@ mod idempotence;
 mod legacy;
 mod members;
 mod month_end;
+mod planted;
 mod property;
 mod resume;
+mod rules;
+mod stale;
 mod tagging;

@@ -440,6 +440,7 @@ fn a_tag_that_was_renamed_is_found_by_the_id_it_had() {
             id: "renaming".to_string(),
             contacts: members.iter().map(|id| (id.clone(), contact(id, 1_780_000_000))).collect(),
             tags: [("5".to_string(), (name.to_string(), members.clone()))].into(),
+            ..Workspace::default()
         };
         let server = workspace.serve(plainly);
         let job = Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["customers"]), ..Job::empty() };

@@ -73,6 +73,7 @@ fn every_contact_is_there_exactly_once_however_the_list_is_paged() {
             id: "paged".to_string(),
             contacts: ids.iter().map(|id| (id.clone(), contact(id, 1_780_000_000))).collect(),
             tags: [("5".to_string(), ("customers".to_string(), members.clone()))].into(),
+            ..Workspace::default()
         };
         let server = workspace.serve(move |walk, rows, per_page| match walk {
             "population" => everyone.deal(rows),
@@ -140,7 +141,7 @@ fn workspace(parts: &[Part]) -> Workspace {
         }
         contacts.insert(id, body);
     }
-    Workspace { id: "made-up".to_string(), contacts, tags }
+    Workspace { id: "made-up".to_string(), contacts, tags, ..Workspace::default() }
 }
 
 fn truth(month: &Month, workspace: &Workspace) -> Truth {

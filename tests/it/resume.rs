@@ -15,7 +15,7 @@ use crate::support::truth::{AUGUST, JULY};
 use crate::support::wait_until;
 
 /// How many pages of each walk were asked for.
-fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
+pub fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
     let mut walked = BTreeMap::new();
     for walk in requests.iter().filter_map(Request::walk) {
         *walked.entry(walk).or_default() += 1;
@@ -24,7 +24,7 @@ fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
 }
 
 /// A recorder behind which the walk of everyone never gets its third page.
-fn stuck(simulator: &Simulator) -> Scripted {
+pub fn stuck(simulator: &Simulator) -> Scripted {
     let pages = std::sync::atomic::AtomicUsize::new(0);
     Scripted::before(simulator.address(), move |request| {
         let is_third = request.path() == "/contacts" && pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 2;
@@ -33,7 +33,7 @@ fn stuck(simulator: &Simulator) -> Scripted {
 }
 
 /// Walks that are whole on disk. Looks at names only: a run is writing there, and files come and go.
-fn finished_walks(place: &Place) -> usize {
+pub fn finished_walks(place: &Place) -> usize {
     let folders =
         |folder: &std::path::Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let months = folders(&place.job_folder().join(".work"));

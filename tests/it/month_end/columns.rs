@@ -2,7 +2,7 @@
 
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 
-/// All reports, each with the contract's columns in its order.
+/// The reports, each with the contract's columns in its order.
 pub const REPORTS: [(&str, &[(&str, Type)]); 12] = [
     ("cohort_summary", COHORT_SUMMARY),
     ("cohort_trends", COHORT_TRENDS),
@@ -79,6 +79,60 @@ const COHORT_SUMMARY: &[(&str, Type)] = &[
     ("opener_rate", Ratio),
     ("unsubscribed_rate", Ratio),
 ];
+
+const OVERLAP: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_a", Text),
+    ("cohort_a_name", Text),
+    ("cohort_b", Text),
+    ("cohort_b_name", Text),
+    ("members_a", Count),
+    ("members_b", Count),
+    ("in_both", Count),
+    ("in_either", Count),
+    ("jaccard", Ratio),
+    ("share_of_a", Ratio),
+    ("share_of_b", Ratio),
+    ("lift", Ratio),
+];
+
+const CONVERSATION_ACTIVITY: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("measure", Text),
+    ("label", Text),
+    ("lower_bound", Count),
+    ("contacts", Count),
+    ("contacts_share", Ratio),
+    ("conversations_opened", Count),
+];
+
+const MEMBERS: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("contact_id", Text),
+    ("external_id", Text),
+    ("email", Text),
+    ("name", Text),
+    ("role", Text),
+    ("change", Text),
+    ("entered_month", Day),
+    ("months_in_cohort", Count),
+    ("conversations_opened", Count),
+    ("last_seen_at", Instant),
+    ("signed_up_at", Instant),
+    ("created_at", Instant),
+    ("unsubscribed_from_emails", Flag),
+    ("country", Text),
+];
+
+const MEMBER_ATTRIBUTES: &[(&str, Type)] =
+    &[("month", Day), ("contact_id", Text), ("attribute", Text), ("value", Text), ("value_number", Ratio)];
+
+const DATA_QUALITY: &[(&str, Type)] =
+    &[("month", Day), ("severity", Text), ("check_name", Text), ("subject", Text), ("value", Text), ("expected", Text), ("detail", Text)];
 
 const COHORT_TRENDS: &[(&str, Type)] = &[
     ("month", Day),
@@ -176,57 +230,3 @@ const MOVEMENT: &[(&str, Type)] = &[
     ("contacts", Count),
     ("share_of_from", Ratio),
 ];
-
-const OVERLAP: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_a", Text),
-    ("cohort_a_name", Text),
-    ("cohort_b", Text),
-    ("cohort_b_name", Text),
-    ("members_a", Count),
-    ("members_b", Count),
-    ("in_both", Count),
-    ("in_either", Count),
-    ("jaccard", Ratio),
-    ("share_of_a", Ratio),
-    ("share_of_b", Ratio),
-    ("lift", Ratio),
-];
-
-const CONVERSATION_ACTIVITY: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_key", Text),
-    ("cohort_name", Text),
-    ("measure", Text),
-    ("label", Text),
-    ("lower_bound", Count),
-    ("contacts", Count),
-    ("contacts_share", Ratio),
-    ("conversations_opened", Count),
-];
-
-const MEMBERS: &[(&str, Type)] = &[
-    ("month", Day),
-    ("cohort_key", Text),
-    ("cohort_name", Text),
-    ("contact_id", Text),
-    ("external_id", Text),
-    ("email", Text),
-    ("name", Text),
-    ("role", Text),
-    ("change", Text),
-    ("entered_month", Day),
-    ("months_in_cohort", Count),
-    ("conversations_opened", Count),
-    ("last_seen_at", Instant),
-    ("signed_up_at", Instant),
-    ("created_at", Instant),
-    ("unsubscribed_from_emails", Flag),
-    ("country", Text),
-];
-
-const MEMBER_ATTRIBUTES: &[(&str, Type)] =
-    &[("month", Day), ("contact_id", Text), ("attribute", Text), ("value", Text), ("value_number", Ratio)];
-
-const DATA_QUALITY: &[(&str, Type)] =
-    &[("month", Day), ("severity", Text), ("check_name", Text), ("subject", Text), ("value", Text), ("expected", Text), ("detail", Text)];

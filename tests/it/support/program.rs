@@ -17,6 +17,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// A command line that is about to be run.
 pub struct Program {
     command: Command,
+    limit: Duration,
 }
 
 /// How it ended.
@@ -34,12 +35,22 @@ pub fn cohorts<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Progr
     // A relative output folder must not land among the sources.
     command.args(arguments).env_clear().env("INTERCOM_ACCESS_TOKEN", TOKEN).current_dir(std::env::temp_dir());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Program { command }
+    Program { command, limit: LIMIT }
 }
 
 /// `cohorts run --job FILE` with more arguments.
 pub fn run(job: &Path, arguments: &[&str]) -> Program {
     cohorts([OsStr::new("run"), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
+}
+
+/// `cohorts COMMAND --job FILE` with more arguments.
+pub fn on(job: &Path, command: &str, arguments: &[&str]) -> Program {
+    cohorts([OsStr::new(command), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
+}
+
+/// `cohorts backfill --job FILE` of a range of months, at an instant, with more arguments.
+pub fn backfill(job: &Path, (from, to): (&str, &str), as_of: &str, arguments: &[&str]) -> Program {
+    on(job, "backfill", &["--from", from, "--to", to, "--as-of", as_of]).arguments(arguments)
 }
 
 /// `cohorts` asking this server in this version, without a job.
@@ -68,6 +79,11 @@ impl Program {
         self
     }
 
+    /// For the few programs that have much to do, and more so beside other tests.
+    pub fn with_limit(self, limit: Duration) -> Program {
+        Program { limit, ..self }
+    }
+
     pub fn standard_output(mut self, to: impl Into<Stdio>) -> Program {
         self.command.stdout(to);
         self
@@ -86,7 +102,7 @@ impl Program {
     /// Runs it to its end, which is a success.
     pub fn succeed(self) -> Finished {
         let finished = self.finish();
-        assert_eq!(finished.code, Some(0), "stdout:\n{}\nstderr:\n{}", finished.stdout, finished.stderr);
+        finished.check_code(0);
         finished
     }
 
@@ -102,7 +118,7 @@ impl Program {
         };
         let stdout = child.stdout.take().map(|stream| gather(Box::new(stream)));
         let stderr = child.stderr.take().map(|stream| gather(Box::new(stream)));
-        Running { child, stdout, stderr }
+        Running { child, stdout, stderr, limit: self.limit }
     }
 
     /// Starts it, and gives its first line of standard output once it has printed it.
@@ -119,6 +135,7 @@ pub struct Running {
     child: Child,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
+    limit: Duration,
 }
 
 impl Running {
@@ -139,10 +156,10 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            if begun.elapsed() > LIMIT {
+            if begun.elapsed() > self.limit {
                 self.child.kill().unwrap();
                 let stderr = self.stderr.take().map(|stream| stream.join().unwrap());
-                panic!("still running after {LIMIT:?}; stderr:\n{}", stderr.unwrap_or_default());
+                panic!("still running after {:?}; stderr:\n{}", self.limit, stderr.unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -158,11 +175,22 @@ impl Drop for Running {
 }
 
 impl Finished {
+    #[track_caller]
+    pub fn check_code(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+    }
+
+    /// Asserts that it ended by a signal.
+    #[track_caller]
+    pub fn check_killed(&self) {
+        assert_eq!(self.code, None, "{}", self.stderr);
+    }
+
     /// Asserts the exit code, one error on standard error that names these things, a hint what to do, and that nothing
     /// was printed as a result.
     #[track_caller]
     pub fn check_failure(&self, code: i32, named: &[&str]) {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self.check_code(code);
         let errors = self.stderr.lines().filter(|line| line.starts_with("error")).count();
         assert_eq!(errors, 1, "one error, told once:\n{}", self.stderr);
         let error = &self.stderr[self.stderr.find("error").unwrap()..];

@@ -166,6 +166,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Ar
     while let Some(request) = read(&mut stream, &mut buffer).await {
         seen.lock().unwrap().push(request.clone());
         let answer = answer.clone();
+        let is_last = request.header("connection") == Some("close");
         // Answers may block: those of a recorder ask the server behind it.
         let reply = tokio::task::spawn_blocking(move || answer(&request)).await;
         let sent = match reply {
@@ -183,7 +184,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Ar
             Ok(Reply::Hang) => std::future::pending().await,
             Err(_) => return,
         };
-        if sent.is_err() {
+        if sent.is_err() || is_last {
             return;
         }
     }

@@ -1,5 +1,6 @@
 //! `cohorts simulate` as a child process.
 
+use std::collections::BTreeMap;
 use std::process::Child;
 
 use chrono::{DateTime, Utc};
@@ -55,6 +56,13 @@ impl Simulator {
     pub fn members(&self, group: &str) -> Vec<String> {
         let members = http::json(&self.base_url, &format!("/_simulator/members?group={}", http::encoded(group)));
         members.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_string()).collect()
+    }
+
+    /// Who carries a tag now, and since when.
+    pub fn applied(&self, tag: &str) -> BTreeMap<String, DateTime<Utc>> {
+        let applied = http::json(&self.base_url, &format!("/_simulator/applied?tag={tag}"));
+        let since = |row: &Value| DateTime::from_timestamp(row["applied_at"].as_i64().unwrap(), 0).unwrap();
+        applied.as_array().unwrap().iter().map(|row| (row["contact_id"].as_str().unwrap().to_string(), since(row))).collect()
     }
 
     /// `{"now", "contacts", "users", "leads", "conversations", "groups": [{"group", "name", "count"}]}`.

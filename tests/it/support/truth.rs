@@ -127,8 +127,8 @@ impl Truth {
     }
 }
 
-/// A date as the API shows it. It keeps what was written, in milliseconds too: in seconds those would be after the year 5138.
+/// An instant as the API shows it: in seconds, but for the few that it shows in milliseconds.
 pub fn seconds(value: &Value) -> Option<DateTime<Utc>> {
     let number = value.as_i64()?;
-    if number.abs() > 100_000_000_000 { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }
+    if number > 100_000_000_000 { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }
 }

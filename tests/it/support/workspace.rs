@@ -1,5 +1,5 @@
 //! A workspace that a test makes up, for what the simulator's world does not hold. It answers what the job asks: `/me`,
-//! tags, everyone, members of a tag, no segments and no conversations.
+//! tags, segments, everyone, members of a group, and no conversations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,10 @@ pub struct Workspace {
     pub contacts: BTreeMap<String, Value>,
     /// Name and members by tag id.
     pub tags: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// The same of segments.
+    pub segments: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// Names of custom attributes that the workspace lists.
+    pub attributes: Vec<String>,
 }
 
 /// How the rows of a walk are dealt out to pages, and what total they announce.
@@ -47,22 +51,33 @@ impl Workspace {
             return Reply::json(&self.page(request, &walk, deal));
         }
         let tag = |(id, (name, _)): (&String, &(String, _))| json!({"type": "tag", "id": id, "name": name});
+        let segment = |(id, (name, members)): (&String, &(String, BTreeSet<String>))| json!({"type": "segment", "id": id, "name": name, "person_type": "contact", "count": members.len()});
         match request.path() {
             "/me" => Reply::json(&json!({"type": "admin", "id": "1", "app": {"id_code": self.id, "timezone": "Europe/Dublin"}})),
             "/tags" => Reply::json(&json!({"type": "list", "data": self.tags.iter().map(tag).collect::<Vec<_>>()})),
-            "/segments" => Reply::json(&json!({"type": "segment.list", "segments": []})),
-            "/data_attributes" => Reply::json(&json!({"type": "list", "data": []})),
+            "/segments" => Reply::json(&json!({"type": "segment.list", "segments": self.segments.iter().map(segment).collect::<Vec<_>>()})),
+            "/data_attributes" => {
+                let attribute = |name: &String| {
+                    json!({"type": "data_attribute", "model": "contact", "name": name, "custom": true,
+                    "full_name": format!("custom_attributes.{name}"), "data_type": "string", "archived": false})
+                };
+                Reply::json(&json!({"type": "list", "data": self.attributes.iter().map(attribute).collect::<Vec<_>>()}))
+            }
             other => Reply::text(404, "text/plain", &format!("this test did not expect `{other}`")),
         }
     }
 
     fn page(&self, request: &Request, walk: &str, deal: &Arc<Dealer>) -> Value {
-        let ids: Vec<&String> = match walk.strip_prefix("tag:") {
-            Some(tag) => self.tags.get(tag).map(|(_, members)| members.iter().collect()).unwrap_or_default(),
-            None if walk == "population" => self.contacts.keys().collect(),
+        let members = |group: Option<&(String, BTreeSet<String>)>| -> Vec<String> {
+            group.map(|(_, members)| members.iter().cloned().collect()).unwrap_or_default()
+        };
+        let ids: Vec<String> = match walk.split_once(':') {
+            Some(("tag", id)) => members(self.tags.get(id)),
+            Some((_, id)) => members(self.segments.get(id)),
+            None if walk == "population" => self.contacts.keys().cloned().collect(),
             None => Vec::new(),
         };
-        let rows: Vec<Value> = ids.into_iter().filter_map(|id| self.contacts.get(id).cloned()).collect();
+        let rows: Vec<Value> = ids.iter().filter_map(|id| self.contacts.get(id).cloned()).collect();
         let (pages, total) = deal(walk, rows, request.per_page().unwrap() as usize);
         let number: usize = request.cursor().map_or(0, |cursor| cursor.trim_start_matches("after-").parse().unwrap());
         let mut links = json!({"type": "pages", "page": number + 1, "per_page": request.per_page(), "total_pages": pages.len()});

@@ -1,0 +1,412 @@
+//! Years of a workspace, without a server: does a month cost a month?
+//!
+//!     cargo bench --bench history              # 36 months of 200,000 contacts in 12 groups; or with other sizes:
+//!     cargo bench --bench history -- --months 12 --contacts 20000 --keep /tmp/years
+//!
+//! Writes a snapshot a month, has `cohorts report` build each month's history and reports in a process of its own, and
+//! prints time and peak memory of month 3 and of the last. Then runs every counting query of the last month on its
+//! Parquet, here and in DuckDB (benches/duckdb_queries.py, with the Python that PYTHON names), and prints both.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use chrono::{DateTime, Duration, Utc};
+use cohorts::analysis::REPORTS;
+use cohorts::domain::Month;
+use cohorts::history::{self, COUNTED, Definitions, History, ProfileEntry};
+use cohorts::publish::Staging;
+use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, Snapshot, month_folder};
+use cohorts::table::{Query, ROW_GROUP_ROWS, Table, instants, write_parquet};
+use polars::prelude::*;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+type Failure = Box<dyn std::error::Error>;
+
+const PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"];
+const LAST_MONTH: &str = "2026-10";
+/// Of the members of a group, so many leave in a month; as many join.
+const TURNOVER: f64 = 0.08;
+/// So many contacts are deleted in a month; as many sign up.
+const DELETED: f64 = 0.01;
+/// A contact is in so many groups on average.
+const MEMBERSHIPS: f64 = 3.0;
+/// Each query runs so often; the quickest counts.
+const TRIES: usize = 3;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1)).cloned();
+    let number = |name: &str, default: usize| value(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (months, contacts, groups) = (number("--months", 36), number("--contacts", 200_000), number("--groups", 12));
+    let kept = value("--keep").map(PathBuf::from);
+    let folder = kept.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("cohorts-years-{}", std::process::id())));
+    fs::create_dir_all(&folder)?;
+    let job = job_file(&folder, groups)?;
+    let root = folder.join("output/years");
+
+    let mut out = std::io::stdout();
+    writeln!(out, "{months} months of {contacts} contacts in {groups} groups")?;
+    let mut span = LAST_MONTH.parse::<Month>()?;
+    for _ in 1..months {
+        span = span.previous();
+    }
+    let mut world = World::new(contacts, groups);
+    let mut third = None;
+    let mut last = span;
+    for number in 1..=months {
+        world.live(span, &root)?;
+        let cost = analyse(&job, span)?;
+        if number == 3 {
+            third = Some(cost);
+        }
+        if number == 3 || number == months {
+            writeln!(out, "  month {number:>2}: {:>6.2} s, peak {} MiB", cost.seconds, cost.peak_kib / 1024)?;
+        }
+        if let (Some(third), true) = (third, number == months) {
+            writeln!(out, "  month {number} / month 3: {:.2}", cost.seconds / third.seconds)?;
+        }
+        (last, span) = (span, span.next());
+    }
+
+    let ours = queries(&root, &folder, last)?;
+    let total: f64 = ours.iter().map(|(_, seconds)| seconds).sum();
+    writeln!(out, "counting queries of the last month: {total:.2} s")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/duckdb_queries.py");
+    let python = std::env::var("PYTHON").unwrap_or("python3".to_string());
+    let duckdb = Command::new(python).arg(script).arg(&folder).stderr(Stdio::inherit()).output()?;
+    let theirs = String::from_utf8(duckdb.stdout)?;
+    let mut sum = 0.0;
+    for (name, seconds) in &ours {
+        let found = theirs.lines().find_map(|line| line.strip_prefix(name.as_str())?.trim().parse::<f64>().ok());
+        sum += found.unwrap_or_default();
+        let found = found.map_or("not run".to_string(), |seconds| format!("{seconds:.3}"));
+        writeln!(out, "  {name:<36} {seconds:>7.3} s   DuckDB {found:>7}")?;
+    }
+    if sum > 0.0 {
+        writeln!(out, "DuckDB, all of them: {sum:.2} s; ratio {:.2}", total / sum)?;
+    }
+    if kept.is_none() {
+        fs::remove_dir_all(&folder)?;
+    }
+    Ok(())
+}
+
+fn job_file(folder: &Path, groups: usize) -> Result<PathBuf, Failure> {
+    let tags: Vec<String> = (0..groups).map(|group| format!("\"id:{group}\"")).collect();
+    let profile: Vec<String> = PROFILE.iter().map(|name| format!("{name:?}")).collect();
+    let text = format!(
+        "name = \"years\"\ntimezone = \"UTC\"\ntags = [{}]\nprofile = [{}]\n[output]\ndir = {:?}\n",
+        tags.join(", "),
+        profile.join(", "),
+        folder.join("output")
+    );
+    let path = folder.join("years.toml");
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+#[derive(Clone, Copy)]
+struct Cost {
+    seconds: f64,
+    peak_kib: u64,
+}
+
+/// `cohorts report` for one month, in a process of its own.
+fn analyse(job: &Path, month: Month) -> Result<Cost, Failure> {
+    let begun = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cohorts"))
+        .args(["report", "--quiet", "--month", &month.to_string(), "--job"])
+        .arg(job)
+        .stdout(Stdio::null())
+        .spawn()?;
+    let process = child.id();
+    let watcher = std::thread::spawn(move || peak_memory(process));
+    let status = child.wait()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(format!("the report of {month} ended with {status}").into());
+    }
+    Ok(Cost { seconds, peak_kib: watcher.join().map_err(|_| "the watcher broke off")? })
+}
+
+/// The most memory that the process has held so far, in KiB, until it ends. Linux keeps the mark itself.
+fn peak_memory(process: u32) -> u64 {
+    let mut peak = 0;
+    while let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) {
+        let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+        match mark {
+            Some(mark) => peak = mark,
+            // A process that has ended but was not waited for has no memory left.
+            None => break,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    peak
+}
+
+/// Every counting query of a month on its Parquet: name and seconds. The small tables are written for DuckDB to read.
+fn queries(root: &Path, folder: &Path, month: Month) -> Result<Vec<(String, f64)>, Failure> {
+    let snapshot = Snapshot::open(&root.join("snapshots"), month)?.ok_or("the last snapshot is gone")?;
+    let histories = root.join("history");
+    let previous = History::open(&histories, month.previous())?.ok_or("the history before the last is gone")?;
+    let current = History::open(&histories, month)?.ok_or("the last history is gone")?;
+    let entry = |name: &&str| ProfileEntry {
+        attribute: name.to_string(),
+        custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),
+    };
+    let definitions = Definitions { profile: PROFILE.iter().map(entry).collect(), ..Definitions::default() };
+    let cohorts = history::cohort_months(&snapshot.manifest, &definitions, Some(&previous))?;
+    let small = [
+        ("cohorts", history::cohorts_frame(&cohorts, &snapshot.manifest)?),
+        ("population", history::population_frame(&snapshot.manifest)?),
+        ("profile", definitions.profile_frame(&snapshot.manifest)?),
+    ];
+    let inputs = folder.join("inputs");
+    fs::create_dir_all(&inputs)?;
+    for (name, frame) in &small {
+        ParquetWriter::new(fs::File::create(inputs.join(format!("{name}.parquet")))?).finish(&mut frame.clone())?;
+    }
+    let mut before: Vec<(&str, LazyFrame)> = small.iter().map(|(name, frame)| (*name, frame.clone().lazy())).collect();
+    for table in [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS] {
+        before.push((table.name, snapshot.scan(table)?));
+    }
+    let mut after = before.clone();
+    for table in history::TABLES.iter().copied() {
+        before.push((table.name, previous.scan(table)?));
+        after.push((table.name, current.scan(table)?));
+    }
+    // What a history's query reads of the month itself, where it also reads the month before.
+    let replaced = |query: &Query| -> Result<Vec<(&'static str, LazyFrame)>, Failure> {
+        let of = |table: &'static Table, history: &History| Ok::<_, Failure>((table.name, history.scan(table)?));
+        Ok(match query.name {
+            "history/standing.sql" => Vec::new(),
+            "history/ledger.sql" => vec![of(&history::STANDING, &current)?],
+            "history/people.sql" => {
+                vec![of(&history::STANDING, &current)?, of(&history::LEDGER, &current)?, of(&history::STATES, &current)?]
+            }
+            "history/spells.sql" => vec![
+                of(&history::STANDING, &current)?,
+                of(&history::LEDGER, &current)?,
+                of(&history::STATES, &current)?,
+                ("ledger_before", previous.scan(&history::LEDGER)?),
+                ("spells_before", previous.scan(&history::SPELLS)?),
+            ],
+            _ => vec![of(&history::STANDING, &current)?, of(&history::LEDGER, &current)?, of(&history::COUNTS, &current)?],
+        })
+    };
+    let mut timed = Vec::new();
+    for (_, query) in COUNTED {
+        let mut inputs = before.clone();
+        for (name, frame) in replaced(query)? {
+            inputs.retain(|(known, _)| *known != name);
+            inputs.push((name, frame));
+        }
+        timed.push((query.name.to_string(), quickest(query, &inputs)?));
+    }
+    for report in REPORTS {
+        timed.push((report.query.name.to_string(), quickest(&report.query, &after)?));
+    }
+    Ok(timed)
+}
+
+fn quickest(query: &Query, inputs: &[(&str, LazyFrame)]) -> Result<f64, Failure> {
+    let mut best = f64::INFINITY;
+    for _ in 0..TRIES {
+        let begun = Instant::now();
+        query.run(inputs)?;
+        best = best.min(begun.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Contacts who come and go, and the groups they are in.
+struct World {
+    random: ChaCha8Rng,
+    groups: usize,
+    people: Vec<Person>,
+    born: u64,
+}
+
+struct Person {
+    id: String,
+    created_at: DateTime<Utc>,
+    is_lead: bool,
+    country: usize,
+    browser: usize,
+    plan: usize,
+    seats: u32,
+    is_unsubscribed: bool,
+    /// A bit a group.
+    groups: u64,
+}
+
+const COUNTRIES: &[&str] = &["Ireland", "Brazil", "Germany", "France", "Japan", "Kenya", "India", "Canada", "Chile", "Norway"];
+const BROWSERS: &[&str] = &["chrome", "firefox", "safari", "edge"];
+const PLANS: &[&str] = &["free", "pro", "team", "enterprise"];
+
+impl World {
+    fn new(contacts: usize, groups: usize) -> World {
+        let mut world = World { random: ChaCha8Rng::seed_from_u64(1), groups, people: Vec::with_capacity(contacts), born: 0 };
+        let begin = DateTime::from_timestamp(1_672_531_200, 0).unwrap_or_default();
+        for _ in 0..contacts {
+            let person = world.person(begin);
+            world.people.push(person);
+        }
+        world
+    }
+
+    fn person(&mut self, created_at: DateTime<Utc>) -> Person {
+        let random = &mut self.random;
+        self.born += 1;
+        let share = MEMBERSHIPS / self.groups as f64;
+        let groups = (0..self.groups).filter(|_| random.random_bool(share)).fold(0, |groups, group| groups | 1 << group);
+        Person {
+            id: format!("{:08x}{:016x}", created_at.timestamp(), random.next_u64()),
+            created_at,
+            is_lead: random.random_bool(0.2),
+            country: random.random_range(0..COUNTRIES.len()),
+            browser: random.random_range(0..BROWSERS.len()),
+            plan: random.random_range(0..PLANS.len()),
+            seats: random.random_range(1..200),
+            is_unsubscribed: random.random_bool(0.05),
+            groups,
+        }
+    }
+
+    /// One month of coming and going, and its snapshot.
+    fn live(&mut self, month: Month, root: &Path) -> Result<(), Failure> {
+        let span = month.span(chrono_tz::UTC);
+        let share = MEMBERSHIPS / self.groups as f64;
+        let joins = TURNOVER * share / (1.0 - share);
+        for index in 0..self.people.len() {
+            if self.random.random_bool(DELETED) {
+                let seconds = self.random.random_range(0..(span.end - span.start).num_seconds());
+                self.people[index] = self.person(span.start + Duration::seconds(seconds));
+                continue;
+            }
+            for group in 0..self.groups {
+                let is_member = self.people[index].groups >> group & 1 == 1;
+                if self.random.random_bool(if is_member { TURNOVER } else { joins }) {
+                    self.people[index].groups ^= 1 << group;
+                }
+            }
+        }
+        self.snapshot(month, root)
+    }
+
+    fn snapshot(&mut self, month: Month, root: &Path) -> Result<(), Failure> {
+        let span = month.span(chrono_tz::UTC);
+        let observed_at = span.end + Duration::hours(2);
+        let mut staging = Staging::new(&root.join(".work"), &format!("snapshot-{month}"))?;
+        let mut order: Vec<usize> = (0..self.people.len()).collect();
+        order.sort_by(|a, b| self.people[*a].id.cmp(&self.people[*b].id));
+        for (index, part) in order.chunks(ROW_GROUP_ROWS).enumerate() {
+            let people: Vec<&Person> = part.iter().map(|index| &self.people[*index]).collect();
+            put(&mut staging, &CONTACTS, index, contacts(&people)?)?;
+            put(&mut staging, &ATTRIBUTES, index, attributes(&people)?)?;
+        }
+        let mut cohorts = Vec::new();
+        for group in 0..self.groups {
+            let members: Vec<&str> = order.iter().map(|index| &self.people[*index]).filter(|p| p.groups >> group & 1 == 1).map(|p| p.id.as_str()).collect();
+            let key = format!("tag:{group}");
+            cohorts.push(CohortEntry {
+                cohort_key: key.clone(),
+                cohort_name: format!("group {group}"),
+                configured: format!("id:{group}"),
+                basis: "month_end".to_string(),
+                observed_at,
+                members: members.len() as u64,
+                announced: Some(members.len() as u64),
+            });
+            let frame = df!("cohort_key" => vec![key; members.len()], "contact_id" => members)?;
+            put(&mut staging, &MEMBERS, group, frame)?;
+        }
+        cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
+        let mut opened = Vec::new();
+        for (number, index) in order.iter().enumerate() {
+            if self.random.random_bool(0.2) {
+                opened.push((format!("{month}-{number:09}"), self.people[*index].id.clone()));
+            }
+        }
+        let conversations = df!(
+            "conversation_id" => opened.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
+            "opened_by" => opened.iter().map(|(_, contact)| contact.as_str()).collect::<Vec<_>>(),
+        )?;
+        let created = instants("created_at", std::iter::repeat_n(Some(span.start), opened.len()));
+        put(&mut staging, &CONVERSATIONS, 0, conversations.hstack(&[created])?)?;
+        let manifest = Manifest {
+            format: Manifest::CURRENT_FORMAT,
+            job: "years".to_string(),
+            month: month.to_string(),
+            basis: "month_end".to_string(),
+            observed_at,
+            program_version: "bench".to_string(),
+            api_version: "2.14".to_string(),
+            timezone: "UTC".to_string(),
+            month_start: span.start,
+            month_end: span.end,
+            workspace_id: None,
+            population: "everyone".to_string(),
+            conversations: true,
+            cohorts,
+            files: staging.files().to_vec(),
+            requests: 0,
+            retries: 0,
+            incomplete: Vec::new(),
+            findings: Vec::new(),
+        };
+        staging.commit(&root.join("snapshots").join(month_folder(month)), &manifest)?;
+        Ok(())
+    }
+}
+
+/// Writes a part with the table's columns; those that the frame lacks are null.
+fn put(staging: &mut Staging, table: &'static Table, index: usize, frame: DataFrame) -> Result<(), Failure> {
+    let rows = frame.height();
+    let missing = table.columns.iter().filter(|column| frame.column(column.name).is_err());
+    let nulls: Vec<Column> = missing.map(|column| Column::full_null(column.name.into(), rows, &column.kind.dtype())).collect();
+    let relative = format!("{}/part-{index:04}.parquet", table.name);
+    let rows = write_parquet(&frame.hstack(&nulls)?, table, &staging.place(&relative)?)?;
+    Ok(staging.list(&relative, rows)?)
+}
+
+fn contacts(people: &[&Person]) -> Result<DataFrame, Failure> {
+    let frame = df!(
+        "contact_id" => people.iter().map(|person| person.id.as_str()).collect::<Vec<_>>(),
+        "in_population" => vec![true; people.len()],
+        "role" => people.iter().map(|person| if person.is_lead { "lead" } else { "user" }).collect::<Vec<_>>(),
+        "external_id" => people.iter().map(|person| format!("u-{}", &person.id[8..])).collect::<Vec<_>>(),
+        "email" => people.iter().map(|person| format!("{}@example.org", &person.id[8..])).collect::<Vec<_>>(),
+        "country" => people.iter().map(|person| COUNTRIES[person.country]).collect::<Vec<_>>(),
+        "browser" => people.iter().map(|person| BROWSERS[person.browser]).collect::<Vec<_>>(),
+        "unsubscribed_from_emails" => people.iter().map(|person| person.is_unsubscribed).collect::<Vec<_>>(),
+        "has_hard_bounced" => vec![false; people.len()],
+        "marked_email_as_spam" => vec![false; people.len()],
+    )?;
+    Ok(frame.hstack(&[instants("created_at", people.iter().map(|person| Some(person.created_at)))])?)
+}
+
+fn attributes(people: &[&Person]) -> Result<DataFrame, Failure> {
+    let rows: Vec<(&str, &str, String, Option<f64>, &str)> = people
+        .iter()
+        .flat_map(|person| {
+            let id = person.id.as_str();
+            [
+                (id, "plan", PLANS[person.plan].to_string(), None, "text"),
+                (id, "seats", person.seats.to_string(), Some(f64::from(person.seats)), "number"),
+                (id, "source", BROWSERS[(person.seats as usize) % 4].to_string(), None, "text"),
+            ]
+        })
+        .collect();
+    Ok(df!(
+        "contact_id" => rows.iter().map(|row| row.0).collect::<Vec<_>>(),
+        "attribute" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
+        "value" => rows.iter().map(|row| row.2.as_str()).collect::<Vec<_>>(),
+        "value_number" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
+        "value_type" => rows.iter().map(|row| row.4).collect::<Vec<_>>(),
+    )?)
+}

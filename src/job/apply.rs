@@ -1,0 +1,328 @@
+//! `run --apply-tags`: the members of the job's rules get the rules' tags in Intercom, as a difference to what this job
+//! did before. Only whom this job tagged is ever untagged: a tag that a person put on stays.
+//!
+//! What the job has tagged is kept beside the months, `applied/run_month=…/`: a snapshot is never edited, and tags are
+//! written only when everything is published. Before a change is sent, whom it is about is written down as pending, so
+//! that an interrupted run knows afterwards whom it tagged itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Event, JobError, JobFolder};
+use crate::domain::{Group, GroupKind, GroupName, Month, Reference};
+use crate::history::{History, STANDING};
+use crate::intercom::{Change, WalkError};
+use crate::publish::{self, ListedFile, MANIFEST, Staging};
+use crate::settings::JobRule;
+use crate::snapshot::{Snapshot, SnapshotError, month_folder, months_in};
+use crate::table::{self, Kind, Table, TableError, scan_or_empty, write_parquet};
+use crate::tagging::{self, Became, Item, Stopped, Target};
+
+const TAGGED: Table = Table {
+    name: "tagged",
+    row: "a contact that carries a rule's tag because this job put it on",
+    key: &["rule", "contact_id"],
+    columns: &[
+        table::Column::new("rule", Kind::Text, "the rule's name"),
+        table::Column::new("tag_id", Kind::Text, "Intercom's id of the tag"),
+        table::Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+    ],
+};
+
+const FORMAT: u32 = 1;
+
+/// What was written to Intercom for a month, and (`tagged.parquet`) what this job may take back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct AppliedManifest {
+    format: u32,
+    job: String,
+    month: String,
+    runs: Vec<AppliedRun>,
+    files: Vec<ListedFile>,
+}
+
+/// One run that changed something, or tried to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct AppliedRun {
+    applied_at: DateTime<Utc>,
+    program_version: String,
+    rules: Vec<Applied>,
+}
+
+/// What became of one rule's tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    pub rule: String,
+    pub tag_id: String,
+    pub tag_name: String,
+    /// Members of the rule.
+    pub members: u64,
+    /// Tagged, and untagged, by this run.
+    pub gained: u64,
+    pub lost: u64,
+    /// Members that carry the tag without this job's doing; it never takes it from them.
+    pub carried_before: u64,
+    /// Contacts that are no longer there.
+    pub gone: u64,
+    /// What the API refused or did not answer cleanly; the next run tries again.
+    pub failed: u64,
+}
+
+/// Whom this job tagged: by rule and contact, the tag's ID.
+type Tagged = BTreeMap<(String, String), String>;
+
+/// Brings the tags of the month's rules up to date. Needs the lock, and a month that is published and current.
+pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, is_forced: bool) -> Result<Vec<Applied>, JobError> {
+    let rules: Vec<&JobRule> = context.settings.job.rules.iter().filter(|rule| rule.apply_tag.is_some()).collect();
+    if rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(newest) = months_in(&folder.snapshots())?.into_iter().max().filter(|newest| *newest > month) {
+        return Err(JobError::NotNewest { month, newest });
+    }
+    let before = applied_before(folder)?;
+    let pending = read_tagged(&folder.pending())?;
+    let plans: Vec<Plan<'_>> = rules.iter().map(|rule| Plan::make(folder, month, rule, &before, &pending)).collect::<Result<_, _>>()?;
+    let observed = Snapshot::open(&folder.snapshots(), month)?.map_or(0, |snapshot| snapshot.contacts());
+    for plan in &plans {
+        plan.check(observed, context.settings.job.max_tag_change, is_forced)?;
+    }
+
+    let existing = context.client.tags().await?;
+    let existing: Vec<Group> = existing.into_iter().map(|listed| listed.group).collect();
+    // What an interrupted run left stays known until its rule comes to its end.
+    let mut tagged: Tagged = before.iter().chain(&pending).map(|(key, tag)| (key.clone(), tag.clone())).collect();
+    let mut told = Vec::new();
+    for plan in plans {
+        (context.observer)(Event::Applying { rule: plan.rule.rule.name.clone() });
+        let mut applied = plan.applied();
+        let done = plan.carry_out(context, folder, &existing, &mut tagged, &mut applied).await;
+        told.push(applied);
+        // What was done is written down, whatever becomes of the rest.
+        if let Err(error) = done {
+            publish_applied(context, folder, month, told, &tagged)?;
+            return Err(error);
+        }
+    }
+    if told.iter().any(Applied::is_change) {
+        publish_applied(context, folder, month, told.clone(), &tagged)?;
+    }
+    publish::remove_file(&folder.pending())?;
+    Ok(told)
+}
+
+/// What has to change for one rule.
+struct Plan<'a> {
+    rule: &'a JobRule,
+    members: BTreeSet<String>,
+    /// Whom this job tagged for the rule.
+    tagged: BTreeSet<String>,
+    gains: Vec<String>,
+    losses: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    fn make(
+        folder: &JobFolder,
+        month: Month,
+        rule: &'a JobRule,
+        before: &Tagged,
+        pending: &Tagged,
+    ) -> Result<Plan<'a>, JobError> {
+        let members = members(folder, month, &rule.rule.cohort_key())?;
+        let of_rule = |all: &Tagged| -> BTreeSet<String> {
+            all.keys().filter(|(name, _)| *name == rule.rule.name).map(|(_, contact)| contact.clone()).collect()
+        };
+        let (certain, perhaps) = (of_rule(before), of_rule(pending));
+        Ok(Plan {
+            gains: members.difference(&certain).cloned().collect(),
+            losses: certain.union(&perhaps).filter(|contact| !members.contains(*contact)).cloned().collect(),
+            tagged: certain,
+            members,
+            rule,
+        })
+    }
+
+    /// # Errors
+    /// When more would change than the job allows unasked: of those tagged before, or the first time of everyone.
+    fn check(&self, observed: u64, allowed: f64, is_forced: bool) -> Result<(), JobError> {
+        let changes = (self.gains.len() + self.losses.len()) as u64;
+        let of = if self.tagged.is_empty() { observed } else { self.tagged.len() as u64 };
+        if is_forced || changes as f64 <= allowed * of as f64 {
+            return Ok(());
+        }
+        Err(JobError::LargeTagChange {
+            rule: self.rule.rule.name.clone(),
+            gains: self.gains.len() as u64,
+            losses: self.losses.len() as u64,
+            of,
+            allowed,
+        })
+    }
+
+    fn applied(&self) -> Applied {
+        Applied {
+            rule: self.rule.rule.name.clone(),
+            tag_id: String::new(),
+            tag_name: self.rule.apply_tag.clone().unwrap_or_default(),
+            members: self.members.len() as u64,
+            gained: 0,
+            lost: 0,
+            carried_before: 0,
+            gone: 0,
+            failed: 0,
+        }
+    }
+
+    async fn carry_out(
+        self,
+        context: &Context,
+        folder: &JobFolder,
+        existing: &[Group],
+        tagged: &mut Tagged,
+        applied: &mut Applied,
+    ) -> Result<(), JobError> {
+        let rule = self.rule.rule.name.clone();
+        let name = GroupName::new(GroupKind::Tag, self.rule.apply_tag.clone().unwrap_or_default());
+        let target = match super::resolve(&name, existing, &[]) {
+            Ok((tag, _)) => Target::Existing(tag),
+            Err(unresolved) if unresolved.is_absent() => Target::New(name.text.clone()),
+            Err(unresolved) => return Err(JobError::Unresolved(vec![unresolved])),
+        };
+        if let Target::Existing(tag) = &target {
+            applied.tag_id.clone_from(&tag.id);
+        }
+        for (change, contacts) in [(Change::Tag, self.gains), (Change::Untag, self.losses)] {
+            if contacts.is_empty() {
+                continue;
+            }
+            let failed = |source: WalkError| JobError::Apply { rule: rule.clone(), source: source.into() };
+            let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
+            let told = |_: &str, _: usize, _: usize| {};
+            let work = tagging::prepare(&context.client, target.clone(), change, items, &told).await.map_err(failed)?;
+            // Whoever is to be tagged is not tagged yet: if it turns out later that they are, this run did it.
+            if change == Change::Tag {
+                tagged.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), applied.tag_id.clone())));
+                write_pending(folder, tagged)?;
+            }
+            let done = work.carry_out(&context.client, &told, std::future::pending()).await.map_err(|error| failed(error.into()))?;
+            if let Some(tag) = &done.tag {
+                applied.tag_id.clone_from(&tag.id);
+                applied.tag_name.clone_from(&tag.name);
+            }
+            for (item, outcome) in done.items.iter().zip(&done.outcomes) {
+                let Ok(Reference::ContactId(id)) = &item.given else { continue };
+                let key = (rule.clone(), id.clone());
+                let was_ours = tagged.remove(&key).is_some();
+                let is_ours = match (change, outcome.became) {
+                    (Change::Tag, Became::Tagged) => {
+                        applied.gained += 1;
+                        true
+                    }
+                    (Change::Tag, Became::AlreadyTagged) if !was_ours => {
+                        applied.carried_before += 1;
+                        false
+                    }
+                    (Change::Tag, Became::AlreadyTagged) => true,
+                    (Change::Untag, Became::Untagged) => {
+                        applied.lost += 1;
+                        false
+                    }
+                    (Change::Untag, Became::NotTagged) => false,
+                    (_, Became::NotFound) => {
+                        applied.gone += 1;
+                        false
+                    }
+                    // It may have been done: the next run finds out.
+                    _ => {
+                        applied.failed += 1;
+                        true
+                    }
+                };
+                if is_ours {
+                    tagged.insert(key, applied.tag_id.clone());
+                }
+            }
+            match done.stopped {
+                Some(Stopped::Failed(error)) => return Err(failed(error.into())),
+                Some(Stopped::OtherTag(id)) => return Err(JobError::OtherTag { rule, id }),
+                Some(Stopped::Interrupted) => return Err(JobError::Interrupted),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Applied {
+    fn is_change(&self) -> bool {
+        self.gained + self.lost + self.gone + self.failed > 0
+    }
+}
+
+/// Who is in a cohort this month.
+fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
+    let in_history = |source| JobError::History { month, source };
+    let Some(history) = History::open(&folder.histories(), month).map_err(in_history)? else { return Ok(BTreeSet::new()) };
+    let failed = |error| JobError::table(month, error);
+    let present = history.scan(&STANDING).map_err(failed)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
+    let rows = present.select([col("contact_id")]).collect().map_err(|error| failed(TableError::new("read", "the standing", error)))?;
+    let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(|error| failed(TableError::new("read", "the standing", error)))?;
+    Ok(ids.iter().flatten().map(str::to_string).collect())
+}
+
+/// Whom this job has tagged, as the newest month with applied tags says.
+fn applied_before(folder: &JobFolder) -> Result<Tagged, JobError> {
+    let Some(newest) = months_in(&folder.applied())?.into_iter().max() else { return Ok(Tagged::new()) };
+    read_tagged(&folder.applied().join(month_folder(newest)).join("tagged.parquet"))
+}
+
+fn publish_applied(context: &Context, folder: &JobFolder, month: Month, rules: Vec<Applied>, tagged: &Tagged) -> Result<(), JobError> {
+    let target = folder.applied().join(month_folder(month));
+    let earlier = std::fs::read(target.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice::<AppliedManifest>(&bytes).ok());
+    let mut runs = earlier.map_or(Vec::new(), |manifest| manifest.runs);
+    runs.push(AppliedRun { applied_at: (context.clock)(), program_version: env!("CARGO_PKG_VERSION").to_string(), rules });
+    let mut staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
+    let rows = write_tagged(tagged, &staging.place("tagged.parquet")?)?;
+    staging.list("tagged.parquet", rows)?;
+    let job = context.settings.job.name.clone();
+    let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: staging.files().to_vec() };
+    Ok(staging.commit(&target, &manifest)?)
+}
+
+fn write_pending(folder: &JobFolder, tagged: &Tagged) -> Result<(), JobError> {
+    publish::create_folder(&folder.applied())?;
+    let staging = Staging::new(&folder.work(), "pending")?;
+    write_tagged(tagged, &staging.place("pending.parquet")?)?;
+    Ok(staging.commit_file("pending.parquet", &folder.pending())?)
+}
+
+fn write_tagged(tagged: &Tagged, path: &Path) -> Result<u64, JobError> {
+    let columns = vec![
+        Column::new("rule".into(), tagged.keys().map(|(rule, _)| rule.as_str()).collect::<Vec<_>>()),
+        Column::new("tag_id".into(), tagged.values().map(String::as_str).collect::<Vec<_>>()),
+        Column::new("contact_id".into(), tagged.keys().map(|(_, contact)| contact.as_str()).collect::<Vec<_>>()),
+    ];
+    let frame = DataFrame::new(tagged.len(), columns).map_err(|error| unreadable("make", path, error))?;
+    Ok(write_parquet(&frame, &TAGGED, path).map_err(SnapshotError::from)?)
+}
+
+fn read_tagged(path: &Path) -> Result<Tagged, JobError> {
+    if !path.exists() {
+        return Ok(Tagged::new());
+    }
+    let failed = |error| unreadable("read", path, error);
+    let rows = scan_or_empty(&[path.to_path_buf()], &TAGGED).map_err(SnapshotError::from)?.collect().map_err(failed)?;
+    let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
+    let (rules, tags, contacts) = (text("rule")?, text("tag_id")?, text("contact_id")?);
+    let row = |row: usize| Some(((rules.get(row)?.to_string(), contacts.get(row)?.to_string()), tags.get(row)?.to_string()));
+    Ok((0..rows.height()).filter_map(row).collect())
+}
+
+fn unreadable(action: &'static str, path: &Path, error: PolarsError) -> JobError {
+    SnapshotError::from(TableError::new(action, format!("`{}`", path.display()), error)).into()
+}

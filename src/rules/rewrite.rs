@@ -1,0 +1,601 @@
+//! Types a condition and writes it anew, over the columns of the facts.
+//!
+//! Every part is asked twice: `guess` says what it holds, as far as it says so itself, and `piece` writes it as the kind
+//! that its place needs. Between the two a custom attribute gets its kind: that of what it is compared with.
+
+use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, Interval, UnaryOperator, Value};
+
+use super::error::{ConditionError, Place, quoted};
+use super::names::{Named, Names};
+use super::pieces::{Constant, Hold, Piece, Size, chain, literals};
+use super::size::plain_argument;
+use super::{FactKind, Reference, times};
+
+/// A pattern becomes a regular expression, and those have limits.
+const MAX_PATTERN: usize = 500;
+
+const USE_IS_NULL: &str = "nothing is equal to NULL or greater; write IS NULL or IS NOT NULL";
+
+/// What a part of a condition holds: a fact, or a span of time, which no column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Fact(FactKind),
+    Span,
+}
+
+const TEXT: Kind = Kind::Fact(FactKind::Text);
+const NUMBER: Kind = Kind::Fact(FactKind::Number);
+const FLAG: Kind = Kind::Fact(FactKind::Flag);
+const INSTANT: Kind = Kind::Fact(FactKind::Instant);
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Fact(kind) => kind.as_str(),
+            Kind::Span => "an interval",
+        }
+    }
+}
+
+/// What a part says of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guess {
+    Known(Kind),
+    /// A text literal: a text, or beside an instant an instant.
+    Literal,
+    /// A custom attribute: whatever is needed.
+    Open,
+}
+
+impl Guess {
+    fn as_str(self) -> &'static str {
+        match self {
+            Guess::Known(kind) => kind.as_str(),
+            Guess::Literal => "text",
+            Guess::Open => "a custom attribute",
+        }
+    }
+
+    fn fits(self, wanted: Kind) -> bool {
+        match self {
+            Guess::Known(kind) => kind == wanted,
+            Guess::Literal => matches!(wanted, TEXT | INSTANT),
+            Guess::Open => wanted != Kind::Span,
+        }
+    }
+}
+
+pub(super) struct Rewriter<'a> {
+    names: Names<'a>,
+    references: Vec<Reference>,
+}
+
+impl<'a> Rewriter<'a> {
+    pub(super) fn new(names: Names<'a>) -> Rewriter<'a> {
+        Rewriter { names, references: Vec::new() }
+    }
+
+    /// The SQL of a whole condition, and what it refers to.
+    pub(super) fn condition(mut self, expression: &Expr) -> Result<(String, Vec<Reference>), ConditionError> {
+        let piece = self.piece(expression, FLAG)?;
+        Ok((piece.closed(), self.references))
+    }
+
+    fn guess(&self, expression: &Expr) -> Result<Guess, ConditionError> {
+        let known = |kind| Ok(Guess::Known(kind));
+        match expression {
+            Expr::Nested(inner) => self.guess(inner),
+            Expr::Identifier(name) => self.guess_name(std::slice::from_ref(name)),
+            Expr::CompoundIdentifier(path) => self.guess_name(path),
+            Expr::Value(value) => match &value.value {
+                Value::Number(..) => known(NUMBER),
+                Value::Boolean(_) => known(FLAG),
+                Value::SingleQuotedString(_) => Ok(Guess::Literal),
+                Value::Null => Err(ConditionError::value(expression, USE_IS_NULL)),
+                _ => Err(ConditionError::refused(expression, "a literal is a number, a text in single quotes, TRUE or FALSE")),
+            },
+            Expr::TypedString(_) => known(INSTANT),
+            Expr::Interval(_) => known(Kind::Span),
+            Expr::UnaryOp { op: UnaryOperator::Not, .. } => known(FLAG),
+            Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => match self.guess(expr)? {
+                Guess::Known(Kind::Span) => known(Kind::Span),
+                _ => known(NUMBER),
+            },
+            Expr::BinaryOp { left, op, right } => match Operator::of(op) {
+                Some(Operator::Logic(_) | Operator::Comparison(_)) => known(FLAG),
+                Some(Operator::Arithmetic) => Ok(Guess::Known(self.arithmetic(left, op, right)?.result)),
+                None => Err(ConditionError::refused(expression, "its operators are AND, OR, = <> < <= > >= and + - * /")),
+            },
+            Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Between { .. } | Expr::InList { .. } => known(FLAG),
+            Expr::IsTrue(_) | Expr::IsNotTrue(_) | Expr::IsFalse(_) | Expr::IsNotFalse(_) => known(FLAG),
+            Expr::Like { .. } | Expr::ILike { .. } => known(FLAG),
+            Expr::Case { conditions, else_result, .. } => self.unify(results(conditions, else_result.as_deref())),
+            Expr::Function(function) => match function.name.to_string().to_uppercase().as_str() {
+                "COALESCE" => self.unify(arguments(expression, function)?),
+                "LOWER" | "UPPER" => known(TEXT),
+                "LENGTH" | "ABS" => known(NUMBER),
+                _ => Err(ConditionError::refused(expression, "it knows COALESCE, LOWER, UPPER, LENGTH and ABS")),
+            },
+            _ => Err(ConditionError::refused(expression, "it is made of comparisons, AND, OR and NOT")),
+        }
+    }
+
+    fn guess_name(&self, path: &[Ident]) -> Result<Guess, ConditionError> {
+        Ok(self.names.resolve(path)?.kind().map_or(Guess::Open, |kind| Guess::Known(Kind::Fact(kind))))
+    }
+
+    /// What parts that are compared with each other hold together.
+    fn unify<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<Guess, ConditionError> {
+        let mut together: Option<(&Expr, Guess)> = None;
+        for part in parts {
+            let guess = self.guess(part)?;
+            let Some((first, so_far)) = together else {
+                together = Some((part, guess));
+                continue;
+            };
+            together = match (so_far, guess) {
+                (Guess::Open, _) => Some((part, guess)),
+                (_, Guess::Open) => together,
+                (Guess::Literal, Guess::Known(kind)) if Guess::Literal.fits(kind) => Some((part, guess)),
+                (Guess::Known(kind), Guess::Literal) if Guess::Literal.fits(kind) => together,
+                (so_far, guess) if so_far == guess => together,
+                _ => return Err(mismatch(first, so_far, part, guess, "they cannot stand for each other")),
+            };
+        }
+        Ok(together.map_or(Guess::Open, |(_, guess)| guess))
+    }
+
+    /// The kind of parts that are compared; what leaves it open is compared as text.
+    fn common<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<Kind, ConditionError> {
+        Ok(match self.unify(parts)? {
+            Guess::Known(kind) => kind,
+            Guess::Literal | Guess::Open => TEXT,
+        })
+    }
+
+    /// Writes a part as the kind that its place needs.
+    fn piece(&mut self, expression: &Expr, wanted: Kind) -> Result<Piece, ConditionError> {
+        let guess = self.guess(expression)?;
+        if !guess.fits(wanted) {
+            let place = Place::of(expression);
+            return Err(ConditionError::Kind { place, part: quoted(expression), is: guess.as_str(), needed: wanted.as_str() });
+        }
+        match expression {
+            Expr::Nested(inner) => self.piece(inner, wanted),
+            Expr::Identifier(name) => self.name(std::slice::from_ref(name), wanted),
+            Expr::CompoundIdentifier(path) => self.name(path, wanted),
+            Expr::Value(value) => literal(expression, &value.value, wanted),
+            Expr::TypedString(typed) => {
+                let text = match &typed.value.value {
+                    Value::SingleQuotedString(text) => text,
+                    _ => return Err(ConditionError::value(expression, "an instant is written as a text in single quotes")),
+                };
+                let micros = match typed.data_type {
+                    DataType::Date => times::date(text),
+                    DataType::Timestamp(None, _) => times::instant(text),
+                    _ => None,
+                };
+                Ok(Piece::constant(Constant::Micros(micros.ok_or_else(|| ConditionError::value(expression, INSTANT_FORMS))?)))
+            }
+            Expr::Interval(interval) => span(expression, interval),
+            Expr::UnaryOp { op, expr } => match op {
+                UnaryOperator::Not => not(&self.piece(expr, FLAG)?),
+                UnaryOperator::Plus => self.piece(expr, wanted),
+                _ => {
+                    let operand = self.piece(expr, wanted)?;
+                    match operand.constant {
+                        Some(Constant::Number(number)) => Ok(Piece::constant(Constant::Number(-number))),
+                        Some(Constant::Micros(micros)) => Ok(Piece::constant(Constant::Micros(-micros))),
+                        None => Piece::made(format!("-{}", operand.held(Hold::Whole)), Hold::Sum, Size::around([&operand])),
+                    }
+                }
+            },
+            Expr::BinaryOp { left, op, right } => match Operator::of(op) {
+                Some(Operator::Logic(word)) => {
+                    let operands = self.operands(expression, op)?;
+                    chain(word, operands)
+                }
+                Some(Operator::Comparison(sign)) => self.comparison(left, sign, right),
+                _ => self.calculation(expression, left, op, right),
+            },
+            Expr::IsNull(expr) | Expr::IsNotNull(expr) => {
+                let kind = self.common([expr.as_ref()])?;
+                let operand = self.piece(expr, kind)?;
+                let word = if matches!(expression, Expr::IsNull(_)) { "NULL" } else { "NOT NULL" };
+                Piece::made(format!("{} IS {word}", operand.held(Hold::Whole)), Hold::Comparison, Size::around([&operand]))
+            }
+            // Polars compares with TRUE, which leaves null null; in SQL these are never null.
+            Expr::IsTrue(expr) => self.or_when_null(expr, "FALSE"),
+            Expr::IsNotFalse(expr) => self.or_when_null(expr, "TRUE"),
+            Expr::IsNotTrue(expr) => not(&self.or_when_null(expr, "FALSE")?),
+            Expr::IsFalse(expr) => not(&self.or_when_null(expr, "TRUE")?),
+            Expr::Between { expr, negated, low, high } => self.between(expr, *negated, low, high),
+            Expr::InList { expr, list, negated } => self.in_list(expr, *negated, list),
+            Expr::Like { negated, any, expr, pattern, escape_char } if !any && escape_char.is_none() => {
+                self.like(expr, "LIKE", *negated, pattern)
+            }
+            Expr::ILike { negated, any, expr, pattern, escape_char } if !any && escape_char.is_none() => {
+                self.like(expr, "ILIKE", *negated, pattern)
+            }
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), wanted)
+            }
+            Expr::Function(function) => self.function(expression, function, wanted),
+            _ => Err(ConditionError::refused(expression, "it is made of comparisons, AND, OR and NOT")),
+        }
+    }
+
+    fn name(&mut self, path: &[Ident], wanted: Kind) -> Result<Piece, ConditionError> {
+        Ok(match (self.names.resolve(path)?, wanted) {
+            (Named::Column(column), _) => Piece::column(&column.sql_name()),
+            (Named::Group(group), _) => self.reference("group", |alias| Reference::Group { group: group.clone(), alias }),
+            (Named::Attribute(name), Kind::Fact(kind)) => {
+                self.reference("attribute", |alias| Reference::Attribute { name: name.clone(), kind, alias })
+            }
+            (Named::Attribute(_), Kind::Span) => return Err(ConditionError::Unwritable),
+        })
+    }
+
+    /// The column of a reference, which gets a name of its own the first time.
+    fn reference(&mut self, prefix: &str, make: impl Fn(String) -> Reference) -> Piece {
+        if let Some(known) = self.references.iter().find(|known| **known == make(known.alias().to_string())) {
+            return Piece::column(known.alias());
+        }
+        let number = self.references.iter().filter(|known| known.alias().starts_with(prefix)).count() + 1;
+        let alias = format!("{prefix}_{number}");
+        self.references.push(make(alias.clone()));
+        Piece::column(&alias)
+    }
+
+    /// The operands of a chain of one operator, however it is grouped.
+    fn operands(&mut self, expression: &Expr, operator: &BinaryOperator) -> Result<Vec<Piece>, ConditionError> {
+        let mut operands = Vec::new();
+        let mut waiting = vec![expression];
+        while let Some(part) = waiting.pop() {
+            match part {
+                Expr::BinaryOp { left, op, right } if op == operator => waiting.extend([right.as_ref(), left.as_ref()]),
+                Expr::Nested(inner) => waiting.push(inner),
+                operand => operands.push(self.piece(operand, FLAG)?),
+            }
+        }
+        Ok(operands)
+    }
+
+    fn comparison(&mut self, left: &Expr, sign: &str, right: &Expr) -> Result<Piece, ConditionError> {
+        let kind = self.common([left, right])?;
+        if kind == FLAG && !matches!(sign, "=" | "<>") {
+            return Err(ConditionError::value(left, "a flag is neither less nor greater than another, only equal or not"));
+        }
+        let (left, right) = (self.piece(left, kind)?, self.piece(right, kind)?);
+        let sql = format!("{} {sign} {}", left.held(Hold::Sum), right.held(Hold::Sum));
+        Piece::made(sql, Hold::Comparison, Size::around([&left, &right]))
+    }
+
+    fn between(&mut self, expr: &Expr, is_negated: bool, low: &Expr, high: &Expr) -> Result<Piece, ConditionError> {
+        let kind = self.common([expr, low, high])?;
+        if kind == FLAG {
+            return Err(ConditionError::value(expr, "a flag is neither less nor greater than another, only equal or not"));
+        }
+        let (operand, low, high) = (self.piece(expr, kind)?, self.piece(low, kind)?, self.piece(high, kind)?);
+        let word = if is_negated { "NOT BETWEEN" } else { "BETWEEN" };
+        let sql = format!("{} {word} {} AND {}", operand.held(Hold::Sum), low.held(Hold::Sum), high.held(Hold::Sum));
+        Piece::made(sql, Hold::Comparison, Size::around([&operand, &operand, &low, &high]))
+    }
+
+    fn in_list(&mut self, expr: &Expr, is_negated: bool, list: &[Expr]) -> Result<Piece, ConditionError> {
+        if let Some(other) = list.iter().find(|entry| !is_literal(entry)) {
+            return Err(ConditionError::value(other, "a list of IN holds literals, and none of them NULL"));
+        }
+        let kind = self.common(std::iter::once(expr).chain(list))?;
+        let operand = self.piece(expr, kind)?;
+        // Polars would type the literal by its size, and then not find it in a list of another type.
+        if operand.constant.is_some() {
+            return Err(ConditionError::value(expr, "IN looks for what a column holds, not for a literal"));
+        }
+        let entries = list.iter().map(|entry| self.piece(entry, kind)).collect::<Result<Vec<_>, _>>()?;
+        let word = if is_negated { "NOT IN" } else { "IN" };
+        let sql = format!("{} {word} ({})", operand.held(Hold::Whole), literals(&entries));
+        Piece::made(sql, Hold::Comparison, Size::around([&operand]))
+    }
+
+    fn like(&mut self, expr: &Expr, word: &str, is_negated: bool, pattern: &Expr) -> Result<Piece, ConditionError> {
+        let text = match pattern {
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(text) => text,
+                _ => return Err(ConditionError::value(pattern, PATTERN)),
+            },
+            _ => return Err(ConditionError::value(pattern, PATTERN)),
+        };
+        if text.contains('\\') {
+            return Err(ConditionError::value(
+                pattern,
+                "a pattern has no escapes: a backslash would not keep % or _ from being a wildcard",
+            ));
+        }
+        if text.chars().count() > MAX_PATTERN {
+            return Err(ConditionError::value(pattern, "a pattern has at most 500 characters"));
+        }
+        let operand = self.piece(expr, TEXT)?;
+        let not = if is_negated { "NOT " } else { "" };
+        let sql = format!("{} {not}{word} {}", operand.held(Hold::Whole), Piece::text(text).sql);
+        Piece::made(sql, Hold::Comparison, Size::around([&operand]))
+    }
+
+    fn or_when_null(&mut self, expr: &Expr, instead: &str) -> Result<Piece, ConditionError> {
+        let flag = self.piece(expr, FLAG)?;
+        Piece::made(format!("COALESCE({}, {instead})", flag.sql), Hold::Whole, Size::around([&flag]))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        conditions: &[CaseWhen],
+        else_result: Option<&Expr>,
+        wanted: Kind,
+    ) -> Result<Piece, ConditionError> {
+        if results(conditions, else_result).next().is_none() {
+            return Err(ConditionError::Value {
+                place: conditions.first().map_or(Place { line: 0, column: 0 }, |arm| Place::of(&arm.result)),
+                part: "CASE".to_string(),
+                why: "each of its results is NULL",
+            });
+        }
+        let compared = match operand {
+            Some(operand) => self.common(std::iter::once(operand).chain(conditions.iter().map(|arm| &arm.condition)))?,
+            None => FLAG,
+        };
+        let operand = operand.map(|operand| self.piece(operand, compared)).transpose()?;
+        let mut sql = "CASE".to_string();
+        let mut size = Size::ONE;
+        if let Some(operand) = &operand {
+            sql += &format!(" {}", operand.held(Hold::Whole));
+            size = size.and(operand, conditions.len());
+        }
+        for arm in conditions {
+            let (when, then) = (self.piece(&arm.condition, compared)?, self.result(&arm.result, wanted)?);
+            sql += &format!(" WHEN {} THEN {}", when.sql, then.sql);
+            size = size.and(&when, 1).and(&then, 1);
+        }
+        if let Some(otherwise) = else_result {
+            let otherwise = self.result(otherwise, wanted)?;
+            sql += &format!(" ELSE {}", otherwise.sql);
+            size = size.and(&otherwise, 1);
+        }
+        sql += " END";
+        // Literals alone would be as narrow as they happen to be.
+        let sql = match wanted {
+            NUMBER => format!("CAST({sql} AS DOUBLE)"),
+            INSTANT | Kind::Span => format!("CAST({sql} AS BIGINT)"),
+            TEXT | FLAG => sql,
+        };
+        Piece::made(sql, Hold::Whole, size)
+    }
+
+    fn result(&mut self, expression: &Expr, wanted: Kind) -> Result<Piece, ConditionError> {
+        if is_null(expression) { Ok(Piece::whole("NULL")) } else { self.piece(expression, wanted) }
+    }
+
+    fn function(&mut self, expression: &Expr, function: &Function, wanted: Kind) -> Result<Piece, ConditionError> {
+        let arguments = arguments(expression, function)?;
+        let name = function.name.to_string().to_uppercase();
+        if name == "COALESCE" {
+            let pieces = arguments.into_iter().map(|argument| self.piece(argument, wanted)).collect::<Result<Vec<_>, _>>()?;
+            return coalesce(pieces);
+        }
+        let [argument] = arguments.as_slice() else {
+            return Err(ConditionError::value(expression, "this function takes one argument"));
+        };
+        let operand = self.piece(argument, if name == "ABS" { NUMBER } else { TEXT })?;
+        if let Some(Constant::Number(number)) = operand.constant {
+            return Ok(Piece::constant(Constant::Number(number.abs())));
+        }
+        let call = format!("{name}({})", operand.sql);
+        // Polars counts in unsigned numbers, which have no difference below zero.
+        let sql = if name == "LENGTH" { format!("CAST({call} AS DOUBLE)") } else { call };
+        Piece::made(sql, Hold::Whole, Size::around([&operand]))
+    }
+
+    fn arithmetic(&self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Arithmetic, ConditionError> {
+        let (first, second) = (self.guess(left)?, self.guess(right)?);
+        Arithmetic::of(op, first, second).ok_or_else(|| mismatch(left, first, right, second, ARITHMETIC))
+    }
+
+    fn calculation(&mut self, whole: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Piece, ConditionError> {
+        let kinds = self.arithmetic(left, op, right)?;
+        let (first, second) = (self.piece(left, kinds.left)?, self.piece(right, kinds.right)?);
+        if *op == BinaryOperator::Divide && second.constant == Some(Constant::Number(0.0)) {
+            return Err(ConditionError::value(whole, "it divides by zero"));
+        }
+        if let (Some(first), Some(second)) = (first.constant, second.constant) {
+            let constant = calculated(first, op, second).ok_or_else(|| ConditionError::value(whole, "the result is out of range"))?;
+            return Ok(Piece::constant(constant));
+        }
+        let (sign, hold, right_hold) = match op {
+            BinaryOperator::Plus => ('+', Hold::Sum, Hold::Product),
+            BinaryOperator::Minus => ('-', Hold::Sum, Hold::Product),
+            BinaryOperator::Multiply => ('*', Hold::Product, Hold::Whole),
+            _ => ('/', Hold::Product, Hold::Whole),
+        };
+        let (divisor, times) = match (op, second.constant) {
+            // Polars divides by zero without a word and gets infinity, or NaN, which is greater than everything.
+            (BinaryOperator::Divide, None) => (format!("NULLIF({}, 0)", second.sql), 2),
+            _ => (second.held(right_hold), 1),
+        };
+        Piece::made(format!("{} {sign} {divisor}", first.held(hold)), hold, Size::around([&first]).and(&second, times))
+    }
+}
+
+const INSTANT_FORMS: &str = "an instant is written like '2026-10-01', '2026-10-01T08:00:00Z' or DATE '2026-10-01'";
+const PATTERN: &str = "a pattern is a text in single quotes, with % for any characters and _ for one";
+const ARITHMETIC: &str = "numbers go with numbers, an interval with an interval, and an instant takes + or - an interval";
+
+enum Operator {
+    Logic(&'static str),
+    Comparison(&'static str),
+    Arithmetic,
+}
+
+impl Operator {
+    fn of(operator: &BinaryOperator) -> Option<Operator> {
+        Some(match operator {
+            BinaryOperator::And => Operator::Logic("AND"),
+            BinaryOperator::Or => Operator::Logic("OR"),
+            BinaryOperator::Eq => Operator::Comparison("="),
+            BinaryOperator::NotEq => Operator::Comparison("<>"),
+            BinaryOperator::Lt => Operator::Comparison("<"),
+            BinaryOperator::LtEq => Operator::Comparison("<="),
+            BinaryOperator::Gt => Operator::Comparison(">"),
+            BinaryOperator::GtEq => Operator::Comparison(">="),
+            BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide => Operator::Arithmetic,
+            _ => return None,
+        })
+    }
+}
+
+/// The kinds of a calculation's operands and of its result.
+struct Arithmetic {
+    left: Kind,
+    right: Kind,
+    result: Kind,
+}
+
+impl Arithmetic {
+    fn of(op: &BinaryOperator, left: Guess, right: Guess) -> Option<Arithmetic> {
+        use Guess::{Known, Literal, Open};
+        let is_sum = matches!(op, BinaryOperator::Plus | BinaryOperator::Minus);
+        let is_plus = *op == BinaryOperator::Plus;
+        let kinds = |left, right, result| Some(Arithmetic { left, right, result });
+        match (left, right) {
+            (Known(NUMBER) | Open, Known(NUMBER) | Open) => kinds(NUMBER, NUMBER, NUMBER),
+            (Known(Kind::Span), Known(Kind::Span)) if is_sum => kinds(Kind::Span, Kind::Span, Kind::Span),
+            (Known(INSTANT) | Literal | Open, Known(Kind::Span)) if is_sum => kinds(INSTANT, Kind::Span, INSTANT),
+            (Known(Kind::Span), Known(INSTANT) | Literal | Open) if is_plus => kinds(Kind::Span, INSTANT, INSTANT),
+            (Known(INSTANT), Known(INSTANT) | Literal | Open) if is_sum && !is_plus => kinds(INSTANT, INSTANT, Kind::Span),
+            (Literal | Open, Known(INSTANT)) if is_sum && !is_plus => kinds(INSTANT, INSTANT, Kind::Span),
+            _ => None,
+        }
+    }
+}
+
+fn calculated(left: Constant, op: &BinaryOperator, right: Constant) -> Option<Constant> {
+    match (left, right) {
+        (Constant::Micros(left), Constant::Micros(right)) => {
+            let micros = if *op == BinaryOperator::Plus { left.checked_add(right) } else { left.checked_sub(right) };
+            micros.map(Constant::Micros)
+        }
+        (Constant::Number(left), Constant::Number(right)) => {
+            let number = match op {
+                BinaryOperator::Plus => left + right,
+                BinaryOperator::Minus => left - right,
+                BinaryOperator::Multiply => left * right,
+                _ => left / right,
+            };
+            number.is_finite().then_some(Constant::Number(number))
+        }
+        _ => None,
+    }
+}
+
+fn literal(expression: &Expr, value: &Value, wanted: Kind) -> Result<Piece, ConditionError> {
+    match (value, wanted) {
+        (Value::Boolean(true), _) => Ok(Piece::whole("TRUE")),
+        (Value::Boolean(false), _) => Ok(Piece::whole("FALSE")),
+        (Value::SingleQuotedString(text), INSTANT) => times::instant(text)
+            .map(|micros| Piece::constant(Constant::Micros(micros)))
+            .ok_or_else(|| ConditionError::value(expression, INSTANT_FORMS)),
+        (Value::SingleQuotedString(text), _) => Ok(Piece::text(text)),
+        (Value::Number(digits, _), _) => digits
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(|number| Piece::constant(Constant::Number(number)))
+            .ok_or_else(|| ConditionError::value(expression, "the number is out of range")),
+        _ => Err(ConditionError::value(expression, USE_IS_NULL)),
+    }
+}
+
+/// Reads `INTERVAL '90 days'`, `INTERVAL '90' DAY` and `INTERVAL 90 DAY`.
+fn span(expression: &Expr, interval: &Interval) -> Result<Piece, ConditionError> {
+    let wrong = |why| ConditionError::value(expression, why);
+    let is_odd = interval.leading_precision.is_some() || interval.last_field.is_some() || interval.fractional_seconds_precision.is_some();
+    let text = match interval.value.as_ref() {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::Number(text, _) if !is_odd => text,
+            _ => return Err(wrong(times::HOW)),
+        },
+        _ => return Err(wrong(times::HOW)),
+    };
+    let text = match &interval.leading_field {
+        Some(unit) => format!("{text} {unit}"),
+        None => text.clone(),
+    };
+    times::span(&text).map(|micros| Piece::constant(Constant::Micros(micros))).map_err(wrong)
+}
+
+fn not(flag: &Piece) -> Result<Piece, ConditionError> {
+    Piece::made(format!("NOT {}", flag.held(Hold::Whole)), Hold::Comparison, Size::around([flag]))
+}
+
+/// The first of these that is not null. What is known is never null, so nothing after it counts; then what is left has a
+/// column's type.
+fn coalesce(pieces: Vec<Piece>) -> Result<Piece, ConditionError> {
+    let end = pieces.iter().position(|piece| piece.constant.is_some()).map_or(pieces.len(), |known| known + 1);
+    match &pieces[..end] {
+        [one] => Ok(one.clone()),
+        several => {
+            let arguments = several.iter().map(|piece| piece.sql.as_str()).collect::<Vec<_>>().join(", ");
+            Piece::made(format!("COALESCE({arguments})"), Hold::Whole, Size::around(several))
+        }
+    }
+}
+
+/// The results of a `CASE` that are not NULL.
+fn results<'e>(conditions: &'e [CaseWhen], else_result: Option<&'e Expr>) -> impl Iterator<Item = &'e Expr> {
+    conditions.iter().map(|arm| &arm.result).chain(else_result).filter(|result| !is_null(result))
+}
+
+fn arguments<'e>(expression: &'e Expr, function: &'e Function) -> Result<Vec<&'e Expr>, ConditionError> {
+    let is_plain = matches!(function.parameters, FunctionArguments::None)
+        && function.over.is_none()
+        && function.filter.is_none()
+        && function.null_treatment.is_none()
+        && function.within_group.is_empty()
+        && !function.uses_odbc_syntax;
+    match &function.args {
+        FunctionArguments::List(list) if is_plain && list.clauses.is_empty() && list.duplicate_treatment.is_none() => {
+            let arguments: Option<Vec<&Expr>> = list.args.iter().map(plain_argument).collect();
+            arguments
+                .filter(|arguments| !arguments.is_empty())
+                .ok_or_else(|| ConditionError::value(expression, "a function takes expressions in parentheses"))
+        }
+        _ => Err(ConditionError::value(expression, "a function takes expressions in parentheses")),
+    }
+}
+
+fn is_null(expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) => is_null(inner),
+        Expr::Value(value) => value.value == Value::Null,
+        _ => false,
+    }
+}
+
+fn is_literal(expression: &Expr) -> bool {
+    match expression {
+        Expr::Value(value) => value.value != Value::Null,
+        Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_literal(expr),
+        _ => false,
+    }
+}
+
+fn mismatch(first: &Expr, first_is: Guess, second: &Expr, second_is: Guess, why: &'static str) -> ConditionError {
+    ConditionError::Mismatch {
+        place: Place::of(first),
+        first: quoted(first),
+        first_is: first_is.as_str(),
+        second: quoted(second),
+        second_is: second_is.as_str(),
+        why,
+    }
+}

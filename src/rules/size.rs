@@ -1,0 +1,71 @@
+//! How large a condition may be, so that no step on its way runs out of stack.
+//!
+//! Reading and rewriting recurse, and so does Polars' reading of SQL, without protection and with large frames. A long
+//! chain of `AND` or `OR` is no depth here: it is flattened, and written as a shallow tree.
+
+use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
+
+use super::error::ConditionError;
+
+/// How deep parts may nest. What people write nests five deep.
+const MAX_DEPTH: usize = 16;
+
+/// How many parts there may be besides the literals of `IN` lists.
+const MAX_PARTS: usize = 1_000;
+
+/// Measures without recursing, for an expression may be deeper than the stack.
+pub(super) fn check(expression: &Expr) -> Result<(), ConditionError> {
+    let mut waiting = vec![(expression, 0)];
+    let mut parts = 0;
+    while let Some((part, depth)) = waiting.pop() {
+        parts += 1;
+        if depth > MAX_DEPTH {
+            return Err(ConditionError::TooDeep);
+        }
+        if parts > MAX_PARTS {
+            return Err(ConditionError::TooLarge);
+        }
+        let chain = chain_operator(part);
+        waiting.extend(children(part).into_iter().map(|child| {
+            let same_chain = matches!(part, Expr::Nested(_)) || (chain.is_some() && chain == chain_operator(child));
+            (child, if same_chain { depth } else { depth + 1 })
+        }));
+    }
+    Ok(())
+}
+
+fn chain_operator(expression: &Expr) -> Option<&BinaryOperator> {
+    match expression {
+        Expr::BinaryOp { op: op @ (BinaryOperator::And | BinaryOperator::Or), .. } => Some(op),
+        _ => None,
+    }
+}
+
+/// The parts of an expression of a kind that is let through; others are refused by name later.
+fn children(expression: &Expr) -> Vec<&Expr> {
+    match expression {
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => vec![inner],
+        Expr::IsTrue(inner) | Expr::IsNotTrue(inner) | Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => vec![inner],
+        Expr::IsNull(inner) | Expr::IsNotNull(inner) => vec![inner],
+        Expr::BinaryOp { left, right, .. } => vec![left, right],
+        Expr::Between { expr, low, high, .. } => vec![expr, low, high],
+        Expr::InList { expr, .. } | Expr::Like { expr, .. } | Expr::ILike { expr, .. } => vec![expr],
+        Expr::Case { operand, conditions, else_result, .. } => {
+            let arms = conditions.iter().flat_map(|arm| [&arm.condition, &arm.result]);
+            operand.iter().chain(else_result).map(Box::as_ref).chain(arms).collect()
+        }
+        Expr::Function(function) => match &function.args {
+            FunctionArguments::List(list) => list.args.iter().filter_map(plain_argument).collect(),
+            FunctionArguments::None | FunctionArguments::Subquery(_) => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// The expression of an argument that has neither a name nor a star.
+pub(super) fn plain_argument(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression),
+        _ => None,
+    }
+}
