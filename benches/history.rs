@@ -311,7 +311,8 @@ impl World {
         }
         let mut cohorts = Vec::new();
         for group in 0..self.groups {
-            let members: Vec<&str> = order.iter().map(|index| &self.people[*index]).filter(|p| p.groups >> group & 1 == 1).map(|p| p.id.as_str()).collect();
+            let members: Vec<&str> =
+                order.iter().map(|index| &self.people[*index]).filter(|p| p.groups >> group & 1 == 1).map(|p| p.id.as_str()).collect();
             let key = format!("tag:{group}");
             cohorts.push(CohortEntry {
                 cohort_key: key.clone(),

@@ -197,8 +197,7 @@ pub fn build(
     ])?;
     let counts = write(&mut staging, &COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
 
-    let edge =
-        TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
+    let edge = TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
     let _ = write(&mut staging, &TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
 
     let spells = SPELLS_QUERY.run(&[
@@ -224,12 +223,8 @@ pub fn build(
     let profiles = gathered(&PROFILES, profiles_before, collect(profiles)?)?;
     let _ = write(&mut staging, &PROFILES, profiles)?;
 
-    let now = contacts.select([
-        lit(month).cast(DataType::Date).alias("month"),
-        col("contact_id"),
-        col("role"),
-        col("unsubscribed_from_emails"),
-    ]);
+    let now =
+        contacts.select([lit(month).cast(DataType::Date).alias("month"), col("contact_id"), col("role"), col("unsubscribed_from_emails")]);
     // Only a month that some cohort will be compared with is looked at again.
     let now = if states.values().any(|state| state.last_month == month) { collect(now)? } else { RECORDS.empty() };
     let _ = write(&mut staging, &RECORDS, gathered(&RECORDS, records_before.filter(kept), now)?)?;

@@ -15,6 +15,7 @@
 
 mod error;
 mod facts;
+mod kinds;
 mod names;
 mod pieces;
 mod rewrite;

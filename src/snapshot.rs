@@ -25,8 +25,8 @@ pub use columns::contact_columns;
 pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use spool::{Spool, Spooled, WalkRecord, load_walk, walk_folder};
-pub use tag_dates::{TagDates, TaggedBefore};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+pub use tag_dates::{TagDates, TaggedBefore};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {

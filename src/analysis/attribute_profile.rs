@@ -30,7 +30,11 @@ pub(super) const REPORT: Report = Report {
             Entry::new("value", Kind::Text, "the value as text; `(other)`, `(unknown)`"),
             Entry::new("members", Kind::Count, "members of the cohort, within the population, with that value"),
             Entry::new("member_share", Kind::Ratio, "members / all members within the population, 0 to 1").or_null("there are no members"),
-            Entry::new("others", Kind::Count, "contacts of the population outside the cohort with that value, of the roles that occur in it"),
+            Entry::new(
+                "others",
+                Kind::Count,
+                "contacts of the population outside the cohort with that value, of the roles that occur in it",
+            ),
             Entry::new("other_share", Kind::Ratio, "others / all such contacts, 0 to 1").or_null("there are no others"),
             Entry::new("lift", Kind::Ratio, "member_share / other_share; 2 is twice as frequent among members")
                 .or_null("there are no members, or no others with that value"),
@@ -143,13 +147,15 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 fn frame(facts: &Facts, rows: &[Row<'_>]) -> PolarsResult<DataFrame> {
     let p: Vec<Option<f64>> = rows.iter().map(|row| row.table.p_value()).collect();
     let odds: Vec<Option<OddsRatio>> = rows.iter().map(|row| row.table.odds_ratio()).collect();
-    let of_odds =
-        |name: &str, value: fn(&OddsRatio) -> f64| Column::new(name.into(), odds.iter().map(|odds| odds.as_ref().map(value)).collect::<Vec<_>>());
+    let of_odds = |name: &str, value: fn(&OddsRatio) -> f64| {
+        Column::new(name.into(), odds.iter().map(|odds| odds.as_ref().map(value)).collect::<Vec<_>>())
+    };
     let ratios = |name: &str, value: &dyn Fn(&Row<'_>) -> Option<f64>| {
         Column::new(name.into(), rows.iter().map(value).collect::<Vec<Option<f64>>>())
     };
-    let counts =
-        |name: &str, value: fn(&TwoByTwo) -> u64| Column::new(name.into(), rows.iter().map(|row| value(&row.table) as i64).collect::<Vec<_>>());
+    let counts = |name: &str, value: fn(&TwoByTwo) -> u64| {
+        Column::new(name.into(), rows.iter().map(|row| value(&row.table) as i64).collect::<Vec<_>>())
+    };
     let lift = |row: &Row<'_>| {
         let other_share = row.other_share.filter(|share| *share > 0.0)?;
         Some(row.member_share? / other_share)

@@ -105,8 +105,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     for cohort in &facts.cohorts {
         let Some(observed) = observed.get(cohort.cohort_key.as_str()) else { continue };
         for (index, metric) in metrics().enumerate() {
-            let months: BTreeMap<i64, f64> =
-                observed.months.iter().filter_map(|(month, values)| Some((*month, values[index]?))).collect();
+            let months: BTreeMap<i64, f64> = observed.months.iter().filter_map(|(month, values)| Some((*month, values[index]?))).collect();
             trends.push(trend(cohort, metric, facts.month.index(), observed.now[index], &months, observed.months.len()));
         }
     }

@@ -25,7 +25,11 @@ pub(super) const REPORT: Report = Report {
             Entry::new("p10", Kind::Ratio, "a tenth of the members' values are below it (linear interpolation)").or_null(NO_MEMBERS),
             Entry::new("median", Kind::Ratio, "half of the members' values are below it").or_null(NO_MEMBERS),
             Entry::new("p90", Kind::Ratio, "nine tenths of the members' values are below it").or_null(NO_MEMBERS),
-            Entry::new("others", Kind::Count, "contacts of the population outside the cohort that have a value, of the roles that occur in it"),
+            Entry::new(
+                "others",
+                Kind::Count,
+                "contacts of the population outside the cohort that have a value, of the roles that occur in it",
+            ),
             Entry::new("others_median", Kind::Ratio, "half of their values are below it").or_null("no other has a value"),
             Entry::new(
                 "cliffs_delta",

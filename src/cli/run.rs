@@ -71,7 +71,10 @@ pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, pro
 pub(super) fn warn_of_stale(months: &[Month]) {
     if !months.is_empty() {
         let names: Vec<String> = months.iter().map(Month::to_string).collect();
-        tracing::warn!("later months are stale now: {}; `cohorts report --all` mends them, and so does the next run for the newest month", names.join(", "));
+        tracing::warn!(
+            "later months are stale now: {}; `cohorts report --all` mends them, and so does the next run for the newest month",
+            names.join(", ")
+        );
     }
 }
 
@@ -117,7 +120,10 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     stdout::print(&text)?;
     let undone: u64 = outcome.applied.iter().map(|applied| applied.gone + applied.failed).sum();
     if undone > 0 && outcome.unresolved.is_empty() {
-        return Err(Failure::not_all(format!("the tags of {undone} contacts could not be brought up to date"), "run it again with --apply-tags: who is done stays done"));
+        return Err(Failure::not_all(
+            format!("the tags of {undone} contacts could not be brought up to date"),
+            "run it again with --apply-tags: who is done stays done",
+        ));
     }
     warn_of_stale(&outcome.stale);
     if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved.clone())) }

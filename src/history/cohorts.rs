@@ -32,11 +32,7 @@ pub struct Compared {
 
 /// The cohorts of a snapshot and the job's rules, with what each is compared with according to the history before it.
 /// Sorted by key.
-pub fn cohort_months(
-    manifest: &Manifest,
-    definitions: &Definitions,
-    previous: Option<&History>,
-) -> Result<Vec<CohortMonth>, HistoryError> {
+pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
     let states = State::read(previous)?;
     let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced| {
         let in_history = basis == Basis::MonthEnd;

@@ -59,10 +59,7 @@ impl Definitions {
         let columns = vec![
             Column::new("month".into(), vec![month; n]),
             Column::new("attribute".into(), self.profile.iter().map(|entry| entry.attribute.as_str()).collect::<Vec<_>>()),
-            Column::new(
-                "custom_name".into(),
-                self.profile.iter().map(|entry| entry.custom_name.as_deref()).collect::<Vec<Option<&str>>>(),
-            ),
+            Column::new("custom_name".into(), self.profile.iter().map(|entry| entry.custom_name.as_deref()).collect::<Vec<Option<&str>>>()),
         ];
         Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of attributes", error))?)
     }

@@ -211,9 +211,7 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<Vec<TagDate>, DecodeError> {
     }
     let mut oddities = Oddities::default();
     let tags = decode::<List>(body)?.data.into_iter();
-    Ok(tags
-        .filter_map(|tag| Some(TagDate { tag_id: tag.id.0?, applied_at: tag.applied_at.instant(&mut oddities) }))
-        .collect())
+    Ok(tags.filter_map(|tag| Some(TagDate { tag_id: tag.id.0?, applied_at: tag.applied_at.instant(&mut oddities) })).collect())
 }
 
 /// What the answer to a change of a tag tells.

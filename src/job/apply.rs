@@ -126,13 +126,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn make(
-        folder: &JobFolder,
-        month: Month,
-        rule: &'a JobRule,
-        before: &Tagged,
-        pending: &Tagged,
-    ) -> Result<Plan<'a>, JobError> {
+    fn make(folder: &JobFolder, month: Month, rule: &'a JobRule, before: &Tagged, pending: &Tagged) -> Result<Plan<'a>, JobError> {
         let members = members(folder, month, &rule.rule.cohort_key())?;
         let of_rule = |all: &Tagged| -> BTreeSet<String> {
             all.keys().filter(|(name, _)| *name == rule.rule.name).map(|(_, contact)| contact.clone()).collect()
@@ -271,7 +265,10 @@ fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<Strin
     let failed = |error| JobError::table(month, error);
     let present = history.scan(&STANDING).map_err(failed)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
     let rows = present.select([col("contact_id")]).collect().map_err(|error| failed(TableError::new("read", "the standing", error)))?;
-    let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(|error| failed(TableError::new("read", "the standing", error)))?;
+    let ids = rows
+        .column("contact_id")
+        .and_then(|column| column.str())
+        .map_err(|error| failed(TableError::new("read", "the standing", error)))?;
     Ok(ids.iter().flatten().map(str::to_string).collect())
 }
 

@@ -60,7 +60,8 @@ impl JobFolder {
 
     /// Where the walks of a run, or of a backfill, are spooled.
     pub fn work_of(&self, months: Months) -> PathBuf {
-        let name = if months.first == months.last { month_folder(months.first) } else { format!("{BACKFILL}{}_{}", months.first, months.last) };
+        let name =
+            if months.first == months.last { month_folder(months.first) } else { format!("{BACKFILL}{}_{}", months.first, months.last) };
         self.work().join(name)
     }
 

@@ -285,7 +285,6 @@ impl Plan {
         self.scope.months
     }
 
-
     /// The cohorts that are tags.
     pub fn tag_cohorts(&self) -> impl Iterator<Item = &PlannedCohort> {
         self.cohorts.iter().filter(|cohort| cohort.group.kind == GroupKind::Tag)

@@ -6,6 +6,7 @@
 use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, Interval, UnaryOperator, Value};
 
 use super::error::{ConditionError, Place, quoted};
+use super::kinds::{Arithmetic, FLAG, Guess, INSTANT, Kind, NUMBER, Operator, TEXT, calculated};
 use super::names::{Named, Names};
 use super::pieces::{Constant, Hold, Piece, Size, chain, literals};
 use super::size::plain_argument;
@@ -15,55 +16,6 @@ use super::{FactKind, Reference, times};
 const MAX_PATTERN: usize = 500;
 
 const USE_IS_NULL: &str = "nothing is equal to NULL or greater; write IS NULL or IS NOT NULL";
-
-/// What a part of a condition holds: a fact, or a span of time, which no column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Fact(FactKind),
-    Span,
-}
-
-const TEXT: Kind = Kind::Fact(FactKind::Text);
-const NUMBER: Kind = Kind::Fact(FactKind::Number);
-const FLAG: Kind = Kind::Fact(FactKind::Flag);
-const INSTANT: Kind = Kind::Fact(FactKind::Instant);
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Kind::Fact(kind) => kind.as_str(),
-            Kind::Span => "an interval",
-        }
-    }
-}
-
-/// What a part says of its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guess {
-    Known(Kind),
-    /// A text literal: a text, or beside an instant an instant.
-    Literal,
-    /// A custom attribute: whatever is needed.
-    Open,
-}
-
-impl Guess {
-    fn as_str(self) -> &'static str {
-        match self {
-            Guess::Known(kind) => kind.as_str(),
-            Guess::Literal => "text",
-            Guess::Open => "a custom attribute",
-        }
-    }
-
-    fn fits(self, wanted: Kind) -> bool {
-        match self {
-            Guess::Known(kind) => kind == wanted,
-            Guess::Literal => matches!(wanted, TEXT | INSTANT),
-            Guess::Open => wanted != Kind::Span,
-        }
-    }
-}
 
 pub(super) struct Rewriter<'a> {
     names: Names<'a>,
@@ -428,73 +380,6 @@ impl<'a> Rewriter<'a> {
 const INSTANT_FORMS: &str = "an instant is written like '2026-10-01', '2026-10-01T08:00:00Z' or DATE '2026-10-01'";
 const PATTERN: &str = "a pattern is a text in single quotes, with % for any characters and _ for one";
 const ARITHMETIC: &str = "numbers go with numbers, an interval with an interval, and an instant takes + or - an interval";
-
-enum Operator {
-    Logic(&'static str),
-    Comparison(&'static str),
-    Arithmetic,
-}
-
-impl Operator {
-    fn of(operator: &BinaryOperator) -> Option<Operator> {
-        Some(match operator {
-            BinaryOperator::And => Operator::Logic("AND"),
-            BinaryOperator::Or => Operator::Logic("OR"),
-            BinaryOperator::Eq => Operator::Comparison("="),
-            BinaryOperator::NotEq => Operator::Comparison("<>"),
-            BinaryOperator::Lt => Operator::Comparison("<"),
-            BinaryOperator::LtEq => Operator::Comparison("<="),
-            BinaryOperator::Gt => Operator::Comparison(">"),
-            BinaryOperator::GtEq => Operator::Comparison(">="),
-            BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide => Operator::Arithmetic,
-            _ => return None,
-        })
-    }
-}
-
-/// The kinds of a calculation's operands and of its result.
-struct Arithmetic {
-    left: Kind,
-    right: Kind,
-    result: Kind,
-}
-
-impl Arithmetic {
-    fn of(op: &BinaryOperator, left: Guess, right: Guess) -> Option<Arithmetic> {
-        use Guess::{Known, Literal, Open};
-        let is_sum = matches!(op, BinaryOperator::Plus | BinaryOperator::Minus);
-        let is_plus = *op == BinaryOperator::Plus;
-        let kinds = |left, right, result| Some(Arithmetic { left, right, result });
-        match (left, right) {
-            (Known(NUMBER) | Open, Known(NUMBER) | Open) => kinds(NUMBER, NUMBER, NUMBER),
-            (Known(Kind::Span), Known(Kind::Span)) if is_sum => kinds(Kind::Span, Kind::Span, Kind::Span),
-            (Known(INSTANT) | Literal | Open, Known(Kind::Span)) if is_sum => kinds(INSTANT, Kind::Span, INSTANT),
-            (Known(Kind::Span), Known(INSTANT) | Literal | Open) if is_plus => kinds(Kind::Span, INSTANT, INSTANT),
-            (Known(INSTANT), Known(INSTANT) | Literal | Open) if is_sum && !is_plus => kinds(INSTANT, INSTANT, Kind::Span),
-            (Literal | Open, Known(INSTANT)) if is_sum && !is_plus => kinds(INSTANT, INSTANT, Kind::Span),
-            _ => None,
-        }
-    }
-}
-
-fn calculated(left: Constant, op: &BinaryOperator, right: Constant) -> Option<Constant> {
-    match (left, right) {
-        (Constant::Micros(left), Constant::Micros(right)) => {
-            let micros = if *op == BinaryOperator::Plus { left.checked_add(right) } else { left.checked_sub(right) };
-            micros.map(Constant::Micros)
-        }
-        (Constant::Number(left), Constant::Number(right)) => {
-            let number = match op {
-                BinaryOperator::Plus => left + right,
-                BinaryOperator::Minus => left - right,
-                BinaryOperator::Multiply => left * right,
-                _ => left / right,
-            };
-            number.is_finite().then_some(Constant::Number(number))
-        }
-        _ => None,
-    }
-}
 
 fn literal(expression: &Expr, value: &Value, wanted: Kind) -> Result<Piece, ConditionError> {
     match (value, wanted) {

@@ -162,7 +162,8 @@ impl Raw {
         let known = [("current", TagHistory::Current), ("applied_at", TagHistory::AppliedAt)];
         let tag_history = findings.one_of("tag_history", tag_history, &known).unwrap_or(TagHistory::Current);
         if tag_history == TagHistory::AppliedAt && intercom.api_version.starts_with("1.") {
-            findings.add("tag_history", "`applied_at` needs an `intercom.api_version` from 2.0 on: 1.x does not tell when a tag was applied");
+            findings
+                .add("tag_history", "`applied_at` needs an `intercom.api_version` from 2.0 on: 1.x does not tell when a tag was applied");
         }
 
         let conversations = self.conversations.unwrap_or(true);

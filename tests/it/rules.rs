@@ -116,7 +116,8 @@ fn a_rule_that_is_added_later_has_all_the_months_that_are_held() {
     let status = cohorts(["status", "--job"]).arguments(&[file.to_str().unwrap(), "--as-of", AUGUST.as_of]).without_token().succeed();
     assert_eq!(status.stdout.matches("stale").count(), 2, "{}", status.stdout);
     cohorts(["report", "--all", "--job"]).arguments(&[file.to_str().unwrap()]).without_token().succeed();
-    let (july, august) = (those(&truths[0], |id, _| truths[0].opened.contains_key(id)), those(&truths[1], |id, _| truths[1].opened.contains_key(id)));
+    let (july, august) =
+        (those(&truths[0], |id, _| truths[0].opened.contains_key(id)), those(&truths[1], |id, _| truths[1].opened.contains_key(id)));
     assert_eq!(reported(&place, "2026-07", "rule:openers"), july);
     assert_eq!(reported(&place, "2026-08", "rule:openers"), august);
     let row = place.report("2026-08", "cohort_summary").keyed(&["cohort_key"]).remove(&vec!["rule:openers".to_string()]).unwrap();
