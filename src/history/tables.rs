@@ -151,7 +151,7 @@ pub const SPELLS: Table = Table {
 pub const PROFILES: Table = Table {
     name: "profiles",
     row: "a cohort (or the whole population), a role and a value of an attribute, in this month or one that a cohort is compared with",
-    key: &["month", "cohort_key", "attribute", "role", "value", "value_number"],
+    key: &["month", "cohort_key", "attribute", "role", "value"],
     columns: &[
         Column::new("month", Kind::Day, "first day of the month"),
         Column::new("cohort_key", Kind::Text, "the cohort, of which only members in the population count; empty: the population itself"),

@@ -157,7 +157,7 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
     place.observe(&Observation::of("2026-01", contacts(number(4)), cohort(&["x", "y"])));
     let february = place.observe(&Observation::of("2026-02", contacts(number(5)), cohort(&["x", "z", "future"])));
     // Of January the cohort's own counts are left, since it is compared with it. `y` has left and counts no more. What is
-    // a number of one contact is a text of another: both are kept apart.
+    // a number of one user is a text of another: the value is no number then.
     check(
         february,
         &PROFILES,
@@ -173,14 +173,12 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
         2026-02  ''          ''                        user  -      -             2
         2026-02  ''          country                   user  Chile  -             1
         2026-02  ''          custom_attributes.plan    lead  5      5             1
-        2026-02  ''          custom_attributes.plan    user  5      -             1
-        2026-02  ''          custom_attributes.plan    user  5      5             1
+        2026-02  ''          custom_attributes.plan    user  5      -             2
         2026-02  ''          unsubscribed_from_emails  lead  true   -             1
         2026-02  ''          unsubscribed_from_emails  user  false  -             1
         2026-02  tag:1       ''                        user  -      -             2
         2026-02  tag:1       country                   user  Chile  -             1
-        2026-02  tag:1       custom_attributes.plan    user  5      -             1
-        2026-02  tag:1       custom_attributes.plan    user  5      5             1
+        2026-02  tag:1       custom_attributes.plan    user  5      -             2
         2026-02  tag:1       unsubscribed_from_emails  user  false  -             1",
     );
     // In March January is compared with no more.
