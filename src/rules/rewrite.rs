@@ -10,7 +10,7 @@ use super::kinds::{Arithmetic, FLAG, Guess, INSTANT, Kind, NUMBER, Operator, TEX
 use super::names::{Named, Names};
 use super::pieces::{Constant, Hold, Piece, Size, chain, literals};
 use super::size::plain_argument;
-use super::{FactKind, Reference, times};
+use super::{Reference, times};
 
 /// A pattern becomes a regular expression, and those have limits.
 const MAX_PATTERN: usize = 500;
