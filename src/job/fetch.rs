@@ -3,6 +3,7 @@
 //! A walk that an earlier, interrupted run finished is taken over when it is of a better basis than a walk made now would
 //! have, or of the same and younger than a day. A walk whose count disagrees with the announced total is done a second time.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -246,6 +247,7 @@ impl Walker {
         let failed = |error: SnapshotError| Ended::Failed(error.into());
         let mut spool = Spool::create(self.folder.clone()).map_err(failed)?;
         let mut record = WalkRecord::begun(opened_at);
+        let mut others_before = HashSet::new();
         loop {
             let page = match walk.next().await {
                 Ok(Some(page)) => page,
@@ -256,10 +258,13 @@ impl Walker {
             if page.begins_anew {
                 spool = Spool::create(self.folder.clone()).map_err(failed)?;
                 record = WalkRecord::begun((self.clock)());
+                others_before.clear();
             }
-            let all = page.rows.len();
-            let wanted: Vec<R> = page.rows.into_iter().filter(&is_wanted).collect();
-            record.page((self.clock)(), page.total, (all - wanted.len()) as u64, page.oddities);
+            let (wanted, others): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(&is_wanted);
+            // Each once: a list that shifts gives a row again on the same page or on the next one.
+            let others: HashSet<String> = others.iter().map(|row| row.id().to_string()).collect();
+            record.page((self.clock)(), page.total, others.difference(&others_before).count() as u64, page.oddities);
+            others_before = others;
             if record.observed_at - record.started_at > WALK_AGE_MAX {
                 return Err(Ended::Again(JobError::TooSlow { months, walk: self.planned.title() }));
             }
