@@ -102,6 +102,8 @@ fn loosen_fields(fields: &mut Map<String, Value>, number: usize) {
             *value = json!(id);
         } else if name.ends_with("_at")
             && let Some(seconds) = value.as_i64()
+            // The world has dates in milliseconds of its own.
+            && seconds < 100_000_000_000
         {
             *value = match number % 3 {
                 0 => json!(seconds.to_string()),

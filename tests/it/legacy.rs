@@ -57,7 +57,9 @@ fn reports_over_1_4_and_over_2_14_are_the_same() {
         for (name, _) in REPORTS.iter().filter(|(name, _)| *name != "data_quality") {
             let [old, new] = [&both().old, &both().new].map(|place| place.report(month, name));
             assert_eq!((&old.columns, old.rows.len()), (&new.columns, new.rows.len()), "{name} of {month}");
-            assert!(!new.rows.is_empty(), "{name} of {month} says nothing");
+            // A first month is compared with none: nobody is known to have come or gone.
+            let is_silent = month == MONTHS[0] && ["membership_survival", "movement"].contains(name);
+            assert_eq!(new.rows.is_empty(), is_silent, "{name} of {month} says nothing");
             for (old, new) in old.rows_by_name().iter().zip(new.rows_by_name()) {
                 let different: Vec<_> = new.iter().filter(|(column, cell)| old[*column] != **cell).collect();
                 assert!(different.is_empty(), "{name} of {month}: 2.14 has {different:?} in {new:?}");
@@ -152,7 +154,7 @@ fn members_attributes_and_conversations_of_1x_agree_but_for_what_it_lacks() {
         assert!(new.len() > 100 && old == new, "attributes of {month}");
 
         let [old, mut new] = [&both().old, &both().new].map(|place| place.snapshot_table(month, "conversations").rows_by_name());
-        assert!(new.len() > 20 && new.iter().all(|row| row["source_type"] != Cell::Null));
+        assert!(new.len() > 10 && new.iter().all(|row| row["source_type"] != Cell::Null));
         new.iter_mut().for_each(|row| drop(row.insert("source_type".into(), Cell::Null)));
         assert_eq!(old, new, "conversations of {month}");
     }
