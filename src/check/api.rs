@@ -211,7 +211,7 @@ fn permissions(answers: &Answers) -> Vec<Finding> {
         tried("segments", answers.segments.as_ref(), "the job names no segment"),
         tried("contacts", Some(&answers.contacts), ""),
         tried("conversations", answers.conversations.as_ref(), "the job does without conversations"),
-        Finding::noted("writing", "not tried: a check writes nothing, and a run does not need to"),
+        Finding::noted("writing", "not tried: a check writes nothing, and of all runs only one with --apply-tags does"),
     ]
 }
 
