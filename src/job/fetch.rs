@@ -100,7 +100,8 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &Plan) ->
     }
     // Every index was spawned once and came back once.
     let walks: Vec<FetchedWalk> = fetched.into_iter().flatten().collect();
-    let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, plan, &walks, &work).await?) } else { None };
+    let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| walks[cohort.walk].part.clone()).collect();
+    let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, scope.months, tags, &work).await?) } else { None };
     Ok(Fetched { walks, tag_dates })
 }
 

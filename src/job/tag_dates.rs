@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, stream};
 
-use super::fetch::FetchedWalk;
-use super::{Context, Event, JobError, Plan, joined};
-use crate::snapshot::{SnapshotError, TagDates, members_of};
+use super::{Context, Event, JobError, joined};
+use crate::domain::Months;
+use crate::snapshot::{Part, SnapshotError, TagDates, members_of};
 use crate::table::TableError;
 
 const WALK: &str = "tag_dates";
 
-/// Asks about every member of the plan's tags that was not asked about yet. Gives the folder of the answers.
-pub(super) async fn fetch(context: &Context, plan: &Plan, walks: &[FetchedWalk], work: &Path) -> Result<PathBuf, JobError> {
+/// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
+pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
     let folder = work.join(WALK);
-    let tags: Vec<_> = plan.tag_cohorts().map(|cohort| walks[cohort.walk].part.clone()).collect();
     let opening = folder.clone();
     let opened = tokio::task::spawn_blocking(move || -> Result<(TagDates, Vec<String>), JobError> {
         let failed = |error| SnapshotError::from(TableError::new("read", "the members of a walk", error));
@@ -31,7 +30,6 @@ pub(super) async fn fetch(context: &Context, plan: &Plan, walks: &[FetchedWalk],
 
     (context.observer)(Event::WalkStarted { walk: WALK.to_string() });
     let total = wanted.len() as u64;
-    let months = plan.months();
     let asks = wanted.into_iter().map(|id| async move {
         let tags = context.client.tag_dates(&id).await;
         (id, tags)
