@@ -85,7 +85,8 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         return Err(JobError::NotNewest { month, newest });
     }
     let before = applied_before(folder)?;
-    let pending = read_tagged(&folder.pending())?;
+    let mut tags = Tags { folder, certain: before.clone(), pending: read_tagged(&folder.pending())? };
+    let pending = tags.pending.clone();
     let plans: Vec<Plan<'_>> = rules.iter().map(|rule| Plan::make(folder, month, rule, &before, &pending)).collect::<Result<_, _>>()?;
     let observed = Snapshot::open(&folder.snapshots(), month)?.map_or(0, |snapshot| snapshot.contacts());
     for plan in &plans {
@@ -94,25 +95,73 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
 
     let existing = context.client.tags().await?;
     let existing: Vec<Group> = existing.into_iter().map(|listed| listed.group).collect();
-    // What an interrupted run left stays known until its rule comes to its end.
-    let mut tagged: Tagged = before.iter().chain(&pending).map(|(key, tag)| (key.clone(), tag.clone())).collect();
     let mut told = Vec::new();
     for plan in plans {
         (context.observer)(Event::Applying { rule: plan.rule.rule.name.clone() });
         let mut applied = plan.applied();
-        let done = plan.carry_out(context, folder, &existing, &mut tagged, &mut applied).await;
+        let done = plan.carry_out(context, &existing, &mut tags, &mut applied).await;
         told.push(applied);
         // What was done is written down, whatever becomes of the rest.
         if let Err(error) = done {
-            publish_applied(context, folder, month, told, &tagged)?;
+            tags.write_pending()?;
+            publish_applied(context, folder, month, told, &tags.certain)?;
             return Err(error);
         }
     }
     if told.iter().any(Applied::is_change) {
-        publish_applied(context, folder, month, told.clone(), &tagged)?;
+        publish_applied(context, folder, month, told.clone(), &tags.certain)?;
     }
-    publish::remove_file(&folder.pending())?;
+    tags.write_pending()?;
     Ok(told)
+}
+
+/// What is known of the tags that this job put on.
+struct Tags<'a> {
+    folder: &'a JobFolder,
+    certain: Tagged,
+    /// Those about whom something is being sent, or was without a clean answer: they may carry the tag by this job's doing.
+    pending: Tagged,
+}
+
+impl Tags<'_> {
+    fn write_pending(&self) -> Result<(), JobError> {
+        if self.pending.is_empty() {
+            return Ok(publish::remove_file(&self.folder.pending())?);
+        }
+        publish::create_folder(&self.folder.applied())?;
+        let staging = Staging::new(&self.folder.work(), "pending")?;
+        write_tagged(&self.pending, &staging.place("pending.parquet")?)?;
+        Ok(staging.commit_file("pending.parquet", &self.folder.pending())?)
+    }
+
+    /// Takes note of what became of one contact.
+    fn settle(&mut self, key: (String, String), change: Change, became: Became, applied: &mut Applied) {
+        let was_pending = self.pending.remove(&key).is_some();
+        let was_certain = self.certain.remove(&key).is_some();
+        let mut is_ours = false;
+        match (change, became) {
+            (Change::Tag, Became::Tagged) => {
+                applied.gained += 1;
+                is_ours = true;
+            }
+            (Change::Tag, Became::AlreadyTagged) if was_pending => is_ours = true,
+            (Change::Tag, Became::AlreadyTagged) => applied.carried_before += 1,
+            (Change::Untag, Became::Untagged) => applied.lost += 1,
+            (Change::Untag, Became::NotTagged) => {}
+            (_, Became::NotFound) => applied.gone += 1,
+            // The next run tries again. What was sent without a clean answer may have been done.
+            (_, became) => {
+                applied.failed += 1;
+                is_ours = was_certain;
+                if was_pending && (became == Became::Unknown || change == Change::Untag) {
+                    self.pending.insert(key.clone(), applied.tag_id.clone());
+                }
+            }
+        }
+        if is_ours {
+            self.certain.insert(key, applied.tag_id.clone());
+        }
+    }
 }
 
 /// What has to change for one rule.
@@ -172,14 +221,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    async fn carry_out(
-        self,
-        context: &Context,
-        folder: &JobFolder,
-        existing: &[Group],
-        tagged: &mut Tagged,
-        applied: &mut Applied,
-    ) -> Result<(), JobError> {
+    async fn carry_out(self, context: &Context, existing: &[Group], tags: &mut Tags<'_>, applied: &mut Applied) -> Result<(), JobError> {
         let rule = self.rule.rule.name.clone();
         let name = GroupName::new(GroupKind::Tag, self.rule.apply_tag.clone().unwrap_or_default());
         let target = match super::resolve(&name, existing, &[]) {
@@ -200,8 +242,8 @@ impl<'a> Plan<'a> {
             let work = tagging::prepare(&context.client, target.clone(), change, items, &told).await.map_err(failed)?;
             // Whoever is to be tagged is not tagged yet: if it turns out later that they are, this run did it.
             if change == Change::Tag {
-                tagged.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), applied.tag_id.clone())));
-                write_pending(folder, tagged)?;
+                tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), applied.tag_id.clone())));
+                tags.write_pending()?;
             }
             let done = work.carry_out(&context.client, &told, std::future::pending()).await.map_err(|error| failed(error.into()))?;
             if let Some(tag) = &done.tag {
@@ -210,36 +252,7 @@ impl<'a> Plan<'a> {
             }
             for (item, outcome) in done.items.iter().zip(&done.outcomes) {
                 let Ok(Reference::ContactId(id)) = &item.given else { continue };
-                let key = (rule.clone(), id.clone());
-                let was_ours = tagged.remove(&key).is_some();
-                let is_ours = match (change, outcome.became) {
-                    (Change::Tag, Became::Tagged) => {
-                        applied.gained += 1;
-                        true
-                    }
-                    (Change::Tag, Became::AlreadyTagged) if !was_ours => {
-                        applied.carried_before += 1;
-                        false
-                    }
-                    (Change::Tag, Became::AlreadyTagged) => true,
-                    (Change::Untag, Became::Untagged) => {
-                        applied.lost += 1;
-                        false
-                    }
-                    (Change::Untag, Became::NotTagged) => false,
-                    (_, Became::NotFound) => {
-                        applied.gone += 1;
-                        false
-                    }
-                    // It may have been done: the next run finds out.
-                    _ => {
-                        applied.failed += 1;
-                        true
-                    }
-                };
-                if is_ours {
-                    tagged.insert(key, applied.tag_id.clone());
-                }
+                tags.settle((rule.clone(), id.clone()), change, outcome.became, applied);
             }
             match done.stopped {
                 Some(Stopped::Failed(error)) => return Err(failed(error.into())),
@@ -289,13 +302,6 @@ fn publish_applied(context: &Context, folder: &JobFolder, month: Month, rules: V
     let job = context.settings.job.name.clone();
     let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: staging.files().to_vec() };
     Ok(staging.commit(&target, &manifest)?)
-}
-
-fn write_pending(folder: &JobFolder, tagged: &Tagged) -> Result<(), JobError> {
-    publish::create_folder(&folder.applied())?;
-    let staging = Staging::new(&folder.work(), "pending")?;
-    write_tagged(tagged, &staging.place("pending.parquet")?)?;
-    Ok(staging.commit_file("pending.parquet", &folder.pending())?)
 }
 
 fn write_tagged(tagged: &Tagged, path: &Path) -> Result<u64, JobError> {
