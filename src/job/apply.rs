@@ -33,6 +33,17 @@ const TAGGED: Table = Table {
     ],
 };
 
+const PENDING: Table = Table {
+    name: "pending",
+    row: "a contact that a run was allowed to put a rule's tag on, and that is not settled yet",
+    key: &["rule", "contact_id"],
+    columns: &[
+        table::Column::new("rule", Kind::Text, "the rule's name"),
+        table::Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        table::Column::new("may_carry", Kind::Flag, "whether it may carry the tag by this job's doing: it was sent, or was about to be"),
+    ],
+};
+
 const FORMAT: u32 = 1;
 
 /// What was written to Intercom for a month, and (`tagged.parquet`) what this job may take back.
@@ -75,6 +86,9 @@ pub struct Applied {
 /// Whom this job tagged: by rule and contact, the tag's ID.
 type Tagged = BTreeMap<(String, String), String>;
 
+/// Whom a run was allowed to tag and could not settle: by rule and contact, whether they may carry the tag by now.
+type Pending = BTreeMap<(String, String), bool>;
+
 /// Brings the tags of the month's rules up to date. Needs the lock, and a month that is published and current.
 pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, is_forced: bool) -> Result<Vec<Applied>, JobError> {
     let rules: Vec<&JobRule> = context.settings.job.rules.iter().filter(|rule| rule.apply_tag.is_some()).collect();
@@ -85,7 +99,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         return Err(JobError::NotNewest { month, newest });
     }
     let before = applied_before(folder)?;
-    let mut tags = Tags { folder, certain: before.clone(), pending: read_tagged(&folder.pending())? };
+    let mut tags = Tags { folder, certain: before.clone(), pending: read_pending(&folder.pending())? };
     let pending = tags.pending.clone();
     let plans: Vec<Plan<'_>> = rules.iter().map(|rule| Plan::make(folder, month, rule, &before, &pending)).collect::<Result<_, _>>()?;
     let observed = Snapshot::open(&folder.snapshots(), month)?.map_or(0, |snapshot| snapshot.contacts());
@@ -99,6 +113,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
     for plan in plans {
         (context.observer)(Event::Applying { rule: plan.rule.rule.name.clone() });
         let mut applied = plan.applied();
+        tags.forget_unsent(&plan);
         let done = plan.carry_out(context, &existing, &mut tags, &mut applied).await;
         told.push(applied);
         // What was done is written down, whatever becomes of the rest.
@@ -119,8 +134,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
 struct Tags<'a> {
     folder: &'a JobFolder,
     certain: Tagged,
-    /// Those about whom something is being sent, or was without a clean answer: they may carry the tag by this job's doing.
-    pending: Tagged,
+    pending: Pending,
 }
 
 impl Tags<'_> {
@@ -130,13 +144,19 @@ impl Tags<'_> {
         }
         publish::create_folder(&self.folder.applied())?;
         let staging = Staging::new(&self.folder.work(), "pending")?;
-        write_tagged(&self.pending, &staging.place("pending.parquet")?)?;
+        write_pending(&self.pending, &staging.place("pending.parquet")?)?;
         Ok(staging.commit_file("pending.parquet", &self.folder.pending())?)
+    }
+
+    /// Whoever was to be tagged, was not, and is no member any more needs nothing.
+    fn forget_unsent(&mut self, plan: &Plan<'_>) {
+        let name = &plan.rule.rule.name;
+        self.pending.retain(|(rule, contact), may_carry| rule != name || *may_carry || plan.members.contains(contact));
     }
 
     /// Takes note of what became of one contact.
     fn settle(&mut self, key: (String, String), change: Change, became: Became, applied: &mut Applied) {
-        let was_pending = self.pending.remove(&key).is_some();
+        let pending = self.pending.remove(&key);
         let was_certain = self.certain.remove(&key).is_some();
         let mut is_ours = false;
         match (change, became) {
@@ -144,17 +164,18 @@ impl Tags<'_> {
                 applied.gained += 1;
                 is_ours = true;
             }
-            (Change::Tag, Became::AlreadyTagged) if was_pending => is_ours = true,
+            (Change::Tag, Became::AlreadyTagged) if pending == Some(true) => is_ours = true,
             (Change::Tag, Became::AlreadyTagged) => applied.carried_before += 1,
             (Change::Untag, Became::Untagged) => applied.lost += 1,
             (Change::Untag, Became::NotTagged) => {}
             (_, Became::NotFound) => applied.gone += 1,
-            // The next run tries again. What was sent without a clean answer may have been done.
+            // The next run tries again, without asking whether it may.
             (_, became) => {
                 applied.failed += 1;
                 is_ours = was_certain;
-                if was_pending && (became == Became::Unknown || change == Change::Untag) {
-                    self.pending.insert(key.clone(), applied.tag_id.clone());
+                if let Some(may_carry) = pending {
+                    let is_told = change == Change::Tag && became != Became::Unknown;
+                    self.pending.insert(key.clone(), may_carry && !is_told);
                 }
             }
         }
@@ -172,18 +193,21 @@ struct Plan<'a> {
     tagged: BTreeSet<String>,
     gains: Vec<String>,
     losses: Vec<String>,
+    /// Gains that an earlier run was allowed already.
+    allowed: usize,
 }
 
 impl<'a> Plan<'a> {
-    fn make(folder: &JobFolder, month: Month, rule: &'a JobRule, before: &Tagged, pending: &Tagged) -> Result<Plan<'a>, JobError> {
+    fn make(folder: &JobFolder, month: Month, rule: &'a JobRule, before: &Tagged, pending: &Pending) -> Result<Plan<'a>, JobError> {
         let members = members(folder, month, &rule.rule.cohort_key())?;
-        let of_rule = |all: &Tagged| -> BTreeSet<String> {
-            all.keys().filter(|(name, _)| *name == rule.rule.name).map(|(_, contact)| contact.clone()).collect()
-        };
-        let (certain, perhaps) = (of_rule(before), of_rule(pending));
+        let is_of_rule = |name: &String| *name == rule.rule.name;
+        let certain: BTreeSet<String> = before.keys().filter(|(name, _)| is_of_rule(name)).map(|(_, contact)| contact.clone()).collect();
+        let unsettled = || pending.iter().filter(|((name, _), _)| is_of_rule(name));
+        let perhaps = unsettled().filter(|(_, may_carry)| **may_carry).map(|((_, contact), _)| contact.clone()).collect();
         Ok(Plan {
             gains: members.difference(&certain).cloned().collect(),
             losses: certain.union(&perhaps).filter(|contact| !members.contains(*contact)).cloned().collect(),
+            allowed: unsettled().filter(|((_, contact), _)| members.contains(contact)).count(),
             tagged: certain,
             members,
             rule,
@@ -193,7 +217,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// When more would change than the job allows unasked: of those tagged before, or the first time of everyone.
     fn check(&self, observed: u64, allowed: f64, is_forced: bool) -> Result<(), JobError> {
-        let changes = (self.gains.len() + self.losses.len()) as u64;
+        let changes = (self.gains.len() + self.losses.len()).saturating_sub(self.allowed) as u64;
         let of = if self.tagged.is_empty() { observed } else { self.tagged.len() as u64 };
         if is_forced || changes as f64 <= allowed * of as f64 {
             return Ok(());
@@ -242,7 +266,7 @@ impl<'a> Plan<'a> {
             let work = tagging::prepare(&context.client, target.clone(), change, items, &told).await.map_err(failed)?;
             // Whoever is to be tagged is not tagged yet: if it turns out later that they are, this run did it.
             if change == Change::Tag {
-                tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), applied.tag_id.clone())));
+                tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));
                 tags.write_pending()?;
             }
             let done = work.carry_out(&context.client, &told, std::future::pending()).await.map_err(|error| failed(error.into()))?;
@@ -314,12 +338,39 @@ fn write_tagged(tagged: &Tagged, path: &Path) -> Result<u64, JobError> {
     Ok(write_parquet(&frame, &TAGGED, path).map_err(SnapshotError::from)?)
 }
 
-fn read_tagged(path: &Path) -> Result<Tagged, JobError> {
+fn write_pending(pending: &Pending, path: &Path) -> Result<(), JobError> {
+    let columns = vec![
+        Column::new("rule".into(), pending.keys().map(|(rule, _)| rule.as_str()).collect::<Vec<_>>()),
+        Column::new("contact_id".into(), pending.keys().map(|(_, contact)| contact.as_str()).collect::<Vec<_>>()),
+        Column::new("may_carry".into(), pending.values().copied().collect::<Vec<bool>>()),
+    ];
+    let frame = DataFrame::new(pending.len(), columns).map_err(|error| unreadable("make", path, error))?;
+    write_parquet(&frame, &PENDING, path).map_err(SnapshotError::from)?;
+    Ok(())
+}
+
+/// The rows of a table; none when the file is not there.
+fn read(path: &Path, table: &'static Table) -> Result<DataFrame, JobError> {
     if !path.exists() {
-        return Ok(Tagged::new());
+        return Ok(table.empty());
     }
+    let rows = scan_or_empty(&[path.to_path_buf()], table).map_err(SnapshotError::from)?.collect();
+    rows.map_err(|error| unreadable("read", path, error))
+}
+
+fn read_pending(path: &Path) -> Result<Pending, JobError> {
     let failed = |error| unreadable("read", path, error);
-    let rows = scan_or_empty(&[path.to_path_buf()], &TAGGED).map_err(SnapshotError::from)?.collect().map_err(failed)?;
+    let rows = read(path, &PENDING)?;
+    let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
+    let (rules, contacts) = (text("rule")?, text("contact_id")?);
+    let may_carry = rows.column("may_carry").and_then(|column| column.bool()).map_err(failed)?;
+    let row = |row: usize| Some(((rules.get(row)?.to_string(), contacts.get(row)?.to_string()), may_carry.get(row)?));
+    Ok((0..rows.height()).filter_map(row).collect())
+}
+
+fn read_tagged(path: &Path) -> Result<Tagged, JobError> {
+    let failed = |error| unreadable("read", path, error);
+    let rows = read(path, &TAGGED)?;
     let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
     let (rules, tags, contacts) = (text("rule")?, text("tag_id")?, text("contact_id")?);
     let row = |row: usize| Some(((rules.get(row)?.to_string(), contacts.get(row)?.to_string()), tags.get(row)?.to_string()));

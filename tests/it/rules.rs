@@ -4,14 +4,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::fixture::plain_job;
 use crate::support::job::{Job, Place};
 use crate::support::program::{Finished, ask, cohorts, run};
+use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::truth::{AUGUST, JULY, Month, Truth};
+use crate::support::wait_until;
 
 const NOWHERE: &str = "http://127.0.0.1:9";
 const VALUE_LEAD: &str = "tag:1373897";
@@ -23,8 +27,8 @@ fn with_rule(job: Job, name: &str, condition: &str, tag: Option<&str>) -> Job {
     job.with_section(format!("[[rules]]\nname = {name:?}\nwhere = {}\n{tag}", serde_json::to_string(condition).unwrap()))
 }
 
-fn with_conversations(months: &Month) -> Simulator {
-    Simulator::at(months.as_of, &["--contacts", "600"])
+fn with_conversations(month: &Month) -> Simulator {
+    Simulator::at(month.as_of, &["--contacts", "600"])
 }
 
 /// Who is in a cohort by a month's report; those who have left are not.
@@ -248,6 +252,65 @@ fn too_large_a_change_of_tags_is_refused_unless_it_is_forced() {
     refused("country = 'Atlantis'");
     assert_eq!(tagging.carriers(), carriers);
     assert_eq!(tagging.apply("country = 'Atlantis'", "", &["--apply-tags", "--force-tags"]).code, Some(0));
+    assert_eq!(tagging.carriers(), BTreeSet::new());
+}
+
+/// True of everybody, so that it takes many calls.
+const ALL: &str = "role IN ('user', 'lead')";
+
+#[test]
+fn what_the_api_did_not_take_is_tried_again_and_taken_back_like_the_rest() {
+    let tagging = Tagging::new();
+    let all = those(&Truth::ask(&tagging.simulator, &JULY, &[]), |_, _| true);
+    let calls = AtomicUsize::new(0);
+    let refusing = Scripted::before(tagging.simulator.address(), move |request| {
+        let is_call = request.method == "POST" && request.path() == "/tags" && request.json()["users"].is_array();
+        let refused = is_call && calls.fetch_add(1, Ordering::Relaxed) >= 2;
+        refused.then(|| Reply::text(403, "application/json", r#"{"type":"error.list","errors":[{"code":"forbidden"}]}"#))
+    });
+    let top = "max_tag_change = 1.0";
+    // What was allowed once is not asked about again, although it is several times those who carry the tag by then.
+    let job = |base_url: &str| tagging.place.job(&with_rule(plain_job().with_top(top), "openers", ALL, Some(TAG)), base_url);
+    let apply = |file: &PathBuf| run(file, &["--month", "2026-07", "--as-of", JULY.as_of, "--apply-tags"]).finish();
+    apply(&job(&refusing.base_url)).check_failure(3, &["openers"]);
+    let some = tagging.carriers();
+    assert!(!some.is_empty() && some.len() < all.len(), "{} of {}", some.len(), all.len());
+
+    assert_eq!(apply(&job(&tagging.simulator.base_url)).code, Some(0));
+    assert_eq!(tagging.carriers(), all);
+    assert_eq!(tagging.apply("country = 'Atlantis'", top, &["--apply-tags"]).code, Some(0));
+    assert_eq!(tagging.carriers(), BTreeSet::new());
+}
+
+#[test]
+fn a_run_killed_while_it_tags_knows_afterwards_whom_it_tagged() {
+    let slow = Simulator::at(JULY.as_of, &["--contacts", "600", "--latency", "100ms"]);
+    let tagging = Tagging { place: Place::new(), simulator: slow };
+    let all = those(&Truth::ask(&tagging.simulator, &JULY, &[]), |_, _| true);
+    let top = "max_tag_change = 1.0";
+    let file = tagging.job(ALL, top);
+    // One call at a time, so that some have come through and some have not.
+    let running = run(&file, &["--month", "2026-07", "--as-of", JULY.as_of, "--apply-tags"]);
+    let running = running.variable("COHORTS__INTERCOM__MAX_CONCURRENCY", "1").start();
+    wait_until("some are tagged", || tagging.carriers().len() >= 50);
+    running.signal(Signal::KILL);
+    running.finish();
+    let some = tagging.carriers();
+    assert!(some.len() < all.len(), "killed too late to tell: {} of {}", some.len(), all.len());
+    // A contact shows ten tags at the most: of those who have more it cannot be seen, and they are sent once more.
+    let hides_tags = |contact: &&Value| contact["tags"]["has_more"] == true;
+    let contacts = tagging.simulator.contacts();
+    let unseen = contacts.iter().filter(hides_tags).filter(|contact| some.contains(contact["id"].as_str().unwrap())).count();
+
+    let again = tagging.apply(ALL, top, &["--apply-tags"]);
+    assert_eq!((again.code, tagging.carriers()), (Some(0), all.clone()), "{}", again.stderr);
+    let told = tagging.runs()[0]["rules"][0].clone();
+    assert_eq!(
+        (told["gained"].as_u64(), told["carried_before"].as_u64()),
+        (Some((all.len() - some.len() + unseen) as u64), Some(0)),
+        "{told}"
+    );
+    assert_eq!(tagging.apply("country = 'Atlantis'", top, &["--apply-tags"]).code, Some(0));
     assert_eq!(tagging.carriers(), BTreeSet::new());
 }
 
