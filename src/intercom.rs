@@ -225,17 +225,12 @@ impl Client {
         }
     }
 
-    /// The tags of a contact, with when each was put on; none when the contact is no longer there. Not for 1.x, which
-    /// does not tell.
+    /// The tags of a contact, with when each was put on; none when the contact is no longer there, and in 1.x, which does
+    /// not tell.
     pub async fn tag_dates(&self, contact_id: &str) -> Result<Vec<TagDate>, RequestError> {
-        // Whatever else stands in it is no ID, and would be another path.
-        if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
-            return Ok(Vec::new());
-        }
-        let ask = Ask::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
-        match self.transport.send(&ask, wire::tag_dates).await {
-            Err(error) if error.is_not_found() || error.is_gone() => Ok(Vec::new()),
-            answer => answer,
+        match &self.api {
+            Api::V1(_) => Ok(Vec::new()),
+            Api::V2(api) => api.tag_dates(contact_id).await,
         }
     }
 

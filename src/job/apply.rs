@@ -98,23 +98,26 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
     if let Some(newest) = months_in(&folder.snapshots())?.into_iter().max().filter(|newest| *newest > month) {
         return Err(JobError::NotNewest { month, newest });
     }
-    let before = applied_before(folder)?;
-    let mut tags = Tags { folder, certain: before.clone(), pending: read_pending(&folder.pending())? };
-    let pending = tags.pending.clone();
-    let plans: Vec<Plan<'_>> = rules.iter().map(|rule| Plan::make(folder, month, rule, &before, &pending)).collect::<Result<_, _>>()?;
+    let existing: Vec<Group> = context.client.tags().await?.into_iter().map(|listed| listed.group).collect();
+    let mut tags = Tags { folder, certain: applied_before(folder)?, pending: read_pending(&folder.pending())? };
+    let mut plans = Vec::new();
+    for rule in rules {
+        let (name, target) = (&rule.rule.name, target(rule, &existing)?);
+        // Of a tag that was deleted, or that the rule had before another one, nobody carries this one.
+        tags.certain.retain(|(of_rule, _), tag| of_rule != name || matches!(&target, Target::Existing(group) if group.id == *tag));
+        plans.push(Plan::make(folder, month, rule, target, &tags)?);
+    }
     let observed = Snapshot::open(&folder.snapshots(), month)?.map_or(0, |snapshot| snapshot.contacts());
     for plan in &plans {
         plan.check(observed, context.settings.job.max_tag_change, is_forced)?;
     }
 
-    let existing = context.client.tags().await?;
-    let existing: Vec<Group> = existing.into_iter().map(|listed| listed.group).collect();
     let mut told = Vec::new();
     for plan in plans {
         (context.observer)(Event::Applying { rule: plan.rule.rule.name.clone() });
         let mut applied = plan.applied();
         tags.forget_unsent(&plan);
-        let done = plan.carry_out(context, &existing, &mut tags, &mut applied).await;
+        let done = plan.carry_out(context, &mut tags, &mut applied).await;
         told.push(applied);
         // What was done is written down, whatever becomes of the rest.
         if let Err(error) = done {
@@ -188,6 +191,7 @@ impl Tags<'_> {
 /// What has to change for one rule.
 struct Plan<'a> {
     rule: &'a JobRule,
+    target: Target,
     members: BTreeSet<String>,
     /// Whom this job tagged for the rule.
     tagged: BTreeSet<String>,
@@ -198,11 +202,12 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn make(folder: &JobFolder, month: Month, rule: &'a JobRule, before: &Tagged, pending: &Pending) -> Result<Plan<'a>, JobError> {
+    fn make(folder: &JobFolder, month: Month, rule: &'a JobRule, target: Target, tags: &Tags<'_>) -> Result<Plan<'a>, JobError> {
         let members = members(folder, month, &rule.rule.cohort_key())?;
         let is_of_rule = |name: &String| *name == rule.rule.name;
-        let certain: BTreeSet<String> = before.keys().filter(|(name, _)| is_of_rule(name)).map(|(_, contact)| contact.clone()).collect();
-        let unsettled = || pending.iter().filter(|((name, _), _)| is_of_rule(name));
+        let certain: BTreeSet<String> =
+            tags.certain.keys().filter(|(name, _)| is_of_rule(name)).map(|(_, contact)| contact.clone()).collect();
+        let unsettled = || tags.pending.iter().filter(|((name, _), _)| is_of_rule(name));
         let perhaps = unsettled().filter(|(_, may_carry)| **may_carry).map(|((_, contact), _)| contact.clone()).collect();
         Ok(Plan {
             gains: members.difference(&certain).cloned().collect(),
@@ -211,6 +216,7 @@ impl<'a> Plan<'a> {
             tagged: certain,
             members,
             rule,
+            target,
         })
     }
 
@@ -234,7 +240,10 @@ impl<'a> Plan<'a> {
     fn applied(&self) -> Applied {
         Applied {
             rule: self.rule.rule.name.clone(),
-            tag_id: String::new(),
+            tag_id: match &self.target {
+                Target::Existing(tag) => tag.id.clone(),
+                Target::New(_) => String::new(),
+            },
             tag_name: self.rule.apply_tag.clone().unwrap_or_default(),
             members: self.members.len() as u64,
             gained: 0,
@@ -245,17 +254,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    async fn carry_out(self, context: &Context, existing: &[Group], tags: &mut Tags<'_>, applied: &mut Applied) -> Result<(), JobError> {
+    async fn carry_out(self, context: &Context, tags: &mut Tags<'_>, applied: &mut Applied) -> Result<(), JobError> {
         let rule = self.rule.rule.name.clone();
-        let name = GroupName::new(GroupKind::Tag, self.rule.apply_tag.clone().unwrap_or_default());
-        let target = match super::resolve(&name, existing, &[]) {
-            Ok((tag, _)) => Target::Existing(tag),
-            Err(unresolved) if unresolved.is_absent() => Target::New(name.text.clone()),
-            Err(unresolved) => return Err(JobError::Unresolved(vec![unresolved])),
-        };
-        if let Target::Existing(tag) = &target {
-            applied.tag_id.clone_from(&tag.id);
-        }
         for (change, contacts) in [(Change::Tag, self.gains), (Change::Untag, self.losses)] {
             if contacts.is_empty() {
                 continue;
@@ -263,7 +263,7 @@ impl<'a> Plan<'a> {
             let failed = |source: WalkError| JobError::Apply { rule: rule.clone(), source: source.into() };
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
             let told = |_: &str, _: usize, _: usize| {};
-            let work = tagging::prepare(&context.client, target.clone(), change, items, &told).await.map_err(failed)?;
+            let work = tagging::prepare(&context.client, self.target.clone(), change, items, &told).await.map_err(failed)?;
             // Whoever is to be tagged is not tagged yet: if it turns out later that they are, this run did it.
             if change == Change::Tag {
                 tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));
@@ -292,6 +292,16 @@ impl<'a> Plan<'a> {
 impl Applied {
     fn is_change(&self) -> bool {
         self.gained + self.lost + self.gone + self.failed > 0
+    }
+}
+
+/// The tag of a rule; one that is not there yet will be made.
+fn target(rule: &JobRule, existing: &[Group]) -> Result<Target, JobError> {
+    let name = GroupName::new(GroupKind::Tag, rule.apply_tag.clone().unwrap_or_default());
+    match super::resolve(&name, existing, &[]) {
+        Ok((tag, _)) => Ok(Target::Existing(tag)),
+        Err(unresolved) if unresolved.is_absent() => Ok(Target::New(name.text)),
+        Err(unresolved) => Err(JobError::Unresolved(vec![unresolved])),
     }
 }
 

@@ -222,3 +222,15 @@ fn a_months_end_at_which_nobody_is_there_is_a_history() {
     check(history, &STANDING, "contact_id");
     check(history, &STATES, "cohort_key first_month\n tag:1 2026-01");
 }
+
+#[test]
+fn profiles_read_each_attribute_as_the_report_of_members_does() {
+    // The two queries name the columns each for itself: SQL has no other way.
+    let cases = |sql: &str, alias: &str| -> Vec<String> {
+        let lines = sql.lines().map(str::trim).filter(|line| line.starts_with("WHEN "));
+        lines.filter_map(|line| Some(line.strip_prefix(&format!("WHEN {alias}.attribute = "))?.to_string())).collect()
+    };
+    let here = cases(PROFILES_QUERY.sql, "f");
+    assert!(here.len() > 20, "{here:?}");
+    assert_eq!(here, cases(include_str!("../../analysis/member_attributes.sql"), "w"));
+}

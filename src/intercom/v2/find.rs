@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::cursor::CursorWalk;
 use super::{V2, wire};
-use crate::domain::{Holder, Reference};
-use crate::intercom::error::WalkError;
+use crate::domain::{Holder, Reference, TagDate};
+use crate::intercom::error::{RequestError, WalkError};
 use crate::intercom::transport::Ask;
 
 /// Filters that one search takes.
@@ -16,7 +16,29 @@ impl V2 {
     pub(in crate::intercom) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
-        Ok(found.into_iter().flatten().collect())
+        let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
+        // A contact shows ten of its tags: whether this one is among the others is asked.
+        let told = found.into_iter().flatten().map(|holder| async move {
+            let is_tagged = match holder.is_tagged {
+                Some(is_tagged) => is_tagged,
+                None => self.tag_dates(&holder.id).await?.iter().any(|found| found.tag_id == tag),
+            };
+            Ok::<_, WalkError>(Holder { is_tagged: Some(is_tagged), ..holder })
+        });
+        try_join_all(told).await
+    }
+
+    /// The tags of a contact, with when each was put on; none when the contact is no longer there.
+    pub(in crate::intercom) async fn tag_dates(&self, contact_id: &str) -> Result<Vec<TagDate>, RequestError> {
+        // Whatever else stands in it is no ID, and would be another path.
+        if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+            return Ok(Vec::new());
+        }
+        let ask = Ask::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
+        match self.transport.send(&ask, crate::intercom::wire::tag_dates).await {
+            Err(error) if error.is_not_found() || error.is_gone() => Ok(Vec::new()),
+            answer => answer,
+        }
     }
 
     /// Every page: an address may be shared by more people than a page holds.
