@@ -10,7 +10,7 @@ mod oddities;
 mod reference;
 
 pub use basis::Basis;
-pub use completeness::{Allowed, agrees};
+pub use completeness::{Allowed, agrees, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, Role, TagDate};
 pub use group::{Group, GroupKind, GroupName};
 pub use month::{Month, MonthError, MonthSpan, Months};

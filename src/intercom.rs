@@ -27,7 +27,7 @@ use transport::{Ask, Transport};
 pub use error::{ClientError, Failure, RequestError, WalkError};
 pub use gate::RateWindow;
 pub use tagging::{Change, TagAnswer, TagCall};
-pub use walk::{Page, Walk};
+pub use walk::{Page, Place, Walk};
 
 /// What the client is made from. `page_size` is capped to what the API allows.
 #[derive(Clone, Debug)]
@@ -207,21 +207,21 @@ impl Client {
         }
     }
 
-    /// Everyone in the workspace, users and leads.
-    pub async fn everyone(&self) -> Result<Walk<Contact>, RequestError> {
+    /// Everyone in the workspace, users and leads, from the start or from a place that an earlier walk came to.
+    pub async fn everyone(&self, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
         match &self.api {
-            Api::V1(api) => api.everyone().await,
-            Api::V2(api) => Ok(api.everyone()),
+            Api::V1(api) => api.everyone(from).await,
+            Api::V2(api) => Ok(api.everyone(from)),
         }
     }
 
-    /// The members of one group.
+    /// The members of one group, likewise.
     ///
     /// Walks that are opened before any of them is followed may share what they read.
-    pub async fn members(&self, group: &Group) -> Result<Walk<Contact>, RequestError> {
+    pub async fn members(&self, group: &Group, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
         match &self.api {
-            Api::V1(api) => api.members(group).await,
-            Api::V2(api) => Ok(api.members(group)),
+            Api::V1(api) => api.members(group, from).await,
+            Api::V2(api) => Ok(api.members(group, from)),
         }
     }
 
@@ -251,10 +251,10 @@ impl Client {
 
     /// The conversations created between these instants and, as the API's comparisons may cut wider, some beside them:
     /// the caller filters again.
-    pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Walk<Conversation> {
+    pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Walk<Conversation> {
         match &self.api {
-            Api::V1(api) => api.conversations(start, end),
-            Api::V2(api) => api.conversations(start, end),
+            Api::V1(api) => api.conversations(start, end, from),
+            Api::V2(api) => api.conversations(start, end, from),
         }
     }
 

@@ -14,6 +14,8 @@ mod refresh;
 mod resolve;
 mod status;
 mod tag_dates;
+mod walker;
+mod work;
 
 use std::sync::Arc;
 
@@ -119,7 +121,7 @@ pub fn timezone(job: &Job, workspace: &Workspace) -> Result<chrono_tz::Tz, JobEr
 /// The month-end job.
 pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, JobError> {
     let folder = JobFolder::new(&context.settings);
-    let _lock = folder.lock()?;
+    let _lock = folder.lock("run")?;
     folder.prepare()?;
     folder.recover()?;
 
@@ -129,14 +131,13 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     {
         return Ok(outcome);
     }
-    let scope = Scope::ask(context, options.month).await?;
-    if let Some(outcome) = published_before(context, &folder, &scope, options).await? {
-        return Ok(outcome);
-    }
-    let month = scope.newest().month;
-
-    let plan = Plan::make(context, &folder, &scope).await?;
-    let published = observe(context, &folder, &plan, options.accept_incomplete).await?;
+    let mut plan = match planned(context, &folder, options).await? {
+        Planned::Before(outcome) => return Ok(*outcome),
+        Planned::Now(plan) => *plan,
+    };
+    let month = plan.scope.newest().month;
+    tell_of_others(&folder, plan.months())?;
+    let published = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let (rebuilt, stale) = rebuild(context, &folder, month).await?;
@@ -144,8 +145,53 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale, applied })
 }
 
+enum Planned {
+    /// The month is published, and stays.
+    Before(Box<RunOutcome>),
+    Now(Box<Plan>),
+}
+
+/// What is to be fetched. When the API cannot even be asked that and an incomplete month is accepted, what an earlier run
+/// was to fetch: so what it did fetch can be published.
+async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) -> Result<Planned, JobError> {
+    let asked = async {
+        let scope = Scope::ask(context, options.month).await?;
+        match published_before(context, folder, &scope, options).await? {
+            Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
+            None => Plan::make(context, folder, &scope).await.map(|plan| Planned::Now(Box::new(plan))),
+        }
+    };
+    match asked.await {
+        Err(JobError::Request(error)) if options.accept_incomplete => {
+            let Some(plan) = work::remembered(context, folder, options.month)? else { return Err(error.into()) };
+            tracing::error!(%error, "the API cannot be asked; going by what an earlier run of {} has", plan.months());
+            match published_before(context, folder, &plan.scope, options).await? {
+                Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
+                None => Ok(Planned::Now(Box::new(plan))),
+            }
+        }
+        planned => planned,
+    }
+}
+
+/// Work of other months is nobody's to throw away: it may hold what was observed at their end.
+fn tell_of_others(folder: &JobFolder, months: Months) -> Result<(), JobError> {
+    for others in work::of_others(folder, months)? {
+        let again = if others.first == others.last {
+            format!("cohorts run --month {}", others.first)
+        } else {
+            format!("cohorts backfill --from {} --to {}", others.first, others.last)
+        };
+        tracing::warn!(
+            "there is unfinished work of {others}, which is left alone: `{again}` goes on with it, or delete `{}`",
+            folder.work_of(others).display()
+        );
+    }
+    Ok(())
+}
+
 /// All network work of a plan, and its months' snapshots.
-async fn observe(context: &Context, folder: &JobFolder, plan: &Plan, accept_incomplete: bool) -> Result<Vec<(Month, Basis)>, JobError> {
+async fn observe(context: &Context, folder: &JobFolder, plan: &mut Plan, accept_incomplete: bool) -> Result<Vec<(Month, Basis)>, JobError> {
     if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
         return Err(JobError::Unresolved(plan.unresolved.clone()));
     }
@@ -155,7 +201,7 @@ async fn observe(context: &Context, folder: &JobFolder, plan: &Plan, accept_inco
             return Err(JobError::WouldDrop { month: span.month, dropped });
         }
     }
-    let fetched = fetch::fetch(context, folder, plan).await?;
+    let fetched = fetch::fetch(context, folder, plan, accept_incomplete).await?;
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !accept_incomplete {
         return Err(JobError::Incomplete { months: plan.months(), walks: fetched.incomplete_walks() });

@@ -77,7 +77,7 @@ impl Staging {
     pub fn list(&mut self, relative: &str, rows: u64) -> Result<(), PublishError> {
         let path = self.path.join(relative);
         let (bytes, sha256) = hash_file(&path)?;
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", &path, error))?;
+        sync_file(&path)?;
         self.files.push(ListedFile { path: relative.to_string(), rows, bytes, sha256 });
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Staging {
     /// Shows one of the folder's files at `target`, in place of what was there. The rest of the folder is removed.
     pub fn commit_file(self, relative: &str, target: &Path) -> Result<(), PublishError> {
         let path = self.path.join(relative);
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", &path, error))?;
+        sync_file(&path)?;
         rename(&path, target)
     }
 }
@@ -207,6 +207,11 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     let mut file = options.open(&part).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&part, path).map_err(failed)
+}
+
+/// Sees to it that what was written to a file outlasts a power cut.
+pub fn sync_file(path: &Path) -> Result<(), PublishError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", path, error))
 }
 
 /// Pretty JSON with a line break at the end.

@@ -24,7 +24,7 @@ pub use assemble::{Assembly, Cohort, Part, Written, members_of};
 pub use columns::contact_columns;
 pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
-pub use spool::{Spool, Spooled, WalkRecord, load_walk, walk_folder};
+pub use spool::{Progress, Spool, Spooled, WalkRecord, load_progress, load_walk, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 pub use tag_dates::{TagDates, TaggedBefore};
 

@@ -106,7 +106,7 @@ async fn clear(folder: &JobFolder, context: &job::Context) -> Result<(), Failure
             return Err(Failure::usage(message, "choose another folder with --out"));
         }
     }
-    let _lock = folder.lock()?;
+    let _lock = folder.lock("demo")?;
     folder.prepare()?;
     for path in [folder.snapshots(), folder.histories(), folder.reports(), folder.work()] {
         publish::remove_folder(&path).map_err(job::JobError::from)?;

@@ -278,6 +278,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     if error.is_disk_full() {
         return with(UNAVAILABLE, DISK_FULL);
     }
+    if error.is_unsound_answer() {
+        return with(INCOMPLETE, "the finished walks are kept: run it again later; if it stays, show this message to Intercom's support");
+    }
     if let Some(request) = error.request() {
         return request_code_and_hint(request, matches!(error, JobError::Request(_)));
     }

@@ -94,6 +94,10 @@ impl Progress {
                 state.done += 1;
                 state.walks.insert(walk, (rows, Some(rows)));
             }
+            Event::Resumed { walk, rows } => {
+                tracing::info!(rows, "going on where an earlier run stopped");
+                state.walks.insert(walk, (rows, None));
+            }
             Event::WalkStarted { .. } => tracing::debug!("walk begun"),
             Event::WalkAgain { walk, .. } => drop(state.walks.remove(&walk)),
             Event::Page { walk, rows, total } => {

@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress) -> Result<u8, Fa
         Some(month) if !held.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
         month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
     };
-    let _lock = folder.lock()?;
+    let _lock = folder.lock("report")?;
     folder.prepare()?;
     folder.recover()?;
     let (work_folder, observer) = (folder.clone(), progress.observer());

@@ -23,6 +23,12 @@ pub fn agrees(came: u64, first: Option<u64>, last: Option<u64>, allowed: Allowed
     (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
+/// Whether a list announced fewer on its last page than on its first, by more than is allowed. A list that was cut short
+/// looks like this; so does a group that people leave in numbers while it is read.
+pub fn shrank(first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
+    first.zip(last).is_some_and(|(first, last)| last + allowed.of(first) < first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +37,16 @@ mod tests {
     fn small_groups_may_differ_by_one_and_large_ones_by_a_thousandth() {
         let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| Allowed::Tolerance(0.001).of(members)).into();
         assert_eq!(allowed, [1, 1, 1, 5, 5, 6, 100]);
+    }
+
+    #[test]
+    fn a_list_that_lost_half_of_itself_shrank() {
+        let check = |first, last| shrank(first, last, Allowed::Tolerance(0.001));
+        assert!(check(Some(300), Some(150)));
+        assert!(check(Some(300), Some(298)));
+        assert!(!check(Some(300), Some(299)));
+        assert!(!check(Some(300), Some(400)));
+        assert!(!check(Some(300), None) && !check(None, Some(1)));
     }
 
     #[test]

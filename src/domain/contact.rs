@@ -141,6 +141,7 @@ pub enum AttributeValue {
 pub struct Conversation {
     pub id: String,
     pub created_at: DateTime<Utc>,
+    pub updated_at: Option<DateTime<Utc>>,
     pub opener: Opener,
     pub author_type: Option<String>,
     pub source_type: Option<String>,

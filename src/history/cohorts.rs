@@ -34,8 +34,9 @@ pub struct Compared {
 /// Sorted by key.
 pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
     let states = State::read(previous)?;
-    let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced| {
-        let in_history = basis == Basis::MonthEnd;
+    let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced, is_whole: bool| {
+        // Of a cohort that is known to lack members nobody can tell who left it.
+        let in_history = basis == Basis::MonthEnd && is_whole;
         let state = states.get(&cohort_key).filter(|_| in_history);
         CohortMonth {
             cohort_key,
@@ -48,13 +49,16 @@ pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: O
             gap_month: state.and_then(|state| state.gap_month),
         }
     };
-    let observed = manifest
-        .cohorts
-        .iter()
-        .map(|entry| cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, entry.announced));
+    let observed = manifest.cohorts.iter().map(|entry| {
+        let is_whole = !manifest.incomplete.contains(&entry.cohort_key);
+        cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, entry.announced, is_whole)
+    });
     // A rule may look at every cohort and every contact: it is as good as the worst of them.
-    let ruled =
-        definitions.rules.iter().map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None));
+    let is_whole = manifest.incomplete.is_empty();
+    let ruled = definitions
+        .rules
+        .iter()
+        .map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, is_whole));
     let mut cohorts: Vec<CohortMonth> = observed.chain(ruled).collect();
     cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
     Ok(cohorts)

@@ -32,6 +32,8 @@ pub enum Failure {
     NoAnswer(NoAnswer),
     /// An answer with a status that says no.
     Status { status: u16, code: Option<String>, request_id: Option<String> },
+    /// Status 200, and nothing.
+    Empty,
     /// Status 200, but not what the API documents.
     Unreadable(String),
 }
@@ -51,6 +53,10 @@ pub enum WalkError {
     Request(#[from] RequestError),
     #[error("page {page} of `{path}` gives a cursor that was given before; the listing would never end")]
     CursorLoop { path: String, page: u32 },
+    #[error("page {page} of `{path}` was refused: its cursor has expired")]
+    CursorRefused { path: String, page: u32, source: Box<RequestError> },
+    #[error("page {page} of `{path}` holds {rows} rows of days that were not asked for")]
+    NotAskedFor { path: String, page: u32, rows: usize },
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
     ForeignNext { path: String, page: u32 },
     #[error("`{path}` has given {pages} empty pages in a row by page {page}, each with a new cursor; the listing would never end")]
@@ -113,6 +119,20 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
+    /// Whether a page was refused for the cursor that it goes on from.
+    pub(super) fn is_cursor_refused(&self) -> bool {
+        matches!(self.failure, Failure::Status { status: 400 | 404 | 422, .. })
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.failure.is_late()
+    }
+
+    /// Good answers came, with nothing in them.
+    pub fn is_empty(&self) -> bool {
+        self.failure == Failure::Empty
+    }
+
     /// An answer came, and it is not what the API documents.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.failure, Failure::Unreadable(_))
@@ -134,12 +154,17 @@ impl Failure {
         match self {
             Failure::NoAnswer(reason) => *reason != NoAnswer::TooLarge,
             Failure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
-            Failure::Unreadable(_) => true,
+            Failure::Unreadable(_) | Failure::Empty => true,
         }
     }
 }
 
 impl Failure {
+    /// The answer did not come in time, here or at a gateway on the way.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, Failure::NoAnswer(NoAnswer::Timeout) | Failure::Status { status: 408 | 504, .. })
+    }
+
     /// Nothing was done about the request: it did not arrive, or was refused for its rate alone.
     pub(super) fn was_not_acted_on(&self) -> bool {
         matches!(self, Failure::NoAnswer(NoAnswer::Connect) | Failure::Status { status: 429, .. })
@@ -153,6 +178,7 @@ impl fmt::Display for Failure {
             Failure::NoAnswer(NoAnswer::Timeout) => write!(f, "was not answered in time"),
             Failure::NoAnswer(NoAnswer::Cut) => write!(f, "was cut off in the middle of the answer"),
             Failure::NoAnswer(NoAnswer::TooLarge) => write!(f, "was answered with more than any page can hold"),
+            Failure::Empty => write!(f, "was answered with nothing: status 200 and an empty body"),
             Failure::Unreadable(problem) => write!(f, "was answered with {problem}"),
             Failure::Status { status, code, request_id } => {
                 write!(f, "answered {status}")?;

@@ -34,6 +34,8 @@ pub(super) struct Ask {
     body: Option<serde_json::Value>,
     /// Whether an answer that was lost may be asked for once more.
     is_repeatable: bool,
+    /// Whether an answer that did not come in time is left to the caller, who asks for less.
+    is_given_up_when_late: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +47,22 @@ enum Method {
 
 impl Ask {
     pub(super) fn get(path: &str) -> Ask {
-        Ask { method: Method::Get, path: path.to_string(), address: None, query: Vec::new(), body: None, is_repeatable: true }
+        Ask {
+            method: Method::Get,
+            path: path.to_string(),
+            address: None,
+            query: Vec::new(),
+            body: None,
+            is_repeatable: true,
+            is_given_up_when_late: false,
+        }
     }
 
     /// A search: query, sort and paging stand in the body. (As a query parameter a cursor is ignored, and page 1
     /// comes back for ever.)
     pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Ask {
         let body = serde_json::json!({ "query": query, "sort": sort });
-        Ask { method: Method::Post, path: path.to_string(), address: None, query: Vec::new(), body: Some(body), is_repeatable: true }
+        Ask::post(path, body)
     }
 
     /// A change. Every one that this client knows may be sent again: the second time it changes nothing.
@@ -79,6 +89,12 @@ impl Ask {
     /// The same, but not to be sent again once it may have been answered: the answer moves something on.
     pub(super) fn once(mut self) -> Ask {
         self.is_repeatable = false;
+        self
+    }
+
+    /// The same, but an answer that does not come in time is not asked for again as it is.
+    pub(super) fn given_up_when_late(mut self) -> Ask {
+        self.is_given_up_when_late = true;
         self
     }
 
@@ -173,6 +189,7 @@ impl Transport {
         loop {
             attempt += 1;
             let (failure, asked_to_wait) = match self.attempt(ask).await {
+                Ok(body) if body.trim_ascii().is_empty() => (Failure::Empty, None),
                 Ok(body) => match decode(&body) {
                     Ok(value) => {
                         self.had_answer.store(true, Ordering::Relaxed);
@@ -192,8 +209,12 @@ impl Transport {
             };
             let method = ask.method.name();
             let may_repeat = ask.is_repeatable || failure.was_not_acted_on();
+            let is_left_to_caller = ask.is_given_up_when_late && failure.is_late();
+            if is_left_to_caller {
+                self.retries.fetch_add(1, Ordering::Relaxed);
+            }
             match tries.after(&failure, circumstances) {
-                Verdict::Again(delay) if may_repeat => {
+                Verdict::Again(delay) if may_repeat && !is_left_to_caller => {
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", ask.path, delay.as_secs_f64());
                     if matches!(failure, Failure::Status { status: 429, .. }) {

@@ -19,7 +19,7 @@ use self::conversations::ConversationWalk;
 use self::scroll::Scroll;
 use super::error::RequestError;
 use super::transport::{Ask, Transport};
-use super::walk::Walk;
+use super::walk::{Place, Walk};
 use crate::domain::{Contact, Conversation, Group};
 
 /// The most that a page holds.
@@ -38,12 +38,12 @@ impl V1 {
         V1 { transport, scroll, page_size: page_size.clamp(1, PAGE_SIZE_MAX) }
     }
 
-    pub(super) async fn everyone(&self) -> Result<Walk<Contact>, RequestError> {
-        ContactWalk::open(self, Who::Everyone).await
+    pub(super) async fn everyone(&self, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+        ContactWalk::open(self, Who::Everyone, from).await
     }
 
-    pub(super) async fn members(&self, group: &Group) -> Result<Walk<Contact>, RequestError> {
-        ContactWalk::open(self, Who::Members(group.clone())).await
+    pub(super) async fn members(&self, group: &Group, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+        ContactWalk::open(self, Who::Members(group.clone()), from).await
     }
 
     pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
@@ -54,8 +54,8 @@ impl V1 {
         self.total(&Who::Everyone).await
     }
 
-    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Walk<Conversation> {
-        Walk::new(ConversationWalk::new(self.transport.clone(), self.page_size, start, end))
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Walk<Conversation> {
+        Walk::new(ConversationWalk::new(self.transport.clone(), self.page_size, start, end).from(from))
     }
 
     pub(super) async fn try_conversations(&self) -> Result<(), RequestError> {

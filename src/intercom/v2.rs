@@ -7,18 +7,20 @@ mod wire;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use self::cursor::CursorWalk;
 use super::error::RequestError;
 use super::id_field;
 use super::transport::{Ask, Transport};
-use super::walk::Walk;
+use super::walk::{Place, Walk};
 use crate::domain::{Contact, Conversation, Group, GroupKind};
 
 /// The most that a page holds.
 const PAGE_SIZE_MAX: u32 = 150;
+/// The longest day there is, at the end of summer time.
+const DAY: TimeDelta = TimeDelta::hours(25);
 
 #[derive(Clone, Debug)]
 pub(super) struct V2 {
@@ -39,14 +41,14 @@ impl V2 {
         CursorWalk::new(self.transport.clone(), ask, per_page, wire::conversations)
     }
 
-    pub(super) fn everyone(&self) -> Walk<Contact> {
-        Walk::new(self.contacts(Ask::get("/contacts"), self.page_size))
+    pub(super) fn everyone(&self, from: Option<&Place>) -> Walk<Contact> {
+        Walk::new(self.contacts(Ask::get("/contacts"), self.page_size).from(from))
     }
 
     /// Oldest contact first: `created_at` never changes, so that nobody moves behind the cursor while the walk goes on.
-    pub(super) fn members(&self, group: &Group) -> Walk<Contact> {
+    pub(super) fn members(&self, group: &Group, from: Option<&Place>) -> Walk<Contact> {
         let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
-        Walk::new(self.contacts(member_search(group), self.page_size).expecting_tag(tag))
+        Walk::new(self.contacts(member_search(group), self.page_size).expecting_tag(tag).from(from))
     }
 
     pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
@@ -58,8 +60,12 @@ impl V2 {
     }
 
     /// A second wider on both sides: whether the API's comparisons include their bounds is not agreed upon.
-    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Walk<Conversation> {
-        Walk::new(self.conversation_walk(conversation_search(start, end), self.page_size))
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Walk<Conversation> {
+        let walk = self.conversation_walk(conversation_search(start, end), self.page_size);
+        // Days are the widest that a comparison is known to be cut to.
+        let (first, last) = (start - DAY, end + DAY);
+        let walk = walk.expecting(move |row: &Conversation| first <= row.created_at && row.created_at <= last);
+        Walk::new(walk.halving_late_pages().from(from))
     }
 
     pub(super) async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {

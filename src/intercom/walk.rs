@@ -1,6 +1,7 @@
 //! A list being followed from its first page to its last, whichever way the API pages it.
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use super::error::WalkError;
 use crate::domain::Oddities;
@@ -19,6 +20,21 @@ pub struct Page<T> {
     pub oddities: Oddities,
     /// The list is read again from its start: what came before this page counts no more.
     pub begins_anew: bool,
+    /// Where the list goes on after this page, for a later process; `None` on the last page, and where a list can only be
+    /// read in one go.
+    pub place: Option<Place>,
+}
+
+/// A place in a list, to go on from. Whoever keeps it need not understand it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// A cursor, or the number of a page.
+    pub(super) at: String,
+    /// Which of the lists that make up the walk.
+    pub(super) list: usize,
+    /// Pages and rows before it.
+    pub(super) pages: u32,
+    pub(super) rows: u64,
 }
 
 /// A list being followed.
@@ -73,8 +89,27 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// Of a list whose first pages came before.
+    pub(super) fn after(place: &Place) -> Bounds {
+        Bounds { page: place.pages, rows: place.rows, empty: 0 }
+    }
+
+    /// Of a list that goes on at the page of this number.
+    pub(super) fn numbered_after(page: u32, rows: u64) -> Bounds {
+        Bounds { page: page.saturating_sub(1), rows, empty: 0 }
+    }
+
+    /// The place at which the list goes on after the pages so far.
+    pub(super) fn place(&self, list: usize, at: String) -> Place {
+        Place { at, list, pages: self.page, rows: self.rows }
+    }
+
     pub(super) fn rows(&self) -> u64 {
         self.rows
+    }
+
+    pub(super) fn pages(&self) -> u32 {
+        self.page
     }
 
     /// Takes note of a page: its number.

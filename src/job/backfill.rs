@@ -2,7 +2,7 @@
 //! lesser one, gets its own. Membership is of the time of the observation (basis `late`), but for tags whose dates are
 //! read (`reconstructed`).
 
-use super::{Context, Event, JobError, JobFolder, Plan, Rebuilt, Scope, Unresolved, observe, prospect, rebuild, timezone};
+use super::{Context, Event, JobError, JobFolder, Plan, Rebuilt, Scope, Unresolved, observe, prospect, rebuild, tell_of_others, timezone};
 use crate::domain::{Basis, Month, Months};
 use crate::snapshot::Snapshot;
 
@@ -35,16 +35,17 @@ pub struct BackfillPlan {
 
 pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<BackfillOutcome, JobError> {
     let folder = JobFolder::new(&context.settings);
-    let _lock = folder.lock()?;
+    let _lock = folder.lock("backfill")?;
     folder.prepare()?;
     folder.recover()?;
+    tell_of_others(&folder, options.months)?;
     let BackfillPlan { plan, kept } = planned(context, &folder, options).await?;
     let (published, unresolved) = match plan {
         None => (Vec::new(), Vec::new()),
-        Some(plan) => {
+        Some(mut plan) => {
             let estimate = plan.estimate(&context.settings, context.client.rate_window());
             (context.observer)(Event::Expected { requests: estimate.requests, time: estimate.time });
-            (observe(context, &folder, &plan, false).await?, plan.unresolved)
+            (observe(context, &folder, &mut plan, false).await?, plan.unresolved)
         }
     };
     let (rebuilt, stale) = rebuild(context, &folder, options.months.last).await?;

@@ -39,8 +39,8 @@ pub enum JobError {
     Request(#[from] RequestError),
     #[error("the client could not be made")]
     Client(#[from] ClientError),
-    #[error("`{path}` is locked: another process works on this job", path = .path.display())]
-    Locked { path: PathBuf },
+    #[error("`{path}` is locked: {holder} works on this job", path = .path.display())]
+    Locked { path: PathBuf, holder: String },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
     #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]
@@ -90,9 +90,28 @@ impl JobError {
         }
     }
 
+    /// A walk that would never come right, or a page that holds nothing however often it is asked for.
+    pub fn is_unsound_answer(&self) -> bool {
+        match self {
+            JobError::Fetch { source, .. } => source.is_empty(),
+            _ => false,
+        }
+    }
+
     pub(super) fn table(month: Month, error: TableError) -> JobError {
         JobError::Report { month, source: error.into() }
     }
+}
+
+/// An error and its causes, for a manifest.
+pub(super) fn in_a_line(error: &JobError) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    line
 }
 
 fn unresolved_lines(unresolved: &[Unresolved]) -> String {

@@ -22,6 +22,11 @@ pub enum Event {
         walk: String,
         rows: u64,
     },
+    /// A walk goes on where an earlier run stopped, with so many rows.
+    Resumed {
+        walk: String,
+        rows: u64,
+    },
     WalkStarted {
         walk: String,
     },

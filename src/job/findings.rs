@@ -2,7 +2,7 @@
 
 use super::fetch::{Fetched, FetchedWalk};
 use super::plan::{Plan, WalkKind};
-use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, Written};
+use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
 
 pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
@@ -20,6 +20,16 @@ pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
 pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written) -> Vec<Finding> {
     let mut findings = reconstructed(assembly, cohorts, written);
     findings.extend(strays(assembly, &written.firsts));
+    if written.drifted > 0 {
+        findings.push(Finding {
+            severity: Severity::Info,
+            check_name: "changed_between_lists".to_string(),
+            subject: "contacts".to_string(),
+            value: Some(written.drifted.to_string()),
+            expected: Some("0".to_string()),
+            detail: "contacts that had been changed when a later list gave them; the newest record of each counts".to_string(),
+        });
+    }
     findings
 }
 
@@ -77,19 +87,26 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     match record.last_total {
+        // Nothing came: that is told below.
+        None if walk.failure.is_some() => {}
         None => {
             let detail = "the API announced no total: that every row came cannot be proved";
             findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
         }
-        Some(total) if total != came => {
-            let (severity, detail) = if record.is_complete {
-                (Severity::Info, "what came differs from the announced total, within the tolerance")
-            } else {
-                (Severity::Error, "what came differs from the announced total after two walks; published because of --accept-incomplete")
-            };
-            findings.push(finding(severity, "announced_total", came, total.to_string(), detail));
+        Some(total) if total != came && record.is_complete => {
+            let detail = "what came differs from the announced total, within the tolerance";
+            findings.push(finding(Severity::Info, "announced_total", came, total.to_string(), detail));
         }
         Some(_) => {}
+    }
+    if let Some(failure) = &walk.failure {
+        let detail = format!("{}; published because of --accept-incomplete: {failure}", unfinished(record));
+        let expected = record.last_total.map_or("a total".to_string(), |total| total.to_string());
+        findings.push(finding(Severity::Error, "walk_not_finished", came, expected, &detail));
+    } else if !record.is_complete {
+        let detail = "what came differs from the announced totals after two walks; published because of --accept-incomplete";
+        let expected = record.last_total.max(record.first_total).max(walk.listed).unwrap_or_default();
+        findings.push(finding(Severity::Error, "announced_total", came, expected.to_string(), detail));
     }
     if let Some(listed) = walk.listed.filter(|listed| *listed != came) {
         let detail = "members that came; the listing of segments gives another count";
@@ -99,7 +116,15 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
         let detail = "rows that came more than once, because the list shifted while it was walked; each is counted once";
         findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));
     }
+    if record.renewed > 0 {
+        let detail = "rows that had been changed when they came again; the newest record of each counts";
+        findings.push(finding(Severity::Info, "changed_while_read", record.renewed, "0".to_string(), detail));
+    }
     findings
+}
+
+fn unfinished(record: &WalkRecord) -> &'static str {
+    if record.pages == 0 { "nothing of it came" } else { "the list was not read to its end" }
 }
 
 fn oddities(walk: &FetchedWalk) -> Vec<Finding> {

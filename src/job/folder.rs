@@ -1,6 +1,7 @@
 //! The job's folder under the output folder: what is where, its lock, and its state after a crash.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::JobError;
@@ -10,6 +11,8 @@ use crate::settings::Settings;
 use crate::snapshot::{month_folder, months_in};
 
 const BACKFILL: &str = "backfill=";
+/// Bytes of a lock file that are read.
+const HOLDER_MAX: u64 = 200;
 
 /// Where a job keeps everything.
 #[derive(Clone, Debug)]
@@ -119,21 +122,32 @@ impl JobFolder {
         }
     }
 
-    /// Takes the job's lock.
+    /// Takes the job's lock, and writes into it who holds it: `purpose` is the command.
     ///
     /// # Errors
-    /// When another process holds it.
-    pub fn lock(&self) -> Result<Lock, JobError> {
+    /// When another process holds it. A process that has ended holds nothing, whatever stands in the file.
+    pub fn lock(&self, purpose: &str) -> Result<Lock, JobError> {
         publish::create_folder(&self.root)?;
         let path = self.root.join(".lock");
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|error| PublishError::new("open", &path, error))?;
+        let mut file = options.open(&path).map_err(|error| PublishError::new("open", &path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(JobError::Locked { path }),
+            Ok(()) => {
+                let holder = format!("process {} (`cohorts {purpose}`)", std::process::id());
+                // Who holds it is for a message only: a disk that is full is found out where it matters.
+                let _ = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
+                Ok(Lock { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // What is no text, or of no use, is left out of the message.
+                let _ = file.take(HOLDER_MAX).read_to_string(&mut holder);
+                let is_plain = !holder.is_empty() && !holder.contains(|character: char| character.is_control());
+                Err(JobError::Locked { path, holder: if is_plain { holder } else { "another process".to_string() } })
+            }
             Err(TryLockError::Error(error)) => Err(PublishError::new("lock", &path, error).into()),
         }
     }

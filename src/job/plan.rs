@@ -125,17 +125,7 @@ impl Plan {
         let groups: Vec<Group> = existing.iter().map(|(group, _)| group.clone()).collect();
         let announced = |group: &Group| existing.iter().find(|(other, _)| other == group).and_then(|(_, count)| *count);
 
-        let mut plan = Plan {
-            scope: scope.clone(),
-            cohorts: Vec::new(),
-            population: PlannedPopulation::Cohorts,
-            has_conversations: job.conversations,
-            walks: Vec::new(),
-            unresolved: Vec::new(),
-            held: None,
-            has_tag_dates: false,
-            findings: Vec::new(),
-        };
+        let mut plan = Plan { has_conversations: job.conversations, ..Plan::empty(scope.clone()) };
         let find = |plan: &mut Plan, name| match resolve(name, &groups, &remembered.cohorts) {
             Ok((group, was_renamed)) => {
                 if was_renamed {
@@ -203,6 +193,21 @@ impl Plan {
         }
         plan.check_profile(context).await;
         Ok(plan)
+    }
+
+    /// Of which nothing is decided.
+    pub(super) fn empty(scope: Scope) -> Plan {
+        Plan {
+            scope,
+            cohorts: Vec::new(),
+            population: PlannedPopulation::Cohorts,
+            has_conversations: false,
+            walks: Vec::new(),
+            unresolved: Vec::new(),
+            held: None,
+            has_tag_dates: false,
+            findings: Vec::new(),
+        }
     }
 
     /// The walk of this group, shared by everything that needs it.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use polars::prelude::*;
 
-use super::ids::IdSet;
-use super::spool::{attributes_chunk, contacts_chunk, conversations_chunk};
+use super::ids::IdMap;
+use super::spool::{Updated, attributes_chunk, contacts_chunk, conversations_chunk, ids_of};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::{SnapshotError, TaggedBefore, WalkRecord};
 use crate::domain::MonthSpan;
@@ -32,7 +32,7 @@ pub struct Cohort {
 /// Everything that makes up a snapshot's tables.
 #[derive(Clone, Debug)]
 pub struct Assembly {
-    /// Walks of contacts. Of a contact that several walks saw, the first one's record is kept.
+    /// Walks of contacts. Of a contact that several walks saw, the newest record is kept.
     pub walks: Vec<Part>,
     /// The walk whose contacts are the population, or `None` when all contacts are.
     pub population: Option<usize>,
@@ -48,6 +48,8 @@ pub struct Assembly {
 pub struct Written {
     /// The number of contacts that each walk was the first to hold.
     pub firsts: Vec<u64>,
+    /// How often a later walk held a newer record of a contact than the walks before it.
+    pub drifted: u64,
     /// The members of each cohort, in the order of the cohorts.
     pub members: Vec<u64>,
     /// Holders of each cohort's tag without a date, where dates decided.
@@ -57,44 +59,70 @@ pub struct Written {
 impl Assembly {
     /// Writes and lists all parts.
     pub fn write(&self, staging: &mut Staging) -> Result<Written, SnapshotError> {
-        let firsts = self.write_contacts(staging)?;
+        let (firsts, drifted) = self.write_contacts(staging)?;
         let members = self.write_members(staging)?;
         self.write_conversations(staging)?;
         let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
         let undated = self.cohorts.iter().map(undated).collect::<Result<_, TableError>>()?;
-        Ok(Written { firsts, members, undated })
+        Ok(Written { firsts, drifted, members, undated })
     }
 
-    fn write_contacts(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
-        let mut seen = IdSet::default();
-        let mut firsts = vec![0; self.walks.len()];
-        let mut contacts = PartWriter::default();
+    fn write_contacts(&self, staging: &mut Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
         // The population's own walk goes first: who is in it is known when a contact is met.
         let mut order: Vec<usize> = (0..self.walks.len()).collect();
         order.sort_by_key(|walk| self.population != Some(*walk));
-        for walk in order {
+
+        // Which record of each contact counts: the newest, and of equally new ones the first. Read before any is written,
+        // in columns that are small.
+        let mut records: IdMap<Newest> = IdMap::default();
+        let mut firsts = vec![0; self.walks.len()];
+        let mut drifted = 0;
+        let mut place = 0;
+        for &walk in &order {
             let part = &self.walks[walk];
             let in_population = self.population.is_none_or(|population| population == walk);
             for chunk in 0..part.record.chunks {
+                for (id, updated) in ids_of(&contacts_chunk(&part.folder, chunk), &CONTACTS, "contact_id", Some("updated_at"))? {
+                    let (known, is_new) = records.entry(&id, Newest { updated, place, in_population });
+                    if is_new {
+                        firsts[walk] += 1;
+                    } else if updated > known.updated {
+                        drifted += 1;
+                        (known.updated, known.place) = (updated, place);
+                    }
+                    place += 1;
+                }
+            }
+        }
+
+        let mut contacts = PartWriter::default();
+        let mut place = 0;
+        for &walk in &order {
+            let part = &self.walks[walk];
+            for chunk in 0..part.record.chunks {
                 let rows = collect(scan(&[contacts_chunk(&part.folder, chunk)], &CONTACTS)?)?;
                 let mut attributes = collect(scan(&[attributes_chunk(&part.folder, chunk)], &ATTRIBUTES)?)?;
-                let is_new: BooleanChunked =
-                    text(&rows, "contact_id")?.iter().map(|id| Some(id.is_some_and(|id| seen.insert(id)))).collect();
-                let new_rows = is_new.sum().unwrap_or_default() as usize;
+                let mut counts = Vec::with_capacity(rows.height());
+                let mut in_population = Vec::new();
+                for id in text(&rows, "contact_id")?.iter() {
+                    let newest = id.and_then(|id| records.get(id)).filter(|newest| newest.place == place);
+                    counts.push(newest.is_some());
+                    in_population.extend(newest.map(|newest| newest.in_population));
+                    place += 1;
+                }
+                let all = rows.height();
                 let mut rows = rows;
-                if new_rows < rows.height() {
-                    rows = rows.filter(&is_new).map_err(assembling)?;
+                if in_population.len() < all {
+                    rows = rows.filter(&BooleanChunked::new("counts".into(), counts)).map_err(assembling)?;
                     let ids = rows.clone().lazy().select([col("contact_id")]);
                     attributes = collect(attributes.lazy().semi_join(ids, col("contact_id"), col("contact_id")))?;
                 }
-                firsts[walk] += rows.height() as u64;
-                let flag = BooleanChunked::full("in_population".into(), in_population, rows.height());
-                rows.with_column(flag.into_column()).map_err(assembling)?;
+                rows.with_column(BooleanChunked::new("in_population".into(), in_population).into_column()).map_err(assembling)?;
                 contacts.push(rows, attributes, staging)?;
             }
         }
         contacts.finish(staging)?;
-        Ok(firsts)
+        Ok((firsts, drifted))
     }
 
     fn write_members(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
@@ -124,7 +152,9 @@ impl Assembly {
         // The walk may have been over several months.
         let bound = |at| lit(instants("bound", [Some(at)].into_iter()).take_materialized_series()).first();
         let in_month = col("created_at").gt_eq(bound(self.span.start)).and(col("created_at").lt(bound(self.span.end)));
-        let rows = all.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
+        // The spool keeps a record that comes again only when it is newer.
+        let newest = all.unique_stable_generic(Some(vec![col("conversation_id")]), UniqueKeepStrategy::Last);
+        let rows = newest.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
         write_part(staging, &CONVERSATIONS, 0, &collect(rows)?)
     }
 }
@@ -132,7 +162,16 @@ impl Assembly {
 /// The contacts that a walk of contacts holds, as a column `contact_id`.
 pub fn members_of(part: &Part) -> Result<LazyFrame, TableError> {
     let chunks: Vec<PathBuf> = (0..part.record.chunks).map(|chunk| contacts_chunk(&part.folder, chunk)).collect();
-    Ok(scan_or_empty(&chunks, &CONTACTS)?.select([col("contact_id")]))
+    // A contact that changed while the list was read may be in two chunks.
+    Ok(scan_or_empty(&chunks, &CONTACTS)?.select([col("contact_id")]).unique(None, UniqueKeepStrategy::Any))
+}
+
+/// The newest record of a contact, and where it is among all that were spooled.
+struct Newest {
+    updated: Updated,
+    place: u32,
+    /// Whether the population's walk held the contact.
+    in_population: bool,
 }
 
 /// Gathers contacts and their attributes until they fill a part.
@@ -149,30 +188,46 @@ impl PartWriter {
         self.rows += contacts.height();
         self.contacts.push(contacts);
         self.attributes.push(attributes);
-        if self.rows >= ROW_GROUP_ROWS { self.flush(staging) } else { Ok(()) }
+        if self.rows >= ROW_GROUP_ROWS { self.write(staging, ROW_GROUP_ROWS) } else { Ok(()) }
     }
 
     /// Writes the last part; the only one when there are no contacts at all.
     fn finish(mut self, staging: &mut Staging) -> Result<(), SnapshotError> {
-        if self.rows > 0 || self.parts == 0 { self.flush(staging) } else { Ok(()) }
+        if self.rows > 0 || self.parts == 0 { self.write(staging, self.rows) } else { Ok(()) }
     }
 
-    fn flush(&mut self, staging: &mut Staging) -> Result<(), SnapshotError> {
-        let sorted = |frames: &mut Vec<DataFrame>, table: &Table, by: &[&str]| -> Result<DataFrame, SnapshotError> {
-            let mut all = table.empty();
-            for frame in frames.drain(..) {
-                all.vstack_mut(&table.conform(&frame).map_err(assembling)?).map_err(assembling)?;
-            }
-            Ok(all.sort(by.iter().copied(), SortMultipleOptions::default()).map_err(assembling)?)
-        };
-        let contacts = sorted(&mut self.contacts, &CONTACTS, CONTACTS.key)?;
-        write_part(staging, &CONTACTS, self.parts, &contacts)?;
-        let attributes = sorted(&mut self.attributes, &ATTRIBUTES, ATTRIBUTES.key)?;
-        write_part(staging, &ATTRIBUTES, self.parts, &attributes)?;
-        self.rows = 0;
+    /// Writes a part of so many contacts, whatever chunks they came in: how a walk was interrupted shows in no file.
+    fn write(&mut self, staging: &mut Staging, rows: usize) -> Result<(), SnapshotError> {
+        let contacts = stacked(&mut self.contacts, &CONTACTS)?;
+        let mut attributes = stacked(&mut self.attributes, &ATTRIBUTES)?;
+        let (part, rest) = contacts.split_at(rows as i64);
+        if rest.height() > 0 {
+            let of = |attributes: &DataFrame, contacts: &DataFrame| {
+                let ids = contacts.clone().lazy().select([col("contact_id")]);
+                collect(attributes.clone().lazy().semi_join(ids, col("contact_id"), col("contact_id")))
+            };
+            self.attributes.push(of(&attributes, &rest)?);
+            attributes = of(&attributes, &part)?;
+        }
+        self.rows = rest.height();
+        self.contacts.push(rest);
+        write_part(staging, &CONTACTS, self.parts, &sorted(part, &CONTACTS)?)?;
+        write_part(staging, &ATTRIBUTES, self.parts, &sorted(attributes, &ATTRIBUTES)?)?;
         self.parts += 1;
         Ok(())
     }
+}
+
+fn stacked(frames: &mut Vec<DataFrame>, table: &Table) -> Result<DataFrame, SnapshotError> {
+    let mut all = table.empty();
+    for frame in frames.drain(..) {
+        all.vstack_mut(&table.conform(&frame).map_err(assembling)?).map_err(assembling)?;
+    }
+    Ok(all)
+}
+
+fn sorted(rows: DataFrame, table: &Table) -> Result<DataFrame, SnapshotError> {
+    Ok(rows.sort(table.key.iter().copied(), SortMultipleOptions::default()).map_err(assembling)?)
 }
 
 fn write_part(staging: &mut Staging, table: &Table, index: usize, rows: &DataFrame) -> Result<(), SnapshotError> {

@@ -1,19 +1,37 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-/// A set of contact ids. Intercom's are 24 hex digits: kept as twelve bytes each, the one thing of a run that grows
-/// with the workspace (some 20 MB for a million contacts).
-#[derive(Debug, Default)]
-pub struct IdSet {
-    object_ids: HashSet<[u8; 12]>,
-    others: HashSet<Box<str>>,
+/// What is known of each contact, by its id. Intercom's ids are 24 hex digits: kept as twelve bytes each, the one thing
+/// of a run that grows with the workspace (some 20 MB for a million contacts).
+#[derive(Debug)]
+pub struct IdMap<V> {
+    object_ids: HashMap<[u8; 12], V>,
+    others: HashMap<Box<str>, V>,
 }
 
-impl IdSet {
-    /// Whether the id is new.
-    pub fn insert(&mut self, id: &str) -> bool {
+/// A set of contact ids.
+#[derive(Debug, Default)]
+pub struct IdSet(IdMap<()>);
+
+impl<V> Default for IdMap<V> {
+    fn default() -> IdMap<V> {
+        IdMap { object_ids: HashMap::new(), others: HashMap::new() }
+    }
+}
+
+impl<V> IdMap<V> {
+    /// What is known of the id, which is `first` when it is new; and whether it is.
+    pub fn entry(&mut self, id: &str, first: V) -> (&mut V, bool) {
         match object_id(id) {
-            Some(bytes) => self.object_ids.insert(bytes),
-            None => self.others.insert(id.into()),
+            Some(bytes) => entered(self.object_ids.entry(bytes), first),
+            None => entered(self.others.entry(id.into()), first),
+        }
+    }
+
+    pub fn get(&self, id: &str) -> Option<&V> {
+        match object_id(id) {
+            Some(bytes) => self.object_ids.get(&bytes),
+            None => self.others.get(id),
         }
     }
 
@@ -23,6 +41,28 @@ impl IdSet {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+fn entered<K, V>(entry: Entry<'_, K, V>, first: V) -> (&mut V, bool) {
+    match entry {
+        Entry::Occupied(known) => (known.into_mut(), false),
+        Entry::Vacant(free) => (free.insert(first), true),
+    }
+}
+
+impl IdSet {
+    /// Whether the id is new.
+    pub fn insert(&mut self, id: &str) -> bool {
+        self.0.entry(id, ()).1
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
-use crate::domain::{Basis, GroupName, Month, MonthSpan};
+use crate::domain::{Basis, GroupName, Month, MonthSpan, POPULATION};
 use crate::publish::{ListedFile, PublishError};
 
 /// Raised when older programs could no longer read what newer ones write.
@@ -43,7 +43,8 @@ pub struct Manifest {
     pub files: Vec<ListedFile>,
     pub requests: u64,
     pub retries: u64,
-    /// Cohort keys that failed the completeness check and were published all the same (`--accept-incomplete`).
+    /// Cohort keys, `population` and `conversations` of which not everything came, or nothing at all, and that were
+    /// published all the same (`--accept-incomplete`). Such a cohort is compared with no other month.
     pub incomplete: Vec<String>,
     /// What was noticed while observing; reported as data_quality.
     pub findings: Vec<Finding>,
@@ -132,9 +133,9 @@ impl Manifest {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
 
-    /// Whether the population was everyone in the workspace.
+    /// Whether everyone in the workspace was observed: then whoever was not is no longer there.
     pub fn has_everyone(&self) -> bool {
-        self.population == "everyone"
+        self.population == "everyone" && !self.incomplete.iter().any(|key| key == POPULATION)
     }
 
     pub const CURRENT_FORMAT: u32 = FORMAT;

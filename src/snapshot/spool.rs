@@ -1,23 +1,27 @@
-//! A walk's pages on their way to disk: typed columns, in chunks of a few thousand rows, each a Parquet file in the
-//! walk's own folder of `.work/`. `walk.json` comes last and says that the walk is whole; a later run of the same month
-//! takes such a walk over.
+//! A walk's pages on their way to disk: typed columns, in chunks of a few pages, each a Parquet file in the walk's own
+//! folder of `.work/`. `progress.json` says after each chunk how far the walk has come, so that a later run goes on there;
+//! `walk.json` comes last and says that the walk is whole.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{attribute_columns, contact_columns, conversation_columns};
-use super::ids::IdSet;
+use super::ids::IdMap;
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS};
 use super::{SnapshotError, publish};
 use crate::domain::{Contact, Conversation, Oddities};
-use crate::table::write_parquet;
+use crate::table::{self, TableError, write_parquet};
 
 /// Contacts in memory for one walk before they are written: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
+/// Pages that an interruption may cost a walk, where it can be gone on with at all.
+const CHUNK_PAGES: u64 = 10;
 const WALK_FILE: &str = "walk.json";
+const PROGRESS_FILE: &str = "progress.json";
 
 /// What a finished walk says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +30,8 @@ pub struct WalkRecord {
     pub rows: u64,
     /// Rows that came more than once: the list shifted while it was walked.
     pub repeated: u64,
+    /// Those of them that had been changed since they came before.
+    pub renewed: u64,
     pub chunks: usize,
     pub pages: u64,
     /// The total that the API gave with the first page and with the last.
@@ -42,11 +48,20 @@ pub struct WalkRecord {
     pub is_complete: bool,
 }
 
+/// How far a walk has come, and where it goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    pub record: WalkRecord,
+    /// The place in the list, as whoever follows it wrote it down.
+    pub place: String,
+}
+
 impl WalkRecord {
     pub fn begun(at: DateTime<Utc>) -> WalkRecord {
         WalkRecord {
             rows: 0,
             repeated: 0,
+            renewed: 0,
             chunks: 0,
             pages: 0,
             first_total: None,
@@ -85,6 +100,11 @@ pub fn load_walk(folder: &Path) -> Option<WalkRecord> {
     serde_json::from_slice(&std::fs::read(folder.join(WALK_FILE)).ok()?).ok()
 }
 
+/// How far an earlier run came with a walk that it did not finish.
+pub fn load_progress(folder: &Path) -> Option<Progress> {
+    serde_json::from_slice(&std::fs::read(folder.join(PROGRESS_FILE)).ok()?).ok()
+}
+
 pub(super) fn contacts_chunk(folder: &Path, index: usize) -> PathBuf {
     folder.join(format!("contacts-{index:05}.parquet"))
 }
@@ -100,8 +120,11 @@ pub(super) fn conversations_chunk(folder: &Path, index: usize) -> PathBuf {
 /// A row that can be spooled.
 pub trait Spooled: Send + Sized + 'static {
     fn id(&self) -> &str;
-    /// Writes one chunk of rows to its files.
+    fn updated_at(&self) -> Option<DateTime<Utc>>;
+    /// Writes one chunk of rows to its files, and sees to it that they outlast a power cut.
     fn write_chunk(rows: &[Self], folder: &Path, index: usize) -> Result<(), SnapshotError>;
+    /// The ids of the rows of a chunk, each with when it was updated.
+    fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError>;
 }
 
 impl Spooled for Contact {
@@ -109,10 +132,19 @@ impl Spooled for Contact {
         &self.id
     }
 
+    fn updated_at(&self) -> Option<DateTime<Utc>> {
+        self.updated_at
+    }
+
     fn write_chunk(rows: &[Contact], folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        write_parquet(&contact_columns(rows)?, &CONTACTS, &contacts_chunk(folder, index))?;
-        write_parquet(&attribute_columns(rows)?, &ATTRIBUTES, &attributes_chunk(folder, index))?;
-        Ok(())
+        let (contacts, attributes) = (contacts_chunk(folder, index), attributes_chunk(folder, index));
+        write_parquet(&contact_columns(rows)?, &CONTACTS, &contacts)?;
+        write_parquet(&attribute_columns(rows)?, &ATTRIBUTES, &attributes)?;
+        Ok([contacts, attributes].iter().try_for_each(|path| publish::sync_file(path))?)
+    }
+
+    fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError> {
+        ids_of(&contacts_chunk(folder, index), &CONTACTS, "contact_id", Some("updated_at"))
     }
 }
 
@@ -121,40 +153,118 @@ impl Spooled for Conversation {
         &self.id
     }
 
+    fn updated_at(&self) -> Option<DateTime<Utc>> {
+        self.updated_at
+    }
+
     fn write_chunk(rows: &[Conversation], folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        write_parquet(&conversation_columns(rows)?, &CONVERSATIONS, &conversations_chunk(folder, index))?;
-        Ok(())
+        let path = conversations_chunk(folder, index);
+        write_parquet(&conversation_columns(rows)?, &CONVERSATIONS, &path)?;
+        Ok(publish::sync_file(&path)?)
+    }
+
+    /// The table has no time of the last change: any record that comes after an interruption counts as newer.
+    fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError> {
+        ids_of(&conversations_chunk(folder, index), &CONVERSATIONS, "conversation_id", None)
     }
 }
 
-/// The rows of one walk, each once.
+/// When a record was last changed, in seconds of 1970 on: of two records of one row, the newer one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Updated(u32);
+
+impl Updated {
+    pub fn at(instant: Option<DateTime<Utc>>) -> Updated {
+        let seconds = instant.map_or(0, |instant| instant.timestamp());
+        Updated(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
+    }
+}
+
+/// The ids in a chunk, with when each record was updated as far as the table tells.
+pub(super) fn ids_of(
+    path: &Path,
+    of: &'static table::Table,
+    id: &str,
+    updated_at: Option<&str>,
+) -> Result<Vec<(String, Updated)>, SnapshotError> {
+    let failed = |error: PolarsError| TableError::new("read", "a spooled walk", error);
+    let columns: Vec<Expr> = [Some(id), updated_at].into_iter().flatten().map(col).collect();
+    let rows = table::scan(&[path.to_path_buf()], of)?.select(columns).collect().map_err(failed)?;
+    let ids = rows.column(id).and_then(|column| column.str()).map_err(failed)?;
+    let instants: Vec<Option<i64>> = match updated_at {
+        Some(name) => rows.column(name).and_then(|column| Ok(column.datetime()?.physical().iter().collect())).map_err(failed)?,
+        None => vec![None; rows.height()],
+    };
+    let updated = instants.into_iter().map(|micros| Updated::at(micros.and_then(DateTime::from_timestamp_micros)));
+    Ok(ids.iter().map(|id| id.unwrap_or_default().to_string()).zip(updated).collect())
+}
+
+/// The rows of one walk. Of a row that comes again a newer record is kept, beside the older one when that is on disk
+/// already: when the walks are put together, the newest one counts.
 #[derive(Debug)]
 pub struct Spool<R> {
     folder: PathBuf,
-    seen: IdSet,
+    seen: IdMap<Updated>,
     rows: Vec<R>,
-    repeated: u64,
-    chunks: usize,
+    record: WalkRecord,
+    /// Pages when the last chunk was written.
+    saved_pages: u64,
 }
 
 impl<R: Spooled> Spool<R> {
     /// Begins anew in this folder.
-    pub fn create(folder: PathBuf) -> Result<Spool<R>, SnapshotError> {
+    pub fn create(folder: PathBuf, at: DateTime<Utc>) -> Result<Spool<R>, SnapshotError> {
         publish::remove_folder(&folder)?;
         publish::create_folder(&folder)?;
-        Ok(Spool { folder, seen: IdSet::default(), rows: Vec::new(), repeated: 0, chunks: 0 })
+        Ok(Spool { folder, seen: IdMap::default(), rows: Vec::new(), record: WalkRecord::begun(at), saved_pages: 0 })
     }
 
-    /// Takes a page. Whether a chunk is full, and [`Spool::flush`] is due.
-    pub fn push(&mut self, page: Vec<R>) -> bool {
-        for row in page {
-            if self.seen.insert(row.id()) {
-                self.rows.push(row);
-            } else {
-                self.repeated += 1;
+    /// Goes on with what an earlier run spooled. Blocks.
+    ///
+    /// # Errors
+    /// When a chunk cannot be read: then the walk is best begun anew.
+    pub fn resume(folder: PathBuf, progress: Progress) -> Result<Spool<R>, SnapshotError> {
+        let mut seen = IdMap::default();
+        for index in 0..progress.record.chunks {
+            for (id, updated) in R::read_chunk(&folder, index)? {
+                let (known, _) = seen.entry(&id, updated);
+                *known = updated.max(*known);
             }
         }
-        self.rows.len() >= CHUNK_ROWS
+        let saved_pages = progress.record.pages;
+        Ok(Spool { folder, seen, rows: Vec::new(), record: progress.record, saved_pages })
+    }
+
+    /// What is told of the pages so far.
+    pub fn record(&mut self) -> &mut WalkRecord {
+        &mut self.record
+    }
+
+    /// Takes the rows of a page.
+    pub fn push(&mut self, page: Vec<R>) {
+        for row in page {
+            let updated = Updated::at(row.updated_at());
+            let (known, is_new) = self.seen.entry(row.id(), updated);
+            if is_new {
+                self.rows.push(row);
+                continue;
+            }
+            self.record.repeated += 1;
+            if updated > *known {
+                *known = updated;
+                self.record.renewed += 1;
+                // A chunk holds each row once, so that an attribute in it is of one record. It is rare enough to search.
+                match self.rows.iter_mut().find(|waiting| waiting.id() == row.id()) {
+                    Some(waiting) => *waiting = row,
+                    None => self.rows.push(row),
+                }
+            }
+        }
+    }
+
+    /// Whether a chunk is full, and [`Spool::save`] is due. A walk that cannot be gone on with is only held to the rows.
+    pub fn is_full(&self, has_place: bool) -> bool {
+        self.rows.len() >= CHUNK_ROWS || (has_place && self.record.pages - self.saved_pages >= CHUNK_PAGES)
     }
 
     /// Distinct rows so far.
@@ -166,21 +276,27 @@ impl<R: Spooled> Spool<R> {
         self.len() == 0
     }
 
-    /// Writes the rows in memory as a chunk. Blocks.
-    pub fn flush(&mut self) -> Result<(), SnapshotError> {
+    /// Writes the rows in memory as a chunk and, where the walk can be gone on with, how far it has come. Blocks.
+    pub fn save(&mut self, place: Option<String>) -> Result<(), SnapshotError> {
         let rows = std::mem::take(&mut self.rows);
         if !rows.is_empty() {
-            R::write_chunk(&rows, &self.folder, self.chunks)?;
-            self.chunks += 1;
+            R::write_chunk(&rows, &self.folder, self.record.chunks)?;
+            self.record.chunks += 1;
+        }
+        self.record.rows = self.len();
+        if let Some(place) = place {
+            // Chunks are on disk before anything counts on them.
+            publish::write_json(&self.folder.join(PROGRESS_FILE), &Progress { record: self.record.clone(), place })?;
+            self.saved_pages = self.record.pages;
         }
         Ok(())
     }
 
-    /// Writes the rest, then the record, completed with what the spool counted. Blocks.
-    pub fn finish(mut self, record: WalkRecord) -> Result<WalkRecord, SnapshotError> {
-        self.flush()?;
-        let record = WalkRecord { rows: self.len(), repeated: self.repeated, chunks: self.chunks, ..record };
-        publish::write_json(&self.folder.join(WALK_FILE), &record)?;
-        Ok(record)
+    /// Writes the rest, then the record. Blocks.
+    pub fn finish(mut self) -> Result<WalkRecord, SnapshotError> {
+        self.save(None)?;
+        publish::write_json(&self.folder.join(WALK_FILE), &self.record)?;
+        publish::remove_file(&self.folder.join(PROGRESS_FILE))?;
+        Ok(self.record)
     }
 }

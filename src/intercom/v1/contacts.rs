@@ -12,7 +12,7 @@ use crate::domain::{Contact, Group, GroupKind, Oddities};
 use crate::intercom::error::{RequestError, WalkError};
 use crate::intercom::id_field;
 use crate::intercom::transport::Ask;
-use crate::intercom::walk::{Bounds, Page, Pages, Walk};
+use crate::intercom::walk::{Bounds, Page, Pages, Place, Walk};
 
 /// Pages of one list asked for at the same time.
 const AHEAD: usize = 8;
@@ -77,7 +77,7 @@ impl Who {
 }
 
 impl ContactWalk {
-    pub(super) async fn open(api: &V1, who: Who) -> Result<Walk<Contact>, RequestError> {
+    pub(super) async fn open(api: &V1, who: Who, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
         let mut lists = VecDeque::new();
         let mut is_reachable = true;
         let mut announced = Some(0);
@@ -89,7 +89,8 @@ impl ContactWalk {
         }
         let walk = |from| ContactWalk { api: api.clone(), who, from, begins_anew: false };
         Ok(if is_reachable {
-            Walk::new(walk(From::Lists { lists, before: Some(0) }))
+            let before = from.map_or(Some(0), |place| skip_to(&mut lists, place));
+            Walk::new(walk(From::Lists { lists, before }))
         } else {
             Walk::shared(walk(From::Scroll { rider: api.scroll.board(), announced, bounds: Bounds::default() }))
         })
@@ -107,7 +108,11 @@ impl ContactWalk {
                     match list.next().await {
                         Ok(Some(page)) => {
                             let total = lists.iter().fold(*before, |sum, list| Some(sum? + list.total?));
-                            return Ok(Some(self.page(page.rows, total)));
+                            // The lists before this one are gone from the queue.
+                            let number = self.who.lists().len() - lists.len();
+                            let next_list = (lists.len() > 1).then(|| Bounds::default().place(number + 1, "1".to_string()));
+                            let place = lists.front().and_then(|list| list.place(number)).or(next_list);
+                            return Ok(Some(self.page(page.rows, total, place)));
                         }
                         Ok(None) => {
                             *before = before.zip(list.total).map(|(sum, total)| sum + total);
@@ -133,7 +138,7 @@ impl ContactWalk {
                         if !wanted.is_empty() {
                             bounds.page("/users/scroll", wanted.len(), announced)?;
                         }
-                        return Ok(Some(self.page(wanted, announced)));
+                        return Ok(Some(self.page(wanted, announced, None)));
                     }
                     Leg::Anew => {
                         *bounds = Bounds::default();
@@ -143,7 +148,7 @@ impl ContactWalk {
                         // A scroll announces nothing: the lists tell what should have come by now.
                         self.from = From::Nowhere;
                         let announced = self.api.total(&self.who).await?;
-                        return Ok(Some(self.page(Vec::new(), announced)));
+                        return Ok(Some(self.page(Vec::new(), announced, None)));
                     }
                     Leg::Failed(error) => {
                         self.from = From::Nowhere;
@@ -154,11 +159,25 @@ impl ContactWalk {
         }
     }
 
-    fn page(&mut self, persons: Vec<wire::Person>, total: Option<u64>) -> Page<Contact> {
+    fn page(&mut self, persons: Vec<wire::Person>, total: Option<u64>, place: Option<Place>) -> Page<Contact> {
         let mut oddities = Oddities::default();
         let rows = persons.into_iter().map(|person| self.who.contact(person, &mut oddities)).collect();
-        Page { rows, total, oddities, begins_anew: std::mem::take(&mut self.begins_anew) }
+        Page { rows, total, oddities, begins_anew: std::mem::take(&mut self.begins_anew), place }
     }
+}
+
+/// Leaves out the lists before the place, and the pages before it. What the lists left out announce.
+fn skip_to(lists: &mut VecDeque<Numbered<wire::Person>>, place: &Place) -> Option<u64> {
+    let mut before = Some(0);
+    for _ in 0..place.list {
+        let Some(list) = lists.pop_front() else { break };
+        before = before.zip(list.total).map(|(sum, total)| sum + total);
+    }
+    // The first page of each is here already.
+    if let Some(list) = lists.front_mut().filter(|_| place.at != "1") {
+        list.skip_to(place);
+    }
+    before
 }
 
 impl Pages<Contact> for ContactWalk {

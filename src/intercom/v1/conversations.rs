@@ -7,11 +7,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::numbered::{Broken, Numbered};
-use super::wire::{self, DatedConversation};
+use super::wire;
 use crate::domain::{Allowed, Conversation};
 use crate::intercom::error::WalkError;
 use crate::intercom::transport::{Ask, Transport};
-use crate::intercom::walk::{Page, Pages};
+use crate::intercom::walk::{Page, Pages, Place};
 
 const PATH: &str = "/conversations";
 /// Pages asked for at the same time. The last of them may be asked for in vain.
@@ -20,7 +20,7 @@ const AHEAD: usize = 4;
 const DRIFT: f64 = 0.001;
 
 pub(super) struct ConversationWalk {
-    list: Numbered<DatedConversation>,
+    list: Numbered<Conversation>,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
     /// Whether each page so far was in the order that was asked for.
@@ -35,6 +35,14 @@ impl ConversationWalk {
         ConversationWalk { list, start, end, is_newest_first: true, is_over: false }
     }
 
+    /// Goes on where an earlier walk stopped. What came in between has moved the pages: some rows come again.
+    pub(super) fn from(mut self, place: Option<&Place>) -> ConversationWalk {
+        if let Some(place) = place {
+            self.list.skip_to(place);
+        }
+        self
+    }
+
     async fn next_page(&mut self) -> Result<Option<Page<Conversation>>, WalkError> {
         if self.is_over {
             return Ok(None);
@@ -46,16 +54,14 @@ impl ConversationWalk {
             Err(Broken::Capped) => return Err(WalkError::TooLong { path: PATH.to_string() }),
             Err(Broken::Failed(error)) => return Err(error),
         };
-        self.is_newest_first &= page.rows.is_sorted_by(|a, b| a.conversation.created_at >= b.conversation.created_at);
+        self.is_newest_first &= page.rows.is_sorted_by(|a, b| a.created_at >= b.created_at);
         self.is_over = !page.rows.is_empty() && page.rows.iter().all(|row| self.is_before(row));
         // As a search of 2.x would give: a second wider on both sides.
         let second = TimeDelta::seconds(1);
-        let wanted = |row: &DatedConversation| {
-            let created_at = row.conversation.created_at;
-            self.start - second <= created_at && created_at < self.end + second
-        };
-        let rows = page.rows.into_iter().filter(wanted).map(|row| row.conversation).collect();
-        Ok(Some(Page { rows, total: None, oddities: page.oddities, begins_anew: false }))
+        let wanted = |row: &Conversation| self.start - second <= row.created_at && row.created_at < self.end + second;
+        let rows = page.rows.into_iter().filter(wanted).collect();
+        let place = self.list.place(0).filter(|_| !self.is_over);
+        Ok(Some(Page { rows, total: None, oddities: page.oddities, begins_anew: false, place }))
     }
 
     fn whole(&self) -> Result<(), WalkError> {
@@ -68,9 +74,9 @@ impl ConversationWalk {
 
     /// Whether this one, and everything that follows it, began before the month. Where the order is by the latest change
     /// after all, what last changed before the month also began before it.
-    fn is_before(&self, row: &DatedConversation) -> bool {
+    fn is_before(&self, row: &Conversation) -> bool {
         let was_changed_before = row.updated_at.is_some_and(|updated_at| updated_at < self.start);
-        row.conversation.created_at < self.start && (self.is_newest_first || was_changed_before)
+        row.created_at < self.start && (self.is_newest_first || was_changed_before)
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use crate::domain::Oddities;
 use crate::intercom::error::{RequestError, WalkError};
 use crate::intercom::transport::{Ask, Transport};
-use crate::intercom::walk::Bounds;
+use crate::intercom::walk::{Bounds, Place};
 use crate::intercom::wire::DecodeError;
 
 /// Records that page numbers reach.
@@ -58,6 +58,22 @@ impl<T: Send + 'static> Numbered<T> {
         let ask = ask.with("per_page", per_page.to_string());
         let (under_way, bounds) = (FuturesOrdered::new(), Bounds::default());
         Numbered { transport, ask, per_page, decode, ahead, under_way, to_ask: 1, last: 1, total: None, bounds }
+    }
+
+    /// Goes on at a page: those before it came before. A place of another kind of list is passed over.
+    pub(super) fn skip_to(&mut self, place: &Place) {
+        let Ok(page) = place.at.parse() else { return };
+        self.under_way = FuturesOrdered::new();
+        self.to_ask = page;
+        // As long as nothing else is known, the page itself is asked for.
+        self.last = self.last.max(page);
+        self.bounds = Bounds::numbered_after(page, place.rows);
+    }
+
+    /// Where the list goes on after the pages that were given; `None` after the last.
+    pub(super) fn place(&self, list: usize) -> Option<Place> {
+        let next = self.bounds.pages() + 1;
+        (next <= self.last).then(|| self.bounds.place(list, next.to_string()))
     }
 
     /// Asks for the first page, which will be given first. Whether page numbers reach the end of the list.

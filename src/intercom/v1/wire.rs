@@ -7,11 +7,10 @@ mod person;
 use serde::Deserialize;
 
 use super::numbered::Page;
-use crate::domain::{Contact, GroupKind, Holder, Oddities};
+use crate::domain::{Contact, Conversation, GroupKind, Holder, Oddities};
 use crate::intercom::wire::lenient::{Text, Whole, some};
 use crate::intercom::wire::{DecodeError, decode, shape};
 
-pub(super) use conversation::DatedConversation;
 pub(super) use counts::{conversation_states, sizes, totals};
 pub(super) use person::Person;
 
@@ -89,7 +88,7 @@ fn persons(wire: Vec<person::WirePerson>) -> Result<Vec<Person>, DecodeError> {
     wire.into_iter().enumerate().map(person).collect()
 }
 
-pub(super) fn conversations(body: &[u8]) -> Result<Page<DatedConversation>, DecodeError> {
+pub(super) fn conversations(body: &[u8]) -> Result<Page<Conversation>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         conversations: Vec<conversation::WireConversation>,

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use super::wire::{Next, WirePage};
 use crate::intercom::error::{RequestError, WalkError};
 use crate::intercom::transport::{Ask, Transport};
-use crate::intercom::walk::{Bounds, Page, Pages};
+use crate::intercom::walk::{Bounds, Page, Pages, Place};
 use crate::intercom::wire::DecodeError;
 
 pub(super) struct CursorWalk<T> {
@@ -20,12 +20,15 @@ pub(super) struct CursorWalk<T> {
     per_page: u32,
     decode: Decode<T>,
     expected_tag: Option<String>,
+    is_asked_for: Option<IsAskedFor<T>>,
+    halves_late_pages: bool,
     at: At,
     /// Hashes of the cursors so far: eight bytes a page.
     seen: HashSet<u64>,
     bounds: Bounds,
 }
 
+type IsAskedFor<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
 type Decode<T> = fn(&[u8], Option<&str>) -> Result<WirePage<T>, DecodeError>;
 
 enum At {
@@ -37,7 +40,29 @@ enum At {
 impl<T> CursorWalk<T> {
     pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, decode: Decode<T>) -> CursorWalk<T> {
         let (at, seen, bounds) = (At::First, HashSet::new(), Bounds::default());
-        CursorWalk { transport, ask, per_page, decode, expected_tag: None, at, seen, bounds }
+        CursorWalk { transport, ask, per_page, decode, expected_tag: None, is_asked_for: None, halves_late_pages: false, at, seen, bounds }
+    }
+
+    /// Goes on where an earlier walk of the same list stopped.
+    pub(super) fn from(mut self, place: Option<&Place>) -> CursorWalk<T> {
+        if let Some(place) = place {
+            self.seen.insert(hash(&place.at));
+            self.at = At::After(place.at.clone());
+            self.bounds = Bounds::after(place);
+        }
+        self
+    }
+
+    /// Halves the page, down to one row, when an answer does not come in time.
+    pub(super) fn halving_late_pages(mut self) -> CursorWalk<T> {
+        self.halves_late_pages = true;
+        self
+    }
+
+    /// Refuses rows that the search did not ask for: then it was not understood, and nobody knows what else is missing.
+    pub(super) fn expecting(mut self, is_asked_for: impl Fn(&T) -> bool + Send + Sync + 'static) -> CursorWalk<T> {
+        self.is_asked_for = Some(Box::new(is_asked_for));
+        self
     }
 
     /// Counts rows whose own list of tags is complete and lacks this one.
@@ -52,25 +77,53 @@ impl<T> CursorWalk<T> {
             At::First => None,
             At::After(cursor) => Some(cursor.as_str()),
         };
-        let ask = self.ask.page(self.per_page, cursor);
-        let answer = self.transport.send(&ask, |body| (self.decode)(body, self.expected_tag.as_deref())).await;
-        self.at = At::End;
-        let WirePage { rows, total, next, oddities } = answer?;
-        let page = self.bounds.page(self.ask.path(), rows.len(), total)?;
+        let answer = self.ask_page(cursor).await;
         let path = || self.ask.path().to_string();
-        self.at = match next {
-            Next::End => At::End,
+        let has_cursor = !matches!(std::mem::replace(&mut self.at, At::End), At::First);
+        let (per_page, answer) = match answer {
+            // A cursor does not live for ever; the list itself was answered before.
+            Err(error) if has_cursor && error.is_cursor_refused() => {
+                return Err(WalkError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
+            }
+            answer => answer?,
+        };
+        self.per_page = per_page;
+        let WirePage { rows, total, next, oddities } = answer;
+        let page = self.bounds.page(self.ask.path(), rows.len(), total)?;
+        let strangers = self.is_asked_for.as_ref().map_or(0, |is_asked_for| rows.iter().filter(|row| !is_asked_for(row)).count());
+        if strangers > 0 {
+            return Err(WalkError::NotAskedFor { path: path(), page, rows: strangers });
+        }
+        let place = match next {
+            Next::End => None,
             Next::Elsewhere => return Err(WalkError::ForeignNext { path: path(), page }),
             Next::After(cursor) => {
-                let mut hasher = DefaultHasher::new();
-                cursor.hash(&mut hasher);
-                if !self.seen.insert(hasher.finish()) {
+                if !self.seen.insert(hash(&cursor)) {
                     return Err(WalkError::CursorLoop { path: path(), page });
                 }
-                At::After(cursor)
+                let place = self.bounds.place(0, cursor.clone());
+                self.at = At::After(cursor);
+                Some(place)
             }
         };
-        Ok(Some(Page { rows, total, oddities, begins_anew: false }))
+        Ok(Some(Page { rows, total, oddities, begins_anew: false, place }))
+    }
+
+    /// One page, and of how many rows it was asked for in the end.
+    async fn ask_page(&self, cursor: Option<&str>) -> Result<(u32, WirePage<T>), RequestError> {
+        let mut per_page = self.per_page;
+        loop {
+            let ask = self.ask.page(per_page, cursor);
+            let ask = if self.halves_late_pages && per_page > 1 { ask.given_up_when_late() } else { ask };
+            match self.transport.send(&ask, |body| (self.decode)(body, self.expected_tag.as_deref())).await {
+                // Searches of conversations take longer than any proxy waits, the longer the more is asked for.
+                Err(error) if per_page > 1 && error.is_late() && self.halves_late_pages => {
+                    per_page /= 2;
+                    tracing::warn!("`{}` was not answered in time; asking for {per_page} at once", self.ask.path());
+                }
+                answer => return Ok((per_page, answer?)),
+            }
+        }
     }
 
     /// Every row of a list that is known to be short.
@@ -87,6 +140,12 @@ impl<T> CursorWalk<T> {
         let answer = self.transport.send(&self.ask.page(self.per_page, None), |body| (self.decode)(body, None)).await?;
         Ok(answer.total)
     }
+}
+
+fn hash(cursor: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    cursor.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl<T: Send> Pages<T> for CursorWalk<T> {

@@ -1,16 +1,8 @@
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
 use crate::intercom::wire::lenient::{Flag, Stamp, Text, some};
 use crate::intercom::wire::opener;
-
-/// A conversation, and when it last changed.
-#[derive(Debug)]
-pub(in crate::intercom) struct DatedConversation {
-    pub conversation: Conversation,
-    pub updated_at: Option<DateTime<Utc>>,
-}
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -48,7 +40,7 @@ struct Reference {
 impl WireConversation {
     /// # Errors
     /// The name of the field without which a conversation cannot be counted.
-    pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<DatedConversation, &'static str> {
+    pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
         let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
         let (delivered_as, author) = match self.conversation_message {
@@ -67,8 +59,8 @@ impl WireConversation {
         // `open` is all that early versions tell; it holds the snoozed ones, too.
         let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());
         let state = some(self.state).or_else(open);
-        let conversation = Conversation { id, created_at, opener, author_type, source_type: None, delivered_as, state };
-        Ok(DatedConversation { conversation, updated_at: self.updated_at.instant(oddities) })
+        let updated_at = self.updated_at.instant(oddities);
+        Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type: None, delivered_as, state })
     }
 }
 

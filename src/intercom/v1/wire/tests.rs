@@ -61,7 +61,7 @@ fn a_scroll_with_rows_says_where_it_goes_on() {
 fn the_first_message_tells_who_opened() {
     let conversation = |json: &str| {
         let body = format!(r#"{{"conversations":[{{"id":1,"created_at":1,{json}}}]}}"#);
-        conversations(body.as_bytes()).unwrap().rows.remove(0).conversation
+        conversations(body.as_bytes()).unwrap().rows.remove(0)
     };
     let opener = |json: &str| conversation(json).opener;
     assert_eq!(opener(r#""conversation_message":{"author":{"type":"user","id":"u"}}"#), Opener::Contact("u".into()));

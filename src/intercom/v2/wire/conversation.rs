@@ -9,6 +9,8 @@ pub(super) struct WireConversation {
     id: Option<Text>,
     #[serde(default)]
     created_at: Stamp,
+    #[serde(default)]
+    updated_at: Stamp,
     state: Option<Text>,
     source: Option<Source>,
     contacts: Option<Contacts>,
@@ -45,6 +47,7 @@ impl WireConversation {
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
         let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
+        let updated_at = self.updated_at.instant(oddities);
         let (source_type, delivered_as, author) = match self.source {
             Some(source) => (some(source.kind), some(source.delivered_as), source.author),
             None => (None, None, None),
@@ -56,6 +59,6 @@ impl WireConversation {
         let listed = self.contacts.and_then(|list| list.contacts).unwrap_or_default();
         let contacts = listed.into_iter().filter_map(|contact| some(contact.id));
         let opener = opener(author_type.as_deref(), author_id, contacts, oddities);
-        Ok(Conversation { id, created_at, opener, author_type, source_type, delivered_as, state: some(self.state) })
+        Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type, delivered_as, state: some(self.state) })
     }
 }

@@ -1,0 +1,336 @@
+//! One walk, on its own task: taken over, gone on with or begun; followed to its end into its spool; and done once more
+//! when what came cannot be all there is.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::plan::{PlannedWalk, WalkKind};
+use super::{Clock, Event, JobError, Observer, Scope, joined};
+use crate::domain::{Allowed, Contact, Conversation, agrees, shrank};
+use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
+use crate::snapshot::{Progress, SnapshotError, Spool, Spooled, WalkRecord, load_progress, load_walk};
+
+/// All pages of one walk come from within this time, else it is done again.
+const WALK_AGE_MAX: Duration = Duration::hours(24);
+
+pub(super) struct Walker {
+    pub client: Client,
+    pub clock: Clock,
+    pub observer: Observer,
+    pub planned: PlannedWalk,
+    pub folder: PathBuf,
+    pub scope: Scope,
+    pub grace: std::time::Duration,
+    pub tolerance: f64,
+    /// Whether a walk that cannot be finished is worth what came of it.
+    pub accepts_incomplete: bool,
+}
+
+/// What became of a walk.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub record: WalkRecord,
+    /// Why it was not finished, where that is accepted.
+    pub failure: Option<JobError>,
+}
+
+/// A walk before its first page, or one that an earlier run finished.
+pub(super) enum Begun {
+    Kept(WalkRecord),
+    Open(Opened),
+    /// It could not be begun, and what an earlier run has of it is accepted.
+    Failed(JobError),
+}
+
+pub(super) struct Opened {
+    at: DateTime<Utc>,
+    list: List,
+    /// How far an earlier run came.
+    progress: Option<Progress>,
+}
+
+enum List {
+    Contacts(Walk<Contact>),
+    Conversations(Walk<Conversation>),
+}
+
+/// Why a walk ended before its last page.
+enum Ended {
+    /// Done again from the start, it may come to its end.
+    Again(JobError),
+    Failed(JobError),
+}
+
+impl Begun {
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Begun::Open(Opened { list: List::Contacts(walk), .. }) if walk.is_shared())
+    }
+}
+
+impl Walker {
+    pub(super) async fn begin(&self) -> Result<Begun, JobError> {
+        if let Some(record) = self.kept() {
+            return Ok(Begun::Kept(record));
+        }
+        match self.open(self.resumable()).await {
+            Ok(opened) => Ok(Begun::Open(opened)),
+            Err(error) if self.accepts_incomplete => Ok(Begun::Failed(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn open(&self, progress: Option<Progress>) -> Result<Opened, JobError> {
+        let at = (self.clock)();
+        let place = progress.as_ref().and_then(|progress| serde_json::from_str::<Place>(&progress.place).ok());
+        let progress = progress.filter(|_| place.is_some());
+        let from = place.as_ref();
+        let list = match &self.planned.kind {
+            WalkKind::Everyone => self.client.everyone(from).await.map(List::Contacts),
+            WalkKind::Members(group) => self.client.members(group, from).await.map(List::Contacts),
+            WalkKind::Conversations => Ok(List::Conversations(self.client.conversations(self.scope.start(), self.scope.end(), from))),
+        };
+        let list = list.map_err(|source| self.failed(source))?;
+        Ok(Opened { at, list, progress })
+    }
+
+    fn failed(&self, source: RequestError) -> JobError {
+        JobError::Fetch { months: self.scope.months, walk: self.planned.title(), source: source.into() }
+    }
+
+    pub(super) async fn run(self, begun: Begun) -> Result<Walked, JobError> {
+        let opened = match begun {
+            Begun::Kept(record) => {
+                self.tell(Event::Kept { walk: self.key(), rows: record.rows });
+                return Ok(Walked { record, failure: None });
+            }
+            Begun::Failed(error) => return self.given_up(error),
+            Begun::Open(opened) => opened,
+        };
+        self.tell(Event::WalkStarted { walk: self.key() });
+        let is_resumed = opened.progress.is_some();
+        let mut outcome = self.once(opened, None).await;
+        if let (true, Err(Ended::Again(error))) = (is_resumed, &outcome) {
+            // An expired cursor, say. A walk that was never walked whole is not yet walked once.
+            self.tell_again(error.to_string());
+            outcome = self.anew(None).await;
+        }
+        // The first time, what came has to agree exactly; the second time, within the tolerance.
+        let (before, why) = match outcome {
+            Ok(record) if record.is_complete => return Ok(self.done(record)),
+            Ok(record) => {
+                let announced = record.last_total.max(record.first_total).max(self.planned.size).unwrap_or_default();
+                let why = format!("{} came, {announced} announced", record.rows + record.outside);
+                (record, why)
+            }
+            Err(Ended::Again(JobError::Walk { source, .. })) => (WalkRecord::begun((self.clock)()), source.to_string()),
+            Err(Ended::Again(error)) => (WalkRecord::begun((self.clock)()), error.to_string()),
+            Err(Ended::Failed(error)) => return self.given_up(error),
+        };
+        self.tell_again(why);
+        match self.anew(Some(&before)).await {
+            Ok(record) => Ok(self.done(record)),
+            Err(Ended::Again(error) | Ended::Failed(error)) => self.given_up(error),
+        }
+    }
+
+    /// A walk that could not be finished: an error, or what is on disk of it.
+    fn given_up(self, error: JobError) -> Result<Walked, JobError> {
+        if !self.accepts_incomplete {
+            return Err(error);
+        }
+        tracing::error!(%error, "the walk is taken as far as it came");
+        let kept = load_progress(&self.folder).map(|progress| progress.record).or_else(|| load_walk(&self.folder));
+        let record = kept.unwrap_or_else(|| WalkRecord::begun((self.clock)()));
+        Ok(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) })
+    }
+
+    /// The walk that an earlier run finished, when it is as good as one made now.
+    fn kept(&self) -> Option<WalkRecord> {
+        let now = (self.clock)();
+        let basis = |at| self.scope.basis_at(at, self.grace);
+        // What was observed at the month's end is worth more than what could be fetched later, however old it is.
+        let is_as_good = |record: &WalkRecord| {
+            let (then, now_basis) = (basis(record.observed_at), basis(now));
+            let is_worth_it = then > now_basis || (then == now_basis && self.is_young(record));
+            record.is_complete && record.started_at <= now && is_worth_it
+        };
+        load_walk(&self.folder).filter(is_as_good)
+    }
+
+    /// How far an earlier run came, when going on makes a walk as good as one begun now: all of it from within a day, and
+    /// nothing of it from before the month's end that would be from after it.
+    fn resumable(&self) -> Option<Progress> {
+        let now = (self.clock)();
+        let basis = |at| self.scope.basis_at(at, self.grace);
+        let is_as_good = |record: &WalkRecord| {
+            record.started_at <= now && self.is_young(record) && (basis(record.started_at) >= basis(now) || self.accepts_incomplete)
+        };
+        load_progress(&self.folder).filter(|progress| is_as_good(&progress.record))
+    }
+
+    fn is_young(&self, record: &WalkRecord) -> bool {
+        (self.clock)() - record.started_at <= WALK_AGE_MAX
+    }
+
+    async fn anew(&self, before: Option<&WalkRecord>) -> Result<WalkRecord, Ended> {
+        self.once(self.open(None).await.map_err(Ended::Failed)?, before).await
+    }
+
+    async fn once(&self, opened: Opened, before: Option<&WalkRecord>) -> Result<WalkRecord, Ended> {
+        let Opened { at, list, progress } = opened;
+        match list {
+            List::Contacts(walk) => self.follow(walk, at, progress, |_| true, before).await,
+            List::Conversations(walk) => {
+                let is_wanted = |row: &Conversation| self.scope.start() <= row.created_at && row.created_at < self.scope.end();
+                self.follow(walk, at, progress, is_wanted, before).await
+            }
+        }
+    }
+
+    /// Every page of the walk into its spool, and whether they can be all there are. `before` is the walk that could not.
+    async fn follow<R: Spooled>(
+        &self,
+        mut walk: Walk<R>,
+        opened_at: DateTime<Utc>,
+        progress: Option<Progress>,
+        is_wanted: impl Fn(&R) -> bool,
+        before: Option<&WalkRecord>,
+    ) -> Result<WalkRecord, Ended> {
+        let mut pages = Pages { spool: None, others_before: HashSet::new(), place: None };
+        if let Some(progress) = progress {
+            self.tell(Event::Resumed { walk: self.key(), rows: progress.record.rows });
+            let folder = self.folder.clone();
+            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
+            // Chunks that cannot be read are no reason to fail: everything can be fetched again.
+            pages.spool = Some(joined(resumed.await).map_err(Ended::Again)?);
+        }
+        let came = self.take_pages(&mut walk, &mut pages, opened_at, is_wanted).await;
+        if let Err(ended) = came {
+            // What came since the last chunk stays, too; what it failed of is told, whether or not this succeeds.
+            if let (Some(spool), Some(place)) = (pages.spool, pages.place)
+                && let Err(error) = self.save(spool, Some(place)).await
+            {
+                tracing::warn!(%error, "what came last could not be kept");
+            }
+            return Err(ended);
+        }
+        let mut spool = match pages.spool {
+            Some(spool) => spool,
+            // A list without a single page.
+            None => self.create(opened_at).map_err(Ended::Failed)?,
+        };
+        let came = spool.len() + spool.record().outside;
+        spool.record().is_complete = self.is_complete(came, spool.record(), before);
+        let finished = tokio::task::spawn_blocking(move || spool.finish().map_err(JobError::from));
+        joined(finished.await).map_err(Ended::Failed)
+    }
+
+    async fn take_pages<R: Spooled>(
+        &self,
+        walk: &mut Walk<R>,
+        pages: &mut Pages<R>,
+        opened_at: DateTime<Utc>,
+        is_wanted: impl Fn(&R) -> bool,
+    ) -> Result<(), Ended> {
+        let months = self.scope.months;
+        loop {
+            let page = match walk.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(()),
+                Err(WalkError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
+                Err(source) => return Err(Ended::Again(JobError::Walk { months, walk: self.planned.title(), source: source.into() })),
+            };
+            let mut spool = match pages.spool.take() {
+                Some(spool) if !page.begins_anew => spool,
+                Some(_) => {
+                    pages.others_before.clear();
+                    self.create((self.clock)()).map_err(Ended::Failed)?
+                }
+                // Only now: what an earlier run has of it may still be worth something while nothing came.
+                None => self.create(opened_at).map_err(Ended::Failed)?,
+            };
+            let (total, place) = (page.total, page.place.clone());
+            pages.take(&mut spool, page, (self.clock)(), &is_wanted);
+            let record = spool.record();
+            let is_too_slow = record.observed_at - record.started_at > WALK_AGE_MAX;
+            if is_too_slow {
+                return Err(Ended::Again(JobError::TooSlow { months, walk: self.planned.title() }));
+            }
+            if spool.is_full(place.is_some()) {
+                spool = self.save(spool, place.clone()).await.map_err(Ended::Failed)?;
+            }
+            self.tell(Event::Page { walk: self.key(), rows: spool.len(), total });
+            pages.spool = Some(spool);
+            pages.place = place;
+        }
+    }
+
+    /// Whether what came can be all there is. The first time it has to agree with the totals; the second time, within the
+    /// tolerance.
+    fn is_complete(&self, came: u64, record: &WalkRecord, before: Option<&WalkRecord>) -> bool {
+        let tolerance = Allowed::Tolerance(self.tolerance);
+        let allowed = if before.is_some() { tolerance } else { Allowed::Nothing };
+        // A search that gives nobody for a group that the listing says has members is no answer.
+        let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > tolerance.of(listed));
+        // A group that people do leave begins the second time about where it ended the first time.
+        let has_really_shrunk = before.and_then(|before| before.last_total).zip(record.first_total);
+        let has_really_shrunk = has_really_shrunk.is_some_and(|(then, now)| now <= then + tolerance.of(then));
+        let is_cut_short = shrank(record.first_total, record.last_total, tolerance) && !has_really_shrunk;
+        !is_empty_answer && !is_cut_short && agrees(came, record.first_total, record.last_total, allowed)
+    }
+
+    fn create<R: Spooled>(&self, at: DateTime<Utc>) -> Result<Spool<R>, JobError> {
+        Ok(Spool::create(self.folder.clone(), at)?)
+    }
+
+    /// Writes what is in memory, and where the walk goes on.
+    async fn save<R: Spooled>(&self, mut spool: Spool<R>, place: Option<Place>) -> Result<Spool<R>, JobError> {
+        // A place is a few texts and numbers.
+        let place = place.and_then(|place| serde_json::to_string(&place).ok());
+        let saved = tokio::task::spawn_blocking(move || spool.save(place).map(|()| spool).map_err(|error: SnapshotError| error.into()));
+        joined(saved.await)
+    }
+
+    fn key(&self) -> String {
+        self.planned.key.clone()
+    }
+
+    fn tell(&self, event: Event) {
+        (self.observer)(event);
+    }
+
+    fn tell_again(&self, why: String) {
+        tracing::warn!("the walk is done again: {why}");
+        self.tell(Event::WalkAgain { walk: self.key(), why });
+    }
+
+    fn done(self, record: WalkRecord) -> Walked {
+        self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
+        Walked { record, failure: None }
+    }
+}
+
+/// What came of a walk so far.
+struct Pages<R> {
+    /// `None` before the first page, and while a page is taken.
+    spool: Option<Spool<R>>,
+    /// Rows of the page before that were not wanted.
+    others_before: HashSet<String>,
+    /// Where the list goes on after the last page.
+    place: Option<Place>,
+}
+
+impl<R: Spooled> Pages<R> {
+    /// Rows that are not wanted were not asked for: the API cuts wider.
+    fn take(&mut self, spool: &mut Spool<R>, page: Page<R>, at: DateTime<Utc>, is_wanted: impl Fn(&R) -> bool) {
+        let (wanted, others): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
+        // Each once: a list that shifts gives a row again on the same page or on the next one.
+        let others: HashSet<String> = others.iter().map(|row| row.id().to_string()).collect();
+        let outside = others.difference(&self.others_before).count() as u64;
+        spool.record().page(at, page.total, outside, page.oddities);
+        self.others_before = others;
+        spool.push(wanted);
+    }
+}

@@ -1,0 +1,157 @@
+//! Unfinished work says whose it is: of which workspace, months and version, begun when, and by which plan. A later run
+//! goes on with its own; work of other months is named and left alone.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
+use super::{Context, JobError, JobFolder, Scope};
+use crate::domain::{Group, GroupKind, Month, Months};
+use crate::publish;
+
+const PLAN_FILE: &str = "plan.json";
+
+/// What stands in the work folder of a run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Work {
+    /// What its walks are only good for together.
+    #[serde(flatten)]
+    of: Of,
+    /// When it was begun.
+    started_at: DateTime<Utc>,
+    timezone: String,
+    population: String,
+    cohorts: Vec<WorkCohort>,
+    walks: Vec<WorkWalk>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Of {
+    workspace_id: Option<String>,
+    api_version: String,
+    month_start: DateTime<Utc>,
+    month_end: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkCohort {
+    configured: String,
+    walk: usize,
+}
+
+/// A walk; one of members names its group.
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkWalk {
+    key: String,
+    group: Option<WorkGroup>,
+    size: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkGroup {
+    kind: String,
+    id: String,
+    name: String,
+}
+
+/// Takes the work folder over when it is of this workspace, version and month; else begins anew.
+pub(super) fn claim(work: &Path, context: &Context, plan: &Plan) -> Result<(), JobError> {
+    let of = Of {
+        workspace_id: plan.scope.workspace_id.clone(),
+        api_version: context.settings.intercom.api_version.clone(),
+        month_start: plan.scope.start(),
+        month_end: plan.scope.end(),
+    };
+    let found = read(work);
+    if found.as_ref().is_none_or(|found| found.of != of) {
+        publish::remove_folder(work)?;
+        publish::create_folder(work)?;
+    }
+    let started_at = found.filter(|found| found.of == of).map_or_else(|| (context.clock)(), |found| found.started_at);
+    let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), walk: cohort.walk };
+    let written = Work {
+        of,
+        started_at,
+        timezone: plan.scope.timezone.name().to_string(),
+        population: plan.population.label(),
+        cohorts: plan.cohorts.iter().map(cohort).collect(),
+        walks: plan.walks.iter().map(WorkWalk::of).collect(),
+    };
+    Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
+}
+
+/// The plan of the month's unfinished run: what can be published when the API cannot be asked any more. Without a month,
+/// that of the newest one.
+pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Month>) -> Result<Option<Plan>, JobError> {
+    let newest = || {
+        Ok::<_, JobError>(folder.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
+    };
+    let months = match month {
+        Some(month) => Some(Months::from(month)),
+        None => newest()?,
+    };
+    let Some(months) = months else { return Ok(None) };
+    let Some(work) = read(&folder.work_of(months)) else { return Ok(None) };
+    let Ok(timezone) = work.timezone.parse() else { return Ok(None) };
+    let scope = Scope { workspace_id: work.of.workspace_id.clone(), ..Scope::over(context, months, timezone)? };
+    Ok(work.into_plan(scope))
+}
+
+/// Unfinished work of other months than these.
+pub(super) fn of_others(folder: &JobFolder, months: Months) -> Result<Vec<Months>, JobError> {
+    Ok(folder.unfinished()?.into_iter().filter(|other| *other != months).collect())
+}
+
+fn read(work: &Path) -> Option<Work> {
+    serde_json::from_slice(&std::fs::read(work.join(PLAN_FILE)).ok()?).ok()
+}
+
+impl Work {
+    /// `None` when it does not fit together.
+    fn into_plan(self, scope: Scope) -> Option<Plan> {
+        let walks: Vec<PlannedWalk> = self.walks.into_iter().map(WorkWalk::into_walk).collect::<Option<_>>()?;
+        let group_of = |walk: usize| match &walks.get(walk)?.kind {
+            WalkKind::Members(group) => Some(group.clone()),
+            WalkKind::Everyone | WalkKind::Conversations => None,
+        };
+        let cohort =
+            |cohort: WorkCohort| Some(PlannedCohort { group: group_of(cohort.walk)?, configured: cohort.configured, walk: cohort.walk });
+        let cohorts = self.cohorts.into_iter().map(cohort).collect::<Option<_>>()?;
+        let population = match self.population.as_str() {
+            "everyone" => PlannedPopulation::Everyone,
+            "cohorts" => PlannedPopulation::Cohorts,
+            key => {
+                let walk = walks.iter().position(|walk| walk.key == key)?;
+                PlannedPopulation::Group { group: group_of(walk)?, walk }
+            }
+        };
+        let has_conversations = walks.iter().any(|walk| walk.kind == WalkKind::Conversations);
+        Some(Plan { cohorts, population, has_conversations, walks, ..Plan::empty(scope) })
+    }
+}
+
+impl WorkWalk {
+    fn of(walk: &PlannedWalk) -> WorkWalk {
+        let group = match &walk.kind {
+            WalkKind::Members(group) => {
+                Some(WorkGroup { kind: group.kind.as_str().to_string(), id: group.id.clone(), name: group.name.clone() })
+            }
+            WalkKind::Everyone | WalkKind::Conversations => None,
+        };
+        WorkWalk { key: walk.key.clone(), group, size: walk.size }
+    }
+
+    fn into_walk(self) -> Option<PlannedWalk> {
+        let kind = match (self.group, self.key.as_str()) {
+            (Some(group), _) => {
+                let kind = [GroupKind::Tag, GroupKind::Segment].into_iter().find(|kind| kind.as_str() == group.kind)?;
+                WalkKind::Members(Group { kind, id: group.id, name: group.name })
+            }
+            (None, crate::domain::POPULATION) => WalkKind::Everyone,
+            (None, _) => WalkKind::Conversations,
+        };
+        Some(PlannedWalk { key: self.key, kind, size: self.size })
+    }
+}
