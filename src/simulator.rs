@@ -8,7 +8,8 @@
 //! - `v2` answers calls about a moment: routes and bodies of the 2.x dialect over `search` and `paging`. `v1` does so for 1.x over `numbered`
 //!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `segments`, `enrolment`, `companies`,
 //!   `counts`, `workspace`) stands beside them.
-//! - `answer` is HTTP: credentials, `limits`, `faults` and the headers. `connection` can cut an answer in the middle.
+//! - `answer` is HTTP: credentials, `limits` and `faults`; `reply` the headers, and how much of an answer arrives; `spoil` list pages that are
+//!   wrong. `connection` can cut an answer in the middle.
 //! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check.
 //!
 //! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall; rate windows always follow the wall.
@@ -29,6 +30,7 @@ mod numbered;
 mod overlay;
 mod paging;
 mod probes;
+mod reply;
 mod scroll;
 mod search;
 mod segments;
@@ -54,6 +56,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
 pub use self::faults::{FaultSpecError, Faults};
@@ -64,6 +67,7 @@ use self::connection::{CuttableListener, Scissors};
 use self::faults::FaultPlan;
 use self::limits::Limits;
 use self::moment::Moment;
+use self::numbered::Moves;
 use self::overlay::Overlay;
 use self::scroll::Scrolls;
 use self::world::World;
@@ -145,6 +149,7 @@ struct Shared {
     legacy: bool,
     cap_silent: bool,
     scrolls: Scrolls,
+    moves: Moves,
     writes: Writes,
     /// Where requests come in, once they do.
     address: OnceLock<SocketAddr>,
@@ -183,6 +188,7 @@ impl Simulator {
             legacy: options.legacy,
             cap_silent: options.cap_silent,
             scrolls: Scrolls::new(options.scroll_expiry, seed),
+            moves: Moves::default(),
             writes: Writes::default(),
             address: OnceLock::new(),
             clock: Mutex::new(clock),
@@ -216,7 +222,13 @@ impl Simulator {
         }
         let router = Router::new().fallback(answer::answer).layer(CompressionLayer::new()).with_state(self.clone());
         let service = router.into_make_service_with_connect_info::<Scissors>();
-        axum::serve(CuttableListener(listener), service).with_graceful_shutdown(shutdown).await
+        // Answers that never come must not be waited for.
+        let (stop, stopping) = watch::channel(false);
+        let shutdown = async move {
+            shutdown.await;
+            stop.send_replace(true);
+        };
+        axum::serve(CuttableListener { listener, stopping }, service).with_graceful_shutdown(shutdown).await
     }
 
     /// The world now. One that follows the wall clock is looked at again after a second, or later when a look takes long.
@@ -237,6 +249,15 @@ impl Simulator {
         // Meanwhile the clock may have moved on.
         clock.moment = Arc::new(if Arc::ptr_eq(&clock.moment, &before) { after } else { clock.moment.with_overlay(after.overlay) });
         Ok(body)
+    }
+
+    /// Counts a request in, and out when the guard is dropped. The number counts from 1.
+    fn enter(&self) -> (u64, InFlight) {
+        let traffic = &self.0.traffic;
+        let number = traffic.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = traffic.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        traffic.max_in_flight.fetch_max(now, Ordering::Relaxed);
+        (number, InFlight(self.clone()))
     }
 
     fn knows(&self, token: &str) -> bool {
@@ -273,23 +294,16 @@ struct Traffic {
 }
 
 impl Traffic {
-    /// Counts a request in, and out when the guard is dropped. The number counts from 1.
-    fn enter(&self) -> (u64, InFlight<'_>) {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        self.max_in_flight.fetch_max(now, Ordering::Relaxed);
-        (number, InFlight(self))
-    }
-
     fn count_rate_limited(&self) {
         self.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-struct InFlight<'a>(&'a Traffic);
+/// A request that is being answered; it may outlive the making of the answer.
+struct InFlight(Simulator);
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::{GroupName, Month, MonthError};
 use crate::settings::Sources;
+use crate::simulator::Faults;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -338,6 +339,7 @@ pub(super) struct Schema {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = format!("Kinds of faults:\n{}", Faults::kinds()))]
 pub(super) struct Simulate {
     /// The port on this machine; 0 takes a free one
     #[arg(long, value_name = "P", default_value_t = 8080)]
@@ -352,9 +354,14 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "VERSION", default_value = "2.11")]
     pub default_version: String,
     /// What goes wrong at random, as kind:probability, for example 500:0.02,429:0.01,cut:0.01
+    ///
+    /// With a path, as in 404@/segments:0.1, only requests whose path begins with it. The kinds are listed below.
     #[arg(long, value_name = "SPEC")]
     pub faults: Option<String>,
-    /// What goes wrong at which request, as number=kind, for example 3=500,7-9=html
+    /// What goes wrong at which request, as number=kind, for example 3=500,7-9=html,20-=401
+    ///
+    /// Requests are counted from 1; 20- is from the 20th on. With a path, as in 2=drop@/contacts, only requests whose path begins with it
+    /// are counted.
     #[arg(long, value_name = "SPEC")]
     pub faults_at: Option<String>,
     /// What the invented world is made from
@@ -436,6 +443,13 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_the_server_names_every_kind_of_fault() {
+        let mut commands = <Cli as clap::CommandFactory>::command();
+        let help = commands.find_subcommand_mut("simulate").unwrap().render_long_help().to_string();
+        assert!(help.ends_with(&format!("Kinds of faults:\n{}\n", Faults::kinds())), "{help}");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::settings::TOKEN_VARIABLE;
 use crate::simulator::{Faults, Options, Simulator, WorldOptions};
 
 pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
-    let faults = Faults::parse(arguments.faults.as_deref(), arguments.faults_at.as_deref())
-        .map_err(|error| Failure::usage(error.to_string(), "for example --faults 500:0.02,cut:0.01 or --faults-at 3=500,7-9=html"))?;
+    let faults = Faults::parse(arguments.faults.as_deref(), arguments.faults_at.as_deref()).map_err(|error| {
+        Failure::usage(error.to_string(), "for example --faults 500:0.02,cut:0.01 or --faults-at 3=500,7-9=html,20-=401")
+    })?;
     let address = SocketAddr::new(arguments.address, arguments.port);
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::usage(format!("cannot listen on {address}: {error}"), "choose another --port, or --port 0 for a free one")

@@ -1,12 +1,12 @@
-//! HTTP around the dialects: credentials, rate limits, faults, versions, and the headers of every answer.
+//! HTTP around the dialects: credentials, rate limits, faults and versions.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use super::api_error::ApiError;
 use super::call::{Call, Desk, is_write};
 use super::connection::Scissors;
-use super::faults::{Fault, scatter};
+use super::faults::{ErrorBody, Fault, scatter};
 use super::limits::Verdict;
-use super::spoil::spoil;
+use super::reply::{Delivery, HTML, JSON, Reply, TEXT, finish, hang};
+use super::spoil::{Asked, spoil};
 use super::tagging::count_members;
 use super::version::Version;
 use super::writes::WriteSeen;
@@ -27,34 +28,8 @@ use super::{Simulator, probes, v1, v2};
 const MAX_BODY: usize = 1 << 20;
 /// How late a slow answer is.
 const SLOW: Duration = Duration::from_millis(1_500);
-/// The hash of the build that answers; not the API's version.
-const BUILD: &str = "3f0c7c8d1b5e4a6f9d2e8c7b6a5f4e3d2c1b0a9f";
-const JSON: &str = "application/json; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
-const HTML_ERROR: &str = "<!DOCTYPE html><html><head><title>We're sorry, but something went wrong (500)</title></head><body><h1>We're sorry, but something went wrong.</h1></body></html>";
-
-/// An answer before the headers that all share.
-struct Reply {
-    status: StatusCode,
-    content_type: &'static str,
-    body: Vec<u8>,
-    link: Option<String>,
-    rate: Option<Verdict>,
-    cut: bool,
-}
-
-impl Reply {
-    fn ok(body: String, rate: Verdict) -> Self {
-        Self { status: StatusCode::OK, content_type: JSON, body: body.into_bytes(), link: None, rate: Some(rate), cut: false }
-    }
-
-    fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
-        let link = error.canonical.as_ref().map(|path| format!("<{path}>; rel=\"canonical\""));
-        // Errors of the server itself come without rate headers.
-        let rate = rate.filter(|_| !error.status.is_server_error());
-        Self { status: error.status, content_type: JSON, body: error.body(request_id).into_bytes(), link, rate, cut: false }
-    }
-}
+/// What comes in place of JSON.
+const GARBAGE: &str = "<html><body>Please stand by.</body></html>";
 
 /// Answers every request there is.
 pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Response {
@@ -63,7 +38,7 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     if path.starts_with("/_simulator") {
         return probe(&simulator, request).await;
     }
-    let (number, _in_flight) = simulator.0.traffic.enter();
+    let (number, in_flight) = simulator.enter();
     let fault = simulator.0.faults.next(&path);
     let request_id = request_id(simulator.0.seed, number);
     let late = simulator.0.latency + if fault == Some(Fault::Slow) { SLOW } else { Duration::ZERO };
@@ -74,7 +49,7 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let (method, body) = (parts.method.clone(), read(body).await);
     let (members, bytes) = body.as_ref().map_or((0, 0), |body| (count_members(body), body.len()));
-    let reply = reply(&simulator, parts, body, fault, &request_id).await;
+    let reply = reply(&simulator, parts, body, fault, number, &request_id).await;
     if is_write(&method, &path) {
         let status = reply.status.as_u16();
         simulator.0.writes.note(WriteSeen { method: method.to_string(), path: path.clone(), members, bytes, status });
@@ -83,12 +58,24 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
         simulator.0.traffic.count_rate_limited();
     }
     tracing::debug!(%path, status = reply.status.as_u16(), ?fault, number, "answered");
-    finish(reply, &request_id, begun, scissors)
+    if reply.delivery == Delivery::Never {
+        // The answer is made, for what was asked is done, and thrown away. The request stays in flight.
+        drop(reply);
+        return hang(scissors).await;
+    }
+    finish(reply, &request_id, begun, scissors, in_flight)
 }
 
-async fn reply(simulator: &Simulator, parts: Parts, body: Result<Bytes, ApiError>, fault: Option<Fault>, request_id: &str) -> Reply {
+async fn reply(
+    simulator: &Simulator,
+    parts: Parts,
+    body: Result<Bytes, ApiError>,
+    fault: Option<Fault>,
+    number: u64,
+    request_id: &str,
+) -> Reply {
     let token = token(&parts.headers).filter(|token| simulator.knows(token));
-    let Some(token) = token.filter(|_| fault != Some(Fault::Status(401))) else {
+    let Some(token) = token.filter(|_| !matches!(fault, Some(Fault::Status { status: 401, .. }))) else {
         return Reply::error(&ApiError::unauthorized(), request_id, None);
     };
     let rate = simulator.0.limits.take(&token, unix_second());
@@ -96,25 +83,33 @@ async fn reply(simulator: &Simulator, parts: Parts, body: Result<Bytes, ApiError
         return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(rate));
     }
     let limited = Verdict { remaining: 0, allowed: false, ..rate };
-    let page =
-        |status, content_type, body: &str| Reply { status, content_type, body: body.into(), link: None, rate: Some(rate), cut: false };
     match fault {
-        Some(Fault::Status(status)) => return Reply::error(&ApiError::of_status(status), request_id, Some(rate)),
-        Some(Fault::Html) => return Reply { rate: None, ..page(StatusCode::INTERNAL_SERVER_ERROR, HTML, HTML_ERROR) },
-        Some(Fault::Empty) => return page(StatusCode::OK, JSON, ""),
-        Some(Fault::Garbage) => return page(StatusCode::OK, HTML, "<html><body>Please stand by.</body></html>"),
+        Some(Fault::Status { status, body }) => {
+            let error = ApiError::of_status(status);
+            return match body {
+                ErrorBody::Json => Reply::error(&error, request_id, Some(rate)),
+                ErrorBody::Html => Reply::error_page(error.status),
+                ErrorBody::Nothing => Reply::bare(error.status),
+            };
+        }
+        Some(Fault::Empty) => return Reply::new(StatusCode::OK, JSON, "", Some(rate)),
+        Some(Fault::Garbage) => return Reply::new(StatusCode::OK, HTML, GARBAGE, Some(rate)),
         Some(Fault::RateLimited) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(limited)),
         Some(Fault::RateLimitedBare) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, None),
         _ => {}
     }
     let mut reply = match dialect(simulator, parts, body, &token, fault).await {
-        Ok(body) => Reply::ok(body, rate),
+        Ok(body) => Reply::new(StatusCode::OK, JSON, body, Some(rate)),
         Err(error) => Reply::error(&error, request_id, Some(rate)),
     };
     match fault {
         Some(Fault::Half) => reply.body.truncate(reply.body.len() / 2),
-        Some(Fault::Cut) => reply.cut = true,
+        Some(Fault::ContentType) => reply.content_type = Some(if number.is_multiple_of(2) { HTML } else { TEXT }),
         Some(Fault::NoHeaders) => reply.rate = None,
+        Some(Fault::Cut) => reply.delivery = Delivery::Cut,
+        Some(Fault::Reset) => reply.delivery = Delivery::Reset,
+        Some(Fault::Trickle) => reply.delivery = Delivery::Trickle,
+        Some(Fault::Hang) => reply.delivery = Delivery::Never,
         _ => {}
     }
     reply
@@ -140,15 +135,29 @@ async fn dialect(
     let version = served.ok_or_else(ApiError::version_invalid)?;
     let base = base(simulator, headers);
     let query = query(&parts.uri)?;
-    let call = Call { method: parts.method, path: parts.uri.path().to_owned(), query, body: body?, version, base };
+    let moves = fault == Some(Fault::Move);
+    let call = Call { method: parts.method, path: parts.uri.path().to_owned(), query, body: body?, version, base, moves };
     if call.is_write() && token.starts_with("readonly") {
         return Err(ApiError::forbidden(if call.path.contains("/tags") { "write_tags" } else { "write_users_and_companies" }));
     }
-    if fault == Some(Fault::ScrollRestart) && call.path.ends_with("/scroll") {
-        simulator.0.scrolls.end();
-        return Err(ApiError::scroll_broke());
+    let is_scroll = call.path.ends_with("/scroll");
+    match fault {
+        Some(Fault::ScrollRestart) if is_scroll => {
+            simulator.0.scrolls.end();
+            return Err(ApiError::scroll_broke());
+        }
+        // As if it had lain idle for too long.
+        Some(Fault::Cursor) if is_scroll && call.parameter("scroll_param").is_some() => {
+            simulator.0.scrolls.end();
+            return Err(ApiError::scroll_not_found());
+        }
+        Some(Fault::Cursor) if call.cursor().is_some() => return Err(ApiError::bad_cursor()),
+        _ => {}
     }
-    let cursor = sent_cursor(&call, &parts.uri);
+    let spoiling = match fault {
+        Some(Fault::Page(fault)) => Some((fault, Asked::new(&call, &parts.uri))),
+        _ => None,
+    };
     let simulator = simulator.clone();
     // Searches may take a while in an unoptimised build; other connections go on meanwhile.
     let work = tokio::task::spawn_blocking(move || {
@@ -157,29 +166,17 @@ async fn dialect(
             return simulator.write(|moment| if legacy { v1::write(moment, &call) } else { v2::write(moment, &call) });
         }
         let moment = simulator.moment();
-        let desk = Desk { moment: &moment, scrolls: &simulator.0.scrolls, cap_silent: simulator.0.cap_silent };
+        let desk = Desk { moment: &moment, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
         let body = if legacy { v1::answer(&desk, &call) } else { v2::answer(&desk, &call) }?;
-        Ok(match fault {
-            Some(fault) if fault.alters_pages() => spoil(body, fault, cursor.as_deref()),
-            _ => body,
+        Ok(match spoiling {
+            Some((fault, asked)) => spoil(body, fault, &asked),
+            None => body,
         })
     });
     work.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request ended in a panic");
         Err(ApiError::of_status(500))
     })
-}
-
-/// Where the request says to go on from: a cursor or, when pages have numbers, its own URL.
-fn sent_cursor(call: &Call, uri: &Uri) -> Option<String> {
-    if call.parameter("page").is_some() {
-        return Some(format!("{}{uri}", call.base));
-    }
-    if call.method == Method::GET {
-        return call.query.iter().find(|(name, _)| name == "starting_after").map(|(_, cursor)| cursor.clone());
-    }
-    let body: Value = serde_json::from_slice(&call.body).ok()?;
-    Some(body["pagination"]["starting_after"].as_str()?.to_owned())
 }
 
 async fn probe(simulator: &Simulator, request: Request) -> Response {
@@ -197,37 +194,6 @@ async fn probe(simulator: &Simulator, request: Request) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    response
-}
-
-fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>) -> Response {
-    let length = reply.body.len();
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    // Every value below is made of visible ASCII; what could not be sent is left out.
-    let mut add = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    };
-    add("x-request-id", request_id.to_owned());
-    add("x-intercom-version", BUILD.to_owned());
-    add("x-runtime", format!("{:.6}", begun.elapsed().as_secs_f64()));
-    if let Some(rate) = reply.rate {
-        add("x-ratelimit-limit", rate.limit.to_string());
-        add("x-ratelimit-remaining", rate.remaining.to_string());
-        add("x-ratelimit-reset", rate.reset.to_string());
-    }
-    if let Some(link) = reply.link {
-        add("link", link);
-    }
-    if let (true, Some(scissors)) = (reply.cut, scissors) {
-        // Keeps the compression away, so that half of the body is half of what is sent.
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
-        scissors.cut_after(length / 2);
-    }
     response
 }
 

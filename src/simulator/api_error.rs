@@ -56,6 +56,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
+    /// 404 for a scroll that is not open, any more or for this list.
+    pub fn scroll_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "scroll parameter not found")
+    }
+
     /// 401 without or with wrong credentials.
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Access Token Invalid")

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::api_error::ApiError;
 use super::moment::Moment;
+use super::numbered::Moves;
 use super::scroll::Scrolls;
 use super::version::Version;
 
@@ -20,12 +21,15 @@ pub struct Call {
     pub version: Version,
     /// `http://host:port` as the client wrote it: the base of absolute links.
     pub base: String,
+    /// A fault: the last entry of a list page comes on top of the next one instead.
+    pub moves: bool,
 }
 
 /// What a dialect answers reads from.
 pub struct Desk<'a> {
     pub moment: &'a Moment,
     pub scrolls: &'a Scrolls,
+    pub moves: &'a Moves,
     /// Lists end silently where they reach their cap, instead of with an error.
     pub cap_silent: bool,
 }
@@ -46,6 +50,18 @@ impl Call {
         let body: Value = serde_json::from_slice(&self.body)
             .map_err(|error| ApiError::parameter_invalid(format!("Request body is not valid JSON: {error}")))?;
         if body.is_object() { Ok(body) } else { Err(ApiError::parameter_invalid("Request body is not a JSON object")) }
+    }
+
+    /// The cursor of 2.x that the request goes on from: in the query of a list, in the body of a search.
+    pub fn cursor(&self) -> Option<String> {
+        if self.version.is_legacy() {
+            return None;
+        }
+        if self.method == Method::GET {
+            return self.parameter("starting_after").map(str::to_owned);
+        }
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body["pagination"]["starting_after"].as_str()?.to_owned())
     }
 
     /// The parts of the path.

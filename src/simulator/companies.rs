@@ -44,7 +44,7 @@ pub fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
 /// `GET /companies/scroll`.
 pub fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let entries = || desk.moment.companies().map(|(index, _)| index).collect::<Arc<[u32]>>();
-    let (shown, param) = desk.scrolls.next(Kind::Companies, call.parameter("scroll_param"), entries)?;
+    let (shown, param) = desk.scrolls.next(Kind::Companies, call, entries)?;
     let shown: Vec<Value> = shown.into_iter().map(|index| full_body(desk.moment, index)).collect();
     write(&if call.version.is_legacy() {
         json!({"type": "company.list", "companies": shown, "scroll_param": param})
@@ -80,7 +80,7 @@ fn single(moment: &Moment, index: Option<u32>) -> Result<String, ApiError> {
 /// Companies end silently at the cap, as seen on the live service.
 fn page(desk: &Desk, call: &Call, found: &[u32]) -> Result<String, ApiError> {
     let default = if call.version.is_legacy() { 50 } else { 15 };
-    let page = numbered::page(call, found, numbered::descending(call)?, default, true)?;
+    let page = numbered::page(desk, call, found, numbered::descending(call)?, default, true)?;
     let shown: Vec<Value> = page.shown.into_iter().map(|index| full_body(desk.moment, index)).collect();
     let (kind, entries) = if call.version.is_legacy() { ("company.list", "companies") } else { ("list", "data") };
     write(&json!({"type": kind, entries: shown, "total_count": page.total_count, "pages": page.pages}))

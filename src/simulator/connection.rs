@@ -1,4 +1,4 @@
-//! Connections that can be cut in mid-body: what no answer built with care can do.
+//! Connections that can be cut in mid-body or reset: what no answer built with care can do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +10,14 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// Cuts the connection that a request came in on.
 #[derive(Clone)]
-pub struct Scissors(Arc<Mutex<Blade>>);
+pub struct Scissors {
+    blade: Arc<Mutex<Blade>>,
+    stopping: watch::Receiver<bool>,
+}
 
 enum Blade {
     Idle,
@@ -21,32 +25,50 @@ enum Blade {
     Armed(usize),
     /// So many bytes go out, then nothing more.
     Cutting(usize),
+    /// Nothing goes out, and the connection is reset.
+    Reset,
 }
 
 impl Scissors {
     /// Lets the next answer's head and `bytes` of its body through.
     pub fn cut_after(&self, bytes: usize) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Armed(bytes);
+        *self.blade.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Armed(bytes);
+    }
+
+    /// Lets nothing of the next answer through.
+    pub fn reset(&self) {
+        *self.blade.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Reset;
+    }
+
+    /// Done when the server stops, which waits for its answers.
+    pub async fn server_stops(&self) {
+        // A server that is gone has stopped, too.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 }
 
 /// A listener whose connections carry [`Scissors`].
-pub struct CuttableListener(pub TcpListener);
+pub struct CuttableListener {
+    pub listener: TcpListener,
+    /// Turns true when the server is to stop.
+    pub stopping: watch::Receiver<bool>,
+}
 
 impl Listener for CuttableListener {
     type Io = CuttableStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
+        let (stream, peer) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection waits for full packets");
         }
-        (CuttableStream { stream, scissors: Scissors(Arc::new(Mutex::new(Blade::Idle))) }, peer)
+        let scissors = Scissors { blade: Arc::new(Mutex::new(Blade::Idle)), stopping: self.stopping.clone() };
+        (CuttableStream { stream, scissors }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -71,7 +93,7 @@ impl AsyncRead for CuttableStream {
 impl AsyncWrite for CuttableStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut blade = this.scissors.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blade = this.scissors.blade.lock().unwrap_or_else(PoisonError::into_inner);
         if let Blade::Armed(body) = *blade
             && let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n")
         {
@@ -84,6 +106,13 @@ impl AsyncWrite for CuttableStream {
                 let written = ready!(Pin::new(&mut this.stream).poll_write(context, &bytes[..allowed]))?;
                 *left -= written;
                 Poll::Ready(Ok(written))
+            }
+            Blade::Reset => {
+                // Without it the connection would end as after an answer.
+                if let Err(error) = this.stream.set_zero_linger() {
+                    tracing::debug!(%error, "a connection ends without a reset");
+                }
+                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
             Blade::Idle | Blade::Armed(_) => Pin::new(&mut this.stream).poll_write(context, bytes),
         }

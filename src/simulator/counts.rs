@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::call::{Call, write};
+use super::call::{Call, Desk, write};
 use super::companies;
 use super::moment::Moment;
 use super::numbered;
@@ -12,14 +12,15 @@ use super::world::companies::SEGMENTS;
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::Role;
 
-pub fn counts(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub fn counts(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+    let moment = desk.moment;
     write(&match (call.parameter("type"), call.parameter("count")) {
         (None, None) => totals(moment),
         (Some("user"), None) => json!({"type": "count", "user": {"user": {"count": people(moment, Role::User)}}}),
         (Some("user"), Some("tag")) => json!({"type": "count", "user": {"tag": user_tags(moment)}}),
         (Some("user"), Some("segment")) => json!({"type": "count", "user": {"segment": user_segments(moment)}}),
         (Some("company"), None) => json!({"type": "count", "company": {"count": moment.companies().count()}}),
-        (Some("company"), Some("tag")) => return company_tags(moment, call),
+        (Some("company"), Some("tag")) => return company_tags(desk, call),
         (Some("company"), Some("segment")) => json!({"type": "count", "company": {"segment": company_segments(moment)}}),
         (Some("company"), Some("user")) => json!({"type": "count", "company": {"user": company_users(moment)}}),
         (Some("conversation"), None) => json!({"type": "count", "conversation": conversations(moment)}),
@@ -64,7 +65,8 @@ fn archived(moment: &Moment, groups: &'static [Archived]) -> impl Iterator<Item 
 }
 
 /// Paged, and `pages` lies in `pages`. That other counts are not paged follows the documentation's samples.
-fn company_tags(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+fn company_tags(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+    let moment = desk.moment;
     let all: Vec<Value> = moment
         .tags()
         .map(|tag| {
@@ -74,7 +76,7 @@ fn company_tags(moment: &Moment, call: &Call) -> Result<String, ApiError> {
         .chain(ARCHIVED_TAGS.iter().map(|tag| named(tag.name, 0)))
         .collect();
     let places: Vec<u32> = (0..all.len() as u32).collect();
-    let page = numbered::page(call, &places, false, 50, false)?;
+    let page = numbered::page(desk, call, &places, false, 50, false)?;
     let shown: Vec<&Value> = page.shown.iter().map(|place| &all[*place as usize]).collect();
     write(&json!({"type": "count", "company": {"tag": shown}, "pages": {"pages": page.pages}}))
 }

@@ -1,92 +1,10 @@
 //! Faults on demand: which request goes wrong, and how. Applying a fault is the business of [`super::answer`].
 
-use std::str::FromStr;
+mod kinds;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One way in which an answer can be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// An error status with the documented JSON body: 401, 403, 404, 500, 502, 503 or 504.
-    Status(u16),
-    /// 500 as an HTML page.
-    Html,
-    /// 200 without a body.
-    Empty,
-    /// 200 with something that is no JSON.
-    Garbage,
-    /// 200 with the first half of the JSON, whole as far as HTTP can tell.
-    Half,
-    /// The connection is closed in mid-body.
-    Cut,
-    /// 429 with the usual headers.
-    RateLimited,
-    /// 429 without any rate header.
-    RateLimitedBare,
-    /// The right answer, late.
-    Slow,
-    /// The right answer without rate headers.
-    NoHeaders,
-    /// A list page whose next cursor is the one just sent.
-    Loop,
-    /// `pages.next` is a URL on another host.
-    ForeignNext,
-    /// Unknown keys everywhere, and `next: null` on the last page.
-    Extra,
-    /// Ids as JSON numbers; dates as text, in milliseconds or in ISO 8601.
-    Stringly,
-    /// One entry is silently missing from the page.
-    Drop,
-    /// One entry of the page appears twice.
-    Repeat,
-    /// `total_count` is 10 % too high.
-    Total,
-    /// The open scroll breaks with a 500 and has to be begun anew; other requests go well.
-    ScrollRestart,
-}
-
-impl Fault {
-    /// Whether it changes list pages only; other answers stay as they are.
-    pub fn alters_pages(self) -> bool {
-        use Fault::{Drop, Extra, ForeignNext, Loop, Repeat, Stringly, Total};
-        matches!(self, Loop | ForeignNext | Extra | Stringly | Drop | Repeat | Total)
-    }
-}
-
-const KINDS: [(&str, Fault); 24] = [
-    ("401", Fault::Status(401)),
-    ("403", Fault::Status(403)),
-    ("404", Fault::Status(404)),
-    ("500", Fault::Status(500)),
-    ("502", Fault::Status(502)),
-    ("503", Fault::Status(503)),
-    ("504", Fault::Status(504)),
-    ("html", Fault::Html),
-    ("empty", Fault::Empty),
-    ("garbage", Fault::Garbage),
-    ("half", Fault::Half),
-    ("cut", Fault::Cut),
-    ("429", Fault::RateLimited),
-    ("429-bare", Fault::RateLimitedBare),
-    ("slow", Fault::Slow),
-    ("noheaders", Fault::NoHeaders),
-    ("loop", Fault::Loop),
-    ("foreign-next", Fault::ForeignNext),
-    ("extra", Fault::Extra),
-    ("stringly", Fault::Stringly),
-    ("drop", Fault::Drop),
-    ("repeat", Fault::Repeat),
-    ("total", Fault::Total),
-    ("scroll_restart", Fault::ScrollRestart),
-];
-
-impl FromStr for Fault {
-    type Err = FaultSpecError;
-
-    fn from_str(word: &str) -> Result<Self, FaultSpecError> {
-        let known = KINDS.iter().find(|(name, _)| *name == word);
-        known.map(|(_, fault)| *fault).ok_or_else(|| FaultSpecError::Kind(word.to_owned(), KINDS.map(|(name, _)| name).join(", ")))
-    }
-}
+pub use self::kinds::{ErrorBody, Fault, PageFault};
 
 /// A part of a fault specification that cannot be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -94,8 +12,8 @@ pub enum FaultSpecError {
     /// Not `kind:probability` or `kind@path:probability`.
     #[error("`{0}` is not of the form `kind:probability`, such as `500:0.02`")]
     Random(String),
-    /// Not `n=kind`, `n-m=kind` or either with `@path`.
-    #[error("`{0}` is not of the form `request-number=kind`, such as `3=500` or `4-6=cut`")]
+    /// Not `n=kind`, `n-m=kind`, `n-=kind` or any of them with `@path`.
+    #[error("`{0}` is not of the form `request-number=kind`, such as `3=500`, `4-6=cut` or `5-=401`")]
     At(String),
     /// Not between 0 and 1.
     #[error("`{0}` is not a probability from 0 to 1")]
@@ -114,6 +32,7 @@ pub enum FaultSpecError {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum When {
     Chance(f64),
+    /// From the first to the last.
     Requests(u64, u64),
 }
 
@@ -129,13 +48,25 @@ struct Rule {
 /// | kinds | what comes back |
 /// |---|---|
 /// | `401` `403` `404` `500` `502` `503` `504` | that status with an `error.list` |
+/// | `500-html` `502-html` `503-html` `504-html`, `html` | that status as an HTML page; the last is short for the first |
+/// | `500-bare` `502-bare` `503-bare` `504-bare` | that status without a body |
 /// | `429`, `429-bare` | rate limited, with the usual headers or without any |
-/// | `html`, `garbage`, `empty`, `half` | 500 as HTML; 200 with HTML, with nothing, with half of the JSON |
-/// | `cut`, `slow`, `noheaders` | the connection ends in mid-body; 1.5 s late; no rate headers |
-/// | `loop`, `foreign-next` | list pages: the next cursor is the one just sent; `next` is a URL on another host |
-/// | `drop`, `repeat`, `total` | list pages: one entry is missing; is there twice; `total_count` is 10 % too high |
+/// | `garbage`, `empty`, `half` | 200 with HTML, with nothing, with half of the JSON |
+/// | `content-type`, `noheaders` | the right answer as `text/plain` or, every second request, `text/html`; without rate headers |
+/// | `slow`, `trickle`, `hang` | the right answer 1.5 s late; at 256 bytes a second; never, with the connection open |
+/// | `reset`, `cut` | the connection is reset before a byte of the answer; ends in mid-body |
+/// | `cursor` | with a cursor: 400, as for a bad one; with a scroll: 404, and the scroll is gone; without either all goes well |
 /// | `scroll_restart` | scrolls: 500, and the scroll is gone |
+/// | `loop`, `foreign-next`, `short` | list pages: the next cursor is the one just sent; `next` is a URL on another host; is missing (scrolls: an empty page) |
+/// | `move` | list pages: the last entry comes on top of the next page instead, even when that page has no fault |
+/// | `drop`, `repeat`, `stale` | list pages: one entry is missing; is there twice; is there twice, once as it was a day before its last change |
+/// | `outside` | list pages: one entry more, created ten years before the oldest of the others |
+/// | `total`, `shrink` | list pages: `total_count` is 10 % too high, or too low, by one at least |
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
+/// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects in each other's place |
+/// | `huge` | list pages: one entry has a custom attribute of 5 MB |
+///
+/// Asked again, a request with the same fault gets the same page; scrolls, which go on with every request, do not.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     rules: Vec<Rule>,
@@ -147,7 +78,12 @@ impl Faults {
         Self::default()
     }
 
-    /// Reads `--faults` (`kind[@path]:probability,…`) and `--faults-at` (`n[-m]=kind[@path],…`).
+    /// The names of all kinds and what they bring back, for people.
+    pub fn kinds() -> String {
+        kinds::list()
+    }
+
+    /// Reads `--faults` (`kind[@path]:probability,…`) and `--faults-at` (`n[-[m]]=kind[@path],…`; `n-` is from the n-th on).
     ///
     /// Requests are counted from 1; with a path, only those whose path begins with it are counted.
     ///
@@ -184,7 +120,8 @@ fn rule(kind: &str, when: When) -> Result<Rule, FaultSpecError> {
 
 fn request_range(text: &str) -> Result<When, FaultSpecError> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.trim().parse(), last.trim().parse()) {
+    let last = if last.trim().is_empty() { Ok(u64::MAX) } else { last.trim().parse() };
+    match (first.trim().parse(), last) {
         (Ok(first), Ok(last)) if 1 <= first && first <= last => Ok(When::Requests(first, last)),
         _ => Err(FaultSpecError::Requests(text.to_owned())),
     }
@@ -233,6 +170,11 @@ pub fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
     mixed
 }
 
+/// A number that depends on every byte.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| scatter(sum, 0, u64::from(*byte)))
+}
+
 fn share(number: u64) -> f64 {
     (number >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -245,11 +187,23 @@ mod tests {
         FaultPlan::new(Faults::parse(Some(random), Some(at)).unwrap(), 1)
     }
 
+    fn status(status: u16) -> Fault {
+        Fault::Status { status, body: ErrorBody::Json }
+    }
+
     #[test]
     fn requests_are_counted_from_one() {
         let plan = plan("", "2=500, 4-5=cut");
         let met: Vec<_> = (1..=6).map(|_| plan.next("/tags")).collect();
-        assert_eq!(met, [None, Some(Fault::Status(500)), None, Some(Fault::Cut), Some(Fault::Cut), None]);
+        assert_eq!(met, [None, Some(status(500)), None, Some(Fault::Cut), Some(Fault::Cut), None]);
+    }
+
+    #[test]
+    fn a_range_without_an_end_never_ends() {
+        let plan = plan("", "3-=401");
+        let met: Vec<_> = (1..=1_000).map(|_| plan.next("/tags")).collect();
+        assert_eq!(met[..3], [None, None, Some(status(401))]);
+        assert!(met[2..].iter().all(|fault| *fault == Some(status(401))));
     }
 
     #[test]
@@ -257,7 +211,7 @@ mod tests {
         let plan = plan("", "2=404@/segments");
         assert_eq!(plan.next("/segments"), None);
         assert_eq!(plan.next("/tags"), None);
-        assert_eq!(plan.next("/segments/1"), Some(Fault::Status(404)));
+        assert_eq!(plan.next("/segments/1"), Some(status(404)));
     }
 
     #[test]
@@ -280,6 +234,8 @@ mod tests {
         assert_eq!(refused("500", ""), "`500` is not of the form `kind:probability`, such as `500:0.02`");
         assert_eq!(refused("", "0=500"), "`0` is neither a request number from 1 nor a range of them");
         assert_eq!(refused("", "5-4=500"), "`5-4` is neither a request number from 1 nor a range of them");
+        assert_eq!(refused("", "-5=500"), "`-5` is neither a request number from 1 nor a range of them");
+        assert_eq!(refused("", "0-=500"), "`0-` is neither a request number from 1 nor a range of them");
         assert_eq!(refused("", "3=500@segments"), "`segments` is no path prefix; it begins with `/`");
     }
 

@@ -1,9 +1,12 @@
 //! Lists by page number, as 1.x has them: offsets into what is there at the moment of asking, links as absolute URLs, and a cap.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::call::Call;
+use super::call::{Call, Desk};
 
 /// Lists go no further than this many records.
 const CAP: u64 = 10_000;
@@ -18,10 +21,32 @@ pub struct NumberedPage {
     pub pages: Value,
 }
 
+/// The pages that once left their last entry to the next one, by their links: they always do from then on, so that the next page, which knows
+/// nothing but its number, can begin with that entry.
+#[derive(Default)]
+pub struct Moves(Mutex<HashSet<String>>);
+
+impl Moves {
+    fn note(&self, page: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(page);
+    }
+
+    fn knows(&self, page: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(page)
+    }
+}
+
 /// Cuts a page out of `entries`, which ascend, as the query's `page` and `per_page` ask.
 ///
 /// `silent` lists end at the cap with an empty page that says there is nothing at all, as companies did; others refuse.
-pub fn page(call: &Call, entries: &[u32], descending: bool, default_per_page: u64, silent: bool) -> Result<NumberedPage, ApiError> {
+pub fn page(
+    desk: &Desk,
+    call: &Call,
+    entries: &[u32],
+    descending: bool,
+    default_per_page: u64,
+    silent: bool,
+) -> Result<NumberedPage, ApiError> {
     let number = positive(call, "page")?.unwrap_or(1);
     let per_page = positive(call, "per_page")?.unwrap_or(default_per_page).min(MAX_PER_PAGE);
     let pages = |next: Option<String>, total_pages: u64| json!({"type": "pages", "next": next, "page": number, "per_page": per_page, "total_pages": total_pages});
@@ -34,9 +59,17 @@ pub fn page(call: &Call, entries: &[u32], descending: bool, default_per_page: u6
         return Err(ApiError::parameter_invalid("page limit reached, please use scroll API"));
     }
     let total = entries.len();
-    let (start, end) = (total.min((end - per_page) as usize), total.min(end as usize));
-    let shown = if descending { entries[total - end..total - start].iter().rev().copied().collect() } else { entries[start..end].to_vec() };
     let total_pages = (total as u64).div_ceil(per_page);
+    if call.moves {
+        desk.moves.note(link(call, number, per_page));
+    }
+    let moved = |page: u64| {
+        // Nothing moves to a page that cannot be asked for, nor from one that would have nothing left.
+        let has_next = page < total_pages && (page + 1).saturating_mul(per_page) <= CAP;
+        usize::from(has_next && per_page > 1 && desk.moves.knows(&link(call, page, per_page)))
+    };
+    let (start, end) = (total.min((end - per_page) as usize) - moved(number - 1), total.min(end as usize) - moved(number));
+    let shown = if descending { entries[total - end..total - start].iter().rev().copied().collect() } else { entries[start..end].to_vec() };
     let next = (number < total_pages).then(|| link(call, number + 1, per_page));
     Ok(NumberedPage { shown, total_count: total, pages: pages(next, total_pages) })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::faults::scatter;
+use super::faults::checksum;
 
 /// The longest page of any list.
 const MAX_PER_PAGE: u64 = 150;
@@ -102,20 +102,19 @@ const OPAQUE_START: [u8; 24] = [
     0xFF, 0xBF,
 ];
 
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |sum, byte| scatter(sum, 0, u64::from(*byte)))
-}
-
 /// What to show of a sorted list.
 pub struct Cut {
     pub descending: bool,
     pub per_page: usize,
     pub after: Option<Position>,
+    /// The last entry is left to the next page, if there is one: the cursor names the entry before it, so that nothing is lost whether or not
+    /// that page is cut the same way.
+    pub moves: bool,
 }
 
 /// Entries of one page, and where the next begins, if there is one. `entries` ascend by `place` (key, then id), which also gives the place of one.
 pub fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, String)) -> (Vec<u32>, Option<Position>) {
-    let shown: Vec<u32>;
+    let mut shown: Vec<u32>;
     let more;
     if cut.descending {
         let end = cut.after.as_ref().map_or(entries.len(), |after| {
@@ -137,6 +136,10 @@ pub fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, String)) ->
         let end = entries.len().min(start + cut.per_page);
         shown = entries[start..end].to_vec();
         more = end < entries.len();
+    }
+    // A page without entries would have no place to go on from.
+    if cut.moves && more && shown.len() > 1 {
+        shown.pop();
     }
     let next = shown.last().filter(|_| more).map(|last| {
         let (key, id) = place(*last);
@@ -192,13 +195,13 @@ impl Pages {
 mod tests {
     use super::*;
 
-    fn walk(descending: bool, per_page: usize) -> Vec<u32> {
+    fn walk(descending: bool, per_page: usize, moves: bool) -> Vec<u32> {
         // Ten entries, six of which share a key.
         let place = |entry: u32| (Key::Number(i64::from(entry.clamp(2, 7))), format!("{entry:02}"));
         let entries: Vec<u32> = (0..10).collect();
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let (shown, next) = page(&entries, &Cut { descending, per_page, after }, place);
+            let (shown, next) = page(&entries, &Cut { descending, per_page, after, moves }, place);
             seen.extend(shown);
             let Some(next) = next else { return seen };
             after = Some(Position::from_search_cursor(&next.to_search_cursor()).unwrap());
@@ -208,8 +211,10 @@ mod tests {
     #[test]
     fn pages_show_every_entry_once_whatever_their_length() {
         for per_page in 1..12 {
-            assert_eq!(walk(false, per_page), (0..10).collect::<Vec<_>>());
-            assert_eq!(walk(true, per_page), (0..10).rev().collect::<Vec<_>>());
+            for moves in [false, true] {
+                assert_eq!(walk(false, per_page, moves), (0..10).collect::<Vec<_>>());
+                assert_eq!(walk(true, per_page, moves), (0..10).rev().collect::<Vec<_>>());
+            }
         }
     }
 

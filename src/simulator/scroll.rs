@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 
 use super::api_error::ApiError;
+use super::call::Call;
 use super::faults::scatter;
 
 /// Records a call.
@@ -51,7 +52,8 @@ impl Scrolls {
     /// The next records, and the parameter for those after them. Without a parameter a scroll is opened over `entries`.
     ///
     /// The scroll ends with the call that has nothing more to show; before that nothing but time ends it.
-    pub fn next(&self, kind: Kind, param: Option<&str>, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {
+    pub fn next(&self, kind: Kind, call: &Call, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {
+        let param = call.parameter("scroll_param");
         // The slot is whole whatever a panicking thread did: it is changed by single assignments.
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.open.as_ref().is_some_and(|open| open.used.elapsed() >= self.expiry) {
@@ -70,9 +72,13 @@ impl Scrolls {
         }
         let known = |open: &&mut Open| open.kind == kind && param.is_none_or(|param| param == open.param);
         let Some(open) = slot.open.as_mut().filter(known) else {
-            return Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", "scroll parameter not found"));
+            return Err(ApiError::scroll_not_found());
         };
-        let shown: Vec<u32> = open.entries.iter().skip(open.shown).take(PER_CALL).copied().collect();
+        let mut shown: Vec<u32> = open.entries.iter().skip(open.shown).take(PER_CALL).copied().collect();
+        // The next call gives it, for what is shown is what counts.
+        if call.moves && open.shown + shown.len() < open.entries.len() {
+            shown.pop();
+        }
         open.shown += shown.len();
         open.used = Instant::now();
         let param = open.param.clone();

@@ -1,5 +1,7 @@
 //! Tests of the parts together: the world over time, and searches through the dialect.
 
+mod connections;
+mod faulty_pages;
 mod over_http;
 mod overlay;
 mod planted;
@@ -19,6 +21,7 @@ use super::api_error::ApiError;
 use super::calendar::{DAY, start_of_month};
 use super::call::{Call, Desk};
 use super::moment::Moment;
+use super::numbered::Moves;
 use super::scroll::Scrolls;
 use super::v2;
 use super::version::Version;
@@ -42,13 +45,15 @@ fn call(method: Method, path: &str, query: &[(&str, &str)], body: &str, version:
         body: Bytes::from(body.to_owned()),
         version: Version::parse(version).unwrap(),
         base: "http://test".to_owned(),
+        moves: false,
     }
 }
 
 /// An answer of 2.x from a moment alone, without open scrolls.
 fn answer(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let scrolls = Scrolls::new(Duration::from_secs(60), 1);
-    v2::answer(&Desk { moment, scrolls: &scrolls, cap_silent: false }, call)
+    let moves = Moves::default();
+    v2::answer(&Desk { moment, scrolls: &scrolls, moves: &moves, cap_silent: false }, call)
 }
 
 fn get(moment: &Moment, path: &str, query: &[(&str, &str)], version: &str) -> Result<Value, ApiError> {

@@ -30,7 +30,7 @@ pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         ("GET", ["tags", id]) => tagging::show(moment, id),
         ("GET", ["segments"]) => segments::list(moment, call),
         ("GET", ["segments", id]) => segments::show(moment, call, id),
-        ("GET", ["counts"]) => counts::counts(moment, call),
+        ("GET", ["counts"]) => counts::counts(desk, call),
         ("GET", ["companies"]) => companies::list(desk, call),
         ("GET", ["companies", "scroll"]) => companies::scroll(desk, call),
         ("GET", ["companies", id]) => companies::show(moment, id),

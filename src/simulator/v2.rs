@@ -40,7 +40,7 @@ pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         ("POST", ["companies", "list"]) => companies::list_all(desk, call),
         ("GET", ["companies", "scroll"]) => companies::scroll(desk, call),
         ("GET", ["companies", id]) => companies::show(moment, id),
-        ("GET", ["counts"]) if call.version <= V2_6 => counts::counts(moment, call),
+        ("GET", ["counts"]) if call.version <= V2_6 => counts::counts(desk, call),
         (_, ["users", ..] | ["counts"]) => Err(ApiError::version_invalid()),
         _ => Err(ApiError::resource_not_found()),
     }

@@ -9,7 +9,7 @@ use super::NOW;
 use crate::simulator::*;
 
 /// Sends one request on a connection of its own and returns all that comes back.
-async fn exchange(port: u16, request: &str) -> String {
+pub(super) async fn exchange(port: u16, request: &str) -> String {
     let request = request.to_owned();
     let exchange = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -22,11 +22,11 @@ async fn exchange(port: u16, request: &str) -> String {
     exchange.await.unwrap()
 }
 
-fn ask(path: &str, headers: &str) -> String {
+pub(super) fn ask(path: &str, headers: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n")
 }
 
-async fn serving(options: Options) -> (Simulator, u16) {
+pub(super) async fn serving(options: Options) -> (Simulator, u16) {
     let world = WorldOptions { contacts: 300, ..WorldOptions::default() };
     let simulator = Simulator::new(Options { world, now: DateTime::from_timestamp(NOW, 0), ..options });
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -36,7 +36,7 @@ async fn serving(options: Options) -> (Simulator, u16) {
     (simulator, port)
 }
 
-const BEARER: &str = "Authorization: Bearer t0ken\r\n";
+pub(super) const BEARER: &str = "Authorization: Bearer t0ken\r\n";
 
 #[tokio::test]
 async fn answers_carry_the_documented_headers() {

@@ -36,7 +36,7 @@ pub fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         Some("waiting_since") => found.sort_by_key(|index| (waiting_since(&all[*index as usize], now), *index)),
         Some(other) => return Err(ApiError::parameter_invalid(format!("'{other}' is not a field to sort by"))),
     }
-    let page = numbered::page(call, &found, numbered::descending(call)?, 20, desk.cap_silent)?;
+    let page = numbered::page(desk, call, &found, numbered::descending(call)?, 20, desk.cap_silent)?;
     let plain = call.parameter("display_as") == Some("plaintext");
     let shown: Vec<Value> = page.shown.into_iter().map(|index| body(moment, index, plain)).collect();
     write(&json!({"type": "conversation.list", "pages": page.pages, "total_count": page.total_count, "conversations": shown}))

@@ -69,7 +69,7 @@ pub fn scroll(desk: &Desk, call: &Call, role: Role) -> Result<String, ApiError> 
     let moment = desk.moment;
     let (kind, list, entries) = words(role);
     let all = || of_roles(moment, &moment.contacts, &[role]).collect::<Arc<[u32]>>();
-    let (shown, param) = desk.scrolls.next(kind, call.parameter("scroll_param"), all)?;
+    let (shown, param) = desk.scrolls.next(kind, call, all)?;
     // Whoever went since the scroll was opened is left out, so a page can be shorter.
     let shown = shown.into_iter().filter(|index| moment.contact(*index).exists_at(moment.now));
     let shown: Vec<Value> = shown.map(|index| person_body(moment, index)).collect();
@@ -105,7 +105,7 @@ fn of_roles(moment: &Moment, members: &[u32], roles: &[Role]) -> impl Iterator<I
 }
 
 fn page(desk: &Desk, call: &Call, role: Role, found: Arc<[u32]>) -> Result<String, ApiError> {
-    let page = numbered::page(call, &found, numbered::descending(call)?, 50, desk.cap_silent)?;
+    let page = numbered::page(desk, call, &found, numbered::descending(call)?, 50, desk.cap_silent)?;
     let shown: Vec<Value> = page.shown.into_iter().map(|index| person_body(desk.moment, index)).collect();
     let (_, list, entries) = words(role);
     let mut body = json!({"type": list, "pages": page.pages, entries: shown, "total_count": page.total_count});

@@ -35,7 +35,7 @@ fn list_body(moment: &Moment, call: &Call, shown: &[u32], total_count: usize, pa
 pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 10)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
-    let cut = Cut { descending: true, per_page, after };
+    let cut = Cut { descending: true, per_page, after, moves: call.moves };
     let (shown, next) = paging::page(&moment.contacts, &cut, |index| (Key::Nothing, moment.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_list_cursor()));
     list_body(moment, call, &shown, moment.contacts.len(), Pages::new(&cut, moment.contacts.len(), next))
@@ -52,7 +52,7 @@ pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let after = search_cursor(pagination)?;
     let name = format!("contacts {field:?} {}", body["query"]);
     let all = moment.found(name, || found(moment, &query, field));
-    let cut = Cut { descending: sort.descending, per_page, after };
+    let cut = Cut { descending: sort.descending, per_page, after, moves: call.moves };
     let (shown, next) = paging::page(&all, &cut, |index| (key(moment, index, field), moment.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_search_cursor()));
     list_body(moment, call, &shown, all.len(), Pages::new(&cut, all.len(), next))

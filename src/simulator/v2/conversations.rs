@@ -30,7 +30,7 @@ fn list_body(moment: &Moment, call: &Call, shown: &[u32], total_count: usize, pa
 pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 20)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
-    let cut = Cut { descending: true, per_page, after };
+    let cut = Cut { descending: true, per_page, after, moves: call.moves };
     let total = moment.conversations().len();
     let all = moment.found("conversations".to_owned(), || (0..total as u32).collect());
     let (shown, next) = paging::page(&all, &cut, |index| (Key::Nothing, moment.conversations()[index as usize].id.to_string()));
@@ -47,7 +47,7 @@ pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let field = sortable(sort.field).ok_or_else(|| ApiError::parameter_invalid(format!("'{}' is not a field to sort by", sort.field)))?;
     let pagination = body.get("pagination");
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 20)?;
-    let cut = Cut { descending: sort.descending, per_page, after: search_cursor(pagination)? };
+    let cut = Cut { descending: sort.descending, per_page, after: search_cursor(pagination)?, moves: call.moves };
     // Priorities have other words from 2.16, so a search can find others there.
     let name = format!("conversations {} {field:?} {}", call.version >= V2_16, body["query"]);
     let all = moment.found(name, || found(moment, &query, field, priority_word(call.version)));

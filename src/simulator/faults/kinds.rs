@@ -1,0 +1,212 @@
+//! The kinds of faults and their names.
+
+use std::str::FromStr;
+
+use super::FaultSpecError;
+
+/// One way in which an answer can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An error status.
+    Status { status: u16, body: ErrorBody },
+    /// 429 with the usual headers.
+    RateLimited,
+    /// 429 without any rate header.
+    RateLimitedBare,
+    /// 200 without a body.
+    Empty,
+    /// 200 with the first half of the JSON, whole as far as HTTP can tell.
+    Half,
+    /// 200 with something that is no JSON.
+    Garbage,
+    /// The right answer under another content type.
+    ContentType,
+    /// The right answer without rate headers.
+    NoHeaders,
+    /// The right answer, late.
+    Slow,
+    /// The right answer in small pieces with pauses.
+    Trickle,
+    /// No answer at all; the connection stays open.
+    Hang,
+    /// The connection is reset before a byte of the answer.
+    Reset,
+    /// The connection is closed in mid-body.
+    Cut,
+    /// What a request goes on from is not known any more; requests that begin something go well.
+    Cursor,
+    /// The open scroll breaks with a 500 and has to be begun anew; other requests go well.
+    ScrollRestart,
+    /// The last entry of a list page comes on top of the next one.
+    Move,
+    /// A list page that is wrong and still looks like one.
+    Page(PageFault),
+}
+
+/// What comes with an error status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorBody {
+    /// The documented `error.list`.
+    Json,
+    /// A page for people, as proxies send it.
+    Html,
+    Nothing,
+}
+
+/// What is wrong with a list page. Other answers stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageFault {
+    /// The next cursor is the one just sent.
+    Loop,
+    /// `pages.next` is a URL on another host.
+    ForeignNext,
+    /// There is no next page, whatever the list still holds; a page of a scroll is empty, which is how scrolls end.
+    Short,
+    /// One entry is silently missing.
+    Drop,
+    /// One entry appears twice.
+    Repeat,
+    /// One entry appears twice: as it is, and as it was a day before its last change.
+    Stale,
+    /// One entry more, created years before the others.
+    Outside,
+    /// `total_count` is 10 % too high.
+    Total,
+    /// `total_count` is 10 % too low.
+    Shrink,
+    /// Unknown keys everywhere, and `next: null` on the last page.
+    Extra,
+    /// Ids as JSON numbers; dates as text, in milliseconds or in ISO 8601.
+    Stringly,
+    /// Nothing is known of the entries but id, type, date of creation and lists.
+    Nulls,
+    /// Texts, booleans, arrays and objects in each other's place.
+    Mistyped,
+    /// One entry has a custom attribute of 5 MB.
+    Huge,
+}
+
+const fn json(status: u16) -> Fault {
+    Fault::Status { status, body: ErrorBody::Json }
+}
+
+const fn html(status: u16) -> Fault {
+    Fault::Status { status, body: ErrorBody::Html }
+}
+
+const fn bare(status: u16) -> Fault {
+    Fault::Status { status, body: ErrorBody::Nothing }
+}
+
+/// The names of kinds that belong together, and what they bring back.
+struct Group {
+    kinds: &'static [(&'static str, Fault)],
+    brings: &'static str,
+}
+
+const fn group(kinds: &'static [(&'static str, Fault)], brings: &'static str) -> Group {
+    Group { kinds, brings }
+}
+
+const GROUPS: &[Group] = &[
+    group(
+        &[
+            ("401", json(401)),
+            ("403", json(403)),
+            ("404", json(404)),
+            ("500", json(500)),
+            ("502", json(502)),
+            ("503", json(503)),
+            ("504", json(504)),
+        ],
+        "that status with an error.list",
+    ),
+    group(
+        &[("500-html", html(500)), ("502-html", html(502)), ("503-html", html(503)), ("504-html", html(504)), ("html", html(500))],
+        "that status with an HTML page; html is short for 500-html",
+    ),
+    group(
+        &[("500-bare", bare(500)), ("502-bare", bare(502)), ("503-bare", bare(503)), ("504-bare", bare(504))],
+        "that status without a body",
+    ),
+    group(&[("429", Fault::RateLimited)], "rate limited, with the usual headers"),
+    group(&[("429-bare", Fault::RateLimitedBare)], "rate limited, without any rate header"),
+    group(&[("empty", Fault::Empty)], "200 without a body"),
+    group(&[("half", Fault::Half)], "200 with the first half of the JSON"),
+    group(&[("garbage", Fault::Garbage)], "200 with an HTML page"),
+    group(&[("content-type", Fault::ContentType)], "the right JSON as text/plain or, every second request, text/html"),
+    group(&[("noheaders", Fault::NoHeaders)], "the right answer without rate headers"),
+    group(&[("slow", Fault::Slow)], "the right answer, 1.5 s late"),
+    group(&[("trickle", Fault::Trickle)], "the right answer at 256 bytes a second"),
+    group(&[("hang", Fault::Hang)], "no answer; the connection stays open"),
+    group(&[("reset", Fault::Reset)], "the connection is reset before a byte of the answer"),
+    group(&[("cut", Fault::Cut)], "the connection ends in mid-body"),
+    group(&[("cursor", Fault::Cursor)], "with a cursor, 400 as for a bad one; with a scroll, 404, and it is gone"),
+    group(&[("scroll_restart", Fault::ScrollRestart)], "scrolls: 500, and the scroll is gone"),
+    group(&[("loop", Fault::Page(PageFault::Loop))], "lists: the next cursor is the one just sent"),
+    group(&[("foreign-next", Fault::Page(PageFault::ForeignNext))], "lists: next is a URL on another host"),
+    group(&[("short", Fault::Page(PageFault::Short))], "lists: next is missing; scrolls: an empty page"),
+    group(&[("move", Fault::Move)], "lists: the last entry comes on top of the next page instead"),
+    group(&[("drop", Fault::Page(PageFault::Drop))], "lists: one entry is missing"),
+    group(&[("repeat", Fault::Page(PageFault::Repeat))], "lists: one entry is there twice"),
+    group(&[("stale", Fault::Page(PageFault::Stale))], "lists: one entry is there twice, once as it was a day before"),
+    group(&[("outside", Fault::Page(PageFault::Outside))], "lists: one entry more, ten years older than the others"),
+    group(&[("total", Fault::Page(PageFault::Total))], "lists: total_count is 10 % too high"),
+    group(&[("shrink", Fault::Page(PageFault::Shrink))], "lists: total_count is 10 % too low"),
+    group(&[("extra", Fault::Page(PageFault::Extra))], "lists: unknown keys, and next: null"),
+    group(&[("stringly", Fault::Page(PageFault::Stringly))], "lists: ids as numbers; dates as text, in ms or ISO 8601"),
+    group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
+    group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: texts, booleans, arrays and objects mixed up"),
+    group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
+];
+
+impl FromStr for Fault {
+    type Err = FaultSpecError;
+
+    fn from_str(word: &str) -> Result<Self, FaultSpecError> {
+        let known = all().find(|(name, _)| *name == word);
+        known.map(|(_, fault)| fault).ok_or_else(|| FaultSpecError::Kind(word.to_owned(), names(all(), ", ")))
+    }
+}
+
+/// A line for each kind, for people.
+pub fn list() -> String {
+    const WIDTH: usize = 14;
+    let line = |group: &Group| {
+        let names = names(group.kinds.iter().copied(), " ");
+        // What does not fit beside the names stands below them.
+        let names = if names.len() > WIDTH { format!("{names}\n  {:WIDTH$}", "") } else { format!("{names:WIDTH$}") };
+        format!("  {names}  {}", group.brings)
+    };
+    GROUPS.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn all() -> impl Iterator<Item = (&'static str, Fault)> {
+    GROUPS.iter().flat_map(|group| group.kinds).copied()
+}
+
+fn names(kinds: impl Iterator<Item = (&'static str, Fault)>, between: &str) -> String {
+    kinds.map(|(name, _)| name).collect::<Vec<_>>().join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_kind_and_documented() {
+        let (documented, list) = (include_str!("../faults.rs"), list());
+        let mut seen = HashSet::new();
+        for (name, fault) in all() {
+            assert!(seen.insert(name), "{name} is there twice");
+            assert_eq!(name.parse(), Ok(fault));
+            let row = |line: &&str| line.starts_with("/// |") && line.contains(&format!("`{name}`"));
+            assert_eq!(documented.lines().filter(row).count(), 1, "{name} in the table of `Faults`");
+            assert!(list.split_whitespace().any(|word| word == name), "{name}");
+        }
+        assert!(list.lines().all(|line| line.len() <= 90), "{list}");
+        assert_eq!("html".parse::<Fault>(), "500-html".parse());
+    }
+}

@@ -1,0 +1,153 @@
+//! An answer on its way out: the headers that all share, and how much of it arrives, and when.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use futures_util::stream;
+
+use super::InFlight;
+use super::api_error::ApiError;
+use super::connection::Scissors;
+use super::limits::Verdict;
+
+pub const JSON: &str = "application/json; charset=utf-8";
+pub const HTML: &str = "text/html; charset=utf-8";
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The hash of the build that answers; not the API's version.
+const BUILD: &str = "3f0c7c8d1b5e4a6f9d2e8c7b6a5f4e3d2c1b0a9f";
+/// How much of a trickling answer comes at once, and how long the pause after it is: a page of the usual length takes minutes, the answer to a
+/// question about one thing does not.
+const PIECE: usize = 256;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An answer before the headers that all share.
+pub struct Reply {
+    pub status: StatusCode,
+    pub content_type: Option<&'static str>,
+    pub body: Vec<u8>,
+    pub link: Option<String>,
+    pub rate: Option<Verdict>,
+    pub delivery: Delivery,
+}
+
+/// What becomes of an answer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Whole,
+    /// Half of the body, then the end of the connection.
+    Cut,
+    /// Not a byte, and a reset connection.
+    Reset,
+    /// Piece by piece.
+    Trickle,
+    /// Not at all, while the connection stays open.
+    Never,
+}
+
+impl Reply {
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>, rate: Option<Verdict>) -> Self {
+        Self { status, content_type: Some(content_type), body: body.into(), link: None, rate, delivery: Delivery::Whole }
+    }
+
+    pub fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
+        let link = error.canonical.as_ref().map(|path| format!("<{path}>; rel=\"canonical\""));
+        // Errors of the server itself come without rate headers.
+        let rate = rate.filter(|_| !error.status.is_server_error());
+        Self { link, ..Self::new(error.status, JSON, error.body(request_id), rate) }
+    }
+
+    /// An error of the server or of a proxy before it, as a page for people.
+    pub fn error_page(status: StatusCode) -> Self {
+        let title = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => "We're sorry, but something went wrong (500)".to_owned(),
+            other => other.to_string(),
+        };
+        let body = format!("<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>");
+        Self::new(status, HTML, body, None)
+    }
+
+    /// A status and nothing else.
+    pub fn bare(status: StatusCode) -> Self {
+        Self { content_type: None, ..Self::new(status, JSON, "", None) }
+    }
+}
+
+/// Sends an answer. `in_flight` is let go when nothing of it is left to be sent.
+pub fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>, in_flight: InFlight) -> Response {
+    let length = reply.body.len();
+    let body = match reply.delivery {
+        Delivery::Trickle => trickling(reply.body.into(), scissors.clone(), in_flight),
+        _ => Body::from(reply.body),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    if let Some(content_type) = reply.content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if matches!(reply.delivery, Delivery::Cut | Delivery::Trickle) {
+        // Keeps the compression away, so that a piece of the body is a piece of what is sent.
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    // Every value below is made of visible ASCII; what could not be sent is left out.
+    let mut add = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    add("x-request-id", request_id.to_owned());
+    add("x-intercom-version", BUILD.to_owned());
+    add("x-runtime", format!("{:.6}", begun.elapsed().as_secs_f64()));
+    if let Some(rate) = reply.rate {
+        add("x-ratelimit-limit", rate.limit.to_string());
+        add("x-ratelimit-remaining", rate.remaining.to_string());
+        add("x-ratelimit-reset", rate.reset.to_string());
+    }
+    if let Some(link) = reply.link {
+        add("link", link);
+    }
+    match (reply.delivery, scissors) {
+        (Delivery::Cut, Some(scissors)) => scissors.cut_after(length / 2),
+        (Delivery::Reset, Some(scissors)) => scissors.reset(),
+        _ => {}
+    }
+    response
+}
+
+/// Keeps the client waiting until it goes away, which drops this future, or the server stops. Nothing is sent even then.
+pub async fn hang(scissors: Option<Scissors>) -> Response {
+    match scissors {
+        Some(scissors) => {
+            scissors.server_stops().await;
+            scissors.reset();
+        }
+        None => std::future::pending().await,
+    }
+    Response::new(Body::empty())
+}
+
+/// The body, piece by piece. It is dropped when the client goes away, and breaks off when the server stops.
+fn trickling(body: Bytes, scissors: Option<Scissors>, in_flight: InFlight) -> Body {
+    Body::from_stream(stream::unfold((body, Duration::ZERO, scissors, in_flight), |(mut rest, pause, scissors, in_flight)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        let stops = async {
+            match &scissors {
+                Some(scissors) => scissors.server_stops().await,
+                None => std::future::pending().await,
+            }
+        };
+        let piece = tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(rest.split_to(PIECE.min(rest.len()))),
+            () = stops => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+        };
+        Some((piece, (rest, PAUSE, scissors, in_flight)))
+    }))
+}

@@ -1,0 +1,82 @@
+//! Entries of a page that are too many, too few or too old. Whatever happens to one entry happens to the one in the middle.
+
+use serde_json::{Value, json};
+
+use crate::simulator::calendar::DAY;
+use crate::simulator::faults::checksum;
+
+const TEN_YEARS: i64 = 3_653 * DAY;
+/// The length of a text that nobody expects.
+const HUGE: usize = 5_000_000;
+/// What can have been otherwise before.
+const FLAGS: [&str; 5] = ["unsubscribed_from_emails", "marked_email_as_spam", "has_hard_bounced", "open", "read"];
+
+pub fn drop_one(list: &mut Vec<Value>) {
+    if !list.is_empty() {
+        list.remove(list.len() / 2);
+    }
+}
+
+pub fn repeat_one(list: &mut Vec<Value>) {
+    let middle = list.len() / 2;
+    if let Some(entry) = list.get(middle).cloned() {
+        list.insert(middle, entry);
+    }
+}
+
+/// The entry as it may have been a day before its last change: another name, other flags, another state. It stands before or after the right
+/// one, as the id decides: both are met, and a page that is asked for again is the same.
+pub fn add_older_version(list: &mut Vec<Value>) {
+    let middle = list.len() / 2;
+    let Some(mut older) = list.get(middle).cloned() else { return };
+    let (Some(id), Some(updated_at)) = (older["id"].as_str(), older["updated_at"].as_i64()) else { return };
+    let place = middle + usize::from(checksum(id.as_bytes()).is_multiple_of(2));
+    older["updated_at"] = json!(updated_at - DAY);
+    if let Some(name) = older.get_mut("name") {
+        *name = json!("An earlier name");
+    }
+    for flag in FLAGS {
+        if let Some(Value::Bool(set)) = older.get_mut(flag) {
+            *set = !*set;
+        }
+    }
+    if let Some(state) = older.get_mut("state") {
+        *state = json!(if *state == "open" { "closed" } else { "open" });
+    }
+    list.insert(place, older);
+}
+
+/// One who was created ten years before the oldest entry, so that no range that fits the page holds it. `mark` decides the ids.
+pub fn add_outsider(list: &mut Vec<Value>, mark: u64) {
+    let Some(oldest) = list.iter().filter_map(|entry| entry["created_at"].as_i64()).min() else { return };
+    let middle = list.len() / 2;
+    let mut outsider = list[middle].clone();
+    let created_at = (oldest - TEN_YEARS).max(0);
+    let is_numeric = outsider["id"].as_str().is_some_and(|id| id.bytes().all(|sign| sign.is_ascii_digit()));
+    // Longer than the numbers of this world, or a date and a suffix as ids of contacts are: nobody has either.
+    outsider["id"] = json!(if is_numeric { format!("9{:018}", mark % 10_u64.pow(18)) } else { format!("{created_at:08x}{mark:016x}") });
+    outsider["created_at"] = json!(created_at);
+    for own in ["external_id", "user_id", "company_id"] {
+        if let Some(Value::String(id)) = outsider.get_mut(own) {
+            *id = format!("outsider-{mark:x}");
+        }
+    }
+    list.insert(middle, outsider);
+}
+
+pub fn swell_one(list: &mut [Value]) {
+    let middle = list.len() / 2;
+    let Some(Value::Object(entry)) = list.get_mut(middle) else { return };
+    let attributes = entry.entry("custom_attributes").or_insert(Value::Null);
+    if !attributes.is_object() {
+        *attributes = json!({});
+    }
+    attributes["huge_text"] = json!("x".repeat(HUGE));
+}
+
+pub fn add_unknown_keys(list: &mut [Value]) {
+    for entry in list {
+        entry["brand_new_key"] = json!({"nested": [1, null, {"deep": true}]});
+        entry["another"] = Value::Null;
+    }
+}
