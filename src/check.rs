@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::{Group, GroupName};
 use crate::intercom::{ClientError, RequestError};
 use crate::job::{self, JobError, JobFolder, Remembered, Unresolved};
+use crate::privacy::PrivacyError;
 use crate::settings::{self, SettingsError, Survey, TokenError};
 
 /// One thing that was looked at.
@@ -45,6 +46,8 @@ pub enum Trouble {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
@@ -86,9 +89,13 @@ pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
     let knows_output = survey.is_certain_of("output.dir") && survey.is_certain_of("name");
     let knows_job = survey.is_certain_of("tags") && survey.is_certain_of("segments") && survey.is_certain_of("population");
     let knows_token = survey.is_certain_of("intercom.token_file");
+    let knows_privacy = survey.is_certain_of("privacy");
     let knows_timezone = survey.is_certain_of("timezone");
     let (mut findings, settings) = configuration::findings(survey);
 
+    if knows_privacy {
+        configuration::privacy(&settings, &mut findings);
+    }
     let client = match configuration::token(&settings, knows_token, &mut findings) {
         Some(token) if knows_intercom => match job::client(&api::impatient(&settings), token) {
             Ok(client) => Some(client),

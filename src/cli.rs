@@ -8,6 +8,7 @@ mod completions;
 mod counts;
 mod demo;
 mod failure;
+mod forget;
 mod logging;
 mod members;
 mod plan;
@@ -88,6 +89,7 @@ async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8,
         Command::Report(arguments) => report::run(arguments, progress).await,
         Command::Status(arguments) => status::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, progress).await,
+        Command::Forget(arguments) => forget::run(arguments, progress).await,
         Command::Demo(arguments) => demo::run(arguments, progress).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Tags(arguments) => counts::groups(&arguments, GroupKind::Tag, progress).await,

@@ -19,7 +19,7 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Month;
+use crate::domain::{IDENTIFIERS, Month};
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
 use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Snapshot, SnapshotError, month_folder};
 use crate::table::{Query, Table, TableError, scan_or_empty, write_parquet};
@@ -80,6 +80,9 @@ pub struct HistoryManifest {
     pub format: u32,
     pub month: String,
     pub built_from: HistorySource,
+    /// How identifiers are written in it, as in the snapshot's manifest.
+    #[serde(default)]
+    pub identifiers: String,
     pub files: Vec<ListedFile>,
 }
 
@@ -144,6 +147,17 @@ fn scan_previous(previous: Option<&History>, table: &'static Table) -> Result<La
     previous.map_or_else(|| Ok(table.empty().lazy()), |history| history.scan(table))
 }
 
+/// The last known records, without identifiers that were written in another way than this month's: hashes of another key
+/// say nothing here, and who is hidden now is not shown because of an earlier month.
+fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFrame, TableError> {
+    let people = scan_previous(previous, &PEOPLE)?;
+    if previous.is_none_or(|previous| previous.manifest.identifiers == identifiers) {
+        return Ok(people);
+    }
+    let hidden = PEOPLE.columns.iter().filter(|column| IDENTIFIERS.contains(&column.name));
+    Ok(people.with_columns(hidden.map(|column| lit(NULL).cast(DataType::String).alias(column.name)).collect::<Vec<_>>()))
+}
+
 /// Builds and publishes the month's history.
 pub fn build(
     snapshot: &Snapshot,
@@ -185,7 +199,7 @@ pub fn build(
         ("ledger", ledger.clone()),
         ("states", states_table.clone()),
         ("contacts", contacts.clone()),
-        ("people", scan_previous(previous, &PEOPLE)?),
+        ("people", people_before(previous, &manifest.identifiers)?),
     ])?;
     let _ = write(&mut staging, &PEOPLE, people)?;
 
@@ -233,6 +247,7 @@ pub fn build(
         format: FORMAT,
         month: span.month.to_string(),
         built_from: source(snapshot, definitions, previous),
+        identifiers: manifest.identifiers.clone(),
         files: staging.files().to_vec(),
     };
     let folder = histories.join(month_folder(span.month));

@@ -9,6 +9,7 @@ mod events;
 mod fetch;
 mod findings;
 mod folder;
+mod forget;
 mod plan;
 mod refresh;
 mod resolve;
@@ -23,8 +24,9 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::{Basis, GroupKind, GroupName, Month, MonthSpan, Months};
 use crate::intercom::{Client, ClientError, Options, Workspace};
+use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
 use crate::publish::{self, Staging};
-use crate::settings::{Job, Missing, SecretString, Settings, TagHistory};
+use crate::settings::{self, Job, Missing, SecretString, Settings, TagHistory};
 use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
 pub use apply::Applied;
@@ -32,6 +34,7 @@ pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, bac
 pub use error::JobError;
 pub use events::{Event, Observer};
 pub use folder::{JobFolder, Lock};
+pub use forget::{Forgotten, Person, forget};
 pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
@@ -90,6 +93,7 @@ pub enum Published {
 pub struct Context {
     pub settings: Settings,
     pub client: Client,
+    pub privacy: Arc<Privacy>,
     pub clock: Clock,
     pub observer: Observer,
 }
@@ -107,6 +111,18 @@ pub fn client(settings: &Settings, token: SecretString) -> Result<Client, Client
         request_timeout: intercom.request_timeout,
         give_up_after: intercom.give_up_after,
     })
+}
+
+/// What the settings say of identifiers.
+pub fn privacy(settings: &Settings) -> Result<Privacy, PrivacyError> {
+    let privacy = &settings.privacy;
+    let identifiers = match (privacy.identifiers, &privacy.hash_key_file) {
+        (settings::Identifiers::Keep, _) => Identifiers::Keep,
+        (settings::Identifiers::Hash, Some(path)) => Identifiers::Hash(HashKey::read(path)?),
+        // Settings that hash without a key are refused.
+        (settings::Identifiers::Drop, _) | (settings::Identifiers::Hash, None) => Identifiers::Drop,
+    };
+    Ok(Privacy::new(identifiers, privacy.drop.iter().cloned()))
 }
 
 /// The time zone in which months begin and end: the job's, or else the workspace's own.
@@ -174,8 +190,12 @@ async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) ->
     }
 }
 
-/// Work of other months is nobody's to throw away: it may hold what was observed at their end.
+/// Work of other months is nobody's to throw away: it may hold what was observed at their end. And whoever was to be
+/// forgotten still is.
 fn tell_of_others(folder: &JobFolder, months: Months) -> Result<(), JobError> {
+    if folder.forgetting().exists() {
+        tracing::warn!("a `cohorts forget` has not ended: run it again, it goes on with whom it was about");
+    }
     for others in work::of_others(folder, months)? {
         let again = if others.first == others.last {
             format!("cohorts run --month {}", others.first)
@@ -384,6 +404,8 @@ async fn publish_snapshot(
         population: plan.population.label(),
         conversations: plan.has_conversations,
         cohorts,
+        identifiers: context.privacy.label(),
+        forgotten: 0,
         files: Vec::new(),
         requests: traffic.requests,
         retries: traffic.retries,

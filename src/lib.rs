@@ -9,6 +9,8 @@ pub mod rules;
 
 pub mod settings;
 
+pub mod privacy;
+
 pub mod intercom;
 
 pub mod census;

@@ -8,6 +8,7 @@ use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, Polars
 
 use crate::domain::{Allowed, AttributeValue, Contact, Group, agrees};
 use crate::intercom::{Client, RequestError, Walk, WalkError};
+use crate::privacy::Privacy;
 use crate::publish::PublishError;
 use crate::snapshot::{CONTACTS, IdSet, SnapshotError, contact_columns};
 use crate::table::{Column, Kind, Table, TableError};
@@ -105,6 +106,7 @@ pub async fn list(
     client: &Client,
     group: &Group,
     tolerance: f64,
+    privacy: &Privacy,
     mut rows: impl Rows,
     told: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
@@ -123,7 +125,8 @@ pub async fn list(
         }
         first = first.or(page.total);
         last = page.total.or(last);
-        waiting.extend(page.rows.into_iter().filter(|contact| seen.insert(&contact.id)));
+        let new = page.rows.into_iter().filter(|contact| seen.insert(&contact.id));
+        waiting.extend(new.map(|contact| privacy.apply(contact)));
         told(seen.len() as u64, last);
         if waiting.len() >= rows.at_once() {
             rows.take(&columns(&waiting)?)?;

@@ -86,9 +86,23 @@ impl Staging {
         &self.files
     }
 
+    /// Where the files are until they are shown.
+    pub fn folder(&self) -> &Path {
+        &self.path
+    }
+
+    /// Shows the folder at `target` without a manifest, in place of what was there.
+    pub fn replace(mut self, target: &Path) -> Result<(), PublishError> {
+        self.show(target)
+    }
+
     /// Writes the manifest last and shows the folder at `target`, in place of what was there.
     pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<(), PublishError> {
         write_json(&self.path.join(MANIFEST), manifest)?;
+        self.show(target)
+    }
+
+    fn show(&mut self, target: &Path) -> Result<(), PublishError> {
         sync_folder(&self.path)?;
         let parent = target.parent().unwrap_or(Path::new("."));
         create_folder(parent)?;
@@ -153,6 +167,10 @@ fn aside(target: &Path) -> PathBuf {
 
 /// The names of the folders in a folder, sorted; none when it does not exist.
 pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
+    names(folder, fs::FileType::is_dir)
+}
+
+fn names(folder: &Path, is_wanted: impl Fn(&fs::FileType) -> bool) -> Result<Vec<String>, PublishError> {
     let unreadable = |error| PublishError::new("list", folder, error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -162,12 +180,17 @@ pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(unreadable)?;
-        if entry.file_type().map_err(unreadable)?.is_dir() {
+        if is_wanted(&entry.file_type().map_err(unreadable)?) {
             names.extend(entry.file_name().into_string().ok());
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// The names of the files in a folder, sorted; none when it does not exist.
+pub fn file_names(folder: &Path) -> Result<Vec<String>, PublishError> {
+    names(folder, fs::FileType::is_file)
 }
 
 /// Creates a folder and its parents, readable by their owner only.
@@ -207,6 +230,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     let mut file = options.open(&part).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&part, path).map_err(failed)
+}
+
+/// The same bytes in another place. Files are never edited, so they may share them.
+pub fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
+    let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
+    linked.map_err(|error| PublishError::new("copy to", to, error))
 }
 
 /// Sees to it that what was written to a file outlasts a power cut.

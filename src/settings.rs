@@ -27,6 +27,7 @@ pub struct Settings {
     pub intercom: Intercom,
     pub output: Output,
     pub completeness: Completeness,
+    pub privacy: Privacy,
     pub job: Job,
     /// What the layers did that a person should hear of once logging is set up.
     pub notices: Vec<String>,
@@ -67,6 +68,22 @@ pub enum Format {
 #[derive(Clone, Copy, Debug)]
 pub struct Completeness {
     pub tolerance: f64,
+}
+
+/// What of a contact's identifiers is written.
+#[derive(Clone, Debug)]
+pub struct Privacy {
+    pub identifiers: Identifiers,
+    /// Names of custom attributes that are not written, without `custom_attributes.`.
+    pub drop: Vec<String>,
+    pub hash_key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identifiers {
+    Keep,
+    Hash,
+    Drop,
 }
 
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod columns;
+mod forget;
 mod ids;
 mod manifest;
 mod spool;
@@ -22,6 +23,7 @@ use crate::table::{self, Table, TableError};
 
 pub use assemble::{Assembly, Cohort, Part, Written, members_of};
 pub use columns::contact_columns;
+pub use forget::{forget_in_snapshot, forget_in_walk, people_with_email};
 pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use spool::{Progress, Spool, Spooled, WalkRecord, load_progress, load_walk, walk_folder};

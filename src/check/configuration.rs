@@ -1,6 +1,7 @@
 //! Settings and token: what is known before anyone is asked.
 
 use super::{Finding, Trouble};
+use crate::job;
 use crate::settings::{SecretString, Settings, Survey, open_to_others, read_token, token_origin};
 
 /// Every key with its value and where it comes from, and everything that is wrong with the settings.
@@ -23,6 +24,21 @@ pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
 }
 
 /// The token, when there is a usable one.
+/// The key that identifiers are hashed with, where they are.
+pub(super) fn privacy(settings: &Settings, findings: &mut Vec<Finding>) {
+    let file = settings.privacy.hash_key_file.as_deref();
+    match job::privacy(settings) {
+        Err(error) => findings.push(Finding::error("privacy", error)),
+        Ok(privacy) => {
+            findings.push(Finding::fine("privacy", format!("identifiers are written as `{}`", privacy.label())));
+            if let Some(mode) = file.and_then(open_to_others) {
+                let what = format!("the key of the hashes can be opened by others than its owner (mode {mode:04o})");
+                findings.push(Finding::warning("privacy", what, Some("chmod 600 it: whoever has it can look anybody up")));
+            }
+        }
+    }
+}
+
 pub(super) fn token(settings: &Settings, is_certain: bool, findings: &mut Vec<Finding>) -> Option<SecretString> {
     let file = settings.intercom.token_file.as_deref();
     if !is_certain {

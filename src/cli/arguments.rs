@@ -75,6 +75,12 @@ pub(super) enum Command {
     /// Ends with the lowest exit code of the errors it found, and with 0 when there are none; warnings do not count.
     /// Nothing is written, neither to Intercom nor to the disk.
     Check(Check),
+    /// One person out of every snapshot, history, report and unfinished work
+    ///
+    /// Each folder is made anew without the person and replaced whole; what follows from the snapshots is rebuilt. If it is
+    /// interrupted, the next call goes on with it. How many were forgotten is noted, never who. A person who is still in
+    /// Intercom comes back with the next run: delete them there first.
+    Forget(Forget),
     /// The workspace's tags, with IDs and how many contacts hold each
     Tags(Groups),
     /// The workspace's segments, with IDs and how many contacts are in each
@@ -314,6 +320,19 @@ pub(super) struct Status {
     /// The instant that counts as now; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("person").required(true).args(["contact", "email"]))]
+pub(super) struct Forget {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// Intercom's ID of the contact
+    #[arg(long, value_name = "ID")]
+    pub contact: Option<String>,
+    /// The e-mail address: every contact that ever had it
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
 }
 
 #[derive(Debug, Args)]

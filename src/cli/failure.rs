@@ -7,6 +7,7 @@ use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
 use crate::listing::ListingError;
+use crate::privacy::PrivacyError;
 use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
 use crate::snapshot::SnapshotError;
 
@@ -189,6 +190,13 @@ impl From<TokenError> for Failure {
     }
 }
 
+impl From<PrivacyError> for Failure {
+    fn from(error: PrivacyError) -> Failure {
+        let hint = "make one with `openssl rand -hex 32`, readable by its owner only, and name it in `privacy.hash_key_file`";
+        Failure { code: USAGE, error: Box::new(error), hint: Some(hint.to_string()) }
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
         Failure { code: UNEXPECTED, error: Box::new(error), hint: None }
@@ -258,6 +266,7 @@ impl From<Trouble> for Failure {
         let (code, hint) = match trouble {
             Trouble::Settings(error) => return error.into(),
             Trouble::Token(error) => return error.into(),
+            Trouble::Privacy(error) => return error.into(),
             Trouble::Client(error) => return error.into(),
             Trouble::Request(error) => return error.into(),
             Trouble::Job(error) => return error.into(),
@@ -292,6 +301,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(NOT_FOUND, "take the name out of the job file to let the group go, or move the month's folder under snapshots/ away first")
         }
         JobError::OtherWorkspace { .. } => with(USAGE, "give this job another `name`, or use the other workspace's token"),
+        JobError::OtherKey { .. } => {
+            with(USAGE, "set `privacy.hash_key_file` to the key of the earlier months; with a new key, give this job another `name`")
+        }
         JobError::Unresolved(_) => with(NOT_FOUND, "mend the names in the job file; a name, an ID or \"id:<ID>\" will do"),
         JobError::Incomplete { .. } => {
             with(INCOMPLETE, "the complete walks are kept: run it again later, or publish it as it is with --accept-incomplete")

@@ -16,6 +16,7 @@ use crate::domain::{Group, GroupKind, GroupName};
 use crate::intercom::Client;
 use crate::job;
 use crate::listing::{self, Lines, ListingError, ParquetFile, Rows, TextFile};
+use crate::privacy::Privacy;
 use crate::settings::Settings;
 
 pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, Failure> {
@@ -23,10 +24,11 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     let clock = run::clock(arguments.as_of, &settings)?;
     let output = file(arguments.output.as_deref());
     let format = format(arguments.format, output)?;
+    let privacy = job::privacy(&settings)?;
     let client = run::client(&settings)?;
     let group = find(&client, &arguments.group).await?;
 
-    let to = To { client: &client, group: &group, settings: &settings, progress };
+    let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress };
     let stdout = || BufWriter::new(io::stdout());
     let listed = match (output, format) {
         (None, MembersFormat::Table) => to.write(Pages::new(stdout())).await,
@@ -107,6 +109,7 @@ struct To<'a> {
     client: &'a Client,
     group: &'a Group,
     settings: &'a Settings,
+    privacy: &'a Privacy,
     progress: &'a Progress,
 }
 
@@ -116,7 +119,7 @@ impl To<'_> {
             Some(total) => self.progress.count("members", done, total),
             None => self.progress.say(format!("members: {done}")),
         };
-        listing::list(self.client, self.group, self.settings.completeness.tolerance, rows, &told).await
+        listing::list(self.client, self.group, self.settings.completeness.tolerance, self.privacy, rows, &told).await
     }
 }
 

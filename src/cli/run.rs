@@ -64,7 +64,8 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Failure> {
 
 pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, progress: &Progress) -> Result<Context, Failure> {
     let client = job::client(&settings, token)?;
-    Ok(Context { settings, client, clock, observer: progress.observer() })
+    let privacy = Arc::new(job::privacy(&settings)?);
+    Ok(Context { settings, client, privacy, clock, observer: progress.observer() })
 }
 
 /// Months after those that were asked for are left as they are: rebuilding them may take long.

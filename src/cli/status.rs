@@ -46,6 +46,7 @@ fn as_json(status: &job::Status) -> String {
         "due": status.due.map(|month| month.to_string()),
         "unreadable": status.unreadable.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
         "unfinished": names(&status.unfinished),
+        "forgetting": status.is_forgetting,
         "needs_attention": status.needs_attention(),
     });
     format!("{value:#}")
@@ -96,6 +97,9 @@ fn as_table(status: &job::Status) -> String {
     for months in &status.unfinished {
         let command = if months.first == months.last { "run" } else { "backfill" };
         text.push_str(&format!("unfinished work, `cohorts {command}` goes on with it: {months}\n"));
+    }
+    if status.is_forgetting {
+        text.push_str("unfinished: a `cohorts forget`; run it again\n");
     }
     text
 }

@@ -24,6 +24,9 @@ impl Role {
     }
 }
 
+/// The columns that tell who a contact is, in every table that has them.
+pub const IDENTIFIERS: &[&str] = &["external_id", "email", "phone", "name"];
+
 /// One contact as observed, checked. `None` is what the API gave as null, left out, or what could not be read
 /// (counted as one of the page's `Oddities`). An empty text stays an empty text.
 #[derive(Clone, Debug)]

@@ -146,6 +146,8 @@ impl Place {
             population: observation.population.to_string(),
             conversations: true,
             cohorts: observation.cohorts.iter().map(cohort).collect(),
+            identifiers: "keep".to_string(),
+            forgotten: 0,
             files: staging.files().to_vec(),
             requests: 0,
             retries: 0,

@@ -338,6 +338,35 @@ fn publish_applied(context: &Context, folder: &JobFolder, month: Month, rules: V
     Ok(staging.commit(&target, &manifest)?)
 }
 
+/// Takes people out of what is kept of tagging: they are nobody's to untag any more. Whether they were in it.
+pub(super) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<bool, JobError> {
+    let mut held = false;
+    let mut pending = read_pending(&folder.pending())?;
+    if pending.keys().any(|(_, contact)| people.contains(contact)) {
+        pending.retain(|(_, contact), _| !people.contains(contact));
+        Tags { folder, certain: Tagged::new(), pending }.write_pending()?;
+        held = true;
+    }
+    for month in months_in(&folder.applied())? {
+        let target = folder.applied().join(month_folder(month));
+        let mut tagged = read_tagged(&target.join("tagged.parquet"))?;
+        let manifest = std::fs::read(target.join(MANIFEST)).ok();
+        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<AppliedManifest>(&bytes).ok());
+        if let Some(mut manifest) = manifest
+            && tagged.keys().any(|(_, contact)| people.contains(contact))
+        {
+            tagged.retain(|(_, contact), _| !people.contains(contact));
+            let mut staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
+            let rows = write_tagged(&tagged, &staging.place("tagged.parquet")?)?;
+            staging.list("tagged.parquet", rows)?;
+            manifest.files = staging.files().to_vec();
+            staging.commit(&target, &manifest)?;
+            held = true;
+        }
+    }
+    Ok(held)
+}
+
 fn write_tagged(tagged: &Tagged, path: &Path) -> Result<u64, JobError> {
     let columns = vec![
         Column::new("rule".into(), tagged.keys().map(|(rule, _)| rule.as_str()).collect::<Vec<_>>()),

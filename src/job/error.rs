@@ -25,6 +25,8 @@ pub enum JobError {
     WouldDrop { month: Month, dropped: Vec<String> },
     #[error("the job's folder holds months of the workspace `{held}`; the token belongs to `{found}`")]
     OtherWorkspace { held: String, found: String },
+    #[error("the identifiers in the snapshot of {month} were hashed with another key (`{held}`; this one is `{found}`)")]
+    OtherKey { month: Month, held: String, found: String },
     #[error("not every group was found{}", unresolved_lines(.0))]
     Unresolved(Vec<Unresolved>),
     #[error("{months}: after two walks the members that came still differ from what the API announces, so nothing was published{}", incomplete_lines(.walks))]

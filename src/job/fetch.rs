@@ -58,6 +58,7 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
             scope: plan.scope.clone(),
             grace: context.settings.job.grace,
             tolerance: context.settings.completeness.tolerance,
+            privacy: context.privacy.clone(),
             accepts_incomplete,
         };
         async move { walker.begin().await.map(|begun| (walker, begun)) }

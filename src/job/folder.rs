@@ -61,6 +61,11 @@ impl JobFolder {
         self.root.join(".work")
     }
 
+    /// Whom a `forget` that has not ended is about.
+    pub fn forgetting(&self) -> PathBuf {
+        self.work().join("forgetting.json")
+    }
+
     /// Where the walks of a run, or of a backfill, are spooled.
     pub fn work_of(&self, months: Months) -> PathBuf {
         let name =
@@ -156,6 +161,9 @@ impl JobFolder {
     pub fn recover(&self) -> Result<(), JobError> {
         for folder in [self.snapshots(), self.histories(), self.reports(), self.applied()] {
             publish::recover(&folder)?;
+        }
+        for months in self.unfinished()? {
+            publish::recover(&self.work_of(months))?;
         }
         // What was being written when the last run ended without a word. Finished walks stay.
         for name in publish::folder_names(&self.work())? {

@@ -8,6 +8,7 @@ use super::resolve::resolve;
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::domain::{Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION};
 use crate::intercom::RateWindow;
+use crate::privacy::HASH_PREFIX;
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use crate::snapshot::{CohortEntry, Finding, Severity, Snapshot, SnapshotError, months_in};
 
@@ -109,6 +110,7 @@ impl Plan {
     pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
         let remembered = remembered(folder, scope.workspace_id.as_deref())?;
+        remembered.check_key(&context.privacy.label())?;
         for (month, error) in &remembered.unreadable {
             tracing::error!(%error, "the snapshot of {month} cannot be read");
         }
@@ -336,11 +338,23 @@ pub fn unknown_attributes<'a>(job: &'a Job, existing: &[String]) -> Vec<&'a Stri
 pub struct Remembered {
     pub cohorts: Vec<CohortEntry>,
     timezones: Vec<(Month, String)>,
+    /// How identifiers are written.
+    identifiers: Vec<(Month, String)>,
     /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
     pub unreadable: Vec<(Month, SnapshotError)>,
 }
 
 impl Remembered {
+    /// # Errors
+    /// When identifiers were hashed with another key: nobody could be told to be the same any more.
+    pub fn check_key(&self, label: &str) -> Result<(), JobError> {
+        let is_other = |(_, held): &&(Month, String)| [label, held].iter().all(|label| label.starts_with(HASH_PREFIX)) && held != label;
+        match self.identifiers.iter().find(is_other) {
+            Some((month, held)) => Err(JobError::OtherKey { month: *month, held: held.clone(), found: label.to_string() }),
+            None => Ok(()),
+        }
+    }
+
     /// The time zone of the nearest month before this one.
     pub fn timezone_before(&self, month: Month) -> Option<&str> {
         self.timezones.iter().find(|(before, _)| *before < month).map(|(_, timezone)| timezone.as_str())
@@ -366,6 +380,7 @@ pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Reme
             return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
         }
         all.timezones.push((month, snapshot.manifest.timezone));
+        all.identifiers.push((month, snapshot.manifest.identifiers));
         all.cohorts.extend(snapshot.manifest.cohorts);
     }
     Ok(all)

@@ -20,6 +20,8 @@ pub struct Status {
     pub due: Option<Month>,
     /// Months with work that a run or a backfill has not finished.
     pub unfinished: Vec<Months>,
+    /// Whether a `forget` has not ended.
+    pub is_forgetting: bool,
     /// Months whose snapshot cannot be read at all, and why.
     pub unreadable: Vec<(Month, String)>,
 }
@@ -51,6 +53,7 @@ impl Status {
             || !self.gaps.is_empty()
             || self.due.is_some()
             || !self.unfinished.is_empty()
+            || self.is_forgetting
     }
 }
 
@@ -77,7 +80,15 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
             month = month.next();
         }
     }
-    Ok(Status { job: job.name.clone(), months, gaps, due, unfinished: folder.unfinished()?, unreadable })
+    Ok(Status {
+        job: job.name.clone(),
+        months,
+        gaps,
+        due,
+        unfinished: folder.unfinished()?,
+        is_forgetting: folder.forgetting().exists(),
+        unreadable,
+    })
 }
 
 /// The months after this one whose histories or reports are not what the snapshots give.

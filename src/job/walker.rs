@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -10,6 +11,7 @@ use super::plan::{PlannedWalk, WalkKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::domain::{Allowed, Contact, Conversation, agrees, shrank};
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
+use crate::privacy::Privacy;
 use crate::snapshot::{Progress, SnapshotError, Spool, Spooled, WalkRecord, load_progress, load_walk};
 
 /// All pages of one walk come from within this time, else it is done again.
@@ -24,6 +26,7 @@ pub(super) struct Walker {
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
+    pub privacy: Arc<Privacy>,
     /// Whether a walk that cannot be finished is worth what came of it.
     pub accepts_incomplete: bool,
 }
@@ -181,10 +184,10 @@ impl Walker {
     async fn once(&self, opened: Opened, before: Option<&WalkRecord>) -> Result<WalkRecord, Ended> {
         let Opened { at, list, progress } = opened;
         match list {
-            List::Contacts(walk) => self.follow(walk, at, progress, |_| true, before).await,
+            List::Contacts(walk) => self.follow(walk, at, progress, |_| true, |contact| self.privacy.apply(contact), before).await,
             List::Conversations(walk) => {
                 let is_wanted = |row: &Conversation| self.scope.start() <= row.created_at && row.created_at < self.scope.end();
-                self.follow(walk, at, progress, is_wanted, before).await
+                self.follow(walk, at, progress, is_wanted, |row| row, before).await
             }
         }
     }
@@ -196,6 +199,7 @@ impl Walker {
         opened_at: DateTime<Utc>,
         progress: Option<Progress>,
         is_wanted: impl Fn(&R) -> bool,
+        as_written: impl Fn(R) -> R,
         before: Option<&WalkRecord>,
     ) -> Result<WalkRecord, Ended> {
         let mut pages = Pages { spool: None, others_before: HashSet::new(), place: None };
@@ -206,7 +210,7 @@ impl Walker {
             // Chunks that cannot be read are no reason to fail: everything can be fetched again.
             pages.spool = Some(joined(resumed.await).map_err(Ended::Again)?);
         }
-        let came = self.take_pages(&mut walk, &mut pages, opened_at, is_wanted).await;
+        let came = self.take_pages(&mut walk, &mut pages, opened_at, is_wanted, as_written).await;
         if let Err(ended) = came {
             // What came since the last chunk stays, too; what it failed of is told, whether or not this succeeds.
             if let (Some(spool), Some(place)) = (pages.spool, pages.place)
@@ -221,7 +225,7 @@ impl Walker {
             // A list without a single page.
             None => self.create(opened_at).map_err(Ended::Failed)?,
         };
-        let came = spool.len() + spool.record().outside;
+        let came = spool.len() + spool.record().outside + spool.record().forgotten;
         spool.record().is_complete = self.is_complete(came, spool.record(), before);
         let finished = tokio::task::spawn_blocking(move || spool.finish().map_err(JobError::from));
         joined(finished.await).map_err(Ended::Failed)
@@ -233,6 +237,7 @@ impl Walker {
         pages: &mut Pages<R>,
         opened_at: DateTime<Utc>,
         is_wanted: impl Fn(&R) -> bool,
+        as_written: impl Fn(R) -> R,
     ) -> Result<(), Ended> {
         let months = self.scope.months;
         loop {
@@ -252,7 +257,7 @@ impl Walker {
                 None => self.create(opened_at).map_err(Ended::Failed)?,
             };
             let (total, place) = (page.total, page.place.clone());
-            pages.take(&mut spool, page, (self.clock)(), &is_wanted);
+            pages.take(&mut spool, page, (self.clock)(), &is_wanted, &as_written);
             let record = spool.record();
             let is_too_slow = record.observed_at - record.started_at > WALK_AGE_MAX;
             if is_too_slow {
@@ -324,13 +329,20 @@ struct Pages<R> {
 
 impl<R: Spooled> Pages<R> {
     /// Rows that are not wanted were not asked for: the API cuts wider.
-    fn take(&mut self, spool: &mut Spool<R>, page: Page<R>, at: DateTime<Utc>, is_wanted: impl Fn(&R) -> bool) {
+    fn take(
+        &mut self,
+        spool: &mut Spool<R>,
+        page: Page<R>,
+        at: DateTime<Utc>,
+        is_wanted: impl Fn(&R) -> bool,
+        as_written: impl Fn(R) -> R,
+    ) {
         let (wanted, others): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
         // Each once: a list that shifts gives a row again on the same page or on the next one.
         let others: HashSet<String> = others.iter().map(|row| row.id().to_string()).collect();
         let outside = others.difference(&self.others_before).count() as u64;
         spool.record().page(at, page.total, outside, page.oddities);
         self.others_before = others;
-        spool.push(wanted);
+        spool.push(wanted.into_iter().map(as_written).collect());
     }
 }

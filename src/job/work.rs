@@ -31,6 +31,8 @@ struct Work {
 struct Of {
     workspace_id: Option<String>,
     api_version: String,
+    /// How identifiers are written in it.
+    identifiers: String,
     month_start: DateTime<Utc>,
     month_end: DateTime<Utc>,
 }
@@ -61,6 +63,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &Plan) -> Result<(), J
     let of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
         api_version: context.settings.intercom.api_version.clone(),
+        identifiers: context.privacy.label(),
         month_start: plan.scope.start(),
         month_end: plan.scope.end(),
     };

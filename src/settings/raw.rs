@@ -8,8 +8,11 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
-use super::{Completeness, Finding, Format, Intercom, Job, JobRule, Missing, Output, Population, ProfileAttribute, Settings, TagHistory};
-use crate::domain::{GroupKind, GroupName};
+use super::{
+    Completeness, Finding, Format, Identifiers, Intercom, Job, JobRule, Missing, Output, Population, Privacy, ProfileAttribute, Settings,
+    TagHistory,
+};
+use crate::domain::{GroupKind, GroupName, IDENTIFIERS};
 use crate::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
@@ -29,6 +32,7 @@ pub(super) struct Raw {
     intercom: RawIntercom,
     output: RawOutput,
     completeness: RawCompleteness,
+    privacy: RawPrivacy,
     name: Option<String>,
     timezone: Option<String>,
     #[serde(default)]
@@ -80,6 +84,14 @@ struct RawCompleteness {
     tolerance: f64,
 }
 
+#[derive(Debug, Deserialize)]
+struct RawPrivacy {
+    identifiers: String,
+    #[serde(default)]
+    drop: Vec<String>,
+    hash_key_file: Option<PathBuf>,
+}
+
 /// Collects findings while the checks go on.
 struct Findings<'a> {
     found: Vec<Finding>,
@@ -124,6 +136,8 @@ impl Raw {
             findings.add("completeness.tolerance", format!("{tolerance} is not from 0 to below 1"));
         }
 
+        let privacy = check_privacy(self.privacy, &mut findings);
+
         let name = self.name.or_else(|| job_file?.file_stem()?.to_str().map(str::to_string)).unwrap_or_else(|| "job".to_string());
         if !is_plain_name(&name) {
             findings.add("name", format!("`{name}` cannot name a folder; use letters, digits, '-' and '_'"));
@@ -153,7 +167,7 @@ impl Raw {
             },
         };
         let opened_at_least = check_thresholds(self.opened_at_least, &mut findings);
-        let profile = check_profile(self.profile, &mut findings);
+        let profile = check_profile(self.profile, &privacy, &mut findings);
         let missing = self.missing.as_deref().unwrap_or("report");
         let missing = findings.one_of("missing", missing, &[("report", Missing::Report), ("fail", Missing::Fail)]).unwrap_or(Missing::Fail);
         let grace = findings.duration("grace", self.grace.as_deref().unwrap_or("3d"));
@@ -167,7 +181,7 @@ impl Raw {
         }
 
         let conversations = self.conversations.unwrap_or(true);
-        let rules = check_rules(self.rules, conversations, &groups, &mut findings);
+        let rules = check_rules(self.rules, conversations, &privacy, &groups, &mut findings);
         let max_tag_change = self.max_tag_change.unwrap_or(DEFAULT_MAX_TAG_CHANGE);
         if !(0.0..=1.0).contains(&max_tag_change) {
             findings.add("max_tag_change", format!("{max_tag_change} is not from 0 to 1"));
@@ -186,7 +200,7 @@ impl Raw {
             rules,
             max_tag_change,
         };
-        (Settings { intercom, output, completeness: Completeness { tolerance }, job, notices }, findings.found)
+        (Settings { intercom, output, completeness: Completeness { tolerance }, privacy, job, notices }, findings.found)
     }
 }
 
@@ -305,6 +319,25 @@ fn check_output(raw: RawOutput, findings: &mut Findings<'_>) -> Output {
     Output { dir: raw.dir, formats }
 }
 
+fn check_privacy(raw: RawPrivacy, findings: &mut Findings<'_>) -> Privacy {
+    let known = [("keep", Identifiers::Keep), ("hash", Identifiers::Hash), ("drop", Identifiers::Drop)];
+    // What cannot be understood was not meant to show more.
+    let identifiers = findings.one_of("privacy.identifiers", &raw.identifiers, &known).unwrap_or(Identifiers::Drop);
+    if identifiers == Identifiers::Hash && raw.hash_key_file.is_none() {
+        findings.add("privacy.hash_key_file", "is not set, and `privacy.identifiers` is \"hash\": without a key everybody could hash too");
+    }
+    let mut drop = Vec::new();
+    for name in raw.drop {
+        let custom = name.strip_prefix(CUSTOM_PREFIX).unwrap_or(&name).to_string();
+        if custom.is_empty() {
+            findings.add("privacy.drop", "holds an empty name");
+        } else if !drop.contains(&custom) {
+            drop.push(custom);
+        }
+    }
+    Privacy { identifiers, drop, hash_key_file: raw.hash_key_file }
+}
+
 fn check_groups(tags: Vec<String>, segments: Vec<String>, findings: &mut Findings<'_>, notices: &mut Vec<String>) -> Vec<GroupName> {
     let mut groups: Vec<GroupName> = Vec::new();
     for (key, kind, names) in [("tags", GroupKind::Tag, tags), ("segments", GroupKind::Segment, segments)] {
@@ -324,9 +357,17 @@ fn check_groups(tags: Vec<String>, segments: Vec<String>, findings: &mut Finding
     groups
 }
 
-fn check_rules(raw: Vec<RawRule>, conversations: bool, groups: &[GroupName], findings: &mut Findings<'_>) -> Vec<JobRule> {
-    // What the job does not fetch cannot be asked about.
-    let facts: Vec<FactColumn> = FACTS.iter().copied().filter(|fact| conversations || fact.name != CONVERSATIONS_OPENED).collect();
+fn check_rules(
+    raw: Vec<RawRule>,
+    conversations: bool,
+    privacy: &Privacy,
+    groups: &[GroupName],
+    findings: &mut Findings<'_>,
+) -> Vec<JobRule> {
+    // What the job does not fetch, or does not write as it is, cannot be asked about.
+    let is_written = |fact: &FactColumn| privacy.identifiers == Identifiers::Keep || !IDENTIFIERS.contains(&fact.name);
+    let is_fetched = |fact: &FactColumn| conversations || fact.name != CONVERSATIONS_OPENED;
+    let facts: Vec<FactColumn> = FACTS.iter().copied().filter(|fact| is_written(fact) && is_fetched(fact)).collect();
     let mut rules: Vec<JobRule> = Vec::new();
     for RawRule { name, condition, apply_tag } in raw {
         if !is_plain_name(&name) {
@@ -363,13 +404,22 @@ fn check_thresholds(raw: Option<Vec<i64>>, findings: &mut Findings<'_>) -> Vec<u
     thresholds
 }
 
-fn check_profile(raw: Option<Vec<String>>, findings: &mut Findings<'_>) -> Vec<ProfileAttribute> {
-    let names = raw.unwrap_or_else(|| DEFAULT_PROFILE.iter().map(|name| name.to_string()).collect());
+fn check_profile(raw: Option<Vec<String>>, privacy: &Privacy, findings: &mut Findings<'_>) -> Vec<ProfileAttribute> {
+    let is_dropped = |name: &str| name.strip_prefix(CUSTOM_PREFIX).is_some_and(|custom| privacy.drop.iter().any(|drop| drop == custom));
+    // What a job does not name it does not miss.
+    let names = raw.unwrap_or_else(|| {
+        let names = DEFAULT_PROFILE.iter().map(|name| name.to_string());
+        names.filter(|name| !is_dropped(name)).collect()
+    });
     let mut profile: Vec<ProfileAttribute> = Vec::new();
     for name in names {
         let attribute = match name.strip_prefix(CUSTOM_PREFIX) {
             Some("") => {
                 findings.add("profile", "`custom_attributes.` names no attribute");
+                continue;
+            }
+            Some(_) if is_dropped(&name) => {
+                findings.add("profile", format!("`{name}` is one that `privacy.drop` leaves out"));
                 continue;
             }
             Some(custom) => ProfileAttribute::Custom(custom.to_string()),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::token::shown_path;
-use super::{Format, Missing, Population, Settings, TagHistory};
+use super::{Format, Identifiers, Missing, Population, Settings, TagHistory};
 use crate::domain::GroupKind;
 
 /// A key, its value, and the layer that the value comes from.
@@ -25,7 +25,7 @@ pub(super) fn origin_of_default<'a>(key: &str, defaults: &'a str) -> &'a str {
 }
 
 pub(super) fn in_force(settings: &Settings, key: &str) -> String {
-    let Settings { intercom, output, completeness, job, .. } = settings;
+    let Settings { intercom, output, completeness, privacy, job, .. } = settings;
     let groups = |kind: GroupKind| list(job.groups.iter().filter(|group| group.kind == kind).map(|group| format!("{:?}", group.text)));
     match key {
         "intercom.region" => intercom.region.clone(),
@@ -43,6 +43,13 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
             Format::Csv => "csv".to_string(),
         })),
         "completeness.tolerance" => completeness.tolerance.to_string(),
+        "privacy.identifiers" => match privacy.identifiers {
+            Identifiers::Keep => "keep".to_string(),
+            Identifiers::Hash => "hash".to_string(),
+            Identifiers::Drop => "drop".to_string(),
+        },
+        "privacy.drop" => list(privacy.drop.iter().map(|name| format!("{name:?}"))),
+        "privacy.hash_key_file" => privacy.hash_key_file.as_ref().map_or("not set".to_string(), |path| shown_path(path)),
         "name" => job.name.clone(),
         "timezone" => job.timezone.map_or("the workspace's own".to_string(), |timezone| timezone.name().to_string()),
         "tags" => groups(GroupKind::Tag),

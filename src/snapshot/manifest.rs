@@ -40,6 +40,12 @@ pub struct Manifest {
     pub conversations: bool,
     /// Sorted by `cohort_key`.
     pub cohorts: Vec<CohortEntry>,
+    /// How identifiers are written: `keep`, `drop`, or `hash:` and the fingerprint of the key.
+    #[serde(default = "kept")]
+    pub identifiers: String,
+    /// People that `cohorts forget` took out of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgotten: u64,
     pub files: Vec<ListedFile>,
     pub requests: u64,
     pub retries: u64,
@@ -48,6 +54,15 @@ pub struct Manifest {
     pub incomplete: Vec<String>,
     /// What was noticed while observing; reported as data_quality.
     pub findings: Vec<Finding>,
+}
+
+/// As identifiers were written before there was a choice.
+fn kept() -> String {
+    "keep".to_string()
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

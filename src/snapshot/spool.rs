@@ -40,6 +40,9 @@ pub struct WalkRecord {
     pub started_at: DateTime<Utc>,
     /// When the last page came.
     pub observed_at: DateTime<Utc>,
+    /// Rows that `cohorts forget` took out.
+    #[serde(default)]
+    pub forgotten: u64,
     /// Rows that were not asked for and were left out (conversations of other months).
     pub outside: u64,
     /// By the names of `Oddities::counts`; what never occurred is left out.
@@ -68,6 +71,7 @@ impl WalkRecord {
             last_total: None,
             started_at: at,
             observed_at: at,
+            forgotten: 0,
             outside: 0,
             oddities: BTreeMap::new(),
             is_complete: false,
@@ -103,6 +107,24 @@ pub fn load_walk(folder: &Path) -> Option<WalkRecord> {
 /// How far an earlier run came with a walk that it did not finish.
 pub fn load_progress(folder: &Path) -> Option<Progress> {
     serde_json::from_slice(&std::fs::read(folder.join(PROGRESS_FILE)).ok()?).ok()
+}
+
+/// Writes the records of a walk into another folder, edited.
+pub(super) fn edit_records(
+    folder: &Path,
+    walk: Option<WalkRecord>,
+    progress: Option<Progress>,
+    edit: impl Fn(&mut WalkRecord),
+) -> Result<(), SnapshotError> {
+    if let Some(mut record) = walk {
+        edit(&mut record);
+        publish::write_json(&folder.join(WALK_FILE), &record)?;
+    }
+    if let Some(mut progress) = progress {
+        edit(&mut progress.record);
+        publish::write_json(&folder.join(PROGRESS_FILE), &progress)?;
+    }
+    Ok(())
 }
 
 pub(super) fn contacts_chunk(folder: &Path, index: usize) -> PathBuf {

@@ -13,7 +13,7 @@ use crate::table::{self, Kind, Table, TableError, instants, scan_or_empty, write
 /// Answers in memory before they are written: what an interruption costs.
 const CHUNK_CONTACTS: usize = 500;
 
-const TAG_DATES: Table = Table {
+pub(super) const TAG_DATES: Table = Table {
     name: "tag_dates",
     row: "a contact that was asked about and a tag that it has, or none",
     key: &["contact_id", "tag_id"],

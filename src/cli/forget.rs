@@ -1,0 +1,71 @@
+//! `forget`: one person out of everything that a job keeps.
+
+use super::arguments::Forget;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{run, stdout};
+use crate::job::{self, Forgotten, JobFolder, Person};
+
+pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&arguments.job.sources())?;
+    let privacy = job::privacy(&settings)?;
+    let folder = JobFolder::new(&settings);
+    if !folder.root().exists() {
+        return Err(Failure::usage(format!("`{}` does not exist", folder.root().display()), "check the job's name and `output.dir`"));
+    }
+    let person = match (arguments.contact, arguments.email) {
+        (Some(id), _) => Person::Contact(id),
+        (None, Some(address)) => Person::Email(address),
+        // The parser asks for one of them.
+        (None, None) => return Err(Failure::usage("nobody is named", "give --contact ID or --email ADDRESS")),
+    };
+    let _lock = folder.lock("forget")?;
+    folder.prepare()?;
+    folder.recover()?;
+    let observer = progress.observer();
+    let forgetting = tokio::task::spawn_blocking(move || job::forget(&folder, &settings, &privacy, &person, &observer));
+    let forgotten = forgetting.await.map_err(|error| Failure::unexpected("forgetting broke off", error))??;
+    progress.finish();
+    stdout::print(&told(&forgotten))?;
+    Ok(0)
+}
+
+/// Without saying who.
+fn told(forgotten: &Forgotten) -> String {
+    let mut text = String::new();
+    let list = |months: &[String]| months.join(", ");
+    let names = |months: &[crate::domain::Month]| list(&months.iter().map(ToString::to_string).collect::<Vec<_>>());
+    if forgotten.is_nothing() {
+        text.push_str("nothing that this job keeps is about this person; nothing was changed\n");
+    } else {
+        text.push_str("forgotten\n");
+    }
+    if forgotten.people > 1 {
+        text.push_str(&format!("contacts with this address  {}\n", forgotten.people));
+    }
+    if !forgotten.snapshots.is_empty() {
+        text.push_str(&format!("taken out of the snapshots  {}\n", names(&forgotten.snapshots)));
+    }
+    if !forgotten.work.is_empty() {
+        let months: Vec<String> = forgotten.work.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("of unfinished work of       {}\n", list(&months)));
+    }
+    if forgotten.tags {
+        text.push_str("of the notes of whom this job tagged\n");
+    }
+    if !forgotten.rebuilt.is_empty() {
+        let months: Vec<String> = forgotten.rebuilt.iter().map(|rebuilt| rebuilt.month.to_string()).collect();
+        text.push_str(&format!("history and reports rebuilt {}\n", list(&months)));
+    }
+    if !forgotten.orphans.is_empty() {
+        text.push_str(&format!("history and reports removed {} (there is no snapshot to build them from)\n", names(&forgotten.orphans)));
+    }
+    if !forgotten.unsearchable.is_empty() {
+        text.push_str(&format!(
+            "no address can be looked up in {}: what is only there is found by --contact\n",
+            names(&forgotten.unsearchable)
+        ));
+    }
+    text.push_str("a person who is still in Intercom comes back with the next run\n");
+    text
+}

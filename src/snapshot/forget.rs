@@ -1,0 +1,161 @@
+//! One person out of what was observed: of a published snapshot, and of the walks of unfinished work. A folder is made
+//! anew without the person and takes the place of the old one, whole; a folder that does not hold the person stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use polars::prelude::*;
+
+use super::spool::{edit_records, load_progress, load_walk};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+use super::tag_dates::TAG_DATES;
+use super::{Finding, Severity, Snapshot, SnapshotError, WalkRecord};
+use crate::publish::{self, Staging};
+use crate::table::{Table, TableError, scan, write_parquet};
+
+/// What is told of a snapshot that somebody was taken out of.
+const CHECK_NAME: &str = "forgotten";
+
+/// Rows of a file that are about certain people, and all others.
+struct Parted {
+    about: DataFrame,
+    others: DataFrame,
+}
+
+/// Publishes the snapshot anew without these people. How many of them it held; with none, it is left as it is.
+pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Path) -> Result<u64, SnapshotError> {
+    let mut manifest = snapshot.manifest.clone();
+    let mut parted = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for file in &manifest.files {
+        let Some(table) = table_of(&file.path) else { continue };
+        let Some(rows) = part(&snapshot.folder.join(&file.path), table, people)? else { continue };
+        found.extend(texts(&rows.about, person_column(table))?);
+        if table.name == MEMBERS.name {
+            for key in texts(&rows.about, "cohort_key")? {
+                if let Some(cohort) = manifest.cohorts.iter_mut().find(|cohort| cohort.cohort_key == key) {
+                    cohort.members = cohort.members.saturating_sub(1);
+                }
+            }
+        }
+        parted.insert(file.path.clone(), (table, rows.others));
+    }
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let mut staging = Staging::new(work, &format!("forget-{}", manifest.month))?;
+    for file in &manifest.files {
+        let place = staging.place(&file.path)?;
+        let rows = match parted.remove(&file.path) {
+            Some((table, others)) => write_parquet(&sorted(others, table)?, table, &place)?,
+            None => {
+                publish::copy_file(&snapshot.folder.join(&file.path), &place)?;
+                file.rows
+            }
+        };
+        staging.list(&file.path, rows)?;
+    }
+    manifest.files = staging.files().to_vec();
+    manifest.forgotten += found.len() as u64;
+    manifest.findings.retain(|finding| finding.check_name != CHECK_NAME);
+    manifest.findings.push(Finding {
+        severity: Severity::Info,
+        check_name: CHECK_NAME.to_string(),
+        subject: "contacts".to_string(),
+        value: Some(manifest.forgotten.to_string()),
+        expected: Some("0".to_string()),
+        detail: "people who were taken out of this month on request (`cohorts forget`); every count is without them".to_string(),
+    });
+    staging.commit(&snapshot.folder, &manifest)?;
+    Ok(found.len() as u64)
+}
+
+/// Replaces a walk of unfinished work by one without these people. Whether it held any.
+pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
+    let names = publish::file_names(walk)?;
+    let mut parted = BTreeMap::new();
+    let mut rows_gone = BTreeSet::new();
+    for name in &names {
+        let Some(table) = table_of(name).filter(|_| name.ends_with(".parquet")) else { continue };
+        let Some(rows) = part(&walk.join(name), table, people)? else { continue };
+        match table.name {
+            "contacts" => rows_gone.extend(texts(&rows.about, "contact_id")?),
+            "conversations" => rows_gone.extend(texts(&rows.about, "conversation_id")?),
+            _ => {}
+        }
+        parted.insert(name.clone(), (table, rows.others));
+    }
+    if parted.is_empty() {
+        return Ok(false);
+    }
+    let staging = Staging::new(work, "forget-walk")?;
+    for name in &names {
+        let place = staging.place(name)?;
+        match parted.remove(name) {
+            Some((table, others)) => drop(write_parquet(&others, table, &place)?),
+            None => publish::copy_file(&walk.join(name), &place)?,
+        }
+        publish::sync_file(&place)?;
+    }
+    let gone = rows_gone.len() as u64;
+    edit_records(staging.folder(), load_walk(walk), load_progress(walk), |record: &mut WalkRecord| {
+        record.rows = record.rows.saturating_sub(gone);
+        record.forgotten += gone;
+    })?;
+    staging.replace(walk)?;
+    Ok(true)
+}
+
+/// The people in a snapshot or a walk whose e-mail address, as it is written there, is one that is looked for.
+pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut found = BTreeSet::new();
+    for file in files {
+        let rows = collect(scan(std::slice::from_ref(file), &CONTACTS)?.select([col("contact_id"), col("email")]))?;
+        let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
+        let pairs = column("contact_id")?.iter().zip(column("email")?.iter());
+        found.extend(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)));
+    }
+    Ok(found)
+}
+
+/// The table that a file of a snapshot (`contacts/…`) or of a walk (`contacts-…`) holds.
+fn table_of(relative: &str) -> Option<&'static Table> {
+    let name = relative.split(['/', '-']).next().unwrap_or_default();
+    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS, &TAG_DATES].into_iter().find(|table| table.name == name)
+}
+
+/// The column that names the person whom a row is about.
+fn person_column(table: &Table) -> &'static str {
+    if table.name == CONVERSATIONS.name { "opened_by" } else { "contact_id" }
+}
+
+/// `None` when no row is about any of them.
+fn part(path: &Path, table: &'static Table, people: &BTreeSet<String>) -> Result<Option<Parted>, SnapshotError> {
+    let column = person_column(table);
+    let rows = collect(scan(&[path.to_path_buf()], table)?)?;
+    let ids = rows.column(column).and_then(|column| column.str()).map_err(reading)?;
+    let is_about: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| people.contains(id)))).collect();
+    if !is_about.any() {
+        return Ok(None);
+    }
+    let about = rows.filter(&is_about).map_err(reading)?;
+    let others = rows.filter(&!&is_about).map_err(reading)?;
+    Ok(Some(Parted { about, others }))
+}
+
+fn texts(rows: &DataFrame, column: &str) -> Result<Vec<String>, SnapshotError> {
+    let column = rows.column(column).and_then(|column| column.str()).map_err(reading)?;
+    Ok(column.iter().flatten().map(str::to_string).collect())
+}
+
+fn sorted(rows: DataFrame, table: &Table) -> Result<DataFrame, SnapshotError> {
+    Ok(rows.sort(table.key.iter().copied(), SortMultipleOptions::default()).map_err(reading)?)
+}
+
+fn collect(rows: LazyFrame) -> Result<DataFrame, SnapshotError> {
+    Ok(rows.collect().map_err(reading)?)
+}
+
+fn reading(error: PolarsError) -> TableError {
+    TableError::new("read", "what is kept of contacts", error)
+}
