@@ -354,6 +354,8 @@ impl World {
             population: "everyone".to_string(),
             conversations: true,
             cohorts,
+            identifiers: "keep".to_string(),
+            forgotten: 0,
             files: staging.files().to_vec(),
             requests: 0,
             retries: 0,

@@ -72,6 +72,8 @@ pub struct RunOutcome {
     pub published: Published,
     /// Groups that were not found; the others were published.
     pub unresolved: Vec<Unresolved>,
+    /// What was published although not all of it came: cohort keys, `population`, `conversations`.
+    pub incomplete: Vec<String>,
     /// Groups that the job names and a snapshot published before does not hold.
     pub lacking: Vec<GroupName>,
     /// Months whose history or reports were brought up to date.
@@ -153,12 +155,21 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     };
     let month = plan.scope.newest().month;
     tell_of_others(&folder, plan.months())?;
-    let published = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
+    let (published, incomplete) = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let (rebuilt, stale) = rebuild(context, &folder, month).await?;
     let applied = applied(context, &folder, month, options).await?;
-    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale, applied })
+    Ok(RunOutcome {
+        month,
+        published: Published::Now(basis),
+        unresolved: plan.unresolved,
+        incomplete,
+        lacking: Vec::new(),
+        rebuilt,
+        stale,
+        applied,
+    })
 }
 
 enum Planned {
@@ -210,8 +221,13 @@ fn tell_of_others(folder: &JobFolder, months: Months) -> Result<(), JobError> {
     Ok(())
 }
 
-/// All network work of a plan, and its months' snapshots.
-async fn observe(context: &Context, folder: &JobFolder, plan: &mut Plan, accept_incomplete: bool) -> Result<Vec<(Month, Basis)>, JobError> {
+/// All network work of a plan, and its months' snapshots; with what of them did not all come.
+async fn observe(
+    context: &Context,
+    folder: &JobFolder,
+    plan: &mut Plan,
+    accept_incomplete: bool,
+) -> Result<(Vec<(Month, Basis)>, Vec<String>), JobError> {
     if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
         return Err(JobError::Unresolved(plan.unresolved.clone()));
     }
@@ -232,7 +248,7 @@ async fn observe(context: &Context, folder: &JobFolder, plan: &mut Plan, accept_
         published.push((span.month, publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?));
     }
     publish::remove_folder(&folder.work_of(plan.months()))?;
-    Ok(published)
+    Ok((published, incomplete))
 }
 
 /// How the run ends when the month's snapshot stays: brings history and reports up to date, and asks the API nothing.
@@ -254,7 +270,16 @@ async fn published_before(
     let lacking = lacking(&context.settings.job, &snapshot);
     let (rebuilt, stale) = rebuild(context, folder, month).await?;
     let applied = applied(context, folder, month, options).await?;
-    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt, stale, applied }))
+    Ok(Some(RunOutcome {
+        month,
+        published: Published::Before(held),
+        unresolved: Vec::new(),
+        incomplete: Vec::new(),
+        lacking,
+        rebuilt,
+        stale,
+        applied,
+    }))
 }
 
 async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {

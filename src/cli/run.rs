@@ -79,12 +79,17 @@ pub(super) fn warn_of_stale(months: &[Month]) {
     }
 }
 
+/// What is known to lack something.
+fn incomplete(keys: &[String]) -> String {
+    if keys.is_empty() { String::new() } else { format!(", incomplete: {}; data_quality says why", keys.join(", ")) }
+}
+
 /// What became of it, on standard output. Groups that were not found are told on standard error.
 fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
     let month = outcome.month;
     let mut text = match outcome.published {
-        Published::Now(basis) => format!("{month} published, basis {basis}\n\n"),
+        Published::Now(basis) => format!("{month} published, basis {basis}{}\n\n", incomplete(&outcome.incomplete)),
         Published::Before(basis) => format!("{month} is published already, basis {basis}; nothing was fetched (--replace makes it anew)\n"),
     };
     if let Published::Before(_) = outcome.published

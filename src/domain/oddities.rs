@@ -13,11 +13,13 @@ pub struct Oddities {
     pub tag_unconfirmed: u64,
     /// Conversations that a user or lead began, but the API does not say who.
     pub openers_unknown: u64,
+    /// Fields of another type than documented, taken as null.
+    pub fields_mistyped: u64,
 }
 
 impl Oddities {
     /// Each count with its name, which is also the name of the finding that it becomes.
-    pub fn counts(&self) -> [(&'static str, u64); 6] {
+    pub fn counts(&self) -> [(&'static str, u64); 7] {
         [
             ("dates_of_other_form", self.dates_of_other_form),
             ("dates_unreadable", self.dates_unreadable),
@@ -25,6 +27,7 @@ impl Oddities {
             ("roles_unknown", self.roles_unknown),
             ("tag_unconfirmed", self.tag_unconfirmed),
             ("openers_unknown", self.openers_unknown),
+            ("fields_mistyped", self.fields_mistyped),
         ]
     }
 }
@@ -37,5 +40,6 @@ impl std::ops::AddAssign for Oddities {
         self.roles_unknown += other.roles_unknown;
         self.tag_unconfirmed += other.tag_unconfirmed;
         self.openers_unknown += other.openers_unknown;
+        self.fields_mistyped += other.fields_mistyped;
     }
 }

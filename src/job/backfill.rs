@@ -45,7 +45,7 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
         Some(mut plan) => {
             let estimate = plan.estimate(&context.settings, context.client.rate_window());
             (context.observer)(Event::Expected { requests: estimate.requests, time: estimate.time });
-            (observe(context, &folder, &mut plan, false).await?, plan.unresolved)
+            (observe(context, &folder, &mut plan, false).await?.0, plan.unresolved)
         }
     };
     let (rebuilt, stale) = rebuild(context, &folder, options.months.last).await?;

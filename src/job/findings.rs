@@ -149,6 +149,7 @@ const ODDITIES: &[(Severity, &str, &str)] = &[
     (Severity::Info, "dates_before_1970", "dates before 1970, kept as they are"),
     (Severity::Warning, "roles_unknown", "contacts that are neither user nor lead; a user when it has an external id, else a lead"),
     (Severity::Warning, "tag_unconfirmed", "contacts that the search gave for the tag although their own list of tags lacks it"),
+    (Severity::Warning, "fields_mistyped", "fields of another type than documented, taken as null"),
     (Severity::Warning, "openers_unknown", "conversations that a user or lead began, but the API does not say who"),
 ];
 

@@ -116,7 +116,7 @@ impl Walker {
         let mut outcome = self.once(opened, None).await;
         if let (true, Err(Ended::Again(error))) = (is_resumed, &outcome) {
             // An expired cursor, say. A walk that was never walked whole is not yet walked once.
-            self.tell_again(error.to_string());
+            self.tell_again(reason(error));
             outcome = self.anew(None).await;
         }
         // The first time, what came has to agree exactly; the second time, within the tolerance.
@@ -127,8 +127,7 @@ impl Walker {
                 let why = format!("{} came, {announced} announced", record.rows + record.outside);
                 (record, why)
             }
-            Err(Ended::Again(JobError::Walk { source, .. })) => (WalkRecord::begun((self.clock)()), source.to_string()),
-            Err(Ended::Again(error)) => (WalkRecord::begun((self.clock)()), error.to_string()),
+            Err(Ended::Again(error)) => (WalkRecord::begun((self.clock)()), reason(&error)),
             Err(Ended::Failed(error)) => return self.given_up(error),
         };
         self.tell_again(why);
@@ -314,6 +313,14 @@ impl Walker {
     fn done(self, record: WalkRecord) -> Walked {
         self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
         Walked { record, failure: None }
+    }
+}
+
+/// Why a walk has to be done again.
+fn reason(error: &JobError) -> String {
+    match error {
+        JobError::Walk { source, .. } => source.to_string(),
+        error => error.to_string(),
     }
 }
 

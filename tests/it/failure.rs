@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use crate::support::fixture::{one_month, plain_job};
 use crate::support::job::{Job, Place, texts};
-use crate::support::program::{Program, cohorts, run};
+use crate::support::program::{Program, cohorts, on, run};
 use crate::support::scripted::{MakeReply, Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{check_same, published};
@@ -206,7 +206,7 @@ fn a_server_that_is_down_or_does_not_stop_failing_is_5() {
         case("errors from the first request on", 5, &["503", "/me"]).faults(&["--faults", "503:1"]),
         case("an HTML error page", 5, &["/conversations/search"]).faults(&["--faults", "html@/conversations:1"]),
         case("an HTML page in place of JSON", 5, &["/conversations/search", "HTML"]).faults(&["--faults", "garbage@/conversations:1"]),
-        case("no body", 5, &["/conversations/search", "empty"]).faults(&["--faults", "empty@/conversations:1"]),
+        case("no body where the tags should be", 5, &["/tags", "empty"]).faults(&["--faults", "empty@/tags:1"]),
         case("half of a body", 5, &["/conversations/search", "half"]).faults(&["--faults", "half@/conversations:1"]),
         case("a body that breaks off", 5, &["/conversations/search", "cut"]).faults(&["--faults", "cut@/conversations:1"]),
         case("HTML where the tags should be", 5, &["/tags"]).faults(&["--faults", "garbage@/tags:1"]),
@@ -430,9 +430,11 @@ fn a_job_at_work_keeps_others_out_with_7() {
     let before = published(&place.job_folder());
     let first = run(&file, AS_OF).start();
     wait_until("the first run asks", || !recorder.requests().is_empty());
-    run(&file, AS_OF).finish().check_failure(7, &[".lock"]);
+    let holder = format!("process {} (`cohorts run`)", first.id());
+    run(&file, AS_OF).finish().check_failure(7, &[".lock", &holder]);
     let report: Program = cohorts(["report", "--all", "--job"]).arguments(&[file.to_str().unwrap()]);
-    report.finish().check_failure(7, &[".lock"]);
+    report.finish().check_failure(7, &[".lock", &holder]);
+    on(&file, "forget", &["--contact", "64a1c2f0aa01c0ffee000005"]).finish().check_failure(7, &[".lock", &holder]);
     let status = cohorts(["status", "--as-of", AUGUST.as_of, "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
     assert!(status.stdout.contains("2026-07"), "looking is allowed: {}", status.stdout);
     assert_eq!(recorder.requests().len(), 1, "the second run has asked nothing");

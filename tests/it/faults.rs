@@ -26,11 +26,17 @@ struct Scenario {
     /// As `cohorts simulate` takes them.
     faults: Option<String>,
     faults_at: Option<String>,
+    /// More settings of `[intercom]`.
+    #[serde(default)]
+    intercom: Vec<String>,
     /// More arguments of the run.
     #[serde(default)]
     arguments: Vec<String>,
     #[serde(default)]
     exit: i32,
+    /// What the error names, besides the month.
+    #[serde(default)]
+    error: Vec<String>,
     /// Least and most retries that the snapshot's manifest may tell.
     retries: Option<[u64; 2]>,
     /// Least and most answers with 429.
@@ -84,12 +90,14 @@ fn check(scenario: &Scenario) {
     let faults: Vec<&str> = specs.iter().filter_map(|(flag, spec)| Some([*flag, spec.as_deref()?])).flatten().collect();
     let simulator = Simulator::at(JULY.as_of, &faults);
     let place = Place::new();
-    let file = place.job(&plain_job(), &simulator.base_url);
+    let job = scenario.intercom.iter().fold(plain_job(), Job::with_intercom);
+    let file = place.job(&job, &simulator.base_url);
     let arguments: Vec<&str> = scenario.arguments.iter().map(String::as_str).collect();
     let finished = run(&file, &["--as-of", JULY.as_of]).arguments(&arguments).finish();
     assert_eq!(finished.code, Some(scenario.exit), "stdout:\n{}\nstderr:\n{}", finished.stdout, finished.stderr);
     if scenario.exit != 0 {
-        finished.check_failure(scenario.exit, &["2026-07"]);
+        let named: Vec<&str> = ["2026-07"].into_iter().chain(scenario.error.iter().map(String::as_str)).collect();
+        finished.check_failure(scenario.exit, &named);
         assert!(tree(&place.job_folder().join("snapshots")).is_empty() && tree(&place.job_folder().join("reports")).is_empty());
         return;
     }

@@ -1,5 +1,8 @@
 //! Runs that are killed or interrupted, and run again.
 
+mod incomplete;
+mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 

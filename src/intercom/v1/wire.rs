@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::numbered::Page;
 use crate::domain::{Contact, Conversation, GroupKind, Holder, Oddities};
-use crate::intercom::wire::lenient::{Text, Whole, some};
+use crate::intercom::wire::lenient::{Text, Whole, counting_mistyped, some};
 use crate::intercom::wire::{DecodeError, decode, shape};
 
 pub(super) use counts::{conversation_states, sizes, totals};
@@ -47,10 +47,11 @@ pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
         total_count: Option<Whole>,
         pages: Option<Pages>,
     }
-    let list: List = decode(body)?;
+    let (list, mistyped) = counting_mistyped(|| decode::<List>(body));
+    let list = list?;
     let pages = list.pages.unwrap_or_default();
     let total = list.total_count.and_then(|total| total.0);
-    Ok(Page { rows: persons(list.users)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
+    Ok(Page { rows: persons(list.users, mistyped)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
 }
 
 /// A list by e-mail or, in 1.0, a single user.
@@ -74,8 +75,9 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
         users: Vec<person::WirePerson>,
         scroll_param: Option<Text>,
     }
-    let scroll: Scroll = decode(body)?;
-    let persons = persons(scroll.users)?;
+    let (scroll, mistyped) = counting_mistyped(|| decode::<Scroll>(body));
+    let scroll = scroll?;
+    let persons = persons(scroll.users, mistyped)?;
     let param = some(scroll.scroll_param).filter(|param| !param.is_empty());
     if !persons.is_empty() && param.is_none() {
         return Err(shape("scroll_param"));
@@ -83,9 +85,14 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
     Ok(ScrollPage { persons, param })
 }
 
-fn persons(wire: Vec<person::WirePerson>) -> Result<Vec<Person>, DecodeError> {
+/// Fields of other types are told with the first of them: who rides along on a scroll takes the rows that it came for.
+fn persons(wire: Vec<person::WirePerson>, mistyped: u64) -> Result<Vec<Person>, DecodeError> {
     let person = |(index, wire): (usize, person::WirePerson)| wire.into_person().ok_or_else(|| shape(format!("users[{index}].id")));
-    wire.into_iter().enumerate().map(person).collect()
+    let mut persons: Vec<Person> = wire.into_iter().enumerate().map(person).collect::<Result<_, _>>()?;
+    if let Some(first) = persons.first_mut() {
+        first.oddities.fields_mistyped += mistyped;
+    }
+    Ok(persons)
 }
 
 pub(super) fn conversations(body: &[u8]) -> Result<Page<Conversation>, DecodeError> {
@@ -95,9 +102,10 @@ pub(super) fn conversations(body: &[u8]) -> Result<Page<Conversation>, DecodeErr
         total_count: Option<Whole>,
         pages: Option<Pages>,
     }
-    let list: List = decode(body)?;
+    let (list, fields_mistyped) = counting_mistyped(|| decode::<List>(body));
+    let list = list?;
     let pages = list.pages.unwrap_or_default();
-    let mut oddities = Oddities::default();
+    let mut oddities = Oddities { fields_mistyped, ..Oddities::default() };
     let mut rows = Vec::with_capacity(list.conversations.len());
     for (index, wire) in list.conversations.into_iter().enumerate() {
         let at = |field: &str| shape(format!("conversations[{index}].{field}"));

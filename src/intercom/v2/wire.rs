@@ -7,7 +7,7 @@ mod next;
 use serde::Deserialize;
 
 use crate::domain::{Contact, Conversation, Holder, Oddities};
-use crate::intercom::wire::lenient::Whole;
+use crate::intercom::wire::lenient::{Whole, counting_mistyped};
 use crate::intercom::wire::{DecodeError, decode, shape};
 use next::NextPage;
 
@@ -48,8 +48,9 @@ struct ContactList {
 
 pub(in crate::intercom) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
     let mut oddities = Oddities::default();
-    let page = contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities))?;
-    Ok(WirePage { oddities, ..page })
+    let (page, mistyped) = counting_mistyped(|| contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities)));
+    oddities.fields_mistyped += mistyped;
+    Ok(WirePage { oddities, ..page? })
 }
 
 /// The same search, for who was found.
@@ -74,8 +75,9 @@ pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str
         total_count: Option<Whole>,
         pages: Option<Pages>,
     }
-    let list: List = decode(body)?;
-    let mut oddities = Oddities::default();
+    let (list, fields_mistyped) = counting_mistyped(|| decode::<List>(body));
+    let list = list?;
+    let mut oddities = Oddities { fields_mistyped, ..Oddities::default() };
     let mut rows = Vec::with_capacity(list.conversations.len());
     for (index, wire) in list.conversations.into_iter().enumerate() {
         let at = |field: &str| shape(format!("conversations[{index}].{field}"));

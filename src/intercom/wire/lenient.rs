@@ -1,8 +1,11 @@
 //! Values that arrive in more than one form.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::Oddities;
@@ -18,6 +21,26 @@ pub(in crate::intercom) struct Whole(pub Option<u64>);
 /// `true` or `false`; anything else is neither.
 #[derive(Debug, Default)]
 pub(in crate::intercom) struct Flag(pub Option<bool>);
+
+/// An object; null is none, and so is every other form.
+#[derive(Debug)]
+pub(in crate::intercom) struct Nested<T>(pub Option<T>);
+
+/// A list of objects; null is none, and so is every other form. What in it is no object is left out.
+#[derive(Debug)]
+pub(in crate::intercom) struct Listed<T>(pub Option<Vec<T>>);
+
+impl<T> Default for Nested<T> {
+    fn default() -> Nested<T> {
+        Nested(None)
+    }
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Listed<T> {
+        Listed(None)
+    }
+}
 
 /// A date as sent.
 #[derive(Debug, Default)]
@@ -113,9 +136,94 @@ fn from_iso(text: &str) -> Option<DateTime<Utc>> {
     zoned.or_else(|| utc().or_else(day).map(|naive| naive.and_utc()))
 }
 
+thread_local! {
+    /// Fields so far that came in a form nothing could be made of. Bodies are decoded on one thread from start to end.
+    static MISTYPED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Decodes, and counts the fields of another type than documented that were passed over.
+pub(in crate::intercom) fn counting_mistyped<T>(decode: impl FnOnce() -> T) -> (T, u64) {
+    let before = MISTYPED.get();
+    let decoded = decode();
+    (decoded, MISTYPED.get() - before)
+}
+
+/// Of another form than documented: taken note of, and passed over.
+fn odd<T>(none: T) -> T {
+    MISTYPED.set(MISTYPED.get() + 1);
+    none
+}
+
+/// A visitor for lists and objects: of every other form nothing is made.
+macro_rules! passed_over {
+    ($type:ty, $none:expr) => {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
+        fn visit_bool<E: Error>(self, _: bool) -> Result<$type, E> {
+            Ok(odd($none))
+        }
+        fn visit_i64<E: Error>(self, _: i64) -> Result<$type, E> {
+            Ok(odd($none))
+        }
+        fn visit_u64<E: Error>(self, _: u64) -> Result<$type, E> {
+            Ok(odd($none))
+        }
+        fn visit_f64<E: Error>(self, _: f64) -> Result<$type, E> {
+            Ok(odd($none))
+        }
+        fn visit_str<E: Error>(self, _: &str) -> Result<$type, E> {
+            Ok(odd($none))
+        }
+        fn visit_unit<E: Error>(self) -> Result<$type, E> {
+            Ok($none)
+        }
+    };
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Nested<T>, D::Error> {
+        struct Form<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Form<T> {
+            type Value = Nested<T>;
+            passed_over!(Nested<T>, Nested(None));
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Nested<T>, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(odd(Nested(None)))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Nested<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(object)).map(|value| Nested(Some(value)))
+            }
+        }
+        deserializer.deserialize_any(Form(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Listed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Listed<T>, D::Error> {
+        struct Form<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Form<T> {
+            type Value = Listed<T>;
+            passed_over!(Listed<T>, Listed(None));
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listed<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(Nested(value)) = list.next_element::<Nested<T>>()? {
+                    values.extend(value);
+                }
+                Ok(Listed(Some(values)))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Listed<T>, A::Error> {
+                while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(odd(Listed(None)))
+            }
+        }
+        deserializer.deserialize_any(Form(PhantomData))
+    }
+}
+
 /// A visitor that takes whatever comes: each form has a way to the value, lists and objects are read over.
 macro_rules! lenient {
-    ($type:ident, bool: $bool:expr, int: $int:expr, float: $float:expr, text: $text:expr, none: $none:expr) => {
+    ($type:ident, bool: $bool:expr, int: $int:expr, float: $float:expr, text: $text:expr, none: $none:expr, odd: $odd:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
                 struct Form;
@@ -144,11 +252,11 @@ macro_rules! lenient {
                     }
                     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<$type, A::Error> {
                         while list.next_element::<IgnoredAny>()?.is_some() {}
-                        Ok(($float)(f64::NAN))
+                        Ok($odd)
                     }
                     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<$type, A::Error> {
                         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        Ok(($float)(f64::NAN))
+                        Ok($odd)
                     }
                 }
                 deserializer.deserialize_any(Form)
@@ -162,21 +270,24 @@ lenient!(Text,
     int: |value: i64| Text(Some(value.to_string())),
     float: |value: f64| Text(value.is_finite().then(|| value.to_string())),
     text: |value: &str| Text(Some(value.to_string())),
-    none: Text(None));
+    none: Text(None),
+    odd: odd(Text(None)));
 
 lenient!(Whole,
-    bool: |_| Whole(None),
+    bool: |_| odd(Whole(None)),
     int: |value: i64| Whole(u64::try_from(value).ok()),
-    float: |_| Whole(None),
+    float: |_| odd(Whole(None)),
     text: |value: &str| Whole(value.trim().parse().ok()),
-    none: Whole(None));
+    none: Whole(None),
+    odd: odd(Whole(None)));
 
 lenient!(Flag,
     bool: |value: bool| Flag(Some(value)),
-    int: |_| Flag(None),
-    float: |_| Flag(None),
-    text: |value: &str| Flag(value.parse().ok()),
-    none: Flag(None));
+    int: |_| odd(Flag(None)),
+    float: |_| odd(Flag(None)),
+    text: |value: &str| value.parse().map_or_else(|_| odd(Flag(None)), |flag| Flag(Some(flag))),
+    none: Flag(None),
+    odd: odd(Flag(None)));
 
 lenient!(Stamp,
     bool: |_| Stamp::Unreadable,
@@ -184,4 +295,6 @@ lenient!(Stamp,
     // Whole seconds with a decimal point are dates too; the comparison is false for everything that is none.
     float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
     text: |value: &str| Stamp::Text(value.to_string()),
-    none: Stamp::Null);
+    none: Stamp::Null,
+    // Told as a date that cannot be read.
+    odd: Stamp::Unreadable);

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
-use crate::intercom::wire::lenient::{Flag, Stamp, Text, some};
+use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
 use crate::intercom::wire::opener;
 
 #[derive(Deserialize)]
@@ -14,15 +14,19 @@ pub(super) struct WireConversation {
     state: Option<Text>,
     #[serde(default)]
     open: Flag,
-    conversation_message: Option<Message>,
-    user: Option<Reference>,
-    customers: Option<Vec<Reference>>,
+    #[serde(default)]
+    conversation_message: Nested<Message>,
+    #[serde(default)]
+    user: Nested<Reference>,
+    #[serde(default)]
+    customers: Listed<Reference>,
 }
 
 #[derive(Deserialize)]
 struct Message {
     delivered_as: Option<Text>,
-    author: Option<Author>,
+    #[serde(default)]
+    author: Nested<Author>,
 }
 
 #[derive(Deserialize)]
@@ -43,8 +47,8 @@ impl WireConversation {
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
         let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
-        let (delivered_as, author) = match self.conversation_message {
-            Some(message) => (some(message.delivered_as), message.author),
+        let (delivered_as, author) = match self.conversation_message.0 {
+            Some(message) => (some(message.delivered_as), message.author.0),
             None => (None, None),
         };
         let (author_type, author_id) = match author {
@@ -52,8 +56,8 @@ impl WireConversation {
             Some(author) => (some(author.kind).map(word), some(author.id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
-        let customers = self.customers.filter(|customers| !customers.is_empty());
-        let persons = customers.unwrap_or_else(|| self.user.into_iter().collect());
+        let customers = self.customers.0.filter(|customers| !customers.is_empty());
+        let persons = customers.unwrap_or_else(|| self.user.0.into_iter().collect());
         let persons = persons.into_iter().filter_map(|person| some(person.id));
         let opener = opener(author_type.as_deref(), author_id, persons, oddities);
         // `open` is all that early versions tell; it holds the snoozed ones, too.

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::domain::{Contact, GroupKind, Oddities, Role};
-use crate::intercom::wire::lenient::{Flag, Stamp, Text, some};
+use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
 use crate::intercom::wire::{JsonObject, custom_attributes};
 
 /// A user or a lead, with the groups that it says it is in.
@@ -54,16 +54,20 @@ pub(super) struct WirePerson {
     has_hard_bounced: Flag,
     #[serde(default)]
     marked_email_as_spam: Flag,
-    location_data: Option<Location>,
+    #[serde(default)]
+    location_data: Nested<Location>,
     utm_campaign: Option<Text>,
     utm_content: Option<Text>,
     utm_medium: Option<Text>,
     utm_source: Option<Text>,
     utm_term: Option<Text>,
     referrer: Option<Text>,
-    tags: Option<Tags>,
-    segments: Option<Segments>,
-    custom_attributes: Option<JsonObject>,
+    #[serde(default)]
+    tags: Nested<Tags>,
+    #[serde(default)]
+    segments: Nested<Segments>,
+    #[serde(default)]
+    custom_attributes: Nested<JsonObject>,
 }
 
 #[derive(Default, Deserialize)]
@@ -77,12 +81,14 @@ struct Location {
 
 #[derive(Deserialize)]
 struct Tags {
-    tags: Option<Vec<Reference>>,
+    #[serde(default)]
+    tags: Listed<Reference>,
 }
 
 #[derive(Deserialize)]
 struct Segments {
-    segments: Option<Vec<Reference>>,
+    #[serde(default)]
+    segments: Listed<Reference>,
 }
 
 #[derive(Deserialize)]
@@ -108,9 +114,9 @@ impl WirePerson {
                 if self.anonymous.0 == Some(true) { Role::Lead } else { Role::User }
             }
         };
-        let location = self.location_data.unwrap_or_default();
+        let location = self.location_data.0.unwrap_or_default();
         let signed_up_at = self.signed_up_at.instant(&mut oddities);
-        let tags = self.tags.and_then(|list| list.tags);
+        let tags = self.tags.0.and_then(|list| list.tags.0);
         let contact = Contact {
             // A lead's own id was made up for it: 2.x gives none.
             external_id: some(self.user_id).filter(|_| role == Role::User),
@@ -136,11 +142,11 @@ impl WirePerson {
             utm_source: some(self.utm_source),
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
-            custom_attributes: custom_attributes(self.custom_attributes),
+            custom_attributes: custom_attributes(self.custom_attributes.0),
             ..Contact::unknown(id, role)
         };
         let tells_tags = tags.is_some();
-        let segments = ids(self.segments.and_then(|list| list.segments));
+        let segments = ids(self.segments.0.and_then(|list| list.segments.0));
         Some(Person { contact, tags: ids(tags), segments, tells_tags, oddities })
     }
 }

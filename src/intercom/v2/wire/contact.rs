@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::domain::{Contact, Holder, Oddities, Role};
-use crate::intercom::wire::lenient::{Flag, Stamp, Text, Whole, some};
+use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
 use crate::intercom::wire::{JsonObject, custom_attributes};
 
 #[derive(Deserialize)]
@@ -39,7 +39,8 @@ pub(super) struct WireContact {
     has_hard_bounced: Flag,
     #[serde(default)]
     marked_email_as_spam: Flag,
-    location: Option<Location>,
+    #[serde(default)]
+    location: Nested<Location>,
     browser: Option<Text>,
     browser_version: Option<Text>,
     browser_language: Option<Text>,
@@ -55,8 +56,10 @@ pub(super) struct WireContact {
     utm_source: Option<Text>,
     utm_term: Option<Text>,
     referrer: Option<Text>,
-    tags: Option<Tags>,
-    custom_attributes: Option<JsonObject>,
+    #[serde(default)]
+    tags: Nested<Tags>,
+    #[serde(default)]
+    custom_attributes: Nested<JsonObject>,
 }
 
 #[derive(Default, Deserialize)]
@@ -72,7 +75,7 @@ struct Location {
 #[derive(Deserialize)]
 struct Tags {
     #[serde(default)]
-    data: Option<Vec<TagReference>>,
+    data: Listed<TagReference>,
     total_count: Option<Whole>,
     #[serde(default)]
     has_more: Flag,
@@ -86,7 +89,7 @@ struct TagReference {
 impl WireContact {
     /// Who it is, with whether they carry a tag.
     pub(super) fn into_holder(self, tag: Option<&str>) -> Option<Holder> {
-        let is_tagged = tag.and_then(|tag| self.tags.as_ref()?.tell(tag));
+        let is_tagged = tag.and_then(|tag| self.tags.0.as_ref()?.tell(tag));
         let Contact { id, role, external_id, email, .. } = self.into_contact(None, &mut Oddities::default())?;
         Some(Holder { id, role, external_id, email, is_tagged })
     }
@@ -103,12 +106,12 @@ impl WireContact {
                 if external_id.is_some() { Role::User } else { Role::Lead }
             }
         };
-        if let (Some(tag), Some(tags)) = (expected_tag, self.tags)
+        if let (Some(tag), Some(tags)) = (expected_tag, self.tags.0)
             && tags.tell(tag) == Some(false)
         {
             oddities.tag_unconfirmed += 1;
         }
-        let location = self.location.unwrap_or_default();
+        let location = self.location.0.unwrap_or_default();
         Some(Contact {
             id,
             role,
@@ -150,7 +153,7 @@ impl WireContact {
             utm_source: some(self.utm_source),
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
-            custom_attributes: custom_attributes(self.custom_attributes),
+            custom_attributes: custom_attributes(self.custom_attributes.0),
         })
     }
 }
@@ -158,7 +161,7 @@ impl WireContact {
 impl Tags {
     /// Whether a tag is among them; `None` when it may be among those that are not listed.
     fn tell(&self, tag: &str) -> Option<bool> {
-        let data = self.data.as_ref()?;
+        let data = self.data.0.as_ref()?;
         let is_complete =
             self.has_more.0 == Some(false) && self.total_count.as_ref().is_none_or(|total| total.0 == Some(data.len() as u64));
         let is_it = |reference: &TagReference| reference.id.as_ref().and_then(|id| id.0.as_deref()) == Some(tag);

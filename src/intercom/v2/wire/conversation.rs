@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
-use crate::intercom::wire::lenient::{Stamp, Text, some};
+use crate::intercom::wire::lenient::{Listed, Nested, Stamp, Text, some};
 use crate::intercom::wire::opener;
 
 #[derive(Deserialize)]
@@ -12,8 +12,10 @@ pub(super) struct WireConversation {
     #[serde(default)]
     updated_at: Stamp,
     state: Option<Text>,
-    source: Option<Source>,
-    contacts: Option<Contacts>,
+    #[serde(default)]
+    source: Nested<Source>,
+    #[serde(default)]
+    contacts: Nested<Contacts>,
 }
 
 #[derive(Deserialize)]
@@ -21,7 +23,8 @@ struct Source {
     #[serde(rename = "type")]
     kind: Option<Text>,
     delivered_as: Option<Text>,
-    author: Option<Author>,
+    #[serde(default)]
+    author: Nested<Author>,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +36,8 @@ struct Author {
 
 #[derive(Deserialize)]
 struct Contacts {
-    contacts: Option<Vec<ContactReference>>,
+    #[serde(default)]
+    contacts: Listed<ContactReference>,
 }
 
 #[derive(Deserialize)]
@@ -48,15 +52,15 @@ impl WireConversation {
         let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
         let updated_at = self.updated_at.instant(oddities);
-        let (source_type, delivered_as, author) = match self.source {
-            Some(source) => (some(source.kind), some(source.delivered_as), source.author),
+        let (source_type, delivered_as, author) = match self.source.0 {
+            Some(source) => (some(source.kind), some(source.delivered_as), source.author.0),
             None => (None, None, None),
         };
         let (author_type, author_id) = match author {
             Some(author) => (some(author.kind), some(author.id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
-        let listed = self.contacts.and_then(|list| list.contacts).unwrap_or_default();
+        let listed = self.contacts.0.and_then(|list| list.contacts.0).unwrap_or_default();
         let contacts = listed.into_iter().filter_map(|contact| some(contact.id));
         let opener = opener(author_type.as_deref(), author_id, contacts, oddities);
         Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type, delivered_as, state: some(self.state) })

@@ -1,0 +1,147 @@
+//! `cohorts forget`: one person out of everything that a job keeps.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::resume::{finished_walks, stuck};
+use crate::support::fixture::{four_months, job, one_month, plain_job};
+use crate::support::job::Place;
+use crate::support::program::{on, run};
+use crate::support::simulator::Simulator;
+use crate::support::tables::{Cell, Table};
+use crate::support::tree::{check_same, published, tree};
+use crate::support::truth::JULY;
+use crate::support::wait_until;
+
+/// The files under a folder in which this text is a cell or a word.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let holds = |name: &str, bytes: &[u8]| {
+        if name.ends_with(".parquet") {
+            Table::parquet(&folder.join(name)).rows.into_iter().flatten().any(|cell| cell == Cell::Text(text.to_string()))
+        } else {
+            String::from_utf8_lossy(bytes).contains(text)
+        }
+    };
+    tree(folder).into_iter().filter(|(name, bytes)| holds(name, bytes)).map(|(name, _)| name).collect()
+}
+
+/// A member of `Active` in each of the four months who opened conversations, with an address of their own.
+fn somebody() -> (String, String) {
+    let truths = &four_months().truths;
+    let key = "segment:63bbdd50aa01c0ffee000001";
+    let is_known =
+        |id: &&String| truths.iter().all(|truth| truth.has_member(key, id)) && truths.iter().any(|truth| truth.opened.contains_key(*id));
+    let last = &truths[3];
+    let email = |id: &String| last.contacts[id]["email"].as_str().unwrap_or_default().to_string();
+    let is_alone = |email: &str| last.contacts.values().filter(|other| other["email"].as_str() == Some(email)).count() == 1;
+    let ids = last.contacts.keys().filter(is_known);
+    let mut found = ids.map(|id| (id.clone(), email(id))).filter(|(_, email)| email.len() > 5 && is_alone(email));
+    found.next().expect("somebody is a member all the time")
+}
+
+fn offline(place: &Place) -> std::path::PathBuf {
+    place.job(&job(), "http://127.0.0.1:9")
+}
+
+#[test]
+fn a_person_is_in_nothing_that_is_kept() {
+    let (id, email) = somebody();
+    for person in [["--contact", id.as_str()], ["--email", email.as_str()]] {
+        let place = Place::with(&four_months().job_folder());
+        let before = place.report("2026-10", "cohort_summary").keyed(&["cohort_key"]);
+        assert!(files_with(&place.job_folder(), &id).len() > 20);
+        let finished = on(&offline(&place), "forget", &person).succeed();
+        for word in [&id, &email] {
+            assert!(!finished.stdout.contains(word.as_str()) && !finished.stderr.contains(word.as_str()), "{finished:?}");
+            assert_eq!(files_with(&place.job_folder(), word), Vec::<String>::new());
+        }
+        for month in ["2026-07", "2026-08", "2026-09", "2026-10"] {
+            assert!(finished.stdout.contains(month), "{}", finished.stdout);
+            assert_eq!(place.manifest(month)["forgotten"], 1);
+            let told = place.report(month, "data_quality").rows_by_name();
+            assert!(told.iter().any(|row| row["check_name"].shown() == "forgotten" && row["value"].shown() == "1"), "{told:?}");
+        }
+        // Everything else is as if they had never been there.
+        let after = place.report("2026-10", "cohort_summary").keyed(&["cohort_key"]);
+        let key = vec!["segment:63bbdd50aa01c0ffee000001".to_string()];
+        let members = |rows: &std::collections::BTreeMap<Vec<String>, crate::support::tables::Row>| match rows[&key]["members"] {
+            Cell::Count(count) => count,
+            ref other => panic!("{other:?}"),
+        };
+        assert_eq!(members(&after), members(&before) - 1);
+        on(&offline(&place), "status", &["--check", "--as-of", "2026-11-03T00:00:00Z"]).succeed();
+        // A second time there is nothing to do.
+        let kept = published(&place.job_folder());
+        let again = on(&offline(&place), "forget", &person).succeed();
+        assert!(again.stdout.contains("nothing was changed"), "{}", again.stdout);
+        check_same(&published(&place.job_folder()), &kept, "forgotten twice");
+    }
+}
+
+#[test]
+fn reports_are_those_of_snapshots_without_the_person() {
+    let (id, _) = somebody();
+    let place = Place::with(&four_months().job_folder());
+    on(&offline(&place), "forget", &["--contact", &id]).succeed();
+    let forgotten = published(&place.job_folder());
+    on(&offline(&place), "report", &["--all"]).succeed();
+    check_same(&published(&place.job_folder()), &forgotten, "rebuilt");
+}
+
+#[test]
+fn whoever_is_not_there_changes_nothing() {
+    let place = Place::with(one_month());
+    let before = published(&place.job_folder());
+    let file = place.job(&plain_job(), "http://127.0.0.1:9");
+    for person in [["--contact", "000000000000000000000000"], ["--email", "nobody@nowhere.example"]] {
+        let finished = on(&file, "forget", &person).succeed();
+        assert!(finished.stdout.contains("nothing was changed"), "{}", finished.stdout);
+    }
+    check_same(&published(&place.job_folder()), &before, "nobody was forgotten");
+    on(&file, "forget", &[]).finish().check_failure(2, &["--contact"]);
+    on(&file, "forget", &["--contact", "a", "--email", "b"]).finish().check_failure(2, &["--email"]);
+    on(&Place::new().job(&plain_job(), "http://127.0.0.1:9"), "forget", &["--contact", "a"]).finish().check_failure(2, &["does not exist"]);
+}
+
+#[test]
+fn unfinished_work_forgets_too_and_can_be_gone_on_with() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = stuck(&simulator);
+    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
+    wait_until("the other walks are done", || finished_walks(&place) == 4);
+    killed.signal(Signal::KILL);
+    killed.finish().check_killed();
+    let work = place.job_folder().join(".work");
+    let id = simulator.members("tag:1373897").into_iter().next().unwrap();
+    assert!(!files_with(&work, &id).is_empty());
+    let finished = on(&place.job(&plain_job(), "http://127.0.0.1:9"), "forget", &["--contact", &id]).succeed();
+    assert!(finished.stdout.contains("unfinished work"), "{}", finished.stdout);
+    assert_eq!(files_with(&work, &id), Vec::<String>::new());
+    run(&place.job(&plain_job(), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+    let members = place.snapshot_table("2026-07", "members").rows_by_name();
+    assert!(!members.iter().any(|row| row["contact_id"].shown() == id), "the walks that had ended are without them");
+}
+
+#[test]
+fn a_call_that_is_killed_is_finished_by_the_next_one() {
+    let (id, email) = somebody();
+    let undisturbed = Place::with(&four_months().job_folder());
+    let begun = Instant::now();
+    on(&offline(&undisturbed), "forget", &["--email", &email]).succeed();
+    let took = begun.elapsed();
+    let expected = published(&undisturbed.job_folder());
+    for part in [0.15, 0.3, 0.5, 0.8] {
+        let place = Place::with(&four_months().job_folder());
+        let running = on(&offline(&place), "forget", &["--email", &email]).start();
+        std::thread::sleep(Duration::from_secs_f64(took.as_secs_f64() * part));
+        running.signal(Signal::KILL);
+        running.finish();
+        // By the address alone nobody could be found any more in months that are done: whom it is about is kept.
+        on(&offline(&place), "forget", &["--email", &email]).succeed();
+        assert_eq!(files_with(&place.job_folder(), &id), Vec::<String>::new(), "killed after {part}");
+        check_same(&published(&place.job_folder()), &expected, &format!("killed after {part}"));
+    }
+}

@@ -1,0 +1,99 @@
+//! `--accept-incomplete`: what the work holds is published, and says what it lacks.
+
+use super::*;
+use crate::support::program::Finished;
+use crate::support::tables::Cell;
+
+/// July, but everyone beyond the third page never came. Then the API is gone.
+fn cut_off() -> (Simulator, Place) {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |request| {
+        let is_third = request.walk().as_deref() == Some("population") && request.cursor().is_some();
+        is_third.then(|| Reply::text(503, "text/html", "down"))
+    });
+    let job = plain_job().with_intercom("give_up_after = \"2s\"");
+    run(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(5, &["population", "503"]);
+    (simulator, place)
+}
+
+fn accept(place: &Place, arguments: &[&str]) -> Finished {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let job = plain_job().with_intercom("give_up_after = \"2s\"");
+    run(&place.job(&job, &format!("http://{free}")), &["--as-of", JULY.as_of]).arguments(arguments).finish()
+}
+
+#[test]
+fn what_the_work_holds_is_published_though_the_api_is_gone() {
+    let (_simulator, place) = cut_off();
+    accept(&place, &[]).check_failure(5, &["/me"]);
+    let finished = accept(&place, &["--accept-incomplete"]);
+    finished.check_code(0);
+    let manifest = place.manifest("2026-07");
+    assert_eq!(manifest["incomplete"], serde_json::json!(["population"]), "the groups had come whole: {manifest}");
+    assert_eq!(manifest["basis"], "month_end");
+    let members = |manifest: &serde_json::Value| -> Vec<u64> {
+        manifest["cohorts"].as_array().unwrap().iter().map(|cohort| cohort["members"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(members(&manifest), members(&crate::support::job::manifest(&one_month().join("snapshots/run_month=2026-07"))));
+    let findings = place.report("2026-07", "data_quality").rows_by_name();
+    let told = findings.iter().find(|row| row["severity"].shown() == "error" && row["subject"].shown() == "population");
+    let told = told.unwrap_or_else(|| panic!("{findings:?}"));
+    assert_eq!(told["check_name"].shown(), "walk_not_finished");
+    assert!(told["detail"].shown().contains("--accept-incomplete"), "{told:?}");
+    assert!(finished.stdout.contains("incomplete"), "{}", finished.stdout);
+}
+
+#[test]
+fn nothing_at_all_is_not_published() {
+    let place = Place::new();
+    accept(&place, &["--accept-incomplete"]).check_failure(5, &["/me"]);
+    assert_eq!(published(&place.job_folder()), Tree::new());
+}
+
+#[test]
+fn a_cohort_of_which_nothing_came_is_left_out_and_named() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |request| {
+        let is_it = request.walk().as_deref() == Some("tag:1373897") || request.walk().as_deref() == Some("conversations");
+        is_it.then(|| Reply::text(503, "text/html", "down"))
+    });
+    let job = plain_job().with_intercom("give_up_after = \"2s\"");
+    let file = place.job(&job, &recorder.base_url);
+    run(&file, &["--as-of", JULY.as_of]).finish().check_failure(5, &["503"]);
+    run(&file, &["--as-of", JULY.as_of, "--accept-incomplete"]).succeed();
+    let manifest = place.manifest("2026-07");
+    let mut incomplete: Vec<&str> = manifest["incomplete"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
+    incomplete.sort_unstable();
+    assert_eq!(incomplete, ["conversations", "tag:1373897"]);
+    assert!(manifest["cohorts"].as_array().unwrap().iter().all(|cohort| cohort["cohort_key"] != "tag:1373897"), "no member is no number");
+    let summary = place.report("2026-07", "cohort_summary").rows_by_name();
+    assert!(!summary.is_empty() && summary.iter().all(|row| row["conversations_opened"] == Cell::Null), "not known is not 0");
+}
+
+#[test]
+fn a_month_that_is_known_to_lack_members_is_compared_with_no_other() {
+    let simulator = Simulator::at(AUGUST.as_of, &["--faults", "drop@/contacts/search:1"]);
+    let place = Place::with(one_month());
+    run(&place.job(&plain_job(), &simulator.base_url), &["--as-of", AUGUST.as_of, "--accept-incomplete"]).succeed();
+    let rows = place.report("2026-08", "cohort_summary").rows_by_name();
+    let incomplete = place.manifest("2026-08")["incomplete"].to_string();
+    let lacking: Vec<_> = rows.iter().filter(|row| incomplete.contains(&row["cohort_key"].shown())).collect();
+    assert!(
+        !lacking.is_empty() && lacking.len() < rows.len(),
+        "a row that is missing of a small tag is within the tolerance: {incomplete}"
+    );
+    for row in lacking {
+        assert_eq!((&row["departed"], &row["compared_month"]), (&Cell::Null, &Cell::Null), "who lacks did not leave: {row:?}");
+        assert_ne!(row["members"], Cell::Null);
+    }
+    // The next whole month is compared with the last whole one.
+    let simulator = Simulator::at(crate::support::truth::SEPTEMBER.as_of, &[]);
+    let september = crate::support::truth::SEPTEMBER;
+    run(&place.job(&plain_job(), &simulator.base_url), &["--as-of", september.as_of]).succeed();
+    for row in place.report("2026-09", "cohort_summary").rows_by_name() {
+        let whole = if incomplete.contains(&row["cohort_key"].shown()) { "2026-07-01" } else { "2026-08-01" };
+        assert_eq!(row["compared_month"].shown(), whole, "{row:?}");
+    }
+}
