@@ -5,6 +5,7 @@
 //! Each generation of the API has an adapter, [`v1`] and [`v2`]; what both give is a [`walk`], and nobody outside can
 //! tell them apart. JSON as sent lives in [`wire`] and in the adapters' own, and nowhere else.
 
+mod decoders;
 mod error;
 mod gate;
 mod retry;
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 use crate::domain::{Contact, Conversation, Group, GroupKind, TagDate};
 use transport::{Ask, Transport};
 
+pub use decoders::{DECODERS, Decoder};
 pub use error::{ClientError, Failure, RequestError, WalkError};
 pub use gate::RateWindow;
 pub use tagging::{Change, TagAnswer, TagCall};

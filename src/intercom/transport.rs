@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::error::{ClientError, Failure, NoAnswer, RequestError};
@@ -127,6 +127,8 @@ impl Ask {
 #[derive(Debug)]
 pub(super) struct Transport {
     http: reqwest::Client,
+    /// To be recognised where it should not be; requests carry it by themselves.
+    token: SecretString,
     base_url: String,
     gate: Gate,
     give_up_after: Duration,
@@ -162,6 +164,7 @@ impl Transport {
             .map_err(ClientError::Setup)?;
         Ok(Transport {
             http,
+            token: options.token.clone(),
             base_url: options.base_url.trim_end_matches('/').to_string(),
             gate: Gate::new(options.max_concurrency, options.rate_share),
             give_up_after: options.give_up_after,
@@ -264,7 +267,10 @@ impl Transport {
             return Ok(body);
         }
         let told = wire::error_body(&body);
-        let failure = Failure::Status { status, code: told.code, request_id: told.request_id.or(request_id) };
+        // What sits between may send back what it was sent.
+        let is_harmless = |text: &String| !text.contains(self.token.expose_secret());
+        let code = told.code.filter(is_harmless);
+        let failure = Failure::Status { status, code, request_id: told.request_id.or(request_id).filter(is_harmless) };
         Err((failure, asked_to_wait.filter(|_| status == 429 || status == 503)))
     }
 }

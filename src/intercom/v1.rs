@@ -20,6 +20,7 @@ use self::scroll::Scroll;
 use super::error::RequestError;
 use super::transport::{Ask, Transport};
 use super::walk::{Place, Walk};
+use super::wire::DecodeError;
 use crate::domain::{Contact, Conversation, Group};
 
 /// The most that a page holds.
@@ -75,4 +76,16 @@ impl V1 {
     async fn list_total(&self, list: Ask) -> Result<Option<u64>, RequestError> {
         Ok(self.transport.send(&list.with("per_page", "1"), wire::contacts).await?.total)
     }
+}
+
+pub(super) fn person_rows(body: &[u8]) -> Result<usize, DecodeError> {
+    wire::contacts(body).map(|page| page.rows.len())
+}
+
+pub(super) fn scroll_rows(body: &[u8]) -> Result<usize, DecodeError> {
+    wire::scroll_page(body).map(|page| page.persons.len())
+}
+
+pub(super) fn conversation_rows(body: &[u8]) -> Result<usize, DecodeError> {
+    wire::conversations(body).map(|page| page.rows.len())
 }

@@ -15,6 +15,7 @@ use super::error::RequestError;
 use super::id_field;
 use super::transport::{Ask, Transport};
 use super::walk::{Place, Walk};
+use super::wire::DecodeError;
 use crate::domain::{Contact, Conversation, Group, GroupKind};
 
 /// The most that a page holds.
@@ -71,6 +72,14 @@ impl V2 {
     pub(super) async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
         self.conversation_walk(conversation_search(start, end), 1).total().await
     }
+}
+
+pub(super) fn contact_rows(body: &[u8]) -> Result<usize, DecodeError> {
+    wire::contacts(body, None).map(|page| page.rows.len())
+}
+
+pub(super) fn conversation_rows(body: &[u8]) -> Result<usize, DecodeError> {
+    wire::conversations(body, None).map(|page| page.rows.len())
 }
 
 fn by_creation() -> serde_json::Value {

@@ -16,6 +16,7 @@ mod census;
 mod check;
 mod cli;
 mod crash;
+mod decoders;
 mod demo;
 mod failure;
 mod faults;

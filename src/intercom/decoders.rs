@@ -1,0 +1,17 @@
+//! Every decoder of what the API sends in numbers, for whoever wants to try them with bytes of their own: the fuzzer and
+//! its regressions. Each gives how many rows it read, or what was wrong.
+
+use super::{v1, v2, wire};
+
+pub type Decoder = fn(&[u8]) -> Result<usize, String>;
+
+pub const DECODERS: &[(&str, Decoder)] = &[
+    ("v2-contacts", |body| v2::contact_rows(body).map_err(|error| error.to_string())),
+    ("v2-conversations", |body| v2::conversation_rows(body).map_err(|error| error.to_string())),
+    ("v1-people", |body| v1::person_rows(body).map_err(|error| error.to_string())),
+    ("v1-scroll", |body| v1::scroll_rows(body).map_err(|error| error.to_string())),
+    ("v1-conversations", |body| v1::conversation_rows(body).map_err(|error| error.to_string())),
+    ("tags", |body| wire::tags(body).map(|tags| tags.len()).map_err(|error| error.to_string())),
+    ("segments", |body| wire::segments(body).map(|segments| segments.len()).map_err(|error| error.to_string())),
+    ("tag-dates", |body| wire::tag_dates(body).map(|dates| dates.len()).map_err(|error| error.to_string())),
+];
