@@ -35,7 +35,7 @@ pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use status::{MonthStatus, Status, status};
 
-use status::stale_after;
+use status::{missed_before, stale_after};
 
 /// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -73,6 +73,8 @@ pub struct RunOutcome {
     pub rebuilt: Vec<Rebuilt>,
     /// Later months, which are stale now.
     pub stale: Vec<Month>,
+    /// Earlier months without a snapshot, when no month was named.
+    pub missed: Vec<Month>,
     /// What became of the rules' tags.
     pub applied: Vec<Applied>,
 }
@@ -140,8 +142,10 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let (rebuilt, stale) = rebuild(context, &folder, month).await?;
+    let missed = missed(&folder, month, options)?;
     let applied = applied(context, &folder, month, options).await?;
-    Ok(RunOutcome { month, published: Published::Now(basis), unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale, applied })
+    let published = Published::Now(basis);
+    Ok(RunOutcome { month, published, unresolved: plan.unresolved, lacking: Vec::new(), rebuilt, stale, missed, applied })
 }
 
 /// All network work of a plan, and its months' snapshots.
@@ -187,8 +191,10 @@ async fn published_before(
     }
     let lacking = lacking(&context.settings.job, &snapshot);
     let (rebuilt, stale) = rebuild(context, folder, month).await?;
+    let missed = missed(folder, month, options)?;
     let applied = applied(context, folder, month, options).await?;
-    Ok(Some(RunOutcome { month, published: Published::Before(held), unresolved: Vec::new(), lacking, rebuilt, stale, applied }))
+    let published = Published::Before(held);
+    Ok(Some(RunOutcome { month, published, unresolved: Vec::new(), lacking, rebuilt, stale, missed, applied }))
 }
 
 async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
@@ -196,6 +202,11 @@ async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &
         ApplyTags::No => Ok(Vec::new()),
         how => apply::apply(context, folder, month, how == ApplyTags::All).await,
     }
+}
+
+/// Who names a month knows which ones there are.
+fn missed(folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
+    if options.month.is_some() { Ok(Vec::new()) } else { missed_before(folder, month) }
 }
 
 /// The groups that the job names and a snapshot does not hold.

@@ -78,6 +78,17 @@ pub(super) fn warn_of_stale(months: &[Month]) {
     }
 }
 
+fn warn_of_missed(months: &[Month]) {
+    if let (Some(first), Some(last)) = (months.first(), months.last()) {
+        let names: Vec<String> = months.iter().map(Month::to_string).collect();
+        tracing::warn!(
+            "months without a snapshot: {}; nobody can observe them as month_end any more, `cohorts backfill --from {first} --to {last}` \
+             gets them late",
+            names.join(", ")
+        );
+    }
+}
+
 /// What became of it, on standard output. Groups that were not found are told on standard error.
 fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
@@ -91,6 +102,7 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     {
         text.push_str("its history or reports were missing or stale, and were built anew from the snapshot\n");
     }
+    warn_of_missed(&outcome.missed);
     for name in &outcome.lacking {
         tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");
     }

@@ -26,5 +26,6 @@ mod planted;
 mod property;
 mod resume;
 mod rules;
+mod run_log;
 mod stale;
 mod tagging;
