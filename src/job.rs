@@ -9,6 +9,7 @@ mod events;
 mod fetch;
 mod findings;
 mod folder;
+mod observed;
 mod plan;
 mod refresh;
 mod resolve;
@@ -28,8 +29,9 @@ use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use error::JobError;
-pub use events::{Event, Observer};
+pub use events::{Built, Event, Observer};
 pub use folder::{JobFolder, Lock};
+pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
@@ -167,7 +169,9 @@ async fn observe(context: &Context, folder: &JobFolder, plan: &Plan, accept_inco
     let mut published = Vec::new();
     for span in &plan.scope.spans {
         (context.observer)(Event::Publishing { month: span.month });
-        published.push((span.month, publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?));
+        let basis = publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?;
+        (context.observer)(Event::Published { month: span.month, basis });
+        published.push((span.month, basis));
     }
     publish::remove_folder(&folder.work_of(plan.months()))?;
     Ok(published)
@@ -259,6 +263,7 @@ impl Scope {
     /// # Errors
     /// When the last month has not begun.
     fn over(context: &Context, months: Months, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
+        (context.observer)(Event::Planning { months });
         let now = (context.clock)();
         let span = months.last.span(timezone);
         if now < span.start {
