@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));
             let code = tell(&ended, log_format);
-            if let Some(ending) = Ending::of(&account, &ended) {
+            if let Some(ending) = Ending::of(&account, &ended, run::wall_clock()) {
                 ending.log();
             }
             return code;
@@ -68,9 +68,16 @@ pub fn main() -> ExitCode {
     };
     let ended = runtime.block_on(work(cli.command, &progress, &account));
     progress.finish();
-    let ending = Ending::of(&account, &ended);
+    let ending = Ending::of(&account, &ended, run::wall_clock());
     let code = tell(&ended, log_format);
     if let Some(ending) = ending {
+        // Whoever interrupts this waits no longer; what the run came to stands.
+        runtime.block_on(async {
+            tokio::select! {
+                () = ending.notify() => {}
+                () = interrupted() => {}
+            }
+        });
         ending.log();
     }
     // Blocking work that an interrupted command left behind is not waited for: what it writes is staged, not shown.

@@ -34,6 +34,8 @@ pub mod job;
 
 pub mod check;
 
+pub mod notify;
+
 pub mod simulator;
 
 pub mod cli;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::{Month, Months};
 use crate::intercom::{Client, Traffic};
 use crate::job::{self, JobError, JobFolder, Observed};
-use crate::settings::Settings;
+use crate::settings::{Settings, WebhookUrl};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -36,6 +36,7 @@ pub(super) struct Account {
     pub run_id: Arc<str>,
     /// `run`, `backfill` or `report`; none for a command that works on no month.
     pub command: Option<&'static str>,
+    pub started_at: DateTime<Utc>,
     pub begun: Instant,
     state: Arc<Mutex<State>>,
 }
@@ -51,6 +52,9 @@ struct State {
 pub(super) struct Known {
     /// All that it is about.
     pub months: Option<Months>,
+    pub job: String,
+    /// Nobody, before the settings are read and for what only looks.
+    pub webhook: Option<WebhookUrl>,
     /// Whether a snapshot, history or report is new.
     pub is_new: bool,
     /// Those of the months that are held.
@@ -81,6 +85,7 @@ impl Account {
         Account {
             run_id: format!("{}-{random:08x}", now.format("%Y%m%dT%H%M%SZ")).into(),
             command,
+            started_at: now,
             begun,
             state: Arc::new(Mutex::new(State { place, known: Known::default(), client: None })),
         }
@@ -109,9 +114,12 @@ impl Account {
         state.place.months = Some(months);
     }
 
-    /// The settings are read.
-    pub(super) fn has_settings(&self) {
-        self.state().place.step = Some(Step::Plan);
+    /// The settings are read: from here on there is somebody to tell, unless it only looks.
+    pub(super) fn has_settings(&self, settings: &Settings, only_looks: bool) {
+        let mut state = self.state();
+        state.known.job.clone_from(&settings.job.name);
+        state.known.webhook = settings.notify.url.clone().filter(|_| !only_looks);
+        state.place.step = Some(Step::Plan);
     }
 
     pub(super) fn asks(&self, client: &Client) {

@@ -14,7 +14,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Acco
     }
     account.is_about(Months { first, last });
     let settings = run::load(&arguments.job.sources())?;
-    account.has_settings();
+    account.has_settings(&settings, arguments.dry_run);
     let clock = run::clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = run::context(settings, token, clock, progress)?;

@@ -17,7 +17,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) 
         account.is_about(month.into());
     }
     let settings = load(&arguments.job.sources())?;
-    account.has_settings();
+    account.has_settings(&settings, arguments.dry_run);
     let clock = clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = context(settings, token, clock, progress)?;

@@ -17,6 +17,7 @@ pub(super) const KEYS: &[&str] = &[
     "output.dir",
     "output.formats",
     "completeness.tolerance",
+    "notify.url",
     "name",
     "timezone",
     "tags",

@@ -22,6 +22,7 @@ mod idempotence;
 mod legacy;
 mod members;
 mod month_end;
+mod notify;
 mod planted;
 mod property;
 mod resume;
