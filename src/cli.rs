@@ -1,14 +1,17 @@
 //! The command line: arguments, and what of a run becomes an exit code, a line on standard error or a result on
 //! standard output. One command a file. The only part of the program that asks the wall clock what time it is.
 
+mod account;
 mod arguments;
 mod backfill;
 mod check;
 mod completions;
 mod counts;
 mod demo;
+mod ending;
 mod failure;
 mod forget;
+mod json_lines;
 mod logging;
 mod members;
 mod plan;
@@ -26,7 +29,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use account::Account;
 use arguments::{Cli, Command, LogFormat};
+use ending::Ending;
 use failure::Failure;
 
 use crate::domain::GroupKind;
@@ -48,45 +53,69 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let progress = logging::start(&cli.global);
+    let account = Account::begin(cli.command.on_months(), run::wall_clock());
+    let progress = logging::start(&cli.global, &account);
+    let log_format = cli.global.log_format;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return fail(&Failure::unexpected("the runtime could not be started", error), cli.global.log_format);
+            let ended = Err(Failure::unexpected("the runtime could not be started", error));
+            let code = tell(&ended, log_format);
+            if let Some(ending) = Ending::of(&account, &ended, run::wall_clock()) {
+                ending.log();
+            }
+            return code;
         }
     };
-    let is_server = matches!(cli.command, Command::Simulate(_));
-    // They have to say what was done until then.
-    let ends_by_itself = matches!(cli.command, Command::Tag(_) | Command::Untag(_));
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = dispatch(cli.command, &progress) => outcome,
-            // The embedded Intercom alone has nothing that an interruption could cut short.
-            () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
-        }
-    });
+    let ended = runtime.block_on(work(cli.command, &progress, &account));
     progress.finish();
+    let ending = Ending::of(&account, &ended, run::wall_clock());
+    let code = tell(&ended, log_format);
+    if let Some(ending) = ending {
+        // Whoever interrupts this waits no longer; what the run came to stands.
+        runtime.block_on(async {
+            tokio::select! {
+                () = ending.notify() => {}
+                () = interrupted() => {}
+            }
+        });
+        ending.log();
+    }
     // Blocking work that an interrupted command left behind is not waited for: what it writes is staged, not shown.
     runtime.shutdown_background();
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => fail(&failure, cli.global.log_format),
+    code
+}
+
+async fn work(command: Command, progress: &progress::Progress, account: &Account) -> Result<u8, Failure> {
+    let is_server = matches!(command, Command::Simulate(_));
+    // They have to say what was done until then.
+    let ends_by_itself = matches!(command, Command::Tag(_) | Command::Untag(_));
+    tokio::select! {
+        ended = dispatch(command, progress, account) => ended,
+        // The embedded Intercom alone has nothing that an interruption could cut short.
+        () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
     }
 }
 
-fn fail(failure: &Failure, log_format: LogFormat) -> ExitCode {
-    match log_format {
-        LogFormat::Text => stdout::print_error(&failure.text()),
-        LogFormat::Json => failure.log(),
+/// Tells a failure, and gives the exit code.
+fn tell(ended: &Result<u8, Failure>, log_format: LogFormat) -> ExitCode {
+    match ended {
+        Ok(code) => ExitCode::from(*code),
+        Err(failure) => {
+            match log_format {
+                LogFormat::Text => stdout::print_error(&failure.text()),
+                LogFormat::Json => failure.log(),
+            }
+            ExitCode::from(failure.code())
+        }
     }
-    ExitCode::from(failure.code())
 }
 
-async fn dispatch(command: Command, progress: &progress::Progress) -> Result<u8, Failure> {
+async fn dispatch(command: Command, progress: &progress::Progress, account: &Account) -> Result<u8, Failure> {
     match command {
-        Command::Run(arguments) => run::run(arguments, progress).await,
-        Command::Backfill(arguments) => backfill::run(arguments, progress).await,
-        Command::Report(arguments) => report::run(arguments, progress).await,
+        Command::Run(arguments) => run::run(arguments, progress, account).await,
+        Command::Backfill(arguments) => backfill::run(arguments, progress, account).await,
+        Command::Report(arguments) => report::run(arguments, progress, account).await,
         Command::Status(arguments) => status::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, progress).await,
         Command::Forget(arguments) => forget::run(arguments, progress).await,

@@ -10,6 +10,7 @@ mod fetch;
 mod findings;
 mod folder;
 mod forget;
+mod observed;
 mod plan;
 mod refresh;
 mod resolve;
@@ -32,15 +33,16 @@ use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use error::JobError;
-pub use events::{Event, Observer};
+pub use events::{Built, Event, Observer};
 pub use folder::{JobFolder, Lock};
 pub use forget::{Forgotten, Person, forget};
+pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use status::{MonthStatus, Status, status};
 
-use status::stale_after;
+use status::{missed_before, stale_after};
 
 /// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -80,6 +82,8 @@ pub struct RunOutcome {
     pub rebuilt: Vec<Rebuilt>,
     /// Later months, which are stale now.
     pub stale: Vec<Month>,
+    /// Earlier months without a snapshot, when no month was named.
+    pub missed: Vec<Month>,
     /// What became of the rules' tags.
     pub applied: Vec<Applied>,
 }
@@ -159,6 +163,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let (rebuilt, stale) = rebuild(context, &folder, month).await?;
+    let missed = missed(&folder, month, options)?;
     let applied = applied(context, &folder, month, options).await?;
     Ok(RunOutcome {
         month,
@@ -168,6 +173,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
         lacking: Vec::new(),
         rebuilt,
         stale,
+        missed,
         applied,
     })
 }
@@ -245,7 +251,9 @@ async fn observe(
     let mut published = Vec::new();
     for span in &plan.scope.spans {
         (context.observer)(Event::Publishing { month: span.month });
-        published.push((span.month, publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?));
+        let basis = publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?;
+        (context.observer)(Event::Published { month: span.month, basis });
+        published.push((span.month, basis));
     }
     publish::remove_folder(&folder.work_of(plan.months()))?;
     Ok((published, incomplete))
@@ -269,6 +277,7 @@ async fn published_before(
     }
     let lacking = lacking(&context.settings.job, &snapshot);
     let (rebuilt, stale) = rebuild(context, folder, month).await?;
+    let missed = missed(folder, month, options)?;
     let applied = applied(context, folder, month, options).await?;
     Ok(Some(RunOutcome {
         month,
@@ -278,6 +287,7 @@ async fn published_before(
         lacking,
         rebuilt,
         stale,
+        missed,
         applied,
     }))
 }
@@ -287,6 +297,11 @@ async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &
         ApplyTags::No => Ok(Vec::new()),
         how => apply::apply(context, folder, month, how == ApplyTags::All).await,
     }
+}
+
+/// Who names a month knows which ones there are.
+fn missed(folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
+    if options.month.is_some() { Ok(Vec::new()) } else { missed_before(folder, month) }
 }
 
 /// The groups that the job names and a snapshot does not hold.
@@ -339,6 +354,7 @@ impl Scope {
     /// # Errors
     /// When the last month has not begun.
     fn over(context: &Context, months: Months, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
+        (context.observer)(Event::Planning { months });
         let now = (context.clock)();
         let span = months.last.span(timezone);
         if now < span.start {

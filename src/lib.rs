@@ -36,6 +36,8 @@ pub mod job;
 
 pub mod check;
 
+pub mod notify;
+
 pub mod simulator;
 
 pub mod cli;

@@ -1,6 +1,7 @@
 //! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
 //! Files are read once, here; what comes out is checked and typed, and nothing later asks where a value came from.
 
+mod address;
 mod keys;
 mod layers;
 mod raw;
@@ -15,6 +16,7 @@ use chrono_tz::Tz;
 use crate::domain::{GroupKind, GroupName};
 use crate::rules::Rule;
 
+pub use address::WebhookUrl;
 pub use keys::PROFILE_COLUMNS;
 pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
 pub use secrecy::SecretString;
@@ -28,6 +30,7 @@ pub struct Settings {
     pub output: Output,
     pub completeness: Completeness,
     pub privacy: Privacy,
+    pub notify: Notify,
     pub job: Job,
     /// What the layers did that a person should hear of once logging is set up.
     pub notices: Vec<String>,
@@ -84,6 +87,12 @@ pub enum Identifiers {
     Keep,
     Hash,
     Drop,
+}
+
+/// Who is told how a run ended.
+#[derive(Clone, Debug)]
+pub struct Notify {
+    pub url: Option<WebhookUrl>,
 }
 
 #[derive(Clone, Debug)]

@@ -101,6 +101,18 @@ pub(super) enum Command {
     Completions(Completions),
 }
 
+impl Command {
+    /// The name of a command that works on a job's months: its log ends with a line that says how it ended.
+    pub(super) fn on_months(&self) -> Option<&'static str> {
+        match self {
+            Command::Run(_) => Some("run"),
+            Command::Backfill(_) => Some("backfill"),
+            Command::Report(_) => Some("report"),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Where the results go, in a folder `demo`; an earlier demo there is replaced

@@ -4,14 +4,17 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::account::Account;
 use super::arguments::{Global, LogFormat};
+use super::json_lines::JsonLines;
 use super::progress::Progress;
 
 /// Sets logging up, and decides what of the progress is shown: a live line on a terminal, log lines elsewhere.
-pub(super) fn start(global: &Global) -> Progress {
+pub(super) fn start(global: &Global, account: &Account) -> Progress {
     let is_terminal = io::stderr().is_terminal();
     let draws = is_terminal && !global.quiet && global.verbose == 0 && global.log_format == LogFormat::Text;
     let level = match (global.quiet, global.verbose) {
@@ -22,7 +25,7 @@ pub(super) fn start(global: &Global) -> Progress {
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    let progress = Progress::new(draws);
+    let progress = Progress::new(draws, account.clone());
     let targets = Targets::new().with_target("cohorts", level).with_default(level.min(LevelFilter::WARN));
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let writer = AroundProgress(progress.clone());
@@ -33,7 +36,10 @@ pub(super) fn start(global: &Global) -> Progress {
             let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).with_target(false);
             registry.with(layer).try_init()
         }
-        LogFormat::Json => registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer)).try_init(),
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(JsonLines(account.clone()));
+            registry.with(layer.fmt_fields(JsonFields::new())).try_init()
+        }
     };
     progress
 }

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::field::display;
 
-use crate::job::{Event, Observer};
+use super::account::{Account, Step, seconds};
+use crate::domain::Month;
+use crate::job::{Built, Event, Observer};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const BAR_WIDTH: usize = 30;
@@ -17,6 +20,7 @@ const BAR_WIDTH: usize = 30;
 pub(super) struct Progress {
     bar: ProgressBar,
     state: Arc<Mutex<State>>,
+    account: Account,
 }
 
 #[derive(Default)]
@@ -24,13 +28,26 @@ struct State {
     months: String,
     planned: usize,
     done: usize,
-    /// Rows so far and announced, of each walk.
-    walks: HashMap<String, (u64, Option<u64>)>,
+    walks: HashMap<String, Walked>,
     last_line: Option<Instant>,
 }
 
+/// How far a walk has come.
+struct Walked {
+    begun: Instant,
+    pages: u64,
+    rows: u64,
+    total: Option<u64>,
+}
+
+impl Walked {
+    fn begun() -> Walked {
+        Walked { begun: Instant::now(), pages: 0, rows: 0, total: None }
+    }
+}
+
 impl Progress {
-    pub(super) fn new(draws: bool) -> Progress {
+    pub(super) fn new(draws: bool, account: Account) -> Progress {
         let bar = if draws { ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
@@ -38,7 +55,7 @@ impl Progress {
         if draws {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Progress { bar, state: Arc::default() }
+        Progress { bar, state: Arc::default(), account }
     }
 
     /// Runs with the line out of the way.
@@ -51,6 +68,12 @@ impl Progress {
         if self.bar.is_hidden() {
             tracing::info!("{message}");
         }
+        self.bar.set_message(message);
+    }
+
+    /// What begins: on the live line alone, since the log tells it when it is done.
+    fn show(&self, message: String) {
+        tracing::debug!("{message}");
         self.bar.set_message(message);
     }
 
@@ -81,9 +104,15 @@ impl Progress {
     fn take(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
+            Event::Planning { months } => {
+                self.account.is_about(months);
+                return self.account.enter(Step::Plan, None);
+            }
             Event::Planned { months, walks } => {
                 *state = State { months: months.to_string(), planned: walks, last_line: Some(Instant::now()), ..State::default() };
-                tracing::info!(month = %months, walks, "fetching");
+                self.account.enter(Step::Fetch, Some(months));
+                let first_month = (months.first != months.last).then_some(display(months.first));
+                tracing::info!(first_month, month = %months.last, walks, "fetching");
             }
             Event::Expected { requests, time } => {
                 drop(state);
@@ -92,48 +121,75 @@ impl Progress {
             Event::Kept { walk, rows } => {
                 tracing::info!(rows, "taken over from an earlier run");
                 state.done += 1;
-                state.walks.insert(walk, (rows, Some(rows)));
+                state.walks.insert(walk, Walked { rows, total: Some(rows), ..Walked::begun() });
             }
             Event::Resumed { walk, rows } => {
                 tracing::info!(rows, "going on where an earlier run stopped");
-                state.walks.insert(walk, (rows, None));
+                state.walks.insert(walk, Walked { rows, ..Walked::begun() });
             }
-            Event::WalkStarted { .. } => tracing::debug!("walk begun"),
-            Event::WalkAgain { walk, .. } => drop(state.walks.remove(&walk)),
+            Event::WalkStarted { walk } => {
+                tracing::debug!("walk begun");
+                state.walks.insert(walk, Walked::begun());
+            }
+            Event::WalkAgain { walk, .. } => drop(state.walks.insert(walk, Walked::begun())),
             Event::Page { walk, rows, total } => {
-                state.walks.insert(walk, (rows, total));
+                let walked = state.walks.entry(walk).or_insert_with(Walked::begun);
+                *walked = Walked { pages: walked.pages + 1, rows, total, ..*walked };
                 if self.bar.is_hidden() && state.last_line.is_some_and(|last| last.elapsed() >= LINE_EVERY) {
                     state.last_line = Some(Instant::now());
                     tracing::info!("{}", state.line());
                 }
             }
-            Event::WalkDone { rows, .. } => {
-                tracing::info!(rows, "walk done");
+            Event::WalkDone { walk, rows } => {
+                let walked = state.walks.entry(walk).or_insert_with(Walked::begun);
+                tracing::info!(rows, pages = walked.pages, duration_seconds = seconds(walked.begun.elapsed()), "walk done");
                 state.done += 1;
             }
-            Event::Publishing { month } => {
-                drop(state);
-                return self.say(format!("{month}  publishing the snapshot"));
+            Event::Publishing { month } => return self.enter(Step::Publish, month, format!("{month}  publishing the snapshot")),
+            Event::Published { month, basis } => {
+                return tracing::info!(%month, %basis, duration_seconds = self.in_step(), "snapshot published");
+            }
+            Event::Building { month, what: Built::History } => {
+                return self.enter(Step::History, month, format!("{month}  building history"));
+            }
+            Event::Building { month, what: Built::Reports } => {
+                return self.enter(Step::Report, month, format!("{month}  building reports"));
+            }
+            Event::Built { month, what } => {
+                let what = match what {
+                    Built::History => "history",
+                    Built::Reports => "reports",
+                };
+                return tracing::info!(%month, duration_seconds = self.in_step(), "{what} built");
             }
             Event::Applying { rule } => {
-                drop(state);
-                return self.say(format!("bringing the tag of the rule `{rule}` up to date"));
+                self.account.enter(Step::ApplyTags, None);
+                return self.show(format!("bringing the tag of the rule `{rule}` up to date"));
             }
-            Event::Building { month, what } => {
-                drop(state);
-                return self.say(format!("{month}  building {what}"));
+            Event::Applied { rule, gained, lost, failed } => {
+                let duration_seconds = self.in_step();
+                return tracing::info!(rule, gained, lost, failed, duration_seconds, "tag brought up to date");
             }
         }
         let line = state.line();
         drop(state);
         self.bar.set_message(line);
     }
+
+    fn enter(&self, step: Step, month: Month, message: String) {
+        self.account.enter(step, Some(month.into()));
+        self.show(message);
+    }
+
+    fn in_step(&self) -> f64 {
+        seconds(self.account.in_step())
+    }
 }
 
 impl State {
     fn line(&self) -> String {
-        let rows: u64 = self.walks.values().map(|(rows, _)| rows).sum();
-        let total: u64 = self.walks.values().map(|(rows, total)| total.unwrap_or(*rows).max(*rows)).sum();
+        let rows: u64 = self.walks.values().map(|walked| walked.rows).sum();
+        let total: u64 = self.walks.values().map(|walked| walked.total.unwrap_or(walked.rows).max(walked.rows)).sum();
         format!("{}  fetching: {} of {} lists done, {rows} of {total} rows", self.months, self.done, self.planned)
     }
 }

@@ -1,22 +1,32 @@
 use std::collections::BTreeSet;
 
+use super::account::Account;
 use super::arguments::Report;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{run, stdout};
+use crate::domain::Months;
 use crate::job::{self, JobError, JobFolder, RefreshScope};
 use crate::snapshot::months_in;
 
-pub(super) async fn run(arguments: Report, progress: &Progress) -> Result<u8, Failure> {
+pub(super) async fn run(arguments: Report, progress: &Progress, account: &Account) -> Result<u8, Failure> {
+    if let Some(month) = arguments.month {
+        account.is_about(month.into());
+    }
     let settings = run::load(&arguments.job.sources())?;
     let folder = JobFolder::new(&settings);
     let held = months_in(&folder.snapshots()).map_err(JobError::from)?;
-    let Some(newest) = held.last() else {
+    let (Some(oldest), Some(newest)) = (held.first(), held.last()) else {
         return Err(Failure::usage(
             format!("`{}` holds no snapshot", folder.snapshots().display()),
             "`cohorts run` makes one; check the job's name and `output.dir`",
         ));
     };
+    account.is_about(match arguments.month {
+        Some(month) => month.into(),
+        None if arguments.all => Months { first: *oldest, last: *newest },
+        None => (*newest).into(),
+    });
     let scope = match arguments.month {
         _ if arguments.all => RefreshScope::All,
         Some(month) if !held.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
@@ -25,10 +35,11 @@ pub(super) async fn run(arguments: Report, progress: &Progress) -> Result<u8, Fa
     let _lock = folder.lock("report")?;
     folder.prepare()?;
     folder.recover()?;
-    let (work_folder, observer) = (folder.clone(), progress.observer());
-    let rebuilding = tokio::task::spawn_blocking(move || job::refresh(&work_folder, &settings, scope, &observer));
+    let (work_folder, work_settings, observer) = (folder.clone(), settings.clone(), progress.observer());
+    let rebuilding = tokio::task::spawn_blocking(move || job::refresh(&work_folder, &work_settings, scope, &observer));
     let rebuilt = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding broke off", error))??;
     progress.finish();
+    account.did(!rebuilt.is_empty(), &[], &settings);
     let mut text = String::new();
     for month in &rebuilt {
         let what = match (month.history, month.report) {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::account::Account;
 use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
@@ -11,11 +12,16 @@ use crate::intercom::Client;
 use crate::job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
 use crate::settings::{self, SecretString, Settings, Sources};
 
-pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failure> {
+pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) -> Result<u8, Failure> {
+    if let Some(month) = arguments.month {
+        account.is_about(month.into());
+    }
     let settings = load(&arguments.job.sources())?;
+    account.has_settings(&settings, arguments.dry_run);
     let clock = clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = context(settings, token, clock, progress)?;
+    account.asks(&context.client);
     let apply_tags = match (arguments.apply_tags, arguments.force_tags) {
         (false, _) => ApplyTags::No,
         (true, false) => ApplyTags::Within,
@@ -29,8 +35,10 @@ pub(super) async fn run(arguments: Run, progress: &Progress) -> Result<u8, Failu
         stdout::print(&plan::describe(&planned, &context.settings, context.client.rate_window()))?;
         return if planned.unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(planned.unresolved).into()) };
     }
-    let outcome = job::run(&context, &options).await?;
+    let outcome = job::run(&context, &options).await.inspect_err(|error| account.failed(error))?;
     progress.finish();
+    let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
+    account.did(is_new, &outcome.missed, &context.settings);
     tell(&context.settings, &outcome)
 }
 
@@ -43,11 +51,15 @@ pub(super) fn load(sources: &Sources) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// The wall clock, or the instant of `--as-of`, at which time stands still.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall what time it is, for everyone")]
+pub(super) fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// The wall clock, or the instant of `--as-of`, at which time stands still.
 pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result<Clock, Failure> {
     match as_of {
-        None => Ok(Arc::new(Utc::now)),
+        None => Ok(Arc::new(wall_clock)),
         Some(instant) if settings.intercom.is_loopback => Ok(Arc::new(move || instant)),
         Some(_) => Err(Failure::usage(
             format!("--as-of is refused: `{}` is not on this machine", settings.intercom.base_url),
@@ -84,6 +96,17 @@ fn incomplete(keys: &[String]) -> String {
     if keys.is_empty() { String::new() } else { format!(", incomplete: {}; data_quality says why", keys.join(", ")) }
 }
 
+fn warn_of_missed(months: &[Month]) {
+    if let (Some(first), Some(last)) = (months.first(), months.last()) {
+        let names: Vec<String> = months.iter().map(Month::to_string).collect();
+        tracing::warn!(
+            "months without a snapshot: {}; nobody can observe them as month_end any more, `cohorts backfill --from {first} --to {last}` \
+             gets them late",
+            names.join(", ")
+        );
+    }
+}
+
 /// What became of it, on standard output. Groups that were not found are told on standard error.
 fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
@@ -97,6 +120,7 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     {
         text.push_str("its history or reports were missing or stale, and were built anew from the snapshot\n");
     }
+    warn_of_missed(&outcome.missed);
     for name in &outcome.lacking {
         tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");
     }

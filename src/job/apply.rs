@@ -118,6 +118,10 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         let mut applied = plan.applied();
         tags.forget_unsent(&plan);
         let done = plan.carry_out(context, &mut tags, &mut applied).await;
+        if done.is_ok() {
+            let Applied { gained, lost, failed, .. } = applied;
+            (context.observer)(Event::Applied { rule: applied.rule.clone(), gained, lost, failed });
+        }
         told.push(applied);
         // What was done is written down, whatever becomes of the rest.
         if let Err(error) = done {

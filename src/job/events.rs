@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Month, Months};
+use crate::domain::{Basis, Month, Months};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// It is known which months it is about.
+    Planning {
+        months: Months,
+    },
     /// The plan stands: so many walks.
     Planned {
         months: Months,
@@ -48,15 +52,38 @@ pub enum Event {
     Publishing {
         month: Month,
     },
+    /// The month's snapshot is there to be seen.
+    Published {
+        month: Month,
+        basis: Basis,
+    },
     /// The tag of a rule is being brought up to date in Intercom.
     Applying {
         rule: String,
     },
+    /// So many got it, lost it, or could not be brought up to date.
+    Applied {
+        rule: String,
+        gained: u64,
+        lost: u64,
+        failed: u64,
+    },
     /// History or reports of a month are being built.
     Building {
         month: Month,
-        what: &'static str,
+        what: Built,
     },
+    Built {
+        month: Month,
+        what: Built,
+    },
+}
+
+/// What is built from a month's snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Built {
+    History,
+    Reports,
 }
 
 pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use polars::prelude::IntoLazy;
 
-use super::{Event, JobError, JobFolder, Observer};
+use super::{Built, Event, JobError, JobFolder, Observer};
 use crate::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
 use crate::domain::Month;
 use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
@@ -53,9 +53,11 @@ pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: 
         let (current, has_built_history) = match held {
             Some(held) => (held, false),
             None => {
-                observer(Event::Building { month, what: "history" });
+                observer(Event::Building { month, what: Built::History });
                 let built = history::build(&snapshot, &definitions, previous.as_ref(), &folder.histories(), &folder.work());
-                (built.map_err(failed)?, true)
+                let built = built.map_err(failed)?;
+                observer(Event::Built { month, what: Built::History });
+                (built, true)
             }
         };
         let source = ReportSource { snapshot: snapshot.hash.clone(), history: current.hash.clone() };
@@ -63,8 +65,9 @@ pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: 
         let may_build = is_wanted || matches!(scope, Scope::StaleUntil(_));
         let builds_report = may_build && (is_wanted || !report::is_current(&folder.reports(), month, &source));
         if builds_report {
-            observer(Event::Building { month, what: "reports" });
+            observer(Event::Building { month, what: Built::Reports });
             build_reports(folder, settings, &snapshot, &definitions, (previous.as_ref(), &current), source)?;
+            observer(Event::Built { month, what: Built::Reports });
         }
         if has_built_history || builds_report {
             rebuilt.push(Rebuilt { month, history: has_built_history, report: builds_report });

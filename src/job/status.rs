@@ -65,21 +65,14 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
     let held = |month: &Month| months.iter().any(|held| held.month == *month) || unreadable.iter().any(|(held, _)| held == month);
     let last_ended = zone.map(|zone| Month::last_ended(now, zone));
     let due = last_ended.filter(|month| !held(month));
-    let mut gaps = Vec::new();
-    if let (Some(first), Some(last)) = (months.first(), months.last()) {
-        let mut month = first.month.next();
-        while month < last.month {
-            if !held(&month) {
-                gaps.push(month);
-            }
-            month = month.next();
+    let gaps = match (months.first(), months.last()) {
+        // Up to the newest snapshot, or to the month that is due, which is told apart.
+        (Some(first), Some(last)) => {
+            let end = last_ended.map_or(last.month, |ended| ended.max(last.month));
+            between(first.month, end).filter(|month| !held(month)).collect()
         }
-        // Months that ended after the newest snapshot and before the one that is due.
-        while last_ended.is_some_and(|due| month > last.month && month < due) {
-            gaps.push(month);
-            month = month.next();
-        }
-    }
+        _ => Vec::new(),
+    };
     Ok(Status {
         job: job.name.clone(),
         months,
@@ -89,6 +82,18 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
         is_forgetting: folder.forgetting().exists(),
         unreadable,
     })
+}
+
+/// The months without a snapshot between the first that is held and this one.
+pub(super) fn missed_before(folder: &JobFolder, month: Month) -> Result<Vec<Month>, JobError> {
+    let held = months_in(&folder.snapshots())?;
+    let Some(first) = held.iter().min() else { return Ok(Vec::new()) };
+    Ok(between(*first, month).filter(|between| !held.contains(between)).collect())
+}
+
+/// The months after the first and before the last.
+fn between(first: Month, last: Month) -> impl Iterator<Item = Month> {
+    std::iter::successors(Some(first.next()), |month| Some(month.next())).take_while(move |month| *month < last)
 }
 
 /// The months after this one whose histories or reports are not what the snapshots give.

@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "privacy.identifiers",
     "privacy.drop",
     "privacy.hash_key_file",
+    "notify.url",
     "name",
     "timezone",
     "tags",

@@ -255,6 +255,12 @@ fn one(layer: &str, error: &config::ConfigError) -> SettingsError {
     SettingsError::Syntax { layer: layer.to_string(), problem: plain(error) }
 }
 
+/// The message, without the lines of a file that it quotes and that hold an address: an address may be a secret.
 fn plain(error: &config::ConfigError) -> String {
-    error.to_string().trim().to_string()
+    let text = error.to_string();
+    let lines = text.trim().lines().map(|line| match line.split_once('|') {
+        Some((number, quoted)) if quoted.contains("://") => format!("{number}| …"),
+        _ => line.to_string(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -1,16 +1,16 @@
 //! The settings as written, and their turning into checked ones: all findings at once.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use serde::Deserialize;
 
+use super::address::{check_base_url, check_webhook, without_secrets};
 use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
 use super::{
-    Completeness, Finding, Format, Identifiers, Intercom, Job, JobRule, Missing, Output, Population, Privacy, ProfileAttribute, Settings,
-    TagHistory,
+    Completeness, Finding, Format, Identifiers, Intercom, Job, JobRule, Missing, Notify, Output, Population, Privacy, ProfileAttribute,
+    Settings, TagHistory,
 };
 use crate::domain::{GroupKind, GroupName, IDENTIFIERS};
 use crate::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
@@ -33,6 +33,8 @@ pub(super) struct Raw {
     output: RawOutput,
     completeness: RawCompleteness,
     privacy: RawPrivacy,
+    #[serde(default)]
+    notify: RawNotify,
     name: Option<String>,
     timezone: Option<String>,
     #[serde(default)]
@@ -92,6 +94,11 @@ struct RawPrivacy {
     hash_key_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+struct RawNotify {
+    url: Option<String>,
+}
+
 /// Collects findings while the checks go on.
 struct Findings<'a> {
     found: Vec<Finding>,
@@ -137,6 +144,8 @@ impl Raw {
         }
 
         let privacy = check_privacy(self.privacy, &mut findings);
+        // Never shown, not even when it is wrong: whoever knows the address of a webhook may write to it.
+        let url = self.notify.url.and_then(|url| check_webhook(&url).map_err(|problem| findings.add("notify.url", problem)).ok());
 
         let name = self.name.or_else(|| job_file?.file_stem()?.to_str().map(str::to_string)).unwrap_or_else(|| "job".to_string());
         if !is_plain_name(&name) {
@@ -200,7 +209,8 @@ impl Raw {
             rules,
             max_tag_change,
         };
-        (Settings { intercom, output, completeness: Completeness { tolerance }, privacy, job, notices }, findings.found)
+        let (completeness, notify) = (Completeness { tolerance }, Notify { url });
+        (Settings { intercom, output, completeness, privacy, notify, job, notices }, findings.found)
     }
 }
 
@@ -259,39 +269,6 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
         give_up_after: findings.duration("intercom.give_up_after", &raw.give_up_after),
         token_file: raw.token_file,
         is_loopback,
-    }
-}
-
-/// An address as it may be shown: without a user name, a password or a query.
-fn without_secrets(address: &str) -> String {
-    let (address, query) = match address.find(['?', '#']) {
-        Some(query) => (&address[..query], "?…"),
-        None => (address, ""),
-    };
-    match (address.find("://"), address.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}…{}{query}", &address[..scheme + 3], &address[at..]),
-        (_, Some(at)) => format!("…{}{query}", &address[at..]),
-        (_, None) => format!("{address}{query}"),
-    }
-}
-
-/// Whether the host is a loopback literal, or what is wrong with the address.
-fn check_base_url(text: &str) -> Result<bool, &'static str> {
-    let url = reqwest::Url::parse(text).map_err(|_| "is no address; write it like https://api.intercom.io")?;
-    let host = url.host_str().ok_or("has no host")?;
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user name or password; the token comes from the environment or a file");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query; only scheme, host, port and path belong here");
-    }
-    match url.scheme() {
-        "https" => Ok(is_loopback),
-        "http" if is_loopback => Ok(true),
-        "http" => Err("would send the token unencrypted; plain http is only for this machine (127.0.0.0/8, ::1, localhost)"),
-        _ => Err("is neither https nor http"),
     }
 }
 

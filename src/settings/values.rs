@@ -1,5 +1,5 @@
-//! The values in force, as a person reads them. None of them is secret: the token is no setting, and an address that
-//! holds a user name or a password is refused.
+//! The values in force, as a person reads them. None of them is secret: the token is no setting, an address that holds a
+//! user name or a password is refused, and of a webhook's only the host is shown.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) fn origin_of_default<'a>(key: &str, defaults: &'a str) -> &'a str {
 }
 
 pub(super) fn in_force(settings: &Settings, key: &str) -> String {
-    let Settings { intercom, output, completeness, privacy, job, .. } = settings;
+    let Settings { intercom, output, completeness, privacy, notify, job, .. } = settings;
     let groups = |kind: GroupKind| list(job.groups.iter().filter(|group| group.kind == kind).map(|group| format!("{:?}", group.text)));
     match key {
         "intercom.region" => intercom.region.clone(),
@@ -50,6 +50,7 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
         },
         "privacy.drop" => list(privacy.drop.iter().map(|name| format!("{name:?}"))),
         "privacy.hash_key_file" => privacy.hash_key_file.as_ref().map_or("not set".to_string(), |path| shown_path(path)),
+        "notify.url" => notify.url.as_ref().map_or("not set".to_string(), |url| format!("{}/…", url.host)),
         "name" => job.name.clone(),
         "timezone" => job.timezone.map_or("the workspace's own".to_string(), |timezone| timezone.name().to_string()),
         "tags" => groups(GroupKind::Tag),
@@ -158,6 +159,51 @@ mod tests {
             let told = format!("{:?}", (&survey.findings, &survey.values));
             assert!(survey.findings.iter().any(|finding| finding.key == "intercom.base_url"), "{told}");
             assert!(!told.contains("s3cret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn of_a_webhook_only_the_host_is_told() {
+        let told = |text: &str| {
+            let survey = survey_of(text);
+            let told = format!("{survey:?}");
+            assert!(!told.contains("s3cret"), "{told}");
+            let values = survey.values.iter().filter(|value| value.key == "notify.url").map(|value| value.value.clone());
+            (values.collect::<Vec<_>>().concat(), survey.findings)
+        };
+        assert_eq!(told("").0, "not set");
+        for (url, shown) in [
+            ("https://hooks.example/s3cret?key=s3cret#s3cret", "https://hooks.example/…"),
+            ("https://hooks.example:8443/s3cret", "https://hooks.example:8443/…"),
+            ("http://127.0.0.1:9/s3cret", "http://127.0.0.1:9/…"),
+            ("http://[::1]:9/s3cret", "http://[::1]:9/…"),
+        ] {
+            let (value, findings) = told(&format!("[notify]\nurl = \"{url}\""));
+            assert_eq!((value.as_str(), findings), (shown, Vec::new()), "{url}");
+        }
+        for text in [
+            "[notify]\nurl = \"http://hooks.example/s3cret\"",
+            "[notify]\nurl = \"https://me:s3cret@hooks.example/\"",
+            "[notify]\nurl = \"https://s3cret@hooks.example/\"",
+            "[notify]\nurl = \"ftp://hooks.example/s3cret\"",
+            "[notify]\nurl = \"data:s3cret\"",
+            "[notify]\nurl = \"hooks.example/s3cret\"",
+            "[notify]\nurl = [\"https://hooks.example/s3cret\"]",
+            "[notify]\nuri = \"https://hooks.example/s3cret\"",
+            "notify = \"https://hooks.example/s3cret\"",
+            "url = \"https://hooks.example/s3cret\"",
+        ] {
+            assert_eq!(told(text).1.len(), 1, "{text}: {:?}", told(text).1);
+        }
+    }
+
+    #[test]
+    fn a_line_with_an_address_that_is_no_toml_is_not_quoted() {
+        for text in ["[notify]\nurl = https://hooks.example/s3cret", "[notify]\nurl = \"https://hooks.example/s3cret\ngrace = \"3d\""] {
+            let job = Some(JobSource::Text { label: "the job".to_string(), text: text.to_string() });
+            let survey = survey(&Sources { job, ..Sources::default() }).unwrap();
+            let told = format!("{} {:?}", survey.unread[0], survey.unread);
+            assert!(!told.contains("s3cret") && told.contains("line 2"), "{told}");
         }
     }
 

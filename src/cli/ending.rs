@@ -1,0 +1,126 @@
+//! How a run, a backfill or a report ended: the line that ends its log, and what the webhook is told.
+
+use chrono::{DateTime, Utc};
+use tracing::field::display;
+
+use super::account::{Account, Known, seconds};
+use super::failure::{Failure, INTERRUPTED};
+use crate::domain::Month;
+use crate::intercom::Traffic;
+use crate::job::Observed;
+use crate::notify::{self, Notification, NotifiedCohort};
+
+pub(super) struct Ending {
+    command: &'static str,
+    run_id: String,
+    outcome: &'static str,
+    exit_code: u8,
+    message: Option<String>,
+    hint: Option<String>,
+    known: Known,
+    traffic: Traffic,
+    started_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+    duration_seconds: f64,
+}
+
+impl Ending {
+    /// `None` for a command that works on no month.
+    pub(super) fn of(account: &Account, ended: &Result<u8, Failure>, now: DateTime<Utc>) -> Option<Ending> {
+        let known = account.known();
+        let (exit_code, failure) = match ended {
+            Ok(code) => (*code, None),
+            Err(failure) => (failure.code(), Some(failure)),
+        };
+        let outcome = match failure {
+            _ if exit_code == INTERRUPTED => "interrupted",
+            _ if known.is_new => "published",
+            Some(_) => "failed",
+            None => "unchanged",
+        };
+        Some(Ending {
+            command: account.command?,
+            run_id: account.run_id.to_string(),
+            outcome,
+            exit_code,
+            message: failure.map(Failure::message),
+            hint: failure.and_then(Failure::hint).map(str::to_string),
+            known,
+            traffic: account.traffic(),
+            started_at: account.started_at,
+            ended_at: now,
+            duration_seconds: seconds(account.begun.elapsed()),
+        })
+    }
+
+    fn last_month(&self) -> Option<Month> {
+        Some(self.known.months?.last)
+    }
+
+    /// The last of the months, when it is held.
+    fn last_observed(&self) -> Option<&Observed> {
+        self.known.observed.iter().find(|observed| Some(observed.month) == self.last_month())
+    }
+
+    /// The last line of the log.
+    pub(super) fn log(&self) {
+        let last = self.last_observed();
+        let first_month = self.known.months.filter(|months| months.first != months.last).map(|months| display(months.first));
+        tracing::info!(
+            outcome = %self.outcome,
+            exit_code = self.exit_code,
+            first_month,
+            month = self.last_month().map(display),
+            basis = last.map(|last| display(last.basis)),
+            cohorts = last.map(|last| last.cohorts.len()),
+            members = last.map(|last| last.cohorts.iter().map(|cohort| cohort.members).sum::<u64>()),
+            requests = self.traffic.requests,
+            retries = self.traffic.retries,
+            incomplete = self.known.incomplete.len(),
+            missed = self.known.missed.len(),
+            duration_seconds = self.duration_seconds,
+            "run ended"
+        );
+    }
+
+    /// Tells the webhook, where there is one. What becomes of that is a warning at most.
+    pub(super) async fn notify(&self) {
+        let Some(url) = self.known.webhook.as_ref().filter(|_| self.exit_code != INTERRUPTED) else { return };
+        if let Err(error) = notify::send(&url.address, &self.notification()).await {
+            tracing::warn!(host = %url.host, status = error.status(), "the webhook was not told how the run ended: {error}");
+        }
+    }
+
+    fn notification(&self) -> Notification {
+        let cohorts = self.known.observed.iter().flat_map(|observed| {
+            observed.cohorts.iter().map(|cohort| NotifiedCohort {
+                month: observed.month.to_string(),
+                cohort_key: cohort.cohort_key.clone(),
+                cohort_name: cohort.cohort_name.clone(),
+                basis: cohort.basis.to_string(),
+                members: cohort.members,
+            })
+        });
+        Notification {
+            event: format!("cohorts.{}", self.command),
+            outcome: self.outcome,
+            exit_code: self.exit_code,
+            job: self.known.job.clone(),
+            month: self.last_month().map(|month| month.to_string()),
+            months: self.known.months.into_iter().flat_map(|months| months.each()).map(|month| month.to_string()).collect(),
+            basis: self.last_observed().map(|last| last.basis.to_string()),
+            cohorts: cohorts.collect(),
+            incomplete: self.known.incomplete.clone(),
+            missed: self.known.missed.iter().map(Month::to_string).collect(),
+            requests: self.traffic.requests,
+            retries: self.traffic.retries,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            duration_seconds: self.duration_seconds,
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            run_id: self.run_id.clone(),
+            program_version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}

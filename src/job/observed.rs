@@ -1,0 +1,65 @@
+//! What a month's snapshot and history say of its cohorts, for whoever is told how a run ended.
+
+use std::collections::HashMap;
+
+use polars::prelude::{PolarsResult, col, lit};
+
+use super::refresh::definitions;
+use super::{JobError, JobFolder};
+use crate::domain::{Basis, Month};
+use crate::history::{self, COUNTS, History};
+use crate::settings::Job;
+use crate::snapshot::Snapshot;
+use crate::table::TableError;
+
+/// A month that is held.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub month: Month,
+    pub basis: Basis,
+    /// Rules included.
+    pub cohorts: Vec<ObservedCohort>,
+    /// Keys of the walks that were published although they disagree with the totals of the API.
+    pub incomplete: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ObservedCohort {
+    pub cohort_key: String,
+    pub cohort_name: String,
+    pub basis: Basis,
+    pub members: u64,
+}
+
+/// `None` when the month has no snapshot. Cohorts that the history has not counted are left out.
+pub fn observed(folder: &JobFolder, job: &Job, month: Month) -> Result<Option<Observed>, JobError> {
+    let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
+    let in_history = |source| JobError::History { month, source };
+    let counts = match History::open(&folder.histories(), month).map_err(in_history)? {
+        Some(history) => counts(&history, month).map_err(|error| JobError::table(month, error))?,
+        None => HashMap::new(),
+    };
+    let cohorts = history::cohort_months(&snapshot.manifest, &definitions(job), None).map_err(in_history)?;
+    let cohorts = cohorts.into_iter().filter_map(|cohort| {
+        let members = *counts.get(&cohort.cohort_key)?;
+        Some(ObservedCohort { cohort_key: cohort.cohort_key, cohort_name: cohort.cohort_name, basis: cohort.basis, members })
+    });
+    Ok(Some(Observed {
+        month,
+        basis: snapshot.manifest.basis(),
+        cohorts: cohorts.collect(),
+        incomplete: snapshot.manifest.incomplete.clone(),
+    }))
+}
+
+/// The month's members by cohort.
+fn counts(history: &History, month: Month) -> Result<HashMap<String, u64>, TableError> {
+    let of_month = history.scan(&COUNTS)?.filter(col("month").eq(lit(month.first_day()))).select([col("cohort_key"), col("members")]);
+    let read = || -> PolarsResult<HashMap<String, u64>> {
+        let frame = of_month.collect()?;
+        let (keys, members) = (frame.column("cohort_key")?.str()?, frame.column("members")?.i64()?);
+        let row = |(key, members): (Option<&str>, Option<i64>)| Some((key?.to_string(), u64::try_from(members?).ok()?));
+        Ok(keys.iter().zip(members.iter()).filter_map(row).collect())
+    };
+    read().map_err(|error| TableError::new("read", "the history's counts", error))
+}

@@ -1,0 +1,254 @@
+//! The webhook: what it is told and how often, that nothing depends on it, and that its address is a secret.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::run_log::lines;
+use crate::support::job::{Job, Place, small_job};
+use crate::support::program::{Finished, backfill, on, run};
+use crate::support::scripted::{MakeReply, Reply, Request, Scripted};
+use crate::support::simulator::Simulator;
+use crate::support::truth::{JULY, SEPTEMBER};
+use crate::support::{TOKEN, side_by_side, wait_until};
+
+/// What nobody may read anywhere: whoever knows it may write to the webhook.
+const SECRET: &str = "T0s3cretB0";
+const AS_OF: &[&str] = &["--as-of", JULY.as_of];
+const TAKEN: MakeReply = || Reply::text(204, "text/plain", "");
+
+fn telling(job: Job, base_url: &str) -> Job {
+    job.with_section(format!("[notify]\nurl = \"{base_url}/{SECRET}?key={SECRET}\""))
+}
+
+/// What the webhook was told, once.
+#[track_caller]
+fn told_once(receiver: &Scripted) -> Value {
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 1, "told once");
+    check_request(&requests[0]);
+    requests[0].json()
+}
+
+#[track_caller]
+fn check_request(request: &Request) {
+    assert_eq!((request.method.as_str(), request.path()), ("POST", format!("/{SECRET}").as_str()));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("authorization"), None);
+    let all = format!("{:?} {}", request.headers, String::from_utf8_lossy(&request.body));
+    assert!(!all.contains(TOKEN), "the token went to the webhook: {all}");
+}
+
+#[track_caller]
+fn check_secret(finished: &Finished) {
+    assert!(!format!("{}{}", finished.stdout, finished.stderr).contains(SECRET), "{}\n{}", finished.stdout, finished.stderr);
+}
+
+#[track_caller]
+fn check_told(told: &Value, expected: &Value) {
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{name}: {told}");
+    }
+}
+
+#[test]
+fn it_is_told_of_a_month_and_its_cohorts() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let receiver = Scripted::replies(vec![TAKEN]);
+    let place = Place::new();
+    let job = small_job().with_section("[[rules]]\nname = \"users\"\nwhere = \"role = 'user'\"");
+    let file = place.job(&telling(job, &receiver.base_url), &simulator.base_url);
+    let finished = run(&file, AS_OF).arguments(&["--log-format", "json", "-vv"]).succeed();
+    check_secret(&finished);
+    let told = told_once(&receiver);
+    let rows = place.report("2026-07", "cohort_summary").rows_by_name();
+    let cohort = |row: &crate::support::tables::Row| {
+        json!({"month": "2026-07", "cohort_key": row["cohort_key"].shown(), "cohort_name": row["cohort_name"].shown(),
+            "basis": "month_end", "members": row["members"].shown().parse::<u64>().unwrap()})
+    };
+    assert_eq!(rows.len(), 2);
+    let log = lines(&finished, "run").pop().unwrap();
+    check_told(
+        &told,
+        &json!({"event": "cohorts.run", "outcome": "published", "exit_code": 0, "job": "rehearsal", "month": "2026-07",
+            "months": ["2026-07"], "basis": "month_end", "cohorts": rows.iter().map(cohort).collect::<Vec<_>>(), "incomplete": [],
+            "missed": [], "requests": log["requests"], "retries": 0, "message": null, "hint": null, "run_id": log["run_id"],
+            "duration_seconds": log["duration_seconds"], "program_version": env!("CARGO_PKG_VERSION")}),
+    );
+    let instant = |name: &str| told[name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    assert!(instant("started_at") <= instant("ended_at"));
+
+    run(&file, AS_OF).succeed();
+    check_told(&receiver.requests()[1].json(), &json!({"outcome": "unchanged", "requests": 0, "cohorts": told["cohorts"]}));
+    // What only looks, and what is offline, tells nobody.
+    run(&file, AS_OF).arguments(&["--dry-run"]).succeed();
+    on(&file, "report", &[]).succeed();
+    assert_eq!(receiver.requests().len(), 2);
+}
+
+#[test]
+fn it_is_told_of_a_backfill_and_its_months() {
+    let simulator = Simulator::at(SEPTEMBER.as_of, &[]);
+    let receiver = Scripted::replies(vec![TAKEN]);
+    let place = Place::new();
+    let file = place.job(&telling(small_job(), &receiver.base_url), &simulator.base_url);
+    backfill(&file, ("2026-07", "2026-08"), SEPTEMBER.as_of, &[]).succeed();
+    let told = told_once(&receiver);
+    check_told(
+        &told,
+        &json!({"event": "cohorts.backfill", "outcome": "published", "month": "2026-08", "months": ["2026-07", "2026-08"], "basis": "late"}),
+    );
+    let months: Vec<&Value> = told["cohorts"].as_array().unwrap().iter().map(|cohort| &cohort["month"]).collect();
+    assert_eq!(months, ["2026-07", "2026-08"]);
+}
+
+#[test]
+fn it_is_told_of_a_failure_and_why() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let failing = |job: Job, arguments: &[&str], token: bool, code: i32| {
+        let receiver = Scripted::replies(vec![TAKEN]);
+        let program = run(&place.job(&telling(job, &receiver.base_url), &simulator.base_url), AS_OF).arguments(arguments);
+        let finished = if token { program } else { program.without_token() }.finish();
+        finished.check_code(code);
+        check_secret(&finished);
+        receiver
+    };
+    let unnamed = Job { tags: vec!["no such tag".to_string()], ..small_job() };
+    let told = told_once(&failing(unnamed, &[], true, 4));
+    check_told(
+        &told,
+        &json!({"event": "cohorts.run", "outcome": "failed", "exit_code": 4, "month": "2026-07", "basis": null, "cohorts": []}),
+    );
+    assert!(told["message"].as_str().unwrap().contains("no such tag") && told["hint"].is_string(), "{told}");
+
+    let told = told_once(&failing(small_job(), &[], false, 3));
+    check_told(&told, &json!({"outcome": "failed", "exit_code": 3, "month": null, "months": [], "requests": 0}));
+
+    // The month is published, and not all is well: the code and the message say so.
+    let one_of_two = Job { tags: vec!["value_lead".to_string(), "no such tag".to_string()], ..small_job() };
+    let told = told_once(&failing(one_of_two, &[], true, 4));
+    check_told(&told, &json!({"outcome": "published", "exit_code": 4, "basis": "month_end"}));
+    assert_eq!(told["cohorts"].as_array().unwrap().len(), 1);
+    assert!(told["message"].as_str().unwrap().contains("no such tag"), "{told}");
+
+    // Settings that cannot be used name no webhook that could be trusted.
+    let receiver = failing(small_job().with_intercom("page_sise = 4"), &[], true, 2);
+    assert_eq!(receiver.requests().len(), 0);
+}
+
+#[test]
+fn an_interrupted_run_tells_nobody_and_says_so_in_its_log() {
+    let intercom = Scripted::replies(vec![|| Reply::Hang]);
+    let receiver = Scripted::replies(vec![TAKEN]);
+    let place = Place::new();
+    let file = place.job(&telling(small_job(), &receiver.base_url), &intercom.base_url);
+    let running = run(&file, AS_OF).arguments(&["--log-format", "json"]).start();
+    wait_until("the run asks", || !intercom.requests().is_empty());
+    running.signal(Signal::TERM);
+    let finished = running.finish();
+    finished.check_code(130);
+    let last = lines(&finished, "run").pop().unwrap();
+    check_told(&last, &json!({"outcome": "interrupted", "exit_code": 130, "month": "2026-07", "requests": 1}));
+    assert_eq!(receiver.requests().len(), 0);
+}
+
+/// A receiver that does not take it at once.
+struct Case {
+    name: &'static str,
+    replies: Vec<MakeReply>,
+    requests: usize,
+    /// What the log says of it, if anything.
+    warning: Option<&'static str>,
+}
+
+#[test]
+fn it_is_told_again_when_that_may_help_and_the_run_does_not_depend_on_it() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let status = |name, replies: Vec<MakeReply>, requests, warning| Case { name, replies, requests, warning };
+    let cases = [
+        status("500, then taken", vec![|| Reply::text(500, "text/plain", "no"), TAKEN], 2, None),
+        status(
+            "429, cut off, then taken",
+            vec![|| Reply::text(429, "text/plain", "no"), || Reply::Raw(b"HTTP/1.1 2".to_vec()), TAKEN],
+            3,
+            None,
+        ),
+        status("always 503", vec![|| Reply::text(503, "text/plain", SECRET)], 4, Some("it answered 503")),
+        status("404", vec![|| Reply::text(404, "text/plain", SECRET)], 1, Some("it answered 404")),
+        status("a redirect", vec![|| Reply::redirect(&format!("/{SECRET}/elsewhere"))], 1, Some("it answered 302")),
+        status("never an answer", vec![|| Reply::Hang], 3, Some("it did not answer in time")),
+    ];
+    side_by_side(&cases, |case| case.name.to_string(), |case| check_case(&simulator, case));
+}
+
+fn check_case(simulator: &Simulator, case: &Case) {
+    let receiver = Scripted::replies(case.replies.clone());
+    let place = Place::new();
+    let begun = Instant::now();
+    let finished = run(&place.job(&telling(small_job(), &receiver.base_url), &simulator.base_url), AS_OF).succeed();
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    check_secret(&finished);
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), case.requests);
+    requests.iter().for_each(check_request);
+    assert!(requests.iter().all(|request| request.body == requests[0].body), "the same each time");
+    let warned: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("WARN")).collect();
+    match case.warning {
+        None => assert_eq!(warned, [""; 0]),
+        Some(warning) => {
+            assert_eq!(warned.len(), 1, "{warned:?}");
+            assert!(warned[0].contains(warning) && warned[0].contains(&receiver.base_url), "{warned:?}");
+        }
+    }
+    // The same as without a webhook.
+    let without = Place::new();
+    let other = run(&without.job(&small_job(), &simulator.base_url), AS_OF).succeed();
+    let shown = |finished: &Finished, place: &Place| finished.stdout.replace(place.folder().to_str().unwrap(), "…");
+    assert_eq!(shown(&finished, &place), shown(&other, &without));
+    assert!(finished.stderr.lines().last().unwrap().contains("run ended outcome=published exit_code=0"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_webhook_where_nothing_listens_changes_no_exit_code() {
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let unnamed = Job { tags: vec!["no such tag".to_string()], ..small_job() };
+    let finished = run(&place.job(&telling(unnamed, &format!("http://{closed}")), &simulator.base_url), AS_OF).finish();
+    finished.check_failure(4, &["no such tag"]);
+    check_secret(&finished);
+    assert!(finished.stderr.contains("there is no connection to it"), "{}", finished.stderr);
+}
+
+#[test]
+fn its_address_is_in_no_output_not_even_when_it_is_wrong() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let file = place.job(&telling(small_job(), "https://hooks.example"), &simulator.base_url);
+    let checked = on(&file, "check", &[]).finish();
+    check_secret(&checked);
+    assert!(checked.stdout.contains("https://hooks.example/…"), "{}", checked.stdout);
+    let from_environment = on(&place.job(&small_job(), &simulator.base_url), "check", &["--json"]);
+    let checked = from_environment.variable("COHORTS__NOTIFY__URL", format!("https://other.example/{SECRET}")).finish();
+    check_secret(&checked);
+    assert!(checked.stdout.contains("https://other.example/…") && checked.stdout.contains("the environment"), "{}", checked.stdout);
+
+    for (section, named) in [
+        (format!("[notify]\nurl = \"http://hooks.example/{SECRET}\""), "unencrypted"),
+        (format!("[notify]\nurl = \"https://me:{SECRET}@hooks.example\""), "user name"),
+        (format!("[notify]\nurl = \"hooks.example/{SECRET}\""), "notify.url"),
+        (format!("[notify]\nurl = https://hooks.example/{SECRET}"), "TOML"),
+        (format!("[notify]\nuri = \"https://hooks.example/{SECRET}\""), "notify.url"),
+    ] {
+        let file = place.job(&small_job().with_section(section), &simulator.base_url);
+        for command in ["run", "check", "status"] {
+            let finished = on(&file, command, &[]).finish();
+            check_secret(&finished);
+            assert!(finished.code != Some(0), "{command}");
+            assert!(format!("{}{}", finished.stdout, finished.stderr).contains(named), "{named}: {}{}", finished.stdout, finished.stderr);
+        }
+    }
+}
