@@ -283,7 +283,7 @@ async fn published_before(
         month,
         published: Published::Before(held),
         unresolved: Vec::new(),
-        incomplete: Vec::new(),
+        incomplete: snapshot.manifest.incomplete,
         lacking,
         rebuilt,
         stale,

@@ -121,6 +121,12 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         text.push_str("its history or reports were missing or stale, and were built anew from the snapshot\n");
     }
     warn_of_missed(&outcome.missed);
+    if !outcome.incomplete.is_empty() && matches!(outcome.published, Published::Before(_)) {
+        tracing::warn!(
+            "the published snapshot of {month} is incomplete ({}); --replace makes it anew, as long as that is worth as much",
+            outcome.incomplete.join(", ")
+        );
+    }
     for name in &outcome.lacking {
         tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");
     }

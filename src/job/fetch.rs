@@ -39,8 +39,8 @@ pub(super) struct FetchedWalk {
 
 /// Fetches what the plan names. What came stays on disk, whatever happens to the rest.
 ///
-/// Where an incomplete month is accepted, a walk that fails is worth what came of it; cohorts and conversations of which
-/// nothing came at all leave the plan.
+/// Where an incomplete month is accepted, a walk that fails is worth what came of it; cohorts of which nothing came at all leave
+/// the plan, and conversations that did not all come are not counted.
 pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
     let months = plan.scope.months;
     let work = folder.work_of(months);
@@ -103,12 +103,13 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     Ok(Fetched { walks, tag_dates })
 }
 
-/// Takes out of the plan what not a single page came of.
+/// Takes out of the plan what not a single page came of, and conversations that did not all come.
 ///
 /// # Errors
 /// Why nothing came, when no cohort is left.
 fn leave_out_the_unseen(plan: &mut Plan, walked: Vec<Walked>) -> Result<(), JobError> {
     let is_seen: Vec<bool> = walked.iter().map(|walk| walk.record.pages > 0 || walk.failure.is_none()).collect();
+    let is_complete: Vec<bool> = walked.iter().map(|walk| walk.record.is_complete).collect();
     plan.cohorts.retain(|cohort| is_seen[cohort.walk]);
     if plan.cohorts.is_empty()
         && let Some(failure) = walked.into_iter().find_map(|walk| walk.failure)
@@ -116,7 +117,8 @@ fn leave_out_the_unseen(plan: &mut Plan, walked: Vec<Walked>) -> Result<(), JobE
         return Err(failure);
     }
     let conversations = plan.walks.iter().position(|walk| walk.kind == WalkKind::Conversations);
-    plan.has_conversations &= conversations.is_none_or(|walk| is_seen[walk]);
+    // Part of a month's conversations, counted, would look like a quiet month: they are kept, and not counted.
+    plan.has_conversations &= conversations.is_none_or(|walk| is_complete[walk]);
     let population = match &plan.population {
         PlannedPopulation::Everyone => plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone),
         PlannedPopulation::Group { walk, .. } => Some(*walk),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::resume::{finished_walks, stuck};
+use crate::resume::killed;
 use crate::support::fixture::{four_months, job, one_month, plain_job};
 use crate::support::job::Place;
 use crate::support::program::{on, run};
@@ -13,7 +13,6 @@ use crate::support::simulator::Simulator;
 use crate::support::tables::{Cell, Table};
 use crate::support::tree::{check_same, published, tree};
 use crate::support::truth::JULY;
-use crate::support::wait_until;
 
 /// The files under a folder in which this text is a cell or a word.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
@@ -81,6 +80,27 @@ fn a_person_is_in_nothing_that_is_kept() {
 }
 
 #[test]
+fn an_address_that_is_hashed_is_found_with_the_key_and_not_without() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let key = place.folder().join("hash-key");
+    std::fs::write(&key, "a-key-of-these-tests-and-of-nothing-else").unwrap();
+    let hashed = || plain_job().with_section(format!("[privacy]\nidentifiers = \"hash\"\nhash_key_file = {key:?}"));
+    run(&place.job(&hashed(), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+    let contacts = simulator.contacts();
+    let (email, id) = contacts
+        .iter()
+        .find_map(|contact| Some((contact["email"].as_str().filter(|email| email.len() > 5)?, contact["id"].as_str()?)))
+        .unwrap();
+    let file = place.job(&plain_job(), "http://127.0.0.1:9");
+    let unseen = on(&file, "forget", &["--email", email]).succeed();
+    assert!(unseen.stdout.contains("no address can be looked up in 2026-07"), "{}", unseen.stdout);
+    let file = place.job(&hashed(), "http://127.0.0.1:9");
+    on(&file, "forget", &["--email", email]).succeed();
+    assert_eq!(files_with(&place.job_folder(), id), Vec::<String>::new());
+}
+
+#[test]
 fn reports_are_those_of_snapshots_without_the_person() {
     let (id, _) = somebody();
     let place = Place::with(&four_months().job_folder());
@@ -109,11 +129,7 @@ fn whoever_is_not_there_changes_nothing() {
 fn unfinished_work_forgets_too_and_can_be_gone_on_with() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let recorder = stuck(&simulator);
-    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
-    wait_until("the other walks are done", || finished_walks(&place) == 4);
-    killed.signal(Signal::KILL);
-    killed.finish().check_killed();
+    killed(&simulator, &place, &plain_job(), &["--as-of", JULY.as_of]);
     let work = place.job_folder().join(".work");
     let id = simulator.members("tag:1373897").into_iter().next().unwrap();
     assert!(!files_with(&work, &id).is_empty());

@@ -6,10 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
-use rustix::process::Signal;
 use sha2::Sha256;
 
-use crate::resume::{finished_walks, stuck};
+use crate::resume::killed;
 use crate::support::fixture::{one_month, plain_job};
 use crate::support::job::{Job, Place};
 use crate::support::program::{ask, on, run};
@@ -17,7 +16,6 @@ use crate::support::simulator::Simulator;
 use crate::support::tables::{Cell, Table};
 use crate::support::tree::tree;
 use crate::support::truth::{AUGUST, JULY};
-use crate::support::wait_until;
 
 const KEY: &str = "a-key-of-these-tests-and-of-nothing-else";
 
@@ -108,11 +106,7 @@ fn hidden_identifiers_are_nowhere() {
 fn unfinished_work_hides_them_too() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let recorder = stuck(&simulator);
-    let killed = run(&place.job(&hashed(&place), &recorder.base_url), &["--as-of", JULY.as_of]).start();
-    wait_until("the other walks are done", || finished_walks(&place) == 4);
-    killed.signal(Signal::KILL);
-    killed.finish().check_killed();
+    killed(&simulator, &place, &hashed(&place), &["--as-of", JULY.as_of]);
     check_hidden(&identifiers(&simulator), &texts_under(&place.job_folder().join(".work")));
 }
 

@@ -9,7 +9,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::support::fixture::{one_month, plain_job};
-use crate::support::job::Place;
+use crate::support::job::{Job, Place};
 use crate::support::program::{cohorts, run};
 use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
@@ -35,6 +35,16 @@ pub fn stuck(simulator: &Simulator) -> Scripted {
     })
 }
 
+/// A run of July that is killed when all of its walks are done but that of everyone.
+pub fn killed(simulator: &Simulator, place: &Place, job: &Job, arguments: &[&str]) -> Scripted {
+    let recorder = stuck(simulator);
+    let killed = run(&place.job(job, &recorder.base_url), arguments).start();
+    wait_until("the other walks are done", || finished_walks(place) == 4 && walked(&recorder.requests()).get("population") == Some(&3));
+    killed.signal(Signal::KILL);
+    killed.finish().check_killed();
+    recorder
+}
+
 /// Walks that are whole on disk. Looks at names only: a run is writing there, and files come and go.
 pub fn finished_walks(place: &Place) -> usize {
     let folders =
@@ -47,11 +57,7 @@ pub fn finished_walks(place: &Place) -> usize {
 fn what_was_observed_at_the_months_end_is_kept_when_the_run_goes_on_after_it() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let recorder = stuck(&simulator);
-    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
-    wait_until("the other walks are done", || finished_walks(&place) == 4);
-    killed.signal(Signal::KILL);
-    assert_eq!(killed.finish().code, None);
+    killed(&simulator, &place, &plain_job(), &["--as-of", JULY.as_of]);
 
     let recorder = Scripted::before(simulator.address(), |_| None);
     run(&place.job(&plain_job(), &recorder.base_url), &["--month", "2026-07", "--as-of", "2026-08-20T00:00:00Z"]).succeed();
@@ -82,12 +88,8 @@ fn runs_at_the_same_time_publish_once_and_say_who_was_first() {
 fn a_killed_run_goes_on_with_what_it_had() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let recorder = stuck(&simulator);
-    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
     // Three groups and the conversations come to their end; everyone does not.
-    wait_until("the other walks are done", || finished_walks(&place) == 4 && walked(&recorder.requests()).get("population") == Some(&3));
-    killed.signal(Signal::KILL);
-    assert_eq!(killed.finish().code, None);
+    killed(&simulator, &place, &plain_job(), &["--as-of", JULY.as_of]);
     assert_eq!(published(&place.job_folder()), Tree::new(), "nothing is to be seen of a run that did not end");
 
     let recorder = Scripted::before(simulator.address(), |_| None);
@@ -108,11 +110,8 @@ fn one_month_as_published() -> Tree {
 fn work_is_not_taken_over_when_it_has_grown_old() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let recorder = stuck(&simulator);
     // The clock of the first run stands two days before that of the second.
-    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", "2026-07-31T23:30:00Z"]).start();
-    wait_until("the other walks are done", || finished_walks(&place) == 4);
-    drop(killed);
+    killed(&simulator, &place, &plain_job(), &["--as-of", "2026-07-31T23:30:00Z"]);
     let recorder = Scripted::before(simulator.address(), |_| None);
     run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     let again: BTreeSet<String> = walked(&recorder.requests()).into_keys().collect();
@@ -124,11 +123,7 @@ fn work_is_not_taken_over_when_it_has_grown_old() {
 fn work_of_a_month_before_its_end_is_not_taken_over_after_it() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let recorder = stuck(&simulator);
-    let early = ["--month", "2026-07", "--as-of", "2026-07-31T22:30:00Z"];
-    let killed = run(&place.job(&plain_job(), &recorder.base_url), &early).start();
-    wait_until("the other walks are done", || finished_walks(&place) == 4);
-    drop(killed);
+    killed(&simulator, &place, &plain_job(), &["--month", "2026-07", "--as-of", "2026-07-31T22:30:00Z"]);
     let file = place.job(&plain_job(), &simulator.base_url);
     run(&file, &["--as-of", "2026-07-31T23:30:00Z"]).succeed();
     let manifest = place.manifest("2026-07");

@@ -25,7 +25,7 @@ fn accept(place: &Place, arguments: &[&str]) -> Finished {
 
 #[test]
 fn what_the_work_holds_is_published_though_the_api_is_gone() {
-    let (_simulator, place) = cut_off();
+    let (simulator, place) = cut_off();
     accept(&place, &[]).check_failure(5, &["/me"]);
     let finished = accept(&place, &["--accept-incomplete"]);
     finished.check_code(0);
@@ -41,7 +41,14 @@ fn what_the_work_holds_is_published_though_the_api_is_gone() {
     let told = told.unwrap_or_else(|| panic!("{findings:?}"));
     assert_eq!(told["check_name"].shown(), "walk_not_finished");
     assert!(told["detail"].shown().contains("--accept-incomplete"), "{told:?}");
-    assert!(finished.stdout.contains("incomplete"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("incomplete: population"), "{}", finished.stdout);
+    // Later runs say so, and a whole one can take its place.
+    let file = place.job(&plain_job(), &simulator.base_url);
+    let again = run(&file, &["--as-of", JULY.as_of]).succeed();
+    assert!(again.stderr.contains("is incomplete (population)") && again.stderr.contains("--replace"), "{}", again.stderr);
+    run(&file, &["--as-of", JULY.as_of, "--replace"]).succeed();
+    assert_eq!(place.manifest("2026-07")["incomplete"], serde_json::json!([]));
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "made anew");
 }
 
 #[test]

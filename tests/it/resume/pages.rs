@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::support::fixture::plain_job;
-use crate::support::job::Job;
 
 /// Pages of everyone that are asked for in one undisturbed walk: 256 contacts, 20 a page.
 const PAGES: usize = 13;
