@@ -37,6 +37,20 @@ struct Of {
     month_end: DateTime<Utc>,
 }
 
+impl Of {
+    fn differs_from(&self, found: &Of) -> &'static str {
+        if found.workspace_id != self.workspace_id {
+            "it is of another workspace"
+        } else if found.api_version != self.api_version {
+            "it was fetched in another version of the API"
+        } else if found.identifiers != self.identifiers {
+            "identifiers are written in another way in it"
+        } else {
+            "its month begins or ends at another instant"
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct WorkCohort {
     configured: String,
@@ -69,6 +83,10 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &Plan) -> Result<(), J
     };
     let found = read(work);
     if found.as_ref().is_none_or(|found| found.of != of) {
+        if work.exists() {
+            let why = found.as_ref().map_or("it does not say whose it is", |found| of.differs_from(&found.of));
+            tracing::warn!("what an earlier run left in `{}` cannot be gone on with, and is removed: {why}", work.display());
+        }
         publish::remove_folder(work)?;
         publish::create_folder(work)?;
     }
