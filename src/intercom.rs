@@ -8,6 +8,7 @@
 mod decoders;
 mod error;
 mod gate;
+mod pace;
 mod retry;
 mod tagging;
 mod transport;

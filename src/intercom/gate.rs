@@ -1,4 +1,5 @@
-//! The one gate that every request passes: so many at once, evenly over the rate window, and not before a pause ends.
+//! The one gate that every request passes: as many at once as the server carries ([`super::pace`]), evenly over the rate
+//! window, and not before a pause ends.
 //!
 //! Intercom counts requests in fixed windows of ten seconds and tells limit, remainder and end in headers. The gate
 //! spends its share of a window evenly: a small burst, then one request each `10 s / share`, so that no window of any
@@ -12,8 +13,10 @@ use governor::clock::{Clock, Reference};
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::pace::{Came, Pace};
 
 /// Windows last ten seconds.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -44,7 +47,8 @@ pub struct RateWindow {
 
 #[derive(Debug)]
 pub(super) struct Gate {
-    permits: Semaphore,
+    /// Told when a place has become free.
+    freed: Notify,
     concurrency: u32,
     share: f64,
     state: Mutex<State>,
@@ -55,6 +59,8 @@ struct State {
     limit: u32,
     limiter: Arc<Limiter>,
     not_before: Instant,
+    pace: Pace,
+    under_way: usize,
     /// What the last response said that gave a limit.
     told: Option<WindowReport>,
 }
@@ -65,18 +71,15 @@ impl Gate {
     pub(super) fn new(concurrency: usize, share: f64) -> Gate {
         let burst = u32::try_from(concurrency).unwrap_or(u32::MAX);
         let limiter = limiter(ASSUMED_LIMIT, share, burst);
-        let state = State { limit: ASSUMED_LIMIT, limiter, not_before: Instant::now(), told: None };
-        Gate { permits: Semaphore::new(concurrency), concurrency: burst, share, state: Mutex::new(state) }
+        let (pace, not_before) = (Pace::new(concurrency), Instant::now());
+        let state = State { limit: ASSUMED_LIMIT, limiter, not_before, pace, under_way: 0, told: None };
+        Gate { freed: Notify::new(), concurrency: burst, share, state: Mutex::new(state) }
     }
 
-    /// Waits for a place, for the end of a pause, and for the next slot of the window. The place is held until the
-    /// permit is dropped.
-    pub(super) async fn pass(&self) -> SemaphorePermit<'_> {
-        // The semaphore is never closed; a permit from nowhere would only mean one request too many at once.
-        let permit = match self.permits.acquire().await {
-            Ok(permit) => permit,
-            Err(_) => std::future::pending().await,
-        };
+    /// Waits for a place, for the end of a pause, and for the next slot of the window. The place is held until it is
+    /// dropped; `kind` tells requests apart that take as long as each other.
+    pub(super) async fn pass(&self, kind: u64) -> Place<'_> {
+        let mut place = self.place(kind).await;
         loop {
             let (not_before, limiter) = {
                 let state = self.lock();
@@ -87,9 +90,30 @@ impl Gate {
                 continue;
             }
             match limiter.check() {
-                Ok(()) => return permit,
+                Ok(()) => {
+                    place.since = Instant::now();
+                    return place;
+                }
                 Err(wait) => tokio::time::sleep(wait.wait_time_from(TokioClock.now())).await,
             }
+        }
+    }
+
+    async fn place(&self, kind: u64) -> Place<'_> {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Listening before looking: a place that becomes free in between is not missed.
+            freed.as_mut().enable();
+            {
+                let mut state = self.lock();
+                if state.under_way < state.pace.places() {
+                    state.under_way += 1;
+                    let is_full = state.under_way >= state.pace.places();
+                    return Place { gate: self, kind, since: Instant::now(), is_full };
+                }
+            }
+            freed.await;
         }
     }
 
@@ -125,6 +149,37 @@ impl Gate {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole after each statement, so that a panic elsewhere leaves nothing half-done in it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the requests that are under way.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    gate: &'a Gate,
+    kind: u64,
+    since: Instant,
+    /// Whether it was the last one.
+    is_full: bool,
+}
+
+impl Place<'_> {
+    /// How the answer came, as far as it tells how much the server carries.
+    pub(super) fn answered(&self, came: Came) {
+        self.gate.lock().pace.answered(self.kind, self.since.elapsed(), came, self.is_full);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let free = {
+            let mut state = self.gate.lock();
+            state.under_way -= 1;
+            state.pace.places().saturating_sub(state.under_way)
+        };
+        // Each who waits takes one; there may be more than this one since there was an answer.
+        for _ in 0..free.max(1) {
+            self.gate.freed.notify_one();
+        }
     }
 }
 
@@ -187,7 +242,7 @@ mod tests {
         let start = Instant::now();
         let mut moments = Vec::new();
         for _ in 0..count {
-            drop(gate.pass().await);
+            drop(gate.pass(0).await);
             moments.push(start.elapsed().as_millis());
         }
         moments
@@ -240,12 +295,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_place_is_held_until_the_permit_is_dropped() {
+    async fn a_place_is_held_until_it_is_dropped() {
         let gate = Gate::new(1, 1.0);
-        let held = gate.pass().await;
-        let second = tokio::time::timeout(Duration::from_secs(60), gate.pass()).await;
+        let held = gate.pass(0).await;
+        let second = tokio::time::timeout(Duration::from_secs(60), gate.pass(0)).await;
         assert!(second.is_err());
         drop(held);
-        drop(gate.pass().await);
+        drop(gate.pass(0).await);
     }
 }

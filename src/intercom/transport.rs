@@ -1,5 +1,6 @@
 //! One request: through the gate, sent, answered, decoded, and tried again where that makes sense.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::error::{ClientError, Failure, NoAnswer, RequestError};
 use super::gate::{Gate, RateWindow, WindowReport};
+use super::pace::Came;
 use super::retry::{Circumstances, Tries, Verdict};
 use super::{Options, Traffic, wire};
 
@@ -117,6 +119,15 @@ impl Ask {
             }
         }
         ask
+    }
+
+    /// The same for requests that take the server about as long: whose path, and whose pages, are the same.
+    fn kind(&self) -> u64 {
+        let in_query = self.query.iter().find(|(name, _)| *name == "per_page").map(|(_, number)| number.as_str());
+        let in_body = self.body.as_ref().and_then(|body| body["pagination"]["per_page"].as_u64());
+        let mut hasher = DefaultHasher::new();
+        (&self.path, in_query, in_body).hash(&mut hasher);
+        hasher.finish()
     }
 
     pub(super) fn path(&self) -> &str {
@@ -236,7 +247,7 @@ impl Transport {
 
     /// One try: the body of a 200, or why there is none and how long the server asks to wait.
     async fn attempt(&self, ask: &Ask) -> Result<Vec<u8>, (Failure, Option<Duration>)> {
-        let _permit = self.gate.pass().await;
+        let place = self.gate.pass(ask.kind()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = format!("{}{}", self.base_url, ask.address.as_ref().unwrap_or(&ask.path));
         let mut request = match ask.method {
@@ -250,13 +261,23 @@ impl Transport {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| (no_answer(&error), None))?;
+        let sent = request.send().await;
+        if sent.is_err() {
+            place.answered(Came::Badly);
+        }
+        let response = sent.map_err(|error| (no_answer(&error), None))?;
         let window = window_report(response.headers());
         let asked_to_wait = retry_after(response.headers()).or(window.resets_in);
         self.gate.learn(window);
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
-        let body = match read_body(response).await {
+        let body = read_body(response).await;
+        place.answered(match (status, &body) {
+            (429, _) => Came::TooSoon,
+            (500.., _) | (_, Err(_)) => Came::Badly,
+            _ => Came::Well,
+        });
+        let body = match body {
             Ok(body) => body,
             // What the status says weighs more than a body that broke off.
             Err(_) if status != 200 => Vec::new(),

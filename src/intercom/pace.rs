@@ -1,0 +1,169 @@
+//! How many requests are under way at once: a modest number at first, more as long as answers come as quickly as before,
+//! fewer when they slow down, fail or are refused for their rate. Doubling at first, then one more a round of answers: the
+//! way TCP finds what a path carries, here per kind of request, since a page of 150 takes longer than a page of one.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Requests under way at first.
+const FIRST: f64 = 4.0;
+/// Answers that take this much longer than the quickest of their kind mean that the server, or this machine, is full.
+const SLOWED: f64 = 2.0;
+/// Differences below this are noise.
+const NOISE: Duration = Duration::from_millis(20);
+/// How much an answer counts in the mean of the latest ones.
+const WEIGHT: f64 = 0.2;
+/// By how much the quickest answer is forgotten with each one: what was quick an hour ago need not be possible now.
+const FORGET: f64 = 1.005;
+
+/// How an answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    Well,
+    /// An error of the server, or no answer.
+    Badly,
+    /// Refused for its rate.
+    TooSoon,
+}
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    places: f64,
+    most: f64,
+    /// Until the first time that it was too much.
+    is_doubling: bool,
+    /// Within a round of answers it is too much once.
+    calm_until: Instant,
+    kinds: HashMap<u64, Kind>,
+}
+
+/// Answers to one kind of request, in seconds.
+#[derive(Debug)]
+struct Kind {
+    quickest: f64,
+    mean: f64,
+}
+
+impl Pace {
+    pub(super) fn new(most: usize) -> Pace {
+        let most = most.max(1) as f64;
+        Pace { places: FIRST.min(most), most, is_doubling: true, calm_until: Instant::now(), kinds: HashMap::new() }
+    }
+
+    /// Requests that may be under way.
+    pub(super) fn places(&self) -> usize {
+        self.places as usize
+    }
+
+    /// Takes note of an answer to a request of this kind. `is_full`: whether every place was taken, so that more of them
+    /// would have been used.
+    pub(super) fn answered(&mut self, kind: u64, took: Duration, came: Came, is_full: bool) {
+        let now = Instant::now();
+        let seconds = took.as_secs_f64();
+        let kind = self.kinds.entry(kind).or_insert(Kind { quickest: seconds, mean: seconds });
+        if came == Came::Well {
+            kind.quickest = (kind.quickest * FORGET).min(seconds);
+            kind.mean += WEIGHT * (seconds - kind.mean);
+        }
+        let is_slow = kind.mean > kind.quickest * SLOWED + NOISE.as_secs_f64();
+        let part = match came {
+            Came::TooSoon => 0.5,
+            Came::Badly => 0.7,
+            Came::Well if is_slow => 0.9,
+            Came::Well => {
+                if is_full {
+                    self.places = (self.places + if self.is_doubling { 1.0 } else { 1.0 / self.places }).min(self.most);
+                }
+                return;
+            }
+        };
+        self.is_doubling = false;
+        if now >= self.calm_until {
+            self.places = (self.places * part).max(1.0);
+            self.calm_until = now + Duration::from_secs_f64(kind.mean.max(seconds).min(10.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Duration = Duration::from_millis(300);
+
+    /// Answers of so many rounds, each as long as `took` says for the places that there are.
+    async fn rounds(pace: &mut Pace, rounds: usize, took: impl Fn(usize) -> Duration) -> Vec<usize> {
+        let mut places = Vec::new();
+        for _ in 0..rounds {
+            let now = pace.places();
+            let took = took(now);
+            tokio::time::advance(took).await;
+            for _ in 0..now {
+                pace.answered(1, took, Came::Well, true);
+            }
+            places.push(pace.places());
+        }
+        places
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_doubles_up_to_what_is_allowed() {
+        let mut pace = Pace::new(50);
+        assert_eq!(pace.places(), 4);
+        assert_eq!(rounds(&mut pace, 5, |_| QUICK).await, [8, 16, 32, 50, 50]);
+        assert_eq!(Pace::new(1).places(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_finds_what_the_server_carries() {
+        // Ten at once are served in 300 ms; more wait for each other.
+        let mut pace = Pace::new(200);
+        let places = rounds(&mut pace, 60, |places| QUICK.mul_f64((places as f64 / 10.0).max(1.0))).await;
+        let late = &places[30..];
+        assert!(late.iter().all(|places| (8..=40).contains(places)), "{places:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_that_nobody_takes_do_not_grow() {
+        let mut pace = Pace::new(50);
+        for _ in 0..100 {
+            pace.answered(1, QUICK, Came::Well, false);
+        }
+        assert_eq!(pace.places(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_halves_it_once_a_round_and_it_comes_back_slowly() {
+        let mut pace = Pace::new(64);
+        rounds(&mut pace, 6, |_| QUICK).await;
+        for _ in 0..10 {
+            pace.answered(1, QUICK, Came::TooSoon, true);
+        }
+        assert_eq!(pace.places(), 32);
+        let places = rounds(&mut pace, 4, |_| QUICK).await;
+        assert!(places.iter().all(|places| (32..=36).contains(places)), "{places:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_pages_beside_large_ones_do_not_make_these_look_slow() {
+        let mut pace = Pace::new(40);
+        for _ in 0..200 {
+            tokio::time::advance(QUICK).await;
+            pace.answered(1, Duration::from_millis(30), Came::Well, true);
+            pace.answered(2, Duration::from_secs(1), Came::Well, true);
+        }
+        assert_eq!(pace.places(), 40);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_place_always_stays() {
+        let mut pace = Pace::new(8);
+        for _ in 0..50 {
+            tokio::time::advance(Duration::from_secs(20)).await;
+            pace.answered(1, QUICK, Came::Badly, true);
+        }
+        assert_eq!(pace.places(), 1);
+    }
+}
