@@ -275,6 +275,13 @@ async fn published_before(
     if options.replace || now > held {
         return Ok(None);
     }
+    let work = folder.work_of(month.into());
+    if work.exists() {
+        tracing::warn!(
+            "there is unfinished work of {month}, of a replacement: --replace goes on with it; the month stays as it is, or delete `{}`",
+            work.display()
+        );
+    }
     let lacking = lacking(&context.settings.job, &snapshot);
     let (rebuilt, stale) = rebuild(context, folder, month).await?;
     let missed = missed(folder, month, options)?;
@@ -425,10 +432,16 @@ async fn publish_snapshot(
     let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
     // A plan without cohorts ends before anything is fetched.
     let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
-    if let Some(held) = Snapshot::open(&folder.snapshots(), span.month)?.map(|held| held.manifest.basis())
-        && basis < held
-    {
-        return Err(JobError::LowerBasis { month: span.month, held, now: basis });
+    if let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? {
+        let held_basis = held.manifest.basis();
+        if basis < held_basis {
+            return Err(JobError::LowerBasis { month: span.month, held: held_basis, now: basis });
+        }
+        // What came whole is not given up for what did not.
+        let lost: Vec<String> = incomplete.iter().filter(|key| !held.manifest.incomplete.contains(key)).cloned().collect();
+        if basis == held_basis && !lost.is_empty() {
+            return Err(JobError::WouldLose { month: span.month, lost });
+        }
     }
     let manifest = Manifest {
         format: Manifest::CURRENT_FORMAT,
@@ -446,12 +459,12 @@ async fn publish_snapshot(
         conversations: plan.has_conversations,
         cohorts,
         identifiers: context.privacy.label(),
-        forgotten: 0,
+        forgotten: fetched.forgotten(),
         files: Vec::new(),
         requests: traffic.requests,
         retries: traffic.retries,
         incomplete: incomplete.to_vec(),
-        findings: findings::of(plan, fetched),
+        findings: findings::of(plan, fetched).into_iter().chain(findings::of_late_facts(fetched, span, settings.job.grace)).collect(),
     };
     let target = folder.snapshots().join(crate::snapshot::month_folder(span.month));
     let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;

@@ -209,6 +209,14 @@ pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     }
 }
 
+/// Moves a folder within its parent, if it is there.
+pub fn move_folder(from: &Path, to: &Path) -> Result<(), PublishError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("move", from, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a file, if it is there.
 pub fn remove_file(path: &Path) -> Result<(), PublishError> {
     match fs::remove_file(path) {

@@ -26,7 +26,7 @@ pub use columns::contact_columns;
 pub use forget::{forget_in_snapshot, forget_in_walk, people_with_email};
 pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
-pub use spool::{Progress, Spool, Spooled, WalkRecord, load_progress, load_walk, walk_folder};
+pub use spool::{Progress, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 pub use tag_dates::{TagDates, TaggedBefore};
 

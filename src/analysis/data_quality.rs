@@ -67,7 +67,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     if strangers > 0 {
         // With a smaller population, contacts that were not asked for are no surprise.
         let severity = if facts.population == PopulationKind::Everyone { "warning" } else { "info" };
-        let detail = "conversations begun by a contact that was not observed: deleted, merged, or outside the population";
+        let detail = "conversations begun by a contact that was not observed: deleted, merged, outside the population, or of a list that did not all come";
         found.push(Found::new(severity, "opened_by_unknown_contact", "conversations", strangers, "0", detail));
     }
     let undated = counts.get(&["created_at_missing", "contacts"], "found")?;

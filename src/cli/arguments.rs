@@ -334,16 +334,28 @@ pub(super) struct Status {
     pub as_of: Option<DateTime<Utc>>,
 }
 
+/// What an unset variable of a script leaves must not stand for everybody without an address.
+fn email_address(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    let is_address = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if is_address { Ok(text.to_string()) } else { Err("it is no e-mail address") }
+}
+
+fn contact_id(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("it is no ID") } else { Ok(text.to_string()) }
+}
+
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("person").required(true).args(["contact", "email"]))]
 pub(super) struct Forget {
     #[command(flatten)]
     pub job: JobFile,
     /// Intercom's ID of the contact
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = contact_id)]
     pub contact: Option<String>,
     /// The e-mail address: every contact that ever had it
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = email_address)]
     pub email: Option<String>,
 }
 

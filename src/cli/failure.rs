@@ -279,7 +279,7 @@ impl From<Trouble> for Failure {
     }
 }
 
-const DISK_FULL: &str = "the disk is full; what was fetched is kept: make room and run it again to go on";
+const DISK_FULL: &str = "the disk is full; what there was room for is kept: make room and run it again to go on";
 const REBUILD: &str = "the snapshots were not touched: `cohorts status --check` names what of them is damaged, if anything; `cohorts report --all` builds the rest anew";
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
@@ -299,6 +299,13 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::LowerBasis { .. } => with(USAGE, "to make it anew all the same, move the month's folder under snapshots/ away first"),
         JobError::WouldDrop { .. } => {
             with(NOT_FOUND, "take the name out of the job file to let the group go, or move the month's folder under snapshots/ away first")
+        }
+        JobError::WouldLose { .. } => with(
+            INCOMPLETE,
+            "run it again without --accept-incomplete; to have it all the same, move the month's folder under snapshots/ away first",
+        ),
+        JobError::IncompleteTags { .. } => {
+            with(INCOMPLETE, "the month is published; make it whole with --replace, then run it with --apply-tags")
         }
         JobError::OtherWorkspace { .. } => with(USAGE, "give this job another `name`, or use the other workspace's token"),
         JobError::OtherKey { .. } => {

@@ -35,13 +35,16 @@ fn told(forgotten: &Forgotten) -> String {
     let mut text = String::new();
     let list = |months: &[String]| months.join(", ");
     let names = |months: &[crate::domain::Month]| list(&months.iter().map(ToString::to_string).collect::<Vec<_>>());
-    if forgotten.is_nothing() {
+    if forgotten.is_nothing() && forgotten.rebuilt.is_empty() {
         text.push_str("nothing that this job keeps is about this person; nothing was changed\n");
     } else {
         text.push_str("forgotten\n");
     }
     if forgotten.people > 1 {
-        text.push_str(&format!("contacts with this address  {}\n", forgotten.people));
+        text.push_str(&format!(
+            "contacts                    {} (all that ever had the address, and whom an interrupted call was about)\n",
+            forgotten.people
+        ));
     }
     if !forgotten.snapshots.is_empty() {
         text.push_str(&format!("taken out of the snapshots  {}\n", names(&forgotten.snapshots)));

@@ -113,7 +113,10 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     let month = outcome.month;
     let mut text = match outcome.published {
         Published::Now(basis) => format!("{month} published, basis {basis}{}\n\n", incomplete(&outcome.incomplete)),
-        Published::Before(basis) => format!("{month} is published already, basis {basis}; nothing was fetched (--replace makes it anew)\n"),
+        Published::Before(basis) => format!(
+            "{month} is published already, basis {basis}{}; nothing was fetched (--replace makes it anew)\n",
+            incomplete(&outcome.incomplete)
+        ),
     };
     if let Published::Before(_) = outcome.published
         && outcome.rebuilt.iter().any(|rebuilt| rebuilt.month == month)
@@ -122,10 +125,7 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
     }
     warn_of_missed(&outcome.missed);
     if !outcome.incomplete.is_empty() && matches!(outcome.published, Published::Before(_)) {
-        tracing::warn!(
-            "the published snapshot of {month} is incomplete ({}); --replace makes it anew, as long as that is worth as much",
-            outcome.incomplete.join(", ")
-        );
+        tracing::warn!("the published snapshot of {month} is incomplete ({}); --replace makes it anew", outcome.incomplete.join(", "));
     }
     for name in &outcome.lacking {
         tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");

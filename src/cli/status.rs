@@ -95,8 +95,13 @@ fn as_table(status: &job::Status) -> String {
     line("months without a snapshot", &status.gaps);
     line("due", status.due.as_slice());
     for months in &status.unfinished {
-        let command = if months.first == months.last { "run" } else { "backfill" };
-        text.push_str(&format!("unfinished work, `cohorts {command}` goes on with it: {months}\n"));
+        let is_held = status.months.iter().any(|held| months.first == months.last && held.month == months.first);
+        let command = match (months.first == months.last, is_held) {
+            (true, false) => format!("run --month {}", months.first),
+            (true, true) => format!("run --month {} --replace", months.first),
+            (false, _) => format!("backfill --from {} --to {}", months.first, months.last),
+        };
+        text.push_str(&format!("unfinished work of {months}: `cohorts {command}` goes on with it; or delete its folder in .work/\n"));
     }
     if status.is_forgetting {
         text.push_str("unfinished: a `cohorts forget`; run it again\n");

@@ -54,11 +54,9 @@ pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: O
         cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, entry.announced, is_whole)
     });
     // A rule may look at every cohort and every contact: it is as good as the worst of them.
-    let is_whole = manifest.incomplete.is_empty();
-    let ruled = definitions
-        .rules
-        .iter()
-        .map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, is_whole));
+    // And where something is missing, nobody knows who is in it.
+    let rules = definitions.rules.iter().filter(|_| manifest.incomplete.is_empty());
+    let ruled = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, true));
     let mut cohorts: Vec<CohortMonth> = observed.chain(ruled).collect();
     cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
     Ok(cohorts)

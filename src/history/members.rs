@@ -18,7 +18,8 @@ pub(super) fn of(
     let mut all = vec![snapshot.scan(&MEMBERS)?];
     for rule in &definitions.rules {
         let key = rule.cohort_key();
-        let compared = cohorts.iter().find(|cohort| cohort.cohort_key == key).and_then(|cohort| cohort.compared);
+        let Some(cohort) = cohorts.iter().find(|cohort| cohort.cohort_key == key) else { continue };
+        let compared = cohort.compared;
         let facts = facts(snapshot, rule, compared, records.clone())?;
         let name = format!("the rule `{}`", rule.name);
         all.push(filter_sql(facts, &name, rule.condition.sql())?.select([lit(key).alias("cohort_key"), col("contact_id")]));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Requests under way at first.
+/// Requests under way at first; slowness alone never makes it fewer.
 const FIRST: f64 = 4.0;
 /// Answers that take this much longer than the quickest of their kind mean that the server, or this machine, is full.
 const SLOWED: f64 = 2.0;
@@ -15,8 +15,8 @@ const SLOWED: f64 = 2.0;
 const NOISE: Duration = Duration::from_millis(20);
 /// How much an answer counts in the mean of the latest ones.
 const WEIGHT: f64 = 0.2;
-/// By how much the quickest answer is forgotten with each one: what was quick an hour ago need not be possible now.
-const FORGET: f64 = 1.005;
+/// For how long, and once more, the quickest answer is remembered: what was quick an hour ago need not be possible now.
+const MEMORY: Duration = Duration::from_secs(300);
 
 /// How an answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,29 @@ pub(super) struct Pace {
 /// Answers to one kind of request, in seconds.
 #[derive(Debug)]
 struct Kind {
-    quickest: f64,
+    /// Of this stretch of time, and of the one before.
+    quickest: [f64; 2],
+    since: Instant,
     mean: f64,
+}
+
+impl Kind {
+    fn new(seconds: f64, now: Instant) -> Kind {
+        Kind { quickest: [seconds; 2], since: now, mean: seconds }
+    }
+
+    fn took(&mut self, seconds: f64, now: Instant) {
+        if now - self.since > MEMORY {
+            self.quickest = [seconds, self.quickest[0]];
+            self.since = now;
+        }
+        self.quickest[0] = self.quickest[0].min(seconds);
+        self.mean += WEIGHT * (seconds - self.mean);
+    }
+
+    fn is_slow(&self) -> bool {
+        self.mean > self.quickest[0].min(self.quickest[1]) * SLOWED + NOISE.as_secs_f64()
+    }
 }
 
 impl Pace {
@@ -62,16 +83,14 @@ impl Pace {
     pub(super) fn answered(&mut self, kind: u64, took: Duration, came: Came, is_full: bool) {
         let now = Instant::now();
         let seconds = took.as_secs_f64();
-        let kind = self.kinds.entry(kind).or_insert(Kind { quickest: seconds, mean: seconds });
+        let kind = self.kinds.entry(kind).or_insert_with(|| Kind::new(seconds, now));
         if came == Came::Well {
-            kind.quickest = (kind.quickest * FORGET).min(seconds);
-            kind.mean += WEIGHT * (seconds - kind.mean);
+            kind.took(seconds, now);
         }
-        let is_slow = kind.mean > kind.quickest * SLOWED + NOISE.as_secs_f64();
-        let part = match came {
-            Came::TooSoon => 0.5,
-            Came::Badly => 0.7,
-            Came::Well if is_slow => 0.9,
+        let (part, least) = match came {
+            Came::TooSoon => (0.5, 1.0),
+            Came::Badly => (0.7, 1.0),
+            Came::Well if kind.is_slow() => (0.9, FIRST.min(self.places)),
             Came::Well => {
                 if is_full {
                     self.places = (self.places + if self.is_doubling { 1.0 } else { 1.0 / self.places }).min(self.most);
@@ -81,7 +100,7 @@ impl Pace {
         };
         self.is_doubling = false;
         if now >= self.calm_until {
-            self.places = (self.places * part).max(1.0);
+            self.places = (self.places * part).max(least);
             self.calm_until = now + Duration::from_secs_f64(kind.mean.max(seconds).min(10.0));
         }
     }
@@ -122,7 +141,17 @@ mod tests {
         let mut pace = Pace::new(200);
         let places = rounds(&mut pace, 60, |places| QUICK.mul_f64((places as f64 / 10.0).max(1.0))).await;
         let late = &places[30..];
-        assert!(late.iter().all(|places| (8..=40).contains(places)), "{places:?}");
+        assert!(late.iter().all(|places| (10..=30).contains(places)), "{places:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_become_slow_for_good_is_not_left_with_one_request() {
+        let mut pace = Pace::new(50);
+        rounds(&mut pace, 6, |_| QUICK).await;
+        rounds(&mut pace, 40, |_| QUICK * 5).await;
+        assert_eq!(pace.places(), 4, "as if the places were why");
+        rounds(&mut pace, 1_000, |_| QUICK * 5).await;
+        assert_eq!(pace.places(), 50, "but they were not");
     }
 
     #[tokio::test(start_paused = true)]

@@ -98,6 +98,12 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
     if let Some(newest) = months_in(&folder.snapshots())?.into_iter().max().filter(|newest| *newest > month) {
         return Err(JobError::NotNewest { month, newest });
     }
+    let observed = Snapshot::open(&folder.snapshots(), month)?;
+    if let Some(snapshot) = &observed
+        && !snapshot.manifest.incomplete.is_empty()
+    {
+        return Err(JobError::IncompleteTags { month, incomplete: snapshot.manifest.incomplete.clone() });
+    }
     let existing: Vec<Group> = context.client.tags().await?.into_iter().map(|listed| listed.group).collect();
     let mut tags = Tags { folder, certain: applied_before(folder)?, pending: read_pending(&folder.pending())? };
     let mut plans = Vec::new();
@@ -107,7 +113,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         tags.certain.retain(|(of_rule, _), tag| of_rule != name || matches!(&target, Target::Existing(group) if group.id == *tag));
         plans.push(Plan::make(folder, month, rule, target, &tags)?);
     }
-    let observed = Snapshot::open(&folder.snapshots(), month)?.map_or(0, |snapshot| snapshot.contacts());
+    let observed = observed.map_or(0, |snapshot| snapshot.contacts());
     for plan in &plans {
         plan.check(observed, context.settings.job.max_tag_change, is_forced)?;
     }

@@ -23,6 +23,10 @@ pub enum JobError {
     LowerBasis { month: Month, held: Basis, now: Basis },
     #[error("{month}: a replacement would lose what the snapshot holds of groups that are no longer found: {}", .dropped.join(", "))]
     WouldDrop { month: Month, dropped: Vec<String> },
+    #[error("{month}: what is published came whole, and a replacement would not, so it stays: {}", .lost.join(", "))]
+    WouldLose { month: Month, lost: Vec<String> },
+    #[error("{month} is incomplete ({}): nobody knows who is a member of a rule, so no tag was put on or taken", .incomplete.join(", "))]
+    IncompleteTags { month: Month, incomplete: Vec<String> },
     #[error("the job's folder holds months of the workspace `{held}`; the token belongs to `{found}`")]
     OtherWorkspace { held: String, found: String },
     #[error("the identifiers in the snapshot of {month} were hashed with another key (`{held}`; this one is `{found}`)")]
@@ -107,13 +111,18 @@ impl JobError {
 
 /// An error and its causes, for a manifest.
 pub(super) fn in_a_line(error: &JobError) -> String {
-    let mut line = error.to_string();
+    let mut parts = vec![error.to_string()];
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        line.push_str(&format!(": {error}"));
+        parts.push(error.to_string());
         cause = error.source();
     }
-    line
+    // Of a list, why it ended is enough: that nothing was published because of it is not true where it is accepted.
+    if matches!(error, JobError::Fetch { .. } | JobError::Walk { .. }) {
+        parts.remove(0);
+    }
+    parts.dedup();
+    parts.join(": ")
 }
 
 fn unresolved_lines(unresolved: &[Unresolved]) -> String {

@@ -144,11 +144,17 @@ impl Fetched {
         self.incomplete().map(|walk| walk.key.clone()).collect()
     }
 
+    /// People that were taken out of unfinished work: as many as of the list that held most of them.
+    pub(super) fn forgotten(&self) -> u64 {
+        let contacts = self.walks.iter().filter(|walk| walk.kind != WalkKind::Conversations);
+        contacts.map(|walk| walk.part.record.forgotten).max().unwrap_or_default()
+    }
+
     /// Key, what came, what was announced.
     pub(super) fn incomplete_walks(&self) -> Vec<(String, u64, u64)> {
         let told = |walk: &FetchedWalk| {
             let record = &walk.part.record;
-            (walk.key.clone(), record.rows + record.outside, record.last_total.max(walk.listed).unwrap_or_default())
+            (walk.key.clone(), record.rows + record.outside + record.forgotten, record.last_total.max(walk.listed).unwrap_or_default())
         };
         self.incomplete().map(told).collect()
     }

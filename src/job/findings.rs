@@ -1,7 +1,9 @@
 //! What a fetch noticed, as the manifest keeps it and `data_quality` reports it.
 
+use super::basis_at;
 use super::fetch::{Fetched, FetchedWalk};
 use super::plan::{Plan, WalkKind};
+use crate::domain::{Allowed, Basis, MonthSpan, agrees};
 use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
 
 pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
@@ -13,7 +15,28 @@ pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
         let is_repetition = has_everyone && matches!(walk.kind, WalkKind::Members(_));
         findings.extend(oddities(walk).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
+    if fetched.forgotten() > 0 {
+        findings.push(Finding::forgotten(fetched.forgotten()));
+    }
     findings
+}
+
+/// Cohorts that were observed at the month's end, and contacts whose facts are of later.
+pub(super) fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
+    let basis = |walk: &&FetchedWalk| basis_at(walk.part.record.observed_at, span, grace);
+    let contacts: Vec<&FetchedWalk> = fetched.walks().iter().filter(|walk| walk.kind != WalkKind::Conversations).collect();
+    let (at_end, late): (Vec<&FetchedWalk>, Vec<&FetchedWalk>) = contacts.into_iter().partition(|walk| basis(walk) == Basis::MonthEnd);
+    let latest = late.iter().filter(|walk| basis(walk) == Basis::Late).map(|walk| walk.part.record.observed_at).max()?;
+    (!at_end.is_empty()).then(|| Finding {
+        severity: Severity::Warning,
+        check_name: "facts_observed_late".to_string(),
+        subject: "contacts".to_string(),
+        value: Some(latest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+        expected: Some(Basis::MonthEnd.as_str().to_string()),
+        detail: "who was in the cohorts was observed at the month's end; what is known of the contacts (last seen, unsubscribed, …) is of \
+                 this later instant"
+            .to_string(),
+    })
 }
 
 /// What became clear when the walks were put together.
@@ -59,7 +82,9 @@ fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written
 
 fn strays(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
     // With everyone as the population, a contact that only a group's walk saw came or went while the job worked.
-    let has_everyone = assembly.population.is_none() && firsts.len() > assembly.cohorts.len();
+    // If all of it came: else this is what is missing of it.
+    let is_whole = assembly.walks.first().is_some_and(|everyone| everyone.record.is_complete);
+    let has_everyone = assembly.population.is_none() && is_whole && firsts.len() > assembly.cohorts.len();
     let strays: u64 = firsts.iter().skip(1).sum();
     if !has_everyone || strays == 0 {
         return Vec::new();
@@ -76,7 +101,7 @@ fn strays(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
 
 fn totals(walk: &FetchedWalk) -> Vec<Finding> {
     let record = &walk.part.record;
-    let came = record.rows + record.outside;
+    let came = record.rows + record.outside + record.forgotten;
     let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
         severity,
         check_name: check_name.to_string(),
@@ -94,7 +119,12 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
             findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
         }
         Some(total) if total != came && record.is_complete => {
-            let detail = "what came differs from the announced total, within the tolerance";
+            let is_between = agrees(came, record.first_total, record.last_total, Allowed::Nothing);
+            let detail = if is_between {
+                "what came lies between the totals announced with the first page and with the last: the list changed while it was read"
+            } else {
+                "what came differs from the announced total, within the tolerance"
+            };
             findings.push(finding(Severity::Info, "announced_total", came, total.to_string(), detail));
         }
         Some(_) => {}

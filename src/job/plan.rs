@@ -172,15 +172,8 @@ impl Plan {
         let is_late = |span: &MonthSpan| basis_at(now, span, job.grace) == Basis::Late;
         plan.has_tag_dates =
             job.tag_history == TagHistory::AppliedAt && scope.spans.iter().any(is_late) && plan.tag_cohorts().next().is_some();
-        for unresolved in &plan.unresolved {
-            plan.findings.push(Finding {
-                severity: Severity::Error,
-                check_name: "group_not_found".to_string(),
-                subject: format!("{}:{}", unresolved.name.kind, unresolved.name.text),
-                value: None,
-                expected: None,
-                detail: format!("{unresolved}; the month was published without it"),
-            });
+        for unresolved in std::mem::take(&mut plan.unresolved) {
+            plan.miss(unresolved);
         }
         if let Some(before) = remembered.timezone_before(scope.months.first).filter(|before| *before != scope.timezone.name()) {
             tracing::warn!("months were cut in the time zone {before} before, and are cut in {} now", scope.timezone);
@@ -222,6 +215,19 @@ impl Plan {
                 self.walks.len() - 1
             }
         }
+    }
+
+    /// A group that the month goes without.
+    pub(super) fn miss(&mut self, unresolved: Unresolved) {
+        self.findings.push(Finding {
+            severity: Severity::Error,
+            check_name: "group_not_found".to_string(),
+            subject: format!("{}:{}", unresolved.name.kind, unresolved.name.text),
+            value: None,
+            expected: None,
+            detail: format!("{unresolved}; the month was published without it"),
+        });
+        self.unresolved.push(unresolved);
     }
 
     fn renamed(&mut self, group: &Group, configured: &str) {

@@ -11,7 +11,7 @@ use crate::domain::Month;
 use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
 use crate::report::{self, ReportFormat, ReportSource, ReportWriter};
 use crate::settings::{Format, Job, Settings};
-use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Snapshot, months_in};
+use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, months_in};
 
 /// Which months are built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,8 +153,33 @@ fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]
         has_conversations: manifest.conversations,
         opened_at_least: definitions.opened_at_least.clone(),
         profile: definitions.profile.iter().map(|entry| entry.attribute.clone()).collect(),
-        found: manifest.findings.iter().map(found).collect(),
+        found: manifest.findings.iter().map(found).chain(noticed(definitions, manifest, cohorts, span.month)).collect(),
     })
+}
+
+/// What follows from the months before, and from what is missing.
+fn noticed(definitions: &Definitions, manifest: &Manifest, cohorts: &[CohortMonth], month: Month) -> Vec<Found> {
+    let warning = |check_name: &str, subject: &str, value: Option<String>, expected: Option<String>, detail: &str| Found {
+        severity: "warning".to_string(),
+        check_name: check_name.to_string(),
+        subject: subject.to_string(),
+        value,
+        expected,
+        detail: detail.to_string(),
+    };
+    let mut noticed = Vec::new();
+    for cohort in cohorts {
+        if let Some(compared) = cohort.compared.map(|compared| compared.month).filter(|compared| compared.next() != month) {
+            let detail = "compared with an earlier month than the last one, which was not observed at its end or did not come whole: \
+                          who joined and who departed did so since then";
+            noticed.push(warning("compared_over_a_gap", &cohort.cohort_key, Some(compared.to_string()), None, detail));
+        }
+    }
+    for rule in definitions.rules.iter().filter(|_| !manifest.incomplete.is_empty()) {
+        let detail = "not everything of the month came: nobody knows who is a member of the rule, and it is left out";
+        noticed.push(warning("rule_not_counted", &rule.cohort_key(), None, None, detail));
+    }
+    noticed
 }
 
 /// What the job file says that histories and reports depend on.

@@ -21,6 +21,8 @@ pub enum Why {
     Ambiguous {
         candidates: Vec<Group>,
     },
+    /// The API could not be asked for it.
+    NotAsked,
 }
 
 impl Unresolved {
@@ -35,6 +37,7 @@ impl fmt::Display for Unresolved {
         match &self.why {
             Why::NotFound { nearest: None } => write!(f, "{} is not in the workspace", self.name),
             Why::NotFound { nearest: Some(nearest) } => write!(f, "{} is not in the workspace; did you mean `{nearest}`?", self.name),
+            Why::NotAsked => write!(f, "{} was not asked for: the job did not name it when what there is was fetched", self.name),
             Why::Ambiguous { candidates } => {
                 let listed: Vec<String> = candidates.iter().map(|group| format!("`{}` (id:{})", group.name, group.id)).collect();
                 write!(f, "{} could be {}; name it by its ID", self.name, listed.join(" or "))

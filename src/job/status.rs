@@ -46,7 +46,9 @@ pub struct MonthStatus {
 impl Status {
     /// Whether something is missing or stale.
     pub fn needs_attention(&self) -> bool {
-        let is_wanting = |month: &MonthStatus| !month.is_current || !month.damaged.is_empty() || month.missing_groups > 0;
+        let is_wanting = |month: &MonthStatus| {
+            !month.is_current || !month.damaged.is_empty() || month.missing_groups > 0 || !month.incomplete.is_empty()
+        };
         self.months.iter().any(is_wanting)
             || !self.unreadable.is_empty()
             || self.months.is_empty()

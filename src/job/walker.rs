@@ -12,7 +12,8 @@ use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::domain::{Allowed, Contact, Conversation, agrees, shrank};
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
-use crate::snapshot::{Progress, SnapshotError, Spool, Spooled, WalkRecord, load_progress, load_walk};
+use crate::publish;
+use crate::snapshot::{Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -74,14 +75,29 @@ impl Begun {
 
 impl Walker {
     pub(super) async fn begin(&self) -> Result<Begun, JobError> {
-        if let Some(record) = self.kept() {
+        if let Some(record) = self.readable(self.kept(), |record| record).await? {
             return Ok(Begun::Kept(record));
         }
-        match self.open(self.resumable()).await {
+        let progress = self.readable(self.resumable(), |progress| &progress.record).await?;
+        match self.open(progress).await {
             Ok(opened) => Ok(Begun::Open(opened)),
             Err(error) if self.accepts_incomplete => Ok(Begun::Failed(error)),
             Err(error) => Err(error),
         }
+    }
+
+    /// What an earlier run left, unless it cannot be read: everything can be fetched again.
+    async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &WalkRecord) -> Result<Option<T>, JobError> {
+        let Some(left) = left else { return Ok(None) };
+        let (folder, kind) = (self.folder.clone(), self.planned.kind.clone());
+        let checked = tokio::task::spawn_blocking(move || {
+            let is_fine = match kind {
+                WalkKind::Conversations => is_readable::<Conversation>(&folder, record(&left)),
+                WalkKind::Everyone | WalkKind::Members(_) => is_readable::<Contact>(&folder, record(&left)),
+            };
+            Ok(Some(left).filter(|_| is_fine))
+        });
+        joined(checked.await)
     }
 
     async fn open(&self, progress: Option<Progress>) -> Result<Opened, JobError> {
@@ -108,7 +124,7 @@ impl Walker {
                 self.tell(Event::Kept { walk: self.key(), rows: record.rows });
                 return Ok(Walked { record, failure: None });
             }
-            Begun::Failed(error) => return self.given_up(error),
+            Begun::Failed(error) => return self.given_up(error).await,
             Begun::Open(opened) => opened,
         };
         self.tell(Event::WalkStarted { walk: self.key() });
@@ -123,28 +139,55 @@ impl Walker {
         let (before, why) = match outcome {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
             Ok(record) => {
-                let announced = record.last_total.max(record.first_total).max(self.planned.size).unwrap_or_default();
-                let why = format!("{} came, {announced} announced", record.rows + record.outside);
+                let why = shortfall(&record, self.planned.size);
                 (record, why)
             }
             Err(Ended::Again(error)) => (WalkRecord::begun((self.clock)()), reason(&error)),
-            Err(Ended::Failed(error)) => return self.given_up(error),
+            Err(Ended::Failed(error)) => return self.given_up(error).await,
         };
         self.tell_again(why);
+        self.put_aside()?;
         match self.anew(Some(&before)).await {
-            Ok(record) => Ok(self.done(record)),
-            Err(Ended::Again(error) | Ended::Failed(error)) => self.given_up(error),
+            Ok(record) if record.is_complete => Ok(self.done(record)),
+            // The job decides what becomes of a walk that is still not whole; it is told of the fuller one.
+            Ok(_) => {
+                let record = self.fuller().await?;
+                Ok(self.done(record))
+            }
+            Err(Ended::Again(error) | Ended::Failed(error)) => self.given_up(error).await,
         }
     }
 
+    /// Where the first walk is while there is a second one: it may have brought more.
+    fn aside(&self) -> PathBuf {
+        self.folder.with_extension("first")
+    }
+
+    fn put_aside(&self) -> Result<(), JobError> {
+        publish::remove_folder(&self.aside())?;
+        Ok(publish::move_folder(&self.folder, &self.aside())?)
+    }
+
+    /// The fuller one of the walks on disk, which is put in the place of the other.
+    async fn fuller(&self) -> Result<WalkRecord, JobError> {
+        let left = |folder: &std::path::Path| load_progress(folder).map(|progress| progress.record).or_else(|| load_walk(folder));
+        let (first, second) = (left(&self.aside()), left(&self.folder));
+        let rows = |record: &Option<WalkRecord>| record.as_ref().map_or(0, |record| record.rows);
+        if rows(&first) > rows(&second) {
+            publish::remove_folder(&self.folder)?;
+            publish::move_folder(&self.aside(), &self.folder)?;
+        }
+        let kept = self.readable(left(&self.folder), |record| record).await?;
+        Ok(kept.unwrap_or_else(|| WalkRecord::begun((self.clock)())))
+    }
+
     /// A walk that could not be finished: an error, or what is on disk of it.
-    fn given_up(self, error: JobError) -> Result<Walked, JobError> {
+    async fn given_up(self, error: JobError) -> Result<Walked, JobError> {
         if !self.accepts_incomplete {
             return Err(error);
         }
-        tracing::error!(%error, "the walk is taken as far as it came");
-        let kept = load_progress(&self.folder).map(|progress| progress.record).or_else(|| load_walk(&self.folder));
-        let record = kept.unwrap_or_else(|| WalkRecord::begun((self.clock)()));
+        tracing::error!("the walk is taken as far as it came: {}", super::error::in_a_line(&error));
+        let record = self.fuller().await?;
         Ok(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) })
     }
 
@@ -313,6 +356,17 @@ impl Walker {
     fn done(self, record: WalkRecord) -> Walked {
         self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
         Walked { record, failure: None }
+    }
+}
+
+/// Why a walk that came to its end cannot have brought all there is.
+fn shortfall(record: &WalkRecord, listed: Option<u64>) -> String {
+    let came = record.rows + record.outside + record.forgotten;
+    match (record.first_total, record.last_total) {
+        (Some(first), Some(last)) if last < first && came >= last => {
+            format!("the announced total fell from {first} to {last} while {came} came")
+        }
+        (first, last) => format!("{came} came, {} announced", last.max(first).max(listed).unwrap_or_default()),
     }
 }
 

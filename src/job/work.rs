@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
-use super::{Context, JobError, JobFolder, Scope};
+use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
 use crate::domain::{Group, GroupKind, Month, Months};
 use crate::publish;
 
@@ -117,7 +117,20 @@ pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Mo
     let Some(work) = read(&folder.work_of(months)) else { return Ok(None) };
     let Ok(timezone) = work.timezone.parse() else { return Ok(None) };
     let scope = Scope { workspace_id: work.of.workspace_id.clone(), ..Scope::over(context, months, timezone)? };
-    Ok(work.into_plan(scope))
+    let Some(mut plan) = work.into_plan(scope) else { return Ok(None) };
+    // Groups that the job has named since were not asked for.
+    for name in &context.settings.job.groups {
+        let is_it = |cohort: &PlannedCohort| {
+            let Group { kind, id, name: group } = &cohort.group;
+            let text = name.text.trim();
+            let is_id = [id.clone(), format!("id:{id}"), cohort.group.key()].iter().any(|known| known == text);
+            *kind == name.kind && (is_id || cohort.configured == name.text || group.to_lowercase() == text.to_lowercase())
+        };
+        if !plan.cohorts.iter().any(is_it) {
+            plan.miss(Unresolved { name: name.clone(), why: Why::NotAsked });
+        }
+    }
+    Ok(Some(plan))
 }
 
 /// Unfinished work of other months than these.

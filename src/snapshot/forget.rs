@@ -6,15 +6,13 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use super::manifest::FORGOTTEN;
 use super::spool::{edit_records, load_progress, load_walk};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::tag_dates::TAG_DATES;
-use super::{Finding, Severity, Snapshot, SnapshotError, WalkRecord};
+use super::{Finding, Snapshot, SnapshotError, WalkRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, scan, write_parquet};
-
-/// What is told of a snapshot that somebody was taken out of.
-const CHECK_NAME: &str = "forgotten";
 
 /// Rows of a file that are about certain people, and all others.
 struct Parted {
@@ -57,27 +55,33 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
     }
     manifest.files = staging.files().to_vec();
     manifest.forgotten += found.len() as u64;
-    manifest.findings.retain(|finding| finding.check_name != CHECK_NAME);
-    manifest.findings.push(Finding {
-        severity: Severity::Info,
-        check_name: CHECK_NAME.to_string(),
-        subject: "contacts".to_string(),
-        value: Some(manifest.forgotten.to_string()),
-        expected: Some("0".to_string()),
-        detail: "people who were taken out of this month on request (`cohorts forget`); every count is without them".to_string(),
-    });
+    manifest.findings.retain(|finding| finding.check_name != FORGOTTEN);
+    manifest.findings.push(Finding::forgotten(manifest.forgotten));
     staging.commit(&snapshot.folder, &manifest)?;
     Ok(found.len() as u64)
 }
 
 /// Replaces a walk of unfinished work by one without these people. Whether it held any.
+///
+/// What cannot be read, and what a crash left of a chunk, is of no use to a later run: it is removed.
 pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
-    let names = publish::file_names(walk)?;
+    let mut names = publish::file_names(walk)?;
+    let chunks = load_walk(walk).or_else(|| load_progress(walk).map(|progress| progress.record)).map_or(0, |record| record.chunks);
+    for (index, name) in names.iter().filter_map(|name| Some((chunk_index(name)?, name))) {
+        if index >= chunks && !name.starts_with(TAG_DATES.name) {
+            publish::remove_file(&walk.join(name))?;
+        }
+    }
+    names.retain(|name| walk.join(name).exists());
     let mut parted = BTreeMap::new();
     let mut rows_gone = BTreeSet::new();
     for name in &names {
         let Some(table) = table_of(name).filter(|_| name.ends_with(".parquet")) else { continue };
-        let Some(rows) = part(&walk.join(name), table, people)? else { continue };
+        let Ok(rows) = part(&walk.join(name), table, people) else {
+            publish::remove_folder(walk)?;
+            return Ok(true);
+        };
+        let Some(rows) = rows else { continue };
         match table.name {
             "contacts" => rows_gone.extend(texts(&rows.about, "contact_id")?),
             "conversations" => rows_gone.extend(texts(&rows.about, "conversation_id")?),
@@ -116,6 +120,11 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
         found.extend(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)));
     }
     Ok(found)
+}
+
+/// The number of the chunk that a file of a walk is of.
+fn chunk_index(name: &str) -> Option<usize> {
+    name.strip_suffix(".parquet")?.rsplit_once('-')?.1.parse().ok()
 }
 
 /// The table that a file of a snapshot (`contacts/…`) or of a walk (`contacts-…`) holds.

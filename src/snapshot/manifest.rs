@@ -111,6 +111,22 @@ pub struct Finding {
     pub detail: String,
 }
 
+/// What is told of a month that somebody was taken out of.
+pub(super) const FORGOTTEN: &str = "forgotten";
+
+impl Finding {
+    pub fn forgotten(people: u64) -> Finding {
+        Finding {
+            severity: Severity::Info,
+            check_name: FORGOTTEN.to_string(),
+            subject: "contacts".to_string(),
+            value: Some(people.to_string()),
+            expected: Some("0".to_string()),
+            detail: "people who were taken out of this month on request (`cohorts forget`); every count is without them".to_string(),
+        }
+    }
+}
+
 impl Manifest {
     pub(super) fn read(path: &Path) -> Result<Manifest, SnapshotError> {
         let bytes = std::fs::read(path).map_err(|error| PublishError::new("read", path, error))?;

@@ -145,6 +145,8 @@ pub trait Spooled: Send + Sized + 'static {
     fn updated_at(&self) -> Option<DateTime<Utc>>;
     /// Writes one chunk of rows to its files, and sees to it that they outlast a power cut.
     fn write_chunk(rows: &[Self], folder: &Path, index: usize) -> Result<(), SnapshotError>;
+    /// Reads all of a chunk, to find out whether it can be read.
+    fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError>;
     /// The ids of the rows of a chunk, each with when it was updated.
     fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError>;
 }
@@ -163,6 +165,11 @@ impl Spooled for Contact {
         write_parquet(&contact_columns(rows)?, &CONTACTS, &contacts)?;
         write_parquet(&attribute_columns(rows)?, &ATTRIBUTES, &attributes)?;
         Ok([contacts, attributes].iter().try_for_each(|path| publish::sync_file(path))?)
+    }
+
+    fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError> {
+        read_all(&contacts_chunk(folder, index), &CONTACTS)?;
+        read_all(&attributes_chunk(folder, index), &ATTRIBUTES)
     }
 
     fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError> {
@@ -185,10 +192,30 @@ impl Spooled for Conversation {
         Ok(publish::sync_file(&path)?)
     }
 
+    fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError> {
+        read_all(&conversations_chunk(folder, index), &CONVERSATIONS)
+    }
+
     /// The table has no time of the last change: any record that comes after an interruption counts as newer.
     fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError> {
         ids_of(&conversations_chunk(folder, index), &CONVERSATIONS, "conversation_id", None)
     }
+}
+
+fn read_all(path: &Path, of: &'static table::Table) -> Result<(), SnapshotError> {
+    let rows = table::scan(&[path.to_path_buf()], of)?.collect();
+    Ok(rows.map(drop).map_err(|error| TableError::new("read", "a spooled walk", error))?)
+}
+
+/// Whether everything that the record of a walk counts can be read. Blocks.
+pub fn is_readable<R: Spooled>(folder: &Path, record: &WalkRecord) -> bool {
+    (0..record.chunks).all(|index| match R::check_chunk(folder, index) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!("chunk {index} of `{}` cannot be read, and the list is fetched anew: {error}", folder.display());
+            false
+        }
+    })
 }
 
 /// When a record was last changed, in seconds of 1970 on: of two records of one row, the newer one counts.

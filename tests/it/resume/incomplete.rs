@@ -1,6 +1,7 @@
 //! `--accept-incomplete`: what the work holds is published, and says what it lacks.
 
 use super::*;
+use crate::support::job::texts;
 use crate::support::program::Finished;
 use crate::support::tables::Cell;
 
@@ -102,5 +103,66 @@ fn a_month_that_is_known_to_lack_members_is_compared_with_no_other() {
     for row in place.report("2026-09", "cohort_summary").rows_by_name() {
         let whole = if incomplete.contains(&row["cohort_key"].shown()) { "2026-07-01" } else { "2026-08-01" };
         assert_eq!(row["compared_month"].shown(), whole, "{row:?}");
+        let key = row["cohort_key"].shown();
+        let is_told = place
+            .report("2026-09", "data_quality")
+            .rows_by_name()
+            .iter()
+            .any(|finding| finding["check_name"].shown() == "compared_over_a_gap" && finding["subject"].shown() == key);
+        assert_eq!(is_told, whole == "2026-07-01", "{key}");
     }
+}
+
+#[test]
+fn the_fuller_of_two_walks_is_kept() {
+    // Three pages of the first walk, one of the second; then each ends although it does not.
+    let simulator = Simulator::at(JULY.as_of, &["--faults-at", "3-4=short@/contacts/search"]);
+    let place = Place::new();
+    let job = Job { tags: Vec::new(), ..plain_job() };
+    let job = job.with_top("population = \"cohorts\"").with_top("conversations = false").with_intercom("max_concurrency = 1");
+    let file = place.job(&job, &simulator.base_url);
+    run(&file, &["--as-of", JULY.as_of, "--accept-incomplete"]).succeed();
+    assert_eq!(place.manifest("2026-07")["cohorts"][0]["members"], 60, "the second walk brought 20");
+}
+
+#[test]
+fn what_came_whole_is_not_given_up_for_what_did_not() {
+    let place = Place::with(one_month());
+    let before = published(&place.job_folder());
+    let simulator = Simulator::at(JULY.as_of, &["--faults", "drop@/contacts/search:1"]);
+    let file = place.job(&plain_job(), &simulator.base_url);
+    let refused = run(&file, &["--as-of", JULY.as_of, "--replace", "--accept-incomplete"]).finish();
+    refused.check_failure(6, &["came whole", "segment:63bbdd50aa01c0ffee000001"]);
+    check_same(&published(&place.job_folder()), &before, "the month that came whole");
+}
+
+#[test]
+fn a_month_with_a_hole_is_on_the_monitor_and_its_rules_change_nobody() {
+    let simulator = Simulator::at(JULY.as_of, &["--faults", "short@/conversations:1"]);
+    let place = Place::new();
+    let job = plain_job().with_intercom("page_size = 5");
+    let rule = "[[rules]]\nname = \"openers\"\nwhere = \"conversations_opened >= 1\"\napply_tag = \"opener\"";
+    let file = place.job(&job.with_section(rule), &simulator.base_url);
+    let refused = run(&file, &["--as-of", JULY.as_of, "--accept-incomplete", "--apply-tags", "--force-tags"]).finish();
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    assert!(refused.stderr.contains("incomplete (conversations)"), "{}", refused.stderr);
+    assert_eq!(place.manifest("2026-07")["incomplete"], serde_json::json!(["conversations"]));
+    assert_eq!(simulator.writes().len(), 0, "nobody was tagged");
+    let summary = place.report("2026-07", "cohort_summary").rows_by_name();
+    assert!(summary.iter().all(|row| row["cohort_kind"].shown() != "rule"), "nobody knows who is in it");
+    assert!(summary.iter().all(|row| row["openers"] == Cell::Null), "part of the conversations is no number");
+    let status = crate::support::program::on(&file, "status", &["--check", "--as-of", JULY.as_of]).finish();
+    status.check_code(8);
+}
+
+#[test]
+fn a_group_that_the_job_has_named_since_is_told_as_missing() {
+    let (_simulator, place) = cut_off();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let job = Job { tags: texts(&["value_lead", "VIP", "churn risk"]), ..plain_job() }.with_intercom("give_up_after = \"2s\"");
+    let finished = run(&place.job(&job, &format!("http://{free}")), &["--as-of", JULY.as_of, "--accept-incomplete"]).finish();
+    assert_eq!(finished.code, Some(4), "{}", finished.stderr);
+    assert!(finished.stderr.contains("churn risk"), "{}", finished.stderr);
+    let findings = place.report("2026-07", "data_quality").rows_by_name();
+    assert!(findings.iter().any(|row| row["check_name"].shown() == "group_not_found" && row["subject"].shown() == "tag:churn risk"));
 }

@@ -130,6 +130,24 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
 }
 
 #[test]
+fn work_that_cannot_be_read_is_fetched_again() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    killed(&simulator, &place, &plain_job(), &["--as-of", JULY.as_of]);
+    let work = place.job_folder().join(".work/run_month=2026-07");
+    fs::write(work.join("tag-1373897/contacts-00000.parquet"), "garbled").unwrap();
+    fs::remove_file(work.join("tag-1400074/attributes-00000.parquet")).unwrap();
+    let whole = fs::read(work.join("conversations/conversations-00000.parquet")).unwrap();
+    fs::write(work.join("conversations/conversations-00000.parquet"), &whole[..whole.len() / 2]).unwrap();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    assert!(finished.stderr.contains("cannot be read, and the list is fetched anew"), "{}", finished.stderr);
+    let again: Vec<String> = walked(&recorder.requests()).into_keys().collect();
+    assert_eq!(again, ["conversations", "population", "tag:1373897", "tag:1400074"]);
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "mended");
+}
+
+#[test]
 fn work_of_another_month_is_named_and_left_alone() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
