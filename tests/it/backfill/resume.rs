@@ -40,7 +40,11 @@ fn a_killed_backfill_goes_on_with_what_it_had_and_holds_the_lock_until_then() {
     assert_eq!(published(&place.job_folder()), Tree::new(), "nothing is to be seen of a backfill that did not end");
     let status = on(&file, "status", &["--check", "--as-of", LATE]).finish();
     assert_eq!(status.code, Some(8), "{}", status.stdout);
-    assert!(status.stdout.contains("unfinished work, `cohorts backfill` goes on with it: 2026-09 to 2026-10"), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("unfinished work of 2026-09 to 2026-10: `cohorts backfill --from 2026-09 --to 2026-10`"),
+        "{}",
+        status.stdout
+    );
     let told = on(&file, "status", &["--json", "--as-of", LATE]).succeed();
     let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(told["unfinished"], serde_json::json!(["2026-09 to 2026-10"]));

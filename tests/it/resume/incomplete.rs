@@ -140,7 +140,7 @@ fn what_came_whole_is_not_given_up_for_what_did_not() {
 fn a_month_with_a_hole_is_on_the_monitor_and_its_rules_change_nobody() {
     let simulator = Simulator::at(JULY.as_of, &["--faults", "short@/conversations:1"]);
     let place = Place::new();
-    let job = plain_job().with_intercom("page_size = 5");
+    let job = Job { intercom: texts(&["page_size = 5"]), ..plain_job() };
     let rule = "[[rules]]\nname = \"openers\"\nwhere = \"conversations_opened >= 1\"\napply_tag = \"opener\"";
     let file = place.job(&job.with_section(rule), &simulator.base_url);
     let refused = run(&file, &["--as-of", JULY.as_of, "--accept-incomplete", "--apply-tags", "--force-tags"]).finish();
