@@ -14,6 +14,7 @@ mod observed;
 mod plan;
 mod refresh;
 mod resolve;
+mod scope;
 mod status;
 mod tag_dates;
 mod walker;
@@ -21,13 +22,13 @@ mod work;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 
-use crate::domain::{Basis, GroupKind, GroupName, Month, MonthSpan, Months};
+use crate::domain::{Basis, GroupName, Month, MonthSpan, Months};
 use crate::intercom::{Client, ClientError, Options, Workspace};
 use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
 use crate::publish::{self, Staging};
-use crate::settings::{self, Job, Missing, SecretString, Settings, TagHistory};
+use crate::settings::{self, Job, Missing, SecretString, Settings};
 use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
 pub use apply::Applied;
@@ -40,8 +41,11 @@ pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
+pub use scope::basis_at;
 pub use status::{MonthStatus, Status, status};
 
+pub(crate) use scope::Scope;
+use scope::prospect;
 use status::{missed_before, stale_after};
 
 /// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
@@ -337,88 +341,6 @@ fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan)
     Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 
-/// Which months of which workspace, seen from when.
-#[derive(Clone, Debug)]
-pub(crate) struct Scope {
-    /// Not known before the API was asked, nor when it does not tell.
-    pub workspace_id: Option<String>,
-    pub timezone: chrono_tz::Tz,
-    /// The months that are fetched together.
-    pub months: Months,
-    /// Those of them that get a snapshot, ascending.
-    pub spans: Vec<MonthSpan>,
-    /// The basis that an observation made now has, for the newest month.
-    pub basis: Basis,
-}
-
-impl Scope {
-    fn at(context: &Context, month: Option<Month>, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
-        let now = (context.clock)();
-        let month = month.unwrap_or_else(|| Month::last_ended(now, timezone));
-        Scope::over(context, month.into(), timezone)
-    }
-
-    /// # Errors
-    /// When the last month has not begun.
-    fn over(context: &Context, months: Months, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
-        (context.observer)(Event::Planning { months });
-        let now = (context.clock)();
-        let span = months.last.span(timezone);
-        if now < span.start {
-            return Err(JobError::NotBegun { month: months.last, start: span.start });
-        }
-        let spans = months.each().map(|month| month.span(timezone)).collect();
-        Ok(Scope { workspace_id: None, timezone, months, spans, basis: prospect(&context.settings.job, now, &span) })
-    }
-
-    /// Asks which workspace it is, and takes its time zone when the job names none.
-    async fn ask(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
-        let workspace = context.client.workspace().await?;
-        let timezone = timezone(&context.settings.job, &workspace)?;
-        Ok(Scope { workspace_id: workspace.id, ..Scope::at(context, month, timezone)? })
-    }
-
-    /// The last of the months.
-    pub fn newest(&self) -> MonthSpan {
-        self.months.last.span(self.timezone)
-    }
-
-    /// First instant of the first month.
-    pub fn start(&self) -> DateTime<Utc> {
-        self.months.first.span(self.timezone).start
-    }
-
-    /// First instant after the last month.
-    pub fn end(&self) -> DateTime<Utc> {
-        self.newest().end
-    }
-
-    /// The basis, for the newest month, of what was observed at this instant.
-    pub fn basis_at(&self, instant: DateTime<Utc>, grace: std::time::Duration) -> Basis {
-        basis_at(instant, &self.newest(), grace)
-    }
-}
-
-/// The basis that a month's snapshot has when everything is observed now.
-fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis {
-    let basis = basis_at(now, span, job.grace);
-    // The worst of the cohorts' is the snapshot's: segments have no dates to work their members out from.
-    let all_tags = job.groups.iter().all(|name| name.kind == GroupKind::Tag);
-    if basis == Basis::Late && job.tag_history == TagHistory::AppliedAt && all_tags { Basis::Reconstructed } else { basis }
-}
-
-/// The basis of what was observed at this instant.
-pub fn basis_at(instant: DateTime<Utc>, span: &MonthSpan, grace: std::time::Duration) -> Basis {
-    let grace = Duration::from_std(grace).unwrap_or(Duration::zero());
-    if instant < span.end {
-        Basis::Preliminary
-    } else if instant <= span.end + grace {
-        Basis::MonthEnd
-    } else {
-        Basis::Late
-    }
-}
-
 async fn publish_snapshot(
     context: &Context,
     folder: &JobFolder,
@@ -502,21 +424,5 @@ fn joined<T>(result: Result<Result<T, JobError>, tokio::task::JoinError>) -> Res
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // Only the runtime's end cancels blocking tasks.
         Err(_) => Err(JobError::Interrupted),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_basis_follows_from_when_the_last_page_came() {
-        let span = "2026-10".parse::<Month>().unwrap().span(chrono_tz::UTC);
-        let grace = std::time::Duration::from_secs(3 * 24 * 3600);
-        let basis = |text: &str| basis_at(text.parse().unwrap(), &span, grace);
-        assert_eq!(basis("2026-10-31T23:59:59Z"), Basis::Preliminary);
-        assert_eq!(basis("2026-11-01T00:00:00Z"), Basis::MonthEnd);
-        assert_eq!(basis("2026-11-04T00:00:00Z"), Basis::MonthEnd);
-        assert_eq!(basis("2026-11-04T00:00:01Z"), Basis::Late);
     }
 }

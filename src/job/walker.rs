@@ -322,7 +322,8 @@ impl Walker {
         // A search that gives nobody for a group that the listing says has members is no answer.
         let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > tolerance.of(listed));
         // A group that people do leave begins the second time about where it ended the first time.
-        let has_really_shrunk = before.and_then(|before| before.last_total).zip(record.first_total);
+        let shrunk_before = before.filter(|before| shrank(before.first_total, before.last_total, tolerance));
+        let has_really_shrunk = shrunk_before.and_then(|before| before.last_total).zip(record.first_total);
         let has_really_shrunk = has_really_shrunk.is_some_and(|(then, now)| now <= then + tolerance.of(then));
         let is_cut_short = shrank(record.first_total, record.last_total, tolerance) && !has_really_shrunk;
         !is_empty_answer && !is_cut_short && agrees(came, record.first_total, record.last_total, allowed)
