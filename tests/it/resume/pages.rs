@@ -114,7 +114,7 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
         let is_too_much = request.walk().as_deref() == Some("conversations") && request.per_page() > Some(5);
         is_too_much.then_some(Reply::Hang)
     });
-    let job = plain_job().with_intercom("request_timeout = \"2s\"");
+    let job = plain_job().with_intercom("request_timeout = \"6s\"");
     let finished = run(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("asking for 10 at once") && finished.stderr.contains("asking for 5 at once"), "{}", finished.stderr);
     let asked: Vec<u64> = recorder
