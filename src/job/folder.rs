@@ -23,7 +23,14 @@ pub struct JobFolder {
 /// Held while something writes into the job's folder; released when dropped, or when the process ends however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nobody holds it any more. What a process that was killed left there is passed over.
+        let _ = self.file.set_len(0);
+    }
 }
 
 impl JobFolder {
@@ -144,7 +151,7 @@ impl JobFolder {
                 let holder = format!("process {} (`cohorts {purpose}`)", std::process::id());
                 // Who holds it is for a message only: a disk that is full is found out where it matters.
                 let _ = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
-                Ok(Lock { _file: file })
+                Ok(Lock { file })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
