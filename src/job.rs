@@ -280,7 +280,10 @@ async fn published_before(
         return Ok(None);
     }
     let work = folder.work_of(month.into());
-    if work.exists() {
+    if work::is_of_before(&work, snapshot.manifest.observed_at) {
+        // A crash came between the snapshot and the end of the work that it was made from.
+        publish::remove_folder(&work)?;
+    } else if work.exists() {
         tracing::warn!(
             "there is unfinished work of {month}, of a replacement: --replace goes on with it; the month stays as it is, or delete `{}`",
             work.display()

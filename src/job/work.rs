@@ -133,6 +133,12 @@ pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Mo
     Ok(Some(plan))
 }
 
+/// Whether work was begun before an instant: that of a snapshot which was observed then went into it. Work that does not
+/// say when it was begun is of no use to anyone.
+pub(super) fn is_of_before(work: &Path, instant: DateTime<Utc>) -> bool {
+    work.exists() && read(work).is_none_or(|work| work.started_at <= instant)
+}
+
 /// Unfinished work of other months than these.
 pub(super) fn of_others(folder: &JobFolder, months: Months) -> Result<Vec<Months>, JobError> {
     Ok(folder.unfinished()?.into_iter().filter(|other| *other != months).collect())
