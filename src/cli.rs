@@ -24,6 +24,7 @@ mod status;
 mod stdout;
 mod summary;
 mod tag;
+mod values;
 
 use std::process::ExitCode;
 

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::domain::{GroupName, Month, MonthError};
+use super::values::{contact_id, email_address, group, instant, loopback, month};
+use crate::domain::{GroupName, Month};
 use crate::settings::Sources;
 use crate::simulator::Faults;
 
@@ -334,18 +335,6 @@ pub(super) struct Status {
     pub as_of: Option<DateTime<Utc>>,
 }
 
-/// What an unset variable of a script leaves must not stand for everybody without an address.
-fn email_address(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
-    let is_address = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    if is_address { Ok(text.to_string()) } else { Err("it is no e-mail address") }
-}
-
-fn contact_id(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
-    if text.is_empty() { Err("it is no ID") } else { Ok(text.to_string()) }
-}
-
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("person").required(true).args(["contact", "email"]))]
 pub(super) struct Forget {
@@ -455,30 +444,6 @@ pub(super) struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-fn group(text: &str) -> Result<GroupName, String> {
-    GroupName::parse_qualified(text)
-        .ok_or_else(|| "write it like tag:value_lead or segment:Active; `cohorts tags` and `cohorts segments` list them".to_string())
-}
-
-/// An instant with its offset, `2026-11-01T02:00:00Z`, or a day, which is its midnight in UTC.
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    let day = || Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc());
-    let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.with_timezone(&Utc));
-    instant.or_else(day).ok_or_else(|| "write it like 2026-11-01T02:00:00Z".to_string())
-}
-
-/// A month that Intercom has been there for: an earlier one is a slip of the pen, and would be published as empty.
-fn month(text: &str) -> Result<Month, String> {
-    let month: Month = text.parse().map_err(|error: MonthError| error.to_string())?;
-    let first = Month::of(NaiveDate::from_ymd_opt(2011, 1, 1).unwrap_or_default());
-    if month < first { Err("there was no Intercom before 2011".to_string()) } else { Ok(month) }
-}
-
-fn loopback(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "it is no IP address".to_string())?;
-    if address.is_loopback() { Ok(address) } else { Err("the embedded Intercom listens on loopback only".to_string()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,14 +458,5 @@ mod tests {
         let mut commands = <Cli as clap::CommandFactory>::command();
         let help = commands.find_subcommand_mut("simulate").unwrap().render_long_help().to_string();
         assert!(help.ends_with(&format!("Kinds of faults:\n{}\n", Faults::kinds())), "{help}");
-    }
-
-    #[test]
-    fn an_instant_has_an_offset_or_is_a_day() {
-        assert_eq!(instant("2026-11-01T02:00:00+01:00").unwrap().to_rfc3339(), "2026-11-01T01:00:00+00:00");
-        assert_eq!(instant("2026-11-01").unwrap().to_rfc3339(), "2026-11-01T00:00:00+00:00");
-        assert!(instant("2026-11-01T02:00:00").is_err());
-        assert!(instant("yesterday").is_err());
-        assert!(month("1500-01").is_err() && month("2010-12").is_err() && month("2011-01").is_ok());
     }
 }
