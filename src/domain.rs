@@ -8,6 +8,7 @@ mod group;
 mod month;
 mod oddities;
 mod reference;
+mod slice;
 
 pub use basis::Basis;
 pub use completeness::{Allowed, agrees, shrank};
@@ -16,6 +17,7 @@ pub use group::{Group, GroupKind, GroupName};
 pub use month::{Month, MonthError, MonthSpan, Months};
 pub use oddities::Oddities;
 pub use reference::{Holder, Reference, Referring};
+pub use slice::{DaySlice, SecondSlice, Slice};
 
 /// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

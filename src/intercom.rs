@@ -23,7 +23,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{Contact, Conversation, Group, GroupKind, TagDate};
+use crate::domain::{Contact, Conversation, DaySlice, Group, GroupKind, TagDate};
 use transport::{Ask, Transport};
 
 pub use decoders::{DECODERS, Decoder};
@@ -175,7 +175,7 @@ impl Client {
     /// The size of one group, one of [`Client::groups`].
     pub async fn size(&self, of: Counted, group: &Group) -> Result<Option<u64>, RequestError> {
         match (&self.api, of) {
-            (_, Counted::People) => self.member_count(group).await,
+            (_, Counted::People) => self.member_count(group, None).await,
             (Api::V1(api), Counted::Companies) => api.company_count(group).await,
             (Api::V2(api), Counted::Companies) => api.company_count(Some(group)).await,
             (Api::V1(_), Counted::Conversations) => Ok(None),
@@ -210,21 +210,27 @@ impl Client {
         }
     }
 
-    /// Everyone in the workspace, users and leads, from the start or from a place that an earlier walk came to.
-    pub async fn everyone(&self, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+    /// Whether lists can be read in slices of days and seconds.
+    pub fn has_slices(&self) -> bool {
+        matches!(self.api, Api::V2(_))
+    }
+
+    /// Everyone in the workspace, users and leads, or a slice of them; from the start or from a place that an earlier walk
+    /// came to. A slice is searched for, everyone is listed.
+    pub async fn everyone(&self, slice: Option<&DaySlice>, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.everyone(from).await,
-            Api::V2(api) => Ok(api.everyone(from)),
+            Api::V2(api) => Ok(api.everyone(slice, from)),
         }
     }
 
     /// The members of one group, likewise.
     ///
     /// Walks that are opened before any of them is followed may share what they read.
-    pub async fn members(&self, group: &Group, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+    pub async fn members(&self, group: &Group, slice: Option<&DaySlice>, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.members(group, from).await,
-            Api::V2(api) => Ok(api.members(group, from)),
+            Api::V2(api) => Ok(api.members(group, slice, from)),
         }
     }
 
@@ -237,18 +243,26 @@ impl Client {
         }
     }
 
-    /// How many members the API says a group has: the total of a list or search, asked for one contact.
-    pub async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
+    /// How many members the API says a group has, or a slice of it: the total of a list or search, asked for one contact.
+    pub async fn member_count(&self, group: &Group, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.member_count(group).await,
-            Api::V2(api) => api.member_count(group).await,
+            Api::V2(api) => api.member_count(group, slice).await,
         }
     }
 
-    pub async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
+    pub async fn contact_count(&self, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.contact_count().await,
-            Api::V2(api) => api.contact_count().await,
+            Api::V2(api) => api.contact_count(slice).await,
+        }
+    }
+
+    /// When the first of a group's members was created, or the first of everyone; `None` where that cannot be asked.
+    pub async fn oldest(&self, group: Option<&Group>) -> Result<Option<DateTime<Utc>>, RequestError> {
+        match &self.api {
+            Api::V1(_) => Ok(None),
+            Api::V2(api) => api.oldest(group).await,
         }
     }
 

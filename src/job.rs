@@ -4,6 +4,8 @@
 
 mod apply;
 mod backfill;
+mod chains;
+mod division;
 mod error;
 mod events;
 mod fetch;
@@ -33,12 +35,13 @@ use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
 pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
+pub use division::{Division, Piece, SizedSlice, cut, merge, rows_per_slice};
 pub use error::JobError;
 pub use events::{Built, Event, Observer};
 pub use folder::{JobFolder, Lock};
 pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
-pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, remembered, unknown_attributes};
+pub use plan::{Estimate, Plan, PlannedWalk, Remembered, WalkKind, pages, remembered, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use scope::basis_at;

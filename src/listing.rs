@@ -110,7 +110,7 @@ pub async fn list(
     mut rows: impl Rows,
     told: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
-    let mut walk = client.members(group, None).await?;
+    let mut walk = client.members(group, None, None).await?;
     let mut seen = IdSet::default();
     let mut waiting = Vec::new();
     let (mut first, mut last) = (None, None);

@@ -55,7 +55,7 @@ pub(super) async fn ask(client: &Client, settings: &Settings, now: DateTime<Utc>
     let (tags, segments, contacts, conversations, attributes) = futures_util::join!(
         wanted(job.has_kind(GroupKind::Tag), client.tags()),
         wanted(job.has_kind(GroupKind::Segment), client.segments()),
-        client.contact_count(),
+        client.contact_count(None),
         wanted(job.conversations, client.try_conversations(span.start, span.end)),
         wanted(job.has_custom_attributes(), client.custom_attributes()),
     );

@@ -97,7 +97,7 @@ enum Line {
 /// Where contacts cannot be read, the size is not asked for: that they cannot is told once.
 async fn size(client: &Client, found: &Found, may_read_contacts: bool) -> Result<Option<u64>, RequestError> {
     match found.size {
-        None if may_read_contacts => client.member_count(&found.group).await,
+        None if may_read_contacts => client.member_count(&found.group, None).await,
         size => Ok(size),
     }
 }

@@ -4,7 +4,7 @@ use comfy_table::Cell;
 
 use super::summary::{drawn, grouped, one_line, right, trimmed};
 use crate::intercom::RateWindow;
-use crate::job::{Plan, WalkKind};
+use crate::job::{Plan, WalkKind, pages};
 use crate::settings::Settings;
 
 pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWindow>) -> String {
@@ -20,7 +20,7 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     }
     text.push('\n');
     let number = |number: Option<u64>| number.map_or("not told".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));
-    let mut table = drawn(&["walk", "of", "rows", "requests"]);
+    let mut table = drawn(&["list", "of", "rows", "walks", "requests"]);
     for walk in &plan.walks {
         let of = match &walk.kind {
             WalkKind::Everyone => "everyone".to_string(),
@@ -28,17 +28,26 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
             WalkKind::Conversations => "conversations of these months".to_string(),
             WalkKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };
-        table.add_row(vec![Cell::new(&walk.key), Cell::new(of), right(number(walk.size)), right(number(plan.pages(walk, settings)))]);
+        let chains = plan.chains(walk);
+        let requests = chains.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
+        let requests = walk.size.map(|_| requests);
+        table.add_row(vec![
+            Cell::new(&walk.key),
+            Cell::new(of),
+            right(number(walk.size)),
+            right(chains.len().to_string()),
+            right(number(requests)),
+        ]);
     }
     if plan.has_tag_dates {
         let most = number(Some(plan.tag_date_requests()));
-        table.add_row(vec![Cell::new("tag_dates"), Cell::new("holders of the tags, each once"), right(&most), right(&most)]);
+        table.add_row(vec![Cell::new("tag_dates"), Cell::new("holders of the tags, each once"), right(&most), Cell::new(""), right(&most)]);
     }
     text.push_str(&trimmed(&table));
     let estimate = plan.estimate(settings, window);
     text.push_str(&format!(
         "\n{} walks, {} requests, about {} at one second a page\n",
-        plan.walks.len(),
+        number(Some(estimate.chains as u64)),
         number(Some(estimate.requests)),
         humantime::format_duration(estimate.time)
     ));

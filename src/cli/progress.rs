@@ -127,6 +127,8 @@ impl Progress {
                 tracing::info!(rows, "going on where an earlier run stopped");
                 state.walks.insert(walk, Walked { rows, ..Walked::begun() });
             }
+            Event::Divided { slices } => state.planned += slices.saturating_sub(1),
+            Event::Undivided => state.planned += 1,
             Event::WalkStarted { walk } => {
                 tracing::debug!("walk begun");
                 state.walks.insert(walk, Walked::begun());

@@ -16,7 +16,7 @@ use super::id_field;
 use super::transport::{Ask, Transport};
 use super::walk::{Place, Walk};
 use super::wire::DecodeError;
-use crate::domain::{Contact, Conversation, Group, GroupKind};
+use crate::domain::{Contact, Conversation, DaySlice, Group, GroupKind};
 
 /// The most that a page holds.
 const PAGE_SIZE_MAX: u32 = 150;
@@ -42,22 +42,46 @@ impl V2 {
         CursorWalk::new(self.transport.clone(), ask, per_page, wire::conversations)
     }
 
-    pub(super) fn everyone(&self, from: Option<&Place>) -> Walk<Contact> {
-        Walk::new(self.contacts(Ask::get("/contacts"), self.page_size).from(from))
+    pub(super) fn everyone(&self, slice: Option<&DaySlice>, from: Option<&Place>) -> Walk<Contact> {
+        match slice {
+            Some(slice) => self.sliced(contact_search(None, Some(slice)), slice, None, from),
+            None => Walk::new(self.contacts(Ask::get("/contacts"), self.page_size).from(from)),
+        }
     }
 
     /// Oldest contact first: `created_at` never changes, so that nobody moves behind the cursor while the walk goes on.
-    pub(super) fn members(&self, group: &Group, from: Option<&Place>) -> Walk<Contact> {
+    pub(super) fn members(&self, group: &Group, slice: Option<&DaySlice>, from: Option<&Place>) -> Walk<Contact> {
         let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
-        Walk::new(self.contacts(member_search(group), self.page_size).expecting_tag(tag).from(from))
+        let search = contact_search(Some(group), slice);
+        match slice {
+            Some(slice) => self.sliced(search, slice, tag, from),
+            None => Walk::new(self.contacts(search, self.page_size).expecting_tag(tag).from(from)),
+        }
     }
 
-    pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
-        self.contacts(member_search(group), 1).total().await
+    /// Dates are days in the versions that say so. Where they are seconds, or days of another zone, rows come that are of
+    /// no day of the slice: better refused than counted in two slices or in none.
+    fn sliced(&self, search: Ask, slice: &DaySlice, tag: Option<String>, from: Option<&Place>) -> Walk<Contact> {
+        let slice = slice.clone();
+        let walk = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| slice.contains(row));
+        Walk::new(walk.from(from))
     }
 
-    pub(super) async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
-        self.contacts(Ask::get("/contacts"), 1).total().await
+    pub(super) async fn member_count(&self, group: &Group, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
+        self.contacts(contact_search(Some(group), slice), 1).total().await
+    }
+
+    pub(super) async fn contact_count(&self, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
+        match slice {
+            Some(slice) => self.contacts(contact_search(None, Some(slice)), 1).total().await,
+            None => self.contacts(Ask::get("/contacts"), 1).total().await,
+        }
+    }
+
+    pub(super) async fn oldest(&self, group: Option<&Group>) -> Result<Option<DateTime<Utc>>, RequestError> {
+        let ask = contact_search(group, None).page(1, None);
+        let page = self.transport.send(&ask, |body| wire::contacts(body, None)).await?;
+        Ok(page.rows.first().and_then(|contact| contact.created_at))
     }
 
     /// A second wider on both sides: whether the API's comparisons include their bounds is not agreed upon.
@@ -86,8 +110,26 @@ fn by_creation() -> serde_json::Value {
     json!({ "field": "created_at", "order": "ascending" })
 }
 
-fn member_search(group: &Group) -> Ask {
-    Ask::search("/contacts/search", json!({ "field": id_field(group.kind), "operator": "=", "value": group.id }), by_creation())
+/// The search for the members of a group, or for everyone; of a slice, or all of them. No two levels and at most four
+/// filters: well within what a search takes.
+fn contact_search(group: Option<&Group>, slice: Option<&DaySlice>) -> Ask {
+    let filter = |field: &str, operator: &str, value: serde_json::Value| json!({ "field": field, "operator": operator, "value": value });
+    let mut filters = Vec::new();
+    if let Some(group) = group {
+        filters.push(filter(id_field(group.kind), "=", json!(group.id)));
+    }
+    if let Some(slice) = slice {
+        filters.extend(slice.after().map(|noon| filter("created_at", ">", json!(noon.timestamp()))));
+        filters.extend(slice.before().map(|noon| filter("created_at", "<", json!(noon.timestamp()))));
+        filters.extend(slice.role.map(|role| filter("role", "=", json!(role.as_str()))));
+    }
+    let query = match filters.len() {
+        // A search needs a filter; everyone is one or the other.
+        0 => json!({ "operator": "OR", "value": [filter("role", "=", json!("user")), filter("role", "=", json!("lead"))] }),
+        1 => filters.remove(0),
+        _ => json!({ "operator": "AND", "value": filters }),
+    };
+    Ask::search("/contacts/search", query, by_creation())
 }
 
 fn conversation_search(start: DateTime<Utc>, end: DateTime<Utc>) -> Ask {

@@ -40,6 +40,8 @@ pub struct Place {
 /// A list being followed.
 pub struct Walk<T> {
     pages: Box<dyn Pages<T>>,
+    /// The first page, when it was looked at before it was taken.
+    peeked: Option<Result<Option<Page<T>>, WalkError>>,
     is_shared: bool,
 }
 
@@ -51,12 +53,12 @@ pub(super) trait Pages<T>: Send {
 
 impl<T> Walk<T> {
     pub(super) fn new(pages: impl Pages<T> + 'static) -> Walk<T> {
-        Walk { pages: Box::new(pages), is_shared: false }
+        Walk { pages: Box::new(pages), peeked: None, is_shared: false }
     }
 
     /// Of a walk whose pages come to several walks at the same time.
     pub(super) fn shared(pages: impl Pages<T> + 'static) -> Walk<T> {
-        Walk { pages: Box::new(pages), is_shared: true }
+        Walk { pages: Box::new(pages), peeked: None, is_shared: true }
     }
 
     /// Whether other walks wait for this one to take its pages: such walks are followed side by side, none after another.
@@ -64,12 +66,23 @@ impl<T> Walk<T> {
         self.is_shared
     }
 
+    /// The next page, which stays the next one; `None` when there is none, or when it failed.
+    pub async fn peek(&mut self) -> Option<&Page<T>> {
+        if self.peeked.is_none() {
+            self.peeked = Some(self.pages.next().await);
+        }
+        self.peeked.as_ref()?.as_ref().ok()?.as_ref()
+    }
+
     /// The next page, or `None` after the last.
     ///
     /// # Errors
     /// When a request failed for good, or when the list would never end. After an error the walk is over.
     pub async fn next(&mut self) -> Result<Option<Page<T>>, WalkError> {
-        self.pages.next().await
+        match self.peeked.take() {
+            Some(page) => page,
+            None => self.pages.next().await,
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> R
 async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
     let workspace = context.client.workspace().await?;
     let timezone = timezone(&context.settings.job, &workspace)?;
-    let mut scope = Scope { workspace_id: workspace.id, ..Scope::over(context, options.months, timezone)? };
+    let mut scope = Scope::over(context, options.months, timezone)?.of(workspace);
     let mut kept = Vec::new();
     let mut wanted = Vec::new();
     for span in &scope.spans {

@@ -31,6 +31,12 @@ pub enum Event {
         walk: String,
         rows: u64,
     },
+    /// A list is long, and is followed in so many slices.
+    Divided {
+        slices: usize,
+    },
+    /// A list in slices is followed once more, in one chain.
+    Undivided,
     WalkStarted {
         walk: String,
     },

@@ -4,19 +4,14 @@
 //! have, or of the same and younger than a day. One that it did not finish is gone on with where it stopped.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join_all;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tracing::Instrument;
 
+use super::chains::Followed;
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, WalkKind};
-use super::walker::{Walked, Walker};
-use super::{Context, Event, JobError, JobFolder, basis_at, tag_dates, work};
+use super::{Context, Event, JobError, JobFolder, basis_at, chains, tag_dates, work};
 use crate::domain::{Basis, GroupKind, MonthSpan};
-use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore, walk_folder};
+use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
 
 /// What was fetched, by walk of the plan.
 #[derive(Clone, Debug)]
@@ -47,57 +42,16 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     work::claim(&work, context, plan)?;
     (context.observer)(Event::Planned { months, walks: plan.walks.len() });
 
-    // Every walk is opened before any is followed: so they may share what they read.
-    let walkers = plan.walks.iter().map(|planned| {
-        let walker = Walker {
-            client: context.client.clone(),
-            clock: context.clock.clone(),
-            observer: context.observer.clone(),
-            planned: planned.clone(),
-            folder: walk_folder(&work, &planned.key),
-            scope: plan.scope.clone(),
-            grace: context.settings.job.grace,
-            tolerance: context.settings.completeness.tolerance,
-            privacy: context.privacy.clone(),
-            accepts_incomplete,
-        };
-        async move { walker.begin().await.map(|begun| (walker, begun)) }
-    });
-    let begun = try_join_all(walkers).await?;
-
-    let places = Arc::new(Semaphore::new(context.settings.intercom.max_concurrency));
-    let mut walks = JoinSet::new(); // dropped on `?`, which ends the other walks
-    for (index, (walker, begun)) in begun.into_iter().enumerate() {
-        let places = places.clone();
-        let span = tracing::info_span!("walk", key = walker.planned.key);
-        let walk = async move {
-            // A walk that shares its pages would make the others wait for its place. The semaphore is never closed;
-            // without a place a walk would only wait for its turn at the gate instead.
-            let _place = if begun.is_shared() { None } else { places.acquire().await.ok() };
-            (index, walker.run(begun).await)
-        };
-        walks.spawn(walk.instrument(span));
-    }
-    let mut walked: Vec<Option<Walked>> = plan.walks.iter().map(|_| None).collect();
-    while let Some(done) = walks.join_next().await {
-        let (index, walk) = match done {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(JobError::Interrupted),
-        };
-        walked[index] = Some(walk?);
-    }
-    // Every index was spawned once and came back once.
-    let walked: Vec<Walked> = walked.into_iter().flatten().collect();
-    let fetched = |(planned, walked): (&super::PlannedWalk, &Walked)| FetchedWalk {
+    let followed = chains::follow(context, &work, plan, accepts_incomplete).await?;
+    let fetched = |(planned, followed): (&super::PlannedWalk, &Followed)| FetchedWalk {
         key: planned.key.clone(),
         kind: planned.kind.clone(),
         listed: planned.size,
-        part: Part { folder: walk_folder(&work, &planned.key), record: walked.record.clone() },
-        failure: walked.failure.as_ref().map(super::error::in_a_line),
+        part: followed.part.clone(),
+        failure: followed.failure.as_ref().map(super::error::in_a_line),
     };
-    let walks: Vec<FetchedWalk> = plan.walks.iter().zip(&walked).map(fetched).collect();
-    leave_out_the_unseen(plan, walked)?;
+    let walks: Vec<FetchedWalk> = plan.walks.iter().zip(&followed).map(fetched).collect();
+    leave_out_the_unseen(plan, followed)?;
     let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| walks[cohort.walk].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
     Ok(Fetched { walks, tag_dates })
@@ -107,12 +61,12 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
 ///
 /// # Errors
 /// Why nothing came, when no cohort is left.
-fn leave_out_the_unseen(plan: &mut Plan, walked: Vec<Walked>) -> Result<(), JobError> {
-    let is_seen: Vec<bool> = walked.iter().map(|walk| walk.record.pages > 0 || walk.failure.is_none()).collect();
-    let is_complete: Vec<bool> = walked.iter().map(|walk| walk.record.is_complete).collect();
+fn leave_out_the_unseen(plan: &mut Plan, followed: Vec<Followed>) -> Result<(), JobError> {
+    let is_seen: Vec<bool> = followed.iter().map(|walk| walk.part.record.pages > 0 || walk.failure.is_none()).collect();
+    let is_complete: Vec<bool> = followed.iter().map(|walk| walk.part.record.is_complete).collect();
     plan.cohorts.retain(|cohort| is_seen[cohort.walk]);
     if plan.cohorts.is_empty()
-        && let Some(failure) = walked.into_iter().find_map(|walk| walk.failure)
+        && let Some(failure) = followed.into_iter().find_map(|walk| walk.failure)
     {
         return Err(failure);
     }
@@ -154,7 +108,7 @@ impl Fetched {
     pub(super) fn incomplete_walks(&self) -> Vec<(String, u64, u64)> {
         let told = |walk: &FetchedWalk| {
             let record = &walk.part.record;
-            (walk.key.clone(), record.rows + record.outside + record.forgotten, record.last_total.max(walk.listed).unwrap_or_default())
+            (walk.key.clone(), record.came(), record.last_total.max(walk.listed).unwrap_or_default())
         };
         self.incomplete().map(told).collect()
     }

@@ -101,7 +101,7 @@ fn strays(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
 
 fn totals(walk: &FetchedWalk) -> Vec<Finding> {
     let record = &walk.part.record;
-    let came = record.rows + record.outside + record.forgotten;
+    let came = record.came();
     let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
         severity,
         check_name: check_name.to_string(),

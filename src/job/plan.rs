@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use futures_util::future::try_join_all;
 
+use super::division::{Divider, Division};
 use super::resolve::resolve;
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::domain::{Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION};
+use crate::domain::{Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION, Slice};
 use crate::intercom::RateWindow;
 use crate::privacy::HASH_PREFIX;
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
@@ -33,7 +35,9 @@ pub struct Plan {
 /// What a plan costs, as far as sizes are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
+    /// For pages, and for the sizes that long lists are cut by.
     pub requests: u64,
+    pub chains: usize,
     /// At a second a page, and within the share of the rate limit.
     pub time: Duration,
 }
@@ -76,7 +80,8 @@ impl PlannedPopulation {
     }
 }
 
-/// One walk: one group (or everyone, or the month's conversations) and one slice of it, which so far is all of it.
+/// One list of the API: a group, everyone, or the month's conversations. It is followed in one walk, or in one for each of
+/// its slices.
 #[derive(Clone, Debug)]
 pub struct PlannedWalk {
     /// The key under which it is spooled, counted and told of.
@@ -84,6 +89,8 @@ pub struct PlannedWalk {
     pub kind: WalkKind,
     /// Rows that the API announces, where it was asked.
     pub size: Option<u64>,
+    /// Its slices, when it is long. Whether it is may turn out with its first page.
+    pub division: Option<Division>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +98,15 @@ pub enum WalkKind {
     Everyone,
     Members(Group),
     Conversations,
+}
+
+impl WalkKind {
+    pub(super) fn group(&self) -> Option<&Group> {
+        match self {
+            WalkKind::Members(group) => Some(group),
+            WalkKind::Everyone | WalkKind::Conversations => None,
+        }
+    }
 }
 
 impl PlannedWalk {
@@ -143,7 +159,7 @@ impl Plan {
         match &job.population {
             Population::Everyone => {
                 plan.population = PlannedPopulation::Everyone;
-                plan.walks.push(PlannedWalk { key: POPULATION.to_string(), kind: WalkKind::Everyone, size: None });
+                plan.walks.push(PlannedWalk { key: POPULATION.to_string(), kind: WalkKind::Everyone, size: None, division: None });
             }
             Population::Cohorts => {}
             Population::Group(name) => match find(&mut plan, name) {
@@ -166,7 +182,7 @@ impl Plan {
         }
         plan.cohorts.sort_by_key(|cohort| cohort.group.key());
         if plan.has_conversations {
-            plan.walks.push(PlannedWalk { key: "conversations".to_string(), kind: WalkKind::Conversations, size: None });
+            plan.walks.push(PlannedWalk { key: "conversations".to_string(), kind: WalkKind::Conversations, size: None, division: None });
         }
         let now = (context.clock)();
         let is_late = |span: &MonthSpan| basis_at(now, span, job.grace) == Basis::Late;
@@ -211,7 +227,7 @@ impl Plan {
         match self.walks.iter().position(|walk| walk.kind == kind) {
             Some(walk) => walk,
             None => {
-                self.walks.push(PlannedWalk { key: group.key(), kind, size });
+                self.walks.push(PlannedWalk { key: group.key(), kind, size, division: None });
                 self.walks.len() - 1
             }
         }
@@ -279,17 +295,30 @@ impl Plan {
         }
     }
 
-    /// Asks for the sizes that are not known yet, one request each.
+    /// Asks for the sizes that are not known yet, one request each, and where long lists are to be cut.
     pub(super) async fn size(&mut self, context: &Context) -> Result<(), JobError> {
-        let (start, end) = (self.scope.start(), self.scope.end());
-        for walk in &mut self.walks {
-            if walk.size.is_none() {
-                walk.size = match &walk.kind {
-                    WalkKind::Everyone => context.client.contact_count().await?,
-                    WalkKind::Members(group) => context.client.member_count(group).await?,
-                    WalkKind::Conversations => context.client.conversation_count(start, end).await?,
-                };
-            }
+        let (client, scope) = (&context.client, &self.scope);
+        let intercom = &context.settings.intercom;
+        let divider = Divider { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
+        let sized = self.walks.iter().map(|walk| async {
+            let size = match (walk.size, &walk.kind) {
+                (Some(size), _) => Some(size),
+                (None, WalkKind::Everyone) => client.contact_count(None).await?,
+                (None, WalkKind::Members(group)) => client.member_count(group, None).await?,
+                (None, WalkKind::Conversations) => client.conversation_count(scope.start(), scope.end()).await?,
+            };
+            let Some(rows) = size.filter(|_| walk.division.is_none()) else { return Ok((size, None)) };
+            // A run reads this off the first page, which it needs all the same.
+            let oldest = match &walk.kind {
+                WalkKind::Members(group) if divider.is_long(rows) => client.oldest(Some(group)).await?,
+                _ => None,
+            };
+            Ok::<_, JobError>((size, divider.divide(&walk.kind, rows, oldest).await?))
+        });
+        let sized = try_join_all(sized).await?;
+        for (walk, (size, division)) in self.walks.iter_mut().zip(sized) {
+            walk.size = size;
+            walk.division = walk.division.take().or(division);
         }
         Ok(())
     }
@@ -311,14 +340,19 @@ impl Plan {
         self.tag_cohorts().filter_map(|cohort| self.walks[cohort.walk].size).sum()
     }
 
-    /// Pages of a walk, of which there is one at least.
-    pub fn pages(&self, walk: &PlannedWalk, settings: &Settings) -> Option<u64> {
-        walk.size.map(|size| size.div_ceil(u64::from(settings.intercom.page_size)).max(1))
+    /// The chains of pages that a list is followed in, each with its rows as far as they are known.
+    pub fn chains<'a>(&self, walk: &'a PlannedWalk) -> Vec<(Option<&'a Slice>, Option<u64>)> {
+        match &walk.division {
+            Some(division) => division.slices.iter().map(|sized| (Some(&sized.slice), Some(sized.rows))).collect(),
+            None => vec![(None, walk.size)],
+        }
     }
 
     pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
-        let pages: Vec<u64> = self.walks.iter().map(|walk| self.pages(walk, settings).unwrap_or(1)).collect();
-        let requests: u64 = pages.iter().sum();
+        let chains = self.walks.iter().flat_map(|walk| self.chains(walk));
+        let pages: Vec<u64> = chains.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
+        let sizing: u64 = self.walks.iter().filter_map(|walk| walk.division.as_ref()).map(Division::sizing).sum();
+        let requests = pages.iter().sum::<u64>() + sizing;
         let places = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
@@ -326,12 +360,18 @@ impl Plan {
         let walking = longest.max(requests as f64 / places.min(pages.len().max(1) as f64)) * SECONDS_PER_PAGE;
         let dates = self.tag_date_requests();
         let asking = (dates as f64 * SECONDS_PER_CONTACT / places).max(rate(dates));
-        Estimate { requests: requests + dates, time: Duration::from_secs((walking.max(rate(requests)) + asking).ceil() as u64) }
+        let time = Duration::from_secs((walking.max(rate(requests)) + asking).ceil() as u64);
+        Estimate { requests: requests + dates, chains: pages.len(), time }
     }
 
     pub fn timezone(&self) -> Tz {
         self.scope.timezone
     }
+}
+
+/// Pages of so many rows, of which there is one at least.
+pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
+    rows.map(|rows| rows.div_ceil(u64::from(settings.intercom.page_size)).max(1))
 }
 
 /// The custom attributes that the job's profile names and the workspace does not have.

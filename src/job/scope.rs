@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{Context, Event, JobError, timezone};
 use crate::domain::{Basis, GroupKind, Month, MonthSpan, Months};
+use crate::intercom::Workspace;
 use crate::settings::{Job, TagHistory};
 
 /// Which months of which workspace, seen from when.
@@ -12,6 +13,8 @@ pub(crate) struct Scope {
     /// Not known before the API was asked, nor when it does not tell.
     pub workspace_id: Option<String>,
     pub timezone: chrono_tz::Tz,
+    /// The workspace's own, in which Intercom cuts contacts' dates to days. Not known before the API was asked.
+    pub workspace_timezone: Option<chrono_tz::Tz>,
     /// The months that are fetched together.
     pub months: Months,
     /// Those of them that get a snapshot, ascending.
@@ -37,14 +40,27 @@ impl Scope {
             return Err(JobError::NotBegun { month: months.last, start: span.start });
         }
         let spans = months.each().map(|month| month.span(timezone)).collect();
-        Ok(Scope { workspace_id: None, timezone, months, spans, basis: prospect(&context.settings.job, now, &span) })
+        Ok(Scope {
+            workspace_id: None,
+            timezone,
+            workspace_timezone: None,
+            months,
+            spans,
+            basis: prospect(&context.settings.job, now, &span),
+        })
     }
 
     /// Asks which workspace it is, and takes its time zone when the job names none.
     pub(super) async fn ask(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
         let workspace = context.client.workspace().await?;
         let timezone = timezone(&context.settings.job, &workspace)?;
-        Ok(Scope { workspace_id: workspace.id, ..Scope::at(context, month, timezone)? })
+        Ok(Scope::at(context, month, timezone)?.of(workspace))
+    }
+
+    /// The same, of this workspace.
+    pub(super) fn of(self, workspace: Workspace) -> Scope {
+        let workspace_timezone = workspace.timezone.and_then(|name| name.parse().ok());
+        Scope { workspace_id: workspace.id, workspace_timezone, ..self }
     }
 
     /// The last of the months.

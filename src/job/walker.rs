@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::division::{Divider, Division};
 use super::plan::{PlannedWalk, WalkKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
-use crate::domain::{Allowed, Contact, Conversation, agrees, shrank};
+use crate::domain::{Allowed, Contact, Conversation, DaySlice, SecondSlice, Slice, agrees, shrank};
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish;
@@ -22,7 +23,14 @@ pub(super) struct Walker {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
+    /// Of a slice, under its own key.
     pub planned: PlannedWalk,
+    /// The slice of the list, when it is not all of it.
+    pub slice: Option<Slice>,
+    /// Whether a list that turns out to be long is given back to be followed in slices.
+    pub may_divide: bool,
+    pub page_size: u32,
+    pub places: usize,
     pub folder: PathBuf,
     pub scope: Scope,
     pub grace: std::time::Duration,
@@ -30,6 +38,16 @@ pub(super) struct Walker {
     pub privacy: Arc<Privacy>,
     /// Whether a walk that cannot be finished is worth what came of it.
     pub accepts_incomplete: bool,
+}
+
+/// How a walk ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Walked(Walked),
+    /// Its list is long: it is to be followed in these slices instead.
+    Divided(Division),
+    /// The API gave rows of other days than those of the slice: the list cannot be followed in slices.
+    NoSlice(JobError),
 }
 
 /// What became of a walk.
@@ -43,7 +61,7 @@ pub(super) struct Walked {
 /// A walk before its first page, or one that an earlier run finished.
 pub(super) enum Begun {
     Kept(WalkRecord),
-    Open(Opened),
+    Open(Box<Opened>),
     /// It could not be begun, and what an earlier run has of it is accepted.
     Failed(JobError),
 }
@@ -69,7 +87,8 @@ enum Ended {
 
 impl Begun {
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self, Begun::Open(Opened { list: List::Contacts(walk), .. }) if walk.is_shared())
+        let Begun::Open(opened) = self else { return false };
+        matches!(&opened.list, List::Contacts(walk) if walk.is_shared())
     }
 }
 
@@ -80,7 +99,7 @@ impl Walker {
         }
         let progress = self.readable(self.resumable(), |progress| &progress.record).await?;
         match self.open(progress).await {
-            Ok(opened) => Ok(Begun::Open(opened)),
+            Ok(opened) => Ok(Begun::Open(Box::new(opened))),
             Err(error) if self.accepts_incomplete => Ok(Begun::Failed(error)),
             Err(error) => Err(error),
         }
@@ -106,30 +125,77 @@ impl Walker {
         let progress = progress.filter(|_| place.is_some());
         let from = place.as_ref();
         let list = match &self.planned.kind {
-            WalkKind::Everyone => self.client.everyone(from).await.map(List::Contacts),
-            WalkKind::Members(group) => self.client.members(group, from).await.map(List::Contacts),
-            WalkKind::Conversations => Ok(List::Conversations(self.client.conversations(self.scope.start(), self.scope.end(), from))),
+            WalkKind::Everyone => self.client.everyone(self.days(), from).await.map(List::Contacts),
+            WalkKind::Members(group) => self.client.members(group, self.days(), from).await.map(List::Contacts),
+            WalkKind::Conversations => {
+                let SecondSlice { start, end } = self.seconds();
+                Ok(List::Conversations(self.client.conversations(start, end, from)))
+            }
         };
         let list = list.map_err(|source| self.failed(source))?;
         Ok(Opened { at, list, progress })
+    }
+
+    fn days(&self) -> Option<&DaySlice> {
+        match &self.slice {
+            Some(Slice::Contacts(days)) => Some(days),
+            Some(Slice::Conversations(_)) | None => None,
+        }
+    }
+
+    fn seconds(&self) -> SecondSlice {
+        match &self.slice {
+            Some(Slice::Conversations(seconds)) => *seconds,
+            Some(Slice::Contacts(_)) | None => SecondSlice { start: self.scope.start(), end: self.scope.end() },
+        }
+    }
+
+    /// How the list is to be divided, when its first page says that it is long. Sizes that cannot be asked are no reason to
+    /// fail: one chain is as good, and tells what is the matter.
+    async fn division(&self, opened: &mut Opened) -> Option<Division> {
+        if !self.may_divide || opened.progress.is_some() {
+            return None;
+        }
+        let (total, oldest) = match &mut opened.list {
+            List::Contacts(walk) if walk.is_shared() => return None,
+            List::Contacts(walk) => {
+                let page = walk.peek().await?;
+                // Only searches give the oldest first.
+                let is_search = matches!(self.planned.kind, WalkKind::Members(_));
+                (page.total, page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at))
+            }
+            List::Conversations(walk) => (walk.peek().await?.total, None),
+        };
+        let divider =
+            Divider { client: &self.client, scope: &self.scope, page_size: self.page_size, places: self.places, now: (self.clock)() };
+        match divider.divide(&self.planned.kind, total?, oldest).await {
+            Ok(division) => division,
+            Err(error) => {
+                tracing::warn!(%error, "the list could not be divided, and is followed in one chain");
+                None
+            }
+        }
     }
 
     fn failed(&self, source: RequestError) -> JobError {
         JobError::Fetch { months: self.scope.months, walk: self.planned.title(), source: source.into() }
     }
 
-    pub(super) async fn run(self, begun: Begun) -> Result<Walked, JobError> {
-        let opened = match begun {
+    pub(super) async fn run(self, begun: Begun) -> Result<Outcome, JobError> {
+        let mut opened = match begun {
             Begun::Kept(record) => {
                 self.tell(Event::Kept { walk: self.key(), rows: record.rows });
-                return Ok(Walked { record, failure: None });
+                return Ok(Outcome::Walked(Walked { record, failure: None }));
             }
             Begun::Failed(error) => return self.given_up(error).await,
             Begun::Open(opened) => opened,
         };
+        if let Some(division) = self.division(&mut opened).await {
+            return Ok(Outcome::Divided(division));
+        }
         self.tell(Event::WalkStarted { walk: self.key() });
         let is_resumed = opened.progress.is_some();
-        let mut outcome = self.once(opened, None).await;
+        let mut outcome = self.once(*opened, None).await;
         if let (true, Err(Ended::Again(error))) = (is_resumed, &outcome) {
             // An expired cursor, say. A walk that was never walked whole is not yet walked once.
             self.tell_again(reason(error));
@@ -142,6 +208,7 @@ impl Walker {
                 let why = shortfall(&record, self.planned.size);
                 (record, why)
             }
+            Err(Ended::Again(error)) if self.slice.is_some() && is_not_asked_for(&error) => return Ok(Outcome::NoSlice(error)),
             Err(Ended::Again(error)) => (WalkRecord::begun((self.clock)()), reason(&error)),
             Err(Ended::Failed(error)) => return self.given_up(error).await,
         };
@@ -182,13 +249,13 @@ impl Walker {
     }
 
     /// A walk that could not be finished: an error, or what is on disk of it.
-    async fn given_up(self, error: JobError) -> Result<Walked, JobError> {
+    async fn given_up(self, error: JobError) -> Result<Outcome, JobError> {
         if !self.accepts_incomplete {
             return Err(error);
         }
         tracing::error!("the walk is taken as far as it came: {}", super::error::in_a_line(&error));
         let record = self.fuller().await?;
-        Ok(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) })
+        Ok(Outcome::Walked(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) }))
     }
 
     /// The walk that an earlier run finished, when it is as good as one made now.
@@ -228,7 +295,8 @@ impl Walker {
         match list {
             List::Contacts(walk) => self.follow(walk, at, progress, |_| true, |contact| self.privacy.apply(contact), before).await,
             List::Conversations(walk) => {
-                let is_wanted = |row: &Conversation| self.scope.start() <= row.created_at && row.created_at < self.scope.end();
+                let seconds = self.seconds();
+                let is_wanted = move |row: &Conversation| seconds.contains(row.created_at);
                 self.follow(walk, at, progress, is_wanted, |row| row, before).await
             }
         }
@@ -341,7 +409,7 @@ impl Walker {
         joined(saved.await)
     }
 
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         self.planned.key.clone()
     }
 
@@ -354,15 +422,19 @@ impl Walker {
         self.tell(Event::WalkAgain { walk: self.key(), why });
     }
 
-    fn done(self, record: WalkRecord) -> Walked {
+    fn done(self, record: WalkRecord) -> Outcome {
         self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
-        Walked { record, failure: None }
+        Outcome::Walked(Walked { record, failure: None })
     }
+}
+
+fn is_not_asked_for(error: &JobError) -> bool {
+    matches!(error, JobError::Walk { source, .. } if matches!(**source, WalkError::NotAskedFor { .. }))
 }
 
 /// Why a walk that came to its end cannot have brought all there is.
 fn shortfall(record: &WalkRecord, listed: Option<u64>) -> String {
-    let came = record.rows + record.outside + record.forgotten;
+    let came = record.came();
     match (record.first_total, record.last_total) {
         (Some(first), Some(last)) if last < first && came >= last => {
             format!("the announced total fell from {first} to {last} while {came} came")

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::division::{Division, SizedSlice};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
-use crate::domain::{Group, GroupKind, Month, Months};
+use crate::domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
 use crate::publish;
 
 const PLAN_FILE: &str = "plan.json";
@@ -63,6 +64,9 @@ struct WorkWalk {
     key: String,
     group: Option<WorkGroup>,
     size: Option<u64>,
+    /// Where it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    division: Option<WorkDivision>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,7 +77,7 @@ struct WorkGroup {
 }
 
 /// Takes the work folder over when it is of this workspace, version and month; else begins anew.
-pub(super) fn claim(work: &Path, context: &Context, plan: &Plan) -> Result<(), JobError> {
+pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
     let of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
         api_version: context.settings.intercom.api_version.clone(),
@@ -90,7 +94,14 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &Plan) -> Result<(), J
         publish::remove_folder(work)?;
         publish::create_folder(work)?;
     }
-    let started_at = found.filter(|found| found.of == of).map_or_else(|| (context.clock)(), |found| found.started_at);
+    let found = found.filter(|found| found.of == of);
+    let started_at = found.as_ref().map_or_else(|| (context.clock)(), |found| found.started_at);
+    // What came of a slice is only good for a list in the same slices.
+    for walk in found.into_iter().flat_map(|found| found.walks).filter_map(WorkWalk::into_walk) {
+        if let Some(planned) = plan.walks.iter_mut().find(|planned| planned.key == walk.key && planned.kind == walk.kind) {
+            planned.division = walk.division;
+        }
+    }
     let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), walk: cohort.walk };
     let written = Work {
         of,
@@ -100,6 +111,14 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &Plan) -> Result<(), J
         cohorts: plan.cohorts.iter().map(cohort).collect(),
         walks: plan.walks.iter().map(WorkWalk::of).collect(),
     };
+    Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
+}
+
+/// Takes note of lists that are followed in slices, or no more.
+pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
+    // It was written when the work was claimed.
+    let Some(mut written) = read(work) else { return Ok(()) };
+    written.walks = plan.walks.iter().map(WorkWalk::of).collect();
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
@@ -180,7 +199,7 @@ impl WorkWalk {
             }
             WalkKind::Everyone | WalkKind::Conversations => None,
         };
-        WorkWalk { key: walk.key.clone(), group, size: walk.size }
+        WorkWalk { key: walk.key.clone(), group, size: walk.size, division: walk.division.as_ref().map(WorkDivision::of) }
     }
 
     fn into_walk(self) -> Option<PlannedWalk> {
@@ -192,6 +211,70 @@ impl WorkWalk {
             (None, crate::domain::POPULATION) => WalkKind::Everyone,
             (None, _) => WalkKind::Conversations,
         };
-        Some(PlannedWalk { key: self.key, kind, size: self.size })
+        let division = match self.division {
+            Some(division) => Some(division.into_division()?),
+            None => None,
+        };
+        Some(PlannedWalk { key: self.key, kind, size: self.size, division })
+    }
+}
+
+/// A list in slices.
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkDivision {
+    total: u64,
+    requests: u64,
+    slices: Vec<WorkSlice>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WorkSlice {
+    rows: u64,
+    #[serde(flatten)]
+    of: WorkStretch,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum WorkStretch {
+    Seconds { start: DateTime<Utc>, end: DateTime<Utc> },
+    Days { first_day: Option<NaiveDate>, last_day: Option<NaiveDate>, timezone: String, role: Option<String> },
+}
+
+impl WorkDivision {
+    fn of(division: &Division) -> WorkDivision {
+        let slice = |sized: &SizedSlice| WorkSlice {
+            rows: sized.rows,
+            of: match &sized.slice {
+                Slice::Contacts(DaySlice { first, last, timezone, role }) => WorkStretch::Days {
+                    first_day: *first,
+                    last_day: *last,
+                    timezone: timezone.name().to_string(),
+                    role: role.map(|role| role.as_str().to_string()),
+                },
+                Slice::Conversations(SecondSlice { start, end }) => WorkStretch::Seconds { start: *start, end: *end },
+            },
+        };
+        WorkDivision { total: division.total, requests: division.requests, slices: division.slices.iter().map(slice).collect() }
+    }
+
+    fn into_division(self) -> Option<Division> {
+        let slice = |slice: WorkSlice| {
+            let of = match slice.of {
+                WorkStretch::Days { first_day, last_day, timezone, role } => Slice::Contacts(DaySlice {
+                    first: first_day,
+                    last: last_day,
+                    timezone: timezone.parse().ok()?,
+                    role: match role.as_deref() {
+                        None => None,
+                        Some(name) => Some([Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name)?),
+                    },
+                }),
+                WorkStretch::Seconds { start, end } => Slice::Conversations(SecondSlice { start, end }),
+            };
+            Some(SizedSlice { slice: of, rows: slice.rows })
+        };
+        let slices = self.slices.into_iter().map(slice).collect::<Option<Vec<_>>>()?;
+        Some(Division { slices, total: self.total, requests: self.requests })
     }
 }

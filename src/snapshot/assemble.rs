@@ -1,7 +1,7 @@
 //! Spooled walks → the tables of a snapshot. Chunk by chunk, so that memory holds a part and never a table; in the
 //! order of the plan, so that the same walks give the same bytes however they were interleaved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
@@ -13,11 +13,31 @@ use crate::domain::MonthSpan;
 use crate::publish::Staging;
 use crate::table::{ROW_GROUP_ROWS, Table, TableError, instants, scan, scan_or_empty, write_parquet};
 
-/// One finished walk of contacts or conversations.
+/// What came of a list of contacts or conversations: spooled in one folder, or in one for each slice.
 #[derive(Clone, Debug)]
 pub struct Part {
-    pub folder: PathBuf,
+    /// Each with the number of its chunks.
+    folders: Vec<(PathBuf, usize)>,
+    /// Of the list as a whole.
     pub record: WalkRecord,
+}
+
+impl Part {
+    pub fn whole(folder: PathBuf, record: WalkRecord) -> Part {
+        Part { folders: vec![(folder, record.chunks)], record }
+    }
+
+    /// With the totals that the whole list announced before and after.
+    pub fn of_slices(slices: Vec<(PathBuf, WalkRecord)>, first_total: u64, last_total: Option<u64>) -> Part {
+        let (folders, records): (Vec<PathBuf>, Vec<WalkRecord>) = slices.into_iter().unzip();
+        let record = WalkRecord::of_slices(&records, first_total, last_total);
+        Part { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
+    }
+
+    /// Folder and number of each chunk, in the order in which they came.
+    fn chunks(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.folders.iter().flat_map(|(folder, chunks)| (0..*chunks).map(move |chunk| (folder.as_path(), chunk)))
+    }
 }
 
 /// A cohort, and which walk of contacts holds its members.
@@ -81,8 +101,8 @@ impl Assembly {
         for &walk in &order {
             let part = &self.walks[walk];
             let in_population = self.population.is_none_or(|population| population == walk);
-            for chunk in 0..part.record.chunks {
-                for (id, updated) in ids_of(&contacts_chunk(&part.folder, chunk), &CONTACTS, "contact_id", Some("updated_at"))? {
+            for (folder, chunk) in part.chunks() {
+                for (id, updated) in ids_of(&contacts_chunk(folder, chunk), &CONTACTS, "contact_id", Some("updated_at"))? {
                     let (known, is_new) = records.entry(&id, Newest { updated, place, in_population });
                     if is_new {
                         firsts[walk] += 1;
@@ -98,10 +118,9 @@ impl Assembly {
         let mut contacts = PartWriter::default();
         let mut place = 0;
         for &walk in &order {
-            let part = &self.walks[walk];
-            for chunk in 0..part.record.chunks {
-                let rows = collect(scan(&[contacts_chunk(&part.folder, chunk)], &CONTACTS)?)?;
-                let mut attributes = collect(scan(&[attributes_chunk(&part.folder, chunk)], &ATTRIBUTES)?)?;
+            for (folder, chunk) in self.walks[walk].chunks() {
+                let rows = collect(scan(&[contacts_chunk(folder, chunk)], &CONTACTS)?)?;
+                let mut attributes = collect(scan(&[attributes_chunk(folder, chunk)], &ATTRIBUTES)?)?;
                 let mut counts = Vec::with_capacity(rows.height());
                 let mut in_population = Vec::new();
                 for id in text(&rows, "contact_id")?.iter() {
@@ -145,7 +164,7 @@ impl Assembly {
 
     fn write_conversations(&self, staging: &mut Staging) -> Result<(), SnapshotError> {
         let chunks = match &self.conversations {
-            Some(part) => (0..part.record.chunks).map(|chunk| conversations_chunk(&part.folder, chunk)).collect(),
+            Some(part) => part.chunks().map(|(folder, chunk)| conversations_chunk(folder, chunk)).collect(),
             None => Vec::new(),
         };
         let all = scan_or_empty(&chunks, &CONVERSATIONS)?;
@@ -161,7 +180,7 @@ impl Assembly {
 
 /// The contacts that a walk of contacts holds, as a column `contact_id`.
 pub fn members_of(part: &Part) -> Result<LazyFrame, TableError> {
-    let chunks: Vec<PathBuf> = (0..part.record.chunks).map(|chunk| contacts_chunk(&part.folder, chunk)).collect();
+    let chunks: Vec<PathBuf> = part.chunks().map(|(folder, chunk)| contacts_chunk(folder, chunk)).collect();
     // A contact that changed while the list was read may be in two chunks.
     Ok(scan_or_empty(&chunks, &CONTACTS)?.select([col("contact_id")]).unique(None, UniqueKeepStrategy::Any))
 }

@@ -78,6 +78,41 @@ impl WalkRecord {
         }
     }
 
+    /// Distinct rows that came, whatever became of them.
+    pub fn came(&self) -> u64 {
+        self.rows + self.outside + self.forgotten
+    }
+
+    /// Of a list that was followed in slices; with the totals that the whole of it announced before and after.
+    pub fn of_slices(records: &[WalkRecord], first_total: u64, last_total: Option<u64>) -> WalkRecord {
+        let sum = |count: fn(&WalkRecord) -> u64| records.iter().map(count).sum::<u64>();
+        let (rows, forgotten) = (sum(|record| record.rows), sum(|record| record.forgotten));
+        let last_total = last_total.unwrap_or(first_total);
+        // A row at the edge of two slices came with both, and is outside of one: only those are outside of the list that
+        // its total counts.
+        let most = sum(|record| record.outside);
+        let outside = last_total.saturating_sub(rows + forgotten).min(most);
+        let mut oddities = BTreeMap::new();
+        for (name, count) in records.iter().flat_map(|record| &record.oddities) {
+            *oddities.entry(name.clone()).or_default() += count;
+        }
+        WalkRecord {
+            rows,
+            repeated: sum(|record| record.repeated),
+            renewed: sum(|record| record.renewed),
+            chunks: records.iter().map(|record| record.chunks).sum(),
+            pages: sum(|record| record.pages),
+            first_total: Some(first_total),
+            last_total: Some(last_total),
+            started_at: records.iter().map(|record| record.started_at).min().unwrap_or_default(),
+            observed_at: records.iter().map(|record| record.observed_at).max().unwrap_or_default(),
+            forgotten,
+            outside,
+            oddities,
+            is_complete: records.iter().all(|record| record.is_complete),
+        }
+    }
+
     /// Takes note of a page that came.
     pub fn page(&mut self, at: DateTime<Utc>, total: Option<u64>, outside: u64, oddities: Oddities) {
         self.pages += 1;

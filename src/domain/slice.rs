@@ -1,0 +1,127 @@
+use std::fmt;
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::{Contact, Role};
+
+/// A part of a list that is followed in a chain of its own. The slices of a list have nothing in common, and together
+/// they are the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slice {
+    Contacts(DaySlice),
+    Conversations(SecondSlice),
+}
+
+/// Contacts that were created on these calendar days of the workspace, both included; without an end, before or after
+/// as well. Days, because that is what Intercom cuts contacts' dates to, in the workspace's own time zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaySlice {
+    pub first: Option<NaiveDate>,
+    pub last: Option<NaiveDate>,
+    pub timezone: Tz,
+    /// Of a day that is too large for one chain.
+    pub role: Option<Role>,
+}
+
+/// Conversations that were created from this instant on and before that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondSlice {
+    pub start: DateTime<Utc>,
+    pub end: DateTime<Utc>,
+}
+
+impl DaySlice {
+    pub fn contains(&self, contact: &Contact) -> bool {
+        // Every contact was created some day: a date that cannot be read is counted as such, and proves nothing here.
+        let is_of_days = contact.created_at.is_none_or(|instant| {
+            let day = instant.with_timezone(&self.timezone).date_naive();
+            self.first.is_none_or(|first| first <= day) && self.last.is_none_or(|last| day <= last)
+        });
+        is_of_days && self.role.is_none_or(|role| contact.role == role)
+    }
+
+    /// Noon of the day before the first: everything of later days is after it. At noon, because no change of the clocks
+    /// and no zone that differs by some hours makes another day of it.
+    pub fn after(&self) -> Option<DateTime<Utc>> {
+        self.first?.checked_sub_days(Days::new(1)).map(|day| noon(day, self.timezone))
+    }
+
+    /// Noon of the day after the last.
+    pub fn before(&self) -> Option<DateTime<Utc>> {
+        self.last?.checked_add_days(Days::new(1)).map(|day| noon(day, self.timezone))
+    }
+}
+
+fn noon(day: NaiveDate, timezone: Tz) -> DateTime<Utc> {
+    let local = day.and_time(NaiveTime::MIN) + chrono::Duration::hours(12);
+    // Zones that crossed the date line left out whole days, their noon among them.
+    timezone.from_local_datetime(&local).earliest().map_or(local.and_utc(), |instant| instant.with_timezone(&Utc))
+}
+
+impl SecondSlice {
+    pub fn contains(&self, instant: DateTime<Utc>) -> bool {
+        self.start <= instant && instant < self.end
+    }
+}
+
+/// As part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`.
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Slice::Contacts(DaySlice { first, last, role, .. }) => {
+                let day = |day: &Option<NaiveDate>| day.map_or(String::new(), |day| day.to_string());
+                write!(f, "{}..{}", day(first), day(last))?;
+                role.map_or(Ok(()), |role| write!(f, ",{}", role.as_str()))
+            }
+            Slice::Conversations(SecondSlice { start, end }) => write!(f, "{}..{}", start.timestamp(), end.timestamp()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(first: &str, last: &str, timezone: Tz) -> DaySlice {
+        DaySlice { first: first.parse().ok(), last: last.parse().ok(), timezone, role: None }
+    }
+
+    fn created(at: &str, role: Role) -> Contact {
+        Contact { created_at: at.parse().ok(), ..Contact::unknown("1".to_string(), role) }
+    }
+
+    #[test]
+    fn a_contact_belongs_to_exactly_one_of_adjoining_slices_when_the_clocks_change() {
+        // Dublin: 25 October 2026 lasts from 2026-10-24T23:00Z to 2026-10-26T00:00Z, 29 March from 00:00Z to 23:00Z.
+        for (day, edges) in [
+            ("2026-10-25", ["2026-10-24T22:59:59Z", "2026-10-24T23:00:00Z", "2026-10-25T23:59:59Z", "2026-10-26T00:00:00Z"]),
+            ("2026-03-29", ["2026-03-28T23:59:59Z", "2026-03-29T00:00:00Z", "2026-03-29T22:59:59Z", "2026-03-29T23:00:00Z"]),
+        ] {
+            let day: NaiveDate = day.parse().unwrap();
+            let slice = |first, last| DaySlice { first, last, timezone: Tz::Europe__Dublin, role: None };
+            let slices = [slice(None, day.pred_opt()), slice(Some(day), Some(day)), slice(day.succ_opt(), None)];
+            let of: Vec<Vec<bool>> = edges.map(|at| slices.iter().map(|slice| slice.contains(&created(at, Role::User))).collect()).into();
+            assert_eq!(of, [[true, false, false], [false, true, false], [false, true, false], [false, false, true]]);
+        }
+    }
+
+    #[test]
+    fn bounds_are_noons_of_the_days_around() {
+        let slice = days("2026-10-25", "2026-10-25", Tz::Europe__Dublin);
+        assert_eq!(slice.after().unwrap().to_rfc3339(), "2026-10-24T11:00:00+00:00");
+        assert_eq!(slice.before().unwrap().to_rfc3339(), "2026-10-26T12:00:00+00:00");
+        // Samoa had no 30 December 2011.
+        let slice = days("2011-12-31", "2011-12-31", Tz::Pacific__Apia);
+        assert_eq!(slice.after().unwrap().to_rfc3339(), "2011-12-30T12:00:00+00:00");
+        assert_eq!(days("", "", Tz::UTC).after(), None);
+    }
+
+    #[test]
+    fn a_role_divides_a_day() {
+        let slice = DaySlice { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", Tz::UTC) };
+        assert!(slice.contains(&created("2026-10-25T12:00:00Z", Role::Lead)));
+        assert!(!slice.contains(&created("2026-10-25T12:00:00Z", Role::User)));
+        assert_eq!(Slice::Contacts(slice).to_string(), "2026-10-25..2026-10-25,lead");
+    }
+}

@@ -1,0 +1,291 @@
+//! Every list of a plan, side by side: each in one chain of pages, or in one for each of its slices, the longest first and
+//! as many at once as requests may be under way.
+//!
+//! A list in slices is whole when each slice is, and when together they are about as many as the whole list announces
+//! before and after. Where they are not, or where the API does not cut its lists as asked, the list is followed once more,
+//! in one chain.
+
+use std::path::Path;
+
+use futures_util::future::try_join_all;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::division::Division;
+use super::plan::{Plan, PlannedWalk, WalkKind};
+use super::walker::{Begun, Outcome, Walked, Walker};
+use super::{Context, Event, JobError, work};
+use crate::domain::{Allowed, Slice, agrees};
+use crate::publish;
+use crate::snapshot::{Part, walk_folder};
+
+/// What came of a list.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub part: Part,
+    /// Why it was not finished, where that is accepted.
+    pub failure: Option<JobError>,
+}
+
+/// Follows every list of the plan, which is told of lists that turn out to be long.
+pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, accepts_incomplete: bool) -> Result<Vec<Followed>, JobError> {
+    let lists = plan.walks.iter().map(|_| List::default()).collect();
+    // Dropped on `?`, which ends the chains that are still followed.
+    let running = JoinSet::new();
+    let mut chains = Chains { context, work, plan, accepts_incomplete, lists, waiting: Vec::new(), running, places_taken: 0 };
+    // Every walk is opened before any is followed: so they may share what they read.
+    let all: Vec<usize> = (0..chains.lists.len()).collect();
+    chains.begin(&all, true).await?;
+    loop {
+        chains.start();
+        let Some(done) = chains.running.join_next().await else { break };
+        match done {
+            Ok(done) => chains.take(done).await?,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(JobError::Interrupted),
+        }
+    }
+    chains.lists.into_iter().map(|list| list.followed.ok_or(JobError::Interrupted)).collect()
+}
+
+struct Chains<'a> {
+    context: &'a Context,
+    work: &'a Path,
+    plan: &'a mut Plan,
+    accepts_incomplete: bool,
+    /// As the plan has them.
+    lists: Vec<List>,
+    waiting: Vec<Waiting>,
+    running: JoinSet<Done>,
+    places_taken: usize,
+}
+
+#[derive(Default)]
+struct List {
+    chains: Vec<Chain>,
+    /// Why it cannot be followed in slices.
+    refused: Option<JobError>,
+    followed: Option<Followed>,
+}
+
+struct Chain {
+    key: String,
+    state: State,
+}
+
+enum State {
+    Open,
+    Walked(Box<Walked>),
+    /// Of a list that is followed in another way instead.
+    Dropped,
+}
+
+struct Waiting {
+    list: usize,
+    chain: usize,
+    walker: Walker,
+    begun: Begun,
+    /// As far as they are known: what is not, may be long.
+    rows: Option<u64>,
+}
+
+enum Done {
+    Chain {
+        list: usize,
+        chain: usize,
+        has_place: bool,
+        outcome: Box<Result<Outcome, JobError>>,
+    },
+    /// The closing total of a list in slices.
+    Closed {
+        list: usize,
+        total: Option<u64>,
+    },
+}
+
+impl Chains<'_> {
+    /// Opens the chains of these lists.
+    async fn begin(&mut self, lists: &[usize], may_divide: bool) -> Result<(), JobError> {
+        let mut walkers = Vec::new();
+        for &list in lists {
+            let planned = &self.plan.walks[list];
+            let chains = self.plan.chains(planned);
+            self.lists[list].chains = chains.iter().map(|(slice, _)| Chain { key: key(planned, *slice), state: State::Open }).collect();
+            walkers.extend(chains.into_iter().enumerate().map(|(chain, (slice, rows))| {
+                let walker = self.walker(planned, slice, may_divide);
+                async move { walker.begin().await.map(|begun| Waiting { list, chain, walker, begun, rows }) }
+            }));
+        }
+        let begun = try_join_all(walkers).await?;
+        self.waiting.extend(begun);
+        Ok(())
+    }
+
+    fn walker(&self, planned: &PlannedWalk, slice: Option<&Slice>, may_divide: bool) -> Walker {
+        let settings = &self.context.settings;
+        let key = key(planned, slice);
+        let folder = walk_folder(self.work, &key);
+        let planned = match slice {
+            // What the listing of groups tells is of the whole.
+            Some(_) => PlannedWalk { key, kind: planned.kind.clone(), size: None, division: None },
+            None => planned.clone(),
+        };
+        Walker {
+            client: self.context.client.clone(),
+            clock: self.context.clock.clone(),
+            observer: self.context.observer.clone(),
+            planned,
+            slice: slice.cloned(),
+            may_divide: may_divide && slice.is_none(),
+            page_size: settings.intercom.page_size,
+            places: settings.intercom.max_concurrency,
+            folder,
+            scope: self.plan.scope.clone(),
+            grace: settings.job.grace,
+            tolerance: settings.completeness.tolerance,
+            privacy: self.context.privacy.clone(),
+            accepts_incomplete: self.accepts_incomplete,
+        }
+    }
+
+    /// Starts what waits, as long as there are places. Those of unknown length first, then the longest: so all end at
+    /// about the same time.
+    fn start(&mut self) {
+        loop {
+            // A chain that shares its pages would make the others wait for its place.
+            let shared = self.waiting.iter().position(|waiting| waiting.begun.is_shared());
+            let has_place = shared.is_none();
+            if has_place && self.places_taken >= self.context.settings.intercom.max_concurrency.max(1) {
+                return;
+            }
+            let rows = |at: &usize| self.waiting[*at].rows.unwrap_or(u64::MAX);
+            // Of equally long ones the first.
+            let longest = || (0..self.waiting.len()).rev().max_by_key(rows);
+            let Some(next) = shared.or_else(longest) else { return };
+            let Waiting { list, chain, walker, begun, .. } = self.waiting.remove(next);
+            self.places_taken += usize::from(has_place);
+            let span = tracing::info_span!("walk", key = walker.key());
+            let walk = async move { Done::Chain { list, chain, has_place, outcome: Box::new(walker.run(begun).await) } };
+            self.running.spawn(walk.instrument(span));
+        }
+    }
+
+    async fn take(&mut self, done: Done) -> Result<(), JobError> {
+        let (list, chain, outcome) = match done {
+            Done::Closed { list, total } => return self.close(list, total).await,
+            Done::Chain { list, chain, has_place, outcome } => {
+                self.places_taken -= usize::from(has_place);
+                (list, chain, *outcome)
+            }
+        };
+        let state = match outcome? {
+            Outcome::Divided(division) => return self.divide(list, division).await,
+            Outcome::Walked(walked) => State::Walked(Box::new(walked)),
+            Outcome::NoSlice(error) => {
+                // The slices that are under way end first: they write to their folders.
+                self.lists[list].refused = Some(error);
+                let (dropped, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|waiting: &Waiting| waiting.list == list);
+                self.waiting = waiting;
+                let dropped: Vec<Waiting> = dropped;
+                dropped.iter().for_each(|waiting| self.lists[list].chains[waiting.chain].state = State::Dropped);
+                State::Dropped
+            }
+        };
+        self.lists[list].chains[chain].state = state;
+        if self.lists[list].chains.iter().any(|chain| matches!(chain.state, State::Open)) {
+            return Ok(());
+        }
+        match self.lists[list].refused.take() {
+            Some(error) => self.undivide(list, &super::error::in_a_line(&error)).await,
+            None => self.finish(list).await,
+        }
+    }
+
+    async fn divide(&mut self, list: usize, division: Division) -> Result<(), JobError> {
+        let walk = &mut self.plan.walks[list];
+        tracing::info!("`{}` has {} rows and is followed in {} slices", walk.key, division.total, division.slices.len());
+        (self.context.observer)(Event::Divided { slices: division.slices.len() });
+        walk.division = Some(division);
+        work::note(self.work, self.plan)?;
+        self.begin(&[list], false).await
+    }
+
+    /// Begins a list anew, in one chain.
+    async fn undivide(&mut self, list: usize, why: &str) -> Result<(), JobError> {
+        let walk = &mut self.plan.walks[list];
+        tracing::warn!("`{}` is followed once more, in one chain instead of slices: {why}", walk.key);
+        (self.context.observer)(Event::Undivided);
+        walk.division = None;
+        for chain in &self.lists[list].chains {
+            publish::remove_folder(&walk_folder(self.work, &chain.key))?;
+        }
+        work::note(self.work, self.plan)?;
+        self.begin(&[list], false).await
+    }
+
+    /// All chains of a list have ended.
+    async fn finish(&mut self, list: usize) -> Result<(), JobError> {
+        let is_whole = self.lists[list].walked().all(|walked| walked.failure.is_none() && walked.record.is_complete);
+        let planned = &self.plan.walks[list];
+        if planned.division.is_none() || !is_whole {
+            return self.close(list, None).await;
+        }
+        let (client, kind) = (self.context.client.clone(), planned.kind.clone());
+        let (start, end) = (self.plan.scope.start(), self.plan.scope.end());
+        self.running.spawn(async move {
+            let total = match &kind {
+                WalkKind::Everyone => client.contact_count(None).await,
+                WalkKind::Members(group) => client.member_count(group, None).await,
+                WalkKind::Conversations => client.conversation_count(start, end).await,
+            };
+            if let Err(error) = &total {
+                tracing::warn!(%error, "the closing total of the list was not told; its first one counts");
+            }
+            Done::Closed { list, total: total.ok().flatten() }
+        });
+        Ok(())
+    }
+
+    async fn close(&mut self, list: usize, last_total: Option<u64>) -> Result<(), JobError> {
+        let part = |chain: &Chain, walked: &Walked| (walk_folder(self.work, &chain.key), walked.record.clone());
+        let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.walked()?))).collect();
+        let part = match (&self.plan.walks[list].division, came.as_slice()) {
+            (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
+            (None, _) => return Err(JobError::Interrupted), // a list in one chain has one
+            (Some(division), _) => Part::of_slices(came, division.total, last_total),
+        };
+        let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
+        let (came, first, last) = (part.record.came(), part.record.first_total, part.record.last_total);
+        if self.plan.walks[list].division.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
+            let announced = last.max(first).unwrap_or_default();
+            return self.undivide(list, &format!("{came} came in slices, the whole list announces {announced}")).await;
+        }
+        let list = &mut self.lists[list];
+        let failure = list.chains.drain(..).find_map(|chain| match chain.state {
+            State::Walked(walked) => walked.failure,
+            State::Open | State::Dropped => None,
+        });
+        list.followed = Some(Followed { part, failure });
+        Ok(())
+    }
+}
+
+impl List {
+    fn walked(&self) -> impl Iterator<Item = &Walked> {
+        self.chains.iter().filter_map(Chain::walked)
+    }
+}
+
+impl Chain {
+    fn walked(&self) -> Option<&Walked> {
+        match &self.state {
+            State::Walked(walked) => Some(walked),
+            State::Open | State::Dropped => None,
+        }
+    }
+}
+
+/// The name of a walk: of its folder, and of it in the log.
+fn key(planned: &PlannedWalk, slice: Option<&Slice>) -> String {
+    slice.map_or(planned.key.clone(), |slice| format!("{}@{slice}", planned.key))
+}
