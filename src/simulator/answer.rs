@@ -20,6 +20,7 @@ use super::limits::Verdict;
 use super::reply::{Delivery, HTML, JSON, Reply, TEXT, finish, hang};
 use super::spoil::{Asked, spoil};
 use super::tagging::count_members;
+use super::traffic::InFlight;
 use super::version::Version;
 use super::writes::WriteSeen;
 use super::{Simulator, probes, v1, v2};
@@ -38,7 +39,7 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     if path.starts_with("/_simulator") {
         return probe(&simulator, request).await;
     }
-    let (number, in_flight) = simulator.enter();
+    let (number, in_flight) = (simulator.0.traffic.enter(), InFlight(simulator.clone()));
     let fault = simulator.0.faults.next(&path);
     let request_id = request_id(simulator.0.seed, number);
     let late = simulator.0.latency + if fault == Some(Fault::Slow) { SLOW } else { Duration::ZERO };
@@ -49,14 +50,13 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let (method, body) = (parts.method.clone(), read(body).await);
     let (members, bytes) = body.as_ref().map_or((0, 0), |body| (count_members(body), body.len()));
-    let reply = reply(&simulator, parts, body, fault, number, &request_id).await;
+    let second = unix_second();
+    let reply = reply(&simulator, parts, body, fault, number, second, &request_id).await;
     if is_write(&method, &path) {
         let status = reply.status.as_u16();
         simulator.0.writes.note(WriteSeen { method: method.to_string(), path: path.clone(), members, bytes, status });
     }
-    if reply.status == StatusCode::TOO_MANY_REQUESTS {
-        simulator.0.traffic.count_rate_limited();
-    }
+    simulator.0.traffic.judged(second, reply.status == StatusCode::TOO_MANY_REQUESTS);
     tracing::debug!(%path, status = reply.status.as_u16(), ?fault, number, "answered");
     if reply.delivery == Delivery::Never {
         // The answer is made, for what was asked is done, and thrown away. The request stays in flight.
@@ -72,13 +72,14 @@ async fn reply(
     body: Result<Bytes, ApiError>,
     fault: Option<Fault>,
     number: u64,
+    second: u64,
     request_id: &str,
 ) -> Reply {
     let token = token(&parts.headers).filter(|token| simulator.knows(token));
     let Some(token) = token.filter(|_| !matches!(fault, Some(Fault::Status { status: 401, .. }))) else {
         return Reply::error(&ApiError::unauthorized(), request_id, None);
     };
-    let rate = simulator.0.limits.take(&token, unix_second());
+    let rate = simulator.0.limits.take(&token, second);
     if !rate.allowed {
         return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(rate));
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Stats;
 use super::moment::Moment;
+use super::traffic::{Stats, WindowStats};
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::{Contact, Role};
 use super::writes::WriteSeen;
@@ -14,12 +14,10 @@ use super::writes::WriteSeen;
 pub const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes and shared_emails";
 
 /// Answers a probe; nothing when there is no such probe.
-pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, query: &[(String, String)]) -> Option<Value> {
+pub fn answer(moment: &Moment, seen: Stats, writes: &[WriteSeen], path: &str, query: &[(String, String)]) -> Option<Value> {
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match path {
-        "/_simulator/stats" => {
-            Some(json!({"requests": stats.requests, "max_in_flight": stats.max_in_flight, "rate_limited": stats.rate_limited}))
-        }
+        "/_simulator/stats" => Some(stats(seen)),
         "/_simulator/state" => Some(state(moment)),
         "/_simulator/members" => members(moment, parameter("group")?, seconds(parameter("at"))),
         "/_simulator/applied" => applied(moment, parameter("tag")?),
@@ -28,6 +26,17 @@ pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, q
         "/_simulator/shared_emails" => Some(shared_emails(moment)),
         _ => None,
     }
+}
+
+fn stats(stats: Stats) -> Value {
+    let Stats { requests, max_in_flight, rate_limited, windows } = stats;
+    let window = |WindowStats { start, requests, rate_limited }: WindowStats| json!({"start": start, "requests": requests, "rate_limited": rate_limited});
+    json!({
+        "requests": requests,
+        "max_in_flight": max_in_flight,
+        "rate_limited": rate_limited,
+        "windows": windows.into_iter().map(window).collect::<Vec<_>>(),
+    })
 }
 
 fn state(moment: &Moment) -> Value {

@@ -9,10 +9,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::stream;
 
-use super::InFlight;
 use super::api_error::ApiError;
 use super::connection::Scissors;
 use super::limits::Verdict;
+use super::traffic::InFlight;
 
 pub const JSON: &str = "application/json; charset=utf-8";
 pub const HTML: &str = "text/html; charset=utf-8";
