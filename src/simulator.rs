@@ -9,8 +9,9 @@
 //!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `segments`, `enrolment`, `companies`,
 //!   `counts`, `workspace`) stands beside them.
 //! - `answer` is HTTP: credentials, `limits` and `faults`; `reply` the headers, and how much of an answer arrives; `spoil` list pages that are
-//!   wrong. `connection` can cut an answer in the middle.
-//! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check; what was asked is in `traffic` and `writes`.
+//!   wrong. `connection` can cut an answer in the middle. `prepared` answers are kept and given again, for benchmarks.
+//! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check; what was asked is in `traffic`, `reads` and
+//!   `writes`.
 //!
 //! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall; rate windows always follow the wall.
 
@@ -29,7 +30,9 @@ mod moment;
 mod numbered;
 mod overlay;
 mod paging;
+mod prepared;
 mod probes;
+mod reads;
 mod reply;
 mod scroll;
 mod search;
@@ -70,6 +73,7 @@ use self::limits::Limits;
 use self::moment::Moment;
 use self::numbered::Moves;
 use self::overlay::Overlay;
+use self::reads::Reads;
 use self::scroll::Scrolls;
 use self::traffic::Traffic;
 use self::world::World;
@@ -102,6 +106,9 @@ pub struct Options {
     pub cap_silent: bool,
     /// How long an open scroll may lie idle.
     pub scroll_expiry: Duration,
+    /// Whether answers to reads are kept for the next time they are asked for, and what was read is listed by a probe. Of use while the world
+    /// stands still: one that follows the wall clock forgets them every second.
+    pub prepared_pages: bool,
 }
 
 impl Default for Options {
@@ -119,6 +126,7 @@ impl Default for Options {
             legacy: true,
             cap_silent: false,
             scroll_expiry: Duration::from_secs(60),
+            prepared_pages: false,
         }
     }
 }
@@ -142,6 +150,9 @@ struct Shared {
     scrolls: Scrolls,
     moves: Moves,
     writes: Writes,
+    reads: Reads,
+    /// Whether answers to reads are kept for the next time.
+    prepares: bool,
     /// Where requests come in, once they do.
     address: OnceLock<SocketAddr>,
     clock: Mutex<Clock>,
@@ -181,6 +192,8 @@ impl Simulator {
             scrolls: Scrolls::new(options.scroll_expiry, seed),
             moves: Moves::default(),
             writes: Writes::default(),
+            reads: Reads::new(options.prepared_pages),
+            prepares: options.prepared_pages,
             address: OnceLock::new(),
             clock: Mutex::new(clock),
             writing: Mutex::default(),
@@ -197,7 +210,7 @@ impl Simulator {
 
     /// What has happened so far.
     pub fn stats(&self) -> Stats {
-        self.0.traffic.stats()
+        self.0.traffic.stats(self.0.reads.pages_repeated())
     }
 
     /// Serves until `shutdown` is done, then finishes the answers under way.

@@ -16,6 +16,8 @@ pub struct Stats {
     pub max_in_flight: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
+    /// How often a page was answered with 200 that had been answered so before, to the same question.
+    pub pages_repeated: u64,
     /// The windows in which there were requests, oldest first.
     pub windows: Vec<WindowStats>,
 }
@@ -60,13 +62,14 @@ impl Traffic {
         window.rate_limited += u64::from(rate_limited);
     }
 
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self, pages_repeated: u64) -> Stats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let windows: Vec<_> = self.windows.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect();
         Stats {
             requests: read(&self.requests),
             max_in_flight: read(&self.max_in_flight),
             rate_limited: windows.iter().map(|window| window.rate_limited).sum(),
+            pages_repeated,
             windows,
         }
     }
