@@ -36,6 +36,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
         legacy: !arguments.without_1x,
         cap_silent: arguments.cap_silent,
         scroll_expiry: arguments.scroll_expiry,
+        prepared_pages: arguments.prepared_pages,
     };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
     let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
