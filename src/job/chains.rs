@@ -14,10 +14,10 @@ use tracing::Instrument;
 use super::division::Division;
 use super::plan::{Plan, PlannedWalk, WalkKind};
 use super::walker::{Begun, Outcome, Walked, Walker};
-use super::{Context, Event, JobError, work};
+use super::{Context, Event, JobError, joined, work};
 use crate::domain::{Allowed, Slice, agrees};
 use crate::publish;
-use crate::snapshot::{Part, walk_folder};
+use crate::snapshot::{Held, Others, Part, walk_folder, without_record};
 
 /// What came of a list.
 #[derive(Debug)]
@@ -32,19 +32,23 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     let lists = plan.walks.iter().map(|_| List::default()).collect();
     // Dropped on `?`, which ends the chains that are still followed.
     let running = JoinSet::new();
-    let mut chains = Chains { context, work, plan, accepts_incomplete, lists, waiting: Vec::new(), running, places_taken: 0 };
+    let mut chains = Chains {
+        context,
+        work,
+        plan,
+        accepts_incomplete,
+        lists,
+        waiting: Vec::new(),
+        running,
+        places_taken: 0,
+        held: Held::default(),
+        is_in_doubt: false,
+    };
     // Every walk is opened before any is followed: so they may share what they read.
     let all: Vec<usize> = (0..chains.lists.len()).collect();
     chains.begin(&all, true).await?;
-    loop {
-        chains.start();
-        let Some(done) = chains.running.join_next().await else { break };
-        match done {
-            Ok(done) => chains.take(done).await?,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(JobError::Interrupted),
-        }
-    }
+    chains.follow().await?;
+    chains.complete().await?;
     chains.lists.into_iter().map(|list| list.followed.ok_or(JobError::Interrupted)).collect()
 }
 
@@ -58,6 +62,9 @@ struct Chains<'a> {
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
     places_taken: usize,
+    held: Held,
+    /// Whether a list that others relied on may lack some of what it had.
+    is_in_doubt: bool,
 }
 
 #[derive(Default)]
@@ -66,6 +73,8 @@ struct List {
     /// Why it cannot be followed in slices.
     refused: Option<JobError>,
     followed: Option<Followed>,
+    /// Whether the records of all its rows are kept, whatever other lists have.
+    keeps_all: bool,
 }
 
 struct Chain {
@@ -104,6 +113,41 @@ enum Done {
 }
 
 impl Chains<'_> {
+    /// Follows what waits, and what comes of it, to the end.
+    async fn follow(&mut self) -> Result<(), JobError> {
+        loop {
+            self.start();
+            let Some(done) = self.running.join_next().await else { return Ok(()) };
+            match done {
+                Ok(done) => self.take(done).await?,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => return Err(JobError::Interrupted),
+            }
+        }
+    }
+
+    /// Follows lists anew that have members whose record was left to a list that does not have it any more.
+    async fn complete(&mut self) -> Result<(), JobError> {
+        // Each time round more lists keep all of their records.
+        while std::mem::take(&mut self.is_in_doubt) {
+            let is_of_contacts = |list: &usize| self.plan.walks[*list].kind != WalkKind::Conversations;
+            let lists: Vec<usize> = (0..self.lists.len()).filter(is_of_contacts).collect();
+            let parts: Vec<Part> = lists.iter().filter_map(|list| Some(self.lists[*list].followed.as_ref()?.part.clone())).collect();
+            let asked = tokio::task::spawn_blocking(move || Ok(without_record(&parts)?));
+            let lacking: Vec<bool> = joined(asked.await)?;
+            for (list, _) in lists.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
+                tracing::warn!(
+                    "`{}` is followed once more: records of its members were left to a list that has changed",
+                    self.plan.walks[list].key
+                );
+                self.lists[list].keeps_all = true;
+                self.anew(list).await?;
+            }
+            self.follow().await?;
+        }
+        Ok(())
+    }
+
     /// Opens the chains of these lists.
     async fn begin(&mut self, lists: &[usize], may_divide: bool) -> Result<(), JobError> {
         let mut walkers = Vec::new();
@@ -112,16 +156,17 @@ impl Chains<'_> {
             let chains = self.plan.chains(planned);
             self.lists[list].chains = chains.iter().map(|(slice, _)| Chain { key: key(planned, *slice), state: State::Open }).collect();
             walkers.extend(chains.into_iter().enumerate().map(|(chain, (slice, rows))| {
-                let walker = self.walker(planned, slice, may_divide);
+                let walker = self.walker(list, planned, slice, may_divide);
                 async move { walker.begin().await.map(|begun| Waiting { list, chain, walker, begun, rows }) }
             }));
         }
         let begun = try_join_all(walkers).await?;
+        self.is_in_doubt |= begun.iter().any(|waiting| waiting.begun.relies_on_others());
         self.waiting.extend(begun);
         Ok(())
     }
 
-    fn walker(&self, planned: &PlannedWalk, slice: Option<&Slice>, may_divide: bool) -> Walker {
+    fn walker(&self, list: usize, planned: &PlannedWalk, slice: Option<&Slice>, may_divide: bool) -> Walker {
         let settings = &self.context.settings;
         let key = key(planned, slice);
         let folder = walk_folder(self.work, &key);
@@ -140,6 +185,7 @@ impl Chains<'_> {
             page_size: settings.intercom.page_size,
             places: settings.intercom.max_concurrency,
             folder,
+            others: Others { held: self.held.clone(), rank: list, keeps_all: self.lists[list].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -214,12 +260,19 @@ impl Chains<'_> {
     async fn undivide(&mut self, list: usize, why: &str) -> Result<(), JobError> {
         let walk = &mut self.plan.walks[list];
         tracing::warn!("`{}` is followed once more, in one chain instead of slices: {why}", walk.key);
-        (self.context.observer)(Event::Undivided);
         walk.division = None;
+        work::note(self.work, self.plan)?;
+        self.anew(list).await
+    }
+
+    async fn anew(&mut self, list: usize) -> Result<(), JobError> {
+        (self.context.observer)(Event::Undivided);
+        self.held.withdraw(list);
+        self.is_in_doubt = true;
         for chain in &self.lists[list].chains {
             publish::remove_folder(&walk_folder(self.work, &chain.key))?;
         }
-        work::note(self.work, self.plan)?;
+        self.lists[list].followed = None;
         self.begin(&[list], false).await
     }
 
@@ -261,8 +314,8 @@ impl Chains<'_> {
             return self.undivide(list, &format!("{came} came in slices, the whole list announces {announced}")).await;
         }
         let list = &mut self.lists[list];
-        let failure = list.chains.drain(..).find_map(|chain| match chain.state {
-            State::Walked(walked) => walked.failure,
+        let failure = list.chains.iter_mut().find_map(|chain| match &mut chain.state {
+            State::Walked(walked) => walked.failure.take(),
             State::Open | State::Dropped => None,
         });
         list.followed = Some(Followed { part, failure });

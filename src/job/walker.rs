@@ -14,7 +14,7 @@ use crate::domain::{Allowed, Contact, Conversation, DaySlice, SecondSlice, Slice
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish;
-use crate::snapshot::{Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
+use crate::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -32,6 +32,8 @@ pub(super) struct Walker {
     pub page_size: u32,
     pub places: usize,
     pub folder: PathBuf,
+    /// What the other lists have.
+    pub others: Others,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
@@ -89,6 +91,15 @@ impl Begun {
     pub(super) fn is_shared(&self) -> bool {
         let Begun::Open(opened) = self else { return false };
         matches!(&opened.list, List::Contacts(walk) if walk.is_shared())
+    }
+
+    /// Whether an earlier run left records of its rows to other lists.
+    pub(super) fn relies_on_others(&self) -> bool {
+        match self {
+            Begun::Kept(record) => record.held > 0,
+            Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.held > 0),
+            Begun::Failed(_) => true,
+        }
     }
 }
 
@@ -315,8 +326,8 @@ impl Walker {
         let mut pages = Pages { spool: None, others_before: HashSet::new(), place: None };
         if let Some(progress) = progress {
             self.tell(Event::Resumed { walk: self.key(), rows: progress.record.rows });
-            let folder = self.folder.clone();
-            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
+            let (folder, others) = (self.folder.clone(), self.others.clone());
+            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
             // Chunks that cannot be read are no reason to fail: everything can be fetched again.
             pages.spool = Some(joined(resumed.await).map_err(Ended::Again)?);
         }
@@ -398,7 +409,7 @@ impl Walker {
     }
 
     fn create<R: Spooled>(&self, at: DateTime<Utc>) -> Result<Spool<R>, JobError> {
-        Ok(Spool::create(self.folder.clone(), at)?)
+        Ok(Spool::create(self.folder.clone(), self.others.clone(), at)?)
     }
 
     /// Writes what is in memory, and where the walk goes on.
@@ -452,7 +463,7 @@ fn reason(error: &JobError) -> String {
 }
 
 /// What came of a walk so far.
-struct Pages<R> {
+struct Pages<R: Spooled> {
     /// `None` before the first page, and while a page is taken.
     spool: Option<Spool<R>>,
     /// Rows of the page before that were not wanted.

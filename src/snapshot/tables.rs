@@ -75,6 +75,17 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
+/// Of a walk's spool alone.
+pub(super) const HELD: Table = Table {
+    name: "held",
+    row: "a member of a group whose record another list has",
+    key: &["contact_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("updated_at", Kind::Instant, "when anything of the contact last changed").or_null("not given or unreadable"),
+    ],
+};
+
 pub const CONVERSATIONS: Table = Table {
     name: "conversations",
     row: "a conversation created in the month",
