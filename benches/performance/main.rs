@@ -1,13 +1,13 @@
 //! The figures of docs/performance.md: what is to be reached, and what this machine reaches.
 //!
-//!     cargo bench --bench performance                            # everything, about a quarter of an hour
+//!     cargo bench --bench performance                            # everything
 //!     cargo bench --bench performance -- cpu latency             # some of: cpu latency limit memory analysis
 //!     cargo bench --bench performance -- --contacts 5000         # to try it: all with so many contacts
 //!     cargo bench --bench performance -- --write                 # into docs/performance.md, too
 //!
 //! Each scenario starts `cohorts simulate` and `cohorts run` as processes of their own; bounds are measured in the same
 //! run, one beside the other. A figure that misses is told as missed; the exit code is 1 only where something could not
-//! be measured. Its folders are in TMPDIR: about 2 GiB for the largest month.
+//! be measured. Its folders are in TMPDIR.
 
 mod analysis;
 mod cpu;

@@ -56,7 +56,6 @@ pub struct Seen {
     pub rate_limited: u64,
     pub max_in_flight: u64,
     /// Those in which there were requests, oldest first.
-    #[serde(default)]
     pub windows: Vec<Window>,
 }
 
