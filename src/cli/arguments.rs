@@ -405,6 +405,9 @@ pub(super) struct Simulate {
     /// How many tags there are beside the named ones
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub extra_groups: u32,
+    /// How many of the --extra-groups a contact carries on average; by default 1 to 6 of 100 ever carry one
+    #[arg(long, value_name = "N")]
+    pub memberships: Option<f64>,
     /// The workspace's time zone
     #[arg(long, value_name = "ZONE", default_value = "Europe/Dublin")]
     pub timezone: Tz,
