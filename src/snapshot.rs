@@ -15,6 +15,7 @@ mod record;
 mod spool;
 mod tables;
 mod tag_dates;
+mod tally;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ pub use record::{Progress, WalkRecord, load_progress, load_walk};
 pub use spool::{Others, Spool, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 pub use tag_dates::{TagDates, TaggedBefore};
+pub use tally::{Tallied, tally, untold};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {

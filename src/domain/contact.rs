@@ -72,6 +72,23 @@ pub struct Contact {
     pub utm_term: Option<String>,
     pub referrer: Option<String>,
     pub custom_attributes: Vec<CustomAttribute>,
+    /// `None` where they were not told.
+    pub tags: Option<OwnTags>,
+}
+
+/// The IDs of a contact's tags, as the contact itself lists them; or of its segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnTags {
+    pub ids: Vec<String>,
+    /// Whether there are no others: 2.x lists ten at the most.
+    pub is_complete: bool,
+}
+
+impl OwnTags {
+    /// Whether one is among them; `None` when it may be among those that are not listed.
+    pub fn tell(&self, id: &str) -> Option<bool> {
+        if self.ids.iter().any(|own| own == id) { Some(true) } else { self.is_complete.then_some(false) }
+    }
 }
 
 impl Contact {
@@ -119,6 +136,7 @@ impl Contact {
             utm_term: None,
             referrer: None,
             custom_attributes: Vec::new(),
+            tags: None,
         }
     }
 }

@@ -34,6 +34,11 @@ impl Part {
         Part { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
     }
 
+    /// Its folders, each with the number of its chunks.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.folders.iter().map(|(folder, chunks)| (folder.as_path(), *chunks))
+    }
+
     /// Folder and number of each chunk, in the order in which they came.
     fn chunks(&self) -> impl Iterator<Item = (&Path, usize)> {
         self.folders.iter().flat_map(|(folder, chunks)| (0..*chunks).map(move |chunk| (folder.as_path(), chunk)))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
-use super::columns::{ContactColumns, ConversationColumns, HeldColumns};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD};
+use super::columns::{ContactColumns, ContactFrames, ConversationColumns, HeldColumns};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, TAGGED};
 use super::{SnapshotError, WalkRecord};
 use crate::domain::{Contact, Conversation};
 use crate::table::{Table, TableError, read_file, write_file};
@@ -76,15 +76,17 @@ impl Spooled for Contact {
     }
 
     fn write_chunk(columns: ContactColumns, held: HeldColumns, folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        let (contacts, attributes) = columns.finish()?;
+        let ContactFrames { contacts, attributes, tagged } = columns.finish()?;
         write_file(contacts, &CONTACTS, &contacts_chunk(folder, index))?;
         write_file(attributes, &ATTRIBUTES, &attributes_chunk(folder, index))?;
+        write_file(tagged, &TAGGED, &tagged_chunk(folder, index))?;
         Ok(write_file(held.finish()?, &HELD, &held_chunk(folder, index))?)
     }
 
     fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError> {
         read_file(&contacts_chunk(folder, index), &CONTACTS, None)?;
         read_file(&attributes_chunk(folder, index), &ATTRIBUTES, None)?;
+        read_file(&tagged_chunk(folder, index), &TAGGED, None)?;
         Ok(read_file(&held_chunk(folder, index), &HELD, None).map(drop)?)
     }
 
@@ -147,6 +149,10 @@ pub(super) fn attributes_chunk(folder: &Path, index: usize) -> PathBuf {
 
 pub(super) fn held_chunk(folder: &Path, index: usize) -> PathBuf {
     folder.join(format!("held-{index:05}.parquet"))
+}
+
+pub(super) fn tagged_chunk(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("tagged-{index:05}.parquet"))
 }
 
 pub(super) fn conversations_chunk(folder: &Path, index: usize) -> PathBuf {

@@ -45,6 +45,11 @@ fn last_of_each(rows: &DataFrame, id: &str) -> Result<BooleanChunked, SnapshotEr
     Ok(BooleanChunked::new("stands".into(), stands))
 }
 
+/// Which rows are of contacts that stand.
+fn of_standing(rows: &[usize], contacts: &BooleanChunked) -> BooleanChunked {
+    rows.iter().map(|row| contacts.get(*row)).collect()
+}
+
 fn filtered(rows: DataFrame, standing: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
     Ok(match standing {
         Some(standing) => rows.filter(standing).map_err(making)?,
@@ -68,6 +73,7 @@ macro_rules! contact_columns {
             $($instant: PrimitiveChunkedBuilder<Int64Type>,)*
             $($flag: BooleanChunkedBuilder,)*
             attributes: AttributeColumns,
+            tagged: TaggedColumns,
         }
 
         impl Default for ContactColumns {
@@ -81,6 +87,7 @@ macro_rules! contact_columns {
                     $($instant: numbers(stringify!($instant)),)*
                     $($flag: flags(stringify!($flag)),)*
                     attributes: AttributeColumns::default(),
+                    tagged: TaggedColumns::default(),
                 }
             }
         }
@@ -94,6 +101,7 @@ macro_rules! contact_columns {
                 $(self.$instant.append_option(micros(contact.$instant));)*
                 $(self.$flag.append_option(contact.$flag);)*
                 self.attributes.push(contact, self.rows);
+                self.tagged.push(contact, self.rows);
                 self.rows += 1;
                 self.has_repeats |= is_there;
             }
@@ -102,8 +110,7 @@ macro_rules! contact_columns {
                 self.rows
             }
 
-            /// The contacts, and their attributes.
-            pub fn finish(self) -> Result<(DataFrame, DataFrame), SnapshotError> {
+            pub(super) fn finish(self) -> Result<ContactFrames, SnapshotError> {
                 let contacts = frame(vec![
                     self.contact_id.finish().into_column(),
                     self.role.finish().into_column(),
@@ -114,8 +121,8 @@ macro_rules! contact_columns {
                     BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
                 ])?;
                 let standing = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
-                let attributes = self.attributes.finish(standing.as_ref())?;
-                Ok((filtered(contacts, standing.as_ref())?, attributes))
+                let (attributes, tagged) = (self.attributes.finish(standing.as_ref())?, self.tagged.finish(standing.as_ref())?);
+                Ok(ContactFrames { contacts: filtered(contacts, standing.as_ref())?, attributes, tagged })
             }
         }
     };
@@ -134,7 +141,45 @@ contact_columns! {
 pub fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {
     let mut columns = ContactColumns::default();
     rows.iter().for_each(|contact| columns.push(contact, false));
-    columns.finish().map(|(contacts, _)| contacts)
+    Ok(columns.finish()?.contacts)
+}
+
+/// What a chunk of contacts is made of.
+pub(super) struct ContactFrames {
+    pub contacts: DataFrame,
+    pub attributes: DataFrame,
+    pub tagged: DataFrame,
+}
+
+/// The tags of contacts, a row each, where they are wanted.
+struct TaggedColumns {
+    /// The row of the contact, for each.
+    of: Vec<usize>,
+    contact_id: StringChunkedBuilder,
+    tag_id: StringChunkedBuilder,
+}
+
+impl Default for TaggedColumns {
+    fn default() -> TaggedColumns {
+        TaggedColumns { of: Vec::new(), contact_id: texts("contact_id"), tag_id: texts("tag_id") }
+    }
+}
+
+impl TaggedColumns {
+    fn push(&mut self, contact: &Contact, row: usize) {
+        let Some(tags) = &contact.tags else { return };
+        let untold = if tags.is_complete { None } else { Some(None) };
+        for tag in tags.ids.iter().map(Some).chain(untold) {
+            self.of.push(row);
+            self.contact_id.append_value(&contact.id);
+            self.tag_id.append_option(tag);
+        }
+    }
+
+    fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
+        filtered(frame(vec![self.contact_id.finish().into_column(), self.tag_id.finish().into_column()])?, standing.as_ref())
+    }
 }
 
 /// Custom attributes, a row each.
@@ -192,7 +237,7 @@ impl AttributeColumns {
 
     /// Those of the contacts that stand.
     fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
-        let standing = contacts.map(|contacts| -> BooleanChunked { self.of.iter().map(|row| contacts.get(*row)).collect() });
+        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
         let all = frame(vec![
             self.contact_id.finish().into_column(),
             self.attribute.finish().into_column(),

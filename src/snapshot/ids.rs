@@ -10,7 +10,7 @@ pub struct IdMap<V> {
 }
 
 /// An id in as little space: twelve bytes in place, any other text beside it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContactId {
     Object([u8; 12]),
     Other(Box<Box<str>>),

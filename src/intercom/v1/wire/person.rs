@@ -143,6 +143,7 @@ impl WirePerson {
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
             custom_attributes: custom_attributes(self.custom_attributes.0),
+            tags: None,
             ..Contact::unknown(id, role)
         };
         let tells_tags = tags.is_some();

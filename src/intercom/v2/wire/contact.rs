@@ -154,6 +154,7 @@ impl WireContact {
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
             custom_attributes: custom_attributes(self.custom_attributes.0),
+            tags: None,
         })
     }
 }
