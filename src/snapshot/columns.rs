@@ -1,5 +1,7 @@
 //! Rows as columns.
 
+use std::borrow::Cow;
+
 use polars::prelude::*;
 
 use super::SnapshotError;
@@ -50,7 +52,7 @@ pub(super) fn attribute_columns(contacts: &[Contact]) -> Result<DataFrame, Snaps
     struct Row<'a> {
         contact_id: &'a str,
         attribute: &'a str,
-        value: String,
+        value: Cow<'a, str>,
         number: Option<f64>,
         kind: &'static str,
     }
@@ -59,10 +61,10 @@ pub(super) fn attribute_columns(contacts: &[Contact]) -> Result<DataFrame, Snaps
         .flat_map(|contact| contact.custom_attributes.iter().map(move |attribute| (contact, attribute)))
         .map(|(contact, attribute)| {
             let (value, number, kind) = match &attribute.value {
-                AttributeValue::Text(text) => (text.clone(), None, "text"),
-                AttributeValue::Number(number) => (number.to_string(), number.as_f64(), "number"),
-                AttributeValue::Bool(flag) => (flag.to_string(), None, "flag"),
-                AttributeValue::Json(json) => (json.clone(), None, "json"),
+                AttributeValue::Text(text) => (Cow::from(text.as_str()), None, "text"),
+                AttributeValue::Number(number) => (number.to_string().into(), number.as_f64(), "number"),
+                AttributeValue::Bool(flag) => (flag.to_string().into(), None, "flag"),
+                AttributeValue::Json(json) => (json.as_str().into(), None, "json"),
             };
             Row { contact_id: &contact.id, attribute: &attribute.name, value, number, kind }
         })
