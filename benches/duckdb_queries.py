@@ -1,7 +1,8 @@
-"""The counting queries of a job's last month in DuckDB, on the Parquet that `cargo bench --bench history -- --keep DIR` leaves.
+"""The counting queries of a job's last month in DuckDB, on the job's own Parquet, as the benches have it.
 
-    python3 benches/duckdb_queries.py DIR
+    python3 benches/duckdb_queries.py JOB_FOLDER FOLDER_OF_SMALL_TABLES
 
+`cargo bench --bench history -- --keep DIR` leaves them in DIR/output/years and DIR/inputs.
 Prints a line a query: its name and the quickest of three runs in seconds, Parquet read and result fetched each time. Needs the
 packages `duckdb` (tried with 2.0) and `pyarrow`.
 """
@@ -28,13 +29,12 @@ OF_THIS_MONTH = {
 }
 
 
-def main(folder: Path) -> None:
+def main(root: Path, inputs: Path) -> None:
     sources = Path(__file__).parent.parent / "src"
-    root = folder / "output/years"
     months = sorted(path.name for path in (root / "snapshots").iterdir())
     last, before = months[-1], months[-2]
     snapshot = {name: f"{root}/snapshots/{last}/{name}/*.parquet" for name in SNAPSHOT}
-    small = {name: f"{folder}/inputs/{name}.parquet" for name in SMALL}
+    small = {name: f"{inputs}/{name}.parquet" for name in SMALL}
     current = {name: f"{root}/history/{last}/{name}.parquet" for name in HISTORY}
     previous = {name: f"{root}/history/{before}/{name}.parquet" for name in HISTORY}
     for name, of_this_month in OF_THIS_MONTH.items():
@@ -60,4 +60,4 @@ def timed(name: str, sources: Path, tables: dict[str, str]) -> None:
     print(f"{name} {best:.4f}", flush=True)
 
 
-main(Path(sys.argv[1]))
+main(Path(sys.argv[1]), Path(sys.argv[2]))

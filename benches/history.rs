@@ -7,6 +7,9 @@
 //! prints time and peak memory of month 3 and of the last. Then runs every counting query of the last month on its
 //! Parquet, here and in DuckDB (benches/duckdb_queries.py, with the Python that PYTHON names), and prints both.
 
+#[path = "shared/queries.rs"]
+mod queries;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,19 +17,18 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use chrono::{DateTime, Duration, Utc};
-use cohorts::analysis::REPORTS;
 use cohorts::domain::Month;
-use cohorts::history::{self, COUNTED, Definitions, History, ProfileEntry};
 use cohorts::publish::Staging;
-use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, Snapshot, month_folder};
-use cohorts::table::{Query, ROW_GROUP_ROWS, Table, instants, write_parquet};
+use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, month_folder};
+use cohorts::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
 use polars::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use queries::{PROFILE, Timed, compare, sums};
+
 type Failure = Box<dyn std::error::Error>;
 
-const PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"];
 const LAST_MONTH: &str = "2026-10";
 /// Of the members of a group, so many leave in a month; as many join.
 const TURNOVER: f64 = 0.08;
@@ -34,8 +36,6 @@ const TURNOVER: f64 = 0.08;
 const DELETED: f64 = 0.01;
 /// A contact is in so many groups on average.
 const MEMBERSHIPS: f64 = 3.0;
-/// Each query runs so often; the quickest counts.
-const TRIES: usize = 3;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -72,22 +72,17 @@ fn main() -> Result<(), Failure> {
         (last, span) = (span, span.next());
     }
 
-    let ours = queries(&root, &folder, last)?;
-    let total: f64 = ours.iter().map(|(_, seconds)| seconds).sum();
-    writeln!(out, "counting queries of the last month: {total:.2} s")?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/duckdb_queries.py");
-    let python = std::env::var("PYTHON").unwrap_or("python3".to_string());
-    let duckdb = Command::new(python).arg(script).arg(&folder).stderr(Stdio::inherit()).output()?;
-    let theirs = String::from_utf8(duckdb.stdout)?;
-    let mut sum = 0.0;
-    for (name, seconds) in &ours {
-        let found = theirs.lines().find_map(|line| line.strip_prefix(name.as_str())?.trim().parse::<f64>().ok());
-        sum += found.unwrap_or_default();
-        let found = found.map_or("not run".to_string(), |seconds| format!("{seconds:.3}"));
-        writeln!(out, "  {name:<36} {seconds:>7.3} s   DuckDB {found:>7}")?;
+    let (timed, why_not) = compare(&root, &folder.join("inputs"), last)?;
+    writeln!(out, "counting queries of the last month: {:.2} s", timed.iter().map(|timed| timed.here).sum::<f64>())?;
+    for Timed { name, here, duckdb } in &timed {
+        let duckdb = duckdb.map_or("not run".to_string(), |seconds| format!("{seconds:.3}"));
+        writeln!(out, "  {name:<36} {here:>7.3} s   DuckDB {duckdb:>7}")?;
     }
-    if sum > 0.0 {
-        writeln!(out, "DuckDB, all of them: {sum:.2} s; ratio {:.2}", total / sum)?;
+    if let Some(why) = why_not {
+        writeln!(out, "without DuckDB: {why}")?;
+    }
+    if let Some((here, duckdb)) = sums(&timed) {
+        writeln!(out, "DuckDB, those that it ran: {duckdb:.2} s; ratio {:.2}", here / duckdb)?;
     }
     if kept.is_none() {
         fs::remove_dir_all(&folder)?;
@@ -146,81 +141,6 @@ fn peak_memory(process: u32) -> u64 {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     peak
-}
-
-/// Every counting query of a month on its Parquet: name and seconds. The small tables are written for DuckDB to read.
-fn queries(root: &Path, folder: &Path, month: Month) -> Result<Vec<(String, f64)>, Failure> {
-    let snapshot = Snapshot::open(&root.join("snapshots"), month)?.ok_or("the last snapshot is gone")?;
-    let histories = root.join("history");
-    let previous = History::open(&histories, month.previous())?.ok_or("the history before the last is gone")?;
-    let current = History::open(&histories, month)?.ok_or("the last history is gone")?;
-    let entry = |name: &&str| ProfileEntry {
-        attribute: name.to_string(),
-        custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),
-    };
-    let definitions = Definitions { profile: PROFILE.iter().map(entry).collect(), ..Definitions::default() };
-    let cohorts = history::cohort_months(&snapshot.manifest, &definitions, Some(&previous))?;
-    let small = [
-        ("cohorts", history::cohorts_frame(&cohorts, &snapshot.manifest)?),
-        ("population", history::population_frame(&snapshot.manifest)?),
-        ("profile", definitions.profile_frame(&snapshot.manifest)?),
-    ];
-    let inputs = folder.join("inputs");
-    fs::create_dir_all(&inputs)?;
-    for (name, frame) in &small {
-        ParquetWriter::new(fs::File::create(inputs.join(format!("{name}.parquet")))?).finish(&mut frame.clone())?;
-    }
-    let mut before: Vec<(&str, LazyFrame)> = small.iter().map(|(name, frame)| (*name, frame.clone().lazy())).collect();
-    for table in [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS] {
-        before.push((table.name, snapshot.scan(table)?));
-    }
-    let mut after = before.clone();
-    for table in history::TABLES.iter().copied() {
-        before.push((table.name, previous.scan(table)?));
-        after.push((table.name, current.scan(table)?));
-    }
-    // What a history's query reads of the month itself, where it also reads the month before.
-    let replaced = |query: &Query| -> Result<Vec<(&'static str, LazyFrame)>, Failure> {
-        let of = |table: &'static Table, history: &History| Ok::<_, Failure>((table.name, history.scan(table)?));
-        Ok(match query.name {
-            "history/standing.sql" => Vec::new(),
-            "history/ledger.sql" => vec![of(&history::STANDING, &current)?],
-            "history/people.sql" => {
-                vec![of(&history::STANDING, &current)?, of(&history::LEDGER, &current)?, of(&history::STATES, &current)?]
-            }
-            "history/spells.sql" => vec![
-                of(&history::STANDING, &current)?,
-                of(&history::LEDGER, &current)?,
-                of(&history::STATES, &current)?,
-                ("ledger_before", previous.scan(&history::LEDGER)?),
-                ("spells_before", previous.scan(&history::SPELLS)?),
-            ],
-            _ => vec![of(&history::STANDING, &current)?, of(&history::LEDGER, &current)?, of(&history::COUNTS, &current)?],
-        })
-    };
-    let mut timed = Vec::new();
-    for (_, query) in COUNTED {
-        let mut inputs = before.clone();
-        for (name, frame) in replaced(query)? {
-            inputs.retain(|(known, _)| *known != name);
-            inputs.push((name, frame));
-        }
-        timed.push((query.name.to_string(), quickest(query, &inputs)?));
-    }
-    for report in REPORTS {
-        timed.push((report.query.name.to_string(), quickest(&report.query, &after)?));
-    }
-    Ok(timed)
-}
-
-fn quickest(query: &Query, inputs: &[(&str, LazyFrame)]) -> Result<f64, Failure> {
-    let mut best = f64::INFINITY;
-    for _ in 0..TRIES {
-        let begun = Instant::now();
-        query.run(inputs)?;
-        best = best.min(begun.elapsed().as_secs_f64());
-    }
-    Ok(best)
 }
 
 /// Contacts who come and go, and the groups they are in.

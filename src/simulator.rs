@@ -9,8 +9,9 @@
 //!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `segments`, `enrolment`, `companies`,
 //!   `counts`, `workspace`) stands beside them.
 //! - `answer` is HTTP: credentials, `limits` and `faults`; `reply` the headers, and how much of an answer arrives; `spoil` list pages that are
-//!   wrong. `connection` can cut an answer in the middle.
-//! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check.
+//!   wrong. `connection` can cut an answer in the middle. `prepared` answers are kept and given again, for benchmarks.
+//! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check; what was asked is in `traffic`, `reads` and
+//!   `writes`.
 //!
 //! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall; rate windows always follow the wall.
 
@@ -29,13 +30,16 @@ mod moment;
 mod numbered;
 mod overlay;
 mod paging;
+mod prepared;
 mod probes;
+mod reads;
 mod reply;
 mod scroll;
 mod search;
 mod segments;
 mod spoil;
 mod tagging;
+mod traffic;
 mod v1;
 mod v2;
 mod version;
@@ -49,7 +53,6 @@ mod tests;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +63,7 @@ use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
 pub use self::faults::{FaultSpecError, Faults};
+pub use self::traffic::{Stats, WindowStats};
 pub use self::world::WorldOptions;
 
 use self::api_error::ApiError;
@@ -69,7 +73,9 @@ use self::limits::Limits;
 use self::moment::Moment;
 use self::numbered::Moves;
 use self::overlay::Overlay;
+use self::reads::Reads;
 use self::scroll::Scrolls;
+use self::traffic::Traffic;
 use self::world::World;
 use self::writes::Writes;
 
@@ -100,6 +106,9 @@ pub struct Options {
     pub cap_silent: bool,
     /// How long an open scroll may lie idle.
     pub scroll_expiry: Duration,
+    /// Whether answers to reads are kept for the next time they are asked for, and what was read is listed by a probe. Of use while the world
+    /// stands still: one that follows the wall clock forgets them every second.
+    pub prepared_pages: bool,
 }
 
 impl Default for Options {
@@ -117,19 +126,9 @@ impl Default for Options {
             legacy: true,
             cap_silent: false,
             scroll_expiry: Duration::from_secs(60),
+            prepared_pages: false,
         }
     }
-}
-
-/// What the simulator has seen so far. Requests to `/_simulator/` do not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// Requests that came in.
-    pub requests: u64,
-    /// The most that were being answered at the same time.
-    pub max_in_flight: u64,
-    /// Answers with status 429.
-    pub rate_limited: u64,
 }
 
 /// A world and a server for it. Clones share everything.
@@ -151,6 +150,9 @@ struct Shared {
     scrolls: Scrolls,
     moves: Moves,
     writes: Writes,
+    reads: Reads,
+    /// Whether answers to reads are kept for the next time.
+    prepares: bool,
     /// Where requests come in, once they do.
     address: OnceLock<SocketAddr>,
     clock: Mutex<Clock>,
@@ -190,6 +192,8 @@ impl Simulator {
             scrolls: Scrolls::new(options.scroll_expiry, seed),
             moves: Moves::default(),
             writes: Writes::default(),
+            reads: Reads::new(options.prepared_pages),
+            prepares: options.prepared_pages,
             address: OnceLock::new(),
             clock: Mutex::new(clock),
             writing: Mutex::default(),
@@ -206,9 +210,7 @@ impl Simulator {
 
     /// What has happened so far.
     pub fn stats(&self) -> Stats {
-        let Traffic { requests, in_flight: _, max_in_flight, rate_limited } = &self.0.traffic;
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Stats { requests: read(requests), max_in_flight: read(max_in_flight), rate_limited: read(rate_limited) }
+        self.0.traffic.stats(self.0.reads.pages_repeated())
     }
 
     /// Serves until `shutdown` is done, then finishes the answers under way.
@@ -251,15 +253,6 @@ impl Simulator {
         Ok(body)
     }
 
-    /// Counts a request in, and out when the guard is dropped. The number counts from 1.
-    fn enter(&self) -> (u64, InFlight) {
-        let traffic = &self.0.traffic;
-        let number = traffic.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let now = traffic.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        traffic.max_in_flight.fetch_max(now, Ordering::Relaxed);
-        (number, InFlight(self.clone()))
-    }
-
     fn knows(&self, token: &str) -> bool {
         match &self.0.token {
             Some(known) => known == token,
@@ -281,29 +274,5 @@ impl Clock {
         let moment = Arc::new(moment);
         let pause = (begun.elapsed() * 10).max(Duration::from_secs(1));
         Self { moment, stale_after: Some(Instant::now() + pause) }
-    }
-}
-
-/// Counts of requests.
-#[derive(Default)]
-struct Traffic {
-    requests: AtomicU64,
-    in_flight: AtomicU64,
-    max_in_flight: AtomicU64,
-    rate_limited: AtomicU64,
-}
-
-impl Traffic {
-    fn count_rate_limited(&self) {
-        self.rate_limited.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// A request that is being answered; it may outlive the making of the answer.
-struct InFlight(Simulator);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.0.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -5,13 +5,17 @@
 //! month's folder ([`assemble`]), and the [`manifest`] says what it holds.
 
 mod assemble;
+mod chunks;
 mod columns;
 mod forget;
+mod held;
 mod ids;
 mod manifest;
+mod record;
 mod spool;
 mod tables;
 mod tag_dates;
+mod tally;
 
 use std::path::{Path, PathBuf};
 
@@ -21,14 +25,18 @@ use crate::domain::{Month, MonthError};
 use crate::publish::{self, MANIFEST, PublishError};
 use crate::table::{self, Table, TableError};
 
-pub use assemble::{Assembly, Cohort, Part, Written, members_of};
+pub use assemble::{Assembly, Cohort, Part, Written, members_of, without_record};
+pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
 pub use forget::{forget_in_snapshot, forget_in_walk, people_with_email};
+pub use held::Held;
 pub use ids::IdSet;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
-pub use spool::{Progress, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk, walk_folder};
+pub use record::{Progress, WalkRecord, load_progress, load_walk};
+pub use spool::{Others, Spool, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 pub use tag_dates::{TagDates, TaggedBefore};
+pub use tally::{Tallied, tally, untold};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {

@@ -13,7 +13,7 @@ use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, Pola
 
 pub use csv::{CsvRows, write_csv};
 pub use jsonl::write_jsonl;
-pub use parquet::{ROW_GROUP_ROWS, scan, scan_or_empty, sink_parquet, write_parquet};
+pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_file, write_parquet};
 pub use sql::{Query, filter_sql};
 
 /// One table: its name, what a row is, its key, its columns in order.

@@ -405,6 +405,9 @@ pub(super) struct Simulate {
     /// How many tags there are beside the named ones
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub extra_groups: u32,
+    /// How many of the --extra-groups a contact carries on average; by default 1 to 6 of 100 ever carry one
+    #[arg(long, value_name = "N")]
+    pub memberships: Option<f64>,
     /// The workspace's time zone
     #[arg(long, value_name = "ZONE", default_value = "Europe/Dublin")]
     pub timezone: Tz,
@@ -435,6 +438,13 @@ pub(super) struct Simulate {
     /// How long an open scroll may lie idle
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub scroll_expiry: Duration,
+    /// Keep answers to reads, compressed, and give them again: so the server does not hold up a benchmark. Needs --now
+    ///
+    /// An answer is made when it is first asked for, and given from then on until something is written; faults, scrolls and what goes beyond
+    /// 2 GiB are not kept. Limits, latency and counts are as without. What was read is listed by GET /_simulator/requests, which
+    /// ?reset=true empties.
+    #[arg(long, requires = "now")]
+    pub prepared_pages: bool,
 }
 
 #[derive(Debug, Args)]
@@ -451,6 +461,13 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_simulator_keeps_pages_of_a_world_that_stands_still() {
+        let parse = |more: &[&str]| <Cli as clap::Parser>::try_parse_from([&["cohorts", "simulate", "--prepared-pages"], more].concat());
+        assert!(parse(&[]).unwrap_err().to_string().contains("--now <INSTANT>"));
+        assert!(parse(&["--now", "2026-11-01T02:00:00Z"]).is_ok());
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
             WalkKind::Everyone => "everyone".to_string(),
             WalkKind::Conversations if months.first == months.last => "conversations of the month".to_string(),
             WalkKind::Conversations => "conversations of these months".to_string(),
+            WalkKind::Members(group) if walk.tallied.is_some() => {
+                format!("{} {}, from everyone's own tags", group.kind, one_line(&group.name))
+            }
             WalkKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };
         let chains = plan.chains(walk);

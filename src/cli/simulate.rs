@@ -12,6 +12,13 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
     let faults = Faults::parse(arguments.faults.as_deref(), arguments.faults_at.as_deref()).map_err(|error| {
         Failure::usage(error.to_string(), "for example --faults 500:0.02,cut:0.01 or --faults-at 3=500,7-9=html,20-=401")
     })?;
+    if let Some(memberships) = arguments.memberships.filter(|memberships| !(0.0..=f64::from(arguments.extra_groups)).contains(memberships))
+    {
+        return Err(Failure::usage(
+            format!("nobody can carry {memberships} of {} extra tags", arguments.extra_groups),
+            "for example --extra-groups 7 --memberships 2.4",
+        ));
+    }
     let address = SocketAddr::new(arguments.address, arguments.port);
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::usage(format!("cannot listen on {address}: {error}"), "choose another --port, or --port 0 for a free one")
@@ -23,6 +30,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
             contacts: arguments.contacts as usize,
             timezone: arguments.timezone,
             extra_groups: arguments.extra_groups as usize,
+            memberships: arguments.memberships,
             big_tag: arguments.big_tag.map(|size| size as usize),
         },
         now: arguments.now,
@@ -36,6 +44,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
         legacy: !arguments.without_1x,
         cap_silent: arguments.cap_silent,
         scroll_expiry: arguments.scroll_expiry,
+        prepared_pages: arguments.prepared_pages,
     };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
     let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role};
-use crate::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Part, Spool};
+use crate::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
 use crate::table::on_paper::assert_shows;
 
 /// A job's folder, of which the months are observed one after the other.
@@ -83,9 +83,9 @@ impl Place {
         let observed_at = span.end + Duration::hours(1);
         let walk = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
             let folder = work.join(name);
-            let mut spool: Spool<Contact> = Spool::create(folder.clone(), observed_at).unwrap();
+            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
             spool.push(observation.contacts.iter().filter(|contact| is_in(contact)).cloned().collect());
-            Part { folder, record: spool.finish().unwrap() }
+            Part::whole(folder, spool.finish().unwrap())
         };
         let in_group = |members: &Vec<&str>, contact: &Contact| members.contains(&contact.id.as_str());
         let mut walks: Vec<Part> = observation
@@ -108,9 +108,9 @@ impl Place {
             state: None,
         };
         let folder = work.join("conversations");
-        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), observed_at).unwrap();
+        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
         spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
-        let conversations = Part { folder, record: spool.finish().unwrap() };
+        let conversations = Part::whole(folder, spool.finish().unwrap());
 
         let key = |(walk, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), walk, tagged_before: None };
         let assembly = Assembly {

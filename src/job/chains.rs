@@ -6,18 +6,19 @@
 //! in one chain.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::division::Division;
-use super::plan::{Plan, PlannedWalk, WalkKind};
-use super::walker::{Begun, Outcome, Walked, Walker};
-use super::{Context, Event, JobError, work};
+use super::plan::{Plan, PlannedWalk, WalkKind, pages};
+use super::walker::{Begun, Look, Outcome, Walked, Walker};
+use super::{Context, Event, JobError, joined, tag_dates, work};
 use crate::domain::{Allowed, Slice, agrees};
 use crate::publish;
-use crate::snapshot::{Part, walk_folder};
+use crate::snapshot::{Held, Others, Part, Tallied, WalkRecord, tally, untold, walk_folder, without_record};
 
 /// What came of a list.
 #[derive(Debug)]
@@ -32,19 +33,31 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     let lists = plan.walks.iter().map(|_| List::default()).collect();
     // Dropped on `?`, which ends the chains that are still followed.
     let running = JoinSet::new();
-    let mut chains = Chains { context, work, plan, accepts_incomplete, lists, waiting: Vec::new(), running, places_taken: 0 };
+    let has_everyone = plan.walks.iter().any(|walk| walk.kind == WalkKind::Everyone && walk.division.is_none());
+    let waits_for_everyone = has_everyone && context.client.has_slices();
+    let mut chains = Chains {
+        context,
+        work,
+        plan,
+        accepts_incomplete,
+        lists,
+        waiting: Vec::new(),
+        running,
+        places_taken: 0,
+        held: Held::default(),
+        waits_for_everyone,
+        is_in_doubt: false,
+    };
     // Every walk is opened before any is followed: so they may share what they read.
     let all: Vec<usize> = (0..chains.lists.len()).collect();
     chains.begin(&all, true).await?;
-    loop {
-        chains.start();
-        let Some(done) = chains.running.join_next().await else { break };
-        match done {
-            Ok(done) => chains.take(done).await?,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(JobError::Interrupted),
-        }
-    }
+    // What an earlier run has begun goes on as it was.
+    let is_open = |waiting: &Waiting| chains.plan.walks[waiting.list].kind == WalkKind::Everyone && waiting.begun.is_fresh();
+    chains.waits_for_everyone = waits_for_everyone && chains.waiting.iter().any(is_open);
+    chains.follow().await?;
+    chains.tally().await?;
+    chains.follow().await?;
+    chains.complete().await?;
     chains.lists.into_iter().map(|list| list.followed.ok_or(JobError::Interrupted)).collect()
 }
 
@@ -58,6 +71,11 @@ struct Chains<'a> {
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
     places_taken: usize,
+    held: Held,
+    /// Whether it is open yet where the members of tags are taken from.
+    waits_for_everyone: bool,
+    /// Whether a list that others relied on may lack some of what it had.
+    is_in_doubt: bool,
 }
 
 #[derive(Default)]
@@ -66,6 +84,8 @@ struct List {
     /// Why it cannot be followed in slices.
     refused: Option<JobError>,
     followed: Option<Followed>,
+    /// Whether the records of all its rows are kept, whatever other lists have.
+    keeps_all: bool,
 }
 
 struct Chain {
@@ -82,6 +102,8 @@ enum State {
 
 struct Waiting {
     list: usize,
+    /// Whether its first page was looked at.
+    is_looked_at: bool,
     chain: usize,
     walker: Walker,
     begun: Begun,
@@ -90,6 +112,10 @@ struct Waiting {
 }
 
 enum Done {
+    Looked {
+        waiting: Box<Waiting>,
+        look: Look,
+    },
     Chain {
         list: usize,
         chain: usize,
@@ -104,6 +130,41 @@ enum Done {
 }
 
 impl Chains<'_> {
+    /// Follows what waits, and what comes of it, to the end.
+    async fn follow(&mut self) -> Result<(), JobError> {
+        loop {
+            self.start();
+            let Some(done) = self.running.join_next().await else { return Ok(()) };
+            match done {
+                Ok(done) => self.take(done).await?,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => return Err(JobError::Interrupted),
+            }
+        }
+    }
+
+    /// Follows lists anew that have members whose record was left to a list that does not have it any more.
+    async fn complete(&mut self) -> Result<(), JobError> {
+        // Each time round more lists keep all of their records.
+        while std::mem::take(&mut self.is_in_doubt) {
+            let is_of_contacts = |list: &usize| self.plan.walks[*list].kind != WalkKind::Conversations;
+            let lists: Vec<usize> = (0..self.lists.len()).filter(is_of_contacts).collect();
+            let parts: Vec<Part> = lists.iter().filter_map(|list| Some(self.lists[*list].followed.as_ref()?.part.clone())).collect();
+            let asked = tokio::task::spawn_blocking(move || Ok(without_record(&parts)?));
+            let lacking: Vec<bool> = joined(asked.await)?;
+            for (list, _) in lists.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
+                tracing::warn!(
+                    "`{}` is followed once more: records of its members were left to a list that has changed",
+                    self.plan.walks[list].key
+                );
+                self.lists[list].keeps_all = true;
+                self.anew(list).await?;
+            }
+            self.follow().await?;
+        }
+        Ok(())
+    }
+
     /// Opens the chains of these lists.
     async fn begin(&mut self, lists: &[usize], may_divide: bool) -> Result<(), JobError> {
         let mut walkers = Vec::new();
@@ -112,22 +173,24 @@ impl Chains<'_> {
             let chains = self.plan.chains(planned);
             self.lists[list].chains = chains.iter().map(|(slice, _)| Chain { key: key(planned, *slice), state: State::Open }).collect();
             walkers.extend(chains.into_iter().enumerate().map(|(chain, (slice, rows))| {
-                let walker = self.walker(planned, slice, may_divide);
-                async move { walker.begin().await.map(|begun| Waiting { list, chain, walker, begun, rows }) }
+                let walker = self.walker(list, planned, slice, may_divide);
+                async move { walker.begin().await.map(|begun| Waiting { list, is_looked_at: !may_divide, chain, walker, begun, rows }) }
             }));
         }
         let begun = try_join_all(walkers).await?;
+        self.is_in_doubt |= begun.iter().any(|waiting| waiting.begun.relies_on_others());
         self.waiting.extend(begun);
         Ok(())
     }
 
-    fn walker(&self, planned: &PlannedWalk, slice: Option<&Slice>, may_divide: bool) -> Walker {
+    fn walker(&self, list: usize, planned: &PlannedWalk, slice: Option<&Slice>, may_divide: bool) -> Walker {
         let settings = &self.context.settings;
         let key = key(planned, slice);
         let folder = walk_folder(self.work, &key);
+        let tallied = self.tallied(&planned.kind);
         let planned = match slice {
             // What the listing of groups tells is of the whole.
-            Some(_) => PlannedWalk { key, kind: planned.kind.clone(), size: None, division: None },
+            Some(_) => PlannedWalk { key, kind: planned.kind.clone(), size: None, tallied: None, division: None },
             None => planned.clone(),
         };
         Walker {
@@ -137,9 +200,11 @@ impl Chains<'_> {
             planned,
             slice: slice.cloned(),
             may_divide: may_divide && slice.is_none(),
+            tallied,
             page_size: settings.intercom.page_size,
             places: settings.intercom.max_concurrency,
             folder,
+            others: Others { held: self.held.clone(), rank: list, keeps_all: self.lists[list].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -148,46 +213,70 @@ impl Chains<'_> {
         }
     }
 
+    /// The tags whose members are taken from the walks of a list.
+    fn tallied(&self, kind: &WalkKind) -> Arc<[String]> {
+        let tallied = self.plan.walks.iter().filter(|walk| *kind == WalkKind::Everyone && walk.tallied.is_some());
+        tallied.filter_map(|walk| Some(walk.kind.group()?.id.clone())).collect()
+    }
+
     /// Starts what waits, as long as there are places. Those of unknown length first, then the longest: so all end at
     /// about the same time.
     fn start(&mut self) {
         loop {
             // A chain that shares its pages would make the others wait for its place.
             let shared = self.waiting.iter().position(|waiting| waiting.begun.is_shared());
-            let has_place = shared.is_none();
-            if has_place && self.places_taken >= self.context.settings.intercom.max_concurrency.max(1) {
+            if shared.is_none() && self.places_taken >= self.context.settings.intercom.max_concurrency.max(1) {
                 return;
             }
             let rows = |at: &usize| self.waiting[*at].rows.unwrap_or(u64::MAX);
+            let may_start = |at: &usize| !self.is_undecided(self.waiting[*at].list);
             // Of equally long ones the first.
-            let longest = || (0..self.waiting.len()).rev().max_by_key(rows);
+            let longest = || (0..self.waiting.len()).rev().filter(may_start).max_by_key(rows);
             let Some(next) = shared.or_else(longest) else { return };
-            let Waiting { list, chain, walker, begun, .. } = self.waiting.remove(next);
-            self.places_taken += usize::from(has_place);
-            let span = tracing::info_span!("walk", key = walker.key());
-            let walk = async move { Done::Chain { list, chain, has_place, outcome: Box::new(walker.run(begun).await) } };
-            self.running.spawn(walk.instrument(span));
+            let mut waiting = self.waiting.remove(next);
+            if shared.is_some() {
+                self.run(waiting, false);
+                continue;
+            }
+            self.places_taken += 1;
+            if waiting.is_looked_at {
+                self.run(waiting, true);
+                continue;
+            }
+            let span = tracing::info_span!("walk", key = waiting.walker.key());
+            let look = async move {
+                let look = waiting.walker.look(&mut waiting.begun).await;
+                waiting.is_looked_at = true;
+                Done::Looked { waiting: Box::new(waiting), look }
+            };
+            self.running.spawn(look.instrument(span));
         }
+    }
+
+    fn run(&mut self, waiting: Waiting, has_place: bool) {
+        let Waiting { list, chain, walker, begun, .. } = waiting;
+        let span = tracing::info_span!("walk", key = walker.key());
+        let walk = async move { Done::Chain { list, chain, has_place, outcome: Box::new(walker.run(begun).await) } };
+        self.running.spawn(walk.instrument(span));
     }
 
     async fn take(&mut self, done: Done) -> Result<(), JobError> {
         let (list, chain, outcome) = match done {
             Done::Closed { list, total } => return self.close(list, total).await,
+            Done::Looked { waiting, look } => return self.looked(*waiting, look).await,
             Done::Chain { list, chain, has_place, outcome } => {
                 self.places_taken -= usize::from(has_place);
                 (list, chain, *outcome)
             }
         };
         let state = match outcome? {
-            Outcome::Divided(division) => return self.divide(list, division).await,
             Outcome::Walked(walked) => State::Walked(Box::new(walked)),
             Outcome::NoSlice(error) => {
                 // The slices that are under way end first: they write to their folders.
                 self.lists[list].refused = Some(error);
-                let (dropped, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|waiting: &Waiting| waiting.list == list);
-                self.waiting = waiting;
-                let dropped: Vec<Waiting> = dropped;
-                dropped.iter().for_each(|waiting| self.lists[list].chains[waiting.chain].state = State::Dropped);
+                for waiting in self.waiting.extract_if(.., |waiting| waiting.list == list) {
+                    self.lists[list].chains[waiting.chain].state = State::Dropped;
+                }
                 State::Dropped
             }
         };
@@ -199,6 +288,116 @@ impl Chains<'_> {
             Some(error) => self.undivide(list, &super::error::in_a_line(&error)).await,
             None => self.finish(list).await,
         }
+    }
+
+    /// A list goes on in one chain, or in slices.
+    async fn looked(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
+        let is_everyone = self.plan.walks[waiting.list].kind == WalkKind::Everyone;
+        if is_everyone
+            && std::mem::take(&mut self.waits_for_everyone)
+            && let Some(division) = &look.division
+        {
+            let rows = division.total;
+            self.choose_tallied(rows, look.untold).await?;
+        }
+        match look.division {
+            Some(division) => {
+                self.places_taken -= 1;
+                self.divide(waiting.list, division).await
+            }
+            None => {
+                self.run(waiting, true);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a list waits for what the first page of everyone tells.
+    fn is_undecided(&self, list: usize) -> bool {
+        self.waits_for_everyone && self.plan.walks[list].kind.is_tag()
+    }
+
+    /// Decides which tags' members are taken from the contacts' own lists of tags.
+    async fn choose_tallied(&mut self, everyone: u64, untold: f64) -> Result<(), JobError> {
+        let is_fresh = |waiting: &&Waiting| self.plan.walks[waiting.list].kind.is_tag() && waiting.begun.is_fresh();
+        let tags: Vec<usize> = self.waiting.iter().filter(is_fresh).map(|waiting| waiting.list).collect();
+        let client = &self.context.client;
+        let totals =
+            try_join_all(tags.iter().filter_map(|list| self.plan.walks[*list].kind.group()).map(|tag| client.member_count(tag, None)));
+        let totals = match totals.await {
+            Ok(totals) => totals,
+            Err(error) => {
+                tracing::warn!(%error, "the sizes of the tags were not told; each is searched for");
+                return Ok(());
+            }
+        };
+        let sized = tags.into_iter().zip(totals).filter_map(|(list, total)| Some((list, total?))).collect();
+        for list in self.plan.tally(sized, everyone, untold, &self.context.settings) {
+            self.waiting.retain(|waiting| waiting.list != list);
+            self.lists[list].chains.clear();
+        }
+        Ok(())
+    }
+
+    /// The members of the tags that are taken from everyone, once everyone is there. Where that cannot be done, or does not
+    /// agree with what the tags announce, they are searched for.
+    async fn tally(&mut self) -> Result<(), JobError> {
+        let is_tallied = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
+        let lists: Vec<usize> = (0..self.lists.len()).filter(is_tallied).collect();
+        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
+        let everyone = everyone.and_then(|list| self.lists[list].followed.as_ref()).filter(|followed| followed.part.record.is_complete);
+        let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
+            return self.search(&lists, "not everyone came").await;
+        };
+        let reading = everyone.clone();
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
+        let searching: u64 = lists.iter().filter_map(|list| pages(self.plan.walks[*list].tallied, &self.context.settings)).sum();
+        if untold.len() as u64 > searching {
+            return self.search(&lists, "too many contacts have more tags than their lists tell").await;
+        }
+        let answers = match tag_dates::ask(self.context, self.plan.scope.months, untold.clone(), self.work).await {
+            Ok(answers) => answers,
+            Err(error) => return self.search(&lists, &super::error::in_a_line(&error)).await,
+        };
+        let tags: Vec<Tallied> = lists
+            .iter()
+            .filter_map(|list| {
+                let walk = &self.plan.walks[*list];
+                Some(Tallied { tag_id: walk.kind.group()?.id.clone(), folder: walk_folder(self.work, &walk.key) })
+            })
+            .collect();
+        let folders = tags.clone();
+        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
+        let client = &self.context.client;
+        let groups = lists.iter().filter_map(|list| self.plan.walks[*list].kind.group());
+        let totals = futures_util::future::join_all(groups.map(|tag| client.member_count(tag, None))).await;
+        let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
+        let mut disagree = Vec::new();
+        for (((list, tag), record), total) in lists.into_iter().zip(folders).zip(records).zip(totals) {
+            let walk = &self.plan.walks[list];
+            let record = WalkRecord { first_total: walk.tallied, last_total: total.ok().flatten().or(walk.tallied), ..record };
+            if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
+                disagree.push(list);
+                continue;
+            }
+            (self.context.observer)(Event::WalkDone { walk: walk.key.clone(), rows: record.rows });
+            self.lists[list].followed = Some(Followed { part: Part::whole(tag.folder, record), failure: None });
+        }
+        self.search(&disagree, "what the contacts' own lists of tags tell does not agree with the tag's total").await
+    }
+
+    /// Searches for the members of tags after all.
+    async fn search(&mut self, lists: &[usize], why: &str) -> Result<(), JobError> {
+        for &list in lists {
+            let walk = &mut self.plan.walks[list];
+            tracing::warn!("`{}` is searched for: {why}", walk.key);
+            walk.tallied = None;
+            publish::remove_folder(&walk_folder(self.work, &walk.key))?;
+        }
+        if !lists.is_empty() {
+            work::note(self.work, self.plan)?;
+        }
+        self.begin(lists, true).await
     }
 
     async fn divide(&mut self, list: usize, division: Division) -> Result<(), JobError> {
@@ -214,12 +413,19 @@ impl Chains<'_> {
     async fn undivide(&mut self, list: usize, why: &str) -> Result<(), JobError> {
         let walk = &mut self.plan.walks[list];
         tracing::warn!("`{}` is followed once more, in one chain instead of slices: {why}", walk.key);
-        (self.context.observer)(Event::Undivided);
         walk.division = None;
+        work::note(self.work, self.plan)?;
+        self.anew(list).await
+    }
+
+    async fn anew(&mut self, list: usize) -> Result<(), JobError> {
+        (self.context.observer)(Event::Undivided);
+        self.held.withdraw(list);
+        self.is_in_doubt = true;
         for chain in &self.lists[list].chains {
             publish::remove_folder(&walk_folder(self.work, &chain.key))?;
         }
-        work::note(self.work, self.plan)?;
+        self.lists[list].followed = None;
         self.begin(&[list], false).await
     }
 
@@ -261,8 +467,8 @@ impl Chains<'_> {
             return self.undivide(list, &format!("{came} came in slices, the whole list announces {announced}")).await;
         }
         let list = &mut self.lists[list];
-        let failure = list.chains.drain(..).find_map(|chain| match chain.state {
-            State::Walked(walked) => walked.failure,
+        let failure = list.chains.iter_mut().find_map(|chain| match &mut chain.state {
+            State::Walked(walked) => walked.failure.take(),
             State::Open | State::Dropped => None,
         });
         list.followed = Some(Followed { part, failure });

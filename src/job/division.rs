@@ -116,10 +116,10 @@ pub fn merge(pieces: Vec<Piece>, rows_per_slice: u64) -> Vec<Piece> {
 }
 
 impl Division {
-    /// Requests beside the pages of the slices: the first page of the whole list, which told its size, what the cuts
-    /// took, and the closing total.
+    /// What a run asks before the pages of the slices: the first page of the whole list, which tells its size, and what
+    /// the cuts take.
     pub(super) fn sizing(&self) -> u64 {
-        1 + self.requests + 1
+        1 + self.requests
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Plan {
     /// Whether the dates of the tags' holders are read: some month is seen late, and the job asks for it.
     pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
+    /// Whether the run that is planned asks where to cut long lists once more.
+    pub(super) is_sized_again: bool,
 }
 
 /// What a plan costs, as far as sizes are known.
@@ -42,6 +44,8 @@ pub struct Estimate {
     pub time: Duration,
 }
 
+/// Requests that it takes to check the members of a tag that were not searched for: its total, before and after.
+const TOTALS: u64 = 2;
 /// What a page of a search takes in practice, as measured by other connectors.
 const SECONDS_PER_PAGE: f64 = 1.0;
 /// What one contact's tags take, at a guess.
@@ -89,6 +93,9 @@ pub struct PlannedWalk {
     pub kind: WalkKind,
     /// Rows that the API announces, where it was asked.
     pub size: Option<u64>,
+    /// Where the members of a tag are taken from the contacts' own lists of tags while everyone is read: how many the tag
+    /// announced before.
+    pub tallied: Option<u64>,
     /// Its slices, when it is long. Whether it is may turn out with its first page.
     pub division: Option<Division>,
 }
@@ -101,6 +108,10 @@ pub enum WalkKind {
 }
 
 impl WalkKind {
+    pub(super) fn is_tag(&self) -> bool {
+        self.group().is_some_and(|group| group.kind == GroupKind::Tag)
+    }
+
     pub(super) fn group(&self) -> Option<&Group> {
         match self {
             WalkKind::Members(group) => Some(group),
@@ -159,7 +170,13 @@ impl Plan {
         match &job.population {
             Population::Everyone => {
                 plan.population = PlannedPopulation::Everyone;
-                plan.walks.push(PlannedWalk { key: POPULATION.to_string(), kind: WalkKind::Everyone, size: None, division: None });
+                plan.walks.push(PlannedWalk {
+                    key: POPULATION.to_string(),
+                    kind: WalkKind::Everyone,
+                    size: None,
+                    tallied: None,
+                    division: None,
+                });
             }
             Population::Cohorts => {}
             Population::Group(name) => match find(&mut plan, name) {
@@ -182,7 +199,13 @@ impl Plan {
         }
         plan.cohorts.sort_by_key(|cohort| cohort.group.key());
         if plan.has_conversations {
-            plan.walks.push(PlannedWalk { key: "conversations".to_string(), kind: WalkKind::Conversations, size: None, division: None });
+            plan.walks.push(PlannedWalk {
+                key: "conversations".to_string(),
+                kind: WalkKind::Conversations,
+                size: None,
+                tallied: None,
+                division: None,
+            });
         }
         let now = (context.clock)();
         let is_late = |span: &MonthSpan| basis_at(now, span, job.grace) == Basis::Late;
@@ -218,6 +241,7 @@ impl Plan {
             held: None,
             has_tag_dates: false,
             findings: Vec::new(),
+            is_sized_again: false,
         }
     }
 
@@ -227,7 +251,7 @@ impl Plan {
         match self.walks.iter().position(|walk| walk.kind == kind) {
             Some(walk) => walk,
             None => {
-                self.walks.push(PlannedWalk { key: group.key(), kind, size, division: None });
+                self.walks.push(PlannedWalk { key: group.key(), kind, size, tallied: None, division: None });
                 self.walks.len() - 1
             }
         }
@@ -320,6 +344,16 @@ impl Plan {
             walk.size = size;
             walk.division = walk.division.take().or(division);
         }
+        // Only where everyone is read in slices: of a short list there is not much to save.
+        let everyone = self.walks.iter().find(|walk| walk.kind == WalkKind::Everyone && walk.division.is_some());
+        if let Some(everyone) = everyone.and_then(|walk| walk.size) {
+            let tags = self.walks.iter().enumerate().filter(|(_, walk)| walk.kind.is_tag());
+            let sized = tags.filter_map(|(list, walk)| Some((list, walk.size?))).collect();
+            // How many contacts have more tags than they list nobody tells before they are read.
+            for list in self.tally(sized, everyone, 0.0, &context.settings) {
+                self.walks[list].division = None;
+            }
+        }
         Ok(())
     }
 
@@ -340,9 +374,29 @@ impl Plan {
         self.tag_cohorts().filter_map(|cohort| self.walks[cohort.walk].size).sum()
     }
 
+    /// Takes the members of tags from the contacts' own lists of tags while everyone is read, where that takes fewer
+    /// requests than searching for them: two for the totals of each, and one for each contact whose list is cut short.
+    /// `untold` is the part of the contacts of whom that is expected. Gives the lists that it chose.
+    pub(super) fn tally(&mut self, tags: Vec<(usize, u64)>, everyone: u64, untold: f64, settings: &Settings) -> Vec<usize> {
+        let pages = |total: u64| pages(Some(total), settings).unwrap_or(1);
+        let worth_it: Vec<(usize, u64)> = tags.into_iter().filter(|(_, total)| pages(*total) > TOTALS).collect();
+        let searching: u64 = worth_it.iter().map(|(_, total)| pages(*total)).sum();
+        let asking = worth_it.len() as u64 * TOTALS + (everyone as f64 * untold).ceil() as u64;
+        if asking >= searching {
+            return Vec::new();
+        }
+        let tags = worth_it.len();
+        tracing::info!("the members of {tags} tags are taken from the contacts' own lists: about {asking} requests instead of {searching}");
+        for (list, total) in &worth_it {
+            self.walks[*list].tallied = Some(*total);
+        }
+        worth_it.into_iter().map(|(list, _)| list).collect()
+    }
+
     /// The chains of pages that a list is followed in, each with its rows as far as they are known.
     pub fn chains<'a>(&self, walk: &'a PlannedWalk) -> Vec<(Option<&'a Slice>, Option<u64>)> {
         match &walk.division {
+            _ if walk.tallied.is_some() => Vec::new(),
             Some(division) => division.slices.iter().map(|sized| (Some(&sized.slice), Some(sized.rows))).collect(),
             None => vec![(None, walk.size)],
         }
@@ -351,8 +405,12 @@ impl Plan {
     pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
         let chains = self.walks.iter().flat_map(|walk| self.chains(walk));
         let pages: Vec<u64> = chains.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
-        let sizing: u64 = self.walks.iter().filter_map(|walk| walk.division.as_ref()).map(Division::sizing).sum();
-        let requests = pages.iter().sum::<u64>() + sizing;
+        let sizing = |division: &Division| if self.is_sized_again { division.sizing() } else { 0 };
+        // Each list in slices ends with its total.
+        let sizing: u64 = self.walks.iter().filter_map(|walk| walk.division.as_ref()).map(|division| sizing(division) + 1).sum();
+        let tallied = self.walks.iter().filter(|walk| walk.tallied.is_some()).count() as u64;
+        let tallying = tallied * if self.is_sized_again { TOTALS } else { 1 };
+        let requests = pages.iter().sum::<u64>() + sizing + tallying;
         let places = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);

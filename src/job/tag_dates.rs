@@ -1,5 +1,6 @@
 //! When the job's tags were put on their holders: one request a contact, side by side, each answer kept.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, stream};
@@ -13,17 +14,26 @@ const WALK: &str = "tag_dates";
 
 /// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
 pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
-    let folder = work.join(WALK);
-    let opening = folder.clone();
-    let opened = tokio::task::spawn_blocking(move || -> Result<(TagDates, Vec<String>), JobError> {
+    let reading = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>, JobError> {
         let failed = |error| SnapshotError::from(TableError::new("read", "the members of a walk", error));
-        let mut dates = TagDates::open(opening).map_err(JobError::from)?;
-        let mut wanted = Vec::new();
+        let mut holders = BTreeSet::new();
         for part in &tags {
             let members = members_of(part).map_err(SnapshotError::from)?.collect().map_err(failed)?;
             let ids = members.column("contact_id").and_then(|column| column.str()).map_err(failed)?;
-            wanted.extend(ids.iter().flatten().filter(|id| dates.wants(id)).map(str::to_string));
+            holders.extend(ids.iter().flatten().map(str::to_string));
         }
+        Ok(holders)
+    });
+    ask(context, months, joined(reading.await)?, work).await
+}
+
+/// Asks these contacts for their tags, but for those who were asked before. Gives the folder of the answers.
+pub(super) async fn ask(context: &Context, months: Months, contacts: BTreeSet<String>, work: &Path) -> Result<PathBuf, JobError> {
+    let folder = work.join(WALK);
+    let opening = folder.clone();
+    let opened = tokio::task::spawn_blocking(move || -> Result<(TagDates, Vec<String>), JobError> {
+        let mut dates = TagDates::open(opening)?;
+        let wanted = contacts.into_iter().filter(|id| dates.wants(id)).collect();
         Ok((dates, wanted))
     });
     let (mut dates, wanted) = joined(opened.await)?;

@@ -14,7 +14,7 @@ use crate::domain::{Allowed, Contact, Conversation, DaySlice, SecondSlice, Slice
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish;
-use crate::snapshot::{Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
+use crate::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -32,6 +32,10 @@ pub(super) struct Walker {
     pub page_size: u32,
     pub places: usize,
     pub folder: PathBuf,
+    /// Tags whose members are taken from here.
+    pub tallied: Arc<[String]>,
+    /// What the other lists have.
+    pub others: Others,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
@@ -44,10 +48,17 @@ pub(super) struct Walker {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Walked(Walked),
-    /// Its list is long: it is to be followed in these slices instead.
-    Divided(Division),
     /// The API gave rows of other days than those of the slice: the list cannot be followed in slices.
     NoSlice(JobError),
+}
+
+/// What a first page tells of its list.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// Its slices, when it is long.
+    pub division: Option<Division>,
+    /// The part of the contacts on it whose own list of tags does not tell all of them.
+    pub untold: f64,
 }
 
 /// What became of a walk.
@@ -89,6 +100,20 @@ impl Begun {
     pub(super) fn is_shared(&self) -> bool {
         let Begun::Open(opened) = self else { return false };
         matches!(&opened.list, List::Contacts(walk) if walk.is_shared())
+    }
+
+    /// Whether nothing of it came yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        matches!(self, Begun::Open(opened) if opened.progress.is_none())
+    }
+
+    /// Whether an earlier run left records of its rows to other lists.
+    pub(super) fn relies_on_others(&self) -> bool {
+        match self {
+            Begun::Kept(record) => record.held > 0,
+            Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.held > 0),
+            Begun::Failed(_) => true,
+        }
     }
 }
 
@@ -150,31 +175,34 @@ impl Walker {
         }
     }
 
-    /// How the list is to be divided, when its first page says that it is long. Sizes that cannot be asked are no reason to
-    /// fail: one chain is as good, and tells what is the matter.
-    async fn division(&self, opened: &mut Opened) -> Option<Division> {
+    /// Looks at the first page, which tells whether the list is long, and how it is to be divided then. Sizes that cannot be
+    /// asked are no reason to fail: one chain is as good, and tells what is the matter.
+    pub(super) async fn look(&self, begun: &mut Begun) -> Look {
+        let Begun::Open(opened) = begun else { return Look::default() };
         if !self.may_divide || opened.progress.is_some() {
-            return None;
+            return Look::default();
         }
-        let (total, oldest) = match &mut opened.list {
-            List::Contacts(walk) if walk.is_shared() => return None,
+        let (total, oldest, untold) = match &mut opened.list {
+            List::Contacts(walk) if walk.is_shared() => return Look::default(),
             List::Contacts(walk) => {
-                let page = walk.peek().await?;
+                let Some(page) = walk.peek().await else { return Look::default() };
                 // Only searches give the oldest first.
                 let is_search = matches!(self.planned.kind, WalkKind::Members(_));
-                (page.total, page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at))
+                let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
+                let is_untold = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
+                let untold = page.rows.iter().filter(is_untold).count() as f64 / page.rows.len().max(1) as f64;
+                (page.total, oldest, untold)
             }
-            List::Conversations(walk) => (walk.peek().await?.total, None),
+            List::Conversations(walk) => (walk.peek().await.and_then(|page| page.total), None, 1.0),
         };
+        let Some(total) = total else { return Look::default() };
         let divider =
             Divider { client: &self.client, scope: &self.scope, page_size: self.page_size, places: self.places, now: (self.clock)() };
-        match divider.divide(&self.planned.kind, total?, oldest).await {
-            Ok(division) => division,
-            Err(error) => {
-                tracing::warn!(%error, "the list could not be divided, and is followed in one chain");
-                None
-            }
-        }
+        let division = divider.divide(&self.planned.kind, total, oldest).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the list could not be divided, and is followed in one chain");
+            None
+        });
+        Look { division, untold }
     }
 
     fn failed(&self, source: RequestError) -> JobError {
@@ -182,7 +210,7 @@ impl Walker {
     }
 
     pub(super) async fn run(self, begun: Begun) -> Result<Outcome, JobError> {
-        let mut opened = match begun {
+        let opened = match begun {
             Begun::Kept(record) => {
                 self.tell(Event::Kept { walk: self.key(), rows: record.rows });
                 return Ok(Outcome::Walked(Walked { record, failure: None }));
@@ -190,9 +218,6 @@ impl Walker {
             Begun::Failed(error) => return self.given_up(error).await,
             Begun::Open(opened) => opened,
         };
-        if let Some(division) = self.division(&mut opened).await {
-            return Ok(Outcome::Divided(division));
-        }
         self.tell(Event::WalkStarted { walk: self.key() });
         let is_resumed = opened.progress.is_some();
         let mut outcome = self.once(*opened, None).await;
@@ -259,7 +284,7 @@ impl Walker {
     }
 
     /// The walk that an earlier run finished, when it is as good as one made now.
-    fn kept(&self) -> Option<WalkRecord> {
+    pub(super) fn kept(&self) -> Option<WalkRecord> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);
         // What was observed at the month's end is worth more than what could be fetched later, however old it is.
@@ -293,13 +318,27 @@ impl Walker {
     async fn once(&self, opened: Opened, before: Option<&WalkRecord>) -> Result<WalkRecord, Ended> {
         let Opened { at, list, progress } = opened;
         match list {
-            List::Contacts(walk) => self.follow(walk, at, progress, |_| true, |contact| self.privacy.apply(contact), before).await,
+            List::Contacts(walk) => {
+                let as_written = |contact| self.with_tallied_tags(self.privacy.apply(contact));
+                self.follow(walk, at, progress, |_| true, as_written, before).await
+            }
             List::Conversations(walk) => {
                 let seconds = self.seconds();
                 let is_wanted = move |row: &Conversation| seconds.contains(row.created_at);
                 self.follow(walk, at, progress, is_wanted, |row| row, before).await
             }
         }
+    }
+
+    /// Of the contact's tags those whose members are taken from here, and whether it may have others of them.
+    fn with_tallied_tags(&self, contact: Contact) -> Contact {
+        if self.tallied.is_empty() {
+            return Contact { tags: None, ..contact };
+        }
+        let mut tags = contact.tags.unwrap_or_default();
+        tags.ids.retain(|id| self.tallied.iter().any(|tallied| tallied == id));
+        tags.is_complete |= tags.ids.len() == self.tallied.len();
+        Contact { tags: Some(tags), ..contact }
     }
 
     /// Every page of the walk into its spool, and whether they can be all there are. `before` is the walk that could not.
@@ -315,8 +354,8 @@ impl Walker {
         let mut pages = Pages { spool: None, others_before: HashSet::new(), place: None };
         if let Some(progress) = progress {
             self.tell(Event::Resumed { walk: self.key(), rows: progress.record.rows });
-            let folder = self.folder.clone();
-            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
+            let (folder, others) = (self.folder.clone(), self.others.clone());
+            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
             // Chunks that cannot be read are no reason to fail: everything can be fetched again.
             pages.spool = Some(joined(resumed.await).map_err(Ended::Again)?);
         }
@@ -398,7 +437,7 @@ impl Walker {
     }
 
     fn create<R: Spooled>(&self, at: DateTime<Utc>) -> Result<Spool<R>, JobError> {
-        Ok(Spool::create(self.folder.clone(), at)?)
+        Ok(Spool::create(self.folder.clone(), self.others.clone(), at)?)
     }
 
     /// Writes what is in memory, and where the walk goes on.
@@ -452,7 +491,7 @@ fn reason(error: &JobError) -> String {
 }
 
 /// What came of a walk so far.
-struct Pages<R> {
+struct Pages<R: Spooled> {
     /// `None` before the first page, and while a page is taken.
     spool: Option<Spool<R>>,
     /// Rows of the page before that were not wanted.

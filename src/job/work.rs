@@ -64,6 +64,8 @@ struct WorkWalk {
     key: String,
     group: Option<WorkGroup>,
     size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tallied: Option<u64>,
     /// Where it is long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     division: Option<WorkDivision>,
@@ -99,7 +101,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     // What came of a slice is only good for a list in the same slices.
     for walk in found.into_iter().flat_map(|found| found.walks).filter_map(WorkWalk::into_walk) {
         if let Some(planned) = plan.walks.iter_mut().find(|planned| planned.key == walk.key && planned.kind == walk.kind) {
-            planned.division = walk.division;
+            (planned.division, planned.tallied) = (walk.division, walk.tallied);
         }
     }
     let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), walk: cohort.walk };
@@ -199,7 +201,13 @@ impl WorkWalk {
             }
             WalkKind::Everyone | WalkKind::Conversations => None,
         };
-        WorkWalk { key: walk.key.clone(), group, size: walk.size, division: walk.division.as_ref().map(WorkDivision::of) }
+        WorkWalk {
+            key: walk.key.clone(),
+            group,
+            size: walk.size,
+            tallied: walk.tallied,
+            division: walk.division.as_ref().map(WorkDivision::of),
+        }
     }
 
     fn into_walk(self) -> Option<PlannedWalk> {
@@ -215,7 +223,7 @@ impl WorkWalk {
             Some(division) => Some(division.into_division()?),
             None => None,
         };
-        Some(PlannedWalk { key: self.key, kind, size: self.size, division })
+        Some(PlannedWalk { key: self.key, kind, size: self.size, tallied: self.tallied, division })
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP around the dialects: credentials, rate limits, faults and versions.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -17,9 +18,13 @@ use super::call::{Call, Desk, is_write};
 use super::connection::Scissors;
 use super::faults::{ErrorBody, Fault, scatter};
 use super::limits::Verdict;
+use super::moment::Moment;
+use super::prepared::{Content, takes_gzip};
+use super::reads::Question;
 use super::reply::{Delivery, HTML, JSON, Reply, TEXT, finish, hang};
 use super::spoil::{Asked, spoil};
 use super::tagging::count_members;
+use super::traffic::InFlight;
 use super::version::Version;
 use super::writes::WriteSeen;
 use super::{Simulator, probes, v1, v2};
@@ -38,7 +43,7 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     if path.starts_with("/_simulator") {
         return probe(&simulator, request).await;
     }
-    let (number, in_flight) = simulator.enter();
+    let (number, in_flight) = (simulator.0.traffic.enter(), InFlight(simulator.clone()));
     let fault = simulator.0.faults.next(&path);
     let request_id = request_id(simulator.0.seed, number);
     let late = simulator.0.latency + if fault == Some(Fault::Slow) { SLOW } else { Duration::ZERO };
@@ -47,16 +52,15 @@ pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Res
     }
     let scissors = request.extensions().get::<ConnectInfo<Scissors>>().map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
-    let (method, body) = (parts.method.clone(), read(body).await);
-    let (members, bytes) = body.as_ref().map_or((0, 0), |body| (count_members(body), body.len()));
-    let reply = reply(&simulator, parts, body, fault, number, &request_id).await;
-    if is_write(&method, &path) {
+    let (method, body) = (parts.method.clone(), receive(body).await);
+    let written = is_write(&method, &path).then(|| body.as_ref().map_or((0, 0), |body| (count_members(body), body.len())));
+    let second = unix_second();
+    let reply = reply(&simulator, parts, body, fault, number, second, &request_id).await;
+    if let Some((members, bytes)) = written {
         let status = reply.status.as_u16();
         simulator.0.writes.note(WriteSeen { method: method.to_string(), path: path.clone(), members, bytes, status });
     }
-    if reply.status == StatusCode::TOO_MANY_REQUESTS {
-        simulator.0.traffic.count_rate_limited();
-    }
+    simulator.0.traffic.judged(second, reply.status == StatusCode::TOO_MANY_REQUESTS);
     tracing::debug!(%path, status = reply.status.as_u16(), ?fault, number, "answered");
     if reply.delivery == Delivery::Never {
         // The answer is made, for what was asked is done, and thrown away. The request stays in flight.
@@ -72,13 +76,14 @@ async fn reply(
     body: Result<Bytes, ApiError>,
     fault: Option<Fault>,
     number: u64,
+    second: u64,
     request_id: &str,
 ) -> Reply {
     let token = token(&parts.headers).filter(|token| simulator.knows(token));
     let Some(token) = token.filter(|_| !matches!(fault, Some(Fault::Status { status: 401, .. }))) else {
         return Reply::error(&ApiError::unauthorized(), request_id, None);
     };
-    let rate = simulator.0.limits.take(&token, unix_second());
+    let rate = simulator.0.limits.take(&token, second);
     if !rate.allowed {
         return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(rate));
     }
@@ -99,7 +104,7 @@ async fn reply(
         _ => {}
     }
     let mut reply = match dialect(simulator, parts, body, &token, fault).await {
-        Ok(body) => Reply::new(StatusCode::OK, JSON, body, Some(rate)),
+        Ok(content) => Reply { gzipped: content.gzipped, ..Reply::new(StatusCode::OK, JSON, content.bytes, Some(rate)) },
         Err(error) => Reply::error(&error, request_id, Some(rate)),
     };
     match fault {
@@ -122,7 +127,7 @@ async fn dialect(
     body: Result<Bytes, ApiError>,
     token: &str,
     fault: Option<Fault>,
-) -> Result<String, ApiError> {
+) -> Result<Content, ApiError> {
     let headers = &parts.headers;
     if !accepts_json(headers) {
         return Err(ApiError::not_acceptable());
@@ -140,7 +145,7 @@ async fn dialect(
     if call.is_write() && token.starts_with("readonly") {
         return Err(ApiError::forbidden(if call.path.contains("/tags") { "write_tags" } else { "write_users_and_companies" }));
     }
-    let is_scroll = call.path.ends_with("/scroll");
+    let is_scroll = call.path.trim_end_matches('/').ends_with("/scroll");
     match fault {
         Some(Fault::ScrollRestart) if is_scroll => {
             simulator.0.scrolls.end();
@@ -158,22 +163,47 @@ async fn dialect(
         Some(Fault::Page(fault)) => Some((fault, Asked::new(&call, &parts.uri))),
         _ => None,
     };
-    let simulator = simulator.clone();
-    // Searches may take a while in an unoptimised build; other connections go on meanwhile.
-    let work = tokio::task::spawn_blocking(move || {
-        let legacy = call.version.is_legacy();
-        if call.is_write() {
-            return simulator.write(|moment| if legacy { v1::write(moment, &call) } else { v2::write(moment, &call) });
-        }
-        let moment = simulator.moment();
-        let desk = Desk { moment: &moment, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
-        let body = if legacy { v1::answer(&desk, &call) } else { v2::answer(&desk, &call) }?;
-        Ok(match spoiling {
-            Some((fault, asked)) => spoil(body, fault, &asked),
-            None => body,
+    if call.is_write() {
+        let simulator = simulator.clone();
+        return work(move || {
+            let write = |moment: &Moment| if call.version.is_legacy() { v1::write(moment, &call) } else { v2::write(moment, &call) };
+            simulator.write(write).map(Content::fresh)
         })
-    });
-    work.await.unwrap_or_else(|error| {
+        .await;
+    }
+    let question = Arc::new(Question::new(&call, &parts.uri));
+    // Scrolls go on with every request; pages that once moved an entry depend on more than the question.
+    let prepares = simulator.0.prepares && fault.is_none() && !is_scroll && !simulator.0.moves.any();
+    let takes_gzip = takes_gzip(headers);
+    let kept = if prepares { simulator.moment().prepared.find(&question, takes_gzip) } else { None };
+    let content = match kept {
+        Some(content) => content,
+        None => {
+            let (simulator, question) = (simulator.clone(), Arc::clone(&question));
+            work(move || {
+                let moment = simulator.moment();
+                let body = read(&simulator, &moment, &call)?;
+                Ok(match spoiling {
+                    Some((fault, asked)) => Content::fresh(spoil(body, fault, &asked)),
+                    None if prepares => moment.prepared.keep(question, Content::fresh(body), takes_gzip),
+                    None => Content::fresh(body),
+                })
+            })
+            .await?
+        }
+    };
+    simulator.0.reads.note(question, content.is_page);
+    Ok(content)
+}
+
+fn read(simulator: &Simulator, moment: &Moment, call: &Call) -> Result<String, ApiError> {
+    let desk = Desk { moment, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
+    if call.version.is_legacy() { v1::answer(&desk, call) } else { v2::answer(&desk, call) }
+}
+
+/// Searches may take a while in an unoptimised build; other connections go on meanwhile.
+async fn work(work: impl FnOnce() -> Result<Content, ApiError> + Send + 'static) -> Result<Content, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request ended in a panic");
         Err(ApiError::of_status(500))
     })
@@ -184,7 +214,7 @@ async fn probe(simulator: &Simulator, request: Request) -> Response {
     let simulator = simulator.clone();
     let found = tokio::task::spawn_blocking(move || {
         let query = query(&uri).ok()?;
-        probes::answer(&simulator.moment(), simulator.stats(), &simulator.0.writes.all(), uri.path(), &query)
+        probes::answer(&simulator, uri.path(), &query)
     });
     let (status, body) = match found.await {
         Ok(Some(body)) => (StatusCode::OK, body),
@@ -235,7 +265,7 @@ fn query(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
     Ok(query)
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+async fn receive(body: Body) -> Result<Bytes, ApiError> {
     to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::parameter_invalid("the request body is too long or was cut"))
 }
 

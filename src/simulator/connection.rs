@@ -1,6 +1,6 @@
 //! Connections that can be cut in mid-body or reset: what no answer built with care can do.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,6 +116,21 @@ impl AsyncWrite for CuttableStream {
             }
             Blade::Idle | Blade::Armed(_) => Pin::new(&mut this.stream).poll_write(context, bytes),
         }
+    }
+
+    /// Without it each body would be copied behind its head.
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let idle = matches!(*this.scissors.blade.lock().unwrap_or_else(PoisonError::into_inner), Blade::Idle);
+        if idle {
+            return Pin::new(&mut this.stream).poll_write_vectored(context, parts);
+        }
+        let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
+        Pin::new(this).poll_write(context, first)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::overlay::Overlay;
+use super::prepared::Prepared;
 use super::world::companies::{Company, CompanySegment};
 use super::world::conversations::Conversation;
 use super::world::groups::Segment;
@@ -30,6 +31,8 @@ pub struct Moment {
     pub segment_members: Vec<Arc<[u32]>>,
     /// Contacts younger than this many seconds are not searchable yet.
     pub search_delay: i64,
+    /// Answers that are kept as they were sent, if any are.
+    pub prepared: Prepared,
     untouched: Arc<Untouched>,
     begun_conversations: usize,
     found: Mutex<HashMap<String, Arc<[u32]>>>,
@@ -99,6 +102,7 @@ impl Moment {
             overlay,
             now,
             search_delay,
+            prepared: Prepared::default(),
             untouched,
             begun_conversations,
             found: Mutex::default(),

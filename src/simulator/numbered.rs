@@ -31,6 +31,11 @@ impl Moves {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(page);
     }
 
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn knows(&self, page: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(page)
     }

@@ -4,30 +4,43 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Stats;
+use super::Simulator;
 use super::moment::Moment;
+use super::traffic::{Stats, WindowStats};
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::{Contact, Role};
 use super::writes::WriteSeen;
 
 /// What there is to ask.
-pub const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes and shared_emails";
+pub const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
 
 /// Answers a probe; nothing when there is no such probe.
-pub fn answer(moment: &Moment, stats: Stats, writes: &[WriteSeen], path: &str, query: &[(String, String)]) -> Option<Value> {
+pub fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
+    let moment = &*simulator.moment();
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match path {
-        "/_simulator/stats" => {
-            Some(json!({"requests": stats.requests, "max_in_flight": stats.max_in_flight, "rate_limited": stats.rate_limited}))
-        }
+        "/_simulator/stats" => Some(stats(simulator.stats())),
         "/_simulator/state" => Some(state(moment)),
         "/_simulator/members" => members(moment, parameter("group")?, seconds(parameter("at"))),
         "/_simulator/applied" => applied(moment, parameter("tag")?),
         "/_simulator/conversations" => Some(conversations(moment, seconds(parameter("from")), seconds(parameter("to")))),
-        "/_simulator/writes" => Some(writes.iter().map(WriteSeen::body).collect()),
+        "/_simulator/writes" => Some(simulator.0.writes.all().iter().map(WriteSeen::body).collect()),
+        "/_simulator/requests" => simulator.0.reads.told(parameter("reset") == Some("true")),
         "/_simulator/shared_emails" => Some(shared_emails(moment)),
         _ => None,
     }
+}
+
+fn stats(stats: Stats) -> Value {
+    let Stats { requests, max_in_flight, rate_limited, pages_repeated, windows } = stats;
+    let window = |WindowStats { start, requests, rate_limited }: WindowStats| json!({"start": start, "requests": requests, "rate_limited": rate_limited});
+    json!({
+        "requests": requests,
+        "max_in_flight": max_in_flight,
+        "rate_limited": rate_limited,
+        "pages_repeated": pages_repeated,
+        "windows": windows.into_iter().map(window).collect::<Vec<_>>(),
+    })
 }
 
 fn state(moment: &Moment) -> Value {

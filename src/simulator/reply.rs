@@ -4,15 +4,15 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::stream;
 
-use super::InFlight;
 use super::api_error::ApiError;
 use super::connection::Scissors;
 use super::limits::Verdict;
+use super::traffic::InFlight;
 
 pub const JSON: &str = "application/json; charset=utf-8";
 pub const HTML: &str = "text/html; charset=utf-8";
@@ -29,7 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Reply {
     pub status: StatusCode,
     pub content_type: Option<&'static str>,
-    pub body: Vec<u8>,
+    pub body: Bytes,
+    /// Whether the body is compressed already.
+    pub gzipped: bool,
     pub link: Option<String>,
     pub rate: Option<Verdict>,
     pub delivery: Delivery,
@@ -50,8 +52,8 @@ pub enum Delivery {
 }
 
 impl Reply {
-    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>, rate: Option<Verdict>) -> Self {
-        Self { status, content_type: Some(content_type), body: body.into(), link: None, rate, delivery: Delivery::Whole }
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>, rate: Option<Verdict>) -> Self {
+        Self { status, content_type: Some(content_type), body: body.into(), gzipped: false, link: None, rate, delivery: Delivery::Whole }
     }
 
     pub fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
@@ -81,7 +83,7 @@ impl Reply {
 pub fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>, in_flight: InFlight) -> Response {
     let length = reply.body.len();
     let body = match reply.delivery {
-        Delivery::Trickle => trickling(reply.body.into(), scissors.clone(), in_flight),
+        Delivery::Trickle => trickling(reply.body, scissors.clone(), in_flight),
         _ => Body::from(reply.body),
     };
     let mut response = Response::new(body);
@@ -94,6 +96,11 @@ pub fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<S
         // Keeps the compression away, so that a piece of the body is a piece of what is sent.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if reply.gzipped {
+        // The layer lets it pass, and says itself what an answer varies with only where it may compress one.
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
     // Every value below is made of visible ASCII; what could not be sent is left out.
     let mut add = |name: &'static str, value: String| {

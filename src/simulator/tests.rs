@@ -5,6 +5,7 @@ mod faulty_pages;
 mod over_http;
 mod overlay;
 mod planted;
+mod prepared;
 mod served;
 mod tags;
 mod v1;
@@ -36,7 +37,7 @@ fn world(contacts: usize) -> Arc<World> {
     Arc::new(World::new(WorldOptions { contacts, ..WorldOptions::default() }))
 }
 
-fn call(method: Method, path: &str, query: &[(&str, &str)], body: &str, version: &str) -> Call {
+pub(super) fn call(method: Method, path: &str, query: &[(&str, &str)], body: &str, version: &str) -> Call {
     let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Call {
         method,

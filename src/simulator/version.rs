@@ -1,7 +1,9 @@
 //! The API versions that are served, and where they differ.
 
+use std::fmt;
+
 /// A version from 1.0 to 1.4 or from 2.0 to 2.16.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     major: u8,
     minor: u8,
@@ -42,6 +44,12 @@ impl Version {
     /// Whether it is one of the first generation: users and leads, page numbers, scrolls.
     pub fn is_legacy(self) -> bool {
         self.major == 1
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
     }
 }
 

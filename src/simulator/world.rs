@@ -34,7 +34,7 @@ use rand::SeedableRng;
 
 use self::companies::Company;
 use self::conversations::Conversation;
-use self::groups::{Segment, Tag};
+use self::groups::{Extra, Segment, Tag};
 use self::people::Contact;
 use super::calendar::start_of_month;
 
@@ -52,13 +52,15 @@ pub struct WorldOptions {
     pub timezone: Tz,
     /// Tags `cohort 001`, `cohort 002`, … beyond the named ones.
     pub extra_groups: usize,
+    /// How many of these a contact carries on average, whoever it is; without it few carry any. Nothing else depends on it.
+    pub memberships: Option<f64>,
     /// One more tag, `bulk import`, which so many of the oldest contacts hold at any instant.
     pub big_tag: Option<usize>,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { seed: 1, contacts: 5_000, timezone: Tz::Europe__Dublin, extra_groups: 0, big_tag: None }
+        Self { seed: 1, contacts: 5_000, timezone: Tz::Europe__Dublin, extra_groups: 0, memberships: None, big_tag: None }
     }
 }
 
@@ -85,14 +87,16 @@ struct Directory {
 impl World {
     /// Invents the world of a seed.
     pub fn new(options: WorldOptions) -> Self {
-        let tags = groups::tags(options.extra_groups, options.big_tag, options.timezone);
+        let extra = Extra { tags: options.extra_groups, memberships: options.memberships };
+        let tags = groups::tags(extra, options.big_tag, options.timezone);
         let segments = groups::segments();
         let companies = companies::invent(&mut rng(options.seed, 1), options.contacts);
         let mut lives = rng(options.seed, 2);
         let mut contacts = people::invent(&mut lives, &options, companies.len());
         groups::hand_out(&mut lives, &tags, &mut contacts);
         let conversations = conversations::invent(&mut rng(options.seed, 3), options.timezone, &contacts);
-        // Last, so that nothing else depends on it.
+        // Last, so that nothing else depends on them.
+        groups::hand_out_evenly(&mut rng(options.seed, 4), &tags, &mut contacts);
         groups::hand_out_big_tag(&tags, &mut contacts);
         Self { options, contacts, tags, segments, companies, conversations, directory: OnceLock::new() }
     }

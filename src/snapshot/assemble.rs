@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::ids::IdMap;
-use super::spool::{Updated, attributes_chunk, contacts_chunk, conversations_chunk, ids_of};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+use super::chunks::{Updated, attributes_chunk, contacts_chunk, conversations_chunk, held_chunk, ids_of};
+use super::ids::ContactId;
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS};
 use super::{SnapshotError, TaggedBefore, WalkRecord};
 use crate::domain::MonthSpan;
 use crate::publish::Staging;
-use crate::table::{ROW_GROUP_ROWS, Table, TableError, instants, scan, scan_or_empty, write_parquet};
+use crate::table::{ROW_GROUP_ROWS, Table, TableError, instants, read_file, scan_or_empty, write_parquet};
 
 /// What came of a list of contacts or conversations: spooled in one folder, or in one for each slice.
 #[derive(Clone, Debug)]
@@ -32,6 +32,11 @@ impl Part {
         let (folders, records): (Vec<PathBuf>, Vec<WalkRecord>) = slices.into_iter().unzip();
         let record = WalkRecord::of_slices(&records, first_total, last_total);
         Part { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
+    }
+
+    /// Its folders, each with the number of its chunks.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.folders.iter().map(|(folder, chunks)| (folder.as_path(), *chunks))
     }
 
     /// Folder and number of each chunk, in the order in which they came.
@@ -92,56 +97,42 @@ impl Assembly {
         let mut order: Vec<usize> = (0..self.walks.len()).collect();
         order.sort_by_key(|walk| self.population != Some(*walk));
 
-        // Which record of each contact counts: the newest, and of equally new ones the first. Read before any is written,
-        // in columns that are small.
-        let mut records: IdMap<Newest> = IdMap::default();
+        let records = Records::read(&order.iter().map(|walk| &self.walks[*walk]).collect::<Vec<_>>())?;
+        let population = match self.population {
+            Some(walk) => Some(self.walks[walk].ids()?),
+            None => None,
+        };
         let mut firsts = vec![0; self.walks.len()];
-        let mut drifted = 0;
-        let mut place = 0;
-        for &walk in &order {
-            let part = &self.walks[walk];
-            let in_population = self.population.is_none_or(|population| population == walk);
-            for (folder, chunk) in part.chunks() {
-                for (id, updated) in ids_of(&contacts_chunk(folder, chunk), &CONTACTS, "contact_id", Some("updated_at"))? {
-                    let (known, is_new) = records.entry(&id, Newest { updated, place, in_population });
-                    if is_new {
-                        firsts[walk] += 1;
-                    } else if updated > known.updated {
-                        drifted += 1;
-                        (known.updated, known.place) = (updated, place);
-                    }
-                    place += 1;
-                }
-            }
-        }
-
         let mut contacts = PartWriter::default();
         let mut place = 0;
         for &walk in &order {
             for (folder, chunk) in self.walks[walk].chunks() {
-                let rows = collect(scan(&[contacts_chunk(folder, chunk)], &CONTACTS)?)?;
-                let mut attributes = collect(scan(&[attributes_chunk(folder, chunk)], &ATTRIBUTES)?)?;
-                let mut counts = Vec::with_capacity(rows.height());
-                let mut in_population = Vec::new();
-                for id in text(&rows, "contact_id")?.iter() {
-                    let newest = id.and_then(|id| records.get(id)).filter(|newest| newest.place == place);
-                    counts.push(newest.is_some());
-                    in_population.extend(newest.map(|newest| newest.in_population));
-                    place += 1;
+                let rows = read_file(&contacts_chunk(folder, chunk), &CONTACTS, None)?;
+                let places = place..place + rows.height();
+                place = places.end;
+                firsts[walk] += places.clone().filter(|place| records.is_first[*place]).count() as u64;
+                let counts = &records.counts[places];
+                let counting = counts.iter().filter(|counts| **counts).count();
+                if counting == 0 {
+                    continue;
                 }
-                let all = rows.height();
+                let mut attributes = read_file(&attributes_chunk(folder, chunk), &ATTRIBUTES, None)?;
                 let mut rows = rows;
-                if in_population.len() < all {
+                if counting < counts.len() {
                     rows = rows.filter(&BooleanChunked::new("counts".into(), counts)).map_err(assembling)?;
                     let ids = rows.clone().lazy().select([col("contact_id")]);
                     attributes = collect(attributes.lazy().semi_join(ids, col("contact_id"), col("contact_id")))?;
                 }
-                rows.with_column(BooleanChunked::new("in_population".into(), in_population).into_column()).map_err(assembling)?;
+                if let Some(population) = &population {
+                    let is_in: BooleanChunked =
+                        text(&rows, "contact_id")?.iter().map(|id| Some(id.is_some_and(|id| population.holds(id)))).collect();
+                    rows.with_column(is_in.with_name("in_population".into()).into_column()).map_err(assembling)?;
+                }
                 contacts.push(rows, attributes, staging)?;
             }
         }
         contacts.finish(staging)?;
-        Ok((firsts, drifted))
+        Ok((firsts, records.drifted))
     }
 
     fn write_members(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
@@ -180,17 +171,106 @@ impl Assembly {
 
 /// The contacts that a walk of contacts holds, as a column `contact_id`.
 pub fn members_of(part: &Part) -> Result<LazyFrame, TableError> {
-    let chunks: Vec<PathBuf> = part.chunks().map(|(folder, chunk)| contacts_chunk(folder, chunk)).collect();
+    let of = |table: &'static Table, chunk: fn(&Path, usize) -> PathBuf| {
+        let chunks: Vec<PathBuf> = part.chunks().map(|(folder, index)| chunk(folder, index)).collect();
+        Ok::<_, TableError>(scan_or_empty(&chunks, table)?.select([col("contact_id")]))
+    };
+    let all = concat([of(&CONTACTS, contacts_chunk)?, of(&HELD, held_chunk)?], UnionArgs::default()).map_err(assembling)?;
     // A contact that changed while the list was read may be in two chunks.
-    Ok(scan_or_empty(&chunks, &CONTACTS)?.select([col("contact_id")]).unique(None, UniqueKeepStrategy::Any))
+    Ok(all.unique(None, UniqueKeepStrategy::Any))
 }
 
-/// The newest record of a contact, and where it is among all that were spooled.
-struct Newest {
-    updated: Updated,
-    place: u32,
-    /// Whether the population's walk held the contact.
-    in_population: bool,
+/// Which of the records that were spooled count: of each contact the newest, and of equally new ones the first.
+struct Records {
+    /// By place among all that were spooled.
+    counts: Vec<bool>,
+    /// The first of its contact.
+    is_first: Vec<bool>,
+    drifted: u64,
+}
+
+impl Records {
+    /// Read before any is written, in columns that are small.
+    fn read(parts: &[&Part]) -> Result<Records, SnapshotError> {
+        let rows = parts.iter().map(|part| part.record.rows + part.record.renewed).sum::<u64>() as usize;
+        let mut records: Vec<(ContactId, Updated, u32)> = Vec::with_capacity(rows);
+        for part in parts {
+            for (folder, chunk) in part.chunks() {
+                let rows = ids_of(&contacts_chunk(folder, chunk), &CONTACTS)?;
+                for (id, updated) in rows {
+                    let place = u32::try_from(records.len()).unwrap_or(u32::MAX);
+                    records.push((ContactId::of(&id), updated, place));
+                }
+            }
+        }
+        let all = records.len();
+        let mut told = Records { counts: vec![false; all], is_first: vec![false; all], drifted: 0 };
+        // Those of a contact in their order.
+        records.sort_unstable_by(|(one, _, at), (other, _, place)| one.cmp(other).then(at.cmp(place)));
+        for same in records.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let (mut newest, mut counts) = (same[0].1, same[0].2);
+            for (_, updated, place) in &same[1..] {
+                if *updated > newest {
+                    told.drifted += 1;
+                    (newest, counts) = (*updated, *place);
+                }
+            }
+            told.is_first[same[0].2 as usize] = true;
+            told.counts[counts as usize] = true;
+        }
+        Ok(told)
+    }
+}
+
+/// Members of these walks whose record no walk has: another list was to have it, and was followed anew since. By walk.
+pub fn without_record(walks: &[Part]) -> Result<Vec<bool>, SnapshotError> {
+    let mut all = IdSorted::default();
+    for part in walks {
+        for (folder, chunk) in part.chunks() {
+            all.extend(ids_of(&contacts_chunk(folder, chunk), &CONTACTS)?);
+        }
+    }
+    all.sort();
+    let mut lacking = Vec::with_capacity(walks.len());
+    for part in walks {
+        let mut lacks = false;
+        for (folder, chunk) in part.chunks() {
+            lacks |= ids_of(&held_chunk(folder, chunk), &HELD)?.iter().any(|(id, _)| !all.holds(id));
+        }
+        lacking.push(lacks);
+    }
+    Ok(lacking)
+}
+
+impl Part {
+    /// Everyone that the list holds.
+    fn ids(&self) -> Result<IdSorted, SnapshotError> {
+        let mut ids = IdSorted::default();
+        for (folder, chunk) in self.chunks() {
+            ids.extend(ids_of(&contacts_chunk(folder, chunk), &CONTACTS)?);
+            ids.extend(ids_of(&held_chunk(folder, chunk), &HELD)?);
+        }
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+/// Ids to look up.
+#[derive(Default)]
+struct IdSorted(Vec<ContactId>);
+
+impl IdSorted {
+    fn extend(&mut self, rows: Vec<(String, Updated)>) {
+        self.0.extend(rows.iter().map(|(id, _)| ContactId::of(id)));
+    }
+
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    fn holds(&self, id: &str) -> bool {
+        self.0.binary_search(&ContactId::of(id)).is_ok()
+    }
 }
 
 /// Gathers contacts and their attributes until they fill a part.

@@ -1,101 +1,343 @@
-//! Rows as columns.
+//! Rows as columns, from the moment they come.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use super::SnapshotError;
 use crate::domain::{AttributeValue, Contact, Conversation, Opener};
-use crate::table::{TableError, instants};
+use crate::table::TableError;
 
-fn texts<'a, R>(rows: &'a [R], name: &str, value: impl Fn(&'a R) -> Option<&'a str>) -> Column {
-    let values: StringChunked = rows.iter().map(value).collect();
-    values.with_name(name.into()).into_column()
+/// Rows that a column has room for when it begins.
+const ROOM: usize = 512;
+
+fn texts(name: &str) -> StringChunkedBuilder {
+    StringChunkedBuilder::new(name.into(), ROOM)
 }
 
-fn flags<R>(rows: &[R], name: &str, value: impl Fn(&R) -> Option<bool>) -> Column {
-    let values: BooleanChunked = rows.iter().map(value).collect();
-    values.with_name(name.into()).into_column()
+fn flags(name: &str) -> BooleanChunkedBuilder {
+    BooleanChunkedBuilder::new(name.into(), ROOM)
 }
 
-fn frame(rows: usize, columns: Vec<Column>) -> Result<DataFrame, SnapshotError> {
-    Ok(DataFrame::new(rows, columns).map_err(|error| TableError::new("make", "the columns of a chunk", error))?)
+fn numbers(name: &str) -> PrimitiveChunkedBuilder<Int64Type> {
+    PrimitiveChunkedBuilder::new(name.into(), ROOM)
+}
+
+fn micros(instant: Option<DateTime<Utc>>) -> Option<i64> {
+    instant.map(|instant| instant.timestamp_micros())
+}
+
+fn instants(column: PrimitiveChunkedBuilder<Int64Type>) -> Column {
+    column.finish().into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
+}
+
+fn frame(columns: Vec<Column>) -> Result<DataFrame, SnapshotError> {
+    Ok(DataFrame::new_infer_height(columns).map_err(making)?)
+}
+
+/// Which rows stand when a later one takes the place of an earlier one of the same id.
+fn last_of_each(rows: &DataFrame, id: &str) -> Result<BooleanChunked, SnapshotError> {
+    let ids = rows.column(id).and_then(|column| column.str()).map_err(making)?;
+    let mut seen = HashSet::new();
+    let mut stands: Vec<bool> = (0..ids.len()).rev().map(|row| seen.insert(ids.get(row))).collect();
+    stands.reverse();
+    Ok(BooleanChunked::new("stands".into(), stands))
+}
+
+/// Which rows are of contacts that stand.
+fn of_standing(rows: &[usize], contacts: &BooleanChunked) -> BooleanChunked {
+    rows.iter().map(|row| contacts.get(*row)).collect()
+}
+
+fn filtered(rows: DataFrame, standing: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+    Ok(match standing {
+        Some(standing) => rows.filter(standing).map_err(making)?,
+        None => rows,
+    })
+}
+
+fn making(error: PolarsError) -> TableError {
+    TableError::new("make", "the columns of a chunk", error)
+}
+
+macro_rules! contact_columns {
+    (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
+        /// Contacts, and their custom attributes.
+        pub struct ContactColumns {
+            rows: usize,
+            has_repeats: bool,
+            contact_id: StringChunkedBuilder,
+            role: StringChunkedBuilder,
+            $($text: StringChunkedBuilder,)*
+            $($instant: PrimitiveChunkedBuilder<Int64Type>,)*
+            $($flag: BooleanChunkedBuilder,)*
+            attributes: AttributeColumns,
+            tagged: TaggedColumns,
+        }
+
+        impl Default for ContactColumns {
+            fn default() -> ContactColumns {
+                ContactColumns {
+                    rows: 0,
+                    has_repeats: false,
+                    contact_id: texts("contact_id"),
+                    role: texts("role"),
+                    $($text: texts(stringify!($text)),)*
+                    $($instant: numbers(stringify!($instant)),)*
+                    $($flag: flags(stringify!($flag)),)*
+                    attributes: AttributeColumns::default(),
+                    tagged: TaggedColumns::default(),
+                }
+            }
+        }
+
+        impl ContactColumns {
+            /// Takes a contact in. Of one that may be there already, this record counts.
+            pub fn push(&mut self, contact: &Contact, is_there: bool) {
+                self.contact_id.append_value(&contact.id);
+                self.role.append_value(contact.role.as_str());
+                $(self.$text.append_option(contact.$text.as_deref());)*
+                $(self.$instant.append_option(micros(contact.$instant));)*
+                $(self.$flag.append_option(contact.$flag);)*
+                self.attributes.push(contact, self.rows);
+                self.tagged.push(contact, self.rows);
+                self.rows += 1;
+                self.has_repeats |= is_there;
+            }
+
+            pub fn len(&self) -> usize {
+                self.rows
+            }
+
+            pub(super) fn finish(self) -> Result<ContactFrames, SnapshotError> {
+                let contacts = frame(vec![
+                    self.contact_id.finish().into_column(),
+                    self.role.finish().into_column(),
+                    $(self.$text.finish().into_column(),)*
+                    $(instants(self.$instant),)*
+                    $(self.$flag.finish().into_column(),)*
+                    // Known only when the walks are put together.
+                    BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
+                ])?;
+                let standing = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
+                let (attributes, tagged) = (self.attributes.finish(standing.as_ref())?, self.tagged.finish(standing.as_ref())?);
+                Ok(ContactFrames { contacts: filtered(contacts, standing.as_ref())?, attributes, tagged })
+            }
+        }
+    };
+}
+
+contact_columns! {
+    texts: external_id email phone name owner_id country region city country_code continent_code browser
+        browser_version browser_language os language_override android_device android_os_version ios_device
+        ios_os_version utm_campaign utm_content utm_medium utm_source utm_term referrer;
+    instants: created_at updated_at signed_up_at last_seen_at last_replied_at last_contacted_at
+        last_email_opened_at last_email_clicked_at android_last_seen_at ios_last_seen_at;
+    flags: unsubscribed_from_emails has_hard_bounced marked_email_as_spam
 }
 
 /// The columns of the contacts table.
 pub fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {
-    macro_rules! columns {
-        (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
-            vec![
-                $(texts(rows, stringify!($text), |row| row.$text.as_deref()),)*
-                $(instants(stringify!($instant), rows.iter().map(|row| row.$instant)),)*
-                $(flags(rows, stringify!($flag), |row| row.$flag),)*
-            ]
-        };
-    }
-    let mut all = columns! {
-        texts: external_id email phone name owner_id country region city country_code continent_code browser
-            browser_version browser_language os language_override android_device android_os_version ios_device
-            ios_os_version utm_campaign utm_content utm_medium utm_source utm_term referrer;
-        instants: created_at updated_at signed_up_at last_seen_at last_replied_at last_contacted_at
-            last_email_opened_at last_email_clicked_at android_last_seen_at ios_last_seen_at;
-        flags: unsubscribed_from_emails has_hard_bounced marked_email_as_spam
-    };
-    all.push(texts(rows, "contact_id", |row| Some(&row.id)));
-    all.push(texts(rows, "role", |row| Some(row.role.as_str())));
-    // Known only when the walks are put together.
-    all.push(flags(rows, "in_population", |_| Some(true)));
-    frame(rows.len(), all)
+    let mut columns = ContactColumns::default();
+    rows.iter().for_each(|contact| columns.push(contact, false));
+    Ok(columns.finish()?.contacts)
 }
 
-pub(super) fn attribute_columns(contacts: &[Contact]) -> Result<DataFrame, SnapshotError> {
-    struct Row<'a> {
-        contact_id: &'a str,
-        attribute: &'a str,
-        value: Cow<'a, str>,
-        number: Option<f64>,
-        kind: &'static str,
-    }
-    let rows: Vec<Row<'_>> = contacts
-        .iter()
-        .flat_map(|contact| contact.custom_attributes.iter().map(move |attribute| (contact, attribute)))
-        .map(|(contact, attribute)| {
-            let (value, number, kind) = match &attribute.value {
-                AttributeValue::Text(text) => (Cow::from(text.as_str()), None, "text"),
-                AttributeValue::Number(number) => (number.to_string().into(), number.as_f64(), "number"),
-                AttributeValue::Bool(flag) => (flag.to_string().into(), None, "flag"),
-                AttributeValue::Json(json) => (json.as_str().into(), None, "json"),
-            };
-            Row { contact_id: &contact.id, attribute: &attribute.name, value, number, kind }
-        })
-        .collect();
-    let numbers: Float64Chunked = rows.iter().map(|row| row.number).collect();
-    let columns = vec![
-        texts(&rows, "contact_id", |row| Some(row.contact_id)),
-        texts(&rows, "attribute", |row| Some(row.attribute)),
-        texts(&rows, "value", |row| Some(&row.value)),
-        numbers.with_name("value_number".into()).into_column(),
-        texts(&rows, "value_type", |row| Some(row.kind)),
-    ];
-    frame(rows.len(), columns)
+/// What a chunk of contacts is made of.
+pub(super) struct ContactFrames {
+    pub contacts: DataFrame,
+    pub attributes: DataFrame,
+    pub tagged: DataFrame,
 }
 
-pub(super) fn conversation_columns(rows: &[Conversation]) -> Result<DataFrame, SnapshotError> {
-    let opened_by = |row: &Conversation| -> Option<String> {
-        match &row.opener {
-            Opener::Contact(id) => Some(id.clone()),
-            Opener::UnknownContact | Opener::Workspace => None,
+/// The tags of contacts, a row each, where they are wanted.
+struct TaggedColumns {
+    /// The row of the contact, for each.
+    of: Vec<usize>,
+    contact_id: StringChunkedBuilder,
+    tag_id: StringChunkedBuilder,
+}
+
+impl Default for TaggedColumns {
+    fn default() -> TaggedColumns {
+        TaggedColumns { of: Vec::new(), contact_id: texts("contact_id"), tag_id: texts("tag_id") }
+    }
+}
+
+impl TaggedColumns {
+    fn push(&mut self, contact: &Contact, row: usize) {
+        let Some(tags) = &contact.tags else { return };
+        let untold = if tags.is_complete { None } else { Some(None) };
+        for tag in tags.ids.iter().map(Some).chain(untold) {
+            self.of.push(row);
+            self.contact_id.append_value(&contact.id);
+            self.tag_id.append_option(tag);
         }
-    };
-    let opened_by: StringChunked = rows.iter().map(opened_by).collect();
-    let columns = vec![
-        texts(rows, "conversation_id", |row| Some(&row.id)),
-        instants("created_at", rows.iter().map(|row| Some(row.created_at))),
-        opened_by.with_name("opened_by".into()).into_column(),
-        texts(rows, "author_type", |row| row.author_type.as_deref()),
-        texts(rows, "source_type", |row| row.source_type.as_deref()),
-        texts(rows, "delivered_as", |row| row.delivered_as.as_deref()),
-        texts(rows, "state", |row| row.state.as_deref()),
-    ];
-    frame(rows.len(), columns)
+    }
+
+    fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
+        filtered(frame(vec![self.contact_id.finish().into_column(), self.tag_id.finish().into_column()])?, standing.as_ref())
+    }
+}
+
+/// Custom attributes, a row each.
+struct AttributeColumns {
+    /// The row of the contact, for each.
+    of: Vec<usize>,
+    contact_id: StringChunkedBuilder,
+    attribute: StringChunkedBuilder,
+    value: StringChunkedBuilder,
+    value_number: PrimitiveChunkedBuilder<Float64Type>,
+    value_type: StringChunkedBuilder,
+}
+
+impl Default for AttributeColumns {
+    fn default() -> AttributeColumns {
+        AttributeColumns {
+            of: Vec::new(),
+            contact_id: texts("contact_id"),
+            attribute: texts("attribute"),
+            value: texts("value"),
+            value_number: PrimitiveChunkedBuilder::new("value_number".into(), ROOM),
+            value_type: texts("value_type"),
+        }
+    }
+}
+
+impl AttributeColumns {
+    fn push(&mut self, contact: &Contact, row: usize) {
+        for attribute in &contact.custom_attributes {
+            self.of.push(row);
+            self.contact_id.append_value(&contact.id);
+            self.attribute.append_value(&attribute.name);
+            let (number, kind) = match &attribute.value {
+                AttributeValue::Text(text) => {
+                    self.value.append_value(text);
+                    (None, "text")
+                }
+                AttributeValue::Number(number) => {
+                    self.value.append_value(number.to_string());
+                    (number.as_f64(), "number")
+                }
+                AttributeValue::Bool(flag) => {
+                    self.value.append_value(if *flag { "true" } else { "false" });
+                    (None, "flag")
+                }
+                AttributeValue::Json(json) => {
+                    self.value.append_value(json);
+                    (None, "json")
+                }
+            };
+            self.value_number.append_option(number);
+            self.value_type.append_value(kind);
+        }
+    }
+
+    /// Those of the contacts that stand.
+    fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
+        let all = frame(vec![
+            self.contact_id.finish().into_column(),
+            self.attribute.finish().into_column(),
+            self.value.finish().into_column(),
+            self.value_number.finish().into_column(),
+            self.value_type.finish().into_column(),
+        ])?;
+        filtered(all, standing.as_ref())
+    }
+}
+
+/// Members whose record another list has.
+pub struct HeldColumns {
+    rows: usize,
+    contact_id: StringChunkedBuilder,
+    updated_at: PrimitiveChunkedBuilder<Int64Type>,
+}
+
+impl Default for HeldColumns {
+    fn default() -> HeldColumns {
+        HeldColumns { rows: 0, contact_id: texts("contact_id"), updated_at: numbers("updated_at") }
+    }
+}
+
+impl HeldColumns {
+    pub fn push(&mut self, id: &str, updated_at: Option<DateTime<Utc>>) {
+        self.rows += 1;
+        self.contact_id.append_value(id);
+        self.updated_at.append_option(micros(updated_at));
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn finish(self) -> Result<DataFrame, SnapshotError> {
+        frame(vec![self.contact_id.finish().into_column(), instants(self.updated_at)])
+    }
+}
+
+/// Conversations.
+pub struct ConversationColumns {
+    rows: usize,
+    has_repeats: bool,
+    conversation_id: StringChunkedBuilder,
+    created_at: PrimitiveChunkedBuilder<Int64Type>,
+    opened_by: StringChunkedBuilder,
+    author_type: StringChunkedBuilder,
+    source_type: StringChunkedBuilder,
+    delivered_as: StringChunkedBuilder,
+    state: StringChunkedBuilder,
+}
+
+impl Default for ConversationColumns {
+    fn default() -> ConversationColumns {
+        ConversationColumns {
+            rows: 0,
+            has_repeats: false,
+            conversation_id: texts("conversation_id"),
+            created_at: numbers("created_at"),
+            opened_by: texts("opened_by"),
+            author_type: texts("author_type"),
+            source_type: texts("source_type"),
+            delivered_as: texts("delivered_as"),
+            state: texts("state"),
+        }
+    }
+}
+
+impl ConversationColumns {
+    pub fn push(&mut self, row: &Conversation, is_there: bool) {
+        self.conversation_id.append_value(&row.id);
+        self.created_at.append_value(row.created_at.timestamp_micros());
+        self.opened_by.append_option(match &row.opener {
+            Opener::Contact(id) => Some(id),
+            Opener::UnknownContact | Opener::Workspace => None,
+        });
+        self.author_type.append_option(row.author_type.as_deref());
+        self.source_type.append_option(row.source_type.as_deref());
+        self.delivered_as.append_option(row.delivered_as.as_deref());
+        self.state.append_option(row.state.as_deref());
+        self.rows += 1;
+        self.has_repeats |= is_there;
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn finish(self) -> Result<DataFrame, SnapshotError> {
+        let all = frame(vec![
+            self.conversation_id.finish().into_column(),
+            instants(self.created_at),
+            self.opened_by.finish().into_column(),
+            self.author_type.finish().into_column(),
+            self.source_type.finish().into_column(),
+            self.delivered_as.finish().into_column(),
+            self.state.finish().into_column(),
+        ])?;
+        let standing = if self.has_repeats { Some(last_of_each(&all, "conversation_id")?) } else { None };
+        filtered(all, standing.as_ref())
+    }
 }

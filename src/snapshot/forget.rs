@@ -7,8 +7,8 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::manifest::FORGOTTEN;
-use super::spool::{edit_records, load_progress, load_walk};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+use super::record::{edit_records, load_progress, load_walk};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS, TAGGED};
 use super::tag_dates::TAG_DATES;
 use super::{Finding, Snapshot, SnapshotError, WalkRecord};
 use crate::publish::{self, Staging};
@@ -83,7 +83,7 @@ pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Re
         };
         let Some(rows) = rows else { continue };
         match table.name {
-            "contacts" => rows_gone.extend(texts(&rows.about, "contact_id")?),
+            "contacts" | "held" => rows_gone.extend(texts(&rows.about, "contact_id")?),
             "conversations" => rows_gone.extend(texts(&rows.about, "conversation_id")?),
             _ => {}
         }
@@ -130,7 +130,7 @@ fn chunk_index(name: &str) -> Option<usize> {
 /// The table that a file of a snapshot (`contacts/…`) or of a walk (`contacts-…`) holds.
 fn table_of(relative: &str) -> Option<&'static Table> {
     let name = relative.split(['/', '-']).next().unwrap_or_default();
-    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS, &TAG_DATES].into_iter().find(|table| table.name == name)
+    [&CONTACTS, &ATTRIBUTES, &HELD, &TAGGED, &MEMBERS, &CONVERSATIONS, &TAG_DATES].into_iter().find(|table| table.name == name)
 }
 
 /// The column that names the person whom a row is about.

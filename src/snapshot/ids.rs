@@ -9,6 +9,22 @@ pub struct IdMap<V> {
     others: HashMap<Box<str>, V>,
 }
 
+/// An id in as little space: twelve bytes in place, any other text beside it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContactId {
+    Object([u8; 12]),
+    Other(Box<Box<str>>),
+}
+
+impl ContactId {
+    pub fn of(id: &str) -> ContactId {
+        object_id(id).map_or_else(|| ContactId::Other(Box::new(id.into())), ContactId::Object)
+    }
+}
+
+/// What an [`IdMap`] held: the ids of twelve bytes, ascending, and the others.
+pub type SortedIds<V> = (Vec<([u8; 12], V)>, HashMap<Box<str>, V>);
+
 /// A set of contact ids.
 #[derive(Debug, Default)]
 pub struct IdSet(IdMap<()>);
@@ -28,19 +44,21 @@ impl<V> IdMap<V> {
         }
     }
 
-    pub fn get(&self, id: &str) -> Option<&V> {
-        match object_id(id) {
-            Some(bytes) => self.object_ids.get(&bytes),
-            None => self.others.get(id),
-        }
-    }
-
     pub fn len(&self) -> usize {
         self.object_ids.len() + self.others.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl<V> IdMap<V> {
+    /// The ids of twelve bytes, ascending, and the others.
+    pub fn into_sorted(self) -> SortedIds<V> {
+        let mut ids: Vec<([u8; 12], V)> = self.object_ids.into_iter().collect();
+        ids.sort_unstable_by_key(|(id, _)| *id);
+        (ids, self.others)
     }
 }
 
@@ -67,7 +85,7 @@ impl IdSet {
 }
 
 /// Lower-case hex only, so that two ids are equal exactly when their texts are.
-fn object_id(id: &str) -> Option<[u8; 12]> {
+pub(super) fn object_id(id: &str) -> Option<[u8; 12]> {
     let digits: &[u8; 24] = id.as_bytes().try_into().ok()?;
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),

@@ -75,6 +75,28 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
+/// Of a walk's spool alone.
+pub(super) const HELD: Table = Table {
+    name: "held",
+    row: "a member of a group whose record another list has",
+    key: &["contact_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("updated_at", Kind::Instant, "when anything of the contact last changed").or_null("not given or unreadable"),
+    ],
+};
+
+/// Of the spool of everyone alone.
+pub(super) const TAGGED: Table = Table {
+    name: "tagged",
+    row: "a contact and a tag of the job that it has, by its own list of tags; or a contact whose list was cut short",
+    key: &["contact_id", "tag_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("tag_id", Kind::Text, "Intercom's id of the tag").or_null("the contact has tags that its list does not tell"),
+    ],
+};
+
 pub const CONVERSATIONS: Table = Table {
     name: "conversations",
     row: "a conversation created in the month",

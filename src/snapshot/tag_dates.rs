@@ -1,6 +1,7 @@
 //! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks, so that a later run
 //! asks only for those who are missing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -8,7 +9,7 @@ use polars::prelude::*;
 
 use super::{IdSet, SnapshotError, publish};
 use crate::domain::TagDate;
-use crate::table::{self, Kind, Table, TableError, instants, scan_or_empty, write_parquet};
+use crate::table::{self, Kind, Table, TableError, instants, read_file, scan_or_empty, write_parquet};
 
 /// Answers in memory before they are written: what an interruption costs.
 const CHUNK_CONTACTS: usize = 500;
@@ -97,6 +98,24 @@ impl TagDates {
         self.chunks += 1;
         Ok(())
     }
+}
+
+/// The tags of these contacts, as far as they were asked.
+pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>, SnapshotError> {
+    let mut tags = BTreeSet::new();
+    for path in (0..).map(|index| chunk(folder, index)).take_while(|path| path.exists()) {
+        let rows = read_file(&path, &TAG_DATES, Some(&["contact_id", "tag_id"]))?;
+        let column =
+            |name: &str| rows.column(name).and_then(|column| column.str()).map_err(|error| TableError::new("read", "tag dates", error));
+        for (contact, tag) in column("contact_id")?.iter().zip(column("tag_id")?.iter()) {
+            if let (Some(contact), Some(tag)) = (contact, tag)
+                && contacts.contains(contact)
+            {
+                tags.insert((contact.to_string(), tag.to_string()));
+            }
+        }
+    }
+    Ok(tags)
 }
 
 impl TaggedBefore {

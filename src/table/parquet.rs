@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
@@ -40,6 +41,28 @@ pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), T
         .and_then(|plan| plan.collect_with_engine(Engine::Streaming))
         .map_err(failed)?;
     Ok(())
+}
+
+/// Writes rows as a file for this program alone, which reads it once and soon: fast, not small, and safe from a power cut.
+pub fn write_file(rows: DataFrame, table: &Table, path: &Path) -> Result<(), TableError> {
+    let failed = |error| TableError::writing(path, error);
+    let mut rows = table.conform(&rows).map_err(failed)?;
+    let mut file = File::create(path).map_err(|error| failed(error.into()))?;
+    let writer = ParquetWriter::new(&mut file).with_compression(ParquetCompression::Lz4Raw).with_statistics(StatisticsOptions::empty());
+    writer.set_parallel(false).finish(&mut rows).map_err(failed)?;
+    file.sync_all().map_err(|error| failed(error.into()))
+}
+
+/// All of a file, or some of its columns.
+///
+/// # Errors
+/// When it cannot be read, or does not hold the table.
+pub fn read_file(path: &Path, table: &Table, columns: Option<&[&str]>) -> Result<DataFrame, TableError> {
+    let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
+    let file = File::open(path).map_err(|error| failed(error.into()))?;
+    let names = table.columns.iter().map(|column| column.name).filter(|name| columns.is_none_or(|columns| columns.contains(name)));
+    let names: Vec<String> = names.map(str::to_string).collect();
+    ParquetReader::new(file).with_columns(Some(names)).read_parallel(ParallelStrategy::None).finish().map_err(failed)
 }
 
 /// The descriptions of the columns, one metadata entry each, and one for the table.

@@ -32,5 +32,6 @@ mod property;
 mod resume;
 mod rules;
 mod run_log;
+mod slicing;
 mod stale;
 mod tagging;

@@ -83,7 +83,11 @@ async fn a_window_that_is_used_up_answers_429() {
         }
     }
     assert!(refused >= 3);
-    assert_eq!(simulator.stats().rate_limited, refused);
+    let stats = simulator.stats();
+    assert_eq!((stats.rate_limited, stats.requests), (refused, 9));
+    assert_eq!(stats.windows.iter().map(|window| window.requests).sum::<u64>(), 9);
+    assert!(stats.windows.iter().all(|window| window.start.is_multiple_of(10) && window.requests - window.rate_limited <= 2));
+    assert!(stats.windows.is_sorted_by_key(|window| window.start));
 }
 
 #[tokio::test]

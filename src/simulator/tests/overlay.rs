@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::NOW;
 use super::served::{Served, ids, sorted};
 use crate::simulator::world::groups::VALUE_LEAD_ID;
+use crate::simulator::world::people::Contact;
 use crate::simulator::*;
 
 #[tokio::test]
@@ -133,6 +134,28 @@ async fn the_big_tag_is_for_the_oldest_and_changes_nothing_else() {
         assert_eq!((&one.id, &one.email, &one.tags), (&other.id, &other.email, &others));
     }
     assert_eq!(plain.conversations.len(), big.conversations.len());
+}
+
+#[test]
+fn extra_tags_are_carried_by_as_many_as_asked_for_and_change_nothing_else() {
+    let options = WorldOptions { seed: 7, contacts: 3_000, ..WorldOptions::default() };
+    let plain = World::new(options.clone());
+    let world = World::new(WorldOptions { extra_groups: 7, memberships: Some(2.4), ..options });
+    let first = plain.tags.len() as u16;
+    for at in [NOW, NOW - 86_400 * 400, NOW - 86_400 * 900] {
+        let existing: Vec<_> = world.contacts.iter().filter(|one| one.exists_at(at)).collect();
+        let carried = |number: u16| existing.iter().filter(|one| one.has_tag_at(number, at)).count() as f64 / existing.len() as f64;
+        let shares: Vec<f64> = (first..first + 7).map(carried).collect();
+        assert!(shares.iter().all(|share| (0.25..0.45).contains(share)), "{shares:?}");
+        assert!((2.3..2.5).contains(&shares.iter().sum()), "{shares:?}");
+    }
+    let changes = |one: &Contact, at: i64| (first..first + 7).any(|tag| one.has_tag_at(tag, at) != one.has_tag_at(tag, at - 86_400 * 31));
+    assert!(world.contacts.iter().any(|one| one.exists_at(NOW) && changes(one, NOW)), "some come and go");
+    for (one, other) in plain.contacts.iter().zip(&world.contacts) {
+        let others: Vec<_> = other.tags.iter().filter(|spell| spell.tag < first).cloned().collect();
+        assert_eq!((&one.id, &one.email, &one.tags), (&other.id, &other.email, &others));
+    }
+    assert_eq!(plain.conversations.len(), world.conversations.len());
 }
 
 #[tokio::test]

@@ -52,10 +52,25 @@ enum Flow {
     },
     /// Exactly one contact, the first user.
     One,
+    /// Of all contacts, whoever they are, this share at any instant; handed out by [`hand_out_evenly`].
+    Even {
+        share: f64,
+    },
     /// So many of the oldest contacts there are; handed out by [`hand_out_big_tag`].
     Oldest(usize),
     Nobody,
 }
+
+/// Tags beyond the named ones.
+#[derive(Clone, Copy, Default)]
+pub struct Extra {
+    pub tags: usize,
+    /// How many of them a contact carries on average; without it few carry any.
+    pub memberships: Option<f64>,
+}
+
+/// Months that a contact carries one of them, on average.
+const EXTRA_STAY: i64 = 11;
 
 /// The id of `value_lead`.
 pub const VALUE_LEAD_ID: &str = "1373897";
@@ -95,8 +110,8 @@ pub const ARCHIVED_SEGMENTS: [Archived; 2] = [
     Archived { id: "63bbdd50aa01c0ffee0000a2", name: "New", one_in: 29 },
 ];
 
-/// Every tag of the workspace; `extra` of them beyond the named ones, then the one of the oldest contacts if it is wanted.
-pub fn tags(extra: usize, big: Option<usize>, zone: Tz) -> Vec<Tag> {
+/// Every tag of the workspace; those beyond the named ones, then the one of the oldest contacts if it is wanted.
+pub fn tags(extra: Extra, big: Option<usize>, zone: Tz) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
         ("value_lead", steady(0.125, 16, 9)),
@@ -124,7 +139,13 @@ pub fn tags(extra: usize, big: Option<usize>, zone: Tz) -> Vec<Tag> {
         "student",
     ];
     flows.extend(small.into_iter().zip(1..).map(|(name, rank)| (name, steady(0.004 * f64::from(rank), 15, 9))));
-    let extra = (1..=extra).map(|number| (format!("cohort {number:03}"), steady(0.01 + 0.01 * (number % 6) as f64, 11, 8)));
+    let extra = (1..=extra.tags).map(|number| {
+        let flow = match extra.memberships {
+            None => steady(0.01 + 0.01 * (number % 6) as f64, EXTRA_STAY, 8),
+            Some(memberships) => Flow::Even { share: (memberships / extra.tags as f64).clamp(0.0, 1.0) },
+        };
+        (format!("cohort {number:03}"), flow)
+    });
     flows
         .into_iter()
         .map(|(name, flow)| (name.to_owned(), flow))
@@ -143,6 +164,32 @@ pub fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
     for (number, contact) in people.iter_mut().enumerate() {
         contact.tags = spells(rng, tags, contact, Some(number) == first_user);
+    }
+}
+
+/// Gives the tags that are for everybody alike. A contact comes with its share of them, then carries and lacks each by turns, so that the shares
+/// hold at any instant. Changes nothing but the spells of these tags, and needs a generator of its own for that.
+pub fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
+    let even = |(tag, number): (&Tag, u16)| match tag.flow {
+        Flow::Even { share } if share > 0.0 => Some((number, share)),
+        _ => None,
+    };
+    let even: Vec<(u16, f64)> = tags.iter().zip(0u16..).filter_map(even).collect();
+    for contact in people {
+        let end = contact.gone_at().unwrap_or(WORLD_END);
+        for (tag, share) in even.iter().copied() {
+            let (stay, mut at) = (EXTRA_STAY * MONTH, contact.created_at);
+            let away = (stay as f64 * (1.0 - share) / share) as i64;
+            let mut carries = rng.random_bool(share);
+            while at < end {
+                let until = at + exponential(rng, if carries { stay } else { away });
+                if carries {
+                    let admin = rng.random_range(0..ADMINS.len() as u8);
+                    contact.tags.push(TagSpell { tag, from: at, until: until.min(WORLD_END), admin });
+                }
+                (at, carries) = (until, !carries);
+            }
+        }
     }
 }
 
@@ -318,7 +365,7 @@ mod tests {
 
     #[test]
     fn ids_are_as_the_api_writes_them() {
-        let tags = tags(3, Some(5), Tz::Europe__Dublin);
+        let tags = tags(Extra { tags: 3, memberships: None }, Some(5), Tz::Europe__Dublin);
         assert_eq!(tags[usize::from(VALUE_LEAD)].id, "1373897");
         assert!(tags.iter().all(|tag| tag.id.bytes().all(|byte| byte.is_ascii_digit())));
         let mut names: Vec<String> = tags.iter().map(|tag| tag.name.to_lowercase()).collect();

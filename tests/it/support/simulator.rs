@@ -52,6 +52,12 @@ impl Simulator {
         Stats { requests: number("requests"), max_in_flight: number("max_in_flight"), rate_limited: number("rate_limited") }
     }
 
+    /// Requests in each window of ten seconds that saw any.
+    pub fn windows(&self) -> Vec<u64> {
+        let stats = http::json(&self.base_url, "/_simulator/stats");
+        stats["windows"].as_array().unwrap().iter().map(|window| window["requests"].as_u64().unwrap()).collect()
+    }
+
     /// Who is in a group now, read past the search code.
     pub fn members(&self, group: &str) -> Vec<String> {
         let members = http::json(&self.base_url, &format!("/_simulator/members?group={}", http::encoded(group)));

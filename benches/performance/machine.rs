@@ -1,0 +1,43 @@
+//! Where and when something was measured. Linux tells it under `/proc`; what it does not tell is `unknown`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+/// The most memory that a process has held so far, in KiB. Linux keeps the mark itself.
+pub fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+}
+
+/// A Markdown list: machine, date, command, commit.
+pub fn describe(command: &str) -> String {
+    let cores = std::thread::available_parallelism().map_or("unknown".to_string(), |cores| cores.to_string());
+    let model = line_of("/proc/cpuinfo", "model name").unwrap_or("unknown".to_string());
+    let memory = line_of("/proc/meminfo", "MemTotal").and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    let memory = memory.map_or("unknown".to_string(), |kib| format!("{:.1} GiB", kib / 1024.0 / 1024.0));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").map_or("unknown".to_string(), |text| text.trim().to_string());
+    let profile = if cfg!(debug_assertions) { "an unoptimised build: these figures say nothing" } else { "the optimised build" };
+    format!(
+        "- machine: {model}, {cores} cores, {memory} of memory, Linux {kernel}\n- date: {}\n- command: `{command}`, {profile}\n- commit: {}\n",
+        humantime::format_rfc3339_seconds(SystemTime::now()),
+        commit().unwrap_or("unknown".to_string())
+    )
+}
+
+fn line_of(path: &str, key: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix(':')?.trim().to_string()))
+}
+
+/// With a word about changes beside it: such figures are of no commit.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let told = Command::new("git").current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).args(arguments).output().ok()?;
+        told.status.success().then(|| String::from_utf8_lossy(&told.stdout).trim().to_string())
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--", "src", "benches", "Cargo.toml", "Cargo.lock"])?;
+    Some(if changed.is_empty() { commit } else { format!("{commit}, with changes that are in no commit") })
+}

@@ -1,0 +1,85 @@
+//! How much was asked: in all, at once, and in each window of the rate limit.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Simulator;
+use super::limits::WINDOW;
+
+/// What the simulator has seen so far. Requests to `/_simulator/` do not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests that came in.
+    pub requests: u64,
+    /// The most that were being answered at the same time.
+    pub max_in_flight: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// How often a page was answered with 200 that had been answered so before, to the same question.
+    pub pages_repeated: u64,
+    /// The windows in which there were requests, oldest first.
+    pub windows: Vec<WindowStats>,
+}
+
+/// Ten seconds of the wall clock, as the rate limit counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowStats {
+    /// Its first second, in Unix seconds.
+    pub start: u64,
+    /// Requests that were decided on in it.
+    pub requests: u64,
+    /// Those of them that were answered 429.
+    pub rate_limited: u64,
+}
+
+/// Counts of requests.
+#[derive(Default)]
+pub struct Traffic {
+    requests: AtomicU64,
+    pub(super) in_flight: AtomicU64,
+    max_in_flight: AtomicU64,
+    /// By their starts.
+    windows: Mutex<BTreeMap<u64, WindowStats>>,
+}
+
+impl Traffic {
+    /// Counts a request in. The number counts from 1.
+    pub fn enter(&self) -> u64 {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.max_in_flight.fetch_max(now, Ordering::Relaxed);
+        number
+    }
+
+    /// Counts a request in the window of the second at which the limits judged it.
+    pub fn judged(&self, second: u64, rate_limited: bool) {
+        let start = second / WINDOW * WINDOW;
+        // Counters stay sound whatever a panicking thread did between two additions.
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.entry(start).or_insert(WindowStats { start, ..WindowStats::default() });
+        window.requests += 1;
+        window.rate_limited += u64::from(rate_limited);
+    }
+
+    pub fn stats(&self, pages_repeated: u64) -> Stats {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let windows: Vec<_> = self.windows.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect();
+        Stats {
+            requests: read(&self.requests),
+            max_in_flight: read(&self.max_in_flight),
+            rate_limited: windows.iter().map(|window| window.rate_limited).sum(),
+            pages_repeated,
+            windows,
+        }
+    }
+}
+
+/// A request that is being answered; it may outlive the making of the answer.
+pub struct InFlight(pub Simulator);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,136 @@
+//! The members of tags by the contacts' own lists of tags, out of the walk of everyone: no search, and nobody asked but those
+//! whose list was cut short. What comes of it is a walk like any other, whose records are those of everyone.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+
+use super::chunks::{Spooled, contacts_chunk, ids_of, tagged_chunk};
+use super::columns::{ContactColumns, HeldColumns};
+use super::ids::ContactId;
+use super::record::load_walk;
+use super::tables::{CONTACTS, TAGGED};
+use super::tag_dates::tags_of;
+use super::{Part, SnapshotError, WalkRecord};
+use crate::domain::Contact;
+use crate::publish;
+use crate::table::{TableError, read_file};
+
+/// Members of a tag in memory before they are written.
+const CHUNK_MEMBERS: usize = 65_536;
+
+/// A tag, and where its walk is to be.
+#[derive(Clone, Debug)]
+pub struct Tallied {
+    pub tag_id: String,
+    pub folder: PathBuf,
+}
+
+/// The contacts whose own list does not tell all of their tags, ascending.
+pub fn untold(everyone: &Part) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut untold = BTreeSet::new();
+    each(everyone, &mut |contact, tag| {
+        if tag.is_none() {
+            untold.insert(contact.to_string());
+        }
+        Ok(())
+    })?;
+    Ok(untold)
+}
+
+/// Writes the walks of these tags. `answers` is the folder of what those were asked whose list was cut short. Blocks.
+pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answers: &Path) -> Result<Vec<WalkRecord>, SnapshotError> {
+    let mut walks: HashMap<&str, MemberWriter<'_>> = HashMap::new();
+    for tag in tags {
+        walks.insert(&tag.tag_id, MemberWriter::new(&tag.folder)?);
+    }
+    // What they were asked counts, and what their lists told before.
+    let mut of_untold: BTreeSet<(String, String)> = tags_of(answers, untold)?;
+    each(everyone, &mut |contact, tag| {
+        let Some(tag) = tag else { return Ok(()) };
+        if untold.contains(contact) {
+            of_untold.insert((contact.to_string(), tag.to_string()));
+            return Ok(());
+        }
+        walks.get_mut(tag).map_or(Ok(()), |walk| walk.push(contact))
+    })?;
+    for (contact, tag) in &of_untold {
+        walks.get_mut(tag.as_str()).map_or(Ok(()), |walk| walk.push(contact))?;
+    }
+    let finished = tags.iter().filter_map(|tag| Some(walks.remove(tag.tag_id.as_str())?.finish(&everyone.record)));
+    finished.collect()
+}
+
+/// Takes a contact and one of its tags; without a tag, a contact whose list was cut short.
+type Take<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
+
+/// Every contact and tag, by the newest record of the contact.
+fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
+    for (folder, chunks) in everyone.folders() {
+        // A record that came again when it was newer is in a later chunk.
+        let has_renewed = load_walk(folder).is_none_or(|record| record.renewed > 0);
+        let mut later: HashSet<ContactId> = HashSet::new();
+        for chunk in (0..chunks).rev() {
+            let rows = read_file(&tagged_chunk(folder, chunk), &TAGGED, None)?;
+            let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
+            for (contact, tag) in column("contact_id")?.iter().zip(column("tag_id")?.iter()) {
+                let contact = contact.unwrap_or_default();
+                if !has_renewed || !later.contains(&ContactId::of(contact)) {
+                    take(contact, tag)?;
+                }
+            }
+            if has_renewed {
+                later.extend(ids_of(&contacts_chunk(folder, chunk), &CONTACTS)?.iter().map(|(id, _)| ContactId::of(id)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The members of one tag on their way to disk.
+struct MemberWriter<'a> {
+    folder: &'a Path,
+    members: HeldColumns,
+    rows: u64,
+    chunks: usize,
+}
+
+impl<'a> MemberWriter<'a> {
+    fn new(folder: &'a Path) -> Result<MemberWriter<'a>, SnapshotError> {
+        publish::remove_folder(folder)?;
+        publish::create_folder(folder)?;
+        Ok(MemberWriter { folder, members: HeldColumns::default(), rows: 0, chunks: 0 })
+    }
+
+    fn push(&mut self, contact: &str) -> Result<(), SnapshotError> {
+        self.members.push(contact, None);
+        self.rows += 1;
+        if self.members.len() >= CHUNK_MEMBERS { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), SnapshotError> {
+        Contact::write_chunk(ContactColumns::default(), std::mem::take(&mut self.members), self.folder, self.chunks)?;
+        self.chunks += 1;
+        Ok(())
+    }
+
+    fn finish(mut self, everyone: &WalkRecord) -> Result<WalkRecord, SnapshotError> {
+        if self.members.len() > 0 {
+            self.write()?;
+        }
+        let record = WalkRecord {
+            rows: self.rows,
+            held: self.rows,
+            chunks: self.chunks,
+            observed_at: everyone.observed_at,
+            is_complete: everyone.is_complete,
+            ..WalkRecord::begun(everyone.started_at)
+        };
+        Ok(record)
+    }
+}
+
+fn reading(error: PolarsError) -> TableError {
+    TableError::new("read", "the tags of everyone", error)
+}

@@ -1,0 +1,263 @@
+//! Long lists: cut into slices of days and seconds, each row in one of them, planned as they are sent, and followed in one
+//! chain where the API does not cut as it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::job::{Job, Place, texts};
+use crate::support::program::run;
+use crate::support::scripted::{Reply, Request, Scripted};
+use crate::support::simulator::Simulator;
+use crate::support::tree::{check_same, published, tables, tree};
+use crate::support::truth::{Month, OCTOBER, Truth};
+use crate::support::wait_until;
+
+const MONTH: Month = OCTOBER;
+const GROUPS: &[(&str, &str)] =
+    &[("segment:63bbdd50aa01c0ffee000001", "Active"), ("tag:1373897", "value_lead"), ("tag:1400222", "empty tag")];
+const PAGE: u64 = 20;
+
+/// Two thousand contacts, a hundred pages, in a workspace of another time zone than the job's.
+fn large() -> Simulator {
+    Simulator::at(MONTH.as_of, &["--contacts", "2000", "--timezone", "America/New_York"])
+}
+
+fn job() -> Job {
+    let job = Job {
+        timezone: Some("Europe/Dublin".into()),
+        tags: texts(&["value_lead", "empty tag"]),
+        segments: texts(&["Active"]),
+        ..Job::empty()
+    };
+    job.with_top("profile = [\"role\", \"custom_attributes.plan\"]").with_intercom(format!("page_size = {PAGE}"))
+}
+
+/// A job whose members of tags are searched for: there is nobody else to take them from.
+fn of_groups() -> Job {
+    job().with_top("population = \"segment:Active\"")
+}
+
+const AS_OF: [&str; 2] = ["--as-of", MONTH.as_of];
+
+/// Searches for a slice, by their query.
+fn slices(requests: &[Request]) -> BTreeMap<String, Vec<&Request>> {
+    let mut slices: BTreeMap<String, Vec<&Request>> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.per_page() == Some(PAGE)) {
+        let query = request.json()["query"].clone();
+        let filters = query["value"].as_array().cloned().unwrap_or_default();
+        if request.path() == "/contacts/search" && filters.iter().any(|filter| filter["field"] == "created_at") {
+            slices.entry(query.to_string()).or_default().push(request);
+        }
+    }
+    slices
+}
+
+fn is_slice_page(request: &Request) -> bool {
+    !slices(std::slice::from_ref(request)).is_empty()
+}
+
+#[test]
+fn slices_bring_what_one_chain_brings_and_no_page_comes_twice() {
+    let simulator = large();
+    let one_chain = Place::new();
+    run(&one_chain.job(&job().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
+
+    let before = simulator.stats();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("`population`") && finished.stderr.contains("slices"), "{}", finished.stderr);
+    check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in slices");
+
+    let requests = recorder.requests();
+    let pages = requests.iter().filter(|request| request.per_page() == Some(PAGE));
+    let asked: Vec<String> = pages.map(|page| format!("{} {}", page.target, page.json())).collect();
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len(), "no page twice");
+    assert!(slices(&requests).len() >= 6, "{:?}", slices(&requests).keys());
+    assert_eq!(simulator.stats().requests - before.requests, requests.len() as u64);
+    assert_eq!(place.manifest(MONTH.name)["requests"], requests.len());
+}
+
+#[test]
+fn a_dry_run_tells_the_requests_that_a_run_sends() {
+    let simulator = large();
+    for job in [job(), of_groups()] {
+        let place = Place::new();
+        let recorder = Scripted::before(simulator.address(), |_| None);
+        let file = place.job(&job, &recorder.base_url);
+        let planned = run(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
+        assert!(recorder.requests().iter().all(|request| request.per_page() != Some(PAGE)), "no page is fetched");
+        let told = planned.lines().find(|line| line.contains(" walks, ")).unwrap();
+        let told: usize = told.split(" walks, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+
+        let before = recorder.requests().len();
+        run(&file, &AS_OF).succeed();
+        let sent = &recorder.requests()[before..];
+        // Who asks, and which groups and attributes there are.
+        let opening = sent.iter().filter(|request| ["/me", "/tags", "/segments", "/data_attributes"].contains(&request.path())).count();
+        assert_eq!(opening, 4);
+        // Contacts with more tags than their list tells are not known before they are read.
+        let asked = sent.iter().filter(|request| request.path().starts_with("/contacts/") && request.path().ends_with("/tags")).count();
+        assert_eq!(sent.len() - opening - asked, told, "{planned}");
+    }
+}
+
+#[test]
+fn each_contact_is_in_one_slice_when_the_clocks_change() {
+    let simulator = large();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    let truth = Truth::ask(&simulator, &MONTH, GROUPS);
+    let members = place.snapshot_table(MONTH.name, "members");
+    for (key, _) in GROUPS {
+        let found: Vec<String> =
+            members.rows_by_name().iter().filter(|row| row["cohort_key"].shown() == *key).map(|row| row["contact_id"].shown()).collect();
+        let expected = truth.members(key);
+        assert_eq!(found.len(), expected.len(), "{key}");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "{key}");
+    }
+    // Bounds are noons of the workspace's days.
+    let noon = |value: &Value| {
+        let instant = chrono::DateTime::from_timestamp(value.as_i64().unwrap(), 0).unwrap();
+        instant.with_timezone(&chrono_tz::America::New_York).format("%H:%M:%S").to_string()
+    };
+    let mut bounds = 0;
+    for query in slices(&recorder.requests()).keys() {
+        let query: Value = serde_json::from_str(query).unwrap();
+        for filter in query["value"].as_array().unwrap().iter().filter(|filter| filter["field"] == "created_at") {
+            assert_eq!(noon(&filter["value"]), "12:00:00");
+            bounds += 1;
+        }
+    }
+    assert!(bounds > 2);
+}
+
+/// A page of one contact, created at another time than any slice is of but the first.
+fn of_another_day() -> Reply {
+    Reply::json(&json!({
+        "type": "list", "total_count": 1, "pages": {"type": "pages", "page": 1, "per_page": PAGE, "total_pages": 1},
+        "data": [{"type": "contact", "id": "63bbdd50aa01c0ffee0ddba1", "role": "user", "created_at": 86_400}],
+    }))
+}
+
+#[test]
+fn rows_of_other_days_than_those_asked_for_make_it_one_chain() {
+    let simulator = large();
+    let one_chain = Place::new();
+    run(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |request| is_slice_page(request).then(of_another_day));
+    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("followed once more, in one chain"), "{}", finished.stderr);
+    check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
+    assert!(tree(&place.job_folder().join(".work")).is_empty());
+}
+
+#[test]
+fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
+    let simulator = large();
+    let one_chain = Place::new();
+    run(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
+    // One slice says, without contradicting itself, that it is empty.
+    let empty = |request: &Request| {
+        let query = request.json()["query"].to_string();
+        let is_last = query.contains("\">\"") && !query.contains("\"<\"");
+        (request.path() == "/contacts/search" && is_last)
+            .then(|| Reply::json(&json!({"type": "list", "total_count": 0, "pages": {"type": "pages"}, "data": []})))
+    };
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), empty);
+    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("came in slices, the whole list announces"), "{}", finished.stderr);
+    check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
+}
+
+#[test]
+fn a_killed_run_goes_on_with_the_same_slices() {
+    let simulator = large();
+    let undisturbed = Place::new();
+    run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
+
+    let place = Place::new();
+    let asked = AtomicUsize::new(0);
+    // Forty pages of slices, then nothing.
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        (is_slice_page(request) && asked.fetch_add(1, Ordering::Relaxed) >= 40).then_some(Reply::Hang)
+    });
+    let killed = run(&place.job(&job(), &recorder.base_url), &AS_OF).start();
+    wait_until("the slices stand still", || slices(&recorder.requests()).values().map(Vec::len).sum::<usize>() >= 46);
+    killed.signal(Signal::KILL);
+    killed.finish().check_killed();
+    let before: BTreeSet<String> = slices(&recorder.requests()).into_keys().collect();
+
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let requests = recorder.requests();
+    let after: BTreeSet<String> = slices(&requests).into_keys().collect();
+    assert!(before.intersection(&after).count() > 0, "some slices go on");
+    let sizes =
+        requests.iter().filter(|request| request.per_page() == Some(1) && request.json()["query"].to_string().contains("created_at"));
+    assert_eq!(sizes.count(), 0, "where to cut is not asked again");
+    check_same(&tables(published(&place.job_folder())), &tables(published(&undisturbed.job_folder())), "gone on with");
+}
+
+#[test]
+fn no_window_sees_more_than_the_share_and_no_moment_more_than_the_places() {
+    // Twenty a second; of that a half.
+    let simulator = Simulator::at(MONTH.as_of, &["--contacts", "600", "--rate-limit", "200", "--workspace-rate-limit", "200"]);
+    let place = Place::new();
+    let job = job().with_intercom("rate_share = 0.5").with_intercom("max_concurrency = 6");
+    run(&place.job(&job, &simulator.base_url), &AS_OF).succeed();
+    let stats = simulator.stats();
+    assert!(stats.max_in_flight <= 6 && stats.max_in_flight > 1, "{stats:?}");
+    assert_eq!(stats.rate_limited, 0);
+    assert!(simulator.windows().iter().all(|requests| *requests <= 100), "{:?}", simulator.windows());
+}
+
+/// The requests for members of a tag, by their number of rows.
+fn searches(requests: &[Request], tag: &str) -> Vec<u64> {
+    let of_tag =
+        requests.iter().filter(|request| request.path() == "/contacts/search" && request.json()["query"].to_string().contains(tag));
+    of_tag.filter_map(Request::per_page).collect()
+}
+
+#[test]
+fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals() {
+    let simulator = large();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("are taken from the contacts' own lists"), "{}", finished.stderr);
+    assert_eq!(searches(&recorder.requests(), "1373897"), [1, 1], "its total before and after, and no page");
+    let truth = Truth::ask(&simulator, &MONTH, GROUPS);
+    let members = place.snapshot_table(MONTH.name, "members");
+    let of = |key: &str| -> BTreeSet<String> {
+        members.rows_by_name().iter().filter(|row| row["cohort_key"].shown() == key).map(|row| row["contact_id"].shown()).collect()
+    };
+    assert_eq!(of("tag:1373897"), truth.members("tag:1373897"));
+}
+
+#[test]
+fn a_tag_whose_total_does_not_agree_with_everyones_own_tags_is_searched_for() {
+    let simulator = large();
+    let place = Place::new();
+    let asked = AtomicUsize::new(0);
+    // The second time its total is asked, the tag has become huge.
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        let is_total = request.per_page() == Some(1) && request.json()["query"].to_string().contains("1373897");
+        (is_total && asked.fetch_add(1, Ordering::Relaxed) < 2)
+            .then(|| Reply::json(&json!({"type": "list", "total_count": 400, "pages": {"type": "pages"}, "data": []})))
+    });
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("does not agree with the tag's total"), "{}", finished.stderr);
+    let truth = Truth::ask(&simulator, &MONTH, GROUPS);
+    let pages = searches(&recorder.requests(), "1373897").iter().filter(|size| **size == PAGE).count();
+    assert_eq!(pages, truth.members("tag:1373897").len().div_ceil(PAGE as usize));
+    let members = place.snapshot_table(MONTH.name, "members");
+    let found = members.rows_by_name().iter().filter(|row| row["cohort_key"].shown() == "tag:1373897").count();
+    assert_eq!(found, truth.members("tag:1373897").len());
+}
