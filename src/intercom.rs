@@ -5,6 +5,7 @@
 //! Each generation of the API has an adapter, [`v1`] and [`v2`]; what both give is a [`walk`], and nobody outside can
 //! tell them apart. JSON as sent lives in [`wire`] and in the adapters' own, and nowhere else.
 
+mod body;
 mod decoders;
 mod error;
 mod gate;
@@ -146,7 +147,7 @@ impl Client {
             return Ok(None);
         }
         let ask = Ask::get(&format!("/{kind}s/{id}"));
-        match self.transport.send(&ask, |body| wire::group(body, kind)).await {
+        match self.transport.send(&ask, move |body| wire::group(body, kind)).await {
             Err(error) if error.is_not_found() => Ok(None),
             answer => answer.map(Some),
         }

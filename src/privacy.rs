@@ -114,11 +114,11 @@ impl Privacy {
         if !matches!(self.identifiers, Identifiers::Keep) {
             let Contact { external_id, email, phone, name, .. } = &mut contact;
             for identifier in [external_id, email, phone, name] {
-                *identifier = self.written(identifier.take());
+                *identifier = self.written(identifier.take().map(Into::into)).map(Into::into);
             }
         }
         if !self.dropped.is_empty() {
-            contact.custom_attributes.retain(|attribute| !self.dropped.contains(&attribute.name));
+            contact.custom_attributes.retain(|attribute| !self.dropped.contains(attribute.name.as_str()));
         }
         contact
     }
@@ -141,11 +141,11 @@ mod tests {
     }
 
     fn contact() -> Contact {
-        let attribute = |name: &str| CustomAttribute { name: name.to_string(), value: AttributeValue::Bool(true) };
+        let attribute = |name: &str| CustomAttribute { name: name.into(), value: AttributeValue::Bool(true) };
         Contact {
-            email: Some("ada@customer.example".to_string()),
-            name: Some(String::new()),
-            country: Some("Ireland".to_string()),
+            email: Some("ada@customer.example".into()),
+            name: Some("".into()),
+            country: Some("Ireland".into()),
             custom_attributes: vec![attribute("plan"), attribute("tax_number")],
             ..Contact::unknown("64a1c2f0aa01c0ffee000005".to_string(), Role::User)
         }
@@ -164,7 +164,7 @@ mod tests {
         let kept = written(Identifiers::Keep);
         assert_eq!(kept.email, contact().email);
         let hashed = written(Identifiers::Hash(key(b"0123456789abcdef")));
-        assert_eq!(hashed.email, Some(key(b"0123456789abcdef").hash("ada@customer.example")));
+        assert_eq!(hashed.email, Some(key(b"0123456789abcdef").hash("ada@customer.example").into()));
         assert_eq!((hashed.name.as_deref(), &hashed.phone), (Some(""), &None));
         let dropped = written(Identifiers::Drop);
         assert_eq!((&dropped.email, &dropped.name), (&None, &None));

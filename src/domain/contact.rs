@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 
 /// A tag of a contact, and when it was put on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,15 +30,17 @@ pub const IDENTIFIERS: &[&str] = &["external_id", "email", "phone", "name"];
 
 /// One contact as observed, checked. `None` is what the API gave as null, left out, or what could not be read
 /// (counted as one of the page's `Oddities`). An empty text stays an empty text.
+///
+/// Texts of up to 24 bytes, which most are, Intercom's ids among them, stand in the contact itself.
 #[derive(Clone, Debug)]
 pub struct Contact {
-    pub id: String,
+    pub id: CompactString,
     pub role: Role,
-    pub external_id: Option<String>,
-    pub email: Option<String>,
-    pub phone: Option<String>,
-    pub name: Option<String>,
-    pub owner_id: Option<String>,
+    pub external_id: Option<CompactString>,
+    pub email: Option<CompactString>,
+    pub phone: Option<CompactString>,
+    pub name: Option<CompactString>,
+    pub owner_id: Option<CompactString>,
     pub created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
     pub signed_up_at: Option<DateTime<Utc>>,
@@ -51,51 +54,38 @@ pub struct Contact {
     pub unsubscribed_from_emails: Option<bool>,
     pub has_hard_bounced: Option<bool>,
     pub marked_email_as_spam: Option<bool>,
-    pub country: Option<String>,
-    pub region: Option<String>,
-    pub city: Option<String>,
-    pub country_code: Option<String>,
-    pub continent_code: Option<String>,
-    pub browser: Option<String>,
-    pub browser_version: Option<String>,
-    pub browser_language: Option<String>,
-    pub os: Option<String>,
-    pub language_override: Option<String>,
-    pub android_device: Option<String>,
-    pub android_os_version: Option<String>,
-    pub ios_device: Option<String>,
-    pub ios_os_version: Option<String>,
-    pub utm_campaign: Option<String>,
-    pub utm_content: Option<String>,
-    pub utm_medium: Option<String>,
-    pub utm_source: Option<String>,
-    pub utm_term: Option<String>,
-    pub referrer: Option<String>,
+    pub country: Option<CompactString>,
+    pub region: Option<CompactString>,
+    pub city: Option<CompactString>,
+    pub country_code: Option<CompactString>,
+    pub continent_code: Option<CompactString>,
+    pub browser: Option<CompactString>,
+    pub browser_version: Option<CompactString>,
+    pub browser_language: Option<CompactString>,
+    pub os: Option<CompactString>,
+    pub language_override: Option<CompactString>,
+    pub android_device: Option<CompactString>,
+    pub android_os_version: Option<CompactString>,
+    pub ios_device: Option<CompactString>,
+    pub ios_os_version: Option<CompactString>,
+    pub utm_campaign: Option<CompactString>,
+    pub utm_content: Option<CompactString>,
+    pub utm_medium: Option<CompactString>,
+    pub utm_source: Option<CompactString>,
+    pub utm_term: Option<CompactString>,
+    pub referrer: Option<CompactString>,
     pub custom_attributes: Vec<CustomAttribute>,
-    /// `None` where they were not told.
+    /// What the contact itself says it carries; `None` when it does not say.
     pub tags: Option<OwnTags>,
-}
-
-/// The IDs of a contact's tags, as the contact itself lists them; or of its segments.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnTags {
-    pub ids: Vec<String>,
-    /// Whether there are no others: 2.x lists ten at the most.
-    pub is_complete: bool,
-}
-
-impl OwnTags {
-    /// Whether one is among them; `None` when it may be among those that are not listed.
-    pub fn tell(&self, id: &str) -> Option<bool> {
-        if self.ids.iter().any(|own| own == id) { Some(true) } else { self.is_complete.then_some(false) }
-    }
+    /// The segments that it says it is in. Only 1.x tells.
+    pub segments: Option<OwnTags>,
 }
 
 impl Contact {
     /// Of whom nothing else is known. Each generation of the API fills in what it tells.
-    pub fn unknown(id: String, role: Role) -> Contact {
+    pub fn unknown(id: impl Into<CompactString>, role: Role) -> Contact {
         Contact {
-            id,
+            id: id.into(),
             role,
             external_id: None,
             email: None,
@@ -137,24 +127,40 @@ impl Contact {
             referrer: None,
             custom_attributes: Vec::new(),
             tags: None,
+            segments: None,
         }
+    }
+}
+
+/// The IDs of a contact's tags, as the contact itself lists them; or of its segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnTags {
+    pub ids: Vec<CompactString>,
+    /// Whether there are no others: 2.x lists ten at the most.
+    pub is_complete: bool,
+}
+
+impl OwnTags {
+    /// Whether one is among them; `None` when it may be among those that are not listed.
+    pub fn tell(&self, id: &str) -> Option<bool> {
+        if self.ids.iter().any(|own| own == id) { Some(true) } else { self.is_complete.then_some(false) }
     }
 }
 
 /// One custom attribute of one contact. Null ones are left out: not set and null are the same to the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomAttribute {
-    pub name: String,
+    pub name: CompactString,
     pub value: AttributeValue,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttributeValue {
-    Text(String),
+    Text(CompactString),
     Number(serde_json::Number),
     Bool(bool),
     /// Whatever else the API sent (references to custom objects), as JSON text.
-    Json(String),
+    Json(CompactString),
 }
 
 /// One conversation of the month.

@@ -57,7 +57,7 @@ fn at(text: &str) -> DateTime<Utc> {
 
 fn with(contact: Contact, name: &str, value: AttributeValue) -> Contact {
     let mut contact = contact;
-    contact.custom_attributes.push(CustomAttribute { name: name.to_string(), value });
+    contact.custom_attributes.push(CustomAttribute { name: name.into(), value });
     contact
 }
 

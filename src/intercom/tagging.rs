@@ -109,7 +109,8 @@ impl Client {
     /// Makes a tag, or gives the one of this name.
     pub async fn create_tag(&self, name: &str) -> Result<Group, RequestError> {
         let ask = Ask::post("/tags", json!({ "name": name }));
-        self.transport.send(&ask, |body| wire::tag(body, name)).await
+        let name = name.to_string();
+        self.transport.send(&ask, move |body| wire::tag(body, &name)).await
     }
 
     /// Whether a call that names somebody who is not there is done for the others, as from 2.16 on.
@@ -139,7 +140,7 @@ impl Client {
             Form::Detach => Ask::delete("/contacts/{id}/tags/{id}", format!("/contacts/{}/tags/{}", call.first(), call.tag.id)),
         };
         let carries = call.change == Change::Tag;
-        let handled = self.transport.send(&ask, |body| wire::handled(body, carries)).await?;
+        let handled = self.transport.send(&ask, move |body| wire::handled(body, carries)).await?;
         if handled.tag != call.tag.id {
             return Ok(TagAnswer::OtherTag(handled.tag));
         }

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
+use super::body::{Body, Decoding};
 use super::error::{ClientError, Failure, NoAnswer, RequestError};
 use super::gate::{Gate, RateWindow, WindowReport};
 use super::pace::Came;
@@ -19,8 +20,6 @@ use super::{Options, Traffic, wire};
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// A page of 150 contacts is about half a megabyte; a body beyond this is no page.
-const BODY_MAX: usize = 64 << 20;
 /// Windows last ten seconds.
 const RESET_MAX: Duration = Duration::from_secs(60);
 
@@ -142,6 +141,7 @@ pub(super) struct Transport {
     token: SecretString,
     base_url: String,
     gate: Gate,
+    decoding: Decoding,
     give_up_after: Duration,
     requests: AtomicU64,
     retries: AtomicU64,
@@ -155,6 +155,7 @@ impl Transport {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let version = HeaderValue::from_str(&options.api_version).map_err(|_| ClientError::Version(options.api_version.clone()))?;
         headers.insert(VERSION, version);
         // Settings let only visible ASCII through as a token.
@@ -165,7 +166,8 @@ impl Transport {
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .user_agent(USER_AGENT)
-            .gzip(true)
+            // Bodies are inflated where they are decoded.
+            .gzip(false)
             .timeout(options.request_timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout))
             .pool_max_idle_per_host(options.max_concurrency)
@@ -178,6 +180,7 @@ impl Transport {
             token: options.token.clone(),
             base_url: options.base_url.trim_end_matches('/').to_string(),
             gate: Gate::new(options.max_concurrency, options.rate_share),
+            decoding: Decoding::new(),
             give_up_after: options.give_up_after,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -196,21 +199,27 @@ impl Transport {
 
     /// Asks until there is a good answer or the budget is spent. A body that cannot be decoded counts as a failed
     /// try: half a body and a proxy's HTML page pass.
-    pub(super) async fn send<T>(&self, ask: &Ask, decode: impl Fn(&[u8]) -> Result<T, wire::DecodeError>) -> Result<T, RequestError> {
+    ///
+    /// A body is decoded elsewhere and holds no place of the gate meanwhile; whoever sends waits for it, so that there are
+    /// never more bodies than there are senders.
+    pub(super) async fn send<T: Send + 'static>(
+        &self,
+        ask: &Ask,
+        decode: impl Fn(&[u8]) -> Result<T, wire::DecodeError> + Clone + Send + 'static,
+    ) -> Result<T, RequestError> {
         let begun = Instant::now();
         let mut tries = Tries::new();
         let mut attempt = 0;
         loop {
             attempt += 1;
             let (failure, asked_to_wait) = match self.attempt(ask).await {
-                Ok(body) if body.trim_ascii().is_empty() => (Failure::Empty, None),
-                Ok(body) => match decode(&body) {
+                Ok(body) => match self.decoded(body, decode.clone()).await {
                     Ok(value) => {
                         self.had_answer.store(true, Ordering::Relaxed);
                         *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                         return Ok(value);
                     }
-                    Err(error) => (Failure::Unreadable(error.to_string()), None),
+                    Err(failure) => (failure, None),
                 },
                 Err(failed) => failed,
             };
@@ -245,8 +254,20 @@ impl Transport {
         }
     }
 
+    async fn decoded<T: Send + 'static>(
+        &self,
+        body: Body,
+        decode: impl FnOnce(&[u8]) -> Result<T, wire::DecodeError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let decode = |body: &[u8]| match body.trim_ascii() {
+            [] => Err(Failure::Empty),
+            _ => decode(body).map_err(|error| Failure::Unreadable(error.to_string())),
+        };
+        self.decoding.run(body, decode).await.map_err(Failure::NoAnswer)?
+    }
+
     /// One try: the body of a 200, or why there is none and how long the server asks to wait.
-    async fn attempt(&self, ask: &Ask) -> Result<Vec<u8>, (Failure, Option<Duration>)> {
+    async fn attempt(&self, ask: &Ask) -> Result<Body, (Failure, Option<Duration>)> {
         let place = self.gate.pass(ask.kind()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = format!("{}{}", self.base_url, ask.address.as_ref().unwrap_or(&ask.path));
@@ -271,23 +292,24 @@ impl Transport {
         self.gate.learn(window);
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
-        let body = read_body(response).await;
+        let body = Body::read(response).await;
         place.answered(match (status, &body) {
             (429, _) => Came::TooSoon,
             (500.., _) | (_, Err(_)) => Came::Badly,
             _ => Came::Well,
         });
+        drop(place);
         let body = match body {
             Ok(body) => body,
             // What the status says weighs more than a body that broke off.
-            Err(_) if status != 200 => Vec::new(),
+            Err(_) if status != 200 => Body::empty(),
             Err(reason) => return Err((Failure::NoAnswer(reason), None)),
         };
         tracing::debug!(method = ask.method.name(), path = ask.path, status, bytes = body.len(), "answered");
         if status == 200 {
             return Ok(body);
         }
-        let told = wire::error_body(&body);
+        let told = self.decoding.run(body, wire::error_body).await.unwrap_or_default();
         // What sits between may send back what it was sent.
         let is_harmless = |text: &String| !text.contains(self.token.expose_secret());
         let code = told.code.filter(is_harmless);
@@ -314,19 +336,6 @@ fn no_answer(error: &reqwest::Error) -> Failure {
     } else {
         NoAnswer::Cut
     })
-}
-
-async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, NoAnswer> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > BODY_MAX => return Err(NoAnswer::TooLarge),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body),
-            Err(error) if error.is_timeout() => return Err(NoAnswer::Timeout),
-            Err(_) => return Err(NoAnswer::Cut),
-        }
-    }
 }
 
 /// The rate headers. The reset is an instant of the server's clock: `Date` tells what time it is there, so that a

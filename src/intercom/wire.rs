@@ -2,6 +2,7 @@
 //! row a row; unknown keys are passed over; ids may be numbers, dates may be milliseconds or text. What was odd is
 //! counted, never quoted: a message names the place in the document, not the contact's data.
 
+pub(super) mod attributes;
 pub(super) mod lenient;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{ListedGroup, Workspace};
-use crate::domain::{AttributeValue, CustomAttribute, Group, GroupKind, Oddities, Opener, TagDate};
+use crate::domain::{Group, GroupKind, Oddities, Opener, TagDate};
 use lenient::{Stamp, Text, Whole};
 
 pub(super) use lenient::plain_token;
@@ -50,13 +51,21 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
 
 fn decode_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
+    let value = lenient::counting_when_good(|| T::deserialize(&mut json)).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => DecodeError::Half,
-        serde_json::error::Category::Data => DecodeError::Shape { path: shape_path(error.path()) },
+        serde_json::error::Category::Data => DecodeError::Shape { path: odd_place::<T>(body) },
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => DecodeError::Syntax,
     })?;
     json.end().map_err(|_| DecodeError::Syntax)?;
     Ok(value)
+}
+
+/// Where a body is not as documented. To keep the place in mind while a body is decoded takes longer than to decode it, so
+/// only one that failed is read again for it.
+fn odd_place<T: DeserializeOwned>(body: &[u8]) -> String {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let again = lenient::counting_when_good(|| serde_path_to_error::deserialize::<_, T>(&mut json));
+    again.err().map_or_else(|| ".".to_string(), |error| shape_path(error.path()))
 }
 
 /// The path with the names of free-form objects left out: a custom attribute's name is the workspace's own.
@@ -150,9 +159,9 @@ pub(super) fn workspace(body: &[u8]) -> Result<Workspace, DecodeError> {
         return Err(shape("type"));
     }
     Ok(me.app.map_or(Workspace::default(), |app| Workspace {
-        id: lenient::some(app.id_code),
-        timezone: lenient::some(app.timezone),
-        region: lenient::some(app.region),
+        id: lenient::owned(app.id_code),
+        timezone: lenient::owned(app.timezone),
+        region: lenient::owned(app.region),
     }))
 }
 
@@ -166,8 +175,8 @@ struct WireGroup {
 impl WireGroup {
     fn listed(self, kind: GroupKind, path: &str) -> Result<ListedGroup, DecodeError> {
         let id = self.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape(format!("{path}[].id")))?;
-        let name = lenient::some(self.name).unwrap_or_default();
-        Ok(ListedGroup { group: Group { kind, id, name }, count: self.count.and_then(|count| count.0) })
+        let name = lenient::owned(self.name).unwrap_or_default();
+        Ok(ListedGroup { group: Group { kind, id: id.into(), name }, count: self.count.and_then(|count| count.0) })
     }
 }
 
@@ -211,7 +220,7 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<Vec<TagDate>, DecodeError> {
     }
     let mut oddities = Oddities::default();
     let tags = decode::<List>(body)?.data.into_iter();
-    Ok(tags.filter_map(|tag| Some(TagDate { tag_id: tag.id.0?, applied_at: tag.applied_at.instant(&mut oddities) })).collect())
+    Ok(tags.filter_map(|tag| Some(TagDate { tag_id: tag.id.0?.into(), applied_at: tag.applied_at.instant(&mut oddities) })).collect())
 }
 
 /// What the answer to a change of a tag tells.
@@ -237,12 +246,12 @@ pub(super) fn handled(body: &[u8], carries: bool) -> Result<Handled, DecodeError
         tagged: lenient::Flag,
     }
     let answer: Answer = decode(body)?;
-    let tag = answer.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("id"))?;
+    let tag = answer.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("id"))?.into();
     if answer.users.is_none() && answer.companies.is_none() {
         return Ok(Handled { tag, members: None });
     }
     let members = answer.users.into_iter().chain(answer.companies).flatten();
-    let members = members.filter_map(|member| Some((lenient::some(member.id)?, member.tagged.0.unwrap_or(carries))));
+    let members = members.filter_map(|member| Some((lenient::owned(member.id)?, member.tagged.0.unwrap_or(carries))));
     Ok(Handled { tag, members: Some(members.collect()) })
 }
 
@@ -267,28 +276,11 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<Vec<String>, DecodeError> {
         .data
         .into_iter()
         .filter(|attribute| attribute.custom.0 == Some(true))
-        .filter_map(|attribute| lenient::some(attribute.name))
+        .filter_map(|attribute| lenient::owned(attribute.name))
         .collect())
 }
 
-// ---- what contacts and conversations of both generations have ----
-
-pub(super) type JsonObject = serde_json::Map<String, serde_json::Value>;
-
-pub(super) fn custom_attributes(object: Option<JsonObject>) -> Vec<CustomAttribute> {
-    object.unwrap_or_default().into_iter().filter_map(custom_attribute).collect()
-}
-
-fn custom_attribute((name, value): (String, serde_json::Value)) -> Option<CustomAttribute> {
-    let value = match value {
-        serde_json::Value::Null => return None,
-        serde_json::Value::Bool(flag) => AttributeValue::Bool(flag),
-        serde_json::Value::Number(number) => AttributeValue::Number(number),
-        serde_json::Value::String(text) => AttributeValue::Text(text),
-        other => AttributeValue::Json(other.to_string()),
-    };
-    Some(CustomAttribute { name, value })
-}
+// ---- what conversations of both generations have ----
 
 /// Who began a conversation. Without an author's id, the only contact of a conversation must be the one who wrote.
 pub(super) fn opener(

@@ -146,9 +146,9 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
     let number = |value: i64| AttributeValue::Number(value.into());
     let contacts = |x: AttributeValue| {
         vec![
-            Contact { country: Some("Chile".to_string()), ..plan(user("x"), x) },
+            Contact { country: Some("Chile".into()), ..plan(user("x"), x) },
             Contact { role: Role::Lead, unsubscribed_from_emails: Some(true), ..plan(user("y"), number(5)) },
-            Contact { unsubscribed_from_emails: Some(false), ..plan(user("z"), AttributeValue::Text("5".to_string())) },
+            Contact { unsubscribed_from_emails: Some(false), ..plan(user("z"), AttributeValue::Text("5".into())) },
             // Created after the month's end: part of no population.
             Contact { created_at: Some(at("2026-04-01T00:00:00Z")), ..plan(user("future"), number(9)) },
         ]

@@ -58,7 +58,7 @@ impl Who {
     fn holds(&self, person: &wire::Person) -> bool {
         match self {
             Who::Everyone => true,
-            Who::Members(group) => person.groups_of(group.kind).contains(&group.id),
+            Who::Members(group) => person.is_in(group.kind, &group.id) == Some(true),
         }
     }
 
@@ -66,8 +66,7 @@ impl Who {
     fn contact(&self, person: wire::Person, oddities: &mut Oddities) -> Contact {
         if let Who::Members(group) = self
             && group.kind == GroupKind::Tag
-            && person.tells_tags
-            && !self.holds(&person)
+            && person.is_in(group.kind, &group.id) == Some(false)
         {
             oddities.tag_unconfirmed += 1;
         }

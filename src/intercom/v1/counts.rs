@@ -33,7 +33,7 @@ impl V1 {
             Counted::Conversations => return Ok(None),
         };
         let ask = Ask::get("/counts").with("type", of).with("count", kind.as_str());
-        let decode = |body: &[u8]| wire::sizes(body, of, kind.as_str());
+        let decode = move |body: &[u8]| wire::sizes(body, of, kind.as_str());
         let mut sizes = Vec::new();
         for page in 1..=PAGES_MAX {
             let ask = ask.clone().with("per_page", PER_PAGE.to_string()).with("page", page.to_string());

@@ -13,7 +13,8 @@ impl V1 {
             let Reference::Email(email) = reference else { continue };
             for path in ["/users", "/contacts"] {
                 let ask = Ask::get(path).with("email", email.as_str());
-                match self.transport.send(&ask, |body| wire::holders(body, tag)).await {
+                let tag = tag.map(str::to_string);
+                match self.transport.send(&ask, move |body| wire::holders(body, tag.as_deref())).await {
                     Ok(holders) => found.extend(holders),
                     // 1.0 answers for one address with one user, and with an error for none and for several.
                     Err(error) if error.is_missing() => {}

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::numbered::Page;
 use crate::domain::{Contact, Conversation, GroupKind, Holder, Oddities};
-use crate::intercom::wire::lenient::{Text, Whole, counting_mistyped, some};
+use crate::intercom::wire::lenient::{Text, Whole, counting_mistyped, owned, some};
 use crate::intercom::wire::{DecodeError, decode, shape};
 
 pub(super) use counts::{conversation_states, sizes, totals};
@@ -61,9 +61,9 @@ pub(super) fn holders(body: &[u8], tag: Option<&str>) -> Result<Vec<Holder>, Dec
         Err(list) => vec![decode::<person::WirePerson>(body)?.into_person().ok_or(list)?],
     };
     let holder = |person: Person| {
-        let is_tagged = tag.filter(|_| person.tells_tags).map(|tag| person.groups_of(GroupKind::Tag).iter().any(|id| id == tag));
+        let is_tagged = tag.and_then(|tag| person.is_in(GroupKind::Tag, tag));
         let Contact { id, role, external_id, email, .. } = person.contact;
-        Holder { id, role, external_id, email, is_tagged }
+        Holder { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged }
     };
     Ok(persons.into_iter().map(holder).collect())
 }
@@ -78,7 +78,7 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
     let (scroll, mistyped) = counting_mistyped(|| decode::<Scroll>(body));
     let scroll = scroll?;
     let persons = persons(scroll.users, mistyped)?;
-    let param = some(scroll.scroll_param).filter(|param| !param.is_empty());
+    let param = owned(scroll.scroll_param).filter(|param| !param.is_empty());
     if !persons.is_empty() && param.is_none() {
         return Err(shape("scroll_param"));
     }

@@ -37,7 +37,7 @@ enum At {
     End,
 }
 
-impl<T> CursorWalk<T> {
+impl<T: Send + 'static> CursorWalk<T> {
     pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, decode: Decode<T>) -> CursorWalk<T> {
         let (at, seen, bounds) = (At::First, HashSet::new(), Bounds::default());
         CursorWalk { transport, ask, per_page, decode, expected_tag: None, is_asked_for: None, halves_late_pages: false, at, seen, bounds }
@@ -115,7 +115,8 @@ impl<T> CursorWalk<T> {
         loop {
             let ask = self.ask.page(per_page, cursor);
             let ask = if self.halves_late_pages && per_page > 1 { ask.given_up_when_late() } else { ask };
-            match self.transport.send(&ask, |body| (self.decode)(body, self.expected_tag.as_deref())).await {
+            let (decode, tag) = (self.decode, self.expected_tag.clone());
+            match self.transport.send(&ask, move |body| decode(body, tag.as_deref())).await {
                 // Searches of conversations take longer than any proxy waits, the longer the more is asked for.
                 Err(error) if per_page > 1 && error.is_late() && self.halves_late_pages => {
                     per_page /= 2;
@@ -137,7 +138,8 @@ impl<T> CursorWalk<T> {
 
     /// The announced total alone: one request for one page.
     pub(super) async fn total(self) -> Result<Option<u64>, RequestError> {
-        let answer = self.transport.send(&self.ask.page(self.per_page, None), |body| (self.decode)(body, None)).await?;
+        let decode = self.decode;
+        let answer = self.transport.send(&self.ask.page(self.per_page, None), move |body| decode(body, None)).await?;
         Ok(answer.total)
     }
 }
@@ -148,7 +150,7 @@ fn hash(cursor: &str) -> u64 {
     hasher.finish()
 }
 
-impl<T: Send> Pages<T> for CursorWalk<T> {
+impl<T: Send + 'static> Pages<T> for CursorWalk<T> {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, WalkError>> {
         self.next_page().boxed()
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use compact_str::{CompactString, ToCompactString};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -12,7 +13,7 @@ use crate::domain::Oddities;
 
 /// A text, or a number or flag written as one. Null, lists and objects are no text.
 #[derive(Debug, Default)]
-pub(in crate::intercom) struct Text(pub Option<String>);
+pub(in crate::intercom) struct Text(pub Option<CompactString>);
 
 /// A whole number that may arrive as text; anything else is none.
 #[derive(Debug, Default)]
@@ -48,12 +49,17 @@ pub(in crate::intercom) enum Stamp {
     #[default]
     Null,
     Number(i64),
-    Text(String),
+    Text(CompactString),
     Unreadable,
 }
 
-pub(in crate::intercom) fn some(text: Option<Text>) -> Option<String> {
+pub(in crate::intercom) fn some(text: Option<Text>) -> Option<CompactString> {
     text?.0
+}
+
+/// The same, for what there are few of.
+pub(in crate::intercom) fn owned(text: Option<Text>) -> Option<String> {
+    some(text).map(CompactString::into_string)
 }
 
 /// A code or id that is safe to print: short, of letters, digits, '_', '-' and '.'.
@@ -139,6 +145,12 @@ fn from_iso(text: &str) -> Option<DateTime<Utc>> {
 thread_local! {
     /// Fields so far that came in a form nothing could be made of. Bodies are decoded on one thread from start to end.
     static MISTYPED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Decodes. What a body that could not be decoded had counted is forgotten: it may be decoded once more.
+pub(in crate::intercom) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let before = MISTYPED.get();
+    decode().inspect_err(|_| MISTYPED.set(before))
 }
 
 /// Decodes, and counts the fields of another type than documented that were passed over.
@@ -266,10 +278,11 @@ macro_rules! lenient {
 }
 
 lenient!(Text,
-    bool: |value: bool| Text(Some(value.to_string())),
-    int: |value: i64| Text(Some(value.to_string())),
-    float: |value: f64| Text(value.is_finite().then(|| value.to_string())),
-    text: |value: &str| Text(Some(value.to_string())),
+    bool: |value: bool| Text(Some(value.to_compact_string())),
+    int: |value: i64| Text(Some(value.to_compact_string())),
+    // As the standard library writes it, which is not how compact texts do.
+    float: |value: f64| Text(value.is_finite().then(|| value.to_string().into())),
+    text: |value: &str| Text(Some(value.into())),
     none: Text(None),
     odd: odd(Text(None)));
 
@@ -294,7 +307,7 @@ lenient!(Stamp,
     int: Stamp::Number,
     // Whole seconds with a decimal point are dates too; the comparison is false for everything that is none.
     float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
-    text: |value: &str| Stamp::Text(value.to_string()),
+    text: |value: &str| Stamp::Text(value.into()),
     none: Stamp::Null,
     // Told as a date that cannot be read.
     odd: Stamp::Unreadable);

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
-use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
+use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, owned};
 use crate::intercom::wire::opener;
 
 #[derive(Deserialize)]
@@ -45,24 +45,24 @@ impl WireConversation {
     /// # Errors
     /// The name of the field without which a conversation cannot be counted.
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
-        let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
+        let id = owned(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
         let (delivered_as, author) = match self.conversation_message.0 {
-            Some(message) => (some(message.delivered_as), message.author.0),
+            Some(message) => (owned(message.delivered_as), message.author.0),
             None => (None, None),
         };
         let (author_type, author_id) = match author {
             // 2.x says `lead` where 1.x may say `contact`.
-            Some(author) => (some(author.kind).map(word), some(author.id).filter(|id| !id.is_empty())),
+            Some(author) => (owned(author.kind).map(word), owned(author.id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
         let customers = self.customers.0.filter(|customers| !customers.is_empty());
         let persons = customers.unwrap_or_else(|| self.user.0.into_iter().collect());
-        let persons = persons.into_iter().filter_map(|person| some(person.id));
+        let persons = persons.into_iter().filter_map(|person| owned(person.id));
         let opener = opener(author_type.as_deref(), author_id, persons, oddities);
         // `open` is all that early versions tell; it holds the snoozed ones, too.
         let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());
-        let state = some(self.state).or_else(open);
+        let state = owned(self.state).or_else(open);
         let updated_at = self.updated_at.instant(oddities);
         Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type: None, delivered_as, state })
     }

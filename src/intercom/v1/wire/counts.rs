@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use crate::intercom::Totals;
-use crate::intercom::wire::{DecodeError, JsonObject, decode, shape};
+use crate::intercom::wire::{DecodeError, decode, shape};
+
+type JsonObject = serde_json::Map<String, Value>;
 
 /// One page of sizes by name.
 #[derive(Debug)]

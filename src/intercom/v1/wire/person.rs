@@ -1,26 +1,24 @@
 use serde::Deserialize;
 
-use crate::domain::{Contact, GroupKind, Oddities, Role};
+use crate::domain::{Contact, GroupKind, Oddities, OwnTags, Role};
+use crate::intercom::wire::attributes::Attributes;
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
-use crate::intercom::wire::{JsonObject, custom_attributes};
 
 /// A user or a lead, with the groups that it says it is in.
 #[derive(Clone, Debug)]
 pub(in crate::intercom) struct Person {
     pub contact: Contact,
-    tags: Vec<String>,
-    segments: Vec<String>,
-    /// Whether it lists its tags at all.
-    pub tells_tags: bool,
     pub oddities: Oddities,
 }
 
 impl Person {
-    pub(in crate::intercom) fn groups_of(&self, kind: GroupKind) -> &[String] {
-        match kind {
-            GroupKind::Tag => &self.tags,
-            GroupKind::Segment => &self.segments,
-        }
+    /// Whether it is in a group; `None` when it does not list its groups of this kind, or one of them without an ID.
+    pub(in crate::intercom) fn is_in(&self, kind: GroupKind, id: &str) -> Option<bool> {
+        let own = match kind {
+            GroupKind::Tag => &self.contact.tags,
+            GroupKind::Segment => &self.contact.segments,
+        };
+        own.as_ref()?.tell(id)
     }
 }
 
@@ -67,7 +65,7 @@ pub(super) struct WirePerson {
     #[serde(default)]
     segments: Nested<Segments>,
     #[serde(default)]
-    custom_attributes: Nested<JsonObject>,
+    custom_attributes: Nested<Attributes>,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,8 +94,12 @@ struct Reference {
     id: Option<Text>,
 }
 
-fn ids(references: Option<Vec<Reference>>) -> Vec<String> {
-    references.unwrap_or_default().into_iter().filter_map(|reference| some(reference.id)).collect()
+/// 1.x lists all there are.
+fn own(references: Vec<Reference>) -> OwnTags {
+    let listed = references.len();
+    let ids: Vec<_> = references.into_iter().filter_map(|reference| some(reference.id)).collect();
+    let is_complete = ids.len() == listed;
+    OwnTags { ids, is_complete }
 }
 
 impl WirePerson {
@@ -116,7 +118,6 @@ impl WirePerson {
         };
         let location = self.location_data.0.unwrap_or_default();
         let signed_up_at = self.signed_up_at.instant(&mut oddities);
-        let tags = self.tags.0.and_then(|list| list.tags.0);
         let contact = Contact {
             // A lead's own id was made up for it: 2.x gives none.
             external_id: some(self.user_id).filter(|_| role == Role::User),
@@ -142,12 +143,11 @@ impl WirePerson {
             utm_source: some(self.utm_source),
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
-            custom_attributes: custom_attributes(self.custom_attributes.0),
-            tags: None,
+            custom_attributes: self.custom_attributes.0.unwrap_or_default().0,
+            tags: self.tags.0.and_then(|list| list.tags.0).map(own),
+            segments: self.segments.0.and_then(|list| list.segments.0).map(own),
             ..Contact::unknown(id, role)
         };
-        let tells_tags = tags.is_some();
-        let segments = ids(self.segments.0.and_then(|list| list.segments.0));
-        Some(Person { contact, tags: ids(tags), segments, tells_tags, oddities })
+        Some(Person { contact, oddities })
     }
 }

@@ -44,8 +44,9 @@ fn fields_come_under_their_old_names() {
 fn groups_are_told_by_ids_of_either_type() {
     let person =
         person(r#"{"type":"user","id":"a","tags":{"tags":[{"id":17},{"id":"18","name":"x"}]},"segments":{"segments":[{"id":"s"}]}}"#);
-    assert_eq!(person.groups_of(GroupKind::Tag), ["17", "18"]);
-    assert_eq!(person.groups_of(GroupKind::Segment), ["s"]);
+    let told = [(GroupKind::Tag, "17"), (GroupKind::Tag, "18"), (GroupKind::Segment, "s"), (GroupKind::Segment, "17")];
+    assert_eq!(told.map(|(kind, id)| person.is_in(kind, id)), [Some(true), Some(true), Some(true), Some(false)]);
+    assert_eq!(person.contact.tags.unwrap().ids, ["17", "18"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use serde::Deserialize;
 
-use crate::domain::{Contact, Holder, Oddities, Role};
+use crate::domain::{Contact, Holder, Oddities, OwnTags, Role};
+use crate::intercom::wire::attributes::Attributes;
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
-use crate::intercom::wire::{JsonObject, custom_attributes};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {
@@ -59,7 +59,7 @@ pub(super) struct WireContact {
     #[serde(default)]
     tags: Nested<Tags>,
     #[serde(default)]
-    custom_attributes: Nested<JsonObject>,
+    custom_attributes: Nested<Attributes>,
 }
 
 #[derive(Default, Deserialize)]
@@ -89,9 +89,9 @@ struct TagReference {
 impl WireContact {
     /// Who it is, with whether they carry a tag.
     pub(super) fn into_holder(self, tag: Option<&str>) -> Option<Holder> {
-        let is_tagged = tag.and_then(|tag| self.tags.0.as_ref()?.tell(tag));
-        let Contact { id, role, external_id, email, .. } = self.into_contact(None, &mut Oddities::default())?;
-        Some(Holder { id, role, external_id, email, is_tagged })
+        let Contact { id, role, external_id, email, tags, .. } = self.into_contact(None, &mut Oddities::default())?;
+        let is_tagged = tag.and_then(|tag| tags?.tell(tag));
+        Some(Holder { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged })
     }
 
     /// `None` when there is no id: a row without one is nobody.
@@ -106,7 +106,8 @@ impl WireContact {
                 if external_id.is_some() { Role::User } else { Role::Lead }
             }
         };
-        if let (Some(tag), Some(tags)) = (expected_tag, self.tags.0)
+        let tags = self.tags.0.and_then(Tags::own);
+        if let (Some(tag), Some(tags)) = (expected_tag, &tags)
             && tags.tell(tag) == Some(false)
         {
             oddities.tag_unconfirmed += 1;
@@ -153,19 +154,20 @@ impl WireContact {
             utm_source: some(self.utm_source),
             utm_term: some(self.utm_term),
             referrer: some(self.referrer),
-            custom_attributes: custom_attributes(self.custom_attributes.0),
-            tags: None,
+            custom_attributes: self.custom_attributes.0.unwrap_or_default().0,
+            tags,
+            segments: None,
         })
     }
 }
 
 impl Tags {
-    /// Whether a tag is among them; `None` when it may be among those that are not listed.
-    fn tell(&self, tag: &str) -> Option<bool> {
-        let data = self.data.0.as_ref()?;
-        let is_complete =
-            self.has_more.0 == Some(false) && self.total_count.as_ref().is_none_or(|total| total.0 == Some(data.len() as u64));
-        let is_it = |reference: &TagReference| reference.id.as_ref().and_then(|id| id.0.as_deref()) == Some(tag);
-        if data.iter().any(is_it) { Some(true) } else { is_complete.then_some(false) }
+    fn own(self) -> Option<OwnTags> {
+        let data = self.data.0?;
+        let listed = data.len() as u64;
+        let ids: Vec<_> = data.into_iter().filter_map(|reference| some(reference.id)).collect();
+        // One without an ID may be any.
+        let is_whole = ids.len() as u64 == listed && self.total_count.is_none_or(|total| total.0 == Some(listed));
+        Some(OwnTags { ids, is_complete: is_whole && self.has_more.0 == Some(false) })
     }
 }

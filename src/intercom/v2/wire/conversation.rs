@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
-use crate::intercom::wire::lenient::{Listed, Nested, Stamp, Text, some};
+use crate::intercom::wire::lenient::{Listed, Nested, Stamp, Text, owned};
 use crate::intercom::wire::opener;
 
 #[derive(Deserialize)]
@@ -49,20 +49,20 @@ impl WireConversation {
     /// # Errors
     /// The name of the field without which a conversation cannot be counted.
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
-        let id = some(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
+        let id = owned(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
         let updated_at = self.updated_at.instant(oddities);
         let (source_type, delivered_as, author) = match self.source.0 {
-            Some(source) => (some(source.kind), some(source.delivered_as), source.author.0),
+            Some(source) => (owned(source.kind), owned(source.delivered_as), source.author.0),
             None => (None, None, None),
         };
         let (author_type, author_id) = match author {
-            Some(author) => (some(author.kind), some(author.id).filter(|id| !id.is_empty())),
+            Some(author) => (owned(author.kind), owned(author.id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
         let listed = self.contacts.0.and_then(|list| list.contacts.0).unwrap_or_default();
-        let contacts = listed.into_iter().filter_map(|contact| some(contact.id));
+        let contacts = listed.into_iter().filter_map(|contact| owned(contact.id));
         let opener = opener(author_type.as_deref(), author_id, contacts, oddities);
-        Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type, delivered_as, state: some(self.state) })
+        Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type, delivered_as, state: owned(self.state) })
     }
 }

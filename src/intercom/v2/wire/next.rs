@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for NextPage {
                     match key.as_str() {
                         "starting_after" => {
                             if let Some(cursor) = object.next_value::<Text>()?.0.filter(|cursor| !cursor.is_empty()) {
-                                next = Next::After(cursor);
+                                next = Next::After(cursor.into());
                             }
                         }
                         _ => drop(object.next_value::<IgnoredAny>()?),

@@ -1,0 +1,208 @@
+//! Bodies of answers: read as they come, then inflated and decoded off the threads that wait for the network, at most as
+//! many at once as there are cores.
+
+use std::sync::Arc;
+
+use flate2::{Decompress, FlushDecompress, Status};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use tokio::sync::Semaphore;
+
+use super::error::NoAnswer;
+
+/// A page of 150 contacts is about half a megabyte; a body beyond this is no page.
+const BODY_MAX: usize = 64 << 20;
+/// Bodies up to this are decoded where they came: it takes less than to hand them over and back.
+const SMALL: usize = 16 << 10;
+/// The same of what is still to be inflated, ten times its size and more.
+const SMALL_GZIP: usize = 1 << 10;
+/// What a buffer grows by at the least.
+const ROOM: usize = 64 << 10;
+/// Bytes that one byte of a deflated stream can stand for.
+const RATIO_MAX: usize = 1032;
+
+/// As it came over the network.
+#[derive(Debug)]
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    is_gzip: bool,
+}
+
+impl Body {
+    pub(super) async fn read(mut response: reqwest::Response) -> Result<Body, NoAnswer> {
+        let is_gzip = is_gzip(response.headers());
+        let mut bytes = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if bytes.len() + chunk.len() > BODY_MAX => return Err(NoAnswer::TooLarge),
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => return Ok(Body { bytes, is_gzip }),
+                Err(error) if error.is_timeout() => return Err(NoAnswer::Timeout),
+                Err(_) => return Err(NoAnswer::Cut),
+            }
+        }
+    }
+
+    pub(super) fn empty() -> Body {
+        Body { bytes: Vec::new(), is_gzip: false }
+    }
+
+    /// Bytes that came.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn is_small(&self) -> bool {
+        self.bytes.len() <= if self.is_gzip { SMALL_GZIP } else { SMALL }
+    }
+
+    fn decoded<T>(self, decode: impl FnOnce(&[u8]) -> T) -> Result<T, NoAnswer> {
+        Ok(if self.is_gzip { decode(&inflated(&self.bytes)?) } else { decode(&self.bytes) })
+    }
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    let named = headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes().trim_ascii());
+    named.is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"gzip") || encoding.eq_ignore_ascii_case(b"x-gzip"))
+}
+
+/// What a gzip stream stands for, all of its members. One that breaks off, or does not agree with its checksum, is an
+/// answer that was cut.
+fn inflated(gzip: &[u8]) -> Result<Vec<u8>, NoAnswer> {
+    let mut plain = Vec::with_capacity(announced(gzip));
+    let mut rest = gzip;
+    while !rest.is_empty() {
+        let mut member = Decompress::new_gzip(15);
+        loop {
+            let (taken, given) = (member.total_in(), plain.len());
+            let input = rest.get(usize::try_from(taken).unwrap_or(usize::MAX)..).unwrap_or_default();
+            let status = member.decompress_vec(input, &mut plain, FlushDecompress::None).map_err(|_| NoAnswer::Cut)?;
+            if plain.len() > BODY_MAX {
+                return Err(NoAnswer::TooLarge);
+            }
+            if status == Status::StreamEnd {
+                break;
+            }
+            if plain.len() == plain.capacity() {
+                // One more than a body may have: so that a bomb shows, and is inflated no further.
+                plain.reserve_exact(plain.len().max(ROOM).min(BODY_MAX + 1 - plain.len()));
+            } else if member.total_in() == taken && plain.len() == given {
+                return Err(NoAnswer::Cut);
+            }
+        }
+        rest = rest.get(usize::try_from(member.total_in()).unwrap_or(usize::MAX)..).unwrap_or_default();
+    }
+    Ok(plain)
+}
+
+/// The size that the last member of a gzip stream says it has, as far as it can be true; and some more, so that the end of
+/// the stream is seen without another round.
+fn announced(gzip: &[u8]) -> usize {
+    let size = gzip.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    size.min(gzip.len().saturating_mul(RATIO_MAX)).min(BODY_MAX) + 1
+}
+
+/// Where bodies are decoded.
+#[derive(Clone, Debug)]
+pub(super) struct Decoding {
+    cores: Arc<Semaphore>,
+}
+
+impl Decoding {
+    pub(super) fn new() -> Decoding {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Decoding { cores: Arc::new(Semaphore::new(cores)) }
+    }
+
+    /// Inflates and decodes a body, all of it on one thread.
+    ///
+    /// # Errors
+    /// When a body cannot be inflated, or is larger than any page.
+    pub(super) async fn run<T: Send + 'static>(&self, body: Body, decode: impl FnOnce(&[u8]) -> T + Send + 'static) -> Result<T, NoAnswer> {
+        if body.is_small() {
+            return body.decoded(decode);
+        }
+        // Nobody closes it.
+        let core = self.cores.clone().acquire_owned().await.ok();
+        let work = tokio::task::spawn_blocking(move || {
+            // Until the work is done, not only until nobody waits for it.
+            let _core = core;
+            body.decoded(decode)
+        });
+        match work.await {
+            Ok(decoded) => decoded,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is going down.
+            Err(_) => Err(NoAnswer::Cut),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn text(length: usize) -> Vec<u8> {
+        (0..length as u64).map(|index| b"0123456789abcdef"[(index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize]).collect()
+    }
+
+    #[test]
+    fn streams_of_one_member_and_of_several_are_inflated() {
+        for length in [0, 1, 100, ROOM, 3 * ROOM + 17] {
+            assert_eq!(inflated(&gzip(&text(length))).unwrap(), text(length), "{length}");
+        }
+        let members = [gzip(&text(300_000)), gzip(b""), gzip(b"and more")].concat();
+        assert_eq!(inflated(&members).unwrap(), [text(300_000), b"and more".to_vec()].concat());
+        assert_eq!(inflated(b"").unwrap(), b"", "nothing is an empty body");
+    }
+
+    #[test]
+    fn a_stream_that_is_not_whole_is_a_cut_answer() {
+        let whole = gzip(&text(5_000));
+        for length in 1..whole.len() {
+            assert_eq!(inflated(&whole[..length]), Err(NoAnswer::Cut), "{length} of {} bytes", whole.len());
+        }
+        let mut other_checksum = whole.clone();
+        let at = whole.len() - 8;
+        other_checksum[at] ^= 1;
+        let mut other_size = whole.clone();
+        other_size[at + 4] ^= 1;
+        for broken in [other_checksum, other_size, [&whole[..], b"trailing"].concat(), b"{\"type\":\"list\"}".to_vec()] {
+            assert_eq!(inflated(&broken), Err(NoAnswer::Cut));
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_inflated_to_the_bound_and_no_further() {
+        let bound = gzip(&vec![b' '; BODY_MAX]);
+        assert_eq!(inflated(&bound).map(|plain| plain.len()), Ok(BODY_MAX));
+        assert_eq!(inflated(&gzip(&vec![b' '; BODY_MAX + 1])), Err(NoAnswer::TooLarge));
+        let bomb = [&bound[..], &bound, &bound, &bound].concat();
+        assert_eq!(inflated(&bomb), Err(NoAnswer::TooLarge));
+        // What a stream says of itself is not taken for granted.
+        assert!(announced(&[0xff; 20]) <= 20 * RATIO_MAX + 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_decoded_on_one_thread_wherever_that_is() {
+        let decoding = Decoding::new();
+        let here = std::thread::current().id();
+        for (bytes, is_gzip, is_here) in
+            [(text(100), false, true), (gzip(&text(100)), true, true), (text(SMALL + 1), false, false), (gzip(&text(90_000)), true, false)]
+        {
+            let (thread, length) = decoding.run(Body { bytes, is_gzip }, |body| (std::thread::current().id(), body.len())).await.unwrap();
+            assert_eq!(thread == here, is_here, "{length}");
+        }
+        assert_eq!(decoding.run(Body { bytes: b"no gzip".to_vec(), is_gzip: true }, <[u8]>::len).await, Err(NoAnswer::Cut));
+    }
+}
