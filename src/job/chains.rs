@@ -353,7 +353,10 @@ impl Chains<'_> {
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
         let searching: u64 = lists.iter().filter_map(|list| pages(self.plan.walks[*list].tallied, &self.context.settings)).sum();
         if untold.len() as u64 > searching {
-            return self.search(&lists, "too many contacts have more tags than their lists tell").await;
+            let (untold, tags) = (untold.len(), lists.len());
+            return self
+                .search(&lists, &format!("to ask {untold} contacts whose lists were cut short takes longer, for {tags} tags"))
+                .await;
         }
         let answers = match tag_dates::ask(self.context, self.plan.scope.months, untold.clone(), self.work).await {
             Ok(answers) => answers,
@@ -390,13 +393,14 @@ impl Chains<'_> {
     async fn search(&mut self, lists: &[usize], why: &str) -> Result<(), JobError> {
         for &list in lists {
             let walk = &mut self.plan.walks[list];
-            tracing::warn!("`{}` is searched for: {why}", walk.key);
             walk.tallied = None;
             publish::remove_folder(&walk_folder(self.work, &walk.key))?;
         }
-        if !lists.is_empty() {
-            work::note(self.work, self.plan)?;
+        if lists.is_empty() {
+            return Ok(());
         }
+        tracing::warn!("tags are searched for after all ({}): {why}", lists.len());
+        work::note(self.work, self.plan)?;
         self.begin(lists, true).await
     }
 

@@ -16,8 +16,7 @@ use crate::support::truth::{Month, OCTOBER};
 use crate::support::wait_until;
 
 const MONTH: Month = OCTOBER;
-const GROUPS: &[(&str, &str)] =
-    &[("segment:63bbdd50aa01c0ffee000001", "Active"), ("tag:1373897", "value_lead"), ("tag:1400222", "empty tag")];
+const GROUPS: &[&str] = &["segment:63bbdd50aa01c0ffee000001", "tag:1373897", "tag:1400222"];
 const PAGE: u64 = 20;
 
 /// Two thousand contacts, a hundred pages, in a workspace of another time zone than the job's.
