@@ -134,3 +134,53 @@ impl<'a> MemberWriter<'a> {
 fn reading(error: PolarsError) -> TableError {
     TableError::new("read", "the tags of everyone", error)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::domain::{OwnTags, Role, TagDate};
+    use crate::snapshot::{Others, Spool, TagDates, members_of};
+
+    fn contact(id: &str, updated_at: i64, tags: &[&str], is_complete: bool) -> Contact {
+        let tags = OwnTags { ids: tags.iter().map(|tag| (*tag).into()).collect(), is_complete };
+        Contact { updated_at: DateTime::from_timestamp(updated_at, 0), tags: Some(tags), ..Contact::unknown(id.to_string(), Role::User) }
+    }
+
+    fn members(folder: &Path, record: &WalkRecord) -> Vec<String> {
+        let rows = members_of(&Part::whole(folder.to_path_buf(), record.clone())).unwrap().collect().unwrap();
+        let mut ids: Vec<String> = rows.column("contact_id").unwrap().str().unwrap().iter().flatten().map(str::to_string).collect();
+        ids.sort();
+        ids
+    }
+
+    #[test]
+    fn the_newest_record_of_a_contact_tells_its_tags_and_whoever_was_asked_tells_the_rest() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("population");
+        let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        spool.push(vec![contact("a", 1, &["vip"], true), contact("b", 1, &["vip", "press"], true), contact("c", 1, &["vip"], false)]);
+        spool.save(Some("{}".to_string())).unwrap();
+        // It came again: in the same chunk, and in another one.
+        spool.push(vec![contact("d", 1, &["vip"], true), contact("d", 2, &["press"], true), contact("a", 2, &["press"], true)]);
+        spool.record().is_complete = true;
+        let everyone = Part::whole(folder, spool.finish().unwrap());
+        let untold = untold(&everyone).unwrap();
+        assert_eq!(untold, BTreeSet::from(["c".to_string()]));
+
+        let answers = place.path().join("answers");
+        let mut dates = TagDates::open(answers.clone()).unwrap();
+        for (id, tag) in [("c", "press"), ("somebody else", "vip")] {
+            dates.push(id.to_string(), vec![TagDate { tag_id: tag.to_string(), applied_at: None }]).unwrap();
+        }
+        dates.flush().unwrap();
+        let tag = |tag_id: &str| Tallied { tag_id: tag_id.to_string(), folder: place.path().join(tag_id) };
+        let tags = [tag("vip"), tag("press"), tag("nobody")];
+        let records = tally(&everyone, &tags, &untold, &answers).unwrap();
+        let found: Vec<Vec<String>> = tags.iter().zip(&records).map(|(tag, record)| members(&tag.folder, record)).collect();
+        assert_eq!(found, [vec!["b", "c"], vec!["a", "b", "c", "d"], vec![]]);
+        assert_eq!(records.iter().map(|record| record.rows).collect::<Vec<_>>(), [2, 4, 0]);
+        assert!(records.iter().all(|record| record.is_complete));
+    }
+}

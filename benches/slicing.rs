@@ -1,0 +1,25 @@
+//! Where long lists are cut: the part of it that is not asked.
+//!
+//!     cargo bench --bench slicing
+
+use std::hint::black_box;
+
+use cohorts::job::{Piece, cut, merge, rows_per_slice};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+/// Ten years of days with a million contacts, most of them of late.
+fn days() -> Vec<Piece> {
+    (0..3_650).map(|day| Piece { at: day..day + 1, role: None, rows: (day * day) as u64 / 16_000 }).collect()
+}
+
+fn slicing(criterion: &mut Criterion) {
+    let days = days();
+    let rows = days.iter().map(|day| day.rows).sum();
+    let slice = rows_per_slice(rows, 150, 16).unwrap_or(rows);
+    let whole = Piece { at: 0..3_650, role: None, rows };
+    criterion.bench_function("cut a million contacts", |bench| bench.iter(|| cut(black_box(&whole), slice, true)));
+    criterion.bench_function("put 3,650 days together", |bench| bench.iter(|| merge(black_box(days.clone()), slice)));
+}
+
+criterion_group!(benches, slicing);
+criterion_main!(benches);
