@@ -49,8 +49,19 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
     }
 }
 
+/// Texts of a body that is UTF-8 throughout need not be looked at one by one. In one that is not, only what is read is.
 fn decode_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
+    match std::str::from_utf8(body) {
+        Ok(text) => decode_from(serde_json::Deserializer::from_str(text), body),
+        Err(_) => decode_from(serde_json::Deserializer::from_slice(body), body),
+    }
+}
+
+fn decode_from<'a, T, R>(mut json: serde_json::Deserializer<R>, body: &[u8]) -> Result<T, DecodeError>
+where
+    T: DeserializeOwned,
+    R: serde_json::de::Read<'a>,
+{
     let value = lenient::counting_when_good(|| T::deserialize(&mut json)).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => DecodeError::Half,
         serde_json::error::Category::Data => DecodeError::Shape { path: odd_place::<T>(body) },

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{GroupKind, Opener, Role};
+use crate::domain::{GroupKind, Opener, OwnTags, Role};
 
 fn person(json: &str) -> Person {
     contacts(format!(r#"{{"users":[{json}]}}"#).as_bytes()).unwrap().rows.remove(0)
@@ -46,7 +46,9 @@ fn groups_are_told_by_ids_of_either_type() {
         person(r#"{"type":"user","id":"a","tags":{"tags":[{"id":17},{"id":"18","name":"x"}]},"segments":{"segments":[{"id":"s"}]}}"#);
     let told = [(GroupKind::Tag, "17"), (GroupKind::Tag, "18"), (GroupKind::Segment, "s"), (GroupKind::Segment, "17")];
     assert_eq!(told.map(|(kind, id)| person.is_in(kind, id)), [Some(true), Some(true), Some(true), Some(false)]);
-    assert_eq!(person.contact.tags.unwrap().ids, ["17", "18"]);
+    let own = |person: &Person| (person.contact.tags.clone(), person.contact.segments.clone());
+    let all = |ids: &[&str]| Some(OwnTags { ids: ids.iter().map(|id| (*id).into()).collect(), is_complete: true });
+    assert_eq!(own(&person), (all(&["17", "18"]), all(&["s"])));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::{AttributeValue, OwnTags};
 
 fn page(json: &str) -> WirePage<Contact> {
     contacts(json.as_bytes(), None).unwrap()
@@ -87,7 +88,7 @@ fn custom_attributes_keep_their_type() {
     assert_eq!(names.len(), 5);
     assert!(!names.contains(&"gone"));
     let orders = contact.custom_attributes.iter().find(|attribute| attribute.name == "orders").unwrap();
-    assert_eq!(orders.value, crate::domain::AttributeValue::Json(r#"{"type":"order.list"}"#.into()));
+    assert_eq!(orders.value, AttributeValue::Json(r#"{"type":"order.list"}"#.into()));
 }
 
 #[test]
@@ -126,4 +127,40 @@ fn half_a_surrogate_pair_is_replaced() {
     assert_eq!(name(r"x\ud800y"), "x\u{fffd}y");
     assert_eq!(name(r"\udc00\ud83d\ude00\ud83d"), "\u{fffd}😀\u{fffd}");
     assert_eq!(name(r"\\ud800 \u00e9 \ud800\n"), "\\ud800 é \u{fffd}\n");
+}
+
+#[test]
+fn a_contact_tells_its_own_tags() {
+    let own = |tags: &str| contact(&format!(r#"{{"id":"a","role":"user","tags":{tags}}}"#)).0.tags;
+    let ids = |ids: &[&str], is_complete| Some(OwnTags { ids: ids.iter().map(|id| (*id).into()).collect(), is_complete });
+    assert_eq!(own("null"), None);
+    assert_eq!(own("{}"), None);
+    assert_eq!(own(r#"{"data":[],"has_more":false,"total_count":0}"#), ids(&[], true));
+    assert_eq!(own(r#"{"data":[{"id":"7"},{"id":8}],"has_more":false,"total_count":2}"#), ids(&["7", "8"], true));
+    assert_eq!(own(r#"{"data":[{"id":"7"}],"has_more":false}"#), ids(&["7"], true));
+    assert_eq!(own(r#"{"data":[{"id":"7"}]}"#), ids(&["7"], false));
+    assert_eq!(own(r#"{"data":[{"id":"7"}],"has_more":true,"total_count":11}"#), ids(&["7"], false));
+    assert_eq!(own(r#"{"data":[{"id":"7"}],"has_more":false,"total_count":2}"#), ids(&["7"], false));
+    assert_eq!(own(r#"{"data":[{"id":"7"},{"id":null}],"has_more":false,"total_count":2}"#), ids(&["7"], false), "it may be any");
+}
+
+#[test]
+fn of_an_attribute_that_comes_twice_the_last_value_counts() {
+    let json = r#"{"id":"a","custom_attributes":{"b":1,"a":"x","c":true,"b":2,"c":null,"a":"y"}}"#;
+    let attributes = contact(json).0.custom_attributes;
+    let told: Vec<(&str, &AttributeValue)> = attributes.iter().map(|attribute| (attribute.name.as_str(), &attribute.value)).collect();
+    assert_eq!(told, [("a", &AttributeValue::Text("y".into())), ("b", &AttributeValue::Number(2.into()))]);
+}
+
+#[test]
+fn a_field_of_another_type_is_counted_once_however_often_the_body_is_read() {
+    let (_, oddities) = contact(r#"{"id":"a","role":"user","email":["x"],"name":"\ud800"}"#);
+    assert_eq!(oddities.fields_mistyped, 1);
+}
+
+#[test]
+fn bytes_that_are_no_text_matter_only_where_they_are_read() {
+    let body = |field: &str| [format!(r#"{{"data":[{{"id":"a","{field}":""#).as_bytes(), b"\xff", br#""}]}"#].concat();
+    assert_eq!(contacts(&body("unknown"), None).unwrap().rows.len(), 1);
+    assert!(contacts(&body("name"), None).is_err());
 }
