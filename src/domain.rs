@@ -13,7 +13,7 @@ mod slice;
 pub use basis::Basis;
 pub use completeness::{Allowed, agrees, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, IDENTIFIERS, Opener, OwnTags, Role, TagDate};
-pub use group::{Group, GroupKind, GroupName};
+pub use group::{Group, GroupKind, GroupName, cohort_key};
 pub use month::{Month, MonthError, MonthSpan, Months};
 pub use oddities::Oddities;
 pub use reference::{Holder, Reference, Referring};

@@ -211,6 +211,11 @@ impl Client {
         }
     }
 
+    /// Whether contacts list the segments that they are in, and all of their tags. 2.x lists ten tags and no segments.
+    pub fn has_own_groups(&self) -> bool {
+        matches!(self.api, Api::V1(_))
+    }
+
     /// Whether lists can be read in slices of days and seconds.
     pub fn has_slices(&self) -> bool {
         matches!(self.api, Api::V2(_))

@@ -27,7 +27,7 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
             WalkKind::Conversations if months.first == months.last => "conversations of the month".to_string(),
             WalkKind::Conversations => "conversations of these months".to_string(),
             WalkKind::Members(group) if walk.tallied.is_some() => {
-                format!("{} {}, from everyone's own tags", group.kind, one_line(&group.name))
+                format!("{} {}, from everyone's own lists", group.kind, one_line(&group.name))
             }
             WalkKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };

@@ -36,8 +36,13 @@ pub struct Group {
 impl Group {
     /// `tag:<id>` or `segment:<id>`: stable when the name changes.
     pub fn key(&self) -> String {
-        format!("{}:{}", self.kind, self.id)
+        cohort_key(self.kind, &self.id)
     }
+}
+
+/// See [`Group::key`].
+pub fn cohort_key(kind: GroupKind, id: &str) -> String {
+    format!("{kind}:{id}")
 }
 
 /// A group as a person names it: kind from the context (`tags = […]`, `tag:…`), and a name, an ID or `id:<ID>`.

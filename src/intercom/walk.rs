@@ -49,6 +49,11 @@ pub struct Walk<T> {
 pub(super) trait Pages<T>: Send {
     /// The next page, or `None` after the last. After an error the walk is over.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, WalkError>>;
+
+    /// How many rows the list has, where that is known before its first page is taken.
+    fn announced(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl<T> Walk<T> {
@@ -64,6 +69,11 @@ impl<T> Walk<T> {
     /// Whether other walks wait for this one to take its pages: such walks are followed side by side, none after another.
     pub fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// How many rows the list has, where that is known already.
+    pub fn announced(&self) -> Option<u64> {
+        self.pages.announced()
     }
 
     /// The next page, which stays the next one; `None` when there is none, or when it failed.

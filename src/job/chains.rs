@@ -5,6 +5,8 @@
 //! before and after. Where they are not, or where the API does not cut its lists as asked, the list is followed once more,
 //! in one chain.
 
+mod tally;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,12 +15,12 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::division::Division;
-use super::plan::{Plan, PlannedWalk, WalkKind, pages};
+use super::plan::{Plan, PlannedWalk, WalkKind};
 use super::walker::{Begun, Look, Outcome, Walked, Walker};
-use super::{Context, Event, JobError, joined, tag_dates, work};
-use crate::domain::{Allowed, Slice, agrees};
+use super::{Context, Event, JobError, joined, work};
+use crate::domain::{Allowed, Group, Slice, agrees};
 use crate::publish;
-use crate::snapshot::{Held, Others, Part, Tallied, WalkRecord, tally, untold, walk_folder, without_record};
+use crate::snapshot::{Held, Others, Part, walk_folder, without_record};
 
 /// What came of a list.
 #[derive(Debug)]
@@ -54,6 +56,10 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     // What an earlier run has begun goes on as it was.
     let is_open = |waiting: &Waiting| chains.plan.walks[waiting.list].kind == WalkKind::Everyone && waiting.begun.is_fresh();
     chains.waits_for_everyone = waits_for_everyone && chains.waiting.iter().any(is_open);
+    if context.client.has_own_groups() {
+        chains.choose_tallied_at_once();
+        work::note(work, chains.plan)?;
+    }
     chains.follow().await?;
     chains.tally().await?;
     chains.follow().await?;
@@ -213,10 +219,10 @@ impl Chains<'_> {
         }
     }
 
-    /// The tags whose members are taken from the walks of a list.
-    fn tallied(&self, kind: &WalkKind) -> Arc<[String]> {
+    /// The groups whose members are taken from the walks of a list.
+    fn tallied(&self, kind: &WalkKind) -> Arc<[Group]> {
         let tallied = self.plan.walks.iter().filter(|walk| *kind == WalkKind::Everyone && walk.tallied.is_some());
-        tallied.filter_map(|walk| Some(walk.kind.group()?.id.clone())).collect()
+        tallied.filter_map(|walk| walk.kind.group().cloned()).collect()
     }
 
     /// Starts what waits, as long as there are places. Those of unknown length first, then the longest: so all end at
@@ -315,93 +321,6 @@ impl Chains<'_> {
     /// Whether a list waits for what the first page of everyone tells.
     fn is_undecided(&self, list: usize) -> bool {
         self.waits_for_everyone && self.plan.walks[list].kind.is_tag()
-    }
-
-    /// Decides which tags' members are taken from the contacts' own lists of tags.
-    async fn choose_tallied(&mut self, everyone: u64, untold: f64) -> Result<(), JobError> {
-        let is_fresh = |waiting: &&Waiting| self.plan.walks[waiting.list].kind.is_tag() && waiting.begun.is_fresh();
-        let tags: Vec<usize> = self.waiting.iter().filter(is_fresh).map(|waiting| waiting.list).collect();
-        let client = &self.context.client;
-        let totals =
-            try_join_all(tags.iter().filter_map(|list| self.plan.walks[*list].kind.group()).map(|tag| client.member_count(tag, None)));
-        let totals = match totals.await {
-            Ok(totals) => totals,
-            Err(error) => {
-                tracing::warn!(%error, "the sizes of the tags were not told; each is searched for");
-                return Ok(());
-            }
-        };
-        let sized = tags.into_iter().zip(totals).filter_map(|(list, total)| Some((list, total?))).collect();
-        for list in self.plan.tally(sized, everyone, untold, &self.context.settings) {
-            self.waiting.retain(|waiting| waiting.list != list);
-            self.lists[list].chains.clear();
-        }
-        Ok(())
-    }
-
-    /// The members of the tags that are taken from everyone, once everyone is there. Where that cannot be done, or does not
-    /// agree with what the tags announce, they are searched for.
-    async fn tally(&mut self) -> Result<(), JobError> {
-        let is_tallied = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
-        let lists: Vec<usize> = (0..self.lists.len()).filter(is_tallied).collect();
-        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
-        let everyone = everyone.and_then(|list| self.lists[list].followed.as_ref()).filter(|followed| followed.part.record.is_complete);
-        let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
-            return self.search(&lists, "not everyone came").await;
-        };
-        let reading = everyone.clone();
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
-        let searching: u64 = lists.iter().filter_map(|list| pages(self.plan.walks[*list].tallied, &self.context.settings)).sum();
-        if untold.len() as u64 > searching {
-            let (untold, tags) = (untold.len(), lists.len());
-            return self
-                .search(&lists, &format!("to ask {untold} contacts whose lists were cut short takes longer, for {tags} tags"))
-                .await;
-        }
-        let answers = match tag_dates::ask(self.context, self.plan.scope.months, untold.clone(), self.work).await {
-            Ok(answers) => answers,
-            Err(error) => return self.search(&lists, &super::error::in_a_line(&error)).await,
-        };
-        let tags: Vec<Tallied> = lists
-            .iter()
-            .filter_map(|list| {
-                let walk = &self.plan.walks[*list];
-                Some(Tallied { tag_id: walk.kind.group()?.id.clone(), folder: walk_folder(self.work, &walk.key) })
-            })
-            .collect();
-        let folders = tags.clone();
-        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
-        let client = &self.context.client;
-        let groups = lists.iter().filter_map(|list| self.plan.walks[*list].kind.group());
-        let totals = futures_util::future::join_all(groups.map(|tag| client.member_count(tag, None))).await;
-        let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
-        let mut disagree = Vec::new();
-        for (((list, tag), record), total) in lists.into_iter().zip(folders).zip(records).zip(totals) {
-            let walk = &self.plan.walks[list];
-            let record = WalkRecord { first_total: walk.tallied, last_total: total.ok().flatten().or(walk.tallied), ..record };
-            if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
-                disagree.push(list);
-                continue;
-            }
-            (self.context.observer)(Event::WalkDone { walk: walk.key.clone(), rows: record.rows });
-            self.lists[list].followed = Some(Followed { part: Part::whole(tag.folder, record), failure: None });
-        }
-        self.search(&disagree, "what the contacts' own lists of tags tell does not agree with the tag's total").await
-    }
-
-    /// Searches for the members of tags after all.
-    async fn search(&mut self, lists: &[usize], why: &str) -> Result<(), JobError> {
-        for &list in lists {
-            let walk = &mut self.plan.walks[list];
-            walk.tallied = None;
-            publish::remove_folder(&walk_folder(self.work, &walk.key))?;
-        }
-        if lists.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!("tags are searched for after all ({}): {why}", lists.len());
-        work::note(self.work, self.plan)?;
-        self.begin(lists, true).await
     }
 
     async fn divide(&mut self, list: usize, division: Division) -> Result<(), JobError> {

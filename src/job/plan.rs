@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use futures_util::future::try_join_all;
 
-use super::division::{Divider, Division};
+use super::division::{Divider, Division, FEW_PAGES};
 use super::resolve::resolve;
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::domain::{Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION, Slice};
@@ -321,7 +321,8 @@ impl Plan {
 
     /// Asks for the sizes that are not known yet, one request each, and where long lists are to be cut.
     pub(super) async fn size(&mut self, context: &Context) -> Result<(), JobError> {
-        let (client, scope) = (&context.client, &self.scope);
+        let (client, scope) = (context.client.clone(), self.scope.clone());
+        let (client, scope) = (&client, &scope);
         let intercom = &context.settings.intercom;
         let divider = Divider { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
         let sized = self.walks.iter().map(|walk| async {
@@ -344,12 +345,15 @@ impl Plan {
             walk.size = size;
             walk.division = walk.division.take().or(division);
         }
-        // Only where everyone is read in slices: of a short list there is not much to save.
-        let everyone = self.walks.iter().find(|walk| walk.kind == WalkKind::Everyone && walk.division.is_some());
-        if let Some(everyone) = everyone.and_then(|walk| walk.size) {
-            let tags = self.walks.iter().enumerate().filter(|(_, walk)| walk.kind.is_tag());
-            let sized = tags.filter_map(|(list, walk)| Some((list, walk.size?))).collect();
-            // How many contacts have more tags than they list nobody tells before they are read.
+        // Only where everyone is many: of a short list there is not much to save.
+        let tells_all = client.has_own_groups();
+        let everyone = self.walks.iter().find(|walk| walk.kind == WalkKind::Everyone);
+        let is_long = |walk: &&PlannedWalk| walk.division.is_some() || (tells_all && pages(walk.size, &context.settings) > Some(FEW_PAGES));
+        if let Some(everyone) = everyone.filter(is_long).and_then(|walk| walk.size) {
+            let may_be = |walk: &PlannedWalk| if tells_all { walk.kind.group().is_some() } else { walk.kind.is_tag() };
+            let groups = self.walks.iter().enumerate().filter(|(_, walk)| may_be(walk));
+            let sized = groups.filter_map(|(list, walk)| Some((list, walk.size?))).collect();
+            // How many contacts are in more groups than they list nobody tells before they are read.
             for list in self.tally(sized, everyone, 0.0, &context.settings) {
                 self.walks[list].division = None;
             }
@@ -386,7 +390,9 @@ impl Plan {
             return Vec::new();
         }
         let tags = worth_it.len();
-        tracing::info!("the members of {tags} tags are taken from the contacts' own lists: about {asking} requests instead of {searching}");
+        tracing::info!(
+            "the members of {tags} groups are taken from the contacts' own lists: about {asking} requests instead of {searching}"
+        );
         for (list, total) in &worth_it {
             self.walks[*list].tallied = Some(*total);
         }

@@ -1,20 +1,23 @@
 //! One walk, on its own task: taken over, gone on with or begun; followed to its end into its spool; and done once more
 //! when what came cannot be all there is.
 
+mod look;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::division::{Divider, Division};
 use super::plan::{PlannedWalk, WalkKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
-use crate::domain::{Allowed, Contact, Conversation, DaySlice, SecondSlice, Slice, agrees, shrank};
+use crate::domain::{Allowed, Contact, Conversation, DaySlice, Group, GroupKind, OwnTags, SecondSlice, Slice, agrees, shrank};
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish;
 use crate::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
+
+pub(super) use look::Look;
 
 /// All pages of one walk come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -32,8 +35,8 @@ pub(super) struct Walker {
     pub page_size: u32,
     pub places: usize,
     pub folder: PathBuf,
-    /// Tags whose members are taken from here.
-    pub tallied: Arc<[String]>,
+    /// Groups whose members are taken from here.
+    pub tallied: Arc<[Group]>,
     /// What the other lists have.
     pub others: Others,
     pub scope: Scope,
@@ -50,15 +53,6 @@ pub(super) enum Outcome {
     Walked(Walked),
     /// The API gave rows of other days than those of the slice: the list cannot be followed in slices.
     NoSlice(JobError),
-}
-
-/// What a first page tells of its list.
-#[derive(Debug, Default)]
-pub(super) struct Look {
-    /// Its slices, when it is long.
-    pub division: Option<Division>,
-    /// The part of the contacts on it whose own list of tags does not tell all of them.
-    pub untold: f64,
 }
 
 /// What became of a walk.
@@ -175,36 +169,6 @@ impl Walker {
         }
     }
 
-    /// Looks at the first page, which tells whether the list is long, and how it is to be divided then. Sizes that cannot be
-    /// asked are no reason to fail: one chain is as good, and tells what is the matter.
-    pub(super) async fn look(&self, begun: &mut Begun) -> Look {
-        let Begun::Open(opened) = begun else { return Look::default() };
-        if !self.may_divide || opened.progress.is_some() {
-            return Look::default();
-        }
-        let (total, oldest, untold) = match &mut opened.list {
-            List::Contacts(walk) if walk.is_shared() => return Look::default(),
-            List::Contacts(walk) => {
-                let Some(page) = walk.peek().await else { return Look::default() };
-                // Only searches give the oldest first.
-                let is_search = matches!(self.planned.kind, WalkKind::Members(_));
-                let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
-                let is_untold = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
-                let untold = page.rows.iter().filter(is_untold).count() as f64 / page.rows.len().max(1) as f64;
-                (page.total, oldest, untold)
-            }
-            List::Conversations(walk) => (walk.peek().await.and_then(|page| page.total), None, 1.0),
-        };
-        let Some(total) = total else { return Look::default() };
-        let divider =
-            Divider { client: &self.client, scope: &self.scope, page_size: self.page_size, places: self.places, now: (self.clock)() };
-        let division = divider.divide(&self.planned.kind, total, oldest).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the list could not be divided, and is followed in one chain");
-            None
-        });
-        Look { division, untold }
-    }
-
     fn failed(&self, source: RequestError) -> JobError {
         JobError::Fetch { months: self.scope.months, walk: self.planned.title(), source: source.into() }
     }
@@ -319,7 +283,7 @@ impl Walker {
         let Opened { at, list, progress } = opened;
         match list {
             List::Contacts(walk) => {
-                let as_written = |contact| self.with_tallied_tags(self.privacy.apply(contact));
+                let as_written = |contact| self.with_tallied(self.privacy.apply(contact));
                 self.follow(walk, at, progress, |_| true, as_written, before).await
             }
             List::Conversations(walk) => {
@@ -330,15 +294,19 @@ impl Walker {
         }
     }
 
-    /// Of the contact's tags those whose members are taken from here, and whether it may have others of them.
-    fn with_tallied_tags(&self, contact: Contact) -> Contact {
-        if self.tallied.is_empty() {
-            return Contact { tags: None, ..contact };
-        }
-        let mut tags = contact.tags.unwrap_or_default();
-        tags.ids.retain(|id| self.tallied.iter().any(|tallied| tallied == id));
-        tags.is_complete |= tags.ids.len() == self.tallied.len();
-        Contact { tags: Some(tags), ..contact }
+    /// Of the contact's own groups those whose members are taken from here, and whether it may be in others of them.
+    fn with_tallied(&self, contact: Contact) -> Contact {
+        let of = |kind: GroupKind, list: Option<OwnTags>| {
+            let tallied: Vec<&Group> = self.tallied.iter().filter(|group| group.kind == kind).collect();
+            if tallied.is_empty() {
+                return None;
+            }
+            let mut list = list.unwrap_or_default();
+            list.ids.retain(|id| tallied.iter().any(|group| group.id == *id));
+            list.is_complete |= list.ids.len() == tallied.len();
+            Some(list)
+        };
+        Contact { tags: of(GroupKind::Tag, contact.tags), segments: of(GroupKind::Segment, contact.segments), ..contact }
     }
 
     /// Every page of the walk into its spool, and whether they can be all there are. `before` is the walk that could not.

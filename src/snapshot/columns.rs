@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use super::SnapshotError;
-use crate::domain::{AttributeValue, Contact, Conversation, Opener};
+use crate::domain::{AttributeValue, Contact, Conversation, GroupKind, Opener, cohort_key};
 use crate::table::TableError;
 
 /// Rows that a column has room for when it begins.
@@ -151,34 +151,42 @@ pub(super) struct ContactFrames {
     pub tagged: DataFrame,
 }
 
-/// The tags of contacts, a row each, where they are wanted.
+/// The groups of contacts by their own lists, a row each, where they are wanted.
 struct TaggedColumns {
     /// The row of the contact, for each.
     of: Vec<usize>,
     contact_id: StringChunkedBuilder,
-    tag_id: StringChunkedBuilder,
+    cohort_key: StringChunkedBuilder,
 }
 
 impl Default for TaggedColumns {
     fn default() -> TaggedColumns {
-        TaggedColumns { of: Vec::new(), contact_id: texts("contact_id"), tag_id: texts("tag_id") }
+        TaggedColumns { of: Vec::new(), contact_id: texts("contact_id"), cohort_key: texts("cohort_key") }
     }
 }
 
 impl TaggedColumns {
     fn push(&mut self, contact: &Contact, row: usize) {
-        let Some(tags) = &contact.tags else { return };
-        let untold = if tags.is_complete { None } else { Some(None) };
-        for tag in tags.ids.iter().map(Some).chain(untold) {
-            self.of.push(row);
-            self.contact_id.append_value(&contact.id);
-            self.tag_id.append_option(tag);
+        let lists = [(GroupKind::Tag, &contact.tags), (GroupKind::Segment, &contact.segments)];
+        for (kind, list) in lists.into_iter().filter_map(|(kind, list)| Some((kind, list.as_ref()?))) {
+            for id in &list.ids {
+                self.row(contact, row, Some(&cohort_key(kind, id)));
+            }
+            if !list.is_complete {
+                self.row(contact, row, None);
+            }
         }
+    }
+
+    fn row(&mut self, contact: &Contact, row: usize, key: Option<&str>) {
+        self.of.push(row);
+        self.contact_id.append_value(&contact.id);
+        self.cohort_key.append_option(key);
     }
 
     fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
         let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
-        filtered(frame(vec![self.contact_id.finish().into_column(), self.tag_id.finish().into_column()])?, standing.as_ref())
+        filtered(frame(vec![self.contact_id.finish().into_column(), self.cohort_key.finish().into_column()])?, standing.as_ref())
     }
 }
 

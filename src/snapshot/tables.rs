@@ -89,11 +89,12 @@ pub(super) const HELD: Table = Table {
 /// Of the spool of everyone alone.
 pub(super) const TAGGED: Table = Table {
     name: "tagged",
-    row: "a contact and a tag of the job that it has, by its own list of tags; or a contact whose list was cut short",
-    key: &["contact_id", "tag_id"],
+    row: "a contact and a group of the job that it is in, by its own lists; or a contact whose lists were cut short",
+    key: &["contact_id", "cohort_key"],
     columns: &[
         Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
-        Column::new("tag_id", Kind::Text, "Intercom's id of the tag").or_null("the contact has tags that its list does not tell"),
+        Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`")
+            .or_null("the contact is in groups that its lists do not tell"),
     ],
 };
 

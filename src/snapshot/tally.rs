@@ -1,5 +1,5 @@
-//! The members of tags by the contacts' own lists of tags, out of the walk of everyone: no search, and nobody asked but those
-//! whose list was cut short. What comes of it is a walk like any other, whose records are those of everyone.
+//! The members of groups by the contacts' own lists of tags (and, in 1.x, segments), out of the walk of everyone: no search,
+//! and nobody asked but those whose list was cut short. What comes of it is a walk like any other, whose records are those of everyone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use super::record::load_walk;
 use super::tables::{CONTACTS, TAGGED};
 use super::tag_dates::tags_of;
 use super::{Part, SnapshotError, WalkRecord};
-use crate::domain::Contact;
+use crate::domain::{Contact, GroupKind, cohort_key};
 use crate::publish;
 use crate::table::{TableError, read_file};
 
 /// Members of a tag in memory before they are written.
 const CHUNK_MEMBERS: usize = 65_536;
 
-/// A tag, and where its walk is to be.
+/// A group, and where its walk is to be.
 #[derive(Clone, Debug)]
 pub struct Tallied {
-    pub tag_id: String,
+    pub key: String,
     pub folder: PathBuf,
 }
 
@@ -43,10 +43,11 @@ pub fn untold(everyone: &Part) -> Result<BTreeSet<String>, SnapshotError> {
 pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answers: &Path) -> Result<Vec<WalkRecord>, SnapshotError> {
     let mut walks: HashMap<&str, MemberWriter<'_>> = HashMap::new();
     for tag in tags {
-        walks.insert(&tag.tag_id, MemberWriter::new(&tag.folder)?);
+        walks.insert(&tag.key, MemberWriter::new(&tag.folder)?);
     }
     // What they were asked counts, and what their lists told before.
-    let mut of_untold: BTreeSet<(String, String)> = tags_of(answers, untold)?;
+    let answered = tags_of(answers, untold)?.into_iter();
+    let mut of_untold: BTreeSet<(String, String)> = answered.map(|(contact, tag)| (contact, cohort_key(GroupKind::Tag, &tag))).collect();
     each(everyone, &mut |contact, tag| {
         let Some(tag) = tag else { return Ok(()) };
         if untold.contains(contact) {
@@ -58,7 +59,7 @@ pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answe
     for (contact, tag) in &of_untold {
         walks.get_mut(tag.as_str()).map_or(Ok(()), |walk| walk.push(contact))?;
     }
-    let finished = tags.iter().filter_map(|tag| Some(walks.remove(tag.tag_id.as_str())?.finish(&everyone.record)));
+    let finished = tags.iter().filter_map(|tag| Some(walks.remove(tag.key.as_str())?.finish(&everyone.record)));
     finished.collect()
 }
 
@@ -74,7 +75,7 @@ fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
         for chunk in (0..chunks).rev() {
             let rows = read_file(&tagged_chunk(folder, chunk), &TAGGED, None)?;
             let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
-            for (contact, tag) in column("contact_id")?.iter().zip(column("tag_id")?.iter()) {
+            for (contact, tag) in column("contact_id")?.iter().zip(column("cohort_key")?.iter()) {
                 let contact = contact.unwrap_or_default();
                 if !has_renewed || !later.contains(&ContactId::of(contact)) {
                     take(contact, tag)?;
@@ -175,7 +176,7 @@ mod tests {
             dates.push(id.to_string(), vec![TagDate { tag_id: tag.to_string(), applied_at: None }]).unwrap();
         }
         dates.flush().unwrap();
-        let tag = |tag_id: &str| Tallied { tag_id: tag_id.to_string(), folder: place.path().join(tag_id) };
+        let tag = |tag_id: &str| Tallied { key: format!("tag:{tag_id}"), folder: place.path().join(tag_id) };
         let tags = [tag("vip"), tag("press"), tag("nobody")];
         let records = tally(&everyone, &tags, &untold, &answers).unwrap();
         let found: Vec<Vec<String>> = tags.iter().zip(&records).map(|(tag, record)| members(&tag.folder, record)).collect();

@@ -252,7 +252,7 @@ fn a_tag_whose_total_does_not_agree_with_everyones_own_tags_is_searched_for() {
             .then(|| Reply::json(&json!({"type": "list", "total_count": 400, "pages": {"type": "pages"}, "data": []})))
     });
     let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("does not agree with the tag's total"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("does not agree with the group's total"), "{}", finished.stderr);
     let pages = searches(&recorder.requests(), "1373897").iter().filter(|size| **size == PAGE).count();
     assert_eq!(pages, simulator.members("tag:1373897").len().div_ceil(PAGE as usize));
     check_members(&place, &simulator);

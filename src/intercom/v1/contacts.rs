@@ -183,4 +183,12 @@ impl Pages<Contact> for ContactWalk {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Contact>>, WalkError>> {
         self.next_page().boxed()
     }
+
+    fn announced(&self) -> Option<u64> {
+        match &self.from {
+            From::Lists { lists, before } => lists.iter().fold(*before, |sum, list| Some(sum? + list.total?)),
+            From::Scroll { announced, .. } => *announced,
+            From::Nowhere => None,
+        }
+    }
 }

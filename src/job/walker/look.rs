@@ -1,0 +1,56 @@
+//! What a list tells of itself before it is followed: whether it is long, and where it would be cut.
+
+use super::{Begun, List, Walker};
+use crate::domain::Contact;
+use crate::job::division::{Divider, Division};
+use crate::job::plan::WalkKind;
+
+/// What a first page tells of its list.
+#[derive(Debug, Default)]
+pub(in crate::job) struct Look {
+    /// Its slices, when it is long.
+    pub division: Option<Division>,
+    /// The part of the contacts on it whose own list of tags does not tell all of them.
+    pub untold: f64,
+}
+
+impl Walker {
+    /// Looks at the first page, which tells whether the list is long, and how it is to be divided then. Sizes that cannot be
+    /// asked are no reason to fail: one chain is as good, and tells what is the matter.
+    pub(in crate::job) async fn look(&self, begun: &mut Begun) -> Look {
+        let Begun::Open(opened) = begun else { return Look::default() };
+        if !self.may_divide || opened.progress.is_some() {
+            return Look::default();
+        }
+        let (total, oldest, untold) = match &mut opened.list {
+            List::Contacts(walk) if walk.is_shared() => return Look::default(),
+            List::Contacts(walk) => {
+                let Some(page) = walk.peek().await else { return Look::default() };
+                // Only searches give the oldest first.
+                let is_search = matches!(self.planned.kind, WalkKind::Members(_));
+                let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
+                let is_untold = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
+                let untold = page.rows.iter().filter(is_untold).count() as f64 / page.rows.len().max(1) as f64;
+                (page.total, oldest, untold)
+            }
+            List::Conversations(walk) => (walk.peek().await.and_then(|page| page.total), None, 1.0),
+        };
+        let Some(total) = total else { return Look::default() };
+        let divider =
+            Divider { client: &self.client, scope: &self.scope, page_size: self.page_size, places: self.places, now: (self.clock)() };
+        let division = divider.divide(&self.planned.kind, total, oldest).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the list could not be divided, and is followed in one chain");
+            None
+        });
+        Look { division, untold }
+    }
+
+    /// Rows of the list, where they are known before its first page is taken.
+    pub(in crate::job) fn announced(&self, begun: &Begun) -> Option<u64> {
+        let Begun::Open(opened) = begun else { return None };
+        match &opened.list {
+            List::Contacts(walk) if opened.progress.is_none() => walk.announced(),
+            List::Contacts(_) | List::Conversations(_) => None,
+        }
+    }
+}
