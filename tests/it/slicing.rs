@@ -16,7 +16,7 @@ use crate::support::truth::{Month, OCTOBER};
 use crate::support::wait_until;
 
 const MONTH: Month = OCTOBER;
-const GROUPS: &[&str] = &["segment:63bbdd50aa01c0ffee000001", "tag:1373897", "tag:1400222"];
+const GROUPS: &[&str] = &["segment:63bbdd50aa01c0ffee000001", "tag:1400148", "tag:1400222"];
 const PAGE: u64 = 20;
 
 /// Two thousand contacts, a hundred pages, in a workspace of another time zone than the job's.
@@ -27,7 +27,7 @@ fn large() -> Simulator {
 fn job() -> Job {
     let job = Job {
         timezone: Some("Europe/Dublin".into()),
-        tags: texts(&["value_lead", "empty tag"]),
+        tags: texts(&["newsletter, \"weekly\"", "empty tag"]),
         segments: texts(&["Active"]),
         ..Job::empty()
     };
@@ -236,7 +236,7 @@ fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals()
     let recorder = Scripted::before(simulator.address(), |_| None);
     let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("are taken from the contacts' own lists"), "{}", finished.stderr);
-    assert_eq!(searches(&recorder.requests(), "1373897"), [1, 1], "its total before and after, and no page");
+    assert_eq!(searches(&recorder.requests(), "1400148"), [1, 1], "its total before and after, and no page");
     check_members(&place, &simulator);
 }
 
@@ -247,13 +247,33 @@ fn a_tag_whose_total_does_not_agree_with_everyones_own_tags_is_searched_for() {
     let asked = AtomicUsize::new(0);
     // The second time its total is asked, the tag has become huge.
     let recorder = Scripted::before(simulator.address(), move |request| {
-        let is_total = request.per_page() == Some(1) && request.json()["query"].to_string().contains("1373897");
+        let is_total = request.per_page() == Some(1) && request.json()["query"].to_string().contains("1400148");
         (is_total && asked.fetch_add(1, Ordering::Relaxed) < 2)
             .then(|| Reply::json(&json!({"type": "list", "total_count": 400, "pages": {"type": "pages"}, "data": []})))
     });
     let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("does not agree with the group's total"), "{}", finished.stderr);
-    let pages = searches(&recorder.requests(), "1373897").iter().filter(|size| **size == PAGE).count();
-    assert_eq!(pages, simulator.members("tag:1373897").len().div_ceil(PAGE as usize));
+    let pages = searches(&recorder.requests(), "1400148").iter().filter(|size| **size == PAGE).count();
+    assert_eq!(pages, simulator.members("tag:1400148").len().div_ceil(PAGE as usize));
     check_members(&place, &simulator);
+}
+
+#[test]
+fn over_1x_members_of_tags_and_segments_come_from_everyone() {
+    let simulator = large();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    let job = job().with_intercom("api_version = \"1.4\"").with_top("conversations = false");
+    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("the members of 2 groups are taken from the contacts' own lists"), "{}", finished.stderr);
+    check_members(&place, &simulator);
+    let further = recorder.requests().into_iter().filter(|request| {
+        let is_of_group = request.parameter("tag_id").or(request.parameter("segment_id")).is_some();
+        is_of_group && request.parameter("page").is_some_and(|page| page != "1")
+    });
+    assert_eq!(further.count(), 0, "their first pages tell how many they are, and are all that is asked");
+    let told = place.report(MONTH.name, "data_quality").rows_by_name();
+    let told = told.iter().filter(|row| row["check_name"].shown() == "members_from_everyone");
+    let subjects: Vec<String> = told.map(|row| row["subject"].shown()).collect();
+    assert_eq!(subjects, ["segment:63bbdd50aa01c0ffee000001", "tag:1400148"]);
 }

@@ -10,7 +10,7 @@ use crate::job::plan::WalkKind;
 pub(in crate::job) struct Look {
     /// Its slices, when it is long.
     pub division: Option<Division>,
-    /// The part of the contacts on it whose own list of tags does not tell all of them.
+    /// The part of the contacts, at the least, whose own list of tags does not tell all of them.
     pub untold: f64,
 }
 
@@ -30,7 +30,9 @@ impl Walker {
                 let is_search = matches!(self.planned.kind, WalkKind::Members(_));
                 let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
                 let is_untold = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
-                let untold = page.rows.iter().filter(is_untold).count() as f64 / page.rows.len().max(1) as f64;
+                // A page is a small sample: what is likely at the least. Once everyone is read, they are counted.
+                let found = page.rows.iter().filter(is_untold).count() as f64;
+                let untold = (found - 2.0 * found.sqrt()).max(0.0) / page.rows.len().max(1) as f64;
                 (page.total, oldest, untold)
             }
             List::Conversations(walk) => (walk.peek().await.and_then(|page| page.total), None, 1.0),
