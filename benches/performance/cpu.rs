@@ -58,12 +58,18 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     passes.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
     let ratios: Vec<String> = passes.iter().map(|pass| format!("{:.2}", pass.ratio())).collect();
     let Beside { job: ran, reader, download } = &passes[PASSES / 2];
-    // The reader's list may hold a page twice: counts that were asked for one contact, walks that were done again.
-    if reader.rows < ran.rows {
-        return Err(format!("the reader came to {} rows where the job had {}", reader.rows, ran.rows).into());
+    // Rows that came: members of tags that the job took from everyone's own lists were not fetched. A few came twice, where a
+    // total was asked for.
+    let rows = reader.rows as f64;
+    if reader.rows < contacts as u64 * 9 / 10 {
+        return Err(format!("the reader came to {} rows of {contacts} contacts", reader.rows).into());
     }
-    let name = format!("CPU-bound, {} contacts, {} rows", whole(contacts as f64), whole(ran.rows as f64));
-    let rows = ran.rows as f64;
+    let name = format!(
+        "CPU-bound, {} contacts, {} memberships and contacts out of {} rows",
+        whole(contacts as f64),
+        whole(ran.rows as f64),
+        whole(rows)
+    );
     let speed = |seconds: f64| format!("{} rows/s, {:.0} MB/s", whole(rows / seconds), reader.bytes as f64 / 1e6 / seconds);
     let ratio = ran.published / reader.seconds;
     let of_server = ran.published / download.seconds;
