@@ -28,8 +28,6 @@ pub(super) struct FetchedWalk {
     /// The members that the listing of groups told, where it told any.
     pub listed: Option<u64>,
     pub part: Part,
-    /// Whether its members were taken from the contacts' own lists of tags.
-    pub is_tallied: bool,
     /// Why it was not finished, where that was accepted.
     pub failure: Option<String>,
 }
@@ -50,7 +48,6 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
         kind: planned.kind.clone(),
         listed: planned.size,
         part: followed.part.clone(),
-        is_tallied: planned.tallied.is_some(),
         failure: followed.failure.as_ref().map(super::error::in_a_line),
     };
     let walks: Vec<FetchedWalk> = plan.walks.iter().zip(&followed).map(fetched).collect();

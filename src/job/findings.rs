@@ -142,12 +142,6 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
         let detail = "members that came; the listing of segments gives another count";
         findings.push(finding(Severity::Info, "listed_count", came, listed.to_string(), detail));
     }
-    if walk.is_tallied {
-        let detail =
-            "members by the contacts' own lists of tags, which were read with everyone; the tag's total is what its search announces";
-        let expected = record.last_total.unwrap_or_default().to_string();
-        findings.push(finding(Severity::Info, "members_from_everyone", record.rows, expected, detail));
-    }
     if record.repeated > 0 {
         let detail = "rows that came more than once, because the list shifted while it was walked; each is counted once";
         findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));

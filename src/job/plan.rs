@@ -416,6 +416,10 @@ impl Plan {
         let sizing: u64 = self.walks.iter().filter_map(|walk| walk.division.as_ref()).map(|division| sizing(division) + 1).sum();
         let tallied = self.walks.iter().filter(|walk| walk.tallied.is_some()).count() as u64;
         let tallying = tallied * if self.is_sized_again { TOTALS } else { 1 };
+        // Whether a tag is worth it is asked of each, once it is known that everyone is many.
+        let is_weighed = self.is_sized_again && self.walks.iter().any(|walk| walk.kind == WalkKind::Everyone && walk.division.is_some());
+        let is_other_tag = |walk: &&PlannedWalk| is_weighed && walk.kind.is_tag() && walk.tallied.is_none();
+        let tallying = tallying + self.walks.iter().filter(is_other_tag).count() as u64;
         let requests = pages.iter().sum::<u64>() + sizing + tallying;
         let places = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
