@@ -164,6 +164,8 @@ impl Chains<'_> {
                     self.plan.walks[list].key
                 );
                 self.lists[list].keeps_all = true;
+                // Everyone's own lists tell members, and no records.
+                self.plan.walks[list].tallied = None;
                 self.anew(list).await?;
             }
             self.follow().await?;
