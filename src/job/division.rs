@@ -17,6 +17,8 @@ use crate::intercom::{Client, RequestError};
 
 /// Lists of up to so many pages are one chain: at a second a page, a quarter of a minute.
 pub(super) const FEW_PAGES: u64 = 16;
+/// Slices are no shorter than so many pages: finding where they end takes a request each.
+const SLICE_PAGES: u64 = 8;
 /// Slices for each request that may be under way, so that the last ones to end leave few of them idle.
 const SLICES_PER_PLACE: u64 = 2;
 /// Stretches that are this much larger than they should be are cut again.
@@ -72,7 +74,7 @@ pub fn rows_per_slice(rows: u64, page_size: u64, places: usize) -> Option<u64> {
     if pages <= FEW_PAGES || places < 2 {
         return None;
     }
-    Some(pages.div_ceil(places as u64 * SLICES_PER_PLACE).max(FEW_PAGES) * page_size)
+    Some(pages.div_ceil(places as u64 * SLICES_PER_PLACE).max(SLICE_PAGES) * page_size)
 }
 
 /// A piece of the stretch: from this day or second on, and before that one.
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn short_lists_are_one_chain_and_long_ones_fill_the_places_twice() {
         assert_eq!(rows_per_slice(2_400, 150, 16), None);
-        assert_eq!(rows_per_slice(2_401, 150, 16), Some(2_400));
+        assert_eq!(rows_per_slice(2_401, 150, 16), Some(1_200));
         assert_eq!(rows_per_slice(1_000_000, 150, 16), Some(209 * 150));
         assert_eq!(rows_per_slice(1_000_000, 150, 1), None, "one request at a time gains nothing");
     }
