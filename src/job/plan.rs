@@ -6,13 +6,13 @@ use chrono_tz::Tz;
 use futures_util::future::try_join_all;
 
 use super::division::{Divider, Division, FEW_PAGES};
+use super::remembered::remembered;
 use super::resolve::resolve;
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::domain::{Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION, Slice};
+use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice};
 use crate::intercom::RateWindow;
-use crate::privacy::HASH_PREFIX;
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
-use crate::snapshot::{CohortEntry, Finding, Severity, Snapshot, SnapshotError, months_in};
+use crate::snapshot::{Finding, Severity};
 
 /// Everything that is decided before the first page of members.
 #[derive(Clone, Debug)]
@@ -321,8 +321,8 @@ impl Plan {
 
     /// Asks for the sizes that are not known yet, one request each, and where long lists are to be cut.
     pub(super) async fn size(&mut self, context: &Context) -> Result<(), JobError> {
-        let (client, scope) = (context.client.clone(), self.scope.clone());
-        let (client, scope) = (&client, &scope);
+        let scope = self.scope.clone();
+        let (client, scope) = (&context.client, &scope);
         let intercom = &context.settings.intercom;
         let divider = Divider { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
         let sized = self.walks.iter().map(|walk| async {
@@ -445,57 +445,4 @@ pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
 /// The custom attributes that the job's profile names and the workspace does not have.
 pub fn unknown_attributes<'a>(job: &'a Job, existing: &[String]) -> Vec<&'a String> {
     job.profile.iter().filter_map(ProfileAttribute::custom_name).filter(|name| !existing.contains(name)).collect()
-}
-
-/// What the manifests of a job's months tell, the newest month first.
-#[derive(Debug, Default)]
-pub struct Remembered {
-    pub cohorts: Vec<CohortEntry>,
-    timezones: Vec<(Month, String)>,
-    /// How identifiers are written.
-    identifiers: Vec<(Month, String)>,
-    /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
-    pub unreadable: Vec<(Month, SnapshotError)>,
-}
-
-impl Remembered {
-    /// # Errors
-    /// When identifiers were hashed with another key: nobody could be told to be the same any more.
-    pub fn check_key(&self, label: &str) -> Result<(), JobError> {
-        let is_other = |(_, held): &&(Month, String)| [label, held].iter().all(|label| label.starts_with(HASH_PREFIX)) && held != label;
-        match self.identifiers.iter().find(is_other) {
-            Some((month, held)) => Err(JobError::OtherKey { month: *month, held: held.clone(), found: label.to_string() }),
-            None => Ok(()),
-        }
-    }
-
-    /// The time zone of the nearest month before this one.
-    pub fn timezone_before(&self, month: Month) -> Option<&str> {
-        self.timezones.iter().find(|(before, _)| *before < month).map(|(_, timezone)| timezone.as_str())
-    }
-}
-
-/// # Errors
-/// When a month is of another workspace than this one.
-pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Remembered, JobError> {
-    let mut all = Remembered::default();
-    for month in months_in(&folder.snapshots())?.into_iter().rev() {
-        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
-            Err(error) => {
-                all.unreadable.push((month, error));
-                continue;
-            }
-        };
-        if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, workspace_id)
-            && held != found
-        {
-            return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
-        }
-        all.timezones.push((month, snapshot.manifest.timezone));
-        all.identifiers.push((month, snapshot.manifest.identifiers));
-        all.cohorts.extend(snapshot.manifest.cohorts);
-    }
-    Ok(all)
 }

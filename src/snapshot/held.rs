@@ -72,11 +72,32 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Contact, Role};
+    use crate::snapshot::{Others, Part, Spool, without_record};
 
     const ID: &str = "667d60a98a68186f43bafdb9";
 
     fn at(text: &str) -> Option<DateTime<Utc>> {
         text.parse().ok()
+    }
+
+    #[test]
+    fn a_contact_that_a_finished_list_has_is_kept_once_and_is_missed_when_that_list_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let contact = |id: &str| Contact { created_at: at("2026-01-02T00:00:00Z"), ..Contact::unknown(id.to_string(), Role::User) };
+        let held = Held::default();
+        let walk = |rank: usize, ids: &[&str]| {
+            let others = Others { held: held.clone(), rank, keeps_all: false };
+            let folder = place.path().join(rank.to_string());
+            let mut spool = Spool::create(folder.clone(), others, DateTime::<Utc>::UNIX_EPOCH).unwrap();
+            spool.push(ids.iter().map(|id| contact(id)).collect());
+            spool.record().is_complete = true;
+            Part::whole(folder, spool.finish().unwrap())
+        };
+        let (everyone, group) = (walk(0, &[ID, "b"]), walk(1, &[ID, "c"]));
+        assert_eq!((everyone.record.held, group.record.held, group.record.rows), (0, 1, 2));
+        assert_eq!(without_record(&[everyone, group.clone()]).unwrap(), [false, false]);
+        assert_eq!(without_record(&[group]).unwrap(), [true], "its record was left to the list that is gone");
     }
 
     #[test]

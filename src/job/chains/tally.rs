@@ -92,6 +92,8 @@ impl Chains<'_> {
             })
             .collect();
         let folders = tags.clone();
+        // What contacts were asked is of now, however long ago everyone was read.
+        let asked_at = (!untold.is_empty()).then(|| (self.context.clock)());
         let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
         let client = &self.context.client;
         let groups = lists.iter().filter_map(|list| self.plan.walks[*list].kind.group());
@@ -101,6 +103,7 @@ impl Chains<'_> {
         for (((list, tag), record), total) in lists.into_iter().zip(folders).zip(records).zip(totals) {
             let walk = &self.plan.walks[list];
             let record = WalkRecord { first_total: walk.tallied, last_total: total.ok().flatten().or(walk.tallied), ..record };
+            let record = WalkRecord { observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)), ..record };
             if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
                 disagree.push(list);
                 continue;

@@ -1,0 +1,59 @@
+//! What the months that are held tell a new one: the IDs that names had, time zones, how identifiers are written.
+
+use super::{JobError, JobFolder};
+use crate::domain::Month;
+use crate::privacy::HASH_PREFIX;
+use crate::snapshot::{CohortEntry, Snapshot, SnapshotError, months_in};
+
+/// What the manifests of a job's months tell, the newest month first.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    pub cohorts: Vec<CohortEntry>,
+    timezones: Vec<(Month, String)>,
+    /// How identifiers are written.
+    identifiers: Vec<(Month, String)>,
+    /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
+    pub unreadable: Vec<(Month, SnapshotError)>,
+}
+
+impl Remembered {
+    /// # Errors
+    /// When identifiers were hashed with another key: nobody could be told to be the same any more.
+    pub fn check_key(&self, label: &str) -> Result<(), JobError> {
+        let is_other = |(_, held): &&(Month, String)| [label, held].iter().all(|label| label.starts_with(HASH_PREFIX)) && held != label;
+        match self.identifiers.iter().find(is_other) {
+            Some((month, held)) => Err(JobError::OtherKey { month: *month, held: held.clone(), found: label.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The time zone of the nearest month before this one.
+    pub fn timezone_before(&self, month: Month) -> Option<&str> {
+        self.timezones.iter().find(|(before, _)| *before < month).map(|(_, timezone)| timezone.as_str())
+    }
+}
+
+/// # Errors
+/// When a month is of another workspace than this one.
+pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Remembered, JobError> {
+    let mut all = Remembered::default();
+    for month in months_in(&folder.snapshots())?.into_iter().rev() {
+        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => continue,
+            Err(error) => {
+                all.unreadable.push((month, error));
+                continue;
+            }
+        };
+        if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, workspace_id)
+            && held != found
+        {
+            return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
+        }
+        all.timezones.push((month, snapshot.manifest.timezone));
+        all.identifiers.push((month, snapshot.manifest.identifiers));
+        all.cohorts.extend(snapshot.manifest.cohorts);
+    }
+    Ok(all)
+}
