@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use cohorts::analysis::{CohortFacts, Facts, Inputs, PopulationKind, REPORTS};
+use cohorts::analysis::{Facts, Inputs, PopulationKind, REPORTS};
 use cohorts::domain::Month;
 use cohorts::history::{self, Definitions, History, ProfileEntry};
 use cohorts::job::{self, Context, JobFolder, RunOptions};
@@ -119,22 +119,9 @@ fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failur
         population: history::population_frame(manifest)?.lazy(),
         profile: definitions.profile_frame(manifest)?.lazy(),
     };
-    let cohorts = cohorts.iter().map(|cohort| {
-        let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();
-        CohortFacts {
-            cohort_key: cohort.cohort_key.clone(),
-            cohort_name: cohort.cohort_name.clone(),
-            cohort_kind: kind.to_string(),
-            cohort_id: id.to_string(),
-            basis: cohort.basis,
-            observed_at: cohort.observed_at,
-            announced: cohort.announced,
-            compared_month: cohort.compared.map(|compared| compared.month),
-        }
-    });
     let facts = Facts {
         month,
-        cohorts: cohorts.collect(),
+        cohorts: cohorts.iter().map(job::cohort_facts).collect(),
         population: PopulationKind::Everyone,
         has_conversations: true,
         opened_at_least: OPENED_AT_LEAST.to_vec(),

@@ -43,7 +43,7 @@ pub use folder::{JobFolder, Lock};
 pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, unknown_attributes};
-pub use refresh::{Rebuilt, Scope as RefreshScope, refresh};
+pub use refresh::{Rebuilt, Scope as RefreshScope, cohort_facts, refresh};
 pub use remembered::{Remembered, remembered};
 pub use resolve::{Unresolved, Why, resolve};
 pub use scope::basis_at;

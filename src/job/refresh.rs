@@ -118,22 +118,24 @@ fn build_reports(
     Ok(())
 }
 
+/// What the reports are told of a cohort in a month.
+pub fn cohort_facts(cohort: &CohortMonth) -> CohortFacts {
+    let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();
+    CohortFacts {
+        cohort_key: cohort.cohort_key.clone(),
+        cohort_name: cohort.cohort_name.clone(),
+        cohort_kind: kind.to_string(),
+        cohort_id: id.to_string(),
+        basis: cohort.basis,
+        observed_at: cohort.observed_at,
+        announced: cohort.announced,
+        compared_month: cohort.compared.map(|compared| compared.month),
+    }
+}
+
 fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> Result<Facts, JobError> {
     let manifest = &snapshot.manifest;
     let span = manifest.span()?;
-    let cohort = |cohort: &CohortMonth| {
-        let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();
-        CohortFacts {
-            cohort_key: cohort.cohort_key.clone(),
-            cohort_name: cohort.cohort_name.clone(),
-            cohort_kind: kind.to_string(),
-            cohort_id: id.to_string(),
-            basis: cohort.basis,
-            observed_at: cohort.observed_at,
-            announced: cohort.announced,
-            compared_month: cohort.compared.map(|compared| compared.month),
-        }
-    };
     let found = |finding: &Finding| Found {
         severity: finding.severity.as_str().to_string(),
         check_name: finding.check_name.clone(),
@@ -144,7 +146,7 @@ fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]
     };
     Ok(Facts {
         month: span.month,
-        cohorts: cohorts.iter().map(cohort).collect(),
+        cohorts: cohorts.iter().map(cohort_facts).collect(),
         population: match manifest.population.as_str() {
             "everyone" => PopulationKind::Everyone,
             "cohorts" => PopulationKind::Cohorts,
