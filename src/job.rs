@@ -105,6 +105,7 @@ pub enum Published {
 }
 
 /// Everything that a run needs from outside.
+#[derive(Clone)]
 pub struct Context {
     pub settings: Settings,
     pub client: Client,

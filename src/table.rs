@@ -1,6 +1,7 @@
 //! Tables on disk: what a column is, and how a table is written, scanned and counted. The only part of the program
 //! besides the counting queries that calls Polars' scans and sinks.
 
+mod bundle;
 mod csv;
 mod jsonl;
 mod parquet;
@@ -11,9 +12,10 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
 
+pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
 pub use jsonl::write_jsonl;
-pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_file, write_parquet};
+pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_parquet};
 pub use sql::{Query, filter_sql};
 
 /// One table: its name, what a row is, its key, its columns in order.

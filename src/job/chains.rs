@@ -14,6 +14,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use self::tally::Told;
 use super::division::Division;
 use super::plan::{Plan, PlannedWalk, WalkKind};
 use super::walker::{Begun, Look, Outcome, Walked, Walker};
@@ -60,8 +61,6 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
         chains.choose_tallied_at_once();
         work::note(work, chains.plan)?;
     }
-    chains.follow().await?;
-    chains.tally().await?;
     chains.follow().await?;
     chains.complete().await?;
     chains.lists.into_iter().map(|list| list.followed.ok_or(JobError::Interrupted)).collect()
@@ -133,6 +132,8 @@ enum Done {
         list: usize,
         total: Option<u64>,
     },
+    /// The members that contacts' own lists tell.
+    Tallied(Box<Result<Told, JobError>>),
 }
 
 impl Chains<'_> {
@@ -227,8 +228,8 @@ impl Chains<'_> {
         tallied.filter_map(|walk| walk.kind.group().cloned()).collect()
     }
 
-    /// Starts what waits, as long as there are places. Those of unknown length first, then the longest: so all end at
-    /// about the same time.
+    /// Starts what waits, as long as there are places. Everyone first, from whom others take members and records; then those
+    /// of unknown length, then the longest: so all end at about the same time.
     fn start(&mut self) {
         loop {
             // A chain that shares its pages would make the others wait for its place.
@@ -236,7 +237,10 @@ impl Chains<'_> {
             if shared.is_none() && self.places_taken >= self.context.settings.intercom.max_concurrency.max(1) {
                 return;
             }
-            let rows = |at: &usize| self.waiting[*at].rows.unwrap_or(u64::MAX);
+            let rows = |at: &usize| {
+                let Waiting { list, rows, .. } = &self.waiting[*at];
+                (self.plan.walks[*list].kind == WalkKind::Everyone, rows.unwrap_or(u64::MAX))
+            };
             let may_start = |at: &usize| !self.is_undecided(self.waiting[*at].list);
             // Of equally long ones the first.
             let longest = || (0..self.waiting.len()).rev().filter(may_start).max_by_key(rows);
@@ -272,6 +276,7 @@ impl Chains<'_> {
         let (list, chain, outcome) = match done {
             Done::Closed { list, total } => return self.close(list, total).await,
             Done::Looked { waiting, look } => return self.looked(*waiting, look).await,
+            Done::Tallied(told) => return self.tallied_all((*told)?).await,
             Done::Chain { list, chain, has_place, outcome } => {
                 self.places_taken -= usize::from(has_place);
                 (list, chain, *outcome)
@@ -391,13 +396,14 @@ impl Chains<'_> {
             let announced = last.max(first).unwrap_or_default();
             return self.undivide(list, &format!("{came} came in slices, the whole list announces {announced}")).await;
         }
+        let is_everyone = self.plan.walks[list].kind == WalkKind::Everyone;
         let list = &mut self.lists[list];
         let failure = list.chains.iter_mut().find_map(|chain| match &mut chain.state {
             State::Walked(walked) => walked.failure.take(),
             State::Open | State::Dropped => None,
         });
         list.followed = Some(Followed { part, failure });
-        Ok(())
+        if is_everyone { self.tally().await } else { Ok(()) }
     }
 }
 

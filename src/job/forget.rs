@@ -13,7 +13,7 @@ use crate::domain::{Month, Months};
 use crate::privacy::Privacy;
 use crate::publish;
 use crate::settings::Settings;
-use crate::snapshot::{Snapshot, forget_in_snapshot, forget_in_walk, month_folder, months_in, people_with_email};
+use crate::snapshot::{Snapshot, forget_in_snapshot, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email};
 
 /// Whom to forget.
 #[derive(Clone, Debug)]
@@ -131,11 +131,7 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
     }
     for months in folder.unfinished()? {
         for walk in walks(&folder.work_of(months))? {
-            let chunks = publish::file_names(&walk)?.into_iter().filter(|name| name.starts_with("contacts-") && name.ends_with(".parquet"));
-            // What cannot be read of unfinished work nobody will read.
-            for chunk in chunks.map(|name| walk.join(name)) {
-                found.extend(people_with_email(&[chunk], &is_it).unwrap_or_default());
-            }
+            found.extend(people_in_walk_with_email(&walk, &is_it)?);
         }
     }
     Ok(found)

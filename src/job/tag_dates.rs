@@ -7,20 +7,16 @@ use futures_util::{StreamExt, stream};
 
 use super::{Context, Event, JobError, joined};
 use crate::domain::Months;
-use crate::snapshot::{Part, SnapshotError, TagDates, members_of};
-use crate::table::TableError;
+use crate::snapshot::{Part, TagDates, members_of};
 
 const WALK: &str = "tag_dates";
 
 /// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
 pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
     let reading = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>, JobError> {
-        let failed = |error| SnapshotError::from(TableError::new("read", "the members of a walk", error));
         let mut holders = BTreeSet::new();
         for part in &tags {
-            let members = members_of(part).map_err(SnapshotError::from)?.collect().map_err(failed)?;
-            let ids = members.column("contact_id").and_then(|column| column.str()).map_err(failed)?;
-            holders.extend(ids.iter().flatten().map(str::to_string));
+            holders.extend(members_of(part)?.texts().map(String::from));
         }
         Ok(holders)
     });

@@ -1,5 +1,4 @@
-//! A chunk of a walk's rows, as the files that it is kept in. Written and read once, by this program alone: what counts is
-//! speed, not size.
+//! A chunk of a walk's rows, and the file that it is kept in.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use super::columns::{ContactColumns, ContactFrames, ConversationColumns, HeldCol
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, TAGGED};
 use super::{SnapshotError, WalkRecord};
 use crate::domain::{Contact, Conversation};
-use crate::table::{Table, TableError, read_file, write_file};
+use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 
 /// When a record was last changed, in seconds of 1970 on: of two records of one row, the newer one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +30,8 @@ impl Updated {
 pub trait Spooled: Send + Sized + 'static {
     /// Rows as columns, from the moment they come.
     type Columns: Default + Send;
+    /// The tables of a chunk.
+    const TABLES: &'static Bundle;
 
     fn id(&self) -> &str;
     fn created_at(&self) -> Option<DateTime<Utc>>;
@@ -40,16 +41,18 @@ pub trait Spooled: Send + Sized + 'static {
     /// Takes in who it is, because its record is held elsewhere.
     fn push_held(&self, held: &mut HeldColumns);
     fn len(columns: &Self::Columns) -> usize;
-    /// Writes one chunk of rows to its files, and sees to it that they outlast a power cut.
-    fn write_chunk(columns: Self::Columns, held: HeldColumns, folder: &Path, index: usize) -> Result<(), SnapshotError>;
-    /// Reads all of a chunk, to find out whether it can be read.
-    fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError>;
-    /// The ids of the rows of a chunk, each with when it was updated.
-    fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError>;
+    /// The tables of a chunk of these rows.
+    fn frames(columns: Self::Columns, held: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError>;
+    /// Tells the id of each row of a chunk, and when the row was updated.
+    fn each(chunk: &Path, tell: &mut Tell<'_>) -> Result<(), SnapshotError>;
 }
+
+/// Is told of rows, by their ids.
+pub type Tell<'a> = dyn FnMut(&str, Updated) + 'a;
 
 impl Spooled for Contact {
     type Columns = ContactColumns;
+    const TABLES: &'static Bundle = &[&CONTACTS, &ATTRIBUTES, &TAGGED, &HELD];
 
     fn id(&self) -> &str {
         &self.id
@@ -75,30 +78,20 @@ impl Spooled for Contact {
         columns.len()
     }
 
-    fn write_chunk(columns: ContactColumns, held: HeldColumns, folder: &Path, index: usize) -> Result<(), SnapshotError> {
+    fn frames(columns: ContactColumns, held: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError> {
         let ContactFrames { contacts, attributes, tagged } = columns.finish()?;
-        write_file(contacts, &CONTACTS, &contacts_chunk(folder, index))?;
-        write_file(attributes, &ATTRIBUTES, &attributes_chunk(folder, index))?;
-        write_file(tagged, &TAGGED, &tagged_chunk(folder, index))?;
-        Ok(write_file(held.finish()?, &HELD, &held_chunk(folder, index))?)
+        Ok(vec![contacts, attributes, tagged, held.finish()?])
     }
 
-    fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        read_file(&contacts_chunk(folder, index), &CONTACTS, None)?;
-        read_file(&attributes_chunk(folder, index), &ATTRIBUTES, None)?;
-        read_file(&tagged_chunk(folder, index), &TAGGED, None)?;
-        Ok(read_file(&held_chunk(folder, index), &HELD, None).map(drop)?)
-    }
-
-    fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError> {
-        let mut rows = ids_of(&contacts_chunk(folder, index), &CONTACTS)?;
-        rows.extend(ids_of(&held_chunk(folder, index), &HELD)?);
-        Ok(rows)
+    fn each(chunk: &Path, tell: &mut Tell<'_>) -> Result<(), SnapshotError> {
+        each_contact(chunk, &CONTACTS, tell)?;
+        each_contact(chunk, &HELD, tell)
     }
 }
 
 impl Spooled for Conversation {
     type Columns = ConversationColumns;
+    const TABLES: &'static Bundle = &[&CONVERSATIONS];
 
     fn id(&self) -> &str {
         &self.id
@@ -123,46 +116,43 @@ impl Spooled for Conversation {
         columns.len()
     }
 
-    fn write_chunk(columns: ConversationColumns, _: HeldColumns, folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        Ok(write_file(columns.finish()?, &CONVERSATIONS, &conversations_chunk(folder, index))?)
-    }
-
-    fn check_chunk(folder: &Path, index: usize) -> Result<(), SnapshotError> {
-        Ok(read_file(&conversations_chunk(folder, index), &CONVERSATIONS, None).map(drop)?)
+    fn frames(columns: ConversationColumns, _: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError> {
+        Ok(vec![columns.finish()?])
     }
 
     /// The table has no time of the last change: any record that comes after an interruption counts as newer.
-    fn read_chunk(folder: &Path, index: usize) -> Result<Vec<(String, Updated)>, SnapshotError> {
-        let rows = read_file(&conversations_chunk(folder, index), &CONVERSATIONS, Some(&["conversation_id"]))?;
+    fn each(chunk: &Path, tell: &mut Tell<'_>) -> Result<(), SnapshotError> {
+        let rows = read_bundled(chunk, Self::TABLES, &CONVERSATIONS, Some(&["conversation_id"]))?;
         let ids = rows.column("conversation_id").and_then(|column| column.str()).map_err(reading)?;
-        Ok(ids.iter().flatten().map(|id| (id.to_string(), Updated::default())).collect())
+        ids.iter().flatten().for_each(|id| tell(id, Updated::default()));
+        Ok(())
     }
 }
 
-pub(super) fn contacts_chunk(folder: &Path, index: usize) -> PathBuf {
-    folder.join(format!("contacts-{index:05}.parquet"))
+/// The file of a chunk, by the first of its tables.
+pub fn chunk<R: Spooled>(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("{}-{index:05}.{CHUNK}", R::TABLES[0].name))
 }
 
-pub(super) fn attributes_chunk(folder: &Path, index: usize) -> PathBuf {
-    folder.join(format!("attributes-{index:05}.parquet"))
+/// How the names of chunks end.
+pub(super) const CHUNK: &str = "arrows";
+
+/// The tables of a chunk, by the name of its file; `None` when that is another file.
+pub(super) fn tables_of(name: &str) -> Option<(&'static Bundle, usize)> {
+    let (table, index) = name.strip_suffix(CHUNK)?.strip_suffix('.')?.rsplit_once('-')?;
+    let bundle = [Contact::TABLES, Conversation::TABLES].into_iter().find(|bundle| bundle[0].name == table)?;
+    Some((bundle, index.parse().ok()?))
 }
 
-pub(super) fn held_chunk(folder: &Path, index: usize) -> PathBuf {
-    folder.join(format!("held-{index:05}.parquet"))
-}
-
-pub(super) fn tagged_chunk(folder: &Path, index: usize) -> PathBuf {
-    folder.join(format!("tagged-{index:05}.parquet"))
-}
-
-pub(super) fn conversations_chunk(folder: &Path, index: usize) -> PathBuf {
-    folder.join(format!("conversations-{index:05}.parquet"))
+/// Writes one chunk, and sees to it that it outlasts a power cut.
+pub(super) fn write_chunk<R: Spooled>(columns: R::Columns, held: HeldColumns, folder: &Path, index: usize) -> Result<(), SnapshotError> {
+    Ok(write_bundle(&R::frames(columns, held)?, R::TABLES, &chunk::<R>(folder, index))?)
 }
 
 /// Whether everything that the record of a walk counts can be read. Blocks.
 pub fn is_readable<R: Spooled>(folder: &Path, record: &WalkRecord) -> bool {
-    (0..record.chunks).all(|index| match R::check_chunk(folder, index) {
-        Ok(()) => true,
+    (0..record.chunks).all(|index| match read_bundle(&chunk::<R>(folder, index), R::TABLES) {
+        Ok(_) => true,
         Err(error) => {
             tracing::warn!("chunk {index} of `{}` cannot be read, and the list is fetched anew: {error}", folder.display());
             false
@@ -170,13 +160,14 @@ pub fn is_readable<R: Spooled>(folder: &Path, record: &WalkRecord) -> bool {
     })
 }
 
-/// The ids in a file of contacts, with when each record was updated.
-pub(super) fn ids_of(path: &Path, of: &'static Table) -> Result<Vec<(String, Updated)>, SnapshotError> {
-    let rows = read_file(path, of, Some(&["contact_id", "updated_at"]))?;
+/// Tells of each contact in one table of a chunk.
+pub(super) fn each_contact(chunk: &Path, of: &'static Table, tell: &mut Tell<'_>) -> Result<(), SnapshotError> {
+    let rows = read_bundled(chunk, Contact::TABLES, of, Some(&["contact_id", "updated_at"]))?;
     let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(reading)?;
     let updated = rows.column("updated_at").and_then(|column| column.datetime()).map_err(reading)?;
     let pairs = ids.iter().zip(updated.physical().iter());
-    Ok(pairs.map(|(id, micros)| (id.unwrap_or_default().to_string(), Updated::of_micros(micros))).collect())
+    pairs.for_each(|(id, micros)| tell(id.unwrap_or_default(), Updated::of_micros(micros)));
+    Ok(())
 }
 
 fn reading(error: PolarsError) -> TableError {

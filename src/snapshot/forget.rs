@@ -6,13 +6,14 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use super::chunks::tables_of;
 use super::manifest::FORGOTTEN;
 use super::record::{edit_records, load_progress, load_walk};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS, TAGGED};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::tag_dates::TAG_DATES;
 use super::{Finding, Snapshot, SnapshotError, WalkRecord};
 use crate::publish::{self, Staging};
-use crate::table::{Table, TableError, scan, write_parquet};
+use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
 /// Rows of a file that are about certain people, and all others.
 struct Parted {
@@ -27,7 +28,8 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
     let mut found = BTreeSet::new();
     for file in &manifest.files {
         let Some(table) = table_of(&file.path) else { continue };
-        let Some(rows) = part(&snapshot.folder.join(&file.path), table, people)? else { continue };
+        let rows = collect(scan(&[snapshot.folder.join(&file.path)], table)?)?;
+        let Some(rows) = parted_rows(&rows, table, people)? else { continue };
         found.extend(texts(&rows.about, person_column(table))?);
         if table.name == MEMBERS.name {
             for key in texts(&rows.about, "cohort_key")? {
@@ -65,39 +67,52 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
 ///
 /// What cannot be read, and what a crash left of a chunk, is of no use to a later run: it is removed.
 pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
-    let mut names = publish::file_names(walk)?;
     let chunks = load_walk(walk).or_else(|| load_progress(walk).map(|progress| progress.record)).map_or(0, |record| record.chunks);
-    for (index, name) in names.iter().filter_map(|name| Some((chunk_index(name)?, name))) {
-        if index >= chunks && !name.starts_with(TAG_DATES.name) {
-            publish::remove_file(&walk.join(name))?;
-        }
-    }
-    names.retain(|name| walk.join(name).exists());
     let mut parted = BTreeMap::new();
     let mut rows_gone = BTreeSet::new();
-    for name in &names {
-        let Some(table) = table_of(name).filter(|_| name.ends_with(".parquet")) else { continue };
-        let Ok(rows) = part(&walk.join(name), table, people) else {
+    for name in publish::file_names(walk)? {
+        let path = walk.join(&name);
+        if tables_of(&name).is_some_and(|(_, index)| index >= chunks) {
+            publish::remove_file(&path)?;
+            continue;
+        }
+        let Ok(tables) = tables_in(&path, &name) else {
             publish::remove_folder(walk)?;
             return Ok(true);
         };
-        let Some(rows) = rows else { continue };
-        match table.name {
-            "contacts" | "held" => rows_gone.extend(texts(&rows.about, "contact_id")?),
-            "conversations" => rows_gone.extend(texts(&rows.about, "conversation_id")?),
-            _ => {}
+        let mut is_about_them = false;
+        let mut others = Vec::new();
+        for (table, rows) in tables {
+            let parted = parted_rows(&rows, table, people)?;
+            if let Some(rows) = &parted {
+                is_about_them = true;
+                match table.name {
+                    "contacts" | "held" => rows_gone.extend(texts(&rows.about, "contact_id")?),
+                    "conversations" => rows_gone.extend(texts(&rows.about, "conversation_id")?),
+                    _ => {}
+                }
+            }
+            others.push(parted.map_or(rows, |parted| parted.others));
         }
-        parted.insert(name.clone(), (table, rows.others));
+        if is_about_them {
+            parted.insert(name, others);
+        }
     }
     if parted.is_empty() {
         return Ok(false);
     }
     let staging = Staging::new(work, "forget-walk")?;
-    for name in &names {
-        let place = staging.place(name)?;
-        match parted.remove(name) {
-            Some((table, others)) => drop(write_parquet(&others, table, &place)?),
-            None => publish::copy_file(&walk.join(name), &place)?,
+    for name in publish::file_names(walk)? {
+        let place = staging.place(&name)?;
+        match (parted.remove(&name), tables_of(&name)) {
+            (Some(others), Some((bundle, _))) => write_bundle(&others, bundle, &place)?,
+            (Some(others), None) => {
+                // A file that is no chunk holds one table.
+                for others in others {
+                    write_parquet(&others, &TAG_DATES, &place)?;
+                }
+            }
+            (None, _) => publish::copy_file(&walk.join(&name), &place)?,
         }
         publish::sync_file(&place)?;
     }
@@ -110,27 +125,50 @@ pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Re
     Ok(true)
 }
 
-/// The people in a snapshot or a walk whose e-mail address, as it is written there, is one that is looked for.
+/// The people in a snapshot's files of contacts whose e-mail address, as it is written there, is one that is looked for.
 pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for file in files {
         let rows = collect(scan(std::slice::from_ref(file), &CONTACTS)?.select([col("contact_id"), col("email")]))?;
-        let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
-        let pairs = column("contact_id")?.iter().zip(column("email")?.iter());
-        found.extend(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)));
+        found.extend(with_email(&rows, is_it)?);
     }
     Ok(found)
 }
 
-/// The number of the chunk that a file of a walk is of.
-fn chunk_index(name: &str) -> Option<usize> {
-    name.strip_suffix(".parquet")?.rsplit_once('-')?.1.parse().ok()
+/// The same of a walk of unfinished work. What cannot be read of it nobody will read.
+pub fn people_in_walk_with_email(walk: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut found = BTreeSet::new();
+    for name in publish::file_names(walk)? {
+        let bundle = tables_of(&name).map(|(bundle, _)| bundle).filter(|bundle| bundle[0].name == CONTACTS.name);
+        let rows = bundle.map(|bundle| read_bundled(&walk.join(&name), bundle, &CONTACTS, Some(&["contact_id", "email"])));
+        if let Some(Ok(rows)) = rows {
+            found.extend(with_email(&rows, is_it)?);
+        }
+    }
+    Ok(found)
 }
 
-/// The table that a file of a snapshot (`contacts/…`) or of a walk (`contacts-…`) holds.
+fn with_email(rows: &DataFrame, is_it: &dyn Fn(&str) -> bool) -> Result<Vec<String>, SnapshotError> {
+    let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
+    let pairs = column("contact_id")?.iter().zip(column("email")?.iter());
+    Ok(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)).collect())
+}
+
+/// The tables in a file of a walk: those of a chunk, or the dates of tags.
+fn tables_in(path: &Path, name: &str) -> Result<Vec<(&'static Table, DataFrame)>, SnapshotError> {
+    if let Some((bundle, _)) = tables_of(name) {
+        return Ok(bundle.iter().copied().zip(read_bundle(path, bundle)?).collect());
+    }
+    match table_of(name).filter(|_| name.ends_with(".parquet")) {
+        Some(table) => Ok(vec![(table, collect(scan(&[path.to_path_buf()], table)?)?)]),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The table that a file of a snapshot (`contacts/…`), or of dates of tags, holds.
 fn table_of(relative: &str) -> Option<&'static Table> {
     let name = relative.split(['/', '-']).next().unwrap_or_default();
-    [&CONTACTS, &ATTRIBUTES, &HELD, &TAGGED, &MEMBERS, &CONVERSATIONS, &TAG_DATES].into_iter().find(|table| table.name == name)
+    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS, &TAG_DATES].into_iter().find(|table| table.name == name)
 }
 
 /// The column that names the person whom a row is about.
@@ -139,10 +177,8 @@ fn person_column(table: &Table) -> &'static str {
 }
 
 /// `None` when no row is about any of them.
-fn part(path: &Path, table: &'static Table, people: &BTreeSet<String>) -> Result<Option<Parted>, SnapshotError> {
-    let column = person_column(table);
-    let rows = collect(scan(&[path.to_path_buf()], table)?)?;
-    let ids = rows.column(column).and_then(|column| column.str()).map_err(reading)?;
+fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Result<Option<Parted>, SnapshotError> {
+    let ids = rows.column(person_column(table)).and_then(|column| column.str()).map_err(reading)?;
     let is_about: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| people.contains(id)))).collect();
     if !is_about.any() {
         return Ok(None);

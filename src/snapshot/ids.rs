@@ -1,5 +1,8 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use compact_str::CompactString;
 
 /// What is known of each contact, by its id. Intercom's ids are 24 hex digits: kept as twelve bytes each, the one thing
 /// of a run that grows with the workspace (some 20 MB for a million contacts).
@@ -9,8 +12,8 @@ pub struct IdMap<V> {
     others: HashMap<Box<str>, V>,
 }
 
-/// An id in as little space: twelve bytes in place, any other text beside it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An id in as little space: twelve bytes in place, any other text beside it. Ordered as texts are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ContactId {
     Object([u8; 12]),
     Other(Box<Box<str>>),
@@ -19,6 +22,65 @@ pub enum ContactId {
 impl ContactId {
     pub fn of(id: &str) -> ContactId {
         object_id(id).map_or_else(|| ContactId::Other(Box::new(id.into())), ContactId::Object)
+    }
+
+    pub fn text(&self) -> CompactString {
+        match self {
+            ContactId::Object(bytes) => {
+                let mut digits = [0; 24];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+                    pair.copy_from_slice(&[byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+                }
+                // Digits are UTF-8.
+                CompactString::from_utf8(digits).unwrap_or_default()
+            }
+            ContactId::Other(text) => CompactString::from(&***text),
+        }
+    }
+}
+
+impl Ord for ContactId {
+    fn cmp(&self, other: &ContactId) -> Ordering {
+        match (self, other) {
+            (ContactId::Object(bytes), ContactId::Object(others)) => bytes.cmp(others),
+            _ => self.text().cmp(&other.text()),
+        }
+    }
+}
+
+impl PartialOrd for ContactId {
+    fn partial_cmp(&self, other: &ContactId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The contacts of a list: each once, in the order of their texts.
+#[derive(Debug, Default)]
+pub struct ContactIds(Vec<ContactId>);
+
+impl ContactIds {
+    pub fn holds(&self, id: &str) -> bool {
+        self.0.binary_search(&ContactId::of(id)).is_ok()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn texts(&self) -> impl Iterator<Item = CompactString> {
+        self.0.iter().map(ContactId::text)
+    }
+}
+
+impl From<Vec<ContactId>> for ContactIds {
+    fn from(mut ids: Vec<ContactId>) -> ContactIds {
+        ids.sort_unstable();
+        ids.dedup();
+        ContactIds(ids)
     }
 }
 
@@ -118,5 +180,14 @@ mod tests {
             assert!(!ids.insert(id), "{id}");
         }
         assert_eq!(ids.len(), 6);
+    }
+
+    #[test]
+    fn ids_of_both_kinds_are_in_the_order_of_their_texts() {
+        let mut texts = ["667d60a98a68186f43bafdb9", "667d60a98a68186f43bafdb", "0a", "f", "", "00112233445566778899aabb", "zz", "é"];
+        let ids = ContactIds::from(texts.iter().chain(&texts[..2]).map(|text| ContactId::of(text)).collect::<Vec<_>>());
+        texts.sort_unstable();
+        assert_eq!(ids.texts().collect::<Vec<_>>(), texts);
+        assert!(texts.iter().all(|text| ids.holds(text)) && !ids.holds("667d60a98a68186f43bafdba"));
     }
 }

@@ -1,4 +1,4 @@
-//! A walk's pages on their way to disk: typed columns, in chunks of a few pages, each in files of the walk's own folder of
+//! A walk's pages on their way to disk: typed columns, in chunks of a few pages, each a file in the walk's own folder of
 //! `.work/`. `progress.json` says after each chunk how far the walk has come, so that a later run goes on there;
 //! `walk.json` comes last and says that the walk is whole.
 
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::chunks::{Spooled, Updated};
+use super::chunks::{Spooled, Updated, chunk, write_chunk};
 use super::columns::HeldColumns;
 use super::held::{Created, Held};
 use super::ids::IdMap;
@@ -69,10 +69,10 @@ impl<R: Spooled> Spool<R> {
     pub fn resume(folder: PathBuf, others: Others, progress: Progress) -> Result<Spool<R>, SnapshotError> {
         let mut spool = Spool::of(folder, others, progress.record);
         for index in 0..spool.record.chunks {
-            for (id, updated) in R::read_chunk(&spool.folder, index)? {
-                let (known, _) = spool.seen.entry(&id, updated);
+            R::each(&chunk::<R>(&spool.folder, index), &mut |id, updated| {
+                let (known, _) = spool.seen.entry(id, updated);
                 *known = updated.max(*known);
-            }
+            })?;
         }
         Ok(spool)
     }
@@ -124,7 +124,7 @@ impl<R: Spooled> Spool<R> {
     pub fn save(&mut self, place: Option<String>) -> Result<(), SnapshotError> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
         if R::len(&rows) + held.len() > 0 {
-            R::write_chunk(rows, held, &self.folder, self.record.chunks)?;
+            write_chunk::<R>(rows, held, &self.folder, self.record.chunks)?;
             self.record.chunks += 1;
         }
         self.record.rows = self.len();

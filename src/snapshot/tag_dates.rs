@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
+use super::ids::{ContactId, ContactIds};
 use super::{IdSet, SnapshotError, publish};
 use crate::domain::TagDate;
 use crate::table::{self, Kind, Table, TableError, instants, read_file, scan_or_empty, write_parquet};
@@ -124,10 +125,13 @@ impl TaggedBefore {
         Ok(scan_or_empty(&chunks, &TAG_DATES)?.filter(col("tag_id").eq(lit(self.tag_id.as_str()))))
     }
 
-    /// The contacts who had the tag, as a column `contact_id`, each once.
-    pub(super) fn contacts(&self) -> Result<LazyFrame, TableError> {
+    /// The contacts who had the tag.
+    pub(super) fn contacts(&self) -> Result<ContactIds, TableError> {
+        let failed = |error| TableError::new("read", "the tag dates", error);
         let end = lit(instants("end", [Some(self.end)].into_iter()).take_materialized_series()).first();
-        Ok(self.dates()?.filter(col("applied_at").lt(end)).select([col("contact_id")]).unique(None, UniqueKeepStrategy::Any))
+        let rows = self.dates()?.filter(col("applied_at").lt(end)).select([col("contact_id")]).collect().map_err(failed)?;
+        let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(failed)?;
+        Ok(ids.iter().flatten().map(ContactId::of).collect::<Vec<_>>().into())
     }
 
     /// Holders of the tag of whom it is not known when they got it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::chunks::{Spooled, contacts_chunk, ids_of, tagged_chunk};
+use super::chunks::{Spooled, chunk, each_contact, write_chunk};
 use super::columns::{ContactColumns, HeldColumns};
 use super::ids::ContactId;
 use super::record::load_walk;
@@ -15,7 +15,7 @@ use super::tag_dates::tags_of;
 use super::{Part, SnapshotError, WalkRecord};
 use crate::domain::{Contact, GroupKind, cohort_key};
 use crate::publish;
-use crate::table::{TableError, read_file};
+use crate::table::{TableError, read_bundled};
 
 /// Members of a tag in memory before they are written.
 const CHUNK_MEMBERS: usize = 65_536;
@@ -72,8 +72,9 @@ fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
         // A record that came again when it was newer is in a later chunk.
         let has_renewed = load_walk(folder).is_none_or(|record| record.renewed > 0);
         let mut later: HashSet<ContactId> = HashSet::new();
-        for chunk in (0..chunks).rev() {
-            let rows = read_file(&tagged_chunk(folder, chunk), &TAGGED, None)?;
+        for index in (0..chunks).rev() {
+            let path = chunk::<Contact>(folder, index);
+            let rows = read_bundled(&path, Contact::TABLES, &TAGGED, None)?;
             let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
             for (contact, tag) in column("contact_id")?.iter().zip(column("cohort_key")?.iter()) {
                 let contact = contact.unwrap_or_default();
@@ -82,7 +83,7 @@ fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
                 }
             }
             if has_renewed {
-                later.extend(ids_of(&contacts_chunk(folder, chunk), &CONTACTS)?.iter().map(|(id, _)| ContactId::of(id)));
+                each_contact(&path, &CONTACTS, &mut |id, _| later.extend([ContactId::of(id)]))?;
             }
         }
     }
@@ -111,7 +112,7 @@ impl<'a> MemberWriter<'a> {
     }
 
     fn write(&mut self) -> Result<(), SnapshotError> {
-        Contact::write_chunk(ContactColumns::default(), std::mem::take(&mut self.members), self.folder, self.chunks)?;
+        write_chunk::<Contact>(ContactColumns::default(), std::mem::take(&mut self.members), self.folder, self.chunks)?;
         self.chunks += 1;
         Ok(())
     }
@@ -150,10 +151,7 @@ mod tests {
     }
 
     fn members(folder: &Path, record: &WalkRecord) -> Vec<String> {
-        let rows = members_of(&Part::whole(folder.to_path_buf(), record.clone())).unwrap().collect().unwrap();
-        let mut ids: Vec<String> = rows.column("contact_id").unwrap().str().unwrap().iter().flatten().map(str::to_string).collect();
-        ids.sort();
-        ids
+        members_of(&Part::whole(folder.to_path_buf(), record.clone())).unwrap().texts().map(String::from).collect()
     }
 
     #[test]

@@ -43,16 +43,6 @@ pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), T
     Ok(())
 }
 
-/// Writes rows as a file for this program alone, which reads it once and soon: fast, not small, and safe from a power cut.
-pub fn write_file(rows: DataFrame, table: &Table, path: &Path) -> Result<(), TableError> {
-    let failed = |error| TableError::writing(path, error);
-    let mut rows = table.conform(&rows).map_err(failed)?;
-    let mut file = File::create(path).map_err(|error| failed(error.into()))?;
-    let writer = ParquetWriter::new(&mut file).with_compression(ParquetCompression::Lz4Raw).with_statistics(StatisticsOptions::empty());
-    writer.set_parallel(false).finish(&mut rows).map_err(failed)?;
-    file.sync_all().map_err(|error| failed(error.into()))
-}
-
 /// All of a file, or some of its columns.
 ///
 /// # Errors

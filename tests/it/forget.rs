@@ -17,11 +17,8 @@ use crate::support::truth::JULY;
 /// The files under a folder in which this text is a cell or a word.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let holds = |name: &str, bytes: &[u8]| {
-        if name.ends_with(".parquet") {
-            Table::parquet(&folder.join(name)).rows.into_iter().flatten().any(|cell| cell == Cell::Text(text.to_string()))
-        } else {
-            String::from_utf8_lossy(bytes).contains(text)
-        }
+        let is_cell = |table: Table| table.rows.into_iter().flatten().any(|cell| cell == Cell::Text(text.to_string()));
+        Table::all_in(&folder.join(name)).into_iter().any(is_cell) || String::from_utf8_lossy(bytes).contains(text)
     };
     tree(folder).into_iter().filter(|(name, bytes)| holds(name, bytes)).map(|(name, _)| name).collect()
 }
@@ -139,7 +136,7 @@ fn unfinished_work_forgets_too_and_can_be_gone_on_with() {
     let id = simulator.members("tag:1373897").into_iter().next().unwrap();
     assert!(!files_with(&work, &id).is_empty());
     // A crash may have left a chunk that was being written: nothing counts on it.
-    std::fs::write(work.join("run_month=2026-07/population/contacts-00009.parquet"), "").unwrap();
+    std::fs::write(work.join("run_month=2026-07/population/contacts-00009.arrows"), "").unwrap();
     let finished = on(&place.job(&plain_job(), "http://127.0.0.1:9"), "forget", &["--contact", &id]).succeed();
     assert!(finished.stdout.contains("unfinished work"), "{}", finished.stdout);
     assert_eq!(files_with(&work, &id), Vec::<String>::new());

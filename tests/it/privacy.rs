@@ -31,13 +31,14 @@ fn identifiers(simulator: &Simulator) -> BTreeSet<String> {
 fn texts_under(folder: &Path) -> Vec<(String, String)> {
     let mut texts = Vec::new();
     for (name, bytes) in tree(folder) {
-        if name.ends_with(".parquet") {
-            let table = Table::parquet(&folder.join(&name));
-            let cells = table.rows.into_iter().flatten().filter_map(|cell| if let Cell::Text(text) = cell { Some(text) } else { None });
-            texts.extend(cells.map(|text| (name.clone(), text)));
-        } else {
+        let tables = Table::all_in(&folder.join(&name));
+        if tables.is_empty() {
             texts.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+            continue;
         }
+        let cells = tables.into_iter().flat_map(|table| table.rows).flatten();
+        let cells = cells.filter_map(|cell| if let Cell::Text(text) = cell { Some(text) } else { None });
+        texts.extend(cells.map(|text| (name.clone(), text)));
     }
     texts
 }

@@ -1,12 +1,14 @@
 //! Groups whose members are taken from the contacts' own lists while everyone is read: which ones, and what comes of it.
 
+use std::path::PathBuf;
+
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Chains, Followed, Waiting};
-use crate::domain::{Allowed, agrees};
+use super::{Chains, Done, Followed, Waiting};
+use crate::domain::{Allowed, Group, Months, agrees};
 use crate::job::division::FEW_PAGES;
 use crate::job::plan::{WalkKind, pages};
-use crate::job::{Event, JobError, error, joined, tag_dates, work};
+use crate::job::{Context, Event, JobError, error, joined, tag_dates, work};
 use crate::publish;
 use crate::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
 
@@ -58,8 +60,7 @@ impl Chains<'_> {
         }
     }
 
-    /// The members of the tags that are taken from everyone, once everyone is there. Where that cannot be done, or does not
-    /// agree with what the tags announce, they are searched for.
+    /// Begins to take the members of tags from everyone, once everyone is there.
     pub(super) async fn tally(&mut self) -> Result<(), JobError> {
         let is_tallied = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
         let lists: Vec<usize> = (0..self.lists.len()).filter(is_tallied).collect();
@@ -68,48 +69,34 @@ impl Chains<'_> {
         let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
             return self.search(&lists, "not everyone came").await;
         };
-        let reading = everyone.clone();
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
-        let searching: u64 = lists.iter().filter_map(|list| pages(self.plan.walks[*list].tallied, &self.context.settings)).sum();
-        if self.context.client.has_own_groups() && !untold.is_empty() {
-            return self.search(&lists, "contacts do not list all of their groups").await;
-        }
-        if untold.len() as u64 > searching {
-            let (untold, tags) = (untold.len(), lists.len());
-            return self
-                .search(&lists, &format!("to ask {untold} contacts whose lists were cut short takes longer, for {tags} tags"))
-                .await;
-        }
-        let answers = match tag_dates::ask(self.context, self.plan.scope.months, untold.clone(), self.work).await {
-            Ok(answers) => answers,
-            Err(error) => return self.search(&lists, &error::in_a_line(&error)).await,
+        let group = |list: usize| Some((list, self.plan.walks[list].kind.group()?.clone(), self.plan.walks[list].tallied?));
+        let tallying = Tallying {
+            context: self.context.clone(),
+            months: self.plan.scope.months,
+            work: self.work.to_path_buf(),
+            everyone,
+            groups: lists.into_iter().filter_map(group).map(|(list, group, total)| Awaited { list, group, total }).collect(),
         };
-        let tags: Vec<Tallied> = lists
-            .iter()
-            .filter_map(|list| {
-                let walk = &self.plan.walks[*list];
-                Some(Tallied { key: walk.kind.group()?.key(), folder: walk_folder(self.work, &walk.key) })
-            })
-            .collect();
-        let folders = tags.clone();
-        // What contacts were asked is of now, however long ago everyone was read.
-        let asked_at = (!untold.is_empty()).then(|| (self.context.clock)());
-        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
-        let client = &self.context.client;
-        let groups = lists.iter().filter_map(|list| self.plan.walks[*list].kind.group());
-        let totals = join_all(groups.map(|tag| client.member_count(tag, None))).await;
+        self.running.spawn(async move { Done::Tallied(Box::new(tallying.run().await)) });
+        Ok(())
+    }
+
+    /// What came of it. What could not be told, or does not agree with what the tags announce, is searched for.
+    pub(super) async fn tallied_all(&mut self, told: Told) -> Result<(), JobError> {
+        let groups = match told {
+            Told::Members(groups) => groups,
+            Told::Nothing { lists, why } => return self.search(&lists, &why).await,
+        };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
         let mut disagree = Vec::new();
-        for (((list, tag), record), total) in lists.into_iter().zip(folders).zip(records).zip(totals) {
-            let walk = &self.plan.walks[list];
-            let record = WalkRecord { first_total: walk.tallied, last_total: total.ok().flatten().or(walk.tallied), ..record };
-            let record = WalkRecord { observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)), ..record };
+        for (list, part) in groups {
+            let record = &part.record;
             if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
                 disagree.push(list);
                 continue;
             }
-            (self.context.observer)(Event::WalkDone { walk: walk.key.clone(), rows: record.rows });
-            self.lists[list].followed = Some(Followed { part: Part::whole(tag.folder, record), failure: None });
+            (self.context.observer)(Event::WalkDone { walk: self.plan.walks[list].key.clone(), rows: record.rows });
+            self.lists[list].followed = Some(Followed { part, failure: None });
         }
         self.search(&disagree, "what the contacts' own lists tell does not agree with the group's total").await
     }
@@ -127,5 +114,66 @@ impl Chains<'_> {
         tracing::warn!("tags are searched for after all ({}): {why}", lists.len());
         work::note(self.work, self.plan)?;
         self.begin(lists, true).await
+    }
+}
+
+/// The work of taking the members of groups from everyone, beside the other lists.
+struct Tallying {
+    context: Context,
+    months: Months,
+    work: PathBuf,
+    everyone: Part,
+    groups: Vec<Awaited>,
+}
+
+/// A group whose members are awaited.
+struct Awaited {
+    list: usize,
+    group: Group,
+    /// What it announced.
+    total: u64,
+}
+
+/// What the contacts' own lists tell.
+pub(super) enum Told {
+    /// By list.
+    Members(Vec<(usize, Part)>),
+    Nothing { lists: Vec<usize>, why: String },
+}
+
+impl Tallying {
+    async fn run(self) -> Result<Told, JobError> {
+        let nothing = |why: String| Ok(Told::Nothing { lists: self.groups.iter().map(|awaited| awaited.list).collect(), why });
+        let (context, reading) = (&self.context, self.everyone.clone());
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
+        if context.client.has_own_groups() && !untold.is_empty() {
+            return nothing("contacts do not list all of their groups".to_string());
+        }
+        let searching: u64 = self.groups.iter().filter_map(|awaited| pages(Some(awaited.total), &context.settings)).sum();
+        if untold.len() as u64 > searching {
+            let (untold, tags) = (untold.len(), self.groups.len());
+            return nothing(format!("to ask {untold} contacts whose lists were cut short takes longer, for {tags} tags"));
+        }
+        let answers = match tag_dates::ask(context, self.months, untold.clone(), &self.work).await {
+            Ok(answers) => answers,
+            Err(error) => return nothing(error::in_a_line(&error)),
+        };
+        let folder = |awaited: &Awaited| Tallied { key: awaited.group.key(), folder: walk_folder(&self.work, &awaited.group.key()) };
+        let tags: Vec<Tallied> = self.groups.iter().map(folder).collect();
+        let (folders, everyone) = (tags.clone(), self.everyone.clone());
+        // What contacts were asked is of now, however long ago everyone was read.
+        let asked_at = (!untold.is_empty()).then(|| (context.clock)());
+        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
+        let totals = join_all(self.groups.iter().map(|awaited| context.client.member_count(&awaited.group, None))).await;
+        let told = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((awaited, tag), record), total)| {
+            let record = WalkRecord {
+                first_total: Some(awaited.total),
+                last_total: total.ok().flatten().or(Some(awaited.total)),
+                observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)),
+                ..record
+            };
+            (awaited.list, Part::whole(tag.folder, record))
+        });
+        Ok(Told::Members(told.collect()))
     }
 }

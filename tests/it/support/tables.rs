@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use polars::prelude::{AnyValue, DataFrame, DataType, ParquetReader, SerReader, TimeUnit};
+use polars::prelude::{AnyValue, DataFrame, DataType, IpcStreamReader, ParquetReader, SerReader, TimeUnit};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -45,6 +46,28 @@ impl Table {
     pub fn parquet(path: &Path) -> Table {
         let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Table::of(&ParquetReader::new(file).finish().unwrap())
+    }
+
+    /// The tables in a file of a job's folder; none in one that holds no tables.
+    pub fn all_in(path: &Path) -> Vec<Table> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => vec![Table::parquet(path)],
+            Some("arrows") => Table::streams(path),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tables of a chunk of unfinished work: length and checksum of each, then each as an Arrow stream.
+    fn streams(path: &Path) -> Vec<Table> {
+        let bytes = std::fs::read(path).unwrap();
+        let tables = if path.file_name().unwrap().to_str().unwrap().starts_with("contacts-") { 4 } else { 1 };
+        let mut start = tables * 12;
+        let stream = |entry: &[u8]| {
+            let length = u64::from_le_bytes(entry[..8].try_into().unwrap()) as usize;
+            start += length;
+            Table::of(&IpcStreamReader::new(Cursor::new(&bytes[start - length..start])).finish().unwrap())
+        };
+        bytes[..tables * 12].chunks(12).map(stream).collect()
     }
 
     pub fn parquet_parts(paths: &[PathBuf]) -> Table {

@@ -1,0 +1,163 @@
+//! Several tables in one file that this program alone reads, once and soon: Arrow as it is in memory, lightly compressed,
+//! so that writing and reading it takes next to nothing. Each table has a checksum: what a disk changed is no table.
+//!
+//! ```text
+//! of each table: length of its stream in bytes (u64), CRC-32 of it (u32), both little-endian
+//! of each table: its rows, an Arrow IPC stream
+//! ```
+
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use flate2::Crc;
+use polars::prelude::*;
+
+use super::{Table, TableError};
+
+/// Of one table, before the streams.
+const HEADER: usize = size_of::<u64>() + size_of::<u32>();
+
+/// Which tables a file holds, in their order.
+pub type Bundle = [&'static Table];
+
+/// Writes these tables, and sees to it that they outlast a power cut.
+///
+/// # Errors
+/// When a frame does not hold its table's columns, or the file cannot be written.
+pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Result<(), TableError> {
+    let failed = |error| TableError::writing(path, error);
+    let mut bytes = vec![0; HEADER * bundle.len()];
+    for (index, (table, frame)) in bundle.iter().zip(frames).enumerate() {
+        let start = bytes.len();
+        let mut rows = table.conform(frame).map_err(failed)?;
+        let writer = IpcStreamWriter::new(&mut bytes).with_compression(Some(IpcCompression::LZ4));
+        writer.with_compat_level(CompatLevel::newest()).finish(&mut rows).map_err(failed)?;
+        let (length, sum) = ((bytes.len() - start) as u64, checksum(&bytes[start..]));
+        let header = [&length.to_le_bytes()[..], &sum.to_le_bytes()].concat();
+        bytes[HEADER * index..HEADER * (index + 1)].copy_from_slice(&header);
+    }
+    let written = File::create(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+    written.map_err(|error| failed(error.into()))
+}
+
+/// All tables of a file.
+///
+/// # Errors
+/// When it cannot be read, was changed, or does not hold these tables.
+pub fn read_bundle(path: &Path, bundle: &Bundle) -> Result<Vec<DataFrame>, TableError> {
+    let mut file = Opened::at(path, bundle)?;
+    bundle.iter().enumerate().map(|(index, table)| file.read(index, table, None)).collect()
+}
+
+/// One table of a file, or some columns of it.
+///
+/// # Errors
+/// As [`read_bundle`].
+pub fn read_bundled(path: &Path, bundle: &Bundle, table: &Table, columns: Option<&[&str]>) -> Result<DataFrame, TableError> {
+    let index = bundle.iter().position(|bundled| bundled.name == table.name);
+    let index = index.ok_or_else(|| reading(path, polars_err!(ComputeError: "no table `{}` is in it", table.name)))?;
+    let columns = columns.map(|columns| columns.iter().map(|name| (*name).to_string()).collect());
+    Opened::at(path, bundle)?.read(index, table, columns)
+}
+
+struct Opened<'a> {
+    path: &'a Path,
+    file: File,
+    /// Where each table is, how long it is, and its checksum.
+    tables: Vec<(u64, u64, u32)>,
+}
+
+impl<'a> Opened<'a> {
+    fn at(path: &'a Path, bundle: &Bundle) -> Result<Opened<'a>, TableError> {
+        let failed = |error: std::io::Error| reading(path, error.into());
+        let mut file = File::open(path).map_err(failed)?;
+        let mut header = vec![0; HEADER * bundle.len()];
+        file.read_exact(&mut header).map_err(failed)?;
+        let mut start = header.len() as u64;
+        let tables = header.chunks_exact(HEADER).map(|entry| {
+            let (length, sum) = entry.split_at(size_of::<u64>());
+            let length = length.iter().rev().fold(0, |length, byte| length << 8 | u64::from(*byte));
+            let sum = sum.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+            let place = (start, length, sum);
+            start = start.saturating_add(length);
+            place
+        });
+        Ok(Opened { path, tables: tables.collect(), file })
+    }
+
+    fn read(&mut self, index: usize, table: &Table, columns: Option<Vec<String>>) -> Result<DataFrame, TableError> {
+        let failed = |error| reading(self.path, error);
+        let (start, length, sum) = self.tables[index];
+        let mut bytes = Vec::new();
+        let came = self.file.seek(SeekFrom::Start(start)).and_then(|_| (&self.file).take(length).read_to_end(&mut bytes));
+        came.map_err(|error| failed(error.into()))?;
+        if bytes.len() as u64 != length || checksum(&bytes) != sum {
+            return Err(failed(polars_err!(ComputeError: "the table `{}` in it was changed or cut", table.name)));
+        }
+        let is_all = columns.is_none();
+        let rows = IpcStreamReader::new(Cursor::new(bytes)).with_columns(columns).finish().map_err(failed)?;
+        if is_all { table.conform(&rows).map_err(failed) } else { Ok(rows) }
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut sum = Crc::new();
+    sum.update(bytes);
+    sum.sum()
+}
+
+fn reading(path: &Path, error: PolarsError) -> TableError {
+    TableError::new("read", format!("`{}`", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Column, Kind};
+
+    const PEOPLE: Table = Table {
+        name: "people",
+        row: "one",
+        key: &["id"],
+        columns: &[Column::new("id", Kind::Text, "id"), Column::new("is_known", Kind::Flag, "known").or_null("not told")],
+    };
+    const WORDS: Table = Table { name: "words", row: "one", key: &["word"], columns: &[Column::new("word", Kind::Text, "word")] };
+    const BOTH: &Bundle = &[&PEOPLE, &WORDS];
+
+    fn frames() -> [DataFrame; 2] {
+        let people = df!("id" => ["a", "a text that is longer than a view"], "is_known" => [None, Some(true)]).unwrap();
+        [people, df!("word" => ["none", "two", ""]).unwrap()]
+    }
+
+    #[test]
+    fn tables_come_back_as_they_were_whole_and_in_part() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("both");
+        write_bundle(&frames(), BOTH, &path).unwrap();
+        let read = read_bundle(&path, BOTH).unwrap();
+        assert!(read.iter().zip(&frames()).all(|(read, written)| read.equals_missing(written)), "{read:?}");
+        assert_eq!(read_bundled(&path, BOTH, &PEOPLE, Some(&["is_known"])).unwrap().shape(), (2, 1));
+        assert!(read_bundled(&path, BOTH, &WORDS, None).unwrap().equals(&frames()[1]));
+        write_bundle(&BOTH.iter().map(|table| table.empty()).collect::<Vec<_>>(), BOTH, &path).unwrap();
+        assert!(read_bundle(&path, BOTH).unwrap().iter().all(|rows| rows.height() == 0));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_or_changed_anywhere_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("both");
+        write_bundle(&frames(), BOTH, &path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(read_bundle(&path, BOTH).is_err(), "{length} of {}", whole.len());
+        }
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            std::fs::write(&path, &changed).unwrap();
+            assert!(read_bundle(&path, BOTH).is_err(), "byte {at}");
+        }
+    }
+}
