@@ -177,7 +177,7 @@ pub fn build(
     let ledger_before = scan_previous(previous, &LEDGER)?;
     let records_before = scan_previous(previous, &RECORDS)?;
 
-    let mut staging = Staging::new(work, &format!("history-{}", span.month))?;
+    let staging = Staging::new(work, &format!("history-{}", span.month))?;
     let standing = STANDING_QUERY.run(&[
         ("members", members::of(snapshot, definitions, &cohorts, records_before.clone())?),
         ("contacts", contacts.clone()),
@@ -185,14 +185,14 @@ pub fn build(
         ("ledger", ledger_before.clone()),
         ("records", records_before.clone()),
     ])?;
-    let standing = write(&mut staging, &STANDING, standing)?;
+    let standing = write(&staging, &STANDING, standing)?;
 
     let ledger =
         LEDGER_QUERY.run(&[("standing", standing.clone()), ("cohorts", cohorts_table.clone()), ("ledger", ledger_before.clone())])?;
-    let ledger = write(&mut staging, &LEDGER, ledger)?;
+    let ledger = write(&staging, &LEDGER, ledger)?;
 
     let states = State::all_after(State::read(previous)?, &cohorts, &span);
-    let states_table = write(&mut staging, &STATES, State::frame(&states)?)?;
+    let states_table = write(&staging, &STATES, State::frame(&states)?)?;
 
     let people = PEOPLE_QUERY.run(&[
         ("standing", standing.clone()),
@@ -201,7 +201,7 @@ pub fn build(
         ("contacts", contacts.clone()),
         ("people", people_before(previous, &manifest.identifiers)?),
     ])?;
-    let _ = write(&mut staging, &PEOPLE, people)?;
+    let _ = write(&staging, &PEOPLE, people)?;
 
     let counts = COUNTS_QUERY.run(&[
         ("standing", standing.clone()),
@@ -209,10 +209,10 @@ pub fn build(
         ("conversations", conversations),
         ("cohorts", cohorts_table.clone()),
     ])?;
-    let counts = write(&mut staging, &COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
+    let counts = write(&staging, &COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
 
     let edge = TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
-    let _ = write(&mut staging, &TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
+    let _ = write(&staging, &TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
 
     let spells = SPELLS_QUERY.run(&[
         ("standing", standing.clone()),
@@ -222,7 +222,7 @@ pub fn build(
         ("states", states_table),
         ("cohorts", cohorts_table),
     ])?;
-    let _ = write(&mut staging, &SPELLS, spells)?;
+    let _ = write(&staging, &SPELLS, spells)?;
 
     let kept = is_pinned(&states, &cohorts, month);
     let profiles = PROFILES_QUERY.run(&[
@@ -235,20 +235,20 @@ pub fn build(
     let profiles = profiles.lazy().with_column(lit(month).cast(DataType::Date).alias("month"));
     let profiles_before = scan_previous(previous, &PROFILES)?.filter(kept.clone().and(col("cohort_key").neq(lit(""))));
     let profiles = gathered(&PROFILES, profiles_before, collect(profiles)?)?;
-    let _ = write(&mut staging, &PROFILES, profiles)?;
+    let _ = write(&staging, &PROFILES, profiles)?;
 
     let now =
         contacts.select([lit(month).cast(DataType::Date).alias("month"), col("contact_id"), col("role"), col("unsubscribed_from_emails")]);
     // Only a month that some cohort will be compared with is looked at again.
     let now = if states.values().any(|state| state.last_month == month) { collect(now)? } else { RECORDS.empty() };
-    let _ = write(&mut staging, &RECORDS, gathered(&RECORDS, records_before.filter(kept), now)?)?;
+    let _ = write(&staging, &RECORDS, gathered(&RECORDS, records_before.filter(kept), now)?)?;
 
     let manifest = HistoryManifest {
         format: FORMAT,
         month: span.month.to_string(),
         built_from: source(snapshot, definitions, previous),
         identifiers: manifest.identifiers.clone(),
-        files: staging.files().to_vec(),
+        files: staging.files(),
     };
     let folder = histories.join(month_folder(span.month));
     staging.commit(&folder, &manifest)?;
@@ -278,7 +278,7 @@ fn collect(plan: LazyFrame) -> Result<DataFrame, HistoryError> {
 }
 
 /// Sorts by the table's key, writes, and gives the rows for the next query.
-fn write(staging: &mut Staging, table: &Table, frame: DataFrame) -> Result<LazyFrame, HistoryError> {
+fn write(staging: &Staging, table: &Table, frame: DataFrame) -> Result<LazyFrame, HistoryError> {
     let failed = |error| TableError::new("sort", format!("`{}`", table.name), error);
     let mut frame = table.conform(&frame).map_err(failed)?;
     // A sort by several columns looks for the chunk at each comparison.

@@ -402,13 +402,13 @@ async fn publish_snapshot(
     let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
     let assembly = fetched.assembly(plan, span, settings.job.grace);
     let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
-        let (mut staging, mut manifest) = (staging, manifest);
-        let written = assembly.write(&mut staging)?;
+        let mut manifest = manifest;
+        let written = assembly.write(&staging)?;
         manifest.findings.extend(findings::of_assembly(&assembly, &manifest.cohorts, &written));
         for (entry, members) in manifest.cohorts.iter_mut().zip(written.members) {
             entry.members = members;
         }
-        manifest.files = staging.files().to_vec();
+        manifest.files = staging.files();
         Ok(staging.commit(&target, &manifest)?)
     });
     joined(committed.await)?;

@@ -11,6 +11,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,7 +54,7 @@ pub struct ListedFile {
 #[derive(Debug)]
 pub struct Staging {
     path: PathBuf,
-    files: Vec<ListedFile>,
+    files: Mutex<Vec<ListedFile>>,
     is_committed: bool,
 }
 
@@ -63,7 +64,7 @@ impl Staging {
         let path = work.join(format!("{STAGED}{name}"));
         remove_folder(&path)?;
         create_folder(&path)?;
-        Ok(Staging { path, files: Vec::new(), is_committed: false })
+        Ok(Staging { path, files: Mutex::default(), is_committed: false })
     }
 
     /// Where the file of this relative path is to be written; its folder exists.
@@ -74,16 +75,21 @@ impl Staging {
     }
 
     /// Lists a file that has been written to its place.
-    pub fn list(&mut self, relative: &str, rows: u64) -> Result<(), PublishError> {
+    pub fn list(&self, relative: &str, rows: u64) -> Result<(), PublishError> {
         let path = self.path.join(relative);
         let (bytes, sha256) = hash_file(&path)?;
         sync_file(&path)?;
-        self.files.push(ListedFile { path: relative.to_string(), rows, bytes, sha256 });
+        // One file or none is added, whatever happens elsewhere.
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.push(ListedFile { path: relative.to_string(), rows, bytes, sha256 });
         Ok(())
     }
 
-    pub fn files(&self) -> &[ListedFile] {
-        &self.files
+    /// What was listed, by path: in whatever order it was written.
+    pub fn files(&self) -> Vec<ListedFile> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        files
     }
 
     /// Where the files are until they are shown.
@@ -289,10 +295,10 @@ mod tests {
     use super::*;
 
     fn publish(root: &Path, text: &str) {
-        let mut staging = Staging::new(&root.join(".work"), "x").unwrap();
+        let staging = Staging::new(&root.join(".work"), "x").unwrap();
         fs::write(staging.place("a/b.txt").unwrap(), text).unwrap();
         staging.list("a/b.txt", 1).unwrap();
-        let files = staging.files().to_vec();
+        let files = staging.files();
         staging.commit(&root.join("t/run_month=2026-10"), &files).unwrap();
     }
 

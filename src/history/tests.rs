@@ -120,8 +120,8 @@ impl Place {
             conversations: Some(conversations),
             span,
         };
-        let mut staging = Staging::new(&work, "snapshot").unwrap();
-        assembly.write(&mut staging).unwrap();
+        let staging = Staging::new(&work, "snapshot").unwrap();
+        assembly.write(&staging).unwrap();
         let cohort = |(key, members): &(&str, Vec<&str>)| CohortEntry {
             cohort_key: key.to_string(),
             cohort_name: key.to_string(),
@@ -148,7 +148,7 @@ impl Place {
             cohorts: observation.cohorts.iter().map(cohort).collect(),
             identifiers: "keep".to_string(),
             forgotten: 0,
-            files: staging.files().to_vec(),
+            files: staging.files(),
             requests: 0,
             retries: 0,
             incomplete: Vec::new(),

@@ -340,11 +340,11 @@ fn publish_applied(context: &Context, folder: &JobFolder, month: Month, rules: V
     let earlier = std::fs::read(target.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice::<AppliedManifest>(&bytes).ok());
     let mut runs = earlier.map_or(Vec::new(), |manifest| manifest.runs);
     runs.push(AppliedRun { applied_at: (context.clock)(), program_version: env!("CARGO_PKG_VERSION").to_string(), rules });
-    let mut staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
+    let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
     let rows = write_tagged(tagged, &staging.place("tagged.parquet")?)?;
     staging.list("tagged.parquet", rows)?;
     let job = context.settings.job.name.clone();
-    let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: staging.files().to_vec() };
+    let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: staging.files() };
     Ok(staging.commit(&target, &manifest)?)
 }
 
@@ -366,10 +366,10 @@ pub(super) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<bo
             && tagged.keys().any(|(_, contact)| people.contains(contact))
         {
             tagged.retain(|(_, contact), _| !people.contains(contact));
-            let mut staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
+            let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
             let rows = write_tagged(&tagged, &staging.place("tagged.parquet")?)?;
             staging.list("tagged.parquet", rows)?;
-            manifest.files = staging.files().to_vec();
+            manifest.files = staging.files();
             staging.commit(&target, &manifest)?;
             held = true;
         }

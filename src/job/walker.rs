@@ -297,13 +297,14 @@ impl Walker {
     /// Of the contact's own groups those whose members are taken from here, and whether it may be in others of them.
     fn with_tallied(&self, contact: Contact) -> Contact {
         let of = |kind: GroupKind, list: Option<OwnTags>| {
-            let tallied: Vec<&Group> = self.tallied.iter().filter(|group| group.kind == kind).collect();
-            if tallied.is_empty() {
+            let tallied = || self.tallied.iter().filter(|group| group.kind == kind);
+            let wanted = tallied().count();
+            if wanted == 0 {
                 return None;
             }
             let mut list = list.unwrap_or_default();
-            list.ids.retain(|id| tallied.iter().any(|group| group.id == *id));
-            list.is_complete |= list.ids.len() == tallied.len();
+            list.ids.retain(|id| tallied().any(|group| group.id == *id));
+            list.is_complete |= list.ids.len() == wanted;
             Some(list)
         };
         Contact { tags: of(GroupKind::Tag, contact.tags), segments: of(GroupKind::Segment, contact.segments), ..contact }

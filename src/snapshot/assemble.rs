@@ -2,6 +2,7 @@
 //! order of the plan, so that the same walks give the same bytes however they were interleaved.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender};
 
 use polars::prelude::*;
 
@@ -84,16 +85,23 @@ pub struct Written {
 
 impl Assembly {
     /// Writes and lists all parts.
-    pub fn write(&self, staging: &mut Staging) -> Result<Written, SnapshotError> {
-        let (firsts, drifted) = self.write_contacts(staging)?;
-        let members = self.write_members(staging)?;
-        self.write_conversations(staging)?;
+    pub fn write(&self, staging: &Staging) -> Result<Written, SnapshotError> {
+        // What one waits for, the other uses.
+        let (contacts, others) = side_by_side(
+            || self.write_contacts(staging),
+            || {
+                let members = self.write_members(staging)?;
+                self.write_conversations(staging)?;
+                Ok::<_, SnapshotError>(members)
+            },
+        );
+        let ((firsts, drifted), members) = (contacts?, others?);
         let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
         let undated = self.cohorts.iter().map(undated).collect::<Result<_, TableError>>()?;
         Ok(Written { firsts, drifted, members, undated })
     }
 
-    fn write_contacts(&self, staging: &mut Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
+    fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
         // The population's own walk goes first: who is in it is known when a contact is met.
         let mut order: Vec<usize> = (0..self.walks.len()).collect();
         order.sort_by_key(|walk| self.population != Some(*walk));
@@ -103,10 +111,31 @@ impl Assembly {
             Some(walk) => Some(members_of(&self.walks[walk])?),
             None => None,
         };
+        let (sender, batches) = mpsc::sync_channel(1);
+        // Each end of the channel goes with its side: so one side that fails ends the other.
+        let (read, written) = side_by_side(
+            || self.read_contacts(&order, &records, population.as_ref(), sender),
+            || {
+                let mut parts = PartWriter::default();
+                batches.into_iter().try_for_each(|batch| parts.push(batch, staging))?;
+                parts.finish(staging)
+            },
+        );
+        written?;
+        Ok((read?, records.drifted))
+    }
+
+    /// Passes on the records that count, in the order in which they are kept. How many contacts each walk was the first to hold.
+    fn read_contacts(
+        &self,
+        order: &[usize],
+        records: &Records,
+        population: Option<&ContactIds>,
+        batches: SyncSender<Batch>,
+    ) -> Result<Vec<u64>, SnapshotError> {
         let mut firsts = vec![0; self.walks.len()];
-        let mut parts = PartWriter::default();
         let mut place = 0;
-        for &walk in &order {
+        for &walk in order {
             for chunk in self.walks[walk].chunks::<Contact>() {
                 let mut rows = read_bundled(&chunk, Contact::TABLES, &CONTACTS, None)?;
                 let places = place..place + rows.height();
@@ -116,20 +145,22 @@ impl Assembly {
                 if !counts.contains(&true) {
                     continue;
                 }
-                if let Some(population) = &population {
+                if let Some(population) = population {
                     let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(assembling)?;
                     let is_in: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| population.holds(id)))).collect();
                     rows.with_column(is_in.with_name("in_population".into()).into_column()).map_err(assembling)?;
                 }
                 let attributes = read_bundled(&chunk, Contact::TABLES, &ATTRIBUTES, None)?;
-                parts.push(Batch::new(rows, attributes)?.only(counts)?, staging)?;
+                if batches.send(Batch::new(rows, attributes)?.only(counts)?).is_err() {
+                    // They could not be written, which is told there.
+                    return Ok(firsts);
+                }
             }
         }
-        parts.finish(staging)?;
-        Ok((firsts, records.drifted))
+        Ok(firsts)
     }
 
-    fn write_members(&self, staging: &mut Staging) -> Result<Vec<u64>, SnapshotError> {
+    fn write_members(&self, staging: &Staging) -> Result<Vec<u64>, SnapshotError> {
         let mut counts = Vec::with_capacity(self.cohorts.len());
         for (index, cohort) in self.cohorts.iter().enumerate() {
             let members = members_of(&self.walks[cohort.walk])?;
@@ -148,7 +179,7 @@ impl Assembly {
         Ok(counts)
     }
 
-    fn write_conversations(&self, staging: &mut Staging) -> Result<(), SnapshotError> {
+    fn write_conversations(&self, staging: &Staging) -> Result<(), SnapshotError> {
         let mut all = CONVERSATIONS.empty();
         for chunk in self.conversations.iter().flat_map(Part::chunks::<Conversation>) {
             all.vstack_mut_owned(read_bundled(&chunk, Conversation::TABLES, &CONVERSATIONS, None)?).map_err(assembling)?;
@@ -229,6 +260,14 @@ pub fn without_record(walks: &[Part]) -> Result<Vec<bool>, SnapshotError> {
         lacking.push(lacks);
     }
     Ok(lacking)
+}
+
+fn side_by_side<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other)
+    })
 }
 
 fn assembling(error: PolarsError) -> TableError {

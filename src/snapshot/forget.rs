@@ -43,7 +43,7 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
     if found.is_empty() {
         return Ok(0);
     }
-    let mut staging = Staging::new(work, &format!("forget-{}", manifest.month))?;
+    let staging = Staging::new(work, &format!("forget-{}", manifest.month))?;
     for file in &manifest.files {
         let place = staging.place(&file.path)?;
         let rows = match parted.remove(&file.path) {
@@ -55,7 +55,7 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
         };
         staging.list(&file.path, rows)?;
     }
-    manifest.files = staging.files().to_vec();
+    manifest.files = staging.files();
     manifest.forgotten += found.len() as u64;
     manifest.findings.retain(|finding| finding.check_name != FORGOTTEN);
     manifest.findings.push(Finding::forgotten(manifest.forgotten));

@@ -109,7 +109,7 @@ pub(super) struct PartWriter {
 
 impl PartWriter {
     /// A part ends after so many contacts, whatever chunks they came in: how a walk was interrupted shows in no file.
-    pub fn push(&mut self, mut batch: Batch, staging: &mut Staging) -> Result<(), SnapshotError> {
+    pub fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
         while self.rows + batch.len() >= ROW_GROUP_ROWS {
             let (first, others) = batch.split_at(ROW_GROUP_ROWS - self.rows);
             self.batches.push(first);
@@ -122,11 +122,11 @@ impl PartWriter {
     }
 
     /// Writes the last part; the only one when there are no contacts at all.
-    pub fn finish(mut self, staging: &mut Staging) -> Result<(), SnapshotError> {
+    pub fn finish(mut self, staging: &Staging) -> Result<(), SnapshotError> {
         if self.rows > 0 || self.parts == 0 { self.write(staging) } else { Ok(()) }
     }
 
-    fn write(&mut self, staging: &mut Staging) -> Result<(), SnapshotError> {
+    fn write(&mut self, staging: &Staging) -> Result<(), SnapshotError> {
         let (contacts, attributes) = Batch::of_all(std::mem::take(&mut self.batches))?.sorted()?;
         self.rows = 0;
         write_part(staging, &CONTACTS, self.parts, contacts)?;
@@ -137,7 +137,7 @@ impl PartWriter {
 }
 
 /// Writes and lists one part of a table.
-pub(super) fn write_part(staging: &mut Staging, table: &Table, index: usize, rows: DataFrame) -> Result<(), SnapshotError> {
+pub(super) fn write_part(staging: &Staging, table: &Table, index: usize, rows: DataFrame) -> Result<(), SnapshotError> {
     let relative = format!("{}/part-{index:04}.parquet", table.name);
     let rows = write_parquet(&rows, table, &staging.place(&relative)?)?;
     Ok(staging.list(&relative, rows)?)

@@ -31,7 +31,7 @@ pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Resul
     for (index, (table, frame)) in bundle.iter().zip(frames).enumerate() {
         let start = bytes.len();
         let mut rows = table.conform(frame).map_err(failed)?;
-        let writer = IpcStreamWriter::new(&mut bytes).with_compression(Some(IpcCompression::LZ4));
+        let writer = IpcStreamWriter::new(&mut bytes);
         writer.with_compat_level(CompatLevel::newest()).finish(&mut rows).map_err(failed)?;
         let (length, sum) = ((bytes.len() - start) as u64, checksum(&bytes[start..]));
         let header = [&length.to_le_bytes()[..], &sum.to_le_bytes()].concat();
