@@ -14,12 +14,13 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use self::tally::Told;
+use self::tally::{Told, Untold};
 use super::division::Division;
 use super::plan::{Plan, PlannedWalk, WalkKind};
 use super::walker::{Begun, Look, Outcome, Walked, Walker};
 use super::{Context, Event, JobError, joined, work};
 use crate::domain::{Allowed, Group, Slice, agrees};
+use crate::intercom::RequestError;
 use crate::publish;
 use crate::snapshot::{Held, Others, Part, walk_folder, without_record};
 
@@ -48,6 +49,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
         running,
         places_taken: 0,
         held: Held::default(),
+        untold: Untold::default(),
         waits_for_everyone,
         is_in_doubt: false,
     };
@@ -77,6 +79,7 @@ struct Chains<'a> {
     running: JoinSet<Done>,
     places_taken: usize,
     held: Held,
+    untold: Untold,
     /// Whether it is open yet where the members of tags are taken from.
     waits_for_everyone: bool,
     /// Whether a list that others relied on may lack some of what it had.
@@ -121,6 +124,12 @@ enum Done {
         waiting: Box<Waiting>,
         look: Look,
     },
+    /// Everyone was looked at, and the sizes of tags were asked.
+    Weighed {
+        waiting: Box<Waiting>,
+        look: Look,
+        tags: Result<Vec<(usize, u64)>, RequestError>,
+    },
     Chain {
         list: usize,
         chain: usize,
@@ -132,6 +141,8 @@ enum Done {
         list: usize,
         total: Option<u64>,
     },
+    /// Contacts whose own lists were cut short, or why they could not be asked.
+    Asked(Option<JobError>),
     /// The members that contacts' own lists tell.
     Tallied(Box<Result<Told, JobError>>),
 }
@@ -276,6 +287,8 @@ impl Chains<'_> {
         let (list, chain, outcome) = match done {
             Done::Closed { list, total } => return self.close(list, total).await,
             Done::Looked { waiting, look } => return self.looked(*waiting, look).await,
+            Done::Weighed { waiting, look, tags } => return self.weighed(*waiting, look, tags).await,
+            Done::Asked(error) => return self.asked(error).await,
             Done::Tallied(told) => return self.tallied_all((*told)?).await,
             Done::Chain { list, chain, has_place, outcome } => {
                 self.places_taken -= usize::from(has_place);
@@ -294,6 +307,9 @@ impl Chains<'_> {
             }
         };
         self.lists[list].chains[chain].state = state;
+        if self.plan.walks[list].kind == WalkKind::Everyone {
+            self.ask_untold(chain).await?;
+        }
         if self.lists[list].chains.iter().any(|chain| matches!(chain.state, State::Open)) {
             return Ok(());
         }
@@ -303,16 +319,19 @@ impl Chains<'_> {
         }
     }
 
-    /// A list goes on in one chain, or in slices.
+    /// What the first page of everyone tells is weighed before it goes on: whether the members of tags are taken from there.
     async fn looked(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
-        let is_everyone = self.plan.walks[waiting.list].kind == WalkKind::Everyone;
-        if is_everyone
-            && std::mem::take(&mut self.waits_for_everyone)
-            && let Some(division) = &look.division
-        {
-            let rows = division.total;
-            self.choose_tallied(rows, look.untold).await?;
+        let is_awaited = self.plan.walks[waiting.list].kind == WalkKind::Everyone && self.waits_for_everyone;
+        if is_awaited && look.division.is_some() {
+            self.weigh(waiting, look);
+            return Ok(());
         }
+        self.waits_for_everyone &= !is_awaited;
+        self.go_on(waiting, look).await
+    }
+
+    /// A list goes on in one chain, or in slices.
+    async fn go_on(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
         match look.division {
             Some(division) => {
                 self.places_taken -= 1;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, stream};
 
@@ -20,42 +21,81 @@ pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, wo
         }
         Ok(holders)
     });
-    ask(context, months, joined(reading.await)?, work).await
+    let holders = joined(reading.await)?;
+    let asking = Asking::open(context, months, work).await?;
+    asking.ask(holders).await?;
+    asking.end()
 }
 
-/// Asks these contacts for their tags, but for those who were asked before. Gives the folder of the answers.
-pub(super) async fn ask(context: &Context, months: Months, contacts: BTreeSet<String>, work: &Path) -> Result<PathBuf, JobError> {
-    let folder = work.join(WALK);
-    let opening = folder.clone();
-    let opened = tokio::task::spawn_blocking(move || -> Result<(TagDates, Vec<String>), JobError> {
-        let mut dates = TagDates::open(opening)?;
-        let wanted = contacts.into_iter().filter(|id| dates.wants(id)).collect();
-        Ok((dates, wanted))
-    });
-    let (mut dates, wanted) = joined(opened.await)?;
+/// Contacts being asked for their tags, whoever wants to know: each once.
+#[derive(Clone)]
+pub(super) struct Asking {
+    context: Context,
+    months: Months,
+    folder: PathBuf,
+    so_far: Arc<Mutex<SoFar>>,
+}
 
-    (context.observer)(Event::WalkStarted { walk: WALK.to_string() });
-    let total = wanted.len() as u64;
-    let asks = wanted.into_iter().map(|id| async move {
-        let tags = context.client.tag_dates(&id).await;
-        (id, tags)
-    });
-    let mut answers = stream::iter(asks).buffer_unordered(context.settings.intercom.max_concurrency);
-    let mut asked = 0;
-    while let Some((id, tags)) = answers.next().await {
-        let tags = match tags {
-            Ok(tags) => tags,
-            Err(source) => {
-                // What came stays.
-                dates.flush()?;
-                return Err(JobError::Fetch { months, walk: "the dates of tags".to_string(), source: source.into() });
-            }
-        };
-        dates.push(id, tags)?;
-        asked += 1;
-        (context.observer)(Event::Page { walk: WALK.to_string(), rows: asked, total: Some(total) });
+struct SoFar {
+    answers: TagDates,
+    wanted: u64,
+    asked: u64,
+}
+
+impl Asking {
+    /// Goes on with the answers that an earlier run has.
+    pub(super) async fn open(context: &Context, months: Months, work: &Path) -> Result<Asking, JobError> {
+        let folder = work.join(WALK);
+        let opening = folder.clone();
+        let answers = joined(tokio::task::spawn_blocking(move || Ok(TagDates::open(opening)?)).await)?;
+        (context.observer)(Event::WalkStarted { walk: WALK.to_string() });
+        let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
+        Ok(Asking { context: context.clone(), months, folder, so_far })
     }
-    dates.flush()?;
-    (context.observer)(Event::WalkDone { walk: WALK.to_string(), rows: asked });
-    Ok(folder)
+
+    /// Asks these contacts, but for those who were asked before. How many they were.
+    pub(super) async fn ask(&self, contacts: BTreeSet<String>) -> Result<u64, JobError> {
+        let wanted: Vec<String> = {
+            let mut so_far = self.lock();
+            let wanted: Vec<String> = contacts.into_iter().filter(|id| so_far.answers.wants(id)).collect();
+            so_far.wanted += wanted.len() as u64;
+            wanted
+        };
+        let asked = wanted.len() as u64;
+        let asks = wanted.into_iter().map(|id| async move {
+            let tags = self.context.client.tag_dates(&id).await;
+            (id, tags)
+        });
+        let mut answers = stream::iter(asks).buffer_unordered(self.context.settings.intercom.max_concurrency);
+        while let Some((id, tags)) = answers.next().await {
+            let mut so_far = self.lock();
+            let tags = match tags {
+                Ok(tags) => tags,
+                Err(source) => {
+                    // What came stays.
+                    so_far.answers.flush()?;
+                    return Err(JobError::Fetch { months: self.months, walk: "the dates of tags".to_string(), source: source.into() });
+                }
+            };
+            so_far.answers.push(id, tags)?;
+            so_far.asked += 1;
+            let event = Event::Page { walk: WALK.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
+            drop(so_far);
+            (self.context.observer)(event);
+        }
+        Ok(asked)
+    }
+
+    /// The folder of the answers, once nobody asks any more.
+    pub(super) fn end(&self) -> Result<PathBuf, JobError> {
+        let mut so_far = self.lock();
+        so_far.answers.flush()?;
+        (self.context.observer)(Event::WalkDone { walk: WALK.to_string(), rows: so_far.asked });
+        Ok(self.folder.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SoFar> {
+        // An answer is taken whole or not at all, whatever happens elsewhere.
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

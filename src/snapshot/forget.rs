@@ -184,8 +184,19 @@ fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Re
         return Ok(None);
     }
     let about = rows.filter(&is_about).map_err(reading)?;
-    let others = rows.filter(&!&is_about).map_err(reading)?;
+    let others = rewritten(rows.filter(&!&is_about).map_err(reading)?)?;
     Ok(Some(Parted { about, others }))
+}
+
+/// The same rows with texts of their own: columns that are filtered still hold the texts of the rows that are gone.
+fn rewritten(mut rows: DataFrame) -> Result<DataFrame, SnapshotError> {
+    let is_text = |column: &&Column| column.dtype() == &DataType::String;
+    let texts: Vec<Column> = rows.columns().iter().filter(is_text).cloned().collect();
+    for column in texts {
+        let own: StringChunked = column.str().map_err(reading)?.iter().collect();
+        rows.with_column(own.with_name(column.name().clone()).into_column()).map_err(reading)?;
+    }
+    Ok(rows)
 }
 
 fn texts(rows: &DataFrame, column: &str) -> Result<Vec<String>, SnapshotError> {

@@ -1,10 +1,13 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use polars::polars_utils::compression::ZstdLevel;
 use polars::prelude::*;
 
 use super::{Table, TableError};
 
+/// Zstandard's quickest level: a third less time than its usual one, for files that are a twentieth larger.
+const ZSTD_LEVEL: i32 = 1;
 /// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
 pub const ROW_GROUP_ROWS: usize = 65_536;
 
@@ -27,7 +30,7 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
 pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), TableError> {
     let failed = |error| TableError::writing(path, error);
     let options = ParquetWriteOptions {
-        compression: ParquetCompression::Zstd(None),
+        compression: ParquetCompression::Zstd(Some(ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?)),
         statistics: StatisticsOptions::full(),
         row_group_size: Some(ROW_GROUP_ROWS),
         data_page_size: None,

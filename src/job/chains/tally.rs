@@ -4,33 +4,48 @@ use std::path::PathBuf;
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Chains, Done, Followed, Waiting};
+use super::{Chains, Done, Followed, List, Waiting};
 use crate::domain::{Allowed, Group, Months, agrees};
 use crate::job::division::FEW_PAGES;
 use crate::job::plan::{WalkKind, pages};
-use crate::job::{Context, Event, JobError, error, joined, tag_dates, work};
+use crate::intercom::RequestError;
+use crate::job::tag_dates::Asking;
+use crate::job::walker::Look;
+use crate::job::{Context, Event, JobError, error, joined, work};
 use crate::publish;
 use crate::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
 
 impl Chains<'_> {
-    /// Decides which tags' members are taken from the contacts' own lists of tags.
-    pub(super) async fn choose_tallied(&mut self, everyone: u64, untold: f64) -> Result<(), JobError> {
+    /// Asks for the sizes of tags, beside what is followed already.
+    pub(super) fn weigh(&mut self, waiting: Waiting, look: Look) {
         let is_fresh = |waiting: &&Waiting| self.plan.walks[waiting.list].kind.is_tag() && waiting.begun.is_fresh();
-        let tags: Vec<usize> = self.waiting.iter().filter(is_fresh).map(|waiting| waiting.list).collect();
-        let client = &self.context.client;
-        let totals =
-            try_join_all(tags.iter().filter_map(|list| self.plan.walks[*list].kind.group()).map(|tag| client.member_count(tag, None)));
-        let totals = match totals.await {
-            Ok(totals) => totals,
-            Err(error) => {
-                tracing::warn!(%error, "the sizes of the tags were not told; each is searched for");
-                return Ok(());
+        let tag = |waiting: &Waiting| Some((waiting.list, self.plan.walks[waiting.list].kind.group()?.clone()));
+        let tags: Vec<(usize, Group)> = self.waiting.iter().filter(is_fresh).filter_map(tag).collect();
+        let client = self.context.client.clone();
+        self.running.spawn(async move {
+            let totals = try_join_all(tags.iter().map(|(_, tag)| client.member_count(tag, None))).await;
+            let sized = |totals: Vec<Option<u64>>| tags.iter().zip(totals).filter_map(|((list, _), total)| Some((*list, total?))).collect();
+            Done::Weighed { waiting: Box::new(waiting), look, tags: totals.map(sized) }
+        });
+    }
+
+    /// Decides which tags' members are taken from the contacts' own lists of tags, and goes on with everyone.
+    pub(super) async fn weighed(
+        &mut self,
+        waiting: Waiting,
+        look: Look,
+        tags: Result<Vec<(usize, u64)>, RequestError>,
+    ) -> Result<(), JobError> {
+        self.waits_for_everyone = false;
+        match (tags, &look.division) {
+            (Ok(tags), Some(everyone)) => {
+                let chosen = self.plan.tally(tags, everyone.total, look.untold, &self.context.settings);
+                self.leave_to_everyone(&chosen);
             }
-        };
-        let sized = tags.into_iter().zip(totals).filter_map(|(list, total)| Some((list, total?))).collect();
-        let chosen = self.plan.tally(sized, everyone, untold, &self.context.settings);
-        self.leave_to_everyone(&chosen);
-        Ok(())
+            (Err(error), _) => tracing::warn!(%error, "the sizes of the tags were not told; each is searched for"),
+            (Ok(_), None) => {}
+        }
+        self.go_on(waiting, look).await
     }
 
     /// The same where contacts list all of their groups, and lists tell their length when they are opened. Those that ride on
@@ -60,10 +75,56 @@ impl Chains<'_> {
         }
     }
 
-    /// Begins to take the members of tags from everyone, once everyone is there.
+    fn awaited(&self) -> Vec<usize> {
+        let is_awaited = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
+        (0..self.lists.len()).filter(is_awaited).collect()
+    }
+
+    /// Asks the contacts of a chain of everyone whose own lists were cut short, while the others are still followed.
+    pub(super) async fn ask_untold(&mut self, chain: usize) -> Result<(), JobError> {
+        let lists = self.awaited();
+        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
+        let chain = everyone.and_then(|list| self.lists[list].chains.get(chain)).and_then(|chain| Some((chain, chain.walked()?)));
+        let Some((chain, walked)) = chain.filter(|_| !lists.is_empty() && !self.context.client.has_own_groups()) else { return Ok(()) };
+        let part = Part::whole(walk_folder(self.work, &chain.key), walked.record.clone());
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
+        // Where it is not worth it, nobody more is asked: once everyone is there, that is told.
+        self.untold.found += untold.len() as u64;
+        if untold.is_empty() || self.untold.found > self.searching(&lists) {
+            return Ok(());
+        }
+        let asking = match &self.untold.asking {
+            Some(asking) => asking.clone(),
+            None => self.untold.asking.insert(Asking::open(self.context, self.plan.scope.months, self.work).await?).clone(),
+        };
+        self.untold.under_way += 1;
+        self.running.spawn(async move { Done::Asked(asking.ask(untold).await.err()) });
+        Ok(())
+    }
+
+    /// Requests that it takes to search for the members of these groups.
+    fn searching(&self, lists: &[usize]) -> u64 {
+        lists.iter().filter_map(|list| pages(self.plan.walks[*list].tallied, &self.context.settings)).sum()
+    }
+
+    /// Some were asked, or could not be.
+    pub(super) async fn asked(&mut self, error: Option<JobError>) -> Result<(), JobError> {
+        self.untold.under_way -= 1;
+        self.untold.failure = self.untold.failure.take().or(error);
+        let is_there = |list: &List| list.followed.is_some();
+        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
+        if everyone.is_some_and(|list| is_there(&self.lists[list])) { self.tally().await } else { Ok(()) }
+    }
+
+    /// Begins to take the members of tags from everyone, once everyone is there and nobody is being asked.
     pub(super) async fn tally(&mut self) -> Result<(), JobError> {
-        let is_tallied = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
-        let lists: Vec<usize> = (0..self.lists.len()).filter(is_tallied).collect();
+        let lists = self.awaited();
+        if self.untold.under_way > 0 {
+            return Ok(());
+        }
+        if let Some(failure) = self.untold.failure.take() {
+            return self.search(&lists, &error::in_a_line(&failure)).await;
+        }
         let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
         let everyone = everyone.and_then(|list| self.lists[list].followed.as_ref()).filter(|followed| followed.part.record.is_complete);
         let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
@@ -74,6 +135,8 @@ impl Chains<'_> {
             context: self.context.clone(),
             months: self.plan.scope.months,
             work: self.work.to_path_buf(),
+            asking: self.untold.asking.take(),
+            searching: self.searching(&lists),
             everyone,
             groups: lists.into_iter().filter_map(group).map(|(list, group, total)| Awaited { list, group, total }).collect(),
         };
@@ -117,11 +180,25 @@ impl Chains<'_> {
     }
 }
 
+/// The contacts whose own lists were cut short.
+#[derive(Default)]
+pub(super) struct Untold {
+    found: u64,
+    asking: Option<Asking>,
+    /// How many chains' contacts are being asked.
+    under_way: usize,
+    failure: Option<JobError>,
+}
+
 /// The work of taking the members of groups from everyone, beside the other lists.
 struct Tallying {
     context: Context,
     months: Months,
     work: PathBuf,
+    /// Where some were asked while the others were followed.
+    asking: Option<Asking>,
+    /// Requests that it takes to search for the members instead.
+    searching: u64,
     everyone: Part,
     groups: Vec<Awaited>,
 }
@@ -149,15 +226,18 @@ impl Tallying {
         if context.client.has_own_groups() && !untold.is_empty() {
             return nothing("contacts do not list all of their groups".to_string());
         }
-        let searching: u64 = self.groups.iter().filter_map(|awaited| pages(Some(awaited.total), &context.settings)).sum();
-        if untold.len() as u64 > searching {
+        if untold.len() as u64 > self.searching {
             let (untold, tags) = (untold.len(), self.groups.len());
             return nothing(format!("to ask {untold} contacts whose lists were cut short takes longer, for {tags} tags"));
         }
-        let answers = match tag_dates::ask(context, self.months, untold.clone(), &self.work).await {
-            Ok(answers) => answers,
-            Err(error) => return nothing(error::in_a_line(&error)),
+        let asking = match self.asking.clone() {
+            Some(asking) => asking,
+            None => Asking::open(context, self.months, &self.work).await?,
         };
+        if let Err(error) = asking.ask(untold.clone()).await {
+            return nothing(error::in_a_line(&error));
+        }
+        let answers = asking.end()?;
         let folder = |awaited: &Awaited| Tallied { key: awaited.group.key(), folder: walk_folder(&self.work, &awaited.group.key()) };
         let tags: Vec<Tallied> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());

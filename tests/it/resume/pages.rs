@@ -135,10 +135,10 @@ fn work_that_cannot_be_read_is_fetched_again() {
     let place = Place::new();
     killed(&simulator, &place, &plain_job(), &["--as-of", JULY.as_of]);
     let work = place.job_folder().join(".work/run_month=2026-07");
-    fs::write(work.join("tag-1373897/contacts-00000.parquet"), "garbled").unwrap();
-    fs::remove_file(work.join("tag-1400074/attributes-00000.parquet")).unwrap();
-    let whole = fs::read(work.join("conversations/conversations-00000.parquet")).unwrap();
-    fs::write(work.join("conversations/conversations-00000.parquet"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(work.join("tag-1373897/contacts-00000.arrows"), "garbled").unwrap();
+    fs::remove_file(work.join("tag-1400074/contacts-00000.arrows")).unwrap();
+    let whole = fs::read(work.join("conversations/conversations-00000.arrows")).unwrap();
+    fs::write(work.join("conversations/conversations-00000.arrows"), &whole[..whole.len() / 2]).unwrap();
     let recorder = Scripted::before(simulator.address(), |_| None);
     let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cannot be read, and the list is fetched anew"), "{}", finished.stderr);
