@@ -92,8 +92,7 @@ impl ReportWriter {
 
     /// Shows the reports. Returns their folder.
     pub fn commit(self, reports: &Path, source: ReportSource) -> Result<PathBuf, ReportError> {
-        let manifest =
-            ReportManifest { format: FORMAT, month: self.month.to_string(), built_from: source, files: self.staging.files() };
+        let manifest = ReportManifest { format: FORMAT, month: self.month.to_string(), built_from: source, files: self.staging.files() };
         let folder = reports.join(month_folder(self.month));
         self.staging.commit(&folder, &manifest)?;
         Ok(folder)

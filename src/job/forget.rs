@@ -13,7 +13,9 @@ use crate::domain::{Month, Months};
 use crate::privacy::Privacy;
 use crate::publish;
 use crate::settings::Settings;
-use crate::snapshot::{Snapshot, forget_in_snapshot, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email};
+use crate::snapshot::{
+    Snapshot, forget_in_snapshot, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email,
+};
 
 /// Whom to forget.
 #[derive(Clone, Debug)]

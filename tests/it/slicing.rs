@@ -112,7 +112,7 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let opening = sent.iter().filter(|request| ["/me", "/tags", "/segments", "/data_attributes"].contains(&request.path())).count();
         assert_eq!(opening, 4);
         // Contacts with more tags than their list tells are not known before they are read.
-        let asked = sent.iter().filter(|request| request.path().starts_with("/contacts/") && request.path().ends_with("/tags")).count();
+        let asked = sent.iter().filter(|request| asks_a_contact(request)).count();
         assert_eq!(sent.len() - opening - asked, told, "{planned}");
     }
 }
@@ -250,6 +250,46 @@ fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals()
     assert!(finished.stderr.contains("are taken from the contacts' own lists"), "{}", finished.stderr);
     assert_eq!(searches(&recorder.requests(), "1400148"), [1, 1], "its total before and after, and no page");
     check_members(&place, &simulator);
+}
+
+fn asks_a_contact(request: &Request) -> bool {
+    request.path().starts_with("/contacts/") && request.path().ends_with("/tags")
+}
+
+#[test]
+fn contacts_whose_lists_were_cut_short_are_asked_once_and_before_everyone_is_there() {
+    let simulator = large();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&job().with_intercom("max_concurrency = 4"), &recorder.base_url), &AS_OF).succeed();
+    let requests = recorder.requests();
+    let asked: Vec<&str> = requests.iter().filter(|request| asks_a_contact(request)).map(Request::path).collect();
+    assert!(asked.len() > 1, "{asked:?}");
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len(), "each once");
+    let is_page_of_all = |request: &Request| is_slice_page(request) && GROUPS.iter().all(|key| !is_of(request, key));
+    let (first_ask, last_page) = (requests.iter().position(asks_a_contact), requests.iter().rposition(is_page_of_all));
+    assert!(first_ask < last_page, "{first_ask:?} {last_page:?}");
+    check_members(&place, &simulator);
+}
+
+/// Whether a search is for the members of a group.
+fn is_of(request: &Request, key: &str) -> bool {
+    key.split_once(':').is_some_and(|(_, id)| request.json()["query"].to_string().contains(id))
+}
+
+#[test]
+fn where_contacts_cannot_be_asked_for_their_tags_the_tags_are_searched_for() {
+    let simulator = large();
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |request| {
+        asks_a_contact(request).then(|| Reply::text(403, "application/json", r#"{"type":"error.list","errors":[{"code":"forbidden"}]}"#))
+    });
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("searched for after all") && finished.stderr.contains("403"), "{}", finished.stderr);
+    check_members(&place, &simulator);
+    let undisturbed = Place::new();
+    run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
+    check_same(&tables(published(&place.job_folder())), &tables(published(&undisturbed.job_folder())), "searched for");
 }
 
 #[test]

@@ -6,9 +6,9 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::{Chains, Done, Followed, List, Waiting};
 use crate::domain::{Allowed, Group, Months, agrees};
+use crate::intercom::RequestError;
 use crate::job::division::FEW_PAGES;
 use crate::job::plan::{WalkKind, pages};
-use crate::intercom::RequestError;
 use crate::job::tag_dates::Asking;
 use crate::job::walker::Look;
 use crate::job::{Context, Event, JobError, error, joined, work};
@@ -75,6 +75,12 @@ impl Chains<'_> {
         }
     }
 
+    fn everyone(&self) -> Option<&List> {
+        let list = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone)?;
+        Some(&self.lists[list])
+    }
+
+    /// Lists whose members are taken from everyone, and are not there yet.
     fn awaited(&self) -> Vec<usize> {
         let is_awaited = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
         (0..self.lists.len()).filter(is_awaited).collect()
@@ -83,8 +89,7 @@ impl Chains<'_> {
     /// Asks the contacts of a chain of everyone whose own lists were cut short, while the others are still followed.
     pub(super) async fn ask_untold(&mut self, chain: usize) -> Result<(), JobError> {
         let lists = self.awaited();
-        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
-        let chain = everyone.and_then(|list| self.lists[list].chains.get(chain)).and_then(|chain| Some((chain, chain.walked()?)));
+        let chain = self.everyone().and_then(|everyone| everyone.chains.get(chain)).and_then(|chain| Some((chain, chain.walked()?)));
         let Some((chain, walked)) = chain.filter(|_| !lists.is_empty() && !self.context.client.has_own_groups()) else { return Ok(()) };
         let part = Part::whole(walk_folder(self.work, &chain.key), walked.record.clone());
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
@@ -111,9 +116,8 @@ impl Chains<'_> {
     pub(super) async fn asked(&mut self, error: Option<JobError>) -> Result<(), JobError> {
         self.untold.under_way -= 1;
         self.untold.failure = self.untold.failure.take().or(error);
-        let is_there = |list: &List| list.followed.is_some();
-        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
-        if everyone.is_some_and(|list| is_there(&self.lists[list])) { self.tally().await } else { Ok(()) }
+        let is_there = self.everyone().is_some_and(|everyone| everyone.followed.is_some());
+        if is_there { self.tally().await } else { Ok(()) }
     }
 
     /// Begins to take the members of tags from everyone, once everyone is there and nobody is being asked.
@@ -125,8 +129,7 @@ impl Chains<'_> {
         if let Some(failure) = self.untold.failure.take() {
             return self.search(&lists, &error::in_a_line(&failure)).await;
         }
-        let everyone = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone);
-        let everyone = everyone.and_then(|list| self.lists[list].followed.as_ref()).filter(|followed| followed.part.record.is_complete);
+        let everyone = self.everyone().and_then(|everyone| everyone.followed.as_ref()).filter(|followed| followed.part.record.is_complete);
         let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
             return self.search(&lists, "not everyone came").await;
         };
@@ -215,7 +218,10 @@ struct Awaited {
 pub(super) enum Told {
     /// By list.
     Members(Vec<(usize, Part)>),
-    Nothing { lists: Vec<usize>, why: String },
+    Nothing {
+        lists: Vec<usize>,
+        why: String,
+    },
 }
 
 impl Tallying {
