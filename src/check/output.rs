@@ -11,7 +11,7 @@ use crate::snapshot::{Snapshot, month_folder, months_in};
 /// What a row of a walk takes on disk until its month is published: in the work folder, the snapshot, the history and
 /// the reports. Measured with the embedded Intercom: 312 to 375 bytes in snapshot, history and reports (20,000 contacts in
 /// 7 groups, and demos of 5,000 and 40,000); in the work folder, which is not compressed, 340 where contacts are in several
-/// lists (200,000 in 12 groups and everyone) and up to 1,300 where each is in one. Doubled, since real contacts have longer
+/// lists (200,000 in 12 groups and everyone), which is 1,300 a contact, and as much a row where each is in one list. Doubled, since real contacts have longer
 /// texts and more attributes than invented ones.
 const BYTES_PER_ROW: f64 = 3072.0;
 /// All of that beside what is published, where each contact is in one list.

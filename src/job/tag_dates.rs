@@ -53,15 +53,14 @@ impl Asking {
         Ok(Asking { context: context.clone(), months, folder, so_far })
     }
 
-    /// Asks these contacts, but for those who were asked before. How many they were.
-    pub(super) async fn ask(&self, contacts: BTreeSet<String>) -> Result<u64, JobError> {
+    /// Asks these contacts, but for those who were asked before.
+    pub(super) async fn ask(&self, contacts: BTreeSet<String>) -> Result<(), JobError> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
             let wanted: Vec<String> = contacts.into_iter().filter(|id| so_far.answers.wants(id)).collect();
             so_far.wanted += wanted.len() as u64;
             wanted
         };
-        let asked = wanted.len() as u64;
         let asks = wanted.into_iter().map(|id| async move {
             let tags = self.context.client.tag_dates(&id).await;
             (id, tags)
@@ -83,7 +82,7 @@ impl Asking {
             drop(so_far);
             (self.context.observer)(event);
         }
-        Ok(asked)
+        Ok(())
     }
 
     /// The folder of the answers, once nobody asks any more.

@@ -273,3 +273,35 @@ fn side_by_side<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce()
 fn assembling(error: PolarsError) -> TableError {
     TableError::new("put together", "the spooled walks", error)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::domain::{AttributeValue, CustomAttribute, Month, Role};
+    use crate::snapshot::{Others, Spool};
+
+    #[test]
+    fn a_chunk_that_is_changed_before_it_is_put_together_is_an_error_and_no_standstill() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("population");
+        let attribute = CustomAttribute { name: "plan".into(), value: AttributeValue::Text("marker".into()) };
+        let contact = Contact { custom_attributes: vec![attribute], ..Contact::unknown("a".to_string(), Role::User) };
+        let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        spool.push(vec![contact]);
+        let part = Part::whole(folder.clone(), spool.finish().unwrap());
+        let span = "2026-10".parse::<Month>().unwrap().span(chrono_tz::UTC);
+        let assembly = Assembly { walks: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
+        let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
+        assert_eq!(written("whole").unwrap().firsts, [1]);
+
+        // Its ids can still be read, its attributes cannot.
+        let chunk = chunk::<Contact>(&folder, 0);
+        let mut bytes = std::fs::read(&chunk).unwrap();
+        let at = bytes.windows(6).position(|word| word == b"marker").unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&chunk, bytes).unwrap();
+        assert!(written("changed").is_err());
+    }
+}

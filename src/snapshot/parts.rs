@@ -163,10 +163,9 @@ mod tests {
         let ids: Vec<&str> = contacts.iter().map(|(id, _)| *id).collect();
         let rows: Vec<(&str, &str)> = contacts.iter().flat_map(|(id, names)| names.iter().map(|name| (*id, *name))).collect();
         let of = |columns: &[Column], table: &Table| {
-            let mut all = table.empty().clear();
             let height = columns[0].len();
             let nulls = table.columns.iter().map(|column| Column::full_null(column.name.into(), height, &column.kind.dtype()));
-            all = DataFrame::new(height, nulls.collect()).unwrap_or(all);
+            let mut all = DataFrame::new(height, nulls.collect()).unwrap();
             for column in columns {
                 all.with_column(column.clone()).unwrap();
             }

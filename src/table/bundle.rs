@@ -1,5 +1,5 @@
-//! Several tables in one file that this program alone reads, once and soon: Arrow as it is in memory, lightly compressed,
-//! so that writing and reading it takes next to nothing. Each table has a checksum: what a disk changed is no table.
+//! Several tables in one file that this program alone reads, once and soon: Arrow as it is in memory, uncompressed, so
+//! that writing and reading it takes little. Each table has a checksum: what a disk changed is no table.
 //!
 //! ```text
 //! of each table: length of its stream in bytes (u64), CRC-32 of it (u32), both little-endian
@@ -76,9 +76,8 @@ impl<'a> Opened<'a> {
         file.read_exact(&mut header).map_err(failed)?;
         let mut start = header.len() as u64;
         let tables = header.chunks_exact(HEADER).map(|entry| {
-            let (length, sum) = entry.split_at(size_of::<u64>());
-            let length = length.iter().rev().fold(0, |length, byte| length << 8 | u64::from(*byte));
-            let sum = sum.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+            let length = entry.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+            let sum = entry.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
             let place = (start, length, sum);
             start = start.saturating_add(length);
             place

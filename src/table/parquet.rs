@@ -6,7 +6,7 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// Zstandard's quickest level: a third less time than its usual one, for files that are a twentieth larger.
+/// Zstandard's quickest level: parts of a snapshot took a sixth less time than with its usual one, and were 2 % larger.
 const ZSTD_LEVEL: i32 = 1;
 /// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
 pub const ROW_GROUP_ROWS: usize = 65_536;
