@@ -24,7 +24,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use crate::domain::{Basis, Month};
-use crate::table::{self, Query, Table, TableError};
+use crate::table::{self, ContactNumbers, Query, Table, TableError};
 
 pub use data_quality::Found;
 
@@ -94,6 +94,8 @@ pub enum PopulationKind {
 /// The tables that the counting queries name: of the snapshot, of the history, and small ones that come with a month.
 #[derive(Clone)]
 pub struct Inputs {
+    /// What the numbers for contacts in the tables stand for.
+    pub numbers: ContactNumbers,
     pub contacts: LazyFrame,
     pub attributes: LazyFrame,
     pub members: LazyFrame,
@@ -152,11 +154,8 @@ impl Report {
     pub fn build(&self, inputs: &Inputs, facts: &Facts) -> Result<DataFrame, TableError> {
         let failed = |error| TableError::new("build", format!("the report `{}`", self.table.name), error);
         let counts = self.query.run(&inputs.named())?;
-        let judged = (self.judge)(facts, counts).map_err(failed)?;
-        let mut conformed = self.table.conform(&judged).map_err(failed)?;
-        // A join on few keys may give a chunk a row, and a sort by several columns looks for the chunk at each comparison.
-        conformed.rechunk_mut();
-        conformed.sort(self.table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)
+        let judged = (self.judge)(facts, counts).and_then(|rows| table::in_order(rows, &self.table)).map_err(failed)?;
+        inputs.numbers.texts(judged, &self.table).and_then(|rows| self.table.conform(&rows)).map_err(failed)
     }
 }
 

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{IDENTIFIERS, Month};
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
-use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Snapshot, SnapshotError, month_folder};
-use crate::table::{Query, Table, TableError, scan_or_empty, write_parquet};
+use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError, month_folder};
+use crate::table::{ContactNumbers, Query, Table, TableError, in_order, scan_or_empty, write_parquet};
 
 use states::State;
 
@@ -171,37 +171,55 @@ pub fn build(
     let month = span.month.first_day();
     let cohorts = cohort_months(manifest, definitions, previous)?;
     let cohorts_table = cohorts_frame(&cohorts, manifest)?.lazy();
+    let members = members::of(snapshot, definitions, &cohorts, scan_previous(previous, &RECORDS)?)?;
     let contacts = snapshot.scan(&CONTACTS)?;
     let conversations = snapshot.scan(&CONVERSATIONS)?;
     let attributes = snapshot.scan(&ATTRIBUTES)?;
     let ledger_before = scan_previous(previous, &LEDGER)?;
     let records_before = scan_previous(previous, &RECORDS)?;
+    let people_before = people_before(previous, &manifest.identifiers)?;
+
+    let numbers = ContactNumbers::of(&[
+        (contacts.clone(), &CONTACTS),
+        (conversations.clone(), &CONVERSATIONS),
+        (ledger_before.clone(), &LEDGER),
+        (records_before.clone(), &RECORDS),
+        (people_before.clone(), &PEOPLE),
+    ])?;
+    let members = numbers.numbered(members, &MEMBERS);
+    let contacts = numbers.numbered(contacts, &CONTACTS);
+    let conversations = numbers.numbered(conversations, &CONVERSATIONS);
+    let attributes = numbers.numbered(attributes, &ATTRIBUTES);
+    let ledger_before = numbers.numbered(ledger_before, &LEDGER);
+    let records_before = numbers.numbered(records_before, &RECORDS);
+    let people_before = numbers.numbered(people_before, &PEOPLE);
 
     let staging = Staging::new(work, &format!("history-{}", span.month))?;
+    let write = |table, frame| write(&staging, &numbers, table, frame);
     let standing = STANDING_QUERY.run(&[
-        ("members", members::of(snapshot, definitions, &cohorts, records_before.clone())?),
+        ("members", members),
         ("contacts", contacts.clone()),
         ("cohorts", cohorts_table.clone()),
         ("ledger", ledger_before.clone()),
         ("records", records_before.clone()),
     ])?;
-    let standing = write(&staging, &STANDING, standing)?;
+    let standing = write(&STANDING, standing)?;
 
     let ledger =
         LEDGER_QUERY.run(&[("standing", standing.clone()), ("cohorts", cohorts_table.clone()), ("ledger", ledger_before.clone())])?;
-    let ledger = write(&staging, &LEDGER, ledger)?;
+    let ledger = write(&LEDGER, ledger)?;
 
     let states = State::all_after(State::read(previous)?, &cohorts, &span);
-    let states_table = write(&staging, &STATES, State::frame(&states)?)?;
+    let states_table = write(&STATES, State::frame(&states)?)?;
 
     let people = PEOPLE_QUERY.run(&[
         ("standing", standing.clone()),
         ("ledger", ledger.clone()),
         ("states", states_table.clone()),
         ("contacts", contacts.clone()),
-        ("people", people_before(previous, &manifest.identifiers)?),
+        ("people", people_before),
     ])?;
-    let _ = write(&staging, &PEOPLE, people)?;
+    let _ = write(&PEOPLE, people)?;
 
     let counts = COUNTS_QUERY.run(&[
         ("standing", standing.clone()),
@@ -209,10 +227,10 @@ pub fn build(
         ("conversations", conversations),
         ("cohorts", cohorts_table.clone()),
     ])?;
-    let counts = write(&staging, &COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
+    let counts = write(&COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
 
     let edge = TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
-    let _ = write(&staging, &TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
+    let _ = write(&TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
 
     let spells = SPELLS_QUERY.run(&[
         ("standing", standing.clone()),
@@ -222,7 +240,7 @@ pub fn build(
         ("states", states_table),
         ("cohorts", cohorts_table),
     ])?;
-    let _ = write(&staging, &SPELLS, spells)?;
+    let _ = write(&SPELLS, spells)?;
 
     let kept = is_pinned(&states, &cohorts, month);
     let profiles = PROFILES_QUERY.run(&[
@@ -235,13 +253,13 @@ pub fn build(
     let profiles = profiles.lazy().with_column(lit(month).cast(DataType::Date).alias("month"));
     let profiles_before = scan_previous(previous, &PROFILES)?.filter(kept.clone().and(col("cohort_key").neq(lit(""))));
     let profiles = gathered(&PROFILES, profiles_before, collect(profiles)?)?;
-    let _ = write(&staging, &PROFILES, profiles)?;
+    let _ = write(&PROFILES, profiles)?;
 
     let now =
         contacts.select([lit(month).cast(DataType::Date).alias("month"), col("contact_id"), col("role"), col("unsubscribed_from_emails")]);
     // Only a month that some cohort will be compared with is looked at again.
-    let now = if states.values().any(|state| state.last_month == month) { collect(now)? } else { RECORDS.empty() };
-    let _ = write(&staging, &RECORDS, gathered(&RECORDS, records_before.filter(kept), now)?)?;
+    let now = if states.values().any(|state| state.last_month == month) { now } else { now.limit(0) };
+    let _ = write(&RECORDS, gathered(&RECORDS, records_before.filter(kept), collect(now)?)?)?;
 
     let manifest = HistoryManifest {
         format: FORMAT,
@@ -269,7 +287,7 @@ fn is_pinned(states: &BTreeMap<String, State>, cohorts: &[CohortMonth], now: Nai
 /// What earlier months left, and this month's rows.
 fn gathered(table: &'static Table, before: LazyFrame, now: DataFrame) -> Result<DataFrame, HistoryError> {
     let failed = |error| TableError::new("gather", format!("`{}`", table.name), error);
-    let now = table.conform(&now).map_err(failed)?;
+    let now = table.conform_counted(&now).map_err(failed)?;
     Ok(concat([before, now.lazy()], UnionArgs::default()).and_then(LazyFrame::collect).map_err(failed)?)
 }
 
@@ -278,14 +296,11 @@ fn collect(plan: LazyFrame) -> Result<DataFrame, HistoryError> {
 }
 
 /// Sorts by the table's key, writes, and gives the rows for the next query.
-fn write(staging: &Staging, table: &Table, frame: DataFrame) -> Result<LazyFrame, HistoryError> {
+fn write(staging: &Staging, numbers: &ContactNumbers, table: &'static Table, frame: DataFrame) -> Result<LazyFrame, HistoryError> {
     let failed = |error| TableError::new("sort", format!("`{}`", table.name), error);
-    let mut frame = table.conform(&frame).map_err(failed)?;
-    // A sort by several columns looks for the chunk at each comparison.
-    frame.rechunk_mut();
-    let frame = frame.sort(table.key.iter().copied(), SortMultipleOptions::default()).map_err(failed)?;
+    let frame = table.conform_counted(&frame).and_then(|frame| in_order(frame, table)).map_err(failed)?;
     let relative = format!("{}.parquet", table.name);
-    let rows = write_parquet(&frame, table, &staging.place(&relative)?)?;
+    let rows = write_parquet(&numbers.texts(frame.clone(), table).map_err(failed)?, table, &staging.place(&relative)?)?;
     staging.list(&relative, rows)?;
     Ok(frame.lazy())
 }

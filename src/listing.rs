@@ -6,11 +6,11 @@ mod lines;
 
 use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, PolarsError, Series};
 
-use crate::domain::{Allowed, AttributeValue, Contact, Group, agrees};
+use crate::domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
 use crate::intercom::{Client, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish::PublishError;
-use crate::snapshot::{CONTACTS, IdSet, SnapshotError, contact_columns};
+use crate::snapshot::{CONTACTS, SnapshotError, contact_columns};
 use crate::table::{Column, Kind, Table, TableError};
 
 pub use file::{ParquetFile, TextFile};

@@ -4,6 +4,8 @@
 mod bundle;
 mod csv;
 mod jsonl;
+mod numbers;
+mod order;
 mod parquet;
 mod sql;
 
@@ -15,6 +17,8 @@ use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, Pola
 pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
 pub use jsonl::write_jsonl;
+pub use numbers::ContactNumbers;
+pub use order::in_order;
 pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_parquet};
 pub use sql::{Query, filter_sql};
 
@@ -43,6 +47,8 @@ pub struct Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
+    /// Intercom's id of a contact, as text; a number while it is counted ([`ContactNumbers`]).
+    Contact,
     /// JSON as text.
     Json,
     /// Whole numbers: Int64.
@@ -70,7 +76,7 @@ impl Column {
 impl Kind {
     pub fn dtype(self) -> DataType {
         match self {
-            Kind::Text | Kind::Json => DataType::String,
+            Kind::Text | Kind::Contact | Kind::Json => DataType::String,
             Kind::Count => DataType::Int64,
             Kind::Ratio => DataType::Float64,
             Kind::Flag => DataType::Boolean,
@@ -79,10 +85,15 @@ impl Kind {
         }
     }
 
+    /// The column in this kind's type.
+    fn of(self, column: &polars::prelude::Column) -> Result<polars::prelude::Column, PolarsError> {
+        if column.dtype() == &self.dtype() { Ok(column.clone()) } else { column.strict_cast(&self.dtype()) }
+    }
+
     /// The name of the type for people.
     pub fn label(self) -> &'static str {
         match self {
-            Kind::Text => "String",
+            Kind::Text | Kind::Contact => "String",
             Kind::Json => "String (JSON)",
             Kind::Count => "Int64",
             Kind::Ratio => "Float64",
@@ -115,7 +126,20 @@ impl Table {
     pub fn conform(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
         let columns = self.columns.iter().map(|column| {
             let found = frame.column(column.name)?;
-            if found.dtype() == &column.kind.dtype() { Ok(found.clone()) } else { found.strict_cast(&column.kind.dtype()) }
+            if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 {
+                // The digits of a number would pass for a contact's id.
+                return Err(PolarsError::SchemaMismatch(format!("`{}` holds numbers for contacts", column.name).into()));
+            }
+            column.kind.of(found)
+        });
+        DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
+    }
+
+    /// The same where it is being counted: contacts may be numbers.
+    pub fn conform_counted(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
+        let columns = self.columns.iter().map(|column| {
+            let found = frame.column(column.name)?;
+            if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 { Ok(found.clone()) } else { column.kind.of(found) }
         });
         DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
     }

@@ -14,7 +14,7 @@ pub(super) const REPORT: Report = Report {
             MONTH,
             COHORT_KEY,
             COHORT_NAME,
-            Entry::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+            Entry::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
             Entry::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
             Entry::new("email", Kind::Text, "e-mail address; not unique").or_null("none given"),
             Entry::new("name", Kind::Text, "name").or_null("none given"),

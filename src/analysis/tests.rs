@@ -71,6 +71,7 @@ fn inputs(facts: &Facts) -> Inputs {
     ];
     let nothing = || DataFrame::empty().lazy();
     Inputs {
+        numbers: table::ContactNumbers::default(),
         contacts: nothing(),
         attributes: nothing(),
         members: nothing(),

@@ -2,7 +2,7 @@
 -- month that the cohort is compared with and is none now.
 -- in: members, contacts (the snapshot), cohorts (a row a cohort, with the month's bounds), ledger, records (last history)
 WITH present AS (
-    SELECT m.cohort_key, m.contact_id
+    SELECT m.cohort_key, m.contact_id, k.role, k.created_at, k.unsubscribed_from_emails
     FROM members AS m
     JOIN cohorts AS c ON c.cohort_key = m.cohort_key
     JOIN contacts AS k ON k.contact_id = m.contact_id
@@ -19,6 +19,9 @@ paired AS (
         COALESCE(n.cohort_key, p.cohort_key) AS cohort_key,
         COALESCE(n.contact_id, p.contact_id) AS contact_id,
         n.contact_id AS present_id,
+        n.role,
+        n.created_at,
+        n.unsubscribed_from_emails,
         p.contact_id AS past_id,
         p.entered_month AS past_entered_month,
         p.entry_is_censored AS past_is_censored,
@@ -31,6 +34,10 @@ named AS (
     SELECT
         q.cohort_key,
         q.contact_id,
+        CASE WHEN q.present_id IS NULL THEN q.contact_id END AS leaver_id,
+        q.role,
+        q.created_at,
+        q.unsubscribed_from_emails,
         q.past_entered_month,
         q.past_is_censored,
         q.past_spell_months,
@@ -63,12 +70,11 @@ SELECT
         WHEN s.change <> 'departed' AND s.in_history THEN CAST(1 AS BIGINT)
     END AS months_in_cohort,
     CASE
-        WHEN s.change <> 'departed' AND k.unsubscribed_from_emails
-            AND (NOT r.unsubscribed_from_emails OR k.created_at >= s.compared_end) THEN TRUE
+        WHEN s.unsubscribed_from_emails AND (NOT r.unsubscribed_from_emails OR s.created_at >= s.compared_end) THEN TRUE
         ELSE FALSE
     END AS is_newly_unsubscribed,
-    CASE WHEN s.change <> 'departed' AND k.role = 'user' AND r.role = 'lead' THEN TRUE ELSE FALSE END AS is_converted,
-    CASE WHEN k.contact_id IS NULL THEN TRUE ELSE FALSE END AS is_gone
+    CASE WHEN s.role = 'user' AND r.role = 'lead' THEN TRUE ELSE FALSE END AS is_converted,
+    CASE WHEN s.leaver_id IS NOT NULL AND k.contact_id IS NULL THEN TRUE ELSE FALSE END AS is_gone
 FROM named AS s
-LEFT JOIN contacts AS k ON k.contact_id = s.contact_id
+LEFT JOIN contacts AS k ON k.contact_id = s.leaver_id
 LEFT JOIN records AS r ON r.month = s.compared_month AND r.contact_id = s.contact_id

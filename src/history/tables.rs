@@ -10,7 +10,7 @@ pub const STANDING: Table = Table {
     key: &["cohort_key", "contact_id"],
     columns: &[
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
             .or_null("it was there in the cohort's first month, or the month is outside the history"),
@@ -28,7 +28,7 @@ pub const LEDGER: Table = Table {
     key: &["cohort_key", "contact_id"],
     columns: &[
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
         Column::new("entry_is_censored", Kind::Flag, "whether that was the cohort's first month, so that the true entry is not known"),
         Column::new("spell_start", Kind::Day, "first month of the present spell, or of the last one"),
@@ -43,7 +43,7 @@ pub const RECORDS: Table = Table {
     key: &["month", "contact_id"],
     columns: &[
         Column::new("month", Kind::Day, "first day of the month"),
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("role", Kind::Text, "`user` or `lead`"),
         Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact had unsubscribed from e-mails").or_null("not given"),
     ],
@@ -54,7 +54,7 @@ pub const PEOPLE: Table = Table {
     row: "the last known record of a contact that is in a cohort or has just left one",
     key: &["contact_id"],
     columns: &[
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
         Column::new("email", Kind::Text, "e-mail address").or_null("none given"),
         Column::new("name", Kind::Text, "name").or_null("none given"),

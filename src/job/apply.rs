@@ -29,7 +29,7 @@ const TAGGED: Table = Table {
     columns: &[
         table::Column::new("rule", Kind::Text, "the rule's name"),
         table::Column::new("tag_id", Kind::Text, "Intercom's id of the tag"),
-        table::Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        table::Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
     ],
 };
 
@@ -39,7 +39,7 @@ const PENDING: Table = Table {
     key: &["rule", "contact_id"],
     columns: &[
         table::Column::new("rule", Kind::Text, "the rule's name"),
-        table::Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        table::Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         table::Column::new("may_carry", Kind::Flag, "whether it may carry the tag by this job's doing: it was sent, or was about to be"),
     ],
 };

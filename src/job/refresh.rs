@@ -12,6 +12,7 @@ use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
 use crate::report::{self, ReportFormat, ReportSource, ReportWriter};
 use crate::settings::{Format, Job, Settings};
 use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, months_in};
+use crate::table::{ContactNumbers, Table};
 
 /// Which months are built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,17 +92,29 @@ fn build_reports(
     let facts = facts(definitions, snapshot, &cohorts)?;
     let lazy = |frame: Result<polars::prelude::DataFrame, history::HistoryError>| frame.map(IntoLazy::lazy).map_err(in_history);
     let table = |error| JobError::table(month, error);
+    let of_snapshot = |of: &'static Table| snapshot.scan(of).map_err(table);
+    let of_history = |of: &'static Table| current.scan(of).map_err(table);
+    let (contacts, conversations) = (of_snapshot(&CONTACTS)?, of_snapshot(&CONVERSATIONS)?);
+    let (standing, people) = (of_history(&history::STANDING)?, of_history(&history::PEOPLE)?);
+    let numbers = ContactNumbers::of(&[
+        (contacts.clone(), &CONTACTS),
+        (conversations.clone(), &CONVERSATIONS),
+        (standing.clone(), &history::STANDING),
+        (people.clone(), &history::PEOPLE),
+    ]);
+    let numbers = numbers.map_err(table)?;
     let inputs = Inputs {
-        contacts: snapshot.scan(&CONTACTS).map_err(table)?,
-        attributes: snapshot.scan(&ATTRIBUTES).map_err(table)?,
-        members: snapshot.scan(&MEMBERS).map_err(table)?,
-        conversations: snapshot.scan(&CONVERSATIONS).map_err(table)?,
-        standing: current.scan(&history::STANDING).map_err(table)?,
-        people: current.scan(&history::PEOPLE).map_err(table)?,
-        counts: current.scan(&history::COUNTS).map_err(table)?,
-        triangle: current.scan(&history::TRIANGLE).map_err(table)?,
-        spells: current.scan(&history::SPELLS).map_err(table)?,
-        profiles: current.scan(&history::PROFILES).map_err(table)?,
+        contacts: numbers.numbered(contacts, &CONTACTS),
+        attributes: numbers.numbered(of_snapshot(&ATTRIBUTES)?, &ATTRIBUTES),
+        members: numbers.numbered(of_snapshot(&MEMBERS)?, &MEMBERS),
+        conversations: numbers.numbered(conversations, &CONVERSATIONS),
+        standing: numbers.numbered(standing, &history::STANDING),
+        people: numbers.numbered(people, &history::PEOPLE),
+        numbers,
+        counts: of_history(&history::COUNTS)?,
+        triangle: of_history(&history::TRIANGLE)?,
+        spells: of_history(&history::SPELLS)?,
+        profiles: of_history(&history::PROFILES)?,
         cohorts: lazy(history::cohorts_frame(&cohorts, &snapshot.manifest))?,
         population: lazy(history::population_frame(&snapshot.manifest))?,
         profile: lazy(definitions.profile_frame(&snapshot.manifest))?,

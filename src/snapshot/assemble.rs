@@ -7,11 +7,10 @@ use std::sync::mpsc::{self, SyncSender};
 use polars::prelude::*;
 
 use super::chunks::{Spooled, Updated, chunk, each_contact};
-use super::ids::{ContactId, ContactIds};
 use super::parts::{Batch, PartWriter, write_part};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS};
 use super::{SnapshotError, TaggedBefore, WalkRecord};
-use crate::domain::{Contact, Conversation, MonthSpan};
+use crate::domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
 use crate::publish::Staging;
 use crate::table::{TableError, instants, read_bundled};
 

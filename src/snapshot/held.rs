@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, Utc};
 
 use super::chunks::Updated;
-use super::ids::{IdMap, object_id};
+use crate::domain::{IdMap, object_id};
 
 /// What all walks of a run share.
 #[derive(Clone, Debug, Default)]

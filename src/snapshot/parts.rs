@@ -3,8 +3,8 @@
 use polars::prelude::*;
 
 use super::SnapshotError;
-use super::ids::ContactId;
 use super::tables::{ATTRIBUTES, CONTACTS};
+use crate::domain::ContactId;
 use crate::publish::Staging;
 use crate::table::{ROW_GROUP_ROWS, Table, TableError, write_parquet};
 

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use super::chunks::{Spooled, Updated, chunk, write_chunk};
 use super::columns::HeldColumns;
 use super::held::{Created, Held};
-use super::ids::IdMap;
 use super::{Progress, SnapshotError, WalkRecord, publish};
+use crate::domain::IdMap;
 
 /// Contacts in memory for one walk before they are written: some megabytes.
 const CHUNK_ROWS: usize = 4_096;

@@ -7,7 +7,7 @@ pub const CONTACTS: Table = Table {
     row: "a contact that was in the population or in a cohort when the month was observed",
     key: &["contact_id"],
     columns: &[
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("in_population", Kind::Flag, "whether the contact belongs to what the cohorts are compared with"),
         Column::new("role", Kind::Text, "`user` or `lead`"),
         Column::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
@@ -57,7 +57,7 @@ pub const ATTRIBUTES: Table = Table {
     row: "a custom attribute that a contact has",
     key: &["contact_id", "attribute"],
     columns: &[
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("attribute", Kind::Text, "name of the custom attribute, without `custom_attributes.`"),
         Column::new("value", Kind::Text, "the value as text; JSON for what is neither text, number nor flag"),
         Column::new("value_number", Kind::Ratio, "the value, when it is a number").or_null("the value is no number"),
@@ -71,7 +71,7 @@ pub const MEMBERS: Table = Table {
     key: &["cohort_key", "contact_id"],
     columns: &[
         Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`"),
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
     ],
 };
 
@@ -81,7 +81,7 @@ pub(super) const HELD: Table = Table {
     row: "a member of a group whose record another list has",
     key: &["contact_id"],
     columns: &[
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("updated_at", Kind::Instant, "when anything of the contact last changed").or_null("not given or unreadable"),
     ],
 };
@@ -92,7 +92,7 @@ pub(super) const TAGGED: Table = Table {
     row: "a contact and a group of the job that it is in, by its own lists; or a contact whose lists were cut short",
     key: &["contact_id", "cohort_key"],
     columns: &[
-        Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`")
             .or_null("the contact is in groups that its lists do not tell"),
     ],
@@ -107,7 +107,7 @@ pub const CONVERSATIONS: Table = Table {
         Column::new("created_at", Kind::Instant, "when it was created, within the month"),
         Column::new(
             "opened_by",
-            Kind::Text,
+            Kind::Contact,
             "contact_id of the user or lead who wrote first; where the API does not name them, the conversation's only contact",
         )
         .or_null("an admin or bot wrote first, or it is not known who"),

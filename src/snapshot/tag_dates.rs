@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
-use super::ids::{ContactId, ContactIds};
-use super::{IdSet, SnapshotError, publish};
-use crate::domain::TagDate;
+use super::{SnapshotError, publish};
+use crate::domain::{ContactId, ContactIds, IdSet, TagDate};
 use crate::table::{self, Kind, Table, TableError, instants, read_file, scan_or_empty, write_parquet};
 
 /// Answers in memory before they are written: what an interruption costs.
@@ -20,7 +19,7 @@ pub(super) const TAG_DATES: Table = Table {
     row: "a contact that was asked about and a tag that it has, or none",
     key: &["contact_id", "tag_id"],
     columns: &[
-        table::Column::new("contact_id", Kind::Text, "Intercom's id of the contact"),
+        table::Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         table::Column::new("tag_id", Kind::Text, "Intercom's id of the tag").or_null("the contact has no tag"),
         table::Column::new("applied_at", Kind::Instant, "when the tag was put on the contact").or_null("not given or unreadable"),
     ],

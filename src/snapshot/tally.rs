@@ -8,12 +8,11 @@ use polars::prelude::*;
 
 use super::chunks::{Spooled, chunk, each_contact, write_chunk};
 use super::columns::{ContactColumns, HeldColumns};
-use super::ids::ContactId;
 use super::record::load_walk;
 use super::tables::{CONTACTS, TAGGED};
 use super::tag_dates::tags_of;
 use super::{Part, SnapshotError, WalkRecord};
-use crate::domain::{Contact, GroupKind, cohort_key};
+use crate::domain::{Contact, ContactId, GroupKind, cohort_key};
 use crate::publish;
 use crate::table::{TableError, read_bundled};
 

@@ -39,7 +39,6 @@ impl<W: Write> CsvRows<W> {
             .with_datetime_format(Some("%Y-%m-%dT%H:%M:%S%.fZ".into()))
             .with_float_scientific(Some(false))
             .with_quote_style(QuoteStyle::Necessary)
-            .n_threads(1)
             .finish(&mut frame)?;
         Ok(self.out.flush()?)
     }

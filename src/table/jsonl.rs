@@ -32,7 +32,7 @@ fn write_row(frame: &DataFrame, table: &Table, row: usize, line: &mut Vec<u8>) -
     for (described, column) in table.columns.iter().zip(frame.columns()) {
         let name = described.name;
         match described.kind {
-            Kind::Text => object.serialize_entry(name, &column.str()?.get(row)),
+            Kind::Text | Kind::Contact => object.serialize_entry(name, &column.str()?.get(row)),
             // What is no JSON after all stays the text that it is.
             Kind::Json => {
                 let parse = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("publish", &[]),
-    ("table", &[]),
+    ("table", &["domain"]),
     ("simulator", &[]),
     ("notify", &[]),
     ("rules", &["domain"]),

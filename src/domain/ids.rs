@@ -42,10 +42,15 @@ impl ContactId {
 impl Ord for ContactId {
     fn cmp(&self, other: &ContactId) -> Ordering {
         match (self, other) {
-            (ContactId::Object(bytes), ContactId::Object(others)) => bytes.cmp(others),
+            (ContactId::Object(bytes), ContactId::Object(others)) => as_number(bytes).cmp(&as_number(others)),
             _ => self.text().cmp(&other.text()),
         }
     }
+}
+
+/// Twelve bytes in their order: a comparison of numbers takes no call.
+fn as_number(bytes: &[u8; 12]) -> u128 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
 impl PartialOrd for ContactId {
@@ -63,12 +68,30 @@ impl ContactIds {
         self.0.binary_search(&ContactId::of(id)).is_ok()
     }
 
+    /// Where the id is. Looked for from `near` on, which costs little where one id follows another of a list in order.
+    pub fn place(&self, id: &str, near: usize) -> Option<usize> {
+        let id = ContactId::of(id);
+        let ids = self.0.get(near..).filter(|ids| ids.first().is_some_and(|first| *first <= id));
+        let (from, ids) = ids.map_or((0, &self.0[..near.min(self.0.len())]), |ids| (near, ids));
+        let mut reach = 1;
+        while ids.get(reach).is_some_and(|far| *far <= id) {
+            reach *= 2;
+        }
+        let within = &ids[reach / 2..ids.len().min(reach)];
+        within.binary_search(&id).ok().map(|place| from + reach / 2 + place)
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// These ids, too.
+    pub fn with(self, others: Vec<ContactId>) -> ContactIds {
+        if others.is_empty() { self } else { ContactIds::from([self.0, others].concat()) }
     }
 
     pub fn texts(&self) -> impl Iterator<Item = CompactString> {
@@ -146,19 +169,28 @@ impl IdSet {
     }
 }
 
-/// Lower-case hex only, so that two ids are equal exactly when their texts are.
-pub(super) fn object_id(id: &str) -> Option<[u8; 12]> {
-    let digits: &[u8; 24] = id.as_bytes().try_into().ok()?;
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; 12];
-    for (index, pair) in digits.chunks_exact(2).enumerate() {
-        bytes[index] = digit(pair[0])? << 4 | digit(pair[1])?;
+/// What each byte is as a lower-case hex digit; more than 15 for one that is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digit += 1;
     }
-    Some(bytes)
+    digits
+};
+
+/// Lower-case hex only, so that two ids are equal exactly when their texts are.
+pub fn object_id(id: &str) -> Option<[u8; 12]> {
+    let text: &[u8; 24] = id.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 12];
+    let mut seen = 0;
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    (seen < 16).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -189,5 +221,21 @@ mod tests {
         texts.sort_unstable();
         assert_eq!(ids.texts().collect::<Vec<_>>(), texts);
         assert!(texts.iter().all(|text| ids.holds(text)) && !ids.holds("667d60a98a68186f43bafdba"));
+    }
+
+    #[test]
+    fn an_id_has_the_same_place_wherever_it_is_looked_for_from() {
+        let text = |number: usize| format!("{number:024x}");
+        for count in [0, 1, 2, 3, 50] {
+            let ids = ContactIds::from((0..count).map(|number| ContactId::of(&text(2 * number + 1))).collect::<Vec<_>>());
+            for near in 0..count + 3 {
+                for number in 0..count {
+                    assert_eq!(ids.place(&text(2 * number + 1), near), Some(number), "{number} of {count} from {near}");
+                }
+                for number in 0..=count {
+                    assert_eq!(ids.place(&text(2 * number), near), None, "{number} of {count} from {near}");
+                }
+            }
+        }
     }
 }
