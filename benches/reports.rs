@@ -105,6 +105,7 @@ fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failur
     let manifest = &snapshot.manifest;
     let cohorts = history::cohort_months(manifest, &definitions, Some(&previous))?;
     let inputs = Inputs {
+        numbers: cohorts::table::ContactNumbers::default(),
         contacts: snapshot.scan(&CONTACTS)?,
         attributes: snapshot.scan(&ATTRIBUTES)?,
         members: snapshot.scan(&MEMBERS)?,

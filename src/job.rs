@@ -21,6 +21,7 @@ mod scope;
 mod status;
 mod tag_dates;
 mod walker;
+mod weighing;
 mod work;
 
 use std::sync::Arc;

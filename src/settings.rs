@@ -4,6 +4,7 @@
 mod address;
 mod keys;
 mod layers;
+mod numbers;
 mod raw;
 mod token;
 mod values;
@@ -54,6 +55,13 @@ pub struct Intercom {
     pub token_file: Option<PathBuf>,
     /// Whether the host is a loopback literal, the only place where the clock may be set (`--as-of`).
     pub is_loopback: bool,
+}
+
+impl Intercom {
+    /// Whether the API is asked in its first generation.
+    pub fn is_legacy(&self) -> bool {
+        raw::is_legacy(&self.api_version)
+    }
 }
 
 #[derive(Clone, Debug)]

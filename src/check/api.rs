@@ -215,13 +215,19 @@ fn permissions(answers: &Answers) -> Vec<Finding> {
     ]
 }
 
+/// Requests in ten seconds below which a run seems to stand still.
+const SLOW_SHARE: u32 = 10;
+
 fn rate_limit(client: &Client) -> Finding {
     match client.rate_window() {
         None => Finding::noted("rate limit", "not told by the API; 167 requests in 10 seconds are assumed"),
         Some(window) => {
             let left = window.remaining.map_or("an untold number".to_string(), |left| left.to_string());
             let what = format!("{} requests in 10 seconds, {left} left in this window; a run takes at most {}", window.limit, window.share);
-            Finding::fine("rate limit", what)
+            match window.share {
+                ..SLOW_SHARE => Finding::warning("rate limit", what, Some("a month takes hours at that; see `intercom.rate_share`")),
+                _ => Finding::fine("rate limit", what),
+            }
         }
     }
 }

@@ -48,11 +48,18 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     }
     text.push_str(&trimmed(&table));
     let estimate = plan.estimate(settings, window);
+    let requests = number(Some(estimate.requests));
+    let asking = number(Some(estimate.asking));
     text.push_str(&format!(
-        "\n{} walks, {} requests, about {} at one second a page\n",
-        number(Some(estimate.chains as u64)),
-        number(Some(estimate.requests)),
-        humantime::format_duration(estimate.time)
+        "\n{} walks, {requests} requests, {asking} of them for names, sizes and totals",
+        number(Some(estimate.chains as u64))
     ));
+    if estimate.contacts > 0 {
+        text.push_str(&format!("; about {} more for contacts whose lists are cut short", number(Some(estimate.contacts))));
+    }
+    if plan.walks.iter().any(|walk| walk.size.is_none() && walk.tallied.is_none()) {
+        text.push_str("; and the pages of what is not told");
+    }
+    text.push_str(&format!("\nabout {} at one second a request\n", humantime::format_duration(estimate.time)));
     text
 }

@@ -155,6 +155,11 @@ fn entered<K, V>(entry: Entry<'_, K, V>, first: V) -> (&mut V, bool) {
 }
 
 impl IdSet {
+    pub fn holds(&self, id: &str) -> bool {
+        let IdMap { object_ids, others } = &self.0;
+        object_id(id).map_or_else(|| others.contains_key(id), |bytes| object_ids.contains_key(&bytes))
+    }
+
     /// Whether the id is new.
     pub fn insert(&mut self, id: &str) -> bool {
         self.0.entry(id, ()).1
@@ -208,8 +213,8 @@ mod tests {
             "zzzzzzzzzzzzzzzzzzzzzzzz",
             "é67d60a98a68186f43bafdb",
         ] {
-            assert!(ids.insert(id), "{id}");
-            assert!(!ids.insert(id), "{id}");
+            assert!(!ids.holds(id) && ids.insert(id), "{id}");
+            assert!(ids.holds(id) && !ids.insert(id), "{id}");
         }
         assert_eq!(ids.len(), 6);
     }

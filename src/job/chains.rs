@@ -65,7 +65,8 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     }
     chains.follow().await?;
     chains.complete().await?;
-    chains.lists.into_iter().map(|list| list.followed.ok_or(JobError::Interrupted)).collect()
+    let key = |list: usize| chains.plan.walks[list].key.clone();
+    chains.lists.into_iter().enumerate().map(|(at, list)| list.followed.ok_or_else(|| JobError::NotFollowed(key(at)))).collect()
 }
 
 struct Chains<'a> {
@@ -406,7 +407,7 @@ impl Chains<'_> {
         let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.walked()?))).collect();
         let part = match (&self.plan.walks[list].division, came.as_slice()) {
             (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
-            (None, _) => return Err(JobError::Interrupted), // a list in one chain has one
+            (None, _) => return Err(JobError::NotFollowed(self.plan.walks[list].key.clone())), // a list in one chain has one
             (Some(division), _) => Part::of_slices(came, division.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);

@@ -62,6 +62,8 @@ pub enum JobError {
     OtherTag { rule: String, id: String },
     #[error("the work was interrupted")]
     Interrupted,
+    #[error("`{0}` was never followed, by a mistake of this program")]
+    NotFollowed(String),
     #[error("the snapshot failed")]
     Snapshot(#[from] SnapshotError),
     #[error("the history of {month} failed")]

@@ -121,7 +121,7 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
         Some(total) if total != came && record.is_complete => {
             let is_between = agrees(came, record.first_total, record.last_total, Allowed::Nothing);
             let detail = if is_between {
-                "what came lies between the totals announced with the first page and with the last: the list changed while it was read"
+                "what came lies between the totals announced before and after: the list changed while it was read"
             } else {
                 "what came differs from the announced total, within the tolerance"
             };

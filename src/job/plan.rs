@@ -8,9 +8,10 @@ use futures_util::future::try_join_all;
 use super::division::{Divider, Division, FEW_PAGES};
 use super::remembered::remembered;
 use super::resolve::resolve;
+use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice};
-use crate::intercom::RateWindow;
+use crate::intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use crate::snapshot::{Finding, Severity};
 
@@ -32,20 +33,34 @@ pub struct Plan {
     pub(super) findings: Vec<Finding>,
     /// Whether the run that is planned asks where to cut long lists once more.
     pub(super) is_sized_again: bool,
+    /// Requests that it took to make the plan, which a run makes anew.
+    pub(super) opening: u64,
+    /// Contacts who are expected to be asked for their tags, because their own lists were cut short.
+    pub(super) expected_asks: u64,
 }
 
 /// What a plan costs, as far as sizes are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// For pages, and for the sizes that long lists are cut by.
+    /// For pages, and for what is asked beside them.
     pub requests: u64,
+    /// Those of them that ask for names, sizes and totals.
+    pub asking: u64,
+    /// Beside them, about so many that ask contacts for their tags.
+    pub contacts: u64,
     pub chains: usize,
     /// At a second a page, and within the share of the rate limit.
     pub time: Duration,
 }
 
-/// Requests that it takes to check the members of a tag that were not searched for: its total, before and after.
-const TOTALS: u64 = 2;
+/// What page numbers reach in 1.x; longer lists ride on the scroll, whose pages are of a hundred and end with an empty one.
+const LEGACY_NUMBERED_ROWS: u64 = 10_000;
+const LEGACY_SCROLL_ROWS: u64 = 100;
+/// Requests that follow one another before the first list is followed: workspace, groups, sizes, first page.
+const BEGINNING: f64 = 4.0;
+/// And those by which long lists are cut, a search for one row being no quicker than a page; and what it takes until
+/// as many requests are under way as may be.
+const CUTTING: f64 = 10.0;
 /// What a page of a search takes in practice, as measured by other connectors.
 const SECONDS_PER_PAGE: f64 = 1.0;
 /// What one contact's tags take, at a guess.
@@ -226,6 +241,8 @@ impl Plan {
             });
         }
         plan.check_profile(context).await;
+        let traffic = context.client.traffic();
+        plan.opening = traffic.requests - traffic.retries;
         Ok(plan)
     }
 
@@ -242,6 +259,8 @@ impl Plan {
             has_tag_dates: false,
             findings: Vec::new(),
             is_sized_again: false,
+            opening: 0,
+            expected_asks: 0,
         }
     }
 
@@ -352,9 +371,10 @@ impl Plan {
         if let Some(everyone) = everyone.filter(is_long).and_then(|walk| walk.size) {
             let may_be = |walk: &PlannedWalk| if tells_all { walk.kind.group().is_some() } else { walk.kind.is_tag() };
             let groups = self.walks.iter().enumerate().filter(|(_, walk)| may_be(walk));
-            let sized = groups.filter_map(|(list, walk)| Some((list, walk.size?))).collect();
-            // How many contacts are in more groups than they list nobody tells before they are read.
-            for list in self.tally(sized, everyone, 0.0, &context.settings) {
+            let sized: Vec<(usize, u64)> = groups.filter_map(|(list, walk)| Some((list, walk.size?))).collect();
+            // As a run does, which weighs by the first page of everyone.
+            let untold = if tells_all { 0.0 } else { untold(client).await? };
+            for list in self.tally(sized, everyone, untold, &context.settings) {
                 self.walks[list].division = None;
             }
         }
@@ -378,27 +398,6 @@ impl Plan {
         self.tag_cohorts().filter_map(|cohort| self.walks[cohort.walk].size).sum()
     }
 
-    /// Takes the members of tags from the contacts' own lists of tags while everyone is read, where that takes fewer
-    /// requests than searching for them: two for the totals of each, and one for each contact whose list is cut short.
-    /// `untold` is the part of the contacts of whom that is expected. Gives the lists that it chose.
-    pub(super) fn tally(&mut self, tags: Vec<(usize, u64)>, everyone: u64, untold: f64, settings: &Settings) -> Vec<usize> {
-        let pages = |total: u64| pages(Some(total), settings).unwrap_or(1);
-        let worth_it: Vec<(usize, u64)> = tags.into_iter().filter(|(_, total)| pages(*total) > TOTALS).collect();
-        let searching: u64 = worth_it.iter().map(|(_, total)| pages(*total)).sum();
-        let asking = worth_it.len() as u64 * TOTALS + (everyone as f64 * untold).ceil() as u64;
-        if asking >= searching {
-            return Vec::new();
-        }
-        let tags = worth_it.len();
-        tracing::info!(
-            "the members of {tags} groups are taken from the contacts' own lists: about {asking} requests instead of {searching}"
-        );
-        for (list, total) in &worth_it {
-            self.walks[*list].tallied = Some(*total);
-        }
-        worth_it.into_iter().map(|(list, _)| list).collect()
-    }
-
     /// The chains of pages that a list is followed in, each with its rows as far as they are known.
     pub fn chains<'a>(&self, walk: &'a PlannedWalk) -> Vec<(Option<&'a Slice>, Option<u64>)> {
         match &walk.division {
@@ -420,16 +419,21 @@ impl Plan {
         let is_weighed = self.is_sized_again && self.walks.iter().any(|walk| walk.kind == WalkKind::Everyone && walk.division.is_some());
         let is_other_tag = |walk: &&PlannedWalk| is_weighed && walk.kind.is_tag() && walk.tallied.is_none();
         let tallying = tallying + self.walks.iter().filter(is_other_tag).count() as u64;
-        let requests = pages.iter().sum::<u64>() + sizing + tallying;
+        let opening = if self.is_sized_again { self.opening } else { 0 };
+        let asking = opening + sizing + tallying;
+        let requests = pages.iter().sum::<u64>() + asking;
         let places = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
         // The longest walk is a chain of its own; the others fill the places beside it.
-        let walking = longest.max(requests as f64 / places.min(pages.len().max(1) as f64)) * SECONDS_PER_PAGE;
+        let is_cut = self.walks.iter().any(|walk| walk.division.is_some());
+        let beginning = BEGINNING + if is_cut { CUTTING } else { 0.0 };
+        let all = requests + self.expected_asks;
+        let walking = (beginning + longest.max(all as f64 / places.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;
         let dates = self.tag_date_requests();
-        let asking = (dates as f64 * SECONDS_PER_CONTACT / places).max(rate(dates));
-        let time = Duration::from_secs((walking.max(rate(requests)) + asking).ceil() as u64);
-        Estimate { requests: requests + dates, chains: pages.len(), time }
+        let dating = (dates as f64 * SECONDS_PER_CONTACT / places).max(rate(dates));
+        let time = Duration::from_secs((walking.max(rate(all)) + dating).ceil() as u64);
+        Estimate { requests: requests + dates, asking, contacts: self.expected_asks, chains: pages.len(), time }
     }
 
     pub fn timezone(&self) -> Tz {
@@ -439,7 +443,17 @@ impl Plan {
 
 /// Pages of so many rows, of which there is one at least.
 pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
-    rows.map(|rows| rows.div_ceil(u64::from(settings.intercom.page_size)).max(1))
+    let intercom = &settings.intercom;
+    rows.map(|rows| match intercom.is_legacy() && rows > LEGACY_NUMBERED_ROWS {
+        true => rows.div_ceil(LEGACY_SCROLL_ROWS) + 1,
+        false => rows.div_ceil(u64::from(intercom.page_size)).max(1),
+    })
+}
+
+/// The part of everyone whose lists of tags are cut short, by their first page.
+async fn untold(client: &Client) -> Result<f64, JobError> {
+    let mut everyone = client.everyone(None, None).await?;
+    Ok(everyone.peek().await.map_or(0.0, |page| expected_untold(&page.rows)))
 }
 
 /// The custom attributes that the job's profile names and the workspace does not have.

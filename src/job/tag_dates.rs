@@ -53,6 +53,12 @@ impl Asking {
         Ok(Asking { context: context.clone(), months, folder, so_far })
     }
 
+    /// How many of these contacts were not asked before.
+    pub(super) fn unanswered(&self, contacts: &BTreeSet<String>) -> usize {
+        let so_far = self.lock();
+        contacts.iter().filter(|id| !so_far.answers.knows(id)).count()
+    }
+
     /// Asks these contacts, but for those who were asked before.
     pub(super) async fn ask(&self, contacts: BTreeSet<String>) -> Result<(), JobError> {
         let wanted: Vec<String> = {

@@ -26,6 +26,9 @@ struct Work {
     population: String,
     cohorts: Vec<WorkCohort>,
     walks: Vec<WorkWalk>,
+    /// Those of an earlier plan that this one does not have: should the job name them again, they go on as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<WorkWalk>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,10 +101,14 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     }
     let found = found.filter(|found| found.of == of);
     let started_at = found.as_ref().map_or_else(|| (context.clock)(), |found| found.started_at);
+    // Members can only be taken from everyone where everyone is read.
+    let has_everyone = plan.walks.iter().any(|walk| walk.kind == WalkKind::Everyone);
+    let mut others = Vec::new();
     // What came of a slice is only good for a list in the same slices.
-    for walk in found.into_iter().flat_map(|found| found.walks).filter_map(WorkWalk::into_walk) {
-        if let Some(planned) = plan.walks.iter_mut().find(|planned| planned.key == walk.key && planned.kind == walk.kind) {
-            (planned.division, planned.tallied) = (walk.division, walk.tallied);
+    for walk in found.into_iter().flat_map(|found| found.walks.into_iter().chain(found.others)).filter_map(WorkWalk::into_walk) {
+        match plan.walks.iter_mut().find(|planned| planned.key == walk.key && planned.kind == walk.kind) {
+            Some(planned) => (planned.division, planned.tallied) = (walk.division, walk.tallied.filter(|_| has_everyone)),
+            None => others.push(WorkWalk::of(&PlannedWalk { tallied: None, ..walk })),
         }
     }
     let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), walk: cohort.walk };
@@ -112,6 +119,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         population: plan.population.label(),
         cohorts: plan.cohorts.iter().map(cohort).collect(),
         walks: plan.walks.iter().map(WorkWalk::of).collect(),
+        others,
     };
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }

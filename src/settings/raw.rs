@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::address::{check_base_url, check_webhook, without_secrets};
 use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
+use super::numbers;
 use super::{
     Completeness, Finding, Format, Identifiers, Intercom, Job, JobRule, Missing, Notify, Output, Population, Privacy, ProfileAttribute,
     Settings, TagHistory,
@@ -43,6 +44,7 @@ pub(super) struct Raw {
     segments: Vec<String>,
     population: Option<String>,
     conversations: Option<bool>,
+    #[serde(default, deserialize_with = "numbers::whole_ones")]
     opened_at_least: Option<Vec<i64>>,
     profile: Option<Vec<String>>,
     missing: Option<String>,
@@ -50,6 +52,7 @@ pub(super) struct Raw {
     tag_history: Option<String>,
     #[serde(default)]
     rules: Vec<RawRule>,
+    #[serde(default, deserialize_with = "numbers::number_if_any")]
     max_tag_change: Option<f64>,
 }
 
@@ -67,8 +70,11 @@ struct RawIntercom {
     region: String,
     base_url: Option<String>,
     api_version: String,
+    #[serde(deserialize_with = "numbers::whole")]
     page_size: i64,
+    #[serde(deserialize_with = "numbers::whole")]
     max_concurrency: i64,
+    #[serde(deserialize_with = "numbers::number")]
     rate_share: f64,
     request_timeout: String,
     give_up_after: String,
@@ -83,6 +89,7 @@ struct RawOutput {
 
 #[derive(Debug, Deserialize)]
 struct RawCompleteness {
+    #[serde(deserialize_with = "numbers::number")]
     tolerance: f64,
 }
 
@@ -256,7 +263,7 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
         findings.add("intercom.rate_share", format!("{} is not above 0 and up to 1", raw.rate_share));
     }
     // The legacy API has shorter pages.
-    let page_size_max = if raw.api_version.starts_with("1.") { LEGACY_PAGE_SIZE_MAX } else { PAGE_SIZE_MAX };
+    let page_size_max = if is_legacy(&raw.api_version) { LEGACY_PAGE_SIZE_MAX } else { PAGE_SIZE_MAX };
     Intercom {
         region: raw.region,
         expected_region,
@@ -270,6 +277,11 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
         token_file: raw.token_file,
         is_loopback,
     }
+}
+
+/// Whether it is a version of the first generation.
+pub(super) fn is_legacy(version: &str) -> bool {
+    version.starts_with("1.")
 }
 
 fn version_parts(text: &str) -> Option<(u32, u32)> {

@@ -133,6 +133,29 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_taken_as_it_is_written_or_not_at_all() {
+        for wrong in [
+            "max_concurrency = 1.5",
+            "max_concurrency = true",
+            "page_size = 149.9",
+            "page_size = \"1e2\"",
+            "rate_share = true",
+            "rate_share = \"half\"",
+        ] {
+            let key = format!("intercom.{}", wrong.split(' ').next().unwrap());
+            let survey = survey_of(&format!("[intercom]\n{wrong}"));
+            assert_eq!(survey.findings.iter().map(|finding| &finding.key).collect::<Vec<_>>(), [&key], "{wrong}");
+        }
+        for wrong in ["opened_at_least = [2.5]", "max_tag_change = true", "[completeness]\ntolerance = false"] {
+            assert_eq!(survey_of(wrong).findings.len(), 1, "{wrong}");
+        }
+        let survey = survey_of("opened_at_least = [\"2\", 3]\nmax_tag_change = 1\n[intercom]\npage_size = \"40\"\nrate_share = \"0.25\"");
+        assert_eq!(survey.findings, [], "a number in quotes is one");
+        let told = |key: &str| survey.values.iter().find(|value| value.key == key).unwrap().value.clone();
+        assert_eq!(["intercom.page_size", "intercom.rate_share", "max_tag_change"].map(told), ["40", "0.25", "1"]);
+    }
+
+    #[test]
     fn a_section_that_is_no_section_is_told_once() {
         let survey = survey_of("intercom = 5\n[completeness]\ntolerance = 7");
         let keys: Vec<&str> = survey.findings.iter().map(|finding| finding.key.as_str()).collect();

@@ -61,6 +61,11 @@ impl TagDates {
         Ok(dates)
     }
 
+    /// Whether the contact was asked about, or is being asked about.
+    pub fn knows(&self, contact_id: &str) -> bool {
+        self.known.holds(contact_id)
+    }
+
     /// Whether the contact has still to be asked about. Says so once.
     pub fn wants(&mut self, contact_id: &str) -> bool {
         self.known.insert(contact_id)

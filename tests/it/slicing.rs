@@ -16,7 +16,7 @@ use crate::support::truth::{Month, OCTOBER};
 use crate::support::wait_until;
 
 const MONTH: Month = OCTOBER;
-const GROUPS: &[&str] = &["segment:63bbdd50aa01c0ffee000001", "tag:1400148", "tag:1400222"];
+const GROUPS: &[&str] = &["segment:63bbdd50aa01c0ffee000001", "tag:1400148", "tag:1400222", "tag:1373897", "tag:1400111"];
 const PAGE: u64 = 20;
 
 /// Two thousand contacts, a hundred pages, in a workspace of another time zone than the job's.
@@ -27,7 +27,7 @@ fn large() -> Simulator {
 fn job() -> Job {
     let job = Job {
         timezone: Some("Europe/Dublin".into()),
-        tags: texts(&["newsletter, \"weekly\"", "empty tag"]),
+        tags: texts(&["newsletter, \"weekly\"", "empty tag", "value_lead", "churn risk"]),
         segments: texts(&["Active"]),
         ..Job::empty()
     };
@@ -101,19 +101,18 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let recorder = Scripted::before(simulator.address(), |_| None);
         let file = place.job(&job, &recorder.base_url);
         let planned = run(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
-        assert!(recorder.requests().iter().all(|request| request.per_page() != Some(PAGE)), "no page is fetched");
+        let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
+        assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
         let told = planned.lines().find(|line| line.contains(" walks, ")).unwrap();
         let told: usize = told.split(" walks, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
         run(&file, &AS_OF).succeed();
         let sent = &recorder.requests()[before..];
-        // Who asks, and which groups and attributes there are.
-        let opening = sent.iter().filter(|request| ["/me", "/tags", "/segments", "/data_attributes"].contains(&request.path())).count();
-        assert_eq!(opening, 4);
         // Contacts with more tags than their list tells are not known before they are read.
         let asked = sent.iter().filter(|request| asks_a_contact(request)).count();
-        assert_eq!(sent.len() - opening - asked, told, "{planned}");
+        assert_eq!(sent.len() - asked, told, "{planned}");
+        assert_eq!(asked > 0, planned.contains("more for contacts whose lists are cut short"), "{planned}");
     }
 }
 
@@ -252,6 +251,53 @@ fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals()
     check_members(&place, &simulator);
 }
 
+#[test]
+fn tags_of_few_are_not_taken_from_everyone_where_too_many_lists_would_be_cut_short() {
+    let simulator = Simulator::at(MONTH.as_of, &["--contacts", "4000", "--extra-groups", "4", "--memberships", "2"]);
+    let job = Job { tags: texts(&["value_lead"]), segments: texts(&["Active"]), ..Job::empty() }.with_intercom("page_size = 60");
+    let place = Place::new();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("the members of 1 groups are searched for"), "{}", finished.stderr);
+    assert_eq!(recorder.requests().iter().filter(|request| asks_a_contact(request)).count(), 0);
+}
+
+#[test]
+fn a_killed_run_goes_on_when_everyone_is_not_wanted_any_more_and_again_when_wanted_after_all() {
+    let simulator = large();
+    let undisturbed = Place::new();
+    run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
+
+    let place = Place::new();
+    // Everyone never comes to an end: the tag waits to be taken from there.
+    let pages = AtomicUsize::new(0);
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        let is_of_all = is_slice_page(request) && GROUPS.iter().all(|key| !is_of(request, key));
+        (is_of_all && pages.fetch_add(1, Ordering::Relaxed) >= 40).then_some(Reply::Hang)
+    });
+    let killed = run(&place.job(&job(), &recorder.base_url), &AS_OF).start();
+    let plan = place.job_folder().join(".work").join(format!("run_month={}", MONTH.name)).join("plan.json");
+    wait_until("a tag is to be taken from everyone", || std::fs::read_to_string(&plan).is_ok_and(|plan| plan.contains("tallied")));
+    wait_until("some of everyone is there", || slices(&recorder.requests()).values().map(Vec::len).sum::<usize>() >= 60);
+    killed.signal(Signal::KILL);
+    killed.finish().check_killed();
+
+    // Somebody has no patience for everyone, and then none for conversations either.
+    let recorder = Scripted::before(simulator.address(), |request| (request.path() == "/conversations/search").then_some(Reply::Hang));
+    let killed = run(&place.job(&job().with_top("population = \"cohorts\""), &recorder.base_url), &AS_OF).start();
+    wait_until("the tag is searched for", || searches(&recorder.requests(), "1400148").contains(&PAGE));
+    killed.signal(Signal::KILL);
+    killed.finish().check_killed();
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let cut = recorder
+        .requests()
+        .into_iter()
+        .filter(|request| request.per_page() == Some(1) && request.json().to_string().contains("created_at"));
+    assert_eq!(cut.filter(|request| GROUPS.iter().all(|key| !is_of(request, key))).count(), 0, "where to cut everyone is still known");
+    check_same(&tables(published(&place.job_folder())), &tables(published(&undisturbed.job_folder())), "wanted after all");
+}
+
 fn asks_a_contact(request: &Request) -> bool {
     request.path().starts_with("/contacts/") && request.path().ends_with("/tags")
 }
@@ -317,7 +363,7 @@ fn over_1x_members_of_tags_and_segments_come_from_everyone() {
     let recorder = Scripted::before(simulator.address(), |_| None);
     let job = job().with_intercom("api_version = \"1.4\"").with_top("conversations = false");
     let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("the members of 2 groups are taken from the contacts' own lists"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the members of 4 groups are taken from the contacts' own lists"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let further = recorder.requests().into_iter().filter(|request| {
         let is_of_group = request.parameter("tag_id").or(request.parameter("segment_id")).is_some();

@@ -15,6 +15,9 @@ use crate::job::{Context, Event, JobError, error, joined, work};
 use crate::publish;
 use crate::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
 
+/// The part of everyone that tells how it will go on.
+const A_SAMPLE: f64 = 0.1;
+
 impl Chains<'_> {
     /// Asks for the sizes of tags, beside what is followed already.
     pub(super) fn weigh(&mut self, waiting: Waiting, look: Look) {
@@ -93,9 +96,17 @@ impl Chains<'_> {
         let Some((chain, walked)) = chain.filter(|_| !lists.is_empty() && !self.context.client.has_own_groups()) else { return Ok(()) };
         let part = Part::whole(walk_folder(self.work, &chain.key), walked.record.clone());
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
-        // Where it is not worth it, nobody more is asked: once everyone is there, that is told.
         self.untold.found += untold.len() as u64;
-        if untold.is_empty() || self.untold.found > self.searching(&lists) {
+        let searching = self.searching(&lists);
+        if self.untold.found > searching {
+            // Whoever is left is told once everyone is there.
+            return Ok(());
+        }
+        let expected = self.expected_untold();
+        if expected > searching && self.has_read(A_SAMPLE) {
+            return self.search(&lists, &format!("about {expected} contacts would be asked, whose lists are cut short")).await;
+        }
+        if untold.is_empty() || expected > searching {
             return Ok(());
         }
         let asking = match &self.untold.asking {
@@ -105,6 +116,24 @@ impl Chains<'_> {
         self.untold.under_way += 1;
         self.running.spawn(async move { Done::Asked(asking.ask(untold).await.err()) });
         Ok(())
+    }
+
+    /// Whether at least such a part of everyone was read.
+    fn has_read(&self, part: f64) -> bool {
+        self.read_of_everyone().is_some_and(|(read, total)| read >= total * part)
+    }
+
+    /// How many contacts will be asked, if it goes on like this.
+    fn expected_untold(&self) -> u64 {
+        let found = self.untold.found as f64;
+        self.read_of_everyone().map_or(self.untold.found, |(read, total)| (found * total / read.max(1.0)).ceil() as u64)
+    }
+
+    /// Rows of everyone that came in finished chains, and all there are.
+    fn read_of_everyone(&self) -> Option<(f64, f64)> {
+        let list = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone)?;
+        let read = self.lists[list].walked().map(|walked| walked.record.rows).sum::<u64>() as f64;
+        Some((read, (self.plan.walks[list].division.as_ref()?.total as f64).max(read)))
     }
 
     /// Requests that it takes to search for the members of these groups.
@@ -161,7 +190,9 @@ impl Chains<'_> {
                 disagree.push(list);
                 continue;
             }
-            (self.context.observer)(Event::WalkDone { walk: self.plan.walks[list].key.clone(), rows: record.rows });
+            let walk = self.plan.walks[list].key.clone();
+            let _span = tracing::info_span!("walk", key = walk).entered();
+            (self.context.observer)(Event::WalkDone { walk, rows: record.rows });
             self.lists[list].followed = Some(Followed { part, failure: None });
         }
         self.search(&disagree, "what the contacts' own lists tell does not agree with the group's total").await
@@ -177,7 +208,7 @@ impl Chains<'_> {
         if lists.is_empty() {
             return Ok(());
         }
-        tracing::warn!("tags are searched for after all ({}): {why}", lists.len());
+        tracing::info!("{} groups are searched for after all: {why}", lists.len());
         work::note(self.work, self.plan)?;
         self.begin(lists, true).await
     }
@@ -232,9 +263,10 @@ impl Tallying {
         if context.client.has_own_groups() && !untold.is_empty() {
             return nothing("contacts do not list all of their groups".to_string());
         }
-        if untold.len() as u64 > self.searching {
-            let (untold, tags) = (untold.len(), self.groups.len());
-            return nothing(format!("to ask {untold} contacts whose lists were cut short takes longer, for {tags} tags"));
+        // Who was asked already costs nothing more.
+        let left = self.asking.as_ref().map_or(untold.len(), |asking| asking.unanswered(&untold)) as u64;
+        if left > self.searching {
+            return nothing(format!("to ask {left} contacts whose lists were cut short takes longer"));
         }
         let asking = match self.asking.clone() {
             Some(asking) => asking,

@@ -1,16 +1,16 @@
 //! What a list tells of itself before it is followed: whether it is long, and where it would be cut.
 
 use super::{Begun, List, Walker};
-use crate::domain::Contact;
 use crate::job::division::{Divider, Division};
 use crate::job::plan::WalkKind;
+use crate::job::weighing::expected_untold;
 
 /// What a first page tells of its list.
 #[derive(Debug, Default)]
 pub(in crate::job) struct Look {
     /// Its slices, when it is long.
     pub division: Option<Division>,
-    /// The part of the contacts, at the least, whose own list of tags does not tell all of them.
+    /// The part of the contacts, as far as can be expected, whose own list of tags does not tell all of them.
     pub untold: f64,
 }
 
@@ -29,11 +29,7 @@ impl Walker {
                 // Only searches give the oldest first.
                 let is_search = matches!(self.planned.kind, WalkKind::Members(_));
                 let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
-                let is_untold = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
-                // A page is a small sample: what is likely at the least. Once everyone is read, they are counted.
-                let found = page.rows.iter().filter(is_untold).count() as f64;
-                let untold = (found - 2.0 * found.sqrt()).max(0.0) / page.rows.len().max(1) as f64;
-                (page.total, oldest, untold)
+                (page.total, oldest, expected_untold(&page.rows))
             }
             List::Conversations(walk) => (walk.peek().await.and_then(|page| page.total), None, 1.0),
         };
