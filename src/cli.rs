@@ -38,6 +38,10 @@ use failure::Failure;
 use crate::domain::GroupKind;
 use crate::intercom::Change;
 
+/// Of a thread that may run queries: Polars goes through a plan by recursion, which in an unoptimised build takes more than
+/// the usual two MiB. Only what is used of it takes memory.
+const STACK: usize = 16 << 20;
+
 /// Parses, runs, and answers with the exit code that the README lists.
 pub fn main() -> ExitCode {
     // Everything this program writes is readable by its owner only.
@@ -57,7 +61,7 @@ pub fn main() -> ExitCode {
     let account = Account::begin(cli.command.on_months(), run::wall_clock());
     let progress = logging::start(&cli.global, &account);
     let log_format = cli.global.log_format;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));
