@@ -1,6 +1,5 @@
-//! Contacts as numbers while they are counted: a join, a group or a sort by a number costs a fraction of one by a text,
-//! and a number is a third of the text's memory. Numbers are in the order of the texts, so that what is sorted by
-//! the one is sorted by the other.
+//! Contacts as numbers while they are counted: a number is a third of the text's memory, and a table is sorted by numbers in
+//! half the time. Numbers are in the order of the texts, so that what is sorted by the one is sorted by the other.
 
 use std::sync::Arc;
 
