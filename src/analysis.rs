@@ -9,6 +9,7 @@ mod cohort_summary;
 mod cohort_trends;
 mod conversation_activity;
 mod data_quality;
+mod in_common;
 mod member_attributes;
 mod members;
 mod membership_survival;
@@ -26,7 +27,9 @@ use polars::prelude::*;
 use crate::domain::{Basis, Month};
 use crate::table::{self, ContactNumbers, Query, Table, TableError};
 
+pub use cohort_trends::{OddMonth, odd_months};
 pub use data_quality::Found;
+pub use in_common::{InCommon, STANDS_BELOW, in_common};
 
 /// One report.
 #[derive(Debug)]

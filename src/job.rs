@@ -13,6 +13,7 @@ mod findings;
 mod folder;
 mod forget;
 mod observed;
+mod pages;
 mod plan;
 mod refresh;
 mod remembered;

@@ -30,6 +30,9 @@ pub mod stats;
 
 pub mod analysis;
 
+pub mod digest;
+pub mod page;
+
 pub mod report;
 
 pub mod job;

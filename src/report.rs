@@ -1,4 +1,5 @@
-//! A month's reports on disk: each table as Parquet and CSV, and a manifest that says what they were built from.
+//! A month's reports on disk: each table as Parquet and CSV, a page to look at, and a manifest that says what they were built
+//! from.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +11,12 @@ use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
 use crate::snapshot::month_folder;
 use crate::table::{Table, TableError, write_csv, write_parquet};
 
-/// Raised when a report of the same name means something else than before: reports of another format are stale.
-const FORMAT: u32 = 1;
+/// Raised when a report of the same name means something else than before, or there is a new one: reports of another format
+/// are stale.
+const FORMAT: u32 = 2;
+
+/// The page's name in the folder of its month.
+pub const PAGE: &str = "report.html";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -30,7 +35,7 @@ impl ReportError {
     }
 }
 
-/// A format that reports are written in.
+/// A format that tables are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
     Parquet,
@@ -88,6 +93,12 @@ impl ReportWriter {
             self.staging.list(&relative, frame.height() as u64)?;
         }
         Ok(())
+    }
+
+    /// The month's page.
+    pub fn add_page(&self, html: &str) -> Result<(), ReportError> {
+        publish::write_file(&self.staging.place(PAGE)?, html.as_bytes())?;
+        Ok(self.staging.list(PAGE, 0)?)
     }
 
     /// Shows the reports. Returns their folder.

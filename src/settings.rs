@@ -74,6 +74,8 @@ pub struct Output {
 pub enum Format {
     Parquet,
     Csv,
+    /// A page to look at.
+    Html,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +121,8 @@ pub struct Job {
     pub rules: Vec<JobRule>,
     /// How much of a rule's tag one run may change unasked: a share of those who carry it by this job.
     pub max_tag_change: f64,
+    /// Whether the month's page shows some members by name.
+    pub html_members: bool,
 }
 
 /// A rule of the job, and the tag that its members get in Intercom, when a run is told to.

@@ -21,5 +21,5 @@ pub use location::{mean, median, quantile, robust_z};
 pub use multiple::benjamini_hochberg;
 pub use ranks::{MannWhitney, Tally, mann_whitney};
 pub use survival::{SpellCount, Survival, kaplan_meier};
-pub use tables::{OddsRatio, TwoByTwo};
+pub use tables::{Lift, OddsRatio, TwoByTwo};
 pub use trend::{mann_kendall, signed_rank, theil_sen};

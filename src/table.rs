@@ -7,6 +7,7 @@ mod jsonl;
 mod numbers;
 mod order;
 mod parquet;
+mod rows;
 mod sql;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ pub use jsonl::write_jsonl;
 pub use numbers::ContactNumbers;
 pub use order::in_order;
 pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_parquet};
+pub use rows::Rows;
 pub use sql::{Query, filter_sql};
 
 /// One table: its name, what a row is, its key, its columns in order.

@@ -175,11 +175,7 @@ fn trend<'a>(
     let previous_value = cohort.compared_month.and_then(|month| at(month.index()));
     let change_at = |month: i64| Some(at(month)? - at(month - 1)?);
     let change = change_at(now);
-    let is_count = COUNTS.contains(&metric);
-    // Changes of a rate that are the same on paper differ in their last digits, and would have a MAD of next to nothing.
-    let on_paper = |change: f64| if is_count { change } else { (change * 1e12).round() / 1e12 };
-    let earlier: Vec<f64> = known.keys().filter(|month| **month < now).filter_map(|month| change_at(*month)).map(on_paper).collect();
-    let robust_z = change.and_then(|change| stats::robust_z(on_paper(change), &earlier));
+    let (robust_z, is_anomaly) = oddness(metric, now, known, history_months);
 
     let window = now - WINDOW_MONTHS + 1..=now;
     let points: Vec<(f64, f64)> = known.range(window.clone()).map(|(month, value)| ((*month - now) as f64, *value)).collect();
@@ -187,7 +183,6 @@ fn trend<'a>(
         Test::SignedRank => stats::signed_rank(&window.skip(1).filter_map(change_at).collect::<Vec<_>>()),
         Test::MannKendall => stats::mann_kendall(&points.iter().map(|(_, value)| *value).collect::<Vec<_>>()),
     };
-    let is_large = !is_count || change.is_some_and(|change| change.abs() >= ANOMALY_CHANGE);
     Trend {
         previous_value,
         change,
@@ -197,10 +192,50 @@ fn trend<'a>(
         trend_p,
         has_direction: points.len() >= DIRECTION_MONTHS,
         robust_z,
-        is_anomaly: is_large && history_months >= ANOMALY_MONTHS && robust_z.is_some_and(|z| z.abs() > ANOMALY_Z),
+        is_anomaly,
         history_months: Some(history_months as i64),
         ..outside
     }
+}
+
+/// How far a month's change is from the changes before it, and whether that is out of the ordinary.
+fn oddness(metric: &str, now: i64, known: &BTreeMap<i64, f64>, history_months: usize) -> (Option<f64>, bool) {
+    let change_at = |month: i64| Some(known.get(&month)? - known.get(&(month - 1))?);
+    let is_count = COUNTS.contains(&metric);
+    // Changes of a rate that are the same on paper differ in their last digits, and would have a MAD of next to nothing.
+    let on_paper = |change: f64| if is_count { change } else { (change * 1e12).round() / 1e12 };
+    let earlier: Vec<f64> = known.range(..now).filter_map(|(month, _)| change_at(*month)).map(on_paper).collect();
+    let change = change_at(now);
+    let robust_z = change.and_then(|change| stats::robust_z(on_paper(change), &earlier));
+    let is_large = !is_count || change.is_some_and(|change| change.abs() >= ANOMALY_CHANGE);
+    (robust_z, is_large && history_months >= ANOMALY_MONTHS && robust_z.is_some_and(|z| z.abs() > ANOMALY_Z))
+}
+
+/// A month in which a metric of a cohort was out of the ordinary, as that month's own report says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddMonth {
+    pub cohort_key: String,
+    pub month: Month,
+    pub metric: &'static str,
+}
+
+/// All of them in the history up to `now`, of these metrics, from the history's `counts`.
+///
+/// # Errors
+/// When a column is missing.
+pub fn odd_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<Vec<OddMonth>> {
+    let mut odd = Vec::new();
+    for (cohort_key, observed) in observed(counts, now)? {
+        for (index, metric) in metrics().enumerate().filter(|(_, metric)| of.contains(metric)) {
+            let known: BTreeMap<i64, f64> = observed.months.iter().filter_map(|(month, values)| Some((*month, values[index]?))).collect();
+            for (before, month) in observed.months.keys().enumerate() {
+                if oddness(metric, *month, &known, before + 1).1 {
+                    odd.push(OddMonth { cohort_key: cohort_key.clone(), month: Month::from_index(*month), metric });
+                }
+            }
+        }
+    }
+    Ok(odd)
 }
 
 fn frame(facts: &Facts, trends: &[Trend<'_>]) -> PolarsResult<DataFrame> {

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::arguments::Check;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::summary::{drawn, one_line, trimmed};
+use super::summary::{drawn, trimmed};
 use super::{run, stdout};
+use crate::digest::one_line;
 use crate::check::{self, Finding, Seen};
 use crate::settings;
 

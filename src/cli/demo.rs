@@ -70,6 +70,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     };
     let settings = settings::load(&sources)?;
     let folder = JobFolder::new(&settings);
+    let mut digest = None;
     for (index, month) in months.iter().enumerate() {
         let now = month.span(TIMEZONE).end + AFTER_MONTH_END;
         simulator.set_now(now);
@@ -77,18 +78,20 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
         if index == 0 {
             clear(&folder, &context).await?;
         }
-        job::run(&context, &RunOptions { month: Some(*month), ..RunOptions::default() }).await?;
+        let outcome = job::run(&context, &RunOptions { month: Some(*month), ..RunOptions::default() }).await?;
+        digest = outcome.rebuilt.into_iter().find(|rebuilt| rebuilt.month == *month).and_then(|rebuilt| rebuilt.digest);
     }
     progress.finish();
 
     let requests = simulator.stats().requests;
-    let table = summary::summary(&folder, last).unwrap_or_default();
+    let table = digest.as_ref().map(summary::summary).unwrap_or_default();
     stdout::print(&format!(
         "{last}, the last of {count} months, compared with the month before\n\n{table}\n\
          {requests} requests answered by the embedded Intercom\n\n\
-         reports    {reports}\nsnapshots  {snapshots}\n\n\
+         look at    {page}\nreports    {reports}\nsnapshots  {snapshots}\n\n\
          open them:  duckdb -c \"SELECT month, cohort_name, members, joined, departed FROM read_parquet('{all}/*/cohort_summary.parquet') ORDER BY cohort_name, month\"",
         count = months.len(),
+        page = folder.page(last).display(),
         reports = folder.reports().join(month_folder(last)).display(),
         snapshots = folder.snapshots().display(),
         all = folder.reports().display(),

@@ -11,7 +11,8 @@ use super::arguments::{Members, MembersFormat};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::run;
-use super::summary::{drawn, one_line, trimmed};
+use super::summary::{drawn, trimmed};
+use crate::digest::{grouped, one_line};
 use crate::domain::{Group, GroupKind, GroupName};
 use crate::intercom::Client;
 use crate::job;
@@ -172,7 +173,7 @@ impl<W: Write> Rows for Pages<W> {
     fn finish(mut self) -> Result<(), ListingError> {
         if self.printed > 0 {
             let members = if self.printed == 1 { "member" } else { "members" };
-            writeln!(self.out, "\n{} {members}", super::summary::grouped(i64::try_from(self.printed).unwrap_or(i64::MAX)))
+            writeln!(self.out, "\n{} {members}", grouped(i64::try_from(self.printed).unwrap_or(i64::MAX)))
                 .and_then(|()| self.out.flush())
                 .map_err(|error| ListingError::write(error.into()))?;
         }

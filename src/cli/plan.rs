@@ -2,7 +2,8 @@
 
 use comfy_table::Cell;
 
-use super::summary::{drawn, grouped, one_line, right, trimmed};
+use super::summary::{drawn, right, trimmed};
+use crate::digest::{grouped, one_line};
 use crate::intercom::RateWindow;
 use crate::job::{Plan, WalkKind, pages};
 use crate::settings::Settings;

@@ -42,7 +42,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, account: &Accoun
     account.did(!rebuilt.is_empty(), &[], &settings);
     let mut text = String::new();
     for month in &rebuilt {
-        let what = match (month.history, month.report) {
+        let what = match (month.history, month.digest.is_some()) {
             (true, true) => "history and reports",
             (true, false) => "history",
             (false, _) => "reports",

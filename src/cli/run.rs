@@ -7,6 +7,7 @@ use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{plan, stdout, summary};
+use crate::digest::one_line;
 use crate::domain::Month;
 use crate::intercom::Client;
 use crate::job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
@@ -131,10 +132,14 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");
     }
     if matches!(outcome.published, Published::Now(_)) {
-        if let Some(summary) = summary::summary(&folder, month) {
-            text.push_str(&summary);
+        if let Some(digest) = outcome.rebuilt.iter().find(|rebuilt| rebuilt.month == month).and_then(|rebuilt| rebuilt.digest.as_ref()) {
+            text.push_str(&summary::summary(digest));
         }
-        text.push_str(&format!("\nreports   {}\n", folder.reports().join(crate::snapshot::month_folder(month)).display()));
+        text.push('\n');
+        if settings.output.formats.contains(&settings::Format::Html) {
+            text.push_str(&format!("page      {}\n", folder.page(month).display()));
+        }
+        text.push_str(&format!("reports   {}\n", folder.reports().join(crate::snapshot::month_folder(month)).display()));
         text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(crate::snapshot::month_folder(month)).display()));
     }
     let others: Vec<String> =
@@ -146,7 +151,7 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         text.push_str(&format!(
             "rule {}: tag `{}` put on {}, taken from {}; {} members, of whom {} had it before\n",
             applied.rule,
-            summary::one_line(&applied.tag_name),
+            one_line(&applied.tag_name),
             applied.gained,
             applied.lost,
             applied.members,

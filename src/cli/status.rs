@@ -3,8 +3,9 @@ use serde_json::json;
 
 use super::arguments::Status;
 use super::failure::{ATTENTION, Failure};
-use super::summary::{drawn, grouped, right, trimmed};
+use super::summary::{drawn, right, trimmed};
 use super::{run, stdout};
+use crate::digest::grouped;
 use crate::domain::Month;
 use crate::job::{self, JobFolder};
 

@@ -56,6 +56,12 @@ impl Month {
         i64::from(self.year) * 12 + i64::from(self.month) - 1
     }
 
+    /// The month of this [index](Month::index).
+    pub fn from_index(index: i64) -> Month {
+        // A remainder is 0 to 11; years are those of existing months.
+        Month { year: index.div_euclid(12) as i32, month: index.rem_euclid(12) as u32 + 1 }
+    }
+
     /// The last month that has ended at `now` in this time zone.
     pub fn last_ended(now: DateTime<Utc>, timezone: Tz) -> Month {
         let mut month = Month::of(now.with_timezone(&timezone).date_naive()).next();

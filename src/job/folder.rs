@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::JobError;
-use crate::domain::Months;
+use crate::domain::{Month, Months};
 use crate::publish::{self, PublishError};
+use crate::report::PAGE;
 use crate::settings::Settings;
 use crate::snapshot::{month_folder, months_in};
 
@@ -42,6 +43,11 @@ impl JobFolder {
         &self.root
     }
 
+    /// The page that lists the months.
+    pub fn index(&self) -> PathBuf {
+        self.root.join("index.html")
+    }
+
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
@@ -52,6 +58,11 @@ impl JobFolder {
 
     pub fn reports(&self) -> PathBuf {
         self.root.join("reports")
+    }
+
+    /// A month's page.
+    pub fn page(&self, month: Month) -> PathBuf {
+        self.reports().join(month_folder(month)).join(PAGE)
     }
 
     /// What this job wrote back to Intercom.

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 
 use polars::prelude::IntoLazy;
 
+use super::pages::{self, Page};
 use super::{Built, Event, JobError, JobFolder, Observer};
 use crate::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
+use crate::digest::Digest;
 use crate::domain::Month;
 use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
 use crate::report::{self, ReportFormat, ReportSource, ReportWriter};
 use crate::settings::{Format, Job, Settings};
 use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, months_in};
-use crate::table::{ContactNumbers, Table};
+use crate::table::{ContactNumbers, Table, TableError};
 
 /// Which months are built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +27,12 @@ pub enum Scope {
 }
 
 /// A month that was built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rebuilt {
     pub month: Month,
     pub history: bool,
-    pub report: bool,
+    /// What the reports tell, when they were built.
+    pub digest: Option<Digest>,
 }
 
 /// Needs the job's lock.
@@ -65,16 +68,18 @@ pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: 
         // With single months asked for, the reports of the others are left as they are.
         let may_build = is_wanted || matches!(scope, Scope::StaleUntil(_));
         let builds_report = may_build && (is_wanted || !report::is_current(&folder.reports(), month, &source));
+        let mut digest = None;
         if builds_report {
             observer(Event::Building { month, what: Built::Reports });
-            build_reports(folder, settings, &snapshot, &definitions, (previous.as_ref(), &current), source)?;
+            digest = Some(build_reports(folder, settings, &snapshot, &definitions, (previous.as_ref(), &current), source)?);
             observer(Event::Built { month, what: Built::Reports });
         }
         if has_built_history || builds_report {
-            rebuilt.push(Rebuilt { month, history: has_built_history, report: builds_report });
+            rebuilt.push(Rebuilt { month, history: has_built_history, digest });
         }
         previous = Some(current);
     }
+    pages::write_index(folder, settings)?;
     Ok(rebuilt)
 }
 
@@ -85,7 +90,7 @@ fn build_reports(
     definitions: &Definitions,
     (previous, current): (Option<&History>, &History),
     source: ReportSource,
-) -> Result<(), JobError> {
+) -> Result<Digest, JobError> {
     let month = snapshot.manifest.month()?;
     let in_history = |source| JobError::History { month, source };
     let cohorts = history::cohort_months(&snapshot.manifest, definitions, previous).map_err(in_history)?;
@@ -120,15 +125,23 @@ fn build_reports(
         profile: lazy(definitions.profile_frame(&snapshot.manifest))?,
     };
     let failed = |source| JobError::Report { month, source };
-    let formats: Vec<ReportFormat> = settings.output.formats.iter().map(report_format).collect();
+    let unread = |error| table(TableError::new("tell", format!("the reports of {month}"), error));
+    let formats: Vec<ReportFormat> = settings.output.formats.iter().filter_map(table_format).collect();
     let mut writer = ReportWriter::new(&folder.work(), month, &formats).map_err(failed)?;
+    let mut page = Page::new(settings.job.html_members);
+    page.take("counts", inputs.counts.clone().collect().map_err(unread)?).map_err(unread)?;
     for report in REPORTS {
         let frame = report.build(&inputs, &facts).map_err(table)?;
         tracing::debug!(report = report.table.name, rows = frame.height(), "counted");
         writer.add(&report.table, &frame).map_err(failed)?;
+        page.take(report.table.name, frame).map_err(unread)?;
+    }
+    let digest = Digest::of(month, &page.tables).map_err(unread)?;
+    if settings.output.formats.contains(&Format::Html) {
+        writer.add_page(&page.html(snapshot, month, &digest).map_err(unread)?).map_err(failed)?;
     }
     writer.commit(&folder.reports(), source).map_err(failed)?;
-    Ok(())
+    Ok(digest)
 }
 
 /// What the reports are told of a cohort in a month.
@@ -210,9 +223,10 @@ pub(super) fn definitions(job: &Job) -> Definitions {
     }
 }
 
-fn report_format(format: &Format) -> ReportFormat {
+fn table_format(format: &Format) -> Option<ReportFormat> {
     match format {
-        Format::Parquet => ReportFormat::Parquet,
-        Format::Csv => ReportFormat::Csv,
+        Format::Parquet => Some(ReportFormat::Parquet),
+        Format::Csv => Some(ReportFormat::Csv),
+        Format::Html => None,
     }
 }

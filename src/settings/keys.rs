@@ -34,6 +34,7 @@ pub(super) const KEYS: &[&str] = &[
     "tag_history",
     "rules",
     "max_tag_change",
+    "html_members",
 ];
 
 /// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.

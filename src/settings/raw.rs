@@ -54,6 +54,7 @@ pub(super) struct Raw {
     rules: Vec<RawRule>,
     #[serde(default, deserialize_with = "numbers::number_if_any")]
     max_tag_change: Option<f64>,
+    html_members: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -215,6 +216,7 @@ impl Raw {
             tag_history,
             rules,
             max_tag_change,
+            html_members: self.html_members.unwrap_or(false),
         };
         let (completeness, notify) = (Completeness { tolerance }, Notify { url });
         (Settings { intercom, output, completeness, privacy, notify, job, notices }, findings.found)
@@ -290,17 +292,19 @@ fn version_parts(text: &str) -> Option<(u32, u32)> {
     Some((number(major)?, number(minor)?))
 }
 
+const FORMATS: [(&str, Format); 3] = [("parquet", Format::Parquet), ("csv", Format::Csv), ("html", Format::Html)];
+
 fn check_output(raw: RawOutput, findings: &mut Findings<'_>) -> Output {
     let mut formats = Vec::new();
     for word in &raw.formats {
-        if let Some(format) = findings.one_of("output.formats", word, &[("parquet", Format::Parquet), ("csv", Format::Csv)])
+        if let Some(format) = findings.one_of("output.formats", word, &FORMATS)
             && !formats.contains(&format)
         {
             formats.push(format);
         }
     }
     if raw.formats.is_empty() {
-        findings.add("output.formats", "names no format; use parquet, csv");
+        findings.add("output.formats", "names no format; use parquet, csv, html");
     }
     if raw.dir.as_os_str().is_empty() {
         findings.add("output.dir", "names no folder");

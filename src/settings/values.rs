@@ -41,6 +41,7 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
         "output.formats" => list(output.formats.iter().map(|format| match format {
             Format::Parquet => "parquet".to_string(),
             Format::Csv => "csv".to_string(),
+            Format::Html => "html".to_string(),
         })),
         "completeness.tolerance" => completeness.tolerance.to_string(),
         "privacy.identifiers" => match privacy.identifiers {
@@ -77,6 +78,7 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
             None => rule.rule.name.clone(),
         })),
         "max_tag_change" => job.max_tag_change.to_string(),
+        "html_members" => job.html_members.to_string(),
         // A test goes through all keys.
         _ => String::new(),
     }

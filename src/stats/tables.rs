@@ -17,6 +17,14 @@ pub struct OddsRatio {
     pub high: f64,
 }
 
+/// The share of members over the share of others, with the ends of its 95 % interval. Above 1: commoner among members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lift {
+    pub ratio: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
 /// The sums of a table whose groups are both inhabited.
 struct Margins {
     members: u64,
@@ -38,6 +46,20 @@ impl TwoByTwo {
         let ratio = (a / b) * (d / c);
         let reach = (Z_95 * (1.0 / a + 1.0 / b + 1.0 / c + 1.0 / d).sqrt()).exp();
         Some(OddsRatio { ratio, low: ratio / reach, high: ratio * reach })
+    }
+
+    /// The ratio of the shares, with the interval of Katz, Baptista, Azen and Pike (1978), Obtaining confidence intervals for
+    /// the risk ratio in cohort studies, Biometrics 34:469-474: that of its logarithm. None when a group is empty or has
+    /// nobody with the value.
+    pub fn lift(&self) -> Option<Lift> {
+        let margins = self.margins()?;
+        if self.members_with == 0 || self.others_with == 0 {
+            return None;
+        }
+        let [a, members, c, others] = [self.members_with, margins.members, self.others_with, margins.others].map(|count| count as f64);
+        let ratio = (a / members) / (c / others);
+        let reach = (Z_95 * (1.0 / a - 1.0 / members + 1.0 / c - 1.0 / others).max(0.0).sqrt()).exp();
+        Some(Lift { ratio, low: ratio / reach, high: ratio * reach })
     }
 
     /// How likely groups alike would differ as much. Fisher's exact test when a cell is expected to be under 5 (Cochran 1954,
@@ -146,6 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn lift_by_hand() {
+        // (6 / 8) / (1 / 4) = 3, and e^(z √(1/6 - 1/8 + 1/1 - 1/4)) = e^(z √(19/24)) = e^1.743903149.
+        let lift = table([6, 2, 1, 3]).lift().unwrap();
+        assert_close(lift.ratio, 3.0, "ratio");
+        let reach = (Z_95 * (19.0_f64 / 24.0).sqrt()).exp();
+        assert_close(lift.low, 3.0 / reach, "low");
+        assert_close(lift.high, 3.0 * reach, "high");
+        // Everybody has it: both shares are certain.
+        assert_eq!(table([5, 0, 7, 0]).lift(), Some(Lift { ratio: 1.0, low: 1.0, high: 1.0 }));
+        for cells in [[0, 4, 4, 0], [4, 0, 0, 4], [0, 0, 3, 4], [3, 4, 0, 0]] {
+            assert_eq!(table(cells).lift(), None, "{cells:?}");
+        }
+    }
+
+    #[test]
     fn empty_groups_and_empty_margins() {
         for cells in [[0, 0, 0, 0], [0, 0, 3, 4], [3, 4, 0, 0], [u64::MAX, 1, 1, 1], [u64::MAX, 0, 0, 1]] {
             assert_eq!(table(cells).p_value(), None, "{cells:?}");
@@ -164,6 +201,7 @@ mod tests {
             let inhabited = a + b > 0 && c + d > 0;
             assert_eq!(table.p_value().is_some(), inhabited, "{table:?}");
             assert!(table.p_value().is_none_or(|p| (0.0..=1.0).contains(&p)), "{table:?}");
+            assert!(table.lift().is_none_or(|lift| lift.low <= lift.ratio && lift.ratio <= lift.high && lift.high.is_finite()));
             assert!(table.odds_ratio().is_none_or(|odds| odds.low <= odds.ratio && odds.ratio <= odds.high && odds.high.is_finite()));
         }
     }

@@ -1,0 +1,118 @@
+//! What people look at, made beside the reports: the page of a month, and the index of all.
+
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::{JobError, JobFolder};
+use crate::analysis::odd_months;
+use crate::digest::{Digest, Tables};
+use crate::domain::Month;
+use crate::history::{self, History};
+use crate::page::{self, About, CohortLine, MonthLine};
+use crate::publish;
+use crate::report::PAGE;
+use crate::settings::{Format, Settings};
+use crate::snapshot::{Snapshot, month_folder, months_in};
+use crate::table::{Rows, TableError};
+
+/// What is marked in the lines over the months.
+const MARKED: &[&str] = &["members", "joined", "departed", "unsubscribed", "newly_unsubscribed"];
+
+/// A month's page, while its tables are built.
+pub(super) struct Page {
+    pub tables: Tables,
+    shows_members: bool,
+    people: Option<DataFrame>,
+}
+
+impl Page {
+    pub(super) fn new(shows_members: bool) -> Page {
+        Page { tables: Tables::default(), shows_members, people: None }
+    }
+
+    /// Keeps of a table what a page shows. Tables with a row for each contact are let go of.
+    pub(super) fn take(&mut self, name: &'static str, frame: DataFrame) -> PolarsResult<()> {
+        match name {
+            "members" if self.shows_members => self.people = Some(page::some_members(&frame)?),
+            "members" | "member_attributes" => {}
+            _ => self.tables.add(name, frame),
+        }
+        Ok(())
+    }
+
+    pub(super) fn html(&self, snapshot: &Snapshot, month: Month, digest: &Digest) -> PolarsResult<String> {
+        let manifest = &snapshot.manifest;
+        let about = About {
+            job: manifest.job.clone(),
+            month,
+            observed_at: manifest.observed_at,
+            timezone: manifest.timezone.clone(),
+            population: manifest.population.clone(),
+            odd_months: odd_months(self.tables.named("counts")?.0, month, MARKED)?,
+        };
+        page::month(&about, digest, &self.tables, self.people.as_ref())
+    }
+}
+
+/// Writes the index of the months that are held, where the job wants pages. Needs the job's lock.
+pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(), JobError> {
+    if !settings.output.formats.contains(&Format::Html) {
+        return Ok(());
+    }
+    let mut months = Vec::new();
+    for month in months_in(&folder.snapshots())? {
+        if let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? {
+            months.push(month_line(folder, month, &snapshot)?);
+        }
+    }
+    let html = page::index(&settings.job.name, &months);
+    let path = folder.index();
+    if std::fs::read(&path).is_ok_and(|held| held == html.as_bytes()) {
+        return Ok(());
+    }
+    Ok(publish::write_file(&path, html.as_bytes())?)
+}
+
+fn month_line(folder: &JobFolder, month: Month, snapshot: &Snapshot) -> Result<MonthLine, JobError> {
+    let manifest = &snapshot.manifest;
+    let page = format!("reports/{}/{PAGE}", month_folder(month));
+    let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
+    let cohorts = match history {
+        Some(history) => {
+            let counts = history.scan(&history::COUNTS).map_err(|error| JobError::table(month, error))?;
+            let lines = counts.collect().and_then(|counts| cohort_lines(&counts, month, snapshot));
+            lines.map_err(|error| JobError::table(month, TableError::new("read", format!("the counts of {month}"), error)))?
+        }
+        // A history that is stale and was not asked for.
+        None => Vec::new(),
+    };
+    Ok(MonthLine {
+        month,
+        basis: manifest.basis(),
+        observed_at: manifest.observed_at,
+        is_incomplete: !manifest.incomplete.is_empty(),
+        page: folder.root().join(&page).exists().then_some(page),
+        cohorts,
+    })
+}
+
+fn cohort_lines(counts: &DataFrame, month: Month, snapshot: &Snapshot) -> PolarsResult<Vec<CohortLine>> {
+    let rows = Rows(counts);
+    let mut lines = Vec::new();
+    for row in 0..rows.count_all() {
+        if rows.day("month", row)? != Some(month.first_day()) {
+            continue;
+        }
+        let cohort_key = rows.text("cohort_key", row)?.to_string();
+        let group = snapshot.manifest.cohorts.iter().find(|cohort| cohort.cohort_key == cohort_key);
+        // A rule is no group: its key is `rule:<name>`.
+        let name = group.map(|cohort| cohort.cohort_name.clone()).or_else(|| cohort_key.split_once(':').map(|(_, name)| name.to_string()));
+        lines.push(CohortLine {
+            name: name.unwrap_or_default(),
+            members: rows.count("members", row)?.unwrap_or_default(),
+            joined: rows.count("joined", row)?,
+            departed: rows.count("departed", row)?,
+            cohort_key,
+        });
+    }
+    Ok(lines)
+}

@@ -1,0 +1,38 @@
+//! What people look at: a month's `report.html` and the job's `index.html`. Each is one file that asks nothing of any
+//! network: styles, the charting library and the figures are in it. Tables come as HTML, so that whoever runs no script
+//! has all of them; the charts are drawn from the same figures as JSON.
+//!
+//! Knows no paths and no clock: the same month gives the same bytes.
+
+mod between;
+mod cohort;
+mod document;
+mod figure;
+mod index;
+mod members;
+mod month;
+mod notices;
+mod overview;
+mod trend_line;
+
+pub use index::{CohortLine, MonthLine, index};
+pub use members::some_members;
+pub use month::{About, month};
+
+/// Names and values longer than that are cut.
+const NAME_LENGTH: usize = 60;
+
+/// A name as the page shows it.
+fn shown(name: &str) -> String {
+    crate::digest::shortened(&crate::digest::one_line(name), NAME_LENGTH)
+}
+
+/// A count, or a dash where there is none.
+fn count(number: Option<i64>) -> String {
+    number.map_or("–".to_string(), crate::digest::grouped)
+}
+
+/// A share, or a dash where there is none.
+fn share(number: Option<f64>) -> String {
+    number.map_or("–".to_string(), crate::digest::percent)
+}

@@ -1,0 +1,358 @@
+'use strict';
+// Draws each chart of the page from the figures that come with it as JSON. Texts from the data reach the page as text
+// alone: labels of the charts, and text nodes in their tooltips.
+(function () {
+  document.documentElement.classList.remove('no-script');
+  const figures = JSON.parse(document.getElementById('figures').textContent);
+  // Okabe and Ito's colours, which people of any colour vision tell apart; the scales go by lightness alone.
+  const LIGHT = {
+    ink: '#1b1f24', quiet: '#57606a', line: '#d0d7de', paper: '#ffffff',
+    level: '#1b1f24', up: '#0072b2', down: '#d55e00', odd: '#cc79a7', band: '#9ecae9',
+    scale: ['#eef4fb', '#9ecae9', '#2b7bba', '#08306b'], onScale: ['#1b1f24', '#ffffff'], turn: 0.62,
+  };
+  const DARK = {
+    ink: '#e6eaf0', quiet: '#a3adba', line: '#3a4451', paper: '#12161c',
+    level: '#e6eaf0', up: '#56b4e9', down: '#e69f00', odd: '#f0a3cc', band: '#2d5f80',
+    scale: ['#1c2836', '#1f5c91', '#4fa3dd', '#cbe6ff'], onScale: ['#e6eaf0', '#12161c'], turn: 0.45,
+  };
+  const PRINTED_WIDTH = 680;
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
+  let printing = false;
+
+  const number = (value) => (value === null ? 'not known' : value.toLocaleString('en-US'));
+  const percent = (value) => (value === null ? 'not known' : (value * 100).toFixed(1) + ' %');
+  const interval = (low, high) => percent(low) + ' to ' + percent(high);
+  const shortened = (text, length) => (text.length > length ? text.slice(0, length - 1) + '…' : text);
+
+  // The colour of a text on a cell of the scale: the other one where the scale has turned dark, or light.
+  const onScale = (colours, share) => colours.onScale[share !== null && share > colours.turn ? 1 : 0];
+
+  function tip(lines) {
+    const box = document.createElement('div');
+    box.className = 'tip';
+    lines.forEach((line, index) => {
+      const part = document.createElement(index === 0 ? 'strong' : 'div');
+      part.textContent = line;
+      box.append(part);
+    });
+    return box;
+  }
+
+  function base(colours) {
+    return {
+      animation: false,
+      textStyle: { fontFamily: 'system-ui, "DejaVu Sans", sans-serif', color: colours.ink },
+      tooltip: {
+        confine: true, backgroundColor: colours.paper, borderColor: colours.line, textStyle: { color: colours.ink, fontSize: 13 },
+      },
+    };
+  }
+
+  function category(colours, data, more) {
+    return Object.assign({
+      type: 'category', data,
+      axisLine: { lineStyle: { color: colours.line } }, axisTick: { show: false }, axisLabel: { color: colours.quiet },
+    }, more);
+  }
+
+  function values(colours, more) {
+    return Object.assign({
+      type: 'value', axisLabel: { color: colours.quiet }, splitLine: { lineStyle: { color: colours.line } },
+      nameTextStyle: { color: colours.quiet, align: 'left' },
+    }, more);
+  }
+
+  const charts = {
+    growth(figure, colours) {
+      const last = figure.months.length - 1;
+      const odd = figure.odd.map((text, index) => (text ? { coord: [index, figure.level.values[index] || 0], value: text } : null))
+        .filter(Boolean);
+      const bars = (of, colour, sign) => ({
+        name: of.name, type: 'bar', stack: 'flow', xAxisIndex: 1, yAxisIndex: 1, itemStyle: { color: colour }, barMaxWidth: 26,
+        data: of.values.map((value) => (value === null ? null : sign * value)),
+      });
+      const series = [{
+        name: figure.level.name, type: 'line', data: figure.level.values, symbol: 'circle', symbolSize: last > 18 ? 4 : 6,
+        lineStyle: { color: colours.level, width: 2 }, itemStyle: { color: colours.level }, connectNulls: false,
+        markPoint: {
+          symbol: 'diamond', symbolSize: 16, itemStyle: { color: colours.odd }, data: odd,
+          label: { show: true, position: 'top', color: colours.ink, formatter: () => 'odd' },
+        },
+      }, bars(figure.up, colours.up, 1)];
+      if (figure.down) series.push(bars(figure.down, colours.down, -1));
+      return Object.assign(base(colours), {
+        legend: { top: 0, left: 0, textStyle: { color: colours.ink }, itemWidth: 16, selectedMode: false },
+        grid: [{ left: 56, right: 16, top: 40, height: '42%' }, { left: 56, right: 16, top: '66%', bottom: 28 }],
+        xAxis: [
+          category(colours, figure.months, { axisLabel: { show: false } }),
+          category(colours, figure.months, { gridIndex: 1 }),
+        ],
+        yAxis: [
+          values(colours, { min: (range) => (range.min > range.max / 2 ? Math.floor(range.min * 0.95) : 0), splitNumber: 3 }),
+          values(colours, { gridIndex: 1, splitNumber: 2, axisLabel: { color: colours.quiet, formatter: (v) => number(Math.abs(v)) } }),
+        ],
+        axisPointer: { link: [{ xAxisIndex: 'all' }] },
+        tooltip: Object.assign(base(colours).tooltip, {
+          trigger: 'axis',
+          formatter: (points) => {
+            const at = points[0].dataIndex;
+            const lines = [figure.months[at]];
+            [figure.level, figure.up, figure.down].filter(Boolean).forEach((of) => lines.push(of.name + ': ' + number(of.values[at])));
+            if (figure.odd[at]) lines.push('out of the ordinary: ' + figure.odd[at]);
+            return tip(lines);
+          },
+        }),
+        series,
+      });
+    },
+
+    retention(figure, colours) {
+      const ages = Math.max(...figure.cells.map((cell) => cell[0])) + 1;
+      const roomy = ages <= 9;
+      return Object.assign(base(colours), {
+        grid: { left: 112, right: 8, top: 8, bottom: 76 },
+        xAxis: category(colours, Array.from({ length: ages }, (_, age) => String(age)), {
+          name: 'months since', nameLocation: 'middle', nameGap: 24, nameTextStyle: { color: colours.quiet },
+        }),
+        yAxis: category(colours, figure.entries, { inverse: true, axisLabel: { color: colours.quiet, fontSize: 11 } }),
+        visualMap: {
+          min: 0, max: 1, dimension: 2, calculable: false, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 110, itemWidth: 12,
+          text: ['all', 'nobody'], textStyle: { color: colours.quiet }, inRange: { color: colours.scale },
+        },
+        tooltip: Object.assign(base(colours).tooltip, {
+          formatter: (point) => {
+            const [age, entry, rate, entrants, retained, low, high] = figure.cells[point.dataIndex];
+            return tip(['entered ' + figure.entries[entry] + ', ' + age + ' months later', number(retained) + ' of ' + number(entrants)
+              + ' entrants are members: ' + percent(rate), '95 % interval: ' + interval(low, high)]);
+          },
+        }),
+        series: [{
+          type: 'heatmap', itemStyle: { borderColor: colours.paper, borderWidth: 1 },
+          data: figure.cells.map((cell) => ({
+            value: [cell[0], cell[1], cell[2]],
+            label: { color: onScale(colours, cell[2]) },
+          })),
+          label: { show: roomy, fontSize: 11, formatter: (point) => (point.value[2] === null ? '–' : Math.round(point.value[2] * 100) + '%') },
+        }],
+      });
+    },
+
+    survival(figure, colours) {
+      const points = [[0, 1, 1, 1, figure.points[0][4]]].concat(figure.points);
+      const line = (index) => points.map((point) => [point[0], point[index]]);
+      return Object.assign(base(colours), {
+        grid: { left: 52, right: 16, top: 16, bottom: 44 },
+        xAxis: values(colours, {
+          min: 0, max: Math.max(2, points[points.length - 1][0]), minInterval: 1, splitLine: { show: false }, name: 'months in the cohort',
+          nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
+        }),
+        yAxis: values(colours, { min: 0, max: 1, axisLabel: { color: colours.quiet, formatter: (value) => value * 100 + '%' } }),
+        tooltip: Object.assign(base(colours).tooltip, {
+          trigger: 'axis',
+          formatter: (drawn) => {
+            const [months, survival, low, high, atRisk] = points[drawn[0].dataIndex];
+            return tip(['longer than ' + months + ' months: ' + percent(survival), '95 % interval: ' + interval(low, high),
+              number(atRisk) + ' were followed so long']);
+          },
+        }),
+        series: [
+          { type: 'line', step: 'end', data: line(2), stack: 'band', symbol: 'none', lineStyle: { opacity: 0 }, silent: true },
+          {
+            type: 'line', step: 'end', data: points.map((point) => [point[0], point[3] - point[2]]), stack: 'band', symbol: 'none',
+            lineStyle: { opacity: 0 }, areaStyle: { color: colours.band, opacity: 0.7 }, silent: true,
+          },
+          {
+            type: 'line', step: 'end', data: line(1), symbol: 'circle', symbolSize: 5, lineStyle: { color: colours.level, width: 2 },
+            itemStyle: { color: colours.level }, z: 3,
+          },
+        ],
+      });
+    },
+
+    lift(figure, colours) {
+      const names = figure.values.map((value) => value.label);
+      const ends = figure.values.flatMap((value) => [value.low, value.high, 1]);
+      return Object.assign(base(colours), {
+        grid: { left: 8, right: 24, top: 8, bottom: 44, containLabel: true },
+        xAxis: values(colours, {
+          type: 'log', min: Math.min(...ends) * 0.9, max: Math.max(...ends) * 1.1, name: 'times as often as among others',
+          nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet, align: 'center' }, logBase: 2,
+          axisLabel: { color: colours.quiet, formatter: (value) => String(Number(value.toPrecision(2))), hideOverlap: true },
+        }),
+        yAxis: category(colours, names, {
+          inverse: true, axisLabel: { color: colours.ink, formatter: (name) => shortened(name, 28) },
+        }),
+        tooltip: Object.assign(base(colours).tooltip, {
+          formatter: (point) => {
+            const value = figure.values[point.dataIndex];
+            return tip([value.label, value.lift.toFixed(2) + ' times as often; 95 % interval: ' + value.low.toFixed(2) + ' to '
+              + value.high.toFixed(2), number(value.members) + ' of ' + number(value.of_members) + ' members',
+            number(value.others) + ' of ' + number(value.of_others) + ' others']);
+          },
+        }),
+        series: [
+          {
+            type: 'custom', encode: { x: [0, 1, 2], y: 3 },
+            data: figure.values.map((value, index) => [value.lift, value.low, value.high, index]),
+            renderItem: (params, api) => {
+              const at = (x) => api.coord([x, api.value(3)]);
+              const [low, high, middle] = [at(api.value(1)), at(api.value(2)), at(api.value(0))];
+              const stroke = { stroke: colours.up, lineWidth: 2, fill: null };
+              const cap = (end) => ({ type: 'line', shape: { x1: end[0], y1: end[1] - 5, x2: end[0], y2: end[1] + 5 }, style: stroke });
+              return {
+                type: 'group',
+                children: [
+                  { type: 'line', shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: stroke }, cap(low), cap(high),
+                  { type: 'circle', shape: { cx: middle[0], cy: middle[1], r: 5 }, style: { fill: colours.up } },
+                ],
+              };
+            },
+            markLine: {
+              silent: true, symbol: 'none', data: [{ xAxis: 1 }], lineStyle: { color: colours.quiet, type: 'dashed' }, label: { show: false },
+            },
+          },
+        ],
+      });
+    },
+
+    histogram(figure, colours) {
+      return Object.assign(base(colours), {
+        grid: { left: 56, right: 16, top: 24, bottom: 44 },
+        xAxis: category(colours, figure.labels, {
+          name: 'conversations', nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
+        }),
+        yAxis: values(colours, { minInterval: 1 }),
+        tooltip: Object.assign(base(colours).tooltip, {
+          formatter: (point) => tip([figure.labels[point.dataIndex] + ' conversations', number(point.value) + ' members']),
+        }),
+        series: [{
+          type: 'bar', data: figure.members, itemStyle: { color: colours.up }, barMaxWidth: 56,
+          label: { show: true, position: 'top', color: colours.ink, formatter: (point) => number(point.value) },
+        }],
+      });
+    },
+
+    flow(figure, colours) {
+      const palette = [colours.up, colours.down, colours.odd, '#009e73', colours.quiet];
+      const node = (side, index, name) => ({
+        name: side + index, itemStyle: { color: palette[index % palette.length] },
+        label: { position: side === 'from' ? 'right' : 'left', formatter: () => shortened(name, 26), color: colours.ink },
+      });
+      const nodes = figure.from.map((name, index) => node('from', index, name)).concat(figure.to.map((name, index) => node('to', index, name)));
+      return Object.assign(base(colours), {
+        tooltip: Object.assign(base(colours).tooltip, {
+          formatter: (point) => {
+            if (point.dataType !== 'edge') return tip([point.dataIndex < figure.from.length ? 'left' : 'joined', number(point.value)]);
+            const [from, to, contacts, share] = figure.links[point.dataIndex];
+            const lines = [figure.from[from] + ' → ' + figure.to[to], number(contacts) + ' contacts'];
+            if (share !== null) lines.push(percent(share) + ' of those who were in it');
+            return tip(lines);
+          },
+        }),
+        series: [{
+          type: 'sankey', left: 8, right: 8, top: 8, bottom: 8, nodeAlign: 'justify', layoutIterations: 32, draggable: false,
+          emphasis: { focus: 'adjacency' }, nodeWidth: 14, nodeGap: 10, data: nodes,
+          lineStyle: { color: 'source', opacity: 0.35 },
+          links: figure.links.map(([from, to, contacts]) => ({ source: 'from' + from, target: 'to' + to, value: contacts })),
+        }],
+      });
+    },
+
+    overlap(figure, colours) {
+      const cells = [];
+      figure.pairs.forEach(([a, b, both, shareA, shareB, lift]) => {
+        cells.push({ at: [b, a], share: shareA, both, lift }, { at: [a, b], share: shareB, both, lift });
+      });
+      const short = (name) => shortened(name, 16);
+      return Object.assign(base(colours), {
+        grid: { left: 8, right: 8, top: 8, bottom: 56, containLabel: true },
+        xAxis: category(colours, figure.names, { axisLabel: { color: colours.ink, rotate: 40, interval: 0, fontSize: 11, formatter: short } }),
+        yAxis: category(colours, figure.names, { inverse: true, axisLabel: { color: colours.ink, interval: 0, fontSize: 11, formatter: short } }),
+        visualMap: {
+          min: 0, max: 1, dimension: 2, calculable: false, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 110, itemWidth: 12,
+          text: ['all', 'nobody'], textStyle: { color: colours.quiet }, inRange: { color: colours.scale },
+        },
+        tooltip: Object.assign(base(colours).tooltip, {
+          formatter: (point) => {
+            const cell = cells[point.dataIndex];
+            const [column, row] = cell.at;
+            const lines = [figure.names[row] + ' and ' + figure.names[column], number(cell.both) + ' are in both: ' + percent(cell.share)
+              + ' of ' + figure.names[row]];
+            if (cell.lift !== null) lines.push(cell.lift.toFixed(2) + ' times as many as chance gives');
+            return tip(lines);
+          },
+        }),
+        series: [{
+          type: 'heatmap', itemStyle: { borderColor: colours.paper, borderWidth: 1 },
+          data: cells.map((cell) => ({
+            value: [cell.at[0], cell.at[1], cell.share],
+            label: { color: onScale(colours, cell.share) },
+          })),
+          label: {
+            show: figure.names.length <= 12, fontSize: 11,
+            formatter: (point) => (point.value[2] === null ? '–' : Math.round(point.value[2] * 100) + '%'),
+          },
+        }],
+      });
+    },
+  };
+
+  // A chart with a row for each name is as high as they need.
+  function height(figure) {
+    switch (figure.kind) {
+      case 'lift': return 90 + 30 * figure.values.length;
+      case 'flow': return Math.max(320, 34 * Math.max(figure.from.length, figure.to.length));
+      case 'overlap': return Math.max(360, 150 + 28 * figure.names.length);
+      case 'retention': return Math.max(260, 110 + 26 * figure.entries.length);
+      default: return 320;
+    }
+  }
+
+  const drawn = new Map();
+
+  function draw(place) {
+    const figure = figures[place.id];
+    const colours = dark.matches && !printing ? DARK : LIGHT;
+    let chart = drawn.get(place);
+    if (!chart) {
+      place.style.height = height(figure) + 'px';
+      chart = window.echarts.init(place, null, { renderer: 'svg' });
+      drawn.set(place, chart);
+    }
+    chart.setOption(charts[figure.kind](figure, colours), true);
+  }
+
+  const places = Array.from(document.querySelectorAll('.chart'));
+  // What is near the window is drawn; a long page costs nothing before it is read.
+  const near = new IntersectionObserver((seen) => {
+    seen.filter((place) => place.isIntersecting).forEach((place) => {
+      near.unobserve(place.target);
+      draw(place.target);
+    });
+  }, { rootMargin: '400px' });
+  places.forEach((place) => near.observe(place));
+
+  const widths = new ResizeObserver((changed) => {
+    if (!printing) changed.forEach((place) => drawn.has(place.target) && drawn.get(place.target).resize());
+  });
+  places.forEach((place) => widths.observe(place));
+
+  dark.addEventListener('change', () => drawn.forEach((_, place) => draw(place)));
+  window.addEventListener('beforeprint', () => {
+    printing = true;
+    places.forEach((place) => {
+      near.unobserve(place);
+      draw(place);
+      drawn.get(place).resize({ width: PRINTED_WIDTH });
+    });
+  });
+  window.addEventListener('afterprint', () => {
+    printing = false;
+    places.forEach((place) => {
+      draw(place);
+      drawn.get(place).resize({ width: 'auto' });
+    });
+  });
+  // For tests and the curious: how many charts there are, and how many are drawn.
+  window.cohorts = { charts: places.length, drawn: () => drawn.size };
+}());

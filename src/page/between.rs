@@ -1,0 +1,130 @@
+//! What is between cohorts: who went from one to another, and who is in both.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+use polars::prelude::PolarsResult;
+use serde_json::{Value, json};
+
+use super::figure::{Figure, Figures, Grid};
+use super::{count, share, shown};
+use crate::digest::{CohortDigest, Digest, decimal, grouped};
+use crate::table::Rows;
+
+/// Ways that are drawn, those that most went.
+const WAYS: usize = 40;
+/// Cohorts of the overlap matrix, the largest.
+const COHORTS: usize = 20;
+
+struct Way<'a> {
+    from: &'a str,
+    to: &'a str,
+    from_name: String,
+    to_name: String,
+    contacts: i64,
+    share: Option<f64>,
+}
+
+pub(super) fn movement(rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Markup> {
+    let mut ways = Vec::new();
+    for row in 0..rows.count_all() {
+        let (from, to) = (rows.text("from_cohort", row)?, rows.text("to_cohort", row)?);
+        ways.push(Way {
+            from,
+            to,
+            from_name: end_name(from, rows.text("from_name", row)?),
+            to_name: end_name(to, rows.text("to_name", row)?),
+            contacts: rows.count("contacts", row)?.unwrap_or_default(),
+            share: rows.ratio("share_of_from", row)?,
+        });
+    }
+    if ways.is_empty() {
+        return Ok(html! { p { "Nobody moved, or there is no earlier month to compare with." } });
+    }
+    ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
+    let left_out = ways.len().saturating_sub(WAYS);
+    ways.truncate(WAYS);
+    // A cohort stands on both sides: who left it, and who joined it.
+    let (mut left, mut right) = (Side::default(), Side::default());
+    let links: Vec<Value> = ways
+        .iter()
+        .map(|way| json!([left.place(way.from, &way.from_name), right.place(way.to, &way.to_name), way.contacts, way.share]))
+        .collect();
+    let cells = ways.iter().map(|way| vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), share(way.share)]);
+    let table = Grid {
+        caption: "Contacts that left one cohort and joined another".to_string(),
+        head: vec!["from", "to", "contacts", "share of those who were in it"],
+        texts: 2,
+        rows: cells.collect(),
+    };
+    let about = format!(
+        "From the cohorts on the left, which they left, to those on the right, which they joined. Whoever was in several counts for each.{}",
+        if left_out > 0 { format!(" The {WAYS} ways that most went; {left_out} more are in the report movement.") } else { String::new() }
+    );
+    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "links": links });
+    Ok(figures.add(Figure { id: "movement".to_string(), title: "Who moved", about, chart, table }))
+}
+
+fn end_name(key: &str, name: &str) -> String {
+    match key {
+        "(none)" => "in no cohort".to_string(),
+        "(new)" => "new contacts".to_string(),
+        "(gone)" => "left the workspace".to_string(),
+        _ => shown(name),
+    }
+}
+
+/// The names on one side of the flow, in the order in which they come.
+#[derive(Default)]
+struct Side<'a> {
+    places: HashMap<&'a str, usize>,
+    names: Vec<String>,
+}
+
+impl<'a> Side<'a> {
+    fn place(&mut self, key: &'a str, name: &str) -> usize {
+        *self.places.entry(key).or_insert_with(|| {
+            self.names.push(name.to_string());
+            self.names.len() - 1
+        })
+    }
+}
+
+pub(super) fn overlap(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Markup> {
+    let mut cohorts: Vec<&CohortDigest> = digest.cohorts.iter().collect();
+    cohorts.sort_by_key(|cohort| std::cmp::Reverse(cohort.members));
+    cohorts.truncate(COHORTS);
+    if cohorts.len() < 2 {
+        return Ok(html! {});
+    }
+    let places: HashMap<&str, usize> = cohorts.iter().enumerate().map(|(place, cohort)| (cohort.cohort_key.as_str(), place)).collect();
+    let (mut pairs, mut cells) = (Vec::new(), Vec::new());
+    for row in 0..rows.count_all() {
+        let (Some(a), Some(b)) = (places.get(rows.text("cohort_a", row)?), places.get(rows.text("cohort_b", row)?)) else { continue };
+        let both = rows.count("in_both", row)?;
+        let (share_a, share_b, lift) = (rows.ratio("share_of_a", row)?, rows.ratio("share_of_b", row)?, rows.ratio("lift", row)?);
+        pairs.push(json!([a, b, both, share_a, share_b, lift]));
+        cells.push(vec![
+            shown(rows.text("cohort_a_name", row)?),
+            shown(rows.text("cohort_b_name", row)?),
+            count(both),
+            share(share_a),
+            share(share_b),
+            lift.map_or("–".to_string(), |lift| decimal(lift, 2)),
+        ]);
+    }
+    let left_out = digest.cohorts.len() - cohorts.len();
+    let table = Grid {
+        caption: "Contacts that are in two cohorts".to_string(),
+        head: vec!["one", "other", "in both", "share of the one", "share of the other", "times as many as by chance"],
+        texts: 2,
+        rows: cells,
+    };
+    let about = format!(
+        "The share of the row's cohort that is also in the column's.{}",
+        if left_out > 0 { format!(" The {COHORTS} largest; all are in the report overlap.") } else { String::new() }
+    );
+    let names: Vec<String> = cohorts.iter().map(|cohort| shown(&cohort.name)).collect();
+    let chart = json!({ "kind": "overlap", "names": names, "pairs": pairs });
+    Ok(figures.add(Figure { id: "overlap".to_string(), title: "Who is in both", about, chart, table }))
+}

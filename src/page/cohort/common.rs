@@ -1,0 +1,103 @@
+//! What members have in common: values that they have more often than others, and numbers that are higher or lower.
+
+use maud::{Markup, html};
+use polars::prelude::PolarsResult;
+use serde_json::json;
+
+use super::{nothing, of_cohort};
+use crate::analysis::{InCommon, STANDS_BELOW, in_common};
+use crate::digest::{CohortDigest, decimal, grouped};
+use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::{share, shown};
+use crate::table::Rows;
+
+/// Values that are drawn, the strongest.
+const VALUES: usize = 12;
+
+pub(super) struct Common<'a> {
+    values: Vec<InCommon>,
+    numbers: Rows<'a>,
+}
+
+impl<'a> Common<'a> {
+    pub(super) fn read(profile: Rows<'_>, numbers: Rows<'a>) -> PolarsResult<Common<'a>> {
+        Ok(Common { values: in_common(profile.0)?, numbers })
+    }
+
+    pub(super) fn figure(&self, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
+        let title = "What they have in common";
+        let values: Vec<&InCommon> = self.values.iter().filter(|value| value.cohort_key == cohort.cohort_key).take(VALUES).collect();
+        let numbers = self.numbers(cohort)?;
+        if values.is_empty() {
+            return Ok(html! {
+                (nothing(title, "No value is more frequent among members than among others beyond what chance gives."))
+                @if let Some(numbers) = numbers { (numbers) }
+            });
+        }
+        let label = |value: &InCommon| format!("{}: {}", shown(&value.attribute), shown(&value.value));
+        let row = |value: &&InCommon| {
+            let of = |part: i64, whole: i64| {
+                let share = share((whole > 0).then(|| part as f64 / whole as f64));
+                format!("{} of {} ({share})", grouped(part), grouped(whole))
+            };
+            let lift = value.lift.map_or("no other has it".to_string(), |lift| decimal(lift.ratio, 2));
+            let interval = value.lift.map_or("–".to_string(), |lift| format!("{} to {}", decimal(lift.low, 2), decimal(lift.high, 2)));
+            vec![label(value), of(value.members, value.of_members), of(value.others, value.of_others), lift, interval, q(value.q_value)]
+        };
+        let table = Grid {
+            caption: format!("{}: values that members have more often than others", shown(&cohort.name)),
+            head: vec!["value", "members", "others", "times as often", "95 % interval", "q"],
+            texts: 1,
+            rows: values.iter().map(row).collect(),
+        };
+        let drawn = values.iter().filter_map(|value| {
+            let lift = value.lift?;
+            Some(json!({ "label": label(value), "lift": lift.ratio, "low": lift.low, "high": lift.high,
+                         "members": value.members, "of_members": value.of_members, "others": value.others, "of_others": value.of_others }))
+        });
+        let chart = json!({ "kind": "lift", "values": drawn.collect::<Vec<_>>() });
+        let about = "How many times as often members have a value as others have it, with its 95 % interval. Only differences that stand \
+                     after correction for how many were looked at (q below 0.05), of five members or more.";
+        let id = format!("{anchor}-common");
+        let figure = figures.add(Figure { id, title, about: about.to_string(), chart, table });
+        Ok(html! { (figure) @if let Some(numbers) = numbers { (numbers) } })
+    }
+
+    /// Numeric attributes whose values are higher or lower among members.
+    fn numbers(&self, cohort: &CohortDigest) -> PolarsResult<Option<Markup>> {
+        let rows = self.numbers;
+        let mut cells = Vec::new();
+        for row in of_cohort(rows, cohort)? {
+            let (Some(q_value), Some(delta)) = (rows.ratio("q_value", row)?, rows.ratio("cliffs_delta", row)?) else { continue };
+            if q_value >= STANDS_BELOW {
+                continue;
+            }
+            let number = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.ratio(name, row)?.map_or("–".to_string(), |value| decimal(value, 2)));
+            let which = if delta > 0.0 { "higher" } else { "lower" };
+            cells.push(vec![
+                shown(rows.text("attribute", row)?),
+                which.to_string(),
+                number("median")?,
+                number("others_median")?,
+                decimal(delta, 2),
+                grouped(rows.count("members", row)?.unwrap_or_default()),
+                q(q_value),
+            ]);
+        }
+        if cells.is_empty() {
+            return Ok(None);
+        }
+        let grid = Grid {
+            caption: format!("{}: numbers that are higher or lower among members than among others", shown(&cohort.name)),
+            head: vec!["attribute", "members' values", "median", "others' median", "Cliff's delta", "members with a value", "q"],
+            texts: 2,
+            rows: cells,
+        };
+        Ok(Some(html! { div class="numbers" { (grid.drawn()) } }))
+    }
+}
+
+/// A q value, as precise as anybody reads it.
+fn q(value: f64) -> String {
+    if value < 0.001 { "< 0.001".to_string() } else { decimal(value, 3) }
+}

@@ -1,0 +1,121 @@
+//! Counts over the months: members with those who joined and departed, and the unsubscribed.
+
+use maud::Markup;
+use polars::prelude::PolarsResult;
+use serde_json::json;
+
+use super::{nothing, of_cohort};
+use crate::analysis::OddMonth;
+use crate::digest::{CohortDigest, metric_name};
+use crate::domain::Month;
+use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::{count, shown};
+use crate::table::Rows;
+
+/// Months that are drawn, the last ones.
+const MONTHS: i64 = 36;
+
+pub(super) struct Growth<'a> {
+    /// The history's counts.
+    pub months: Rows<'a>,
+    pub until: Month,
+    pub odd: &'a [OddMonth],
+}
+
+/// A line of what there is, over bars of what came and went.
+struct Series {
+    level: &'static str,
+    up: &'static str,
+    down: Option<&'static str>,
+}
+
+const MEMBERS: Series = Series { level: "members", up: "joined", down: Some("departed") };
+const UNSUBSCRIBED: Series = Series { level: "unsubscribed", up: "newly_unsubscribed", down: None };
+
+impl Growth<'_> {
+    pub(super) fn members(&self, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
+        let title = "Members over time";
+        let about = "Members at each month's end, and below who joined and who departed since the month before. Odd months are marked.";
+        self.figure(cohort, &format!("{anchor}-members"), title, about, &MEMBERS, figures)
+    }
+
+    pub(super) fn unsubscribes(&self, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
+        let title = "Unsubscribed from e-mails";
+        let about = "Members who are unsubscribed, and below those who became so since the month before.";
+        self.figure(cohort, &format!("{anchor}-unsubscribed"), title, about, &UNSUBSCRIBED, figures)
+    }
+
+    fn figure(
+        &self,
+        cohort: &CohortDigest,
+        id: &str,
+        title: &'static str,
+        about: &str,
+        series: &Series,
+        figures: &mut Figures,
+    ) -> PolarsResult<Markup> {
+        let rows = self.rows(cohort)?;
+        let (Some(first), true) = (rows.first().map(|(month, _)| *month), rows.len() > 1) else {
+            return Ok(nothing(title, "needs a second month."));
+        };
+        let column = |name: &str, month: Month| -> PolarsResult<Option<i64>> {
+            match rows.iter().find(|(of, _)| *of == month) {
+                Some((_, row)) => self.months.count(name, *row),
+                None => Ok(None),
+            }
+        };
+        // Months that were missed are gaps, not left out.
+        let months: Vec<Month> = (first.index()..=self.until.index()).map(Month::from_index).collect();
+        let values = |name: &str| months.iter().map(|month| column(name, *month)).collect::<PolarsResult<Vec<_>>>();
+        let (level, up) = (values(series.level)?, values(series.up)?);
+        let down = series.down.map(values).transpose()?;
+        let odd: Vec<String> = months.iter().map(|month| self.odd_in(cohort, *month, series)).collect();
+
+        let mut cells = Vec::new();
+        for (index, month) in months.iter().enumerate().rev() {
+            let mut row = vec![month.to_string(), count(level[index]), count(up[index])];
+            row.extend(down.as_ref().map(|down| count(down[index])));
+            row.push(odd[index].clone());
+            cells.push(row);
+        }
+        let (level_name, up_name, down_name) = (metric_name(series.level), metric_name(series.up), series.down.map(metric_name));
+        let chart = json!({
+            "kind": "growth",
+            "months": months.iter().map(Month::to_string).collect::<Vec<_>>(),
+            "level": { "name": level_name, "values": level },
+            "up": { "name": up_name, "values": up },
+            "down": down.map(|down| json!({ "name": down_name, "values": down })),
+            "odd": odd,
+        });
+        let head = ["month", series.level].into_iter().chain([words(series.up)]).chain(series.down).chain(["odd"]).collect();
+        let caption = format!("{}: {} by month", shown(&cohort.name), metric_name(series.level));
+        let table = Grid { caption, head, texts: 1, rows: cells };
+        Ok(figures.add(Figure { id: id.to_string(), title, about: about.to_string(), chart, table }))
+    }
+
+    /// The months of the cohort's history that are drawn, and this one, ascending, with their rows.
+    fn rows(&self, cohort: &CohortDigest) -> PolarsResult<Vec<(Month, usize)>> {
+        let mut rows = Vec::new();
+        for row in of_cohort(self.months, cohort)? {
+            let Some(month) = self.months.day("month", row)?.map(Month::of) else { continue };
+            if month <= self.until && self.until.index() - month.index() < MONTHS {
+                rows.push((month, row));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Which of a series' metrics were out of the ordinary in a month.
+    fn odd_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> String {
+        let is_of = |odd: &&OddMonth| {
+            let metrics = [Some(series.level), Some(series.up), series.down];
+            odd.cohort_key == cohort.cohort_key && odd.month == month && metrics.contains(&Some(odd.metric))
+        };
+        self.odd.iter().filter(is_of).map(|odd| metric_name(odd.metric)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A metric's name as a constant word, for the head of a table.
+fn words(metric: &'static str) -> &'static str {
+    if metric == "newly_unsubscribed" { "newly so" } else { metric }
+}

@@ -1,0 +1,118 @@
+//! `report.html`: what happened to the customers this month.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use maud::html;
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::cohort::Sections;
+use super::figure::Figures;
+use super::{between, document, members, notices, overview, shown};
+use crate::analysis::OddMonth;
+use crate::digest::{CohortDigest, Digest, Tables, month_name};
+use crate::domain::Month;
+
+/// Cohorts that have a section of their own, the largest; more would make the page too large to mail.
+const SECTIONS: usize = 40;
+
+/// What a page says of its month besides the tables.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub job: String,
+    pub month: Month,
+    pub observed_at: DateTime<Utc>,
+    pub timezone: String,
+    /// As the snapshot's manifest has it: `everyone`, `cohorts` or a cohort key.
+    pub population: String,
+    pub odd_months: Vec<OddMonth>,
+}
+
+/// `people` are rows of members, where the job wants them shown.
+///
+/// # Errors
+/// When a table or a column is missing.
+pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&DataFrame>) -> PolarsResult<String> {
+    let title = format!("{}: {}", month_name(about.month), shown(&about.job));
+    let detailed = detailed(digest);
+    let mut figures = Figures::default();
+    let sections = Sections::read(about, tables)?;
+    let mut cohorts = Vec::new();
+    for cohort in digest.cohorts.iter().filter(|cohort| detailed.contains_key(cohort.cohort_key.as_str())) {
+        let anchor = &detailed[cohort.cohort_key.as_str()];
+        let people = people.map(|people| members::table(people, cohort)).transpose()?;
+        cohorts.push(sections.drawn(cohort, anchor, people, &mut figures)?);
+    }
+    let movement = between::movement(tables.named("movement")?, &mut figures)?;
+    let overlap = between::overlap(digest, tables.named("overlap")?, &mut figures)?;
+    let quality = tables.named("data_quality")?;
+    let left_out = digest.cohorts.len() - cohorts.len();
+    let body = html! {
+        a class="skip" href="#cohorts" { "Skip to the cohorts" }
+        header {
+            p class="job" { (shown(&about.job)) }
+            h1 { "Customers in " (month_name(about.month)) }
+            p {
+                "Tags, segments and rules of this job: who was in them, who came, who left. Observed on "
+                (about.observed_at.format("%Y-%m-%d at %H:%M UTC")) ", months in the time zone " (about.timezone) ". "
+                (compared(digest))
+            }
+        }
+        main {
+            (notices::notices(about, digest, quality)?)
+            (overview::stands_out(digest))
+            (overview::cohorts(digest, |cohort| detailed.get(cohort.cohort_key.as_str()).cloned()))
+            section aria-labelledby="between" {
+                h2 id="between" { "Between the cohorts" }
+                (movement)
+                (overlap)
+            }
+            @for cohort in &cohorts { (cohort) }
+            @if left_out > 0 {
+                p { (left_out) " smaller cohorts have no section here; all of them are in the reports beside this page." }
+            }
+            (notices::all(digest, quality)?)
+        }
+        footer {
+            p {
+                "Made by cohorts from the snapshot of this month and those before it. Every figure is in the Parquet and CSV files of the "
+                "same run; " code { "cohorts schema" } " says what each means. " (population(about, digest))
+                " Intervals are of 95 %. Charts by Apache ECharts, under the Apache License 2.0."
+            }
+        }
+    };
+    Ok(document::with_charts(&title, &body, &figures.into_json()))
+}
+
+/// The cohorts with a section, with its anchor.
+fn detailed(digest: &Digest) -> HashMap<&str, String> {
+    let mut cohorts: Vec<(usize, &CohortDigest)> = digest.cohorts.iter().enumerate().collect();
+    cohorts.sort_by_key(|(place, cohort)| (std::cmp::Reverse(cohort.members), *place));
+    cohorts.into_iter().take(SECTIONS).map(|(place, cohort)| (cohort.cohort_key.as_str(), format!("cohort-{place}"))).collect()
+}
+
+fn compared(digest: &Digest) -> String {
+    let mut months: Vec<Month> = digest.cohorts.iter().filter_map(|cohort| cohort.compared_month).collect();
+    months.sort_unstable();
+    months.dedup();
+    match &months[..] {
+        [] => "There is no earlier month to compare with.".to_string(),
+        [month] => format!("Compared with {}.", month_name(*month)),
+        months => {
+            let names: Vec<String> = months.iter().map(|month| month_name(*month)).collect();
+            format!("Compared with {}, each cohort with the last month before that it was seen at the end of.", names.join(", "))
+        }
+    }
+}
+
+fn population(about: &About, digest: &Digest) -> String {
+    let what = match about.population.as_str() {
+        "everyone" => "all other contacts of the workspace".to_string(),
+        "cohorts" => "the other contacts in any cohort of the job".to_string(),
+        key => {
+            let name = digest.cohorts.iter().find(|cohort| cohort.cohort_key == key).map_or(key, |cohort| cohort.name.as_str());
+            format!("the other contacts in {}", shown(name))
+        }
+    };
+    format!("What members have in common is compared with {what}, of the same roles.")
+}
