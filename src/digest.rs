@@ -14,7 +14,9 @@ use self::sentence::{Compared, Told, sentence};
 use crate::domain::{Basis, Month};
 use crate::table::Rows;
 
-pub use words::{decimal, grouped, metric_name, metric_value, month_name, one_line, percent, shortened, sparkline};
+pub use words::{
+    NAME_LENGTH, attribute_name, decimal, grouped, metric_name, metric_value, month_name, one_line, percent, shortened, sparkline,
+};
 
 /// Months of which a cohort's members are shown, this one included.
 const MONTHS_SHOWN: usize = 12;
@@ -78,7 +80,9 @@ impl Digest {
             let cohort_key = summary.text("cohort_key", row)?.to_string();
             cohort(month, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
         });
-        Ok(Digest { cohorts: cohorts.collect::<PolarsResult<_>>()?, notable: notable::notable(tables)? })
+        let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
+        let notable = notable::notable(&cohorts, tables)?;
+        Ok(Digest { cohorts, notable })
     }
 }
 
@@ -93,14 +97,8 @@ fn cohort(month: Month, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveD
     };
     let basis = summary.text("basis", row)?;
     let now = count("members")?.unwrap_or_default();
-    let told = Told {
-        name: &name,
-        month,
-        in_history: basis == Basis::MonthEnd.as_str(),
-        members: now,
-        compared,
-        streak: streak(members, month),
-    };
+    let told =
+        Told { name: &name, month, in_history: basis == Basis::MonthEnd.as_str(), members: now, compared, streak: streak(members, month) };
     let sentence = sentence(&told);
     let mut series: Vec<Option<i64>> =
         months_back(month).take(MONTHS_SHOWN).map(|month| members.get(&month.first_day()).copied()).collect();

@@ -19,12 +19,9 @@ pub use index::{CohortLine, MonthLine, index};
 pub use members::some_members;
 pub use month::{About, month};
 
-/// Names and values longer than that are cut.
-const NAME_LENGTH: usize = 60;
-
 /// A name as the page shows it.
 fn shown(name: &str) -> String {
-    crate::digest::shortened(&crate::digest::one_line(name), NAME_LENGTH)
+    crate::digest::shortened(&crate::digest::one_line(name), crate::digest::NAME_LENGTH)
 }
 
 /// A count, or a dash where there is none.

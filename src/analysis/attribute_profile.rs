@@ -11,7 +11,7 @@ use crate::table::{Column as Entry, Kind, Query, Table};
 
 /// So many values of an attribute have a row of their own.
 const VALUES_MAX: usize = 50;
-const OTHER: &str = "(other)";
+pub(super) const OTHER: &str = "(other)";
 const UNKNOWN: &str = "(unknown)";
 
 const ONE_IS_EMPTY: &str = "there are no members, or no others";

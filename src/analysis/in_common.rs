@@ -2,6 +2,7 @@
 
 use polars::prelude::{DataFrame, PolarsResult};
 
+use super::attribute_profile::OTHER;
 use crate::stats::{Lift, TwoByTwo};
 use crate::table::Rows;
 
@@ -52,7 +53,9 @@ pub fn in_common(profile: &DataFrame) -> PolarsResult<Vec<InCommon>> {
                 others_without: (of_others - others).unsigned_abs(),
             };
             let lift = table.lift();
-            let is_commoner = lift.map_or(others == 0, |lift| lift.ratio > 1.0);
+            // What is left of an attribute's values tells nothing of anybody.
+            let is_value = rows.text("value", row)? != OTHER;
+            let is_commoner = is_value && lift.map_or(others == 0, |lift| lift.ratio > 1.0);
             match rows.ratio("q_value", row)? {
                 Some(q_value) if q_value < STANDS_BELOW && members >= MEMBERS_MIN && is_commoner => found.push(InCommon {
                     cohort_key: rows.text("cohort_key", row)?.to_string(),
@@ -98,9 +101,9 @@ mod tests {
             "cohort_key" => ["tag:1"; 6],
             "cohort_name" => ["VIP"; 6],
             "attribute" => ["os", "os", "plan", "plan", "plan", "plan"],
-            "value" => ["linux", "(unknown)", "gold", "iron", "rare", "tin"],
-            "members" => [50_i64, 50, 40, 10, 4, 46],
-            "others" => [500_i64, 500, 100, 700, 0, 200],
+            "value" => ["linux", "(unknown)", "gold", "(other)", "rare", "tin"],
+            "members" => [50_i64, 50, 40, 30, 4, 26],
+            "others" => [500_i64, 500, 100, 70, 0, 830],
             "q_value" => [Some(1.0), Some(0.001), Some(0.001), Some(0.001), Some(0.001), None],
         ];
         let found = in_common(&profile.unwrap()).unwrap();

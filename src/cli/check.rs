@@ -8,8 +8,8 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
-use crate::digest::one_line;
 use crate::check::{self, Finding, Seen};
+use crate::digest::one_line;
 use crate::settings;
 
 /// One finding, as it is printed.

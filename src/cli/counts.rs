@@ -8,8 +8,8 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, right, trimmed};
 use super::{run, stdout};
-use crate::digest::{grouped, one_line};
 use crate::census::{self, Count, Question};
+use crate::digest::{grouped, one_line};
 use crate::domain::GroupKind;
 use crate::intercom::Counted;
 

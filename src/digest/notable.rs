@@ -3,8 +3,8 @@
 
 use polars::prelude::PolarsResult;
 
-use super::Tables;
-use super::words::{decimal, grouped, metric_name, metric_value, one_line, percent, shortened};
+use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, metric_value, one_line, percent, shortened};
+use super::{CohortDigest, Tables};
 use crate::analysis::{InCommon, in_common};
 use crate::table::Rows;
 
@@ -12,15 +12,18 @@ use crate::table::Rows;
 const OF_EACH: usize = 3;
 /// What a trend is told of: the others follow from these, or mean little to most people.
 const TOLD_TRENDS: &[&str] = &["members", "churn_rate", "active_rate", "opener_rate", "unsubscribed_rate"];
-/// Names and values longer than that are cut: a sentence is to be read.
-const NAME_LENGTH: usize = 60;
+
+/// A change is told when it is of so much of a cohort, and of so many contacts.
+const LARGE_RATE: f64 = 0.1;
+const LARGE_CHANGE: i64 = 10;
 
 /// A sentence and how telling it is.
 type Told = (f64, String);
 
-pub(super) fn notable(tables: &Tables) -> PolarsResult<Vec<String>> {
+pub(super) fn notable(cohorts: &[CohortDigest], tables: &Tables) -> PolarsResult<Vec<String>> {
     let trends = tables.named("cohort_trends")?;
-    let all = [odd_changes(trends)?, lasting(trends)?, commonest(&in_common(tables.named("attribute_profile")?.0)?)];
+    let all =
+        [large_changes(cohorts), odd_changes(trends)?, lasting(trends)?, commonest(&in_common(tables.named("attribute_profile")?.0)?)];
     Ok(all.into_iter().flat_map(most_telling).collect())
 }
 
@@ -31,6 +34,30 @@ fn most_telling(mut told: Vec<Told>) -> impl Iterator<Item = String> {
 
 fn name(rows: Rows<'_>, column: &str, row: usize) -> PolarsResult<String> {
     Ok(shortened(&one_line(rows.text(column, row)?), NAME_LENGTH))
+}
+
+/// What grew or shrank most, in its own terms.
+fn large_changes(cohorts: &[CohortDigest]) -> Vec<Told> {
+    let mut told = Vec::new();
+    for cohort in cohorts {
+        let (Some(joined), Some(departed), Some(rate)) = (cohort.joined, cohort.departed, cohort.growth_rate) else { continue };
+        let change = joined - departed;
+        if rate.abs() < LARGE_RATE || change.abs() < LARGE_CHANGE {
+            continue;
+        }
+        let how = if change > 0 { "grew" } else { "shrank" };
+        told.push((
+            rate.abs(),
+            format!(
+                "{} {how} by {}, from {} to {} members.",
+                shortened(&cohort.name, NAME_LENGTH),
+                percent(rate.abs()),
+                grouped(cohort.members - change),
+                grouped(cohort.members)
+            ),
+        ));
+    }
+    told
 }
 
 fn odd_changes(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
@@ -83,7 +110,7 @@ fn commonest(found: &[InCommon]) -> Vec<Told> {
         let sentence = format!(
             "{}: {} is {} for {} of its {} members ({}), {} times as often as for others ({}).",
             short(&common.cohort_name),
-            short(&common.attribute),
+            attribute_name(&common.attribute),
             short(&common.value),
             grouped(common.members),
             grouped(common.of_members),

@@ -2,6 +2,9 @@
 
 use crate::domain::Month;
 
+/// Names and values longer than that are cut where they are told.
+pub const NAME_LENGTH: usize = 60;
+
 /// 12345 as 12,345.
 pub fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -40,6 +43,11 @@ pub fn decimal(number: f64, places: usize) -> String {
         Some(digits) if digits.chars().all(|digit| matches!(digit, '0' | '.')) => digits.to_string(),
         _ => text,
     }
+}
+
+/// An attribute of the profile as people name it: a custom one by its own name.
+pub fn attribute_name(attribute: &str) -> String {
+    shortened(&one_line(attribute.strip_prefix("custom_attributes.").unwrap_or(attribute)), NAME_LENGTH)
 }
 
 /// A metric of `cohort_trends` in words.
@@ -99,9 +107,10 @@ mod tests {
     fn shares_and_names_are_readable() {
         assert_eq!([0.109_2, -0.000_2, 1.0, -0.5].map(percent), ["10.9 %", "0.0 %", "100.0 %", "-50.0 %"]);
         assert_eq!([shortened("Größe", 3), shortened("Größe", 5), shortened("", 2)], ["Grö…", "Größe", ""]);
-        assert_eq!([("members", 1_234.0), ("churn_rate", 0.5), ("quick_ratio", 1.0 / 3.0)].map(|(name, value)| metric_value(name, value)), [
-            "1,234", "50.0 %", "0.33"
-        ]);
+        assert_eq!(
+            [("members", 1_234.0), ("churn_rate", 0.5), ("quick_ratio", 1.0 / 3.0)].map(|(name, value)| metric_value(name, value)),
+            ["1,234", "50.0 %", "0.33"]
+        );
         assert_eq!(month_name("2026-10".parse().unwrap()), "October 2026");
         assert_eq!(one_line("a\nb\u{1b}[0m"), "a b [0m");
     }

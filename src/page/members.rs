@@ -56,7 +56,12 @@ pub(super) fn table(people: &DataFrame, cohort: &CohortDigest) -> PolarsResult<M
     }
     let all = cohort.members + cohort.departed.unwrap_or_default();
     let grid = Grid {
-        caption: format!("Members of {}: {} of {}, those who came or left first", shown(&cohort.name), grouped(cells.len() as i64), grouped(all)),
+        caption: format!(
+            "Members of {}: {} of {}, those who came or left first",
+            shown(&cohort.name),
+            grouped(cells.len() as i64),
+            grouped(all)
+        ),
         head: vec!["contact", "name", "e-mail", "role", "change", "country", "in it since", "conversations"],
         texts: 6,
         rows: cells,

@@ -101,8 +101,12 @@ pub(super) fn all(digest: &Digest, quality: Rows<'_>) -> PolarsResult<Markup> {
     }
     let more = rows.len().saturating_sub(LISTED);
     rows.truncate(LISTED);
-    let grid =
-        Grid { caption: "What was noticed while the month was observed".to_string(), head: vec!["severity", "about", "what it means", "found"], texts: 4, rows };
+    let grid = Grid {
+        caption: "What was noticed while the month was observed".to_string(),
+        head: vec!["severity", "about", "what it means", "found"],
+        texts: 4,
+        rows,
+    };
     Ok(html! {
         section aria-labelledby="quality" {
             h2 id="quality" { "What was noticed" }

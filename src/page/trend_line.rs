@@ -7,8 +7,9 @@ const HEIGHT: f64 = 24.0;
 /// Room for the line's own width and its last dot.
 const MARGIN: f64 = 3.0;
 
-/// Nothing where there are not two values. What is missing is a gap.
+/// From the first known value on; nothing where there are not two. What is missing is a gap.
 pub(super) fn trend_line(values: &[Option<i64>], label: &str) -> Markup {
+    let values = &values[values.iter().position(Option::is_some).unwrap_or_default()..];
     let known = || values.iter().flatten();
     let (Some(low), Some(high)) = (known().min(), known().max()) else { return html! {} };
     if known().count() < 2 {
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_gap_breaks_the_line() {
-        let drawn = trend_line(&[Some(0), Some(10), None, Some(5)], "members").into_string();
+        let drawn = trend_line(&[None, Some(0), Some(10), None, Some(5)], "members").into_string();
         assert!(drawn.contains(r#"d="M3.0 21.0L33.0 3.0M93.0 12.0""#), "{drawn}");
         assert!(drawn.contains(r#"aria-label="members""#));
         assert_eq!(trend_line(&[None, Some(1)], "").into_string(), "");

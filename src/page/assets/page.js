@@ -16,6 +16,8 @@
     scale: ['#1c2836', '#1f5c91', '#4fa3dd', '#cbe6ff'], onScale: ['#e6eaf0', '#12161c'], turn: 0.45,
   };
   const PRINTED_WIDTH = 680;
+  // A cell is labelled when it is wider than its label.
+  const LABELLED_CELL = 32;
   const dark = window.matchMedia('(prefers-color-scheme: dark)');
   let printing = false;
 
@@ -65,6 +67,7 @@
   const charts = {
     growth(figure, colours) {
       const last = figure.months.length - 1;
+      const known = figure.level.values.filter((value) => value !== null);
       const odd = figure.odd.map((text, index) => (text ? { coord: [index, figure.level.values[index] || 0], value: text } : null))
         .filter(Boolean);
       const bars = (of, colour, sign) => ({
@@ -88,8 +91,8 @@
           category(colours, figure.months, { gridIndex: 1 }),
         ],
         yAxis: [
-          values(colours, { min: (range) => (range.min > range.max / 2 ? Math.floor(range.min * 0.95) : 0), splitNumber: 3 }),
-          values(colours, { gridIndex: 1, splitNumber: 2, axisLabel: { color: colours.quiet, formatter: (v) => number(Math.abs(v)) } }),
+          values(colours, { scale: Math.min(...known) > Math.max(...known) / 2, splitNumber: 3, minInterval: 1 }),
+          values(colours, { gridIndex: 1, splitNumber: 2, minInterval: 1, axisLabel: { color: colours.quiet, formatter: (v) => number(Math.abs(v)) } }),
         ],
         axisPointer: { link: [{ xAxisIndex: 'all' }] },
         tooltip: Object.assign(base(colours).tooltip, {
@@ -106,9 +109,9 @@
       });
     },
 
-    retention(figure, colours) {
+    retention(figure, colours, width) {
       const ages = Math.max(...figure.cells.map((cell) => cell[0])) + 1;
-      const roomy = ages <= 9;
+      const roomy = (width - 120) / ages > LABELLED_CELL;
       return Object.assign(base(colours), {
         grid: { left: 112, right: 8, top: 8, bottom: 76 },
         xAxis: category(colours, Array.from({ length: ages }, (_, age) => String(age)), {
@@ -180,7 +183,7 @@
           axisLabel: { color: colours.quiet, formatter: (value) => String(Number(value.toPrecision(2))), hideOverlap: true },
         }),
         yAxis: category(colours, names, {
-          inverse: true, axisLabel: { color: colours.ink, formatter: (name) => shortened(name, 28) },
+          inverse: true, axisLabel: { color: colours.ink, width: 190, overflow: 'truncate' },
         }),
         tooltip: Object.assign(base(colours).tooltip, {
           formatter: (point) => {
@@ -236,7 +239,10 @@
       const palette = [colours.up, colours.down, colours.odd, '#009e73', colours.quiet];
       const node = (side, index, name) => ({
         name: side + index, itemStyle: { color: palette[index % palette.length] },
-        label: { position: side === 'from' ? 'right' : 'left', formatter: () => shortened(name, 26), color: colours.ink },
+        label: {
+          position: side === 'from' ? 'right' : 'left', formatter: () => shortened(name, 26), color: colours.ink,
+          textBorderColor: colours.paper, textBorderWidth: 3,
+        },
       });
       const nodes = figure.from.map((name, index) => node('from', index, name)).concat(figure.to.map((name, index) => node('to', index, name)));
       return Object.assign(base(colours), {
@@ -258,7 +264,7 @@
       });
     },
 
-    overlap(figure, colours) {
+    overlap(figure, colours, width) {
       const cells = [];
       figure.pairs.forEach(([a, b, both, shareA, shareB, lift]) => {
         cells.push({ at: [b, a], share: shareA, both, lift }, { at: [a, b], share: shareB, both, lift });
@@ -289,7 +295,7 @@
             label: { color: onScale(colours, cell.share) },
           })),
           label: {
-            show: figure.names.length <= 12, fontSize: 11,
+            show: (width - 100) / figure.names.length > LABELLED_CELL, fontSize: 11,
             formatter: (point) => (point.value[2] === null ? '–' : Math.round(point.value[2] * 100) + '%'),
           },
         }],
@@ -319,7 +325,14 @@
       chart = window.echarts.init(place, null, { renderer: 'svg' });
       drawn.set(place, chart);
     }
-    chart.setOption(charts[figure.kind](figure, colours), true);
+    chart.setOption(charts[figure.kind](figure, colours, printing ? PRINTED_WIDTH : place.clientWidth), true);
+  }
+
+  // At once: a page is printed before the next frame.
+  function resize(place, width) {
+    const chart = drawn.get(place);
+    chart.resize({ width });
+    chart.getZr().flush();
   }
 
   const places = Array.from(document.querySelectorAll('.chart'));
@@ -333,7 +346,7 @@
   places.forEach((place) => near.observe(place));
 
   const widths = new ResizeObserver((changed) => {
-    if (!printing) changed.forEach((place) => drawn.has(place.target) && drawn.get(place.target).resize());
+    if (!printing) changed.forEach((place) => drawn.has(place.target) && resize(place.target, 'auto'));
   });
   places.forEach((place) => widths.observe(place));
 
@@ -343,14 +356,14 @@
     places.forEach((place) => {
       near.unobserve(place);
       draw(place);
-      drawn.get(place).resize({ width: PRINTED_WIDTH });
+      resize(place, PRINTED_WIDTH);
     });
   });
   window.addEventListener('afterprint', () => {
     printing = false;
     places.forEach((place) => {
       draw(place);
-      drawn.get(place).resize({ width: 'auto' });
+      resize(place, 'auto');
     });
   });
   // For tests and the curious: how many charts there are, and how many are drawn.

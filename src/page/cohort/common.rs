@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{nothing, of_cohort};
 use crate::analysis::{InCommon, STANDS_BELOW, in_common};
-use crate::digest::{CohortDigest, decimal, grouped};
+use crate::digest::{CohortDigest, attribute_name, decimal, grouped};
 use crate::page::figure::{Figure, Figures, Grid};
 use crate::page::{share, shown};
 use crate::table::Rows;
@@ -30,11 +30,11 @@ impl<'a> Common<'a> {
         let numbers = self.numbers(cohort)?;
         if values.is_empty() {
             return Ok(html! {
-                (nothing(title, "No value is more frequent among members than among others beyond what chance gives."))
-                @if let Some(numbers) = numbers { (numbers) }
+              div { (nothing(title, "No value is more frequent among members than among others beyond what chance gives."))
+                @if let Some(numbers) = numbers { (numbers) } }
             });
         }
-        let label = |value: &InCommon| format!("{}: {}", shown(&value.attribute), shown(&value.value));
+        let label = |value: &InCommon| format!("{}: {}", attribute_name(&value.attribute), shown(&value.value));
         let row = |value: &&InCommon| {
             let of = |part: i64, whole: i64| {
                 let share = share((whole > 0).then(|| part as f64 / whole as f64));
@@ -60,7 +60,7 @@ impl<'a> Common<'a> {
                      after correction for how many were looked at (q below 0.05), of five members or more.";
         let id = format!("{anchor}-common");
         let figure = figures.add(Figure { id, title, about: about.to_string(), chart, table });
-        Ok(html! { (figure) @if let Some(numbers) = numbers { (numbers) } })
+        Ok(html! { div { (figure) @if let Some(numbers) = numbers { (numbers) } } })
     }
 
     /// Numeric attributes whose values are higher or lower among members.
@@ -72,10 +72,12 @@ impl<'a> Common<'a> {
             if q_value >= STANDS_BELOW {
                 continue;
             }
-            let number = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.ratio(name, row)?.map_or("–".to_string(), |value| decimal(value, 2)));
+            let number = |name: &str| {
+                Ok::<_, polars::prelude::PolarsError>(rows.ratio(name, row)?.map_or("–".to_string(), |value| decimal(value, 2)))
+            };
             let which = if delta > 0.0 { "higher" } else { "lower" };
             cells.push(vec![
-                shown(rows.text("attribute", row)?),
+                attribute_name(rows.text("attribute", row)?),
                 which.to_string(),
                 number("median")?,
                 number("others_median")?,
@@ -89,11 +91,11 @@ impl<'a> Common<'a> {
         }
         let grid = Grid {
             caption: format!("{}: numbers that are higher or lower among members than among others", shown(&cohort.name)),
-            head: vec!["attribute", "members' values", "median", "others' median", "Cliff's delta", "members with a value", "q"],
+            head: vec!["attribute", "members have it", "median", "others' median", "Cliff's delta", "members with a value", "q"],
             texts: 2,
             rows: cells,
         };
-        Ok(Some(html! { div class="numbers" { (grid.drawn()) } }))
+        Ok(Some(grid.drawn()))
     }
 }
 

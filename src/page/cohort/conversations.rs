@@ -26,7 +26,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         }
     }
     if labels.is_empty() {
-        return Ok(nothing(title, "are not counted: the job does not fetch conversations."));
+        return Ok(nothing(title, "Not counted: the job does not fetch conversations."));
     }
     let table = Grid {
         caption: format!("{}: members by the conversations they opened in the month", shown(&cohort.name)),

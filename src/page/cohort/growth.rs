@@ -56,7 +56,7 @@ impl Growth<'_> {
     ) -> PolarsResult<Markup> {
         let rows = self.rows(cohort)?;
         let (Some(first), true) = (rows.first().map(|(month, _)| *month), rows.len() > 1) else {
-            return Ok(nothing(title, "needs a second month."));
+            return Ok(nothing(title, "Needs a second month."));
         };
         let column = |name: &str, month: Month| -> PolarsResult<Option<i64>> {
             match rows.iter().find(|(of, _)| *of == month) {
@@ -64,6 +64,9 @@ impl Growth<'_> {
                 None => Ok(None),
             }
         };
+        if rows.iter().all(|(_, row)| matches!(self.months.count(series.level, *row), Ok(Some(0)))) {
+            return Ok(nothing(title, "Nobody, in all of these months."));
+        }
         // Months that were missed are gaps, not left out.
         let months: Vec<Month> = (first.index()..=self.until.index()).map(Month::from_index).collect();
         let values = |name: &str| months.iter().map(|month| column(name, *month)).collect::<PolarsResult<Vec<_>>>();

@@ -31,7 +31,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     let mut entries: Vec<Month> = cells.iter().map(|cell| cell.entry).collect();
     entries.dedup();
     if !cells.iter().any(|cell| cell.age > 0) {
-        return Ok(nothing(title, "needs a second month."));
+        return Ok(nothing(title, "Needs a second month."));
     }
     let entries = &entries[entries.len().saturating_sub(ENTRIES)..];
     let place = |cell: &Cell| entries.iter().position(|entry| *entry == cell.entry);

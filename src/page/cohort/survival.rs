@@ -32,7 +32,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         ]);
     }
     if points.is_empty() {
-        return Ok(nothing(title, "is known once somebody has entered after the first month and another month has passed."));
+        return Ok(nothing(title, "Is known once somebody has entered after the first month and another month has passed."));
     }
     let table = Grid {
         caption: format!("{}: share of first spells that last longer than so many months", shown(&cohort.name)),
