@@ -97,6 +97,7 @@ async fn work(command: Command, progress: &progress::Progress, account: &Account
     let ends_by_itself = matches!(command, Command::Tag(_) | Command::Untag(_));
     tokio::select! {
         ended = dispatch(command, progress, account) => ended,
+        never = progress.keep_telling() => match never {},
         // The embedded Intercom alone has nothing that an interruption could cut short.
         () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
     }

@@ -33,3 +33,6 @@ fn count(number: Option<i64>) -> String {
 fn share(number: Option<f64>) -> String {
     number.map_or("–".to_string(), crate::digest::percent)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::domain::{Month, Months};
-use crate::intercom::{Client, Traffic};
+use crate::intercom::{Client, RateWindow, Traffic};
 use crate::job::{self, JobError, JobFolder, Observed};
 use crate::settings::{Settings, WebhookUrl};
 
@@ -105,6 +105,11 @@ impl Account {
 
     pub(super) fn traffic(&self) -> Traffic {
         self.state().client.as_ref().map(Client::traffic).unwrap_or_default()
+    }
+
+    /// What the rate limit allows, once a response has told it.
+    pub(super) fn requests_per_second_allowed(&self) -> Option<f64> {
+        self.state().client.as_ref()?.rate_window().map(RateWindow::per_second)
     }
 
     /// The months that the command is about.

@@ -1,18 +1,22 @@
 //! Progress: a live line on a terminal; elsewhere a log line for each step, and one every ten seconds in between. It
 //! carries no fact that the log or a manifest lacks.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod fetching;
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::field::display;
 
+use self::fetching::Fetching;
 use super::account::{Account, Step, seconds};
 use crate::domain::Month;
 use crate::job::{Built, Event, Observer};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BAR_WIDTH: usize = 30;
 
 /// Cheap to clone; clones draw the same line.
@@ -25,25 +29,18 @@ pub(super) struct Progress {
 
 #[derive(Default)]
 struct State {
-    months: String,
-    planned: usize,
-    done: usize,
-    walks: HashMap<String, Walked>,
+    doing: Doing,
     last_line: Option<Instant>,
 }
 
-/// How far a walk has come.
-struct Walked {
-    begun: Instant,
-    pages: u64,
-    rows: u64,
-    total: Option<u64>,
-}
-
-impl Walked {
-    fn begun() -> Walked {
-        Walked { begun: Instant::now(), pages: 0, rows: 0, total: None }
-    }
+/// What the line is about.
+#[derive(Default)]
+enum Doing {
+    #[default]
+    Nothing,
+    /// A step that is told by its name alone, since then.
+    Step(String, Instant),
+    Fetching(Fetching),
 }
 
 impl Progress {
@@ -56,6 +53,41 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
         Progress { bar, state: Arc::default(), account }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks where the work is, as long as it goes on: the live line stays true while nothing comes, and without one there
+    /// is a line in the log every ten seconds.
+    pub(super) async fn keep_telling(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let requests = self.account.traffic().requests;
+            let mut state = self.state();
+            if let Doing::Fetching(fetching) = &mut state.doing {
+                fetching.sample(requests, Instant::now());
+            }
+            let Some(line) = self.line(&state.doing) else { continue };
+            if !self.bar.is_hidden() {
+                self.bar.set_message(line);
+            } else if state.last_line.get_or_insert_with(Instant::now).elapsed() >= LINE_EVERY {
+                state.last_line = Some(Instant::now());
+                tracing::info!("{line}");
+            }
+        }
+    }
+
+    fn line(&self, doing: &Doing) -> Option<String> {
+        match doing {
+            Doing::Nothing => None,
+            Doing::Step(name, begun) => {
+                let time = begun.elapsed().as_secs();
+                Some(if time == 0 { name.clone() } else { format!("{name} ({time} s)") })
+            }
+            Doing::Fetching(fetching) => Some(fetching.line(self.account.requests_per_second_allowed())),
+        }
     }
 
     /// Runs with the line out of the way.
@@ -74,14 +106,15 @@ impl Progress {
     /// What begins: on the live line alone, since the log tells it when it is done.
     fn show(&self, message: String) {
         tracing::debug!("{message}");
-        self.bar.set_message(message);
+        self.bar.set_message(message.clone());
+        *self.state() = State { doing: Doing::Step(message, Instant::now()), last_line: Some(Instant::now()) };
     }
 
     /// How far a count has come.
     pub(super) fn count(&self, what: &str, done: u64, all: u64) {
         let line = format!("{what}: {done} of {all}");
         if self.bar.is_hidden() {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state();
             if state.last_line.get_or_insert_with(Instant::now).elapsed() >= LINE_EVERY {
                 state.last_line = Some(Instant::now());
                 tracing::info!("{line}");
@@ -93,6 +126,7 @@ impl Progress {
     }
 
     pub(super) fn finish(&self) {
+        self.state().doing = Doing::Nothing;
         self.bar.finish_and_clear();
     }
 
@@ -102,80 +136,76 @@ impl Progress {
     }
 
     fn take(&self, event: Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Planning { months } => {
                 self.account.is_about(months);
-                return self.account.enter(Step::Plan, None);
+                self.account.enter(Step::Plan, None);
+                self.show(format!("{months}  planning"));
             }
             Event::Planned { months, walks } => {
-                *state = State { months: months.to_string(), planned: walks, last_line: Some(Instant::now()), ..State::default() };
+                let fetching = Fetching::begin(months.to_string(), walks);
+                *self.state() = State { doing: Doing::Fetching(fetching), last_line: Some(Instant::now()) };
                 self.account.enter(Step::Fetch, Some(months));
                 let first_month = (months.first != months.last).then_some(display(months.first));
                 tracing::info!(first_month, month = %months.last, walks, "fetching");
             }
-            Event::Expected { requests, time } => {
-                drop(state);
-                return self.say(format!("{requests} requests, about {}", humantime::format_duration(time)));
-            }
-            Event::Kept { walk, rows } => {
-                tracing::info!(rows, "taken over from an earlier run");
-                state.done += 1;
-                state.walks.insert(walk, Walked { rows, total: Some(rows), ..Walked::begun() });
-            }
-            Event::Resumed { walk, rows } => {
-                tracing::info!(rows, "going on where an earlier run stopped");
-                state.walks.insert(walk, Walked { rows, ..Walked::begun() });
-            }
-            Event::Divided { slices } => state.planned += slices.saturating_sub(1),
-            Event::Undivided => state.planned += 1,
-            Event::WalkStarted { walk } => {
-                tracing::debug!("walk begun");
-                state.walks.insert(walk, Walked::begun());
-            }
-            Event::WalkAgain { walk, .. } => drop(state.walks.insert(walk, Walked::begun())),
-            Event::Page { walk, rows, total } => {
-                let walked = state.walks.entry(walk).or_insert_with(Walked::begun);
-                *walked = Walked { pages: walked.pages + 1, rows, total, ..*walked };
-                if self.bar.is_hidden() && state.last_line.is_some_and(|last| last.elapsed() >= LINE_EVERY) {
-                    state.last_line = Some(Instant::now());
-                    tracing::info!("{}", state.line());
-                }
-            }
-            Event::WalkDone { walk, rows } => {
-                let walked = state.walks.entry(walk).or_insert_with(Walked::begun);
-                tracing::info!(rows, pages = walked.pages, duration_seconds = seconds(walked.begun.elapsed()), "walk done");
-                state.done += 1;
-            }
-            Event::Publishing { month } => return self.enter(Step::Publish, month, format!("{month}  publishing the snapshot")),
+            Event::Expected { requests, time } => self.say(format!("{requests} requests, about {}", humantime::format_duration(time))),
+            Event::Publishing { month } => self.enter(Step::Publish, month, format!("{month}  publishing the snapshot")),
             Event::Published { month, basis } => {
-                return tracing::info!(%month, %basis, duration_seconds = self.in_step(), "snapshot published");
+                tracing::info!(%month, %basis, duration_seconds = self.in_step(), "snapshot published");
             }
-            Event::Building { month, what: Built::History } => {
-                return self.enter(Step::History, month, format!("{month}  building history"));
-            }
-            Event::Building { month, what: Built::Reports } => {
-                return self.enter(Step::Report, month, format!("{month}  building reports"));
-            }
+            Event::Building { month, what: Built::History } => self.enter(Step::History, month, format!("{month}  building history")),
+            Event::Building { month, what: Built::Reports } => self.enter(Step::Report, month, format!("{month}  building reports")),
             Event::Built { month, what } => {
                 let what = match what {
                     Built::History => "history",
                     Built::Reports => "reports",
                 };
-                return tracing::info!(%month, duration_seconds = self.in_step(), "{what} built");
+                tracing::info!(%month, duration_seconds = self.in_step(), "{what} built");
             }
             Event::Applying { rule } => {
                 self.account.enter(Step::ApplyTags, None);
-                return self.show(format!("bringing the tag of the rule `{rule}` up to date"));
+                self.show(format!("bringing the tag of the rule `{rule}` up to date"));
             }
             Event::Applied { rule, gained, lost, failed } => {
                 let duration_seconds = self.in_step();
-                return tracing::info!(rule, gained, lost, failed, duration_seconds, "tag brought up to date");
+                tracing::info!(rule, gained, lost, failed, duration_seconds, "tag brought up to date");
             }
+            event => self.take_of_fetching(event),
         }
-        let line = state.line();
-        drop(state);
-        self.bar.set_message(line);
+    }
+
+    fn take_of_fetching(&self, event: Event) {
+        let mut state = self.state();
+        // Walks are followed after their plan stands.
+        let Doing::Fetching(fetching) = &mut state.doing else { return };
+        let now = Instant::now();
+        match event {
+            Event::Kept { walk, rows } => {
+                tracing::info!(rows, "taken over from an earlier run");
+                fetching.kept(walk, rows, now);
+            }
+            Event::Resumed { walk, rows } => {
+                tracing::info!(rows, "going on where an earlier run stopped");
+                fetching.resumed(walk, rows, now);
+            }
+            Event::Divided { slices } => fetching.more_walks(slices.saturating_sub(1)),
+            Event::Undivided => fetching.more_walks(1),
+            Event::WalkStarted { walk } => {
+                tracing::debug!("walk begun");
+                fetching.begun(walk, now);
+            }
+            Event::WalkAgain { walk, .. } => fetching.begun(walk, now),
+            Event::Page { walk, rows, total } => fetching.page(walk, rows, total, now),
+            Event::WalkDone { walk, rows } => {
+                let (pages, time) = fetching.done(walk, now);
+                tracing::info!(rows, pages, duration_seconds = seconds(time), "walk done");
+            }
+            _ => {}
+        }
+        if !self.bar.is_hidden() {
+            self.bar.set_message(fetching.line(self.account.requests_per_second_allowed()));
+        }
     }
 
     fn enter(&self, step: Step, month: Month, message: String) {
@@ -185,13 +215,5 @@ impl Progress {
 
     fn in_step(&self) -> f64 {
         seconds(self.account.in_step())
-    }
-}
-
-impl State {
-    fn line(&self) -> String {
-        let rows: u64 = self.walks.values().map(|walked| walked.rows).sum();
-        let total: u64 = self.walks.values().map(|walked| walked.total.unwrap_or(walked.rows).max(walked.rows)).sum();
-        format!("{}  fetching: {} of {} lists done, {rows} of {total} rows", self.months, self.done, self.planned)
     }
 }

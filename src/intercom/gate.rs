@@ -45,6 +45,13 @@ pub struct RateWindow {
     pub share: u32,
 }
 
+impl RateWindow {
+    /// Requests that it allows in a second.
+    pub fn per_second(self) -> f64 {
+        f64::from(self.limit) / WINDOW.as_secs_f64()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Gate {
     /// Told when a place has become free.

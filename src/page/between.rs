@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use polars::prelude::PolarsResult;
 use serde_json::{Value, json};
 
-use super::figure::{Figure, Figures, Grid};
+use super::figure::{Figure, Figures, Grid, drawn, head};
 use super::{count, share, shown};
 use crate::digest::{CohortDigest, Digest, decimal, grouped};
 use crate::table::Rows;
@@ -48,12 +48,12 @@ pub(super) fn movement(rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Ma
     let (mut left, mut right) = (Side::default(), Side::default());
     let links: Vec<Value> = ways
         .iter()
-        .map(|way| json!([left.place(way.from, &way.from_name), right.place(way.to, &way.to_name), way.contacts, way.share]))
+        .map(|way| json!([left.place(way.from, &way.from_name), right.place(way.to, &way.to_name), way.contacts, way.share.map(drawn)]))
         .collect();
     let cells = ways.iter().map(|way| vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), share(way.share)]);
     let table = Grid {
         caption: "Contacts that left one cohort and joined another".to_string(),
-        head: vec!["from", "to", "contacts", "share of those who were in it"],
+        head: head(&["from", "to", "contacts", "share of those who were in it"]),
         texts: 2,
         rows: cells.collect(),
     };
@@ -103,7 +103,7 @@ pub(super) fn overlap(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) ->
         let (Some(a), Some(b)) = (places.get(rows.text("cohort_a", row)?), places.get(rows.text("cohort_b", row)?)) else { continue };
         let both = rows.count("in_both", row)?;
         let (share_a, share_b, lift) = (rows.ratio("share_of_a", row)?, rows.ratio("share_of_b", row)?, rows.ratio("lift", row)?);
-        pairs.push(json!([a, b, both, share_a, share_b, lift]));
+        pairs.push(json!([a, b, both, share_a.map(drawn), share_b.map(drawn), lift.map(drawn)]));
         cells.push(vec![
             shown(rows.text("cohort_a_name", row)?),
             shown(rows.text("cohort_b_name", row)?),
@@ -116,7 +116,7 @@ pub(super) fn overlap(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) ->
     let left_out = digest.cohorts.len() - cohorts.len();
     let table = Grid {
         caption: "Contacts that are in two cohorts".to_string(),
-        head: vec!["one", "other", "in both", "share of the one", "share of the other", "times as many as by chance"],
+        head: head(&["one", "other", "in both", "share of the one", "share of the other", "times as many as by chance"]),
         texts: 2,
         rows: cells,
     };

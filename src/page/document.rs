@@ -11,9 +11,12 @@ const SCRIPT: &str = include_str!("assets/page.js");
 /// Apache ECharts 6.1.0 as its npm package has it; its licence is beside it.
 const CHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 
-/// A page with charts, drawn from `figures` by the script.
-pub(super) fn with_charts(title: &str, body: &Markup, figures: &Value) -> String {
-    let data = html! { script type="application/json" id="figures" { (PreEscaped(escaped(figures))) } };
+/// What every page with charts has besides its body, and something to spare.
+pub(super) const FRAME_BYTES: usize = CHARTS.len() + SCRIPT.len() + STYLE.len() + 4096;
+
+/// A page with charts, drawn from `figures` by the script: JSON that is [`escaped`].
+pub(super) fn with_charts(title: &str, body: &Markup, figures: &str) -> String {
+    let data = html! { script type="application/json" id="figures" { (PreEscaped(figures)) } };
     let scripts = html! { (data) script { (PreEscaped(CHARTS)) } script { (PreEscaped(SCRIPT)) } };
     document(title, &policy(&[CHARTS, SCRIPT]), body, Some(&scripts))
 }
@@ -53,7 +56,7 @@ fn policy(scripts: &[&str]) -> String {
 }
 
 /// JSON that ends no element and begins no comment, whatever a text in it holds.
-fn escaped(value: &Value) -> String {
+pub(super) fn escaped(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 

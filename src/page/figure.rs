@@ -1,13 +1,15 @@
 //! A figure: a chart with the table of its numbers behind it.
 
 use maud::{Markup, html};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
+
+use super::document::escaped;
 
 /// A table for people: the first cell of a row names it.
 pub(super) struct Grid {
     pub caption: String,
-    pub head: Vec<&'static str>,
-    /// How many of the first columns are text; the others are numbers, and stand to the right.
+    pub head: Vec<String>,
+    /// How many of the first columns are text, 6 at the most; the others are numbers, and stand to the right.
     pub texts: usize,
     pub rows: Vec<Vec<String>>,
 }
@@ -15,17 +17,16 @@ pub(super) struct Grid {
 impl Grid {
     /// Wide tables scroll within themselves: so the keyboard has to reach them.
     pub(super) fn drawn(&self) -> Markup {
-        let class = |column: usize| (column >= self.texts).then_some("number");
         html! {
             div class="scroll" role="region" tabindex="0" aria-label=(self.caption) {
-                table {
+                table class=(format!("texts-{}", self.texts)) {
                     caption { (self.caption) }
-                    thead { tr { @for (column, name) in self.head.iter().enumerate() { th scope="col" class=[class(column)] { (name) } } } }
+                    thead { tr { @for name in &self.head { th scope="col" { (name) } } } }
                     tbody {
                         @for row in &self.rows {
                             tr {
                                 @for (column, cell) in row.iter().enumerate() {
-                                    @if column == 0 { th scope="row" { (cell) } } @else { td class=[class(column)] { (cell) } }
+                                    @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
                                 }
                             }
                         }
@@ -36,10 +37,16 @@ impl Grid {
     }
 }
 
-/// The figures of a page, by the id of their chart.
+/// The names of columns.
+pub(super) fn head(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_string()).collect()
+}
+
+/// The figures of a page as the script reads them: JSON, by the id of their chart, that may stand in HTML.
 #[derive(Default)]
 pub(super) struct Figures {
-    charts: Map<String, Value>,
+    entries: Vec<String>,
+    bytes: usize,
 }
 
 pub(super) struct Figure<'a> {
@@ -56,18 +63,34 @@ pub(super) struct Figure<'a> {
 impl Figures {
     pub(super) fn add(&mut self, figure: Figure<'_>) -> Markup {
         let Figure { id, title, about, chart, table } = figure;
-        let markup = html! {
+        let entry = format!("{}:{}", json!(id), escaped(&chart));
+        self.bytes += entry.len() + 1;
+        self.entries.push(entry);
+        html! {
             figure {
                 figcaption { strong { (title) } " " span { (about) } }
                 div class="chart" id=(id) role="img" aria-label=(format!("Chart: {}. The table below has its numbers.", table.caption)) {}
                 details { summary { "The numbers: " (title) } (table.drawn()) }
             }
-        };
-        self.charts.insert(id, chart);
-        markup
+        }
     }
 
-    pub(super) fn into_json(self) -> Value {
-        Value::Object(self.charts)
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
+
+    /// Those of another part of the page.
+    pub(super) fn extend(&mut self, other: Figures) {
+        self.bytes += other.bytes;
+        self.entries.extend(other.entries);
+    }
+
+    pub(super) fn into_json(self) -> String {
+        format!("{{{}}}", self.entries.join(","))
+    }
+}
+
+/// A number as a chart needs it: more digits would draw no better, and a page has thousands of them.
+pub(super) fn drawn(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use polars::prelude::*;
 
-use super::figure::Grid;
+use super::figure::{Grid, head};
 use super::{count, shown};
 use crate::digest::{CohortDigest, grouped};
 use crate::table::Rows;
@@ -62,7 +62,7 @@ pub(super) fn table(people: &DataFrame, cohort: &CohortDigest) -> PolarsResult<M
             grouped(cells.len() as i64),
             grouped(all)
         ),
-        head: vec!["contact", "name", "e-mail", "role", "change", "country", "in it since", "conversations"],
+        head: head(&["contact", "name", "e-mail", "role", "change", "country", "in it since", "conversations"]),
         texts: 6,
         rows: cells,
     };

@@ -1,9 +1,10 @@
 //! `report.html`: what happened to the customers this month.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use maud::html;
+use maud::{Markup, html};
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::cohort::Sections;
@@ -13,8 +14,10 @@ use crate::analysis::OddMonth;
 use crate::digest::{CohortDigest, Digest, Tables, month_name};
 use crate::domain::Month;
 
-/// Cohorts that have a section of their own, the largest; more would make the page too large to mail.
+/// Cohorts that have a section of their own, the largest, at the most.
 const SECTIONS: usize = 40;
+/// A page can be mailed: sections are added as long as it stays under this.
+const BYTES_MAX: usize = 2_900_000;
 
 /// What a page says of its month besides the tables.
 #[derive(Clone, Debug)]
@@ -34,19 +37,18 @@ pub struct About {
 /// When a table or a column is missing.
 pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&DataFrame>) -> PolarsResult<String> {
     let title = format!("{}: {}", month_name(about.month), shown(&about.job));
-    let detailed = detailed(digest);
     let mut figures = Figures::default();
-    let sections = Sections::read(about, tables)?;
-    let mut cohorts = Vec::new();
-    for cohort in digest.cohorts.iter().filter(|cohort| detailed.contains_key(cohort.cohort_key.as_str())) {
-        let anchor = &detailed[cohort.cohort_key.as_str()];
-        let people = people.map(|people| members::table(people, cohort)).transpose()?;
-        cohorts.push(sections.drawn(cohort, anchor, people, &mut figures)?);
-    }
     let movement = between::movement(tables.named("movement")?, &mut figures)?;
     let overlap = between::overlap(digest, tables.named("overlap")?, &mut figures)?;
     let quality = tables.named("data_quality")?;
-    let left_out = digest.cohorts.len() - cohorts.len();
+    let notices = notices::notices(about, digest, quality)?;
+    let noticed = notices::all(digest, quality)?;
+    // What every page has, with links to as many sections as there may be.
+    let bytes =
+        |overview: &Markup| overview.0.len() + [&movement, &overlap, &notices, &noticed].map(|part| part.0.len()).iter().sum::<usize>();
+    let room = BYTES_MAX.saturating_sub(document::FRAME_BYTES + bytes(&overview::cohorts(digest, |_| Some("cohort-000".to_string()))));
+    let sections = sections(about, digest, tables, people, room.saturating_sub(figures.bytes()), &mut figures)?;
+    let left_out = digest.cohorts.len() - sections.len();
     let body = html! {
         a class="skip" href="#cohorts" { "Skip to the cohorts" }
         header {
@@ -59,19 +61,19 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
             }
         }
         main {
-            (notices::notices(about, digest, quality)?)
+            (notices)
             (overview::stands_out(digest))
-            (overview::cohorts(digest, |cohort| detailed.get(cohort.cohort_key.as_str()).cloned()))
+            (overview::cohorts(digest, |place| sections.contains_key(&place).then(|| anchor(place))))
             section aria-labelledby="between" {
                 h2 id="between" { "Between the cohorts" }
                 (movement)
                 (overlap)
             }
-            @for cohort in &cohorts { (cohort) }
+            @for section in sections.values() { (section) }
             @if left_out > 0 {
                 p { (left_out) " smaller cohorts have no section here; all of them are in the reports beside this page." }
             }
-            (notices::all(digest, quality)?)
+            (noticed)
         }
         footer {
             p {
@@ -84,11 +86,36 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     Ok(document::with_charts(&title, &body, &figures.into_json()))
 }
 
-/// The cohorts with a section, with its anchor.
-fn detailed(digest: &Digest) -> HashMap<&str, String> {
-    let mut cohorts: Vec<(usize, &CohortDigest)> = digest.cohorts.iter().enumerate().collect();
-    cohorts.sort_by_key(|(place, cohort)| (std::cmp::Reverse(cohort.members), *place));
-    cohorts.into_iter().take(SECTIONS).map(|(place, cohort)| (cohort.cohort_key.as_str(), format!("cohort-{place}"))).collect()
+/// The sections of the largest cohorts that fit into so many bytes, by the cohort's place among all.
+fn sections(
+    about: &About,
+    digest: &Digest,
+    tables: &Tables,
+    people: Option<&DataFrame>,
+    mut room: usize,
+    figures: &mut Figures,
+) -> PolarsResult<BTreeMap<usize, Markup>> {
+    let made = Sections::read(about, tables)?;
+    let mut by_size: Vec<(usize, &CohortDigest)> = digest.cohorts.iter().enumerate().collect();
+    by_size.sort_by_key(|(place, cohort)| (Reverse(cohort.members), *place));
+    let mut sections = BTreeMap::new();
+    for (place, cohort) in by_size.into_iter().take(SECTIONS) {
+        let mut own = Figures::default();
+        let people = people.map(|people| members::table(people, cohort)).transpose()?;
+        let section = made.drawn(cohort, &anchor(place), people, &mut own)?;
+        let bytes = section.0.len() + own.bytes();
+        if bytes > room {
+            break;
+        }
+        room -= bytes;
+        figures.extend(own);
+        sections.insert(place, section);
+    }
+    Ok(sections)
+}
+
+fn anchor(place: usize) -> String {
+    format!("cohort-{place}")
 }
 
 fn compared(digest: &Digest) -> String {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use polars::prelude::PolarsResult;
 
-use super::figure::Grid;
+use super::figure::{Grid, head};
 use super::{About, shown};
 use crate::digest::{Digest, month_name};
 use crate::domain::Basis;
@@ -103,7 +103,7 @@ pub(super) fn all(digest: &Digest, quality: Rows<'_>) -> PolarsResult<Markup> {
     rows.truncate(LISTED);
     let grid = Grid {
         caption: "What was noticed while the month was observed".to_string(),
-        head: vec!["severity", "about", "what it means", "found"],
+        head: head(&["severity", "about", "what it means", "found"]),
         texts: 4,
         rows,
     };

@@ -22,8 +22,8 @@ pub(super) fn stands_out(digest: &Digest) -> Markup {
     }
 }
 
-/// `anchor` gives the section of a cohort that has one.
-pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(&CohortDigest) -> Option<String>) -> Markup {
+/// `anchor` gives the section of the cohort in a place, if it has one.
+pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>) -> Markup {
     let more = digest.cohorts.len().saturating_sub(LINES);
     let caption = "The cohorts this month, with their members over the last twelve months";
     html! {
@@ -45,10 +45,10 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(&CohortDigest) -> Option<
                         }
                     }
                     tbody {
-                        @for cohort in digest.cohorts.iter().take(LINES) {
+                        @for (place, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
                             tr {
                                 th scope="row" {
-                                    @if let Some(anchor) = anchor(cohort) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
+                                    @if let Some(anchor) = anchor(place) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
                                     @else { (shown(&cohort.name)) }
                                 }
                                 td { (cohort.kind) }

@@ -65,6 +65,7 @@ struct Rule {
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
 /// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects in each other's place |
 /// | `huge` | list pages: one entry has a custom attribute of 5 MB |
+/// | `markup` | list pages: each entry has the custom attributes `note`, with markup for those who pay, and `own_id`, another one for each |
 ///
 /// Asked again, a request with the same fault gets the same page; scrolls, which go on with every request, do not.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -81,6 +81,7 @@ pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> String {
         PageFault::Stale => entries::add_older_version(&mut list),
         PageFault::Outside => entries::add_outsider(&mut list, asked.mark),
         PageFault::Huge => entries::swell_one(&mut list),
+        PageFault::Markup => entries::mark_up(&mut list),
         PageFault::Stringly => types::loosen(&mut list),
         PageFault::Nulls => types::empty(&mut list),
         PageFault::Mistyped => types::mistype(&mut list),
@@ -160,7 +161,15 @@ mod tests {
     #[test]
     fn an_empty_page_has_nothing_to_spoil() {
         let page = json!({"type": "list", "data": [], "total_count": 0, "pages": {"page": 1}});
-        for fault in [PageFault::Drop, PageFault::Repeat, PageFault::Stale, PageFault::Outside, PageFault::Shrink, PageFault::Huge] {
+        for fault in [
+            PageFault::Drop,
+            PageFault::Repeat,
+            PageFault::Stale,
+            PageFault::Outside,
+            PageFault::Shrink,
+            PageFault::Huge,
+            PageFault::Markup,
+        ] {
             assert_eq!(spoil(page.to_string(), fault, &asked(None)), page.to_string(), "{fault:?}");
         }
     }

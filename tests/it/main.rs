@@ -26,6 +26,7 @@ mod legacy;
 mod members;
 mod month_end;
 mod notify;
+mod page;
 mod planted;
 mod privacy;
 mod property;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{nothing, of_cohort};
 use crate::analysis::{InCommon, STANDS_BELOW, in_common};
 use crate::digest::{CohortDigest, attribute_name, decimal, grouped};
-use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use crate::table::Rows;
 
@@ -46,16 +46,16 @@ impl<'a> Common<'a> {
         };
         let table = Grid {
             caption: format!("{}: values that members have more often than others", shown(&cohort.name)),
-            head: vec!["value", "members", "others", "times as often", "95 % interval", "q"],
+            head: head(&["value", "members", "others", "times as often", "95 % interval", "q"]),
             texts: 1,
             rows: values.iter().map(row).collect(),
         };
-        let drawn = values.iter().filter_map(|value| {
+        let charted = values.iter().filter_map(|value| {
             let lift = value.lift?;
-            Some(json!({ "label": label(value), "lift": lift.ratio, "low": lift.low, "high": lift.high,
+            Some(json!({ "label": label(value), "lift": drawn(lift.ratio), "low": drawn(lift.low), "high": drawn(lift.high),
                          "members": value.members, "of_members": value.of_members, "others": value.others, "of_others": value.of_others }))
         });
-        let chart = json!({ "kind": "lift", "values": drawn.collect::<Vec<_>>() });
+        let chart = json!({ "kind": "lift", "values": charted.collect::<Vec<_>>() });
         let about = "How many times as often members have a value as others have it, with its 95 % interval. Only differences that stand \
                      after correction for how many were looked at (q below 0.05), of five members or more.";
         let id = format!("{anchor}-common");
@@ -91,7 +91,7 @@ impl<'a> Common<'a> {
         }
         let grid = Grid {
             caption: format!("{}: numbers that are higher or lower among members than among others", shown(&cohort.name)),
-            head: vec!["attribute", "members have it", "median", "others' median", "Cliff's delta", "members with a value", "q"],
+            head: head(&["attribute", "members have it", "median", "others' median", "Cliff's delta", "members with a value", "q"]),
             texts: 2,
             rows: cells,
         };

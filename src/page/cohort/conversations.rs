@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{nothing, of_cohort};
 use crate::digest::{CohortDigest, grouped};
-use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::figure::{Figure, Figures, Grid, head};
 use crate::page::{share, shown};
 use crate::table::Rows;
 
@@ -30,7 +30,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     }
     let table = Grid {
         caption: format!("{}: members by the conversations they opened in the month", shown(&cohort.name)),
-        head: vec!["conversations", "members", "share", "opened by them"],
+        head: head(&["conversations", "members", "share", "opened by them"]),
         texts: 1,
         rows: cells,
     };

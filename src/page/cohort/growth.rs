@@ -8,7 +8,7 @@ use super::{nothing, of_cohort};
 use crate::analysis::OddMonth;
 use crate::digest::{CohortDigest, metric_name};
 use crate::domain::Month;
-use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::figure::{Figure, Figures, Grid, head};
 use crate::page::{count, shown};
 use crate::table::Rows;
 
@@ -90,9 +90,9 @@ impl Growth<'_> {
             "down": down.map(|down| json!({ "name": down_name, "values": down })),
             "odd": odd,
         });
-        let head = ["month", series.level].into_iter().chain([words(series.up)]).chain(series.down).chain(["odd"]).collect();
+        let names: Vec<&str> = ["month", series.level, words(series.up)].into_iter().chain(series.down).chain(["odd"]).collect();
         let caption = format!("{}: {} by month", shown(&cohort.name), metric_name(series.level));
-        let table = Grid { caption, head, texts: 1, rows: cells };
+        let table = Grid { caption, head: head(&names), texts: 1, rows: cells };
         Ok(figures.add(Figure { id: id.to_string(), title, about: about.to_string(), chart, table }))
     }
 

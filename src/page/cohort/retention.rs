@@ -7,12 +7,13 @@ use serde_json::json;
 use super::{nothing, of_cohort};
 use crate::digest::{CohortDigest, grouped};
 use crate::domain::Month;
-use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::figure::{Figure, Figures, Grid, drawn};
 use crate::page::{share, shown};
 use crate::table::Rows;
 
-/// Entry months that are drawn, the last ones; as many ages.
+/// Months of entry that are drawn, the last ones in which somebody entered; and months since.
 const ENTRIES: usize = 13;
+const AGES: i64 = 24;
 
 struct Cell {
     entry: Month,
@@ -25,11 +26,21 @@ struct Cell {
     high: Option<f64>,
 }
 
+impl Cell {
+    /// The count, the share and its interval.
+    fn told(&self) -> String {
+        format!("{}: {} ({} to {})", grouped(self.retained), share(self.rate), share(self.low), share(self.high))
+    }
+}
+
 pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
     let title = "Who stays";
     let cells = cells(rows, cohort)?;
     let mut entries: Vec<Month> = cells.iter().map(|cell| cell.entry).collect();
     entries.dedup();
+    if cells.is_empty() {
+        return Ok(nothing(title, "Nobody has entered."));
+    }
     if !cells.iter().any(|cell| cell.age > 0) {
         return Ok(nothing(title, "Needs a second month."));
     }
@@ -44,39 +55,48 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         }).collect::<Vec<_>>(),
         // Age, entry, rate, entrants, retained, interval.
         "cells": shown_cells.iter().map(|(entry, cell)| {
-            json!([cell.age, entry, cell.rate.map(short), cell.entrants, cell.retained, cell.low.map(short), cell.high.map(short)])
+            json!([cell.age, entry, cell.rate.map(drawn), cell.entrants, cell.retained, cell.low.map(drawn), cell.high.map(drawn)])
         }).collect::<Vec<_>>(),
     });
-    let row = |(_, cell): &(usize, &Cell)| {
-        vec![
-            cell.entry.to_string() + if cell.is_censored { " or before" } else { "" },
-            cell.age.to_string(),
-            grouped(cell.entrants),
-            grouped(cell.retained),
-            share(cell.rate),
-            format!("{} to {}", share(cell.low), share(cell.high)),
-        ]
+    let ages = 0..=shown_cells.iter().map(|(_, cell)| cell.age).max().unwrap_or_default();
+    let row = |(place, entry): (usize, &Month)| {
+        let of_entry: Vec<&Cell> = shown_cells.iter().filter(|(of, _)| *of == place).map(|(_, cell)| *cell).collect();
+        let first = of_entry.first();
+        let censored = if first.is_some_and(|cell| cell.is_censored) { " or before" } else { "" };
+        let entrants = first.map_or(String::new(), |cell| grouped(cell.entrants));
+        let of_age = |age: i64| of_entry.iter().find(|cell| cell.age == age).map_or(String::new(), |cell| cell.told());
+        [format!("{entry}{censored}"), entrants].into_iter().chain(ages.clone().map(of_age)).collect()
     };
+    let names = ["entered".to_string(), "entrants".to_string()].into_iter();
     let table = Grid {
-        caption: format!("{}: members by the month they entered and months since", shown(&cohort.name)),
-        head: vec!["entered", "months since", "entrants", "still members", "share", "95 % interval"],
+        caption: format!("{}: of those who entered in a month, how many are members so many months later", shown(&cohort.name)),
+        head: names.chain(ages.clone().map(|age| format!("{age} months"))).collect(),
         texts: 1,
-        rows: shown_cells.iter().map(row).collect(),
+        rows: entries.iter().enumerate().map(row).collect(),
     };
     let about = "Each row is those who entered in a month; each column how many months later; each cell the share who are members then, \
                  after a break or without.";
     Ok(figures.add(Figure { id: format!("{anchor}-retention"), title, about: about.to_string(), chart, table }))
 }
 
+/// Of months in which somebody entered.
 fn cells(rows: Rows<'_>, cohort: &CohortDigest) -> PolarsResult<Vec<Cell>> {
     let mut cells = Vec::new();
     for row in of_cohort(rows, cohort)? {
-        let Some(entry) = rows.day("entry_month", row)?.map(Month::of) else { continue };
+        let count = |name: &str| rows.count(name, row);
+        let (Some(entry), Some(age), Some(entrants)) =
+            (rows.day("entry_month", row)?.map(Month::of), count("age_months")?, count("entrants")?)
+        else {
+            continue;
+        };
+        if entrants == 0 || age > AGES {
+            continue;
+        }
         cells.push(Cell {
             entry,
             is_censored: rows.flag("entry_is_censored", row)? == Some(true),
-            age: rows.count("age_months", row)?.unwrap_or_default(),
-            entrants: rows.count("entrants", row)?.unwrap_or_default(),
+            age,
+            entrants,
             retained: rows.count("retained", row)?.unwrap_or_default(),
             rate: rows.ratio("retention_rate", row)?,
             low: rows.ratio("rate_low", row)?,
@@ -84,9 +104,4 @@ fn cells(rows: Rows<'_>, cohort: &CohortDigest) -> PolarsResult<Vec<Cell>> {
         });
     }
     Ok(cells)
-}
-
-/// Four digits draw as well as seventeen, and are a quarter of the bytes.
-fn short(number: f64) -> f64 {
-    (number * 1e4).round() / 1e4
 }

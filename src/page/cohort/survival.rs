@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{nothing, of_cohort};
 use crate::digest::{CohortDigest, grouped};
-use crate::page::figure::{Figure, Figures, Grid};
+use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use crate::table::Rows;
 
@@ -21,7 +21,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         let duration = rows.count("duration_months", row)?.unwrap_or_default();
         let count = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.count(name, row)?.unwrap_or_default());
         let (survival, low, high) = (rows.ratio("survival", row)?, rows.ratio("survival_low", row)?, rows.ratio("survival_high", row)?);
-        points.push(json!([duration, survival, low, high, count("at_risk")?]));
+        points.push(json!([duration, survival.map(drawn), low.map(drawn), high.map(drawn), count("at_risk")?]));
         cells.push(vec![
             duration.to_string(),
             grouped(count("at_risk")?),
@@ -36,7 +36,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     }
     let table = Grid {
         caption: format!("{}: share of first spells that last longer than so many months", shown(&cohort.name)),
-        head: vec!["months", "followed so long", "departed then", "followed no further", "still members", "95 % interval"],
+        head: head(&["months", "followed so long", "departed then", "followed no further", "still members", "95 % interval"]),
         texts: 0,
         rows: cells,
     };

@@ -84,6 +84,8 @@ pub enum PageFault {
     Mistyped,
     /// One entry has a custom attribute of 5 MB.
     Huge,
+    /// Each entry has a custom attribute with markup, and one with a value of its own.
+    Markup,
 }
 
 const fn json(status: u16) -> Fault {
@@ -158,6 +160,7 @@ const GROUPS: &[Group] = &[
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
     group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: texts, booleans, arrays and objects mixed up"),
     group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
+    group(&[("markup", Fault::Page(PageFault::Markup))], "lists: custom attributes `note`, with markup, and `own_id`"),
 ];
 
 impl FromStr for Fault {

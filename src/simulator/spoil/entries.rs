@@ -66,12 +66,30 @@ pub fn add_outsider(list: &mut Vec<Value>, mark: u64) {
 
 pub fn swell_one(list: &mut [Value]) {
     let middle = list.len() / 2;
-    let Some(Value::Object(entry)) = list.get_mut(middle) else { return };
-    let attributes = entry.entry("custom_attributes").or_insert(Value::Null);
+    if let Some(attributes) = list.get_mut(middle).and_then(custom_attributes) {
+        attributes["huge_text"] = json!("x".repeat(HUGE));
+    }
+}
+
+/// What a page that shows attributes must not run, for those on a plan that is paid for; and an attribute that no two share.
+pub fn mark_up(list: &mut [Value]) {
+    for entry in list {
+        let id = entry["id"].clone();
+        let pays = entry["custom_attributes"]["plan"].as_str().is_some_and(|plan| plan != "free");
+        let Some(attributes) = custom_attributes(entry) else { continue };
+        let note =
+            if pays { "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">" } else { "plain" };
+        attributes["note"] = json!(note);
+        attributes["own_id"] = json!(format!("own {}", id.as_str().unwrap_or_default()));
+    }
+}
+
+fn custom_attributes(entry: &mut Value) -> Option<&mut Value> {
+    let attributes = entry.as_object_mut()?.entry("custom_attributes").or_insert(Value::Null);
     if !attributes.is_object() {
         *attributes = json!({});
     }
-    attributes["huge_text"] = json!("x".repeat(HUGE));
+    Some(attributes)
 }
 
 pub fn add_unknown_keys(list: &mut [Value]) {
