@@ -68,7 +68,9 @@ fn a_demo_prints_one_table_and_where_the_results_are() {
         let line = finished.stdout.lines().find(|line| line.trim_start().starts_with(&name)).unwrap_or_else(|| panic!("{name}"));
         let numbers: Vec<String> = ["members", "joined", "departed", "openers", "unsubscribed"].map(|name| row[name].shown()).into();
         let words: Vec<&str> = line[line.find(&name).unwrap() + name.len()..].split_whitespace().collect();
-        assert_eq!(words[1..6], numbers, "{line}");
+        // Between the members and the changes of the month stands their trend.
+        assert!(words[2].chars().all(|bar| "▁▂▃▄▅▆▇█·".contains(bar)), "{line}");
+        assert_eq!([&words[1..2], &words[3..7]].concat(), numbers, "{line}");
     }
     assert!(finished.stderr.contains("2026-09"), "progress is told on standard error:\n{}", finished.stderr);
 }

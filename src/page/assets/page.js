@@ -142,11 +142,14 @@
 
     survival(figure, colours) {
       const points = [[0, 1, 1, 1, figure.points[0][4]]].concat(figure.points);
+      // What holds from the last duration on is drawn for a month.
+      const end = points[points.length - 1];
+      points.push([end[0] + 1, end[1], end[2], end[3], null]);
       const line = (index) => points.map((point) => [point[0], point[index]]);
       return Object.assign(base(colours), {
         grid: { left: 52, right: 16, top: 16, bottom: 44 },
         xAxis: values(colours, {
-          min: 0, max: Math.max(2, points[points.length - 1][0]), minInterval: 1, splitLine: { show: false }, name: 'months in the cohort',
+          min: 0, max: end[0] + 1, minInterval: 1, splitLine: { show: false }, name: 'months in the cohort',
           nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
         }),
         yAxis: values(colours, { min: 0, max: 1, axisLabel: { color: colours.quiet, formatter: (value) => value * 100 + '%' } }),
@@ -154,6 +157,7 @@
           trigger: 'axis',
           formatter: (drawn) => {
             const [months, survival, low, high, atRisk] = points[drawn[0].dataIndex];
+            if (atRisk === null) return '';
             return tip(['longer than ' + months + ' months: ' + percent(survival), '95 % interval: ' + interval(low, high),
               number(atRisk) + ' were followed so long']);
           },
@@ -165,7 +169,7 @@
             lineStyle: { opacity: 0 }, areaStyle: { color: colours.band, opacity: 0.7 }, silent: true,
           },
           {
-            type: 'line', step: 'end', data: line(1), symbol: 'circle', symbolSize: 5, lineStyle: { color: colours.level, width: 2 },
+            type: 'line', step: 'end', data: line(1), symbol: 'circle', symbolSize: (value, point) => (points[point.dataIndex][4] === null ? 0 : 5), lineStyle: { color: colours.level, width: 2 },
             itemStyle: { color: colours.level }, z: 3,
           },
         ],
