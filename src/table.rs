@@ -40,8 +40,10 @@ pub struct Table {
 pub struct Column {
     pub name: &'static str,
     pub kind: Kind,
-    /// What it holds, with the unit.
+    /// What it holds.
     pub about: &'static str,
+    /// Where it is another than its kind's: see [`Column::unit`].
+    unit: Option<&'static str>,
     /// What null means; empty when the column is never null.
     pub null: &'static str,
 }
@@ -66,7 +68,23 @@ pub enum Kind {
 
 impl Column {
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Column {
-        Column { name, kind, about, null: "" }
+        Column { name, kind, about, unit: None, null: "" }
+    }
+
+    /// The same, in another unit than its kind has.
+    pub const fn in_unit(self, unit: &'static str) -> Column {
+        Column { unit: Some(unit), ..self }
+    }
+
+    /// The unit of its values; None of texts and flags.
+    pub fn unit(&self) -> Option<&'static str> {
+        self.unit.or(match self.kind {
+            Kind::Text | Kind::Contact | Kind::Json | Kind::Flag => None,
+            Kind::Count => Some("contacts"),
+            Kind::Ratio => Some("share, 0 to 1"),
+            Kind::Instant => Some("instant, UTC"),
+            Kind::Day => Some("calendar day"),
+        })
     }
 
     /// The same, nullable.

@@ -37,22 +37,28 @@ pub(super) const REPORT: Report = Report {
             ),
             Entry::new("other_share", Kind::Ratio, "others / all such contacts, 0 to 1").or_null("there are no others"),
             Entry::new("lift", Kind::Ratio, "member_share / other_share; 2 is twice as frequent among members")
+                .in_unit("ratio")
                 .or_null("there are no members, or no others with that value"),
             Entry::new("odds_ratio", Kind::Ratio, "odds of the value among members / among others; 0.5 added to each count when one is 0")
+                .in_unit("ratio")
                 .or_null(ONE_IS_EMPTY),
-            Entry::new("odds_low", Kind::Ratio, "lower end of its 95 % interval (Woolf's logit)").or_null(ONE_IS_EMPTY),
-            Entry::new("odds_high", Kind::Ratio, "upper end of its 95 % interval (Woolf's logit)").or_null(ONE_IS_EMPTY),
+            Entry::new("odds_low", Kind::Ratio, "lower end of its 95 % interval (Woolf's logit)").in_unit("ratio").or_null(ONE_IS_EMPTY),
+            Entry::new("odds_high", Kind::Ratio, "upper end of its 95 % interval (Woolf's logit)").in_unit("ratio").or_null(ONE_IS_EMPTY),
             Entry::new(
                 "p_value",
                 Kind::Ratio,
                 "two-sided: Fisher's exact test when an expected count is below 5, else Pearson's chi-square without correction",
             )
+            .in_unit("probability, 0 to 1")
             .or_null(ONE_IS_EMPTY),
             Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over all rows of the month's report")
+                .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
             Entry::new("previous_share", Kind::Ratio, "member_share of the compared month")
                 .or_null("nothing to compare with, or no members then"),
-            Entry::new("share_change", Kind::Ratio, "member_share - previous_share").or_null("either is null"),
+            Entry::new("share_change", Kind::Ratio, "member_share - previous_share")
+                .in_unit("difference of shares, -1 to 1")
+                .or_null("either is null"),
         ],
     },
     query: Query { name: "analysis/attribute_profile.sql", sql: include_str!("attribute_profile.sql") },

@@ -30,7 +30,9 @@ pub(super) const REPORT: Report = Report {
             Entry::new("active_members", Kind::Count, "members last seen at or after the month's start")
                 .or_null("the basis is not month_end"),
             Entry::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
-            Entry::new("conversations_opened", Kind::Count, "conversations of the month that a member began").or_null(NO_CONVERSATIONS),
+            Entry::new("conversations_opened", Kind::Count, "conversations of the month that a member began")
+                .in_unit("conversations")
+                .or_null(NO_CONVERSATIONS),
             Entry::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
             Entry::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
             Entry::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
@@ -46,10 +48,12 @@ pub(super) const REPORT: Report = Report {
             Entry::new("newly_unsubscribed", Kind::Count, "members unsubscribed now and not so in p, or created since")
                 .or_null(NO_COMPARISON),
             Entry::new("converted_leads", Kind::Count, "members who are users now and were leads in p").or_null(NO_COMPARISON),
-            Entry::new("growth_rate", Kind::Ratio, "net_change / previous_members").or_null("previous_members is 0 or null"),
+            Entry::new("growth_rate", Kind::Ratio, "net_change / previous_members")
+                .in_unit("ratio")
+                .or_null("previous_members is 0 or null"),
             Entry::new("retention_rate", Kind::Ratio, "retained / previous_members, 0 to 1").or_null("previous_members is 0 or null"),
             Entry::new("churn_rate", Kind::Ratio, "departed / previous_members, 0 to 1").or_null("previous_members is 0 or null"),
-            Entry::new("quick_ratio", Kind::Ratio, "joined / departed").or_null("departed is 0 or null"),
+            Entry::new("quick_ratio", Kind::Ratio, "joined / departed").in_unit("ratio").or_null("departed is 0 or null"),
             Entry::new("active_rate", Kind::Ratio, "active_members / members, 0 to 1").or_null("members is 0, or active_members is null"),
             Entry::new("opener_rate", Kind::Ratio, "openers / members, 0 to 1").or_null("members is 0, or openers is null"),
             Entry::new("unsubscribed_rate", Kind::Ratio, "unsubscribed / members, 0 to 1").or_null("members is 0"),

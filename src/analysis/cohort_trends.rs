@@ -23,17 +23,29 @@ pub(super) const REPORT: Report = Report {
             COHORT_KEY,
             COHORT_NAME,
             Entry::new("metric", Kind::Text, "the column of cohort_summary"),
-            Entry::new("value", Kind::Ratio, "its value this month, in its own unit").or_null("it is null in cohort_summary"),
+            Entry::new("value", Kind::Ratio, "its value this month, in its own unit")
+                .in_unit("the metric's own: contacts, conversations or a ratio")
+                .or_null("it is null in cohort_summary"),
             Entry::new("previous_value", Kind::Ratio, "its value in the compared month, the nearest earlier one observed at its end")
+                .in_unit("the metric's own: contacts, conversations or a ratio")
                 .or_null("there is none, or it was null"),
-            Entry::new("change", Kind::Ratio, "value - previous_value").or_null("the compared month is not the month before"),
+            Entry::new("change", Kind::Ratio, "value - previous_value")
+                .in_unit("the metric's own: contacts, conversations or a ratio")
+                .or_null("the compared month is not the month before"),
             Entry::new("change_rate", Kind::Ratio, "change / previous_value; 0.1 is ten per cent more")
+                .in_unit("ratio")
                 .or_null("change is null, or previous_value is 0"),
-            Entry::new("year_ago_value", Kind::Ratio, "its value twelve months before").or_null("that month was not observed at its end"),
-            Entry::new("year_rate", Kind::Ratio, "(value - year_ago_value) / year_ago_value").or_null("year_ago_value is null or 0"),
+            Entry::new("year_ago_value", Kind::Ratio, "its value twelve months before")
+                .in_unit("the metric's own: contacts, conversations or a ratio")
+                .or_null("that month was not observed at its end"),
+            Entry::new("year_rate", Kind::Ratio, "(value - year_ago_value) / year_ago_value")
+                .in_unit("ratio")
+                .or_null("year_ago_value is null or 0"),
             Entry::new("moving_average_3", Kind::Ratio, "mean of this month and the two before")
+                .in_unit("the metric's own: contacts, conversations or a ratio")
                 .or_null("one of the three was not observed at its end"),
             Entry::new("slope_per_month", Kind::Ratio, "Theil-Sen slope over the last 12 months: the median of all pairs' changes a month")
+                .in_unit("the metric's own, a month")
                 .or_null("fewer than two months are known"),
             Entry::new(
                 "trend_test",
@@ -41,19 +53,25 @@ pub(super) const REPORT: Report = Report {
                 "signed_rank (exact Wilcoxon test of the monthly changes) for what is mostly carried over from the month before; \
                  mann_kendall (tie- and continuity-corrected) for the rest",
             ),
-            Entry::new("trend_p", Kind::Ratio, "two-sided p of the test over the last 12 months").or_null("too few months are known"),
+            Entry::new("trend_p", Kind::Ratio, "two-sided p of the test over the last 12 months")
+                .in_unit("probability, 0 to 1")
+                .or_null("too few months are known"),
             Entry::new("trend_q", Kind::Ratio, "trend_p after Benjamini and Hochberg, over all rows of the month's report")
+                .in_unit("probability, 0 to 1")
                 .or_null("trend_p is null"),
             Entry::new("direction", Kind::Text, "rising or falling where trend_q is below 0.05, flat otherwise")
                 .or_null("fewer than 7 of the last 12 months are known"),
             Entry::new("robust_z", Kind::Ratio, "0.6745 x (change - median) / MAD, of all earlier monthly changes")
+                .in_unit("standard deviations of the usual changes")
                 .or_null("change is null, or the earlier changes hardly differ (MAD is 0)"),
             Entry::new(
                 "is_anomaly",
                 Kind::Flag,
                 "whether |robust_z| > 3.5 with 13 months of history and, for counts, a change of at least 10; false where it cannot be told",
             ),
-            Entry::new("history_months", Kind::Count, "months of the cohort's history, this one included").or_null(OUTSIDE),
+            Entry::new("history_months", Kind::Count, "months of the cohort's history, this one included")
+                .in_unit("months")
+                .or_null(OUTSIDE),
         ],
     },
     query: Query { name: "analysis/cohort_trends.sql", sql: include_str!("cohort_trends.sql") },

@@ -16,6 +16,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("attribute", Kind::Text, "the attribute as the job names it: `country`, `custom_attributes.plan`"),
             Entry::new("value", Kind::Text, "the value as text; flags as true and false").or_null("the contact has none"),
             Entry::new("value_number", Kind::Ratio, "the value of a custom attribute, when it is a number")
+                .in_unit("the attribute's own")
                 .or_null("it is no number, or the contact has none"),
         ],
     },

@@ -27,8 +27,10 @@ pub(super) const REPORT: Report = Report {
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
                 .or_null("it was there in the cohort's first month, so that its entry is not known; or outside the history"),
             Entry::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included, as far as known")
+                .in_unit("months")
                 .or_null("departed, or outside the history"),
             Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact began")
+                .in_unit("conversations")
                 .or_null("the job does not fetch conversations"),
             Entry::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
             Entry::new("signed_up_at", Kind::Instant, "when the contact signed up").or_null("not given"),

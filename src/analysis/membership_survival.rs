@@ -18,14 +18,17 @@ pub(super) const REPORT: Report = Report {
             MONTH,
             COHORT_KEY,
             COHORT_NAME,
-            Entry::new("duration_months", Kind::Count, "months from the first one in the cohort, that one included"),
+            Entry::new("duration_months", Kind::Count, "months from the first one in the cohort, that one included").in_unit("months"),
             Entry::new(
                 "at_risk",
                 Kind::Count,
                 "first spells that were seen to last at least so long; none began in the cohort's first month",
-            ),
-            Entry::new("departed", Kind::Count, "those that ended after exactly so long: absent from the next month, deleted or not"),
-            Entry::new("censored", Kind::Count, "those followed no further: they go on in the last month, or a month was missed"),
+            )
+            .in_unit("first spells"),
+            Entry::new("departed", Kind::Count, "those that ended after exactly so long: absent from the next month, deleted or not")
+                .in_unit("first spells"),
+            Entry::new("censored", Kind::Count, "those followed no further: they go on in the last month, or a month was missed")
+                .in_unit("first spells"),
             Entry::new("survival", Kind::Ratio, "share of spells that last longer than that (Kaplan-Meier), 0 to 1"),
             Entry::new("survival_low", Kind::Ratio, "lower end of its 95 % interval (log(-log), Greenwood)"),
             Entry::new("survival_high", Kind::Ratio, "upper end of its 95 % interval (log(-log), Greenwood)"),

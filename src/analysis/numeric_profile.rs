@@ -21,25 +21,36 @@ pub(super) const REPORT: Report = Report {
             COHORT_NAME,
             Entry::new("attribute", Kind::Text, "the attribute as the job names it"),
             Entry::new("members", Kind::Count, "members of the cohort, within the population, that have a value"),
-            Entry::new("mean", Kind::Ratio, "mean of the members' values").or_null(NO_MEMBERS),
-            Entry::new("p10", Kind::Ratio, "a tenth of the members' values are below it (linear interpolation)").or_null(NO_MEMBERS),
-            Entry::new("median", Kind::Ratio, "half of the members' values are below it").or_null(NO_MEMBERS),
-            Entry::new("p90", Kind::Ratio, "nine tenths of the members' values are below it").or_null(NO_MEMBERS),
+            Entry::new("mean", Kind::Ratio, "mean of the members' values").in_unit("the attribute's own").or_null(NO_MEMBERS),
+            Entry::new("p10", Kind::Ratio, "a tenth of the members' values are below it (linear interpolation)")
+                .in_unit("the attribute's own")
+                .or_null(NO_MEMBERS),
+            Entry::new("median", Kind::Ratio, "half of the members' values are below it")
+                .in_unit("the attribute's own")
+                .or_null(NO_MEMBERS),
+            Entry::new("p90", Kind::Ratio, "nine tenths of the members' values are below it")
+                .in_unit("the attribute's own")
+                .or_null(NO_MEMBERS),
             Entry::new(
                 "others",
                 Kind::Count,
                 "contacts of the population outside the cohort that have a value, of the roles that occur in it",
             ),
-            Entry::new("others_median", Kind::Ratio, "half of their values are below it").or_null("no other has a value"),
+            Entry::new("others_median", Kind::Ratio, "half of their values are below it")
+                .in_unit("the attribute's own")
+                .or_null("no other has a value"),
             Entry::new(
                 "cliffs_delta",
                 Kind::Ratio,
                 "chance that a member's value is larger than another's, less the chance that it is smaller: -1 to 1",
             )
+            .in_unit("difference of shares, -1 to 1")
             .or_null(ONE_IS_EMPTY),
             Entry::new("p_value", Kind::Ratio, "two-sided Mann-Whitney test, asymptotic, tie- and continuity-corrected")
+                .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
             Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over all rows of the month's report")
+                .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
         ],
     },

@@ -29,6 +29,7 @@ pub(super) const REPORT: Report = Report {
                 Kind::Ratio,
                 "in_both x population / (members_a x members_b), within the population; 1 is what chance gives",
             )
+            .in_unit("ratio")
             .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
         ],
     },

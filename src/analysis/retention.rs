@@ -23,7 +23,8 @@ pub(super) const REPORT: Report = Report {
                 Kind::Flag,
                 "whether it is the cohort's first month, whose members entered at some time that is not known",
             ),
-            Entry::new("age_months", Kind::Count, "months since entry; months that were not observed at their end are left out"),
+            Entry::new("age_months", Kind::Count, "months since entry; months that were not observed at their end are left out")
+                .in_unit("months"),
             Entry::new("entrants", Kind::Count, "contacts first seen in that month; in the first month, everyone there"),
             Entry::new("retained", Kind::Count, "those of them who are members at that age, after a break or without"),
             Entry::new("retained_unbroken", Kind::Count, "those who were members in every observed month up to that age"),

@@ -72,6 +72,7 @@ fn as_json(listed: &Listed) -> serde_json::Value {
         json!({
             "name": column.name,
             "type": column.kind.label(),
+            "unit": column.unit(),
             "description": column.about,
             "null": if column.null.is_empty() { None } else { Some(column.null) },
         })
@@ -87,12 +88,13 @@ fn as_json(listed: &Listed) -> serde_json::Value {
 fn as_text(listed: &Listed) -> String {
     let table = listed.table;
     let mut text = format!("{}: a row is {}\nsorted by {}\n", listed.name, table.row, table.key.join(", "));
-    let mut columns = drawn(&["  column", "type", "what it holds"]);
+    let mut columns = drawn(&["  column", "type", "unit", "what it holds"]);
     for column in table.columns {
         let null = if column.null.is_empty() { String::new() } else { format!(" (null: {})", column.null) };
         columns.add_row(vec![
             Cell::new(format!("  {}", column.name)),
             Cell::new(column.kind.label()),
+            Cell::new(column.unit().unwrap_or("")),
             Cell::new(format!("{}{null}", column.about)),
         ]);
     }

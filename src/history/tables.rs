@@ -15,6 +15,7 @@ pub const STANDING: Table = Table {
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
             .or_null("it was there in the cohort's first month, or the month is outside the history"),
         Column::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included")
+            .in_unit("months")
             .or_null("departed, or the month is outside the history"),
         Column::new("is_newly_unsubscribed", Kind::Flag, "unsubscribed now, and not so in the compared month"),
         Column::new("is_converted", Kind::Flag, "a user now, a lead in the compared month"),
@@ -32,7 +33,7 @@ pub const LEDGER: Table = Table {
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
         Column::new("entry_is_censored", Kind::Flag, "whether that was the cohort's first month, so that the true entry is not known"),
         Column::new("spell_start", Kind::Day, "first month of the present spell, or of the last one"),
-        Column::new("spell_months", Kind::Count, "months of that spell"),
+        Column::new("spell_months", Kind::Count, "months of that spell").in_unit("months"),
         Column::new("last_month", Kind::Day, "last month in which the contact was in the cohort"),
     ],
 };
@@ -76,7 +77,7 @@ pub const STATES: Table = Table {
         Column::new("first_month", Kind::Day, "first month of the cohort's history"),
         Column::new("last_month", Kind::Day, "last month of the cohort's history"),
         Column::new("last_month_end", Kind::Instant, "end of that month"),
-        Column::new("months", Kind::Count, "months of the cohort's history"),
+        Column::new("months", Kind::Count, "months of the cohort's history").in_unit("months"),
         Column::new("gap_month", Kind::Day, "last month before the latest gap: spells that it holds are followed no further")
             .or_null("the history has no gap"),
     ],
@@ -101,7 +102,9 @@ pub const COUNTS: Table = Table {
         Column::new("new_contacts", Kind::Count, "members created in the month"),
         Column::new("active_members", Kind::Count, "members last seen at or after the month's start").or_null("outside the history"),
         Column::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
-        Column::new("conversations_opened", Kind::Count, "conversations of the month that a member began").or_null(NO_CONVERSATIONS),
+        Column::new("conversations_opened", Kind::Count, "conversations of the month that a member began")
+            .in_unit("conversations")
+            .or_null(NO_CONVERSATIONS),
         Column::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
         Column::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
         Column::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
@@ -140,10 +143,12 @@ pub const SPELLS: Table = Table {
     key: &["cohort_key", "duration_months"],
     columns: &[
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("duration_months", Kind::Count, "months of the spell"),
-        Column::new("departed", Kind::Count, "spells of that length that ended: absent from the next month"),
-        Column::new("censored_at_gap", Kind::Count, "spells that had that length when a month was missed, and are followed no further"),
-        Column::new("still_members", Kind::Count, "spells that have that length in the cohort's last month and go on"),
+        Column::new("duration_months", Kind::Count, "months of the spell").in_unit("months"),
+        Column::new("departed", Kind::Count, "spells of that length that ended: absent from the next month").in_unit("first spells"),
+        Column::new("censored_at_gap", Kind::Count, "spells that had that length when a month was missed, and are followed no further")
+            .in_unit("first spells"),
+        Column::new("still_members", Kind::Count, "spells that have that length in the cohort's last month and go on")
+            .in_unit("first spells"),
     ],
 };
 
@@ -158,7 +163,9 @@ pub const PROFILES: Table = Table {
         Column::new("attribute", Kind::Text, "the attribute as the job names it"),
         Column::new("role", Kind::Text, "`user` or `lead`"),
         Column::new("value", Kind::Text, "the value as text").or_null("the contacts have none"),
-        Column::new("value_number", Kind::Ratio, "the value, when it is a number").or_null("it is no number"),
+        Column::new("value_number", Kind::Ratio, "the value, when it is a number")
+            .in_unit("the attribute's own")
+            .or_null("it is no number"),
         Column::new("contacts", Kind::Count, "contacts of that role with that value"),
     ],
 };

@@ -60,7 +60,9 @@ pub const ATTRIBUTES: Table = Table {
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("attribute", Kind::Text, "name of the custom attribute, without `custom_attributes.`"),
         Column::new("value", Kind::Text, "the value as text; JSON for what is neither text, number nor flag"),
-        Column::new("value_number", Kind::Ratio, "the value, when it is a number").or_null("the value is no number"),
+        Column::new("value_number", Kind::Ratio, "the value, when it is a number")
+            .in_unit("the attribute's own")
+            .or_null("the value is no number"),
         Column::new("value_type", Kind::Text, "`text`, `number`, `flag` or `json`"),
     ],
 };

@@ -58,12 +58,13 @@ pub fn read_file(path: &Path, table: &Table, columns: Option<&[&str]>) -> Result
     ParquetReader::new(file).with_columns(Some(names)).read_parallel(ParallelStrategy::None).finish().map_err(failed)
 }
 
-/// The descriptions of the columns, one metadata entry each, and one for the table.
+/// The descriptions and units of the columns, one metadata entry each, and a description of the table.
 fn descriptions(table: &Table) -> Vec<(String, String)> {
     let mut entries = vec![("description".to_string(), format!("{}: a row is {}", table.name, table.row))];
     for column in table.columns {
         let null = if column.null.is_empty() { String::new() } else { format!(" Null: {}.", column.null) };
         entries.push((format!("description.{}", column.name), format!("{}.{null}", column.about)));
+        entries.extend(column.unit().map(|unit| (format!("unit.{}", column.name), unit.to_string())));
     }
     entries
 }
