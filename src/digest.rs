@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
-use self::sentence::{Compared, Told, sentence};
+use self::sentence::{Compared, Seen, Told, sentence};
 use crate::domain::{Basis, Month};
 use crate::table::Rows;
 
@@ -42,6 +42,7 @@ impl Tables {
 /// A month of all cohorts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Digest {
+    pub month: Month,
     /// In the order of the reports.
     pub cohorts: Vec<CohortDigest>,
     /// What stands out, a sentence each.
@@ -73,20 +74,35 @@ impl Digest {
     /// # Errors
     /// When a table or a column is missing.
     pub fn of(month: Month, tables: &Tables) -> PolarsResult<Digest> {
-        let members = members_by_month(tables.named("counts")?)?;
+        let counts = tables.named("counts")?;
+        let members = members_by_month(counts)?;
         let summary = tables.named("cohort_summary")?;
         let no_months = BTreeMap::new();
         let cohorts = (0..summary.count_all()).map(|row| {
             let cohort_key = summary.text("cohort_key", row)?.to_string();
-            cohort(month, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
+            let seen = match summary.text("basis", row)? {
+                basis if basis != Basis::MonthEnd.as_str() => Seen::AnotherTime,
+                _ if !is_in_history(counts, &cohort_key, month)? => Seen::InPart,
+                _ => Seen::Whole,
+            };
+            cohort(month, seen, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
         });
         let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
         let notable = notable::notable(&cohorts, tables)?;
-        Ok(Digest { cohorts, notable })
+        Ok(Digest { month, cohorts, notable })
     }
 }
 
-fn cohort(month: Month, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveDate, i64>) -> PolarsResult<CohortDigest> {
+fn is_in_history(counts: Rows<'_>, cohort_key: &str, month: Month) -> PolarsResult<bool> {
+    for row in counts.of("cohort_key", cohort_key)? {
+        if counts.day("month", row)? == Some(month.first_day()) {
+            return Ok(counts.flag("in_history", row)? == Some(true));
+        }
+    }
+    Ok(false)
+}
+
+fn cohort(month: Month, seen: Seen, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveDate, i64>) -> PolarsResult<CohortDigest> {
     let count = |name: &str| summary.count(name, row);
     let name = one_line(summary.text("cohort_name", row)?);
     let (joined, departed) = (count("joined")?, count("departed")?);
@@ -95,10 +111,8 @@ fn cohort(month: Month, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveD
         (Some(month), Some(members), Some(joined), Some(departed)) => Some(Compared { month, members, joined, departed }),
         _ => None,
     };
-    let basis = summary.text("basis", row)?;
     let now = count("members")?.unwrap_or_default();
-    let told =
-        Told { name: &name, month, in_history: basis == Basis::MonthEnd.as_str(), members: now, compared, streak: streak(members, month) };
+    let told = Told { name: &name, month, seen, members: now, compared, streak: streak(members, month) };
     let sentence = sentence(&told);
     let mut series: Vec<Option<i64>> =
         months_back(month).take(MONTHS_SHOWN).map(|month| members.get(&month.first_day()).copied()).collect();
@@ -106,7 +120,7 @@ fn cohort(month: Month, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveD
     Ok(CohortDigest {
         cohort_key: summary.text("cohort_key", row)?.to_string(),
         kind: summary.text("cohort_kind", row)?.to_string(),
-        basis: basis.to_string(),
+        basis: summary.text("basis", row)?.to_string(),
         members: now,
         joined,
         departed,

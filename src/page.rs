@@ -19,6 +19,11 @@ pub use index::{CohortLine, MonthLine, index};
 pub use members::some_members;
 pub use month::{About, month};
 
+/// The metrics that mark a month as odd in one of a page's charts.
+pub fn marked_metrics() -> Vec<&'static str> {
+    cohort::growth::marked()
+}
+
 /// A name as the page shows it.
 fn shown(name: &str) -> String {
     crate::digest::shortened(&crate::digest::one_line(name), crate::digest::NAME_LENGTH)

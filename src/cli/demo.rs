@@ -86,11 +86,12 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     let requests = simulator.stats().requests;
     let table = digest.as_ref().map(summary::summary).unwrap_or_default();
     stdout::print(&format!(
-        "{last}, the last of {count} months, compared with the month before\n\n{table}\n\
+        "{last}{of}\n\n{table}\n\
          {requests} requests answered by the embedded Intercom\n\n\
          look at    {page}\nreports    {reports}\nsnapshots  {snapshots}\n\n\
          open them:  duckdb -c \"SELECT month, cohort_name, members, joined, departed FROM read_parquet('{all}/*/cohort_summary.parquet') ORDER BY cohort_name, month\"",
-        count = months.len(),
+        of =
+            if months.len() > 1 { format!(", the last of {} months, compared with the month before", months.len()) } else { String::new() },
         page = folder.page(last).display(),
         reports = folder.reports().join(month_folder(last)).display(),
         snapshots = folder.snapshots().display(),

@@ -79,6 +79,11 @@ impl Progress {
         }
     }
 
+    fn fetching_line(&self, fetching: &Fetching) -> String {
+        let allowed = self.account.requests_per_second_allowed();
+        if self.bar.is_hidden() { fetching.line(allowed) } else { fetching.brief(allowed) }
+    }
+
     fn line(&self, doing: &Doing) -> Option<String> {
         match doing {
             Doing::Nothing => None,
@@ -86,7 +91,7 @@ impl Progress {
                 let time = begun.elapsed().as_secs();
                 Some(if time == 0 { name.clone() } else { format!("{name} ({time} s)") })
             }
-            Doing::Fetching(fetching) => Some(fetching.line(self.account.requests_per_second_allowed())),
+            Doing::Fetching(fetching) => Some(self.fetching_line(fetching)),
         }
     }
 
@@ -204,7 +209,7 @@ impl Progress {
             _ => {}
         }
         if !self.bar.is_hidden() {
-            self.bar.set_message(fetching.line(self.account.requests_per_second_allowed()));
+            self.bar.set_message(self.fetching_line(fetching));
         }
     }
 

@@ -1,8 +1,14 @@
 //! What ends a run: each cohort's month in a line, and what stands out.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Drawn, presets};
 
-use crate::digest::{Digest, grouped, one_line, sparkline};
+use crate::digest::{Digest, grouped, one_line, shortened, sparkline};
+use crate::domain::Month;
+
+/// Longer names would make the table wider than anybody's terminal.
+const NAME_LENGTH: usize = 40;
 
 /// A table as all commands draw them: no lines but one under the head.
 pub(super) fn drawn(head: &[&str]) -> Drawn {
@@ -21,13 +27,24 @@ pub(super) fn trimmed(drawn: &Drawn) -> String {
     drawn.lines().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
+/// Who joined and departed since when, where it is not the month before.
+fn compared_over_a_gap(digest: &Digest) -> String {
+    let mut months: BTreeMap<Month, Vec<String>> = BTreeMap::new();
+    for cohort in &digest.cohorts {
+        if let Some(compared) = cohort.compared_month.filter(|compared| compared.next() != digest.month) {
+            months.entry(compared).or_default().push(shortened(&one_line(&cohort.name), NAME_LENGTH));
+        }
+    }
+    months.iter().map(|(month, names)| format!("joined and departed since {month}: {}\n", names.join(", "))).collect()
+}
+
 /// A month's cohorts, and what stands out in it.
 pub(super) fn summary(digest: &Digest) -> String {
     let mut drawn = drawn(&["cohort", "", "members", "trend", "joined", "departed", "openers", "unsubscribed", "change"]);
     let count = |number: Option<i64>| right(number.map_or("–".to_string(), grouped));
     for cohort in &digest.cohorts {
         drawn.add_row(vec![
-            Cell::new(one_line(&cohort.name)),
+            Cell::new(shortened(&one_line(&cohort.name), NAME_LENGTH)),
             Cell::new(&cohort.kind),
             count(Some(cohort.members)),
             Cell::new(sparkline(&cohort.series)),
@@ -39,6 +56,10 @@ pub(super) fn summary(digest: &Digest) -> String {
         ]);
     }
     let mut text = trimmed(&drawn);
+    let since = compared_over_a_gap(digest);
+    if !since.is_empty() {
+        text.push_str(&format!("\n{since}"));
+    }
     if !digest.notable.is_empty() {
         text.push_str("\nwhat stands out\n");
         text.extend(digest.notable.iter().map(|sentence| format!("  {sentence}\n")));

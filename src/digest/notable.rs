@@ -1,6 +1,8 @@
 //! What stands out in a month: changes that are out of the ordinary, trends that stood their test, and what the members of
 //! a cohort have in common. All of it was judged for the reports; here it is chosen and put into words.
 
+use std::collections::HashSet;
+
 use polars::prelude::PolarsResult;
 
 use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, metric_value, one_line, percent, shortened};
@@ -17,19 +19,30 @@ const TOLD_TRENDS: &[&str] = &["members", "churn_rate", "active_rate", "opener_r
 const LARGE_RATE: f64 = 0.1;
 const LARGE_CHANGE: i64 = 10;
 
-/// A sentence and how telling it is.
-type Told = (f64, String);
+/// What says again that there are more members, or fewer.
+const SIZES: &[&str] =
+    &["members", "users", "leads", "net_change", "growth_rate", "joined", "departed", "retained", "retention_rate", "churn_rate"];
+
+/// A sentence, and how telling it is among those of its sort.
+struct Told {
+    cohort_key: String,
+    weight: f64,
+    sentence: String,
+}
 
 pub(super) fn notable(cohorts: &[CohortDigest], tables: &Tables) -> PolarsResult<Vec<String>> {
     let trends = tables.named("cohort_trends")?;
-    let all =
-        [large_changes(cohorts), odd_changes(trends)?, lasting(trends)?, commonest(&in_common(tables.named("attribute_profile")?.0)?)];
+    let large = large_changes(cohorts);
+    let odd = odd_changes(trends, &large)?;
+    let all = [large, odd, lasting(trends)?, commonest(&in_common(tables.named("attribute_profile")?.0)?)];
     Ok(all.into_iter().flat_map(most_telling).collect())
 }
 
+/// One of each cohort: several cohorts tell more than several metrics of one.
 fn most_telling(mut told: Vec<Told>) -> impl Iterator<Item = String> {
-    told.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    told.into_iter().take(OF_EACH).map(|(_, sentence)| sentence)
+    told.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let mut seen = HashSet::new();
+    told.into_iter().filter(move |told| seen.insert(told.cohort_key.clone())).take(OF_EACH).map(|told| told.sentence)
 }
 
 fn name(rows: Rows<'_>, column: &str, row: usize) -> PolarsResult<String> {
@@ -46,21 +59,20 @@ fn large_changes(cohorts: &[CohortDigest]) -> Vec<Told> {
             continue;
         }
         let how = if change > 0 { "grew" } else { "shrank" };
-        told.push((
-            rate.abs(),
-            format!(
-                "{} {how} by {}, from {} to {} members.",
-                shortened(&cohort.name, NAME_LENGTH),
-                percent(rate.abs()),
-                grouped(cohort.members - change),
-                grouped(cohort.members)
-            ),
-        ));
+        let sentence = format!(
+            "{} {how} by {}, from {} members to {}.",
+            shortened(&cohort.name, NAME_LENGTH),
+            percent(rate.abs()),
+            grouped(cohort.members - change),
+            grouped(cohort.members)
+        );
+        told.push(Told { cohort_key: cohort.cohort_key.clone(), weight: rate.abs(), sentence });
     }
     told
 }
 
-fn odd_changes(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
+/// What changed far more than it uses to. Of a cohort whose size is told already, what is not about its size.
+fn odd_changes(trends: Rows<'_>, large: &[Told]) -> PolarsResult<Vec<Told>> {
     let mut told = Vec::new();
     for row in 0..trends.count_all() {
         let (Some(value), Some(before), Some(z)) =
@@ -68,11 +80,13 @@ fn odd_changes(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
         else {
             continue;
         };
-        if trends.flag("is_anomaly", row)? == Some(true) {
-            let (name, metric) = (name(trends, "cohort_name", row)?, trends.text("metric", row)?);
+        let (cohort_key, metric) = (trends.text("cohort_key", row)?, trends.text("metric", row)?);
+        let is_told = SIZES.contains(&metric) && large.iter().any(|told| told.cohort_key == cohort_key);
+        if trends.flag("is_anomaly", row)? == Some(true) && !is_told {
+            let name = name(trends, "cohort_name", row)?;
             let (value, before) = (metric_value(metric, value), metric_value(metric, before));
-            let metric = metric_name(metric);
-            told.push((z.abs(), format!("{name}: {metric} went from {before} to {value}, which is far from its usual changes.")));
+            let sentence = format!("{name}: {} went from {before} to {value}, far from its usual changes.", metric_name(metric));
+            told.push(Told { cohort_key: cohort_key.to_string(), weight: z.abs(), sentence });
         }
     }
     Ok(told)
@@ -86,6 +100,10 @@ fn lasting(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
             continue;
         }
         let (Some(q), Some(slope)) = (trends.ratio("trend_q", row)?, trends.ratio("slope_per_month", row)?) else { continue };
+        // This month may be the end of it.
+        if trends.ratio("change", row)?.is_some_and(|change| change * slope < 0.0) {
+            continue;
+        }
         let name = name(trends, "cohort_name", row)?;
         let slope = slope.abs();
         let slope = if metric.ends_with("_rate") {
@@ -93,19 +111,15 @@ fn lasting(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
         } else {
             grouped(slope.round() as i64)
         };
-        let metric = metric_name(metric);
-        told.push((-q, format!("{name}: {metric} {direction} over the last twelve months, by about {slope} a month.")));
+        let sentence = format!("{name}: {} {direction} over the last twelve months, by about {slope} a month.", metric_name(metric));
+        told.push(Told { cohort_key: trends.text("cohort_key", row)?.to_string(), weight: -q, sentence });
     }
     Ok(told)
 }
 
-/// One of each cohort, the strongest.
 fn commonest(found: &[InCommon]) -> Vec<Told> {
-    let mut told: Vec<Told> = Vec::new();
-    let mut last = "";
-    for common in found {
-        let Some(lift) = common.lift.filter(|_| common.cohort_key != last) else { continue };
-        last = &common.cohort_key;
+    let told = |common: &InCommon| {
+        let lift = common.lift?;
         let short = |text: &str| shortened(&one_line(text), NAME_LENGTH);
         let sentence = format!(
             "{}: {} is {} for {} of its {} members ({}), {} times as often as for others ({}).",
@@ -118,7 +132,7 @@ fn commonest(found: &[InCommon]) -> Vec<Told> {
             decimal(lift.ratio, 1),
             percent(common.others as f64 / common.of_others.max(1) as f64),
         );
-        told.push((lift.ratio, sentence));
-    }
-    told
+        Some(Told { cohort_key: common.cohort_key.clone(), weight: lift.ratio, sentence })
+    };
+    found.iter().filter_map(told).collect()
 }

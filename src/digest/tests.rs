@@ -18,6 +18,7 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
         df![
             "cohort_key" => vec!["tag:1"; months.len()],
             "month" => months.iter().map(|(month, _)| day(month)).collect::<Vec<_>>(),
+            "in_history" => vec![true; months.len()],
             "members" => months.iter().map(|(_, members)| *members).collect::<Vec<_>>(),
         ]
         .unwrap(),
@@ -59,12 +60,14 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
     tables
 }
 
-/// Metric, value, value before, slope, q, direction, z, whether odd.
-type Trend = (&'static str, f64, f64, f64, f64, &'static str, f64, bool);
+/// Metric, value, value before, slope, q, direction, z, whether odd, cohort.
+type Trend = (&'static str, f64, f64, f64, f64, &'static str, f64, bool, &'static str);
 
 fn trends(rows: &[Trend]) -> DataFrame {
     df![
-        "cohort_name" => vec!["VIP"; rows.len()],
+        "cohort_key" => rows.iter().map(|row| row.8).collect::<Vec<_>>(),
+        "cohort_name" => rows.iter().map(|row| if row.8 == "tag:1" { "VIP" } else { "Active" }).collect::<Vec<_>>(),
+        "change" => rows.iter().map(|row| row.1 - row.2).collect::<Vec<_>>(),
         "metric" => rows.iter().map(|row| row.0).collect::<Vec<_>>(),
         "value" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
         "previous_value" => rows.iter().map(|row| row.2).collect::<Vec<_>>(),
@@ -83,7 +86,7 @@ fn a_cohort_has_a_sentence_and_a_series() {
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
     let [vip] = &digest.cohorts[..] else { panic!("{digest:?}") };
     assert_eq!(vip.name, "VIP  [1m", "control characters are taken out");
-    assert_eq!(vip.sentence, "VIP  [1m lost 15 of 90 members (16.7 %) and gained 5 since 2026-08: 80 members are left.");
+    assert_eq!(vip.sentence, "VIP  [1m lost 15 of 90 members (16.7 %) and gained 5 since 2026-08: 80 members now.");
     assert_eq!(vip.series[8..], [Some(100), Some(90), None, Some(80)]);
     assert_eq!(vip.series[..8], [None; 8]);
     assert_eq!(sparkline(&vip.series), "█▄·▁");
@@ -93,7 +96,7 @@ fn a_cohort_has_a_sentence_and_a_series() {
 fn a_streak_is_of_months_in_a_row() {
     let months = [("2026-06", 60), ("2026-07", 100), ("2026-08", 90), ("2026-09", 85), ("2026-10", 80)];
     let digest = Digest::of("2026-10".parse().unwrap(), &tables(&months, "month_end", Some(5), Some(-5.0 / 85.0))).unwrap();
-    assert!(digest.cohorts[0].sentence.ends_with("80 members are left, its third falling month in a row."), "{digest:?}");
+    assert!(digest.cohorts[0].sentence.ends_with("80 members now, its third falling month in a row."), "{digest:?}");
 }
 
 #[test]
@@ -102,20 +105,26 @@ fn what_stands_out_is_told_in_words() {
     tables.add(
         "cohort_trends",
         trends(&[
-            ("members", 80.0, 100.0, -12.4, 0.01, "falling", -9.0, true),
-            ("churn_rate", 0.25, 0.05, 0.021, 0.04, "rising", 3.0, false),
-            ("users", 80.0, 100.0, -12.4, 0.01, "falling", 0.0, false),
-            ("opener_rate", 0.2, 0.2, 0.001, 0.4, "flat", 0.0, false),
+            ("members", 80.0, 100.0, -12.4, 0.01, "falling", -9.0, true, "tag:1"),
+            ("openers", 8.0, 40.0, -1.0, 0.9, "flat", -7.0, true, "tag:1"),
+            ("churn_rate", 0.25, 0.05, 0.021, 0.04, "rising", 3.0, false, "tag:1"),
+            ("users", 80.0, 100.0, -12.4, 0.01, "falling", 0.0, false, "tag:1"),
+            ("opener_rate", 0.2, 0.2, 0.001, 0.4, "flat", 0.0, false, "tag:1"),
+            // One of each cohort.
+            ("openers", 12.0, 53.0, -1.0, 0.9, "flat", -8.2, true, "tag:2"),
+            ("opener_rate", 0.1, 0.47, -0.01, 0.9, "flat", -7.3, true, "tag:2"),
+            // A trend that this month goes against.
+            ("unsubscribed_rate", 0.042, 0.1, 0.011, 0.001, "rising", -2.0, false, "tag:2"),
         ]),
     );
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
     assert_eq!(
         digest.notable,
         [
-            "VIP  [1m shrank by 20.0 %, from 100 to 80 members.",
-            "VIP: members went from 100 to 80, which is far from its usual changes.",
+            "VIP  [1m shrank by 20.0 %, from 100 members to 80.",
+            "Active: openers went from 53 to 12, far from its usual changes.",
+            "VIP: openers went from 40 to 8, far from its usual changes.",
             "VIP: members falling over the last twelve months, by about 12 a month.",
-            "VIP: churn rate rising over the last twelve months, by about 2.1 percentage points a month.",
             "VIP: plan is gold for 60 of its 100 members (60.0 %), 6.0 times as often as for others (10.0 %).",
         ]
     );

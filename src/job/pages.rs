@@ -14,9 +14,6 @@ use crate::settings::{Format, Settings};
 use crate::snapshot::{Snapshot, month_folder, months_in};
 use crate::table::{Rows, TableError};
 
-/// What is marked in the lines over the months.
-const MARKED: &[&str] = &["members", "joined", "departed", "unsubscribed", "newly_unsubscribed"];
-
 /// A month's page, while its tables are built.
 pub(super) struct Page {
     pub tables: Tables,
@@ -47,15 +44,17 @@ impl Page {
             observed_at: manifest.observed_at,
             timezone: manifest.timezone.clone(),
             population: manifest.population.clone(),
-            odd_months: odd_months(self.tables.named("counts")?.0, month, MARKED)?,
+            odd_months: odd_months(self.tables.named("counts")?.0, month, &page::marked_metrics())?,
         };
         page::month(&about, digest, &self.tables, self.people.as_ref())
     }
 }
 
-/// Writes the index of the months that are held, where the job wants pages. Needs the job's lock.
+/// Writes the index of the months that are held, where the job wants pages, or did: so that no link leads nowhere. Needs
+/// the job's lock.
 pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(), JobError> {
-    if !settings.output.formats.contains(&Format::Html) {
+    let path = folder.index();
+    if !settings.output.formats.contains(&Format::Html) && !path.exists() {
         return Ok(());
     }
     let mut months = Vec::new();
@@ -65,7 +64,6 @@ pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(),
         }
     }
     let html = page::index(&settings.job.name, &months);
-    let path = folder.index();
     if std::fs::read(&path).is_ok_and(|held| held == html.as_bytes()) {
         return Ok(());
     }

@@ -16,6 +16,9 @@ const WAYS: usize = 40;
 /// Cohorts of the overlap matrix, the largest.
 const COHORTS: usize = 20;
 
+/// Ends of ways that are no cohorts: before, after, new and gone.
+const NO_COHORTS: [&str; 4] = ["in no cohort", "joined no other", "new contacts", "left the workspace"];
+
 struct Way<'a> {
     from: &'a str,
     to: &'a str,
@@ -25,21 +28,24 @@ struct Way<'a> {
     share: Option<f64>,
 }
 
-pub(super) fn movement(rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Markup> {
+pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Markup> {
     let mut ways = Vec::new();
     for row in 0..rows.count_all() {
         let (from, to) = (rows.text("from_cohort", row)?, rows.text("to_cohort", row)?);
         ways.push(Way {
             from,
             to,
-            from_name: end_name(from, rows.text("from_name", row)?),
-            to_name: end_name(to, rows.text("to_name", row)?),
+            from_name: end_name(from, rows.text("from_name", row)?, NO_COHORTS[0]),
+            to_name: end_name(to, rows.text("to_name", row)?, NO_COHORTS[1]),
             contacts: rows.count("contacts", row)?.unwrap_or_default(),
             share: rows.ratio("share_of_from", row)?,
         });
     }
     if ways.is_empty() {
-        return Ok(html! { p { "Nobody moved, or there is no earlier month to compare with." } });
+        let is_compared = digest.cohorts.iter().any(|cohort| cohort.compared_month.is_some());
+        return Ok(
+            html! { p { @if is_compared { "Nobody moved." } @else { "Who moved is told once there is a month to compare with." } } },
+        );
     }
     ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
     let left_out = ways.len().saturating_sub(WAYS);
@@ -58,18 +64,19 @@ pub(super) fn movement(rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Ma
         rows: cells.collect(),
     };
     let about = format!(
-        "From the cohorts on the left, which they left, to those on the right, which they joined. Whoever was in several counts for each.{}",
+        "From the cohorts on the left, which they left, to those on the right, which they joined; who joined none may still be in others. Whoever was in several counts for each.{}",
         if left_out > 0 { format!(" The {WAYS} ways that most went; {left_out} more are in the report movement.") } else { String::new() }
     );
-    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "links": links });
+    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "none": NO_COHORTS, "links": links });
     Ok(figures.add(Figure { id: "movement".to_string(), title: "Who moved", about, chart, table }))
 }
 
-fn end_name(key: &str, name: &str) -> String {
+/// `none` says what no cohort means on this side.
+fn end_name(key: &str, name: &str, none: &str) -> String {
     match key {
-        "(none)" => "in no cohort".to_string(),
-        "(new)" => "new contacts".to_string(),
-        "(gone)" => "left the workspace".to_string(),
+        "(none)" => none.to_string(),
+        "(new)" => NO_COHORTS[2].to_string(),
+        "(gone)" => NO_COHORTS[3].to_string(),
         _ => shown(name),
     }
 }

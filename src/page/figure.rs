@@ -68,7 +68,7 @@ impl Figures {
         self.entries.push(entry);
         html! {
             figure {
-                figcaption { strong { (title) } " " span { (about) } }
+                figcaption { h3 { (title) } p { (about) } }
                 div class="chart" id=(id) role="img" aria-label=(format!("Chart: {}. The table below has its numbers.", table.caption)) {}
                 details { summary { "The numbers: " (title) } (table.drawn()) }
             }

@@ -64,19 +64,22 @@ fn list(months: &[&MonthLine]) -> Markup {
                     caption { (caption) }
                     thead {
                         tr {
-                            @for name in ["month", "observed", "basis"] { th scope="col" { (name) } }
-                            @for name in ["cohorts", "members", "joined", "departed"] { th scope="col" class="number" { (name) } }
+                            @for name in ["month", "observed", "when"] { th scope="col" { (name) } }
+                            @for name in ["cohorts", "memberships", "joined", "departed"] { th scope="col" class="number" { (name) } }
                         }
                     }
                     tbody {
-                        @for line in months {
+                        @for (place, line) in months.iter().enumerate() {
+                            @for missed in missed(months, place) {
+                                tr { th scope="row" { (month_name(missed)) } td colspan="6" { "not observed" } }
+                            }
                             tr {
                                 th scope="row" {
                                     @if let Some(page) = &line.page { a href=(page) { (month_name(line.month)) } }
                                     @else { (month_name(line.month)) }
                                 }
                                 td { (line.observed_at.format("%Y-%m-%d")) }
-                                td { (line.basis) @if line.is_incomplete { ", incomplete" } }
+                                td { (observed(line.basis)) @if line.is_incomplete { ", incomplete" } }
                                 td class="number" { (line.cohorts.len()) }
                                 td class="number" { (count(sum(line, |cohort| Some(cohort.members)))) }
                                 td class="number" { (count(sum(line, |cohort| cohort.joined))) }
@@ -87,6 +90,22 @@ fn list(months: &[&MonthLine]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The months between this one and the next newer one that is held, the newest first.
+fn missed(months: &[&MonthLine], place: usize) -> Vec<Month> {
+    let Some(newer) = place.checked_sub(1).and_then(|place| months.get(place)) else { return Vec::new() };
+    (months[place].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
+}
+
+/// A basis in words.
+fn observed(basis: Basis) -> &'static str {
+    match basis {
+        Basis::MonthEnd => "at the month's end",
+        Basis::Reconstructed => "later, reconstructed",
+        Basis::Late => "late",
+        Basis::Preliminary => "before the month's end",
     }
 }
 

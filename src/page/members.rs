@@ -57,7 +57,7 @@ pub(super) fn table(people: &DataFrame, cohort: &CohortDigest) -> PolarsResult<M
     let all = cohort.members + cohort.departed.unwrap_or_default();
     let grid = Grid {
         caption: format!(
-            "Members of {}: {} of {}, those who came or left first",
+            "Members of {}: {} of {}, first those who came or left, then those who opened most conversations",
             shown(&cohort.name),
             grouped(cells.len() as i64),
             grouped(all)

@@ -12,7 +12,7 @@ use super::figure::Figures;
 use super::{between, document, members, notices, overview, shown};
 use crate::analysis::OddMonth;
 use crate::digest::{CohortDigest, Digest, Tables, month_name};
-use crate::domain::Month;
+use crate::domain::{Basis, Month};
 
 /// Cohorts that have a section of their own, the largest, at the most.
 const SECTIONS: usize = 40;
@@ -38,7 +38,7 @@ pub struct About {
 pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&DataFrame>) -> PolarsResult<String> {
     let title = format!("{}: {}", month_name(about.month), shown(&about.job));
     let mut figures = Figures::default();
-    let movement = between::movement(tables.named("movement")?, &mut figures)?;
+    let movement = between::movement(digest, tables.named("movement")?, &mut figures)?;
     let overlap = between::overlap(digest, tables.named("overlap")?, &mut figures)?;
     let quality = tables.named("data_quality")?;
     let notices = notices::notices(about, digest, quality)?;
@@ -123,7 +123,10 @@ fn compared(digest: &Digest) -> String {
     months.sort_unstable();
     months.dedup();
     match &months[..] {
-        [] => "There is no earlier month to compare with.".to_string(),
+        [] if digest.cohorts.iter().all(|cohort| cohort.basis != Basis::MonthEnd.as_str()) => {
+            "It was not observed at its end, and is compared with no other month.".to_string()
+        }
+        [] => "There is no month that it could be compared with.".to_string(),
         [month] => format!("Compared with {}.", month_name(*month)),
         months => {
             let names: Vec<String> = months.iter().map(|month| month_name(*month)).collect();

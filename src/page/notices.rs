@@ -1,6 +1,6 @@
 //! What is to be known before the figures are believed, in plain words; and everything that was noticed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use maud::{Markup, html};
 use polars::prelude::PolarsResult;
@@ -13,6 +13,8 @@ use crate::table::Rows;
 
 /// Findings at the top of the page; the table at its end has more.
 const AT_THE_TOP: usize = 6;
+/// Cohorts and the like that a notice names.
+const SUBJECTS: usize = 8;
 /// Findings that the page lists.
 const LISTED: usize = 200;
 
@@ -21,13 +23,19 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
     let names = names(digest);
     let mut told: Vec<(&str, String)> = basis(about, digest).into_iter().map(|text| ("warning", text)).collect();
     for severity in ["error", "warning"] {
+        // What is true of several is said once.
+        let mut of_detail: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for row in quality.of("severity", severity)? {
+            // What a basis means is said above.
+            if quality.text("check_name", row)? == "basis" {
+                continue;
+            }
             let subject = quality.text("subject", row)?;
             let subject = names.get(subject).cloned().unwrap_or_else(|| shown(subject));
-            let value = quality.text("value", row)?;
-            let value = if value.is_empty() { String::new() } else { format!(" ({})", found(quality, row)?) };
-            told.push((severity, format!("{subject}: {}{value}.", quality.text("detail", row)?.trim_end_matches('.'))));
+            let value = if quality.text("value", row)?.is_empty() { String::new() } else { format!(" ({})", found(quality, row)?) };
+            of_detail.entry(quality.text("detail", row)?).or_default().push(subject + &value);
         }
+        told.extend(of_detail.into_iter().map(|(detail, subjects)| (severity, sentence(detail, &subjects))));
     }
     if told.is_empty() {
         return Ok(html! {});
@@ -44,6 +52,14 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
             }
         }
     })
+}
+
+/// What was found, and of what: a few of them, where they are many.
+fn sentence(detail: &str, subjects: &[String]) -> String {
+    let more = subjects.len().saturating_sub(SUBJECTS);
+    let named = subjects[..subjects.len() - more].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{named}{more}: {}.", detail.trim_end_matches('.'))
 }
 
 fn names(digest: &Digest) -> HashMap<&str, String> {

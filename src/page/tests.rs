@@ -80,7 +80,7 @@ fn large() -> Tables {
     let mut tables = Tables::default();
     let flows = ["joined", "departed", "unsubscribed", "newly_unsubscribed"];
     let counts = Made { each: MONTHS as usize, columns: Vec::new() };
-    let counts = counts.texts(&["cohort_key"], |cohort, _| key(cohort)).days("month", back);
+    let counts = counts.texts(&["cohort_key"], |cohort, _| key(cohort)).days("month", back).flags("in_history");
     tables.add(
         "counts",
         counts.counts(&["members"], |cohort, row| (cohort * 1_000 + row) as i64).counts(&flows, |_, row| 1_234_567 + row as i64).frame(),
@@ -90,7 +90,7 @@ fn large() -> Tables {
     let summary = summary.counts(&["previous_members", "joined", "departed", "openers", "unsubscribed"], |_, _| 1_234_567);
     tables.add("cohort_summary", summary.ratios(&["growth_rate", "churn_rate"], 0.123_456_789).frame());
     let trends = Made::new(1).texts(&["metric"], |_, _| "members".to_string()).texts(&["direction"], |_, _| "rising".to_string());
-    let trends = trends.ratios(&["value", "previous_value", "robust_z", "slope_per_month", "trend_q"], 0.012_345_678_9);
+    let trends = trends.ratios(&["change", "value", "previous_value", "robust_z", "slope_per_month", "trend_q"], 0.012_345_678_9);
     tables.add("cohort_trends", trends.flags("is_anomaly").frame());
     // Each entry month with all ages up to now.
     let triangle: Vec<(usize, i64)> =
@@ -119,7 +119,10 @@ fn large() -> Tables {
     tables.add("numeric_profile", numbers.ratios(&["median", "others_median", "cliffs_delta", "q_value"], 0.012_345_678_9).frame());
     tables.add("overlap", pairs());
     tables.add("movement", ways());
-    let quality = Made::new(3).texts(&["severity"], |_, _| "warning".to_string()).texts(&["subject"], |cohort, _| key(cohort));
+    let quality = Made::new(3)
+        .texts(&["severity"], |_, _| "warning".to_string())
+        .texts(&["check_name"], |_, _| "a_check".to_string())
+        .texts(&["subject"], |cohort, _| key(cohort));
     tables.add(
         "data_quality",
         quality.texts(&["value", "expected"], |_, _| "1234567".to_string()).texts(&["detail"], |_, _| "why ".repeat(40)).frame(),

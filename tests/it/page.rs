@@ -251,6 +251,11 @@ fn a_page_is_made_where_the_formats_say_so() {
     let files: Vec<String> =
         fs::read_dir(place.reports("2026-07")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(files.iter().collect::<BTreeSet<_>>(), BTreeSet::from([&"manifest.json".to_string(), &"report.html".to_string()]));
+    // Without pages the index goes on without links.
+    let file = place.job(&plain_job().with_section("[output]\nformats = [\"csv\"]"), &simulator.base_url);
+    on(&file, "report", &["--all"]).succeed();
+    let index = fs::read_to_string(place.job_folder().join("index.html")).unwrap();
+    assert!(index.contains("July 2026") && !index.contains("report.html"));
     // What a run prints needs no file.
     let active =
         finished.stdout.lines().find(|line| line.trim_start().starts_with("Active")).unwrap_or_else(|| panic!("{}", finished.stdout));
@@ -270,6 +275,9 @@ fn what_is_off_is_told_at_the_top_in_words() {
     let notices = top.split("id=\"notices\"").nth(1).expect("notices");
     assert!(notices.contains("observed on 2026-08-20, not at the end of July 2026"), "{notices}");
     assert!(notices.contains("Error. ") && notices.contains("no such tag"), "{notices}");
+    assert!(html.contains("It was not observed at its end, and is compared with no other month."));
+    // What is true of several cohorts is said once.
+    assert_eq!(notices.matches("not at the end of").count(), 1, "{notices}");
     // A month that was seen at its end and came whole has none.
     let whole = page(&four_months().job_folder(), MONTH);
     let quality = Table::parquet(&four_months().job_folder().join(format!("reports/run_month={MONTH}/data_quality.parquet")));
@@ -293,4 +301,7 @@ fn a_missed_month_is_a_gap_in_the_line() {
     let summary = Table::parquet(&place.reports(MONTH).join("cohort_summary.parquet")).rows_by_name();
     assert!(summary.iter().any(|row| row["compared_month"] == Cell::Day(day("2026-08"))));
     assert!(html.contains(" since 2026-08"));
+    assert!(html.contains("After a month that was missed, they are all since the last one observed."));
+    let index = fs::read_to_string(place.job_folder().join("index.html")).unwrap();
+    assert!(index.contains("<th scope=\"row\">September 2026</th><td colspan=\"6\">not observed</td>"));
 }

@@ -36,6 +36,20 @@ struct Sample {
     requests: u64,
 }
 
+struct Told {
+    rows: u64,
+    total: u64,
+    /// Rows a second.
+    speed: Option<u64>,
+    /// Of the rate limit, in per cent.
+    share: Option<f64>,
+    left: Option<String>,
+}
+
+fn count(number: u64) -> String {
+    grouped(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 impl Walked {
     fn begun(now: Instant) -> Walked {
         Walked { begun: now, pages: 0, rows: 0, total: None }
@@ -86,11 +100,9 @@ impl Fetching {
         }
     }
 
-    /// `per_second`: requests that the rate limit allows.
+    /// For the log. `per_second`: requests that the rate limit allows.
     pub(super) fn line(&self, per_second: Option<f64>) -> String {
-        let rows: u64 = self.walks.values().map(|walked| walked.rows).sum();
-        let total: u64 = self.walks.values().map(|walked| walked.total.unwrap_or(walked.rows).max(walked.rows)).sum();
-        let count = |number: u64| grouped(i64::try_from(number).unwrap_or(i64::MAX));
+        let Told { rows, total, speed, share, left } = self.told(per_second);
         let mut line = format!(
             "{}  fetching: {} of {} lists, {} pages, {} of {} rows",
             self.months,
@@ -100,18 +112,36 @@ impl Fetching {
             count(rows),
             count(total)
         );
-        let Some((rows_per_second, requests_per_second)) = self.speeds() else { return line };
-        line.push_str(&format!(", {} a second", count(rows_per_second.round() as u64)));
-        if let Some(allowed) = per_second.filter(|allowed| *allowed > 0.0) {
-            line.push_str(&format!(", {:.0} % of the rate limit", requests_per_second / allowed * 100.0));
-        }
-        if rows_per_second > 0.0 && total > rows {
-            let left = Duration::from_secs(((total - rows) as f64 / rows_per_second).ceil() as u64);
-            // What has not begun has told no total yet.
-            let at_least = if self.walks.len() < self.planned { "at least " } else { "about " };
-            line.push_str(&format!(", {at_least}{} left", humantime::format_duration(left)));
-        }
+        line.extend(speed.map(|speed| format!(", {} a second", count(speed))));
+        line.extend(share.map(|share| format!(", {share:.0} % of the rate limit")));
+        line.extend(left.map(|left| format!(", {left} left")));
         line
+    }
+
+    /// The same for a terminal, where a line is short: what is looked for first stands first.
+    pub(super) fn brief(&self, per_second: Option<f64>) -> String {
+        let Told { rows, total, speed, share, left } = self.told(per_second);
+        let mut line = self.months.clone();
+        line.extend(left.map(|left| format!("  {left} left")));
+        line.push_str(&format!("  {}/{} lists  {}/{} rows", self.done, self.planned, count(rows), count(total)));
+        line.extend(speed.map(|speed| format!("  {}/s", count(speed))));
+        line.extend(share.map(|share| format!("  {share:.0} % of limit")));
+        line.push_str(&format!("  {} pages", count(self.pages)));
+        line
+    }
+
+    fn told(&self, per_second: Option<f64>) -> Told {
+        let rows: u64 = self.walks.values().map(|walked| walked.rows).sum();
+        let total: u64 = self.walks.values().map(|walked| walked.total.unwrap_or(walked.rows).max(walked.rows)).sum();
+        let Some((speed, requests)) = self.speeds() else { return Told { rows, total, speed: None, share: None, left: None } };
+        let left = (speed > 0.0 && total > rows).then(|| {
+            let left = Duration::from_secs(((total - rows) as f64 / speed).ceil() as u64);
+            // What has not begun has told no total yet.
+            let at_least = if self.walks.len() < self.planned { "at least" } else { "about" };
+            format!("{at_least} {}", humantime::format_duration(left))
+        });
+        let share = per_second.filter(|allowed| *allowed > 0.0).map(|allowed| requests / allowed * 100.0);
+        Told { rows, total, speed: Some(speed.round() as u64), share, left }
     }
 
     /// Rows and requests a second, of late.
@@ -142,6 +172,8 @@ mod tests {
             fetching.line(Some(100.0)),
             "2026-10  fetching: 1 of 3 lists, 2 pages, 4,500 of 10,500 rows, 400 a second, 10 % of the rate limit, at least 15s left"
         );
+        let brief = fetching.brief(Some(100.0));
+        assert_eq!(brief, "2026-10  at least 15s left  1/3 lists  4,500/10,500 rows  400/s  10 % of limit  2 pages");
         fetching.begun("conversations".to_string(), at(10));
         assert!(fetching.line(None).ends_with("400 a second, about 15s left"));
         // Nothing has come for a while.

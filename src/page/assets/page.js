@@ -8,12 +8,12 @@
   const LIGHT = {
     ink: '#1b1f24', quiet: '#57606a', line: '#d0d7de', paper: '#ffffff',
     level: '#1b1f24', up: '#0072b2', down: '#d55e00', odd: '#cc79a7', band: '#9ecae9',
-    scale: ['#eef4fb', '#9ecae9', '#2b7bba', '#08306b'], onScale: ['#1b1f24', '#ffffff'], turn: 0.62,
+    scale: ['#eef4fb', '#9ecae9', '#2b7bba', '#08306b'], onScale: ['#000000', '#ffffff'], turn: 0.66,
   };
   const DARK = {
     ink: '#e6eaf0', quiet: '#a3adba', line: '#3a4451', paper: '#12161c',
     level: '#e6eaf0', up: '#56b4e9', down: '#e69f00', odd: '#f0a3cc', band: '#2d5f80',
-    scale: ['#1c2836', '#1f5c91', '#4fa3dd', '#cbe6ff'], onScale: ['#e6eaf0', '#12161c'], turn: 0.45,
+    scale: ['#1c2836', '#1f5c91', '#4fa3dd', '#cbe6ff'], onScale: ['#ffffff', '#000000'], turn: 0.47,
   };
   const PRINTED_WIDTH = 680;
   // A cell is labelled when it is wider than its label.
@@ -22,6 +22,7 @@
   let printing = false;
 
   const number = (value) => (value === null ? 'not known' : value.toLocaleString('en-US'));
+  const many = (count, what) => number(count) + ' ' + what + (count === 1 ? '' : 's');
   const percent = (value) => (value === null ? 'not known' : (value * 100).toFixed(1) + ' %');
   const interval = (low, high) => percent(low) + ' to ' + percent(high);
   const shortened = (text, length) => (text.length > length ? text.slice(0, length - 1) + '…' : text);
@@ -125,7 +126,7 @@
         tooltip: Object.assign(base(colours).tooltip, {
           formatter: (point) => {
             const [age, entry, rate, entrants, retained, low, high] = figure.cells[point.dataIndex];
-            return tip(['entered ' + figure.entries[entry] + ', ' + age + ' months later', number(retained) + ' of ' + number(entrants)
+            return tip(['entered ' + figure.entries[entry] + ', ' + many(age, 'month') + ' later', number(retained) + ' of ' + number(entrants)
               + ' entrants are members: ' + percent(rate), '95 % interval: ' + interval(low, high)]);
           },
         }),
@@ -158,7 +159,7 @@
           formatter: (drawn) => {
             const [months, survival, low, high, atRisk] = points[drawn[0].dataIndex];
             if (atRisk === null) return '';
-            return tip(['longer than ' + months + ' months: ' + percent(survival), '95 % interval: ' + interval(low, high),
+            return tip(['longer than ' + many(months, 'month') + ': ' + percent(survival), '95 % interval: ' + interval(low, high),
               number(atRisk) + ' were followed so long']);
           },
         }),
@@ -240,9 +241,12 @@
     },
 
     flow(figure, colours) {
-      const palette = [colours.up, colours.down, colours.odd, '#009e73', colours.quiet];
+      // A cohort has one colour on both sides; what is no cohort is grey.
+      const palette = [colours.up, colours.down, '#009e73', colours.odd, '#e69f00', '#56b4e9', '#8f6fc4'];
+      const names = Array.from(new Set(figure.from.concat(figure.to))).filter((name) => !figure.none.includes(name));
+      const colour = (name) => (names.includes(name) ? palette[names.indexOf(name) % palette.length] : colours.quiet);
       const node = (side, index, name) => ({
-        name: side + index, itemStyle: { color: palette[index % palette.length] },
+        name: side + index, itemStyle: { color: colour(name) },
         label: {
           position: side === 'from' ? 'right' : 'left', formatter: () => shortened(name, 26), color: colours.ink,
           textBorderColor: colours.paper, textBorderWidth: 3,

@@ -16,12 +16,13 @@ const VALUES: usize = 12;
 
 pub(super) struct Common<'a> {
     values: Vec<InCommon>,
+    profile: Rows<'a>,
     numbers: Rows<'a>,
 }
 
 impl<'a> Common<'a> {
-    pub(super) fn read(profile: Rows<'_>, numbers: Rows<'a>) -> PolarsResult<Common<'a>> {
-        Ok(Common { values: in_common(profile.0)?, numbers })
+    pub(super) fn read(profile: Rows<'a>, numbers: Rows<'a>) -> PolarsResult<Common<'a>> {
+        Ok(Common { values: in_common(profile.0)?, profile, numbers })
     }
 
     pub(super) fn figure(&self, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
@@ -29,10 +30,12 @@ impl<'a> Common<'a> {
         let values: Vec<&InCommon> = self.values.iter().filter(|value| value.cohort_key == cohort.cohort_key).take(VALUES).collect();
         let numbers = self.numbers(cohort)?;
         if values.is_empty() {
-            return Ok(html! {
-              div { (nothing(title, "No value is more frequent among members than among others beyond what chance gives."))
-                @if let Some(numbers) = numbers { (numbers) } }
-            });
+            let why = match (cohort.members, self.has_others(cohort)?) {
+                (0, _) => "It has no members.",
+                (_, false) => "There is nobody to compare them with.",
+                _ => "No value is more frequent among members than among others beyond what chance gives.",
+            };
+            return Ok(html! { div { (nothing(title, why)) @if let Some(numbers) = numbers { (numbers) } } });
         }
         let label = |value: &InCommon| format!("{}: {}", attribute_name(&value.attribute), shown(&value.value));
         let row = |value: &&InCommon| {
@@ -61,6 +64,15 @@ impl<'a> Common<'a> {
         let id = format!("{anchor}-common");
         let figure = figures.add(Figure { id, title, about: about.to_string(), chart, table });
         Ok(html! { div { (figure) @if let Some(numbers) = numbers { (numbers) } } })
+    }
+
+    fn has_others(&self, cohort: &CohortDigest) -> PolarsResult<bool> {
+        for row in of_cohort(self.profile, cohort)? {
+            if self.profile.count("others", row)?.is_some_and(|others| others > 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Numeric attributes whose values are higher or lower among members.

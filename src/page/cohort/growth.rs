@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{nothing, of_cohort};
 use crate::analysis::OddMonth;
 use crate::digest::{CohortDigest, metric_name};
-use crate::domain::Month;
+use crate::domain::{Basis, Month};
 use crate::page::figure::{Figure, Figures, Grid, head};
 use crate::page::{count, shown};
 use crate::table::Rows;
@@ -27,15 +27,31 @@ struct Series {
     level: &'static str,
     up: &'static str,
     down: Option<&'static str>,
+    /// The metrics that mark a month as odd here.
+    odd: &'static [&'static str],
 }
 
-const MEMBERS: Series = Series { level: "members", up: "joined", down: Some("departed") };
-const UNSUBSCRIBED: Series = Series { level: "unsubscribed", up: "newly_unsubscribed", down: None };
+const MEMBERS: Series = Series {
+    level: "members",
+    up: "joined",
+    down: Some("departed"),
+    odd: &["members", "joined", "departed", "net_change", "growth_rate", "churn_rate"],
+};
+const UNSUBSCRIBED: Series = Series {
+    level: "unsubscribed",
+    up: "newly_unsubscribed",
+    down: None,
+    odd: &["unsubscribed", "newly_unsubscribed", "unsubscribed_rate"],
+};
+/// All metrics that mark a month in one of the charts.
+pub(in crate::page) fn marked() -> Vec<&'static str> {
+    [MEMBERS.odd, UNSUBSCRIBED.odd].concat()
+}
 
 impl Growth<'_> {
     pub(super) fn members(&self, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
         let title = "Members over time";
-        let about = "Members at each month's end, and below who joined and who departed since the month before. Odd months are marked.";
+        let about = "Members at each month's end, and below who joined and who departed since the month before.";
         self.figure(cohort, &format!("{anchor}-members"), title, about, &MEMBERS, figures)
     }
 
@@ -72,11 +88,18 @@ impl Growth<'_> {
         let values = |name: &str| months.iter().map(|month| column(name, *month)).collect::<PolarsResult<Vec<_>>>();
         let (level, up) = (values(series.level)?, values(series.up)?);
         let down = series.down.map(values).transpose()?;
+        // A month that was not observed at its end is the last one, if any: others are not in the history.
+        let is_late = cohort.basis != Basis::MonthEnd.as_str();
+        let names: Vec<String> = months
+            .iter()
+            .map(|month| if is_late && *month == self.until { format!("{month} ({})", cohort.basis) } else { month.to_string() })
+            .collect();
+        let has_gap = level.iter().any(Option::is_none);
         let odd: Vec<String> = months.iter().map(|month| self.odd_in(cohort, *month, series)).collect();
 
         let mut cells = Vec::new();
-        for (index, month) in months.iter().enumerate().rev() {
-            let mut row = vec![month.to_string(), count(level[index]), count(up[index])];
+        for index in (0..months.len()).rev() {
+            let mut row = vec![names[index].clone(), count(level[index]), count(up[index])];
             row.extend(down.as_ref().map(|down| count(down[index])));
             row.push(odd[index].clone());
             cells.push(row);
@@ -84,16 +107,18 @@ impl Growth<'_> {
         let (level_name, up_name, down_name) = (metric_name(series.level), metric_name(series.up), series.down.map(metric_name));
         let chart = json!({
             "kind": "growth",
-            "months": months.iter().map(Month::to_string).collect::<Vec<_>>(),
+            "months": names,
             "level": { "name": level_name, "values": level },
             "up": { "name": up_name, "values": up },
             "down": down.map(|down| json!({ "name": down_name, "values": down })),
-            "odd": odd,
+            "odd": &odd,
         });
-        let names: Vec<&str> = ["month", series.level, words(series.up)].into_iter().chain(series.down).chain(["odd"]).collect();
+        let columns: Vec<&str> = ["month", series.level, words(series.up)].into_iter().chain(series.down).chain(["odd"]).collect();
         let caption = format!("{}: {} by month", shown(&cohort.name), metric_name(series.level));
-        let table = Grid { caption, head: head(&names), texts: 1, rows: cells };
-        Ok(figures.add(Figure { id: id.to_string(), title, about: about.to_string(), chart, table }))
+        let table = Grid { caption, head: head(&columns), texts: 1, rows: cells };
+        let gap = if has_gap { " After a month that was missed, they are all since the last one observed." } else { "" };
+        let marks = if odd.iter().any(|odd| !odd.is_empty()) { " Months that are out of the ordinary are marked." } else { "" };
+        Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{gap}{marks}"), chart, table }))
     }
 
     /// The months of the cohort's history that are drawn, and this one, ascending, with their rows.
@@ -110,10 +135,7 @@ impl Growth<'_> {
 
     /// Which of a series' metrics were out of the ordinary in a month.
     fn odd_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> String {
-        let is_of = |odd: &&OddMonth| {
-            let metrics = [Some(series.level), Some(series.up), series.down];
-            odd.cohort_key == cohort.cohort_key && odd.month == month && metrics.contains(&Some(odd.metric))
-        };
+        let is_of = |odd: &&OddMonth| odd.cohort_key == cohort.cohort_key && odd.month == month && series.odd.contains(&odd.metric);
         self.odd.iter().filter(is_of).map(|odd| metric_name(odd.metric)).collect::<Vec<_>>().join(", ")
     }
 }

@@ -29,6 +29,10 @@ struct Cell {
 impl Cell {
     /// The count, the share and its interval.
     fn told(&self) -> String {
+        // All who entered are there when they enter.
+        if self.age == 0 {
+            return grouped(self.retained);
+        }
         format!("{}: {} ({} to {})", grouped(self.retained), share(self.rate), share(self.low), share(self.high))
     }
 }
@@ -70,7 +74,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     let names = ["entered".to_string(), "entrants".to_string()].into_iter();
     let table = Grid {
         caption: format!("{}: of those who entered in a month, how many are members so many months later", shown(&cohort.name)),
-        head: names.chain(ages.clone().map(|age| format!("{age} months"))).collect(),
+        head: names.chain(ages.clone().map(|age| if age == 1 { "1 month".to_string() } else { format!("{age} months") })).collect(),
         texts: 1,
         rows: entries.iter().enumerate().map(row).collect(),
     };

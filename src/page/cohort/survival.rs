@@ -20,6 +20,10 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     for row in of_cohort(rows, cohort)?.take(MONTHS) {
         let duration = rows.count("duration_months", row)?.unwrap_or_default();
         let count = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.count(name, row)?.unwrap_or_default());
+        // Nobody was followed further: of who stays longer it tells nothing.
+        if count("at_risk")? == count("censored")? {
+            break;
+        }
         let (survival, low, high) = (rows.ratio("survival", row)?, rows.ratio("survival_low", row)?, rows.ratio("survival_high", row)?);
         points.push(json!([duration, survival.map(drawn), low.map(drawn), high.map(drawn), count("at_risk")?]));
         cells.push(vec![
@@ -41,7 +45,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         rows: cells,
     };
     let about = "Of those who entered after the first month observed, the share that is still there after so many months (Kaplan-Meier), \
-                 with its 95 % interval.";
+                 with its 95 % interval. Whoever was followed no further in a month counts as still there in it.";
     let chart = json!({ "kind": "survival", "points": points });
     Ok(figures.add(Figure { id: format!("{anchor}-survival"), title, about: about.to_string(), chart, table }))
 }
