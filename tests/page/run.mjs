@@ -108,7 +108,6 @@ describe("the demo's page", () => {
       assert.ok(chart.shapes >= marks(chart.figure), `${chart.id}: ${chart.shapes} shapes of ${marks(chart.figure)}`);
       assert.ok(Math.abs(chart.svg - chart.width) < 1, `${chart.id} is ${chart.svg} wide in ${chart.width}`);
     }
-    // A bar is as high as its number says: those of one chart are in proportion.
     await page.screenshot({ path: join(screenshots, 'light.png'), fullPage: true });
     await page.close();
   });

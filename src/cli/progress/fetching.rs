@@ -121,7 +121,7 @@ impl Fetching {
     /// The same for a terminal, where a line is short: what is looked for first stands first.
     pub(super) fn brief(&self, per_second: Option<f64>) -> String {
         let Told { rows, total, speed, share, left } = self.told(per_second);
-        let mut line = self.months.clone();
+        let mut line = format!("{}  fetching", self.months);
         line.extend(left.map(|left| format!("  {left} left")));
         line.push_str(&format!("  {}/{} lists  {}/{} rows", self.done, self.planned, count(rows), count(total)));
         line.extend(speed.map(|speed| format!("  {}/s", count(speed))));
@@ -173,7 +173,7 @@ mod tests {
             "2026-10  fetching: 1 of 3 lists, 2 pages, 4,500 of 10,500 rows, 400 a second, 10 % of the rate limit, at least 15s left"
         );
         let brief = fetching.brief(Some(100.0));
-        assert_eq!(brief, "2026-10  at least 15s left  1/3 lists  4,500/10,500 rows  400/s  10 % of limit  2 pages");
+        assert_eq!(brief, "2026-10  fetching  at least 15s left  1/3 lists  4,500/10,500 rows  400/s  10 % of limit  2 pages");
         fetching.begun("conversations".to_string(), at(10));
         assert!(fetching.line(None).ends_with("400 a second, about 15s left"));
         // Nothing has come for a while.
