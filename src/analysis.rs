@@ -29,7 +29,7 @@ use crate::table::{self, ContactNumbers, Query, Table, TableError};
 
 pub use cohort_trends::{OddMonth, odd_months};
 pub use data_quality::Found;
-pub use in_common::{InCommon, STANDS_BELOW, in_common};
+pub use in_common::{InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
 
 /// One report.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::table::Rows;
 /// A difference stands when its q value is below this.
 pub const STANDS_BELOW: f64 = 0.05;
 /// What fewer members have in common would point at people.
-const MEMBERS_MIN: i64 = 5;
+pub const MEMBERS_MIN: i64 = 5;
 
 /// A value that members of a cohort have more often than others.
 #[derive(Clone, Debug, PartialEq)]

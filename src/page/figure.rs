@@ -15,26 +15,26 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Wide tables scroll within themselves: so the keyboard has to reach them.
     pub(super) fn drawn(&self) -> Markup {
-        html! {
-            div class="scroll" role="region" tabindex="0" aria-label=(self.caption) {
-                table class=(format!("texts-{}", self.texts)) {
-                    caption { (self.caption) }
-                    thead { tr { @for name in &self.head { th scope="col" { (name) } } } }
-                    tbody {
-                        @for row in &self.rows {
-                            tr {
-                                @for (column, cell) in row.iter().enumerate() {
-                                    @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                                }
-                            }
+        let rows = html! {
+            thead { tr { @for name in &self.head { th scope="col" { (name) } } } }
+            tbody {
+                @for row in &self.rows {
+                    tr {
+                        @for (column, cell) in row.iter().enumerate() {
+                            @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
                         }
                     }
                 }
             }
-        }
+        };
+        html! { div class=(format!("texts-{}", self.texts)) { (framed(&self.caption, &rows)) } }
     }
+}
+
+/// A table of these rows. Wide ones scroll within themselves: so the keyboard has to reach them.
+pub(super) fn framed(caption: &str, rows: &Markup) -> Markup {
+    html! { div class="scroll" role="region" tabindex="0" aria-label=(caption) { table { caption { (caption) } (rows) } } }
 }
 
 /// The names of columns.

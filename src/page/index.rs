@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
+use super::figure::framed;
 use super::trend_line::trend_line;
 use super::{count, document, shown};
 use crate::digest::{grouped, month_name};
@@ -59,36 +60,33 @@ fn list(months: &[&MonthLine]) -> Markup {
     html! {
         section aria-labelledby="months" {
             h2 id="months" { "Months" }
-            div class="scroll" role="region" tabindex="0" aria-label=(caption) {
-                table {
-                    caption { (caption) }
-                    thead {
-                        tr {
-                            @for name in ["month", "observed", "when"] { th scope="col" { (name) } }
-                            @for name in ["cohorts", "memberships", "joined", "departed"] { th scope="col" class="number" { (name) } }
-                        }
+            (framed(caption, &html! {
+                thead {
+                    tr {
+                        @for name in ["month", "observed", "when"] { th scope="col" { (name) } }
+                        @for name in ["cohorts", "memberships", "joined", "departed"] { th scope="col" class="number" { (name) } }
                     }
-                    tbody {
-                        @for (place, line) in months.iter().enumerate() {
-                            @for missed in missed(months, place) {
-                                tr { th scope="row" { (month_name(missed)) } td colspan="6" { "not observed" } }
+                }
+                tbody {
+                    @for (place, line) in months.iter().enumerate() {
+                        @for missed in missed(months, place) {
+                            tr { th scope="row" { (month_name(missed)) } td colspan="6" { "not observed" } }
+                        }
+                        tr {
+                            th scope="row" {
+                                @if let Some(page) = &line.page { a href=(page) { (month_name(line.month)) } }
+                                @else { (month_name(line.month)) }
                             }
-                            tr {
-                                th scope="row" {
-                                    @if let Some(page) = &line.page { a href=(page) { (month_name(line.month)) } }
-                                    @else { (month_name(line.month)) }
-                                }
-                                td { (line.observed_at.format("%Y-%m-%d")) }
-                                td { (observed(line.basis)) @if line.is_incomplete { ", incomplete" } }
-                                td class="number" { (line.cohorts.len()) }
-                                td class="number" { (count(sum(line, |cohort| Some(cohort.members)))) }
-                                td class="number" { (count(sum(line, |cohort| cohort.joined))) }
-                                td class="number" { (count(sum(line, |cohort| cohort.departed))) }
-                            }
+                            td { (line.observed_at.format("%Y-%m-%d")) }
+                            td { (observed(line.basis)) @if line.is_incomplete { ", incomplete" } }
+                            td class="number" { (line.cohorts.len()) }
+                            td class="number" { (count(sum(line, |cohort| Some(cohort.members)))) }
+                            td class="number" { (count(sum(line, |cohort| cohort.joined))) }
+                            td class="number" { (count(sum(line, |cohort| cohort.departed))) }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
@@ -118,28 +116,25 @@ fn cohorts(months: &[&MonthLine]) -> Markup {
     html! {
         section aria-labelledby="cohorts" {
             h2 id="cohorts" { "Cohorts" }
-            div class="scroll" role="region" tabindex="0" aria-label=(caption) {
-                table {
-                    caption { (caption) }
-                    thead {
-                        tr {
-                            th scope="col" { "cohort" }
-                            th scope="col" { "trend" }
-                            @for line in months { th scope="col" class="number" { (line.month) } }
-                        }
+            (framed(caption, &html! {
+                thead {
+                    tr {
+                        th scope="col" { "cohort" }
+                        th scope="col" { "trend" }
+                        @for line in months { th scope="col" class="number" { (line.month) } }
                     }
-                    tbody {
-                        @for cohort in &newest.cohorts {
-                            @let series: Vec<Option<i64>> = months.iter().rev().map(|line| members(line, &cohort.cohort_key)).collect();
-                            tr {
-                                th scope="row" { (shown(&cohort.name)) }
-                                td { (trend_line(&series, &format!("{} months, {} members now", series.len(), grouped(cohort.members)))) }
-                                @for members in series.iter().rev() { td class="number" { (count(*members)) } }
-                            }
+                }
+                tbody {
+                    @for cohort in &newest.cohorts {
+                        @let series: Vec<Option<i64>> = months.iter().rev().map(|line| members(line, &cohort.cohort_key)).collect();
+                        tr {
+                            th scope="row" { (shown(&cohort.name)) }
+                            td { (trend_line(&series, &format!("{} months, {} members now", series.len(), grouped(cohort.members)))) }
+                            @for members in series.iter().rev() { td class="number" { (count(*members)) } }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::figure::framed;
 use super::trend_line::trend_line;
 use super::{count, share, shown};
 use crate::digest::{CohortDigest, Digest, grouped};
@@ -14,7 +15,7 @@ pub(super) fn stands_out(digest: &Digest) -> Markup {
         section aria-labelledby="notable" {
             h2 id="notable" { "What stands out" }
             @if digest.notable.is_empty() {
-                p { "No change was out of the ordinary, no trend and no difference from others stood its test." }
+                p { "Nothing stands out this month." }
             } @else {
                 ul { @for sentence in &digest.notable { li { (sentence) } } }
             }
@@ -29,42 +30,39 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
     html! {
         section aria-labelledby="cohorts" {
             h2 id="cohorts" { "The cohorts" }
-            ul class="sentences" { @for cohort in digest.cohorts.iter().take(LINES) { li { (cohort.sentence) } } }
-            div class="scroll" role="region" tabindex="0" aria-label=(caption) {
-                table class="overview" {
-                    caption { (caption) }
-                    thead {
-                        tr {
-                            th scope="col" { "cohort" }
-                            th scope="col" { "kind" }
-                            th scope="col" class="number" { "members" }
-                            th scope="col" { "trend" }
-                            @for name in ["joined", "departed", "churn", "change", "opened conversations", "unsubscribed"] {
-                                th scope="col" class="number" { (name) }
-                            }
-                        }
-                    }
-                    tbody {
-                        @for (place, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
-                            tr {
-                                th scope="row" {
-                                    @if let Some(anchor) = anchor(place) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
-                                    @else { (shown(&cohort.name)) }
-                                }
-                                td { (cohort.kind) }
-                                td class="number" { (grouped(cohort.members)) }
-                                td { (trend_line(&cohort.series, &trend_label(cohort))) }
-                                td class="number" { (count(cohort.joined)) }
-                                td class="number" { (count(cohort.departed)) }
-                                td class="number" { (share(cohort.churn_rate)) }
-                                td class="number" { (share(cohort.growth_rate)) }
-                                td class="number" { (count(cohort.openers)) }
-                                td class="number" { (count(cohort.unsubscribed)) }
-                            }
+            ul { @for cohort in digest.cohorts.iter().take(LINES) { li { (cohort.sentence) } } }
+            (framed(caption, &html! {
+                thead {
+                    tr {
+                        th scope="col" { "cohort" }
+                        th scope="col" { "kind" }
+                        th scope="col" class="number" { "members" }
+                        th scope="col" { "trend" }
+                        @for name in ["joined", "departed", "churn", "change", "opened conversations", "unsubscribed"] {
+                            th scope="col" class="number" { (name) }
                         }
                     }
                 }
-            }
+                tbody {
+                    @for (place, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
+                        tr {
+                            th scope="row" {
+                                @if let Some(anchor) = anchor(place) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
+                                @else { (shown(&cohort.name)) }
+                            }
+                            td { (cohort.kind) }
+                            td class="number" { (grouped(cohort.members)) }
+                            td { (trend_line(&cohort.series, &trend_label(cohort))) }
+                            td class="number" { (count(cohort.joined)) }
+                            td class="number" { (count(cohort.departed)) }
+                            td class="number" { (share(cohort.churn_rate)) }
+                            td class="number" { (share(cohort.growth_rate)) }
+                            td class="number" { (count(cohort.openers)) }
+                            td class="number" { (count(cohort.unsubscribed)) }
+                        }
+                    }
+                }
+            }))
             @if more > 0 { p { (more) " more cohorts are in the report " code { "cohort_summary" } "." } }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::support::fixture::plain_job;
 use crate::support::job::{Job, Place, small_job};
 use crate::support::program::{Finished, Program, backfill, on, run};
 use crate::support::simulator::Simulator;
@@ -183,4 +184,17 @@ fn a_month_that_was_missed_is_told() {
     backfill(&file, ("2026-08", "2026-08"), SEPTEMBER.as_of, &[]).succeed();
     assert_eq!(warnings(&run(&file, &["--as-of", SEPTEMBER.as_of]).succeed()), [""; 0]);
     on(&file, "status", &["--check", "--as-of", SEPTEMBER.as_of]).finish().check_code(0);
+}
+
+#[test]
+fn a_run_without_a_terminal_says_every_ten_seconds_how_far_it_is() {
+    let place = Place::new();
+    let simulator = Simulator::at(JULY.as_of, &["--latency", "600ms"]);
+    // One request at a time, so that it takes longer than that.
+    let job = plain_job().with_intercom("max_concurrency = 1");
+    let finished = run(&place.job(&job, &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+    let line = finished.stderr.lines().find(|line| line.contains("fetching: ")).unwrap_or_else(|| panic!("{}", finished.stderr));
+    for part in ["2026-07", " lists, ", " pages, ", " rows, ", " a second", "% of the rate limit"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
 }

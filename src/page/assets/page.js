@@ -374,6 +374,4 @@
       resize(place, 'auto');
     });
   });
-  // For tests and the curious: how many charts there are, and how many are drawn.
-  window.cohorts = { charts: places.length, drawn: () => drawn.size };
 }());

@@ -5,7 +5,7 @@ use polars::prelude::PolarsResult;
 use serde_json::json;
 
 use super::{nothing, of_cohort};
-use crate::analysis::{InCommon, STANDS_BELOW, in_common};
+use crate::analysis::{InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
 use crate::digest::{CohortDigest, attribute_name, decimal, grouped};
 use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
@@ -81,7 +81,9 @@ impl<'a> Common<'a> {
         let mut cells = Vec::new();
         for row in of_cohort(rows, cohort)? {
             let (Some(q_value), Some(delta)) = (rows.ratio("q_value", row)?, rows.ratio("cliffs_delta", row)?) else { continue };
-            if q_value >= STANDS_BELOW {
+            let members = rows.count("members", row)?.unwrap_or_default();
+            // A median of a few would be somebody's own value.
+            if q_value >= STANDS_BELOW || members < MEMBERS_MIN {
                 continue;
             }
             let number = |name: &str| {
@@ -94,7 +96,7 @@ impl<'a> Common<'a> {
                 number("median")?,
                 number("others_median")?,
                 decimal(delta, 2),
-                grouped(rows.count("members", row)?.unwrap_or_default()),
+                grouped(members),
                 q(q_value),
             ]);
         }
