@@ -11,7 +11,7 @@ mod output;
 use chrono::{DateTime, Utc};
 
 use crate::domain::{Group, GroupName};
-use crate::intercom::{ClientError, RequestError};
+use crate::intercom::{ClientError, RequestError, Workspace};
 use crate::job::{self, JobError, JobFolder, Remembered, Unresolved};
 use crate::privacy::PrivacyError;
 use crate::settings::{self, SettingsError, Survey, TokenError};
@@ -118,6 +118,10 @@ pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
                 Some(Ok(_)) => remembered(&folder, answers, &mut findings),
                 Some(Err(_)) | None => Remembered::default(),
             };
+            if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &remembered.workspace_id) {
+                let what = format!("`GET /me` names none; the months before are of `{before}`, and contacts of another one are refused");
+                findings.push(Finding::warning("workspace", what, Some("make sure that the token is the one of that workspace")));
+            }
             if knows_timezone {
                 findings.extend(api::timezone(&settings.job, answers, &remembered, now));
             }

@@ -26,6 +26,7 @@ use secrecy::SecretString;
 
 use crate::domain::{Contact, Conversation, DaySlice, Group, GroupKind, TagDate};
 use transport::{Ask, Transport};
+use wire::Decode;
 
 pub use decoders::{DECODERS, Decoder};
 pub use error::{ClientError, Failure, RequestError, WalkError};
@@ -57,7 +58,7 @@ pub struct Workspace {
 }
 
 /// A group with the number of members, where the listing gives it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListedGroup {
     pub group: Group,
     pub count: Option<u64>,
@@ -133,11 +134,15 @@ impl Client {
     }
 
     pub async fn tags(&self) -> Result<Vec<ListedGroup>, RequestError> {
-        self.transport.send(&Ask::get("/tags"), wire::tags).await
+        self.whole_list(Ask::get("/tags"), wire::tags).await
     }
 
     pub async fn segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
-        self.transport.send(&Ask::get("/segments").with("include_count", "true"), wire::segments).await
+        self.whole_list(Ask::get("/segments").with("include_count", "true"), wire::segments).await
+    }
+
+    async fn whole_list<T: PartialEq + Send + 'static>(&self, ask: Ask, decode: Decode<T>) -> Result<Vec<T>, RequestError> {
+        self.transport.whole_list(&ask, decode).await
     }
 
     /// The group of this ID, archived ones too, which no list shows; `None` when there is none.
@@ -206,7 +211,8 @@ impl Client {
             Api::V1(_) => Ok(None),
             Api::V2(_) => {
                 let ask = Ask::get("/data_attributes").with("model", "contact").with("include_archived", "true");
-                self.transport.send(&ask, wire::attribute_names).await.map(Some)
+                let names = self.whole_list(ask, wire::attribute_names).await?;
+                Ok(Some(names.into_iter().flatten().collect()))
             }
         }
     }

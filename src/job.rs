@@ -389,6 +389,7 @@ async fn publish_snapshot(
         month_start: span.start,
         month_end: span.end,
         workspace_id: plan.scope.workspace_id.clone(),
+        contact_workspace_id: fetched.contact_workspace_id(),
         population: plan.population.label(),
         conversations: plan.has_conversations,
         cohorts,

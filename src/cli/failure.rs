@@ -215,6 +215,10 @@ impl From<WalkError> for Failure {
     fn from(error: WalkError) -> Failure {
         match error {
             WalkError::Request(error) => error.into(),
+            WalkError::PageRefused { ref source, .. } => {
+                let hint = Some(refused_hint(source).to_string());
+                Failure { code: INCOMPLETE, error: Box::new(error), hint }
+            }
             error => Failure { code: INCOMPLETE, error: Box::new(error), hint: Some("run it again; nothing was changed".to_string()) },
         }
     }
@@ -315,6 +319,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::Incomplete { .. } => {
             with(INCOMPLETE, "the complete walks are kept: run it again later, or publish it as it is with --accept-incomplete")
         }
+        JobError::Walk { source, .. } if let WalkError::PageRefused { source, .. } = &**source => with(INCOMPLETE, refused_hint(source)),
         JobError::Walk { .. } | JobError::TooSlow { .. } => {
             with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, show this message to Intercom's support")
         }
@@ -343,6 +348,17 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     }
 }
 
+/// What to do about a request that the API refuses though it answers others.
+fn refused_hint(error: &RequestError) -> &'static str {
+    if error.is_missing() && error.path.starts_with("/conversations") {
+        "Intercom's search answers so while its index holds a conversation that was deleted: another `intercom.api_version` has helped, and so may some days; --accept-incomplete publishes the month without its conversations"
+    } else if error.is_missing() {
+        "Intercom may still list what was deleted: run it again later, or with another `intercom.api_version`; if it stays, show this message to Intercom's support"
+    } else {
+        "the same run had good answers, so address and token are right: another `intercom.api_version` may be answered; if it stays, show this message to Intercom's support"
+    }
+}
+
 /// `is_first`: nothing was fetched yet that could be kept.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
     let (code, hint) = if error.is_unauthorized() {
@@ -354,8 +370,15 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         )
     } else if error.is_too_large() {
         (USAGE, "set a smaller `intercom.page_size`")
+    } else if error.is_refused_later() {
+        (INCOMPLETE, refused_hint(error))
     } else if is_first && error.is_misdirected() {
         (USAGE, "there is no such thing at this address: check `intercom.base_url` and `intercom.region`")
+    } else if error.is_unusable() {
+        (
+            INCOMPLETE,
+            "it came each time it was asked for, so waiting will not mend it: another `intercom.api_version` may; else show this message to Intercom's support",
+        )
     } else if error.is_unreadable() {
         (
             UNAVAILABLE,

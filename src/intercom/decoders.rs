@@ -11,7 +11,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("v1-people", |body| v1::person_rows(body).map_err(|error| error.to_string())),
     ("v1-scroll", |body| v1::scroll_rows(body).map_err(|error| error.to_string())),
     ("v1-conversations", |body| v1::conversation_rows(body).map_err(|error| error.to_string())),
-    ("tags", |body| wire::tags(body).map(|tags| tags.len()).map_err(|error| error.to_string())),
-    ("segments", |body| wire::segments(body).map(|segments| segments.len()).map_err(|error| error.to_string())),
-    ("tag-dates", |body| wire::tag_dates(body).map(|dates| dates.len()).map_err(|error| error.to_string())),
+    ("tags", |body| wire::tags(body).map(|tags| tags.rows.len()).map_err(|error| error.to_string())),
+    ("segments", |body| wire::segments(body).map(|segments| segments.rows.len()).map_err(|error| error.to_string())),
+    ("tag-dates", |body| wire::tag_dates(body).map(|dates| dates.rows.len()).map_err(|error| error.to_string())),
 ];

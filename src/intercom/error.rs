@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::wire;
+use super::wire::{self, DecodeError};
 
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub struct RequestError {
     pub attempts: u32,
     pub elapsed: Duration,
     pub failure: Failure,
+    /// Whether this client has had good answers before: then address, token and version are right.
+    pub follows_answers: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +36,14 @@ pub enum Failure {
     Status { status: u16, code: Option<String>, request_id: Option<String> },
     /// Status 200, and nothing.
     Empty,
-    /// Status 200, but not what the API documents.
+    /// Status 200, but no JSON of this API: half of it, or a page of something in between.
     Unreadable(String),
+    /// Status 200 with the body of an error.
+    ErrorList { code: Option<String>, request_id: Option<String> },
+    /// Status 200 and JSON, but not as the API documents it: a list that is none, a row without an id.
+    Undocumented { path: String },
+    /// A list that is documented to come whole came in pages, and its next page cannot be asked for.
+    InPages { page: u32 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +63,8 @@ pub enum WalkError {
     CursorLoop { path: String, page: u32 },
     #[error("page {page} of `{path}` was refused: its cursor has expired")]
     CursorRefused { path: String, page: u32, source: Box<RequestError> },
+    #[error("page {page} of `{path}` was refused, although the pages before it were answered")]
+    PageRefused { path: String, page: u32, source: Box<RequestError> },
     #[error("page {page} of `{path}` holds {rows} rows of days that were not asked for")]
     NotAskedFor { path: String, page: u32, rows: usize },
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
@@ -119,9 +129,16 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
-    /// Whether a page was refused for the cursor that it goes on from.
+    /// Whether a page was refused for the cursor that it goes on from. Only the code says so: a 404, say, is also what a
+    /// search answers whose index holds a row that was deleted.
     pub(super) fn is_cursor_refused(&self) -> bool {
-        matches!(self.failure, Failure::Status { status: 400 | 404 | 422, .. })
+        self.has_code(400, "client_error")
+    }
+
+    /// A 4xx to a request of a client that had good answers before: what it names is the matter, not address, token or
+    /// version.
+    pub fn is_refused_later(&self) -> bool {
+        self.follows_answers && self.is_refused() && !self.is_version_refused() && !self.is_passing()
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -133,9 +150,14 @@ impl RequestError {
         self.failure == Failure::Empty
     }
 
-    /// An answer came, and it is not what the API documents.
+    /// An answer came, and it is none of this API.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.failure, Failure::Unreadable(_))
+    }
+
+    /// Good answers came that can never be used, however often they are asked for: a person has to look.
+    pub fn is_unusable(&self) -> bool {
+        matches!(self.failure, Failure::Undocumented { .. } | Failure::InPages { .. })
     }
 
     pub fn is_too_large(&self) -> bool {
@@ -154,7 +176,8 @@ impl Failure {
         match self {
             Failure::NoAnswer(reason) => *reason != NoAnswer::TooLarge,
             Failure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
-            Failure::Unreadable(_) | Failure::Empty => true,
+            Failure::Unreadable(_) | Failure::Empty | Failure::ErrorList { .. } | Failure::Undocumented { .. } => true,
+            Failure::InPages { .. } => false,
         }
     }
 }
@@ -180,16 +203,34 @@ impl fmt::Display for Failure {
             Failure::NoAnswer(NoAnswer::TooLarge) => write!(f, "was answered with more than any page can hold"),
             Failure::Empty => write!(f, "was answered with nothing: status 200 and an empty body"),
             Failure::Unreadable(problem) => write!(f, "was answered with {problem}"),
-            Failure::Status { status, code, request_id } => {
-                write!(f, "answered {status}")?;
-                if let Some(code) = code {
-                    write!(f, " `{code}`")?;
-                }
-                match request_id {
-                    Some(id) => write!(f, ", request id {id}"),
-                    None => Ok(()),
-                }
+            Failure::Undocumented { path } => write!(f, "was answered with JSON that is not as documented at `{path}`"),
+            Failure::InPages { page } => {
+                write!(f, "was answered with a list in pages, of which page {page} cannot be asked for; it is documented to come whole")
             }
+            Failure::ErrorList { code, request_id } => write_told(f, "was answered with status 200 and an error", code, request_id),
+            Failure::Status { status, code, request_id } => write_told(f, &format!("answered {status}"), code, request_id),
+        }
+    }
+}
+
+fn write_told(f: &mut fmt::Formatter<'_>, what: &str, code: &Option<String>, request_id: &Option<String>) -> fmt::Result {
+    f.write_str(what)?;
+    if let Some(code) = code {
+        write!(f, " `{code}`")?;
+    }
+    match request_id {
+        Some(id) => write!(f, ", request id {id}"),
+        None => Ok(()),
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Failure {
+        match error {
+            DecodeError::Empty => Failure::Empty,
+            DecodeError::Shape { path } => Failure::Undocumented { path },
+            DecodeError::ErrorList { code, request_id } => Failure::ErrorList { code, request_id },
+            error => Failure::Unreadable(error.to_string()),
         }
     }
 }

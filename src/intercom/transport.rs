@@ -1,5 +1,6 @@
 //! One request: through the gate, sent, answered, decoded, and tried again where that makes sense.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,11 +16,14 @@ use super::error::{ClientError, Failure, NoAnswer, RequestError};
 use super::gate::{Gate, RateWindow, WindowReport};
 use super::pace::Came;
 use super::retry::{Circumstances, Tries, Verdict};
+use super::wire::next::ListNext;
 use super::{Options, Traffic, wire};
 
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pages of a list that is documented to come whole.
+const LIST_PAGES_MAX: u32 = 1_000;
 /// Windows last ten seconds.
 const RESET_MAX: Duration = Duration::from_secs(60);
 
@@ -251,10 +255,42 @@ impl Transport {
                     }
                 }
                 Verdict::Again(_) | Verdict::GiveUp => {
-                    return Err(RequestError { method, path: ask.path.clone(), attempts: attempt, elapsed: begun.elapsed(), failure });
+                    let (path, elapsed) = (ask.path.clone(), begun.elapsed());
+                    let follows_answers = circumstances.had_answer;
+                    return Err(RequestError { method, path, attempts: attempt, elapsed, failure, follows_answers });
                 }
             }
         }
+    }
+
+    /// Every row of a list that is documented to come whole. Should it come in pages after all, they are asked for one by
+    /// one.
+    ///
+    /// # Errors
+    /// Also when a next page is named that cannot be asked for, or that never ends: half a list is none.
+    pub(super) async fn whole_list<T: PartialEq + Send + 'static>(&self, ask: &Ask, decode: wire::Decode<T>) -> Result<Vec<T>, RequestError> {
+        let begun = Instant::now();
+        let mut rows: Vec<T> = Vec::new();
+        let mut asked: HashSet<String> = HashSet::new();
+        let mut next = ask.clone();
+        for page in 1.. {
+            let answer = self.send(&next, decode).await?;
+            // A server that passes over what asks for the next page gives the same one again.
+            let is_repeated = !answer.rows.is_empty() && rows.ends_with(&answer.rows);
+            rows.extend(answer.rows);
+            next = match answer.pages.after(page) {
+                ListNext::End if !is_repeated => return Ok(rows),
+                ListNext::With(name, value) if page < LIST_PAGES_MAX && !is_repeated && asked.insert(value.clone()) => {
+                    ask.clone().with(name, value)
+                }
+                ListNext::End | ListNext::With(..) | ListNext::Unknown => {
+                    let (method, path) = (ask.method.name(), ask.path.clone());
+                    let failure = Failure::InPages { page: page + 1 };
+                    return Err(RequestError { method, path, attempts: 1, elapsed: begun.elapsed(), failure, follows_answers: true });
+                }
+            };
+        }
+        Ok(rows)
     }
 
     async fn decoded<T: Send + 'static>(
@@ -264,7 +300,7 @@ impl Transport {
     ) -> Result<T, Failure> {
         let decode = |body: &[u8]| match body.trim_ascii() {
             [] => Err(Failure::Empty),
-            _ => decode(body).map_err(|error| Failure::Unreadable(error.to_string())),
+            _ => decode(body).map_err(Failure::from),
         };
         self.decoding.run(body, decode).await.map_err(Failure::NoAnswer)?
     }

@@ -18,6 +18,8 @@ pub struct Page<T> {
     /// How many rows the API says the whole list has, as of this page.
     pub total: Option<u64>,
     pub oddities: Oddities,
+    /// The workspace that the contacts on the page say they are of.
+    pub workspace_id: Option<String>,
     /// The list is read again from its start: what came before this page counts no more.
     pub begins_anew: bool,
     /// Where the list goes on after this page, for a later process; `None` on the last page, and where a list can only be

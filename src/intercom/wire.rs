@@ -4,6 +4,7 @@
 
 pub(super) mod attributes;
 pub(super) mod lenient;
+pub(super) mod next;
 
 use std::collections::HashMap;
 
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{ListedGroup, Workspace};
 use crate::domain::{Group, GroupKind, Oddities, Opener, TagDate};
 use lenient::{Stamp, Text, Whole};
+use next::ListPages;
 
 pub(super) use lenient::plain_token;
 
@@ -29,6 +31,8 @@ pub(super) enum DecodeError {
     Syntax,
     #[error("JSON that is not as documented at `{path}`")]
     Shape { path: String },
+    #[error("the body of an error")]
+    ErrorList { code: Option<String>, request_id: Option<String> },
 }
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
@@ -38,6 +42,9 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
         Some(b'<') => return Err(DecodeError::Html),
         Some(b'{') => {}
         Some(_) => return Err(DecodeError::Syntax),
+    }
+    if let Some(ToldError { code, request_id }) = error_list(body) {
+        return Err(DecodeError::ErrorList { code, request_id });
     }
     match decode_object(body) {
         // JSON may escape half a surrogate pair, which no Rust text can hold: one such name must not block a workspace.
@@ -109,6 +116,22 @@ pub(super) fn error_body(body: &[u8]) -> ToldError {
     let code = || first.and_then(|error| text(error.get("code")).or_else(|| text(error.get("type"))));
     let message = first.and_then(|error| error.get("message")).and_then(serde_json::Value::as_str);
     ToldError { code: message.and_then(code_of_message).or_else(code), request_id: text(value.get("request_id")) }
+}
+
+/// The error that a body of a good answer is, whatever else it holds: an `error.list` with an empty `data` is no empty list.
+fn error_list(body: &[u8]) -> Option<ToldError> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "type", default)]
+        kind: Text,
+        #[serde(default)]
+        errors: serde_json::Value,
+    }
+    // Few bodies hold the word; only those are read for it.
+    memchr::memmem::find(body, b"\"error")?;
+    let kind: Kind = serde_json::from_slice(body).ok()?;
+    let has_errors = kind.errors.as_array().is_some_and(|errors| !errors.is_empty());
+    (has_errors || matches!(kind.kind.0.as_deref(), Some("error.list" | "error"))).then(|| error_body(body))
 }
 
 /// Another scroll is open in the workspace.
@@ -191,23 +214,43 @@ impl WireGroup {
     }
 }
 
-pub(super) fn tags(body: &[u8]) -> Result<Vec<ListedGroup>, DecodeError> {
+/// A page of a list that is documented to come whole. Most are the only one.
+#[derive(Debug)]
+pub(super) struct ListPage<T> {
+    pub rows: Vec<T>,
+    pub pages: ListPages,
+}
+
+/// Reads such a page.
+pub(super) type Decode<T> = fn(&[u8]) -> Result<ListPage<T>, DecodeError>;
+
+impl<T> ListPage<T> {
+    fn of<W>(rows: Vec<W>, pages: Option<ListPages>, row: impl FnMut(W) -> Result<T, DecodeError>) -> Result<ListPage<T>, DecodeError> {
+        Ok(ListPage { rows: rows.into_iter().map(row).collect::<Result<_, _>>()?, pages: pages.unwrap_or_default() })
+    }
+}
+
+pub(super) fn tags(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         // `tags` is the former name of the key.
         #[serde(alias = "tags")]
         data: Vec<WireGroup>,
+        pages: Option<ListPages>,
     }
-    decode::<List>(body)?.data.into_iter().map(|tag| tag.listed(GroupKind::Tag, "data")).collect()
+    let List { data, pages } = decode(body)?;
+    ListPage::of(data, pages, |tag| tag.listed(GroupKind::Tag, "data"))
 }
 
-pub(super) fn segments(body: &[u8]) -> Result<Vec<ListedGroup>, DecodeError> {
+pub(super) fn segments(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         #[serde(alias = "data")]
         segments: Vec<WireGroup>,
+        pages: Option<ListPages>,
     }
-    decode::<List>(body)?.segments.into_iter().map(|segment| segment.listed(GroupKind::Segment, "segments")).collect()
+    let List { segments, pages } = decode(body)?;
+    ListPage::of(segments, pages, |segment| segment.listed(GroupKind::Segment, "segments"))
 }
 
 /// One tag, under the name that was asked for when it comes without.
@@ -217,11 +260,12 @@ pub(super) fn tag(body: &[u8], name: &str) -> Result<Group, DecodeError> {
 }
 
 /// The tags of one contact, with when each was put on.
-pub(super) fn tag_dates(body: &[u8]) -> Result<Vec<TagDate>, DecodeError> {
+pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         #[serde(alias = "tags")]
         data: Vec<Tag>,
+        pages: Option<ListPages>,
     }
     #[derive(Deserialize)]
     struct Tag {
@@ -230,8 +274,11 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<Vec<TagDate>, DecodeError> {
         applied_at: Stamp,
     }
     let mut oddities = Oddities::default();
-    let tags = decode::<List>(body)?.data.into_iter();
-    Ok(tags.filter_map(|tag| Some(TagDate { tag_id: tag.id.0?.into(), applied_at: tag.applied_at.instant(&mut oddities) })).collect())
+    let List { data, pages } = decode(body)?;
+    ListPage::of(data, pages, |tag| {
+        let tag_id = tag.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("data[].id"))?.into();
+        Ok(TagDate { tag_id, applied_at: tag.applied_at.instant(&mut oddities) })
+    })
 }
 
 /// What the answer to a change of a tag tells.
@@ -271,10 +318,12 @@ pub(super) fn group(body: &[u8], kind: GroupKind) -> Result<Group, DecodeError> 
     Ok(decode::<WireGroup>(body)?.listed(kind, kind.as_str())?.group)
 }
 
-pub(super) fn attribute_names(body: &[u8]) -> Result<Vec<String>, DecodeError> {
+/// The names of the workspace's custom attributes.
+pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         data: Vec<Attribute>,
+        pages: Option<ListPages>,
     }
     #[derive(Deserialize)]
     struct Attribute {
@@ -282,13 +331,9 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<Vec<String>, DecodeError> {
         #[serde(default)]
         custom: lenient::Flag,
     }
-    let list: List = decode(body)?;
-    Ok(list
-        .data
-        .into_iter()
-        .filter(|attribute| attribute.custom.0 == Some(true))
-        .filter_map(|attribute| lenient::owned(attribute.name))
-        .collect())
+    let List { data, pages } = decode(body)?;
+    let custom = |attribute: Attribute| lenient::owned(attribute.name).filter(|_| attribute.custom.0 == Some(true));
+    ListPage::of(data, pages, |attribute| Ok(custom(attribute)))
 }
 
 // ---- what conversations of both generations have ----

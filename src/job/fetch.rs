@@ -11,6 +11,7 @@ use super::chains::Followed;
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, WalkKind};
 use super::{Context, Event, JobError, JobFolder, basis_at, chains, tag_dates, work};
 use crate::domain::{Basis, GroupKind, MonthSpan};
+use crate::publish;
 use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
 
 /// What was fetched, by walk of the plan.
@@ -42,7 +43,14 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     work::claim(&work, context, plan)?;
     (context.observer)(Event::Planned { months, walks: plan.walks.len() });
 
-    let followed = chains::follow(context, &work, plan, accepts_incomplete).await?;
+    let followed = match chains::follow(context, &work, plan, accepts_incomplete).await {
+        // Conversations do not say whose they are: what came of the wrong workspace must not be taken over by a later run.
+        Err(error @ JobError::OtherWorkspace { .. }) => {
+            publish::remove_folder(&work)?;
+            return Err(error);
+        }
+        followed => followed?,
+    };
     let fetched = |(planned, followed): (&super::PlannedWalk, &Followed)| FetchedWalk {
         key: planned.key.clone(),
         kind: planned.kind.clone(),
@@ -111,6 +119,11 @@ impl Fetched {
             (walk.key.clone(), record.came(), record.last_total.max(walk.listed).unwrap_or_default())
         };
         self.incomplete().map(told).collect()
+    }
+
+    /// The workspace that the contacts name.
+    pub(super) fn contact_workspace_id(&self) -> Option<String> {
+        self.walks.iter().find_map(|walk| walk.part.record.workspace_id.clone())
     }
 
     /// When the last page of all came.

@@ -156,6 +156,9 @@ impl Plan {
         for (month, error) in &remembered.unreadable {
             tracing::error!(%error, "the snapshot of {month} cannot be read");
         }
+        let mut scope = scope.clone();
+        let unnamed_workspace = remembered.workspace_id.clone().filter(|_| scope.workspace_id.is_none());
+        scope.expected_workspace = unnamed_workspace.clone();
         let mut existing = Vec::new();
         for kind in [GroupKind::Tag, GroupKind::Segment] {
             if job.has_kind(kind) {
@@ -240,6 +243,9 @@ impl Plan {
                 detail: "the month before was cut in another time zone: the two overlap, or leave hours between them".to_string(),
             });
         }
+        if let Some(expected) = unnamed_workspace {
+            plan.workspace_unnamed(expected);
+        }
         plan.check_profile(context).await;
         let traffic = context.client.traffic();
         plan.opening = traffic.requests - traffic.retries;
@@ -287,6 +293,20 @@ impl Plan {
             detail: format!("{unresolved}; the month was published without it"),
         });
         self.unresolved.push(unresolved);
+    }
+
+    fn workspace_unnamed(&mut self, expected: String) {
+        tracing::warn!("`GET /me` names no workspace; the months before are of `{expected}`, and contacts of another one are refused");
+        self.findings.push(Finding {
+            severity: Severity::Warning,
+            check_name: "workspace_unnamed".to_string(),
+            subject: "workspace".to_string(),
+            value: None,
+            expected: Some(expected),
+            detail: "`GET /me` named no workspace; contacts that name another one than the months before are refused, and where they \
+                     name none, nothing shows whose they are"
+                .to_string(),
+        });
     }
 
     fn renamed(&mut self, group: &Group, configured: &str) {

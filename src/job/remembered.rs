@@ -9,6 +9,8 @@ use crate::snapshot::{CohortEntry, Snapshot, SnapshotError, months_in};
 #[derive(Debug, Default)]
 pub struct Remembered {
     pub cohorts: Vec<CohortEntry>,
+    /// The workspace of the newest month that names one: as its contacts name it, else as the API did.
+    pub workspace_id: Option<String>,
     timezones: Vec<(Month, String)>,
     /// How identifiers are written.
     identifiers: Vec<(Month, String)>,
@@ -51,6 +53,8 @@ pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Reme
         {
             return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
         }
+        let of_contacts = snapshot.manifest.contact_workspace_id.or(snapshot.manifest.workspace_id);
+        all.workspace_id = all.workspace_id.take().or(of_contacts);
         all.timezones.push((month, snapshot.manifest.timezone));
         all.identifiers.push((month, snapshot.manifest.identifiers));
         all.cohorts.extend(snapshot.manifest.cohorts);

@@ -12,6 +12,8 @@ use crate::settings::{Job, TagHistory};
 pub(crate) struct Scope {
     /// Not known before the API was asked, nor when it does not tell.
     pub workspace_id: Option<String>,
+    /// What earlier months say the contacts' workspace is, where the API does not say whose token it is.
+    pub expected_workspace: Option<String>,
     pub timezone: chrono_tz::Tz,
     /// The workspace's own, in which Intercom cuts contacts' dates to days. Not known before the API was asked.
     pub workspace_timezone: Option<chrono_tz::Tz>,
@@ -42,6 +44,7 @@ impl Scope {
         let spans = months.each().map(|month| month.span(timezone)).collect();
         Ok(Scope {
             workspace_id: None,
+            expected_workspace: None,
             timezone,
             workspace_timezone: None,
             months,

@@ -239,7 +239,7 @@ impl Walker {
 
     /// A walk that could not be finished: an error, or what is on disk of it.
     async fn given_up(self, error: JobError) -> Result<Outcome, JobError> {
-        if !self.accepts_incomplete {
+        if !self.accepts_incomplete || matches!(error, JobError::OtherWorkspace { .. }) {
             return Err(error);
         }
         tracing::error!("the walk is taken as far as it came: {}", super::error::in_a_line(&error));
@@ -365,6 +365,11 @@ impl Walker {
                 Err(WalkError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
                 Err(source) => return Err(Ended::Again(JobError::Walk { months, walk: self.planned.title(), source: source.into() })),
             };
+            if let (Some(expected), Some(found)) = (&self.scope.expected_workspace, &page.workspace_id)
+                && expected != found
+            {
+                return Err(Ended::Failed(JobError::OtherWorkspace { held: expected.clone(), found: found.clone() }));
+            }
             let mut spool = match pages.spool.take() {
                 Some(spool) if !page.begins_anew => spool,
                 Some(_) => {
@@ -481,6 +486,7 @@ impl<R: Spooled> Pages<R> {
     ) {
         let (wanted, others): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
         // Each once: a list that shifts gives a row again on the same page or on the next one.
+        spool.record().workspace_id = spool.record().workspace_id.take().or(page.workspace_id);
         let others: HashSet<String> = others.iter().map(|row| row.id().to_string()).collect();
         let outside = others.difference(&self.others_before).count() as u64;
         spool.record().page(at, page.total, outside, page.oddities);

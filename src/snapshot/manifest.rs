@@ -34,6 +34,9 @@ pub struct Manifest {
     pub month_start: DateTime<Utc>,
     pub month_end: DateTime<Utc>,
     pub workspace_id: Option<String>,
+    /// The workspace that the contacts name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_workspace_id: Option<String>,
     /// `everyone`, `cohorts` or a cohort key.
     pub population: String,
     /// Whether the month's conversations were fetched.

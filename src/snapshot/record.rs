@@ -37,6 +37,9 @@ pub struct WalkRecord {
     pub held: u64,
     /// Rows that were not asked for and were left out (conversations of other months).
     pub outside: u64,
+    /// The workspace that the contacts name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<String>,
     /// By the names of `Oddities::counts`; what never occurred is left out.
     pub oddities: BTreeMap<String, u64>,
     /// Whether what came agrees with the announced totals. Only such a walk is taken over by a later run.
@@ -66,6 +69,7 @@ impl WalkRecord {
             forgotten: 0,
             held: 0,
             outside: 0,
+            workspace_id: None,
             oddities: BTreeMap::new(),
             is_complete: false,
         }
@@ -102,6 +106,7 @@ impl WalkRecord {
             forgotten,
             held: sum(|record| record.held),
             outside,
+            workspace_id: records.iter().find_map(|record| record.workspace_id.clone()),
             oddities,
             is_complete: records.iter().all(|record| record.is_complete),
         }

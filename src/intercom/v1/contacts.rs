@@ -160,8 +160,9 @@ impl ContactWalk {
 
     fn page(&mut self, persons: Vec<wire::Person>, total: Option<u64>, place: Option<Place>) -> Page<Contact> {
         let mut oddities = Oddities::default();
+        let workspace_id = persons.iter().find_map(|person| person.workspace_id.as_ref()).map(ToString::to_string);
         let rows = persons.into_iter().map(|person| self.who.contact(person, &mut oddities)).collect();
-        Page { rows, total, oddities, begins_anew: std::mem::take(&mut self.begins_anew), place }
+        Page { rows, total, oddities, workspace_id, begins_anew: std::mem::take(&mut self.begins_anew), place }
     }
 }
 

@@ -61,7 +61,7 @@ impl ConversationWalk {
         let wanted = |row: &Conversation| self.start - second <= row.created_at && row.created_at < self.end + second;
         let rows = page.rows.into_iter().filter(wanted).collect();
         let place = self.list.place(0).filter(|_| !self.is_over);
-        Ok(Some(Page { rows, total: None, oddities: page.oddities, begins_anew: false, place }))
+        Ok(Some(Page { rows, total: None, oddities: page.oddities, workspace_id: None, begins_anew: false, place }))
     }
 
     fn whole(&self) -> Result<(), WalkError> {

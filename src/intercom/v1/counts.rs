@@ -49,7 +49,7 @@ impl V1 {
     /// Segments of companies, which are listed apart, with their sizes.
     pub(in crate::intercom) async fn company_segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
         let ask = Ask::get("/segments").with("type", "company").with("include_count", "true");
-        self.transport.send(&ask, shared::segments).await
+        self.transport.whole_list(&ask, shared::segments).await
     }
 
     /// How many companies hold a tag or are in a segment.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::wire::{Next, WirePage};
+use super::wire::WirePage;
 use crate::intercom::error::{RequestError, WalkError};
 use crate::intercom::transport::{Ask, Transport};
 use crate::intercom::walk::{Bounds, Page, Pages, Place};
 use crate::intercom::wire::DecodeError;
+use crate::intercom::wire::next::Next;
 
 pub(super) struct CursorWalk<T> {
     transport: Arc<Transport>,
@@ -85,10 +86,13 @@ impl<T: Send + 'static> CursorWalk<T> {
             Err(error) if has_cursor && error.is_cursor_refused() => {
                 return Err(WalkError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
+            Err(error) if has_cursor && error.is_refused() => {
+                return Err(WalkError::PageRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
+            }
             answer => answer?,
         };
         self.per_page = per_page;
-        let WirePage { rows, total, next, oddities } = answer;
+        let WirePage { rows, total, next, oddities, workspace_id } = answer;
         let page = self.bounds.page(self.ask.path(), rows.len(), total)?;
         let strangers = self.is_asked_for.as_ref().map_or(0, |is_asked_for| rows.iter().filter(|row| !is_asked_for(row)).count());
         if strangers > 0 {
@@ -96,7 +100,7 @@ impl<T: Send + 'static> CursorWalk<T> {
         }
         let place = match next {
             Next::End => None,
-            Next::Elsewhere => return Err(WalkError::ForeignNext { path: path(), page }),
+            Next::Address(_) => return Err(WalkError::ForeignNext { path: path(), page }),
             Next::After(cursor) => {
                 if !self.seen.insert(hash(&cursor)) {
                     return Err(WalkError::CursorLoop { path: path(), page });
@@ -106,7 +110,7 @@ impl<T: Send + 'static> CursorWalk<T> {
                 Some(place)
             }
         };
-        Ok(Some(Page { rows, total, oddities, begins_anew: false, place }))
+        Ok(Some(Page { rows, total, oddities, workspace_id, begins_anew: false, place }))
     }
 
     /// One page, and of how many rows it was asked for in the end.

@@ -35,7 +35,7 @@ impl V2 {
             return Ok(Vec::new());
         }
         let ask = Ask::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
-        match self.transport.send(&ask, crate::intercom::wire::tag_dates).await {
+        match self.transport.whole_list(&ask, crate::intercom::wire::tag_dates).await {
             Err(error) if error.is_not_found() || error.is_gone() => Ok(Vec::new()),
             answer => answer,
         }

@@ -2,14 +2,13 @@
 
 mod contact;
 mod conversation;
-mod next;
 
 use serde::Deserialize;
 
 use crate::domain::{Contact, Conversation, Holder, Oddities};
 use crate::intercom::wire::lenient::{Whole, counting_mistyped};
+use crate::intercom::wire::next::Next;
 use crate::intercom::wire::{DecodeError, decode, shape};
-use next::NextPage;
 
 #[derive(Debug)]
 pub(in crate::intercom) struct WirePage<T> {
@@ -17,25 +16,18 @@ pub(in crate::intercom) struct WirePage<T> {
     pub total: Option<u64>,
     pub next: Next,
     pub oddities: Oddities,
-}
-
-/// Where a list goes on.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::intercom) enum Next {
-    End,
-    After(String),
-    /// Somewhere that this client does not follow.
-    Elsewhere,
+    /// The workspace that the rows say they are of.
+    pub workspace_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Pages {
     #[serde(default)]
-    next: NextPage,
+    next: Next,
 }
 
 fn next(pages: Option<Pages>) -> Next {
-    pages.map_or(Next::End, |pages| pages.next.0)
+    pages.map_or(Next::End, |pages| pages.next)
 }
 
 #[derive(Deserialize)]
@@ -61,10 +53,12 @@ pub(in crate::intercom) fn holders(body: &[u8], tag: Option<&str>) -> Result<Wir
 fn contact_page<T>(body: &[u8], mut row: impl FnMut(contact::WireContact) -> Option<T>) -> Result<WirePage<T>, DecodeError> {
     let list: ContactList = decode(body)?;
     let mut rows = Vec::with_capacity(list.data.len());
+    let workspace_id = list.data.iter().find_map(contact::WireContact::workspace_id);
     for (index, wire) in list.data.into_iter().enumerate() {
         rows.push(row(wire).ok_or_else(|| shape(format!("data[{index}].id")))?);
     }
-    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities: Oddities::default() })
+    let total = list.total_count.and_then(|total| total.0);
+    Ok(WirePage { rows, total, next: next(list.pages), oddities: Oddities::default(), workspace_id })
 }
 
 pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
@@ -83,7 +77,8 @@ pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str
         let at = |field: &str| shape(format!("conversations[{index}].{field}"));
         rows.push(wire.into_conversation(&mut oddities).map_err(at)?);
     }
-    Ok(WirePage { rows, total: list.total_count.and_then(|total| total.0), next: next(list.pages), oddities })
+    let total = list.total_count.and_then(|total| total.0);
+    Ok(WirePage { rows, total, next: next(list.pages), oddities, workspace_id: None })
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use compact_str::CompactString;
 use serde::Deserialize;
 
 use crate::domain::{Contact, GroupKind, Oddities, OwnTags, Role};
@@ -9,6 +10,8 @@ use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
 pub(in crate::intercom) struct Person {
     pub contact: Contact,
     pub oddities: Oddities,
+    /// The workspace that it says it is of.
+    pub workspace_id: Option<CompactString>,
 }
 
 impl Person {
@@ -27,6 +30,8 @@ pub(super) struct WirePerson {
     #[serde(rename = "type")]
     kind: Option<Text>,
     id: Option<Text>,
+    /// What 2.x calls `workspace_id`.
+    app_id: Option<Text>,
     user_id: Option<Text>,
     #[serde(default)]
     anonymous: Flag,
@@ -148,6 +153,6 @@ impl WirePerson {
             segments: self.segments.0.and_then(|list| list.segments.0).map(own),
             ..Contact::unknown(id, role)
         };
-        Some(Person { contact, oddities })
+        Some(Person { contact, oddities, workspace_id: some(self.app_id).filter(|id| !id.is_empty()) })
     }
 }

@@ -7,6 +7,7 @@ use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, s
 #[derive(Deserialize)]
 pub(super) struct WireContact {
     id: Option<Text>,
+    workspace_id: Option<Text>,
     role: Option<Text>,
     external_id: Option<Text>,
     email: Option<Text>,
@@ -87,6 +88,10 @@ struct TagReference {
 }
 
 impl WireContact {
+    pub(super) fn workspace_id(&self) -> Option<String> {
+        self.workspace_id.as_ref()?.0.as_ref().filter(|id| !id.is_empty()).map(ToString::to_string)
+    }
+
     /// Who it is, with whether they carry a tag.
     pub(super) fn into_holder(self, tag: Option<&str>) -> Option<Holder> {
         let Contact { id, role, external_id, email, tags, .. } = self.into_contact(None, &mut Oddities::default())?;
