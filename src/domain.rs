@@ -12,7 +12,7 @@ mod reference;
 mod slice;
 
 pub use basis::Basis;
-pub use completeness::{Allowed, agrees, shrank};
+pub use completeness::{Allowed, Shortfall, agrees, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, IDENTIFIERS, Opener, OwnTags, Role, TagDate};
 pub use group::{Group, GroupKind, GroupName, cohort_key};
 pub use ids::{ContactId, ContactIds, IdMap, IdSet, SortedIds, object_id};

@@ -222,6 +222,11 @@ impl Client {
         matches!(self.api, Api::V1(_))
     }
 
+    /// Whether contacts list the groups of this kind that they are in, all of them or the first ten.
+    pub fn lists_own(&self, kind: GroupKind) -> bool {
+        kind == GroupKind::Tag || self.has_own_groups()
+    }
+
     /// Whether lists can be read in slices of days and seconds.
     pub fn has_slices(&self) -> bool {
         matches!(self.api, Api::V2(_))

@@ -258,7 +258,7 @@ async fn observe(
     let fetched = fetch::fetch(context, folder, plan, accept_incomplete).await?;
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !accept_incomplete {
-        return Err(JobError::Incomplete { months: plan.months(), walks: fetched.incomplete_walks() });
+        return Err(JobError::Incomplete { months: plan.months(), walks: fetched.shortfalls(context.settings.completeness.tolerance) });
     }
     let mut published = Vec::new();
     for span in &plan.scope.spans {
@@ -399,15 +399,19 @@ async fn publish_snapshot(
         requests: traffic.requests,
         retries: traffic.retries,
         incomplete: incomplete.to_vec(),
-        findings: findings::of(plan, fetched).into_iter().chain(findings::of_late_facts(fetched, span, settings.job.grace)).collect(),
+        findings: findings::of(plan, fetched, span, settings)
+            .into_iter()
+            .chain(findings::of_late_facts(fetched, span, settings.job.grace))
+            .collect(),
     };
     let target = folder.snapshots().join(crate::snapshot::month_folder(span.month));
     let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
     let assembly = fetched.assembly(plan, span, settings.job.grace);
+    let tolerance = settings.completeness.tolerance;
     let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
         let mut manifest = manifest;
         let written = assembly.write(&staging)?;
-        manifest.findings.extend(findings::of_assembly(&assembly, &manifest.cohorts, &written));
+        manifest.findings.extend(findings::of_assembly(&assembly, &manifest.cohorts, &written, tolerance));
         for (entry, members) in manifest.cohorts.iter_mut().zip(written.members) {
             entry.members = members;
         }

@@ -10,6 +10,7 @@ mod columns;
 mod forget;
 mod held;
 mod manifest;
+mod own_lists;
 mod parts;
 mod record;
 mod spool;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::LazyFrame;
 
 use crate::domain::{Month, MonthError};
-use crate::publish::{self, MANIFEST, PublishError};
+use crate::publish::{self, ListedFile, MANIFEST, PublishError};
 use crate::table::{self, Table, TableError};
 
 pub use assemble::{Assembly, Cohort, Part, Written, members_of, without_record};
@@ -31,6 +32,7 @@ pub use columns::contact_columns;
 pub use forget::{forget_in_snapshot, forget_in_walk, people_in_walk_with_email, people_with_email};
 pub use held::Held;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
+pub use own_lists::{Comparison, Searched, compare};
 pub use record::{Progress, WalkRecord, load_progress, load_walk};
 pub use spool::{Others, Spool, walk_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
@@ -114,7 +116,13 @@ impl Snapshot {
 
     /// How many contacts it holds.
     pub fn contacts(&self) -> u64 {
-        self.manifest.files.iter().filter(|file| file.path.starts_with("contacts/")).map(|file| file.rows).sum()
+        self.rows_of(&CONTACTS)
+    }
+
+    /// How many rows one of its tables has, as the manifest says.
+    pub fn rows_of(&self, table: &Table) -> u64 {
+        let is_of_table = |file: &&ListedFile| file.path.split('/').next() == Some(table.name);
+        self.manifest.files.iter().filter(is_of_table).map(|file| file.rows).sum()
     }
 
     /// A lazy scan of one of the snapshot's tables.

@@ -143,7 +143,7 @@ impl Account {
 
     pub(super) fn failed(&self, error: &JobError) {
         if let JobError::Incomplete { walks, .. } = error {
-            self.state().known.incomplete = walks.iter().map(|(key, _, _)| key.clone()).collect();
+            self.state().known.incomplete = walks.iter().map(|shortfall| shortfall.walk.clone()).collect();
         }
     }
 

@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// By how much what came may differ from what was announced.
 #[derive(Clone, Copy, Debug)]
 pub enum Allowed {
@@ -12,6 +14,26 @@ impl Allowed {
             Allowed::Nothing => 0,
             Allowed::Tolerance(part) => ((members as f64 * part).floor() as u64).max(if members >= 1_000 { 5 } else { 1 }),
         }
+    }
+}
+
+/// A list of which not everything came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    pub walk: String,
+    pub came: u64,
+    pub expected: u64,
+    /// Who says so, as the end of the sentence `270 came, 300 …`.
+    pub source: &'static str,
+    /// In how many the two differ for certain, where they are compared one by one.
+    pub differing: Option<u64>,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortfall { walk, came, expected, source, differing } = self;
+        write!(f, "`{walk}`: {came} came, {expected} {source}")?;
+        differing.map_or(Ok(()), |differing| write!(f, ", {differing} differ"))
     }
 }
 

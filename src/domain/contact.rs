@@ -170,6 +170,8 @@ pub struct Conversation {
     pub created_at: DateTime<Utc>,
     pub updated_at: Option<DateTime<Utc>>,
     pub opener: Opener,
+    /// The ids of the contacts that take part in it, as it lists them.
+    pub contact_ids: Vec<String>,
     pub author_type: Option<String>,
     pub source_type: Option<String>,
     pub delivered_as: Option<String>,
@@ -185,4 +187,6 @@ pub enum Opener {
     UnknownContact,
     /// An admin, a bot, a campaign: nobody's opened conversation.
     Workspace,
+    /// The conversation has no author: a bot, a workflow or an import made it. Nobody's either.
+    NoAuthor,
 }

@@ -10,6 +10,8 @@ use super::error::Failure;
 const TRIES_BEFORE_FIRST_ANSWER: u32 = 5;
 /// Tries of one request later on. A 429 is no failure and takes none of them.
 const TRIES: u32 = 10;
+/// Tries where the API answers at once and well-formed, with what cannot be used: half a minute to a minute.
+const TRIES_WHEN_ANSWERED: u32 = 7;
 const DELAY_MIN: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -56,7 +58,11 @@ impl Tries {
         if !is_rate_limit {
             self.failed += 1;
         }
-        let tries = if circumstances.had_answer { TRIES } else { TRIES_BEFORE_FIRST_ANSWER };
+        let tries = match failure {
+            _ if !circumstances.had_answer => TRIES_BEFORE_FIRST_ANSWER,
+            Failure::ErrorList { .. } | Failure::Undocumented { .. } => TRIES_WHEN_ANSWERED,
+            _ => TRIES,
+        };
         // With a window's end known, waiting for it is enough: backing off further would only lose time.
         let delay = match circumstances.asked_to_wait {
             Some(asked) if is_rate_limit => asked.min(DELAY_MAX),
@@ -114,6 +120,14 @@ mod tests {
         {
             assert_eq!(delays(&failure, CALM).len(), 9, "{failure:?}");
         }
+    }
+
+    #[test]
+    fn what_is_answered_and_cannot_be_used_is_given_up_sooner() {
+        for failure in [Failure::ErrorList { code: None, request_id: None }, Failure::Undocumented { path: "data[0].id".to_string() }] {
+            assert_eq!(delays(&failure, CALM).len(), 6, "{failure:?}");
+        }
+        assert_eq!(delays(&Failure::InPages { page: 2 }, CALM), []);
     }
 
     #[test]

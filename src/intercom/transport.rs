@@ -268,7 +268,11 @@ impl Transport {
     ///
     /// # Errors
     /// Also when a next page is named that cannot be asked for, or that never ends: half a list is none.
-    pub(super) async fn whole_list<T: PartialEq + Send + 'static>(&self, ask: &Ask, decode: wire::Decode<T>) -> Result<Vec<T>, RequestError> {
+    pub(super) async fn whole_list<T: PartialEq + Send + 'static>(
+        &self,
+        ask: &Ask,
+        decode: wire::Decode<T>,
+    ) -> Result<Vec<T>, RequestError> {
         let begun = Instant::now();
         let mut rows: Vec<T> = Vec::new();
         let mut asked: HashSet<String> = HashSet::new();

@@ -338,20 +338,25 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
 
 // ---- what conversations of both generations have ----
 
-/// Who began a conversation. Without an author's id, the only contact of a conversation must be the one who wrote.
-pub(super) fn opener(
-    author_type: Option<&str>,
-    author_id: Option<String>,
-    mut contacts: impl Iterator<Item = String>,
-    oddities: &mut Oddities,
-) -> Opener {
-    if !matches!(author_type, Some("user" | "lead" | "contact")) {
-        return Opener::Workspace;
-    }
-    let only = || contacts.next().filter(|_| contacts.next().is_none());
-    match author_id.or_else(only) {
-        Some(id) => Opener::Contact(id),
+/// Who began a conversation. The contacts that take part in it are those who are there now: an author who is not among them
+/// was merged into one of them. So without an author's id, or with one that takes no part, the only contact of a conversation
+/// must be the one who wrote.
+pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
+    match author_type {
+        Some("user" | "lead" | "contact") => {}
+        Some(_) => return Opener::Workspace,
         None => {
+            oddities.without_author += 1;
+            return Opener::NoAuthor;
+        }
+    }
+    match (author_id, contacts) {
+        (Some(id), contacts) if contacts.is_empty() || contacts.contains(&id) => Opener::Contact(id),
+        (author, [only]) => {
+            oddities.authors_merged += u64::from(author.is_some());
+            Opener::Contact(only.clone())
+        }
+        (Some(_) | None, _) => {
             oddities.openers_unknown += 1;
             Opener::UnknownContact
         }

@@ -5,6 +5,7 @@
 //! before and after. Where they are not, or where the API does not cut its lists as asked, the list is followed once more,
 //! in one chain.
 
+mod cross_check;
 mod tally;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+pub(super) use self::cross_check::Witness;
 use self::tally::{Told, Untold};
 use super::division::Division;
 use super::plan::{Plan, PlannedWalk, WalkKind};
@@ -30,6 +32,8 @@ pub(super) struct Followed {
     pub part: Part,
     /// Why it was not finished, where that is accepted.
     pub failure: Option<JobError>,
+    /// What another source says of it.
+    pub witness: Option<Witness>,
 }
 
 /// Follows every list of the plan, which is told of lists that turn out to be long.
@@ -65,6 +69,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     }
     chains.follow().await?;
     chains.complete().await?;
+    chains.cross_check().await?;
     let key = |list: usize| chains.plan.walks[list].key.clone();
     chains.lists.into_iter().enumerate().map(|(at, list)| list.followed.ok_or_else(|| JobError::NotFollowed(key(at)))).collect()
 }
@@ -208,10 +213,10 @@ impl Chains<'_> {
         let settings = &self.context.settings;
         let key = key(planned, slice);
         let folder = walk_folder(self.work, &key);
-        let tallied = self.tallied(&planned.kind);
+        let own_lists_of = self.own_lists_of(&planned.kind);
         let planned = match slice {
             // What the listing of groups tells is of the whole.
-            Some(_) => PlannedWalk { key, kind: planned.kind.clone(), size: None, tallied: None, division: None },
+            Some(_) => PlannedWalk { key, kind: planned.kind.clone(), size: None, listed: None, tallied: None, division: None },
             None => planned.clone(),
         };
         Walker {
@@ -221,7 +226,7 @@ impl Chains<'_> {
             planned,
             slice: slice.cloned(),
             may_divide: may_divide && slice.is_none(),
-            tallied,
+            own_lists_of,
             page_size: settings.intercom.page_size,
             places: settings.intercom.max_concurrency,
             folder,
@@ -234,10 +239,11 @@ impl Chains<'_> {
         }
     }
 
-    /// The groups whose members are taken from the walks of a list.
-    fn tallied(&self, kind: &WalkKind) -> Arc<[Group]> {
-        let tallied = self.plan.walks.iter().filter(|walk| *kind == WalkKind::Everyone && walk.tallied.is_some());
-        tallied.filter_map(|walk| walk.kind.group().cloned()).collect()
+    /// The groups of the job that are looked for in the own lists of a list's contacts: their members are taken from there,
+    /// or held against it.
+    fn own_lists_of(&self, kind: &WalkKind) -> Arc<[Group]> {
+        let groups = self.plan.walks.iter().filter_map(|walk| walk.kind.group()).filter(|_| *kind == WalkKind::Everyone);
+        groups.filter(|group| self.context.client.lists_own(group.kind)).cloned().collect()
     }
 
     /// Starts what waits, as long as there are places. Everyone first, from whom others take members and records; then those
@@ -422,7 +428,7 @@ impl Chains<'_> {
             State::Walked(walked) => walked.failure.take(),
             State::Open | State::Dropped => None,
         });
-        list.followed = Some(Followed { part, failure });
+        list.followed = Some(Followed { part, failure, witness: None });
         if is_everyone { self.tally().await } else { Ok(()) }
     }
 }

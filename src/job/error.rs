@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::Unresolved;
-use crate::domain::{Basis, Month, Months};
+use crate::domain::{Basis, Month, Months, Shortfall};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::publish::PublishError;
@@ -33,8 +33,8 @@ pub enum JobError {
     OtherKey { month: Month, held: String, found: String },
     #[error("not every group was found{}", unresolved_lines(.0))]
     Unresolved(Vec<Unresolved>),
-    #[error("{months}: after two walks the members that came still differ from what the API announces, so nothing was published{}", incomplete_lines(.walks))]
-    Incomplete { months: Months, walks: Vec<(String, u64, u64)> },
+    #[error("{months}: after two walks the members that came still differ from what the API says elsewhere, so nothing was published{}", incomplete_lines(.walks))]
+    Incomplete { months: Months, walks: Vec<Shortfall> },
     #[error("{months}: `{walk}` could not be followed to its end, so nothing was published")]
     Walk { months: Months, walk: String, source: Box<WalkError> },
     #[error("{months}: the pages of `{walk}` came more than a day apart, twice, so nothing was published")]
@@ -131,6 +131,6 @@ fn unresolved_lines(unresolved: &[Unresolved]) -> String {
     unresolved.iter().map(|missing| format!("\n  {missing}")).collect()
 }
 
-fn incomplete_lines(walks: &[(String, u64, u64)]) -> String {
-    walks.iter().map(|(walk, rows, announced)| format!("\n  `{walk}`: {rows} came, {announced} announced")).collect()
+fn incomplete_lines(walks: &[Shortfall]) -> String {
+    walks.iter().map(|walk| format!("\n  {walk}")).collect()
 }

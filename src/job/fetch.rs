@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::chains::Followed;
+use super::chains::{Followed, Witness};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, WalkKind};
 use super::{Context, Event, JobError, JobFolder, basis_at, chains, tag_dates, work};
-use crate::domain::{Basis, GroupKind, MonthSpan};
+use crate::domain::{Basis, GroupKind, MonthSpan, Shortfall};
 use crate::publish;
 use crate::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
 
@@ -31,6 +31,8 @@ pub(super) struct FetchedWalk {
     pub part: Part,
     /// Why it was not finished, where that was accepted.
     pub failure: Option<String>,
+    /// What another source says of it.
+    pub witness: Option<Witness>,
 }
 
 /// Fetches what the plan names. What came stays on disk, whatever happens to the rest.
@@ -54,9 +56,10 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     let fetched = |(planned, followed): (&super::PlannedWalk, &Followed)| FetchedWalk {
         key: planned.key.clone(),
         kind: planned.kind.clone(),
-        listed: planned.size,
+        listed: planned.listed,
         part: followed.part.clone(),
         failure: followed.failure.as_ref().map(super::error::in_a_line),
+        witness: followed.witness,
     };
     let walks: Vec<FetchedWalk> = plan.walks.iter().zip(&followed).map(fetched).collect();
     leave_out_the_unseen(plan, followed)?;
@@ -93,6 +96,30 @@ fn leave_out_the_unseen(plan: &mut Plan, followed: Vec<Followed>) -> Result<(), 
     Ok(())
 }
 
+impl FetchedWalk {
+    /// What came, and what should have come on whose word.
+    pub(super) fn shortfall(&self, tolerance: f64) -> Shortfall {
+        let record = &self.part.record;
+        let (walk, came) = (self.key.clone(), record.came());
+        match self.witness.filter(|witness| witness.contradicts(came, tolerance)) {
+            Some(Witness::OwnLists(told)) => Shortfall {
+                walk,
+                came,
+                expected: told.holders,
+                source: "hold it by the contacts' own lists",
+                differing: Some(told.differing()),
+            },
+            Some(Witness::Listing(listed)) => {
+                Shortfall { walk, came, expected: listed, source: "in the listing of segments", differing: None }
+            }
+            Some(Witness::Totals) | None => {
+                let expected = record.last_total.max(record.first_total).max(self.listed).unwrap_or_default();
+                Shortfall { walk, came, expected, source: "announced", differing: None }
+            }
+        }
+    }
+}
+
 impl Fetched {
     pub(super) fn walks(&self) -> &[FetchedWalk] {
         &self.walks
@@ -112,13 +139,9 @@ impl Fetched {
         contacts.map(|walk| walk.part.record.forgotten).max().unwrap_or_default()
     }
 
-    /// Key, what came, what was announced.
-    pub(super) fn incomplete_walks(&self) -> Vec<(String, u64, u64)> {
-        let told = |walk: &FetchedWalk| {
-            let record = &walk.part.record;
-            (walk.key.clone(), record.came(), record.last_total.max(walk.listed).unwrap_or_default())
-        };
-        self.incomplete().map(told).collect()
+    /// What is missing of those that are not complete.
+    pub(super) fn shortfalls(&self, tolerance: f64) -> Vec<Shortfall> {
+        self.incomplete().map(|walk| walk.shortfall(tolerance)).collect()
     }
 
     /// The workspace that the contacts name.

@@ -1,17 +1,22 @@
 //! What a fetch noticed, as the manifest keeps it and `data_quality` reports it.
 
 use super::basis_at;
+use super::chains::Witness;
 use super::fetch::{Fetched, FetchedWalk};
 use super::plan::{Plan, WalkKind};
 use crate::domain::{Allowed, Basis, MonthSpan, agrees};
+use crate::settings::Settings;
 use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
 
-pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
+pub(super) fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
+    let tolerance = settings.completeness.tolerance;
     // The walk of everyone has each contact: counting what is odd about it in its groups' walks too would only repeat it.
     let has_everyone = fetched.walks().iter().any(|walk| walk.kind == WalkKind::Everyone);
     for walk in fetched.walks() {
-        findings.extend(totals(walk));
+        findings.extend(totals(walk, tolerance));
+        findings.extend(witnessed(walk, tolerance));
+        findings.extend(fall(plan, walk, span, settings.job.grace));
         let is_repetition = has_everyone && matches!(walk.kind, WalkKind::Members(_));
         findings.extend(oddities(walk).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
@@ -40,9 +45,9 @@ pub(super) fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::tim
 }
 
 /// What became clear when the walks were put together.
-pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written) -> Vec<Finding> {
+pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written, tolerance: f64) -> Vec<Finding> {
     let mut findings = reconstructed(assembly, cohorts, written);
-    findings.extend(strays(assembly, &written.firsts));
+    findings.extend(strays(assembly, &written.firsts, Allowed::Tolerance(tolerance)));
     if written.drifted > 0 {
         findings.push(Finding {
             severity: Severity::Info,
@@ -80,7 +85,7 @@ fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written
     findings
 }
 
-fn strays(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
+fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding> {
     // With everyone as the population, a contact that only a group's walk saw came or went while the job worked.
     // If all of it came: else this is what is missing of it.
     let is_whole = assembly.walks.first().is_some_and(|everyone| everyone.record.is_complete);
@@ -89,17 +94,25 @@ fn strays(assembly: &Assembly, firsts: &[u64]) -> Vec<Finding> {
     if !has_everyone || strays == 0 {
         return Vec::new();
     }
+    // A few come or go. When there are many, one of the two lists is behind, and nothing says which.
+    let (severity, detail) = if strays > allowed.of(firsts[0]) {
+        let detail = "contacts that a group held but the list of everyone did not, more than come or go while the job works: one of the \
+                      two is behind; compare their sizes in Intercom, and run it again with --replace if they differ from these";
+        (Severity::Warning, detail)
+    } else {
+        (Severity::Info, "contacts that a group held but the list of everyone did not: they came or went while the job worked")
+    };
     vec![Finding {
-        severity: Severity::Info,
+        severity,
         check_name: "contacts_only_in_groups".to_string(),
         subject: "contacts".to_string(),
         value: Some(strays.to_string()),
         expected: Some("0".to_string()),
-        detail: "contacts that a group held but the list of everyone did not: they came or went while the job worked".to_string(),
+        detail: detail.to_string(),
     }]
 }
 
-fn totals(walk: &FetchedWalk) -> Vec<Finding> {
+fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
     let record = &walk.part.record;
     let came = record.came();
     let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
@@ -118,6 +131,8 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
             let detail = "the API announced no total: that every row came cannot be proved";
             findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
         }
+        // Members that own lists tell against the search are told below.
+        Some(_) if record.searched.is_some() => {}
         Some(total) if total != came && record.is_complete => {
             let is_between = agrees(came, record.first_total, record.last_total, Allowed::Nothing);
             let detail = if is_between {
@@ -134,13 +149,20 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
         let expected = record.last_total.map_or("a total".to_string(), |total| total.to_string());
         findings.push(finding(Severity::Error, "walk_not_finished", came, expected, &detail));
     } else if !record.is_complete {
-        let detail = "what came differs from the announced totals after two walks; published because of --accept-incomplete";
-        let expected = record.last_total.max(record.first_total).max(walk.listed).unwrap_or_default();
-        findings.push(finding(Severity::Error, "announced_total", came, expected.to_string(), detail));
+        let shortfall = walk.shortfall(tolerance);
+        let detail = format!("after two readings {} {}; published because of --accept-incomplete", shortfall.expected, shortfall.source);
+        findings.push(finding(Severity::Error, "announced_total", came, shortfall.expected.to_string(), &detail));
     }
     if let Some(listed) = walk.listed.filter(|listed| *listed != came) {
-        let detail = "members that came; the listing of segments gives another count";
-        findings.push(finding(Severity::Info, "listed_count", came, listed.to_string(), detail));
+        let (severity, detail) = match walk.witness {
+            Some(witness @ Witness::Listing(_)) if witness.contradicts(came, tolerance) => {
+                let detail = "members that came, twice; the listing of segments counts another number. Either may be behind: compare the \
+                              segment in Intercom, and run it again with --replace if it differs from this";
+                (Severity::Warning, detail)
+            }
+            _ => (Severity::Info, "members that came; the listing of segments gives another count"),
+        };
+        findings.push(finding(severity, "listed_count", came, listed.to_string(), detail));
     }
     if record.repeated > 0 {
         let detail = "rows that came more than once, because the list shifted while it was walked; each is counted once";
@@ -151,6 +173,65 @@ fn totals(walk: &FetchedWalk) -> Vec<Finding> {
         findings.push(finding(Severity::Info, "changed_while_read", record.renewed, "0".to_string(), detail));
     }
     findings
+}
+
+/// What the contacts' own lists say of a group that was searched for.
+fn witnessed(walk: &FetchedWalk, tolerance: f64) -> Option<Finding> {
+    let record = &walk.part.record;
+    let Some(Witness::OwnLists(told)) = walk.witness else { return None };
+    let finding = |severity, check_name: &str, value: u64, expected: u64, detail: String| Finding {
+        severity,
+        check_name: check_name.to_string(),
+        subject: walk.key.clone(),
+        value: Some(value.to_string()),
+        expected: Some(expected.to_string()),
+        detail,
+    };
+    let differing = format!("{} whom it names did not come with the search, {} came whom it does not name", told.missing, told.unconfirmed);
+    if let Some(searched) = record.searched {
+        let detail = format!(
+            "the search for the group was behind, twice, with a total that agreed with it; the members are those whose own list names the group ({differing})"
+        );
+        return Some(finding(Severity::Warning, "search_behind", record.came(), searched, detail));
+    }
+    let is_within = told.differing() > 0 && !walk.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
+    is_within.then(|| {
+        let detail = format!("contacts whose own list of groups differs from what came, within the tolerance: {differing}");
+        finding(Severity::Info, "own_lists", told.differing(), 0, detail)
+    })
+}
+
+/// Members that a month has to lose at the least for a fall by more than half to be told.
+const FALL_MIN: u64 = 5;
+
+/// A list that is less than half of what it was, where nothing else says that this is so.
+fn fall(plan: &Plan, walk: &FetchedWalk, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
+    let record = &walk.part.record;
+    let is_of_members = matches!(walk.kind, WalkKind::Members(_));
+    let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
+    // A backfill reads the conversations of all its months at once.
+    let is_of_the_month = walk.kind != WalkKind::Conversations || plan.months() == span.month.into();
+    if !record.is_complete || walk.witness.is_some() || !is_month_end || !is_of_the_month {
+        return None;
+    }
+    let before = plan.sizes_before.iter().filter(|before| before.month < span.month);
+    let (month, before) = before.filter_map(|before| Some((before.month, before.get(&walk.key)?))).next()?;
+    let came = record.rows;
+    (came.saturating_mul(2) < before && before - came > FALL_MIN).then(|| Finding {
+        severity: Severity::Warning,
+        check_name: "fell_by_half".to_string(),
+        subject: walk.key.clone(),
+        value: Some(came.to_string()),
+        expected: Some(before.to_string()),
+        detail: format!(
+            "less than half of what {month} held, and nothing else says that this is so: {}",
+            if is_of_members {
+                "open the group in Intercom and compare its size; if that is larger, run it again with --replace"
+            } else {
+                "compare the number in Intercom; if that is larger, run it again with --replace"
+            }
+        ),
+    })
 }
 
 fn unfinished(record: &WalkRecord) -> &'static str {
@@ -180,6 +261,16 @@ const ODDITIES: &[(Severity, &str, &str)] = &[
     (Severity::Warning, "roles_unknown", "contacts that are neither user nor lead; a user when it has an external id, else a lead"),
     (Severity::Warning, "tag_unconfirmed", "contacts that the search gave for the tag although their own list of tags lacks it"),
     (Severity::Warning, "fields_mistyped", "fields of another type than documented, taken as null"),
+    (
+        Severity::Info,
+        "without_author",
+        "conversations without an author, which a bot, a workflow or an import made; they are counted for nobody",
+    ),
+    (
+        Severity::Info,
+        "authors_merged",
+        "conversations whose author takes no part in them any more; they count for the one contact that does",
+    ),
     (Severity::Warning, "openers_unknown", "conversations that a user or lead began, but the API does not say who"),
 ];
 

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use futures_util::future::try_join_all;
 
 use super::division::{Divider, Division, FEW_PAGES};
-use super::remembered::remembered;
+use super::remembered::{MonthSizes, remembered};
 use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
@@ -31,6 +31,8 @@ pub struct Plan {
     /// Whether the dates of the tags' holders are read: some month is seen late, and the job asks for it.
     pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
+    /// What the months before held.
+    pub(super) sizes_before: Vec<MonthSizes>,
     /// Whether the run that is planned asks where to cut long lists once more.
     pub(super) is_sized_again: bool,
     /// Requests that it took to make the plan, which a run makes anew.
@@ -108,6 +110,8 @@ pub struct PlannedWalk {
     pub kind: WalkKind,
     /// Rows that the API announces, where it was asked.
     pub size: Option<u64>,
+    /// Members that the listing of groups counts.
+    pub listed: Option<u64>,
     /// Where the members of a tag are taken from the contacts' own lists of tags while everyone is read: how many the tag
     /// announced before.
     pub tallied: Option<u64>,
@@ -192,6 +196,7 @@ impl Plan {
                     key: POPULATION.to_string(),
                     kind: WalkKind::Everyone,
                     size: None,
+                    listed: None,
                     tallied: None,
                     division: None,
                 });
@@ -221,6 +226,7 @@ impl Plan {
                 key: "conversations".to_string(),
                 kind: WalkKind::Conversations,
                 size: None,
+                listed: None,
                 tallied: None,
                 division: None,
             });
@@ -246,6 +252,7 @@ impl Plan {
         if let Some(expected) = unnamed_workspace {
             plan.workspace_unnamed(expected);
         }
+        plan.sizes_before = remembered.sizes;
         plan.check_profile(context).await;
         let traffic = context.client.traffic();
         plan.opening = traffic.requests - traffic.retries;
@@ -264,6 +271,7 @@ impl Plan {
             held: None,
             has_tag_dates: false,
             findings: Vec::new(),
+            sizes_before: Vec::new(),
             is_sized_again: false,
             opening: 0,
             expected_asks: 0,
@@ -276,7 +284,7 @@ impl Plan {
         match self.walks.iter().position(|walk| walk.kind == kind) {
             Some(walk) => walk,
             None => {
-                self.walks.push(PlannedWalk { key: group.key(), kind, size, tallied: None, division: None });
+                self.walks.push(PlannedWalk { key: group.key(), kind, size, listed: size, tallied: None, division: None });
                 self.walks.len() - 1
             }
         }

@@ -1,9 +1,11 @@
 //! What the months that are held tell a new one: the IDs that names had, time zones, how identifiers are written.
 
+use std::collections::BTreeMap;
+
 use super::{JobError, JobFolder};
-use crate::domain::Month;
+use crate::domain::{Basis, Month, POPULATION};
 use crate::privacy::HASH_PREFIX;
-use crate::snapshot::{CohortEntry, Snapshot, SnapshotError, months_in};
+use crate::snapshot::{CONTACTS, CONVERSATIONS, CohortEntry, Snapshot, SnapshotError, months_in};
 
 /// What the manifests of a job's months tell, the newest month first.
 #[derive(Debug, Default)]
@@ -11,11 +13,43 @@ pub struct Remembered {
     pub cohorts: Vec<CohortEntry>,
     /// The workspace of the newest month that names one: as its contacts name it, else as the API did.
     pub workspace_id: Option<String>,
+    /// Sizes at the end of months, for a month to be held against.
+    pub sizes: Vec<MonthSizes>,
     timezones: Vec<(Month, String)>,
     /// How identifiers are written.
     identifiers: Vec<(Month, String)>,
     /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
     pub unreadable: Vec<(Month, SnapshotError)>,
+}
+
+/// What a month held, of what was observed whole at its end.
+#[derive(Clone, Debug)]
+pub struct MonthSizes {
+    pub month: Month,
+    /// By cohort key, `population` and `conversations`.
+    sizes: BTreeMap<String, u64>,
+}
+
+impl MonthSizes {
+    fn of(month: Month, snapshot: &Snapshot) -> MonthSizes {
+        let manifest = &snapshot.manifest;
+        let is_whole = |key: &str| !manifest.incomplete.iter().any(|incomplete| incomplete == key);
+        let cohorts = manifest.cohorts.iter().filter(|cohort| cohort.basis() == Basis::MonthEnd);
+        let mut sizes: BTreeMap<String, u64> = cohorts.map(|cohort| (cohort.cohort_key.clone(), cohort.members)).collect();
+        if manifest.has_everyone() {
+            sizes.insert(POPULATION.to_string(), snapshot.rows_of(&CONTACTS));
+        }
+        // Conversations of a month that has ended do not depend on when they are counted.
+        if manifest.conversations && manifest.basis() != Basis::Preliminary {
+            sizes.insert(CONVERSATIONS.name.to_string(), snapshot.rows_of(&CONVERSATIONS));
+        }
+        sizes.retain(|key, _| is_whole(key));
+        MonthSizes { month, sizes }
+    }
+
+    pub fn get(&self, key: &str) -> Option<u64> {
+        self.sizes.get(key).copied()
+    }
 }
 
 impl Remembered {
@@ -53,6 +87,7 @@ pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Reme
         {
             return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
         }
+        all.sizes.push(MonthSizes::of(month, &snapshot));
         let of_contacts = snapshot.manifest.contact_workspace_id.or(snapshot.manifest.workspace_id);
         all.workspace_id = all.workspace_id.take().or(of_contacts);
         all.timezones.push((month, snapshot.manifest.timezone));

@@ -11,6 +11,8 @@ use crate::domain::Months;
 use crate::snapshot::{Part, TagDates, members_of};
 
 const WALK: &str = "tag_dates";
+/// The folder of the answers, in that of the work.
+pub(super) const ANSWERS: &str = WALK;
 
 /// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
 pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {

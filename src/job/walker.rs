@@ -35,8 +35,8 @@ pub(super) struct Walker {
     pub page_size: u32,
     pub places: usize,
     pub folder: PathBuf,
-    /// Groups whose members are taken from here.
-    pub tallied: Arc<[Group]>,
+    /// Groups that are looked for in the contacts' own lists.
+    pub own_lists_of: Arc<[Group]>,
     /// What the other lists have.
     pub others: Others,
     pub scope: Scope,
@@ -283,7 +283,7 @@ impl Walker {
         let Opened { at, list, progress } = opened;
         match list {
             List::Contacts(walk) => {
-                let as_written = |contact| self.with_tallied(self.privacy.apply(contact));
+                let as_written = |contact| self.with_own_groups(self.privacy.apply(contact));
                 self.follow(walk, at, progress, |_| true, as_written, before).await
             }
             List::Conversations(walk) => {
@@ -294,16 +294,16 @@ impl Walker {
         }
     }
 
-    /// Of the contact's own groups those whose members are taken from here, and whether it may be in others of them.
-    fn with_tallied(&self, contact: Contact) -> Contact {
+    /// Of the contact's own groups those that are looked for, and whether it may be in others of them.
+    fn with_own_groups(&self, contact: Contact) -> Contact {
         let of = |kind: GroupKind, list: Option<OwnTags>| {
-            let tallied = || self.tallied.iter().filter(|group| group.kind == kind);
-            let wanted = tallied().count();
+            let groups = || self.own_lists_of.iter().filter(|group| group.kind == kind);
+            let wanted = groups().count();
             if wanted == 0 {
                 return None;
             }
             let mut list = list.unwrap_or_default();
-            list.ids.retain(|id| tallied().any(|group| group.id == *id));
+            list.ids.retain(|id| groups().any(|group| group.id == *id));
             list.is_complete |= list.ids.len() == wanted;
             Some(list)
         };
@@ -326,7 +326,10 @@ impl Walker {
             let (folder, others) = (self.folder.clone(), self.others.clone());
             let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
             // Chunks that cannot be read are no reason to fail: everything can be fetched again.
-            pages.spool = Some(joined(resumed.await).map_err(Ended::Again)?);
+            let mut spool = joined(resumed.await).map_err(Ended::Again)?;
+            // What was not looked for before is not known of those who came before.
+            spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
+            pages.spool = Some(spool);
         }
         let came = self.take_pages(&mut walk, &mut pages, opened_at, is_wanted, as_written).await;
         if let Err(ended) = came {
@@ -411,7 +414,9 @@ impl Walker {
     }
 
     fn create<R: Spooled>(&self, at: DateTime<Utc>) -> Result<Spool<R>, JobError> {
-        Ok(Spool::create(self.folder.clone(), self.others.clone(), at)?)
+        let mut spool = Spool::create(self.folder.clone(), self.others.clone(), at)?;
+        spool.record().own_lists_of = self.own_lists_of.iter().map(Group::key).collect();
+        Ok(spool)
     }
 
     /// Writes what is in memory, and where the walk goes on.

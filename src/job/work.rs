@@ -231,7 +231,7 @@ impl WorkWalk {
             Some(division) => Some(division.into_division()?),
             None => None,
         };
-        Some(PlannedWalk { key: self.key, kind, size: self.size, tallied: self.tallied, division })
+        Some(PlannedWalk { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, division })
     }
 }
 

@@ -98,6 +98,7 @@ async fn reply(
             };
         }
         Some(Fault::Empty) => return Reply::new(StatusCode::OK, JSON, "", Some(rate)),
+        Some(Fault::ErrorList) => return Reply::new(StatusCode::OK, JSON, error_list(request_id), Some(rate)),
         Some(Fault::Garbage) => return Reply::new(StatusCode::OK, HTML, GARBAGE, Some(rate)),
         Some(Fault::RateLimited) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, Some(limited)),
         Some(Fault::RateLimitedBare) => return Reply::error(&ApiError::rate_limited(rate.limit), request_id, None),
@@ -120,6 +121,16 @@ async fn reply(
     reply
 }
 
+/// An error in the body of a good answer, with an empty list of every name beside it.
+fn error_list(request_id: &str) -> String {
+    let errors = json!([{"code": "server_error", "message": "Something went wrong"}]);
+    json!({
+        "type": "error.list", "request_id": request_id, "errors": errors,
+        "data": [], "conversations": [], "users": [], "contacts": [], "tags": [], "segments": [], "total_count": 0,
+    })
+    .to_string()
+}
+
 /// Hands the request to the dialect of its version.
 async fn dialect(
     simulator: &Simulator,
@@ -140,8 +151,9 @@ async fn dialect(
     let version = served.ok_or_else(ApiError::version_invalid)?;
     let base = base(simulator, headers);
     let query = query(&parts.uri)?;
-    let moves = fault == Some(Fault::Move);
-    let call = Call { method: parts.method, path: parts.uri.path().to_owned(), query, body: body?, version, base, moves };
+    let (moves, is_behind) = (fault == Some(Fault::Move), fault == Some(Fault::IndexBehind));
+    let path = parts.uri.path().to_owned();
+    let call = Call { method: parts.method, path, query, body: body?, version, base, moves, is_behind };
     if call.is_write() && token.starts_with("readonly") {
         return Err(ApiError::forbidden(if call.path.contains("/tags") { "write_tags" } else { "write_users_and_companies" }));
     }

@@ -1,5 +1,7 @@
 //! A request as far as a dialect sees it, and what it is answered from.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::http::Method;
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub struct Call {
     pub base: String,
     /// A fault: the last entry of a list page comes on top of the next one instead.
     pub moves: bool,
+    /// A fault: the index that searches and groups are answered from lacks a tenth of the contacts, and its totals agree.
+    pub is_behind: bool,
 }
 
 /// What a dialect answers reads from.
@@ -62,6 +66,11 @@ impl Call {
         }
         let body: Value = serde_json::from_slice(&self.body).ok()?;
         Some(body["pagination"]["starting_after"].as_str()?.to_owned())
+    }
+
+    /// What an index that may be behind has of these.
+    pub fn indexed(&self, found: Arc<[u32]>) -> Arc<[u32]> {
+        if self.is_behind { found.iter().copied().filter(|index| index % 10 != 0).collect() } else { found }
     }
 
     /// The parts of the path.

@@ -52,6 +52,8 @@ struct Rule {
 /// | `500-bare` `502-bare` `503-bare` `504-bare` | that status without a body |
 /// | `429`, `429-bare` | rate limited, with the usual headers or without any |
 /// | `garbage`, `empty`, `half` | 200 with HTML, with nothing, with half of the JSON |
+/// | `error_list` | 200 with an `error.list`, and empty lists beside it |
+/// | `index_behind` | searches and groups: a tenth of the contacts is missing, and the totals agree |
 /// | `content-type`, `noheaders` | the right answer as `text/plain` or, every second request, `text/html`; without rate headers |
 /// | `slow`, `trickle`, `hang` | the right answer 1.5 s late; at 256 bytes a second; never, with the connection open |
 /// | `reset`, `cut` | the connection is reset before a byte of the answer; ends in mid-body |
@@ -65,6 +67,8 @@ struct Rule {
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
 /// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects in each other's place |
 /// | `huge` | list pages: one entry has a custom attribute of 5 MB |
+/// | `paged_groups` | lists of tags, segments and attributes: in two pages, with a cursor (1.x: an address) to the second |
+/// | `null_source`, `merged_author` | conversations: every third has no source; the authors are contacts that are no more |
 /// | `markup` | list pages: each entry has the custom attributes `note`, with markup for those who pay, and `own_id`, another one for each |
 ///
 /// Asked again, a request with the same fault gets the same page; scrolls, which go on with every request, do not.

@@ -17,12 +17,17 @@ pub struct Asked {
     from: Option<String>,
     /// A number that stands for the whole request.
     mark: u64,
+    /// Whether the request goes on from a page, in the words of either generation.
+    is_later: bool,
+    is_legacy: bool,
 }
 
 impl Asked {
     pub fn new(call: &Call, uri: &Uri) -> Self {
         let from = if call.parameter("page").is_some() { Some(format!("{}{uri}", call.base)) } else { call.cursor() };
-        Self { from, mark: checksum(&[uri.to_string().as_bytes(), &call.body].concat()) }
+        let is_later = ["page", "starting_after"].iter().any(|name| call.parameter(name).is_some());
+        let mark = checksum(&[uri.to_string().as_bytes(), &call.body].concat());
+        Self { from, mark, is_later, is_legacy: call.version.is_legacy() }
     }
 }
 
@@ -32,6 +37,9 @@ pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> String {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
         return body;
     };
+    if fault == PageFault::PagedGroups {
+        return entries::halve(page, asked.is_later, asked.is_legacy).to_string();
+    }
     // A scroll has no `pages` that could be wrong.
     let is_paged = page["pages"].is_object();
     if !is_paged && !page["scroll_param"].is_string() {
@@ -82,6 +90,9 @@ pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> String {
         PageFault::Outside => entries::add_outsider(&mut list, asked.mark),
         PageFault::Huge => entries::swell_one(&mut list),
         PageFault::Markup => entries::mark_up(&mut list),
+        PageFault::NullSource => entries::remove_sources(&mut list),
+        PageFault::MergedAuthor => entries::merge_authors(&mut list),
+        PageFault::PagedGroups => {}
         PageFault::Stringly => types::loosen(&mut list),
         PageFault::Nulls => types::empty(&mut list),
         PageFault::Mistyped => types::mistype(&mut list),
@@ -108,7 +119,7 @@ mod tests {
     use super::*;
 
     fn asked(from: Option<&str>) -> Asked {
-        Asked { from: from.map(str::to_owned), mark: 7 }
+        Asked { from: from.map(str::to_owned), mark: 7, is_later: false, is_legacy: false }
     }
 
     fn spoiled(fault: PageFault) -> Value {

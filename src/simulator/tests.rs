@@ -47,6 +47,7 @@ pub(super) fn call(method: Method, path: &str, query: &[(&str, &str)], body: &st
         version: Version::parse(version).unwrap(),
         base: "http://test".to_owned(),
         moves: false,
+        is_behind: false,
     }
 }
 

@@ -41,7 +41,7 @@ impl Part {
     }
 
     /// The file of each chunk, in the order in which they came.
-    fn chunks<R: Spooled>(&self) -> impl Iterator<Item = PathBuf> {
+    pub(super) fn chunks<R: Spooled>(&self) -> impl Iterator<Item = PathBuf> {
         self.folders().flat_map(|(folder, chunks)| (0..chunks).map(move |index| chunk::<R>(folder, index)))
     }
 }

@@ -293,6 +293,7 @@ pub struct ConversationColumns {
     conversation_id: StringChunkedBuilder,
     created_at: PrimitiveChunkedBuilder<Int64Type>,
     opened_by: StringChunkedBuilder,
+    contact_ids: StringChunkedBuilder,
     author_type: StringChunkedBuilder,
     source_type: StringChunkedBuilder,
     delivered_as: StringChunkedBuilder,
@@ -307,6 +308,7 @@ impl Default for ConversationColumns {
             conversation_id: texts("conversation_id"),
             created_at: numbers("created_at"),
             opened_by: texts("opened_by"),
+            contact_ids: texts("contact_ids"),
             author_type: texts("author_type"),
             source_type: texts("source_type"),
             delivered_as: texts("delivered_as"),
@@ -321,8 +323,9 @@ impl ConversationColumns {
         self.created_at.append_value(row.created_at.timestamp_micros());
         self.opened_by.append_option(match &row.opener {
             Opener::Contact(id) => Some(id),
-            Opener::UnknownContact | Opener::Workspace => None,
+            Opener::UnknownContact | Opener::Workspace | Opener::NoAuthor => None,
         });
+        self.contact_ids.append_option((!row.contact_ids.is_empty()).then(|| row.contact_ids.join(" ")));
         self.author_type.append_option(row.author_type.as_deref());
         self.source_type.append_option(row.source_type.as_deref());
         self.delivered_as.append_option(row.delivered_as.as_deref());
@@ -340,6 +343,7 @@ impl ConversationColumns {
             self.conversation_id.finish().into_column(),
             instants(self.created_at),
             self.opened_by.finish().into_column(),
+            self.contact_ids.finish().into_column(),
             self.author_type.finish().into_column(),
             self.source_type.finish().into_column(),
             self.delivered_as.finish().into_column(),

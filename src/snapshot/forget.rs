@@ -15,10 +15,12 @@ use super::{Finding, Snapshot, SnapshotError, WalkRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
-/// Rows of a file that are about certain people, and all others.
+/// Rows of a file that are about certain people, and all others, in which they are not named any more.
 struct Parted {
     about: DataFrame,
     others: DataFrame,
+    /// Those of the people who were named in the others.
+    named: BTreeSet<String>,
 }
 
 /// Publishes the snapshot anew without these people. How many of them it held; with none, it is left as it is.
@@ -31,6 +33,7 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
         let rows = collect(scan(&[snapshot.folder.join(&file.path)], table)?)?;
         let Some(rows) = parted_rows(&rows, table, people)? else { continue };
         found.extend(texts(&rows.about, person_column(table))?);
+        found.extend(rows.named.iter().cloned());
         if table.name == MEMBERS.name {
             for key in texts(&rows.about, "cohort_key")? {
                 if let Some(cohort) = manifest.cohorts.iter_mut().find(|cohort| cohort.cohort_key == key) {
@@ -180,12 +183,29 @@ fn person_column(table: &Table) -> &'static str {
 fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Result<Option<Parted>, SnapshotError> {
     let ids = rows.column(person_column(table)).and_then(|column| column.str()).map_err(reading)?;
     let is_about: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| people.contains(id)))).collect();
-    if !is_about.any() {
+    let mut others = rows.filter(&!&is_about).map_err(reading)?;
+    let named = if table.name == CONVERSATIONS.name { without_names(&mut others, people)? } else { BTreeSet::new() };
+    if !is_about.any() && named.is_empty() {
         return Ok(None);
     }
     let about = rows.filter(&is_about).map_err(reading)?;
-    let others = rewritten(rows.filter(&!&is_about).map_err(reading)?)?;
-    Ok(Some(Parted { about, others }))
+    Ok(Some(Parted { about, others: rewritten(others)?, named }))
+}
+
+/// Takes these people out of the contacts of conversations that somebody else began. Those who were there.
+fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut named = BTreeSet::new();
+    let lists = conversations.column("contact_ids").and_then(|column| column.str()).map_err(reading)?;
+    let without = lists.iter().map(|list| {
+        let (gone, stay): (Vec<&str>, Vec<&str>) = list?.split(' ').partition(|id| people.contains(*id));
+        named.extend(gone.into_iter().map(str::to_string));
+        (!stay.is_empty()).then(|| stay.join(" "))
+    });
+    let without: StringChunked = without.collect();
+    if !named.is_empty() {
+        conversations.with_column(without.with_name("contact_ids".into()).into_column()).map_err(reading)?;
+    }
+    Ok(named)
 }
 
 /// The same rows with texts of their own: columns that are filtered still hold the texts of the rows that are gone.

@@ -35,6 +35,12 @@ pub struct WalkRecord {
     /// Rows whose record another list has already; of them only who they are is kept.
     #[serde(default)]
     pub held: u64,
+    /// The groups that were looked for in the contacts' own lists while this was read, by key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_lists_of: Vec<String>,
+    /// Where the members were taken from the contacts' own lists against what a search gave: how many it gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched: Option<u64>,
     /// Rows that were not asked for and were left out (conversations of other months).
     pub outside: u64,
     /// The workspace that the contacts name.
@@ -68,6 +74,8 @@ impl WalkRecord {
             observed_at: at,
             forgotten: 0,
             held: 0,
+            own_lists_of: Vec::new(),
+            searched: None,
             outside: 0,
             workspace_id: None,
             oddities: BTreeMap::new(),
@@ -105,6 +113,8 @@ impl WalkRecord {
             observed_at: records.iter().map(|record| record.observed_at).max().unwrap_or_default(),
             forgotten,
             held: sum(|record| record.held),
+            own_lists_of: in_all(records),
+            searched: None,
             outside,
             workspace_id: records.iter().find_map(|record| record.workspace_id.clone()),
             oddities,
@@ -125,6 +135,12 @@ impl WalkRecord {
             }
         }
     }
+}
+
+/// The groups that were looked for in every slice.
+fn in_all(records: &[WalkRecord]) -> Vec<String> {
+    let first = records.first().map_or(&[][..], |record| &record.own_lists_of);
+    first.iter().filter(|key| records.iter().all(|record| record.own_lists_of.contains(key))).cloned().collect()
 }
 
 /// The record of a walk that an earlier run finished.

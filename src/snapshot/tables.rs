@@ -110,9 +110,11 @@ pub const CONVERSATIONS: Table = Table {
         Column::new(
             "opened_by",
             Kind::Contact,
-            "contact_id of the user or lead who wrote first; where the API does not name them, the conversation's only contact",
+            "contact_id of the user or lead who wrote first; where the API names none, or one who was merged away since, the conversation's only contact",
         )
-        .or_null("an admin or bot wrote first, or it is not known who"),
+        .or_null("an admin or bot wrote first, a bot, workflow or import made it without an author, or it is not known who"),
+        Column::new("contact_ids", Kind::Text, "contact_id of each contact that takes part in it, with a space between them")
+            .or_null("none given, or observed by a program that did not keep them"),
         Column::new("author_type", Kind::Text, "who wrote first: user, lead, admin, bot").or_null("not given"),
         Column::new("source_type", Kind::Text, "how it came in: conversation, email, push, ...").or_null("not given"),
         Column::new("delivered_as", Kind::Text, "customer_initiated, campaigns_initiated, operator_initiated, ...").or_null("not given"),

@@ -63,10 +63,10 @@ pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answe
 }
 
 /// Takes a contact and one of its tags; without a tag, a contact whose list was cut short.
-type Take<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
+pub(super) type Take<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
 
 /// Every contact and tag, by the newest record of the contact.
-fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
+pub(super) fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
     for (folder, chunks) in everyone.folders() {
         // A record that came again when it was newer is in a later chunk.
         let has_renewed = load_walk(folder).is_none_or(|record| record.renewed > 0);

@@ -75,8 +75,15 @@ pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     let paths: Vec<PlRefPath> = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<_>>().map_err(failed)?;
     // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
     let hive_options = HiveOptions::new_disabled();
-    let args =
-        ScanArgsParquet { schema: Some(table.schema().into()), hive_options, glob: false, cache: false, ..ScanArgsParquet::default() };
+    let args = ScanArgsParquet {
+        schema: Some(table.schema().into()),
+        hive_options,
+        glob: false,
+        cache: false,
+        // What an earlier version of the program did not write is null.
+        allow_missing_columns: true,
+        ..ScanArgsParquet::default()
+    };
     LazyFrame::scan_parquet_files(paths.into(), args).map_err(failed)
 }
 

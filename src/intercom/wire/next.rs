@@ -55,7 +55,9 @@ impl ListPages {
 /// What an address asks for beyond the list itself.
 fn in_address(address: &str) -> Option<ListNext> {
     let url = reqwest::Url::parse(address).or_else(|_| reqwest::Url::parse("http://relative")?.join(address)).ok()?;
-    let value = |wanted: &str| url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty());
+    let value = |wanted: &str| {
+        url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
+    };
     let cursor = value("starting_after").map(|cursor| ListNext::With("starting_after", cursor));
     cursor.or_else(|| value("page").map(|page| ListNext::With("page", page)))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Chains, Done, Followed, List, Waiting};
+use super::{Chains, Done, Followed, List, Waiting, Witness};
 use crate::domain::{Allowed, Group, Months, agrees};
 use crate::intercom::RequestError;
 use crate::job::division::FEW_PAGES;
@@ -64,11 +64,6 @@ impl Chains<'_> {
         let groups = self.waiting.iter().filter(is_of_group).filter_map(|waiting| Some((waiting.list, announced(waiting)?))).collect();
         let chosen = self.plan.tally(groups, everyone, 0.0, &self.context.settings);
         self.leave_to_everyone(&chosen);
-        // Those that were opened before it was known do not look for them.
-        let tallied = self.tallied(&WalkKind::Everyone);
-        for waiting in self.waiting.iter_mut().filter(|waiting| self.plan.walks[waiting.list].kind == WalkKind::Everyone) {
-            waiting.walker.tallied = tallied.clone();
-        }
     }
 
     fn leave_to_everyone(&mut self, lists: &[usize]) {
@@ -78,7 +73,7 @@ impl Chains<'_> {
         }
     }
 
-    fn everyone(&self) -> Option<&List> {
+    pub(super) fn everyone(&self) -> Option<&List> {
         let list = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone)?;
         Some(&self.lists[list])
     }
@@ -193,7 +188,7 @@ impl Chains<'_> {
             let walk = self.plan.walks[list].key.clone();
             let _span = tracing::info_span!("walk", key = walk).entered();
             (self.context.observer)(Event::WalkDone { walk, rows: record.rows });
-            self.lists[list].followed = Some(Followed { part, failure: None });
+            self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::Totals) });
         }
         self.search(&disagree, "what the contacts' own lists tell does not agree with the group's total").await
     }

@@ -19,6 +19,10 @@ pub enum Fault {
     Half,
     /// 200 with something that is no JSON.
     Garbage,
+    /// 200 with an `error.list`, and empty lists beside it.
+    ErrorList,
+    /// Searches and groups lack a tenth of the contacts, and their totals agree.
+    IndexBehind,
     /// The right answer under another content type.
     ContentType,
     /// The right answer without rate headers.
@@ -86,6 +90,12 @@ pub enum PageFault {
     Huge,
     /// Each entry has a custom attribute with markup, and one with a value of its own.
     Markup,
+    /// A list of tags, segments or attributes comes in two pages.
+    PagedGroups,
+    /// Every third conversation has no source (in 1.x, no message).
+    NullSource,
+    /// The author of a conversation is a contact that is no more.
+    MergedAuthor,
 }
 
 const fn json(status: u16) -> Fault {
@@ -136,6 +146,7 @@ const GROUPS: &[Group] = &[
     group(&[("empty", Fault::Empty)], "200 without a body"),
     group(&[("half", Fault::Half)], "200 with the first half of the JSON"),
     group(&[("garbage", Fault::Garbage)], "200 with an HTML page"),
+    group(&[("error_list", Fault::ErrorList)], "200 with an error.list, and empty lists beside it"),
     group(&[("content-type", Fault::ContentType)], "the right JSON as text/plain or, every second request, text/html"),
     group(&[("noheaders", Fault::NoHeaders)], "the right answer without rate headers"),
     group(&[("slow", Fault::Slow)], "the right answer, 1.5 s late"),
@@ -149,6 +160,7 @@ const GROUPS: &[Group] = &[
     group(&[("foreign-next", Fault::Page(PageFault::ForeignNext))], "lists: next is a URL on another host"),
     group(&[("short", Fault::Page(PageFault::Short))], "lists: next is missing; scrolls: an empty page"),
     group(&[("move", Fault::Move)], "lists: the last entry comes on top of the next page instead"),
+    group(&[("index_behind", Fault::IndexBehind)], "searches and groups: a tenth is missing, and totals agree"),
     group(&[("drop", Fault::Page(PageFault::Drop))], "lists: one entry is missing"),
     group(&[("repeat", Fault::Page(PageFault::Repeat))], "lists: one entry is there twice"),
     group(&[("stale", Fault::Page(PageFault::Stale))], "lists: one entry is there twice, once as it was a day before"),
@@ -160,6 +172,9 @@ const GROUPS: &[Group] = &[
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
     group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: texts, booleans, arrays and objects mixed up"),
     group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
+    group(&[("paged_groups", Fault::Page(PageFault::PagedGroups))], "lists of tags, segments and attributes: in two pages"),
+    group(&[("null_source", Fault::Page(PageFault::NullSource))], "conversations: every third has no source"),
+    group(&[("merged_author", Fault::Page(PageFault::MergedAuthor))], "conversations: their authors are contacts that are no more"),
     group(&[("markup", Fault::Page(PageFault::Markup))], "lists: custom attributes `note`, with markup, and `own_id`"),
 ];
 

@@ -38,7 +38,7 @@ pub fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let filtered = ["tag_id", "segment_id", "company_id"].iter().any(|name| call.parameter(name).is_some());
     let roles: &[Role] = if filtered { &[Role::User, Role::Lead] } else { &[Role::User] };
     let found = listed(moment, call, roles, sort_field(call)?)?;
-    page(desk, call, Role::User, found)
+    page(desk, call, Role::User, if filtered { call.indexed(found) } else { found })
 }
 
 /// `GET /contacts`: leads, always by creation.

@@ -51,7 +51,7 @@ pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 50)?;
     let after = search_cursor(pagination)?;
     let name = format!("contacts {field:?} {}", body["query"]);
-    let all = moment.found(name, || found(moment, &query, field));
+    let all = call.indexed(moment.found(name, || found(moment, &query, field)));
     let cut = Cut { descending: sort.descending, per_page, after, moves: call.moves };
     let (shown, next) = paging::page(&all, &cut, |index| (key(moment, index, field), moment.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_search_cursor()));

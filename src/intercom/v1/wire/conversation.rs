@@ -58,13 +58,13 @@ impl WireConversation {
         };
         let customers = self.customers.0.filter(|customers| !customers.is_empty());
         let persons = customers.unwrap_or_else(|| self.user.0.into_iter().collect());
-        let persons = persons.into_iter().filter_map(|person| owned(person.id));
-        let opener = opener(author_type.as_deref(), author_id, persons, oddities);
+        let contact_ids: Vec<String> = persons.into_iter().filter_map(|person| owned(person.id).filter(|id| !id.is_empty())).collect();
+        let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
         // `open` is all that early versions tell; it holds the snoozed ones, too.
         let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());
         let state = owned(self.state).or_else(open);
         let updated_at = self.updated_at.instant(oddities);
-        Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type: None, delivered_as, state })
+        Ok(Conversation { id, created_at, updated_at, opener, contact_ids, author_type, source_type: None, delivered_as, state })
     }
 }
 

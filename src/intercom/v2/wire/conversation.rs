@@ -61,8 +61,18 @@ impl WireConversation {
             None => (None, None),
         };
         let listed = self.contacts.0.and_then(|list| list.contacts.0).unwrap_or_default();
-        let contacts = listed.into_iter().filter_map(|contact| owned(contact.id));
-        let opener = opener(author_type.as_deref(), author_id, contacts, oddities);
-        Ok(Conversation { id, created_at, updated_at, opener, author_type, source_type, delivered_as, state: owned(self.state) })
+        let contact_ids: Vec<String> = listed.into_iter().filter_map(|contact| owned(contact.id).filter(|id| !id.is_empty())).collect();
+        let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
+        Ok(Conversation {
+            id,
+            created_at,
+            updated_at,
+            opener,
+            contact_ids,
+            author_type,
+            source_type,
+            delivered_as,
+            state: owned(self.state),
+        })
     }
 }

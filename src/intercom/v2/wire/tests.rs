@@ -20,7 +20,10 @@ fn only_a_cursor_means_more() {
     assert_eq!(next(r#"{"next":{"page":2}}"#), Next::End);
     assert_eq!(next(r#"{"next":{"page":2,"starting_after":null}}"#), Next::End);
     assert_eq!(next(r#"{"next":{"per_page":5,"starting_after":"a+/="}}"#), Next::After("a+/=".into()));
-    assert_eq!(next(r#"{"next":"https://elsewhere.example/contacts?page=2"}"#), Next::Address("https://elsewhere.example/contacts?page=2".to_string()));
+    assert_eq!(
+        next(r#"{"next":"https://elsewhere.example/contacts?page=2"}"#),
+        Next::Address("https://elsewhere.example/contacts?page=2".to_string())
+    );
 }
 
 #[test]

@@ -1,0 +1,198 @@
+//! What other sources say of the lists that came: a total is no witness for the rows it came with. The contacts' own lists
+//! are one for tags (in 1.x for segments, too), read in the same run and whichever way the members were found; the counts
+//! of the listing of segments are a weaker one, as they may lag.
+//!
+//! A list that differs from a witness by more than is allowed is followed once more. If it still does, its members are taken
+//! from the contacts' own lists where those are whole; else it is incomplete, or the difference is a warning.
+
+use super::{Chains, Followed};
+use crate::domain::{Allowed, Group};
+use crate::job::plan::WalkKind;
+use crate::job::tag_dates::ANSWERS;
+use crate::job::{JobError, joined};
+use crate::publish;
+use crate::snapshot::{Comparison, Part, Searched, Tallied, WalkRecord, compare, tally, untold, walk_folder};
+
+/// What another source says of a list, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::job) enum Witness {
+    /// The members are those that the contacts' own lists name, and the group's total agrees.
+    Totals,
+    /// The own lists of everyone's contacts.
+    OwnLists(Comparison),
+    /// The members that the listing of groups counts.
+    Listing(u64),
+}
+
+/// The part of a listed count, and the members, by which what came may differ before it is asked for again.
+const LISTED_PART: f64 = 0.05;
+const LISTED_MEMBERS: u64 = 5;
+
+impl Witness {
+    /// Whether it contradicts what came by more than is allowed.
+    pub(in crate::job) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
+        match self {
+            Witness::Totals => false,
+            Witness::OwnLists(told) => {
+                let allowed = Allowed::Tolerance(tolerance).of(told.holders.max(came));
+                told.missing > allowed || told.unconfirmed > allowed
+            }
+            Witness::Listing(listed) => {
+                let gap = listed.abs_diff(came);
+                gap > LISTED_MEMBERS && gap as f64 > *listed as f64 * LISTED_PART
+            }
+        }
+    }
+
+    /// Whether what came cannot be all there is, on the word of this witness alone.
+    fn is_damning(&self, came: u64, tolerance: f64) -> bool {
+        match self {
+            Witness::Listing(listed) => self.contradicts(came, tolerance) && came.saturating_mul(2) < *listed,
+            Witness::Totals | Witness::OwnLists(_) => self.contradicts(came, tolerance),
+        }
+    }
+}
+
+impl Chains<'_> {
+    /// Holds what came against what other sources say.
+    pub(super) async fn cross_check(&mut self) -> Result<(), JobError> {
+        let doubtful = self.hear_witnesses().await?;
+        let again: Vec<usize> = doubtful.into_iter().filter(|list| self.may_follow_again(*list)).collect();
+        for &list in &again {
+            tracing::warn!("`{}` is read once more: {}", self.plan.walks[list].key, self.difference(list));
+            self.anew(list).await?;
+        }
+        let doubtful = if again.is_empty() {
+            self.doubtful()
+        } else {
+            self.follow().await?;
+            self.complete().await?;
+            self.hear_witnesses().await?
+        };
+        for list in doubtful {
+            self.settle(list).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the witnesses of each list, and gives the lists that they contradict.
+    async fn hear_witnesses(&mut self) -> Result<Vec<usize>, JobError> {
+        let mut compared = self.own_lists().await?;
+        for (list, planned) in self.plan.walks.iter().enumerate() {
+            let Some(followed) = self.lists[list].followed.as_mut().filter(|followed| followed.failure.is_none()) else { continue };
+            if followed.witness == Some(Witness::Totals) || !matches!(planned.kind, WalkKind::Members(_)) {
+                continue;
+            }
+            let of_own_lists = compared.iter().position(|(compared, _)| *compared == list).map(|at| compared.swap_remove(at).1);
+            followed.witness = of_own_lists.map(Witness::OwnLists).or(planned.listed.map(Witness::Listing));
+        }
+        Ok(self.doubtful())
+    }
+
+    /// The lists that their witness contradicts.
+    fn doubtful(&self) -> Vec<usize> {
+        let tolerance = self.context.settings.completeness.tolerance;
+        let is_doubtful = |followed: &Followed| {
+            let record = &followed.part.record;
+            // What is incomplete as it is needs no other reason.
+            record.is_complete && followed.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance))
+        };
+        (0..self.lists.len()).filter(|list| self.lists[*list].followed.as_ref().is_some_and(is_doubtful)).collect()
+    }
+
+    /// What everyone's own lists say of the groups that were searched for.
+    async fn own_lists(&self) -> Result<Vec<(usize, Comparison)>, JobError> {
+        let Some(everyone) = self.whole_everyone() else { return Ok(Vec::new()) };
+        let searched = |list: usize| {
+            let followed = self.lists[list].followed.as_ref().filter(|followed| followed.failure.is_none())?;
+            let group = self.plan.walks[list].kind.group()?;
+            let is_compared = followed.witness != Some(Witness::Totals) && everyone.record.own_lists_of.contains(&group.key());
+            is_compared.then(|| (list, Searched { group: group.clone(), part: followed.part.clone() }))
+        };
+        let (lists, searched): (Vec<usize>, Vec<Searched>) = (0..self.lists.len()).filter_map(searched).unzip();
+        if lists.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.work.join(ANSWERS);
+        let compared = joined(tokio::task::spawn_blocking(move || Ok(compare(&everyone, &searched, &answers)?)).await)?;
+        Ok(lists.into_iter().zip(compared).collect())
+    }
+
+    /// Everyone, if all of them came.
+    fn whole_everyone(&self) -> Option<Part> {
+        let followed = self.everyone()?.followed.as_ref()?;
+        (followed.failure.is_none() && followed.part.record.is_complete).then(|| followed.part.clone())
+    }
+
+    /// Whether a list that is read now is worth as much as what there is of it. Where an incomplete month is accepted, the
+    /// API may not answer at all, and what came stays.
+    fn may_follow_again(&self, list: usize) -> bool {
+        let basis = |at| self.plan.scope.basis_at(at, self.context.settings.job.grace);
+        let followed = self.lists[list].followed.as_ref();
+        !self.accepts_incomplete
+            && followed.is_some_and(|followed| basis(followed.part.record.observed_at) <= basis((self.context.clock)()))
+    }
+
+    /// What a witness says, in words.
+    fn difference(&self, list: usize) -> String {
+        let Some(followed) = &self.lists[list].followed else { return String::new() };
+        let came = followed.part.record.came();
+        match followed.witness {
+            Some(Witness::OwnLists(told)) => format!(
+                "{came} members came; the contacts' own lists name {} ({} of them did not come, {} came whose list lacks the group)",
+                told.holders, told.missing, told.unconfirmed
+            ),
+            Some(Witness::Listing(listed)) => format!("{came} members came; the listing of segments counts {listed}"),
+            Some(Witness::Totals) | None => format!("{came} members came"),
+        }
+    }
+
+    /// Decides what becomes of a list that its witness still contradicts.
+    async fn settle(&mut self, list: usize) -> Result<(), JobError> {
+        let (key, difference) = (self.plan.walks[list].key.clone(), self.difference(list));
+        let tolerance = self.context.settings.completeness.tolerance;
+        let group = self.plan.walks[list].kind.group().cloned();
+        let everyone = self.whole_everyone();
+        let Some(followed) = &mut self.lists[list].followed else { return Ok(()) };
+        match (followed.witness, group, everyone) {
+            (Some(Witness::OwnLists(told)), Some(group), Some(everyone)) if told.unknown == 0 => {
+                tracing::warn!("the members of `{key}` are taken from the contacts' own lists, against the search: {difference}");
+                let record = followed.part.record.clone();
+                let part = self.derived(&group, everyone, record).await?;
+                self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::OwnLists(told)) });
+            }
+            (Some(witness), ..) if witness.is_damning(followed.part.record.came(), tolerance) => {
+                tracing::error!("`{key}` is incomplete: {difference}");
+                followed.part.record.is_complete = false;
+                if matches!(witness, Witness::OwnLists(_)) {
+                    self.forget_everyone()?;
+                }
+            }
+            _ => tracing::warn!("`{key}` is published as it came: {difference}"),
+        }
+        Ok(())
+    }
+
+    /// The members of a group by the contacts' own lists, in the place of what was searched for.
+    async fn derived(&self, group: &Group, everyone: Part, searched: WalkRecord) -> Result<Part, JobError> {
+        let tallied = Tallied { key: group.key(), folder: walk_folder(self.work, &group.key()) };
+        let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
+        let taking = tokio::task::spawn_blocking(move || -> Result<Vec<WalkRecord>, JobError> {
+            let untold = untold(&everyone)?;
+            Ok(tally(&everyone, &[tallied], &untold, &answers)?)
+        });
+        let record = joined(taking.await)?.into_iter().next();
+        let record = record.ok_or_else(|| JobError::NotFollowed(group.key()))?;
+        let WalkRecord { first_total, last_total, .. } = searched;
+        Ok(Part::whole(folder, WalkRecord { first_total, last_total, searched: Some(searched.came()), ..record }))
+    }
+
+    /// The next run reads everyone anew: as long as it has what was read before, it would find the same difference.
+    fn forget_everyone(&self) -> Result<(), JobError> {
+        let at = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone).filter(|list| self.may_follow_again(*list));
+        for chain in at.iter().flat_map(|list| &self.lists[*list].chains) {
+            publish::remove_folder(&walk_folder(self.work, &chain.key))?;
+        }
+        Ok(())
+    }
+}
