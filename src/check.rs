@@ -118,7 +118,9 @@ pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
                 Some(Ok(_)) => remembered(&folder, answers, &mut findings),
                 Some(Err(_)) | None => Remembered::default(),
             };
-            if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &remembered.workspace_id) {
+            if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &remembered.workspace_id)
+                && client.names_workspace()
+            {
                 let what = format!("`GET /me` names none; the months before are of `{before}`, and contacts of another one are refused");
                 findings.push(Finding::warning("workspace", what, Some("make sure that the token is the one of that workspace")));
             }

@@ -217,6 +217,11 @@ impl Client {
         }
     }
 
+    /// Whether the API is documented to say whose workspace the token is of.
+    pub fn names_workspace(&self) -> bool {
+        matches!(self.api, Api::V2(_))
+    }
+
     /// Whether contacts list the segments that they are in, and all of their tags. 2.x lists ten tags and no segments.
     pub fn has_own_groups(&self) -> bool {
         matches!(self.api, Api::V1(_))

@@ -250,7 +250,7 @@ impl Plan {
             });
         }
         if let Some(expected) = unnamed_workspace {
-            plan.workspace_unnamed(expected);
+            plan.workspace_unnamed(expected, context.client.names_workspace());
         }
         plan.sizes_before = remembered.sizes;
         plan.check_profile(context).await;
@@ -303,10 +303,14 @@ impl Plan {
         self.unresolved.push(unresolved);
     }
 
-    fn workspace_unnamed(&mut self, expected: String) {
-        tracing::warn!("`GET /me` names no workspace; the months before are of `{expected}`, and contacts of another one are refused");
+    fn workspace_unnamed(&mut self, expected: String, is_documented: bool) {
+        // 1.x is not documented to have `/me`: there is nothing odd about it.
+        let severity = if is_documented { Severity::Warning } else { Severity::Info };
+        if is_documented {
+            tracing::warn!("`GET /me` names no workspace; the months before are of `{expected}`, and contacts of another one are refused");
+        }
         self.findings.push(Finding {
-            severity: Severity::Warning,
+            severity,
             check_name: "workspace_unnamed".to_string(),
             subject: "workspace".to_string(),
             value: None,

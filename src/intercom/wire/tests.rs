@@ -20,6 +20,20 @@ fn errors_of_all_ages_give_their_code() {
 }
 
 #[test]
+fn an_error_with_a_good_status_is_no_empty_list() {
+    let decoded = |body: &str| tags(body.as_bytes()).map(|page| page.rows.len());
+    for body in [
+        r#"{"type":"error.list","request_id":"abc","errors":[{"code":"server_error","message":"of ann@example.com"}],"data":[]}"#,
+        r#"{"errors":[{"code":"server_error"}],"data":[]}"#,
+        r#"{"data":[],"type":"error","request_id":"abc","message":"x"}"#,
+    ] {
+        assert!(matches!(decoded(body), Err(DecodeError::ErrorList { .. })), "{body}");
+    }
+    // A tag may be called anything, and an empty list of errors is none.
+    assert_eq!(decoded(r#"{"type":"list","errors":[],"data":[{"id":"1","name":"error.list"},{"id":2,"name":"error"}]}"#).unwrap(), 2);
+}
+
+#[test]
 fn a_total_stands_alone_whatever_the_rows_are() {
     let told = |body: &str| total(body.as_bytes());
     assert_eq!(told(r#"{"type":"conversation.list","conversations":[{"odd":1}],"total_count":12}"#).unwrap(), Some(12));

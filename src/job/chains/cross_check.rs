@@ -3,13 +3,14 @@
 //! of the listing of segments are a weaker one, as they may lag.
 //!
 //! A list that differs from a witness by more than is allowed is followed once more. If it still does, its members are taken
-//! from the contacts' own lists where those are whole; else it is incomplete, or the difference is a warning.
+//! from the contacts' own lists where those are whole, or can be made so by asking a few; else it is incomplete, or the
+//! difference is a warning.
 
 use super::{Chains, Followed};
 use crate::domain::{Allowed, Group};
 use crate::job::plan::WalkKind;
-use crate::job::tag_dates::ANSWERS;
-use crate::job::{JobError, joined};
+use crate::job::tag_dates::{ANSWERS, Asking};
+use crate::job::{JobError, error, joined};
 use crate::publish;
 use crate::snapshot::{Comparison, Part, Searched, Tallied, WalkRecord, compare, tally, untold, walk_folder};
 
@@ -27,6 +28,8 @@ pub(in crate::job) enum Witness {
 /// The part of a listed count, and the members, by which what came may differ before it is asked for again.
 const LISTED_PART: f64 = 0.05;
 const LISTED_MEMBERS: u64 = 5;
+/// Contacts who are asked for all of their tags where their lists contradict a search, at the most.
+const ASKED_MAX: usize = 2_000;
 
 impl Witness {
     /// Whether it contradicts what came by more than is allowed.
@@ -62,13 +65,15 @@ impl Chains<'_> {
             tracing::warn!("`{}` is read once more: {}", self.plan.walks[list].key, self.difference(list));
             self.anew(list).await?;
         }
-        let doubtful = if again.is_empty() {
-            self.doubtful()
-        } else {
+        let mut doubtful = self.doubtful();
+        if !again.is_empty() {
             self.follow().await?;
             self.complete().await?;
-            self.hear_witnesses().await?
-        };
+            doubtful = self.hear_witnesses().await?;
+        }
+        if self.ask_whose_lists_were_cut(&doubtful).await? {
+            doubtful = self.hear_witnesses().await?;
+        }
         for list in doubtful {
             self.settle(list).await?;
         }
@@ -87,6 +92,26 @@ impl Chains<'_> {
             followed.witness = of_own_lists.map(Witness::OwnLists).or(planned.listed.map(Witness::Listing));
         }
         Ok(self.doubtful())
+    }
+
+    /// Makes the own lists whole that contradict a search: asks contacts whose lists were cut short, if they are few.
+    async fn ask_whose_lists_were_cut(&self, doubtful: &[usize]) -> Result<bool, JobError> {
+        let witness = |list: &usize| self.lists[*list].followed.as_ref()?.witness;
+        let is_cut = |list: &usize| matches!(witness(list), Some(Witness::OwnLists(told)) if told.unknown > 0);
+        let Some(everyone) = self.whole_everyone().filter(|_| doubtful.iter().any(is_cut) && !self.context.client.has_own_groups()) else {
+            return Ok(false);
+        };
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&everyone)?)).await)?;
+        if untold.len() > ASKED_MAX {
+            return Ok(false);
+        }
+        tracing::info!("{} contacts whose lists of tags were cut short are asked for all of them", untold.len());
+        let asking = Asking::open(self.context, self.plan.scope.months, self.work).await?;
+        if let Err(error) = asking.ask(untold).await {
+            tracing::warn!("they could not be asked: {}", error::in_a_line(&error));
+        }
+        asking.end()?;
+        Ok(true)
     }
 
     /// The lists that their witness contradicts.
