@@ -33,6 +33,7 @@ mod property;
 mod resume;
 mod rules;
 mod run_log;
+mod signals;
 mod slicing;
 mod stale;
 mod tagging;
