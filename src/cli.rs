@@ -51,6 +51,11 @@ pub fn main() -> ExitCode {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
+    if let Ok(runtime) = &runtime {
+        let _inside = runtime.enter();
+        signals::survive_size_limit();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => return tell(&answer(&message), LogFormat::Text),
@@ -58,7 +63,7 @@ pub fn main() -> ExitCode {
     let account = Account::begin(cli.command.on_months(), run::wall_clock());
     let progress = logging::start(&cli.global, &account);
     let log_format = cli.global.log_format;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));

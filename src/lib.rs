@@ -5,6 +5,8 @@
 
 pub mod domain;
 
+pub mod disk;
+
 pub mod rules;
 
 pub mod settings;

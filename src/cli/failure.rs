@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::check::{ARCHIVED_HINT, Trouble};
+use crate::disk;
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
@@ -89,12 +90,7 @@ impl Failure {
 
     /// The result exists, and standard output does not take it.
     pub(super) fn unprinted(error: std::io::Error) -> Failure {
-        let (code, hint) = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                (UNAVAILABLE, "the disk is full; make room and run it again")
-            }
-            _ => (USAGE, "check where standard output leads"),
-        };
+        let (code, hint) = if disk::is_full(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
         let error = Plain { message: "the result could not be printed".to_string(), source: Some(Box::new(error)) };
         Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
@@ -230,7 +226,7 @@ impl From<Unresolved> for Failure {
 impl From<ListingError> for Failure {
     fn from(error: ListingError) -> Failure {
         let (code, hint) = match &error {
-            error if error.is_disk_full() => (UNAVAILABLE, "the disk is full; make room and run it again"),
+            error if error.is_disk_full() => (UNAVAILABLE, DISK_FULL),
             ListingError::Request(error) => {
                 let (code, hint) = request_code_and_hint(error, true);
                 return Failure { code, hint, error: Box::new(error.clone()) };
@@ -279,13 +275,15 @@ impl From<Trouble> for Failure {
     }
 }
 
-const DISK_FULL: &str = "the disk is full; what there was room for is kept: make room and run it again to go on";
+const DISK_FULL: &str =
+    "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow: make room or lift the limit, and run it again";
+const DISK_FULL_KEPT: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow; what there was room for is kept: make room or lift the limit, and run it again to go on";
 const REBUILD: &str = "the snapshots were not touched: `cohorts status --check` names what of them is damaged, if anything; `cohorts report --all` builds the rest anew";
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
     if error.is_disk_full() {
-        return with(UNAVAILABLE, DISK_FULL);
+        return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     if error.is_unsound_answer() {
         return with(INCOMPLETE, "the finished walks are kept: run it again later; if it stays, show this message to Intercom's support");

@@ -1,4 +1,15 @@
-//! The signals that end a command.
+//! The signals that end a command, and the one that must not.
+
+/// Keeps a write past the limit on the size of files (`ulimit -f`, `LimitFSIZE`) from ending the process: it fails like a
+/// write to a full disk instead. Needs a runtime around it.
+pub(super) fn survive_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // The handler stays for as long as the process lives. Without it the signal ends the process by itself.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())));
+    }
+}
 
 /// Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
 #[cfg(unix)]

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 /// A module and what it may name with `crate::`.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("publish", &[]),
-    ("table", &["domain"]),
+    ("disk", &[]),
+    ("publish", &["disk"]),
+    ("table", &["disk", "domain"]),
     ("simulator", &[]),
     ("notify", &[]),
     ("rules", &["domain"]),
@@ -18,7 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("census", &["domain", "intercom"]),
     ("tagging", &["domain", "intercom"]),
     ("snapshot", &["domain", "publish", "table"]),
-    ("listing", &["domain", "intercom", "privacy", "publish", "snapshot", "table"]),
+    ("listing", &["disk", "domain", "intercom", "privacy", "publish", "snapshot", "table"]),
     ("history", &["domain", "publish", "rules", "snapshot", "table"]),
     ("analysis", &["domain", "stats", "table"]),
     ("digest", &["analysis", "domain", "table"]),
@@ -39,6 +40,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "census",
             "check",
             "digest",
+            "disk",
             "domain",
             "history",
             "intercom",

@@ -1,16 +1,18 @@
-//! Signals that end a run, the one that a run started by `nohup` outlives.
+//! Signals that end a run, the one that a run started by `nohup` outlives, and limits on the size of files.
 
 use std::os::fd::OwnedFd;
 
 use rustix::process::Signal;
 
 use crate::run_log::lines;
+use crate::support::fixture::plain_job;
 use crate::support::job::{Place, small_job};
-use crate::support::program::{cohorts, run};
+use crate::support::program::{cohorts, on, run};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
+use crate::support::tree::{check_same, published, tables};
 use crate::support::truth::JULY;
-use crate::support::wait_until;
+use crate::support::{side_by_side, wait_until};
 
 const AS_OF: &[&str] = &["--as-of", JULY.as_of, "--log-format", "json"];
 
@@ -52,4 +54,41 @@ fn help_and_version_into_a_full_device_fail_like_all_else() {
     }
     // A usage error is no result.
     cohorts(["frobnicate"]).standard_output(full()).standard_error(full()).finish().check_code(2);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_5_and_what_was_done_is_kept() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let job = plain_job();
+    let undisturbed = Place::new();
+    run(&undisturbed.job(&job, &simulator.base_url), AS_OF).succeed();
+    let expected = tables(published(&undisturbed.job_folder()));
+    // In blocks of 512 bytes: the plan does not fit, then conversations, contacts, and one of the last files, the page.
+    let limits = [1, 8, 80, 1_000];
+    side_by_side(
+        &limits,
+        |limit| format!("a limit of {limit} blocks"),
+        |limit| {
+            let place = Place::new();
+            let file = place.job(&job, &simulator.base_url);
+            let limited = run(&file, &["--as-of", JULY.as_of]).in_shell(&format!("ulimit -f {limit}")).finish();
+            limited.check_failure(5, &["disk is full", "ulimit -f", "LimitFSIZE"]);
+            assert!(!place.reports("2026-07").exists(), "half a month was published");
+            run(&file, AS_OF).succeed();
+            check_same(&tables(published(&place.job_folder())), &expected, "once there is room");
+        },
+    );
+    // Parquet's writer does not pass on why a write failed; there are larger files before the first of it, but not in a rebuild.
+    let file = undisturbed.job(&job, &simulator.base_url);
+    let report = || on(&file, "report", &["--all"]);
+    for limit in [1, 24] {
+        report().in_shell(&format!("ulimit -f {limit}")).finish().check_failure(5, &[".parquet", "ulimit -f", "LimitFSIZE"]);
+    }
+    report().succeed();
+    check_same(&tables(published(&undisturbed.job_folder())), &expected, "a rebuild once there is room");
+    // A list that is printed into a file.
+    let place = Place::new();
+    let path = place.folder().join("listed");
+    let printed = cohorts(["schema"]).in_shell("ulimit -f 1").standard_output(std::fs::File::create(&path).unwrap()).finish();
+    printed.check_failure(5, &["the result could not be printed", "File too large", "ulimit -f"]);
 }
