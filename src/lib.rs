@@ -6,6 +6,7 @@
 pub mod domain;
 
 pub mod disk;
+pub mod proxy;
 
 pub mod rules;
 

@@ -9,6 +9,7 @@ use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
 use crate::listing::ListingError;
 use crate::privacy::PrivacyError;
+use crate::proxy::ProxyError;
 use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
 use crate::snapshot::SnapshotError;
 
@@ -195,7 +196,8 @@ impl From<PrivacyError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure { code: UNEXPECTED, error: Box::new(error), hint: None }
+        let (code, hint) = client_code_and_hint(&error);
+        Failure { code, error: Box::new(error), hint }
     }
 }
 
@@ -337,12 +339,24 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             "`cohorts status --check` names what is damaged; restore that folder from a backup, or move it away to go on without its month",
         ),
         JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
-        JobError::Request(_) | JobError::Fetch { .. } | JobError::Client(_) => (UNEXPECTED, None),
+        JobError::Client(error) => client_code_and_hint(error),
+        JobError::Request(_) | JobError::Fetch { .. } => (UNEXPECTED, None),
+    }
+}
+
+fn client_code_and_hint(error: &ClientError) -> (u8, Option<String>) {
+    match error {
+        ClientError::Proxy(_) => (USAGE, Some(ProxyError::HINT.to_string())),
+        ClientError::Setup(_) | ClientError::Version(_) => (UNEXPECTED, None),
     }
 }
 
 /// `is_first`: nothing was fetched yet that could be kept.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
+    if let Some(failure) = error.proxy_failure() {
+        let kept = if is_first { "" } else { "the finished walks are kept, run it again to go on; " };
+        return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
+    }
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
     } else if error.is_version_refused() {

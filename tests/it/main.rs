@@ -30,6 +30,7 @@ mod page;
 mod planted;
 mod privacy;
 mod property;
+mod proxy;
 mod resume;
 mod rules;
 mod run_log;
