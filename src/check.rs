@@ -7,6 +7,7 @@ mod api;
 mod configuration;
 mod groups;
 mod output;
+mod proxy;
 
 use chrono::{DateTime, Utc};
 
@@ -96,8 +97,10 @@ pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
     if knows_privacy {
         configuration::privacy(&settings, &mut findings);
     }
+    let has_route = knows_intercom && proxy::of_api(&settings, &mut findings);
+    proxy::of_webhook(&settings, &mut findings);
     let client = match configuration::token(&settings, knows_token, &mut findings) {
-        Some(token) if knows_intercom => match job::client(&api::impatient(&settings), token) {
+        Some(token) if has_route => match job::client(&api::impatient(&settings), token) {
             Ok(client) => Some(client),
             Err(error) => {
                 findings.push(Finding::error("api", error));

@@ -19,6 +19,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod signals;
 mod simulate;
 mod status;
 mod stdout;
@@ -26,6 +27,7 @@ mod summary;
 mod tag;
 mod values;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -34,6 +36,7 @@ use account::Account;
 use arguments::{Cli, Command, LogFormat};
 use ending::Ending;
 use failure::Failure;
+use signals::interrupted;
 
 use crate::domain::GroupKind;
 use crate::intercom::Change;
@@ -48,20 +51,19 @@ pub fn main() -> ExitCode {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
+    if let Ok(runtime) = &runtime {
+        let _inside = runtime.enter();
+        signals::survive_size_limit();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
-            // Help and version are results, a usage error is not; clap knows which goes where.
-            let code = if message.use_stderr() { failure::USAGE } else { 0 };
-            // A pipe that closed early is no failure.
-            let _ = message.print();
-            return ExitCode::from(code);
-        }
+        Err(message) => return tell(&answer(&message), LogFormat::Text),
     };
     let account = Account::begin(cli.command.on_months(), run::wall_clock());
     let progress = logging::start(&cli.global, &account);
     let log_format = cli.global.log_format;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));
@@ -89,6 +91,16 @@ pub fn main() -> ExitCode {
     // Blocking work that an interrupted command left behind is not waited for: what it writes is staged, not shown.
     runtime.shutdown_background();
     code
+}
+
+/// What clap has to say in place of a command.
+fn answer(message: &clap::Error) -> Result<u8, Failure> {
+    let printed = message.print().and_then(|()| io::stdout().flush());
+    // Help and version are results, a usage error is not; clap knows which goes where.
+    if message.use_stderr() {
+        return Ok(failure::USAGE);
+    }
+    stdout::result(printed).map(|()| 0)
 }
 
 async fn work(command: Command, progress: &progress::Progress, account: &Account) -> Result<u8, Failure> {
@@ -135,23 +147,5 @@ async fn dispatch(command: Command, progress: &progress::Progress, account: &Acc
         Command::Untag(arguments) => tag::run(&arguments, Change::Untag, progress).await,
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
-    }
-}
-
-/// Ctrl-C, or the signal with which a service manager ends a job.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => return,
-                _ = terminate.recv() => return,
-            }
-        }
-    }
-    // Without a handler the signal ends the process by itself.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -5,6 +5,9 @@
 
 pub mod domain;
 
+pub mod disk;
+pub mod proxy;
+
 pub mod rules;
 
 pub mod settings;

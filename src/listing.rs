@@ -6,12 +6,13 @@ mod lines;
 
 use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, PolarsError, Series};
 
+use crate::disk;
 use crate::domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
 use crate::intercom::{Client, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish::PublishError;
 use crate::snapshot::{CONTACTS, SnapshotError, contact_columns};
-use crate::table::{Column, Kind, Table, TableError};
+use crate::table::{Column, Kind, Table, TableError, io_error};
 
 pub use file::{ParquetFile, TextFile};
 pub use lines::Lines;
@@ -80,21 +81,18 @@ impl ListingError {
         match self {
             ListingError::Table(error) => error.is_disk_full(),
             ListingError::Publish(error) => error.is_disk_full(),
-            ListingError::Write(error) => io_kind(error) == Some(std::io::ErrorKind::StorageFull),
+            ListingError::Write(error) => io_error(error).is_some_and(disk::is_full),
             _ => false,
         }
     }
 
     /// A pipe that its reader closed is no failure of writing.
     pub fn write(error: PolarsError) -> ListingError {
-        if io_kind(&error) == Some(std::io::ErrorKind::BrokenPipe) { ListingError::Closed } else { ListingError::Write(error) }
-    }
-}
-
-fn io_kind(error: &PolarsError) -> Option<std::io::ErrorKind> {
-    match error {
-        PolarsError::IO { error, .. } => Some(error.kind()),
-        _ => None,
+        if io_error(&error).is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            ListingError::Closed
+        } else {
+            ListingError::Write(error)
+        }
     }
 }
 

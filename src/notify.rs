@@ -9,6 +9,8 @@ use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use crate::proxy::{self, Proxy, ProxyError, ProxyFailure};
+
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 const TRIES: usize = 4;
 const DELAY_MIN: Duration = Duration::from_millis(500);
@@ -61,10 +63,14 @@ pub struct NotifiedCohort {
 }
 
 /// Why nobody was told. Without the address: it may be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotifyError {
     #[error("the HTTP client could not be set up")]
     Setup,
+    #[error("{0}")]
+    NoProxy(ProxyError),
+    #[error("{0}")]
+    Proxy(ProxyFailure),
     #[error("there is no connection to it")]
     Connect,
     #[error("it did not answer in time")]
@@ -76,16 +82,17 @@ pub enum NotifyError {
 }
 
 impl NotifyError {
-    pub fn status(self) -> Option<u16> {
+    pub fn status(&self) -> Option<u16> {
         match self {
-            NotifyError::Status(status) => Some(status),
+            NotifyError::Status(status) => Some(*status),
             _ => None,
         }
     }
 
-    fn is_worth_another_try(self) -> bool {
+    fn is_worth_another_try(&self) -> bool {
         match self {
-            NotifyError::Setup => false,
+            NotifyError::Setup | NotifyError::NoProxy(_) => false,
+            NotifyError::Proxy(failure) => !failure.is_final(),
             NotifyError::Connect | NotifyError::Timeout | NotifyError::Cut => true,
             NotifyError::Status(status) => matches!(status, 408 | 429 | 500..=599),
         }
@@ -96,7 +103,9 @@ impl NotifyError {
 pub async fn send(address: &SecretString, notification: &Notification) -> Result<(), NotifyError> {
     // The first provider of a process stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
+    let proxy = proxy::route(address.expose_secret()).map_err(NotifyError::NoProxy)?.proxy();
+    let client = proxy::configure(reqwest::Client::builder(), proxy.as_ref())
+        .map_err(|_| NotifyError::Setup)?
         .user_agent(USER_AGENT)
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -105,15 +114,15 @@ pub async fn send(address: &SecretString, notification: &Notification) -> Result
         .build()
         .map_err(|_| NotifyError::Setup)?;
     let body = serde_json::to_vec(notification).map_err(|_| NotifyError::Setup)?;
-    let tries = tries(&client, address, &body);
+    let tries = tries(&client, proxy.as_ref(), address, &body);
     tokio::time::timeout(TIMEOUT_OF_ALL, tries).await.unwrap_or(Err(NotifyError::Timeout))
 }
 
-async fn tries(client: &reqwest::Client, address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
+async fn tries(client: &reqwest::Client, proxy: Option<&Proxy>, address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
     let delays = ExponentialBuilder::new().with_jitter().with_min_delay(DELAY_MIN).with_factor(2.0).with_max_times(TRIES - 1);
     let mut delays = delays.build();
     loop {
-        let Err(error) = attempt(client, address, body).await else { return Ok(()) };
+        let Err(error) = attempt(client, proxy, address, body).await else { return Ok(()) };
         match delays.next() {
             Some(delay) if error.is_worth_another_try() => {
                 tracing::debug!("the webhook was not reached, {error}; trying again in {:.1} s", delay.as_secs_f64());
@@ -124,11 +133,13 @@ async fn tries(client: &reqwest::Client, address: &SecretString, body: &[u8]) ->
     }
 }
 
-async fn attempt(client: &reqwest::Client, address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
+async fn attempt(client: &reqwest::Client, proxy: Option<&Proxy>, address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
     let request = client.post(address.expose_secret()).header(CONTENT_TYPE, "application/json").body(body.to_vec());
     // The error itself names the address.
     let response = request.send().await.map_err(|error| {
-        if error.is_timeout() {
+        if let Some(failure) = proxy.and_then(|proxy| proxy.failure(&error)) {
+            NotifyError::Proxy(failure)
+        } else if error.is_timeout() {
             NotifyError::Timeout
         } else if error.is_connect() {
             NotifyError::Connect

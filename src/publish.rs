@@ -16,6 +16,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::disk;
+
 pub const MANIFEST: &str = "manifest.json";
 /// How the names of folders begin that are being written.
 pub const STAGED: &str = "staged-";
@@ -35,7 +37,7 @@ impl PublishError {
     }
 
     pub fn is_disk_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        disk::is_full(&self.source)
     }
 }
 

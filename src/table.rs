@@ -10,10 +10,13 @@ mod parquet;
 mod rows;
 mod sql;
 
+use std::io::Write;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
+
+use crate::disk;
 
 pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
@@ -180,10 +183,10 @@ impl TableError {
         TableError { action, what: what.into(), source, is_disk_full: false }
     }
 
-    /// The Parquet writer does not pass on why a write failed: a probe beside the half-written file tells, as long as
-    /// that still takes its space.
+    /// The Parquet writer does not pass on why a write failed: then one more write tells, to the half-written file, as
+    /// long as that still takes its space.
     fn writing(path: &Path, source: PolarsError) -> TableError {
-        let is_disk_full = path.parent().is_some_and(has_no_space);
+        let is_disk_full = io_error(&source).is_some_and(disk::is_full) || has_no_room(path);
         TableError { action: "write", what: format!("`{}`", path.display()), source, is_disk_full }
     }
 
@@ -192,12 +195,19 @@ impl TableError {
     }
 }
 
-fn has_no_space(folder: &Path) -> bool {
-    let probe = folder.join(".space");
-    let written = std::fs::write(&probe, [0; 1 << 16]);
-    // Best effort: the folder is a staging folder, which is removed whole.
-    let _ = std::fs::remove_file(&probe);
-    written.is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
+/// The failed read or write under an error of Polars, when there is one and it is passed on.
+pub fn io_error(error: &PolarsError) -> Option<&std::io::Error> {
+    match error {
+        PolarsError::IO { error, .. } => Some(error),
+        PolarsError::Context { error, .. } => io_error(error),
+        _ => None,
+    }
+}
+
+/// Whether a file that could not be written whole cannot grow. It is of no use any more, and goes with its folder.
+fn has_no_room(path: &Path) -> bool {
+    let grown = std::fs::File::options().append(true).create(true).open(path).and_then(|mut file| file.write_all(&[0; 1 << 16]));
+    grown.is_err_and(|error| disk::is_full(&error))
 }
 
 #[cfg(test)]

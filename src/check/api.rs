@@ -43,7 +43,7 @@ pub(super) fn impatient(settings: &Settings) -> Settings {
 /// Asks for `/me`; then, as far as anyone answers at all, for everything that a run needs to begin, side by side.
 pub(super) async fn ask(client: &Client, settings: &Settings, now: DateTime<Utc>) -> Asked {
     let workspace = match client.workspace().await {
-        Err(error) if matches!(error.failure, Failure::NoAnswer(_)) => return Asked::Unanswered(error),
+        Err(error) if matches!(error.failure, Failure::NoAnswer(_) | Failure::Proxy(_)) => return Asked::Unanswered(error),
         answer => answer,
     };
     let job = &settings.job;

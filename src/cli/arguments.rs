@@ -20,7 +20,8 @@ Exit codes:
     2  usage or configuration, an output that cannot be written, a month that has not begun
     3  not authorised
     4  a group, or a contact to tag, was not found, or not without doubt; the others were done
-    5  the API could not be reached or kept failing, or the disk is full: run again to go on
+    5  the API could not be reached or kept failing, or the disk is full, or a limit on the size
+       of files was met: run again to go on
     6  the data failed a completeness check; nothing was published
     7  another process works on this job
     8  `status --check` found something

@@ -3,11 +3,13 @@
 use std::error::Error;
 
 use crate::check::{ARCHIVED_HINT, Trouble};
+use crate::disk;
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
 use crate::job::{JobError, Unresolved};
 use crate::listing::ListingError;
 use crate::privacy::PrivacyError;
+use crate::proxy::ProxyError;
 use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
 use crate::snapshot::SnapshotError;
 
@@ -89,12 +91,7 @@ impl Failure {
 
     /// The result exists, and standard output does not take it.
     pub(super) fn unprinted(error: std::io::Error) -> Failure {
-        let (code, hint) = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                (UNAVAILABLE, "the disk is full; make room and run it again")
-            }
-            _ => (USAGE, "check where standard output leads"),
-        };
+        let (code, hint) = if disk::is_full(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
         let error = Plain { message: "the result could not be printed".to_string(), source: Some(Box::new(error)) };
         Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
@@ -199,7 +196,8 @@ impl From<PrivacyError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure { code: UNEXPECTED, error: Box::new(error), hint: None }
+        let (code, hint) = client_code_and_hint(&error);
+        Failure { code, error: Box::new(error), hint }
     }
 }
 
@@ -234,7 +232,7 @@ impl From<Unresolved> for Failure {
 impl From<ListingError> for Failure {
     fn from(error: ListingError) -> Failure {
         let (code, hint) = match &error {
-            error if error.is_disk_full() => (UNAVAILABLE, "the disk is full; make room and run it again"),
+            error if error.is_disk_full() => (UNAVAILABLE, DISK_FULL),
             ListingError::Request(error) => {
                 let (code, hint) = request_code_and_hint(error, true);
                 return Failure { code, hint, error: Box::new(error.clone()) };
@@ -283,13 +281,15 @@ impl From<Trouble> for Failure {
     }
 }
 
-const DISK_FULL: &str = "the disk is full; what there was room for is kept: make room and run it again to go on";
+const DISK_FULL: &str =
+    "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow: make room or lift the limit, and run it again";
+const DISK_FULL_KEPT: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow; what there was room for is kept: make room or lift the limit, and run it again to go on";
 const REBUILD: &str = "the snapshots were not touched: `cohorts status --check` names what of them is damaged, if anything; `cohorts report --all` builds the rest anew";
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
     if error.is_disk_full() {
-        return with(UNAVAILABLE, DISK_FULL);
+        return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     if error.is_unsound_answer() {
         return with(INCOMPLETE, "the finished walks are kept: run it again later; if it stays, show this message to Intercom's support");
@@ -344,7 +344,15 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             "`cohorts status --check` names what is damaged; restore that folder from a backup, or move it away to go on without its month",
         ),
         JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
-        JobError::Request(_) | JobError::Fetch { .. } | JobError::Client(_) => (UNEXPECTED, None),
+        JobError::Client(error) => client_code_and_hint(error),
+        JobError::Request(_) | JobError::Fetch { .. } => (UNEXPECTED, None),
+    }
+}
+
+fn client_code_and_hint(error: &ClientError) -> (u8, Option<String>) {
+    match error {
+        ClientError::Proxy(_) => (USAGE, Some(ProxyError::HINT.to_string())),
+        ClientError::Setup(_) | ClientError::Version(_) => (UNEXPECTED, None),
     }
 }
 
@@ -361,6 +369,10 @@ fn refused_hint(error: &RequestError) -> &'static str {
 
 /// `is_first`: nothing was fetched yet that could be kept.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
+    if let Some(failure) = error.proxy_failure() {
+        let kept = if is_first { "" } else { "the finished walks are kept, run it again to go on; " };
+        return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
+    }
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
     } else if error.is_version_refused() {

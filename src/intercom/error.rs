@@ -5,12 +5,15 @@ use std::fmt;
 use std::time::Duration;
 
 use super::wire::{self, DecodeError};
+use crate::proxy::{ProxyError, ProxyFailure};
 
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("the HTTP client could not be set up")]
     Setup(#[source] reqwest::Error),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error("`{0}` is no usable API version")]
     Version(String),
 }
@@ -32,6 +35,8 @@ pub struct RequestError {
 pub enum Failure {
     /// No answer, or only the beginning of one.
     NoAnswer(NoAnswer),
+    /// It did not get through the proxy.
+    Proxy(ProxyFailure),
     /// An answer with a status that says no.
     Status { status: u16, code: Option<String>, request_id: Option<String> },
     /// Status 200, and nothing.
@@ -164,6 +169,14 @@ impl RequestError {
         self.failure == Failure::NoAnswer(NoAnswer::TooLarge)
     }
 
+    /// Why it did not get through the proxy, when that is why it failed.
+    pub fn proxy_failure(&self) -> Option<&ProxyFailure> {
+        match &self.failure {
+            Failure::Proxy(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
     /// Whether the same request may well work later. A scroll that is open elsewhere ends there some time.
     pub fn is_passing(&self) -> bool {
         self.failure.is_worth_another_try() || self.is_scroll_over() || self.is_scroll_open_elsewhere()
@@ -175,6 +188,7 @@ impl Failure {
     pub fn is_worth_another_try(&self) -> bool {
         match self {
             Failure::NoAnswer(reason) => *reason != NoAnswer::TooLarge,
+            Failure::Proxy(failure) => !failure.is_final(),
             Failure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             Failure::Unreadable(_) | Failure::Empty | Failure::ErrorList { .. } | Failure::Undocumented { .. } => true,
             Failure::InPages { .. } => false,
@@ -190,7 +204,7 @@ impl Failure {
 
     /// Nothing was done about the request: it did not arrive, or was refused for its rate alone.
     pub(super) fn was_not_acted_on(&self) -> bool {
-        matches!(self, Failure::NoAnswer(NoAnswer::Connect) | Failure::Status { status: 429, .. })
+        matches!(self, Failure::NoAnswer(NoAnswer::Connect) | Failure::Proxy(_) | Failure::Status { status: 429, .. })
     }
 }
 
@@ -201,6 +215,7 @@ impl fmt::Display for Failure {
             Failure::NoAnswer(NoAnswer::Timeout) => write!(f, "was not answered in time"),
             Failure::NoAnswer(NoAnswer::Cut) => write!(f, "was cut off in the middle of the answer"),
             Failure::NoAnswer(NoAnswer::TooLarge) => write!(f, "was answered with more than any page can hold"),
+            Failure::Proxy(failure) => write!(f, "could not be sent: {failure}"),
             Failure::Empty => write!(f, "was answered with nothing: status 200 and an empty body"),
             Failure::Unreadable(problem) => write!(f, "was answered with {problem}"),
             Failure::Undocumented { path } => write!(f, "was answered with JSON that is not as documented at `{path}`"),

@@ -18,6 +18,7 @@ use super::pace::Came;
 use super::retry::{Circumstances, Tries, Verdict};
 use super::wire::next::ListNext;
 use super::{Options, Traffic, wire};
+use crate::proxy::{self, Proxy};
 
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -141,6 +142,7 @@ impl Ask {
 #[derive(Debug)]
 pub(super) struct Transport {
     http: reqwest::Client,
+    proxy: Option<Proxy>,
     /// To be recognised where it should not be; requests carry it by themselves.
     token: SecretString,
     base_url: String,
@@ -170,13 +172,19 @@ impl Transport {
             HeaderValue::from_str(&format!("Bearer {}", options.token.expose_secret())).unwrap_or(HeaderValue::from_static("Bearer"));
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
-        let http = reqwest::Client::builder()
+        let proxy = proxy::route(&options.base_url)?.proxy();
+        if let Some(proxy) = &proxy {
+            tracing::debug!("requests go through the proxy {proxy}");
+        }
+        let http = proxy::configure(reqwest::Client::builder(), proxy.as_ref())
+            .map_err(ClientError::Setup)?
             .default_headers(headers)
             .user_agent(USER_AGENT)
             // Bodies are inflated where they are decoded.
             .gzip(false)
             .timeout(options.request_timeout)
-            .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout))
+            // Shorter than the request's own, so that it shows when there is no connection through a proxy.
+            .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout * 9 / 10))
             .pool_max_idle_per_host(options.max_concurrency)
             // A redirect would carry the token to an address that nobody configured.
             .redirect(reqwest::redirect::Policy::none())
@@ -184,6 +192,7 @@ impl Transport {
             .map_err(ClientError::Setup)?;
         Ok(Transport {
             http,
+            proxy,
             token: options.token.clone(),
             base_url: options.base_url.trim_end_matches('/').to_string(),
             gate: Gate::new(options.max_concurrency, options.rate_share),
@@ -329,7 +338,7 @@ impl Transport {
         if sent.is_err() {
             place.answered(Came::Badly);
         }
-        let response = sent.map_err(|error| (no_answer(&error), None))?;
+        let response = sent.map_err(|error| (no_answer(&error, self.proxy.as_ref()), None))?;
         let window = window_report(response.headers());
         let asked_to_wait = retry_after(response.headers()).or(window.resets_in);
         self.gate.learn(window);
@@ -372,7 +381,10 @@ impl Method {
     }
 }
 
-fn no_answer(error: &reqwest::Error) -> Failure {
+fn no_answer(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
+    if let Some(failure) = proxy.and_then(|proxy| proxy.failure(error)) {
+        return Failure::Proxy(failure);
+    }
     Failure::NoAnswer(if error.is_timeout() {
         NoAnswer::Timeout
     } else if error.is_connect() {

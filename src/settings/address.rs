@@ -1,9 +1,9 @@
 //! Addresses as settings write them: where the token may go, where the webhook is, and what of them may be shown.
 
-use std::net::IpAddr;
-
 use reqwest::Url;
 use secrecy::SecretString;
+
+use crate::proxy::is_loopback;
 
 /// Where a webhook listens. Whoever knows the whole of it may write there.
 #[derive(Clone, Debug)]
@@ -54,9 +54,10 @@ fn host(url: &Url) -> String {
 /// The address, and whether its host is a loopback literal; or what is wrong with it.
 fn check(text: &str) -> Result<(Url, bool), &'static str> {
     let url = Url::parse(text).map_err(|_| "is no address; write it like https://api.intercom.io")?;
-    let host = url.host_str().ok_or("has no host")?;
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !url.has_host() {
+        return Err("has no host");
+    }
+    let is_loopback = is_loopback(&url);
     if !url.username().is_empty() || url.password().is_some() {
         return Err("holds a user name or password; no address here may, and the token comes from the environment or a file");
     }

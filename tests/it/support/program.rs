@@ -84,6 +84,16 @@ impl Program {
         Program { limit, ..self }
     }
 
+    /// The same as a shell starts it, after these commands. Sets standard streams to their defaults.
+    pub fn in_shell(self, commands: &str) -> Program {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{commands}; exec \"$0\" \"$@\"")]).arg(self.command.get_program()).args(self.command.get_args());
+        let variables = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        shell.env_clear().envs(variables).current_dir(std::env::temp_dir());
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program { command: shell, limit: self.limit }
+    }
+
     pub fn standard_output(mut self, to: impl Into<Stdio>) -> Program {
         self.command.stdout(to);
         self

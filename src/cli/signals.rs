@@ -1,0 +1,66 @@
+//! The signals that end a command, and the one that must not.
+
+/// Keeps a write past the limit on the size of files (`ulimit -f`, `LimitFSIZE`) from ending the process: it fails like a
+/// write to a full disk instead. Needs a runtime around it.
+pub(super) fn survive_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // The handler stays for as long as the process lives. Without it the signal ends the process by itself.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())));
+    }
+}
+
+/// Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
+#[cfg(unix)]
+pub(super) async fn interrupted() {
+    use futures_util::future::select_all;
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+    // `nohup` starts a program with this signal ignored, and a handler would undo that. Where nobody can tell, the signal
+    // does what it does without a handler.
+    if is_hangup_ignored() == Some(false) {
+        kinds.push(SignalKind::hangup());
+    }
+    // Without a handler a signal ends the process by itself.
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    if signals.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+}
+
+#[cfg(not(unix))]
+pub(super) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether this process ignores SIGHUP; `None` where that cannot be known. Only Linux tells without unsafe code.
+#[cfg(unix)]
+fn is_hangup_ignored() -> Option<bool> {
+    ignores(&std::fs::read_to_string("/proc/self/status").ok()?, rustix::process::Signal::HUP.as_raw())
+}
+
+/// Whether a process with this `/proc/<pid>/status` ignores a signal.
+#[cfg(unix)]
+fn ignores(status: &str, signal: i32) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_stand_in_the_mask() {
+        let status = "Name:\tcohorts\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001004\nSigCgt:\t0000000000000001\n";
+        assert_eq!([1, 3, 13, 64].map(|signal| ignores(status, signal)), [Some(false), Some(true), Some(true), Some(false)]);
+        assert_eq!(ignores("Name:\tcohorts\n", 1), None);
+        assert_eq!(ignores("SigIgn:\tno mask\n", 1), None);
+    }
+}

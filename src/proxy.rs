@@ -1,0 +1,364 @@
+//! Which HTTP proxy requests to an address go through, if any: one decision for the Intercom client and the webhook.
+//!
+//! - An address on this machine is never asked through a proxy, whatever the environment says: a proxy cannot reach it,
+//!   and would see the access token.
+//! - An `https` address is asked through the proxy of `HTTPS_PROXY` or else `ALL_PROXY` (or the same in lower case; on
+//!   macOS and Windows else the one of the system's configuration), unless `NO_PROXY` excepts its host. The proxy sees host
+//!   and port.
+//! - `HTTP_PROXY` is never used: plain `http` is for this machine alone.
+//!
+//! The value of a proxy variable may hold a password: nothing here shows more of it than host and port.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use reqwest::header::HeaderValue;
+use reqwest::{ClientBuilder, Url};
+
+/// Of each pair the first that is set counts; when it is empty, the next pair does.
+const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
+const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// How requests to one address leave this machine.
+#[derive(Clone, Debug)]
+pub enum Route {
+    Direct(Reason),
+    Through(Proxy),
+}
+
+/// Why no proxy is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The address is on this machine.
+    Loopback,
+    /// `NO_PROXY` excepts the host.
+    Excepted,
+    /// No variable names a proxy.
+    NotSet,
+}
+
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Without user name and password.
+    address: String,
+    /// Host and port.
+    host: String,
+    /// The value of the header `Proxy-Authorization`, marked as sensitive.
+    credentials: Option<HeaderValue>,
+    /// The variable that names it.
+    origin: &'static str,
+}
+
+/// A proxy that is named but cannot be used. Nobody is asked without it: that may be forbidden, or hang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    #[error("the proxy that {0} names cannot be used: its value is not the address of a proxy")]
+    Address(&'static str),
+    #[error("the proxy that {0} names cannot be used: its address is neither http nor https (SOCKS is not supported)")]
+    Scheme(&'static str),
+}
+
+impl ProxyError {
+    pub const HINT: &str =
+        "write it like http://proxy.example:3128 (or http://user:password@…), unset the variable, or name the host in NO_PROXY";
+}
+
+/// Whether the host is a loopback literal: 127.0.0.0/8, ::1 or localhost.
+pub fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// How requests to this address leave this machine, as the environment of this process says.
+///
+/// # Errors
+/// When a proxy is named for the address that cannot be used.
+pub fn route(address: &str) -> Result<Route, ProxyError> {
+    let from_environment = decide(address, |name| std::env::var_os(name))?;
+    // On macOS and Windows this reads the system's configuration, too. Elsewhere it finds the same variables again: none.
+    match (&from_environment, address.parse()) {
+        (Route::Direct(Reason::NotSet), Ok(uri)) => {
+            let origin = "the system's configuration";
+            let system = Matcher::from_system().intercept(&uri);
+            Ok(system.and_then(|found| Proxy::of(&found, origin)).map_or(from_environment, Route::Through))
+        }
+        _ => Ok(from_environment),
+    }
+}
+
+fn decide(address: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Route, ProxyError> {
+    let direct = |reason| Ok(Route::Direct(reason));
+    let Ok(url) = Url::parse(address) else { return direct(Reason::NotSet) };
+    if is_loopback(&url) {
+        return direct(Reason::Loopback);
+    }
+    let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, variable(name)?)));
+    let named = VARIABLES.into_iter().filter_map(first).find(|(_, value)| !value.to_string_lossy().trim().is_empty());
+    let (Some((name, value)), Ok(uri), "https") = (named, url.as_str().parse(), url.scheme()) else { return direct(Reason::NotSet) };
+    let exceptions = first(EXCEPTIONS).map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
+    // Any proxy will do to learn whether the host is excepted.
+    if Matcher::builder().https("http://proxy.invalid").no(exceptions).build().intercept(&uri).is_none() {
+        return direct(Reason::Excepted);
+    }
+    let value = value.into_string().map_err(|_| ProxyError::Address(name))?;
+    let value = value.trim();
+    match Matcher::builder().https(value).build().intercept(&uri) {
+        Some(found) => match found.uri().scheme_str() {
+            Some("http" | "https") => Proxy::of(&found, name).map(Route::Through).ok_or(ProxyError::Address(name)),
+            _ => Err(ProxyError::Scheme(name)),
+        },
+        None => {
+            let other_scheme = value.split_once("://").is_some_and(|(scheme, _)| !matches!(scheme, "http" | "https"));
+            Err(if other_scheme { ProxyError::Scheme(name) } else { ProxyError::Address(name) })
+        }
+    }
+}
+
+impl Proxy {
+    fn of(found: &Intercept, origin: &'static str) -> Option<Proxy> {
+        let address = found.uri().to_string();
+        // More is asked of an address here than of what an environment may hold: a host, and a port that is one.
+        let url = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let host = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+        let credentials = found.basic_auth().cloned().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        Some(Proxy { address, host, credentials, origin })
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The variable that names it.
+    pub fn origin(&self) -> &'static str {
+        self.origin
+    }
+
+    /// Why a request failed, when it was not sent because there was no connection through this proxy.
+    pub fn failure(&self, error: &reqwest::Error) -> Option<ProxyFailure> {
+        if !error.is_connect() {
+            return None;
+        }
+        let mut why = if error.is_timeout() { Why::Late } else { Why::Tls };
+        let mut cause = error.source();
+        while let Some(found) = cause {
+            // The type is private to the connector; tests hold its words to this.
+            match found.to_string().strip_prefix("tunnel error: ") {
+                Some("proxy authorization required") => why = Why::Credentials,
+                Some("failed to create underlying connection") if why != Why::Late => why = Why::Unreachable,
+                Some(_) if why != Why::Late => why = Why::Refused,
+                _ => {}
+            }
+            cause = found.source();
+        }
+        Some(ProxyFailure { proxy: self.to_string(), why })
+    }
+}
+
+/// Host and port, and the variable that names it.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({})", self.host, self.origin)
+    }
+}
+
+/// A request that did not get through its proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyFailure {
+    proxy: String,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// There is no connection to the proxy.
+    Unreachable,
+    /// No connection came about in time, to the proxy or to the host behind it.
+    Late,
+    /// 407.
+    Credentials,
+    /// It answered, and not with a tunnel.
+    Refused,
+    /// There is a tunnel, and at its end nobody whom the program can trust.
+    Tls,
+}
+
+impl ProxyFailure {
+    /// What only a person can put right. A password that is wrong stays wrong, and repeating it may lock an account.
+    pub fn is_final(&self) -> bool {
+        self.why == Why::Credentials
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self.why {
+            Why::Credentials => "put user name and password into the proxy's address: http://user:password@host:port",
+            Why::Tls => {
+                "when the proxy inspects TLS, its certificate authority has to be among those that the system trusts, or in the file that SSL_CERT_FILE names"
+            }
+            Why::Unreachable | Why::Late | Why::Refused => {
+                "check the proxy, and whether it lets requests to that host through; NO_PROXY names hosts that are asked without it"
+            }
+        }
+    }
+}
+
+impl fmt::Display for ProxyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ProxyFailure { proxy, why } = self;
+        match why {
+            Why::Unreachable => write!(f, "no connection to the proxy {proxy}"),
+            Why::Late => write!(f, "no connection in time through the proxy {proxy}"),
+            Why::Credentials => write!(f, "the proxy {proxy} refused: it asks for a user name and password (407)"),
+            Why::Refused => write!(f, "the proxy {proxy} refused to connect to the host"),
+            Why::Tls => write!(f, "no TLS connection to the host through the proxy {proxy}"),
+        }
+    }
+}
+
+impl Route {
+    /// The proxy, where there is one.
+    pub fn proxy(self) -> Option<Proxy> {
+        match self {
+            Route::Through(proxy) => Some(proxy),
+            Route::Direct(_) => None,
+        }
+    }
+}
+
+/// Sends all requests of the client that is built through this proxy, or through none: what is in the environment does
+/// not count any more.
+///
+/// # Errors
+/// When the client cannot use the address.
+pub fn configure(builder: ClientBuilder, proxy: Option<&Proxy>) -> reqwest::Result<ClientBuilder> {
+    let builder = builder.no_proxy();
+    let Some(proxy) = proxy else { return Ok(builder) };
+    let mut used = reqwest::Proxy::https(&proxy.address)?;
+    if let Some(credentials) = &proxy.credentials {
+        used = used.custom_http_auth(credentials.clone());
+    }
+    Ok(builder.proxy(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const API: &str = "https://api.intercom.io";
+
+    fn decided(address: &str, variables: &[(&str, &str)]) -> Result<Route, ProxyError> {
+        decide(address, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value)))
+    }
+
+    /// The host, where there is a proxy, or why there is none.
+    fn shown(address: &str, variables: &[(&str, &str)]) -> String {
+        match decided(address, variables) {
+            Ok(Route::Through(proxy)) => proxy.to_string(),
+            Ok(Route::Direct(reason)) => format!("{reason:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn this_machine_is_never_asked_through_a_proxy() {
+        let everything = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        for value in ["http://proxy.example:3128", "::::"] {
+            let variables: Vec<(&str, &str)> = everything.iter().map(|name| (*name, value)).chain([("NO_PROXY", "")]).collect();
+            for scheme in ["http", "https"] {
+                for host in ["127.0.0.1", "127.8.9.1:81", "localhost:8080", "LOCALHOST", "[::1]:8080"] {
+                    assert_eq!(shown(&format!("{scheme}://{host}/hook"), &variables), "Loopback", "{scheme}://{host}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn https_goes_through_the_proxy_that_is_named_first() {
+        let https = ("HTTPS_PROXY", "http://one.example:3128");
+        let lower = ("https_proxy", "http://two.example:3128");
+        let all = ("ALL_PROXY", "three.example:81");
+        for (variables, expected) in [
+            (&[https, lower, all][..], "`one.example:3128` (HTTPS_PROXY)"),
+            (&[lower, all], "`two.example:3128` (https_proxy)"),
+            (&[all], "`three.example:81` (ALL_PROXY)"),
+            (&[("HTTPS_PROXY", ""), lower, all], "`three.example:81` (ALL_PROXY)"),
+            (&[("all_proxy", " https://four.example/ ")], "`four.example:443` (all_proxy)"),
+            (&[("HTTPS_PROXY", "five.example")], "`five.example:80` (HTTPS_PROXY)"),
+            (&[("HTTPS_PROXY", "http://[2001:db8::1]:3128")], "`[2001:db8::1]:3128` (HTTPS_PROXY)"),
+            (&[("HTTPS_PROXY", ""), ("NO_PROXY", "*")], "NotSet"),
+            // A web server may set this one from what a stranger sent; the others are its owner's.
+            (&[https, ("REQUEST_METHOD", "GET")], "`one.example:3128` (HTTPS_PROXY)"),
+            (&[("HTTP_PROXY", "http://one.example:3128"), ("http_proxy", "http://one.example:3128")], "NotSet"),
+            (&[], "NotSet"),
+        ] {
+            assert_eq!(shown(API, variables), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_excepted_are_asked_directly() {
+        for (exceptions, expected) in [
+            ("api.intercom.io", true),
+            ("intercom.io", true),
+            ("example.com, .intercom.io", true),
+            ("*", true),
+            ("API.INTERCOM.IO", true),
+            ("pi.intercom.io", false),
+            ("", false),
+            ("127.0.0.1,localhost", false),
+        ] {
+            for name in EXCEPTIONS {
+                for value in ["http://proxy.example:3128", "::::"] {
+                    let shown = shown(API, &[("HTTPS_PROXY", value), (name, exceptions)]);
+                    assert_eq!(shown == "Excepted", expected, "{name}={exceptions}: {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused_and_not_quoted() {
+        for (value, is_scheme) in [
+            ("::::", false),
+            ("http://", false),
+            ("http://:3128", false),
+            ("/s3cret", false),
+            ("http://me:s3cret@", false),
+            ("http://me:s3cret@proxy.example:99999", false),
+            ("me:s3cret@proxy.example:http", false),
+            ("http://proxy example:3128", false),
+            ("socks5://me:s3cret@proxy.example:1080", true),
+            ("socks5h://proxy.example", true),
+            ("ftp://me:s3cret@proxy.example", true),
+        ] {
+            for name in ["HTTPS_PROXY", "all_proxy"] {
+                let error = decided(API, &[(name, value)]).map(|_| ()).unwrap_err();
+                assert_eq!(matches!(error, ProxyError::Scheme(_)), is_scheme, "{value}: {error}");
+                let told = format!("{error} {error:?}");
+                assert!(told.contains(name) && !told.contains("s3cret"), "{told}");
+            }
+        }
+        // It does not fall through to the next variable, nor to none.
+        assert!(decided(API, &[("HTTPS_PROXY", "::::"), ("ALL_PROXY", "http://proxy.example:3128")]).is_err());
+    }
+
+    #[test]
+    fn credentials_go_to_the_proxy_and_nowhere_else() {
+        let variables = [("HTTPS_PROXY", "http://me:s3cr%3At@proxy.example:3128")];
+        let proxy = decided(API, &variables).unwrap().proxy().unwrap();
+        assert_eq!(proxy.credentials.as_ref().unwrap(), "Basic bWU6czNjcjp0");
+        let told = format!("{proxy} {proxy:?}");
+        assert!(!["s3cr", "bWU6", "me:"].iter().any(|secret| told.contains(secret)), "{told}");
+        assert_eq!(proxy.address, "http://proxy.example:3128/");
+        let configured = configure(reqwest::Client::builder(), Some(&proxy)).unwrap();
+        let told = format!("{configured:?}");
+        assert!(!["s3cr", "bWU6", "me:"].iter().any(|secret| told.contains(secret)), "{told}");
+    }
+}
