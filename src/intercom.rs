@@ -256,11 +256,11 @@ impl Client {
         }
     }
 
-    /// The tags of a contact, with when each was put on; none when the contact is no longer there, and in 1.x, which does
+    /// The tags of a contact, with when each was put on; `None` when the contact is no longer there, and in 1.x, which does
     /// not tell.
-    pub async fn tag_dates(&self, contact_id: &str) -> Result<Vec<TagDate>, RequestError> {
+    pub async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
         match &self.api {
-            Api::V1(_) => Ok(Vec::new()),
+            Api::V1(_) => Ok(None),
             Api::V2(api) => api.tag_dates(contact_id).await,
         }
     }

@@ -25,8 +25,17 @@ pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, wo
     });
     let holders = joined(reading.await)?;
     let asking = Asking::open(context, months, work).await?;
-    asking.ask(holders).await?;
+    asking.ask(holders, Gone::HaveNoTags).await?;
     asking.end()
+}
+
+/// What is made of contacts that are not there any more when they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Whoever was deleted carries no tag.
+    HaveNoTags,
+    /// They were there when everyone was read, and nobody knows what they carried.
+    AreUnknown,
 }
 
 /// Contacts being asked for their tags, whoever wants to know: each once.
@@ -62,7 +71,7 @@ impl Asking {
     }
 
     /// Asks these contacts, but for those who were asked before.
-    pub(super) async fn ask(&self, contacts: BTreeSet<String>) -> Result<(), JobError> {
+    pub(super) async fn ask(&self, contacts: BTreeSet<String>, gone: Gone) -> Result<(), JobError> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
             let wanted: Vec<String> = contacts.into_iter().filter(|id| so_far.answers.wants(id)).collect();
@@ -84,7 +93,9 @@ impl Asking {
                     return Err(JobError::Fetch { months: self.months, walk: "the dates of tags".to_string(), source: source.into() });
                 }
             };
-            so_far.answers.push(id, tags)?;
+            if tags.is_some() || gone == Gone::HaveNoTags {
+                so_far.answers.push(id, tags.unwrap_or_default())?;
+            }
             so_far.asked += 1;
             let event = Event::Page { walk: WALK.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
             drop(so_far);

@@ -21,23 +21,23 @@ impl V2 {
         let told = found.into_iter().flatten().map(|holder| async move {
             let is_tagged = match holder.is_tagged {
                 Some(is_tagged) => is_tagged,
-                None => self.tag_dates(&holder.id).await?.iter().any(|found| found.tag_id == tag),
+                None => self.tag_dates(&holder.id).await?.unwrap_or_default().iter().any(|found| found.tag_id == tag),
             };
             Ok::<_, WalkError>(Holder { is_tagged: Some(is_tagged), ..holder })
         });
         try_join_all(told).await
     }
 
-    /// The tags of a contact, with when each was put on; none when the contact is no longer there.
-    pub(in crate::intercom) async fn tag_dates(&self, contact_id: &str) -> Result<Vec<TagDate>, RequestError> {
+    /// The tags of a contact, with when each was put on; `None` when the contact is no longer there.
+    pub(in crate::intercom) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
         // Whatever else stands in it is no ID, and would be another path.
         if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let ask = Ask::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
         match self.transport.whole_list(&ask, crate::intercom::wire::tag_dates).await {
-            Err(error) if error.is_not_found() || error.is_gone() => Ok(Vec::new()),
-            answer => answer,
+            Err(error) if error.is_not_found() || error.is_gone() => Ok(None),
+            answer => answer.map(Some),
         }
     }
 

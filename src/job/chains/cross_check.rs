@@ -9,7 +9,7 @@
 use super::{Chains, Followed};
 use crate::domain::{Allowed, Group};
 use crate::job::plan::WalkKind;
-use crate::job::tag_dates::{ANSWERS, Asking};
+use crate::job::tag_dates::{ANSWERS, Asking, Gone};
 use crate::job::{JobError, error, joined};
 use crate::publish;
 use crate::snapshot::{Comparison, Part, Searched, Tallied, WalkRecord, compare, tally, untold, walk_folder};
@@ -107,7 +107,7 @@ impl Chains<'_> {
         }
         tracing::info!("{} contacts whose lists of tags were cut short are asked for all of them", untold.len());
         let asking = Asking::open(self.context, self.plan.scope.months, self.work).await?;
-        if let Err(error) = asking.ask(untold).await {
+        if let Err(error) = asking.ask(untold, Gone::AreUnknown).await {
             tracing::warn!("they could not be asked: {}", error::in_a_line(&error));
         }
         asking.end()?;

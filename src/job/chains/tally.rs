@@ -9,7 +9,7 @@ use crate::domain::{Allowed, Group, Months, agrees};
 use crate::intercom::RequestError;
 use crate::job::division::FEW_PAGES;
 use crate::job::plan::{WalkKind, pages};
-use crate::job::tag_dates::Asking;
+use crate::job::tag_dates::{Asking, Gone};
 use crate::job::walker::Look;
 use crate::job::{Context, Event, JobError, error, joined, work};
 use crate::publish;
@@ -109,7 +109,7 @@ impl Chains<'_> {
             None => self.untold.asking.insert(Asking::open(self.context, self.plan.scope.months, self.work).await?).clone(),
         };
         self.untold.under_way += 1;
-        self.running.spawn(async move { Done::Asked(asking.ask(untold).await.err()) });
+        self.running.spawn(async move { Done::Asked(asking.ask(untold, Gone::HaveNoTags).await.err()) });
         Ok(())
     }
 
@@ -267,7 +267,7 @@ impl Tallying {
             Some(asking) => asking,
             None => Asking::open(context, self.months, &self.work).await?,
         };
-        if let Err(error) = asking.ask(untold.clone()).await {
+        if let Err(error) = asking.ask(untold.clone(), Gone::HaveNoTags).await {
             return nothing(error::in_a_line(&error));
         }
         let answers = asking.end()?;
