@@ -7,6 +7,7 @@ mod contact;
 mod group;
 mod ids;
 mod month;
+mod number;
 mod oddities;
 mod reference;
 mod slice;
@@ -17,6 +18,7 @@ pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, IDENTI
 pub use group::{Group, GroupKind, GroupName, cohort_key};
 pub use ids::{ContactId, ContactIds, IdMap, IdSet, SortedIds, object_id};
 pub use month::{Month, MonthError, MonthSpan, Months};
+pub use number::Number;
 pub use oddities::Oddities;
 pub use reference::{Holder, Reference, Referring};
 pub use slice::{DaySlice, SecondSlice, Slice};

@@ -26,6 +26,7 @@ mod legacy;
 mod members;
 mod month_end;
 mod notify;
+mod numbers;
 mod page;
 mod planted;
 mod privacy;
