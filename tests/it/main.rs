@@ -25,6 +25,7 @@ mod idempotence;
 mod legacy;
 mod members;
 mod month_end;
+mod names;
 mod notify;
 mod numbers;
 mod page;
