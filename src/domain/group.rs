@@ -125,4 +125,15 @@ mod tests {
         }
         assert_eq!(GroupName::new(GroupKind::Segment, "Café").fit("tag:7", ["Café", "Café"]), None);
     }
+
+    #[test]
+    fn a_group_that_another_name_fits_exactly_is_not_meant_by_one_that_looks_alike() {
+        let [exact, alike] = ["VIP", "vip"].map(|text| GroupName::new(GroupKind::Tag, text));
+        let means = |name: &GroupName, of_job: &[&GroupName]| {
+            let of_job: Vec<GroupName> = of_job.iter().copied().cloned().collect();
+            name.means(&of_job, |name| name.fit("tag:7", ["VIP", "VIP"]))
+        };
+        assert!(means(&exact, &[&exact, &alike]) && means(&alike, &[&alike]));
+        assert!(!means(&alike, &[&exact, &alike]), "a job that names both means two groups");
+    }
 }

@@ -194,3 +194,26 @@ impl CohortEntry {
         self.cohort_key.split_once(':').unwrap_or(("", &self.cohort_key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::GroupKind;
+
+    #[test]
+    fn of_several_entries_the_one_that_a_name_fits_exactly_is_meant() {
+        let entry = |key: &str, name: &str| CohortEntry {
+            cohort_key: key.to_string(),
+            cohort_name: name.to_string(),
+            configured: name.to_string(),
+            basis: "month_end".to_string(),
+            observed_at: DateTime::UNIX_EPOCH,
+            members: 0,
+            announced: None,
+        };
+        let entries = [entry("tag:1", "VIP"), entry("tag:2", "vip"), entry("segment:3", "vip")];
+        let named = |text: &str| CohortEntry::named(&entries, &GroupName::new(GroupKind::Tag, text)).map(|entry| entry.cohort_key.as_str());
+        assert_eq!((named("VIP"), named("vip"), named("id:2")), (Some("tag:1"), Some("tag:2"), Some("tag:2")));
+        assert_eq!((named("VIP\u{200b}"), named("VIPs")), (Some("tag:1"), None));
+    }
+}
