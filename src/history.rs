@@ -31,7 +31,7 @@ pub use definitions::{Definitions, ProfileEntry, population_frame};
 pub use tables::{COUNTS, LEDGER, PEOPLE, PROFILES, RECORDS, SPELLS, STANDING, STATES, TRIANGLE};
 
 /// Raised when the tables mean something else than before: histories of another format are stale.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 const STANDING_QUERY: Query = Query { name: "history/standing.sql", sql: include_str!("history/standing.sql") };
 const LEDGER_QUERY: Query = Query { name: "history/ledger.sql", sql: include_str!("history/ledger.sql") };

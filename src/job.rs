@@ -44,7 +44,7 @@ pub use events::{Built, Event, Observer};
 pub use folder::{JobFolder, Lock};
 pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
-pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, unknown_attributes};
+pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, similar_attribute, unknown_attributes};
 pub use refresh::{Rebuilt, Scope as RefreshScope, cohort_facts, refresh};
 pub use remembered::{Remembered, remembered};
 pub use resolve::{Unresolved, Why, resolve};
@@ -328,7 +328,7 @@ fn missed(folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<
 
 /// The groups that the job names and a snapshot does not hold.
 fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
-    let holds = |name: &&GroupName| snapshot.manifest.cohorts.iter().any(|cohort| cohort.is_of(name));
+    let holds = |name: &&GroupName| snapshot.manifest.cohorts.iter().any(|cohort| name.means(&job.groups, |name| cohort.fit(name)));
     job.groups.iter().filter(|name| !holds(name)).cloned().collect()
 }
 
@@ -349,7 +349,10 @@ fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan)
     // Of a backfill's months each has its own.
     let now = prospect(&context.settings.job, (context.clock)(), span);
     let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? else { return Ok(Vec::new()) };
-    let is_lost = |cohort: &&CohortEntry| cohort.basis() >= now && plan.unresolved.iter().any(|unresolved| cohort.is_of(&unresolved.name));
+    let groups = &context.settings.job.groups;
+    let is_meant = |cohort: &CohortEntry, name: &GroupName| name.means(groups, |name| cohort.fit(name));
+    let is_lost =
+        |cohort: &&CohortEntry| cohort.basis() >= now && plan.unresolved.iter().any(|unresolved| is_meant(cohort, &unresolved.name));
     Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 

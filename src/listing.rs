@@ -159,7 +159,7 @@ fn custom_attributes(contact: &Contact) -> serde_json::Value {
     let value = |value: &AttributeValue| -> serde_json::Value {
         match value {
             AttributeValue::Text(text) => text.as_str().into(),
-            AttributeValue::Number(number) => number.clone().into(),
+            AttributeValue::Number(number) => number.to_json(),
             AttributeValue::Bool(flag) => (*flag).into(),
             AttributeValue::Json(json) => serde_json::from_str(json).unwrap_or_else(|_| json.as_str().into()),
         }

@@ -4,10 +4,11 @@ use futures_util::future::join_all;
 
 use super::api::Answers;
 use super::{ARCHIVED_HINT, Finding, Trouble};
-use crate::domain::{Group, GroupKind, GroupName};
+use crate::domain::{Group, GroupKind, GroupName, are_alike};
 use crate::intercom::{Client, Counted, RequestError};
-use crate::job::{Remembered, Unresolved, Why, resolve, unknown_attributes};
+use crate::job::{Remembered, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
 use crate::settings::{Job, Missing, Population};
+use crate::snapshot::CohortEntry;
 
 /// A group as a run would find it.
 struct Found {
@@ -139,7 +140,7 @@ async fn why(client: &Client, unresolved: Unresolved, remembered: &Remembered) -
     }
     // 1.x counts archived groups too, by name.
     if let Ok(Some(counted)) = client.sizes_by_name(Counted::People, name.kind).await
-        && counted.iter().any(|(counted, _)| *counted == name.text)
+        && counted.iter().any(|(counted, _)| *counted == name.text || are_alike(counted, &name.text))
     {
         return Trouble::Archived { name: name.clone(), group: None };
     }
@@ -155,7 +156,7 @@ fn possible_ids(name: &GroupName, remembered: &Remembered) -> Vec<String> {
         GroupKind::Tag => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
         GroupKind::Segment => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
     };
-    let of_a_month = remembered.cohorts.iter().find(|cohort| cohort.is_of(name)).map(|cohort| cohort.kind_and_id().1);
+    let of_a_month = CohortEntry::named(&remembered.cohorts, name).map(|cohort| cohort.kind_and_id().1);
     let ids = [written, looks_like_an_id.then_some(text), of_a_month];
     ids.into_iter().flatten().map(str::to_string).collect()
 }
@@ -179,7 +180,8 @@ pub(super) fn check_profile(job: &Job, answers: &Answers, findings: &mut Vec<Fin
         findings.push(Finding::fine("profile", "the workspace has every custom attribute that it names"));
     }
     for name in unknown {
-        let what = "the workspace does not have this attribute; a run reports no value of it";
+        let meant = similar_attribute(name, existing);
+        let what = format!("the workspace does not have this attribute; a run reports no value of it{meant}");
         findings.push(Finding::warning(format!("profile: custom_attributes.{name}"), what, Some("mend its name under `profile`")));
     }
 }

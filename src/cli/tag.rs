@@ -15,7 +15,7 @@ use super::signals::interrupted;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
 use crate::digest::{grouped, one_line};
-use crate::domain::{Group, GroupKind, GroupName, Reference, Referring};
+use crate::domain::{Group, GroupKind, GroupName, Reference, Referring, unseen_difference};
 use crate::intercom::{Change, Client, TagCall};
 use crate::job::{self, Why};
 use crate::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
@@ -135,7 +135,16 @@ async fn target(client: &Client, text: &str, change: Change) -> Result<Target, F
     let groups: Vec<Group> = client.tags().await?.into_iter().map(|listed| listed.group).collect();
     let asked = GroupName::new(GroupKind::Tag, name);
     match job::resolve(&asked, &groups, &[]) {
-        Ok((group, _)) => Ok(Target::Existing(group)),
+        Ok((group, _)) => {
+            if let Some(difference) = unseen_difference(name, &group.name) {
+                tracing::warn!(
+                    "the tag `{}`, id:{}, looks like the one that is named, and is taken for it: {difference}",
+                    group.name,
+                    group.id
+                );
+            }
+            Ok(Target::Existing(group))
+        }
         // `tag:VIP` is how other commands name a group, `id:5` is an ID, and other groups are no tags: none of these is the
         // name of a new one.
         Err(unresolved) if ["tag:", "id:", "segment:", "rule:"].iter().any(|prefix| name.starts_with(prefix)) => {
@@ -145,7 +154,18 @@ async fn target(client: &Client, text: &str, change: Change) -> Result<Target, F
             }
         }
         Err(unresolved) if change == Change::Untag || matches!(unresolved.why, Why::Ambiguous { .. }) => Err(unresolved.into()),
-        Err(_) => Ok(Target::New(name.to_string())),
+        Err(unresolved) => {
+            if let Why::NotFound { nearest: Some(other) } = &unresolved.why
+                && let Some(difference) = unseen_difference(name, &other.name)
+            {
+                tracing::warn!(
+                    "the tag `{}`, id:{}, looks the same as the one to be made, but its characters differ: {difference}",
+                    other.name,
+                    other.id
+                );
+            }
+            Ok(Target::New(name.to_string()))
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use compact_str::CompactString;
 
+use super::Number;
+
 /// A tag of a contact, and when it was put on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagDate {
@@ -157,7 +159,7 @@ pub struct CustomAttribute {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttributeValue {
     Text(CompactString),
-    Number(serde_json::Number),
+    Number(Number),
     Bool(bool),
     /// Whatever else the API sent (references to custom objects), as JSON text.
     Json(CompactString),

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::are_alike;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GroupKind {
     Tag,
@@ -45,6 +47,15 @@ pub fn cohort_key(kind: GroupKind, id: &str) -> String {
     format!("{kind}:{id}")
 }
 
+/// How well a name fits a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is the name, the ID or the cohort key.
+    Exact,
+    /// It looks like the name.
+    Alike,
+}
+
 /// A group as a person names it: kind from the context (`tags = […]`, `tag:…`), and a name, an ID or `id:<ID>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupName {
@@ -63,10 +74,66 @@ impl GroupName {
         let name = name.trim();
         (!name.is_empty()).then(|| GroupKind::parse(kind.trim()).map(|kind| GroupName::new(kind, name)))?
     }
+
+    /// Whether this is a name of the group with that cohort key, which is or was called by these names. Of several groups
+    /// that fit, one that fits exactly is meant.
+    pub fn fit(&self, cohort_key: &str, names: [&str; 2]) -> Option<Fit> {
+        let (kind, id) = cohort_key.split_once(':')?;
+        if kind != self.kind.as_str() {
+            return None;
+        }
+        let text = self.text.trim();
+        let is_id = text.strip_prefix("id:").unwrap_or(text).trim() == id || text == cohort_key;
+        if is_id || names.contains(&self.text.as_str()) {
+            return Some(Fit::Exact);
+        }
+        names.iter().any(|name| are_alike(name, text)).then_some(Fit::Alike)
+    }
+
+    /// Whether a group is meant by this name of a job, by how well names fit it: one that another of the job's names fits
+    /// exactly is not the one that this name merely looks like.
+    pub fn means(&self, names_of_job: &[GroupName], fit: impl Fn(&GroupName) -> Option<Fit>) -> bool {
+        match fit(self) {
+            Some(Fit::Exact) => true,
+            Some(Fit::Alike) => !names_of_job.iter().any(|other| fit(other) == Some(Fit::Exact)),
+            None => false,
+        }
+    }
 }
 
 impl fmt::Display for GroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} `{}`", self.kind, self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_fits_by_id_key_and_name_exactly_and_by_looks_alike() {
+        let fit = |text: &str| GroupName::new(GroupKind::Tag, text).fit("tag:7", ["Café", "old name"]);
+        for text in ["Café", "old name", "7", "id:7", "id: 7", "tag:7", " 7 "] {
+            assert_eq!(fit(text), Some(Fit::Exact), "{text}");
+        }
+        for text in ["CAFE\u{301}", "Old\u{a0}Name", " Café\u{200b}"] {
+            assert_eq!(fit(text), Some(Fit::Alike), "{text}");
+        }
+        for text in ["8", "id:8", "segment:7", "Cafe", ""] {
+            assert_eq!(fit(text), None, "{text}");
+        }
+        assert_eq!(GroupName::new(GroupKind::Segment, "Café").fit("tag:7", ["Café", "Café"]), None);
+    }
+
+    #[test]
+    fn a_group_that_another_name_fits_exactly_is_not_meant_by_one_that_looks_alike() {
+        let [exact, alike] = ["VIP", "vip"].map(|text| GroupName::new(GroupKind::Tag, text));
+        let means = |name: &GroupName, of_job: &[&GroupName]| {
+            let of_job: Vec<GroupName> = of_job.iter().copied().cloned().collect();
+            name.means(&of_job, |name| name.fit("tag:7", ["VIP", "VIP"]))
+        };
+        assert!(means(&exact, &[&exact, &alike]) && means(&alike, &[&alike]));
+        assert!(!means(&alike, &[&exact, &alike]), "a job that names both means two groups");
     }
 }

@@ -5,7 +5,7 @@ use polars::prelude::*;
 use super::{CohortMonth, Compared, Definitions, HistoryError};
 use crate::domain::GroupName;
 use crate::rules::{CONVERSATIONS_OPENED, FACTS, FactKind, MONTH_END, MONTH_START, NEWLY_UNSUBSCRIBED, Reference, Rule};
-use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Snapshot};
 use crate::table::{TableError, filter_sql};
 
 /// The columns of the snapshot's members. `records` are those of the history before.
@@ -81,7 +81,7 @@ fn facts(snapshot: &Snapshot, rule: &Rule, compared: Option<Compared>, records: 
 
 /// Whether each contact is in a group; null for everyone when the snapshot does not hold the group.
 fn with_group(snapshot: &Snapshot, facts: LazyFrame, group: &GroupName, alias: &str) -> Result<LazyFrame, HistoryError> {
-    let Some(cohort) = snapshot.manifest.cohorts.iter().find(|cohort| cohort.is_of(group)) else {
+    let Some(cohort) = CohortEntry::named(&snapshot.manifest.cohorts, group) else {
         return Ok(facts.with_column(lit(NULL).cast(DataType::Boolean).alias(alias)));
     };
     let members = snapshot.scan(&MEMBERS)?.filter(col("cohort_key").eq(lit(cohort.cohort_key.as_str())));

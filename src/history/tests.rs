@@ -1,6 +1,7 @@
 //! A job's months from snapshot folders to histories: small stories, whose tables are checked row by row.
 
 mod beside;
+mod numbers;
 mod story;
 
 use std::path::PathBuf;

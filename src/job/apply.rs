@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Event, JobError, JobFolder};
-use crate::domain::{Group, GroupKind, GroupName, Month, Reference};
+use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
+use crate::domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
 use crate::history::{History, STANDING};
 use crate::intercom::{Change, WalkError};
 use crate::publish::{self, ListedFile, MANIFEST, Staging};
@@ -306,13 +306,31 @@ impl Applied {
 }
 
 /// The tag of a rule; one that is not there yet will be made.
+///
+/// # Errors
+/// When nothing must be written, because it is not certain which tag is meant: the name fits several tags, is the ID of
+/// none, or only looks like the name of one. Intercom itself tells names apart in everything but case, so that a call with
+/// this name would make a second tag that nobody could tell from the first.
 fn target(rule: &JobRule, existing: &[Group]) -> Result<Target, JobError> {
     let name = GroupName::new(GroupKind::Tag, rule.apply_tag.clone().unwrap_or_default());
+    let refused = |why| Err(JobError::Unresolved(vec![Unresolved { name: name.clone(), why }]));
     match super::resolve(&name, existing, &[]) {
-        Ok((tag, _)) => Ok(Target::Existing(tag)),
-        Err(unresolved) if unresolved.is_absent() => Ok(Target::New(name.text)),
-        Err(unresolved) => Err(JobError::Unresolved(vec![unresolved])),
+        Ok((tag, _)) if is_named(&name, &tag) => Ok(Target::Existing(tag)),
+        Ok((tag, _)) => refused(Why::NotFound { nearest: Some(tag) }),
+        Err(unresolved) if unresolved.is_absent() && !is_id(&name) => Ok(Target::New(name.text)),
+        Err(unresolved) => refused(unresolved.why),
     }
+}
+
+/// Whether Intercom takes this for the name of the tag, or it is the tag's ID.
+fn is_named(name: &GroupName, tag: &Group) -> bool {
+    let plain = |text: &str| text.trim().to_lowercase();
+    name.fit(&tag.key(), [&tag.name, &tag.name]) == Some(Fit::Exact) || plain(&name.text) == plain(&tag.name)
+}
+
+/// Written as an ID, which no tag can be made from.
+fn is_id(name: &GroupName) -> bool {
+    ["id:", "tag:"].iter().any(|prefix| name.text.starts_with(prefix))
 }
 
 /// Who is in a cohort this month.
@@ -428,4 +446,35 @@ fn read_tagged(path: &Path) -> Result<Tagged, JobError> {
 
 fn unreadable(action: &'static str, path: &Path, error: PolarsError) -> JobError {
     SnapshotError::from(TableError::new(action, format!("`{}`", path.display()), error)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Condition;
+
+    #[test]
+    fn a_rules_tag_is_the_one_that_intercom_takes_the_name_for_or_a_new_one() {
+        let tag = |id: &str, name: &str| Group { kind: GroupKind::Tag, id: id.into(), name: name.into() };
+        let existing = [tag("7", "VIP\u{200b}"), tag("8", "Heavy Openers"), tag("9", "STRASSE")];
+        let told = |name: &str| {
+            let condition = Condition::parse("role = 'user'", crate::rules::FACTS, &[]).unwrap();
+            let rule = JobRule { rule: crate::rules::Rule { name: "rule".into(), condition }, apply_tag: Some(name.into()) };
+            match target(&rule, &existing) {
+                Ok(Target::Existing(tag)) => format!("id:{}", tag.id),
+                Ok(Target::New(name)) => format!("new {name}"),
+                Err(JobError::Unresolved(unresolved)) => unresolved[0].to_string(),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        for name in ["Heavy Openers", "heavy openers", "HEAVY OPENERS", "8", "id:8", "tag:8"] {
+            assert_eq!(told(name), "id:8", "{name}");
+        }
+        assert_eq!(told("Light Openers"), "new Light Openers");
+        // A tag that only looks like it is neither used nor doubled.
+        let looks = told("VIP");
+        assert!(looks.contains("did you mean `VIP\u{200b}` (id:7)? It looks the same") && looks.contains("U+200B"), "{looks}");
+        assert_eq!(told("straße"), "tag `straße` is not in the workspace; did you mean `STRASSE`?");
+        assert_eq!(told("id:99"), "tag `id:99` is not in the workspace");
+    }
 }

@@ -10,7 +10,7 @@ use super::remembered::{MonthSizes, remembered};
 use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice};
+use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, are_alike, did_you_mean, unseen_difference};
 use crate::intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use crate::snapshot::{Finding, Severity};
@@ -365,7 +365,7 @@ impl Plan {
                 subject: format!("custom_attributes.{name}"),
                 value: None,
                 expected: None,
-                detail: "the workspace does not list such an attribute".to_string(),
+                detail: format!("the workspace does not list such an attribute{}", similar_attribute(name, &existing)),
             });
         }
     }
@@ -491,4 +491,11 @@ async fn untold(client: &Client) -> Result<f64, JobError> {
 /// The custom attributes that the job's profile names and the workspace does not have.
 pub fn unknown_attributes<'a>(job: &'a Job, existing: &[String]) -> Vec<&'a String> {
     job.profile.iter().filter_map(ProfileAttribute::custom_name).filter(|name| !existing.contains(name)).collect()
+}
+
+/// The end of a sentence that says which attribute of the workspace has a name that looks like an unknown one: values are
+/// found by the exact name alone.
+pub fn similar_attribute(unknown: &str, existing: &[String]) -> String {
+    let similar = existing.iter().find(|name| are_alike(name, unknown) || unseen_difference(unknown, name).is_some());
+    similar.map_or(String::new(), |name| did_you_mean(unknown, name))
 }

@@ -150,10 +150,8 @@ pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Mo
     // Groups that the job has named since were not asked for.
     for name in &context.settings.job.groups {
         let is_it = |cohort: &PlannedCohort| {
-            let Group { kind, id, name: group } = &cohort.group;
-            let text = name.text.trim();
-            let is_id = [id.clone(), format!("id:{id}"), cohort.group.key()].iter().any(|known| known == text);
-            *kind == name.kind && (is_id || cohort.configured == name.text || group.to_lowercase() == text.to_lowercase())
+            let names = [cohort.configured.as_str(), &cohort.group.name];
+            name.means(&context.settings.job.groups, |name| name.fit(&cohort.group.key(), names))
         };
         if !plan.cohorts.iter().any(is_it) {
             plan.miss(Unresolved { name: name.clone(), why: Why::NotAsked });

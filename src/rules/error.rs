@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Spanned};
 use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::Location;
 
-use crate::domain::{GroupKind, GroupName};
+use crate::domain::{GroupKind, GroupName, did_you_mean, unseen_difference};
 
 /// Longer parts are quoted up to here.
 const QUOTED_CHARACTERS: usize = 60;
@@ -54,9 +54,13 @@ pub enum ConditionError {
     Syntax { place: Place, reason: String },
     #[error("{place}`{what}` is not available in a condition: {why}")]
     Refused { place: Place, what: String, why: &'static str },
-    #[error("{place}`{name}` is no column of the facts{} Columns: {}", hint(nearest.as_deref(), *quoted), columns.join(", "))]
+    #[error("{place}`{name}` is no column of the facts{} Columns: {}", hint(name, nearest.as_deref(), *quoted), columns.join(", "))]
     UnknownColumn { place: Place, name: String, quoted: bool, nearest: Option<String>, columns: Vec<String> },
-    #[error("{place}the job names no {kind} `{name}`, and membership is known only for its own groups: {}", list(groups))]
+    #[error(
+        "{place}the job names no {kind} `{name}`, and membership is known only for its own groups: {}{}",
+        list(groups),
+        same_looking(name, groups)
+    )]
     UnknownGroup { place: Place, kind: GroupKind, name: String, groups: Vec<GroupName> },
     #[error("{place}`{name}` may be any of {}; write `tag.\"…\"` or `segment.\"…\"`, spelled as in the job", list(groups))]
     AmbiguousGroup { place: Place, name: String, groups: Vec<GroupName> },
@@ -110,9 +114,9 @@ fn place_of(text: &str) -> Place {
     Place { line: numbers.next().unwrap_or(0), column: numbers.next().unwrap_or(0) }
 }
 
-fn hint(nearest: Option<&str>, quoted: bool) -> String {
+fn hint(name: &str, nearest: Option<&str>, quoted: bool) -> String {
     match (nearest, quoted) {
-        (Some(nearest), _) => format!("; did you mean `{nearest}`?"),
+        (Some(nearest), _) => did_you_mean(name, nearest),
         (None, true) => "; a text is written in single quotes.".to_string(),
         (None, false) => ".".to_string(),
     }
@@ -123,4 +127,11 @@ fn list(groups: &[GroupName]) -> String {
         [] => "it has none".to_string(),
         groups => groups.iter().map(GroupName::to_string).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// A group of the job that a reader would take for the one that was named.
+fn same_looking(name: &str, groups: &[GroupName]) -> String {
+    let differing = groups.iter().find_map(|group| Some((group, unseen_difference(name, &group.text)?)));
+    differing
+        .map_or(String::new(), |(group, difference)| format!("; `{}` looks the same, but its characters differ: {difference}", group.text))
 }

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::Ident;
 
-use crate::domain::{GroupKind, GroupName};
+use crate::domain::{GroupKind, GroupName, are_alike, name_key, unseen_difference};
 
 use super::error::{ConditionError, Place, quoted};
 use super::{FactColumn, FactKind, vocabulary};
@@ -91,27 +91,24 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The groups that a text names: those spelled like it, or else those spelled like it but for upper and lower case.
+    /// The groups that a text names: those spelled like it, or else those whose names look alike.
     fn alike(&self, kind: Option<GroupKind>, text: &str) -> Vec<&'a GroupName> {
         let of_kind = || self.groups.iter().filter(|group| kind.is_none_or(|kind| group.kind == kind));
         let exact: Vec<&GroupName> = of_kind().filter(|group| group.text == text).collect();
         if !exact.is_empty() {
             return exact;
         }
-        of_kind().filter(|group| group.text.to_lowercase() == text.to_lowercase()).collect()
+        of_kind().filter(|group| are_alike(&group.text, text)).collect()
     }
 
     fn unknown(&self, at: &Ident, name: String) -> ConditionError {
-        let lower = name.to_lowercase();
-        let nearest = self
-            .columns
-            .iter()
-            .map(|column| column.name)
-            .chain(self.groups.iter().map(|group| group.text.as_str()))
-            .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > ALIKE)
-            .map(|(_, candidate)| candidate.to_string());
+        let key = name_key(&name);
+        let known = || self.columns.iter().map(|column| column.name).chain(self.groups.iter().map(|group| group.text.as_str()));
+        let most_like = || known().map(|known| (strsim::jaro_winkler(&key, &name_key(known)), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let nearest = known()
+            .find(|known| unseen_difference(&name, known).is_some())
+            .or_else(|| most_like().filter(|(likeness, _)| *likeness > ALIKE).map(|(_, known)| known))
+            .map(str::to_string);
         let fixed = self.columns.iter().map(|column| column.name.to_string());
         let columns = fixed.chain(["custom_attributes.NAME", "tag.NAME", "segment.NAME"].map(String::from)).collect();
         ConditionError::UnknownColumn { place: place(at), name: quoted(name), quoted: at.quote_style.is_some(), nearest, columns }

@@ -9,6 +9,7 @@ use super::keys::{DEFAULTS_ORIGIN, KEYS, nearest};
 use super::raw::Raw;
 use super::values::{self, InForce};
 use super::{Finding, Settings, SettingsError};
+use crate::domain::did_you_mean;
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 const ENVIRONMENT_PREFIX: &str = "COHORTS";
@@ -200,7 +201,7 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
                      INTERCOM_ACCESS_TOKEN or a file that `intercom.token_file` names"
                         .to_string()
                 }
-                Some(near) => format!("no such key; did you mean `{near}`?"),
+                Some(near) => format!("no such key{}", did_you_mean(&key, near)),
                 None => "no such key; config/default.toml lists them all".to_string(),
             };
             Finding { key, origin: origin.to_string(), problem }

@@ -13,7 +13,7 @@ use super::{
     Completeness, Finding, Format, Identifiers, Intercom, Job, JobRule, Missing, Notify, Output, Population, Privacy, ProfileAttribute,
     Settings, TagHistory,
 };
-use crate::domain::{GroupKind, GroupName, IDENTIFIERS};
+use crate::domain::{GroupKind, GroupName, IDENTIFIERS, did_you_mean};
 use crate::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
@@ -163,7 +163,7 @@ impl Raw {
             let zone = text.parse::<Tz>();
             if zone.is_err() {
                 let near = nearest(&text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
-                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let near = near.map_or(String::new(), |near| did_you_mean(&text, near));
                 findings.add("timezone", format!("`{text}` is no IANA time zone{near}"));
             }
             zone.ok()
@@ -418,8 +418,7 @@ fn check_profile(raw: Option<Vec<String>>, privacy: &Privacy, findings: &mut Fin
             Some(custom) => ProfileAttribute::Custom(custom.to_string()),
             None if PROFILE_COLUMNS.contains(&name.as_str()) => ProfileAttribute::Column(name),
             None => {
-                let near =
-                    nearest(&name, PROFILE_COLUMNS.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let near = nearest(&name, PROFILE_COLUMNS.iter().copied()).map_or(String::new(), |near| did_you_mean(&name, near));
                 findings.add("profile", format!("`{name}` is no attribute; custom ones begin with `custom_attributes.`{near}"));
                 continue;
             }

@@ -227,7 +227,7 @@ impl AttributeColumns {
                 }
                 AttributeValue::Number(number) => {
                     self.value.append_value(number.to_string());
-                    (number.as_f64(), "number")
+                    (Some(number.as_f64()), "number")
                 }
                 AttributeValue::Bool(flag) => {
                     self.value.append_value(if *flag { "true" } else { "false" });

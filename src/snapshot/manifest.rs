@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
-use crate::domain::{Basis, GroupName, Month, MonthSpan, POPULATION};
+use crate::domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
 use crate::publish::{ListedFile, PublishError};
 
 /// Raised when older programs could no longer read what newer ones write.
@@ -181,17 +181,42 @@ impl CohortEntry {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
 
-    /// Whether this is the group of that name: as the job named it, by its name then, its ID or its key.
-    pub fn is_of(&self, name: &GroupName) -> bool {
-        let (kind, id) = self.kind_and_id();
-        let text = name.text.trim();
-        let is_id = text.strip_prefix("id:").unwrap_or(text).trim() == id;
-        let is_name = self.configured == name.text || self.cohort_name.to_lowercase() == text.to_lowercase();
-        kind == name.kind.as_str() && (is_name || self.cohort_key == text || is_id)
+    /// How well a name fits the group: as the job named it, its name then, its ID or its key.
+    pub fn fit(&self, name: &GroupName) -> Option<Fit> {
+        name.fit(&self.cohort_key, [&self.configured, &self.cohort_name])
+    }
+
+    /// The first of the entries that a name fits exactly, else the first whose name it looks like.
+    pub fn named<'a>(entries: &'a [CohortEntry], name: &GroupName) -> Option<&'a CohortEntry> {
+        let first = |wanted: Fit| entries.iter().find(|entry| entry.fit(name) == Some(wanted));
+        first(Fit::Exact).or_else(|| first(Fit::Alike))
     }
 
     /// `tag` or `segment`, and the id.
     pub fn kind_and_id(&self) -> (&str, &str) {
         self.cohort_key.split_once(':').unwrap_or(("", &self.cohort_key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::GroupKind;
+
+    #[test]
+    fn of_several_entries_the_one_that_a_name_fits_exactly_is_meant() {
+        let entry = |key: &str, name: &str| CohortEntry {
+            cohort_key: key.to_string(),
+            cohort_name: name.to_string(),
+            configured: name.to_string(),
+            basis: "month_end".to_string(),
+            observed_at: DateTime::UNIX_EPOCH,
+            members: 0,
+            announced: None,
+        };
+        let entries = [entry("tag:1", "VIP"), entry("tag:2", "vip"), entry("segment:3", "vip")];
+        let named = |text: &str| CohortEntry::named(&entries, &GroupName::new(GroupKind::Tag, text)).map(|entry| entry.cohort_key.as_str());
+        assert_eq!((named("VIP"), named("vip"), named("id:2")), (Some("tag:1"), Some("tag:2"), Some("tag:2")));
+        assert_eq!((named("VIP\u{200b}"), named("VIPs")), (Some("tag:1"), None));
     }
 }

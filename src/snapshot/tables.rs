@@ -59,7 +59,13 @@ pub const ATTRIBUTES: Table = Table {
     columns: &[
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("attribute", Kind::Text, "name of the custom attribute, without `custom_attributes.`"),
-        Column::new("value", Kind::Text, "the value as text; JSON for what is neither text, number nor flag"),
+        Column::new(
+            "value",
+            Kind::Text,
+            "the value as text; JSON for what is neither text, number nor flag. Equal numbers have equal texts (49 for 49.0, 0 for \
+             -0.0): whole numbers under 10^21 have all of their digits, others the fewest that give the same double; an exponent \
+             stands from 10^21 on and below 10^-6 (1.5e21, 1e-7)",
+        ),
         Column::new("value_number", Kind::Ratio, "the value, when it is a number")
             .in_unit("the attribute's own")
             .or_null("the value is no number"),

@@ -160,6 +160,45 @@ fn members_attributes_and_conversations_of_1x_agree_but_for_what_it_lacks() {
     }
 }
 
+#[test]
+fn names_that_1x_escapes_for_html_are_the_same_in_both_generations() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let names = ["O'Brien", "O&#39;Brien", "&#39;", "&amp;amp;", "Tom & Jorla <\"Quend\">", "R&D; & co", "空木 &"];
+    let members = simulator.members("tag:1400074");
+    let is_user = |contact: &serde_json::Value| contact["role"] == "user" && members.iter().any(|id| contact["id"] == id.as_str());
+    let users: Vec<String> = simulator.contacts().iter().filter(|contact| is_user(contact)).map(|user| user["id"].to_string()).collect();
+    assert!(users.len() > names.len());
+    for (id, name) in users.iter().zip(names) {
+        let body = format!(r#"{{"id": {id}, "name": {}}}"#, serde_json::to_string(name).unwrap());
+        let answer = in_1x(&simulator, "POST", "/users", body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    let sent = String::from_utf8(in_1x(&simulator, "GET", "/users?tag_id=1400074&per_page=60", b"").body).unwrap();
+    for text in ["O&#39;Brien", "O&amp;#39;Brien", "\"&amp;#39;\"", "&amp;amp;amp;"] {
+        assert!(sent.contains(text), "1.x sends `{text}`: {sent}");
+    }
+
+    let job = Job { timezone: Some("Europe/Dublin".into()), tags: vec!["VIP".into()], ..Job::empty() };
+    let job = job.with_top("conversations = false").with_top("population = \"cohorts\"").with_top("profile = []");
+    let [old, new] = ["1.4", "2.14"].map(|version| {
+        let place = Place::new();
+        run(&place.job(&asked_in(version, job.clone()), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+        let names = |table: crate::support::tables::Table| table.texts("contact_id").into_iter().zip(table.texts("name")).collect();
+        [names(place.snapshot_table(JULY.name, "contacts")), names(place.report(JULY.name, "members"))]
+    });
+    let [contacts, _]: &[BTreeMap<String, String>; 2] = &new;
+    for name in names {
+        assert!(contacts.values().any(|found| found == name), "`{name}` in {contacts:?}");
+    }
+    assert_eq!(old, new);
+}
+
+fn in_1x(simulator: &Simulator, method: &str, target: &str, body: &[u8]) -> crate::support::http::Answer {
+    let headers = [("Authorization", format!("Bearer {}", crate::support::TOKEN)), ("Intercom-Version", "1.4".to_string())];
+    let headers = headers.map(|(name, value)| (name.to_string(), value));
+    crate::support::http::send(simulator.address(), method, target, &headers, body)
+}
+
 /// One month of a small job over 1.4 where nothing goes wrong.
 fn undisturbed() -> &'static Tree {
     static UNDISTURBED: LazyLock<Tree> = LazyLock::new(|| {

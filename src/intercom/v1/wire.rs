@@ -2,6 +2,7 @@
 
 mod conversation;
 mod counts;
+mod html;
 mod person;
 
 use serde::Deserialize;

@@ -5,9 +5,9 @@ use std::fmt;
 use compact_str::CompactString;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use crate::domain::{AttributeValue, CustomAttribute};
+use crate::domain::{AttributeValue, CustomAttribute, Number};
 
 /// By name. Of a name that comes twice, the last value counts; null is no value.
 #[derive(Debug, Default)]

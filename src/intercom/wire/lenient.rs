@@ -9,9 +9,9 @@ use compact_str::{CompactString, ToCompactString};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::domain::Oddities;
+use crate::domain::{Number, Oddities};
 
-/// A text, or a number or flag written as one. Null, lists and objects are no text.
+/// A text, or a number or flag written as one: equal numbers as equal texts. Null, lists and objects are no text.
 #[derive(Debug, Default)]
 pub(in crate::intercom) struct Text(pub Option<CompactString>);
 
@@ -235,7 +235,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Listed<T> {
 
 /// A visitor that takes whatever comes: each form has a way to the value, lists and objects are read over.
 macro_rules! lenient {
-    ($type:ident, bool: $bool:expr, int: $int:expr, float: $float:expr, text: $text:expr, none: $none:expr, odd: $odd:expr) => {
+    ($type:ident, bool: $bool:expr, int: $int:expr, large: $large:expr, float: $float:expr, text: $text:expr, none: $none:expr, odd: $odd:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
                 struct Form;
@@ -251,7 +251,7 @@ macro_rules! lenient {
                         Ok(($int)(value))
                     }
                     fn visit_u64<E: Error>(self, value: u64) -> Result<$type, E> {
-                        Ok(i64::try_from(value).map_or_else(|_| ($float)(value as f64), $int))
+                        Ok(i64::try_from(value).map_or_else(|_| ($large)(value), $int))
                     }
                     fn visit_f64<E: Error>(self, value: f64) -> Result<$type, E> {
                         Ok(($float)(value))
@@ -280,8 +280,8 @@ macro_rules! lenient {
 lenient!(Text,
     bool: |value: bool| Text(Some(value.to_compact_string())),
     int: |value: i64| Text(Some(value.to_compact_string())),
-    // As the standard library writes it, which is not how compact texts do.
-    float: |value: f64| Text(value.is_finite().then(|| value.to_string().into())),
+    large: |value: u64| Text(Some(value.to_compact_string())),
+    float: |value: f64| Text(Number::from_f64(value).map(|number| number.to_compact_string())),
     text: |value: &str| Text(Some(value.into())),
     none: Text(None),
     odd: odd(Text(None)));
@@ -289,6 +289,7 @@ lenient!(Text,
 lenient!(Whole,
     bool: |_| odd(Whole(None)),
     int: |value: i64| Whole(u64::try_from(value).ok()),
+    large: |_| odd(Whole(None)),
     float: |_| odd(Whole(None)),
     text: |value: &str| Whole(value.trim().parse().ok()),
     none: Whole(None),
@@ -297,6 +298,7 @@ lenient!(Whole,
 lenient!(Flag,
     bool: |value: bool| Flag(Some(value)),
     int: |_| odd(Flag(None)),
+    large: |_| odd(Flag(None)),
     float: |_| odd(Flag(None)),
     text: |value: &str| value.parse().map_or_else(|_| odd(Flag(None)), |flag| Flag(Some(flag))),
     none: Flag(None),
@@ -305,6 +307,7 @@ lenient!(Flag,
 lenient!(Stamp,
     bool: |_| Stamp::Unreadable,
     int: Stamp::Number,
+    large: |_| Stamp::Unreadable,
     // Whole seconds with a decimal point are dates too; the comparison is false for everything that is none.
     float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
     text: |value: &str| Stamp::Text(value.into()),

@@ -26,6 +26,12 @@ fn names() {
         ("Both", "line 1, column 1: `Both` may be any of segment `Both`, tag `Both`; write"),
         ("TWIN", "line 1, column 1: `TWIN` may be any of tag `Twin`, segment `twin`; write"),
     ]);
+    // The first letter is Cyrillic.
+    let looks = "its characters differ: U+0076 in place of U+0475";
+    let told = Condition::parse("tag.\"\u{475}alue_lead\"", COLUMNS, &groups()).unwrap_err().to_string();
+    assert!(told.ends_with(&format!("; `value_lead` looks the same, but {looks}")), "{told}");
+    let told = Condition::parse("\"\u{475}alue_lead\"", COLUMNS, &groups()).unwrap_err().to_string();
+    assert!(told.contains(&format!("did you mean `value_lead`? It looks the same, but {looks}. Columns")), "{told}");
     let nothing = Condition::parse("tag.x", &[], &[]).unwrap_err();
     assert!(nothing.to_string().ends_with("groups: it has none"), "{nothing}");
 }

@@ -36,7 +36,7 @@ pub fn person_body(moment: &Moment, index: u32) -> Value {
         "anonymous": is_lead,
         "email": contact.email,
         "phone": contact.phone,
-        "name": contact.name,
+        "name": contact.name.as_deref().map(escaped),
         "pseudonym": is_lead.then(|| pseudonym(contact)),
         "avatar": {"type": "avatar", "image_url": null},
         "app_id": WORKSPACE_ID,
@@ -65,6 +65,22 @@ pub fn person_body(moment: &Moment, index: u32) -> Value {
         "tags": {"type": "tag.list", "tags": tags},
         "custom_attributes": attributes,
     })
+}
+
+/// A name as a page of HTML would hold it: 1.x sends names so, once escaped whatever they are.
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for character in name.chars() {
+        match character {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            '"' => text.push_str("&quot;"),
+            '\'' => text.push_str("&#39;"),
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 /// The user id that a lead was given: a UUID, always the same for one lead.

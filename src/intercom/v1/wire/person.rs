@@ -1,6 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
+use super::html::unescaped;
 use crate::domain::{Contact, GroupKind, Oddities, OwnTags, Role};
 use crate::intercom::wire::attributes::Attributes;
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
@@ -37,6 +38,7 @@ pub(super) struct WirePerson {
     anonymous: Flag,
     email: Option<Text>,
     phone: Option<Text>,
+    /// Escaped for HTML. That other texts are, too, nobody has seen.
     name: Option<Text>,
     owner_id: Option<Text>,
     #[serde(default)]
@@ -128,7 +130,7 @@ impl WirePerson {
             external_id: some(self.user_id).filter(|_| role == Role::User),
             email: some(self.email),
             phone: some(self.phone),
-            name: some(self.name),
+            name: some(self.name).map(unescaped),
             owner_id: some(self.owner_id),
             created_at: self.created_at.instant(&mut oddities),
             updated_at: self.updated_at.instant(&mut oddities),

@@ -162,7 +162,7 @@ fn of_an_attribute_that_comes_twice_the_last_value_counts() {
     let json = r#"{"id":"a","custom_attributes":{"b":1,"a":"x","c":true,"b":2,"c":null,"a":"y"}}"#;
     let attributes = contact(json).0.custom_attributes;
     let told: Vec<(&str, &AttributeValue)> = attributes.iter().map(|attribute| (attribute.name.as_str(), &attribute.value)).collect();
-    assert_eq!(told, [("a", &AttributeValue::Text("y".into())), ("b", &AttributeValue::Number(2.into()))]);
+    assert_eq!(told, [("a", &AttributeValue::Text("y".into())), ("b", &AttributeValue::Number(2_u64.into()))]);
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! When two names of groups look alike. Everything that compares names, beyond whether they are equal, asks here.
+
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_security::skeleton;
+
+const DOT_ABOVE: char = '\u{307}';
+/// Looks like a blank, and is none by its properties.
+const BRAILLE_BLANK: char = '\u{2800}';
+/// Invisible characters after it spell which flag is shown: those of England and Scotland differ in nothing else.
+const BLACK_FLAG: char = '\u{1F3F4}';
+const FLAG_SPELLING: std::ops::RangeInclusive<char> = '\u{E0020}'..='\u{E007F}';
+
+/// What two names have in common that look alike: the name after NFKC case folding, with each run of blanks as one space
+/// and without blanks at its ends, and without invisible characters. Empty when nothing of the name can be seen.
+///
+/// `İ`, `I`, `ı` and `i` are one letter. Which of them is the capital of which depends on the language (Turkish pairs `I`
+/// with `ı`), and a name does not say its language; folding alone would also leave a dot over the `i` of `İ`.
+pub fn name_key(name: &str) -> String {
+    let has_flag = name.contains(BLACK_FLAG);
+    // Full case folding by the tables of the standard library: the first step is for capitals whose small letter has
+    // another capital (`ẞ`), the second for small letters that share one (`ς`, `ſ`, `ß` as SS).
+    let folded = name.nfkd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let seen = folded.filter(|c| !is_invisible(*c, has_flag)).nfkd();
+    let mut letter = ' ';
+    let without_dots = seen.filter(|c| {
+        if !is_combining_mark(*c) {
+            letter = *c;
+        }
+        // The letter has its own dot.
+        *c != DOT_ABOVE || !matches!(letter, 'i' | 'j')
+    });
+    with_single_blanks(without_dots)
+}
+
+/// Whether two names are equal but for case, forms of letters, blanks and invisible characters; see [`name_key`].
+pub fn are_alike(one: &str, other: &str) -> bool {
+    let key = name_key(one);
+    !key.is_empty() && key == name_key(other)
+}
+
+/// How a name that is shown differs from the one that was given, when a reader could not see that it does: letters of
+/// another script, a blank of another kind, an invisible character: `U+0406 in place of U+0049`. `None` when they are
+/// equal, or differ visibly.
+pub fn unseen_difference(given: &str, shown: &str) -> Option<String> {
+    let looks = |name: &str| {
+        let has_flag = name.contains(BLACK_FLAG);
+        let seen = with_single_blanks(name.chars().filter(|c| !is_invisible(*c, has_flag)));
+        skeleton(&seen).collect::<String>()
+    };
+    if given == shown || looks(given) != looks(shown) {
+        return None;
+    }
+    let (mut given, mut shown) = (given.chars(), shown.chars());
+    let code = |c: Option<char>| c.map_or("nothing".to_string(), |c| format!("U+{:04X}", u32::from(c)));
+    loop {
+        let (expected, found) = (given.next(), shown.next());
+        if expected != found {
+            return Some(format!("{} in place of {}", code(found), code(expected)));
+        }
+        // Equal to the end: they would be equal.
+        found?;
+    }
+}
+
+/// The end of a sentence that suggests a name for the one that was given, and says when the two only look the same.
+pub fn did_you_mean(given: &str, shown: &str) -> String {
+    match unseen_difference(given, shown) {
+        Some(difference) => format!("; did you mean `{shown}`? It looks the same, but its characters differ: {difference}."),
+        None => format!("; did you mean `{shown}`?"),
+    }
+}
+
+/// Whether nothing shows a character: it is ignored by default (joiners, selectors, soft hyphens), or controls something.
+fn is_invisible(c: char, has_flag: bool) -> bool {
+    let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c);
+    (is_ignorable && !(has_flag && FLAG_SPELLING.contains(&c))) || (c.is_control() && !c.is_whitespace())
+}
+
+fn with_single_blanks(chars: impl Iterator<Item = char>) -> String {
+    let mut text = String::new();
+    let mut is_apart = false;
+    for c in chars {
+        if c.is_whitespace() || c == BRAILLE_BLANK {
+            is_apart = !text.is_empty();
+            continue;
+        }
+        if is_apart {
+            text.push(' ');
+            is_apart = false;
+        }
+        text.push(c);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_alike_that_differ_in_case_form_blanks_or_what_is_invisible() {
+        let cases: [&[&str]; 17] = [
+            &["Café Bélair", "Cafe\u{301} Be\u{301}lair", "CAFÉ BÉLAIR"],
+            &["churn risk", "churn\u{a0}risk", " Churn  Risk ", "churn\t\u{2003}risk\n", "churn\u{3000}risk", "churn\u{2800}risk"],
+            &["\u{2764} fans", "\u{2764}\u{fe0f} fans", "\u{2764}\u{fe0e} FANS"],
+            &["VIP", "VIP\u{200b}", "\u{feff}vip", "V\u{ad}I\u{200d}P", "v\u{0}ip\u{7f}", "ＶＩＰ", "ⅤIP", "𝐕𝐈𝐏", "\u{200e}VIP\u{200f}"],
+            &["straße", "STRASSE", "STRAẞE", "strasse"],
+            &["İSTANBUL", "istanbul", "ISTANBUL", "i\u{307}stanbul", "ıstanbul", "I\u{307}stanbul"],
+            &["Işık", "IŞIK", "ışık", "işik", "İŞİK"],
+            &["ΣΊΣΥΦΟΣ", "σίσυφος", "σίσυφοσ"],
+            &["ﬁnance", "FINANCE"],
+            &["Ångström", "A\u{30a}ngstro\u{308}m", "\u{212b}ngström"],
+            &["30 K", "30 \u{212a}", "30 k"],
+            &["ﾃｽﾄ", "テスト"],
+            &["한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"],
+            // Marks that an invisible character keeps apart are put in order once it is left out.
+            &["a\u{301}\u{34f}\u{323}", "a\u{323}\u{301}"],
+            &["e\u{200b}\u{301}", "é"],
+            &["i\u{307}\u{301}", "í"],
+            &["ŉ ǰ ΐ", "ʼN J\u{30c} Ϊ\u{301}"],
+        ];
+        for (number, names) in cases.iter().enumerate() {
+            for name in *names {
+                assert!(are_alike(name, names[0]) && are_alike(names[0], name), "{name:?} and {:?}", names[0]);
+                for (_, others) in cases.iter().enumerate().filter(|(other, _)| *other != number) {
+                    assert!(!are_alike(name, others[0]), "{name:?} and {:?}", others[0]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_only_resemble_each_other_are_not_alike() {
+        let england = "\u{1F3F4}\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
+        let scotland = "\u{1F3F4}\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
+        let different = [
+            ("VIP", "V I P"),
+            ("VIP", "V\u{406}P"),
+            ("café", "cafe"),
+            ("o", "0"),
+            (england, scotland),
+            ("", "\u{200b}"),
+            ("\u{200b}", " "),
+        ];
+        for (one, other) in different {
+            assert!(!are_alike(one, other), "{one:?} and {other:?}");
+        }
+        assert!(are_alike(england, &format!("{england}\u{fe0f}")));
+    }
+
+    #[test]
+    fn the_key_of_a_key_is_itself() {
+        for c in ('\0'..=char::MAX).filter(|c| !matches!(*c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)) {
+            let key = name_key(&format!("a{c}z"));
+            assert_eq!(name_key(&key), key, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_difference_that_nobody_sees_is_told() {
+        assert_eq!(unseen_difference("VIP", "V\u{406}P").as_deref(), Some("U+0406 in place of U+0049"));
+        assert_eq!(unseen_difference("VIP", "VIP\u{200b}").as_deref(), Some("U+200B in place of nothing"));
+        assert_eq!(unseen_difference("VIP\u{200b}", "VIP").as_deref(), Some("nothing in place of U+200B"));
+        assert_eq!(unseen_difference("churn risk", "churn\u{a0}risk").as_deref(), Some("U+00A0 in place of U+0020"));
+        assert_eq!(unseen_difference("e\u{301}", "é").as_deref(), Some("U+00E9 in place of U+0065"));
+        for (given, shown) in [("VIP", "VIP"), ("vip", "VIP"), ("valu_lead", "value_lead"), ("", "")] {
+            assert_eq!(unseen_difference(given, shown), None, "{given} and {shown}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A number that may be written in several ways, as one value with one text.
+
+use std::fmt;
+
+/// A number, however it was written: 49, 49.0 and 4.9e1 are equal, and so are 0 and -0.0. Equal numbers have equal texts.
+///
+/// A whole number from -2^63 to 2^64 - 1 is exact, every other number is the double that is nearest to it. As a text, whole
+/// numbers under 10^21 have all of their digits, others the fewest that give the same double; an exponent stands from 10^21
+/// on and below 10^-6: `49`, `0.1`, `1e-7`, `1.5e21`. The form is ours, and not that of a library that may change it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number(Form);
+
+/// A number has one form alone: that of whole numbers where it can.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    Whole(u64),
+    Negative(i64),
+    Double(f64),
+}
+
+/// 2^63 and 2^64, the first doubles that are too large for `i64` and `u64`.
+const PAST_I64: f64 = 9_223_372_036_854_775_808.0;
+const PAST_U64: f64 = 18_446_744_073_709_551_616.0;
+
+impl Number {
+    /// `None` of what is no number (NaN, infinity).
+    pub fn from_f64(number: f64) -> Option<Number> {
+        // The casts are exact: the number is whole and in range.
+        let form = match number.fract() == 0.0 {
+            true if (0.0..PAST_U64).contains(&number) => Form::Whole(number as u64),
+            true if (-PAST_I64..0.0).contains(&number) => Form::Negative(number as i64),
+            _ => Form::Double(number),
+        };
+        number.is_finite().then_some(Number(form))
+    }
+
+    /// The double that is nearest to it; never -0.0.
+    pub fn as_f64(self) -> f64 {
+        match self.0 {
+            Form::Whole(number) => number as f64,
+            Form::Negative(number) => number as f64,
+            Form::Double(number) => number,
+        }
+    }
+
+    pub fn to_json(self) -> serde_json::Value {
+        match self.0 {
+            Form::Whole(number) => number.into(),
+            Form::Negative(number) => number.into(),
+            Form::Double(number) => number.into(),
+        }
+    }
+}
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Number {
+        Number(Form::Whole(number))
+    }
+}
+
+impl From<i64> for Number {
+    fn from(number: i64) -> Number {
+        Number(u64::try_from(number).map_or(Form::Negative(number), Form::Whole))
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Form::Whole(number) => number.fmt(f),
+            Form::Negative(number) => number.fmt(f),
+            Form::Double(number) if !(1e-6..1e21).contains(&number.abs()) => write!(f, "{number:e}"),
+            // Whole, and exact as an integer.
+            Form::Double(number) if number.fract() == 0.0 => (number as i128).fmt(f),
+            Form::Double(number) => number.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the wire reads it: whole numbers without point or exponent as integers, as far as they fit.
+    fn read(json: &str) -> Number {
+        let number: serde_json::Number = serde_json::from_str(json).unwrap();
+        match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), ..) => number.into(),
+            (_, Some(number), _) => number.into(),
+            (.., number) => Number::from_f64(number.unwrap()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn each_number_has_one_text_however_it_was_written() {
+        let cases: [(&str, &[&str]); 22] = [
+            ("49", &["49", "49.0", "4.9e1", "4.9E+1", "490e-1", "49.000"]),
+            ("-49", &["-49", "-49.0", "-4.9e1"]),
+            ("0", &["0", "0.0", "-0.0", "-0", "0e5", "-0.0e-3"]),
+            ("49.5", &["49.5", "49.50", "4.95e1"]),
+            ("0.1", &["0.1", "1e-1", "0.10"]),
+            ("-0.1", &["-0.1"]),
+            ("1e-7", &["1e-7", "0.0000001", "10e-8"]),
+            ("1000000", &["1000000", "1e6"]),
+            ("10000000000000000", &["10000000000000000", "1e16", "10000000000000000.0"]),
+            ("9007199254740992", &["9007199254740992", "9007199254740992.0"]),
+            ("9007199254740993", &["9007199254740993"]),
+            ("-9007199254740993", &["-9007199254740993"]),
+            ("9223372036854775808", &["9223372036854775808", "9223372036854775808.0", "9.223372036854775808e18"]),
+            ("-9223372036854775808", &["-9223372036854775808", "-9223372036854775808.0"]),
+            ("12345678901234567890", &["12345678901234567890"]),
+            ("18446744073709551615", &["18446744073709551615"]),
+            ("18446744073709551616", &["18446744073709551616", "18446744073709551616.0", "1.8446744073709551616e19"]),
+            ("-100000000000000000000", &["-100000000000000000000", "-1e20"]),
+            ("0.000001", &["0.000001", "1e-6"]),
+            ("1.5e-8", &["0.000000015", "1.5e-8"]),
+            ("1e21", &["1e21", "1000000000000000000000", "1000000000000000000000.0", "1e+21"]),
+            ("-1e21", &["-1e21", "-1000000000000000000000"]),
+        ];
+        for (text, forms) in cases {
+            for form in forms {
+                assert_eq!((read(form).to_string().as_str(), read(form)), (text, read(forms[0])), "{form}");
+            }
+            // The text of a number is one of its forms.
+            assert_eq!(read(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_that_a_double_cannot_tell_apart_are_two() {
+        assert_ne!(read("9007199254740992"), read("9007199254740993"));
+        assert_eq!(read("9007199254740992").as_f64(), read("9007199254740993").as_f64());
+    }
+
+    #[test]
+    fn zero_has_no_sign_and_what_is_no_number_is_none() {
+        assert_eq!(read("-0.0").as_f64().to_bits(), 0);
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(Number::from_f64(odd), None);
+        }
+        for edge in [f64::MAX, f64::MIN, f64::MIN_POSITIVE, PAST_I64, -PAST_I64, PAST_U64, f64::EPSILON] {
+            assert_eq!(Number::from_f64(edge).map(Number::as_f64), Some(edge));
+        }
+    }
+}

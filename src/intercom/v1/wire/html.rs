@@ -1,0 +1,110 @@
+//! Names as 1.x sends them: it escapes some for HTML.
+
+use compact_str::CompactString;
+
+/// What escaping for HTML makes, beside numbers. A table of these alone rather than a crate that knows all names of
+/// HTML: escaping makes no other, so `&copy;` in a name is what somebody typed.
+const NAMED: [(&str, char); 5] = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
+
+/// The longest entity, without `&` and `;`: leading zeros beyond it are nobody's escaping.
+const LONGEST: usize = 10;
+
+/// The name before it was escaped, once: `&amp;#39;` was `&#39;`. An `&` that begins no entity stays.
+pub(super) fn unescaped(name: CompactString) -> CompactString {
+    let Some(first) = name.find('&') else { return name };
+    let mut text = CompactString::with_capacity(name.len());
+    text.push_str(&name[..first]);
+    let mut rest = &name[first..];
+    while let Some(start) = rest.find('&') {
+        text.push_str(&rest[..start]);
+        rest = &rest[start..];
+        match entity(rest) {
+            Some((character, length)) => {
+                text.push(character);
+                rest = &rest[length..];
+            }
+            None => {
+                text.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character of the entity that a text begins with, and the entity's length.
+fn entity(text: &str) -> Option<(char, usize)> {
+    let inner = text.strip_prefix('&')?;
+    // No further: a long name may hold many of `&` and none of `;`.
+    let end = inner.bytes().take(LONGEST + 1).position(|byte| byte == b';')?;
+    let inner = &inner[..end];
+    let character = match inner.strip_prefix('#') {
+        Some(number) => {
+            let (digits, radix) = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => (digits, 16),
+                None => (number, 10),
+            };
+            // A sign would be read as part of a number.
+            let is_plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u32::from_str_radix(digits, radix).ok().filter(|code| is_plain && *code != 0).and_then(char::from_u32)
+        }
+        None => NAMED.iter().find(|(name, _)| *name == inner).map(|(_, character)| *character),
+    };
+    Some((character?, inner.len() + 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_escaped_is_undone_once() {
+        let cases = [
+            ("O&#39;Brien", "O'Brien"),
+            ("O&#x27;Brien", "O'Brien"),
+            ("O&#X27;Brien", "O'Brien"),
+            ("O&#0039;Brien", "O'Brien"),
+            ("O&apos;Brien", "O'Brien"),
+            ("Tom &amp; Jorla &lt;Quend&gt; &quot;Q&quot;", "Tom & Jorla <Quend> \"Q\""),
+            ("O&amp;#39;Brien", "O&#39;Brien"),
+            ("&amp;amp;", "&amp;"),
+            ("&#128512;&#x1F600;", "\u{1F600}\u{1F600}"),
+            ("&#39;", "'"),
+            ("", ""),
+        ];
+        for (sent, name) in cases {
+            assert_eq!(unescaped(sent.into()), name, "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_entity_stays() {
+        for name in [
+            "R&D",
+            "R & D",
+            "&",
+            "&;",
+            "&#;",
+            "&#x;",
+            "a && b",
+            "&copy;",
+            "&AMP;",
+            "&#39",
+            "&amp",
+            "&#0;",
+            "&#xD800;",
+            "&#1114112;",
+            "&#+39;",
+            "&#-39;",
+            "&#x+27;",
+            "&#4294967335;",
+            "&#99999999999999999999;",
+            "&# 39;",
+            "&é;",
+            "fish & chips; tea",
+        ] {
+            assert_eq!(unescaped(name.into()), name);
+        }
+    }
+}
