@@ -10,6 +10,7 @@ mod month;
 mod oddities;
 mod reference;
 mod slice;
+mod timezone;
 
 pub use basis::Basis;
 pub use completeness::{Allowed, agrees, shrank};
@@ -20,6 +21,7 @@ pub use month::{Month, MonthError, MonthSpan, Months};
 pub use oddities::Oddities;
 pub use reference::{Holder, Reference, Referring};
 pub use slice::{DaySlice, SecondSlice, Slice};
+pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 
 /// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

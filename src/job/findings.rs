@@ -6,7 +6,13 @@ use super::plan::{Plan, WalkKind};
 use crate::domain::{Allowed, Basis, MonthSpan, agrees};
 use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
 
-pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
+/// What the manifest of one month keeps.
+pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Vec<Finding> {
+    let of_bounds = plan.scope.findings.iter().filter(|(month, _)| *month == span.month).map(|(_, finding)| finding.clone());
+    of(plan, fetched).into_iter().chain(of_bounds).chain(of_late_facts(fetched, span, grace)).collect()
+}
+
+fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
     // The walk of everyone has each contact: counting what is odd about it in its groups' walks too would only repeat it.
     let has_everyone = fetched.walks().iter().any(|walk| walk.kind == WalkKind::Everyone);
@@ -22,7 +28,7 @@ pub(super) fn of(plan: &Plan, fetched: &Fetched) -> Vec<Finding> {
 }
 
 /// Cohorts that were observed at the month's end, and contacts whose facts are of later.
-pub(super) fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
+fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
     let basis = |walk: &&FetchedWalk| basis_at(walk.part.record.observed_at, span, grace);
     let contacts: Vec<&FetchedWalk> = fetched.walks().iter().filter(|walk| walk.kind != WalkKind::Conversations).collect();
     let (at_end, late): (Vec<&FetchedWalk>, Vec<&FetchedWalk>) = contacts.into_iter().partition(|walk| basis(walk) == Basis::MonthEnd);

@@ -11,6 +11,7 @@ use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind}
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
 use crate::domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
 use crate::publish;
+use crate::settings::zones;
 
 const PLAN_FILE: &str = "plan.json";
 
@@ -144,8 +145,10 @@ pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Mo
     };
     let Some(months) = months else { return Ok(None) };
     let Some(work) = read(&folder.work_of(months)) else { return Ok(None) };
-    let Ok(timezone) = work.timezone.parse() else { return Ok(None) };
-    let scope = Scope { workspace_id: work.of.workspace_id.clone(), ..Scope::over(context, months, timezone)? };
+    let Some(timezone) = zones().zone(&work.timezone) else { return Ok(None) };
+    // As it was fetched: by another table the month might be cut elsewhere.
+    let mut scope = Scope::over(context, months, timezone)?.cut_at(context, work.of.month_start, work.of.month_end);
+    scope.workspace_id = work.of.workspace_id.clone();
     let Some(mut plan) = work.into_plan(scope) else { return Ok(None) };
     // Groups that the job has named since were not asked for.
     for name in &context.settings.job.groups {
@@ -280,7 +283,7 @@ impl WorkDivision {
                 WorkStretch::Days { first_day, last_day, timezone, role } => Slice::Contacts(DaySlice {
                     first: first_day,
                     last: last_day,
-                    timezone: timezone.parse().ok()?,
+                    timezone: zones().zone(&timezone)?,
                     role: match role.as_deref() {
                         None => None,
                         Some(name) => Some([Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name)?),

@@ -36,3 +36,4 @@ mod run_log;
 mod slicing;
 mod stale;
 mod tagging;
+mod timezone;
