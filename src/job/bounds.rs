@@ -42,12 +42,21 @@ impl HeldMonth {
         let span = manifest.span().ok()?;
         Some(HeldMonth { span, timezone: manifest.timezone.clone(), table: manifest.timezone_table.clone() })
     }
+}
 
-    /// Whether its bounds are near those of the calendar month.
-    fn is_plausible(&self) -> bool {
-        let utc = self.span.month.span(&TimeZone::utc());
-        [self.span.start - utc.start, self.span.end - utc.end].into_iter().all(|apart| apart.abs() <= APART_MAX)
-    }
+/// Whether the bounds are near those of the calendar month.
+pub(super) fn is_near(span: &MonthSpan) -> bool {
+    let utc = span.month.span(&TimeZone::utc());
+    [span.start - utc.start, span.end - utc.end].into_iter().all(|apart| apart.abs() <= APART_MAX)
+}
+
+/// Whether a month with these bounds meets the held ones beside it.
+pub(super) fn fits(held: &[HeldMonth], span: &MonthSpan) -> bool {
+    let meets = |held: &HeldMonth| {
+        let (before, after) = (held.span.month.next() == span.month, held.span.month.previous() == span.month);
+        (!before || held.span.end == span.start) && (!after || held.span.start == span.end)
+    };
+    held.iter().filter(|held| is_near(&held.span)).all(meets)
 }
 
 /// The held months whose manifests can be read, ascending. One that cannot be must not keep another from being observed.
@@ -62,7 +71,7 @@ pub(super) fn held_months(folder: &JobFolder) -> Result<Vec<HeldMonth>, JobError
 pub(super) fn cut(months: Months, timezone: &TimeZone, held: &[HeldMonth], is_made: impl Fn(Month) -> bool) -> Cut {
     let is_among = |month: Month| months.first <= month && month <= months.last;
     let fixed: Vec<&HeldMonth> =
-        held.iter().filter(|held| held.is_plausible() && !(is_among(held.span.month) && is_made(held.span.month))).collect();
+        held.iter().filter(|held| is_near(&held.span) && !(is_among(held.span.month) && is_made(held.span.month))).collect();
     let find = |month: Month| fixed.iter().copied().find(|held| held.span.month == month);
     let mut all = Cut { spans: Vec::new(), findings: Vec::new() };
     for month in months.each() {
@@ -126,6 +135,18 @@ fn gap_finding(timezone: &TimeZone, earlier: &HeldMonth) -> Option<Finding> {
         );
         finding(TIMEZONE_CHANGED, timezone.name().to_string(), earlier.timezone.clone(), detail)
     })
+}
+
+/// Of a month that stays as an interrupted run has cut it.
+pub(super) fn begun_finding(timezone: &TimeZone, own: &MonthSpan, begun: &MonthSpan) -> Finding {
+    let from_to = |span: &MonthSpan| format!("{} to {}", text(span.start), text(span.end));
+    let detail = format!(
+        "an interrupted run cut the month by other rules of {timezone}: it stays so, for the sake of what was observed at its end; by \
+         IANA table {} it would be {}",
+        timezone.table().version_text(),
+        from_to(own),
+    );
+    finding("timezone_rules_changed", from_to(begun), from_to(own), detail)
 }
 
 /// What is to be said when the table that months are cut by is old.

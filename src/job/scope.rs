@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::bounds::{Cut, cut, held_months};
+use super::bounds::{Cut, begun_finding, cut, fits, held_months, is_near};
 use super::{Context, Event, JobError, JobFolder, timezone};
 use crate::domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
 use crate::intercom::Workspace;
@@ -71,6 +71,26 @@ impl Scope {
         spans.retain(|span| wanted.contains(&span.month));
         let basis = prospect(&context.settings.job, (context.clock)(), &newest);
         Ok(Scope { start, newest, spans, findings, basis, ..self })
+    }
+
+    /// The one month as an interrupted run of the same zone has cut it by another table, unless months beside it are cut
+    /// otherwise: what that run observed at the month's end is not given up.
+    pub(super) fn as_begun(
+        &self,
+        context: &Context,
+        timezone: &str,
+        (start, end): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<Option<Scope>, JobError> {
+        let begun = MonthSpan { start, end, ..self.newest };
+        let is_alike = self.months.first == self.months.last && timezone == self.timezone.name() && is_near(&begun);
+        if !is_alike || !fits(&held_months(&JobFolder::new(&context.settings))?, &begun) {
+            return Ok(None);
+        }
+        let mut scope = self.clone().cut_at(context, start, end);
+        let finding = begun_finding(&self.timezone, &self.newest, &begun);
+        tracing::warn!("{}: {}", begun.month, finding.detail);
+        scope.findings.push((begun.month, finding));
+        Ok(Some(scope))
     }
 
     /// The one month, as an earlier run has cut it.

@@ -43,6 +43,13 @@ struct Of {
 }
 
 impl Of {
+    /// Whether nothing but the bounds of the month differs.
+    fn is_cut_apart_from(&self, other: &Of) -> bool {
+        let with_bounds = |of: &Of| (of.month_start, of.month_end);
+        let without = |of: &Of| (of.workspace_id.clone(), of.api_version.clone(), of.identifiers.clone());
+        without(self) == without(other) && with_bounds(self) != with_bounds(other)
+    }
+
     fn differs_from(&self, found: &Of) -> &'static str {
         if found.workspace_id != self.workspace_id {
             "it is of another workspace"
@@ -84,7 +91,7 @@ struct WorkGroup {
 
 /// Takes the work folder over when it is of this workspace, version and month; else begins anew.
 pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
-    let of = Of {
+    let mut of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
         api_version: context.settings.intercom.api_version.clone(),
         identifiers: context.privacy.label(),
@@ -92,6 +99,12 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         month_end: plan.scope.end(),
     };
     let found = read(work);
+    if let Some(begun) = found.as_ref().filter(|found| found.of.is_cut_apart_from(&of))
+        && let Some(scope) = plan.scope.as_begun(context, &begun.timezone, (begun.of.month_start, begun.of.month_end))?
+    {
+        plan.scope = scope;
+        (of.month_start, of.month_end) = (begun.of.month_start, begun.of.month_end);
+    }
     if found.as_ref().is_none_or(|found| found.of != of) {
         if work.exists() {
             let why = found.as_ref().map_or("it does not say whose it is", |found| of.differs_from(&found.of));

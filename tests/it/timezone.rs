@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::job::{Job, Place, small_job};
 use crate::support::program::{Program, backfill, cohorts, run};
+use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::Row;
 use crate::support::truth::{AUGUST, JULY, JUNE, Month, SEPTEMBER, instant};
@@ -122,6 +123,31 @@ fn months_meet_when_the_rules_of_the_zone_have_changed() {
 }
 
 #[test]
+fn a_run_that_goes_on_keeps_the_bounds_it_began_with() {
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let (old, new) = (machine("2098a", "Europe/Dublin"), machine("2099a", TO_COME));
+    let place = Place::new();
+    let without_conversations = Scripted::before(simulator.address(), |request| {
+        (request.path() == "/conversations/search").then(|| Reply::text(503, "text/html", "down"))
+    });
+    let job = dublin().with_intercom("give_up_after = \"2s\"");
+    let interrupted = run(&place.job(&job, &without_conversations.base_url), &["--as-of", JULY.as_of]);
+    by(interrupted, &old).finish().check_failure(5, &["conversations"]);
+    // Long after the month's end: its members are those of then all the same.
+    let arguments = ["--month", "2026-07", "--as-of", AUGUST.as_of];
+    let finished = by(run(&place.job(&job, &simulator.base_url), &arguments), &new).succeed();
+    assert!(!finished.stderr.contains("is removed"), "{}", finished.stderr);
+    assert_eq!(
+        (bounds(&place, &JULY), place.manifest("2026-07")["basis"].clone()),
+        ((JULY.start.into(), JULY.end.into()), "month_end".into())
+    );
+    let told = findings(&place, &JULY);
+    assert!(told.len() == 1 && told[0]["check_name"].shown().contains("timezone_rules_changed"), "{told:?}");
+    assert!(told[0]["expected"].shown().contains("2026-07-31T22:00:00Z"), "{told:?}");
+    check_conversations(&place, &simulator, &[JULY], JULY.start, JULY.end);
+}
+
+#[test]
 fn a_month_that_is_made_anew_fits_between_its_neighbours() {
     let simulator = Simulator::at(SEPTEMBER.as_of, &[]);
     let (old, new) = (machine("2098a", "Europe/Dublin"), machine("2099a", TO_COME));
@@ -164,8 +190,9 @@ fn a_month_cut_by_an_old_table_says_so() {
     // No table of today is recent then.
     let now = "2040-01-02T12:00:00Z";
     let simulator = Simulator::at(now, &[]);
-    let place = Place::new();
-    let finished = run(&place.job(&small_job(), &simulator.base_url), &["--as-of", now]).succeed();
+    // A newer one of the machine that runs the tests must not win.
+    let (place, table) = (Place::new(), machine("2025b", TO_COME));
+    let finished = by(run(&place.job(&small_job(), &simulator.base_url), &["--as-of", now]), &table).succeed();
     assert!(finished.stderr.contains("is older than a year"), "{}", finished.stderr);
     let told: Vec<Row> = place.report("2039-12", "data_quality").rows_by_name();
     let told: Vec<&Row> = told.iter().filter(|row| row["check_name"].shown().contains("timezone_table_old")).collect();
