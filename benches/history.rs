@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use chrono::{DateTime, Duration, Utc};
-use cohorts::domain::Month;
+use cohorts::domain::{Month, TimeZone};
 use cohorts::publish::Staging;
 use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, month_folder};
 use cohorts::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
@@ -199,7 +199,7 @@ impl World {
 
     /// One month of coming and going, and its snapshot.
     fn live(&mut self, month: Month, root: &Path) -> Result<(), Failure> {
-        let span = month.span(chrono_tz::UTC);
+        let span = month.span(&TimeZone::utc());
         let share = MEMBERSHIPS / self.groups as f64;
         let joins = TURNOVER * share / (1.0 - share);
         for index in 0..self.people.len() {
@@ -219,7 +219,7 @@ impl World {
     }
 
     fn snapshot(&mut self, month: Month, root: &Path) -> Result<(), Failure> {
-        let span = month.span(chrono_tz::UTC);
+        let span = month.span(&TimeZone::utc());
         let observed_at = span.end + Duration::hours(2);
         let mut staging = Staging::new(&root.join(".work"), &format!("snapshot-{month}"))?;
         let mut order: Vec<usize> = (0..self.people.len()).collect();
@@ -268,6 +268,7 @@ impl World {
             program_version: "bench".to_string(),
             api_version: "2.14".to_string(),
             timezone: "UTC".to_string(),
+            timezone_table: None,
             month_start: span.start,
             month_end: span.end,
             workspace_id: None,

@@ -12,6 +12,7 @@ mod number;
 mod oddities;
 mod reference;
 mod slice;
+mod timezone;
 
 pub use basis::Basis;
 pub use completeness::{Allowed, Shortfall, agrees, shrank};
@@ -24,6 +25,7 @@ pub use number::Number;
 pub use oddities::Oddities;
 pub use reference::{Holder, Reference, Referring};
 pub use slice::{DaySlice, SecondSlice, Slice};
+pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 
 /// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

@@ -4,6 +4,7 @@
 
 mod apply;
 mod backfill;
+mod bounds;
 mod chains;
 mod division;
 mod error;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Basis, GroupName, Month, MonthSpan, Months};
+use crate::domain::{Basis, GroupName, Month, MonthSpan, Months, TimeZone};
 use crate::intercom::{Client, ClientError, Options, Workspace};
 use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
 use crate::publish::{self, Staging};
@@ -38,6 +39,7 @@ use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
 pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
+pub use bounds::{TIMEZONE_CHANGED, old_table};
 pub use division::{Division, Piece, SizedSlice, cut, merge, rows_per_slice};
 pub use error::JobError;
 pub use events::{Built, Event, Observer};
@@ -144,10 +146,10 @@ pub fn privacy(settings: &Settings) -> Result<Privacy, PrivacyError> {
 }
 
 /// The time zone in which months begin and end: the job's, or else the workspace's own.
-pub fn timezone(job: &Job, workspace: &Workspace) -> Result<chrono_tz::Tz, JobError> {
-    match (job.timezone, &workspace.timezone) {
-        (Some(timezone), _) => Ok(timezone),
-        (None, Some(name)) => name.parse().map_err(|_| JobError::NoTimezone { found: Some(name.clone()) }),
+pub fn timezone(job: &Job, workspace: &Workspace) -> Result<TimeZone, JobError> {
+    match (&job.timezone, &workspace.timezone) {
+        (Some(timezone), _) => Ok(timezone.clone()),
+        (None, Some(name)) => settings::zones().zone(name).ok_or_else(|| JobError::NoTimezone { found: Some(name.clone()) }),
         (None, None) => Err(JobError::NoTimezone { found: None }),
     }
 }
@@ -160,7 +162,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     folder.recover()?;
 
     // A job that names its time zone knows without asking anyone which month it is about, and whether it is published.
-    if let Some(timezone) = context.settings.job.timezone
+    if let Some(timezone) = context.settings.job.timezone.clone()
         && let Some(outcome) = published_before(context, &folder, &Scope::at(context, options.month, timezone)?, options).await?
     {
         return Ok(outcome);
@@ -389,6 +391,7 @@ async fn publish_snapshot(
         program_version: env!("CARGO_PKG_VERSION").to_string(),
         api_version: settings.intercom.api_version.clone(),
         timezone: plan.scope.timezone.name().to_string(),
+        timezone_table: Some(plan.scope.timezone.table().version_text()),
         month_start: span.start,
         month_end: span.end,
         workspace_id: plan.scope.workspace_id.clone(),
@@ -402,10 +405,7 @@ async fn publish_snapshot(
         requests: traffic.requests,
         retries: traffic.retries,
         incomplete: incomplete.to_vec(),
-        findings: findings::of(plan, fetched, span, settings)
-            .into_iter()
-            .chain(findings::of_late_facts(fetched, span, settings.job.grace))
-            .collect(),
+        findings: findings::of_month(plan, fetched, span, settings),
     };
     let target = folder.snapshots().join(crate::snapshot::month_folder(span.month));
     let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;

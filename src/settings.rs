@@ -8,13 +8,12 @@ mod numbers;
 mod raw;
 mod token;
 mod values;
+mod zones;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
-use crate::domain::{GroupKind, GroupName};
+use crate::domain::{GroupKind, GroupName, TimeZone};
 use crate::rules::Rule;
 
 pub use address::WebhookUrl;
@@ -23,6 +22,7 @@ pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
 pub use secrecy::SecretString;
 pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_token, token_origin};
 pub use values::InForce;
+pub use zones::{Zones, zones};
 
 /// Everything a command needs to know that is not an argument of its own.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub struct Notify {
 #[derive(Clone, Debug)]
 pub struct Job {
     pub name: String,
-    pub timezone: Option<Tz>,
+    pub timezone: Option<TimeZone>,
     /// Tags first, then segments, in the order of the file, each once.
     pub groups: Vec<GroupName>,
     pub population: Population,

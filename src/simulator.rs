@@ -62,6 +62,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
+pub use self::calendar::{UnknownZone, Zone};
 pub use self::faults::{FaultSpecError, Faults};
 pub use self::traffic::{Stats, WindowStats};
 pub use self::world::WorldOptions;

@@ -47,7 +47,7 @@ fn facts(of: &str, cohorts: Vec<CohortFacts>) -> Facts {
 
 /// The small tables that come with a month; what the snapshot and the history would hold is left to the test.
 fn inputs(facts: &Facts) -> Inputs {
-    let span = |month: Month| month.span(chrono_tz::UTC);
+    let span = |month: Month| month.span(&crate::domain::TimeZone::utc());
     let now: MonthSpan = span(facts.month);
     let cohorts = &facts.cohorts;
     let n = cohorts.len();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Finding;
-use crate::domain::{GroupKind, Month, MonthSpan};
+use crate::domain::{GroupKind, Month, MonthSpan, TimeZone};
 use crate::intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
 use crate::job::{self, Remembered};
 use crate::settings::{Job, Settings};
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Answers {
     pub workspace: Result<Workspace, RequestError>,
     /// Not known when neither the job nor the workspace names one.
-    pub timezone: Option<chrono_tz::Tz>,
+    pub timezone: Option<TimeZone>,
     pub tags: Option<Result<Vec<ListedGroup>, RequestError>>,
     pub segments: Option<Result<Vec<ListedGroup>, RequestError>>,
     /// The number of all contacts.
@@ -49,9 +49,10 @@ pub(super) async fn ask(client: &Client, settings: &Settings, now: DateTime<Utc>
     let job = &settings.job;
     let known = workspace.clone().unwrap_or_default();
     let timezone = job::timezone(job, &known).ok();
-    let span = timezone.map_or(MonthSpan { month: Month::of(now.date_naive()), start: now - TimeDelta::days(30), end: now }, |timezone| {
-        Month::last_ended(now, timezone).span(timezone)
-    });
+    let span = match &timezone {
+        Some(timezone) => Month::last_ended(now, timezone).span(timezone),
+        None => MonthSpan { month: Month::of(now.date_naive()), start: now - TimeDelta::days(30), end: now },
+    };
     let (tags, segments, contacts, conversations, attributes) = futures_util::join!(
         wanted(job.has_kind(GroupKind::Tag), client.tags()),
         wanted(job.has_kind(GroupKind::Segment), client.segments()),
@@ -162,38 +163,45 @@ fn region(expected: Option<&str>, told: Option<&str>) -> Finding {
     }
 }
 
-/// The time zone of the months: the job's against the workspace's, and against that of earlier months.
+/// The time zone of the months: the job's against the workspace's, its table, and where the next month would begin.
 pub(super) fn timezone(job: &Job, answers: &Answers, remembered: &Remembered, now: DateTime<Utc>) -> Vec<Finding> {
-    let mut findings = vec![match (&answers.workspace, job.timezone) {
+    let mut findings = vec![match (&answers.workspace, &job.timezone) {
         (Ok(workspace), _) => of_workspace(job, workspace),
-        (Err(_), Some(timezone)) => Finding::fine("time zone", format!("{timezone}, named by the job")),
+        (Err(_), Some(timezone)) => Finding::fine("time zone", format!("{timezone}, named by the job; {}", timezone.table())),
         (Err(_), None) => Finding::noted("time zone", "the workspace's own, which could not be asked for"),
     }];
-    if let Some(timezone) = answers.timezone
-        && let Some(before) = remembered.timezone_before(Month::last_ended(now, timezone))
-        && before != timezone.name()
-    {
-        let what =
-            format!("months were cut in {before} before, and would be cut in {timezone} now: they overlap, or leave hours between them");
-        findings.push(Finding::warning("time zone", what, Some("name the former one in the job file, unless the change is meant")));
-    }
+    let Some(timezone) = &answers.timezone else { return findings };
+    findings.extend(old_table(timezone, now));
+    let next = remembered.bounds(Month::last_ended(now, timezone), timezone);
+    findings.extend(next.into_iter().map(|finding| {
+        let hint = "name the former zone in the job file, unless the change is meant";
+        Finding::warning("time zone", finding.detail, (finding.check_name == job::TIMEZONE_CHANGED).then_some(hint))
+    }));
     findings
 }
 
+fn old_table(timezone: &TimeZone, now: DateTime<Utc>) -> Option<Finding> {
+    let what = job::old_table(timezone, now)?;
+    Some(Finding::warning("time zone", what, Some("update this program, or the machine's tzdata")))
+}
+
 fn of_workspace(job: &Job, workspace: &Workspace) -> Finding {
-    let own = workspace.timezone.as_deref();
-    match (job::timezone(job, workspace), own) {
-        (Err(error), _) => Finding::error("time zone", error),
-        (Ok(timezone), _) if job.timezone.is_none() => {
-            Finding::fine("time zone", format!("{timezone}, the workspace's own, since the job names none"))
+    let timezone = match job::timezone(job, workspace) {
+        Ok(timezone) => timezone,
+        Err(error) => return Finding::error("time zone", error),
+    };
+    let table = timezone.table();
+    match &workspace.timezone {
+        _ if job.timezone.is_none() => {
+            Finding::fine("time zone", format!("{timezone}, the workspace's own, since the job names none; {table}"))
         }
-        (Ok(timezone), Some(own)) if own != timezone.name() => Finding::warning(
+        Some(own) if own != timezone.name() => Finding::warning(
             "time zone",
-            format!("{timezone}, named by the job; the workspace's own is {own}"),
+            format!("{timezone}, named by the job; the workspace's own is {own}; {table}"),
             Some("months begin and end in the job's; dates that Intercom shows are in the workspace's"),
         ),
-        (Ok(timezone), Some(_)) => Finding::fine("time zone", format!("{timezone}, named by the job, and the workspace's own")),
-        (Ok(timezone), None) => Finding::fine("time zone", format!("{timezone}, named by the job; the workspace's own is not told")),
+        Some(_) => Finding::fine("time zone", format!("{timezone}, named by the job, and the workspace's own; {table}")),
+        None => Finding::fine("time zone", format!("{timezone}, named by the job; the workspace's own is not told; {table}")),
     }
 }
 
@@ -242,5 +250,15 @@ mod tests {
         let warns = |expected, told| matches!(region(expected, told).seen, Seen::Warning { .. });
         assert!(warns(Some("us"), Some("EU")));
         assert!(!warns(Some("eu"), Some("EU")) && !warns(None, Some("EU")) && !warns(Some("us"), None));
+    }
+
+    #[test]
+    fn an_old_table_is_a_warning() {
+        let warning = |now: &str| old_table(&TimeZone::utc(), now.parse().unwrap());
+        assert!(warning("2026-12-01T00:00:00Z").is_none());
+        let Some(Finding { seen: Seen::Warning { what, hint: Some(_) }, .. }) = warning("2099-01-01T00:00:00Z") else {
+            panic!("no warning")
+        };
+        assert!(what.contains(&TimeZone::utc().table().to_string()), "{what}");
     }
 }

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::values::{contact_id, email_address, group, instant, loopback, month};
 use crate::domain::{GroupName, Month};
 use crate::settings::Sources;
-use crate::simulator::Faults;
+use crate::simulator::{Faults, Zone};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -411,7 +410,7 @@ pub(super) struct Simulate {
     pub memberships: Option<f64>,
     /// The workspace's time zone
     #[arg(long, value_name = "ZONE", default_value = "Europe/Dublin")]
-    pub timezone: Tz,
+    pub timezone: Zone,
     /// The only access token that is accepted; by default any that does not begin with `invalid`
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,

@@ -17,7 +17,7 @@ use crate::settings::{self, JobSource, SecretString, Sources};
 use crate::simulator::{Options, Simulator, WorldOptions};
 use crate::snapshot::{Snapshot, month_folder, months_in};
 
-const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Dublin;
+const TIMEZONE: &str = "Europe/Dublin";
 /// The last month lived through: the world has a fixed calendar, so that a demo is the same every day.
 const LAST_MONTH: &str = "2026-10";
 /// When the job runs: so long after each month's end.
@@ -43,17 +43,15 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
         months.insert(0, months[0].previous());
     }
 
+    let zone = settings::zones().zone(TIMEZONE).ok_or(job::JobError::NoTimezone { found: Some(TIMEZONE.to_string()) })?;
+
     progress.say("inventing a workspace");
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| Failure::unexpected("cannot listen on loopback", error))?;
     let address = listener.local_addr().map_err(|error| Failure::unexpected("the listener has no address", error))?;
-    let world = WorldOptions { seed: arguments.seed, contacts: arguments.contacts as usize, timezone: TIMEZONE, ..WorldOptions::default() };
-    let options = Options {
-        world,
-        now: Some(last.span(TIMEZONE).end),
-        rate_limit: RATE_LIMIT,
-        workspace_rate_limit: RATE_LIMIT,
-        ..Options::default()
-    };
+    let timezone = TIMEZONE.parse().map_err(|error| Failure::unexpected("the time zone of the demo's workspace", error))?;
+    let world = WorldOptions { seed: arguments.seed, contacts: arguments.contacts as usize, timezone, ..WorldOptions::default() };
+    let options =
+        Options { world, now: Some(last.span(&zone).end), rate_limit: RATE_LIMIT, workspace_rate_limit: RATE_LIMIT, ..Options::default() };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
     let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
     let server = simulator.clone();
@@ -72,7 +70,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     let folder = JobFolder::new(&settings);
     let mut digest = None;
     for (index, month) in months.iter().enumerate() {
-        let now = month.span(TIMEZONE).end + AFTER_MONTH_END;
+        let now = month.span(&zone).end + AFTER_MONTH_END;
         simulator.set_now(now);
         let context = run::context(settings.clone(), SecretString::from("demo"), Arc::new(move || now), progress)?;
         if index == 0 {

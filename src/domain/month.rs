@@ -1,8 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+
+use super::TimeZone;
 
 /// A calendar month, written `YYYY-MM`. Which instants belong to it depends on a time zone: see [`Month::span`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,8 +64,8 @@ impl Month {
     }
 
     /// The last month that has ended at `now` in this time zone.
-    pub fn last_ended(now: DateTime<Utc>, timezone: Tz) -> Month {
-        let mut month = Month::of(now.with_timezone(&timezone).date_naive()).next();
+    pub fn last_ended(now: DateTime<Utc>, timezone: &TimeZone) -> Month {
+        let mut month = Month::of(timezone.date(now)).next();
         // At most three steps: the local date is within a day of the month in question.
         while month.span(timezone).end > now {
             month = month.previous();
@@ -72,26 +73,10 @@ impl Month {
         month
     }
 
-    pub fn span(self, timezone: Tz) -> MonthSpan {
-        MonthSpan { month: self, start: first_instant(self.first_day(), timezone), end: first_instant(self.next().first_day(), timezone) }
+    /// From the first instant of its first local day to that of the next month: see [`TimeZone::first_instant`].
+    pub fn span(self, timezone: &TimeZone) -> MonthSpan {
+        MonthSpan { month: self, start: timezone.first_instant(self.first_day()), end: timezone.first_instant(self.next().first_day()) }
     }
-}
-
-/// The first instant whose local date is `day` in this zone. Midnight may not exist (Asia/Amman 2016-04-01: the day
-/// begins at 01:00) or exist twice (Havana 2026-11-01: the first one counts).
-fn first_instant(day: NaiveDate, timezone: Tz) -> DateTime<Utc> {
-    let midnight = NaiveDateTime::new(day, NaiveTime::MIN);
-    // A gap in local time is at most about a day long (a zone that crossed the date line), and ends on a whole second.
-    let end = day.checked_add_days(Days::new(2)).map_or(midnight, |day| NaiveDateTime::new(day, NaiveTime::MIN));
-    let mut local = midnight;
-    while local <= end {
-        if let Some(instant) = timezone.from_local_datetime(&local).earliest() {
-            return instant.with_timezone(&Utc);
-        }
-        local += Duration::seconds(1);
-    }
-    // No zone has such a gap; taken as UTC rather than refused.
-    midnight.and_utc()
 }
 
 impl MonthSpan {
@@ -147,46 +132,52 @@ impl fmt::Display for Month {
 mod tests {
     use super::*;
 
-    fn span(month: &str, timezone: Tz) -> (String, String) {
-        let span = month.parse::<Month>().unwrap().span(timezone);
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::embedded(name).unwrap()
+    }
+
+    fn span(month: &str, timezone: &str) -> (String, String) {
+        let span = month.parse::<Month>().unwrap().span(&zone(timezone));
         (span.start.to_rfc3339(), span.end.to_rfc3339())
     }
 
-    fn check(month: &str, timezone: Tz, start: &str, end: &str) {
+    fn check(month: &str, timezone: &str, start: &str, end: &str) {
         assert_eq!(span(month, timezone), (format!("{start}+00:00"), format!("{end}+00:00")));
     }
 
     #[test]
     fn a_month_follows_the_clock_changes_of_its_zone() {
-        check("2026-10", chrono_tz::Europe::Dublin, "2026-09-30T23:00:00", "2026-11-01T00:00:00");
-        check("2026-03", chrono_tz::America::Los_Angeles, "2026-03-01T08:00:00", "2026-04-01T07:00:00");
-        check("2026-12", chrono_tz::Pacific::Kiritimati, "2026-11-30T10:00:00", "2026-12-31T10:00:00");
-        check("2024-02", chrono_tz::UTC, "2024-02-01T00:00:00", "2024-03-01T00:00:00");
-        check("2026-01", chrono_tz::Asia::Kathmandu, "2025-12-31T18:15:00", "2026-01-31T18:15:00");
+        check("2026-10", "Europe/Dublin", "2026-09-30T23:00:00", "2026-11-01T00:00:00");
+        check("2026-03", "America/Los_Angeles", "2026-03-01T08:00:00", "2026-04-01T07:00:00");
+        check("2026-12", "Pacific/Kiritimati", "2026-11-30T10:00:00", "2026-12-31T10:00:00");
+        check("2024-02", "UTC", "2024-02-01T00:00:00", "2024-03-01T00:00:00");
+        check("2026-01", "Asia/Kathmandu", "2025-12-31T18:15:00", "2026-01-31T18:15:00");
     }
 
     #[test]
     fn a_missing_midnight_begins_after_the_gap() {
-        check("2016-04", chrono_tz::Asia::Amman, "2016-03-31T22:00:00", "2016-04-30T21:00:00");
+        check("2016-04", "Asia/Amman", "2016-03-31T22:00:00", "2016-04-30T21:00:00");
     }
 
     #[test]
     fn of_two_midnights_the_first_counts() {
-        check("2026-11", chrono_tz::America::Havana, "2026-11-01T04:00:00", "2026-12-01T05:00:00");
+        // Since 2026 Havana keeps summer time: no clock goes back on 2026-11-01.
+        check("2020-11", "America/Havana", "2020-11-01T04:00:00", "2020-12-01T05:00:00");
+        check("2026-11", "America/Havana", "2026-11-01T04:00:00", "2026-12-01T04:00:00");
     }
 
     #[test]
     fn the_last_ended_month_is_the_zones() {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-        let last = |text: &str, timezone| Month::last_ended(at(text), timezone).to_string();
-        assert_eq!(last("2026-11-01T00:00:00Z", chrono_tz::UTC), "2026-10");
-        assert_eq!(last("2026-10-31T23:59:59Z", chrono_tz::UTC), "2026-09");
-        assert_eq!(last("2026-10-31T11:00:00Z", chrono_tz::Pacific::Kiritimati), "2026-10");
-        assert_eq!(last("2026-11-01T06:59:59Z", chrono_tz::America::Los_Angeles), "2026-09");
-        assert_eq!(last("2026-11-01T07:00:00Z", chrono_tz::America::Los_Angeles), "2026-10");
+        let last = |text: &str, timezone: &str| Month::last_ended(at(text), &zone(timezone)).to_string();
+        assert_eq!(last("2026-11-01T00:00:00Z", "UTC"), "2026-10");
+        assert_eq!(last("2026-10-31T23:59:59Z", "UTC"), "2026-09");
+        assert_eq!(last("2026-10-31T11:00:00Z", "Pacific/Kiritimati"), "2026-10");
+        assert_eq!(last("2026-11-01T06:59:59Z", "America/Los_Angeles"), "2026-09");
+        assert_eq!(last("2026-11-01T07:00:00Z", "America/Los_Angeles"), "2026-10");
         // Between Havana's two midnights it is November already.
-        assert_eq!(last("2026-11-01T04:30:00Z", chrono_tz::America::Havana), "2026-10");
-        assert_eq!(last("2027-01-01T00:00:00Z", chrono_tz::UTC), "2026-12");
+        assert_eq!(last("2020-11-01T04:30:00Z", "America/Havana"), "2020-10");
+        assert_eq!(last("2027-01-01T00:00:00Z", "UTC"), "2026-12");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 use std::fmt;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Days, NaiveDate, Utc};
 
-use super::{Contact, Role};
+use super::{Contact, Role, TimeZone};
 
 /// A part of a list that is followed in a chain of its own. The slices of a list have nothing in common, and together
 /// they are the list.
@@ -19,7 +18,7 @@ pub enum Slice {
 pub struct DaySlice {
     pub first: Option<NaiveDate>,
     pub last: Option<NaiveDate>,
-    pub timezone: Tz,
+    pub timezone: TimeZone,
     /// Of a day that is too large for one chain.
     pub role: Option<Role>,
 }
@@ -35,7 +34,7 @@ impl DaySlice {
     pub fn contains(&self, contact: &Contact) -> bool {
         // Every contact was created some day: a date that cannot be read is counted as such, and proves nothing here.
         let is_of_days = contact.created_at.is_none_or(|instant| {
-            let day = instant.with_timezone(&self.timezone).date_naive();
+            let day = self.timezone.date(instant);
             self.first.is_none_or(|first| first <= day) && self.last.is_none_or(|last| day <= last)
         });
         is_of_days && self.role.is_none_or(|role| contact.role == role)
@@ -44,19 +43,21 @@ impl DaySlice {
     /// Noon of the day before the first: everything of later days is after it. At noon, because no change of the clocks
     /// and no zone that differs by some hours makes another day of it.
     pub fn after(&self) -> Option<DateTime<Utc>> {
-        self.first?.checked_sub_days(Days::new(1)).map(|day| noon(day, self.timezone))
+        let first = self.first?;
+        self.noon_of((1..=2).filter_map(|days| first.checked_sub_days(Days::new(days))))
     }
 
     /// Noon of the day after the last.
     pub fn before(&self) -> Option<DateTime<Utc>> {
-        self.last?.checked_add_days(Days::new(1)).map(|day| noon(day, self.timezone))
+        let last = self.last?;
+        self.noon_of((1..=2).filter_map(|days| last.checked_add_days(Days::new(days))))
     }
-}
 
-fn noon(day: NaiveDate, timezone: Tz) -> DateTime<Utc> {
-    let local = day.and_time(NaiveTime::MIN) + chrono::Duration::hours(12);
-    // Zones that crossed the date line left out whole days, their noon among them.
-    timezone.from_local_datetime(&local).earliest().map_or(local.and_utc(), |instant| instant.with_timezone(&Utc))
+    /// Noon of the first of these days that exists: zones that crossed the date line left out a whole day, and nobody was
+    /// created on it.
+    fn noon_of(&self, days: impl Iterator<Item = NaiveDate>) -> Option<DateTime<Utc>> {
+        days.filter_map(|day| self.timezone.noon(day)).next()
+    }
 }
 
 impl SecondSlice {
@@ -83,7 +84,11 @@ impl fmt::Display for Slice {
 mod tests {
     use super::*;
 
-    fn days(first: &str, last: &str, timezone: Tz) -> DaySlice {
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::embedded(name).unwrap()
+    }
+
+    fn days(first: &str, last: &str, timezone: TimeZone) -> DaySlice {
         DaySlice { first: first.parse().ok(), last: last.parse().ok(), timezone, role: None }
     }
 
@@ -99,7 +104,7 @@ mod tests {
             ("2026-03-29", ["2026-03-28T23:59:59Z", "2026-03-29T00:00:00Z", "2026-03-29T22:59:59Z", "2026-03-29T23:00:00Z"]),
         ] {
             let day: NaiveDate = day.parse().unwrap();
-            let slice = |first, last| DaySlice { first, last, timezone: Tz::Europe__Dublin, role: None };
+            let slice = |first, last| DaySlice { first, last, timezone: zone("Europe/Dublin"), role: None };
             let slices = [slice(None, day.pred_opt()), slice(Some(day), Some(day)), slice(day.succ_opt(), None)];
             let of: Vec<Vec<bool>> = edges.map(|at| slices.iter().map(|slice| slice.contains(&created(at, Role::User))).collect()).into();
             assert_eq!(of, [[true, false, false], [false, true, false], [false, true, false], [false, false, true]]);
@@ -108,18 +113,20 @@ mod tests {
 
     #[test]
     fn bounds_are_noons_of_the_days_around() {
-        let slice = days("2026-10-25", "2026-10-25", Tz::Europe__Dublin);
+        let slice = days("2026-10-25", "2026-10-25", zone("Europe/Dublin"));
         assert_eq!(slice.after().unwrap().to_rfc3339(), "2026-10-24T11:00:00+00:00");
         assert_eq!(slice.before().unwrap().to_rfc3339(), "2026-10-26T12:00:00+00:00");
-        // Samoa had no 30 December 2011.
-        let slice = days("2011-12-31", "2011-12-31", Tz::Pacific__Apia);
-        assert_eq!(slice.after().unwrap().to_rfc3339(), "2011-12-30T12:00:00+00:00");
-        assert_eq!(days("", "", Tz::UTC).after(), None);
+        // Samoa had no 30 December 2011: noon of the 29th, for the 30th in UTC is the 31st there already.
+        let slice = days("2011-12-31", "2011-12-31", zone("Pacific/Apia"));
+        assert_eq!(slice.after().unwrap().to_rfc3339(), "2011-12-29T22:00:00+00:00");
+        let slice = days("2011-12-29", "2011-12-29", zone("Pacific/Apia"));
+        assert_eq!(slice.before().unwrap().to_rfc3339(), "2011-12-30T22:00:00+00:00");
+        assert_eq!(days("", "", TimeZone::utc()).after(), None);
     }
 
     #[test]
     fn a_role_divides_a_day() {
-        let slice = DaySlice { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", Tz::UTC) };
+        let slice = DaySlice { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", TimeZone::utc()) };
         assert!(slice.contains(&created("2026-10-25T12:00:00Z", Role::Lead)));
         assert!(!slice.contains(&created("2026-10-25T12:00:00Z", Role::User)));
         assert_eq!(Slice::Contacts(slice).to_string(), "2026-10-25..2026-10-25,lead");

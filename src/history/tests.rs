@@ -11,7 +11,7 @@ use polars::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role};
+use crate::domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 use crate::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
 use crate::table::on_paper::assert_shows;
 
@@ -43,7 +43,7 @@ impl<'a> Observation<'a> {
     }
 
     fn span(&self) -> MonthSpan {
-        self.month.parse::<Month>().unwrap().span(chrono_tz::UTC)
+        self.month.parse::<Month>().unwrap().span(&TimeZone::utc())
     }
 }
 
@@ -142,6 +142,7 @@ impl Place {
             program_version: String::new(),
             api_version: String::new(),
             timezone: "UTC".to_string(),
+            timezone_table: None,
             month_start: span.start,
             month_end: span.end,
             workspace_id: None,

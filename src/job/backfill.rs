@@ -60,20 +60,20 @@ pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> R
 async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
     let workspace = context.client.workspace().await?;
     let timezone = timezone(&context.settings.job, &workspace)?;
-    let mut scope = Scope::over(context, options.months, timezone)?.of(workspace);
+    let scope = Scope::over(context, options.months, timezone)?.of(workspace);
     let mut kept = Vec::new();
     let mut wanted = Vec::new();
     for span in &scope.spans {
         let now = prospect(&context.settings.job, (context.clock)(), span);
         match Snapshot::open(&folder.snapshots(), span.month)?.map(|held| held.manifest.basis()) {
             Some(held) if now < held || (now == held && !options.replace) => kept.push((span.month, held)),
-            _ => wanted.push(*span),
+            _ => wanted.push(span.month),
         }
     }
     if wanted.is_empty() {
         return Ok(BackfillPlan { plan: None, kept });
     }
-    scope.spans = wanted;
+    let scope = scope.only(context, &wanted)?;
     let mut plan = Plan::make(context, folder, &scope).await?;
     plan.size(context).await?;
     Ok(BackfillPlan { plan: Some(plan), kept })

@@ -7,12 +7,11 @@
 use std::ops::Range;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use chrono_tz::Tz;
 use futures_util::future::try_join_all;
 
 use super::Scope;
 use super::plan::WalkKind;
-use crate::domain::{DaySlice, Role, SecondSlice, Slice};
+use crate::domain::{DaySlice, Role, SecondSlice, Slice, TimeZone};
 use crate::intercom::{Client, RequestError};
 
 /// Lists of up to so many pages are one chain: at a second a page, a quarter of a minute.
@@ -53,14 +52,14 @@ pub(super) struct Divider<'a> {
 }
 
 /// Where a list is cut.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Stretch {
     /// From the day of the first contact to today, as days of the workspace. Contacts of before and after belong to the
     /// first and last slice.
     Days {
         first: NaiveDate,
         last: NaiveDate,
-        timezone: Tz,
+        timezone: TimeZone,
     },
     Seconds {
         start: DateTime<Utc>,
@@ -140,7 +139,7 @@ impl Divider<'_> {
             return Ok(None);
         };
         let mut requests = 0;
-        let stretch = match (kind, self.scope.workspace_timezone) {
+        let stretch = match (kind, &self.scope.workspace_timezone) {
             (WalkKind::Conversations, _) => Stretch::Seconds { start: self.scope.start(), end: self.scope.end() },
             (_, None) => return Ok(None),
             (kind, Some(timezone)) => {
@@ -153,11 +152,11 @@ impl Divider<'_> {
                     }
                 };
                 let Some(oldest) = oldest else { return Ok(None) };
-                let day = |instant: DateTime<Utc>| instant.with_timezone(&timezone).date_naive();
-                Stretch::Days { first: day(oldest), last: day(self.now).max(day(oldest)), timezone }
+                let day = |instant: DateTime<Utc>| timezone.date(instant);
+                Stretch::Days { first: day(oldest), last: day(self.now).max(day(oldest)), timezone: timezone.clone() }
             }
         };
-        let Some(pieces) = self.pieces(kind, stretch, rows, rows_per_slice, &mut requests).await? else { return Ok(None) };
+        let Some(pieces) = self.pieces(kind, &stretch, rows, rows_per_slice, &mut requests).await? else { return Ok(None) };
         let sized = |piece: &Piece| SizedSlice { slice: stretch.slice(piece), rows: piece.rows };
         Ok((pieces.len() > 1).then(|| Division { slices: pieces.iter().map(sized).collect(), total: rows, requests }))
     }
@@ -165,7 +164,7 @@ impl Divider<'_> {
     async fn pieces(
         &self,
         kind: &WalkKind,
-        stretch: Stretch,
+        stretch: &Stretch,
         rows: u64,
         rows_per_slice: u64,
         requests: &mut u64,
@@ -207,28 +206,28 @@ impl Divider<'_> {
 }
 
 impl Stretch {
-    fn range(self) -> Range<i64> {
+    fn range(&self) -> Range<i64> {
         match self {
-            Stretch::Days { first, last, .. } => number(first)..number(last) + 1,
+            Stretch::Days { first, last, .. } => number(*first)..number(*last) + 1,
             Stretch::Seconds { start, end } => start.timestamp()..end.timestamp(),
         }
     }
 
-    fn slice(self, piece: &Piece) -> Slice {
+    fn slice(&self, piece: &Piece) -> Slice {
         let whole = self.range();
         let (is_first, is_last) = (piece.at.start <= whole.start, piece.at.end >= whole.end);
         match self {
             Stretch::Days { timezone, .. } => Slice::Contacts(DaySlice {
                 first: (!is_first).then(|| day(piece.at.start)),
                 last: (!is_last).then(|| day(piece.at.end - 1)),
-                timezone,
+                timezone: timezone.clone(),
                 role: piece.role,
             }),
             Stretch::Seconds { start, end } => {
                 let instant = |second: i64| DateTime::from_timestamp(second, 0);
                 Slice::Conversations(SecondSlice {
-                    start: instant(piece.at.start).filter(|_| !is_first).unwrap_or(start),
-                    end: instant(piece.at.end).filter(|_| !is_last).unwrap_or(end),
+                    start: instant(piece.at.start).filter(|_| !is_first).unwrap_or(*start),
+                    end: instant(piece.at.end).filter(|_| !is_last).unwrap_or(*end),
                 })
             }
         }

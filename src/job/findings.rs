@@ -8,7 +8,14 @@ use crate::domain::{Allowed, Basis, MonthSpan, agrees};
 use crate::settings::Settings;
 use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
 
-pub(super) fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
+/// What the manifest of one month keeps.
+pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
+    let of_bounds = plan.scope.findings.iter().filter(|(month, _)| *month == span.month).map(|(_, finding)| finding.clone());
+    let late = of_late_facts(fetched, span, settings.job.grace);
+    of(plan, fetched, span, settings).into_iter().chain(of_bounds).chain(late).collect()
+}
+
+fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
     let tolerance = settings.completeness.tolerance;
     // The walk of everyone has each contact: counting what is odd about it in its groups' walks too would only repeat it.
@@ -27,7 +34,7 @@ pub(super) fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Se
 }
 
 /// Cohorts that were observed at the month's end, and contacts whose facts are of later.
-pub(super) fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
+fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
     let basis = |walk: &&FetchedWalk| basis_at(walk.part.record.observed_at, span, grace);
     let contacts: Vec<&FetchedWalk> = fetched.walks().iter().filter(|walk| walk.kind != WalkKind::Conversations).collect();
     let (at_end, late): (Vec<&FetchedWalk>, Vec<&FetchedWalk>) = contacts.into_iter().partition(|walk| basis(walk) == Basis::MonthEnd);

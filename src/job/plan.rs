@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use futures_util::future::try_join_all;
 
+use super::bounds::old_table_finding;
 use super::division::{Divider, Division, FEW_PAGES};
 use super::remembered::{MonthSizes, remembered};
 use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, are_alike, did_you_mean, unseen_difference};
+use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
 use crate::intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use crate::snapshot::{Finding, Severity};
@@ -238,16 +238,12 @@ impl Plan {
         for unresolved in std::mem::take(&mut plan.unresolved) {
             plan.miss(unresolved);
         }
-        if let Some(before) = remembered.timezone_before(scope.months.first).filter(|before| *before != scope.timezone.name()) {
-            tracing::warn!("months were cut in the time zone {before} before, and are cut in {} now", scope.timezone);
-            plan.findings.push(Finding {
-                severity: Severity::Warning,
-                check_name: "timezone_changed".to_string(),
-                subject: "timezone".to_string(),
-                value: Some(scope.timezone.name().to_string()),
-                expected: Some(before.to_string()),
-                detail: "the month before was cut in another time zone: the two overlap, or leave hours between them".to_string(),
-            });
+        for (month, finding) in &scope.findings {
+            tracing::warn!("{month}: {}", finding.detail);
+        }
+        if let Some(finding) = old_table_finding(&scope.timezone, now) {
+            tracing::warn!("{}", finding.detail);
+            plan.findings.push(finding);
         }
         if let Some(expected) = unnamed_workspace {
             plan.workspace_unnamed(expected, context.client.names_workspace());
@@ -468,8 +464,8 @@ impl Plan {
         Estimate { requests: requests + dates, asking, contacts: self.expected_asks, chains: pages.len(), time }
     }
 
-    pub fn timezone(&self) -> Tz {
-        self.scope.timezone
+    pub fn timezone(&self) -> &TimeZone {
+        &self.scope.timezone
     }
 }
 

@@ -1,11 +1,12 @@
-//! What the months that are held tell a new one: the IDs that names had, time zones, how identifiers are written.
+//! What the months that are held tell a new one: the IDs that names had, where months end, how identifiers are written.
 
 use std::collections::BTreeMap;
 
+use super::bounds::{HeldMonth, cut};
 use super::{JobError, JobFolder};
-use crate::domain::{Basis, Month, POPULATION};
+use crate::domain::{Basis, Month, POPULATION, TimeZone};
 use crate::privacy::HASH_PREFIX;
-use crate::snapshot::{CONTACTS, CONVERSATIONS, CohortEntry, Snapshot, SnapshotError, months_in};
+use crate::snapshot::{CONTACTS, CONVERSATIONS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
 
 /// What the manifests of a job's months tell, the newest month first.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub struct Remembered {
     pub workspace_id: Option<String>,
     /// Sizes at the end of months, for a month to be held against.
     pub sizes: Vec<MonthSizes>,
-    timezones: Vec<(Month, String)>,
+    months: Vec<HeldMonth>,
     /// How identifiers are written.
     identifiers: Vec<(Month, String)>,
     /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
@@ -63,9 +64,11 @@ impl Remembered {
         }
     }
 
-    /// The time zone of the nearest month before this one.
-    pub fn timezone_before(&self, month: Month) -> Option<&str> {
-        self.timezones.iter().find(|(before, _)| *before < month).map(|(_, timezone)| timezone.as_str())
+    /// What a run would say about where the month begins and ends, or the one after it when it is held already.
+    pub fn bounds(&self, month: Month, timezone: &TimeZone) -> Vec<Finding> {
+        let is_held = self.months.iter().any(|held| held.span.month == month);
+        let month = if is_held { month.next() } else { month };
+        cut(month.into(), timezone, &self.months, |_| true).findings.into_iter().map(|(_, finding)| finding).collect()
     }
 }
 
@@ -87,10 +90,10 @@ pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Reme
         {
             return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
         }
+        all.months.extend(HeldMonth::of(&snapshot.manifest));
         all.sizes.push(MonthSizes::of(month, &snapshot));
         let of_contacts = snapshot.manifest.contact_workspace_id.or(snapshot.manifest.workspace_id);
         all.workspace_id = all.workspace_id.take().or(of_contacts);
-        all.timezones.push((month, snapshot.manifest.timezone));
         all.identifiers.push((month, snapshot.manifest.identifiers));
         all.cohorts.extend(snapshot.manifest.cohorts);
     }

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Context, Event, JobError, timezone};
-use crate::domain::{Basis, GroupKind, Month, MonthSpan, Months};
+use super::bounds::{Cut, begun_finding, cut, fits, held_months, is_near};
+use super::{Context, Event, JobError, JobFolder, timezone};
+use crate::domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
 use crate::intercom::Workspace;
-use crate::settings::{Job, TagHistory};
+use crate::settings::{Job, TagHistory, zones};
+use crate::snapshot::Finding;
 
 /// Which months of which workspace, seen from when.
 #[derive(Clone, Debug)]
@@ -14,43 +16,91 @@ pub(crate) struct Scope {
     pub workspace_id: Option<String>,
     /// What earlier months say the contacts' workspace is, where the API does not say whose token it is.
     pub expected_workspace: Option<String>,
-    pub timezone: chrono_tz::Tz,
+    pub timezone: TimeZone,
     /// The workspace's own, in which Intercom cuts contacts' dates to days. Not known before the API was asked.
-    pub workspace_timezone: Option<chrono_tz::Tz>,
+    pub workspace_timezone: Option<TimeZone>,
     /// The months that are fetched together.
     pub months: Months,
     /// Those of them that get a snapshot, ascending.
     pub spans: Vec<MonthSpan>,
+    /// First instant of the first month.
+    start: DateTime<Utc>,
+    /// The last of the months.
+    newest: MonthSpan,
+    /// What is to be said about where months begin and end.
+    pub findings: Vec<(Month, Finding)>,
     /// The basis that an observation made now has, for the newest month.
     pub basis: Basis,
 }
 
 impl Scope {
-    pub(super) fn at(context: &Context, month: Option<Month>, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
+    pub(super) fn at(context: &Context, month: Option<Month>, timezone: TimeZone) -> Result<Scope, JobError> {
         let now = (context.clock)();
-        let month = month.unwrap_or_else(|| Month::last_ended(now, timezone));
+        let month = month.unwrap_or_else(|| Month::last_ended(now, &timezone));
         Scope::over(context, month.into(), timezone)
     }
 
     /// # Errors
     /// When the last month has not begun.
-    pub(super) fn over(context: &Context, months: Months, timezone: chrono_tz::Tz) -> Result<Scope, JobError> {
+    pub(super) fn over(context: &Context, months: Months, timezone: TimeZone) -> Result<Scope, JobError> {
         (context.observer)(Event::Planning { months });
         let now = (context.clock)();
-        let span = months.last.span(timezone);
-        if now < span.start {
-            return Err(JobError::NotBegun { month: months.last, start: span.start });
+        let held = held_months(&JobFolder::new(&context.settings))?;
+        let Cut { spans, findings } = cut(months, &timezone, &held, |_| true);
+        let newest = spans.last().copied().unwrap_or_else(|| months.last.span(&timezone));
+        if now < newest.start {
+            return Err(JobError::NotBegun { month: months.last, start: newest.start });
         }
-        let spans = months.each().map(|month| month.span(timezone)).collect();
         Ok(Scope {
             workspace_id: None,
             expected_workspace: None,
-            timezone,
             workspace_timezone: None,
             months,
+            start: spans.first().map_or(newest.start, |first| first.start),
+            newest,
             spans,
-            basis: prospect(&context.settings.job, now, &span),
+            findings,
+            basis: prospect(&context.settings.job, now, &newest),
+            timezone,
         })
+    }
+
+    /// The same months, of which only these get a snapshot: they meet the others as those are held.
+    pub(super) fn only(self, context: &Context, wanted: &[Month]) -> Result<Scope, JobError> {
+        let held = held_months(&JobFolder::new(&context.settings))?;
+        let Cut { mut spans, findings } = cut(self.months, &self.timezone, &held, |month| wanted.contains(&month));
+        let newest = spans.last().copied().unwrap_or(self.newest);
+        let start = spans.first().map_or(self.start, |first| first.start);
+        spans.retain(|span| wanted.contains(&span.month));
+        let basis = prospect(&context.settings.job, (context.clock)(), &newest);
+        Ok(Scope { start, newest, spans, findings, basis, ..self })
+    }
+
+    /// The one month as an interrupted run of the same zone has cut it by another table, unless months beside it are cut
+    /// otherwise: what that run observed at the month's end is not given up.
+    pub(super) fn as_begun(
+        &self,
+        context: &Context,
+        timezone: &str,
+        (start, end): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<Option<Scope>, JobError> {
+        let begun = MonthSpan { start, end, ..self.newest };
+        let is_alike = self.months.first == self.months.last && timezone == self.timezone.name() && is_near(&begun);
+        if !is_alike || !fits(&held_months(&JobFolder::new(&context.settings))?, &begun) {
+            return Ok(None);
+        }
+        let mut scope = self.clone().cut_at(context, start, end);
+        let finding = begun_finding(&self.timezone, &self.newest, &begun);
+        tracing::warn!("{}: {}", begun.month, finding.detail);
+        scope.findings.push((begun.month, finding));
+        Ok(Some(scope))
+    }
+
+    /// The one month, as an earlier run has cut it.
+    pub(super) fn cut_at(self, context: &Context, start: DateTime<Utc>, end: DateTime<Utc>) -> Scope {
+        let newest = MonthSpan { month: self.months.last, start, end };
+        let basis = prospect(&context.settings.job, (context.clock)(), &newest);
+        Scope { start, newest, spans: vec![newest], basis, ..self }
     }
 
     /// Asks which workspace it is, and takes its time zone when the job names none.
@@ -62,28 +112,28 @@ impl Scope {
 
     /// The same, of this workspace.
     pub(super) fn of(self, workspace: Workspace) -> Scope {
-        let workspace_timezone = workspace.timezone.and_then(|name| name.parse().ok());
+        let workspace_timezone = workspace.timezone.and_then(|name| zones().zone(&name));
         Scope { workspace_id: workspace.id, workspace_timezone, ..self }
     }
 
     /// The last of the months.
     pub fn newest(&self) -> MonthSpan {
-        self.months.last.span(self.timezone)
+        self.newest
     }
 
     /// First instant of the first month.
     pub fn start(&self) -> DateTime<Utc> {
-        self.months.first.span(self.timezone).start
+        self.start
     }
 
     /// First instant after the last month.
     pub fn end(&self) -> DateTime<Utc> {
-        self.newest().end
+        self.newest.end
     }
 
     /// The basis, for the newest month, of what was observed at this instant.
     pub fn basis_at(&self, instant: DateTime<Utc>, grace: std::time::Duration) -> Basis {
-        basis_at(instant, &self.newest(), grace)
+        basis_at(instant, &self.newest, grace)
     }
 }
 
@@ -113,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_basis_follows_from_when_the_last_page_came() {
-        let span = "2026-10".parse::<Month>().unwrap().span(chrono_tz::UTC);
+        let span = "2026-10".parse::<Month>().unwrap().span(&TimeZone::utc());
         let grace = std::time::Duration::from_secs(3 * 24 * 3600);
         let basis = |text: &str| basis_at(text.parse().unwrap(), &span, grace);
         assert_eq!(basis("2026-10-31T23:59:59Z"), Basis::Preliminary);

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
 use super::{JobError, JobFolder};
-use crate::domain::{Basis, Month, Months};
+use crate::domain::{Basis, Month, Months, TimeZone};
 use crate::history::History;
 use crate::report::{self, ReportSource};
-use crate::settings::Job;
+use crate::settings::{Job, zones};
 use crate::snapshot::{Snapshot, months_in};
 
 #[derive(Clone, Debug)]
@@ -63,9 +63,9 @@ impl Status {
 /// `now` decides which month is due; the time zone is the newest snapshot's when the job names none.
 pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
     let Held { months, unreadable, timezone } = held(folder, job, reads_all)?;
-    let zone = job.timezone.or(timezone);
+    let zone = job.timezone.clone().or(timezone);
     let held = |month: &Month| months.iter().any(|held| held.month == *month) || unreadable.iter().any(|(held, _)| held == month);
-    let last_ended = zone.map(|zone| Month::last_ended(now, zone));
+    let last_ended = zone.map(|zone| Month::last_ended(now, &zone));
     let due = last_ended.filter(|month| !held(month));
     let gaps = match (months.first(), months.last()) {
         // Up to the newest snapshot, or to the month that is due, which is told apart.
@@ -109,7 +109,7 @@ struct Held {
     months: Vec<MonthStatus>,
     unreadable: Vec<(Month, String)>,
     /// The newest snapshot's.
-    timezone: Option<chrono_tz::Tz>,
+    timezone: Option<TimeZone>,
 }
 
 fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError> {
@@ -126,7 +126,7 @@ fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError
             }
         };
         let manifest = &snapshot.manifest;
-        all.timezone = manifest.timezone.parse().ok().or(all.timezone);
+        all.timezone = zones().zone(&manifest.timezone).or(all.timezone);
         let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
         let current = history.filter(|history| history.is_of(&snapshot, &definitions, previous.as_ref()));
         let is_current = current.as_ref().is_some_and(|history| {

@@ -11,6 +11,7 @@ use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind}
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
 use crate::domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
 use crate::publish;
+use crate::settings::zones;
 
 const PLAN_FILE: &str = "plan.json";
 
@@ -42,6 +43,13 @@ struct Of {
 }
 
 impl Of {
+    /// Whether nothing but the bounds of the month differs.
+    fn is_cut_apart_from(&self, other: &Of) -> bool {
+        let with_bounds = |of: &Of| (of.month_start, of.month_end);
+        let without = |of: &Of| (of.workspace_id.clone(), of.api_version.clone(), of.identifiers.clone());
+        without(self) == without(other) && with_bounds(self) != with_bounds(other)
+    }
+
     fn differs_from(&self, found: &Of) -> &'static str {
         if found.workspace_id != self.workspace_id {
             "it is of another workspace"
@@ -83,7 +91,7 @@ struct WorkGroup {
 
 /// Takes the work folder over when it is of this workspace, version and month; else begins anew.
 pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
-    let of = Of {
+    let mut of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
         api_version: context.settings.intercom.api_version.clone(),
         identifiers: context.privacy.label(),
@@ -91,6 +99,12 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         month_end: plan.scope.end(),
     };
     let found = read(work);
+    if let Some(begun) = found.as_ref().filter(|found| found.of.is_cut_apart_from(&of))
+        && let Some(scope) = plan.scope.as_begun(context, &begun.timezone, (begun.of.month_start, begun.of.month_end))?
+    {
+        plan.scope = scope;
+        (of.month_start, of.month_end) = (begun.of.month_start, begun.of.month_end);
+    }
     if found.as_ref().is_none_or(|found| found.of != of) {
         if work.exists() {
             let why = found.as_ref().map_or("it does not say whose it is", |found| of.differs_from(&found.of));
@@ -144,8 +158,10 @@ pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Mo
     };
     let Some(months) = months else { return Ok(None) };
     let Some(work) = read(&folder.work_of(months)) else { return Ok(None) };
-    let Ok(timezone) = work.timezone.parse() else { return Ok(None) };
-    let scope = Scope { workspace_id: work.of.workspace_id.clone(), ..Scope::over(context, months, timezone)? };
+    let Some(timezone) = zones().zone(&work.timezone) else { return Ok(None) };
+    // As it was fetched: by another table the month might be cut elsewhere.
+    let mut scope = Scope::over(context, months, timezone)?.cut_at(context, work.of.month_start, work.of.month_end);
+    scope.workspace_id = work.of.workspace_id.clone();
     let Some(mut plan) = work.into_plan(scope) else { return Ok(None) };
     // Groups that the job has named since were not asked for.
     for name in &context.settings.job.groups {
@@ -278,7 +294,7 @@ impl WorkDivision {
                 WorkStretch::Days { first_day, last_day, timezone, role } => Slice::Contacts(DaySlice {
                     first: first_day,
                     last: last_day,
-                    timezone: timezone.parse().ok()?,
+                    timezone: zones().zone(&timezone)?,
                     role: match role.as_deref() {
                         None => None,
                         Some(name) => Some([Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name)?),

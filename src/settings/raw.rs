@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::address::{check_base_url, check_webhook, without_secrets};
@@ -11,7 +10,7 @@ use super::keys::{DEFAULTS_ORIGIN, PROFILE_COLUMNS, nearest};
 use super::numbers;
 use super::{
     Completeness, Finding, Format, Identifiers, Intercom, Job, JobRule, Missing, Notify, Output, Population, Privacy, ProfileAttribute,
-    Settings, TagHistory,
+    Settings, TagHistory, zones,
 };
 use crate::domain::{GroupKind, GroupName, IDENTIFIERS, did_you_mean};
 use crate::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
@@ -160,13 +159,15 @@ impl Raw {
             findings.add("name", format!("`{name}` cannot name a folder; use letters, digits, '-' and '_'"));
         }
         let timezone = self.timezone.and_then(|text| {
-            let zone = text.parse::<Tz>();
-            if zone.is_err() {
-                let near = nearest(&text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+            let zone = zones().zone(&text);
+            notices.extend(zone.as_ref().and_then(|zone| zones().notice(zone)));
+            if zone.is_none() {
+                let names = zones().names();
+                let near = nearest(&text, names.iter().map(String::as_str));
                 let near = near.map_or(String::new(), |near| did_you_mean(&text, near));
                 findings.add("timezone", format!("`{text}` is no IANA time zone{near}"));
             }
-            zone.ok()
+            zone
         });
         let groups = check_groups(self.tags, self.segments, &mut findings, &mut notices);
         if job_file.is_some() && groups.is_empty() {

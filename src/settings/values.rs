@@ -53,7 +53,7 @@ pub(super) fn in_force(settings: &Settings, key: &str) -> String {
         "privacy.hash_key_file" => privacy.hash_key_file.as_ref().map_or("not set".to_string(), |path| shown_path(path)),
         "notify.url" => notify.url.as_ref().map_or("not set".to_string(), |url| format!("{}/…", url.host)),
         "name" => job.name.clone(),
-        "timezone" => job.timezone.map_or("the workspace's own".to_string(), |timezone| timezone.name().to_string()),
+        "timezone" => job.timezone.as_ref().map_or("the workspace's own".to_string(), |timezone| timezone.name().to_string()),
         "tags" => groups(GroupKind::Tag),
         "segments" => groups(GroupKind::Segment),
         "population" => match &job.population {

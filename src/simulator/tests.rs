@@ -103,7 +103,7 @@ fn a_seed_is_a_world() {
 #[test]
 fn the_world_has_the_size_that_was_asked_for_and_grows() {
     let world = world(5_000);
-    let count = |year, month| Moment::new(Arc::clone(&world), start_of_month(world.options.timezone, year, month)).contacts.len();
+    let count = |year, month| Moment::new(Arc::clone(&world), start_of_month(&world.options.timezone, year, month)).contacts.len();
     let now = count(2026, 11);
     assert!((4_850..5_150).contains(&now), "{now}");
     let sizes: Vec<usize> = (1..=24).map(|month| count(2025, month)).collect();
@@ -114,7 +114,7 @@ fn the_world_has_the_size_that_was_asked_for_and_grows() {
 #[test]
 fn groups_have_their_sizes_flows_and_trends() {
     let world = world(5_000);
-    let moment = |year, month| Moment::new(Arc::clone(&world), start_of_month(world.options.timezone, year, month));
+    let moment = |year, month| Moment::new(Arc::clone(&world), start_of_month(&world.options.timezone, year, month));
     let now = moment(2026, 11);
     let share = |members: &[u32]| members.len() as f64 / now.contacts.len() as f64;
     let tag = |moment: &Moment, name: &str| {
@@ -150,7 +150,7 @@ fn groups_have_their_sizes_flows_and_trends() {
 #[test]
 fn members_come_go_and_come_back() {
     let world = world(3_000);
-    let ends: Vec<i64> = (0..24).map(|month| start_of_month(world.options.timezone, 2025, 1 + month)).collect();
+    let ends: Vec<i64> = (0..24).map(|month| start_of_month(&world.options.timezone, 2025, 1 + month)).collect();
     let came_back = world.contacts.iter().filter(|contact| {
         let there: Vec<bool> = ends.iter().map(|end| contact.exists_at(*end) && contact.has_tag_at(VALUE_LEAD, *end)).collect();
         let spells = there.iter().zip(there.iter().skip(1)).filter(|(before, after)| !**before && **after).count();
@@ -169,7 +169,7 @@ fn slipping_away_is_free_and_brazilian_and_value_leads_talk_more() {
     };
     let share = |members: &[u32]| members.iter().filter(suspicious).count() as f64 / members.len() as f64;
     assert!(share(&moment.segment_members[2]) > 2.0 * share(&moment.segment_members[0]));
-    let last_month = start_of_month(world.options.timezone, 2026, 10);
+    let last_month = start_of_month(&world.options.timezone, 2026, 10);
     let mut opened: BTreeMap<u32, u32> = BTreeMap::new();
     for conversation in moment.conversations().iter().filter(|conversation| conversation.created_at >= last_month) {
         *opened.entry(conversation.contact).or_default() += 1;
@@ -207,7 +207,7 @@ fn the_difficult_cases_exist() {
     let mut at_once: BTreeMap<i64, u32> = BTreeMap::new();
     people().for_each(|contact| *at_once.entry(contact.created_at).or_default() += 1);
     assert!(at_once.values().any(|count| *count > 150), "more than a page was created in one second");
-    let edges: Vec<i64> = (1..=10).map(|month| start_of_month(world.options.timezone, 2026, month)).collect();
+    let edges: Vec<i64> = (1..=10).map(|month| start_of_month(&world.options.timezone, 2026, month)).collect();
     let begun: HashSet<i64> = moment.conversations().iter().map(|conversation| conversation.created_at).collect();
     assert!(edges.iter().all(|edge| begun.contains(edge) && begun.contains(&(edge - 1))));
     assert!(moment.conversations().iter().any(|conversation| !world.contact(conversation.contact).exists_at(NOW)));
@@ -333,8 +333,8 @@ fn versions_differ_where_they_should() {
 #[test]
 fn conversations_are_found_to_the_second() {
     let moment = Moment::new(world(2_000), NOW);
-    let month = start_of_month(moment.world.options.timezone, 2026, 9);
-    let next = start_of_month(moment.world.options.timezone, 2026, 10);
+    let month = start_of_month(&moment.world.options.timezone, 2026, 9);
+    let next = start_of_month(&moment.world.options.timezone, 2026, 10);
     let filter = |operator: &str, value: i64| json!({"field": "created_at", "operator": operator, "value": value});
     let range = |from: i64, until: i64| json!({"operator": "AND", "value": [filter(">", from), filter("<", until)]});
     let found = walk(&moment, "/conversations/search", range(month - 1, next), json!({"field": "created_at", "order": "ascending"}), 20);

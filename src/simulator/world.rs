@@ -29,14 +29,13 @@ pub mod people;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use chrono_tz::Tz;
 use rand::SeedableRng;
 
 use self::companies::Company;
 use self::conversations::Conversation;
 use self::groups::{Extra, Segment, Tag};
 use self::people::Contact;
-use super::calendar::start_of_month;
+use super::calendar::{Zone, start_of_month};
 
 /// The one generator of the world: its algorithm is fixed, so a seed means the same world in every release.
 pub type Rng = rand_chacha::ChaCha8Rng;
@@ -49,7 +48,7 @@ pub struct WorldOptions {
     /// About how many contacts exist on 2026-11-01; fewer before, more after.
     pub contacts: usize,
     /// The workspace's time zone: contact searches cut dates to its days.
-    pub timezone: Tz,
+    pub timezone: Zone,
     /// Tags `cohort 001`, `cohort 002`, … beyond the named ones.
     pub extra_groups: usize,
     /// How many of these a contact carries on average, whoever it is; without it few carry any. Nothing else depends on it.
@@ -60,7 +59,7 @@ pub struct WorldOptions {
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { seed: 1, contacts: 5_000, timezone: Tz::Europe__Dublin, extra_groups: 0, memberships: None, big_tag: None }
+        Self { seed: 1, contacts: 5_000, timezone: Zone::dublin(), extra_groups: 0, memberships: None, big_tag: None }
     }
 }
 
@@ -88,13 +87,13 @@ impl World {
     /// Invents the world of a seed.
     pub fn new(options: WorldOptions) -> Self {
         let extra = Extra { tags: options.extra_groups, memberships: options.memberships };
-        let tags = groups::tags(extra, options.big_tag, options.timezone);
+        let tags = groups::tags(extra, options.big_tag, &options.timezone);
         let segments = groups::segments();
         let companies = companies::invent(&mut rng(options.seed, 1), options.contacts);
         let mut lives = rng(options.seed, 2);
         let mut contacts = people::invent(&mut lives, &options, companies.len());
         groups::hand_out(&mut lives, &tags, &mut contacts);
-        let conversations = conversations::invent(&mut rng(options.seed, 3), options.timezone, &contacts);
+        let conversations = conversations::invent(&mut rng(options.seed, 3), &options.timezone, &contacts);
         // Last, so that nothing else depends on them.
         groups::hand_out_evenly(&mut rng(options.seed, 4), &tags, &mut contacts);
         groups::hand_out_big_tag(&tags, &mut contacts);
@@ -146,7 +145,7 @@ pub const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
 pub const WORLD_END: i64 = 1_830_297_600;
 
 /// When the price list changed: since then there have been no trials, and nobody becomes `VIP`.
-pub fn new_prices(zone: Tz) -> i64 {
+pub fn new_prices(zone: &Zone) -> i64 {
     start_of_month(zone, 2025, 3)
 }
 

@@ -290,7 +290,7 @@ mod tests {
         let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(vec![contact]);
         let part = Part::whole(folder.clone(), spool.finish().unwrap());
-        let span = "2026-10".parse::<Month>().unwrap().span(chrono_tz::UTC);
+        let span = "2026-10".parse::<Month>().unwrap().span(&crate::domain::TimeZone::utc());
         let assembly = Assembly { walks: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
         let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
         assert_eq!(written("whole").unwrap().firsts, [1]);

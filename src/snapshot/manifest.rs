@@ -31,6 +31,9 @@ pub struct Manifest {
     pub program_version: String,
     pub api_version: String,
     pub timezone: String,
+    /// The version of the IANA table that the month was cut by: `2026f`. Older programs did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone_table: Option<String>,
     pub month_start: DateTime<Utc>,
     pub month_end: DateTime<Utc>,
     pub workspace_id: Option<String>,

@@ -66,7 +66,9 @@ impl Found {
         let is_amiss = |line: &&Value| line["level"] == "warning" || line["level"] == "error";
         let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_string();
         let shown = |line: &Value| format!("{} {}: {}", text(line, "level"), text(line, "subject"), text(line, "detail"));
-        self.lines.iter().filter(is_amiss).map(shown).collect()
+        // A check looks at the wall clock, and the table in the program grows older than any that a test may assume.
+        let is_old_table = |line: &&Value| text(line, "subject") == "time zone" && text(line, "detail").contains("is older than a year");
+        self.lines.iter().filter(is_amiss).filter(|line| !is_old_table(line)).map(shown).collect()
     }
 
     #[track_caller]

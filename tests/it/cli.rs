@@ -310,7 +310,7 @@ fn groups_are_named_by_name_id_or_key() {
 fn the_default_month_is_the_last_that_has_ended_in_the_jobs_zone() {
     let simulator = Simulator::at(OCTOBER.as_of, &[]);
     let place = Place::new();
-    // Clocks: Kiritimati is 14 hours ahead, Los Angeles 7 behind; Havana has two midnights on 1 November.
+    // Clocks: Kiritimati is 14 hours ahead, Los Angeles 7 behind, Havana 4.
     for (zone, as_of, month) in [
         ("UTC", "2026-10-31T23:59:59Z", "2026-09"),
         ("UTC", "2026-11-01T00:00:00Z", "2026-10"),

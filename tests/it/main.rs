@@ -40,4 +40,5 @@ mod signals;
 mod slicing;
 mod stale;
 mod tagging;
+mod timezone;
 mod witnesses;

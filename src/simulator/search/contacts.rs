@@ -128,7 +128,7 @@ pub fn find(name: &str) -> Option<(Field, Kind)> {
 
 /// Reads the `query` of a contact search.
 pub fn parse(moment: &Moment, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
-    super::parse(query, Dates::Days(moment.world.options.timezone), &find)
+    super::parse(query, Dates::Days(&moment.world.options.timezone), &find)
 }
 
 /// Everybody found, ascending by the sort field, then id. Starts from the smallest group that the search requires and from its days of creation.

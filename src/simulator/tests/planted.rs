@@ -20,7 +20,7 @@ struct Seen {
 impl Seen {
     /// A month's first instant, which is the end of the month before; months roll over into other years.
     fn start(&self, year: i32, month: i32) -> i64 {
-        start_of_month(self.world.options.timezone, year, month)
+        start_of_month(&self.world.options.timezone, year, month)
     }
 
     fn at_the_end_of(&self, year: i32, month: i32) -> Moment {

@@ -3,13 +3,12 @@
 //! What an analyst should be able to find: contacts open far more conversations while they carry `value_lead`; and in 2026-09 there was an
 //! outage.
 
-use chrono_tz::Tz;
 use rand::RngExt;
 
 use super::groups::VALUE_LEAD;
 use super::people::{Contact, Role};
 use super::{ADMINS, BOT_ID, Rng, WORKSPACE_CREATED_AT, WORLD_END, World, between, exponential};
-use crate::simulator::calendar::{DAY, MONTH, start_of_month};
+use crate::simulator::calendar::{DAY, MONTH, Zone, start_of_month};
 
 /// Who began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +110,7 @@ impl Conversation {
 }
 
 /// Every conversation there will ever be, by creation.
-pub fn invent(rng: &mut Rng, zone: Tz, contacts: &[Contact]) -> Vec<Conversation> {
+pub fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Conversation> {
     let mut opened: Vec<(i64, u32)> = Vec::new();
     for (contact, number) in contacts.iter().zip(0u32..) {
         let mean_gap = mean_gap(rng);
@@ -142,7 +141,7 @@ fn mean_gap(rng: &mut Rng) -> i64 {
 }
 
 /// In the first and in the last second of every local month somebody writes.
-fn month_edges(rng: &mut Rng, zone: Tz, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
+fn month_edges(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
     for month in 2..=60 {
         let start = start_of_month(zone, 2023, month);
         for at in [start - 1, start].into_iter().filter(|at| *at > WORKSPACE_CREATED_AT) {
@@ -157,7 +156,7 @@ fn month_edges(rng: &mut Rng, zone: Tz, contacts: &[Contact], opened: &mut Vec<(
 }
 
 /// On 2026-09-15 at nine nothing works. Of the users who visit in those days two in five write, some twice, until the next evening.
-fn outage(rng: &mut Rng, zone: Tz, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
+fn outage(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
     let at = start_of_month(zone, 2026, 9) + 14 * DAY + 9 * 3_600;
     for (contact, number) in contacts.iter().zip(0u32..) {
         let visits = contact.visits.iter().any(|visits| visits.from <= at && at < visits.until);

@@ -3,12 +3,11 @@
 //! A tag is a fact about a contact, so its spells are part of the world. A segment is a rule that is evaluated at the instant of asking, as on the
 //! real service, and leaves no trace.
 
-use chrono_tz::Tz;
 use rand::RngExt;
 
 use super::people::{Contact, Plan, Role, TagSpell};
 use super::{ADMINS, Rng, WORLD_END, exponential, new_prices};
-use crate::simulator::calendar::{DAY, MONTH, start_of_month};
+use crate::simulator::calendar::{DAY, MONTH, Zone, start_of_month};
 use crate::simulator::faults::scatter;
 
 /// One tag and how contacts come and go.
@@ -111,7 +110,7 @@ pub const ARCHIVED_SEGMENTS: [Archived; 2] = [
 ];
 
 /// Every tag of the workspace; those beyond the named ones, then the one of the oldest contacts if it is wanted.
-pub fn tags(extra: Extra, big: Option<usize>, zone: Tz) -> Vec<Tag> {
+pub fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
         ("value_lead", steady(0.125, 16, 9)),
@@ -365,7 +364,7 @@ mod tests {
 
     #[test]
     fn ids_are_as_the_api_writes_them() {
-        let tags = tags(Extra { tags: 3, memberships: None }, Some(5), Tz::Europe__Dublin);
+        let tags = tags(Extra { tags: 3, memberships: None }, Some(5), &Zone::dublin());
         assert_eq!(tags[usize::from(VALUE_LEAD)].id, "1373897");
         assert!(tags.iter().all(|tag| tag.id.bytes().all(|byte| byte.is_ascii_digit())));
         let mut names: Vec<String> = tags.iter().map(|tag| tag.name.to_lowercase()).collect();

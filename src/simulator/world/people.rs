@@ -301,7 +301,7 @@ fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
         let mut at = WORKSPACE_CREATED_AT + (time * span) as i64;
         // Some sign up in the first or the last second of a month.
         if rng.random_bool(0.002) {
-            let month = start_of_month(options.timezone, 2023, 2 + (time * 59.0) as i32);
+            let month = start_of_month(&options.timezone, 2023, 2 + (time * 59.0) as i32);
             at = month - i64::from(rng.random_bool(0.5));
         }
         created.push(at.min(WORLD_END - 1));
@@ -397,7 +397,7 @@ fn slips_away(plan: Plan, place: Option<(usize, usize)>) -> bool {
 /// Makes every third trial begun before [`new_prices`] a long one, and undoes those begun since. Long ones end evenly over the thirty
 /// months after the change, so that every month loses some.
 fn end_trials(options: &WorldOptions, people: &mut [Contact]) {
-    let change = new_prices(options.timezone);
+    let change = new_prices(&options.timezone);
     let mut begun = 0u32;
     for contact in people {
         match (contact.user_since, &mut contact.trial_ends_at) {

@@ -167,7 +167,10 @@ fn time_zone_region_version_and_profile_are_held_against_the_workspace() {
                 0,
                 &[
                     ("warning time zone", "Asia/Tokyo, named by the job; the workspace's own is Europe/Dublin"),
-                    ("warning time zone", "months were cut in Europe/Dublin before"),
+                    (
+                        "warning time zone",
+                        "was cut in Europe/Dublin and ended at 2026-07-31T23:00:00Z; in Asia/Tokyo it would have ended 8 hours earlier",
+                    ),
                 ],
             )
             .zone(Some("Asia/Tokyo")),
