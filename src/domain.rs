@@ -15,7 +15,7 @@ mod slice;
 mod timezone;
 
 pub use basis::Basis;
-pub use completeness::{Allowed, Shortfall, agrees, shrank};
+pub use completeness::{Allowed, Shortfall, agrees, differs_from_listing, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, IDENTIFIERS, Opener, OwnTags, Role, TagDate};
 pub use group::{Fit, Group, GroupKind, GroupName, cohort_key};
 pub use ids::{ContactId, ContactIds, IdMap, IdSet, SortedIds, object_id};

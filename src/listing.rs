@@ -112,6 +112,7 @@ pub async fn list(
     let mut seen = IdSet::default();
     let mut waiting = Vec::new();
     let (mut first, mut last) = (None, None);
+    let mut unconfirmed = 0;
     while let Some(page) = next(&mut walk).await? {
         if page.begins_anew {
             first = None;
@@ -123,6 +124,7 @@ pub async fn list(
         }
         first = first.or(page.total);
         last = page.total.or(last);
+        unconfirmed += page.oddities.tag_unconfirmed;
         let new = page.rows.into_iter().filter(|contact| seen.insert(&contact.id));
         waiting.extend(new.map(|contact| privacy.apply(contact)));
         told(seen.len() as u64, last);
@@ -137,6 +139,9 @@ pub async fn list(
         return Err(ListingError::Incomplete { came, announced: last.unwrap_or_default() });
     }
     rows.finish()?;
+    if unconfirmed > 0 {
+        tracing::warn!("{unconfirmed} of {came} came although their own list of tags lacks the tag: the search is behind");
+    }
     Ok(came)
 }
 

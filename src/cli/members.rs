@@ -13,8 +13,8 @@ use super::progress::Progress;
 use super::run;
 use super::summary::{drawn, trimmed};
 use crate::digest::{grouped, one_line};
-use crate::domain::{Group, GroupKind, GroupName};
-use crate::intercom::Client;
+use crate::domain::{Group, GroupKind, GroupName, differs_from_listing};
+use crate::intercom::{Client, ListedGroup};
 use crate::job;
 use crate::listing::{self, Lines, ListingError, ParquetFile, Rows, TextFile};
 use crate::privacy::Privacy;
@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     let format = format(arguments.format, output)?;
     let privacy = job::privacy(&settings)?;
     let client = run::client(&settings)?;
-    let group = find(&client, &arguments.group).await?;
+    let ListedGroup { group, count } = find(&client, &arguments.group).await?;
 
     let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress };
     let stdout = || BufWriter::new(io::stdout());
@@ -51,6 +51,9 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     progress.finish();
     match listed {
         Ok(members) => {
+            if let Some(count) = count.filter(|count| differs_from_listing(members, *count)) {
+                tracing::warn!("the listing of segments counts {count}: either may be behind; compare the segment in Intercom");
+            }
             tracing::info!(members, group = group.key(), "listed as of {}", clock().format("%Y-%m-%d %H:%M:%S UTC"));
             Ok(0)
         }
@@ -60,13 +63,15 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
 }
 
 /// The group of this name that exists.
-pub(super) async fn find(client: &Client, name: &GroupName) -> Result<Group, Failure> {
+async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure> {
     let listed = match name.kind {
         GroupKind::Tag => client.tags().await?,
         GroupKind::Segment => client.segments().await?,
     };
-    let groups: Vec<Group> = listed.into_iter().map(|listed| listed.group).collect();
-    Ok(job::resolve(name, &groups, &[])?.0)
+    let groups: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
+    let group = job::resolve(name, &groups, &[])?.0;
+    let count = listed.into_iter().find(|listed| listed.group == group).and_then(|listed| listed.count);
+    Ok(ListedGroup { group, count })
 }
 
 /// As it is asked for, or as the file's name says; a table where it goes to standard output.

@@ -45,6 +45,16 @@ pub fn agrees(came: u64, first: Option<u64>, last: Option<u64>, allowed: Allowed
     (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
+/// The part of a listed count, and the members, by which what came of a group may differ from it: listed counts lag.
+const LISTED_PART: f64 = 0.05;
+const LISTED_MEMBERS: u64 = 5;
+
+/// Whether what came of a group differs from the count in the listing of groups by more than that lags.
+pub fn differs_from_listing(came: u64, listed: u64) -> bool {
+    let gap = listed.abs_diff(came);
+    gap > LISTED_MEMBERS && gap as f64 > listed as f64 * LISTED_PART
+}
+
 /// Whether a list announced fewer on its last page than on its first, by more than is allowed. A list that was cut short
 /// looks like this; so does a group that people leave in numbers while it is read.
 pub fn shrank(first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
@@ -59,6 +69,14 @@ mod tests {
     fn small_groups_may_differ_by_one_and_large_ones_by_a_thousandth() {
         let allowed: Vec<u64> = [0, 1, 999, 1_000, 4_999, 6_000, 100_000].map(|members| Allowed::Tolerance(0.001).of(members)).into();
         assert_eq!(allowed, [1, 1, 1, 5, 5, 6, 100]);
+    }
+
+    #[test]
+    fn a_listed_count_may_lag_by_a_twentieth_and_by_five() {
+        let differs: Vec<bool> = [(95, 100), (94, 100), (106, 100), (1, 6), (0, 6), (0, 0), (6, 0)]
+            .map(|(came, listed)| differs_from_listing(came, listed))
+            .into();
+        assert_eq!(differs, [false, true, true, false, true, false, true]);
     }
 
     #[test]

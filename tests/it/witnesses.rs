@@ -151,6 +151,9 @@ fn a_segment_that_the_listing_counts_otherwise_is_read_again_and_then_told() {
     assert_eq!(came.parse::<u64>().unwrap() + came.parse::<u64>().unwrap() / 10, listed.parse::<u64>().unwrap());
     assert_eq!(reads(&lags), 2 * reads(&agrees), "it was read twice");
 
+    let listed = ask(&lags.base_url, "2.14", ["members", "segment:Active", "--format", "jsonl"]).succeed();
+    assert!(listed.stderr.contains("the listing of segments counts"), "{}", listed.stderr);
+
     let differs = listing(&simulator, |count| 2 * count + 1);
     let (place, program) = july(&differs.base_url, &job);
     program.finish().check_failure(6, &["2026-07", ACTIVE, "in the listing of segments"]);

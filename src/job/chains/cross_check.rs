@@ -7,7 +7,7 @@
 //! difference is a warning.
 
 use super::{Chains, Followed};
-use crate::domain::{Allowed, Group};
+use crate::domain::{Allowed, Group, differs_from_listing};
 use crate::job::plan::WalkKind;
 use crate::job::tag_dates::{ANSWERS, Asking, Gone};
 use crate::job::{JobError, error, joined};
@@ -25,9 +25,6 @@ pub(in crate::job) enum Witness {
     Listing(u64),
 }
 
-/// The part of a listed count, and the members, by which what came may differ before it is asked for again.
-const LISTED_PART: f64 = 0.05;
-const LISTED_MEMBERS: u64 = 5;
 /// Contacts who are asked for all of their tags where their lists contradict a search, at the most.
 const ASKED_MAX: usize = 2_000;
 
@@ -40,10 +37,7 @@ impl Witness {
                 let allowed = Allowed::Tolerance(tolerance).of(told.holders.max(came));
                 told.missing > allowed || told.unconfirmed > allowed
             }
-            Witness::Listing(listed) => {
-                let gap = listed.abs_diff(came);
-                gap > LISTED_MEMBERS && gap as f64 > *listed as f64 * LISTED_PART
-            }
+            Witness::Listing(listed) => differs_from_listing(came, *listed),
         }
     }
 
