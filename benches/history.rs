@@ -272,6 +272,7 @@ impl World {
             month_start: span.start,
             month_end: span.end,
             workspace_id: None,
+            contact_workspace_id: None,
             population: "everyone".to_string(),
             conversations: true,
             cohorts,

@@ -140,10 +140,15 @@ impl RequestError {
         self.has_code(400, "client_error")
     }
 
-    /// A 4xx to a request of a client that had good answers before: what it names is the matter, not address, token or
-    /// version.
+    /// A 4xx that is neither about the token nor about the rate, and that no waiting cures.
+    pub(super) fn is_rejected(&self) -> bool {
+        let is_4xx = matches!(self.failure, Failure::Status { status: 400 | 404..=407 | 409..=428 | 430..=499, .. });
+        is_4xx && !self.is_version_refused() && !self.is_passing()
+    }
+
+    /// The same, to a client that had good answers before: what was asked for is the matter, not address, token or version.
     pub fn is_refused_later(&self) -> bool {
-        self.follows_answers && self.is_refused() && !self.is_version_refused() && !self.is_passing()
+        self.follows_answers && self.is_rejected()
     }
 
     pub(super) fn is_late(&self) -> bool {

@@ -303,7 +303,7 @@ impl Chains<'_> {
             }
         };
         let state = match outcome? {
-            Outcome::Walked(walked) => State::Walked(Box::new(walked)),
+            Outcome::Walked(walked) => State::Walked(walked),
             Outcome::NoSlice(error) => {
                 // The slices that are under way end first: they write to their folders.
                 self.lists[list].refused = Some(error);

@@ -211,14 +211,12 @@ fn witnessed(walk: &FetchedWalk, tolerance: f64) -> Option<Finding> {
 /// Members that a month has to lose at the least for a fall by more than half to be told.
 const FALL_MIN: u64 = 5;
 
-/// A list that is less than half of what it was, where nothing else says that this is so.
+/// A group, or everyone, that is less than half of what it was, where nothing else says that this is so.
 fn fall(plan: &Plan, walk: &FetchedWalk, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
     let record = &walk.part.record;
     let is_of_members = matches!(walk.kind, WalkKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    // A backfill reads the conversations of all its months at once.
-    let is_of_the_month = walk.kind != WalkKind::Conversations || plan.months() == span.month.into();
-    if !record.is_complete || walk.witness.is_some() || !is_month_end || !is_of_the_month {
+    if !record.is_complete || walk.witness.is_some() || !is_month_end {
         return None;
     }
     let before = plan.sizes_before.iter().filter(|before| before.month < span.month);

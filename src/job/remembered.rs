@@ -6,7 +6,7 @@ use super::bounds::{HeldMonth, cut};
 use super::{JobError, JobFolder};
 use crate::domain::{Basis, Month, POPULATION, TimeZone};
 use crate::privacy::HASH_PREFIX;
-use crate::snapshot::{CONTACTS, CONVERSATIONS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
+use crate::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
 
 /// What the manifests of a job's months tell, the newest month first.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Remembered {
 #[derive(Clone, Debug)]
 pub struct MonthSizes {
     pub month: Month,
-    /// By cohort key, `population` and `conversations`.
+    /// By cohort key, and `population` where that is everyone.
     sizes: BTreeMap<String, u64>,
 }
 
@@ -39,10 +39,6 @@ impl MonthSizes {
         let mut sizes: BTreeMap<String, u64> = cohorts.map(|cohort| (cohort.cohort_key.clone(), cohort.members)).collect();
         if manifest.has_everyone() {
             sizes.insert(POPULATION.to_string(), snapshot.rows_of(&CONTACTS));
-        }
-        // Conversations of a month that has ended do not depend on when they are counted.
-        if manifest.conversations && manifest.basis() != Basis::Preliminary {
-            sizes.insert(CONVERSATIONS.name.to_string(), snapshot.rows_of(&CONVERSATIONS));
         }
         sizes.retain(|key, _| is_whole(key));
         MonthSizes { month, sizes }

@@ -50,7 +50,7 @@ pub(super) struct Walker {
 /// How a walk ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Walked(Walked),
+    Walked(Box<Walked>),
     /// The API gave rows of other days than those of the slice: the list cannot be followed in slices.
     NoSlice(JobError),
 }
@@ -177,7 +177,7 @@ impl Walker {
         let opened = match begun {
             Begun::Kept(record) => {
                 self.tell(Event::Kept { walk: self.key(), rows: record.rows });
-                return Ok(Outcome::Walked(Walked { record, failure: None }));
+                return Ok(Outcome::Walked(Box::new(Walked { record, failure: None })));
             }
             Begun::Failed(error) => return self.given_up(error).await,
             Begun::Open(opened) => opened,
@@ -244,7 +244,7 @@ impl Walker {
         }
         tracing::error!("the walk is taken as far as it came: {}", super::error::in_a_line(&error));
         let record = self.fuller().await?;
-        Ok(Outcome::Walked(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) }))
+        Ok(Outcome::Walked(Box::new(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) })))
     }
 
     /// The walk that an earlier run finished, when it is as good as one made now.
@@ -442,7 +442,7 @@ impl Walker {
 
     fn done(self, record: WalkRecord) -> Outcome {
         self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
-        Outcome::Walked(Walked { record, failure: None })
+        Outcome::Walked(Box::new(Walked { record, failure: None }))
     }
 }
 

@@ -21,7 +21,9 @@ fn every_signal_that_ends_a_job_interrupts_it() {
     for signal in [Signal::HUP, Signal::QUIT, Signal::TERM, Signal::INT] {
         let intercom = Scripted::replies(vec![|| Reply::Hang]);
         let place = Place::new();
-        let running = run(&place.job(&small_job(), &intercom.base_url), AS_OF).start();
+        // The tests themselves may be run by `nohup`.
+        let with_defaults = "exec /usr/bin/env --default-signal=HUP \"$0\" \"$@\"";
+        let running = run(&place.job(&small_job(), &intercom.base_url), AS_OF).in_shell(with_defaults).start();
         wait_until("the run asks", || !intercom.requests().is_empty());
         running.signal(signal);
         let finished = running.finish();

@@ -86,7 +86,7 @@ impl<T: Send + 'static> CursorWalk<T> {
             Err(error) if has_cursor && error.is_cursor_refused() => {
                 return Err(WalkError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
-            Err(error) if has_cursor && error.is_refused() => {
+            Err(error) if has_cursor && error.is_rejected() => {
                 return Err(WalkError::PageRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
             answer => answer?,
