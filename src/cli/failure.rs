@@ -361,7 +361,7 @@ fn refused_hint(error: &RequestError) -> &'static str {
     if error.is_missing() && error.path.starts_with("/conversations") {
         "Intercom's search answers so while its index holds a conversation that was deleted: another `intercom.api_version` has helped, and so may some days; --accept-incomplete publishes the month without its conversations"
     } else if error.is_missing() {
-        "Intercom may still list what was deleted: run it again later, or with another `intercom.api_version`; if it stays, show this message to Intercom's support"
+        "other requests were answered, so address and token are right: this version may not have it, or a search still names what was deleted; run it again later, or with another `intercom.api_version`"
     } else {
         "the same run had good answers, so address and token are right: another `intercom.api_version` may be answered; if it stays, show this message to Intercom's support"
     }
