@@ -359,7 +359,7 @@ fn client_code_and_hint(error: &ClientError) -> (u8, Option<String>) {
 /// What to do about a request that the API refuses though it answers others.
 fn refused_hint(error: &RequestError) -> &'static str {
     if error.is_missing() && error.path.starts_with("/conversations") {
-        "Intercom's search answers so while its index holds a conversation that was deleted: another `intercom.api_version` has helped, and so may some days; --accept-incomplete publishes the month without its conversations"
+        "Intercom answers so while its index holds a conversation that was deleted: another `intercom.api_version` has helped, and so may some days; --accept-incomplete publishes the month without its conversations"
     } else if error.is_missing() {
         "other requests were answered, so address and token are right: this version may not have it, or a search still names what was deleted; run it again later, or with another `intercom.api_version`"
     } else {

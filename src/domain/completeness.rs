@@ -25,15 +25,15 @@ pub struct Shortfall {
     pub expected: u64,
     /// Who says so, as the end of the sentence `270 came, 300 …`.
     pub source: &'static str,
-    /// In how many the two differ for certain, where they are compared one by one.
-    pub differing: Option<u64>,
+    /// What else is known of the difference.
+    pub detail: Option<String>,
 }
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shortfall { walk, came, expected, source, differing } = self;
+        let Shortfall { walk, came, expected, source, detail } = self;
         write!(f, "`{walk}`: {came} came, {expected} {source}")?;
-        differing.map_or(Ok(()), |differing| write!(f, ", {differing} differ"))
+        detail.as_ref().map_or(Ok(()), |detail| write!(f, " ({detail})"))
     }
 }
 

@@ -15,15 +15,13 @@ pub struct Oddities {
     pub openers_unknown: u64,
     /// Conversations without an author.
     pub without_author: u64,
-    /// Conversations whose author takes no part in them any more, and counts as the one contact that does.
-    pub authors_merged: u64,
     /// Fields of another type than documented, taken as null.
     pub fields_mistyped: u64,
 }
 
 impl Oddities {
     /// Each count with its name, which is also the name of the finding that it becomes.
-    pub fn counts(&self) -> [(&'static str, u64); 9] {
+    pub fn counts(&self) -> [(&'static str, u64); 8] {
         [
             ("dates_of_other_form", self.dates_of_other_form),
             ("dates_unreadable", self.dates_unreadable),
@@ -32,7 +30,6 @@ impl Oddities {
             ("tag_unconfirmed", self.tag_unconfirmed),
             ("openers_unknown", self.openers_unknown),
             ("without_author", self.without_author),
-            ("authors_merged", self.authors_merged),
             ("fields_mistyped", self.fields_mistyped),
         ]
     }
@@ -47,7 +44,6 @@ impl std::ops::AddAssign for Oddities {
         self.tag_unconfirmed += other.tag_unconfirmed;
         self.openers_unknown += other.openers_unknown;
         self.without_author += other.without_author;
-        self.authors_merged += other.authors_merged;
         self.fields_mistyped += other.fields_mistyped;
     }
 }

@@ -134,10 +134,10 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
-    /// Whether a page was refused for the cursor that it goes on from. Only the code says so: a 404, say, is also what a
-    /// search answers whose index holds a row that was deleted.
+    /// Whether a page was refused for the cursor that it goes on from. Only its message says so: a 404, or another
+    /// `client_error`, is also what a search answers whose index holds a row that was deleted.
     pub(super) fn is_cursor_refused(&self) -> bool {
-        self.has_code(400, "client_error")
+        [400, 404, 422].into_iter().any(|status| self.has_code(status, wire::CURSOR_INVALID))
     }
 
     /// A 4xx that is neither about the token nor about the rate, and that no waiting cures.

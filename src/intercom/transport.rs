@@ -292,7 +292,7 @@ impl Transport {
             let is_repeated = !answer.rows.is_empty() && rows.ends_with(&answer.rows);
             rows.extend(answer.rows);
             next = match answer.pages.after(page) {
-                ListNext::End if !is_repeated => return Ok(rows),
+                ListNext::End if !is_repeated && !answer.length.exceeds(rows.len()) => return Ok(rows),
                 ListNext::With(name, value) if page < LIST_PAGES_MAX && !is_repeated && asked.insert(value.clone()) => {
                     ask.clone().with(name, value)
                 }

@@ -138,6 +138,8 @@ fn error_list(body: &[u8]) -> Option<ToldError> {
 pub(super) const SCROLL_EXISTS: &str = "scroll_exists";
 /// The scroll cannot go on; a new one may be begun.
 pub(super) const SCROLL_RESTART: &str = "scroll_restart";
+/// The cursor that a page goes on from is not known, or not any more.
+pub(super) const CURSOR_INVALID: &str = "cursor_invalid";
 /// A list by page numbers goes no further.
 pub(super) const PAGE_LIMIT: &str = "page_limit";
 
@@ -151,6 +153,8 @@ fn code_of_message(message: &str) -> Option<String> {
         SCROLL_RESTART
     } else if says("page limit reached") || says("'page' not found on model") {
         PAGE_LIMIT
+    } else if says("starting_after") || says("cursor") {
+        CURSOR_INVALID
     } else {
         return None;
     };
@@ -193,7 +197,7 @@ pub(super) fn workspace(body: &[u8]) -> Result<Workspace, DecodeError> {
         return Err(shape("type"));
     }
     Ok(me.app.map_or(Workspace::default(), |app| Workspace {
-        id: lenient::owned(app.id_code),
+        id: lenient::owned(app.id_code).filter(|id| !id.trim().is_empty()),
         timezone: lenient::owned(app.timezone),
         region: lenient::owned(app.region),
     }))
@@ -219,14 +223,37 @@ impl WireGroup {
 pub(super) struct ListPage<T> {
     pub rows: Vec<T>,
     pub pages: ListPages,
+    /// What the list says of its length.
+    pub length: ListLength,
+}
+
+/// How many there are in all, where a list says so, and whether it says that it was cut short.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ListLength {
+    #[serde(default)]
+    total_count: Whole,
+    #[serde(default)]
+    has_more: lenient::Flag,
+}
+
+impl ListLength {
+    /// Whether so many rows cannot be all there are.
+    pub(super) fn exceeds(&self, rows: usize) -> bool {
+        self.has_more.0 == Some(true) || self.total_count.0.is_some_and(|total| total > rows as u64)
+    }
 }
 
 /// Reads such a page.
 pub(super) type Decode<T> = fn(&[u8]) -> Result<ListPage<T>, DecodeError>;
 
 impl<T> ListPage<T> {
-    fn of<W>(rows: Vec<W>, pages: Option<ListPages>, row: impl FnMut(W) -> Result<T, DecodeError>) -> Result<ListPage<T>, DecodeError> {
-        Ok(ListPage { rows: rows.into_iter().map(row).collect::<Result<_, _>>()?, pages: pages.unwrap_or_default() })
+    fn of<W>(
+        rows: Vec<W>,
+        pages: Option<ListPages>,
+        length: ListLength,
+        row: impl FnMut(W) -> Result<T, DecodeError>,
+    ) -> Result<ListPage<T>, DecodeError> {
+        Ok(ListPage { rows: rows.into_iter().map(row).collect::<Result<_, _>>()?, pages: pages.unwrap_or_default(), length })
     }
 }
 
@@ -237,9 +264,11 @@ pub(super) fn tags(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError> {
         #[serde(alias = "tags")]
         data: Vec<WireGroup>,
         pages: Option<ListPages>,
+        #[serde(flatten)]
+        length: ListLength,
     }
-    let List { data, pages } = decode(body)?;
-    ListPage::of(data, pages, |tag| tag.listed(GroupKind::Tag, "data"))
+    let List { data, pages, length } = decode(body)?;
+    ListPage::of(data, pages, length, |tag| tag.listed(GroupKind::Tag, "data"))
 }
 
 pub(super) fn segments(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError> {
@@ -248,9 +277,11 @@ pub(super) fn segments(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError
         #[serde(alias = "data")]
         segments: Vec<WireGroup>,
         pages: Option<ListPages>,
+        #[serde(flatten)]
+        length: ListLength,
     }
-    let List { segments, pages } = decode(body)?;
-    ListPage::of(segments, pages, |segment| segment.listed(GroupKind::Segment, "segments"))
+    let List { segments, pages, length } = decode(body)?;
+    ListPage::of(segments, pages, length, |segment| segment.listed(GroupKind::Segment, "segments"))
 }
 
 /// One tag, under the name that was asked for when it comes without.
@@ -266,6 +297,8 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
         #[serde(alias = "tags")]
         data: Vec<Tag>,
         pages: Option<ListPages>,
+        #[serde(flatten)]
+        length: ListLength,
     }
     #[derive(Deserialize)]
     struct Tag {
@@ -274,8 +307,8 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
         applied_at: Stamp,
     }
     let mut oddities = Oddities::default();
-    let List { data, pages } = decode(body)?;
-    ListPage::of(data, pages, |tag| {
+    let List { data, pages, length } = decode(body)?;
+    ListPage::of(data, pages, length, |tag| {
         let tag_id = tag.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("data[].id"))?.into();
         Ok(TagDate { tag_id, applied_at: tag.applied_at.instant(&mut oddities) })
     })
@@ -324,6 +357,8 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
     struct List {
         data: Vec<Attribute>,
         pages: Option<ListPages>,
+        #[serde(flatten)]
+        length: ListLength,
     }
     #[derive(Deserialize)]
     struct Attribute {
@@ -331,16 +366,14 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
         #[serde(default)]
         custom: lenient::Flag,
     }
-    let List { data, pages } = decode(body)?;
+    let List { data, pages, length } = decode(body)?;
     let custom = |attribute: Attribute| lenient::owned(attribute.name).filter(|_| attribute.custom.0 == Some(true));
-    ListPage::of(data, pages, |attribute| Ok(custom(attribute)))
+    ListPage::of(data, pages, length, |attribute| Ok(custom(attribute)))
 }
 
 // ---- what conversations of both generations have ----
 
-/// Who began a conversation. The contacts that take part in it are those who are there now: an author who is not among them
-/// was merged into one of them. So without an author's id, or with one that takes no part, the only contact of a conversation
-/// must be the one who wrote.
+/// Who began a conversation. Without an author's id, the only contact of a conversation must be the one who wrote.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
     match author_type {
         Some("user" | "lead" | "contact") => {}
@@ -351,16 +384,24 @@ pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, conta
         }
     }
     match (author_id, contacts) {
-        (Some(id), contacts) if contacts.is_empty() || contacts.contains(&id) => Opener::Contact(id),
-        (author, [only]) => {
-            oddities.authors_merged += u64::from(author.is_some());
-            Opener::Contact(only.clone())
-        }
-        (Some(_) | None, _) => {
+        (Some(id), _) => Opener::Contact(id),
+        (None, [only]) => Opener::Contact(only.clone()),
+        (None, _) => {
             oddities.openers_unknown += 1;
             Opener::UnknownContact
         }
     }
+}
+
+/// The ids of those who take part in a conversation, each once.
+pub(super) fn participants(listed: impl Iterator<Item = Option<Text>>) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for id in listed.filter_map(lenient::owned).filter(|id| !id.is_empty()) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
 }
 
 #[cfg(test)]

@@ -102,19 +102,21 @@ impl FetchedWalk {
         let record = &self.part.record;
         let (walk, came) = (self.key.clone(), record.came());
         match self.witness.filter(|witness| witness.contradicts(came, tolerance)) {
-            Some(Witness::OwnLists(told)) => Shortfall {
-                walk,
-                came,
-                expected: told.holders,
-                source: "hold it by the contacts' own lists",
-                differing: Some(told.differing()),
-            },
+            Some(Witness::OwnLists(told)) => {
+                let differing = format!("{} did not come, {} came whose list lacks the group", told.missing, told.unconfirmed);
+                let unknown = match told.unknown {
+                    0 => String::new(),
+                    unknown => format!("; of {unknown} more nobody knows, as their lists were cut short and they could not be asked"),
+                };
+                let source = "hold it by the contacts' own lists";
+                Shortfall { walk, came, expected: told.holders, source, detail: Some(format!("{differing}{unknown}")) }
+            }
             Some(Witness::Listing(listed)) => {
-                Shortfall { walk, came, expected: listed, source: "in the listing of segments", differing: None }
+                Shortfall { walk, came, expected: listed, source: "in the listing of segments", detail: None }
             }
             Some(Witness::Totals) | None => {
                 let expected = record.last_total.max(record.first_total).max(self.listed).unwrap_or_default();
-                Shortfall { walk, came, expected, source: "announced", differing: None }
+                Shortfall { walk, came, expected, source: "announced", detail: None }
             }
         }
     }

@@ -23,7 +23,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     for walk in fetched.walks() {
         findings.extend(totals(walk, tolerance));
         findings.extend(witnessed(walk, tolerance));
-        findings.extend(fall(plan, walk, span, settings.job.grace));
+        findings.extend(fall(plan, walk, span, settings));
         let is_repetition = has_everyone && matches!(walk.kind, WalkKind::Members(_));
         findings.extend(oddities(walk).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
@@ -55,6 +55,18 @@ fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration
 pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written, tolerance: f64) -> Vec<Finding> {
     let mut findings = reconstructed(assembly, cohorts, written);
     findings.extend(strays(assembly, &written.firsts, Allowed::Tolerance(tolerance)));
+    if written.merged_authors > 0 {
+        findings.push(Finding {
+            severity: Severity::Info,
+            check_name: "authors_merged".to_string(),
+            subject: "conversations".to_string(),
+            value: Some(written.merged_authors.to_string()),
+            expected: Some("0".to_string()),
+            detail: "conversations whose author is no contact any more (merged into another, most likely) and takes no part in them; they \
+                     count for the one contact that does"
+                .to_string(),
+        });
+    }
     if written.drifted > 0 {
         findings.push(Finding {
             severity: Severity::Info,
@@ -160,7 +172,7 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
         let detail = format!("after two readings {} {}; published because of --accept-incomplete", shortfall.expected, shortfall.source);
         findings.push(finding(Severity::Error, "announced_total", came, shortfall.expected.to_string(), &detail));
     }
-    if let Some(listed) = walk.listed.filter(|listed| *listed != came) {
+    if let Some(listed) = walk.listed.filter(|listed| *listed != came && record.is_complete) {
         let (severity, detail) = match walk.witness {
             Some(witness @ Witness::Listing(_)) if witness.contradicts(came, tolerance) => {
                 let detail = "members that came, twice; the listing of segments counts another number. Either may be behind: compare the \
@@ -194,12 +206,21 @@ fn witnessed(walk: &FetchedWalk, tolerance: f64) -> Option<Finding> {
         expected: Some(expected.to_string()),
         detail,
     };
-    let differing = format!("{} whom it names did not come with the search, {} came whom it does not name", told.missing, told.unconfirmed);
+    let differing =
+        format!("{} whose list names the group were missing from the search, {} came whose list lacks it", told.missing, told.unconfirmed);
     if let Some(searched) = record.searched {
         let detail = format!(
-            "the search for the group was behind, twice, with a total that agreed with it; the members are those whose own list names the group ({differing})"
+            "the search for the group differs from the contacts' own lists, in two readings, with a total that agreed with it; the members \
+             are those whose own list names the group ({differing})"
         );
         return Some(finding(Severity::Warning, "search_behind", record.came(), searched, detail));
+    }
+    if walk.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) && record.is_complete {
+        let detail =
+            "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
+                      not be, or were not, asked: nothing but the search says that they are no members"
+                .to_string();
+        return Some(finding(Severity::Info, "own_lists_cut_short", told.unknown_missing, 0, detail));
     }
     let is_within = told.differing() > 0 && !walk.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
     is_within.then(|| {
@@ -212,15 +233,16 @@ fn witnessed(walk: &FetchedWalk, tolerance: f64) -> Option<Finding> {
 const FALL_MIN: u64 = 5;
 
 /// A group, or everyone, that is less than half of what it was, where nothing else says that this is so.
-fn fall(plan: &Plan, walk: &FetchedWalk, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
+fn fall(plan: &Plan, walk: &FetchedWalk, span: &MonthSpan, settings: &Settings) -> Option<Finding> {
+    let (grace, tolerance) = (settings.job.grace, settings.completeness.tolerance);
     let record = &walk.part.record;
     let is_of_members = matches!(walk.kind, WalkKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    if !record.is_complete || walk.witness.is_some() || !is_month_end {
+    let is_vouched_for = walk.witness.is_some_and(|witness| witness.vouches(record.came(), tolerance));
+    if !record.is_complete || is_vouched_for || !is_month_end {
         return None;
     }
-    let before = plan.sizes_before.iter().filter(|before| before.month < span.month);
-    let (month, before) = before.filter_map(|before| Some((before.month, before.get(&walk.key)?))).next()?;
+    let (month, before) = plan.size_before(&walk.key, span.month)?;
     let came = record.rows;
     (came.saturating_mul(2) < before && before - came > FALL_MIN).then(|| Finding {
         severity: Severity::Warning,
@@ -270,11 +292,6 @@ const ODDITIES: &[(Severity, &str, &str)] = &[
         Severity::Info,
         "without_author",
         "conversations without an author, which a bot, a workflow or an import made; they are counted for nobody",
-    ),
-    (
-        Severity::Info,
-        "authors_merged",
-        "conversations whose author takes no part in them any more; they count for the one contact that does",
     ),
     (Severity::Warning, "openers_unknown", "conversations that a user or lead began, but the API does not say who"),
 ];

@@ -1,6 +1,7 @@
 //! Spooled walks → the tables of a snapshot. Chunk by chunk, so that memory holds a part and never a table; in the
 //! order of the plan, so that the same walks give the same bytes however they were interleaved.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 
@@ -80,6 +81,8 @@ pub struct Written {
     pub members: Vec<u64>,
     /// Holders of each cohort's tag without a date, where dates decided.
     pub undated: Vec<u64>,
+    /// Conversations that count for another contact than their author, who is none any more.
+    pub merged_authors: u64,
 }
 
 impl Assembly {
@@ -90,14 +93,13 @@ impl Assembly {
             || self.write_contacts(staging),
             || {
                 let members = self.write_members(staging)?;
-                self.write_conversations(staging)?;
-                Ok::<_, SnapshotError>(members)
+                Ok::<_, SnapshotError>((members, self.write_conversations(staging)?))
             },
         );
-        let ((firsts, drifted), members) = (contacts?, others?);
+        let ((firsts, drifted), (members, merged_authors)) = (contacts?, others?);
         let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
         let undated = self.cohorts.iter().map(undated).collect::<Result<_, TableError>>()?;
-        Ok(Written { firsts, drifted, members, undated })
+        Ok(Written { firsts, drifted, members, undated, merged_authors })
     }
 
     fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
@@ -178,7 +180,8 @@ impl Assembly {
         Ok(counts)
     }
 
-    fn write_conversations(&self, staging: &Staging) -> Result<(), SnapshotError> {
+    /// How many of them count for another contact than their author.
+    fn write_conversations(&self, staging: &Staging) -> Result<u64, SnapshotError> {
         let mut all = CONVERSATIONS.empty();
         for chunk in self.conversations.iter().flat_map(Part::chunks::<Conversation>) {
             all.vstack_mut_owned(read_bundled(&chunk, Conversation::TABLES, &CONVERSATIONS, None)?).map_err(assembling)?;
@@ -189,7 +192,43 @@ impl Assembly {
         // The spool keeps a record that comes again only when it is newer.
         let newest = all.lazy().unique_stable_generic(Some(vec![col("conversation_id")]), UniqueKeepStrategy::Last);
         let rows = newest.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
-        write_part(staging, &CONVERSATIONS, 0, rows.collect().map_err(assembling)?)
+        let mut rows = rows.collect().map_err(assembling)?;
+        let merged = self.pass_on(&mut rows)?;
+        write_part(staging, &CONVERSATIONS, 0, rows)?;
+        Ok(merged)
+    }
+
+    /// An author who takes no part in a conversation and is no contact any more was merged into the one who does.
+    fn pass_on(&self, conversations: &mut DataFrame) -> Result<u64, SnapshotError> {
+        let text = |name: &str| conversations.column(name).and_then(|column| column.str()).map_err(assembling);
+        let heir = |(author, contacts): (Option<&str>, Option<&str>)| {
+            let (author, contacts) = (author?, contacts?);
+            (author != contacts && !contacts.contains(' ')).then(|| (ContactId::of(author), contacts.to_string()))
+        };
+        let heirs: Vec<Option<(ContactId, String)>> = text("opened_by")?.iter().zip(text("contact_ids")?.iter()).map(heir).collect();
+        let mut gone: HashSet<ContactId> = heirs.iter().flatten().map(|(author, _)| author.clone()).collect();
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        for chunk in self.walks.iter().flat_map(Part::chunks::<Contact>) {
+            Contact::each(&chunk, &mut |id, _| {
+                gone.remove(&ContactId::of(id));
+            })?;
+        }
+        let mut merged = 0;
+        let opened_by: StringChunked = heirs
+            .iter()
+            .zip(text("opened_by")?.iter())
+            .map(|(heir, author)| match heir {
+                Some((author, heir)) if gone.contains(author) => {
+                    merged += 1;
+                    Some(heir.clone())
+                }
+                _ => author.map(str::to_string),
+            })
+            .collect();
+        conversations.with_column(opened_by.with_name("opened_by".into()).into_column()).map_err(assembling)?;
+        Ok(merged)
     }
 }
 

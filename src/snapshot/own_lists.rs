@@ -30,6 +30,8 @@ pub struct Comparison {
     pub unconfirmed: u64,
     /// Contacts whose list was cut short before it named the group, and who were not asked: nobody knows.
     pub unknown: u64,
+    /// Those of them that the search did not give.
+    pub unknown_missing: u64,
 }
 
 impl Comparison {
@@ -123,8 +125,9 @@ impl Members {
 
     fn may_be_listed(&mut self, id: &str) {
         self.told.unknown += 1;
-        if let Some(place) = self.place(id) {
-            self.is_settled[place] = true;
+        match self.place(id) {
+            Some(place) => self.is_settled[place] = true,
+            None => self.told.unknown_missing += 1,
         }
     }
 
@@ -208,15 +211,15 @@ mod tests {
         let answers = place.path().join("answers");
         let compared = |answers: &Path| compare(&everyone, &searched, answers).unwrap();
         // Of `asked-and-does-not` the search has a newer record, and everyone's is cut short.
-        assert_eq!(compared(&answers)[0], Comparison { holders: 3, missing: 2, unconfirmed: 1, unknown: 4 });
+        assert_eq!(compared(&answers)[0], Comparison { holders: 3, missing: 2, unconfirmed: 1, unknown: 4, unknown_missing: 2 });
         assert!(!answers.exists());
         let mut dates = TagDates::open(answers.clone()).unwrap();
         dates.push("asked-and-holds".to_string(), vec![TagDate { tag_id: "vip".to_string(), applied_at: None }]).unwrap();
         dates.push("asked-and-does-not".to_string(), vec![TagDate { tag_id: "other".to_string(), applied_at: None }]).unwrap();
         dates.push("cut-and-not-given".to_string(), Vec::new()).unwrap();
         dates.flush().unwrap();
-        assert_eq!(compared(&answers)[0], Comparison { holders: 4, missing: 3, unconfirmed: 1, unknown: 1 });
+        assert_eq!(compared(&answers)[0], Comparison { holders: 4, missing: 3, unconfirmed: 1, unknown: 1, unknown_missing: 0 });
         // Everyone's record is the older one, so what it lacks may have been added since: no contradiction.
-        assert_eq!(compared(&answers)[1], Comparison { holders: 0, missing: 0, unconfirmed: 0, unknown: 2 });
+        assert_eq!(compared(&answers)[1], Comparison { holders: 0, missing: 0, unconfirmed: 0, unknown: 2, unknown_missing: 2 });
     }
 }

@@ -118,6 +118,113 @@ fn own_lists_that_were_cut_short_prove_a_search_wrong_and_do_not_replace_it() {
     assert!(incomplete.as_array().unwrap().iter().any(|key| key == VIP), "{incomplete}");
 }
 
+/// A server in whose answers the own lists of tags of all contacts were cut short before they named a tag, and in which a search
+/// for the VIPs gives a third of them from August on. `asked`: what a contact answers who is asked for its tags.
+fn cut_lists(simulator: &Simulator, is_behind: bool, asked: fn(&mut Value) -> bool) -> Scripted {
+    let address = simulator.address().to_string();
+    Scripted::before(simulator.address(), move |request| {
+        let is_vip = request.json()["query"]["value"] == "1400074" && is_behind;
+        match (request.method.as_str(), request.path()) {
+            ("GET", "/contacts") | ("POST", "/contacts/search") => Some(changed(&address, request, |page| {
+                let rows = page["data"].as_array_mut().unwrap();
+                for contact in rows.iter_mut() {
+                    contact["tags"] = json!({"type": "list", "data": [], "has_more": true, "total_count": 11, "url": "/t"});
+                }
+                if is_vip {
+                    rows.truncate(rows.len() / 3);
+                    page["total_count"] = json!(page["data"].as_array().unwrap().len());
+                }
+            })),
+            ("GET", path) if path.starts_with("/contacts/") && path.ends_with("/tags") => {
+                let mut is_there = true;
+                let answer = changed(&address, request, |page| is_there = asked(page));
+                let nobody = Request { target: "/contacts/nobody".to_string(), ..request.clone() };
+                Some(if is_there { answer } else { forward(&address, &nobody) })
+            }
+            _ => None,
+        }
+    })
+}
+
+#[test]
+fn own_lists_that_were_cut_short_vouch_for_nothing_and_are_completed_where_a_group_shrinks() {
+    let job = Job { segments: Vec::new(), tags: vec!["VIP".to_string()], ..plain_job() }.with_top("conversations = false");
+    let july = Place::new();
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let recorder = cut_lists(&simulator, false, |_| true);
+    run(&july.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    assert!(recorder.requests().iter().all(|request| !request.path().ends_with("/tags") || request.path() == "/tags"), "nobody is asked");
+
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let whole: BTreeSet<String> = simulator.members(VIP).into_iter().collect();
+    // Whoever is asked tells all; is not there any more; tells the first ten and that there are more.
+    let asked: [(fn(&mut Value) -> bool, bool); 3] = [
+        (|_| true, true),
+        (|_| false, false),
+        (
+            |page| {
+                page["has_more"] = json!(true);
+                true
+            },
+            false,
+        ),
+    ];
+    for (asked, is_mended) in asked {
+        let place = Place::with(&july.job_folder());
+        let recorder = cut_lists(&simulator, true, asked);
+        run(&place.job(&job, &recorder.base_url), &["--as-of", AUGUST.as_of]).succeed();
+        let found = members(&place, "2026-08", "tag");
+        assert_eq!(found.len() == whole.len(), is_mended, "{} of {}", found.len(), whole.len());
+        let told = if is_mended { "search_behind" } else { "fell_by_half" };
+        assert_eq!(finding(&place, "2026-08", told, VIP).unwrap().0, "warning");
+    }
+}
+
+#[test]
+fn a_segment_of_1x_that_gives_nobody_is_taken_from_own_lists() {
+    let whole = Place::with(one_month());
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let address = simulator.address().to_string();
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        request.parameter("segment_id").map(|_| {
+            changed(&address, request, |page| {
+                page["users"] = json!([]);
+                page["total_count"] = json!(0);
+                page["pages"] = json!({"type": "pages", "next": null, "page": 1, "per_page": 60, "total_pages": 0});
+            })
+        })
+    });
+    let (place, program) = july(&recorder.base_url, &plain_job().with_intercom("api_version = \"1.4\""));
+    program.succeed();
+    assert_eq!(members(&place, "2026-07", "segment"), members(&whole, "2026-07", "segment"));
+    assert_eq!(finding(&place, "2026-07", "search_behind", ACTIVE).unwrap().0, "warning");
+}
+
+#[test]
+fn an_author_who_is_still_a_contact_opened_the_conversation_whoever_takes_part() {
+    let whole = Place::with(one_month());
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let address = simulator.address().to_string();
+    let other = simulator.contacts()[0]["id"].clone();
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        (request.path() == "/conversations/search").then(|| {
+            changed(&address, request, |page| {
+                for conversation in page["conversations"].as_array_mut().unwrap() {
+                    conversation["contacts"]["contacts"] = json!([{"type": "contact", "id": other}]);
+                }
+            })
+        })
+    });
+    let (place, program) = july(&recorder.base_url, &plain_job());
+    program.succeed();
+    let openers = |place: &Place| -> Vec<String> {
+        let rows = place.snapshot_table("2026-07", "conversations").rows_by_name();
+        rows.iter().map(|row| format!("{:?} {:?}", row["conversation_id"], row["opened_by"])).collect()
+    };
+    assert_eq!(openers(&place), openers(&whole));
+    assert_eq!(finding(&place, "2026-07", "authors_merged", "conversations"), None);
+}
+
 /// The count of the segment in the listing of groups, set.
 fn listing(simulator: &Simulator, count: impl Fn(u64) -> u64 + Send + Sync + 'static) -> Scripted {
     let address = simulator.address().to_string();

@@ -16,6 +16,7 @@ fn errors_of_all_ages_give_their_code() {
     assert_eq!(said("Request failed due to an internal network error. Please restart the scroll operation."), "scroll_restart");
     assert_eq!(said("page limit reached, please use scroll API"), "page_limit");
     assert_eq!(said("'page' not found on model"), "page_limit");
+    assert_eq!(said("Invalid starting_after param. Please try again"), "cursor_invalid");
     assert_eq!(said("email is invalid"), "parameter_invalid");
 }
 

@@ -41,6 +41,14 @@ impl Witness {
         }
     }
 
+    /// Whether it can say that what came is all there is. Own lists that were cut short cannot.
+    pub(in crate::job) fn vouches(&self, came: u64, tolerance: f64) -> bool {
+        match self {
+            Witness::OwnLists(told) => told.unknown_missing <= Allowed::Tolerance(tolerance).of(told.holders.max(came)),
+            Witness::Totals | Witness::Listing(_) => true,
+        }
+    }
+
     /// Whether what came cannot be all there is, on the word of this witness alone.
     fn is_damning(&self, came: u64, tolerance: f64) -> bool {
         match self {
@@ -53,29 +61,28 @@ impl Witness {
 impl Chains<'_> {
     /// Holds what came against what other sources say.
     pub(super) async fn cross_check(&mut self) -> Result<(), JobError> {
-        let doubtful = self.hear_witnesses().await?;
-        let again: Vec<usize> = doubtful.into_iter().filter(|list| self.may_follow_again(*list)).collect();
+        self.hear_witnesses().await?;
+        if self.ask_whose_lists_were_cut().await? {
+            self.hear_witnesses().await?;
+        }
+        let again: Vec<usize> = self.doubtful().into_iter().filter(|list| self.may_follow_again(*list)).collect();
         for &list in &again {
             tracing::warn!("`{}` is read once more: {}", self.plan.walks[list].key, self.difference(list));
             self.anew(list).await?;
         }
-        let mut doubtful = self.doubtful();
         if !again.is_empty() {
             self.follow().await?;
             self.complete().await?;
-            doubtful = self.hear_witnesses().await?;
+            self.hear_witnesses().await?;
         }
-        if self.ask_whose_lists_were_cut(&doubtful).await? {
-            doubtful = self.hear_witnesses().await?;
-        }
-        for list in doubtful {
+        for list in self.doubtful() {
             self.settle(list).await?;
         }
         Ok(())
     }
 
-    /// Asks the witnesses of each list, and gives the lists that they contradict.
-    async fn hear_witnesses(&mut self) -> Result<Vec<usize>, JobError> {
+    /// Asks the witnesses of each list.
+    async fn hear_witnesses(&mut self) -> Result<(), JobError> {
         let mut compared = self.own_lists().await?;
         for (list, planned) in self.plan.walks.iter().enumerate() {
             let Some(followed) = self.lists[list].followed.as_mut().filter(|followed| followed.failure.is_none()) else { continue };
@@ -85,16 +92,23 @@ impl Chains<'_> {
             let of_own_lists = compared.iter().position(|(compared, _)| *compared == list).map(|at| compared.swap_remove(at).1);
             followed.witness = of_own_lists.map(Witness::OwnLists).or(planned.listed.map(Witness::Listing));
         }
-        Ok(self.doubtful())
+        Ok(())
     }
 
-    /// Makes the own lists whole that contradict a search: asks contacts whose lists were cut short, if they are few.
-    async fn ask_whose_lists_were_cut(&self, doubtful: &[usize]) -> Result<bool, JobError> {
-        let witness = |list: &usize| self.lists[*list].followed.as_ref()?.witness;
-        let is_cut = |list: &usize| matches!(witness(list), Some(Witness::OwnLists(told)) if told.unknown > 0);
-        let Some(everyone) = self.whole_everyone().filter(|_| doubtful.iter().any(is_cut) && !self.context.client.has_own_groups()) else {
-            return Ok(false);
+    /// Makes own lists whole where that matters: where they contradict a search, and where they cannot vouch for one that
+    /// gives fewer members than the month before had. Asks contacts whose lists were cut short, if they are few.
+    async fn ask_whose_lists_were_cut(&self) -> Result<bool, JobError> {
+        let tolerance = self.context.settings.completeness.tolerance;
+        let matters = |list: usize| {
+            let Some(followed) = &self.lists[list].followed else { return false };
+            let Some(witness @ Witness::OwnLists(told)) = followed.witness else { return false };
+            let came = followed.part.record.came();
+            let before = self.plan.size_before(&self.plan.walks[list].key, self.plan.months().first);
+            let is_fewer = before.is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before);
+            told.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
         };
+        let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.has_own_groups();
+        let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&everyone)?)).await)?;
         if untold.len() > ASKED_MAX {
             return Ok(false);
@@ -113,8 +127,9 @@ impl Chains<'_> {
         let tolerance = self.context.settings.completeness.tolerance;
         let is_doubtful = |followed: &Followed| {
             let record = &followed.part.record;
-            // What is incomplete as it is needs no other reason.
-            record.is_complete && followed.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance))
+            // What is incomplete as it is needs no other reason; but own lists may know what a search knows nothing of.
+            (record.is_complete || record.came() == 0)
+                && followed.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance))
         };
         (0..self.lists.len()).filter(|list| self.lists[*list].followed.as_ref().is_some_and(is_doubtful)).collect()
     }
@@ -158,8 +173,9 @@ impl Chains<'_> {
         let came = followed.part.record.came();
         match followed.witness {
             Some(Witness::OwnLists(told)) => format!(
-                "{came} members came; the contacts' own lists name {} ({} of them did not come, {} came whose list lacks the group)",
-                told.holders, told.missing, told.unconfirmed
+                "{came} members came; the contacts' own lists name {} ({} of them did not come, {} came whose list lacks the group, and \
+                 of {} contacts whose lists were cut short nobody knows)",
+                told.holders, told.missing, told.unconfirmed, told.unknown
             ),
             Some(Witness::Listing(listed)) => format!("{came} members came; the listing of segments counts {listed}"),
             Some(Witness::Totals) | None => format!("{came} members came"),

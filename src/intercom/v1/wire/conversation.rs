@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, owned};
-use crate::intercom::wire::opener;
+use crate::intercom::wire::{opener, participants};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -58,7 +58,7 @@ impl WireConversation {
         };
         let customers = self.customers.0.filter(|customers| !customers.is_empty());
         let persons = customers.unwrap_or_else(|| self.user.0.into_iter().collect());
-        let contact_ids: Vec<String> = persons.into_iter().filter_map(|person| owned(person.id).filter(|id| !id.is_empty())).collect();
+        let contact_ids = participants(persons.into_iter().map(|person| person.id));
         let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
         // `open` is all that early versions tell; it holds the snoozed ones, too.
         let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());

@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
 use crate::intercom::wire::lenient::{Listed, Nested, Stamp, Text, owned};
-use crate::intercom::wire::opener;
+use crate::intercom::wire::{opener, participants};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -61,7 +61,7 @@ impl WireConversation {
             None => (None, None),
         };
         let listed = self.contacts.0.and_then(|list| list.contacts.0).unwrap_or_default();
-        let contact_ids: Vec<String> = listed.into_iter().filter_map(|contact| owned(contact.id).filter(|id| !id.is_empty())).collect();
+        let contact_ids = participants(listed.into_iter().map(|contact| contact.id));
         let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
         Ok(Conversation {
             id,
