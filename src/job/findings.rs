@@ -22,7 +22,8 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     let has_everyone = fetched.walks().iter().any(|walk| walk.kind == WalkKind::Everyone);
     for walk in fetched.walks() {
         findings.extend(totals(walk, tolerance));
-        findings.extend(witnessed(walk, tolerance));
+        let is_fewer = plan.is_fewer_than_before(&walk.key, span.month, walk.part.record.came(), tolerance);
+        findings.extend(witnessed(walk, is_fewer, tolerance));
         findings.extend(fall(plan, walk, span, settings));
         let is_repetition = has_everyone && matches!(walk.kind, WalkKind::Members(_));
         findings.extend(oddities(walk).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
@@ -195,7 +196,7 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
 }
 
 /// What the contacts' own lists say of a group that was searched for.
-fn witnessed(walk: &FetchedWalk, tolerance: f64) -> Option<Finding> {
+fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Finding> {
     let record = &walk.part.record;
     let Some(Witness::OwnLists(told)) = walk.witness else { return None };
     let finding = |severity, check_name: &str, value: u64, expected: u64, detail: String| Finding {
@@ -215,12 +216,12 @@ fn witnessed(walk: &FetchedWalk, tolerance: f64) -> Option<Finding> {
         );
         return Some(finding(Severity::Warning, "search_behind", record.came(), searched, detail));
     }
-    if walk.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) && record.is_complete {
+    if is_fewer && record.is_complete && walk.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) {
         let detail =
             "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
                       not be, or were not, asked: nothing but the search says that they are no members"
                 .to_string();
-        return Some(finding(Severity::Info, "own_lists_cut_short", told.unknown_missing, 0, detail));
+        return Some(finding(Severity::Warning, "own_lists_cut_short", told.unknown_missing, 0, detail));
     }
     let is_within = told.differing() > 0 && !walk.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
     is_within.then(|| {

@@ -11,7 +11,7 @@ use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::domain::{
-    Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference,
+    Allowed, Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference,
 };
 use crate::intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
@@ -415,6 +415,11 @@ impl Plan {
     pub(super) fn size_before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
         let before = self.sizes_before.iter().filter(|before| before.month < month);
         before.filter_map(|before| Some((before.month, before.get(key)?))).next()
+    }
+
+    /// Whether fewer came than the month before had, by more than is allowed.
+    pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
+        self.size_before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
 
     pub fn months(&self) -> Months {

@@ -103,8 +103,8 @@ impl Chains<'_> {
             let Some(followed) = &self.lists[list].followed else { return false };
             let Some(witness @ Witness::OwnLists(told)) = followed.witness else { return false };
             let came = followed.part.record.came();
-            let before = self.plan.size_before(&self.plan.walks[list].key, self.plan.months().first);
-            let is_fewer = before.is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before);
+            let (key, first) = (&self.plan.walks[list].key, self.plan.months().first);
+            let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
             told.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
         };
         let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.has_own_groups();
