@@ -8,6 +8,7 @@ pub(super) mod next;
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -93,6 +94,20 @@ fn shape_path(path: &serde_path_to_error::Path) -> String {
         Some((before, _)) => format!("{before}custom_attributes"),
         None => text,
     }
+}
+
+/// An id as Intercom gives them: digits, letters, `_` and `-`, not many. Whatever else stands where an id should be is none:
+/// ids become parts of addresses and of the names of files.
+pub(super) fn checked_id(text: Option<Text>) -> Option<CompactString> {
+    lenient::some(text).filter(|id| is_id(id))
+}
+
+/// Longer than any id of the API.
+const ID_MAX: usize = 64;
+
+pub(super) fn is_id(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=ID_MAX).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 pub(super) fn shape(path: impl Into<String>) -> DecodeError {
@@ -196,11 +211,8 @@ pub(super) fn workspace(body: &[u8]) -> Result<Workspace, DecodeError> {
     if me.kind.is_none() && me.id.is_none() && me.app.is_none() {
         return Err(shape("type"));
     }
-    Ok(me.app.map_or(Workspace::default(), |app| Workspace {
-        id: lenient::owned(app.id_code).filter(|id| !id.trim().is_empty()),
-        timezone: lenient::owned(app.timezone),
-        region: lenient::owned(app.region),
-    }))
+    let Some(app) = me.app else { return Ok(Workspace::default()) };
+    Ok(Workspace { id: workspace_id(app.id_code)?, timezone: lenient::owned(app.timezone), region: lenient::owned(app.region) })
 }
 
 #[derive(Deserialize)]
@@ -212,7 +224,7 @@ struct WireGroup {
 
 impl WireGroup {
     fn listed(self, kind: GroupKind, path: &str) -> Result<ListedGroup, DecodeError> {
-        let id = self.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape(format!("{path}[].id")))?;
+        let id = checked_id(Some(self.id)).ok_or_else(|| shape(format!("{path}[].id")))?;
         let name = lenient::owned(self.name).unwrap_or_default();
         Ok(ListedGroup { group: Group { kind, id: id.into(), name }, count: self.count.and_then(|count| count.0) })
     }
@@ -309,7 +321,7 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
     let mut oddities = Oddities::default();
     let List { data, pages, length } = decode(body)?;
     ListPage::of(data, pages, length, |tag| {
-        let tag_id = tag.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("data[].id"))?.into();
+        let tag_id = checked_id(Some(tag.id)).ok_or_else(|| shape("data[].id"))?.into();
         Ok(TagDate { tag_id, applied_at: tag.applied_at.instant(&mut oddities) })
     })
 }
@@ -337,7 +349,7 @@ pub(super) fn handled(body: &[u8], carries: bool) -> Result<Handled, DecodeError
         tagged: lenient::Flag,
     }
     let answer: Answer = decode(body)?;
-    let tag = answer.id.0.filter(|id| !id.is_empty()).ok_or_else(|| shape("id"))?.into();
+    let tag = checked_id(Some(answer.id)).ok_or_else(|| shape("id"))?.into();
     if answer.users.is_none() && answer.companies.is_none() {
         return Ok(Handled { tag, members: None });
     }
@@ -376,7 +388,7 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
 /// Who began a conversation. Without an author's id, the only contact of a conversation must be the one who wrote.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
     match author_type {
-        Some("user" | "lead" | "contact") => {}
+        Some(_) if is_contact(author_type) => {}
         Some(_) => return Opener::Workspace,
         None => {
             oddities.without_author += 1;
@@ -393,15 +405,50 @@ pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, conta
     }
 }
 
-/// The ids of those who take part in a conversation, each once.
-pub(super) fn participants(listed: impl Iterator<Item = Option<Text>>) -> Vec<String> {
+/// The ids of those who take part in a conversation, each once. A contact without an id is passed over.
+///
+/// # Errors
+/// When something that is no id stands where one should be.
+pub(super) fn participants(listed: impl Iterator<Item = Option<Text>>) -> Result<Vec<String>, &'static str> {
     let mut ids: Vec<String> = Vec::new();
-    for id in listed.filter_map(lenient::owned).filter(|id| !id.is_empty()) {
-        if !ids.contains(&id) {
+    for listed in listed {
+        if let Some(id) = checked(listed).map_err(|()| "contacts")?
+            && !ids.contains(&id)
+        {
             ids.push(id);
         }
     }
-    ids
+    Ok(ids)
+}
+
+/// The author's id, where a contact is the author and one is given. That of an admin or a bot is nobody's concern.
+///
+/// # Errors
+/// As [`participants`].
+pub(super) fn author_id(author_type: Option<&str>, given: Option<Text>) -> Result<Option<String>, &'static str> {
+    if is_contact(author_type) { checked(given).map_err(|()| "author.id") } else { Ok(None) }
+}
+
+fn is_contact(author_type: Option<&str>) -> bool {
+    matches!(author_type, Some("user" | "lead" | "contact"))
+}
+
+/// None where none is given.
+fn checked(given: Option<Text>) -> Result<Option<String>, ()> {
+    let given = lenient::owned(given).filter(|id| !id.is_empty());
+    match given {
+        Some(id) if !is_id(&id) => Err(()),
+        given => Ok(given),
+    }
+}
+
+/// Of the workspace that an answer names, if it names one.
+///
+/// # Errors
+/// As [`participants`].
+pub(super) fn workspace_id(given: Option<Text>) -> Result<Option<String>, DecodeError> {
+    let given = given.map(|Text(text)| Text(text.filter(|id| !id.trim().is_empty())));
+    checked(given).map_err(|()| shape("app.id_code"))
 }
 
 #[cfg(test)]

@@ -107,7 +107,13 @@ fn met_finding(timezone: &TimeZone, held: &HeldMonth, bound: Bound, own: DateTim
     let is_renamed = held.timezone != timezone.name();
     let table = timezone.table().version_text();
     let by = |zone: &str, table: &str| if is_renamed { format!("in {zone}") } else { format!("by the rules of {zone} in {table}") };
-    let theirs = by(&held.timezone, &held.table.as_ref().map_or("an older IANA table".to_string(), |table| format!("IANA table {table}")));
+    let theirs = match &held.table {
+        // It has been moved itself, to meet a month that was cut by another table.
+        Some(held) if !is_renamed && *held == table => "as it was cut to meet a month beside it".to_string(),
+        held_table => {
+            by(&held.timezone, &held_table.as_ref().map_or("an older IANA table".to_string(), |table| format!("IANA table {table}")))
+        }
+    };
     let ours = by(timezone.name(), &format!("IANA table {table}"));
     let detail = format!(
         "the month {other} {met} at {}, {theirs}; {ours} this month would {begins} {}. It {begins}s where that one {met}, so that no time is \

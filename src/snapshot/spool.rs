@@ -17,9 +17,13 @@ const CHUNK_ROWS: usize = 4_096;
 /// Pages that an interruption may cost a walk, where it can be gone on with at all.
 const CHUNK_PAGES: u64 = 10;
 
+/// The folder of a walk in that of the work.
 pub fn walk_folder(work: &Path, walk: &str) -> PathBuf {
-    // Cohort keys hold a colon, which some file systems refuse.
-    work.join(walk.replace(':', "-"))
+    // Cohort keys hold a colon, which some file systems refuse. They are made of checked ids, but may also come from a plan
+    // on disk: whatever could lead elsewhere is no part of a name.
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "_-@,.".contains(character);
+    let name = walk.replace(|character| !is_part(character), "-");
+    work.join(if name.starts_with('.') { format!("-{name}") } else { name })
 }
 
 /// The rows of one walk. Of a row that comes again a newer record is kept, beside the older one when that is on disk
@@ -144,5 +148,22 @@ impl<R: Spooled> Spool<R> {
             self.others.held.take(self.others.rank, self.created, self.seen);
         }
         Ok(self.record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_walk_is_in_the_work() {
+        let name = |walk: &str| walk_folder(Path::new("work"), walk).to_str().unwrap().to_string();
+        assert_eq!(name("tag:1373897"), "work/tag-1373897");
+        assert_eq!(name("population@2026-01-01..2026-03-31,user"), "work/population@2026-01-01..2026-03-31,user");
+        for walk in ["tag:x/../../victim", "..", "../victim", "/etc", "a\\b", "tag:\u{202e}x\0"] {
+            let folder = walk_folder(Path::new("work"), walk);
+            let parts = folder.components().count();
+            assert!(parts == 2 && folder.starts_with("work") && !folder.ends_with(".."), "{walk}: {}", folder.display());
+        }
     }
 }

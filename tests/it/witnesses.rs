@@ -395,6 +395,21 @@ fn rows_that_can_never_be_used_are_for_a_person_and_not_for_a_scheduler() {
 }
 
 #[test]
+fn an_id_is_never_a_path() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let address = simulator.address().to_string();
+    let recorder = Scripted::before(simulator.address(), move |request| {
+        (request.path() == "/tags").then(|| changed(&address, request, |page| page["data"][0]["id"] = json!("x/../../victim")))
+    });
+    let (place, program) = july(&recorder.base_url, &plain_job().with_intercom("give_up_after = \"2s\""));
+    let victim = place.output().join("victim");
+    std::fs::create_dir_all(&victim).unwrap();
+    std::fs::write(victim.join("kept"), "of somebody else").unwrap();
+    program.finish().check_failure(6, &["`GET /tags`", "data[].id"]);
+    assert_eq!(std::fs::read(victim.join("kept")).unwrap(), b"of somebody else");
+}
+
+#[test]
 fn conversations_keep_who_takes_part() {
     let place = Place::with(one_month());
     let rows = place.snapshot_table("2026-07", "conversations").rows_by_name();

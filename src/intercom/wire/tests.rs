@@ -35,6 +35,25 @@ fn an_error_with_a_good_status_is_no_empty_list() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_an_id_is_none() {
+    let of_tag = |id: &str| tags(format!(r#"{{"data":[{{"id":{id},"name":"x"}}]}}"#).as_bytes()).map(|page| page.rows[0].group.id.clone());
+    for (id, expected) in
+        [(r#""17""#, "17"), ("17", "17"), (r#""667d60a98a68186f43bafdb9""#, "667d60a98a68186f43bafdb9"), (r#""a_b-C""#, "a_b-C")]
+    {
+        assert_eq!(of_tag(id).unwrap(), expected);
+    }
+    let long = format!("{:?}", "1".repeat(65));
+    for id in [r#""x/../../victim""#, r#"".""#, r#""a b""#, r#""a:b""#, r#""é""#, r#""""#, "null", r#"["1"]"#, "1.5", &long] {
+        assert!(matches!(of_tag(id), Err(DecodeError::Shape { .. })), "{id}");
+    }
+    let of_workspace =
+        |id: &str| workspace(format!(r#"{{"type":"admin","app":{{"id_code":{id}}}}}"#).as_bytes()).map(|workspace| workspace.id);
+    assert_eq!(of_workspace(r#""w0rk5pac""#).unwrap().as_deref(), Some("w0rk5pac"));
+    assert_eq!((of_workspace("null").unwrap(), of_workspace(r#"" ""#).unwrap()), (None, None), "it names none");
+    assert!(of_workspace(r#""../other""#).is_err());
+}
+
+#[test]
 fn a_total_stands_alone_whatever_the_rows_are() {
     let told = |body: &str| total(body.as_bytes());
     assert_eq!(told(r#"{"type":"conversation.list","conversations":[{"odd":1}],"total_count":12}"#).unwrap(), Some(12));

@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, owned};
-use crate::intercom::wire::{opener, participants};
+use crate::intercom::wire::{author_id, checked_id, opener, participants};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -45,7 +45,7 @@ impl WireConversation {
     /// # Errors
     /// The name of the field without which a conversation cannot be counted.
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
-        let id = owned(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
+        let id = checked_id(self.id).ok_or("id")?.into_string();
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
         let (delivered_as, author) = match self.conversation_message.0 {
             Some(message) => (owned(message.delivered_as), message.author.0),
@@ -53,12 +53,16 @@ impl WireConversation {
         };
         let (author_type, author_id) = match author {
             // 2.x says `lead` where 1.x may say `contact`.
-            Some(author) => (owned(author.kind).map(word), owned(author.id).filter(|id| !id.is_empty())),
+            Some(author) => {
+                let author_type = owned(author.kind).map(word);
+                let id = author_id(author_type.as_deref(), author.id)?;
+                (author_type, id)
+            }
             None => (None, None),
         };
         let customers = self.customers.0.filter(|customers| !customers.is_empty());
         let persons = customers.unwrap_or_else(|| self.user.0.into_iter().collect());
-        let contact_ids = participants(persons.into_iter().map(|person| person.id));
+        let contact_ids = participants(persons.into_iter().map(|person| person.id))?;
         let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
         // `open` is all that early versions tell; it holds the snoozed ones, too.
         let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());

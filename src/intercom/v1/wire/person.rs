@@ -4,6 +4,7 @@ use serde::Deserialize;
 use super::html::unescaped;
 use crate::domain::{Contact, GroupKind, Oddities, OwnTags, Role};
 use crate::intercom::wire::attributes::Attributes;
+use crate::intercom::wire::checked_id;
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
 
 /// A user or a lead, with the groups that it says it is in.
@@ -112,7 +113,7 @@ fn own(references: Vec<Reference>) -> OwnTags {
 impl WirePerson {
     /// `None` when there is no id: a row without one is nobody.
     pub(super) fn into_person(self) -> Option<Person> {
-        let id = some(self.id).filter(|id| !id.is_empty())?;
+        let id = checked_id(self.id)?;
         let mut oddities = Oddities::default();
         let role = match some(self.kind).as_deref() {
             Some("user") => Role::User,
@@ -155,6 +156,6 @@ impl WirePerson {
             segments: self.segments.0.and_then(|list| list.segments.0).map(own),
             ..Contact::unknown(id, role)
         };
-        Some(Person { contact, oddities, workspace_id: some(self.app_id).filter(|id| !id.is_empty()) })
+        Some(Person { contact, oddities, workspace_id: checked_id(self.app_id) })
     }
 }

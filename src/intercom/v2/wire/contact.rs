@@ -3,6 +3,7 @@ use serde::Deserialize;
 use crate::domain::{Contact, Holder, Oddities, OwnTags, Role};
 use crate::intercom::wire::attributes::Attributes;
 use crate::intercom::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
+use crate::intercom::wire::{checked_id, is_id};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {
@@ -89,7 +90,7 @@ struct TagReference {
 
 impl WireContact {
     pub(super) fn workspace_id(&self) -> Option<String> {
-        self.workspace_id.as_ref()?.0.as_ref().filter(|id| !id.is_empty()).map(ToString::to_string)
+        self.workspace_id.as_ref()?.0.as_ref().filter(|id| is_id(id)).map(ToString::to_string)
     }
 
     /// Who it is, with whether they carry a tag.
@@ -101,7 +102,7 @@ impl WireContact {
 
     /// `None` when there is no id: a row without one is nobody.
     pub(super) fn into_contact(self, expected_tag: Option<&str>, oddities: &mut Oddities) -> Option<Contact> {
-        let id = some(self.id).filter(|id| !id.is_empty())?;
+        let id = checked_id(self.id)?;
         let external_id = some(self.external_id);
         let role = match some(self.role).as_deref() {
             Some("user") => Role::User,

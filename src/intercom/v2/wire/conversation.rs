@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::domain::{Conversation, Oddities};
 use crate::intercom::wire::lenient::{Listed, Nested, Stamp, Text, owned};
-use crate::intercom::wire::{opener, participants};
+use crate::intercom::wire::{author_id, checked_id, opener, participants};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -49,7 +49,7 @@ impl WireConversation {
     /// # Errors
     /// The name of the field without which a conversation cannot be counted.
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
-        let id = owned(self.id).filter(|id| !id.is_empty()).ok_or("id")?;
+        let id = checked_id(self.id).ok_or("id")?.into_string();
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;
         let updated_at = self.updated_at.instant(oddities);
         let (source_type, delivered_as, author) = match self.source.0 {
@@ -57,11 +57,15 @@ impl WireConversation {
             None => (None, None, None),
         };
         let (author_type, author_id) = match author {
-            Some(author) => (owned(author.kind), owned(author.id).filter(|id| !id.is_empty())),
+            Some(author) => {
+                let author_type = owned(author.kind);
+                let id = author_id(author_type.as_deref(), author.id)?;
+                (author_type, id)
+            }
             None => (None, None),
         };
         let listed = self.contacts.0.and_then(|list| list.contacts.0).unwrap_or_default();
-        let contact_ids = participants(listed.into_iter().map(|contact| contact.id));
+        let contact_ids = participants(listed.into_iter().map(|contact| contact.id))?;
         let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
         Ok(Conversation {
             id,

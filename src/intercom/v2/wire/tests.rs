@@ -126,6 +126,11 @@ fn the_first_author_opens_a_conversation() {
         assert_eq!(opener(&format!(r#"{source},"contacts":{{"contacts":[{{"id":"u"}}]}}"#)), NoAuthor, "{source}");
     }
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"},{"id":"u"}]}"#), Contact("u".into()));
+    // Ids are checked where they are somebody's; those of admins and bots are nobody's concern.
+    assert_eq!(opener(r#""source":{"author":{"type":"bot","id":"../x"}}"#), Workspace);
+    for odd in [r#""source":{"author":{"type":"user","id":"../x"}}"#, r#""contacts":{"contacts":[{"id":"a/b"}]}"#] {
+        assert!(conversations(format!(r#"{{"conversations":[{{"id":1,"created_at":1,{odd}}}]}}"#).as_bytes(), None).is_err(), "{odd}");
+    }
     // Whether an author who takes no part is still there, is known when all contacts are.
     assert_eq!(opener(r#""source":{"author":{"type":"lead","id":"l"}},"contacts":{"contacts":[{"id":"u"}]}"#), Contact("l".into()));
 }
