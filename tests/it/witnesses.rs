@@ -118,9 +118,12 @@ fn own_lists_that_were_cut_short_prove_a_search_wrong_and_do_not_replace_it() {
     assert!(incomplete.as_array().unwrap().iter().any(|key| key == VIP), "{incomplete}");
 }
 
+/// Changes what a contact answers who is asked for its tags, and says whether it is there at all.
+type Asked = fn(&mut Value) -> bool;
+
 /// A server in whose answers the own lists of tags of all contacts were cut short before they named a tag, and in which a search
 /// for the VIPs gives a third of them from August on. `asked`: what a contact answers who is asked for its tags.
-fn cut_lists(simulator: &Simulator, is_behind: bool, asked: fn(&mut Value) -> bool) -> Scripted {
+fn cut_lists(simulator: &Simulator, is_behind: bool, asked: Asked) -> Scripted {
     let address = simulator.address().to_string();
     Scripted::before(simulator.address(), move |request| {
         let is_vip = request.json()["query"]["value"] == "1400074" && is_behind;
@@ -158,7 +161,7 @@ fn own_lists_that_were_cut_short_vouch_for_nothing_and_are_completed_where_a_gro
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let whole: BTreeSet<String> = simulator.members(VIP).into_iter().collect();
     // Whoever is asked tells all; is not there any more; tells the first ten and that there are more.
-    let asked: [(fn(&mut Value) -> bool, bool); 3] = [
+    let asked: [(Asked, bool); 3] = [
         (|_| true, true),
         (|_| false, false),
         (
