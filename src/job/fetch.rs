@@ -102,14 +102,14 @@ impl FetchedWalk {
         let record = &self.part.record;
         let (walk, came) = (self.key.clone(), record.came());
         match self.witness.filter(|witness| witness.contradicts(came, tolerance)) {
-            Some(Witness::OwnLists(told)) => {
-                let differing = format!("{} did not come, {} came whose list lacks the group", told.missing, told.unconfirmed);
-                let unknown = match told.unknown {
+            Some(Witness::OwnLists(comparison)) => {
+                let differing = format!("{} did not come, {} came whose list lacks the group", comparison.missing, comparison.unconfirmed);
+                let unknown = match comparison.unknown {
                     0 => String::new(),
                     unknown => format!("; of {unknown} more nobody knows, as their lists were cut short and they could not be asked"),
                 };
                 let source = "hold it by the contacts' own lists";
-                Shortfall { walk, came, expected: told.holders, source, detail: Some(format!("{differing}{unknown}")) }
+                Shortfall { walk, came, expected: comparison.holders, source, detail: Some(format!("{differing}{unknown}")) }
             }
             Some(Witness::Listing(listed)) => {
                 Shortfall { walk, came, expected: listed, source: "in the listing of segments", detail: None }

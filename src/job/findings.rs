@@ -198,7 +198,7 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
 /// What the contacts' own lists say of a group that was searched for.
 fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Finding> {
     let record = &walk.part.record;
-    let Some(Witness::OwnLists(told)) = walk.witness else { return None };
+    let Some(Witness::OwnLists(comparison)) = walk.witness else { return None };
     let finding = |severity, check_name: &str, value: u64, expected: u64, detail: String| Finding {
         severity,
         check_name: check_name.to_string(),
@@ -207,8 +207,10 @@ fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Findi
         expected: Some(expected.to_string()),
         detail,
     };
-    let differing =
-        format!("{} whose list names the group were missing from the search, {} came whose list lacks it", told.missing, told.unconfirmed);
+    let differing = format!(
+        "{} whose list names the group were missing from the search, {} came whose list lacks it",
+        comparison.missing, comparison.unconfirmed
+    );
     if let Some(searched) = record.searched {
         let detail = format!(
             "the search for the group differs from the contacts' own lists, in two readings, with a total that agreed with it; the members \
@@ -221,12 +223,12 @@ fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Findi
             "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
                       not be, or were not, asked: nothing but the search says that they are no members"
                 .to_string();
-        return Some(finding(Severity::Warning, "own_lists_cut_short", told.unknown_missing, 0, detail));
+        return Some(finding(Severity::Warning, "own_lists_cut_short", comparison.unknown_missing, 0, detail));
     }
-    let is_within = told.differing() > 0 && !walk.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
+    let is_within = comparison.differing() > 0 && !walk.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
     is_within.then(|| {
         let detail = format!("contacts whose own list of groups differs from what came, within the tolerance: {differing}");
-        finding(Severity::Info, "own_lists", told.differing(), 0, detail)
+        finding(Severity::Info, "own_lists", comparison.differing(), 0, detail)
     })
 }
 

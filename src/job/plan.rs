@@ -10,9 +10,7 @@ use super::remembered::{MonthSizes, remembered};
 use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::domain::{
-    Allowed, Basis, Group, GroupKind, Month, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference,
-};
+use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
 use crate::intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use crate::snapshot::{Finding, Severity};
@@ -409,17 +407,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-
-    /// How large a cohort, or everyone, was in the last month before this one that observed it whole at its end.
-    pub(super) fn size_before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
-        let before = self.sizes_before.iter().filter(|before| before.month < month);
-        before.filter_map(|before| Some((before.month, before.get(key)?))).next()
-    }
-
-    /// Whether fewer came than the month before had, by more than is allowed.
-    pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
-        self.size_before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
 
     pub fn months(&self) -> Months {

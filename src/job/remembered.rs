@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::bounds::{HeldMonth, cut};
+use super::plan::Plan;
 use super::{JobError, JobFolder};
-use crate::domain::{Basis, Month, POPULATION, TimeZone};
+use crate::domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 use crate::privacy::HASH_PREFIX;
 use crate::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
 
@@ -46,6 +47,19 @@ impl MonthSizes {
 
     pub fn get(&self, key: &str) -> Option<u64> {
         self.sizes.get(key).copied()
+    }
+}
+
+impl Plan {
+    /// How large a cohort, or everyone, was in the last month before this one that observed it whole at its end.
+    pub(super) fn size_before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
+        let before = self.sizes_before.iter().filter(|before| before.month < month);
+        before.filter_map(|before| Some((before.month, before.get(key)?))).next()
+    }
+
+    /// Whether fewer came than the month before had, by more than is allowed.
+    pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
+        self.size_before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
 }
 

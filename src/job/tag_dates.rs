@@ -10,9 +10,8 @@ use super::{Context, Event, JobError, joined};
 use crate::domain::Months;
 use crate::snapshot::{Part, TagDates, members_of};
 
-const WALK: &str = "tag_dates";
-/// The folder of the answers, in that of the work.
-pub(super) const ANSWERS: &str = WALK;
+/// The folder of the answers in that of the work, and their name in the log.
+pub(super) const ANSWERS: &str = "tag_dates";
 
 /// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
 pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
@@ -56,10 +55,10 @@ struct SoFar {
 impl Asking {
     /// Goes on with the answers that an earlier run has.
     pub(super) async fn open(context: &Context, months: Months, work: &Path) -> Result<Asking, JobError> {
-        let folder = work.join(WALK);
+        let folder = work.join(ANSWERS);
         let opening = folder.clone();
         let answers = joined(tokio::task::spawn_blocking(move || Ok(TagDates::open(opening)?)).await)?;
-        (context.observer)(Event::WalkStarted { walk: WALK.to_string() });
+        (context.observer)(Event::WalkStarted { walk: ANSWERS.to_string() });
         let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
         Ok(Asking { context: context.clone(), months, folder, so_far })
     }
@@ -97,7 +96,7 @@ impl Asking {
                 so_far.answers.push(id, tags.unwrap_or_default())?;
             }
             so_far.asked += 1;
-            let event = Event::Page { walk: WALK.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
+            let event = Event::Page { walk: ANSWERS.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
             drop(so_far);
             (self.context.observer)(event);
         }
@@ -108,7 +107,7 @@ impl Asking {
     pub(super) fn end(&self) -> Result<PathBuf, JobError> {
         let mut so_far = self.lock();
         so_far.answers.flush()?;
-        (self.context.observer)(Event::WalkDone { walk: WALK.to_string(), rows: so_far.asked });
+        (self.context.observer)(Event::WalkDone { walk: ANSWERS.to_string(), rows: so_far.asked });
         Ok(self.folder.clone())
     }
 

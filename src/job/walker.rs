@@ -2,6 +2,7 @@
 //! when what came cannot be all there is.
 
 mod look;
+mod own_groups;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::plan::{PlannedWalk, WalkKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
-use crate::domain::{Allowed, Contact, Conversation, DaySlice, Group, GroupKind, OwnTags, SecondSlice, Slice, agrees, shrank};
+use crate::domain::{Allowed, Contact, Conversation, DaySlice, Group, SecondSlice, Slice, agrees, shrank};
 use crate::intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use crate::publish;
@@ -292,22 +293,6 @@ impl Walker {
                 self.follow(walk, at, progress, is_wanted, |row| row, before).await
             }
         }
-    }
-
-    /// Of the contact's own groups those that are looked for, and whether it may be in others of them.
-    fn with_own_groups(&self, contact: Contact) -> Contact {
-        let of = |kind: GroupKind, list: Option<OwnTags>| {
-            let groups = || self.own_lists_of.iter().filter(|group| group.kind == kind);
-            let wanted = groups().count();
-            if wanted == 0 {
-                return None;
-            }
-            let mut list = list.unwrap_or_default();
-            list.ids.retain(|id| groups().any(|group| group.id == *id));
-            list.is_complete |= list.ids.len() == wanted;
-            Some(list)
-        };
-        Contact { tags: of(GroupKind::Tag, contact.tags), segments: of(GroupKind::Segment, contact.segments), ..contact }
     }
 
     /// Every page of the walk into its spool, and whether they can be all there are. `before` is the walk that could not.

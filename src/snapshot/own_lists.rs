@@ -96,7 +96,7 @@ struct Members {
     ids: Vec<(ContactId, Updated)>,
     /// Whether the own list names the group, or may name it among those that were cut off.
     is_settled: Vec<bool>,
-    told: Comparison,
+    counts: Comparison,
 }
 
 impl Members {
@@ -108,7 +108,7 @@ impl Members {
         // Of a row that came again the newest record counts.
         ids.sort_unstable_by(|(one, updated), (other, later)| one.cmp(other).then(later.cmp(updated)));
         ids.dedup_by(|(other, _), (one, _)| one == other);
-        Ok(Members { is_settled: vec![false; ids.len()], ids, told: Comparison::default() })
+        Ok(Members { is_settled: vec![false; ids.len()], ids, counts: Comparison::default() })
     }
 
     fn place(&self, id: &str) -> Option<usize> {
@@ -116,18 +116,18 @@ impl Members {
     }
 
     fn is_listed(&mut self, id: &str) {
-        self.told.holders += 1;
+        self.counts.holders += 1;
         match self.place(id) {
             Some(place) => self.is_settled[place] = true,
-            None => self.told.missing += 1,
+            None => self.counts.missing += 1,
         }
     }
 
     fn may_be_listed(&mut self, id: &str) {
-        self.told.unknown += 1;
+        self.counts.unknown += 1;
         match self.place(id) {
             Some(place) => self.is_settled[place] = true,
-            None => self.told.unknown_missing += 1,
+            None => self.counts.unknown_missing += 1,
         }
     }
 
@@ -140,7 +140,7 @@ impl Members {
     fn comparison(&self, everyone: &HashMap<ContactId, Option<Updated>>) -> Comparison {
         let is_as_new =
             |(id, updated): &&(ContactId, Updated)| everyone.get(id).copied().flatten().is_some_and(|newest| newest >= *updated);
-        Comparison { unconfirmed: self.unlisted().filter(is_as_new).count() as u64, ..self.told }
+        Comparison { unconfirmed: self.unlisted().filter(is_as_new).count() as u64, ..self.counts }
     }
 }
 

@@ -180,6 +180,7 @@ fn own_lists_that_were_cut_short_vouch_for_nothing_and_are_completed_where_a_gro
         assert_eq!(found.len() == whole.len(), is_mended, "{} of {}", found.len(), whole.len());
         let told = if is_mended { "search_behind" } else { "fell_by_half" };
         assert_eq!(finding(&place, "2026-08", told, VIP).unwrap().0, "warning");
+        assert_eq!(finding(&place, "2026-08", "own_lists_cut_short", VIP).is_none(), is_mended);
     }
 }
 

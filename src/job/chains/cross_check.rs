@@ -33,9 +33,9 @@ impl Witness {
     pub(in crate::job) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::Totals => false,
-            Witness::OwnLists(told) => {
-                let allowed = Allowed::Tolerance(tolerance).of(told.holders.max(came));
-                told.missing > allowed || told.unconfirmed > allowed
+            Witness::OwnLists(comparison) => {
+                let allowed = Allowed::Tolerance(tolerance).of(comparison.holders.max(came));
+                comparison.missing > allowed || comparison.unconfirmed > allowed
             }
             Witness::Listing(listed) => differs_from_listing(came, *listed),
         }
@@ -44,13 +44,13 @@ impl Witness {
     /// Whether it can say that what came is all there is. Own lists that were cut short cannot.
     pub(in crate::job) fn vouches(&self, came: u64, tolerance: f64) -> bool {
         match self {
-            Witness::OwnLists(told) => told.unknown_missing <= Allowed::Tolerance(tolerance).of(told.holders.max(came)),
+            Witness::OwnLists(comparison) => comparison.unknown_missing <= Allowed::Tolerance(tolerance).of(comparison.holders.max(came)),
             Witness::Totals | Witness::Listing(_) => true,
         }
     }
 
     /// Whether what came cannot be all there is, on the word of this witness alone.
-    fn is_damning(&self, came: u64, tolerance: f64) -> bool {
+    fn proves_incomplete(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::Listing(listed) => self.contradicts(came, tolerance) && came.saturating_mul(2) < *listed,
             Witness::Totals | Witness::OwnLists(_) => self.contradicts(came, tolerance),
@@ -101,11 +101,11 @@ impl Chains<'_> {
         let tolerance = self.context.settings.completeness.tolerance;
         let matters = |list: usize| {
             let Some(followed) = &self.lists[list].followed else { return false };
-            let Some(witness @ Witness::OwnLists(told)) = followed.witness else { return false };
+            let Some(witness @ Witness::OwnLists(comparison)) = followed.witness else { return false };
             let came = followed.part.record.came();
             let (key, first) = (&self.plan.walks[list].key, self.plan.months().first);
             let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
-            told.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
+            comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
         };
         let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.has_own_groups();
         let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
@@ -172,10 +172,10 @@ impl Chains<'_> {
         let Some(followed) = &self.lists[list].followed else { return String::new() };
         let came = followed.part.record.came();
         match followed.witness {
-            Some(Witness::OwnLists(told)) => format!(
+            Some(Witness::OwnLists(comparison)) => format!(
                 "{came} members came; the contacts' own lists name {} ({} of them did not come, {} came whose list lacks the group, and \
                  of {} contacts whose lists were cut short nobody knows)",
-                told.holders, told.missing, told.unconfirmed, told.unknown
+                comparison.holders, comparison.missing, comparison.unconfirmed, comparison.unknown
             ),
             Some(Witness::Listing(listed)) => format!("{came} members came; the listing of segments counts {listed}"),
             Some(Witness::Totals) | None => format!("{came} members came"),
@@ -190,13 +190,13 @@ impl Chains<'_> {
         let everyone = self.whole_everyone();
         let Some(followed) = &mut self.lists[list].followed else { return Ok(()) };
         match (followed.witness, group, everyone) {
-            (Some(Witness::OwnLists(told)), Some(group), Some(everyone)) if told.unknown == 0 => {
+            (Some(Witness::OwnLists(comparison)), Some(group), Some(everyone)) if comparison.unknown == 0 => {
                 tracing::warn!("the members of `{key}` are taken from the contacts' own lists, against the search: {difference}");
                 let record = followed.part.record.clone();
                 let part = self.derived(&group, everyone, record).await?;
-                self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::OwnLists(told)) });
+                self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::OwnLists(comparison)) });
             }
-            (Some(witness), ..) if witness.is_damning(followed.part.record.came(), tolerance) => {
+            (Some(witness), ..) if witness.proves_incomplete(followed.part.record.came(), tolerance) => {
                 tracing::error!("`{key}` is incomplete: {difference}");
                 followed.part.record.is_complete = false;
                 if matches!(witness, Witness::OwnLists(_)) {
