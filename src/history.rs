@@ -13,14 +13,14 @@ mod states;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::NaiveDate;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{IDENTIFIERS, Month};
-use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
+use crate::publish::{self, Damage, ListedFile, ListedFiles, PublishError, Staging};
 use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError, month_folder};
 use crate::table::{ContactNumbers, Query, Table, TableError, in_order, scan_or_empty, write_parquet};
 
@@ -31,7 +31,7 @@ pub use definitions::{Definitions, ProfileEntry, population_frame};
 pub use tables::{COUNTS, LEDGER, PEOPLE, PROFILES, RECORDS, SPELLS, STANDING, STATES, TRIANGLE};
 
 /// Raised when the tables mean something else than before: histories of another format are stale.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 const STANDING_QUERY: Query = Query { name: "history/standing.sql", sql: include_str!("history/standing.sql") };
 const LEDGER_QUERY: Query = Query { name: "history/ledger.sql", sql: include_str!("history/ledger.sql") };
@@ -63,11 +63,14 @@ pub enum HistoryError {
     Table(#[from] TableError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Damaged(#[from] Damage),
 }
 
 impl HistoryError {
     pub fn is_disk_full(&self) -> bool {
         match self {
+            HistoryError::Damaged(_) => false,
             HistoryError::Publish(error) => error.is_disk_full(),
             HistoryError::Table(error) => error.is_disk_full(),
             HistoryError::Snapshot(error) => error.is_disk_full(),
@@ -99,27 +102,53 @@ pub struct HistorySource {
 /// One month's history on disk.
 #[derive(Clone, Debug)]
 pub struct History {
-    folder: PathBuf,
+    files: ListedFiles,
     manifest: HistoryManifest,
     /// SHA-256 of the manifest.
     pub hash: String,
 }
 
 impl History {
-    /// Opens the month's history; `None` when there is none that is whole and that this program understands,
-    /// which is no loss.
-    pub fn open(histories: &Path, month: Month) -> Result<Option<History>, HistoryError> {
+    /// Opens the month's history; `None` when there is none, or one of another format, which is no loss.
+    ///
+    /// # Errors
+    /// When its manifest is damaged.
+    pub fn open(histories: &Path, month: Month) -> Result<Option<History>, Damage> {
         let folder = histories.join(month_folder(month));
-        let path = folder.join(MANIFEST);
-        let Ok(bytes) = std::fs::read(&path) else { return Ok(None) };
-        let Some(manifest) = serde_json::from_slice::<HistoryManifest>(&bytes).ok().filter(|manifest| manifest.format == FORMAT) else {
-            return Ok(None);
-        };
-        if !publish::damaged(&folder, &manifest.files, false).is_empty() {
+        let Some(read) = publish::read_manifest(&folder)? else { return Ok(None) };
+        let Ok(manifest) = read.parse::<HistoryManifest>() else { return Ok(None) };
+        if manifest.format != FORMAT {
             return Ok(None);
         }
-        let (_, hash) = publish::hash_file(&path)?;
-        Ok(Some(History { folder, manifest, hash }))
+        let is_this_month = manifest.month == month.to_string();
+        if !(read.has_checksum && is_this_month) {
+            let problem = if is_this_month { "has lost its checksum" } else { "is of another month" };
+            return Err(Damage { folder, problem: format!("its {} {problem}", publish::MANIFEST) });
+        }
+        Ok(Some(History { files: ListedFiles::new(&folder, &manifest.files)?, manifest, hash: read.hash }))
+    }
+
+    /// What is wrong with its files, a text each. Without `reads_all`, only whether they are there and their sizes.
+    pub fn problems(&self, reads_all: bool) -> Vec<String> {
+        self.files.problems(reads_all)
+    }
+
+    /// Holds every file to the hash of the manifest.
+    ///
+    /// # Errors
+    /// When one is not what was published.
+    pub fn verify(&self) -> Result<(), Damage> {
+        self.files.verify()
+    }
+
+    /// The same of one table.
+    pub fn verify_table(&self, table: &Table) -> Result<(), Damage> {
+        self.files_of(table).map(drop)
+    }
+
+    fn files_of(&self, table: &Table) -> Result<Vec<std::path::PathBuf>, Damage> {
+        let name = format!("{}.parquet", table.name);
+        self.files.verified(|path| path == name)
     }
 
     /// Whether this is what the snapshot, the job file and the month before give.
@@ -127,12 +156,25 @@ impl History {
         self.manifest.built_from == source(snapshot, definitions, previous)
     }
 
-    /// A lazy scan of one of the history's tables.
-    pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, TableError> {
-        let name = format!("{}.parquet", table.name);
-        let listed = self.manifest.files.iter().filter(|file| file.path == name);
-        scan_or_empty(&listed.map(|file| self.folder.join(&file.path)).collect::<Vec<_>>(), table)
+    /// A lazy scan of one of the history's tables, verified.
+    pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, HistoryError> {
+        Ok(scan_or_empty(&self.files_of(table)?, table)?)
     }
+}
+
+/// The SHA-256 of the snapshot's manifest that the month's history was built from, whatever the history's format; `None`
+/// where nothing says it.
+pub fn recorded_snapshot(histories: &Path, month: Month) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Source {
+        snapshot: String,
+    }
+    #[derive(Deserialize)]
+    struct Recorded {
+        built_from: Source,
+    }
+    let read = publish::read_manifest(&histories.join(month_folder(month))).ok()??;
+    Some(read.parse::<Recorded>().ok()?.built_from.snapshot)
 }
 
 fn source(snapshot: &Snapshot, definitions: &Definitions, previous: Option<&History>) -> HistorySource {
@@ -143,13 +185,13 @@ fn source(snapshot: &Snapshot, definitions: &Definitions, previous: Option<&Hist
     }
 }
 
-fn scan_previous(previous: Option<&History>, table: &'static Table) -> Result<LazyFrame, TableError> {
+fn scan_previous(previous: Option<&History>, table: &'static Table) -> Result<LazyFrame, HistoryError> {
     previous.map_or_else(|| Ok(table.empty().lazy()), |history| history.scan(table))
 }
 
 /// The last known records, without identifiers that were written in another way than this month's: hashes of another key
 /// say nothing here, and who is hidden now is not shown because of an earlier month.
-fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFrame, TableError> {
+fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFrame, HistoryError> {
     let people = scan_previous(previous, &PEOPLE)?;
     if previous.is_none_or(|previous| previous.manifest.identifiers == identifiers) {
         return Ok(people);
@@ -269,9 +311,8 @@ pub fn build(
         files: staging.files(),
     };
     let folder = histories.join(month_folder(span.month));
-    staging.commit(&folder, &manifest)?;
-    let (_, hash) = publish::hash_file(&folder.join(MANIFEST))?;
-    Ok(History { folder, manifest, hash })
+    let hash = staging.commit(&folder, &manifest)?;
+    Ok(History { files: ListedFiles::just_written(&folder, &manifest.files), manifest, hash })
 }
 
 /// Whether a row is of an earlier month that some cohort is compared with now, or will be next.

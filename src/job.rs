@@ -3,6 +3,7 @@
 //! everything after it can be rebuilt offline.
 
 mod apply;
+mod archive;
 mod backfill;
 mod bounds;
 mod chains;
@@ -26,6 +27,7 @@ mod walker;
 mod weighing;
 mod work;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -38,6 +40,7 @@ use crate::settings::{self, Job, Missing, SecretString, Settings};
 use crate::snapshot::{CohortEntry, Manifest, Snapshot};
 
 pub use apply::Applied;
+pub use archive::{AcceptedLoss, DamagedMonth};
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use bounds::{TIMEZONE_CHANGED, old_table};
 pub use division::{Division, Piece, SizedSlice, cut, merge, rows_per_slice};
@@ -47,7 +50,7 @@ pub use folder::{JobFolder, Lock};
 pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, similar_attribute, unknown_attributes};
-pub use refresh::{Rebuilt, Scope as RefreshScope, cohort_facts, refresh};
+pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
 pub use remembered::{Remembered, remembered};
 pub use resolve::{Unresolved, Why, resolve};
 pub use scope::basis_at;
@@ -95,6 +98,8 @@ pub struct RunOutcome {
     pub rebuilt: Vec<Rebuilt>,
     /// Later months, which are stale now.
     pub stale: Vec<Month>,
+    /// Months whose snapshots are damaged.
+    pub damaged: Vec<DamagedMonth>,
     /// Earlier months without a snapshot, when no month was named.
     pub missed: Vec<Month>,
     /// What became of the rules' tags.
@@ -176,7 +181,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     let (published, incomplete) = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
-    let (rebuilt, stale) = rebuild(context, &folder, month).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, &folder, month).await?;
     let missed = missed(&folder, month, options)?;
     let applied = applied(context, &folder, month, options).await?;
     Ok(RunOutcome {
@@ -187,6 +192,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
         lacking: Vec::new(),
         rebuilt,
         stale,
+        damaged,
         missed,
         applied,
     })
@@ -281,7 +287,7 @@ async fn published_before(
     options: &RunOptions,
 ) -> Result<Option<RunOutcome>, JobError> {
     let month = scope.newest().month;
-    let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
+    let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
     let (held, now) = (snapshot.manifest.basis(), scope.basis);
     if options.replace && now < held {
         return Err(JobError::LowerBasis { month, held, now });
@@ -300,7 +306,7 @@ async fn published_before(
         );
     }
     let lacking = lacking(&context.settings.job, &snapshot);
-    let (rebuilt, stale) = rebuild(context, folder, month).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, folder, month).await?;
     let missed = missed(folder, month, options)?;
     let applied = applied(context, folder, month, options).await?;
     Ok(Some(RunOutcome {
@@ -311,6 +317,7 @@ async fn published_before(
         lacking,
         rebuilt,
         stale,
+        damaged,
         missed,
         applied,
     }))
@@ -339,7 +346,7 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
     let folder = JobFolder::new(&context.settings);
     let scope = Scope::ask(context, options.month).await?;
     let mut plan = Plan::make(context, &folder, &scope).await?;
-    plan.held = Snapshot::open(&folder.snapshots(), scope.newest().month)?.map(|held| held.manifest.basis());
+    plan.held = folder.snapshot(scope.newest().month)?.map(|held| held.manifest.basis());
     plan.size(context).await?;
     plan.is_sized_again = true;
     Ok(plan)
@@ -350,7 +357,7 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
 fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
     // Of a backfill's months each has its own.
     let now = prospect(&context.settings.job, (context.clock)(), span);
-    let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? else { return Ok(Vec::new()) };
+    let Some(held) = folder.snapshot(span.month)? else { return Ok(Vec::new()) };
     let groups = &context.settings.job.groups;
     let is_meant = |cohort: &CohortEntry, name: &GroupName| name.means(groups, |name| cohort.fit(name));
     let is_lost =
@@ -371,7 +378,7 @@ async fn publish_snapshot(
     let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
     // A plan without cohorts ends before anything is fetched.
     let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
-    if let Some(held) = Snapshot::open(&folder.snapshots(), span.month)? {
+    if let Some(held) = folder.snapshot(span.month)? {
         let held_basis = held.manifest.basis();
         if basis < held_basis {
             return Err(JobError::LowerBasis { month: span.month, held: held_basis, now: basis });
@@ -407,7 +414,7 @@ async fn publish_snapshot(
         incomplete: incomplete.to_vec(),
         findings: findings::of_month(plan, fetched, span, settings),
     };
-    let target = folder.snapshots().join(crate::snapshot::month_folder(span.month));
+    let (folder, month) = (folder.clone(), span.month);
     let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
     let assembly = fetched.assembly(plan, span, settings.job.grace);
     let tolerance = settings.completeness.tolerance;
@@ -419,7 +426,7 @@ async fn publish_snapshot(
             entry.members = members;
         }
         manifest.files = staging.files();
-        Ok(staging.commit(&target, &manifest)?)
+        Ok(folder.publish_snapshot(month, staging, &manifest)?)
     });
     joined(committed.await)?;
     Ok(basis)
@@ -427,12 +434,12 @@ async fn publish_snapshot(
 
 /// Brings the histories and reports up to this month up to date. Gives those that were built, and the later months,
 /// which nobody asked about and which may be stale now.
-async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(Vec<Rebuilt>, Vec<Month>), JobError> {
+async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
     let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
     let rebuilding = tokio::task::spawn_blocking(move || {
-        let rebuilt = refresh(&folder, &settings, RefreshScope::StaleUntil(last), &observer)?;
+        let refreshed = refresh(&folder, &settings, &RefreshScope::StaleUntil(last), &BTreeSet::new(), &observer)?;
         let stale = stale_after(&folder, &settings.job, last)?;
-        Ok((rebuilt, stale))
+        Ok((refreshed, stale))
     });
     joined(rebuilding.await)
 }

@@ -8,6 +8,9 @@
 //! <table>/run_month=M      what readers see
 //! ```
 
+mod manifest;
+mod verified;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +20,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::disk;
+
+pub use manifest::{ReadManifest, read_manifest};
+pub use verified::{Damage, ListedFiles};
 
 pub const MANIFEST: &str = "manifest.json";
 /// How the names of folders begin that are being written.
@@ -104,10 +110,12 @@ impl Staging {
         self.show(target)
     }
 
-    /// Writes the manifest last and shows the folder at `target`, in place of what was there.
-    pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<(), PublishError> {
-        write_json(&self.path.join(MANIFEST), manifest)?;
-        self.show(target)
+    /// Writes the manifest last and shows the folder at `target`, in place of what was there. Returns the SHA-256 of the
+    /// manifest.
+    pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
+        let hash = manifest::write_manifest(&self.path, manifest)?;
+        self.show(target)?;
+        Ok(hash)
     }
 
     fn show(&mut self, target: &Path) -> Result<(), PublishError> {
@@ -140,17 +148,6 @@ impl Drop for Staging {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-/// The listed files of a folder that are not what the manifest says: gone, of another size or, when all bytes are to be
-/// read, of another hash.
-pub fn damaged(folder: &Path, files: &[ListedFile], reads_all: bool) -> Vec<String> {
-    let is_as_listed = |file: &ListedFile| {
-        let path = folder.join(&file.path);
-        let has_size = std::fs::metadata(&path).is_ok_and(|found| found.len() == file.bytes);
-        has_size && (!reads_all || hash_file(&path).is_ok_and(|(_, sha256)| sha256 == file.sha256))
-    };
-    files.iter().filter(|file| !is_as_listed(file)).map(|file| file.path.clone()).collect()
 }
 
 /// Puts right what a crash in the middle of a swap left in this folder of published folders: the old one comes back
@@ -217,6 +214,19 @@ pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     }
 }
 
+/// Takes a published folder away, if it is there: whole, and then removes it from `work`.
+pub fn retire(published: &Path, work: &Path) -> Result<(), PublishError> {
+    let retired = work.join(format!("{STAGED}retired"));
+    remove_folder(&retired)?;
+    match fs::rename(published, &retired) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(PublishError::new("take away", published, error)),
+        Ok(()) => {}
+    }
+    sync_folder(published.parent().unwrap_or(Path::new(".")))?;
+    remove_folder(&retired)
+}
+
 /// Moves a folder within its parent, if it is there.
 pub fn move_folder(from: &Path, to: &Path) -> Result<(), PublishError> {
     match fs::rename(from, to) {
@@ -281,7 +291,15 @@ pub fn hash_file(path: &Path) -> Result<(u64, String), PublishError> {
         hasher.update(&buffer[..read]);
         bytes += read as u64;
     }
-    Ok((bytes, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hexadecimal(&hasher.finalize())))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), PublishError> {

@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Month;
-use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
+use crate::publish::{self, ListedFile, ListedFiles, PublishError, Staging};
 use crate::snapshot::month_folder;
 use crate::table::{Table, TableError, write_csv, write_parquet};
 
@@ -57,13 +57,34 @@ pub struct ReportSource {
     pub history: String,
 }
 
-/// Whether the month's reports are there and were built from these, with every file they list.
-pub fn is_current(reports: &Path, month: Month, source: &ReportSource) -> bool {
+/// What there is of a month's reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Built from the snapshot and history that are there now, and whole.
+    Current,
+    /// None, or built from others, or by another version of this program.
+    OutOfDate,
+    /// Not what was published: what is wrong, a text each.
+    Damaged(Vec<String>),
+}
+
+/// How the month's reports stand to these hashes. Without `reads_all`, only sizes of files are looked at.
+pub fn standing(reports: &Path, month: Month, source: &ReportSource, reads_all: bool) -> Standing {
     let folder = reports.join(month_folder(month));
-    let manifest = std::fs::read(folder.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice::<ReportManifest>(&bytes).ok());
-    manifest.is_some_and(|manifest| {
-        manifest.format == FORMAT && manifest.built_from == *source && publish::damaged(&folder, &manifest.files, false).is_empty()
-    })
+    let read = match publish::read_manifest(&folder) {
+        Ok(Some(read)) => read,
+        Ok(None) => return Standing::OutOfDate,
+        Err(damage) => return Standing::Damaged(vec![damage.problem]),
+    };
+    let Some(manifest) = read.parse::<ReportManifest>().ok().filter(|manifest| manifest.format == FORMAT && manifest.built_from == *source)
+    else {
+        return Standing::OutOfDate;
+    };
+    let problems = match ListedFiles::new(&folder, &manifest.files) {
+        Ok(files) => files.problems(reads_all),
+        Err(damage) => vec![damage.problem],
+    };
+    if problems.is_empty() { Standing::Current } else { Standing::Damaged(problems) }
 }
 
 /// Writes one month's reports, one table at a time.

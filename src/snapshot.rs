@@ -24,13 +24,13 @@ use std::path::{Path, PathBuf};
 use polars::prelude::LazyFrame;
 
 use crate::domain::{Month, MonthError};
-use crate::publish::{self, ListedFile, MANIFEST, PublishError};
+use crate::publish::{self, Damage, ListedFile, ListedFiles, PublishError};
 use crate::table::{self, Table, TableError};
 
 pub use assemble::{Assembly, Cohort, Part, Written, members_of, without_record};
 pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
-pub use forget::{forget_in_snapshot, forget_in_walk, people_in_walk_with_email, people_with_email};
+pub use forget::{forget_in_walk, people_in_walk_with_email, people_with_email, without_people};
 pub use held::Held;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use own_lists::{Comparison, Searched, compare};
@@ -46,12 +46,10 @@ pub enum SnapshotError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Table(#[from] TableError),
-    #[error("`{path}` is no manifest that this program understands", path = .path.display())]
-    Manifest { path: PathBuf, source: serde_json::Error },
+    #[error(transparent)]
+    Damaged(#[from] Damage),
     #[error("`{path}` was written in format {found}; this program reads format {known}", path = .path.display(), known = manifest::FORMAT)]
     Format { path: PathBuf, found: u32 },
-    #[error("`{path}` says {problem}", path = .path.display())]
-    Contents { path: PathBuf, problem: String },
 }
 
 impl SnapshotError {
@@ -61,6 +59,11 @@ impl SnapshotError {
             SnapshotError::Table(error) => error.is_disk_full(),
             _ => false,
         }
+    }
+
+    /// Whether a stored month is not what was published.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, SnapshotError::Damaged(_))
     }
 }
 
@@ -80,6 +83,7 @@ pub fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     folder: PathBuf,
+    files: ListedFiles,
     pub manifest: Manifest,
     /// SHA-256 of the manifest: what history and reports name as what they were built from.
     pub hash: String,
@@ -89,30 +93,32 @@ impl Snapshot {
     /// Opens the month's snapshot under `snapshots`; `None` when there is none.
     ///
     /// # Errors
-    /// When there is one that cannot be read.
+    /// When there is one that cannot be used: its manifest is damaged, or of a newer program.
     pub fn open(snapshots: &Path, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let folder = snapshots.join(month_folder(month));
-        let path = folder.join(MANIFEST);
         if !folder.exists() {
             return Ok(None);
         }
-        if !path.exists() {
-            return Err(SnapshotError::Contents {
-                path: folder,
-                problem: "nothing of what it holds: its manifest.json is gone".to_string(),
-            });
-        }
-        let manifest = Manifest::read(&path)?;
+        let (manifest, hash) = Manifest::read(&folder)?;
         if manifest.month()? != month {
-            return Err(SnapshotError::Contents { path, problem: format!("it is of {}, not of {month}", manifest.month) });
+            let problem = format!("its {} is of {}, not of {month}", publish::MANIFEST, manifest.month);
+            return Err(Damage { folder, problem }.into());
         }
-        let (_, hash) = publish::hash_file(&path)?;
-        Ok(Some(Snapshot { folder, manifest, hash }))
+        let files = ListedFiles::new(&folder, &manifest.files)?;
+        Ok(Some(Snapshot { folder, files, manifest, hash }))
     }
 
-    /// The listed files that are not what the manifest says, see [`publish::damaged`].
-    pub fn damaged(&self, reads_all: bool) -> Vec<String> {
-        publish::damaged(&self.folder, &self.manifest.files, reads_all)
+    /// What is wrong with its files, a text each. Without `reads_all`, only whether they are there and their sizes.
+    pub fn problems(&self, reads_all: bool) -> Vec<String> {
+        self.files.problems(reads_all)
+    }
+
+    /// Holds every file to the hash of the manifest.
+    ///
+    /// # Errors
+    /// When one is not what was published.
+    pub fn verify(&self) -> Result<(), Damage> {
+        self.files.verify()
     }
 
     /// How many contacts it holds.
@@ -126,12 +132,18 @@ impl Snapshot {
         self.manifest.files.iter().filter(is_of_table).map(|file| file.rows).sum()
     }
 
-    /// A lazy scan of one of the snapshot's tables. Equal numbers have equal texts, also where the files hold several.
-    pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, TableError> {
-        let prefix = format!("{}/", table.name);
-        let of_table = self.manifest.files.iter().filter(|file| file.path.starts_with(&prefix));
-        let paths: Vec<PathBuf> = of_table.map(|file| self.folder.join(&file.path)).collect();
-        let rows = table::scan_or_empty(&paths, table)?;
+    /// The files of one of its tables, once they are verified.
+    ///
+    /// # Errors
+    /// When one of them is not what was published.
+    pub fn files_of(&self, table: &Table) -> Result<Vec<PathBuf>, Damage> {
+        self.files.verified(|path| path.split('/').next() == Some(table.name))
+    }
+
+    /// A lazy scan of one of the snapshot's tables, verified. Equal numbers have equal texts, also where the files hold
+    /// several.
+    pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, SnapshotError> {
+        let rows = table::scan_or_empty(&self.files_of(table)?, table)?;
         Ok(if table.name == ATTRIBUTES.name { attribute_numbers::with_one_text(rows) } else { rows })
     }
 }

@@ -6,7 +6,7 @@ use super::{Finding, Trouble};
 use crate::domain::Month;
 use crate::job::{JobError, JobFolder};
 use crate::publish::PublishError;
-use crate::snapshot::{Snapshot, month_folder, months_in};
+use crate::snapshot::{month_folder, months_in};
 
 /// What a row of a walk takes on disk until its month is published: in the work folder, the snapshot, the history and
 /// the reports. Measured with the embedded Intercom: 312 to 375 bytes in snapshot, history and reports (20,000 contacts in
@@ -73,7 +73,7 @@ fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Findi
 /// The newest month that can be read, and the bytes that a row of its walks took in snapshot, history and reports.
 fn last_month(folder: &JobFolder) -> Option<(Month, f64)> {
     let month = months_in(&folder.snapshots()).ok()?.pop()?;
-    let manifest = Snapshot::open(&folder.snapshots(), month).ok()??.manifest;
+    let manifest = folder.snapshot(month).ok()??.manifest;
     let of_table = |name: &str| manifest.files.iter().filter(|file| file.path.starts_with(name)).map(|file| file.rows).sum::<u64>();
     let members: u64 = manifest.cohorts.iter().map(|cohort| cohort.members).sum();
     let rows = of_table("contacts/") + of_table("conversations/") + members;

@@ -318,6 +318,10 @@ pub(super) struct Report {
     /// Rebuild every month
     #[arg(long)]
     pub all: bool,
+    /// Give up the month when its snapshot is damaged: removes its snapshot, history and reports, and rebuilds the later
+    /// months without it. Restore the snapshot from a backup instead, if there is one: the month cannot be fetched again
+    #[arg(long, requires = "month")]
+    pub accept_loss: bool,
 }
 
 #[derive(Debug, Args)]
@@ -327,7 +331,7 @@ pub(super) struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Read every byte of the snapshots, and exit with 8 when something is missing, stale or damaged
+    /// Read every byte of snapshots, histories and reports, and exit with 8 when something is missing, stale or damaged
     #[arg(long)]
     pub check: bool,
     /// The instant that counts as now; only with an API on this machine

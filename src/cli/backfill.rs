@@ -69,5 +69,9 @@ fn tell(folder: &JobFolder, outcome: BackfillOutcome) -> Result<u8, Failure> {
     text.push_str(&format!("\nreports    {}\nsnapshots  {}\n", folder.reports().display(), folder.snapshots().display()));
     stdout::print(&text)?;
     run::warn_of_stale(&outcome.stale);
+    if !outcome.damaged.is_empty() {
+        run::warn_of_unresolved(&outcome.unresolved);
+        return Err(JobError::Damaged(outcome.damaged).into());
+    }
     if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved)) }
 }

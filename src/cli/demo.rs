@@ -15,7 +15,7 @@ use crate::job::{self, JobFolder, RunOptions};
 use crate::publish;
 use crate::settings::{self, JobSource, SecretString, Sources};
 use crate::simulator::{Options, Simulator, WorldOptions};
-use crate::snapshot::{Snapshot, month_folder, months_in};
+use crate::snapshot::{month_folder, months_in};
 
 const TIMEZONE: &str = "Europe/Dublin";
 /// The last month lived through: the world has a fixed calendar, so that a demo is the same every day.
@@ -102,7 +102,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
 async fn clear(folder: &JobFolder, context: &job::Context) -> Result<(), Failure> {
     let own = context.client.workspace().await.map_err(job::JobError::from)?.id;
     for month in months_in(&folder.snapshots()).map_err(job::JobError::from)? {
-        let held = Snapshot::open(&folder.snapshots(), month).map_err(job::JobError::from)?;
+        let held = folder.snapshot(month).map_err(job::JobError::from)?;
         if held.is_some_and(|held| held.manifest.workspace_id != own) {
             let message = format!("`{}` holds months that no demo made", folder.root().display());
             return Err(Failure::usage(message, "choose another folder with --out"));

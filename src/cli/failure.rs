@@ -6,7 +6,7 @@ use crate::check::{ARCHIVED_HINT, Trouble};
 use crate::disk;
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
-use crate::job::{JobError, Unresolved};
+use crate::job::{Forgotten, JobError, Unresolved};
 use crate::listing::ListingError;
 use crate::privacy::PrivacyError;
 use crate::proxy::ProxyError;
@@ -99,6 +99,15 @@ impl Failure {
     /// The same with another hint.
     pub(super) fn but(self, hint: &str) -> Failure {
         Failure { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// Somebody is still in what is damaged. Who is not said.
+    pub(super) fn not_all_forgotten(forgotten: &Forgotten) -> Failure {
+        let damaged = forgotten.damaged.iter().map(|damaged| format!("\n  {damaged}"));
+        let tags = forgotten.damaged_tags.iter().map(|(month, problem)| format!("\n  applied tags of {month}: {problem}"));
+        let message = format!("not everything could be looked through{}", damaged.chain(tags).collect::<String>());
+        let hint = "restore what is damaged, or give the month up with `cohorts report --month YYYY-MM --accept-loss`; then run `cohorts forget` again";
+        Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
     /// The tag went under the hands of the work.
@@ -284,6 +293,7 @@ impl From<Trouble> for Failure {
 const DISK_FULL: &str =
     "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow: make room or lift the limit, and run it again";
 const DISK_FULL_KEPT: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow; what there was room for is kept: make room or lift the limit, and run it again to go on";
+const DAMAGED_HINT: &str = "restore the folder from a backup; if there is none, `cohorts report --month YYYY-MM --accept-loss` goes on without that month; `cohorts status --check` looks for more";
 const REBUILD: &str = "the snapshots were not touched: `cohorts status --check` names what of them is damaged, if anything; `cohorts report --all` builds the rest anew";
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
@@ -339,10 +349,19 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::Snapshot(SnapshotError::Format { .. }) => {
             with(UNEXPECTED, "a newer version of this program wrote it: use that one; nothing was changed")
         }
-        JobError::Snapshot(_) => with(
-            UNEXPECTED,
-            "`cohorts status --check` names what is damaged; restore that folder from a backup, or move it away to go on without its month",
+        JobError::Snapshot(error) if error.is_damage() => with(INCOMPLETE, DAMAGED_HINT),
+        JobError::Damaged(_) => with(INCOMPLETE, DAMAGED_HINT),
+        JobError::DamagedApplied(_) => with(
+            INCOMPLETE,
+            "restore `applied/` from a backup; or move that folder away: then the tags that this job put on count as a person's, and it never takes them off",
         ),
+        JobError::DamagedJournal { .. } => {
+            with(INCOMPLETE, "delete the file, and run `cohorts forget` again for everyone who was to be forgotten")
+        }
+        JobError::History { source: HistoryError::Damaged(_), .. } => {
+            with(INCOMPLETE, "the snapshots were not touched: `cohorts report --all` builds the rest anew")
+        }
+        JobError::Snapshot(_) => with(UNEXPECTED, REBUILD),
         JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
         JobError::Client(error) => client_code_and_hint(error),
         JobError::Request(_) | JobError::Fetch { .. } => (UNEXPECTED, None),

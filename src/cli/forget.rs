@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Fa
     let forgotten = forgetting.await.map_err(|error| Failure::unexpected("forgetting broke off", error))??;
     progress.finish();
     stdout::print(&told(&forgotten))?;
-    Ok(0)
+    if forgotten.is_unfinished() { Err(Failure::not_all_forgotten(&forgotten)) } else { Ok(0) }
 }
 
 /// Without saying who.

@@ -168,6 +168,13 @@ impl Progress {
                 };
                 tracing::info!(%month, duration_seconds = self.in_step(), "{what} built");
             }
+            Event::Damaged { month, what, problem } => {
+                let what = match what {
+                    Built::History => "history",
+                    Built::Reports => "reports",
+                };
+                tracing::warn!(%month, "the {what} of {month} is damaged and is built anew from the snapshots: {problem}");
+            }
             Event::Applying { rule } => {
                 self.account.enter(Step::ApplyTags, None);
                 self.show(format!("bringing the tag of the rule `{rule}` up to date"));

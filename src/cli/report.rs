@@ -5,8 +5,8 @@ use super::arguments::Report;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{run, stdout};
-use crate::domain::Months;
-use crate::job::{self, JobError, JobFolder, RefreshScope};
+use crate::domain::{Month, Months};
+use crate::job::{self, AcceptedLoss, JobError, JobFolder, RefreshScope, Refreshed};
 use crate::snapshot::months_in;
 
 pub(super) async fn run(arguments: Report, progress: &Progress, account: &Account) -> Result<u8, Failure> {
@@ -29,18 +29,28 @@ pub(super) async fn run(arguments: Report, progress: &Progress, account: &Accoun
     });
     let scope = match arguments.month {
         _ if arguments.all => RefreshScope::All,
+        Some(month) if arguments.accept_loss && held.contains(&month) => RefreshScope::StaleUntil(*newest),
         Some(month) if !held.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
         month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
     };
     let _lock = folder.lock("report")?;
     folder.prepare()?;
     folder.recover()?;
+    let lost = arguments.month.filter(|_| arguments.accept_loss);
     let (work_folder, work_settings, observer) = (folder.clone(), settings.clone(), progress.observer());
-    let rebuilding = tokio::task::spawn_blocking(move || job::refresh(&work_folder, &work_settings, scope, &observer));
-    let rebuilt = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding broke off", error))??;
+    let rebuilding = tokio::task::spawn_blocking(move || {
+        let accepted = lost.map(|month| work_folder.accept_loss(month)).transpose()?;
+        let refreshed = job::refresh(&work_folder, &work_settings, &scope, &BTreeSet::new(), &observer)?;
+        Ok::<_, JobError>((accepted, refreshed))
+    });
+    let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding broke off", error))?;
+    let (accepted, Refreshed { rebuilt, damaged }) = rebuilding?;
     progress.finish();
     account.did(!rebuilt.is_empty(), &[], &settings);
     let mut text = String::new();
+    if let (Some(month), Some(accepted)) = (lost, accepted) {
+        text.push_str(&told(month, &accepted));
+    }
     for month in &rebuilt {
         let what = match (month.history, month.digest.is_some()) {
             (true, true) => "history and reports",
@@ -51,5 +61,13 @@ pub(super) async fn run(arguments: Report, progress: &Progress, account: &Accoun
     }
     text.push_str(&format!("\nreports  {}\n", folder.reports().display()));
     stdout::print(&text)?;
-    Ok(0)
+    if damaged.is_empty() { Ok(0) } else { Err(JobError::Damaged(damaged).into()) }
+}
+
+fn told(month: Month, accepted: &AcceptedLoss) -> String {
+    match accepted {
+        AcceptedLoss::None => format!("{month}  its snapshot is whole: nothing was given up\n"),
+        AcceptedLoss::TakenAsItIs => format!("{month}  its snapshot is taken as it is; it is not the one that was published\n"),
+        AcceptedLoss::Month(error) => format!("{month}  given up: snapshot, history and reports removed ({error})\n"),
+    }
 }

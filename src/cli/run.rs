@@ -10,7 +10,7 @@ use super::{plan, stdout, summary};
 use crate::digest::one_line;
 use crate::domain::Month;
 use crate::intercom::Client;
-use crate::job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome};
+use crate::job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
 use crate::settings::{self, SecretString, Settings, Sources};
 
 pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) -> Result<u8, Failure> {
@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) 
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
     account.did(is_new, &outcome.missed, &context.settings);
-    tell(&context.settings, &outcome)
+    tell(&context.settings, outcome)
 }
 
 /// Loads the settings and says what the layers had to say.
@@ -92,6 +92,13 @@ pub(super) fn warn_of_stale(months: &[Month]) {
     }
 }
 
+/// For an end with another reason.
+pub(super) fn warn_of_unresolved(unresolved: &[Unresolved]) {
+    for missing in unresolved {
+        tracing::warn!("{missing}");
+    }
+}
+
 /// What is known to lack something.
 fn incomplete(keys: &[String]) -> String {
     if keys.is_empty() { String::new() } else { format!(", incomplete: {}; data_quality says why", keys.join(", ")) }
@@ -109,7 +116,7 @@ fn warn_of_missed(months: &[Month]) {
 }
 
 /// What became of it, on standard output. Groups that were not found are told on standard error.
-fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
+fn tell(settings: &Settings, outcome: RunOutcome) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
     let month = outcome.month;
     let mut text = match outcome.published {
@@ -167,5 +174,9 @@ fn tell(settings: &Settings, outcome: &RunOutcome) -> Result<u8, Failure> {
         ));
     }
     warn_of_stale(&outcome.stale);
-    if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved.clone())) }
+    if !outcome.damaged.is_empty() {
+        warn_of_unresolved(&outcome.unresolved);
+        return Err(JobError::Damaged(outcome.damaged).into());
+    }
+    if outcome.unresolved.is_empty() { Ok(0) } else { Err(Failure::published_without(outcome.unresolved)) }
 }

@@ -35,6 +35,8 @@ fn as_json(status: &job::Status) -> String {
                 "bytes": month.bytes,
                 "stale": !month.is_current,
                 "damaged": month.damaged,
+                "damaged_history": month.damaged_history,
+                "damaged_reports": month.damaged_reports,
                 "incomplete": month.incomplete,
                 "missing_groups": month.missing_groups,
             })
@@ -46,6 +48,7 @@ fn as_json(status: &job::Status) -> String {
         "gaps": names(&status.gaps),
         "due": status.due.map(|month| month.to_string()),
         "unreadable": status.unreadable.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
+        "damaged_applied": status.damaged_applied.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
         "unfinished": names(&status.unfinished),
         "forgetting": status.is_forgetting,
         "needs_attention": status.needs_attention(),
@@ -64,8 +67,9 @@ fn as_table(status: &job::Status) -> String {
             if !month.incomplete.is_empty() {
                 notes.push(format!("incomplete: {}", month.incomplete.join(", ")));
             }
-            if !month.damaged.is_empty() {
-                notes.push(format!("damaged: {}", month.damaged.join(", ")));
+            let damage = [("snapshot", &month.damaged), ("history", &month.damaged_history), ("reports", &month.damaged_reports)];
+            for (what, problems) in damage.into_iter().filter(|(_, problems)| !problems.is_empty()) {
+                notes.push(format!("{what} damaged: {}", problems.join(", ")));
             }
             if month.missing_groups > 0 {
                 let groups = if month.missing_groups == 1 { "group" } else { "groups" };
@@ -86,7 +90,10 @@ fn as_table(status: &job::Status) -> String {
         text.push_str(&trimmed(&table));
     }
     for (month, why) in &status.unreadable {
-        text.push_str(&format!("{month} cannot be read: {why}\n"));
+        text.push_str(&format!("{month} cannot be used: {why}\n"));
+    }
+    for (month, why) in &status.damaged_applied {
+        text.push_str(&format!("applied tags of {month} are damaged: {why}\n"));
     }
     let mut line = |what: &str, months: &[Month]| {
         if !months.is_empty() {

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
 use crate::domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
-use crate::history::{History, STANDING};
+use crate::history::STANDING;
 use crate::intercom::{Change, WalkError};
-use crate::publish::{self, ListedFile, MANIFEST, Staging};
+use crate::publish::{self, Damage, ListedFile, ListedFiles, Staging};
 use crate::settings::JobRule;
-use crate::snapshot::{Snapshot, SnapshotError, month_folder, months_in};
-use crate::table::{self, Kind, Table, TableError, scan_or_empty, write_parquet};
+use crate::snapshot::{SnapshotError, month_folder, months_in};
+use crate::table::{self, Kind, Table, TableError, read_bundle, scan_or_empty, write_bundle, write_parquet};
 use crate::tagging::{self, Became, Item, Stopped, Target};
 
 const TAGGED: Table = Table {
@@ -45,6 +45,10 @@ const PENDING: Table = Table {
 };
 
 const FORMAT: u32 = 1;
+
+const TAGGED_FILE: &str = "tagged.parquet";
+/// Beside the months: [`crate::table::write_bundle`].
+const PENDING_FILE: &str = "pending.arrows";
 
 /// What was written to Intercom for a month, and (`tagged.parquet`) what this job may take back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,14 +102,14 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
     if let Some(newest) = months_in(&folder.snapshots())?.into_iter().max().filter(|newest| *newest > month) {
         return Err(JobError::NotNewest { month, newest });
     }
-    let observed = Snapshot::open(&folder.snapshots(), month)?;
+    let observed = folder.snapshot(month)?;
     if let Some(snapshot) = &observed
         && !snapshot.manifest.incomplete.is_empty()
     {
         return Err(JobError::IncompleteTags { month, incomplete: snapshot.manifest.incomplete.clone() });
     }
     let existing: Vec<Group> = context.client.tags().await?.into_iter().map(|listed| listed.group).collect();
-    let mut tags = Tags { folder, certain: applied_before(folder)?, pending: read_pending(&folder.pending())? };
+    let mut tags = Tags { folder, certain: applied_before(folder)?, pending: read_pending(folder)? };
     let mut plans = Vec::new();
     for rule in rules {
         let (name, target) = (&rule.rule.name, target(rule, &existing)?);
@@ -152,13 +156,14 @@ struct Tags<'a> {
 
 impl Tags<'_> {
     fn write_pending(&self) -> Result<(), JobError> {
+        publish::remove_file(&old_pending(self.folder))?;
         if self.pending.is_empty() {
             return Ok(publish::remove_file(&self.folder.pending())?);
         }
         publish::create_folder(&self.folder.applied())?;
         let staging = Staging::new(&self.folder.work(), "pending")?;
-        write_pending(&self.pending, &staging.place("pending.parquet")?)?;
-        Ok(staging.commit_file("pending.parquet", &self.folder.pending())?)
+        write_pending(&self.pending, &staging.place(PENDING_FILE)?)?;
+        Ok(staging.commit_file(PENDING_FILE, &self.folder.pending())?)
     }
 
     /// Whoever was to be tagged, was not, and is no member any more needs nothing.
@@ -336,9 +341,12 @@ fn is_id(name: &GroupName) -> bool {
 /// Who is in a cohort this month.
 fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
     let in_history = |source| JobError::History { month, source };
-    let Some(history) = History::open(&folder.histories(), month).map_err(in_history)? else { return Ok(BTreeSet::new()) };
+    let history = folder.history(month).map_err(|damage| in_history(damage.into()))?;
+    // It has just been built. Without it nobody would be a member, and everybody would lose the tag.
+    let gone = || Damage { folder: folder.histories().join(month_folder(month)), problem: "it is gone".to_string() };
+    let history = history.ok_or_else(|| in_history(gone().into()))?;
     let failed = |error| JobError::table(month, error);
-    let present = history.scan(&STANDING).map_err(failed)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
+    let present = history.scan(&STANDING).map_err(in_history)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
     let rows = present.select([col("contact_id")]).collect().map_err(|error| failed(TableError::new("read", "the standing", error)))?;
     let ids = rows
         .column("contact_id")
@@ -350,49 +358,86 @@ fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<Strin
 /// Whom this job has tagged, as the newest month with applied tags says.
 fn applied_before(folder: &JobFolder) -> Result<Tagged, JobError> {
     let Some(newest) = months_in(&folder.applied())?.into_iter().max() else { return Ok(Tagged::new()) };
-    read_tagged(&folder.applied().join(month_folder(newest)).join("tagged.parquet"))
+    read_applied(folder, newest).map(|(_, tagged)| tagged)
+}
+
+/// A month's notes of tags.
+///
+/// # Errors
+/// When they are not what was written.
+fn read_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, Tagged), JobError> {
+    let (manifest, files) = open_applied(folder, month).map_err(JobError::DamagedApplied)?;
+    let paths = files.verified(|path| path == TAGGED_FILE).map_err(JobError::DamagedApplied)?;
+    let tagged = paths.iter().map(|path| read_tagged(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok((manifest, tagged.into_iter().flatten().collect()))
+}
+
+fn open_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, ListedFiles), Damage> {
+    let target = folder.applied().join(month_folder(month));
+    let damage = |problem: &str| Damage { folder: target.clone(), problem: format!("its {} {problem}", publish::MANIFEST) };
+    let read = publish::read_manifest(&target)?.ok_or_else(|| damage("is gone"))?;
+    let manifest: AppliedManifest = read.parse().map_err(|_| damage("cannot be understood"))?;
+    let files = ListedFiles::new(&target, &manifest.files)?;
+    Ok((manifest, files))
+}
+
+/// What is wrong with the notes of tags, by month.
+pub(super) fn problems(folder: &JobFolder, reads_all: bool) -> Result<Vec<(Month, String)>, JobError> {
+    let mut problems = Vec::new();
+    for month in months_in(&folder.applied())? {
+        match open_applied(folder, month) {
+            Ok((_, files)) => problems.extend(files.problems(reads_all).into_iter().map(|problem| (month, problem))),
+            Err(damage) => problems.push((month, damage.problem)),
+        }
+    }
+    Ok(problems)
 }
 
 fn publish_applied(context: &Context, folder: &JobFolder, month: Month, rules: Vec<Applied>, tagged: &Tagged) -> Result<(), JobError> {
     let target = folder.applied().join(month_folder(month));
-    let earlier = std::fs::read(target.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice::<AppliedManifest>(&bytes).ok());
-    let mut runs = earlier.map_or(Vec::new(), |manifest| manifest.runs);
+    let mut runs = if target.exists() { read_applied(folder, month)?.0.runs } else { Vec::new() };
     runs.push(AppliedRun { applied_at: (context.clock)(), program_version: env!("CARGO_PKG_VERSION").to_string(), rules });
-    let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
-    let rows = write_tagged(tagged, &staging.place("tagged.parquet")?)?;
-    staging.list("tagged.parquet", rows)?;
     let job = context.settings.job.name.clone();
-    let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: staging.files() };
-    Ok(staging.commit(&target, &manifest)?)
+    let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: Vec::new() };
+    write_applied(folder, month, manifest, tagged)
 }
 
-/// Takes people out of what is kept of tagging: they are nobody's to untag any more. Whether they were in it.
-pub(super) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<bool, JobError> {
-    let mut held = false;
-    let mut pending = read_pending(&folder.pending())?;
+/// Shows a month's notes of tags, in place of those that are there.
+fn write_applied(folder: &JobFolder, month: Month, mut manifest: AppliedManifest, tagged: &Tagged) -> Result<(), JobError> {
+    let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
+    let rows = write_tagged(tagged, &staging.place(TAGGED_FILE)?)?;
+    staging.list(TAGGED_FILE, rows)?;
+    manifest.files = staging.files();
+    staging.commit(&folder.applied().join(month_folder(month)), &manifest)?;
+    Ok(())
+}
+
+/// Takes people out of what is kept of tagging: they are nobody's to untag any more. Whether they were in it, and what is
+/// damaged and therefore left as it is.
+pub(super) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
+    let (mut held, mut damaged) = (false, Vec::new());
+    let mut pending = read_pending(folder)?;
     if pending.keys().any(|(_, contact)| people.contains(contact)) {
         pending.retain(|(_, contact), _| !people.contains(contact));
         Tags { folder, certain: Tagged::new(), pending }.write_pending()?;
         held = true;
     }
     for month in months_in(&folder.applied())? {
-        let target = folder.applied().join(month_folder(month));
-        let mut tagged = read_tagged(&target.join("tagged.parquet"))?;
-        let manifest = std::fs::read(target.join(MANIFEST)).ok();
-        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<AppliedManifest>(&bytes).ok());
-        if let Some(mut manifest) = manifest
-            && tagged.keys().any(|(_, contact)| people.contains(contact))
-        {
+        let (manifest, mut tagged) = match read_applied(folder, month) {
+            Ok(applied) => applied,
+            Err(JobError::DamagedApplied(damage)) => {
+                damaged.push((month, damage.problem));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if tagged.keys().any(|(_, contact)| people.contains(contact)) {
             tagged.retain(|(_, contact), _| !people.contains(contact));
-            let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
-            let rows = write_tagged(&tagged, &staging.place("tagged.parquet")?)?;
-            staging.list("tagged.parquet", rows)?;
-            manifest.files = staging.files();
-            staging.commit(&target, &manifest)?;
+            write_applied(folder, month, manifest, &tagged)?;
             held = true;
         }
     }
-    Ok(held)
+    Ok((held, damaged))
 }
 
 fn write_tagged(tagged: &Tagged, path: &Path) -> Result<u64, JobError> {
@@ -412,22 +457,26 @@ fn write_pending(pending: &Pending, path: &Path) -> Result<(), JobError> {
         Column::new("may_carry".into(), pending.values().copied().collect::<Vec<bool>>()),
     ];
     let frame = DataFrame::new(pending.len(), columns).map_err(|error| unreadable("make", path, error))?;
-    write_parquet(&frame, &PENDING, path).map_err(SnapshotError::from)?;
-    Ok(())
+    Ok(write_bundle(&[frame], &[&PENDING], path).map_err(SnapshotError::from)?)
 }
 
-/// The rows of a table; none when the file is not there.
-fn read(path: &Path, table: &'static Table) -> Result<DataFrame, JobError> {
-    if !path.exists() {
-        return Ok(table.empty());
-    }
-    let rows = scan_or_empty(&[path.to_path_buf()], table).map_err(SnapshotError::from)?.collect();
-    rows.map_err(|error| unreadable("read", path, error))
-}
-
-fn read_pending(path: &Path) -> Result<Pending, JobError> {
-    let failed = |error| unreadable("read", path, error);
-    let rows = read(path, &PENDING)?;
+/// Nobody, when the file is not there.
+///
+/// # Errors
+/// When it is not what was written.
+fn read_pending(folder: &JobFolder) -> Result<Pending, JobError> {
+    let (path, old_path) = (folder.pending(), old_pending(folder));
+    let failed = |error| unreadable("read", &path, error);
+    let damage = |error: TableError| {
+        JobError::DamagedApplied(Damage { folder: folder.applied(), problem: format!("`{PENDING_FILE}` cannot be read ({error})") })
+    };
+    let rows = if path.exists() {
+        read_bundle(&path, &[&PENDING]).map_err(damage)?.swap_remove(0)
+    } else if old_path.exists() {
+        scan_or_empty(&[old_path], &PENDING).map_err(SnapshotError::from)?.collect().map_err(failed)?
+    } else {
+        return Ok(Pending::new());
+    };
     let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
     let (rules, contacts) = (text("rule")?, text("contact_id")?);
     let may_carry = rows.column("may_carry").and_then(|column| column.bool()).map_err(failed)?;
@@ -435,9 +484,14 @@ fn read_pending(path: &Path) -> Result<Pending, JobError> {
     Ok((0..rows.height()).filter_map(row).collect())
 }
 
+/// Where programs before 2026-12 kept what is pending.
+fn old_pending(folder: &JobFolder) -> std::path::PathBuf {
+    folder.applied().join("pending.parquet")
+}
+
 fn read_tagged(path: &Path) -> Result<Tagged, JobError> {
     let failed = |error| unreadable("read", path, error);
-    let rows = read(path, &TAGGED)?;
+    let rows = scan_or_empty(&[path.to_path_buf()], &TAGGED).map_err(SnapshotError::from)?.collect().map_err(failed)?;
     let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
     let (rules, tags, contacts) = (text("rule")?, text("tag_id")?, text("contact_id")?);
     let row = |row: usize| Some(((rules.get(row)?.to_string(), contacts.get(row)?.to_string()), tags.get(row)?.to_string()));

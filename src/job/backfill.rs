@@ -2,9 +2,11 @@
 //! lesser one, gets its own. Membership is of the time of the observation (basis `late`), but for tags whose dates are
 //! read (`reconstructed`).
 
-use super::{Context, Event, JobError, JobFolder, Plan, Rebuilt, Scope, Unresolved, observe, prospect, rebuild, tell_of_others, timezone};
+use super::{
+    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, observe, prospect, rebuild, tell_of_others,
+    timezone,
+};
 use crate::domain::{Basis, Month, Months};
-use crate::snapshot::Snapshot;
 
 #[derive(Clone, Copy, Debug)]
 pub struct BackfillOptions {
@@ -21,6 +23,8 @@ pub struct BackfillOutcome {
     /// Groups that were not found; the others were published.
     pub unresolved: Vec<Unresolved>,
     pub rebuilt: Vec<Rebuilt>,
+    /// Months whose snapshots are damaged.
+    pub damaged: Vec<DamagedMonth>,
     /// Later months, which are stale now.
     pub stale: Vec<Month>,
 }
@@ -48,8 +52,8 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
             (observe(context, &folder, &mut plan, false).await?.0, plan.unresolved)
         }
     };
-    let (rebuilt, stale) = rebuild(context, &folder, options.months.last).await?;
-    Ok(BackfillOutcome { published, kept, unresolved, rebuilt, stale })
+    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, &folder, options.months.last).await?;
+    Ok(BackfillOutcome { published, kept, unresolved, rebuilt, stale, damaged })
 }
 
 /// Names resolved, sizes asked, no page of members fetched, nothing written.
@@ -65,7 +69,7 @@ async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOption
     let mut wanted = Vec::new();
     for span in &scope.spans {
         let now = prospect(&context.settings.job, (context.clock)(), span);
-        match Snapshot::open(&folder.snapshots(), span.month)?.map(|held| held.manifest.basis()) {
+        match folder.snapshot(span.month)?.map(|held| held.manifest.basis()) {
             Some(held) if now < held || (now == held && !options.replace) => kept.push((span.month, held)),
             _ => wanted.push(span.month),
         }

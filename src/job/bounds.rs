@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{JobError, JobFolder};
 use crate::domain::{Month, MonthSpan, Months, TimeZone};
-use crate::snapshot::{Finding, Manifest, Severity, Snapshot, months_in};
+use crate::snapshot::{Finding, Manifest, Severity, months_in};
 
 /// No two zones are further apart than this. A manifest that is, was not written by this program.
 const APART_MAX: TimeDelta = TimeDelta::hours(26);
@@ -62,7 +62,7 @@ pub(super) fn fits(held: &[HeldMonth], span: &MonthSpan) -> bool {
 /// The held months whose manifests can be read, ascending. One that cannot be must not keep another from being observed.
 pub(super) fn held_months(folder: &JobFolder) -> Result<Vec<HeldMonth>, JobError> {
     let months = months_in(&folder.snapshots())?;
-    let opened = months.into_iter().filter_map(|month| Snapshot::open(&folder.snapshots(), month).ok().flatten());
+    let opened = months.into_iter().filter_map(|month| folder.snapshot(month).ok().flatten());
     Ok(opened.filter_map(|snapshot| HeldMonth::of(&snapshot.manifest)).collect())
 }
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::Unresolved;
+use super::{DamagedMonth, Unresolved};
 use crate::domain::{Basis, Month, Months, Shortfall};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
-use crate::publish::PublishError;
+use crate::publish::{Damage, PublishError};
 use crate::report::ReportError;
 use crate::snapshot::SnapshotError;
 use crate::table::TableError;
@@ -66,6 +66,13 @@ pub enum JobError {
     NotFollowed(String),
     #[error("the snapshot failed")]
     Snapshot(#[from] SnapshotError),
+    #[error("not every month can be used{}", damaged_lines(.0))]
+    Damaged(Vec<DamagedMonth>),
+    #[error("whom an unfinished `cohorts forget` is about cannot be read in `{path}`", path = .path.display())]
+    DamagedJournal { path: PathBuf },
+    /// What was written to Intercom, which nothing can rebuild.
+    #[error("what this job tagged is not known for certain")]
+    DamagedApplied(#[source] Damage),
     #[error("the history of {month} failed")]
     History { month: Month, source: HistoryError },
     #[error("the reports of {month} failed")]
@@ -129,6 +136,10 @@ pub(super) fn in_a_line(error: &JobError) -> String {
 
 fn unresolved_lines(unresolved: &[Unresolved]) -> String {
     unresolved.iter().map(|missing| format!("\n  {missing}")).collect()
+}
+
+fn damaged_lines(months: &[DamagedMonth]) -> String {
+    months.iter().map(|month| format!("\n  {month}")).collect()
 }
 
 fn incomplete_lines(walks: &[Shortfall]) -> String {

@@ -83,6 +83,12 @@ pub enum Event {
         month: Month,
         what: Built,
     },
+    /// History or reports of a month are not what was built, and are built anew.
+    Damaged {
+        month: Month,
+        what: Built,
+        problem: String,
+    },
 }
 
 /// What is built from a month's snapshot.

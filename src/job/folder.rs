@@ -72,7 +72,7 @@ impl JobFolder {
 
     /// Whom a run is tagging, or was when it was interrupted.
     pub fn pending(&self) -> PathBuf {
-        self.applied().join("pending.parquet")
+        self.applied().join("pending.arrows")
     }
 
     pub fn work(&self) -> PathBuf {

@@ -2,19 +2,20 @@
 //! and reports that follow from them. Whom it is about stands in the work folder until all of it is done, so that a
 //! second call finishes what a first one began; afterwards only how many were forgotten is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::refresh::{Scope as RefreshScope, refresh};
-use super::{JobError, JobFolder, Observer, Rebuilt, apply};
+use super::{DamagedMonth, JobError, JobFolder, Observer, Rebuilt, Refreshed, apply};
 use crate::domain::{Month, Months};
 use crate::privacy::Privacy;
-use crate::publish;
+use crate::publish::{self, PublishError};
 use crate::settings::Settings;
 use crate::snapshot::{
-    Snapshot, forget_in_snapshot, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email,
+    CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people,
 };
 
 /// Whom to forget.
@@ -40,11 +41,21 @@ pub struct Forgotten {
     pub orphans: Vec<Month>,
     /// Months that keep no addresses to look through.
     pub unsearchable: Vec<Month>,
+    /// Months that could not be looked through, because they are damaged: whoever they hold is still in them, and in what
+    /// was built from them.
+    pub damaged: Vec<DamagedMonth>,
+    /// The same of the notes of whom this job tagged.
+    pub damaged_tags: Vec<(Month, String)>,
 }
 
 impl Forgotten {
     pub fn is_nothing(&self) -> bool {
         self.snapshots.is_empty() && self.work.is_empty() && !self.tags && self.orphans.is_empty()
+    }
+
+    /// Whether a later call has something left to do.
+    pub fn is_unfinished(&self) -> bool {
+        !self.damaged.is_empty() || !self.damaged_tags.is_empty()
     }
 }
 
@@ -63,7 +74,7 @@ pub fn forget(
     observer: &Observer,
 ) -> Result<Forgotten, JobError> {
     let mut done = Forgotten::default();
-    let mut people = unfinished(folder);
+    let mut people = unfinished(folder)?;
     people.extend(match person {
         Person::Contact(id) => BTreeSet::from([id.clone()]),
         Person::Email(address) => find(folder, privacy, address, &mut done)?,
@@ -72,14 +83,20 @@ pub fn forget(
     if people.is_empty() {
         return Ok(done);
     }
+    // They are all looked through again.
+    done.damaged.clear();
     publish::write_json(&folder.forgetting(), &Journal { contact_ids: people.clone() })?;
 
     let months = months_in(&folder.snapshots())?;
+    let mut damaged = BTreeMap::new();
     for month in &months {
-        if let Some(snapshot) = Snapshot::open(&folder.snapshots(), *month)?
-            && forget_in_snapshot(&snapshot, &people, &folder.work())? > 0
-        {
-            done.snapshots.push(*month);
+        match forget_in_month(folder, *month, &people) {
+            Ok(false) => {}
+            Ok(true) => done.snapshots.push(*month),
+            Err(JobError::Snapshot(error)) if error.is_damage() => {
+                damaged.insert(*month, error);
+            }
+            Err(error) => return Err(error),
         }
     }
     for months in folder.unfinished()? {
@@ -91,11 +108,16 @@ pub fn forget(
             done.work.push(months);
         }
     }
-    done.tags = apply::forget(folder, &people)?;
-    // Whatever was built from another snapshot is stale now.
+    (done.tags, done.damaged_tags) = apply::forget(folder, &people)?;
+    // Whatever was built from another snapshot is stale now. What was built from a damaged one may hold the person, so
+    // that nothing is built on it.
     if let Some(last) = months.last() {
-        done.rebuilt = refresh(folder, settings, RefreshScope::StaleUntil(*last), observer)?;
+        let without = damaged.keys().copied().collect();
+        let Refreshed { rebuilt, damaged: found } = refresh(folder, settings, &RefreshScope::StaleUntil(*last), &without, observer)?;
+        done.rebuilt = rebuilt;
+        damaged.extend(found.into_iter().map(|found| (found.month, found.error)));
     }
+    done.damaged = damaged.into_iter().map(|(month, error)| DamagedMonth { month, error }).collect();
     for table in [folder.histories(), folder.reports()] {
         for month in months_in(&table)?.into_iter().filter(|month| !months.contains(month)) {
             publish::remove_folder(&table.join(month_folder(month)))?;
@@ -104,14 +126,39 @@ pub fn forget(
     }
     done.orphans.sort();
     done.orphans.dedup();
-    publish::remove_file(&folder.forgetting())?;
+    if !done.is_unfinished() {
+        publish::remove_file(&folder.forgetting())?;
+    }
     Ok(done)
 }
 
+/// Whether the month's snapshot held any of them.
+fn forget_in_month(folder: &JobFolder, month: Month, people: &BTreeSet<String>) -> Result<bool, JobError> {
+    let Some(snapshot) = folder.snapshot(month)? else { return Ok(false) };
+    match without_people(&snapshot, people, &folder.work())? {
+        Some((staging, manifest)) => {
+            folder.publish_snapshot(month, staging, &manifest)?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
 /// Whom a call was about that has not ended.
-fn unfinished(folder: &JobFolder) -> BTreeSet<String> {
-    let journal = std::fs::read(folder.forgetting()).ok().and_then(|bytes| serde_json::from_slice::<Journal>(&bytes).ok());
-    journal.unwrap_or_default().contact_ids
+///
+/// # Errors
+/// When that was written down and cannot be read any more.
+fn unfinished(folder: &JobFolder) -> Result<BTreeSet<String>, JobError> {
+    let path = folder.forgetting();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(PublishError::new("read", &path, error).into()),
+    };
+    match serde_json::from_slice::<Journal>(&bytes) {
+        Ok(journal) => Ok(journal.contact_ids),
+        Err(_) => Err(JobError::DamagedJournal { path }),
+    }
 }
 
 /// The contacts that ever had this address, whichever way addresses are written.
@@ -122,13 +169,24 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
     let is_it = |email: &str| email.to_lowercase() == address.to_lowercase() || written.iter().any(|written| written == email);
     let mut found = BTreeSet::new();
     for month in months_in(&folder.snapshots())? {
-        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
+        let looked = folder.snapshot(month).and_then(|snapshot| {
+            let Some(snapshot) = snapshot else { return Ok(None) };
+            let parts = snapshot.files_of(&CONTACTS)?;
+            Ok(Some((snapshot, parts)))
+        });
+        let (snapshot, parts) = match looked {
+            Ok(Some(looked)) => looked,
+            Ok(None) => continue,
+            Err(error) if error.is_damage() => {
+                done.damaged.push(DamagedMonth { month, error });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let identifiers = &snapshot.manifest.identifiers;
         if identifiers != crate::privacy::KEEP && *identifiers != privacy.label() || identifiers == crate::privacy::DROP {
             done.unsearchable.push(month);
         }
-        let listed = snapshot.manifest.files.iter().filter(|file| file.path.starts_with("contacts/"));
-        let parts: Vec<PathBuf> = listed.map(|file| folder.snapshots().join(month_folder(month)).join(&file.path)).collect();
         found.extend(people_with_email(&parts, &is_it)?);
     }
     for months in folder.unfinished()? {

@@ -7,9 +7,8 @@ use polars::prelude::{PolarsResult, col, lit};
 use super::refresh::definitions;
 use super::{JobError, JobFolder};
 use crate::domain::{Basis, Month};
-use crate::history::{self, COUNTS, History};
+use crate::history::{self, COUNTS, History, HistoryError};
 use crate::settings::Job;
-use crate::snapshot::Snapshot;
 use crate::table::TableError;
 
 /// A month that is held.
@@ -33,10 +32,10 @@ pub struct ObservedCohort {
 
 /// `None` when the month has no snapshot. Cohorts that the history has not counted are left out.
 pub fn observed(folder: &JobFolder, job: &Job, month: Month) -> Result<Option<Observed>, JobError> {
-    let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { return Ok(None) };
+    let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
     let in_history = |source| JobError::History { month, source };
-    let counts = match History::open(&folder.histories(), month).map_err(in_history)? {
-        Some(history) => counts(&history, month).map_err(|error| JobError::table(month, error))?,
+    let counts = match folder.history(month).map_err(|damage| in_history(damage.into()))? {
+        Some(history) => counts(&history, month).map_err(in_history)?,
         None => HashMap::new(),
     };
     let cohorts = history::cohort_months(&snapshot.manifest, &definitions(job), None).map_err(in_history)?;
@@ -53,7 +52,7 @@ pub fn observed(folder: &JobFolder, job: &Job, month: Month) -> Result<Option<Ob
 }
 
 /// The month's members by cohort.
-fn counts(history: &History, month: Month) -> Result<HashMap<String, u64>, TableError> {
+fn counts(history: &History, month: Month) -> Result<HashMap<String, u64>, HistoryError> {
     let of_month = history.scan(&COUNTS)?.filter(col("month").eq(lit(month.first_day()))).select([col("cohort_key"), col("members")]);
     let read = || -> PolarsResult<HashMap<String, u64>> {
         let frame = of_month.collect()?;
@@ -61,5 +60,5 @@ fn counts(history: &History, month: Month) -> Result<HashMap<String, u64>, Table
         let row = |(key, members): (Option<&str>, Option<i64>)| Some((key?.to_string(), u64::try_from(members?).ok()?));
         Ok(keys.iter().zip(members.iter()).filter_map(row).collect())
     };
-    read().map_err(|error| TableError::new("read", "the history's counts", error))
+    Ok(read().map_err(|error| TableError::new("read", "the history's counts", error))?)
 }

@@ -6,7 +6,7 @@ use super::{JobError, JobFolder};
 use crate::analysis::odd_months;
 use crate::digest::{Digest, Tables};
 use crate::domain::Month;
-use crate::history::{self, History};
+use crate::history;
 use crate::page::{self, About, CohortLine, MonthLine};
 use crate::publish;
 use crate::report::PAGE;
@@ -59,7 +59,8 @@ pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(),
     }
     let mut months = Vec::new();
     for month in months_in(&folder.snapshots())? {
-        if let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? {
+        // A month that cannot be used is named by whoever needs it.
+        if let Ok(Some(snapshot)) = folder.snapshot(month) {
             months.push(month_line(folder, month, &snapshot)?);
         }
     }
@@ -73,14 +74,13 @@ pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(),
 fn month_line(folder: &JobFolder, month: Month, snapshot: &Snapshot) -> Result<MonthLine, JobError> {
     let manifest = &snapshot.manifest;
     let page = format!("reports/{}/{PAGE}", month_folder(month));
-    let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
-    let cohorts = match history {
-        Some(history) => {
-            let counts = history.scan(&history::COUNTS).map_err(|error| JobError::table(month, error))?;
+    // A history that is missing, stale or damaged, and was not asked for, has no counts to show.
+    let counts = folder.history(month).ok().flatten().and_then(|history| history.scan(&history::COUNTS).ok());
+    let cohorts = match counts {
+        Some(counts) => {
             let lines = counts.collect().and_then(|counts| cohort_lines(&counts, month, snapshot));
             lines.map_err(|error| JobError::table(month, TableError::new("read", format!("the counts of {month}"), error)))?
         }
-        // A history that is stale and was not asked for.
         None => Vec::new(),
     };
     Ok(MonthLine {

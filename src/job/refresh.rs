@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use polars::prelude::IntoLazy;
 
 use super::pages::{self, Page};
-use super::{Built, Event, JobError, JobFolder, Observer};
+use super::{Built, DamagedMonth, Event, JobError, JobFolder, Observer};
 use crate::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
 use crate::digest::Digest;
 use crate::domain::Month;
 use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
-use crate::report::{self, ReportFormat, ReportSource, ReportWriter};
+use crate::publish::Damage;
+use crate::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 use crate::settings::{Format, Job, Settings};
 use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, months_in};
 use crate::table::{ContactNumbers, Table, TableError};
@@ -26,6 +27,16 @@ pub enum Scope {
     All,
 }
 
+impl Scope {
+    fn wants(&self, month: Month) -> bool {
+        match self {
+            Scope::StaleUntil(_) => false,
+            Scope::Months(months) => months.contains(&month),
+            Scope::All => true,
+        }
+    }
+}
+
 /// A month that was built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rebuilt {
@@ -35,52 +46,193 @@ pub struct Rebuilt {
     pub digest: Option<Digest>,
 }
 
-/// Needs the job's lock.
-pub fn refresh(folder: &JobFolder, settings: &Settings, scope: Scope, observer: &Observer) -> Result<Vec<Rebuilt>, JobError> {
-    let mut rebuilt = Vec::new();
-    let mut previous: Option<History> = None;
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    pub rebuilt: Vec<Rebuilt>,
+    /// Months that could not be built, because their snapshots are damaged; those after them are built as after a gap.
+    pub damaged: Vec<DamagedMonth>,
+}
+
+/// Needs the job's lock. `without` are months that are left as they are and that no other month builds on.
+pub fn refresh(
+    folder: &JobFolder,
+    settings: &Settings,
+    scope: &Scope,
+    without: &BTreeSet<Month>,
+    observer: &Observer,
+) -> Result<Refreshed, JobError> {
     let definitions = definitions(&settings.job);
-    for month in months_in(&folder.snapshots())? {
-        let Some(snapshot) = Snapshot::open(&folder.snapshots(), month)? else { continue };
-        let failed = |source| JobError::History { month, source };
-        if matches!(scope, Scope::StaleUntil(last) if month > last) {
+    let mut chain = Chain { folder, definitions: &definitions, observer, links: Vec::new(), done: Refreshed::default() };
+    for month in months_in(&folder.snapshots())?.into_iter().filter(|month| !without.contains(month)) {
+        if matches!(scope, Scope::StaleUntil(last) if month > *last) {
             break;
         }
-        let is_wanted = match &scope {
-            Scope::StaleUntil(_) => false,
-            Scope::Months(months) => months.contains(&month),
-            Scope::All => true,
+        let snapshot = match folder.snapshot(month) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => continue,
+            Err(error) if error.is_damage() => {
+                chain.done.damaged.push(DamagedMonth { month, error });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
-        let held = History::open(&folder.histories(), month)
-            .map_err(failed)?
-            .filter(|held| !is_wanted && held.is_of(&snapshot, &definitions, previous.as_ref()));
-        let (current, has_built_history) = match held {
-            Some(held) => (held, false),
-            None => {
-                observer(Event::Building { month, what: Built::History });
-                let built = history::build(&snapshot, &definitions, previous.as_ref(), &folder.histories(), &folder.work());
-                let built = built.map_err(failed)?;
-                observer(Event::Built { month, what: Built::History });
-                (built, true)
+        let is_wanted = scope.wants(month);
+        let held = chain.held(month, &snapshot)?;
+        let has_built_history = match held {
+            Some(held) if !is_wanted => {
+                chain.links.push(Link { month, snapshot, history: held, is_verified: false });
+                false
+            }
+            held => {
+                if !chain.build(month, snapshot.clone())? {
+                    // What was built from it when it was whole is still right.
+                    chain.links.extend(held.map(|history| Link { month, snapshot, history, is_verified: false }));
+                    continue;
+                }
+                true
             }
         };
-        let source = ReportSource { snapshot: snapshot.hash.clone(), history: current.hash.clone() };
         // With single months asked for, the reports of the others are left as they are.
         let may_build = is_wanted || matches!(scope, Scope::StaleUntil(_));
-        let builds_report = may_build && (is_wanted || !report::is_current(&folder.reports(), month, &source));
-        let mut digest = None;
-        if builds_report {
-            observer(Event::Building { month, what: Built::Reports });
-            digest = Some(build_reports(folder, settings, &snapshot, &definitions, (previous.as_ref(), &current), source)?);
-            observer(Event::Built { month, what: Built::Reports });
+        let builds_report = may_build && (is_wanted || chain.needs_report(month));
+        let digest = if builds_report { chain.build_reports(month, settings)? } else { None };
+        if has_built_history || digest.is_some() {
+            chain.done.rebuilt.push(Rebuilt { month, history: has_built_history, digest });
         }
-        if has_built_history || builds_report {
-            rebuilt.push(Rebuilt { month, history: has_built_history, digest });
-        }
-        previous = Some(current);
     }
+    let done = chain.done;
     pages::write_index(folder, settings)?;
-    Ok(rebuilt)
+    Ok(done)
+}
+
+/// The months so far that have a history, each built on the one before it.
+struct Chain<'a> {
+    folder: &'a JobFolder,
+    definitions: &'a Definitions,
+    observer: &'a Observer,
+    links: Vec<Link>,
+    done: Refreshed,
+}
+
+struct Link {
+    month: Month,
+    snapshot: Snapshot,
+    history: History,
+    /// Whether every byte of the history is known to be what was built.
+    is_verified: bool,
+}
+
+impl Chain<'_> {
+    /// The month's history, when it is what would be built now. What is read of it in passing is verified here, all else
+    /// when it is built on.
+    fn held(&self, month: Month, snapshot: &Snapshot) -> Result<Option<History>, JobError> {
+        let opened = self.folder.history(month).and_then(|history| {
+            let Some(history) = history else { return Ok(None) };
+            if let Some(problem) = history.problems(false).into_iter().next() {
+                return Err(Damage { folder: self.folder.histories(), problem });
+            }
+            [&history::COUNTS, &history::STATES].into_iter().try_for_each(|table| history.verify_table(table))?;
+            Ok(Some(history))
+        });
+        match opened {
+            Ok(history) => Ok(history.filter(|history| {
+                let previous = self.links.last().map(|link| &link.history);
+                history.is_of(snapshot, self.definitions, previous)
+            })),
+            Err(damage) => {
+                self.warn(month, Built::History, &damage.problem);
+                Ok(None)
+            }
+        }
+    }
+
+    fn warn(&self, month: Month, what: Built, problem: &str) {
+        (self.observer)(Event::Damaged { month, what, problem: problem.to_string() });
+    }
+
+    /// Builds a month's history on the last one. Whether it could be: a damaged snapshot is noted.
+    fn build(&mut self, month: Month, snapshot: Snapshot) -> Result<bool, JobError> {
+        self.verify_last()?;
+        (self.observer)(Event::Building { month, what: Built::History });
+        let previous = self.links.last().map(|link| &link.history);
+        let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
+            history::build(&snapshot, self.definitions, previous, &self.folder.histories(), &self.folder.work())
+        });
+        match built {
+            Ok(history) => {
+                (self.observer)(Event::Built { month, what: Built::History });
+                self.links.push(Link { month, snapshot, history, is_verified: true });
+                Ok(true)
+            }
+            Err(history::HistoryError::Snapshot(error)) if error.is_damage() => {
+                self.done.damaged.push(DamagedMonth { month, error });
+                Ok(false)
+            }
+            Err(source) => Err(JobError::History { month, source }),
+        }
+    }
+
+    /// Sees to it that the last history is what was built: a damaged one is built anew, and so are those before it that
+    /// are damaged too.
+    fn verify_last(&mut self) -> Result<(), JobError> {
+        let mut damaged = Vec::new();
+        while let Some(link) = self.links.last_mut().filter(|link| !link.is_verified) {
+            match link.history.verify() {
+                Ok(()) => link.is_verified = true,
+                Err(Damage { problem, .. }) => {
+                    let month = link.month;
+                    damaged.extend(self.links.pop());
+                    self.warn(month, Built::History, &problem);
+                }
+            }
+        }
+        while let Some(link) = damaged.pop() {
+            if self.build(link.month, link.snapshot)? {
+                self.done.rebuilt.push(Rebuilt { month: link.month, history: true, digest: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the reports of the last month are missing, stale or damaged.
+    fn needs_report(&self, month: Month) -> bool {
+        let Some(link) = self.links.last() else { return false };
+        match report::standing(&self.folder.reports(), month, &link.source(), false) {
+            Standing::Current => false,
+            Standing::OutOfDate => true,
+            Standing::Damaged(problems) => {
+                self.warn(month, Built::Reports, &problems.join("; "));
+                true
+            }
+        }
+    }
+
+    /// Builds the reports of the last month, which is this one. `None` when its snapshot is damaged, which is noted.
+    fn build_reports(&mut self, month: Month, settings: &Settings) -> Result<Option<Digest>, JobError> {
+        self.verify_last()?;
+        let earlier = self.links.len().checked_sub(2);
+        let Some(link) = self.links.last().filter(|link| link.month == month) else { return Ok(None) };
+        (self.observer)(Event::Building { month, what: Built::Reports });
+        let previous = earlier.and_then(|index| self.links.get(index)).map(|link| &link.history);
+        match build_reports(self.folder, settings, &link.snapshot, self.definitions, (previous, &link.history), link.source()) {
+            Ok(digest) => {
+                (self.observer)(Event::Built { month, what: Built::Reports });
+                Ok(Some(digest))
+            }
+            Err(JobError::Snapshot(error)) if error.is_damage() => {
+                self.done.damaged.push(DamagedMonth { month, error });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Link {
+    fn source(&self) -> ReportSource {
+        ReportSource { snapshot: self.snapshot.hash.clone(), history: self.history.hash.clone() }
+    }
 }
 
 fn build_reports(
@@ -97,8 +249,8 @@ fn build_reports(
     let facts = facts(definitions, snapshot, &cohorts)?;
     let lazy = |frame: Result<polars::prelude::DataFrame, history::HistoryError>| frame.map(IntoLazy::lazy).map_err(in_history);
     let table = |error| JobError::table(month, error);
-    let of_snapshot = |of: &'static Table| snapshot.scan(of).map_err(table);
-    let of_history = |of: &'static Table| current.scan(of).map_err(table);
+    let of_snapshot = |of: &'static Table| snapshot.scan(of);
+    let of_history = |of: &'static Table| current.scan(of).map_err(in_history);
     let (contacts, conversations) = (of_snapshot(&CONTACTS)?, of_snapshot(&CONVERSATIONS)?);
     let (standing, people) = (of_history(&history::STANDING)?, of_history(&history::PEOPLE)?);
     let numbers = ContactNumbers::of(&[

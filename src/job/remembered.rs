@@ -87,7 +87,7 @@ impl Remembered {
 pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Remembered, JobError> {
     let mut all = Remembered::default();
     for month in months_in(&folder.snapshots())?.into_iter().rev() {
-        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
+        let snapshot = match folder.snapshot(month) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => continue,
             Err(error) => {

@@ -1,14 +1,15 @@
-//! What a job holds: months, bases, sizes, gaps, stale reports, unfinished work. Reads manifests only.
+//! What a job holds: months, bases, sizes, gaps, stale reports, damage, unfinished work. Reads manifests only, unless all
+//! bytes are to be checked.
 
 use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
-use super::{JobError, JobFolder};
+use super::{JobError, JobFolder, apply};
 use crate::domain::{Basis, Month, Months, TimeZone};
 use crate::history::History;
-use crate::report::{self, ReportSource};
+use crate::report::{self, ReportSource, Standing};
 use crate::settings::{Job, zones};
-use crate::snapshot::{Snapshot, months_in};
+use crate::snapshot::months_in;
 
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -24,6 +25,8 @@ pub struct Status {
     pub is_forgetting: bool,
     /// Months whose snapshot cannot be read at all, and why.
     pub unreadable: Vec<(Month, String)>,
+    /// What is wrong with what this job keeps of the tags that it put on, by month.
+    pub damaged_applied: Vec<(Month, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,8 +40,10 @@ pub struct MonthStatus {
     pub bytes: u64,
     /// Whether history and reports are what the snapshots give.
     pub is_current: bool,
-    /// Files of the snapshot that are not what its manifest says.
+    /// What is wrong with files of the snapshot, of the history and of the reports, a text each.
     pub damaged: Vec<String>,
+    pub damaged_history: Vec<String>,
+    pub damaged_reports: Vec<String>,
     pub incomplete: Vec<String>,
     pub missing_groups: usize,
 }
@@ -50,6 +55,7 @@ impl Status {
             !month.is_current || !month.damaged.is_empty() || month.missing_groups > 0 || !month.incomplete.is_empty()
         };
         self.months.iter().any(is_wanting)
+            || !self.damaged_applied.is_empty()
             || !self.unreadable.is_empty()
             || self.months.is_empty()
             || !self.gaps.is_empty()
@@ -59,7 +65,8 @@ impl Status {
     }
 }
 
-/// With `reads_all`, every byte of the snapshots is read and held against its manifest; without, only the sizes are.
+/// With `reads_all`, every byte of snapshots, histories, reports and notes of tags is read and held against its manifest;
+/// without, only the sizes are.
 /// `now` decides which month is due; the time zone is the newest snapshot's when the job names none.
 pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
     let Held { months, unreadable, timezone } = held(folder, job, reads_all)?;
@@ -82,6 +89,7 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
         due,
         unfinished: folder.unfinished()?,
         is_forgetting: folder.forgetting().exists(),
+        damaged_applied: apply::problems(folder, reads_all)?,
         unreadable,
     })
 }
@@ -117,7 +125,7 @@ fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError
     let definitions = definitions(job);
     let mut previous: Option<History> = None;
     for month in months_in(&folder.snapshots())? {
-        let snapshot = match Snapshot::open(&folder.snapshots(), month) {
+        let snapshot = match folder.snapshot(month) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => continue,
             Err(error) => {
@@ -127,11 +135,20 @@ fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError
         };
         let manifest = &snapshot.manifest;
         all.timezone = zones().zone(&manifest.timezone).or(all.timezone);
-        let history = History::open(&folder.histories(), month).map_err(|source| JobError::History { month, source })?;
+        let (history, damaged_history) = match folder.history(month) {
+            Ok(history) => {
+                let problems = history.as_ref().map_or(Vec::new(), |history| history.problems(reads_all));
+                (history, problems)
+            }
+            Err(damage) => (None, vec![damage.problem]),
+        };
         let current = history.filter(|history| history.is_of(&snapshot, &definitions, previous.as_ref()));
-        let is_current = current.as_ref().is_some_and(|history| {
-            report::is_current(&folder.reports(), month, &ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() })
+        let standing = current.as_ref().map_or(Standing::OutOfDate, |history| {
+            let source = ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() };
+            report::standing(&folder.reports(), month, &source, reads_all)
         });
+        let is_current = standing == Standing::Current && damaged_history.is_empty();
+        let damaged_reports = if let Standing::Damaged(problems) = standing { problems } else { Vec::new() };
         all.months.push(MonthStatus {
             month,
             basis: manifest.basis(),
@@ -140,7 +157,9 @@ fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError
             members: manifest.cohorts.iter().map(|cohort| cohort.members).sum(),
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
             is_current,
-            damaged: snapshot.damaged(reads_all),
+            damaged: snapshot.problems(reads_all),
+            damaged_history,
+            damaged_reports,
             incomplete: manifest.incomplete.clone(),
             missing_groups: manifest.findings.iter().filter(|finding| finding.check_name == "group_not_found").count(),
         });

@@ -11,7 +11,7 @@ use super::manifest::FORGOTTEN;
 use super::record::{edit_records, load_progress, load_walk};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::tag_dates::TAG_DATES;
-use super::{Finding, Snapshot, SnapshotError, WalkRecord};
+use super::{Finding, Manifest, Snapshot, SnapshotError, WalkRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
@@ -23,8 +23,16 @@ struct Parted {
     named: BTreeSet<String>,
 }
 
-/// Publishes the snapshot anew without these people. How many of them it held; with none, it is left as it is.
-pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Path) -> Result<u64, SnapshotError> {
+/// The snapshot without these people, to be published in its place; `None` when it holds none of them.
+///
+/// # Errors
+/// When the snapshot is damaged: writing it anew would make the damage look sound.
+pub fn without_people(
+    snapshot: &Snapshot,
+    people: &BTreeSet<String>,
+    work: &Path,
+) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
+    snapshot.verify()?;
     let mut manifest = snapshot.manifest.clone();
     let mut parted = BTreeMap::new();
     let mut found = BTreeSet::new();
@@ -44,7 +52,7 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
         parted.insert(file.path.clone(), (table, rows.others));
     }
     if found.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
     let staging = Staging::new(work, &format!("forget-{}", manifest.month))?;
     for file in &manifest.files {
@@ -62,8 +70,7 @@ pub fn forget_in_snapshot(snapshot: &Snapshot, people: &BTreeSet<String>, work: 
     manifest.forgotten += found.len() as u64;
     manifest.findings.retain(|finding| finding.check_name != FORGOTTEN);
     manifest.findings.push(Finding::forgotten(manifest.forgotten));
-    staging.commit(&snapshot.folder, &manifest)?;
-    Ok(found.len() as u64)
+    Ok(Some((staging, manifest)))
 }
 
 /// Replaces a walk of unfinished work by one without these people. Whether it held any.

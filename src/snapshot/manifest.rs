@@ -1,13 +1,13 @@
 //! What a snapshot's `manifest.json` says. The manifest is the commit: readers believe nothing that it does not list.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
 use crate::domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
-use crate::publish::{ListedFile, PublishError};
+use crate::publish::{self, Damage, ListedFile, MANIFEST};
 
 /// Raised when older programs could no longer read what newer ones write.
 pub(super) const FORMAT: u32 = 1;
@@ -134,29 +134,28 @@ impl Finding {
 }
 
 impl Manifest {
-    pub(super) fn read(path: &Path) -> Result<Manifest, SnapshotError> {
-        let bytes = std::fs::read(path).map_err(|error| PublishError::new("read", path, error))?;
-        let not_understood = |source| SnapshotError::Manifest { path: path.to_path_buf(), source };
+    /// The manifest of a snapshot's folder, and the SHA-256 of its file.
+    pub(super) fn read(folder: &Path) -> Result<(Manifest, String), SnapshotError> {
+        let damage = |problem: String| Damage { folder: folder.to_path_buf(), problem };
+        let read = publish::read_manifest(folder)?.ok_or_else(|| damage(format!("its {MANIFEST} is gone")))?;
+        let not_understood = |error: serde_json::Error| damage(format!("its {MANIFEST} cannot be understood ({error})"));
         // The format first: of a newer one nothing else need be as it is here.
-        let Format { format } = serde_json::from_slice(&bytes).map_err(not_understood)?;
+        let Format { format } = read.parse().map_err(not_understood)?;
         if format > FORMAT {
-            return Err(SnapshotError::Format { path: path.to_path_buf(), found: format });
+            return Err(SnapshotError::Format { path: folder.join(MANIFEST), found: format });
         }
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(not_understood)?;
-        let contents = |problem: String| SnapshotError::Contents { path: path.to_path_buf(), problem };
+        let manifest: Manifest = read.parse().map_err(not_understood)?;
         let cohort_bases = manifest.cohorts.iter().map(|cohort| &cohort.basis);
         for basis in cohort_bases.chain([&manifest.basis]) {
-            Basis::parse(basis).ok_or_else(|| contents(format!("`{basis}` where a basis should be")))?;
+            Basis::parse(basis).ok_or_else(|| damage(format!("its {MANIFEST} has `{basis}` where a basis should be")))?;
         }
         manifest.month()?;
-        Ok(manifest)
+        Ok((manifest, read.hash))
     }
 
     pub fn month(&self) -> Result<Month, SnapshotError> {
-        self.month.parse().map_err(|_| SnapshotError::Contents {
-            path: super::MANIFEST.into(),
-            problem: format!("`{}` where a month should be", self.month),
-        })
+        let problem = || format!("its {MANIFEST} has `{}` where a month should be", self.month);
+        self.month.parse().map_err(|_| Damage { folder: PathBuf::from("snapshots"), problem: problem() }.into())
     }
 
     /// # Errors
