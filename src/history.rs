@@ -128,6 +128,11 @@ impl History {
         Ok(Some(History { files: ListedFiles::new(&folder, &manifest.files)?, manifest, hash: read.hash }))
     }
 
+    /// The SHA-256 of the manifest of the snapshot that it was built from.
+    pub fn snapshot(&self) -> &str {
+        &self.manifest.built_from.snapshot
+    }
+
     /// What is wrong with its files, a text each. Without `reads_all`, only whether they are there and their sizes.
     pub fn problems(&self, reads_all: bool) -> Vec<String> {
         self.files.problems(reads_all)
@@ -151,8 +156,10 @@ impl History {
         self.files.verified(|path| path == name)
     }
 
-    /// Whether this is what the snapshot, the job file and the month before give.
-    pub fn is_of(&self, snapshot: &Snapshot, definitions: &Definitions, previous: Option<&History>) -> bool {
+    /// Whether this is what the snapshot, the job file and the month before give. Where the snapshot cannot be read any
+    /// more, what was built from it while it could still counts.
+    pub fn is_of(&self, snapshot: Option<&Snapshot>, definitions: &Definitions, previous: Option<&History>) -> bool {
+        let snapshot = snapshot.map_or(&self.manifest.built_from.snapshot, |snapshot| &snapshot.hash);
         self.manifest.built_from == source(snapshot, definitions, previous)
     }
 
@@ -177,9 +184,9 @@ pub fn recorded_snapshot(histories: &Path, month: Month) -> Option<String> {
     Some(read.parse::<Recorded>().ok()?.built_from.snapshot)
 }
 
-fn source(snapshot: &Snapshot, definitions: &Definitions, previous: Option<&History>) -> HistorySource {
+fn source(snapshot: &str, definitions: &Definitions, previous: Option<&History>) -> HistorySource {
     HistorySource {
-        snapshot: snapshot.hash.clone(),
+        snapshot: snapshot.to_string(),
         history: previous.map(|history| history.hash.clone()),
         definitions: definitions.fingerprint(),
     }
@@ -306,7 +313,7 @@ pub fn build(
     let manifest = HistoryManifest {
         format: FORMAT,
         month: span.month.to_string(),
-        built_from: source(snapshot, definitions, previous),
+        built_from: source(&snapshot.hash, definitions, previous),
         identifiers: manifest.identifiers.clone(),
         files: staging.files(),
     };

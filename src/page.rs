@@ -15,7 +15,7 @@ mod notices;
 mod overview;
 mod trend_line;
 
-pub use index::{CohortLine, MonthLine, index};
+pub use index::{CohortLine, MonthLine, Observation, index};
 pub use members::some_members;
 pub use month::{About, month};
 

@@ -90,7 +90,7 @@ fn as_table(status: &job::Status) -> String {
         text.push_str(&trimmed(&table));
     }
     for (month, why) in &status.unreadable {
-        text.push_str(&format!("{month} cannot be used: {why}\n"));
+        text.push_str(&format!("{month} cannot be read: {why}\n"));
     }
     for (month, why) in &status.damaged_applied {
         text.push_str(&format!("applied tags of {month} are damaged: {why}\n"));

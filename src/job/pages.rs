@@ -7,11 +7,11 @@ use crate::analysis::odd_months;
 use crate::digest::{Digest, Tables};
 use crate::domain::Month;
 use crate::history;
-use crate::page::{self, About, CohortLine, MonthLine};
+use crate::page::{self, About, CohortLine, MonthLine, Observation};
 use crate::publish;
 use crate::report::PAGE;
 use crate::settings::{Format, Settings};
-use crate::snapshot::{Snapshot, month_folder, months_in};
+use crate::snapshot::{Manifest, Snapshot, month_folder, months_in};
 use crate::table::{Rows, TableError};
 
 /// A month's page, while its tables are built.
@@ -59,9 +59,10 @@ pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(),
     }
     let mut months = Vec::new();
     for month in months_in(&folder.snapshots())? {
-        // A month that cannot be used is named by whoever needs it.
-        if let Ok(Some(snapshot)) = folder.snapshot(month) {
-            months.push(month_line(folder, month, &snapshot)?);
+        match folder.snapshot(month) {
+            Ok(snapshot) => months.extend(snapshot.map(|snapshot| month_line(folder, month, Some(&snapshot))).transpose()?),
+            Err(error) if error.is_damage() => months.push(month_line(folder, month, None)?),
+            Err(error) => return Err(error.into()),
         }
     }
     let html = page::index(&settings.job.name, &months);
@@ -71,29 +72,32 @@ pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(),
     Ok(publish::write_file(&path, html.as_bytes())?)
 }
 
-fn month_line(folder: &JobFolder, month: Month, snapshot: &Snapshot) -> Result<MonthLine, JobError> {
-    let manifest = &snapshot.manifest;
+/// Without a snapshot, as far as its history tells.
+fn month_line(folder: &JobFolder, month: Month, snapshot: Option<&Snapshot>) -> Result<MonthLine, JobError> {
+    let manifest = snapshot.map(|snapshot| &snapshot.manifest);
     let page = format!("reports/{}/{PAGE}", month_folder(month));
     // A history that is missing, stale or damaged, and was not asked for, has no counts to show.
     let counts = folder.history(month).ok().flatten().and_then(|history| history.scan(&history::COUNTS).ok());
     let cohorts = match counts {
         Some(counts) => {
-            let lines = counts.collect().and_then(|counts| cohort_lines(&counts, month, snapshot));
+            let lines = counts.collect().and_then(|counts| cohort_lines(&counts, month, manifest));
             lines.map_err(|error| JobError::table(month, TableError::new("read", format!("the counts of {month}"), error)))?
         }
         None => Vec::new(),
     };
     Ok(MonthLine {
         month,
-        basis: manifest.basis(),
-        observed_at: manifest.observed_at,
-        is_incomplete: !manifest.incomplete.is_empty(),
+        observation: manifest.map(|manifest| Observation {
+            basis: manifest.basis(),
+            observed_at: manifest.observed_at,
+            is_incomplete: !manifest.incomplete.is_empty(),
+        }),
         page: folder.root().join(&page).exists().then_some(page),
         cohorts,
     })
 }
 
-fn cohort_lines(counts: &DataFrame, month: Month, snapshot: &Snapshot) -> PolarsResult<Vec<CohortLine>> {
+fn cohort_lines(counts: &DataFrame, month: Month, manifest: Option<&Manifest>) -> PolarsResult<Vec<CohortLine>> {
     let rows = Rows(counts);
     let mut lines = Vec::new();
     for row in 0..rows.count_all() {
@@ -101,7 +105,7 @@ fn cohort_lines(counts: &DataFrame, month: Month, snapshot: &Snapshot) -> Polars
             continue;
         }
         let cohort_key = rows.text("cohort_key", row)?.to_string();
-        let group = snapshot.manifest.cohorts.iter().find(|cohort| cohort.cohort_key == cohort_key);
+        let group = manifest.and_then(|manifest| manifest.cohorts.iter().find(|cohort| cohort.cohort_key == cohort_key));
         // A rule is no group: its key is `rule:<name>`.
         let name = group.map(|cohort| cohort.cohort_name.clone()).or_else(|| cohort_key.split_once(':').map(|(_, name)| name.to_string()));
         lines.push(CohortLine {

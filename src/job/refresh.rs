@@ -14,7 +14,7 @@ use crate::history::{self, CohortMonth, Definitions, History, ProfileEntry};
 use crate::publish::Damage;
 use crate::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 use crate::settings::{Format, Job, Settings};
-use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, months_in};
+use crate::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, SnapshotError, months_in};
 use crate::table::{ContactNumbers, Table, TableError};
 
 /// Which months are built.
@@ -72,22 +72,20 @@ pub fn refresh(
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => continue,
             Err(error) if error.is_damage() => {
-                chain.done.damaged.push(DamagedMonth { month, error });
+                let held = chain.held(month, None);
+                chain.cannot_build(month, error, held);
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
         let is_wanted = scope.wants(month);
-        let held = chain.held(month, &snapshot)?;
-        let has_built_history = match held {
-            Some(held) if !is_wanted => {
-                chain.links.push(Link { month, snapshot, history: held, is_verified: false });
+        let has_built_history = match chain.held(month, Some(&snapshot)) {
+            Some(history) if !is_wanted => {
+                chain.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: false });
                 false
             }
             held => {
-                if !chain.build(month, snapshot.clone())? {
-                    // What was built from it when it was whole is still right.
-                    chain.links.extend(held.map(|history| Link { month, snapshot, history, is_verified: false }));
+                if !chain.build(month, snapshot, held)? {
                     continue;
                 }
                 true
@@ -117,7 +115,8 @@ struct Chain<'a> {
 
 struct Link {
     month: Month,
-    snapshot: Snapshot,
+    /// None when it is damaged.
+    snapshot: Option<Snapshot>,
     history: History,
     /// Whether every byte of the history is known to be what was built.
     is_verified: bool,
@@ -126,7 +125,7 @@ struct Link {
 impl Chain<'_> {
     /// The month's history, when it is what would be built now. What is read of it in passing is verified here, all else
     /// when it is built on.
-    fn held(&self, month: Month, snapshot: &Snapshot) -> Result<Option<History>, JobError> {
+    fn held(&self, month: Month, snapshot: Option<&Snapshot>) -> Option<History> {
         let opened = self.folder.history(month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
             if let Some(problem) = history.problems(false).into_iter().next() {
@@ -136,13 +135,13 @@ impl Chain<'_> {
             Ok(Some(history))
         });
         match opened {
-            Ok(history) => Ok(history.filter(|history| {
+            Ok(history) => history.filter(|history| {
                 let previous = self.links.last().map(|link| &link.history);
                 history.is_of(snapshot, self.definitions, previous)
-            })),
+            }),
             Err(damage) => {
                 self.warn(month, Built::History, &damage.problem);
-                Ok(None)
+                None
             }
         }
     }
@@ -151,8 +150,15 @@ impl Chain<'_> {
         (self.observer)(Event::Damaged { month, what, problem: problem.to_string() });
     }
 
-    /// Builds a month's history on the last one. Whether it could be: a damaged snapshot is noted.
-    fn build(&mut self, month: Month, snapshot: Snapshot) -> Result<bool, JobError> {
+    /// Notes that a month's snapshot is damaged. What was built from it while it was whole is still right, and the months
+    /// after it rest on that.
+    fn cannot_build(&mut self, month: Month, error: SnapshotError, held: Option<History>) {
+        self.done.damaged.push(DamagedMonth { month, error });
+        self.links.extend(held.map(|history| Link { month, snapshot: None, history, is_verified: false }));
+    }
+
+    /// Builds a month's history on the last one. Whether it could be; else the one that is held stays.
+    fn build(&mut self, month: Month, snapshot: Snapshot, held: Option<History>) -> Result<bool, JobError> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
         let previous = self.links.last().map(|link| &link.history);
@@ -162,11 +168,11 @@ impl Chain<'_> {
         match built {
             Ok(history) => {
                 (self.observer)(Event::Built { month, what: Built::History });
-                self.links.push(Link { month, snapshot, history, is_verified: true });
+                self.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: true });
                 Ok(true)
             }
             Err(history::HistoryError::Snapshot(error)) if error.is_damage() => {
-                self.done.damaged.push(DamagedMonth { month, error });
+                self.cannot_build(month, error, held);
                 Ok(false)
             }
             Err(source) => Err(JobError::History { month, source }),
@@ -187,9 +193,12 @@ impl Chain<'_> {
                 }
             }
         }
-        while let Some(link) = damaged.pop() {
-            if self.build(link.month, link.snapshot)? {
-                self.done.rebuilt.push(Rebuilt { month: link.month, history: true, digest: None });
+        while let Some(Link { month, snapshot, .. }) = damaged.pop() {
+            // One whose snapshot is damaged too was named already; the next month is built as after a gap.
+            if let Some(snapshot) = snapshot
+                && self.build(month, snapshot, None)?
+            {
+                self.done.rebuilt.push(Rebuilt { month, history: true, digest: None });
             }
         }
         Ok(())
@@ -213,9 +222,10 @@ impl Chain<'_> {
         self.verify_last()?;
         let earlier = self.links.len().checked_sub(2);
         let Some(link) = self.links.last().filter(|link| link.month == month) else { return Ok(None) };
+        let Some(snapshot) = &link.snapshot else { return Ok(None) };
         (self.observer)(Event::Building { month, what: Built::Reports });
         let previous = earlier.and_then(|index| self.links.get(index)).map(|link| &link.history);
-        match build_reports(self.folder, settings, &link.snapshot, self.definitions, (previous, &link.history), link.source()) {
+        match build_reports(self.folder, settings, snapshot, self.definitions, (previous, &link.history), link.source()) {
             Ok(digest) => {
                 (self.observer)(Event::Built { month, what: Built::Reports });
                 Ok(Some(digest))
@@ -231,7 +241,7 @@ impl Chain<'_> {
 
 impl Link {
     fn source(&self) -> ReportSource {
-        ReportSource { snapshot: self.snapshot.hash.clone(), history: self.history.hash.clone() }
+        ReportSource { snapshot: self.history.snapshot().to_string(), history: self.history.hash.clone() }
     }
 }
 

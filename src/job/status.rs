@@ -142,7 +142,7 @@ fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError
             }
             Err(damage) => (None, vec![damage.problem]),
         };
-        let current = history.filter(|history| history.is_of(&snapshot, &definitions, previous.as_ref()));
+        let current = history.filter(|history| history.is_of(Some(&snapshot), &definitions, previous.as_ref()));
         let standing = current.as_ref().map_or(Standing::OutOfDate, |history| {
             let source = ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() };
             report::standing(&folder.reports(), month, &source, reads_all)

@@ -16,13 +16,19 @@ const MONTHS_SHOWN: usize = 12;
 #[derive(Clone, Debug)]
 pub struct MonthLine {
     pub month: Month,
+    /// `None` when its snapshot is damaged.
+    pub observation: Option<Observation>,
+    /// The month's page, relative to the index; `None` where it has none.
+    pub page: Option<String>,
+    pub cohorts: Vec<CohortLine>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Observation {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     /// Whether it was published although not all of it came.
     pub is_incomplete: bool,
-    /// The month's page, relative to the index; `None` where it has none.
-    pub page: Option<String>,
-    pub cohorts: Vec<CohortLine>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,8 +83,13 @@ fn list(months: &[&MonthLine]) -> Markup {
                                 @if let Some(page) = &line.page { a href=(page) { (month_name(line.month)) } }
                                 @else { (month_name(line.month)) }
                             }
-                            td { (line.observed_at.format("%Y-%m-%d")) }
-                            td { (observed(line.basis)) @if line.is_incomplete { ", incomplete" } }
+                            @if let Some(observation) = &line.observation {
+                                td { (observation.observed_at.format("%Y-%m-%d")) }
+                                td { (observed(observation.basis)) @if observation.is_incomplete { ", incomplete" } }
+                            } @else {
+                                td {}
+                                td { "its snapshot is damaged" }
+                            }
                             td class="number" { (line.cohorts.len()) }
                             td class="number" { (count(sum(line, |cohort| Some(cohort.members)))) }
                             td class="number" { (count(sum(line, |cohort| cohort.joined))) }

@@ -16,6 +16,7 @@ mod census;
 mod check;
 mod cli;
 mod crash;
+mod damage;
 mod decoders;
 mod demo;
 mod failure;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::fixture::plain_job;
 use crate::support::job::{Job, Place};
-use crate::support::program::{Finished, ask, cohorts, run};
+use crate::support::program::{Finished, ask, cohorts, on, run};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::truth::{AUGUST, JULY, Month, Truth};
@@ -339,4 +339,31 @@ fn tags_are_of_the_newest_month_alone_and_flags_that_make_no_sense_are_refused()
     run(&file, &["--force-tags"]).finish().check_failure(2, &["--apply-tags"]);
     run(&file, &["--dry-run", "--apply-tags"]).finish().check_failure(2, &["--dry-run"]);
     assert!(tagging.simulator.writes().is_empty());
+}
+
+#[test]
+fn damaged_notes_of_applied_tags_take_no_tag_from_anybody() {
+    let tagging = Tagging::new();
+    assert_eq!(tagging.apply("conversations_opened >= 1", "", &["--apply-tags", "--force-tags"]).code, Some(0));
+    let carriers = tagging.carriers();
+    let notes = tagging.place.job_folder().join("applied/run_month=2026-07");
+    let whole = fs::read(notes.join("tagged.parquet")).unwrap();
+    let mut bytes = whole.clone();
+    bytes[40] ^= 4;
+    fs::write(notes.join("tagged.parquet"), bytes).unwrap();
+    let refused = tagging.apply("conversations_opened >= 2", "", &["--apply-tags", "--force-tags"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    assert!(refused.stderr.contains("applied/run_month=2026-07") && refused.stderr.contains("tagged.parquet"), "{}", refused.stderr);
+    assert_eq!(tagging.carriers(), carriers);
+    // Nor are they written anew by a `forget` that has not seen them whole.
+    let file = tagging.job("conversations_opened >= 1", "");
+    let somebody = carriers.first().unwrap();
+    let forgotten = on(&file, "forget", &["--contact", somebody]).finish();
+    assert_eq!(forgotten.code, Some(6), "{}", forgotten.stderr);
+    assert!(forgotten.stderr.contains("applied tags of 2026-07"), "{}", forgotten.stderr);
+    let status = on(&file, "status", &["--check", "--as-of", JULY.as_of]).finish();
+    assert!(status.code == Some(8) && status.stdout.contains("applied tags of 2026-07 are damaged"), "{}", status.stdout);
+    fs::write(notes.join("tagged.parquet"), whole).unwrap();
+    on(&file, "forget", &["--contact", somebody]).succeed();
+    on(&file, "status", &["--check", "--as-of", JULY.as_of]).succeed();
 }
