@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::JobError;
 use crate::domain::{Month, Months};
-use crate::publish::{self, PublishError};
+use crate::publish::{self, MANIFEST, PublishError};
 use crate::report::PAGE;
 use crate::settings::Settings;
-use crate::snapshot::{month_folder, months_in};
+use crate::snapshot::{month_folder, month_of, months_in};
 
 const BACKFILL: &str = "backfill=";
 /// Bytes of a lock file that are read.
@@ -101,6 +101,11 @@ impl JobFolder {
         Ok(runs.chain(publish::folder_names(&self.work())?.iter().filter_map(|name| range(name))).collect())
     }
 
+    /// The folders of published folders.
+    fn tables(&self) -> [PathBuf; 4] {
+        [self.snapshots(), self.histories(), self.reports(), self.applied()]
+    }
+
     /// Makes the folders and proves that they can be written, before anything is asked of the API. Needs the lock: two
     /// processes that prove it at once would take each other's proof away.
     pub fn prepare(&self) -> Result<(), JobError> {
@@ -175,19 +180,14 @@ impl JobFolder {
         }
     }
 
-    /// Puts right what a crash in the middle of a swap may have left. Needs the lock.
+    /// Puts right what a crash in the middle of a swap may have left, and removes what was being written. Finished walks
+    /// stay, and so does everything in the folders of months that this program did not put there. Needs the lock.
     pub fn recover(&self) -> Result<(), JobError> {
-        for folder in [self.snapshots(), self.histories(), self.reports(), self.applied()] {
-            publish::recover(&folder)?;
-        }
+        publish::recover(&self.work())?;
+        let is_month = |shown: &str, aside: &Path| month_of(shown).is_some() && aside.join(MANIFEST).exists();
+        self.tables().iter().try_for_each(|table| publish::recover_beside(table, is_month))?;
         for months in self.unfinished()? {
-            publish::recover(&self.work_of(months))?;
-        }
-        // What was being written when the last run ended without a word. Finished walks stay.
-        for name in publish::folder_names(&self.work())? {
-            if name.starts_with(publish::STAGED) {
-                publish::remove_folder(&self.work().join(name))?;
-            }
+            publish::recover_beside(&self.work_of(months), |_, _| true)?;
         }
         Ok(())
     }
