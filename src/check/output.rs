@@ -38,9 +38,9 @@ pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, PublishError>, ro
         }
     }
     findings.extend(space(folder, folder.root(), rows));
-    match folder.is_locked() {
-        Ok(false) => {}
-        Ok(true) => findings.push(Finding::noted("lock", "another process works on this job now; a run would end with code 7")),
+    match folder.holder() {
+        Ok(None) => {}
+        Ok(Some(holder)) => findings.push(Finding::noted("lock", format!("{holder}; a run would end with code 7"))),
         Err(error) => findings.push(Finding::error("lock", error)),
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::Unresolved;
+use super::lock::Holder;
 use crate::domain::{Basis, Month, Months, Shortfall};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
@@ -45,8 +46,8 @@ pub enum JobError {
     Request(#[from] RequestError),
     #[error("the client could not be made")]
     Client(#[from] ClientError),
-    #[error("`{path}` is locked: {holder} works on this job", path = .path.display())]
-    Locked { path: PathBuf, holder: String },
+    #[error("`{path}` is locked: {holder}", path = .path.display())]
+    Locked { path: PathBuf, holder: Holder },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
     #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]

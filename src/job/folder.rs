@@ -1,10 +1,10 @@
-//! The job's folder under the output folder: what is where, its lock, and its state after a crash.
+//! The job's folder under the output folder: what is where, and its state after a crash.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use super::JobError;
+use super::lock::{self, Holder, Lock};
 use crate::domain::{Month, Months};
 use crate::publish::{self, MANIFEST, PublishError};
 use crate::report::PAGE;
@@ -12,26 +12,11 @@ use crate::settings::Settings;
 use crate::snapshot::{month_folder, month_of, months_in};
 
 const BACKFILL: &str = "backfill=";
-/// Bytes of a lock file that are read.
-const HOLDER_MAX: u64 = 200;
 
 /// Where a job keeps everything.
 #[derive(Clone, Debug)]
 pub struct JobFolder {
     root: PathBuf,
-}
-
-/// Held while something writes into the job's folder; released when dropped, or when the process ends however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Nobody holds it any more. What a process that was killed left there is passed over.
-        let _ = self.file.set_len(0);
-    }
 }
 
 impl JobFolder {
@@ -136,48 +121,20 @@ impl JobFolder {
         Ok(existing.to_path_buf())
     }
 
-    /// Whether a process works on the job. Only looks: nothing is made, and what it takes for the look is shared and gone
-    /// at once.
+    /// Who works on the job. Only looks.
     ///
     /// # Errors
     /// When the lock is there and a run could not open it.
-    pub fn is_locked(&self) -> Result<bool, JobError> {
-        let path = self.root.join(".lock");
-        match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(PublishError::new("open", &path, error).into()),
-        }
+    pub fn holder(&self) -> Result<Option<Holder>, JobError> {
+        lock::holder(&lock::path(&self.root), &self.work())
     }
 
     /// Takes the job's lock, and writes into it who holds it: `purpose` is the command.
     ///
     /// # Errors
-    /// When another process holds it. A process that has ended holds nothing, whatever stands in the file.
+    /// When another process holds it.
     pub fn lock(&self, purpose: &str) -> Result<Lock, JobError> {
-        publish::create_folder(&self.root)?;
-        let path = self.root.join(".lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).map_err(|error| PublishError::new("open", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let holder = format!("process {} (`cohorts {purpose}`)", std::process::id());
-                // Who holds it is for a message only: a disk that is full is found out where it matters.
-                let _ = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
-                Ok(Lock { file })
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // What is no text, or of no use, is left out of the message.
-                let _ = file.take(HOLDER_MAX).read_to_string(&mut holder);
-                let is_plain = !holder.is_empty() && !holder.contains(|character: char| character.is_control());
-                Err(JobError::Locked { path, holder: if is_plain { holder } else { "another process".to_string() } })
-            }
-            Err(TryLockError::Error(error)) => Err(PublishError::new("lock", &path, error).into()),
-        }
+        lock::take(&lock::path(&self.root), &self.work(), purpose)
     }
 
     /// Puts right what a crash in the middle of a swap may have left, and removes what was being written. Finished walks
