@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
-use super::{JobError, JobFolder};
+use super::{Holder, JobError, JobFolder};
 use crate::domain::{Basis, Month, Months, TimeZone};
 use crate::history::History;
 use crate::report::{self, ReportSource};
@@ -22,6 +22,8 @@ pub struct Status {
     pub unfinished: Vec<Months>,
     /// Whether a `forget` has not ended.
     pub is_forgetting: bool,
+    /// Who works on the job now: what is unfinished is that process's.
+    pub holder: Option<Holder>,
     /// Months whose snapshot cannot be read at all, and why.
     pub unreadable: Vec<(Month, String)>,
 }
@@ -82,6 +84,8 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
         due,
         unfinished: folder.unfinished()?,
         is_forgetting: folder.forgetting().exists(),
+        // A lock that a run could not open is that run's to tell.
+        holder: folder.holder().ok().flatten(),
         unreadable,
     })
 }

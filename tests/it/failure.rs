@@ -441,6 +441,15 @@ fn a_job_at_work_keeps_others_out_with_7() {
     let status = cohorts(["status", "--as-of", AUGUST.as_of, "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
     assert!(status.stdout.contains("2026-07"), "looking is allowed: {}", status.stdout);
     assert_eq!(recorder.requests().len(), 1, "the second run has asked nothing");
+    // What it works on is not for others to go on with, or to delete.
+    fs::create_dir_all(place.job_folder().join(".work/run_month=2026-08")).unwrap();
+    let status = |arguments: &[&str]| on(&file, "status", &["--as-of", AUGUST.as_of]).arguments(arguments).succeed().stdout;
+    let (text, json) = (status(&[]), status(&["--json"]));
+    assert!(text.contains(&format!("at work: {holder} works on this job since 20")), "{text}");
+    assert!(text.contains("unfinished work of 2026-08\n") && !text.contains("delete") && !text.contains("goes on with it"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["at_work"]["process"], holder);
+    assert!(json["at_work"]["since"].as_str().unwrap().ends_with('Z'), "{json}");
     // A lock file that is deleted meanwhile lets nobody in.
     fs::remove_file(place.job_folder().join(".lock")).unwrap();
     run(&file, AS_OF).finish().check_failure(7, &[".lock", "another process works on this job"]);
