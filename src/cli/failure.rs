@@ -324,6 +324,10 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, show this message to Intercom's support")
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
+        JobError::OtherFileSystem { .. } => with(
+            USAGE,
+            "keep all that is in the job's folder on one file system: mount or link `output.dir` or the job's folder there, not a folder in it",
+        ),
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
         JobError::LargeTagChange { .. } => {

@@ -48,6 +48,8 @@ pub enum JobError {
     Client(#[from] ClientError),
     #[error("`{path}` is locked: {holder}", path = .path.display())]
     Locked { path: PathBuf, holder: Holder },
+    #[error("`{}` is on another file system than `{}`: what is finished cannot be moved there in one step", .folder.display(), .work.display())]
+    OtherFileSystem { folder: PathBuf, work: PathBuf },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
     #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]

@@ -1,6 +1,7 @@
 //! The job's folder under the output folder: what is where, and its state after a crash.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::JobError;
@@ -91,32 +92,28 @@ impl JobFolder {
         [self.snapshots(), self.histories(), self.reports(), self.applied()]
     }
 
-    /// Makes the folders and proves that they can be written, before anything is asked of the API. Needs the lock: two
-    /// processes that prove it at once would take each other's proof away.
+    /// Makes the folders and proves that they can be written, and that what is finished can be moved to where it is
+    /// shown, before anything is asked of the API. Needs the lock: two processes that prove it at once would take each
+    /// other's proof away.
     pub fn prepare(&self) -> Result<(), JobError> {
-        for folder in [self.snapshots(), self.histories(), self.reports(), self.work()] {
+        for folder in [self.work(), self.snapshots(), self.histories(), self.reports()] {
             publish::create_folder(&folder)?;
-            let probe = folder.join(".writable");
-            publish::write_file(&probe, b"")?;
-            std::fs::remove_file(&probe).map_err(|error| PublishError::new("write in", &folder, error))?;
         }
-        Ok(())
+        prove(&self.work(), &self.work(), ".writable")?;
+        self.tables().iter().filter(|table| is_there(table)).try_for_each(|table| prove(&self.work(), table, ".writable"))
     }
 
-    /// Finds out whether the folders can be written, made where they are missing included, and leaves everything as it
-    /// was: the folder that was tried, the nearest that exists. Needs no lock.
-    pub fn try_out(&self) -> Result<PathBuf, PublishError> {
+    /// Finds out the same, made where they are missing included, and leaves everything as it was: the folder that was
+    /// tried, the nearest that exists. Needs no lock.
+    pub fn try_out(&self) -> Result<PathBuf, JobError> {
         // The name is this process's own: the proof of a run beside it stays.
         let name = format!(".writable-{}", std::process::id());
-        let existing = self.root.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
-        let mut folders = vec![existing.to_path_buf()];
+        let existing = self.root.ancestors().find(|folder| is_there(folder)).unwrap_or(Path::new("."));
+        prove(existing, existing, &name)?;
         if existing == self.root {
-            folders.extend([self.snapshots(), self.histories(), self.reports(), self.work()]);
-        }
-        for folder in folders.iter().filter(|folder| folder.symlink_metadata().is_ok()) {
-            let probe = folder.join(&name);
-            let proof = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| std::fs::remove_file(&probe));
-            proof.map_err(|error| PublishError::new("write in", folder, error))?;
+            let work = if is_there(&self.work()) { self.work() } else { self.root.clone() };
+            prove(&work, &work, &name)?;
+            self.tables().iter().filter(|table| is_there(table)).try_for_each(|table| prove(&work, table, &name))?;
         }
         Ok(existing.to_path_buf())
     }
@@ -148,4 +145,26 @@ impl JobFolder {
         }
         Ok(())
     }
+}
+
+/// Whether there is something at the path, be it a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Writes a file into one folder and moves it to another, from where it is removed.
+fn prove(work: &Path, folder: &Path, name: &str) -> Result<(), JobError> {
+    let (written, moved) = (work.join(name), folder.join(name));
+    // What a process that was killed left.
+    let _ = std::fs::remove_file(&written);
+    let write = || OpenOptions::new().write(true).create_new(true).open(&written).map(drop);
+    write().map_err(|error| PublishError::new("write in", work, error))?;
+    std::fs::rename(&written, &moved).and_then(|()| std::fs::remove_file(&moved)).map_err(|error| {
+        // It may still be where it was written.
+        let _ = std::fs::remove_file(&written);
+        match error.kind() {
+            io::ErrorKind::CrossesDevices => JobError::OtherFileSystem { folder: folder.to_path_buf(), work: work.to_path_buf() },
+            _ => PublishError::new("write in", folder, error).into(),
+        }
+    })
 }

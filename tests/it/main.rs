@@ -39,6 +39,7 @@ mod run_log;
 mod signals;
 mod slicing;
 mod stale;
+mod swaps;
 mod tagging;
 mod timezone;
 mod witnesses;
