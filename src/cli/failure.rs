@@ -377,6 +377,9 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         let kept = if is_first { "" } else { "the finished walks are kept, run it again to go on; " };
         return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
     }
+    if let Some(problem) = error.certificate_problem() {
+        return (UNAVAILABLE, Some(problem.hint().to_string()));
+    }
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
     } else if error.is_version_refused() {

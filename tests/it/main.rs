@@ -13,6 +13,7 @@ mod architecture;
 mod backfill;
 mod bad_input;
 mod census;
+mod certificates;
 mod check;
 mod cli;
 mod crash;
