@@ -334,6 +334,10 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, show this message to Intercom's support")
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
+        JobError::OtherFileSystem { .. } => with(
+            USAGE,
+            "keep all that is in the job's folder on one file system: mount or link `output.dir` or the job's folder there, not a folder in it",
+        ),
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
         JobError::LargeTagChange { .. } => {
@@ -391,6 +395,9 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     if let Some(failure) = error.proxy_failure() {
         let kept = if is_first { "" } else { "the finished walks are kept, run it again to go on; " };
         return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
+    }
+    if let Some(problem) = error.certificate_problem() {
+        return (UNAVAILABLE, Some(problem.hint().to_string()));
     }
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")

@@ -19,6 +19,7 @@ use super::retry::{Circumstances, Tries, Verdict};
 use super::wire::next::ListNext;
 use super::{Options, Traffic, wire};
 use crate::proxy::{self, Proxy};
+use crate::tls::CertificateProblem;
 
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -387,6 +388,8 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
     }
     Failure::NoAnswer(if error.is_timeout() {
         NoAnswer::Timeout
+    } else if let Some(problem) = CertificateProblem::of(error) {
+        NoAnswer::Certificate(problem)
     } else if error.is_connect() {
         NoAnswer::Connect
     } else {

@@ -3,8 +3,8 @@
 //! read (`reconstructed`).
 
 use super::{
-    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, observe, prospect, rebuild, tell_of_others,
-    timezone,
+    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, observe, prospect, rebuild,
+    tell_of_others, timezone,
 };
 use crate::domain::{Basis, Month, Months};
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
+use super::lock::Holder;
 use super::{DamagedMonth, Unresolved};
 use crate::domain::{Basis, Month, Months, Shortfall};
 use crate::history::HistoryError;
@@ -45,8 +46,10 @@ pub enum JobError {
     Request(#[from] RequestError),
     #[error("the client could not be made")]
     Client(#[from] ClientError),
-    #[error("`{path}` is locked: {holder} works on this job", path = .path.display())]
-    Locked { path: PathBuf, holder: String },
+    #[error("`{path}` is locked: {holder}", path = .path.display())]
+    Locked { path: PathBuf, holder: Holder },
+    #[error("`{}` is on another file system than `{}`: what is finished cannot be moved there in one step", .folder.display(), .work.display())]
+    OtherFileSystem { folder: PathBuf, work: PathBuf },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
     #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]

@@ -14,9 +14,7 @@ use crate::domain::{Month, Months};
 use crate::privacy::Privacy;
 use crate::publish::{self, PublishError};
 use crate::settings::Settings;
-use crate::snapshot::{
-    CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people,
-};
+use crate::snapshot::{CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people};
 
 /// Whom to forget.
 #[derive(Clone, Debug)]

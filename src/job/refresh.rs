@@ -162,9 +162,10 @@ impl Chain<'_> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
         let previous = self.links.last().map(|link| &link.history);
-        let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
-            history::build(&snapshot, self.definitions, previous, &self.folder.histories(), &self.folder.work())
-        });
+        let built = snapshot
+            .verify()
+            .map_err(|damage| history::HistoryError::Snapshot(damage.into()))
+            .and_then(|()| history::build(&snapshot, self.definitions, previous, &self.folder.histories(), &self.folder.work()));
         match built {
             Ok(history) => {
                 (self.observer)(Event::Built { month, what: Built::History });

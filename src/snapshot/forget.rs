@@ -27,11 +27,7 @@ struct Parted {
 ///
 /// # Errors
 /// When the snapshot is damaged: writing it anew would make the damage look sound.
-pub fn without_people(
-    snapshot: &Snapshot,
-    people: &BTreeSet<String>,
-    work: &Path,
-) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
+pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Path) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
     snapshot.verify()?;
     let mut manifest = snapshot.manifest.clone();
     let mut parted = BTreeMap::new();
