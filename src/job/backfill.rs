@@ -2,7 +2,9 @@
 //! lesser one, gets its own. Membership is of the time of the observation (basis `late`), but for tags whose dates are
 //! read (`reconstructed`).
 
-use super::{Context, Event, JobError, JobFolder, Plan, Rebuilt, Scope, Unresolved, observe, prospect, rebuild, tell_of_others, timezone};
+use super::{
+    Context, Event, JobError, JobFolder, Plan, Rebuilt, Scope, Unresolved, clock, observe, prospect, rebuild, tell_of_others, timezone,
+};
 use crate::domain::{Basis, Month, Months};
 use crate::snapshot::Snapshot;
 
@@ -60,6 +62,7 @@ pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> R
 async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
     let workspace = context.client.workspace().await?;
     let timezone = timezone(&context.settings.job, &workspace)?;
+    clock::check(context, &timezone, Some(options.months)).await?;
     let scope = Scope::over(context, options.months, timezone)?.of(workspace);
     let mut kept = Vec::new();
     let mut wanted = Vec::new();

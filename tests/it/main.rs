@@ -15,6 +15,7 @@ mod bad_input;
 mod census;
 mod check;
 mod cli;
+mod clock;
 mod crash;
 mod decoders;
 mod demo;
