@@ -22,6 +22,7 @@ mod demo;
 mod failure;
 mod faults;
 mod forget;
+mod formats;
 mod idempotence;
 mod legacy;
 mod members;
