@@ -405,6 +405,7 @@ async fn publish_snapshot(
         conversations: plan.has_conversations,
         cohorts,
         identifiers: context.privacy.label(),
+        email_hash: work::email_hash(&folder.work_of(plan.months())),
         forgotten: fetched.forgotten(),
         files: Vec::new(),
         requests: traffic.requests,
