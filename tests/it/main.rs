@@ -35,6 +35,7 @@ mod planted;
 mod privacy;
 mod property;
 mod proxy;
+mod restore;
 mod resume;
 mod rules;
 mod run_log;
