@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::check::{ARCHIVED_HINT, Trouble};
+use crate::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
 use crate::disk;
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
@@ -310,6 +310,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     match error {
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
         JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is taken"),
+        JobError::ClockDiffers { .. } => with(USAGE, CLOCK_HINT),
         JobError::LowerBasis { .. } => with(USAGE, "to make it anew all the same, move the month's folder under snapshots/ away first"),
         JobError::WouldDrop { .. } => {
             with(NOT_FOUND, "take the name out of the job file to let the group go, or move the month's folder under snapshots/ away first")

@@ -4,14 +4,14 @@ use serde_json::json;
 use super::arguments::Status;
 use super::failure::{ATTENTION, Failure};
 use super::summary::{drawn, right, trimmed};
-use super::{run, stdout};
+use super::{clock, run, stdout};
 use crate::digest::grouped;
 use crate::domain::Month;
 use crate::job::{self, JobFolder};
 
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
-    let now = run::clock(arguments.as_of, &settings)?();
+    let now = clock::clock(arguments.as_of, &settings)?();
     let status = job::status(&JobFolder::new(&settings), &settings.job, now, arguments.check)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
     Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::lock::Holder;
-use super::{DamagedMonth, Unresolved};
+use super::{ClockOffset, DamagedMonth, Otherwise, Unresolved};
 use crate::domain::{Basis, Month, Months, Shortfall};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
@@ -20,6 +20,8 @@ pub enum JobError {
     NoTimezone { found: Option<String> },
     #[error("{month} has not begun: it starts at {start}")]
     NotBegun { month: Month, start: DateTime<Utc> },
+    #[error("{offset}: {otherwise}")]
+    ClockDiffers { offset: ClockOffset, otherwise: Otherwise },
     #[error("{month} holds a snapshot of basis `{held}`; one made now would be `{now}`, which is worth less and does not replace it")]
     LowerBasis { month: Month, held: Basis, now: Basis },
     #[error("{month}: a replacement would lose what the snapshot holds of groups that are no longer found: {}", .dropped.join(", "))]

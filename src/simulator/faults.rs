@@ -55,6 +55,7 @@ struct Rule {
 /// | `error_list` | 200 with an `error.list`, and empty lists beside it |
 /// | `index_behind` | searches and groups: a tenth of the contacts is missing, and the totals agree |
 /// | `content-type`, `noheaders` | the right answer as `text/plain` or, every second request, `text/html`; without rate headers |
+/// | `date+1h` `date-1h`, `bad-date`, `aged` | the right answer, its `Date` an hour off (any time, as in `date+40d`); with a `Date` that is none; with one of an hour ago and an `Age` of an hour |
 /// | `slow`, `trickle`, `hang` | the right answer 1.5 s late; at 256 bytes a second; never, with the connection open |
 /// | `reset`, `cut` | the connection is reset before a byte of the answer; ends in mid-body |
 /// | `cursor` | with a cursor: 400, as for a bad one; with a scroll: 404, and the scroll is gone; without either all goes well |

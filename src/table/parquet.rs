@@ -52,10 +52,8 @@ pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), T
 /// When it cannot be read, or does not hold the table.
 pub fn read_file(path: &Path, table: &Table, columns: Option<&[&str]>) -> Result<DataFrame, TableError> {
     let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
-    let file = File::open(path).map_err(|error| failed(error.into()))?;
     let names = table.columns.iter().map(|column| column.name).filter(|name| columns.is_none_or(|columns| columns.contains(name)));
-    let names: Vec<String> = names.map(str::to_string).collect();
-    ParquetReader::new(file).with_columns(Some(names)).read_parallel(ParallelStrategy::None).finish().map_err(failed)
+    scan(&[path.to_path_buf()], table)?.select(names.map(col).collect::<Vec<_>>()).collect().map_err(failed)
 }
 
 /// The descriptions and units of the columns, one metadata entry each, and a description of the table.
@@ -69,22 +67,57 @@ fn descriptions(table: &Table) -> Vec<(String, String)> {
     entries
 }
 
-/// A lazy scan over these files, which must hold the table.
+/// What other types a column may have: those that hold nothing which the declared type cannot.
+const CASTS: CastColumnsPolicy = CastColumnsPolicy {
+    integer_upcast: true,
+    integer_to_float_cast: true,
+    float_upcast: true,
+    datetime_nanoseconds_downcast: true,
+    datetime_milliseconds_upcast: true,
+    ..CastColumnsPolicy::ERROR_ON_MISMATCH
+};
+
+/// A lazy scan over these files, which must hold the table's key. Files of other versions of the program are read, too: a column
+/// that a file lacks is null, one that the table does not have is passed over.
+///
+/// # Errors
+/// When one of them is no such file.
 pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     let failed = |error| TableError::new("scan", format!("the table `{}`", table.name), error);
-    let paths: Vec<PlRefPath> = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<_>>().map_err(failed)?;
-    // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
-    let hive_options = HiveOptions::new_disabled();
-    let args = ScanArgsParquet {
-        schema: Some(table.schema().into()),
-        hive_options,
+    paths.iter().try_for_each(|path| check(path, table))?;
+    let paths = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>().map_err(failed)?;
+    let options = ParquetOptions { schema: Some(table.schema().into()), ..ParquetOptions::default() };
+    let arguments = UnifiedScanArgs {
+        // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
+        hive_options: HiveOptions::new_disabled(),
         glob: false,
-        cache: false,
-        // What an earlier version of the program did not write is null.
-        allow_missing_columns: true,
-        ..ScanArgsParquet::default()
+        cast_columns_policy: CASTS,
+        missing_columns_policy: MissingColumnsPolicy::Insert,
+        extra_columns_policy: ExtraColumnsPolicy::Ignore,
+        ..UnifiedScanArgs::default()
     };
-    LazyFrame::scan_parquet_files(paths.into(), args).map_err(failed)
+    let rows = DslBuilder::scan_parquet(ScanSources::Paths(paths.into_iter().collect()), options, arguments);
+    Ok(rows.map_err(failed)?.build().into())
+}
+
+/// Looks at a file's schema: what Polars would say of it later names neither the file nor what is wrong with it.
+fn check(path: &Path, table: &Table) -> Result<(), TableError> {
+    let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
+    let file = File::open(path).map_err(|error| failed(error.into()))?;
+    let schema = ParquetReader::new(file).schema().map_err(failed)?;
+    for column in table.columns {
+        let declared = column.kind.dtype();
+        match schema.get(column.name).map(DataType::from_arrow_field) {
+            Some(found) if CASTS.should_cast_column(column.name, &declared, &found).is_err() => {
+                return Err(TableError::unfit(path, format!("its column `{}` is {found}, where {declared} should be", column.name)));
+            }
+            None if table.key.contains(&column.name) => {
+                return Err(TableError::unfit(path, format!("it has no column `{}`", column.name)));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
 }
 
 /// As [`scan`]; no files are an empty table.

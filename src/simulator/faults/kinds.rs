@@ -27,6 +27,12 @@ pub enum Fault {
     ContentType,
     /// The right answer without rate headers.
     NoHeaders,
+    /// The right answer, its `Date` so many seconds ahead of the clock, or behind it.
+    Date(i64),
+    /// The right answer with a `Date` that is none.
+    BadDate,
+    /// The right answer as something between keeps it: its `Date` is old, and its `Age` says how old.
+    Aged,
     /// The right answer, late.
     Slow,
     /// The right answer in small pieces with pauses.
@@ -149,6 +155,12 @@ const GROUPS: &[Group] = &[
     group(&[("error_list", Fault::ErrorList)], "200 with an error.list, and empty lists beside it"),
     group(&[("content-type", Fault::ContentType)], "the right JSON as text/plain or, every second request, text/html"),
     group(&[("noheaders", Fault::NoHeaders)], "the right answer without rate headers"),
+    group(
+        &[("date+1h", Fault::Date(3_600)), ("date-1h", Fault::Date(-3_600))],
+        "the right answer, its Date an hour (or other time, as in date+40d) off",
+    ),
+    group(&[("bad-date", Fault::BadDate)], "the right answer with a Date that is none"),
+    group(&[("aged", Fault::Aged)], "the right answer with a Date of an hour ago, and that Age"),
     group(&[("slow", Fault::Slow)], "the right answer, 1.5 s late"),
     group(&[("trickle", Fault::Trickle)], "the right answer at 256 bytes a second"),
     group(&[("hang", Fault::Hang)], "no answer; the connection stays open"),
@@ -183,7 +195,18 @@ impl FromStr for Fault {
 
     fn from_str(word: &str) -> Result<Self, FaultSpecError> {
         let known = all().find(|(name, _)| *name == word);
-        known.map(|(_, fault)| fault).ok_or_else(|| FaultSpecError::Kind(word.to_owned(), names(all(), ", ")))
+        known.map(|(_, fault)| fault).or_else(|| date(word)).ok_or_else(|| FaultSpecError::Kind(word.to_owned(), names(all(), ", ")))
+    }
+}
+
+/// `date+40d`, `date-90s`.
+fn date(word: &str) -> Option<Fault> {
+    let by = word.strip_prefix("date")?;
+    let seconds = |by: &str| i64::try_from(humantime::parse_duration(by).ok()?.as_secs()).ok();
+    match (by.strip_prefix('+'), by.strip_prefix('-')) {
+        (Some(by), _) => seconds(by).map(Fault::Date),
+        (None, Some(by)) => seconds(by).map(|seconds| Fault::Date(-seconds)),
+        (None, None) => None,
     }
 }
 
@@ -226,5 +249,7 @@ mod tests {
         }
         assert!(list.lines().all(|line| line.len() <= 90), "{list}");
         assert_eq!("html".parse::<Fault>(), "500-html".parse());
+        assert_eq!(("date+40d".parse(), "date-90s".parse()), (Ok(Fault::Date(40 * 86_400)), Ok(Fault::Date(-90))));
+        assert!("date".parse::<Fault>().is_err() && "date+soon".parse::<Fault>().is_err());
     }
 }
