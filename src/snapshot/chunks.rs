@@ -7,6 +7,7 @@ use polars::prelude::*;
 
 use super::columns::{ContactColumns, ContactFrames, ConversationColumns, HeldColumns};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, TAGGED};
+use super::tag_dates::ANSWERS;
 use super::{SnapshotError, WalkRecord};
 use crate::domain::{Contact, Conversation};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
@@ -140,7 +141,7 @@ pub(super) const CHUNK: &str = "arrows";
 /// The tables of a chunk, by the name of its file; `None` when that is another file.
 pub(super) fn tables_of(name: &str) -> Option<(&'static Bundle, usize)> {
     let (table, index) = name.strip_suffix(CHUNK)?.strip_suffix('.')?.rsplit_once('-')?;
-    let bundle = [Contact::TABLES, Conversation::TABLES].into_iter().find(|bundle| bundle[0].name == table)?;
+    let bundle = [Contact::TABLES, Conversation::TABLES, ANSWERS].into_iter().find(|bundle| bundle[0].name == table)?;
     Some((bundle, index.parse().ok()?))
 }
 
