@@ -42,6 +42,8 @@ pub trait Spooled: Send + Sized + 'static {
     /// Takes in who it is, because its record is held elsewhere.
     fn push_held(&self, held: &mut HeldColumns);
     fn len(columns: &Self::Columns) -> usize;
+    /// About how many bytes their texts have.
+    fn bytes(columns: &Self::Columns) -> usize;
     /// The tables of a chunk of these rows.
     fn frames(columns: Self::Columns, held: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError>;
     /// Tells the id of each row of a chunk, and when the row was updated.
@@ -77,6 +79,10 @@ impl Spooled for Contact {
 
     fn len(columns: &ContactColumns) -> usize {
         columns.len()
+    }
+
+    fn bytes(columns: &ContactColumns) -> usize {
+        columns.bytes()
     }
 
     fn frames(columns: ContactColumns, held: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError> {
@@ -115,6 +121,10 @@ impl Spooled for Conversation {
 
     fn len(columns: &ConversationColumns) -> usize {
         columns.len()
+    }
+
+    fn bytes(columns: &ConversationColumns) -> usize {
+        columns.bytes()
     }
 
     fn frames(columns: ConversationColumns, _: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError> {

@@ -24,6 +24,7 @@ mod forget;
 mod idempotence;
 mod legacy;
 mod members;
+mod memory;
 mod month_end;
 mod names;
 mod notify;
