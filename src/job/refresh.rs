@@ -273,7 +273,7 @@ fn build_reports(
     let numbers = numbers.map_err(table)?;
     let inputs = Inputs {
         contacts: numbers.numbered(contacts, &CONTACTS),
-        attributes: numbers.numbered(of_snapshot(&ATTRIBUTES)?, &ATTRIBUTES),
+        attributes: numbers.numbered(definitions.wanted(of_snapshot(&ATTRIBUTES)?), &ATTRIBUTES),
         members: numbers.numbered(of_snapshot(&MEMBERS)?, &MEMBERS),
         conversations: numbers.numbered(conversations, &CONVERSATIONS),
         standing: numbers.numbered(standing, &history::STANDING),

@@ -68,6 +68,8 @@ struct Rule {
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
 /// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects in each other's place |
 /// | `huge` | list pages: one entry has a custom attribute of 5 MB |
+/// | `not_utf8`, `half_character` | list pages: one entry has texts with bytes that are no UTF-8; with half a surrogate pair |
+/// | `nested` | list pages: one entry has 10,000 lists within one another, as a custom attribute and elsewhere |
 /// | `paged_groups` | lists of tags, segments and attributes: in two pages, with a cursor (1.x: an address) to the second |
 /// | `null_source`, `merged_author` | conversations: every third has no source; the authors are contacts that are no more |
 /// | `markup` | list pages: each entry has the custom attributes `note`, with markup for those who pay, and `own_id`, another one for each |

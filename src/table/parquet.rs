@@ -10,6 +10,9 @@ use super::{Table, TableError};
 const ZSTD_LEVEL: i32 = 1;
 /// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
 pub const ROW_GROUP_ROWS: usize = 65_536;
+/// Bytes of texts that a row group has at the most, where rows are larger than usual: what a writer, or a reader of a column,
+/// has in memory.
+const ROW_GROUP_BYTES: usize = 24 << 20;
 
 /// Writes rows that are in the table's order as one Parquet file: zstd, statistics, column descriptions in the
 /// file's metadata, and no types that only Polars knows. Returns the number of rows.
@@ -21,18 +24,41 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
     let mut frame = table.conform(frame).map_err(failed)?;
     // One chunk a column: otherwise the bytes would show how many threads made the frame.
     frame.rechunk_mut();
-    let rows = frame.height() as u64;
-    sink_parquet(frame.lazy(), table, path)?;
+    let (rows, group) = (frame.height() as u64, row_group_rows(&frame));
+    sink(frame.lazy(), table, path, group)?;
     Ok(rows)
+}
+
+/// Rows of a row group: half as many, and half of that, and so on, until none has more bytes than it may have. It depends on
+/// the rows alone.
+fn row_group_rows(frame: &DataFrame) -> usize {
+    let texts: Vec<&StringChunked> = frame.columns().iter().filter_map(|column| column.str().ok()).collect();
+    let total: usize = texts.iter().flat_map(|texts| texts.downcast_iter()).map(|texts| texts.total_bytes_len()).sum();
+    if total <= ROW_GROUP_BYTES {
+        return ROW_GROUP_ROWS;
+    }
+    let mut sizes = vec![0; frame.height()];
+    for texts in texts {
+        sizes.iter_mut().zip(texts.iter()).for_each(|(size, text)| *size += text.map_or(0, str::len));
+    }
+    let mut rows = ROW_GROUP_ROWS;
+    while rows > 1 && sizes.chunks(rows).any(|group| group.iter().sum::<usize>() > ROW_GROUP_BYTES) {
+        rows /= 2;
+    }
+    rows
 }
 
 /// The same for rows that need not fit into memory: the streaming engine passes them on.
 pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), TableError> {
+    sink(rows, table, path, ROW_GROUP_ROWS)
+}
+
+fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(), TableError> {
     let failed = |error| TableError::writing(path, error);
     let options = ParquetWriteOptions {
         compression: ParquetCompression::Zstd(Some(ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?)),
         statistics: StatisticsOptions::full(),
-        row_group_size: Some(ROW_GROUP_ROWS),
+        row_group_size: Some(group),
         data_page_size: None,
         key_value_metadata: Some(KeyValueMetadata::from_static(descriptions(table))),
         arrow_schema: None,
@@ -123,4 +149,23 @@ fn check(path: &Path, table: &Table) -> Result<(), TableError> {
 /// As [`scan`]; no files are an empty table.
 pub fn scan_or_empty(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     if paths.is_empty() { Ok(table.empty().lazy()) } else { scan(paths, table) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_group_has_so_many_rows_and_fewer_where_they_are_large() {
+        let rows =
+            |sizes: &[usize]| row_group_rows(&df!("text" => sizes.iter().map(|size| "x".repeat(*size)).collect::<Vec<_>>()).unwrap());
+        assert_eq!(rows(&[]), ROW_GROUP_ROWS);
+        assert_eq!(rows(&vec![300; ROW_GROUP_ROWS + 1]), ROW_GROUP_ROWS, "usual rows");
+        assert_eq!(rows(&vec![10_000; 4_096]), 2_048);
+        // Large ones among others, wherever they are.
+        let mut mixed = vec![10; 50_000];
+        mixed[20_000..23_000].fill(10_000);
+        assert_eq!(rows(&mixed), 2_048);
+        assert_eq!(rows(&[ROW_GROUP_BYTES + 1, 1]), 1);
+    }
 }

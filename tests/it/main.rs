@@ -28,6 +28,7 @@ mod formats;
 mod idempotence;
 mod legacy;
 mod members;
+mod memory;
 mod month_end;
 mod names;
 mod notify;

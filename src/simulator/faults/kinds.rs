@@ -94,6 +94,12 @@ pub enum PageFault {
     Mistyped,
     /// One entry has a custom attribute of 5 MB.
     Huge,
+    /// One entry has texts with bytes that are no UTF-8.
+    NotUtf8,
+    /// One entry has texts that end in half a surrogate pair.
+    HalfCharacter,
+    /// One entry has lists within lists, ten thousand of them.
+    Nested,
     /// Each entry has a custom attribute with markup, and one with a value of its own.
     Markup,
     /// A list of tags, segments or attributes comes in two pages.
@@ -184,6 +190,9 @@ const GROUPS: &[Group] = &[
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
     group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: texts, booleans, arrays and objects mixed up"),
     group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
+    group(&[("not_utf8", Fault::Page(PageFault::NotUtf8))], "lists: one entry has texts that are no UTF-8"),
+    group(&[("half_character", Fault::Page(PageFault::HalfCharacter))], "lists: one entry has half a surrogate pair in texts"),
+    group(&[("nested", Fault::Page(PageFault::Nested))], "lists: one entry has 10,000 lists within one another"),
     group(&[("paged_groups", Fault::Page(PageFault::PagedGroups))], "lists of tags, segments and attributes: in two pages"),
     group(&[("null_source", Fault::Page(PageFault::NullSource))], "conversations: every third has no source"),
     group(&[("merged_author", Fault::Page(PageFault::MergedAuthor))], "conversations: their authors are contacts that are no more"),
