@@ -62,7 +62,7 @@ impl TagDates {
             };
             dates.chunks = index + 1;
             let known = &mut dates.known;
-            let read = each(&path, &mut |contact, _, _| {
+            let read = each(&path, |contact, _, _| {
                 known.insert(contact);
             });
             if let Err(error) = read {
@@ -117,7 +117,7 @@ impl TagDates {
 pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>, SnapshotError> {
     let mut tags = BTreeSet::new();
     for path in chunks(folder)? {
-        each(&path, &mut |contact, tag, _| {
+        each(&path, |contact, tag, _| {
             if let Some(tag) = tag.filter(|_| contacts.contains(contact)) {
                 tags.insert((contact.to_string(), tag.to_string()));
             }
@@ -148,7 +148,7 @@ impl TaggedBefore {
     /// Tells the holders of the tag, and when they got it.
     fn each_holder(&self, tell: &mut dyn FnMut(&str, Option<i64>)) -> Result<(), SnapshotError> {
         for path in chunks(&self.dates)? {
-            each(&path, &mut |contact, tag, applied_at| {
+            each(&path, |contact, tag, applied_at| {
                 if tag == Some(self.tag_id.as_str()) {
                     tell(contact, applied_at);
                 }
@@ -159,7 +159,10 @@ impl TaggedBefore {
 }
 
 /// Tells of each row of a chunk: the contact, the tag, and when it was put on, in microseconds.
-fn each(chunk: &Path, tell: &mut dyn FnMut(&str, Option<&str>, Option<i64>)) -> Result<(), SnapshotError> {
+fn each<F>(chunk: &Path, mut tell: F) -> Result<(), SnapshotError>
+where
+    F: FnMut(&str, Option<&str>, Option<i64>),
+{
     let failed = |error| TableError::new("read", "the dates of tags", error);
     let rows = read_bundled(chunk, ANSWERS, &TAG_DATES, None)?;
     let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
@@ -208,7 +211,7 @@ mod tests {
             answers.flush().unwrap();
         }
         let holders = || {
-            let of = TaggedBefore { dates: folder.clone(), tag_id: "vip".to_string(), end: Utc::now() };
+            let of = TaggedBefore { dates: folder.clone(), tag_id: "vip".to_string(), end: DateTime::from_timestamp(2, 0).unwrap() };
             of.contacts().map(|contacts| contacts.texts().map(String::from).collect::<Vec<_>>())
         };
         assert_eq!(holders().unwrap(), ["a", "b", "c"]);
