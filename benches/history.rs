@@ -274,6 +274,7 @@ impl World {
             workspace_id: None,
             contact_workspace_id: None,
             population: "everyone".to_string(),
+            replaces: None,
             conversations: true,
             cohorts,
             identifiers: "keep".to_string(),

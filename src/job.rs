@@ -411,6 +411,7 @@ async fn publish_snapshot(
         workspace_id: plan.scope.workspace_id.clone(),
         contact_workspace_id: fetched.contact_workspace_id(),
         population: plan.population.label(),
+        replaces: None,
         conversations: plan.has_conversations,
         cohorts,
         identifiers: context.privacy.label(),
@@ -434,7 +435,7 @@ async fn publish_snapshot(
             entry.members = members;
         }
         manifest.files = staging.files();
-        Ok(folder.publish_snapshot(month, staging, &manifest)?)
+        Ok(folder.publish_snapshot(month, staging, manifest)?)
     });
     joined(committed.await)?;
     Ok(basis)

@@ -148,6 +148,7 @@ impl Place {
             workspace_id: None,
             contact_workspace_id: None,
             population: observation.population.to_string(),
+            replaces: None,
             conversations: true,
             cohorts: observation.cohorts.iter().map(cohort).collect(),
             identifiers: "keep".to_string(),

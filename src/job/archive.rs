@@ -23,12 +23,12 @@ impl JobFolder {
     /// The month's snapshot; `None` when there is none.
     ///
     /// # Errors
-    /// When there is one that cannot be used. A snapshot whose history was built from another one is damaged: whatever
-    /// replaces a snapshot takes its history away first.
+    /// When there is one that cannot be used. A snapshot whose history was built from another one that it does not say it
+    /// replaces was not put there by this program.
     pub fn snapshot(&self, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let Some(snapshot) = Snapshot::open(&self.snapshots(), month)? else { return Ok(None) };
         match history::recorded_snapshot(&self.histories(), month) {
-            Some(recorded) if recorded != snapshot.hash => {
+            Some(recorded) if recorded != snapshot.hash && snapshot.manifest.replaces.as_ref() != Some(&recorded) => {
                 let problem = format!("its {} is not the one that its history was built from, and nothing replaced it", publish::MANIFEST);
                 Err(Damage { folder: self.snapshots().join(month_folder(month)), problem }.into())
             }
@@ -44,14 +44,11 @@ impl JobFolder {
         History::open(&self.histories(), month)
     }
 
-    /// Shows a month's snapshot, in place of the one that is there.
-    pub(super) fn publish_snapshot(&self, month: Month, staging: Staging, manifest: &Manifest) -> Result<(), PublishError> {
-        self.remove_history(month)?;
-        staging.commit(&self.snapshots().join(month_folder(month)), manifest).map(drop)
-    }
-
-    fn remove_history(&self, month: Month) -> Result<(), PublishError> {
-        publish::retire(&self.histories().join(month_folder(month)), &self.work())
+    /// Shows a month's snapshot, in place of the one that is there. The manifest says from which one the history was built
+    /// that is out of date from then on.
+    pub(super) fn publish_snapshot(&self, month: Month, staging: Staging, manifest: Manifest) -> Result<(), PublishError> {
+        let manifest = Manifest { replaces: history::recorded_snapshot(&self.histories(), month), ..manifest };
+        staging.commit(&self.snapshots().join(month_folder(month)), &manifest).map(drop)
     }
 
     /// Gives up what is damaged of a month, so that the job goes on without it. Needs the job's lock.
@@ -67,7 +64,7 @@ impl JobFolder {
             Err(error) => Err(error),
         };
         let is_accused = self.snapshot(month).is_err();
-        self.remove_history(month)?;
+        publish::retire(&self.histories().join(month_folder(month)), &self.work())?;
         match opened {
             Ok(()) if is_accused => Ok(AcceptedLoss::TakenAsItIs),
             Ok(()) => Ok(AcceptedLoss::None),

@@ -138,7 +138,7 @@ fn forget_in_month(folder: &JobFolder, month: Month, people: &BTreeSet<String>) 
     let Some(snapshot) = folder.snapshot(month)? else { return Ok(false) };
     match without_people(&snapshot, people, &folder.work())? {
         Some((staging, manifest)) => {
-            folder.publish_snapshot(month, staging, &manifest)?;
+            folder.publish_snapshot(month, staging, manifest)?;
             Ok(true)
         }
         None => Ok(false),

@@ -42,6 +42,10 @@ pub struct Manifest {
     pub contact_workspace_id: Option<String>,
     /// `everyone`, `cohorts` or a cohort key.
     pub population: String,
+    /// SHA-256 of the manifest that the month's history was built from when this one took its place; null where there was
+    /// no history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// Whether the month's conversations were fetched.
     pub conversations: bool,
     /// Sorted by `cohort_key`.

@@ -120,7 +120,7 @@ fn a_link_that_leads_nowhere_is_no_month_that_was_never_observed() {
     fs::remove_dir_all(place.snapshot("2026-07")).unwrap();
     symlink(place.folder().join("unmounted"), place.snapshot("2026-07")).unwrap();
     let finished = run(&place.job(&plain_job(), "http://127.0.0.1:9"), &["--as-of", JULY.as_of]).finish();
-    assert!(finished.code == Some(1) && finished.stderr.contains("run_month=2026-07"), "{finished:?}");
+    assert!(finished.code == Some(6) && finished.stderr.contains("run_month=2026-07"), "{finished:?}");
     let status = offline(&place, "status", &["--check", "--as-of", JULY.as_of]).finish();
     assert!(status.code == Some(8) && status.stdout.contains("2026-07 cannot be read"), "{status:?}");
     assert!(place.snapshot("2026-07").is_symlink());
