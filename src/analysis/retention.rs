@@ -1,5 +1,7 @@
 //! One row a cohort, month of entry and age: how many of those who entered are still, or again, members.
 
+use std::collections::HashSet;
+
 use polars::prelude::*;
 
 use super::rows::{counts_of, days_of, flags};
@@ -21,7 +23,8 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "entry_is_censored",
                 Kind::Flag,
-                "whether it is the cohort's first month, whose members entered at some time that is not known",
+                "whether the month before is not in the cohort's history, so that nobody knows when they entered: its first month, and \
+                 the first after each gap",
             ),
             Entry::new("age_months", Kind::Count, "months since entry; months that were not observed at their end are left out")
                 .in_unit("months"),
@@ -42,14 +45,10 @@ fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
     let (entrants, retained) = (counts_of(&rows, "entrants")?, counts_of(&rows, "retained")?);
     let ages: Vec<i64> =
         entered.iter().zip(&observed).map(|(entered, observed)| Month::of(*observed).index() - Month::of(*entered).index()).collect();
-    // The first month of a cohort's history is the first in which anyone could be seen to enter.
+    // Each month of a cohort's history is a month of entry here.
     let keys = rows.column("cohort_key")?.str()?;
-    let mut first_months = std::collections::HashMap::new();
-    for (key, month) in keys.iter().zip(&entered) {
-        let first = first_months.entry(key).or_insert(*month);
-        *first = (*first).min(*month);
-    }
-    let is_censored = keys.iter().zip(&entered).map(|(key, month)| first_months.get(&key) == Some(month));
+    let history: HashSet<(Option<&str>, i64)> = keys.iter().zip(&entered).map(|(key, month)| (key, Month::of(*month).index())).collect();
+    let is_censored = keys.iter().zip(&entered).map(|(key, month)| !history.contains(&(key, Month::of(*month).index() - 1)));
     let intervals: Vec<_> = retained.iter().zip(&entrants).map(|(part, whole)| wilson(*part as u64, *whole as u64)).collect();
     let rate = retained.iter().zip(&entrants).map(|(part, whole)| super::ratio(Some(*part), Some(*whole)));
     let columns = [

@@ -13,7 +13,7 @@ pub const STANDING: Table = Table {
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-            .or_null("it was there in the cohort's first month, or the month is outside the history"),
+            .or_null("nobody knows since when: it was there in the first month of the cohort's history or the first after a gap; or the month is outside the history"),
         Column::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included")
             .in_unit("months")
             .or_null("departed, or the month is outside the history"),
@@ -31,7 +31,11 @@ pub const LEDGER: Table = Table {
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
-        Column::new("entry_is_censored", Kind::Flag, "whether that was the cohort's first month, so that the true entry is not known"),
+        Column::new(
+            "entry_is_censored",
+            Kind::Flag,
+            "whether the month before was not in the cohort's history, so that the true entry is not known",
+        ),
         Column::new("spell_start", Kind::Day, "first month of the present spell, or of the last one"),
         Column::new("spell_months", Kind::Count, "months of that spell").in_unit("months"),
         Column::new("last_month", Kind::Day, "last month in which the contact was in the cohort"),
