@@ -6,20 +6,26 @@
 //! a p-value may be 0.
 
 #[cfg(test)]
+mod draws;
+#[cfg(test)]
 mod golden;
 mod intervals;
+mod life_table;
 mod location;
 mod multiple;
 mod normal;
 mod ranks;
+mod retention;
 mod survival;
 mod tables;
 mod trend;
 
 pub use intervals::{Interval, wilson};
+pub use life_table::{LifeTableRow, PersonMonths, life_table};
 pub use location::{mean, median, quantile, robust_z};
 pub use multiple::benjamini_hochberg;
 pub use ranks::{MannWhitney, Tally, mann_whitney};
+pub use retention::{LogRank, RetentionCell, RetentionChange, RetentionCurvePoint, person_months, retention_change, retention_curve};
 pub use survival::{SpellCount, Survival, kaplan_meier};
 pub use tables::{Lift, OddsRatio, TwoByTwo};
 pub use trend::{mann_kendall, signed_rank, theil_sen};
