@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod draws;
+mod expectation;
 #[cfg(test)]
 mod golden;
 mod intervals;
@@ -16,10 +17,12 @@ mod multiple;
 mod normal;
 mod ranks;
 mod retention;
+mod student;
 mod survival;
 mod tables;
 mod trend;
 
+pub use expectation::{Expectation, Measure, Trend, expectation, trend};
 pub use intervals::{Interval, wilson};
 pub use life_table::{LifeTableRow, PersonMonths, life_table};
 pub use location::{mean, median, quantile, robust_z};
