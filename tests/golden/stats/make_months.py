@@ -30,7 +30,7 @@ def student_tail(t, df):
 
 def reach_95(df):
     """The t with P(|T| >= t) = 0.05, by bisection from what SciPy says."""
-    near = mpf(float(scipy.stats.t.isf(0.025, df)))
+    near = mpf(float(scipy.stats.t.isf(0.025, float(df))))
     low, high = near * (1 - mpf(10) ** -8), near * (1 + mpf(10) ** -8)
     assert student_tail(low, df) > mpf("0.05") > student_tail(high, df)
     for _ in range(60):
@@ -242,7 +242,7 @@ def expectation():
     golden.write()
 
 
-for make in (normal, student, life_table, log_rank, expectation):
-    make()
-
-finish(EXACT)
+if __name__ == "__main__":
+    for make in (normal, student, life_table, log_rank, expectation):
+        make()
+    finish(EXACT)
