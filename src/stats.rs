@@ -5,21 +5,33 @@
 //! each function to a known library, or to exact arithmetic, at 1e-9 relative for p-values down to 1e-200; under 1e-300
 //! a p-value may be 0.
 
+mod conditional;
+#[cfg(test)]
+mod draws;
+mod expectation;
 #[cfg(test)]
 mod golden;
 mod intervals;
+mod life_table;
 mod location;
 mod multiple;
 mod normal;
 mod ranks;
+mod retention;
+mod strata;
+mod student;
 mod survival;
 mod tables;
 mod trend;
 
+pub use expectation::{Expectation, Measure, Trend, expectation, trend};
 pub use intervals::{Interval, wilson};
+pub use life_table::{LifeTableRow, PersonMonths, life_table};
 pub use location::{mean, median, quantile, robust_z};
-pub use multiple::benjamini_hochberg;
+pub use multiple::{benjamini_hochberg, selected_alpha};
 pub use ranks::{MannWhitney, Tally, mann_whitney};
+pub use retention::{LogRank, RetentionCell, RetentionChange, RetentionCurvePoint, person_months, retention_change, retention_curve};
+pub use strata::{Ratio, association, odds_ratio, risk_ratio};
 pub use survival::{SpellCount, Survival, kaplan_meier};
 pub use tables::{Lift, OddsRatio, TwoByTwo};
 pub use trend::{mann_kendall, signed_rank, theil_sen};
