@@ -336,7 +336,7 @@ fn frame(facts: &Facts, trends: &[Trend<'_>]) -> PolarsResult<DataFrame> {
         ratios("slope_per_month", &|trend| trend.slope_per_month),
         texts("trend_test", &test),
         ratios("trend_p", &|trend| trend.trend_p),
-        Column::new("trend_q".into(), trend_q),
+        Column::new("trend_q".into(), trend_q.clone()),
         Column::new("direction".into(), direction.collect::<Vec<Option<&str>>>()),
         ratios("expected", &|trend| Some(trend.expectation?.expected)),
         ratios("expected_low", &|trend| Some(trend.expectation?.interval?.low)),

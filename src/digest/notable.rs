@@ -119,7 +119,6 @@ fn lasting(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
 
 fn commonest(found: &[InCommon]) -> Vec<Told> {
     let told = |common: &InCommon| {
-        let lift = common.lift?;
         let short = |text: &str| shortened(&one_line(text), NAME_LENGTH);
         let sentence = format!(
             "{}: {} is {} for {} of its {} members ({}), {} times as often as for others ({}).",
@@ -128,11 +127,11 @@ fn commonest(found: &[InCommon]) -> Vec<Told> {
             short(&common.value),
             grouped(common.members),
             grouped(common.of_members),
-            percent(common.members as f64 / common.of_members.max(1) as f64),
-            decimal(lift.ratio, 1),
-            percent(common.others as f64 / common.of_others.max(1) as f64),
+            percent(common.member_share),
+            decimal(common.lift, 1),
+            percent(common.other_share),
         );
-        Some(Told { cohort_key: common.cohort_key.clone(), weight: lift.ratio, sentence })
+        Told { cohort_key: common.cohort_key.clone(), weight: common.lift_low, sentence }
     };
-    found.iter().filter_map(told).collect()
+    found.iter().map(told).collect()
 }

@@ -82,8 +82,6 @@ pub const STATES: Table = Table {
         Column::new("last_month", Kind::Day, "last month of the cohort's history"),
         Column::new("last_month_end", Kind::Instant, "end of that month"),
         Column::new("months", Kind::Count, "months of the cohort's history").in_unit("months"),
-        Column::new("gap_month", Kind::Day, "last month before the latest gap: spells that it holds are followed no further")
-            .or_null("the history has no gap"),
     ],
 };
 
@@ -126,7 +124,7 @@ pub const COUNTS: Table = Table {
     ],
 };
 
-/// What `retention` is made of.
+/// What every report about who stays is made of.
 pub const TRIANGLE: Table = Table {
     name: "triangle",
     row: "a cohort, a month of its history in which contacts entered, and that month or a later one of the history",
@@ -137,22 +135,6 @@ pub const TRIANGLE: Table = Table {
         Column::new("observed_month", Kind::Day, "month in which they are counted"),
         Column::new("retained", Kind::Count, "those who are members then; in the month of entry, all of them"),
         Column::new("retained_unbroken", Kind::Count, "those who were members in every month of the history between"),
-    ],
-};
-
-/// What `membership_survival` is made of.
-pub const SPELLS: Table = Table {
-    name: "spells",
-    row: "a cohort and a length of first spells that began after the cohort's first month",
-    key: &["cohort_key", "duration_months"],
-    columns: &[
-        Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("duration_months", Kind::Count, "months of the spell").in_unit("months"),
-        Column::new("departed", Kind::Count, "spells of that length that ended: absent from the next month").in_unit("first spells"),
-        Column::new("censored_at_gap", Kind::Count, "spells that had that length when a month was missed, and are followed no further")
-            .in_unit("first spells"),
-        Column::new("still_members", Kind::Count, "spells that have that length in the cohort's last month and go on")
-            .in_unit("first spells"),
     ],
 };
 

@@ -5,7 +5,7 @@ use polars::prelude::PolarsResult;
 use serde_json::json;
 
 use super::{nothing, of_cohort};
-use crate::analysis::{InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
+use crate::analysis::{DELTA_MIN, InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
 use crate::digest::{CohortDigest, attribute_name, decimal, grouped};
 use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
@@ -39,13 +39,15 @@ impl<'a> Common<'a> {
         }
         let label = |value: &InCommon| format!("{}: {}", attribute_name(&value.attribute), shown(&value.value));
         let row = |value: &&InCommon| {
-            let of = |part: i64, whole: i64| {
-                let share = share((whole > 0).then(|| part as f64 / whole as f64));
-                format!("{} of {} ({share})", grouped(part), grouped(whole))
-            };
-            let lift = value.lift.map_or("no other has it".to_string(), |lift| decimal(lift.ratio, 2));
-            let interval = value.lift.map_or("–".to_string(), |lift| format!("{} to {}", decimal(lift.low, 2), decimal(lift.high, 2)));
-            vec![label(value), of(value.members, value.of_members), of(value.others, value.of_others), lift, interval, q(value.q_value)]
+            let of = |part: i64, whole: i64, of: f64| format!("{} of {} ({})", grouped(part), grouped(whole), share(Some(of)));
+            vec![
+                label(value),
+                of(value.members, value.of_members, value.member_share),
+                of(value.others, value.of_others, value.other_share),
+                decimal(value.lift, 2),
+                format!("{} to {}", decimal(value.lift_low, 2), decimal(value.lift_high, 2)),
+                q(value.q_value),
+            ]
         };
         let table = Grid {
             caption: format!("{}: values that members have more often than others", shown(&cohort.name)),
@@ -53,14 +55,14 @@ impl<'a> Common<'a> {
             texts: 1,
             rows: values.iter().map(row).collect(),
         };
-        let charted = values.iter().filter_map(|value| {
-            let lift = value.lift?;
-            Some(json!({ "label": label(value), "lift": drawn(lift.ratio), "low": drawn(lift.low), "high": drawn(lift.high),
-                         "members": value.members, "of_members": value.of_members, "others": value.others, "of_others": value.of_others }))
+        let charted = values.iter().map(|value| {
+            json!({ "label": label(value), "lift": drawn(value.lift), "low": drawn(value.lift_low), "high": drawn(value.lift_high),
+                    "members": value.members, "of_members": value.of_members, "others": value.others, "of_others": value.of_others })
         });
         let chart = json!({ "kind": "lift", "values": charted.collect::<Vec<_>>() });
-        let about = "How many times as often members have a value as others have it, with its 95 % interval. Only differences that stand \
-                     after correction for how many were looked at (q below 0.05), of five members or more.";
+        let about = "How many times as often members have a value as others of the same role have it, with its 95 % interval; of those \
+                     whose value is known. Only what is more than one and a half times as often beyond chance, also after correction \
+                     for how many were looked at, of five members or more.";
         let id = format!("{anchor}-common");
         let figure = figures.add(Figure { id, title, about: about.to_string(), chart, table });
         Ok(html! { div { (figure) @if let Some(numbers) = numbers { (numbers) } } })
@@ -83,7 +85,7 @@ impl<'a> Common<'a> {
             let (Some(q_value), Some(delta)) = (rows.ratio("q_value", row)?, rows.ratio("cliffs_delta", row)?) else { continue };
             let members = rows.count("members", row)?.unwrap_or_default();
             // A median of a few would be somebody's own value.
-            if q_value >= STANDS_BELOW || members < MEMBERS_MIN {
+            if q_value >= STANDS_BELOW || members < MEMBERS_MIN || delta.abs() < DELTA_MIN {
                 continue;
             }
             let number = |name: &str| {
