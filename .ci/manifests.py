@@ -44,6 +44,7 @@ expect("restartPolicy, with a podFailurePolicy", pod["restartPolicy"], "Never")
 for rule in job["podFailurePolicy"]["rules"]:
     if "onExitCodes" in rule:
         expect("containerName of the rule of exit codes", rule["onExitCodes"]["containerName"], container["name"])
+        expect("codes that pass and are tried again", (rule["action"], rule["onExitCodes"]["operator"], rule["onExitCodes"]["values"]), ("FailJob", "NotIn", [5, 7, 130, 137]))
 expect("volumes that are mounted", sorted(mount["name"] for mount in container["volumeMounts"]), sorted(volumes))
 expect("ConfigMap of the volume", volumes["job"]["configMap"]["name"], name_of["ConfigMap"])
 expect("claim of the volume", volumes["output"]["persistentVolumeClaim"]["claimName"], name_of["PersistentVolumeClaim"])

@@ -277,6 +277,7 @@ impl World {
             conversations: true,
             cohorts,
             identifiers: "keep".to_string(),
+            email_hash: None,
             forgotten: 0,
             files: staging.files().to_vec(),
             requests: 0,

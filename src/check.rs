@@ -9,11 +9,9 @@ mod groups;
 mod output;
 mod proxy;
 
-use chrono::{DateTime, Utc};
-
 use crate::domain::{Group, GroupName};
 use crate::intercom::{ClientError, RequestError, Workspace};
-use crate::job::{self, JobError, JobFolder, Remembered, Unresolved};
+use crate::job::{self, Clock, JobError, JobFolder, Remembered, Unresolved};
 use crate::privacy::PrivacyError;
 use crate::settings::{self, SettingsError, Survey, TokenError};
 
@@ -63,6 +61,8 @@ pub enum Trouble {
     DiskSpace { free: String, need: String },
 }
 
+/// What to do about a clock that is wrong.
+pub const CLOCK_HINT: &str = "set this machine's clock, and keep it right with NTP (`timedatectl set-ntp true`), then run it again";
 /// What to do about an archived group.
 pub const ARCHIVED_HINT: &str = "bring it back in Intercom, or take it out of the job file";
 
@@ -85,7 +85,8 @@ impl Finding {
 }
 
 /// Looks at everything that the settings say for certain where it is.
-pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
+pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
+    let now = clock();
     let knows_intercom = survey.is_certain_of("intercom");
     let knows_output = survey.is_certain_of("output.dir") && survey.is_certain_of("name");
     let knows_job = survey.is_certain_of("tags") && survey.is_certain_of("segments") && survey.is_certain_of("population");
@@ -113,6 +114,9 @@ pub async fn check(survey: Survey, now: DateTime<Utc>) -> Vec<Finding> {
         Some(client) => api::ask(client, &settings, now).await.told(client, &settings, &mut findings),
         None => None,
     };
+    if let (Some(client), Some(answers)) = (&client, &answers) {
+        findings.extend(api::clock(client, settings.job.grace, answers.timezone.as_ref(), clock()));
+    }
     let folder = JobFolder::new(&settings);
     let output = knows_output.then(|| folder.try_out());
     let planned = match (&client, &answers) {

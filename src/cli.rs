@@ -5,6 +5,7 @@ mod account;
 mod arguments;
 mod backfill;
 mod check;
+mod clock;
 mod completions;
 mod counts;
 mod demo;
@@ -60,7 +61,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => return tell(&answer(&message), LogFormat::Text),
     };
-    let account = Account::begin(cli.command.on_months(), run::wall_clock());
+    let account = Account::begin(cli.command.on_months(), clock::wall_clock());
     let progress = logging::start(&cli.global, &account);
     let log_format = cli.global.log_format;
     let runtime = match runtime {
@@ -68,7 +69,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));
             let code = tell(&ended, log_format);
-            if let Some(ending) = Ending::of(&account, &ended, run::wall_clock()) {
+            if let Some(ending) = Ending::of(&account, &ended, clock::wall_clock()) {
                 ending.log();
             }
             return code;
@@ -76,7 +77,7 @@ pub fn main() -> ExitCode {
     };
     let ended = runtime.block_on(work(cli.command, &progress, &account));
     progress.finish();
-    let ending = Ending::of(&account, &ended, run::wall_clock());
+    let ending = Ending::of(&account, &ended, clock::wall_clock());
     let code = tell(&ended, log_format);
     if let Some(ending) = ending {
         // Whoever interrupts this waits no longer; what the run came to stands.

@@ -221,7 +221,7 @@ pub fn build(
     let members = members::of(snapshot, definitions, &cohorts, scan_previous(previous, &RECORDS)?)?;
     let contacts = snapshot.scan(&CONTACTS)?;
     let conversations = snapshot.scan(&CONVERSATIONS)?;
-    let attributes = snapshot.scan(&ATTRIBUTES)?;
+    let attributes = definitions.wanted(snapshot.scan(&ATTRIBUTES)?);
     let ledger_before = scan_previous(previous, &LEDGER)?;
     let records_before = scan_previous(previous, &RECORDS)?;
     let people_before = people_before(previous, &manifest.identifiers)?;

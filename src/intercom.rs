@@ -11,6 +11,7 @@ mod error;
 mod gate;
 mod pace;
 mod retry;
+mod server_clock;
 mod tagging;
 mod transport;
 mod v1;
@@ -31,6 +32,7 @@ use wire::Decode;
 pub use decoders::{DECODERS, Decoder};
 pub use error::{ClientError, Failure, RequestError, WalkError};
 pub use gate::RateWindow;
+pub use server_clock::ServerTime;
 pub use tagging::{Change, TagAnswer, TagCall};
 pub use walk::{Page, Place, Walk};
 
@@ -123,6 +125,11 @@ impl Client {
     /// The rate window as the last response told it; `None` before any has.
     pub fn rate_window(&self) -> Option<RateWindow> {
         self.transport.rate_window()
+    }
+
+    /// What time it is at the API, as its answers so far say; `None` when none of them had a date.
+    pub fn server_time(&self) -> Option<ServerTime> {
+        self.transport.server_time()
     }
 
     /// The workspace that the token belongs to. 1.x is not documented to have `/me`: where it is not found, nothing is known.

@@ -7,6 +7,7 @@ mod archive;
 mod backfill;
 mod bounds;
 mod chains;
+mod clock;
 mod division;
 mod error;
 mod events;
@@ -14,6 +15,7 @@ mod fetch;
 mod findings;
 mod folder;
 mod forget;
+mod lock;
 mod observed;
 mod pages;
 mod plan;
@@ -43,11 +45,13 @@ pub use apply::Applied;
 pub use archive::{AcceptedLoss, DamagedMonth};
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use bounds::{TIMEZONE_CHANGED, old_table};
+pub use clock::{ClockOffset, Otherwise, clock_offset};
 pub use division::{Division, Piece, SizedSlice, cut, merge, rows_per_slice};
 pub use error::JobError;
 pub use events::{Built, Event, Observer};
-pub use folder::{JobFolder, Lock};
+pub use folder::JobFolder;
 pub use forget::{Forgotten, Person, forget};
+pub use lock::{Holder, Lock};
 pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, similar_attribute, unknown_attributes};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
@@ -120,6 +124,8 @@ pub struct Context {
     pub client: Client,
     pub privacy: Arc<Privacy>,
     pub clock: Clock,
+    /// Whether the clock is held against the API's: not one that stands still.
+    pub checks_clock: bool,
     pub observer: Observer,
 }
 
@@ -264,6 +270,7 @@ async fn observe(
         }
     }
     let fetched = fetch::fetch(context, folder, plan, accept_incomplete).await?;
+    plan.findings.extend(clock::finding(context));
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !accept_incomplete {
         return Err(JobError::Incomplete { months: plan.months(), walks: fetched.shortfalls(context.settings.completeness.tolerance) });
@@ -407,6 +414,7 @@ async fn publish_snapshot(
         conversations: plan.has_conversations,
         cohorts,
         identifiers: context.privacy.label(),
+        email_hash: work::email_hash(&folder.work_of(plan.months())),
         forgotten: fetched.forgotten(),
         files: Vec::new(),
         requests: traffic.requests,

@@ -7,6 +7,7 @@ pub mod domain;
 
 pub mod disk;
 pub mod proxy;
+pub mod tls;
 
 pub mod rules;
 

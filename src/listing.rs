@@ -6,7 +6,6 @@ mod lines;
 
 use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, PolarsError, Series};
 
-use crate::disk;
 use crate::domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
 use crate::intercom::{Client, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
@@ -69,8 +68,8 @@ pub enum ListingError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Columns(#[from] SnapshotError),
-    #[error("the rows cannot be written")]
-    Write(#[source] PolarsError),
+    #[error(transparent)]
+    Write(TableError),
     /// Whoever read the rows has enough of them.
     #[error("the reader has left")]
     Closed,
@@ -79,9 +78,8 @@ pub enum ListingError {
 impl ListingError {
     pub fn is_disk_full(&self) -> bool {
         match self {
-            ListingError::Table(error) => error.is_disk_full(),
+            ListingError::Table(error) | ListingError::Write(error) => error.is_disk_full(),
             ListingError::Publish(error) => error.is_disk_full(),
-            ListingError::Write(error) => io_error(error).is_some_and(disk::is_full),
             _ => false,
         }
     }
@@ -91,7 +89,7 @@ impl ListingError {
         if io_error(&error).is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             ListingError::Closed
         } else {
-            ListingError::Write(error)
+            ListingError::Write(TableError::new("write", "the list", error))
         }
     }
 }
@@ -156,7 +154,7 @@ fn columns(contacts: &[Contact]) -> Result<DataFrame, ListingError> {
     let mut columns = contact_columns(contacts)?;
     let custom: Vec<String> = contacts.iter().map(|contact| custom_attributes(contact).to_string()).collect();
     let custom: Values = Series::new("custom_attributes".into(), custom).into_column();
-    columns.with_column(custom).map_err(ListingError::Write)?;
+    columns.with_column(custom).map_err(ListingError::write)?;
     Ok(columns)
 }
 

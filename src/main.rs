@@ -1,5 +1,10 @@
 use std::process::ExitCode;
 
+/// See `docs/performance.md`, "What was chosen by measurement".
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     cohorts::cli::main()
 }

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::proxy::{self, Proxy, ProxyError, ProxyFailure};
+use crate::tls::CertificateProblem;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 const TRIES: usize = 4;
@@ -73,6 +74,8 @@ pub enum NotifyError {
     Proxy(ProxyFailure),
     #[error("there is no connection to it")]
     Connect,
+    #[error("there is no TLS connection to it, {0}; {hint}", hint = .0.hint())]
+    Certificate(CertificateProblem),
     #[error("it did not answer in time")]
     Timeout,
     #[error("its answer broke off")]
@@ -93,7 +96,7 @@ impl NotifyError {
         match self {
             NotifyError::Setup | NotifyError::NoProxy(_) => false,
             NotifyError::Proxy(failure) => !failure.is_final(),
-            NotifyError::Connect | NotifyError::Timeout | NotifyError::Cut => true,
+            NotifyError::Connect | NotifyError::Certificate(_) | NotifyError::Timeout | NotifyError::Cut => true,
             NotifyError::Status(status) => matches!(status, 408 | 429 | 500..=599),
         }
     }
@@ -141,6 +144,8 @@ async fn attempt(client: &reqwest::Client, proxy: Option<&Proxy>, address: &Secr
             NotifyError::Proxy(failure)
         } else if error.is_timeout() {
             NotifyError::Timeout
+        } else if let Some(problem) = CertificateProblem::of(&error) {
+            NotifyError::Certificate(problem)
         } else if error.is_connect() {
             NotifyError::Connect
         } else {

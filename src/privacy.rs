@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::domain::Contact;
 
@@ -100,6 +101,20 @@ impl Privacy {
         }
     }
 
+    /// How an e-mail address is spelled before it is hashed, as manifests tell it; `None` where none is hashed. Months that do not
+    /// tell hashed addresses as they came.
+    pub fn email_hash(&self) -> Option<&'static str> {
+        matches!(self.identifiers, Identifiers::Hash(_)).then_some(LOWERCASE)
+    }
+
+    /// An e-mail address as it is written. One that is hashed is found again whatever its capitals.
+    pub fn written_email(&self, address: Option<String>) -> Option<String> {
+        match &self.identifiers {
+            Identifiers::Hash(_) => self.written(address.map(|address| same_address(&address))),
+            Identifiers::Keep | Identifiers::Drop => self.written(address),
+        }
+    }
+
     /// An identifier as it is written; an empty text says nothing about anybody.
     pub fn written(&self, identifier: Option<String>) -> Option<String> {
         match &self.identifiers {
@@ -113,7 +128,8 @@ impl Privacy {
     pub fn apply(&self, mut contact: Contact) -> Contact {
         if !matches!(self.identifiers, Identifiers::Keep) {
             let Contact { external_id, email, phone, name, .. } = &mut contact;
-            for identifier in [external_id, email, phone, name] {
+            *email = self.written_email(email.take().map(Into::into)).map(Into::into);
+            for identifier in [external_id, phone, name] {
                 *identifier = self.written(identifier.take().map(Into::into)).map(Into::into);
             }
         }
@@ -124,6 +140,15 @@ impl Privacy {
     }
 }
 
+/// What spellings of one address have in common: no blanks around it, one form of accents, small letters. Servers may tell
+/// `Ada` from `ada`, but none is known that does.
+pub fn same_address(address: &str) -> String {
+    // Small letters may be decomposed (that of `İ` is).
+    address.trim().to_lowercase().nfc().collect()
+}
+
+/// The label of addresses that are hashed in small letters.
+const LOWERCASE: &str = "lowercase";
 /// The label of identifiers that are written as they are.
 pub const KEEP: &str = "keep";
 /// The label of identifiers that are not written.
@@ -172,6 +197,22 @@ mod tests {
             assert_eq!(contact.country.as_deref(), Some("Ireland"));
             assert_eq!(contact.custom_attributes.iter().map(|attribute| attribute.name.as_str()).collect::<Vec<_>>(), ["plan"]);
         }
+    }
+
+    #[test]
+    fn an_address_that_is_hashed_is_the_same_whatever_its_capitals() {
+        let privacy = Privacy::new(Identifiers::Hash(key(b"0123456789abcdef")), []);
+        let written = |address: &str| privacy.written_email(Some(address.to_string())).unwrap();
+        let known = key(b"0123456789abcdef").hash("zoë@customer.example");
+        for spelling in ["zoë@customer.example", "ZOË@Customer.Example", " Zoë@customer.example\t", "ZOE\u{308}@customer.example"] {
+            assert_eq!(written(spelling), known, "{spelling}");
+        }
+        assert_ne!(written("zoe@customer.example"), known);
+        assert_eq!((written(""), privacy.email_hash()), (String::new(), Some("lowercase")));
+        // Names and others are hashed as they came, addresses that are kept are kept.
+        assert_ne!(privacy.written(Some("Ada".to_string())), privacy.written(Some("ada".to_string())));
+        let kept = Privacy::new(Identifiers::Keep, []);
+        assert_eq!((kept.written_email(Some("Ada@x.example ".to_string())).as_deref(), kept.email_hash()), (Some("Ada@x.example "), None));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::header::HeaderValue;
 use reqwest::{ClientBuilder, Url};
 
+use crate::tls::CertificateProblem;
+
 /// Of each pair the first that is set counts; when it is empty, the next pair does.
 const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
@@ -145,7 +147,7 @@ impl Proxy {
         if !error.is_connect() {
             return None;
         }
-        let mut why = if error.is_timeout() { Why::Late } else { Why::Tls };
+        let mut why = if error.is_timeout() { Why::Late } else { Why::Tls(CertificateProblem::of(error)) };
         let mut cause = error.source();
         while let Some(found) = cause {
             // The type is private to the connector; tests hold its words to this.
@@ -185,8 +187,8 @@ enum Why {
     Credentials,
     /// It answered, and not with a tunnel.
     Refused,
-    /// There is a tunnel, and at its end nobody whom the program can trust.
-    Tls,
+    /// There is a tunnel, and at its end nobody whom the program can trust; why, where a certificate tells.
+    Tls(Option<CertificateProblem>),
 }
 
 impl ProxyFailure {
@@ -199,9 +201,8 @@ impl ProxyFailure {
     pub fn hint(&self) -> &'static str {
         match self.why {
             Why::Credentials => "put user name and password into the proxy's address: http://user:password@host:port",
-            Why::Tls => {
-                "when the proxy inspects TLS, its certificate authority has to be among those that the system trusts, or in the file that SSL_CERT_FILE names"
-            }
+            // A proxy that inspects TLS is a likely reason, also where nothing was said of a certificate.
+            Why::Tls(problem) => problem.unwrap_or(CertificateProblem::UnknownIssuer).hint(),
             Why::Unreachable | Why::Late | Why::Refused => {
                 "check the proxy, and whether it lets requests to that host through; NO_PROXY names hosts that are asked without it"
             }
@@ -217,7 +218,8 @@ impl fmt::Display for ProxyFailure {
             Why::Late => write!(f, "no connection in time through the proxy {proxy}"),
             Why::Credentials => write!(f, "the proxy {proxy} refused: it asks for a user name and password (407)"),
             Why::Refused => write!(f, "the proxy {proxy} refused to connect to the host"),
-            Why::Tls => write!(f, "no TLS connection to the host through the proxy {proxy}"),
+            Why::Tls(None) => write!(f, "no TLS connection to the host through the proxy {proxy}"),
+            Why::Tls(Some(problem)) => write!(f, "no TLS connection to the host through the proxy {proxy}: {problem}"),
         }
     }
 }

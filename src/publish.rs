@@ -1,14 +1,13 @@
-//! The one way anything becomes visible on disk. A folder is staged beside its place, listed, synced, and shown by one
-//! rename: it appears whole or not at all. A folder that is there already is moved aside for that moment, and what a
-//! crash left aside is put right by [`recover`].
+//! The one way anything becomes visible on disk. A folder is staged in the work folder, listed, synced, and put in its
+//! place in one step: it appears whole or not at all. How it replaces one that is there already: [`swap`].
 //!
 //! ```text
 //! .work/staged-…/          being written
-//! <table>/.run_month=M     the old folder, aside during a swap
 //! <table>/run_month=M      what readers see
 //! ```
 
 mod manifest;
+mod swap;
 mod verified;
 
 use std::fs::{self, File};
@@ -22,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::disk;
 
 pub use manifest::{ReadManifest, read_manifest};
+pub use swap::{recover, recover_beside};
 pub use verified::{Damage, ListedFiles};
 
 pub const MANIFEST: &str = "manifest.json";
@@ -119,18 +119,11 @@ impl Staging {
     }
 
     fn show(&mut self, target: &Path) -> Result<(), PublishError> {
-        sync_folder(&self.path)?;
-        let parent = target.parent().unwrap_or(Path::new("."));
-        create_folder(parent)?;
-        let aside = aside(target);
-        if target.exists() {
-            remove_folder(&aside)?;
-            rename(target, &aside)?;
-        }
-        rename(&self.path, target)?;
+        sync_folders(&self.path)?;
+        create_folder(parent(target))?;
+        swap::put_in_place(&self.path, target)?;
         self.is_committed = true;
-        sync_folder(parent)?;
-        remove_folder(&aside)
+        Ok(())
     }
 
     /// Shows one of the folder's files at `target`, in place of what was there. The rest of the folder is removed.
@@ -150,32 +143,27 @@ impl Drop for Staging {
     }
 }
 
-/// Puts right what a crash in the middle of a swap left in this folder of published folders: the old one comes back
-/// where the new one did not arrive, and goes where it did.
-pub fn recover(folder: &Path) -> Result<(), PublishError> {
-    for name in folder_names(folder)? {
-        let Some(shown) = name.strip_prefix('.') else { continue };
-        let (aside, target) = (folder.join(&name), folder.join(shown));
-        if target.exists() {
-            remove_folder(&aside)?;
-        } else {
-            rename(&aside, &target)?;
-        }
-    }
-    Ok(())
-}
-
-fn aside(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}"))
-}
-
-/// The names of the folders in a folder, sorted; none when it does not exist.
+/// The names of the folders in a folder, sorted, links to folders among them, also those that lead nowhere now; none when
+/// it does not exist.
 pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
-    names(folder, fs::FileType::is_dir)
+    let is_folder = |entry: &fs::DirEntry| -> io::Result<bool> {
+        let kind = entry.file_type()?;
+        Ok(kind.is_dir() || kind.is_symlink() && fs::metadata(entry.path()).map_or(true, |found| found.is_dir()))
+    };
+    names(folder, is_folder)
 }
 
-fn names(folder: &Path, is_wanted: impl Fn(&fs::FileType) -> bool) -> Result<Vec<String>, PublishError> {
+/// The names of the files in a folder, sorted; none when it does not exist.
+pub fn file_names(folder: &Path) -> Result<Vec<String>, PublishError> {
+    names(folder, |entry| Ok(entry.file_type()?.is_file()))
+}
+
+/// The names of everything in a folder, sorted; none when it does not exist.
+fn entry_names(folder: &Path) -> Result<Vec<String>, PublishError> {
+    names(folder, |_| Ok(true))
+}
+
+fn names(folder: &Path, is_wanted: impl Fn(&fs::DirEntry) -> io::Result<bool>) -> Result<Vec<String>, PublishError> {
     let unreadable = |error| PublishError::new("list", folder, error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -185,7 +173,7 @@ fn names(folder: &Path, is_wanted: impl Fn(&fs::FileType) -> bool) -> Result<Vec
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(unreadable)?;
-        if is_wanted(&entry.file_type().map_err(unreadable)?) {
+        if is_wanted(&entry).map_err(unreadable)? {
             names.extend(entry.file_name().into_string().ok());
         }
     }
@@ -193,20 +181,23 @@ fn names(folder: &Path, is_wanted: impl Fn(&fs::FileType) -> bool) -> Result<Vec
     Ok(names)
 }
 
-/// The names of the files in a folder, sorted; none when it does not exist.
-pub fn file_names(folder: &Path) -> Result<Vec<String>, PublishError> {
-    names(folder, fs::FileType::is_file)
-}
-
-/// Creates a folder and its parents, readable by their owner only.
+/// Creates a folder and its parents, readable by their owner only. What was missing of them outlasts a power cut.
 pub fn create_folder(path: &Path) -> Result<(), PublishError> {
+    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| PublishError::new("create the folder", path, error))
+    builder.create(path).map_err(|error| PublishError::new("create the folder", path, error))?;
+    path.ancestors().take(missing).try_for_each(|made| sync_folder(parent(made)))
 }
 
+/// The folder that something is in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Removes a folder with all that is in it, if it is there. Of a link the link alone.
 pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("remove", path, error)),
@@ -306,8 +297,22 @@ fn rename(from: &Path, to: &Path) -> Result<(), PublishError> {
     fs::rename(from, to).map_err(|error| PublishError::new("put in place", to, error))
 }
 
+/// The same for the names in a folder.
 fn sync_folder(path: &Path) -> Result<(), PublishError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| PublishError::new("sync", path, error))
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        // Some file systems sync no folders, and one that this user may write in he may still not read.
+        Err(error) if !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => Err(PublishError::new("sync", path, error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The same with all folders in it.
+fn sync_folders(path: &Path) -> Result<(), PublishError> {
+    for name in folder_names(path)? {
+        sync_folders(&path.join(name))?;
+    }
+    sync_folder(path)
 }
 
 #[cfg(test)]
@@ -348,18 +353,21 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_in_the_middle_of_a_swap_is_put_right() {
+    fn a_disk_that_is_found_to_be_full_when_a_file_is_synced_is_full() {
+        use rustix::io::Errno;
+        let failed = |errno: Errno| PublishError::new("sync", Path::new("part"), io::Error::from_raw_os_error(errno.raw_os_error()));
+        assert!([Errno::NOSPC, Errno::DQUOT, Errno::FBIG].into_iter().all(|errno| failed(errno).is_disk_full()));
+        assert!(!failed(Errno::IO).is_disk_full());
+    }
+
+    #[test]
+    fn parents_are_made_where_they_are_missing() {
         let root = tempfile::tempdir().unwrap();
-        let table = root.path().join("t");
-        publish(root.path(), "old");
-        // After the first rename: only the old one, aside.
-        fs::rename(table.join("run_month=2026-10"), table.join(".run_month=2026-10")).unwrap();
-        recover(&table).unwrap();
-        assert_eq!(shown(root.path()), "old");
-        // After the second: both.
-        fs::create_dir(table.join(".run_month=2026-10")).unwrap();
-        recover(&table).unwrap();
-        assert_eq!(shown(root.path()), "old");
-        assert_eq!(folder_names(&table).unwrap(), ["run_month=2026-10"]);
+        for _ in 0..2 {
+            create_folder(&root.path().join("a/b/c")).unwrap();
+        }
+        assert!(root.path().join("a/b/c").is_dir());
+        fs::write(root.path().join("file"), "").unwrap();
+        assert!(create_folder(&root.path().join("file/below")).is_err());
     }
 }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::LazyFrame;
 
-use crate::domain::{Month, MonthError};
+use crate::domain::Month;
 use crate::publish::{self, Damage, ListedFile, ListedFiles, PublishError};
 use crate::table::{self, Table, TableError};
 
@@ -72,11 +72,14 @@ pub fn month_folder(month: Month) -> String {
     format!("run_month={month}")
 }
 
-/// The months that a folder of month folders holds, ascending.
+/// The month of a folder of this name.
+pub fn month_of(name: &str) -> Option<Month> {
+    name.strip_prefix("run_month=")?.parse().ok()
+}
+
+/// The months that a folder of month folders holds, ascending, linked ones among them.
 pub fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
-    let parse = |name: String| -> Option<Result<Month, MonthError>> { Some(name.strip_prefix("run_month=")?.parse()) };
-    let names = publish::folder_names(folder)?;
-    Ok(names.into_iter().filter_map(parse).filter_map(Result::ok).collect())
+    Ok(publish::folder_names(folder)?.iter().filter_map(|name| month_of(name)).collect())
 }
 
 /// One published snapshot.
@@ -96,7 +99,8 @@ impl Snapshot {
     /// When there is one that cannot be used: its manifest is damaged, or of a newer program.
     pub fn open(snapshots: &Path, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let folder = snapshots.join(month_folder(month));
-        if !folder.exists() {
+        // A link that leads nowhere is no month that was never observed.
+        if folder.symlink_metadata().is_err() {
             return Ok(None);
         }
         let (manifest, hash) = Manifest::read(&folder)?;

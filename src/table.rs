@@ -2,6 +2,7 @@
 //! besides the counting queries that calls Polars' scans and sinks.
 
 mod bundle;
+mod cause;
 mod csv;
 mod jsonl;
 mod numbers;
@@ -17,6 +18,8 @@ use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
 
 use crate::disk;
+
+use cause::Cause;
 
 pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
@@ -174,20 +177,26 @@ impl Table {
 pub struct TableError {
     action: &'static str,
     what: String,
-    source: PolarsError,
+    source: Cause,
     is_disk_full: bool,
 }
 
 impl TableError {
     pub fn new(action: &'static str, what: impl Into<String>, source: PolarsError) -> TableError {
-        TableError { action, what: what.into(), source, is_disk_full: false }
+        let is_disk_full = io_error(&source).is_some_and(disk::is_full);
+        TableError { action, what: what.into(), source: Cause::of(&source), is_disk_full }
+    }
+
+    /// A file that does not hold what it should.
+    fn unfit(path: &Path, problem: String) -> TableError {
+        TableError { action: "read", what: format!("`{}`", path.display()), source: Cause::own(problem), is_disk_full: false }
     }
 
     /// The Parquet writer does not pass on why a write failed: then one more write tells, to the half-written file, as
     /// long as that still takes its space.
     fn writing(path: &Path, source: PolarsError) -> TableError {
         let is_disk_full = io_error(&source).is_some_and(disk::is_full) || has_no_room(path);
-        TableError { action: "write", what: format!("`{}`", path.display()), source, is_disk_full }
+        TableError { action: "write", what: format!("`{}`", path.display()), source: Cause::of(&source), is_disk_full }
     }
 
     pub fn is_disk_full(&self) -> bool {

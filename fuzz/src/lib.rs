@@ -4,3 +4,4 @@
 pub mod domain;
 pub mod intercom;
 pub mod proxy;
+pub mod tls;

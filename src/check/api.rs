@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Finding;
+use super::{CLOCK_HINT, Finding};
 use crate::domain::{GroupKind, Month, MonthSpan, TimeZone};
 use crate::intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
-use crate::job::{self, Remembered};
+use crate::job::{self, JobError, Remembered};
 use crate::settings::{Job, Settings};
 
 /// A person waits for the answer: what does not come within this time is told as it is.
@@ -178,6 +178,17 @@ pub(super) fn timezone(job: &Job, answers: &Answers, remembered: &Remembered, no
         Finding::warning("time zone", finding.detail, (finding.check_name == job::TIMEZONE_CHANGED).then_some(hint))
     }));
     findings
+}
+
+/// This machine's clock against the API's; nothing where that does not say.
+pub(super) fn clock(client: &Client, grace: Duration, timezone: Option<&TimeZone>, now: DateTime<Utc>) -> Option<Finding> {
+    let offset = job::clock_offset(client, now)?;
+    let otherwise = timezone.and_then(|timezone| offset.otherwise(grace, timezone, None));
+    Some(match otherwise {
+        Some(otherwise) => Finding::error("clock", JobError::ClockDiffers { offset, otherwise }),
+        None if offset.is_tolerable() => Finding::fine("clock", offset.to_string()),
+        None => Finding::warning("clock", offset.to_string(), Some(CLOCK_HINT)),
+    })
 }
 
 fn old_table(timezone: &TimeZone, now: DateTime<Utc>) -> Option<Finding> {

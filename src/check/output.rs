@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Trouble};
 use crate::domain::Month;
 use crate::job::{JobError, JobFolder};
-use crate::publish::PublishError;
 use crate::snapshot::{month_folder, months_in};
 
 /// What a row of a walk takes on disk until its month is published: in the work folder, the snapshot, the history and
@@ -22,7 +21,7 @@ const BYTES_AT_LEAST: f64 = 1_048_576.0;
 const FILES_AT_LEAST: u64 = 100;
 
 /// `tried`: what came of [`JobFolder::try_out`]. `rows`: what the walks of a run would bring, when that is known.
-pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, PublishError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
+pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, JobError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
     let root = folder.root().display();
     match tried {
         Ok(tried) if tried == folder.root() => findings.push(Finding::fine("output", format!("`{root}` can be written"))),
@@ -33,14 +32,15 @@ pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, PublishError>, ro
             return;
         }
         Err(error) => {
-            findings.push(Finding::error("output", JobError::from(error)));
+            let subject = if matches!(error, JobError::OtherFileSystem { .. }) { "file system" } else { "output" };
+            findings.push(Finding::error(subject, error));
             return;
         }
     }
     findings.extend(space(folder, folder.root(), rows));
-    match folder.is_locked() {
-        Ok(false) => {}
-        Ok(true) => findings.push(Finding::noted("lock", "another process works on this job now; a run would end with code 7")),
+    match folder.holder() {
+        Ok(None) => {}
+        Ok(Some(holder)) => findings.push(Finding::noted("lock", format!("{holder}; a run would end with code 7"))),
         Err(error) => findings.push(Finding::error("lock", error)),
     }
 }

@@ -433,6 +433,9 @@ pub(super) struct Simulate {
     /// One more tag, `bulk import`, which so many of the oldest contacts hold
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub big_tag: Option<u32>,
+    /// How many bytes of custom attributes each contact has beside the usual ones, in texts of 1,000
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub attribute_bytes: u32,
     /// Serve 2.x only: requests of version 1.x are refused
     #[arg(long)]
     pub without_1x: bool,

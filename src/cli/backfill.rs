@@ -2,7 +2,7 @@ use super::account::Account;
 use super::arguments::Backfill;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{plan, run, stdout};
+use super::{clock, plan, run, stdout};
 use crate::domain::{Basis, Month, Months};
 use crate::job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
 use crate::settings;
@@ -15,9 +15,9 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Acco
     account.is_about(Months { first, last });
     let settings = run::load(&arguments.job.sources())?;
     account.has_settings(&settings, arguments.dry_run);
-    let clock = run::clock(arguments.as_of, &settings)?;
+    let clock = clock::clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
-    let context = run::context(settings, token, clock, progress)?;
+    let context = run::context(settings, token, clock, arguments.as_of.is_none(), progress)?;
     account.asks(&context.client);
     let options = BackfillOptions { months: Months { first, last }, replace: arguments.replace };
     if arguments.dry_run {

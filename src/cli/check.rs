@@ -7,7 +7,7 @@ use super::arguments::Check;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, trimmed};
-use super::{run, stdout};
+use super::{clock, stdout};
 use crate::check::{self, Finding, Seen};
 use crate::digest::one_line;
 use crate::settings;
@@ -25,9 +25,9 @@ struct Line {
 
 pub(super) async fn run(arguments: &Check, progress: &Progress) -> Result<u8, Failure> {
     let survey = settings::survey(&arguments.job.sources())?;
-    let now = run::clock(None, &survey.settings)?();
+    let clock = clock::clock(None, &survey.settings)?;
     progress.say("asking Intercom");
-    let lines: Vec<Line> = check::check(survey, now).await.into_iter().map(line).collect();
+    let lines: Vec<Line> = check::check(survey, &clock).await.into_iter().map(line).collect();
     progress.finish();
     stdout::print(&if arguments.json { as_json(&lines) } else { as_table(&lines) })?;
     Ok(lines.iter().filter_map(|line| line.code).min().unwrap_or(0))

@@ -1,15 +1,13 @@
 //! Six months in a few seconds: the embedded Intercom in this process, and the month-end job at each month's end,
 //! over real HTTP and through the same code as `cohorts run`.
 
-use std::sync::Arc;
-
 use chrono::Duration;
 use tokio::net::TcpListener;
 
 use super::arguments::Demo;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{run, stdout, summary};
+use super::{clock, run, stdout, summary};
 use crate::domain::Month;
 use crate::job::{self, JobFolder, RunOptions};
 use crate::publish;
@@ -72,7 +70,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     for (index, month) in months.iter().enumerate() {
         let now = month.span(&zone).end + AFTER_MONTH_END;
         simulator.set_now(now);
-        let context = run::context(settings.clone(), SecretString::from("demo"), Arc::new(move || now), progress)?;
+        let context = run::context(settings.clone(), SecretString::from("demo"), clock::standing_at(now), false, progress)?;
         if index == 0 {
             clear(&folder, &context).await?;
         }

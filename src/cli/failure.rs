@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::check::{ARCHIVED_HINT, Trouble};
+use crate::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
 use crate::disk;
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
@@ -310,6 +310,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     match error {
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
         JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is taken"),
+        JobError::ClockDiffers { .. } => with(USAGE, CLOCK_HINT),
         JobError::LowerBasis { .. } => with(USAGE, "to make it anew all the same, move the month's folder under snapshots/ away first"),
         JobError::WouldDrop { .. } => {
             with(NOT_FOUND, "take the name out of the job file to let the group go, or move the month's folder under snapshots/ away first")
@@ -334,6 +335,10 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, show this message to Intercom's support")
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
+        JobError::OtherFileSystem { .. } => with(
+            USAGE,
+            "keep all that is in the job's folder on one file system: mount or link `output.dir` or the job's folder there, not a folder in it",
+        ),
         JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
         JobError::LargeTagChange { .. } => {
@@ -391,6 +396,9 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     if let Some(failure) = error.proxy_failure() {
         let kept = if is_first { "" } else { "the finished walks are kept, run it again to go on; " };
         return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
+    }
+    if let Some(problem) = error.certificate_problem() {
+        return (UNAVAILABLE, Some(problem.hint().to_string()));
     }
     let (code, hint) = if error.is_unauthorized() {
         (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")

@@ -69,6 +69,13 @@ fn told(forgotten: &Forgotten) -> String {
             names(&forgotten.unsearchable)
         ));
     }
+    if !forgotten.as_spelled.is_empty() {
+        text.push_str(&format!(
+            "{} hashed addresses as they came: they were searched for this one as given and in small letters, and for no other \
+             spelling; what has another one there is found by --contact\n",
+            list(&forgotten.as_spelled.iter().map(ToString::to_string).collect::<Vec<_>>())
+        ));
+    }
     text.push_str("a person who is still in Intercom comes back with the next run\n");
     text
 }

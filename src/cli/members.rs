@@ -10,8 +10,8 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::arguments::{Members, MembersFormat};
 use super::failure::Failure;
 use super::progress::Progress;
-use super::run;
 use super::summary::{drawn, trimmed};
+use super::{clock, run};
 use crate::digest::{grouped, one_line};
 use crate::domain::{Group, GroupKind, GroupName, differs_from_listing};
 use crate::intercom::{Client, ListedGroup};
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 
 pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.workspace.sources())?;
-    let clock = run::clock(arguments.as_of, &settings)?;
+    let clock = clock::clock(arguments.as_of, &settings)?;
     let output = file(arguments.output.as_deref());
     let format = format(arguments.format, output)?;
     let privacy = job::privacy(&settings)?;
@@ -161,7 +161,7 @@ impl<W: Write> Rows for Pages<W> {
 
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
         let page = if rows.height() > 0 {
-            Self::draw(rows).map_err(ListingError::Write)?
+            Self::draw(rows).map_err(ListingError::write)?
         } else if self.printed == 0 {
             "nobody is in it\n".to_string()
         } else {

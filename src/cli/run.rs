@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use super::account::Account;
 use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{plan, stdout, summary};
+use super::{clock, plan, stdout, summary};
 use crate::digest::one_line;
 use crate::domain::Month;
 use crate::intercom::Client;
@@ -19,9 +17,9 @@ pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) 
     }
     let settings = load(&arguments.job.sources())?;
     account.has_settings(&settings, arguments.dry_run);
-    let clock = clock(arguments.as_of, &settings)?;
+    let clock = clock::clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
-    let context = context(settings, token, clock, progress)?;
+    let context = context(settings, token, clock, arguments.as_of.is_none(), progress)?;
     account.asks(&context.client);
     let apply_tags = match (arguments.apply_tags, arguments.force_tags) {
         (false, _) => ApplyTags::No,
@@ -52,33 +50,22 @@ pub(super) fn load(sources: &Sources) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that asks the wall what time it is, for everyone")]
-pub(super) fn wall_clock() -> DateTime<Utc> {
-    Utc::now()
-}
-
-/// The wall clock, or the instant of `--as-of`, at which time stands still.
-pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result<Clock, Failure> {
-    match as_of {
-        None => Ok(Arc::new(wall_clock)),
-        Some(instant) if settings.intercom.is_loopback => Ok(Arc::new(move || instant)),
-        Some(_) => Err(Failure::usage(
-            format!("--as-of is refused: `{}` is not on this machine", settings.intercom.base_url),
-            "--as-of exists for rehearsals against `cohorts simulate`; a real workspace only tells who is in a group now",
-        )),
-    }
-}
-
 /// A client with the token, for the settings' workspace.
 pub(super) fn client(settings: &Settings) -> Result<Client, Failure> {
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     Ok(job::client(settings, token)?)
 }
 
-pub(super) fn context(settings: Settings, token: SecretString, clock: Clock, progress: &Progress) -> Result<Context, Failure> {
+pub(super) fn context(
+    settings: Settings,
+    token: SecretString,
+    clock: Clock,
+    checks_clock: bool,
+    progress: &Progress,
+) -> Result<Context, Failure> {
     let client = job::client(&settings, token)?;
     let privacy = Arc::new(job::privacy(&settings)?);
-    Ok(Context { settings, client, privacy, clock, observer: progress.observer() })
+    Ok(Context { settings, client, privacy, clock, checks_clock, observer: progress.observer() })
 }
 
 /// Months after those that were asked for are left as they are: rebuilding them may take long.

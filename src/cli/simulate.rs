@@ -32,6 +32,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
             extra_groups: arguments.extra_groups as usize,
             memberships: arguments.memberships,
             big_tag: arguments.big_tag.map(|size| size as usize),
+            attribute_bytes: arguments.attribute_bytes as usize,
         },
         now: arguments.now,
         default_version: arguments.default_version,

@@ -4,14 +4,14 @@ use serde_json::json;
 use super::arguments::Status;
 use super::failure::{ATTENTION, Failure};
 use super::summary::{drawn, right, trimmed};
-use super::{run, stdout};
+use super::{clock, run, stdout};
 use crate::digest::grouped;
 use crate::domain::Month;
 use crate::job::{self, JobFolder};
 
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
-    let now = run::clock(arguments.as_of, &settings)?();
+    let now = clock::clock(arguments.as_of, &settings)?();
     let status = job::status(&JobFolder::new(&settings), &settings.job, now, arguments.check)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
     Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })
@@ -51,6 +51,7 @@ fn as_json(status: &job::Status) -> String {
         "damaged_applied": status.damaged_applied.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
         "unfinished": names(&status.unfinished),
         "forgetting": status.is_forgetting,
+        "at_work": status.holder.as_ref().map(|holder| json!({ "process": holder.process, "since": holder.since })),
         "needs_attention": status.needs_attention(),
     });
     format!("{value:#}")
@@ -102,7 +103,14 @@ fn as_table(status: &job::Status) -> String {
     };
     line("months without a snapshot", &status.gaps);
     line("due", status.due.as_slice());
+    if let Some(holder) = &status.holder {
+        text.push_str(&format!("at work: {holder}; what is unfinished is in its hands\n"));
+    }
     for months in &status.unfinished {
+        if status.holder.is_some() {
+            text.push_str(&format!("unfinished work of {months}\n"));
+            continue;
+        }
         let is_held = status.months.iter().any(|held| months.first == months.last && held.month == months.first);
         let command = match (months.first == months.last, is_held) {
             (true, false) => format!("run --month {}", months.first),
@@ -111,7 +119,7 @@ fn as_table(status: &job::Status) -> String {
         };
         text.push_str(&format!("unfinished work of {months}: `cohorts {command}` goes on with it; or delete its folder in .work/\n"));
     }
-    if status.is_forgetting {
+    if status.is_forgetting && status.holder.is_none() {
         text.push_str("unfinished: a `cohorts forget`; run it again\n");
     }
     text

@@ -17,11 +17,15 @@ pub struct Oddities {
     pub without_author: u64,
     /// Fields of another type than documented, taken as null.
     pub fields_mistyped: u64,
+    /// Texts in which something that is no character was replaced with U+FFFD.
+    pub texts_repaired: u64,
+    /// Custom attributes that were nested too deep, taken as null.
+    pub nested_too_deep: u64,
 }
 
 impl Oddities {
     /// Each count with its name, which is also the name of the finding that it becomes.
-    pub fn counts(&self) -> [(&'static str, u64); 8] {
+    pub fn counts(&self) -> [(&'static str, u64); 10] {
         [
             ("dates_of_other_form", self.dates_of_other_form),
             ("dates_unreadable", self.dates_unreadable),
@@ -31,6 +35,8 @@ impl Oddities {
             ("openers_unknown", self.openers_unknown),
             ("without_author", self.without_author),
             ("fields_mistyped", self.fields_mistyped),
+            ("texts_repaired", self.texts_repaired),
+            ("nested_too_deep", self.nested_too_deep),
         ]
     }
 }
@@ -45,5 +51,7 @@ impl std::ops::AddAssign for Oddities {
         self.openers_unknown += other.openers_unknown;
         self.without_author += other.without_author;
         self.fields_mistyped += other.fields_mistyped;
+        self.texts_repaired += other.texts_repaired;
+        self.nested_too_deep += other.nested_too_deep;
     }
 }

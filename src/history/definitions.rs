@@ -52,6 +52,12 @@ impl Definitions {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Of custom attributes those that are wanted. The values of all others, which may be many and large, stay on disk.
+    pub fn wanted(&self, attributes: LazyFrame) -> LazyFrame {
+        let names = self.profile.iter().filter_map(|entry| entry.custom_name.as_deref());
+        attributes.filter(names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false)))
+    }
+
     /// The wanted attributes as a small table for the counting queries.
     pub fn profile_frame(&self, manifest: &Manifest) -> Result<DataFrame, HistoryError> {
         let month = manifest.month()?.first_day();

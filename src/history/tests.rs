@@ -151,6 +151,7 @@ impl Place {
             conversations: true,
             cohorts: observation.cohorts.iter().map(cohort).collect(),
             identifiers: "keep".to_string(),
+            email_hash: None,
             forgotten: 0,
             files: staging.files(),
             requests: 0,

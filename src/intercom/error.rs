@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::wire::{self, DecodeError};
 use crate::proxy::{ProxyError, ProxyFailure};
+use crate::tls::CertificateProblem;
 
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,8 @@ pub enum Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
     Connect,
+    /// Whoever answers is nobody whom the program can trust.
+    Certificate(CertificateProblem),
     Timeout,
     Cut,
     TooLarge,
@@ -182,6 +185,14 @@ impl RequestError {
         }
     }
 
+    /// What is wrong with the certificate of the host, when that is why it failed.
+    pub fn certificate_problem(&self) -> Option<CertificateProblem> {
+        match self.failure {
+            Failure::NoAnswer(NoAnswer::Certificate(problem)) => Some(problem),
+            _ => None,
+        }
+    }
+
     /// Whether the same request may well work later. A scroll that is open elsewhere ends there some time.
     pub fn is_passing(&self) -> bool {
         self.failure.is_worth_another_try() || self.is_scroll_over() || self.is_scroll_open_elsewhere()
@@ -209,7 +220,8 @@ impl Failure {
 
     /// Nothing was done about the request: it did not arrive, or was refused for its rate alone.
     pub(super) fn was_not_acted_on(&self) -> bool {
-        matches!(self, Failure::NoAnswer(NoAnswer::Connect) | Failure::Proxy(_) | Failure::Status { status: 429, .. })
+        let is_unsent = matches!(self, Failure::NoAnswer(NoAnswer::Connect | NoAnswer::Certificate(_)) | Failure::Proxy(_));
+        is_unsent || matches!(self, Failure::Status { status: 429, .. })
     }
 }
 
@@ -217,6 +229,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::NoAnswer(NoAnswer::Connect) => write!(f, "could not be sent: no connection to the host"),
+            Failure::NoAnswer(NoAnswer::Certificate(problem)) => write!(f, "could not be sent: no TLS connection to the host, {problem}"),
             Failure::NoAnswer(NoAnswer::Timeout) => write!(f, "was not answered in time"),
             Failure::NoAnswer(NoAnswer::Cut) => write!(f, "was cut off in the middle of the answer"),
             Failure::NoAnswer(NoAnswer::TooLarge) => write!(f, "was answered with more than any page can hold"),

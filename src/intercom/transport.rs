@@ -16,9 +16,11 @@ use super::error::{ClientError, Failure, NoAnswer, RequestError};
 use super::gate::{Gate, RateWindow, WindowReport};
 use super::pace::Came;
 use super::retry::{Circumstances, Tries, Verdict};
+use super::server_clock::{ServerClock, ServerTime};
 use super::wire::next::ListNext;
 use super::{Options, Traffic, wire};
 use crate::proxy::{self, Proxy};
+use crate::tls::CertificateProblem;
 
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -153,6 +155,7 @@ pub(super) struct Transport {
     retries: AtomicU64,
     had_answer: AtomicBool,
     last_progress: Mutex<Instant>,
+    server_clock: ServerClock,
 }
 
 /// What is shorter is no secret, and may well be a part of what the API says.
@@ -202,11 +205,16 @@ impl Transport {
             retries: AtomicU64::new(0),
             had_answer: AtomicBool::new(false),
             last_progress: Mutex::new(Instant::now()),
+            server_clock: ServerClock::new(),
         })
     }
 
     pub(super) fn rate_window(&self) -> Option<RateWindow> {
         self.gate.window()
+    }
+
+    pub(super) fn server_time(&self) -> Option<ServerTime> {
+        self.server_clock.now()
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -229,8 +237,11 @@ impl Transport {
         loop {
             attempt += 1;
             let (failure, asked_to_wait) = match self.attempt(ask).await {
-                Ok(body) => match self.decoded(body, decode.clone()).await {
+                Ok((body, heard)) => match self.decoded(body, decode.clone()).await {
                     Ok(value) => {
+                        if let Some(heard) = heard {
+                            self.server_clock.learn(heard);
+                        }
                         self.had_answer.store(true, Ordering::Relaxed);
                         *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                         return Ok(value);
@@ -318,8 +329,8 @@ impl Transport {
         self.decoding.run(body, decode).await.map_err(Failure::NoAnswer)?
     }
 
-    /// One try: the body of a 200, or why there is none and how long the server asks to wait.
-    async fn attempt(&self, ask: &Ask) -> Result<Body, (Failure, Option<Duration>)> {
+    /// One try: the body of a 200 and what it says of the time, or why there is none and how long the server asks to wait.
+    async fn attempt(&self, ask: &Ask) -> Result<(Body, Option<ServerTime>), (Failure, Option<Duration>)> {
         let place = self.gate.pass(ask.kind()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = format!("{}{}", self.base_url, ask.address.as_ref().unwrap_or(&ask.path));
@@ -334,6 +345,7 @@ impl Transport {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
+        let begun = Instant::now();
         let sent = request.send().await;
         if sent.is_err() {
             place.answered(Came::Badly);
@@ -342,6 +354,7 @@ impl Transport {
         let window = window_report(response.headers());
         let asked_to_wait = retry_after(response.headers()).or(window.resets_in);
         self.gate.learn(window);
+        let heard = self.server_clock.heard(response.headers(), begun);
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
         let body = Body::read(response).await;
@@ -359,7 +372,7 @@ impl Transport {
         };
         tracing::debug!(method = ask.method.name(), path = ask.path, status, bytes = body.len(), "answered");
         if status == 200 {
-            return Ok(body);
+            return Ok((body, heard));
         }
         let told = self.decoding.run(body, wire::error_body).await.unwrap_or_default();
         // What sits between may send back what it was sent.
@@ -387,6 +400,8 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
     }
     Failure::NoAnswer(if error.is_timeout() {
         NoAnswer::Timeout
+    } else if let Some(problem) = CertificateProblem::of(error) {
+        NoAnswer::Certificate(problem)
     } else if error.is_connect() {
         NoAnswer::Connect
     } else {

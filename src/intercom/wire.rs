@@ -5,6 +5,7 @@
 pub(super) mod attributes;
 pub(super) mod lenient;
 pub(super) mod next;
+mod repair;
 
 use std::collections::HashMap;
 
@@ -48,11 +49,10 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
         return Err(DecodeError::ErrorList { code, request_id });
     }
     match decode_object(body) {
-        // JSON may escape half a surrogate pair, which no Rust text can hold: one such name must not block a workspace.
-        Err(DecodeError::Syntax) => match lenient::without_lone_surrogates(body) {
-            Some(mended) => decode_object(&mended),
-            None => Err(DecodeError::Syntax),
-        },
+        Err(DecodeError::Syntax) => {
+            let repaired = repair::repaired(body).ok_or(DecodeError::Syntax)?;
+            decode_object(&repaired.body).inspect(|_| repaired.count())
+        }
         decoded => decoded,
     }
 }

@@ -346,7 +346,8 @@ fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<Strin
     let gone = || Damage { folder: folder.histories().join(month_folder(month)), problem: "it is gone".to_string() };
     let history = history.ok_or_else(|| in_history(gone().into()))?;
     let failed = |error| JobError::table(month, error);
-    let present = history.scan(&STANDING).map_err(in_history)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
+    let present =
+        history.scan(&STANDING).map_err(in_history)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
     let rows = present.select([col("contact_id")]).collect().map_err(|error| failed(TableError::new("read", "the standing", error)))?;
     let ids = rows
         .column("contact_id")

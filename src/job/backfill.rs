@@ -3,8 +3,8 @@
 //! read (`reconstructed`).
 
 use super::{
-    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, observe, prospect, rebuild, tell_of_others,
-    timezone,
+    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, observe, prospect, rebuild,
+    tell_of_others, timezone,
 };
 use crate::domain::{Basis, Month, Months};
 
@@ -64,6 +64,7 @@ pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> R
 async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
     let workspace = context.client.workspace().await?;
     let timezone = timezone(&context.settings.job, &workspace)?;
+    clock::check(context, &timezone, Some(options.months)).await?;
     let scope = Scope::over(context, options.months, timezone)?.of(workspace);
     let mut kept = Vec::new();
     let mut wanted = Vec::new();

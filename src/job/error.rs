@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::{DamagedMonth, Unresolved};
+use super::lock::Holder;
+use super::{ClockOffset, DamagedMonth, Otherwise, Unresolved};
 use crate::domain::{Basis, Month, Months, Shortfall};
 use crate::history::HistoryError;
 use crate::intercom::{ClientError, RequestError, WalkError};
@@ -19,6 +20,8 @@ pub enum JobError {
     NoTimezone { found: Option<String> },
     #[error("{month} has not begun: it starts at {start}")]
     NotBegun { month: Month, start: DateTime<Utc> },
+    #[error("{offset}: {otherwise}")]
+    ClockDiffers { offset: ClockOffset, otherwise: Otherwise },
     #[error("{month} holds a snapshot of basis `{held}`; one made now would be `{now}`, which is worth less and does not replace it")]
     LowerBasis { month: Month, held: Basis, now: Basis },
     #[error("{month}: a replacement would lose what the snapshot holds of groups that are no longer found: {}", .dropped.join(", "))]
@@ -45,8 +48,10 @@ pub enum JobError {
     Request(#[from] RequestError),
     #[error("the client could not be made")]
     Client(#[from] ClientError),
-    #[error("`{path}` is locked: {holder} works on this job", path = .path.display())]
-    Locked { path: PathBuf, holder: String },
+    #[error("`{path}` is locked: {holder}", path = .path.display())]
+    Locked { path: PathBuf, holder: Holder },
+    #[error("`{}` is on another file system than `{}`: what is finished cannot be moved there in one step", .folder.display(), .work.display())]
+    OtherFileSystem { folder: PathBuf, work: PathBuf },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
     #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]

@@ -292,6 +292,12 @@ const ODDITIES: &[(Severity, &str, &str)] = &[
     (Severity::Warning, "tag_unconfirmed", "contacts that the search gave for the tag although their own list of tags lacks it"),
     (Severity::Warning, "fields_mistyped", "fields of another type than documented, taken as null"),
     (
+        Severity::Warning,
+        "texts_repaired",
+        "texts with bytes that are no UTF-8, half a surrogate pair, control characters or unknown escapes; U+FFFD stands for each of them",
+    ),
+    (Severity::Warning, "nested_too_deep", "custom attributes of more than 100 levels of lists and objects, taken as null"),
+    (
         Severity::Info,
         "without_author",
         "conversations without an author, which a bot, a workflow or an import made; they are counted for nobody",

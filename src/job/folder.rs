@@ -1,37 +1,23 @@
-//! The job's folder under the output folder: what is where, its lock, and its state after a crash.
+//! The job's folder under the output folder: what is where, and its state after a crash.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::JobError;
+use super::lock::{self, Holder, Lock};
 use crate::domain::{Month, Months};
-use crate::publish::{self, PublishError};
+use crate::publish::{self, MANIFEST, PublishError};
 use crate::report::PAGE;
 use crate::settings::Settings;
-use crate::snapshot::{month_folder, months_in};
+use crate::snapshot::{month_folder, month_of, months_in};
 
 const BACKFILL: &str = "backfill=";
-/// Bytes of a lock file that are read.
-const HOLDER_MAX: u64 = 200;
 
 /// Where a job keeps everything.
 #[derive(Clone, Debug)]
 pub struct JobFolder {
     root: PathBuf,
-}
-
-/// Held while something writes into the job's folder; released when dropped, or when the process ends however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Nobody holds it any more. What a process that was killed left there is passed over.
-        let _ = self.file.set_len(0);
-    }
 }
 
 impl JobFolder {
@@ -101,94 +87,84 @@ impl JobFolder {
         Ok(runs.chain(publish::folder_names(&self.work())?.iter().filter_map(|name| range(name))).collect())
     }
 
-    /// Makes the folders and proves that they can be written, before anything is asked of the API. Needs the lock: two
-    /// processes that prove it at once would take each other's proof away.
-    pub fn prepare(&self) -> Result<(), JobError> {
-        for folder in [self.snapshots(), self.histories(), self.reports(), self.work()] {
-            publish::create_folder(&folder)?;
-            let probe = folder.join(".writable");
-            publish::write_file(&probe, b"")?;
-            std::fs::remove_file(&probe).map_err(|error| PublishError::new("write in", &folder, error))?;
-        }
-        Ok(())
+    /// The folders of published folders.
+    fn tables(&self) -> [PathBuf; 4] {
+        [self.snapshots(), self.histories(), self.reports(), self.applied()]
     }
 
-    /// Finds out whether the folders can be written, made where they are missing included, and leaves everything as it
-    /// was: the folder that was tried, the nearest that exists. Needs no lock.
-    pub fn try_out(&self) -> Result<PathBuf, PublishError> {
+    /// Makes the folders and proves that they can be written, and that what is finished can be moved to where it is
+    /// shown, before anything is asked of the API. Needs the lock: two processes that prove it at once would take each
+    /// other's proof away.
+    pub fn prepare(&self) -> Result<(), JobError> {
+        for folder in [self.work(), self.snapshots(), self.histories(), self.reports()] {
+            publish::create_folder(&folder)?;
+        }
+        prove(&self.work(), &self.work(), ".writable")?;
+        self.tables().iter().filter(|table| is_there(table)).try_for_each(|table| prove(&self.work(), table, ".writable"))
+    }
+
+    /// Finds out the same, made where they are missing included, and leaves everything as it was: the folder that was
+    /// tried, the nearest that exists. Needs no lock.
+    pub fn try_out(&self) -> Result<PathBuf, JobError> {
         // The name is this process's own: the proof of a run beside it stays.
         let name = format!(".writable-{}", std::process::id());
-        let existing = self.root.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
-        let mut folders = vec![existing.to_path_buf()];
+        let existing = self.root.ancestors().find(|folder| is_there(folder)).unwrap_or(Path::new("."));
+        prove(existing, existing, &name)?;
         if existing == self.root {
-            folders.extend([self.snapshots(), self.histories(), self.reports(), self.work()]);
-        }
-        for folder in folders.iter().filter(|folder| folder.symlink_metadata().is_ok()) {
-            let probe = folder.join(&name);
-            let proof = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| std::fs::remove_file(&probe));
-            proof.map_err(|error| PublishError::new("write in", folder, error))?;
+            let work = if is_there(&self.work()) { self.work() } else { self.root.clone() };
+            prove(&work, &work, &name)?;
+            self.tables().iter().filter(|table| is_there(table)).try_for_each(|table| prove(&work, table, &name))?;
         }
         Ok(existing.to_path_buf())
     }
 
-    /// Whether a process works on the job. Only looks: nothing is made, and what it takes for the look is shared and gone
-    /// at once.
+    /// Who works on the job. Only looks.
     ///
     /// # Errors
     /// When the lock is there and a run could not open it.
-    pub fn is_locked(&self) -> Result<bool, JobError> {
-        let path = self.root.join(".lock");
-        match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(PublishError::new("open", &path, error).into()),
-        }
+    pub fn holder(&self) -> Result<Option<Holder>, JobError> {
+        lock::holder(&lock::path(&self.root), &self.work())
     }
 
     /// Takes the job's lock, and writes into it who holds it: `purpose` is the command.
     ///
     /// # Errors
-    /// When another process holds it. A process that has ended holds nothing, whatever stands in the file.
+    /// When another process holds it.
     pub fn lock(&self, purpose: &str) -> Result<Lock, JobError> {
-        publish::create_folder(&self.root)?;
-        let path = self.root.join(".lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).map_err(|error| PublishError::new("open", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let holder = format!("process {} (`cohorts {purpose}`)", std::process::id());
-                // Who holds it is for a message only: a disk that is full is found out where it matters.
-                let _ = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
-                Ok(Lock { file })
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // What is no text, or of no use, is left out of the message.
-                let _ = file.take(HOLDER_MAX).read_to_string(&mut holder);
-                let is_plain = !holder.is_empty() && !holder.contains(|character: char| character.is_control());
-                Err(JobError::Locked { path, holder: if is_plain { holder } else { "another process".to_string() } })
-            }
-            Err(TryLockError::Error(error)) => Err(PublishError::new("lock", &path, error).into()),
-        }
+        lock::take(&lock::path(&self.root), &self.work(), purpose)
     }
 
-    /// Puts right what a crash in the middle of a swap may have left. Needs the lock.
+    /// Puts right what a crash in the middle of a swap may have left, and removes what was being written. Finished walks
+    /// stay, and so does everything in the folders of months that this program did not put there. Needs the lock.
     pub fn recover(&self) -> Result<(), JobError> {
-        for folder in [self.snapshots(), self.histories(), self.reports(), self.applied()] {
-            publish::recover(&folder)?;
-        }
+        publish::recover(&self.work())?;
+        let is_month = |shown: &str, aside: &Path| month_of(shown).is_some() && aside.join(MANIFEST).exists();
+        self.tables().iter().try_for_each(|table| publish::recover_beside(table, is_month))?;
         for months in self.unfinished()? {
-            publish::recover(&self.work_of(months))?;
-        }
-        // What was being written when the last run ended without a word. Finished walks stay.
-        for name in publish::folder_names(&self.work())? {
-            if name.starts_with(publish::STAGED) {
-                publish::remove_folder(&self.work().join(name))?;
-            }
+            publish::recover_beside(&self.work_of(months), |_, _| true)?;
         }
         Ok(())
     }
+}
+
+/// Whether there is something at the path, be it a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Writes a file into one folder and moves it to another, from where it is removed.
+fn prove(work: &Path, folder: &Path, name: &str) -> Result<(), JobError> {
+    let (written, moved) = (work.join(name), folder.join(name));
+    // What a process that was killed left.
+    let _ = std::fs::remove_file(&written);
+    let write = || OpenOptions::new().write(true).create_new(true).open(&written).map(drop);
+    write().map_err(|error| PublishError::new("write in", work, error))?;
+    std::fs::rename(&written, &moved).and_then(|()| std::fs::remove_file(&moved)).map_err(|error| {
+        // It may still be where it was written.
+        let _ = std::fs::remove_file(&written);
+        match error.kind() {
+            io::ErrorKind::CrossesDevices => JobError::OtherFileSystem { folder: folder.to_path_buf(), work: work.to_path_buf() },
+            _ => PublishError::new("write in", folder, error).into(),
+        }
+    })
 }

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::refresh::{Scope as RefreshScope, refresh};
-use super::{DamagedMonth, JobError, JobFolder, Observer, Rebuilt, Refreshed, apply};
+use super::{DamagedMonth, JobError, JobFolder, Observer, Rebuilt, Refreshed, apply, work};
 use crate::domain::{Month, Months};
-use crate::privacy::Privacy;
+use crate::privacy::{HASH_PREFIX, Privacy, same_address};
 use crate::publish::{self, PublishError};
 use crate::settings::Settings;
-use crate::snapshot::{
-    CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people,
-};
+use crate::snapshot::{CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people};
 
 /// Whom to forget.
 #[derive(Clone, Debug)]
@@ -46,6 +44,9 @@ pub struct Forgotten {
     pub damaged: Vec<DamagedMonth>,
     /// The same of the notes of whom this job tagged.
     pub damaged_tags: Vec<(Month, String)>,
+    /// Months, and unfinished work, whose addresses were hashed as they came: they were looked through for the address as it was
+    /// given and in small letters, and for no other spelling.
+    pub as_spelled: Vec<Months>,
 }
 
 impl Forgotten {
@@ -164,9 +165,11 @@ fn unfinished(folder: &JobFolder) -> Result<BTreeSet<String>, JobError> {
 /// The contacts that ever had this address, whichever way addresses are written.
 fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgotten) -> Result<BTreeSet<String>, JobError> {
     let address = address.trim();
-    let written: Vec<String> =
-        [address.to_string(), address.to_lowercase()].into_iter().filter_map(|text| privacy.written(Some(text))).collect();
-    let is_it = |email: &str| email.to_lowercase() == address.to_lowercase() || written.iter().any(|written| written == email);
+    let same = same_address(address);
+    // Months hashed by older programs hold the address as it came.
+    let spellings = [address.to_string(), address.to_lowercase(), same.clone()];
+    let written: BTreeSet<String> = spellings.into_iter().filter_map(|text| privacy.written(Some(text))).collect();
+    let is_it = |email: &str| same_address(email) == same || written.contains(email);
     let mut found = BTreeSet::new();
     for month in months_in(&folder.snapshots())? {
         let looked = folder.snapshot(month).and_then(|snapshot| {
@@ -186,11 +189,17 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
         let identifiers = &snapshot.manifest.identifiers;
         if identifiers != crate::privacy::KEEP && *identifiers != privacy.label() || identifiers == crate::privacy::DROP {
             done.unsearchable.push(month);
+        } else if identifiers.starts_with(HASH_PREFIX) && snapshot.manifest.email_hash.is_none() {
+            done.as_spelled.push(month.into());
         }
         found.extend(people_with_email(&parts, &is_it)?);
     }
     for months in folder.unfinished()? {
-        for walk in walks(&folder.work_of(months))? {
+        let work = folder.work_of(months);
+        if work::is_hashed_as_it_came(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
+            done.as_spelled.push(months);
+        }
+        for walk in walks(&work)? {
             found.extend(people_in_walk_with_email(&walk, &is_it)?);
         }
     }

@@ -162,9 +162,10 @@ impl Chain<'_> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
         let previous = self.links.last().map(|link| &link.history);
-        let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
-            history::build(&snapshot, self.definitions, previous, &self.folder.histories(), &self.folder.work())
-        });
+        let built = snapshot
+            .verify()
+            .map_err(|damage| history::HistoryError::Snapshot(damage.into()))
+            .and_then(|()| history::build(&snapshot, self.definitions, previous, &self.folder.histories(), &self.folder.work()));
         match built {
             Ok(history) => {
                 (self.observer)(Event::Built { month, what: Built::History });
@@ -272,7 +273,7 @@ fn build_reports(
     let numbers = numbers.map_err(table)?;
     let inputs = Inputs {
         contacts: numbers.numbered(contacts, &CONTACTS),
-        attributes: numbers.numbered(of_snapshot(&ATTRIBUTES)?, &ATTRIBUTES),
+        attributes: numbers.numbered(definitions.wanted(of_snapshot(&ATTRIBUTES)?), &ATTRIBUTES),
         members: numbers.numbered(of_snapshot(&MEMBERS)?, &MEMBERS),
         conversations: numbers.numbered(conversations, &CONVERSATIONS),
         standing: numbers.numbered(standing, &history::STANDING),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use super::bounds::{Cut, begun_finding, cut, fits, held_months, is_near};
-use super::{Context, Event, JobError, JobFolder, timezone};
+use super::{Context, Event, JobError, JobFolder, clock, timezone};
 use crate::domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
 use crate::intercom::Workspace;
 use crate::settings::{Job, TagHistory, zones};
@@ -107,6 +107,7 @@ impl Scope {
     pub(super) async fn ask(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
         let workspace = context.client.workspace().await?;
         let timezone = timezone(&context.settings.job, &workspace)?;
+        clock::check(context, &timezone, month.map(Months::from)).await?;
         Ok(Scope::at(context, month, timezone)?.of(workspace))
     }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
-use super::{JobError, JobFolder, apply};
+use super::{Holder, JobError, JobFolder, apply};
 use crate::domain::{Basis, Month, Months, TimeZone};
 use crate::history::History;
 use crate::report::{self, ReportSource, Standing};
@@ -23,6 +23,8 @@ pub struct Status {
     pub unfinished: Vec<Months>,
     /// Whether a `forget` has not ended.
     pub is_forgetting: bool,
+    /// Who works on the job now: what is unfinished is that process's.
+    pub holder: Option<Holder>,
     /// Months whose snapshot cannot be read at all, and why.
     pub unreadable: Vec<(Month, String)>,
     /// What is wrong with what this job keeps of the tags that it put on, by month.
@@ -90,6 +92,8 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
         unfinished: folder.unfinished()?,
         is_forgetting: folder.forgetting().exists(),
         damaged_applied: apply::problems(folder, reads_all)?,
+        // A lock that a run could not open is that run's to tell.
+        holder: folder.holder().ok().flatten(),
         unreadable,
     })
 }

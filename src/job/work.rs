@@ -10,6 +10,7 @@ use super::division::{Division, SizedSlice};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
 use crate::domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
+use crate::privacy::HASH_PREFIX;
 use crate::publish;
 use crate::settings::zones;
 
@@ -23,6 +24,10 @@ struct Work {
     of: Of,
     /// When it was begun.
     started_at: DateTime<Utc>,
+    /// How addresses were spelled before they were hashed when it was begun. Work of an older program, which hashed them as they
+    /// came, goes on as what it is: what it has is worth more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email_hash: Option<String>,
     timezone: String,
     population: String,
     cohorts: Vec<WorkCohort>,
@@ -114,6 +119,10 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         publish::create_folder(work)?;
     }
     let found = found.filter(|found| found.of == of);
+    let email_hash = match &found {
+        Some(found) => found.email_hash.clone(),
+        None => context.privacy.email_hash().map(str::to_string),
+    };
     let started_at = found.as_ref().map_or_else(|| (context.clock)(), |found| found.started_at);
     // Members can only be taken from everyone where everyone is read.
     let has_everyone = plan.walks.iter().any(|walk| walk.kind == WalkKind::Everyone);
@@ -129,6 +138,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     let written = Work {
         of,
         started_at,
+        email_hash,
         timezone: plan.scope.timezone.name().to_string(),
         population: plan.population.label(),
         cohorts: plan.cohorts.iter().map(cohort).collect(),
@@ -180,6 +190,17 @@ pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Mo
 /// say when it was begun is of no use to anyone.
 pub(super) fn is_of_before(work: &Path, instant: DateTime<Utc>) -> bool {
     work.exists() && read(work).is_none_or(|work| work.started_at <= instant)
+}
+
+/// How addresses in unfinished work were spelled before they were hashed.
+pub(super) fn email_hash(work: &Path) -> Option<String> {
+    read(work)?.email_hash
+}
+
+/// Whether addresses in unfinished work were hashed as they came, with the key of this label.
+pub(super) fn is_hashed_as_it_came(work: &Path, label: &str) -> bool {
+    let is_it = |work: Work| label.starts_with(HASH_PREFIX) && work.of.identifiers == label && work.email_hash.is_none();
+    read(work).is_some_and(is_it)
 }
 
 /// Unfinished work of other months than these.

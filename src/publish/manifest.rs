@@ -98,7 +98,9 @@ mod tests {
             // A checksum that cannot be found any more leaves everything before it as it was.
             let is_noticed = match read_manifest(place.path()) {
                 Err(_) => true,
-                Ok(read) => read.is_some_and(|read| !read.has_checksum && read.hash != hash && changed.starts_with(&whole[..whole.len() - 85])),
+                Ok(read) => {
+                    read.is_some_and(|read| !read.has_checksum && read.hash != hash && changed.starts_with(&whole[..whole.len() - 85]))
+                }
             };
             assert!(is_noticed, "bit {at}");
         }

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
@@ -33,6 +34,8 @@ use super::{Simulator, probes, v1, v2};
 const MAX_BODY: usize = 1 << 20;
 /// How late a slow answer is.
 const SLOW: Duration = Duration::from_millis(1_500);
+/// How long an answer has lain in a store that pretends to.
+const AGE: i64 = 3_600;
 /// What comes in place of JSON.
 const GARBAGE: &str = "<html><body>Please stand by.</body></html>";
 
@@ -112,6 +115,9 @@ async fn reply(
         Some(Fault::Half) => reply.body.truncate(reply.body.len() / 2),
         Some(Fault::ContentType) => reply.content_type = Some(if number.is_multiple_of(2) { HTML } else { TEXT }),
         Some(Fault::NoHeaders) => reply.rate = None,
+        Some(Fault::Date(by)) => reply.date = date(second, by),
+        Some(Fault::BadDate) => reply.date = Some("a while ago".to_owned()),
+        Some(Fault::Aged) => (reply.date, reply.age) = (date(second, -AGE), Some(AGE)),
         Some(Fault::Cut) => reply.delivery = Delivery::Cut,
         Some(Fault::Reset) => reply.delivery = Delivery::Reset,
         Some(Fault::Trickle) => reply.delivery = Delivery::Trickle,
@@ -285,6 +291,12 @@ async fn receive(body: Body) -> Result<Bytes, ApiError> {
 fn request_id(seed: u64, number: u64) -> String {
     const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..20).map(|place| SIGNS[(scatter(seed, place, number) % 36) as usize] as char).collect()
+}
+
+/// A second as `Date` writes it, so much later.
+fn date(second: u64, by: i64) -> Option<String> {
+    let at = DateTime::from_timestamp(i64::try_from(second).ok()?.checked_add(by)?, 0)?;
+    Some(at.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
 /// Rate windows follow the wall clock, whatever time it is in the world.

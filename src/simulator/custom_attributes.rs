@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::moment::Moment;
 use super::world::people::{Contact, Plan};
 
+/// The length of a large text.
+const LARGE: usize = 1_000;
+
 /// One attribute of every type the API knows, unless a lead, and what requests wrote.
 pub fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
     let (contact, now) = (moment.contact(index), moment.now);
@@ -12,6 +15,7 @@ pub fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
     if let Some(plan) = contact.plan_attribute_at(now) {
         invented_attributes(contact, index, now, plan, &mut attributes);
     }
+    large_texts(&contact.id, moment.world.options.attribute_bytes, &mut attributes);
     if let Some(written) = &contact.written {
         attributes.extend(written.attributes.clone());
     }
@@ -33,5 +37,13 @@ fn invented_attributes(contact: &Contact, index: u32, now: i64, plan: Plan, attr
     if contact.seats > 3 {
         let order = json!({"type": "order", "id": format!("{index}"), "external_id": format!("order-{index}")});
         add("last_orders", json!({"type": "order.list", "instances": [order]}));
+    }
+}
+
+/// Texts of so many bytes together, which no two contacts share.
+fn large_texts(id: &str, bytes: usize, attributes: &mut Map<String, Value>) {
+    for (number, from) in (0..bytes).step_by(LARGE).enumerate() {
+        let length = LARGE.min(bytes - from);
+        attributes.insert(format!("large_text_{number:03}"), json!(id.chars().cycle().take(length).collect::<String>()));
     }
 }

@@ -55,6 +55,7 @@ struct Rule {
 /// | `error_list` | 200 with an `error.list`, and empty lists beside it |
 /// | `index_behind` | searches and groups: a tenth of the contacts is missing, and the totals agree |
 /// | `content-type`, `noheaders` | the right answer as `text/plain` or, every second request, `text/html`; without rate headers |
+/// | `date+1h` `date-1h`, `bad-date`, `aged` | the right answer, its `Date` an hour off (any time, as in `date+40d`); with a `Date` that is none; with one of an hour ago and an `Age` of an hour |
 /// | `slow`, `trickle`, `hang` | the right answer 1.5 s late; at 256 bytes a second; never, with the connection open |
 /// | `reset`, `cut` | the connection is reset before a byte of the answer; ends in mid-body |
 /// | `cursor` | with a cursor: 400, as for a bad one; with a scroll: 404, and the scroll is gone; without either all goes well |
@@ -67,6 +68,8 @@ struct Rule {
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
 /// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects in each other's place |
 /// | `huge` | list pages: one entry has a custom attribute of 5 MB |
+/// | `not_utf8`, `half_character` | list pages: one entry has texts with bytes that are no UTF-8; with half a surrogate pair |
+/// | `nested` | list pages: one entry has 10,000 lists within one another, as a custom attribute and elsewhere |
 /// | `paged_groups` | lists of tags, segments and attributes: in two pages, with a cursor (1.x: an address) to the second |
 /// | `null_source`, `merged_author` | conversations: every third has no source; the authors are contacts that are no more |
 /// | `markup` | list pages: each entry has the custom attributes `note`, with markup for those who pay, and `own_id`, another one for each |

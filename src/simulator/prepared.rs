@@ -29,10 +29,11 @@ pub struct Content {
 
 impl Content {
     /// A body as a dialect writes it.
-    pub fn fresh(body: String) -> Self {
+    pub fn fresh(body: impl Into<Bytes>) -> Self {
+        let bytes = body.into();
         // In a text the quotation marks would be escaped. Scrolls have no `pages`, or null. Longer lists have them behind the entries.
-        let is_page = body.rfind("\"pages\":{").is_some();
-        Self { bytes: body.into(), gzipped: false, is_page }
+        let is_page = memchr::memmem::rfind(&bytes, b"\"pages\":{").is_some();
+        Self { bytes, gzipped: false, is_page }
     }
 }
 

@@ -33,6 +33,10 @@ pub struct Reply {
     /// Whether the body is compressed already.
     pub gzipped: bool,
     pub link: Option<String>,
+    /// What takes the place of the server's own `Date`.
+    pub date: Option<String>,
+    /// How many seconds it claims to have lain in a store.
+    pub age: Option<i64>,
     pub rate: Option<Verdict>,
     pub delivery: Delivery,
 }
@@ -53,7 +57,17 @@ pub enum Delivery {
 
 impl Reply {
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>, rate: Option<Verdict>) -> Self {
-        Self { status, content_type: Some(content_type), body: body.into(), gzipped: false, link: None, rate, delivery: Delivery::Whole }
+        Self {
+            status,
+            content_type: Some(content_type),
+            body: body.into(),
+            gzipped: false,
+            link: None,
+            date: None,
+            age: None,
+            rate,
+            delivery: Delivery::Whole,
+        }
     }
 
     pub fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
@@ -116,8 +130,10 @@ pub fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<S
         add("x-ratelimit-remaining", rate.remaining.to_string());
         add("x-ratelimit-reset", rate.reset.to_string());
     }
-    if let Some(link) = reply.link {
-        add("link", link);
+    let link = reply.link.map(|link| ("link", link));
+    let age = reply.age.map(|age| ("age", age.to_string()));
+    for (name, value) in link.into_iter().chain(reply.date.map(|date| ("date", date))).chain(age) {
+        add(name, value);
     }
     match (reply.delivery, scissors) {
         (Delivery::Cut, Some(scissors)) => scissors.cut_after(length / 2),

@@ -1,5 +1,6 @@
 //! List pages that are wrong in ways that still look like list pages.
 
+mod bytes;
 mod entries;
 mod types;
 
@@ -33,17 +34,17 @@ impl Asked {
 
 /// Applies a fault to the body of a list page. Bodies that are no list with pages stay as they are, and so do pages that lack what the fault
 /// would change.
-pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> String {
+pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
-        return body;
+        return body.into_bytes();
     };
     if fault == PageFault::PagedGroups {
-        return entries::halve(page, asked.is_later, asked.is_legacy).to_string();
+        return entries::halve(page, asked.is_later, asked.is_legacy).to_string().into_bytes();
     }
     // A scroll has no `pages` that could be wrong.
     let is_paged = page["pages"].is_object();
     if !is_paged && !page["scroll_param"].is_string() {
-        return body;
+        return body.into_bytes();
     }
     let name = ["conversations", "users", "contacts", "companies"].into_iter().find(|name| page[*name].is_array()).unwrap_or("data");
     // Taken out, so that page and entries can be changed side by side.
@@ -89,6 +90,9 @@ pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> String {
         PageFault::Stale => entries::add_older_version(&mut list),
         PageFault::Outside => entries::add_outsider(&mut list, asked.mark),
         PageFault::Huge => entries::swell_one(&mut list),
+        PageFault::NotUtf8 => bytes::spoil_encoding(&mut list),
+        PageFault::HalfCharacter => bytes::halve_characters(&mut list),
+        PageFault::Nested => bytes::nest(&mut list),
         PageFault::Markup => entries::mark_up(&mut list),
         PageFault::NullSource => entries::remove_sources(&mut list),
         PageFault::MergedAuthor => entries::merge_authors(&mut list),
@@ -100,7 +104,7 @@ pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> String {
     if let Some(place) = page.get_mut(name).filter(|place| place.is_array()) {
         *place = Value::Array(list);
     }
-    page.to_string()
+    bytes::write(&page)
 }
 
 /// Says that there is no next page in the words of the generation: a last page of 1.x has `next: null`, one of 2.x has none.
@@ -125,7 +129,7 @@ mod tests {
     fn spoiled(fault: PageFault) -> Value {
         let entry = |id: &str, at: i64| json!({"id": id, "created_at": at});
         let page = json!({"type": "list", "data": [entry("5", 1), entry("6a", 2), entry("7", 3)], "total_count": 3, "pages": {"page": 2}});
-        serde_json::from_str(&spoil(page.to_string(), fault, &asked(Some("abc")))).unwrap()
+        serde_json::from_slice(&spoil(page.to_string(), fault, &asked(Some("abc")))).unwrap()
     }
 
     #[test]
@@ -149,7 +153,7 @@ mod tests {
     fn pages_of_1x_are_spoiled_by_their_own_words() {
         let page = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "total_count": 2, "pages": {"next": "http://here/users?page=3"}});
         let url = "http://here/users?page=2";
-        let spoiled = |page: &Value, fault| serde_json::from_str::<Value>(&spoil(page.to_string(), fault, &asked(Some(url)))).unwrap();
+        let spoiled = |page: &Value, fault| serde_json::from_slice::<Value>(&spoil(page.to_string(), fault, &asked(Some(url)))).unwrap();
         assert_eq!(spoiled(&page, PageFault::Loop)["pages"]["next"], url);
         assert_eq!(spoiled(&page, PageFault::Short)["pages"], json!({"next": null}));
         let scroll = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "scroll_param": "abc"});
@@ -164,7 +168,7 @@ mod tests {
     fn what_is_no_list_page_stays() {
         for body in ["{\"type\":\"list\",\"data\":[]}", "no json", "[]"] {
             for fault in [PageFault::Drop, PageFault::Short, PageFault::Outside, PageFault::Extra] {
-                assert_eq!(spoil(body.to_owned(), fault, &asked(None)), body);
+                assert_eq!(spoil(body.to_owned(), fault, &asked(None)), body.as_bytes());
             }
         }
     }
@@ -180,8 +184,10 @@ mod tests {
             PageFault::Shrink,
             PageFault::Huge,
             PageFault::Markup,
+            PageFault::NotUtf8,
+            PageFault::Nested,
         ] {
-            assert_eq!(spoil(page.to_string(), fault, &asked(None)), page.to_string(), "{fault:?}");
+            assert_eq!(spoil(page.to_string(), fault, &asked(None)), page.to_string().as_bytes(), "{fault:?}");
         }
     }
 }

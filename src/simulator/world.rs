@@ -55,11 +55,13 @@ pub struct WorldOptions {
     pub memberships: Option<f64>,
     /// One more tag, `bulk import`, which so many of the oldest contacts hold at any instant.
     pub big_tag: Option<usize>,
+    /// About how many bytes of texts each contact has as custom attributes, beside the others.
+    pub attribute_bytes: usize,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { seed: 1, contacts: 5_000, timezone: Zone::dublin(), extra_groups: 0, memberships: None, big_tag: None }
+        Self { seed: 1, contacts: 5_000, timezone: Zone::dublin(), extra_groups: 0, memberships: None, big_tag: None, attribute_bytes: 0 }
     }
 }
 

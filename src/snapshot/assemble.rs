@@ -98,7 +98,7 @@ impl Assembly {
         );
         let ((firsts, drifted), (members, merged_authors)) = (contacts?, others?);
         let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
-        let undated = self.cohorts.iter().map(undated).collect::<Result<_, TableError>>()?;
+        let undated = self.cohorts.iter().map(undated).collect::<Result<_, SnapshotError>>()?;
         Ok(Written { firsts, drifted, members, undated, merged_authors })
     }
 

@@ -7,6 +7,7 @@ use polars::prelude::*;
 
 use super::columns::{ContactColumns, ContactFrames, ConversationColumns, HeldColumns};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, TAGGED};
+use super::tag_dates::ANSWERS;
 use super::{SnapshotError, WalkRecord};
 use crate::domain::{Contact, Conversation};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
@@ -41,6 +42,8 @@ pub trait Spooled: Send + Sized + 'static {
     /// Takes in who it is, because its record is held elsewhere.
     fn push_held(&self, held: &mut HeldColumns);
     fn len(columns: &Self::Columns) -> usize;
+    /// About how many bytes their texts have.
+    fn bytes(columns: &Self::Columns) -> usize;
     /// The tables of a chunk of these rows.
     fn frames(columns: Self::Columns, held: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError>;
     /// Tells the id of each row of a chunk, and when the row was updated.
@@ -76,6 +79,10 @@ impl Spooled for Contact {
 
     fn len(columns: &ContactColumns) -> usize {
         columns.len()
+    }
+
+    fn bytes(columns: &ContactColumns) -> usize {
+        columns.bytes()
     }
 
     fn frames(columns: ContactColumns, held: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError> {
@@ -116,6 +123,10 @@ impl Spooled for Conversation {
         columns.len()
     }
 
+    fn bytes(columns: &ConversationColumns) -> usize {
+        columns.bytes()
+    }
+
     fn frames(columns: ConversationColumns, _: HeldColumns) -> Result<Vec<DataFrame>, SnapshotError> {
         Ok(vec![columns.finish()?])
     }
@@ -140,7 +151,7 @@ pub(super) const CHUNK: &str = "arrows";
 /// The tables of a chunk, by the name of its file; `None` when that is another file.
 pub(super) fn tables_of(name: &str) -> Option<(&'static Bundle, usize)> {
     let (table, index) = name.strip_suffix(CHUNK)?.strip_suffix('.')?.rsplit_once('-')?;
-    let bundle = [Contact::TABLES, Conversation::TABLES].into_iter().find(|bundle| bundle[0].name == table)?;
+    let bundle = [Contact::TABLES, Conversation::TABLES, ANSWERS].into_iter().find(|bundle| bundle[0].name == table)?;
     Some((bundle, index.parse().ok()?))
 }
 

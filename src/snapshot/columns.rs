@@ -66,6 +66,7 @@ macro_rules! contact_columns {
         /// Contacts, and their custom attributes.
         pub struct ContactColumns {
             rows: usize,
+            bytes: usize,
             has_repeats: bool,
             contact_id: StringChunkedBuilder,
             role: StringChunkedBuilder,
@@ -80,6 +81,7 @@ macro_rules! contact_columns {
             fn default() -> ContactColumns {
                 ContactColumns {
                     rows: 0,
+                    bytes: 0,
                     has_repeats: false,
                     contact_id: texts("contact_id"),
                     role: texts("role"),
@@ -98,6 +100,7 @@ macro_rules! contact_columns {
                 self.contact_id.append_value(&contact.id);
                 self.role.append_value(contact.role.as_str());
                 $(self.$text.append_option(contact.$text.as_deref());)*
+                self.bytes += [$(contact.$text.as_ref()),*].into_iter().flatten().map(|text| text.len()).sum::<usize>();
                 $(self.$instant.append_option(micros(contact.$instant));)*
                 $(self.$flag.append_option(contact.$flag);)*
                 self.attributes.push(contact, self.rows);
@@ -108,6 +111,11 @@ macro_rules! contact_columns {
 
             pub fn len(&self) -> usize {
                 self.rows
+            }
+
+            /// The bytes of all texts.
+            pub fn bytes(&self) -> usize {
+                self.bytes + self.attributes.bytes
             }
 
             pub(super) fn finish(self) -> Result<ContactFrames, SnapshotError> {
@@ -194,6 +202,7 @@ impl TaggedColumns {
 struct AttributeColumns {
     /// The row of the contact, for each.
     of: Vec<usize>,
+    bytes: usize,
     contact_id: StringChunkedBuilder,
     attribute: StringChunkedBuilder,
     value: StringChunkedBuilder,
@@ -205,6 +214,7 @@ impl Default for AttributeColumns {
     fn default() -> AttributeColumns {
         AttributeColumns {
             of: Vec::new(),
+            bytes: 0,
             contact_id: texts("contact_id"),
             attribute: texts("attribute"),
             value: texts("value"),
@@ -220,8 +230,10 @@ impl AttributeColumns {
             self.of.push(row);
             self.contact_id.append_value(&contact.id);
             self.attribute.append_value(&attribute.name);
+            self.bytes += contact.id.len() + attribute.name.len();
             let (number, kind) = match &attribute.value {
                 AttributeValue::Text(text) => {
+                    self.bytes += text.len();
                     self.value.append_value(text);
                     (None, "text")
                 }
@@ -234,6 +246,7 @@ impl AttributeColumns {
                     (None, "flag")
                 }
                 AttributeValue::Json(json) => {
+                    self.bytes += json.len();
                     self.value.append_value(json);
                     (None, "json")
                 }
@@ -289,6 +302,7 @@ impl HeldColumns {
 /// Conversations.
 pub struct ConversationColumns {
     rows: usize,
+    bytes: usize,
     has_repeats: bool,
     conversation_id: StringChunkedBuilder,
     created_at: PrimitiveChunkedBuilder<Int64Type>,
@@ -304,6 +318,7 @@ impl Default for ConversationColumns {
     fn default() -> ConversationColumns {
         ConversationColumns {
             rows: 0,
+            bytes: 0,
             has_repeats: false,
             conversation_id: texts("conversation_id"),
             created_at: numbers("created_at"),
@@ -325,7 +340,10 @@ impl ConversationColumns {
             Opener::Contact(id) => Some(id),
             Opener::UnknownContact | Opener::Workspace | Opener::NoAuthor => None,
         });
-        self.contact_ids.append_option((!row.contact_ids.is_empty()).then(|| row.contact_ids.join(" ")));
+        let contact_ids = row.contact_ids.join(" ");
+        let texts = [&row.author_type, &row.source_type, &row.delivered_as, &row.state];
+        self.bytes += row.id.len() + contact_ids.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
+        self.contact_ids.append_option((!contact_ids.is_empty()).then_some(contact_ids));
         self.author_type.append_option(row.author_type.as_deref());
         self.source_type.append_option(row.source_type.as_deref());
         self.delivered_as.append_option(row.delivered_as.as_deref());
@@ -336,6 +354,10 @@ impl ConversationColumns {
 
     pub fn len(&self) -> usize {
         self.rows
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn finish(self) -> Result<DataFrame, SnapshotError> {

@@ -10,7 +10,7 @@ use super::chunks::tables_of;
 use super::manifest::FORGOTTEN;
 use super::record::{edit_records, load_progress, load_walk};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
-use super::tag_dates::TAG_DATES;
+use super::tag_dates::is_of_answers;
 use super::{Finding, Manifest, Snapshot, SnapshotError, WalkRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
@@ -27,11 +27,7 @@ struct Parted {
 ///
 /// # Errors
 /// When the snapshot is damaged: writing it anew would make the damage look sound.
-pub fn without_people(
-    snapshot: &Snapshot,
-    people: &BTreeSet<String>,
-    work: &Path,
-) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
+pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Path) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
     snapshot.verify()?;
     let mut manifest = snapshot.manifest.clone();
     let mut parted = BTreeMap::new();
@@ -82,13 +78,23 @@ pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Re
     let mut rows_gone = BTreeSet::new();
     for name in publish::file_names(walk)? {
         let path = walk.join(&name);
-        if tables_of(&name).is_some_and(|(_, index)| index >= chunks) {
+        let is_of_answers = tables_of(&name).is_some_and(|(bundle, _)| is_of_answers(bundle));
+        // No record counts the chunks of answers; an earlier version of the program kept them in Parquet.
+        let is_left_over = tables_of(&name).is_some_and(|(_, index)| index >= chunks) && !is_of_answers;
+        if is_left_over || name.ends_with(".parquet") {
             publish::remove_file(&path)?;
             continue;
         }
-        let Ok(tables) = tables_in(&path, &name) else {
-            publish::remove_folder(walk)?;
-            return Ok(true);
+        let tables = match tables_in(&path, &name) {
+            Ok(tables) => tables,
+            Err(_) if is_of_answers => {
+                publish::remove_file(&path)?;
+                continue;
+            }
+            Err(_) => {
+                publish::remove_folder(walk)?;
+                return Ok(true);
+            }
         };
         let mut is_about_them = false;
         let mut others = Vec::new();
@@ -116,13 +122,7 @@ pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Re
         let place = staging.place(&name)?;
         match (parted.remove(&name), tables_of(&name)) {
             (Some(others), Some((bundle, _))) => write_bundle(&others, bundle, &place)?,
-            (Some(others), None) => {
-                // A file that is no chunk holds one table.
-                for others in others {
-                    write_parquet(&others, &TAG_DATES, &place)?;
-                }
-            }
-            (None, _) => publish::copy_file(&walk.join(&name), &place)?,
+            _ => publish::copy_file(&walk.join(&name), &place)?,
         }
         publish::sync_file(&place)?;
     }
@@ -164,21 +164,16 @@ fn with_email(rows: &DataFrame, is_it: &dyn Fn(&str) -> bool) -> Result<Vec<Stri
     Ok(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)).collect())
 }
 
-/// The tables in a file of a walk: those of a chunk, or the dates of tags.
+/// The tables in a file of a walk; none when it is no chunk.
 fn tables_in(path: &Path, name: &str) -> Result<Vec<(&'static Table, DataFrame)>, SnapshotError> {
-    if let Some((bundle, _)) = tables_of(name) {
-        return Ok(bundle.iter().copied().zip(read_bundle(path, bundle)?).collect());
-    }
-    match table_of(name).filter(|_| name.ends_with(".parquet")) {
-        Some(table) => Ok(vec![(table, collect(scan(&[path.to_path_buf()], table)?)?)]),
-        None => Ok(Vec::new()),
-    }
+    let Some((bundle, _)) = tables_of(name) else { return Ok(Vec::new()) };
+    Ok(bundle.iter().copied().zip(read_bundle(path, bundle)?).collect())
 }
 
-/// The table that a file of a snapshot (`contacts/…`), or of dates of tags, holds.
+/// The table that a file of a snapshot (`contacts/…`) holds.
 fn table_of(relative: &str) -> Option<&'static Table> {
-    let name = relative.split(['/', '-']).next().unwrap_or_default();
-    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS, &TAG_DATES].into_iter().find(|table| table.name == name)
+    let name = relative.split('/').next().unwrap_or_default();
+    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS].into_iter().find(|table| table.name == name)
 }
 
 /// The column that names the person whom a row is about.

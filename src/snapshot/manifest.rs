@@ -49,6 +49,9 @@ pub struct Manifest {
     /// How identifiers are written: `keep`, `drop`, or `hash:` and the fingerprint of the key.
     #[serde(default = "kept")]
     pub identifiers: String,
+    /// How e-mail addresses were spelled before they were hashed: `lowercase`. Older programs hashed them as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_hash: Option<String>,
     /// People that `cohorts forget` took out of it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub forgotten: u64,

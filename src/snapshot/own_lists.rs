@@ -155,7 +155,9 @@ impl Asked {
         if !folder.exists() {
             return Ok(Asked { answers: None, tags: BTreeSet::new() });
         }
-        Ok(Asked { tags: tags_of(folder, &untold(everyone)?)?, answers: Some(TagDates::open(folder.to_path_buf())?) })
+        // Of whom an answer cannot be read any more, nobody knows.
+        let answers = TagDates::open(folder.to_path_buf())?;
+        Ok(Asked { tags: tags_of(folder, &untold(everyone)?)?, answers: Some(answers) })
     }
 
     fn holds(&self, contact: &str, tag: &str) -> Option<bool> {

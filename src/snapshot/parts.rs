@@ -14,6 +14,8 @@ pub(super) struct Batch {
     attributes: DataFrame,
     /// Where the attributes of each contact end.
     ends: Vec<IdxSize>,
+    /// How much of a part each contact fills, with its attributes, in bytes.
+    sizes: Vec<usize>,
 }
 
 impl Batch {
@@ -21,7 +23,8 @@ impl Batch {
     /// When the attributes are not in the order of their contacts.
     pub fn new(contacts: DataFrame, attributes: DataFrame) -> Result<Batch, SnapshotError> {
         let ends = ends(&contacts, &attributes)?;
-        Ok(Batch { contacts, attributes, ends })
+        let sizes = sizes(&contacts, &attributes, &ends)?;
+        Ok(Batch { contacts, attributes, ends, sizes })
     }
 
     fn len(&self) -> usize {
@@ -48,16 +51,18 @@ impl Batch {
         let (before, after) = self.ends.split_at(rows);
         let end = before.last().copied().unwrap_or_default();
         let (contacts, attributes) = (self.contacts.split_at(rows as i64), self.attributes.split_at(i64::from(end)));
-        let first = Batch { contacts: contacts.0, attributes: attributes.0, ends: before.to_vec() };
-        let others = Batch { contacts: contacts.1, attributes: attributes.1, ends: after.iter().map(|place| place - end).collect() };
-        (first, others)
+        let sizes = self.sizes.split_at(rows);
+        let first = Batch { contacts: contacts.0, attributes: attributes.0, ends: before.to_vec(), sizes: sizes.0.to_vec() };
+        let ends = after.iter().map(|place| place - end).collect();
+        (first, Batch { contacts: contacts.1, attributes: attributes.1, ends, sizes: sizes.1.to_vec() })
     }
 
     fn of_all(batches: Vec<Batch>) -> Result<Batch, SnapshotError> {
-        let mut all = Batch { contacts: CONTACTS.empty(), attributes: ATTRIBUTES.empty(), ends: Vec::new() };
+        let mut all = Batch { contacts: CONTACTS.empty(), attributes: ATTRIBUTES.empty(), ends: Vec::new(), sizes: Vec::new() };
         for batch in batches {
             let before = all.attributes.height() as IdxSize;
             all.ends.extend(batch.ends.iter().map(|end| before + end));
+            all.sizes.extend(batch.sizes);
             all.contacts.vstack_mut_owned(batch.contacts).map_err(gathering)?;
             all.attributes.vstack_mut_owned(batch.attributes).map_err(gathering)?;
         }
@@ -99,26 +104,67 @@ fn ends(contacts: &DataFrame, attributes: &DataFrame) -> Result<Vec<IdxSize>, Sn
     }
 }
 
+/// The bytes of each contact's texts and its attributes' values, and something for each attribute.
+fn sizes(contacts: &DataFrame, attributes: &DataFrame, ends: &[IdxSize]) -> Result<Vec<usize>, SnapshotError> {
+    let mut sizes = vec![0; contacts.height()];
+    for texts in contacts.columns().iter().filter_map(|column| column.str().ok()) {
+        sizes.iter_mut().zip(texts.iter()).for_each(|(size, text)| *size += text.map_or(0, str::len));
+    }
+    let mut values = text(attributes, "value")?.iter();
+    let mut before = 0;
+    for (size, end) in sizes.iter_mut().zip(ends) {
+        let own = values.by_ref().take((end - before) as usize);
+        *size += own.map(|value| ATTRIBUTE_BYTES + value.map_or(0, str::len)).sum::<usize>();
+        before = *end;
+    }
+    Ok(sizes)
+}
+
+/// What an attribute takes beside its value, about.
+const ATTRIBUTE_BYTES: usize = 32;
+/// The size at which a part is full, however few contacts it has. Usual contacts have less than a kilobyte each, so that
+/// their parts have as many as a row group has rows.
+const PART_BYTES: usize = 48 << 20;
+
 /// Gathers contacts and their attributes until they fill a part.
-#[derive(Default)]
 pub(super) struct PartWriter {
     batches: Vec<Batch>,
     rows: usize,
+    bytes: usize,
     parts: usize,
+    /// The size at which a part is full.
+    most_bytes: usize,
+}
+
+impl Default for PartWriter {
+    fn default() -> PartWriter {
+        PartWriter { batches: Vec::new(), rows: 0, bytes: 0, parts: 0, most_bytes: PART_BYTES }
+    }
 }
 
 impl PartWriter {
-    /// A part ends after so many contacts, whatever chunks they came in: how a walk was interrupted shows in no file.
+    /// A part ends after so many contacts or bytes, whatever chunks they came in: how a walk was interrupted shows in no file.
     pub fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
-        while self.rows + batch.len() >= ROW_GROUP_ROWS {
-            let (first, others) = batch.split_at(ROW_GROUP_ROWS - self.rows);
+        while let Some(rows) = self.filling(&batch) {
+            let (first, others) = batch.split_at(rows);
             self.batches.push(first);
             self.write(staging)?;
             batch = others;
         }
         self.rows += batch.len();
+        self.bytes += batch.sizes.iter().sum::<usize>();
         self.batches.push(batch);
         Ok(())
+    }
+
+    /// How many contacts fill the part; `None` when there is room for more than these.
+    fn filling(&self, batch: &Batch) -> Option<usize> {
+        let mut bytes = self.bytes;
+        let is_full = |(row, size): (usize, &usize)| {
+            bytes += size;
+            self.rows + row + 1 >= ROW_GROUP_ROWS || bytes >= self.most_bytes
+        };
+        batch.sizes.iter().enumerate().position(is_full).map(|row| row + 1)
     }
 
     /// Writes the last part; the only one when there are no contacts at all.
@@ -128,7 +174,7 @@ impl PartWriter {
 
     fn write(&mut self, staging: &Staging) -> Result<(), SnapshotError> {
         let (contacts, attributes) = Batch::of_all(std::mem::take(&mut self.batches))?.sorted()?;
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         write_part(staging, &CONTACTS, self.parts, contacts)?;
         write_part(staging, &ATTRIBUTES, self.parts, attributes)?;
         self.parts += 1;
@@ -199,6 +245,30 @@ mod tests {
         let (first, others) = all.split_at(2);
         assert_eq!(shown(&first), ("a,c".into(), "c age,c plan".into()));
         assert_eq!(shown(&others), ("b,d,e".into(), "b y,b z,d age,e x".into()));
+    }
+
+    #[test]
+    fn a_part_is_full_after_so_many_bytes_whatever_batches_they_come_in() {
+        let place = tempfile::tempdir().unwrap();
+        let contacts: Vec<(&str, &[&str])> =
+            vec![("a", &[]), ("b", &["x", "y", "z"]), ("c", &["x"]), ("d", &["x"]), ("e", &[]), ("f", &["x"])];
+        let parts = |cuts: &[usize]| {
+            let staging = Staging::new(place.path(), "parts").unwrap();
+            let mut writer = PartWriter { most_bytes: 2 * ATTRIBUTE_BYTES, ..PartWriter::default() };
+            let mut from = 0;
+            for cut in cuts.iter().copied().chain([contacts.len()]) {
+                writer.push(batch(&contacts[from..cut]), &staging).unwrap();
+                from = cut;
+            }
+            writer.finish(&staging).unwrap();
+            staging.files().into_iter().map(|file| (file.path, file.rows, file.sha256)).collect::<Vec<_>>()
+        };
+        let whole = parts(&[]);
+        let rows: Vec<u64> = whole.iter().filter(|(path, ..)| path.starts_with("contacts/")).map(|(_, rows, _)| *rows).collect();
+        assert_eq!(rows, [2, 2, 2], "each ends with the contact that fills it");
+        for cuts in [&[1][..], &[2], &[3, 4], &[1, 2, 3, 4, 5]] {
+            assert_eq!(parts(cuts), whole, "{cuts:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::domain::IdMap;
 
 /// Contacts in memory for one walk before they are written: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
+/// Bytes of texts likewise, where contacts are larger than usual: as many walks are followed at once as requests are allowed.
+const CHUNK_BYTES: usize = 3 << 20;
 /// Pages that an interruption may cost a walk, where it can be gone on with at all.
 const CHUNK_PAGES: u64 = 10;
 
@@ -110,9 +112,11 @@ impl<R: Spooled> Spool<R> {
         }
     }
 
-    /// Whether a chunk is full, and [`Spool::save`] is due. A walk that cannot be gone on with is only held to the rows.
+    /// Whether a chunk is full, and [`Spool::save`] is due. A walk that cannot be gone on with is only held to rows and bytes.
     pub fn is_full(&self, has_place: bool) -> bool {
-        R::len(&self.rows) + self.held.len() >= CHUNK_ROWS || (has_place && self.record.pages - self.saved_pages >= CHUNK_PAGES)
+        R::len(&self.rows) + self.held.len() >= CHUNK_ROWS
+            || R::bytes(&self.rows) >= CHUNK_BYTES
+            || (has_place && self.record.pages - self.saved_pages >= CHUNK_PAGES)
     }
 
     /// Distinct rows so far.
@@ -154,6 +158,28 @@ impl<R: Spooled> Spool<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{AttributeValue, Contact, CustomAttribute, Role};
+
+    #[test]
+    fn a_chunk_is_full_after_so_many_rows_pages_or_bytes() {
+        let place = tempfile::tempdir().unwrap();
+        let filled = |rows: usize, bytes: usize, pages: u64, has_place: bool| {
+            let mut spool = Spool::create(place.path().join("walk"), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+            let text = AttributeValue::Text("x".repeat(bytes).into());
+            let contact = |row: usize| Contact {
+                custom_attributes: vec![CustomAttribute { name: "note".into(), value: text.clone() }],
+                ..Contact::unknown(row.to_string(), Role::User)
+            };
+            spool.push((0..rows).map(contact).collect());
+            spool.record().pages = pages;
+            spool.is_full(has_place)
+        };
+        assert!(!filled(150, 200, 1, true) && filled(150, 200, CHUNK_PAGES, true) && !filled(150, 200, CHUNK_PAGES, false));
+        assert!(filled(CHUNK_ROWS, 0, 1, false) && !filled(CHUNK_ROWS - 1, 0, 1, true));
+        for has_place in [true, false] {
+            assert!(filled(150, CHUNK_BYTES / 150, 1, has_place) && !filled(75, CHUNK_BYTES / 150, 1, has_place));
+        }
+    }
 
     #[test]
     fn the_folder_of_a_walk_is_in_the_work() {

@@ -1,5 +1,6 @@
-//! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks, so that a later run
-//! asks only for those who are missing.
+//! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks as the walks' rows are, so
+//! that a later run asks only for those who are missing. Chunks do not depend on one another: the contacts of one that cannot be
+//! read are asked again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,16 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
+use super::chunks::{CHUNK, tables_of};
 use super::{SnapshotError, publish};
 use crate::domain::{ContactId, ContactIds, IdSet, TagDate};
-use crate::table::{self, Kind, Table, TableError, instants, read_file, scan_or_empty, write_parquet};
+use crate::table::{self, Bundle, Kind, Table, TableError, instants, read_bundled, write_bundle};
 
 /// Answers in memory before they are written: what an interruption costs.
 const CHUNK_CONTACTS: usize = 500;
+
+/// The table of a chunk.
+pub(super) const ANSWERS: &Bundle = &[&TAG_DATES];
 
 pub(super) const TAG_DATES: Table = Table {
     name: "tag_dates",
@@ -48,15 +53,22 @@ impl TagDates {
     pub fn open(folder: PathBuf) -> Result<TagDates, SnapshotError> {
         publish::create_folder(&folder)?;
         let mut dates = TagDates { chunks: 0, known: IdSet::default(), pending: Vec::new(), pending_contacts: 0, folder };
-        while chunk(&dates.folder, dates.chunks).exists() {
-            let read = scan_or_empty(&[chunk(&dates.folder, dates.chunks)], &TAG_DATES)?.select([col("contact_id")]).collect();
-            let ids = read.map_err(|error| TableError::new("read", "the tag dates of an earlier run", error))?;
-            let ids = ids.column("contact_id").and_then(|column| Ok(column.str()?.clone()));
-            let ids = ids.map_err(|error| TableError::new("read", "the tag dates of an earlier run", error))?;
-            ids.iter().flatten().for_each(|id| {
-                dates.known.insert(id);
+        for name in publish::file_names(&dates.folder)? {
+            let path = dates.folder.join(&name);
+            let Some(index) = index_of(&name) else {
+                // An earlier version of the program kept its answers in it.
+                publish::remove_file(&path)?;
+                continue;
+            };
+            dates.chunks = index + 1;
+            let known = &mut dates.known;
+            let read = each(&path, &mut |contact, _, _| {
+                known.insert(contact);
             });
-            dates.chunks += 1;
+            if let Err(error) = read {
+                tracing::warn!("`{}` cannot be read, and whom it was about is asked again: {error}", path.display());
+                publish::remove_file(&path)?;
+            }
         }
         Ok(dates)
     }
@@ -95,11 +107,7 @@ impl TagDates {
             instants("applied_at", rows.iter().map(|(_, tag)| tag.as_ref().and_then(|tag| tag.applied_at))),
         ];
         let frame = DataFrame::new(rows.len(), columns).map_err(|error| TableError::new("make", "the columns of tag dates", error))?;
-        // A chunk that a crash cut short must not count as one.
-        let staged = self.folder.join("staged.parquet");
-        write_parquet(&frame, &TAG_DATES, &staged)?;
-        let target = chunk(&self.folder, self.chunks);
-        std::fs::rename(&staged, &target).map_err(|error| publish::PublishError::new("rename to", &target, error))?;
+        write_bundle(&[frame], ANSWERS, &chunk(&self.folder, self.chunks))?;
         self.chunks += 1;
         Ok(())
     }
@@ -108,43 +116,117 @@ impl TagDates {
 /// The tags of these contacts, as far as they were asked.
 pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>, SnapshotError> {
     let mut tags = BTreeSet::new();
-    for path in (0..).map(|index| chunk(folder, index)).take_while(|path| path.exists()) {
-        let rows = read_file(&path, &TAG_DATES, Some(&["contact_id", "tag_id"]))?;
-        let column =
-            |name: &str| rows.column(name).and_then(|column| column.str()).map_err(|error| TableError::new("read", "tag dates", error));
-        for (contact, tag) in column("contact_id")?.iter().zip(column("tag_id")?.iter()) {
-            if let (Some(contact), Some(tag)) = (contact, tag)
-                && contacts.contains(contact)
-            {
+    for path in chunks(folder)? {
+        each(&path, &mut |contact, tag, _| {
+            if let Some(tag) = tag.filter(|_| contacts.contains(contact)) {
                 tags.insert((contact.to_string(), tag.to_string()));
             }
-        }
+        })?;
     }
     Ok(tags)
 }
 
 impl TaggedBefore {
-    fn dates(&self) -> Result<LazyFrame, TableError> {
-        let chunks: Vec<PathBuf> = (0..).map(|index| chunk(&self.dates, index)).take_while(|path| path.exists()).collect();
-        Ok(scan_or_empty(&chunks, &TAG_DATES)?.filter(col("tag_id").eq(lit(self.tag_id.as_str()))))
-    }
-
     /// The contacts who had the tag.
-    pub(super) fn contacts(&self) -> Result<ContactIds, TableError> {
-        let failed = |error| TableError::new("read", "the tag dates", error);
-        let end = lit(instants("end", [Some(self.end)].into_iter()).take_materialized_series()).first();
-        let rows = self.dates()?.filter(col("applied_at").lt(end)).select([col("contact_id")]).collect().map_err(failed)?;
-        let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(failed)?;
-        Ok(ids.iter().flatten().map(ContactId::of).collect::<Vec<_>>().into())
+    pub(super) fn contacts(&self) -> Result<ContactIds, SnapshotError> {
+        let (mut contacts, end) = (Vec::new(), self.end.timestamp_micros());
+        self.each_holder(&mut |contact, applied_at| {
+            if applied_at.is_some_and(|at| at < end) {
+                contacts.push(ContactId::of(contact));
+            }
+        })?;
+        Ok(contacts.into())
     }
 
     /// Holders of the tag of whom it is not known when they got it.
-    pub(super) fn undated(&self) -> Result<u64, TableError> {
-        let rows = self.dates()?.filter(col("applied_at").is_null()).collect();
-        Ok(rows.map_err(|error| TableError::new("read", "the tag dates", error))?.height() as u64)
+    pub(super) fn undated(&self) -> Result<u64, SnapshotError> {
+        let mut undated = 0;
+        self.each_holder(&mut |_, applied_at| undated += u64::from(applied_at.is_none()))?;
+        Ok(undated)
+    }
+
+    /// Tells the holders of the tag, and when they got it.
+    fn each_holder(&self, tell: &mut dyn FnMut(&str, Option<i64>)) -> Result<(), SnapshotError> {
+        for path in chunks(&self.dates)? {
+            each(&path, &mut |contact, tag, applied_at| {
+                if tag == Some(self.tag_id.as_str()) {
+                    tell(contact, applied_at);
+                }
+            })?;
+        }
+        Ok(())
     }
 }
 
+/// Tells of each row of a chunk: the contact, the tag, and when it was put on, in microseconds.
+fn each(chunk: &Path, tell: &mut dyn FnMut(&str, Option<&str>, Option<i64>)) -> Result<(), SnapshotError> {
+    let failed = |error| TableError::new("read", "the dates of tags", error);
+    let rows = read_bundled(chunk, ANSWERS, &TAG_DATES, None)?;
+    let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
+    let applied = rows.column("applied_at").and_then(|column| column.datetime()).map_err(failed)?;
+    let columns = text("contact_id")?.iter().zip(text("tag_id")?.iter()).zip(applied.physical().iter());
+    columns.for_each(|((contact, tag), applied_at)| tell(contact.unwrap_or_default(), tag, applied_at));
+    Ok(())
+}
+
 fn chunk(folder: &Path, index: usize) -> PathBuf {
-    folder.join(format!("tag_dates-{index:05}.parquet"))
+    folder.join(format!("{}-{index:05}.{CHUNK}", TAG_DATES.name))
+}
+
+/// The chunks that are there, in the order in which they were written.
+fn chunks(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let names = publish::file_names(folder)?.into_iter();
+    Ok(names.filter(|name| index_of(name).is_some()).map(|name| folder.join(name)).collect())
+}
+
+/// Which chunk a file is; `None` when it is another file.
+fn index_of(name: &str) -> Option<usize> {
+    tables_of(name).filter(|(bundle, _)| is_of_answers(bundle)).map(|(_, index)| index)
+}
+
+/// Whether these are the tables of a chunk of answers.
+pub(super) fn is_of_answers(bundle: &Bundle) -> bool {
+    bundle[0].name == TAG_DATES.name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dates(tag_id: &str) -> Vec<TagDate> {
+        vec![TagDate { tag_id: tag_id.to_string(), applied_at: DateTime::from_timestamp(1, 0) }]
+    }
+
+    #[test]
+    fn a_damaged_chunk_costs_its_own_answers_and_hides_no_others() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("answers");
+        let mut answers = TagDates::open(folder.clone()).unwrap();
+        for id in ["a", "b", "c"] {
+            assert!(answers.wants(id));
+            answers.push(id.to_string(), dates("vip")).unwrap();
+            answers.flush().unwrap();
+        }
+        let holders = || {
+            let of = TaggedBefore { dates: folder.clone(), tag_id: "vip".to_string(), end: Utc::now() };
+            of.contacts().map(|contacts| contacts.texts().map(String::from).collect::<Vec<_>>())
+        };
+        assert_eq!(holders().unwrap(), ["a", "b", "c"]);
+
+        let mut bytes = std::fs::read(chunk(&folder, 1)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(chunk(&folder, 1), bytes).unwrap();
+        // What an earlier version left.
+        for name in ["tag_dates-00000.parquet", "staged.parquet"] {
+            std::fs::write(folder.join(name), b"a").unwrap();
+        }
+        assert!(holders().is_err(), "it is not passed over while answers count");
+        let mut answers = TagDates::open(folder.clone()).unwrap();
+        assert_eq!(["a", "b", "c"].map(|id| answers.knows(id)), [true, false, true]);
+        assert_eq!(publish::file_names(&folder).unwrap(), ["tag_dates-00000.arrows", "tag_dates-00002.arrows"]);
+        answers.push("b".to_string(), dates("vip")).unwrap();
+        answers.flush().unwrap();
+        assert_eq!(holders().unwrap(), ["a", "b", "c"]);
+    }
 }

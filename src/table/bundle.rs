@@ -7,7 +7,7 @@
 //! ```
 
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use flate2::Crc;
@@ -26,19 +26,39 @@ pub type Bundle = [&'static Table];
 /// # Errors
 /// When a frame does not hold its table's columns, or the file cannot be written.
 pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Result<(), TableError> {
-    let failed = |error| TableError::writing(path, error);
-    let mut bytes = vec![0; HEADER * bundle.len()];
-    for (index, (table, frame)) in bundle.iter().zip(frames).enumerate() {
-        let start = bytes.len();
+    let failed = |error: PolarsError| TableError::writing(path, error);
+    let mut file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
+    // Until they are known, the lengths and checksums are those of no table.
+    let mut header = vec![0; HEADER * bundle.len()];
+    file.write_all(&header).map_err(|error| failed(error.into()))?;
+    for ((table, frame), entry) in bundle.iter().zip(frames).zip(header.chunks_exact_mut(HEADER)) {
         let mut rows = table.conform(frame).map_err(failed)?;
-        let writer = IpcStreamWriter::new(&mut bytes);
-        writer.with_compat_level(CompatLevel::newest()).finish(&mut rows).map_err(failed)?;
-        let (length, sum) = ((bytes.len() - start) as u64, checksum(&bytes[start..]));
-        let header = [&length.to_le_bytes()[..], &sum.to_le_bytes()].concat();
-        bytes[HEADER * index..HEADER * (index + 1)].copy_from_slice(&header);
+        let mut stream = Summed { to: &mut file, length: 0, sum: Crc::new() };
+        IpcStreamWriter::new(&mut stream).with_compat_level(CompatLevel::newest()).finish(&mut rows).map_err(failed)?;
+        entry.copy_from_slice(&[&stream.length.to_le_bytes()[..], &stream.sum.sum().to_le_bytes()].concat());
     }
-    let written = File::create(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
-    written.map_err(|error| failed(error.into()))
+    let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).and_then(|()| file.flush());
+    written.and_then(|()| file.get_ref().sync_all()).map_err(|error| failed(error.into()))
+}
+
+/// What is written, with its length and checksum: a chunk is not held in memory once more.
+struct Summed<'a> {
+    to: &'a mut BufWriter<File>,
+    length: u64,
+    sum: Crc,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.length += written as u64;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// All tables of a file.

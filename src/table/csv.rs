@@ -7,7 +7,8 @@ use polars::prelude::*;
 use super::{Table, TableError};
 
 /// Writes the same rows and columns as the Parquet as CSV: RFC 4180, UTF-8, ISO dates, `.` decimals. Null is an empty
-/// cell, an empty text is `""`. A text that a spreadsheet would run as a formula gets a `'` in front.
+/// cell, an empty text is `""`. Where a spreadsheet would run a text, or a part of it, as a formula, there is a `'` in
+/// front: see [`neutralised`].
 ///
 /// # Errors
 /// When the frame does not hold the table's columns, or the file cannot be written.
@@ -48,11 +49,11 @@ fn neutralise(frame: &DataFrame) -> PolarsResult<DataFrame> {
     let columns = frame.columns().iter().map(|column| match column.dtype() {
         DataType::String => {
             let texts = column.str()?;
-            if !texts.iter().flatten().any(is_formula) {
+            if !texts.iter().flatten().any(|text| neutralised(text).is_some()) {
                 return Ok(column.clone());
             }
             let safe: StringChunked =
-                texts.iter().map(|text| text.map(|text| if is_formula(text) { format!("'{text}") } else { text.to_string() })).collect();
+                texts.iter().map(|text| text.map(|text| neutralised(text).unwrap_or_else(|| text.to_string()))).collect();
             Ok(safe.with_name(column.name().clone()).into_column())
         }
         _ => Ok(column.clone()),
@@ -60,15 +61,42 @@ fn neutralise(frame: &DataFrame) -> PolarsResult<DataFrame> {
     DataFrame::new(frame.height(), columns.collect::<PolarsResult<_>>()?)
 }
 
+/// The text with a `'` in front of every formula that a spreadsheet would find in it; `None` when there is none.
+///
+/// One may begin with the text. And with `;` or tabs for separators, as in half of the world, a file with commas is torn
+/// apart at those: then the quotes around a text stand in the middle of a cell and hold nothing together, and a cell may
+/// begin after each of these and after each line break. A comma tears nothing: where it is a separator, the quotes hold.
+fn neutralised(text: &str) -> Option<String> {
+    let mut safe = String::new();
+    let mut written = 0;
+    let pieces = text.match_indices([';', '\t', '\r', '\n']).map(|(separator, _)| separator + 1);
+    for start in std::iter::once(0).chain(pieces) {
+        let piece = &text[start..];
+        // The quotes of a text are doubled; in front of a cell these two are an empty text, and what follows them is run.
+        let is_one = if start == 0 { is_formula(piece) } else { begins_formula(piece.trim_start_matches('"')) };
+        if is_one {
+            safe.push_str(&text[written..start]);
+            safe.push('\'');
+            written = start;
+        }
+    }
+    if safe.is_empty() {
+        return None;
+    }
+    safe.push_str(&text[written..]);
+    Some(safe)
+}
+
 /// What spreadsheets take as the beginning of a formula. A plain number such as `-5` or `+353` is none.
 fn is_formula(text: &str) -> bool {
-    let Some(first) = text.chars().next() else { return false };
-    let is_number = || text[1..].bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.len() > 1;
-    match first {
-        '=' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠' => true,
-        '+' | '-' => !is_number(),
-        _ => false,
+    match text.strip_prefix(['+', '-']) {
+        Some(rest) => rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
+        None => text.starts_with(['\t', '\r', '\n']) || begins_formula(text),
     }
+}
+
+fn begins_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
 }
 
 #[cfg(test)]
@@ -120,6 +148,8 @@ mod tests {
     #[test]
     fn formulas_are_neutralised_and_numbers_are_not() {
         for (text, expected) in [
+            ("+＝", "'+＝"),
+            ("＝1", "'＝1"),
             ("=1+2", "'=1+2"),
             ("@x", "'@x"),
             ("+x", "'+x"),
@@ -131,6 +161,75 @@ mod tests {
             ("\tx", "'\tx"),
         ] {
             assert!(texts(&[Some(text)]).contains(&format!("\r\n{expected},")), "{text}");
+        }
+    }
+
+    /// The rows and cells of a CSV as a spreadsheet reads it: a quote counts where a cell begins.
+    fn cells(text: &str, separators: &[char]) -> Vec<String> {
+        let mut cells = vec![String::new()];
+        let mut characters = text.chars().peekable();
+        let (mut is_new, mut is_quoted) = (true, false);
+        while let Some(character) = characters.next() {
+            let cell = cells.last_mut().unwrap();
+            match character {
+                '"' if is_quoted && characters.next_if_eq(&'"').is_some() => cell.push('"'),
+                '"' if is_quoted => is_quoted = false,
+                '"' if is_new => is_quoted = true,
+                _ if !is_quoted && (separators.contains(&character) || matches!(character, '\r' | '\n')) => {
+                    cells.push(String::new());
+                    is_new = true;
+                    continue;
+                }
+                _ => cell.push(character),
+            }
+            is_new = false;
+        }
+        cells
+    }
+
+    #[test]
+    fn no_cell_is_a_formula_whatever_separates_the_cells() {
+        let signs = ["=", "+", "-", "@", "＝"];
+        let formulas = signs.map(|sign| format!("{sign}cmd|' /C calc'!A0"));
+        let mut hostile = Vec::new();
+        for before in
+            ["", "x", ",", "\"", "\"\"", "x;", "\t", "x\t\t", "x\n", "x\r\n", "x\r", "a, b;c\t", "x;\"", "x;\"\"", "\n\"", "'", "é;"]
+        {
+            for after in ["", ";", ",\"", "\t=1+1", "\n@x"] {
+                hostile.extend(formulas.iter().map(|formula| format!("{before}{formula}{after}")));
+            }
+        }
+        let rows: Vec<Option<&str>> = hostile.iter().map(|text| Some(text.as_str())).collect();
+        // The first column and one behind it: there a quote does not begin a cell unless a comma separates.
+        const TWICE: Table = Table {
+            name: "twice",
+            row: "a sample",
+            key: &["first"],
+            columns: &[Column::new("first", Kind::Text, "a text"), Column::new("second", Kind::Text, "a text")],
+        };
+        let mut csv = Vec::new();
+        CsvRows::new(&mut csv, &TWICE).append(&df!("first" => &rows, "second" => &rows).unwrap()).unwrap();
+        let csv = String::from_utf8(csv).unwrap();
+        for separators in [&[','][..], &[';'], &['\t'], &[',', ';', '\t'], &[';', '\t']] {
+            let cells = cells(&csv, separators);
+            assert!(cells.len() > rows.len(), "{separators:?}");
+            let run: Vec<&String> = cells.iter().filter(|cell| begins_formula(cell)).collect();
+            assert!(run.is_empty(), "{separators:?}: {run:?}");
+        }
+        // Nothing of a text is lost, and the Parquet beside it has it as it is.
+        for text in &hostile {
+            let safe = neutralised(text).unwrap_or_else(|| text.clone());
+            assert_eq!(safe.replace('\'', ""), text.replace('\'', ""));
+        }
+    }
+
+    #[test]
+    fn what_is_no_formula_stays_as_it_is() {
+        for text in ["a;b", "a; =b", "[1,-5]", "x,=1", "a=b;c=d", "multi\nline", "-5", "{\"a\":\"b;c\"}", "a\t\tb", ";", ""] {
+            assert_eq!(neutralised(text), None, "{text:?}");
+        }
+        for (text, expected) in [("x;=1", "x;'=1"), ("=1;-2\n@", "'=1;'-2\n'@"), ("a\t=1+1", "a\t'=1+1"), ("x;\"=1", "x;'\"=1")] {
+            assert_eq!(neutralised(text).as_deref(), Some(expected), "{text:?}");
         }
     }
 }

@@ -10,6 +10,9 @@ use super::{Table, TableError};
 const ZSTD_LEVEL: i32 = 1;
 /// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
 pub const ROW_GROUP_ROWS: usize = 65_536;
+/// Bytes of texts that a row group has at the most, where rows are larger than usual: what a writer, or a reader of a column,
+/// has in memory.
+const ROW_GROUP_BYTES: usize = 24 << 20;
 
 /// Writes rows that are in the table's order as one Parquet file: zstd, statistics, column descriptions in the
 /// file's metadata, and no types that only Polars knows. Returns the number of rows.
@@ -21,18 +24,41 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
     let mut frame = table.conform(frame).map_err(failed)?;
     // One chunk a column: otherwise the bytes would show how many threads made the frame.
     frame.rechunk_mut();
-    let rows = frame.height() as u64;
-    sink_parquet(frame.lazy(), table, path)?;
+    let (rows, group) = (frame.height() as u64, row_group_rows(&frame));
+    sink(frame.lazy(), table, path, group)?;
     Ok(rows)
+}
+
+/// Rows of a row group: half as many, and half of that, and so on, until none has more bytes than it may have. It depends on
+/// the rows alone.
+fn row_group_rows(frame: &DataFrame) -> usize {
+    let texts: Vec<&StringChunked> = frame.columns().iter().filter_map(|column| column.str().ok()).collect();
+    let total: usize = texts.iter().flat_map(|texts| texts.downcast_iter()).map(|texts| texts.total_bytes_len()).sum();
+    if total <= ROW_GROUP_BYTES {
+        return ROW_GROUP_ROWS;
+    }
+    let mut sizes = vec![0; frame.height()];
+    for texts in texts {
+        sizes.iter_mut().zip(texts.iter()).for_each(|(size, text)| *size += text.map_or(0, str::len));
+    }
+    let mut rows = ROW_GROUP_ROWS;
+    while rows > 1 && sizes.chunks(rows).any(|group| group.iter().sum::<usize>() > ROW_GROUP_BYTES) {
+        rows /= 2;
+    }
+    rows
 }
 
 /// The same for rows that need not fit into memory: the streaming engine passes them on.
 pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), TableError> {
+    sink(rows, table, path, ROW_GROUP_ROWS)
+}
+
+fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(), TableError> {
     let failed = |error| TableError::writing(path, error);
     let options = ParquetWriteOptions {
         compression: ParquetCompression::Zstd(Some(ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?)),
         statistics: StatisticsOptions::full(),
-        row_group_size: Some(ROW_GROUP_ROWS),
+        row_group_size: Some(group),
         data_page_size: None,
         key_value_metadata: Some(KeyValueMetadata::from_static(descriptions(table))),
         arrow_schema: None,
@@ -52,10 +78,8 @@ pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), T
 /// When it cannot be read, or does not hold the table.
 pub fn read_file(path: &Path, table: &Table, columns: Option<&[&str]>) -> Result<DataFrame, TableError> {
     let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
-    let file = File::open(path).map_err(|error| failed(error.into()))?;
     let names = table.columns.iter().map(|column| column.name).filter(|name| columns.is_none_or(|columns| columns.contains(name)));
-    let names: Vec<String> = names.map(str::to_string).collect();
-    ParquetReader::new(file).with_columns(Some(names)).read_parallel(ParallelStrategy::None).finish().map_err(failed)
+    scan(&[path.to_path_buf()], table)?.select(names.map(col).collect::<Vec<_>>()).collect().map_err(failed)
 }
 
 /// The descriptions and units of the columns, one metadata entry each, and a description of the table.
@@ -69,25 +93,79 @@ fn descriptions(table: &Table) -> Vec<(String, String)> {
     entries
 }
 
-/// A lazy scan over these files, which must hold the table.
+/// What other types a column may have: those that hold nothing which the declared type cannot.
+const CASTS: CastColumnsPolicy = CastColumnsPolicy {
+    integer_upcast: true,
+    integer_to_float_cast: true,
+    float_upcast: true,
+    datetime_nanoseconds_downcast: true,
+    datetime_milliseconds_upcast: true,
+    ..CastColumnsPolicy::ERROR_ON_MISMATCH
+};
+
+/// A lazy scan over these files, which must hold the table's key. Files of other versions of the program are read, too: a column
+/// that a file lacks is null, one that the table does not have is passed over.
+///
+/// # Errors
+/// When one of them is no such file.
 pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     let failed = |error| TableError::new("scan", format!("the table `{}`", table.name), error);
-    let paths: Vec<PlRefPath> = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<_>>().map_err(failed)?;
-    // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
-    let hive_options = HiveOptions::new_disabled();
-    let args = ScanArgsParquet {
-        schema: Some(table.schema().into()),
-        hive_options,
+    paths.iter().try_for_each(|path| check(path, table))?;
+    let paths = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>().map_err(failed)?;
+    let options = ParquetOptions { schema: Some(table.schema().into()), ..ParquetOptions::default() };
+    let arguments = UnifiedScanArgs {
+        // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
+        hive_options: HiveOptions::new_disabled(),
         glob: false,
-        cache: false,
-        // What an earlier version of the program did not write is null.
-        allow_missing_columns: true,
-        ..ScanArgsParquet::default()
+        cast_columns_policy: CASTS,
+        missing_columns_policy: MissingColumnsPolicy::Insert,
+        extra_columns_policy: ExtraColumnsPolicy::Ignore,
+        ..UnifiedScanArgs::default()
     };
-    LazyFrame::scan_parquet_files(paths.into(), args).map_err(failed)
+    let rows = DslBuilder::scan_parquet(ScanSources::Paths(paths.into_iter().collect()), options, arguments);
+    Ok(rows.map_err(failed)?.build().into())
+}
+
+/// Looks at a file's schema: what Polars would say of it later names neither the file nor what is wrong with it.
+fn check(path: &Path, table: &Table) -> Result<(), TableError> {
+    let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
+    let file = File::open(path).map_err(|error| failed(error.into()))?;
+    let schema = ParquetReader::new(file).schema().map_err(failed)?;
+    for column in table.columns {
+        let declared = column.kind.dtype();
+        match schema.get(column.name).map(DataType::from_arrow_field) {
+            Some(found) if CASTS.should_cast_column(column.name, &declared, &found).is_err() => {
+                return Err(TableError::unfit(path, format!("its column `{}` is {found}, where {declared} should be", column.name)));
+            }
+            None if table.key.contains(&column.name) => {
+                return Err(TableError::unfit(path, format!("it has no column `{}`", column.name)));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
 }
 
 /// As [`scan`]; no files are an empty table.
 pub fn scan_or_empty(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     if paths.is_empty() { Ok(table.empty().lazy()) } else { scan(paths, table) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_group_has_so_many_rows_and_fewer_where_they_are_large() {
+        let rows =
+            |sizes: &[usize]| row_group_rows(&df!("text" => sizes.iter().map(|size| "x".repeat(*size)).collect::<Vec<_>>()).unwrap());
+        assert_eq!(rows(&[]), ROW_GROUP_ROWS);
+        assert_eq!(rows(&vec![300; ROW_GROUP_ROWS + 1]), ROW_GROUP_ROWS, "usual rows");
+        assert_eq!(rows(&vec![10_000; 4_096]), 2_048);
+        // Large ones among others, wherever they are.
+        let mut mixed = vec![10; 50_000];
+        mixed[20_000..23_000].fill(10_000);
+        assert_eq!(rows(&mixed), 2_048);
+        assert_eq!(rows(&[ROW_GROUP_BYTES + 1, 1]), 1);
+    }
 }

@@ -415,3 +415,23 @@ fn an_observation_counts_as_month_end_until_the_grace_is_over() {
     check("2026-08-01T00:00:00Z", Some("1h"), "month_end");
     check("2026-08-01T00:00:01Z", Some("1h"), "late");
 }
+
+#[test]
+fn schedulers_try_again_after_the_codes_that_pass() {
+    let read = |name: &str| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let codes = |text: &str| text.split([' ', ',']).filter_map(|word| word.trim().parse::<i32>().ok()).collect::<Vec<_>>();
+    let readme = read("README.md");
+    let passing =
+        readme.lines().filter(|line| line.starts_with("| ") && line.ends_with("| run again |") || line.ends_with("| run again later |"));
+    let passing: Vec<i32> = passing.filter_map(|line| line.split('|').nth(1)?.trim().parse().ok()).collect();
+    assert_eq!(passing, [5, 7, 130, 137]);
+    let cron_job = read("jobs/month-end.cronjob.yaml");
+    let values = cron_job.lines().find_map(|line| line.trim().strip_prefix("values: [")?.strip_suffix(']')).unwrap();
+    assert_eq!(codes(values), passing);
+    // A signal is no exit code to systemd: of those it tries again on failure, whatever this names.
+    let unit = read("jobs/month-end.service");
+    let named = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    assert_eq!(named("Restart="), "on-failure");
+    assert!(codes(named("RestartPreventExitStatus=")).iter().all(|code| !passing.contains(code)));
+    assert!(!named("RestartPreventExitStatus=").contains("KILL") && unit.contains("MemoryMax="));
+}

@@ -4,6 +4,7 @@ mod token;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 
 use crate::support::fixture::{one_month, plain_job};
 use crate::support::job::{Job, Place, texts};
@@ -440,11 +441,34 @@ fn a_job_at_work_keeps_others_out_with_7() {
     let status = cohorts(["status", "--as-of", AUGUST.as_of, "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
     assert!(status.stdout.contains("2026-07"), "looking is allowed: {}", status.stdout);
     assert_eq!(recorder.requests().len(), 1, "the second run has asked nothing");
+    // What it works on is not for others to go on with, or to delete.
+    fs::create_dir_all(place.job_folder().join(".work/run_month=2026-08")).unwrap();
+    let status = |arguments: &[&str]| on(&file, "status", &["--as-of", AUGUST.as_of]).arguments(arguments).succeed().stdout;
+    let (text, json) = (status(&[]), status(&["--json"]));
+    assert!(text.contains(&format!("at work: {holder} works on this job since 20")), "{text}");
+    assert!(text.contains("unfinished work of 2026-08\n") && !text.contains("delete") && !text.contains("goes on with it"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["at_work"]["process"], holder);
+    assert!(json["at_work"]["since"].as_str().unwrap().ends_with('Z'), "{json}");
+    // A lock file that is deleted meanwhile lets nobody in.
+    fs::remove_file(place.job_folder().join(".lock")).unwrap();
+    run(&file, AS_OF).finish().check_failure(7, &[".lock", "another process works on this job"]);
     // The lock goes with the process, however it ends.
     drop(first);
     check_untouched(&place, &before);
     run(&place.job(&plain_job(), &simulator.base_url), AS_OF).succeed();
     assert!(place.reports("2026-08").join("manifest.json").exists());
+}
+
+#[test]
+fn a_lock_that_is_a_link_is_2() {
+    let place = Place::with(one_month());
+    let file = place.job(&plain_job(), "http://127.0.0.1:9");
+    fs::remove_file(place.job_folder().join(".lock")).unwrap();
+    symlink(place.folder().join("victim"), place.job_folder().join(".lock")).unwrap();
+    run(&file, AS_OF).finish().check_failure(2, &[".lock", "symbolic link"]);
+    assert!(!place.folder().join("victim").exists());
+    assert!(on(&file, "status", &["--as-of", AUGUST.as_of]).succeed().stdout.contains("2026-07"));
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::formats::{fixture, restored};
 use crate::resume::killed;
 use crate::support::fixture::{four_months, job, one_month, plain_job};
 use crate::support::job::Place;
 use crate::support::program::{on, run};
+use crate::support::scripted::{Reply, Scripted, forward};
 use crate::support::simulator::Simulator;
 use crate::support::tables::{Cell, Table};
 use crate::support::tree::{check_same, published, tree};
@@ -95,6 +97,84 @@ fn an_address_that_is_hashed_is_found_with_the_key_and_not_without() {
     let file = place.job(&hashed(), "http://127.0.0.1:9");
     on(&file, "forget", &["--email", email]).succeed();
     assert_eq!(files_with(&place.job_folder(), id), Vec::<String>::new());
+}
+
+/// A job that hashes, with the key of the months that an older program hashed.
+fn hashed(place: &Place) -> crate::support::job::Job {
+    let key = place.folder().join("hash-key");
+    std::fs::copy(fixture("format-1-hashed").join("key"), &key).unwrap();
+    plain_job().with_section(format!("[privacy]\nidentifiers = \"hash\"\nhash_key_file = {key:?}"))
+}
+
+/// Contact and address of somebody whose address is all small letters, and alone.
+fn small_letters(contacts: Vec<(String, String)>) -> (String, String) {
+    let is_alone = |email: &str| contacts.iter().filter(|(_, other)| other == email).count() == 1;
+    let is_it = |email: &str| email.len() > 5 && email.to_lowercase() == email && email.to_uppercase() != email && is_alone(email);
+    contacts.iter().find(|(_, email)| is_it(email)).unwrap().clone()
+}
+
+const AS_THEY_CAME: &str = "hashed addresses as they came";
+
+#[test]
+fn an_address_that_is_hashed_is_found_whatever_its_capitals() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let text = |contact: &serde_json::Value, key: &str| contact[key].as_str().unwrap_or_default().to_string();
+    let capitals = Scripted::before(simulator.address(), {
+        let address = simulator.address().to_string();
+        move |request| {
+            let Reply::Http { status, headers, body } = forward(&address, request) else { return None };
+            // Everyone's address in capitals, where Intercom would keep them.
+            let body = String::from_utf8(body).unwrap().replace("@example.org\"", "@Example.ORG\"");
+            Some(Reply::Http { status, headers, body: body.into_bytes() })
+        }
+    });
+    let (id, email) = small_letters(simulator.contacts().iter().map(|contact| (text(contact, "id"), text(contact, "email"))).collect());
+    for spelling in [email.clone(), email.to_uppercase(), format!(" {email} ")] {
+        let place = Place::new();
+        run(&place.job(&hashed(&place), &capitals.base_url), &["--as-of", JULY.as_of]).succeed();
+        assert_eq!(place.manifest("2026-07")["email_hash"], "lowercase");
+        let told = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
+        assert!(told.stdout.starts_with("forgotten") && !told.stdout.contains(AS_THEY_CAME), "{}", told.stdout);
+        assert_eq!(files_with(&place.job_folder(), &id), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn months_that_were_hashed_as_addresses_came_are_named() {
+    let contacts = |folder: &str| {
+        let path = fixture(folder).join("snapshots/run_month=2026-08/contacts/part-0000.parquet");
+        Table::parquet(&path).rows_by_name().into_iter().map(|row| (row["contact_id"].shown(), row["email"].shown())).collect()
+    };
+    let (id, email) = small_letters(contacts("format-1"));
+    for spelling in [email.clone(), email.to_uppercase()] {
+        let place = restored("format-1-hashed");
+        let told = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
+        assert!(told.stdout.starts_with("forgotten"), "{}", told.stdout);
+        let named = told.stdout.lines().find(|line| line.contains(AS_THEY_CAME)).unwrap();
+        assert!(named.starts_with("2026-08") && named.contains("--contact"), "{named}");
+        assert_eq!(files_with(&place.job_folder(), &id), Vec::<String>::new());
+    }
+    // Nobody is found by another address, and that is told with what could not be looked for.
+    let place = restored("format-1-hashed");
+    let told = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", "Nobody@nowhere.example"]).succeed();
+    assert!(told.stdout.contains("nothing was changed") && told.stdout.contains(AS_THEY_CAME), "{}", told.stdout);
+}
+
+#[test]
+fn work_that_an_older_program_hashed_goes_on_as_what_it_is() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    killed(&simulator, &place, &hashed(&place), &["--as-of", JULY.as_of]);
+    let plan = place.job_folder().join(".work/run_month=2026-07/plan.json");
+    let mut work: serde_json::Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
+    assert_eq!(work.as_object_mut().unwrap().remove("email_hash").unwrap(), "lowercase");
+    std::fs::write(&plan, serde_json::to_vec(&work).unwrap()).unwrap();
+    let forget = || on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", "nobody@nowhere.example"]).succeed();
+    assert!(forget().stdout.contains(AS_THEY_CAME));
+    let finished = run(&place.job(&hashed(&place), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+    assert!(!finished.stderr.contains("cannot be gone on with"), "{}", finished.stderr);
+    assert!(place.manifest("2026-07").get("email_hash").is_none());
+    assert!(forget().stdout.contains(AS_THEY_CAME));
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn hidden_identifiers_are_nowhere() {
                     _ if way == "drop" => Cell::Null,
                     None => Cell::Null,
                     Some("") => Cell::Text(String::new()),
+                    Some(address) if field == "email" => Cell::Text(hash(&address.to_lowercase())),
                     Some(text) => Cell::Text(hash(text)),
                 };
                 assert_eq!(contact[field], expected, "{field}");

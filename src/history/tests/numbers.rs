@@ -12,10 +12,8 @@ impl Place {
         let fees = |name: &&str| with(user(name), "fees", AttributeValue::Number(Number::from(49_u64)));
         let contacts = NAMES.iter().map(fees).collect();
         let snapshot = self.snapshot(&Observation::of(month, contacts, vec![("tag:1", members.to_vec())]));
-        let folder = self.folder("snapshots").join(month_folder(month.parse().unwrap())).join("attributes");
-        let [part] = &publish::file_names(&folder).unwrap()[..] else { panic!("one part") };
-        let path = folder.join(part);
-        let rows = crate::table::read_file(&path, &ATTRIBUTES, None).unwrap();
+        let [path] = &snapshot.files_of(&ATTRIBUTES).unwrap()[..] else { panic!("one part") };
+        let rows = crate::table::read_file(path, &ATTRIBUTES, None).unwrap();
         let numbers: Vec<Option<f64>> = texts.iter().map(|text| text.trim_matches('\'').parse().ok()).collect();
         let kinds: Vec<&str> = texts.iter().map(|text| if text.starts_with('\'') { "text" } else { "number" }).collect();
         let numbers: Vec<Option<f64>> =
@@ -24,7 +22,21 @@ impl Place {
         let columns =
             vec![Column::new("value".into(), texts), Column::new("value_number".into(), numbers), Column::new("value_type".into(), kinds)];
         let rows = rows.drop_many(["value", "value_number", "value_type"]).hstack(&columns).unwrap();
-        write_parquet(&rows, &ATTRIBUTES, &path).unwrap();
+        let snapshots = self.folder("snapshots");
+        let folder = snapshots.join(month_folder(month.parse().unwrap()));
+        let staging = Staging::new(&self.folder(".work"), "rewritten").unwrap();
+        for file in &snapshot.manifest.files {
+            let place = staging.place(&file.path).unwrap();
+            if file.path.starts_with("attributes/") {
+                write_parquet(&rows, &ATTRIBUTES, &place).unwrap();
+            } else {
+                publish::copy_file(&folder.join(&file.path), &place).unwrap();
+            }
+            staging.list(&file.path, file.rows).unwrap();
+        }
+        let manifest = Manifest { files: staging.files(), ..snapshot.manifest };
+        staging.commit(&folder, &manifest).unwrap();
+        let snapshot = Snapshot::open(&snapshots, month.parse().unwrap()).unwrap().unwrap();
         let history = build(&snapshot, &self.definitions, self.last.as_ref(), &self.folder("history"), &self.folder(".work")).unwrap();
         self.last.insert(history)
     }

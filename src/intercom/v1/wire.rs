@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::numbered::Page;
 use crate::domain::{Contact, Conversation, GroupKind, Holder, Oddities};
-use crate::intercom::wire::lenient::{Text, Whole, counting_mistyped, owned, some};
+use crate::intercom::wire::lenient::{Text, Whole, counting, owned, some};
 use crate::intercom::wire::{DecodeError, decode, shape};
 
 pub(super) use counts::{conversation_states, sizes, totals};
@@ -48,11 +48,11 @@ pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
         total_count: Option<Whole>,
         pages: Option<Pages>,
     }
-    let (list, mistyped) = counting_mistyped(|| decode::<List>(body));
+    let (list, counted) = counting(|| decode::<List>(body));
     let list = list?;
     let pages = list.pages.unwrap_or_default();
     let total = list.total_count.and_then(|total| total.0);
-    Ok(Page { rows: persons(list.users, mistyped)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
+    Ok(Page { rows: persons(list.users, counted)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
 }
 
 /// A list by e-mail or, in 1.0, a single user.
@@ -76,9 +76,9 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
         users: Vec<person::WirePerson>,
         scroll_param: Option<Text>,
     }
-    let (scroll, mistyped) = counting_mistyped(|| decode::<Scroll>(body));
+    let (scroll, counted) = counting(|| decode::<Scroll>(body));
     let scroll = scroll?;
-    let persons = persons(scroll.users, mistyped)?;
+    let persons = persons(scroll.users, counted)?;
     let param = owned(scroll.scroll_param).filter(|param| !param.is_empty());
     if !persons.is_empty() && param.is_none() {
         return Err(shape("scroll_param"));
@@ -86,12 +86,12 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
     Ok(ScrollPage { persons, param })
 }
 
-/// Fields of other types are told with the first of them: who rides along on a scroll takes the rows that it came for.
-fn persons(wire: Vec<person::WirePerson>, mistyped: u64) -> Result<Vec<Person>, DecodeError> {
+/// What is odd in the page itself is told with the first of them: who rides along on a scroll takes the rows that it came for.
+fn persons(wire: Vec<person::WirePerson>, counted: Oddities) -> Result<Vec<Person>, DecodeError> {
     let person = |(index, wire): (usize, person::WirePerson)| wire.into_person().ok_or_else(|| shape(format!("users[{index}].id")));
     let mut persons: Vec<Person> = wire.into_iter().enumerate().map(person).collect::<Result<_, _>>()?;
     if let Some(first) = persons.first_mut() {
-        first.oddities.fields_mistyped += mistyped;
+        first.oddities += counted;
     }
     Ok(persons)
 }
@@ -103,10 +103,9 @@ pub(super) fn conversations(body: &[u8]) -> Result<Page<Conversation>, DecodeErr
         total_count: Option<Whole>,
         pages: Option<Pages>,
     }
-    let (list, fields_mistyped) = counting_mistyped(|| decode::<List>(body));
+    let (list, mut oddities) = counting(|| decode::<List>(body));
     let list = list?;
     let pages = list.pages.unwrap_or_default();
-    let mut oddities = Oddities { fields_mistyped, ..Oddities::default() };
     let mut rows = Vec::with_capacity(list.conversations.len());
     for (index, wire) in list.conversations.into_iter().enumerate() {
         let at = |field: &str| shape(format!("conversations[{index}].{field}"));

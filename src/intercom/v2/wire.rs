@@ -6,7 +6,7 @@ mod conversation;
 use serde::Deserialize;
 
 use crate::domain::{Contact, Conversation, Holder, Oddities};
-use crate::intercom::wire::lenient::{Whole, counting_mistyped};
+use crate::intercom::wire::lenient::{Whole, counting};
 use crate::intercom::wire::next::Next;
 use crate::intercom::wire::{DecodeError, decode, shape};
 
@@ -40,8 +40,8 @@ struct ContactList {
 
 pub(in crate::intercom) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
     let mut oddities = Oddities::default();
-    let (page, mistyped) = counting_mistyped(|| contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities)));
-    oddities.fields_mistyped += mistyped;
+    let (page, counted) = counting(|| contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities)));
+    oddities += counted;
     Ok(WirePage { oddities, ..page? })
 }
 
@@ -69,9 +69,8 @@ pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str
         total_count: Option<Whole>,
         pages: Option<Pages>,
     }
-    let (list, fields_mistyped) = counting_mistyped(|| decode::<List>(body));
+    let (list, mut oddities) = counting(|| decode::<List>(body));
     let list = list?;
-    let mut oddities = Oddities { fields_mistyped, ..Oddities::default() };
     let mut rows = Vec::with_capacity(list.conversations.len());
     for (index, wire) in list.conversations.into_iter().enumerate() {
         let at = |field: &str| shape(format!("conversations[{index}].{field}"));

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use compact_str::CompactString;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
+use super::lenient::count;
 use crate::domain::{AttributeValue, CustomAttribute, Number};
 
 /// By name. Of a name that comes twice, the last value counts; null is no value.
@@ -91,17 +91,91 @@ impl<'de> Deserialize<'de> for Attribute {
                 Ok(Attribute(Some(AttributeValue::Text(text.into()))))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Attribute, A::Error> {
-                Value::deserialize(SeqAccessDeserializer::new(list)).map(as_json)
+                Json { levels: NESTED_MAX }.visit_seq(list).map(as_json)
             }
             fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Attribute, A::Error> {
-                Value::deserialize(MapAccessDeserializer::new(object)).map(as_json)
+                Json { levels: NESTED_MAX }.visit_map(object).map(as_json)
             }
         }
         deserializer.deserialize_any(Form)
     }
 }
 
-/// References to custom objects and the like, which are rare.
-fn as_json(value: Value) -> Attribute {
-    Attribute(Some(AttributeValue::Json(value.to_string().into())))
+/// References to custom objects and the like, which are rare. What is nested too deep is no value.
+fn as_json(value: Option<Value>) -> Attribute {
+    if value.is_none() {
+        count(|oddities| oddities.nested_too_deep += 1);
+    }
+    Attribute(value.map(|value| AttributeValue::Json(value.to_string().into())))
+}
+
+/// Lists and objects within one another that an attribute may have. The reader refuses a body with more than 127 of them.
+const NESTED_MAX: usize = 100;
+
+/// A value of so many levels of lists and objects at the most; `None` when it has more, which are read over.
+struct Json {
+    levels: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Json {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Value>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Json {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Option<Value>, E> {
+        Ok(Some(Value::Null))
+    }
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Option<Value>, E> {
+        Ok(Some(flag.into()))
+    }
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Value>, E> {
+        Ok(Some(number.into()))
+    }
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<Value>, E> {
+        Ok(Some(number.into()))
+    }
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Option<Value>, E> {
+        Ok(Some(number.into()))
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<Value>, E> {
+        Ok(Some(text.into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<Value>, A::Error> {
+        let Some(levels) = self.levels.checked_sub(1) else {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(None);
+        };
+        let mut values = Some(Vec::new());
+        while let Some(value) = list.next_element_seed(Json { levels })? {
+            values = values.zip(value).map(|(mut values, value)| {
+                values.push(value);
+                values
+            });
+        }
+        Ok(values.map(Value::Array))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Option<Value>, A::Error> {
+        let Some(levels) = self.levels.checked_sub(1) else {
+            while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(None);
+        };
+        let mut values = Some(Map::new());
+        while let Some(Name(name)) = object.next_key()? {
+            let value = object.next_value_seed(Json { levels })?;
+            values = values.zip(value).map(|(mut values, value)| {
+                values.insert(name.into(), value);
+                values
+            });
+        }
+        Ok(values.map(Value::Object))
+    }
 }

@@ -68,34 +68,6 @@ pub(in crate::intercom) fn plain_token(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 80 && text.bytes().all(plain)).then(|| text.to_string())
 }
 
-/// The body with U+FFFD in place of each escaped half of a surrogate pair that stands alone; `None` when there is none.
-pub(in crate::intercom) fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
-    let escape_at = |at: usize| -> Option<u16> {
-        let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    };
-    let mut mended: Option<Vec<u8>> = None;
-    let mut at = 0;
-    while at < body.len() {
-        if body[at] != b'\\' {
-            at += 1;
-            continue;
-        }
-        match escape_at(at) {
-            // Both halves: a character.
-            Some(0xD800..=0xDBFF) if escape_at(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => at += 12,
-            Some(0xD800..=0xDFFF) => {
-                mended.get_or_insert_with(|| body.to_vec())[at..at + 6].copy_from_slice(b"\\ufffd");
-                at += 6;
-            }
-            Some(_) => at += 6,
-            // Another escape, a backslash among them.
-            None => at += 2,
-        }
-    }
-    mended
-}
-
 /// Instants beyond this are milliseconds: in seconds they would be after the year 5138.
 const SECONDS_MAX: i64 = 100_000_000_000;
 
@@ -143,26 +115,33 @@ fn from_iso(text: &str) -> Option<DateTime<Utc>> {
 }
 
 thread_local! {
-    /// Fields so far that came in a form nothing could be made of. Bodies are decoded on one thread from start to end.
-    static MISTYPED: Cell<u64> = const { Cell::new(0) };
+    /// What was odd so far in the bodies themselves. Bodies are decoded on one thread from start to end.
+    static COUNTED: Cell<Oddities> = Cell::default();
+}
+
+/// Takes note of what is odd in the body that is being decoded.
+pub(super) fn count(change: impl FnOnce(&mut Oddities)) {
+    let mut counted = COUNTED.get();
+    change(&mut counted);
+    COUNTED.set(counted);
 }
 
 /// Decodes. What a body that could not be decoded had counted is forgotten: it may be decoded once more.
 pub(in crate::intercom) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let before = MISTYPED.get();
-    decode().inspect_err(|_| MISTYPED.set(before))
+    let before = COUNTED.get();
+    decode().inspect_err(|_| COUNTED.set(before))
 }
 
-/// Decodes, and counts the fields of another type than documented that were passed over.
-pub(in crate::intercom) fn counting_mistyped<T>(decode: impl FnOnce() -> T) -> (T, u64) {
-    let before = MISTYPED.get();
+/// Decodes, and counts what was odd in the body: fields of another type than documented, texts that were repaired.
+pub(in crate::intercom) fn counting<T>(decode: impl FnOnce() -> T) -> (T, Oddities) {
+    COUNTED.take();
     let decoded = decode();
-    (decoded, MISTYPED.get() - before)
+    (decoded, COUNTED.take())
 }
 
 /// Of another form than documented: taken note of, and passed over.
 fn odd<T>(none: T) -> T {
-    MISTYPED.set(MISTYPED.get() + 1);
+    count(|oddities| oddities.fields_mistyped += 1);
     none
 }
 

@@ -27,6 +27,12 @@ pub enum Fault {
     ContentType,
     /// The right answer without rate headers.
     NoHeaders,
+    /// The right answer, its `Date` so many seconds ahead of the clock, or behind it.
+    Date(i64),
+    /// The right answer with a `Date` that is none.
+    BadDate,
+    /// The right answer as something between keeps it: its `Date` is old, and its `Age` says how old.
+    Aged,
     /// The right answer, late.
     Slow,
     /// The right answer in small pieces with pauses.
@@ -88,6 +94,12 @@ pub enum PageFault {
     Mistyped,
     /// One entry has a custom attribute of 5 MB.
     Huge,
+    /// One entry has texts with bytes that are no UTF-8.
+    NotUtf8,
+    /// One entry has texts that end in half a surrogate pair.
+    HalfCharacter,
+    /// One entry has lists within lists, ten thousand of them.
+    Nested,
     /// Each entry has a custom attribute with markup, and one with a value of its own.
     Markup,
     /// A list of tags, segments or attributes comes in two pages.
@@ -149,6 +161,12 @@ const GROUPS: &[Group] = &[
     group(&[("error_list", Fault::ErrorList)], "200 with an error.list, and empty lists beside it"),
     group(&[("content-type", Fault::ContentType)], "the right JSON as text/plain or, every second request, text/html"),
     group(&[("noheaders", Fault::NoHeaders)], "the right answer without rate headers"),
+    group(
+        &[("date+1h", Fault::Date(3_600)), ("date-1h", Fault::Date(-3_600))],
+        "the right answer, its Date an hour (or other time, as in date+40d) off",
+    ),
+    group(&[("bad-date", Fault::BadDate)], "the right answer with a Date that is none"),
+    group(&[("aged", Fault::Aged)], "the right answer with a Date of an hour ago, and that Age"),
     group(&[("slow", Fault::Slow)], "the right answer, 1.5 s late"),
     group(&[("trickle", Fault::Trickle)], "the right answer at 256 bytes a second"),
     group(&[("hang", Fault::Hang)], "no answer; the connection stays open"),
@@ -172,6 +190,9 @@ const GROUPS: &[Group] = &[
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
     group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: texts, booleans, arrays and objects mixed up"),
     group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
+    group(&[("not_utf8", Fault::Page(PageFault::NotUtf8))], "lists: one entry has texts that are no UTF-8"),
+    group(&[("half_character", Fault::Page(PageFault::HalfCharacter))], "lists: one entry has half a surrogate pair in texts"),
+    group(&[("nested", Fault::Page(PageFault::Nested))], "lists: one entry has 10,000 lists within one another"),
     group(&[("paged_groups", Fault::Page(PageFault::PagedGroups))], "lists of tags, segments and attributes: in two pages"),
     group(&[("null_source", Fault::Page(PageFault::NullSource))], "conversations: every third has no source"),
     group(&[("merged_author", Fault::Page(PageFault::MergedAuthor))], "conversations: their authors are contacts that are no more"),
@@ -183,7 +204,18 @@ impl FromStr for Fault {
 
     fn from_str(word: &str) -> Result<Self, FaultSpecError> {
         let known = all().find(|(name, _)| *name == word);
-        known.map(|(_, fault)| fault).ok_or_else(|| FaultSpecError::Kind(word.to_owned(), names(all(), ", ")))
+        known.map(|(_, fault)| fault).or_else(|| date(word)).ok_or_else(|| FaultSpecError::Kind(word.to_owned(), names(all(), ", ")))
+    }
+}
+
+/// `date+40d`, `date-90s`.
+fn date(word: &str) -> Option<Fault> {
+    let by = word.strip_prefix("date")?;
+    let seconds = |by: &str| i64::try_from(humantime::parse_duration(by).ok()?.as_secs()).ok();
+    match (by.strip_prefix('+'), by.strip_prefix('-')) {
+        (Some(by), _) => seconds(by).map(Fault::Date),
+        (None, Some(by)) => seconds(by).map(|seconds| Fault::Date(-seconds)),
+        (None, None) => None,
     }
 }
 
@@ -226,5 +258,7 @@ mod tests {
         }
         assert!(list.lines().all(|line| line.len() <= 90), "{list}");
         assert_eq!("html".parse::<Fault>(), "500-html".parse());
+        assert_eq!(("date+40d".parse(), "date-90s".parse()), (Ok(Fault::Date(40 * 86_400)), Ok(Fault::Date(-90))));
+        assert!("date".parse::<Fault>().is_err() && "date+soon".parse::<Fault>().is_err());
     }
 }

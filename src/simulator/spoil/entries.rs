@@ -124,7 +124,7 @@ pub fn mark_up(list: &mut [Value]) {
     }
 }
 
-fn custom_attributes(entry: &mut Value) -> Option<&mut Value> {
+pub fn custom_attributes(entry: &mut Value) -> Option<&mut Value> {
     let attributes = entry.as_object_mut()?.entry("custom_attributes").or_insert(Value::Null);
     if !attributes.is_object() {
         *attributes = json!({});

@@ -163,7 +163,7 @@ fn whoever_was_asked_about_is_not_asked_about_again_but_for_one_batch() {
     let place = Place::new();
     let killed = backfill(&place.job(&job, &silent.base_url), range, LATE, &[]).start();
     wait_until("the answers end", || asked(&silent.requests()).len() > 800);
-    let batch = place.job_folder().join(".work/backfill=2026-08_2026-09/tag_dates/tag_dates-00000.parquet");
+    let batch = place.job_folder().join(".work/backfill=2026-08_2026-09/tag_dates/tag_dates-00000.arrows");
     wait_until("a batch is on disk", || batch.exists());
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
@@ -210,6 +210,55 @@ fn what_was_answered_before_an_error_is_kept() {
     // Those whose answers were under way with it are asked about again; the default is sixteen at once.
     assert!(again.contains(&unlucky) && again.len() <= 16, "{} of {} again", again.len(), first.len());
     assert_eq!(members(&place, "2026-08")["tag:1373897"], tagged_before(&simulator, "1373897", AUGUST.end));
+}
+
+#[test]
+fn a_damaged_chunk_of_answers_is_asked_again_and_hides_no_others() {
+    let simulator =
+        Simulator::at(LATE, &["--contacts", "1500", "--big-tag", "1100", "--rate-limit", "16670", "--workspace-rate-limit", "16670"]);
+    let job = Job { tags: texts(&["bulk import"]), ..small_job() }.with_top(APPLIED_AT).with_intercom("give_up_after = \"1s\"");
+    let range = ("2026-08", "2026-09");
+    let whole = Place::new();
+    backfill(&whole.job(&job, &simulator.base_url), range, LATE, &[]).succeed();
+
+    // Two chunks, and an error.
+    let answered = AtomicUsize::new(0);
+    let failing = Scripted::before(simulator.address(), move |request| {
+        let is_late = request.path().ends_with("/tags") && request.path() != "/tags" && answered.fetch_add(1, Ordering::Relaxed) >= 800;
+        is_late.then(|| Reply::text(500, "text/plain", "no"))
+    });
+    let place = Place::new();
+    backfill(&place.job(&job, &failing.base_url), range, LATE, &[]).finish().check_failure(5, &["500"]);
+    let answers = place.job_folder().join(".work/backfill=2026-08_2026-09/tag_dates");
+    let chunk = |index: usize| answers.join(format!("tag_dates-{index:05}.arrows"));
+    let holds = |index: usize, id: &str| memchr::memmem::find(&std::fs::read(chunk(index)).unwrap(), id.as_bytes()).is_some();
+    let asked_first = distinct(&asked(&failing.requests()));
+    let in_second: BTreeSet<String> = asked_first.iter().filter(|id| holds(1, id)).cloned().collect();
+    assert!(in_second.len() > 200, "{} in the second chunk", in_second.len());
+    let mut bytes = std::fs::read(chunk(0)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(chunk(0), bytes).unwrap();
+    // An earlier version kept its answers so.
+    std::fs::write(answers.join("tag_dates-00000.parquet"), in_second.first().unwrap()).unwrap();
+
+    // Somebody who is forgotten meanwhile is in nothing that is left, damaged or not.
+    let forgetful = Place::with(&place.job_folder());
+    let gone = in_second.first().unwrap();
+    on(&forgetful.job(&job, "http://127.0.0.1:9"), "forget", &["--contact", gone]).succeed();
+    let left = crate::support::tree::tree(&forgetful.job_folder());
+    assert!(left.keys().any(|name| name.ends_with("tag_dates-00001.arrows")));
+    let holders: Vec<&String> =
+        left.iter().filter(|(_, bytes)| memchr::memmem::find(bytes, gone.as_bytes()).is_some()).map(|(name, _)| name).collect();
+    assert_eq!(holders, [] as [&String; 0]);
+
+    let recorder = Scripted::before(simulator.address(), |_| None);
+    let again = backfill(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
+    assert!(again.stderr.contains("tag_dates-00000.arrows") && again.stderr.contains("asked again"), "{}", again.stderr);
+    let second = asked(&recorder.requests());
+    assert!(second.iter().all(|id| !in_second.contains(id)), "what could be read is not asked again");
+    assert!(second.len() >= 800, "{} were asked: those of the damaged chunk, and those who were not asked yet", second.len());
+    check_same(&tables(published(&place.job_folder())), &tables(published(&whole.job_folder())), "damaged and undisturbed");
 }
 
 #[test]

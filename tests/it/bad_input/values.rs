@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{check_cells, check_sound, finding, job, observe, workspace};
 use crate::support::job::{Job, Place, texts};
-use crate::support::program::on;
+use crate::support::program::{on, run};
+use crate::support::simulator::Simulator;
 use crate::support::tables::{Cell, Row, count};
 use crate::support::tree::{check_same, published};
 use crate::support::truth::{AUGUST, JULY, OCTOBER, SEPTEMBER};
@@ -172,4 +173,37 @@ fn values_that_look_like_the_reports_own_words_do_not_merge_with_them() {
     let rows = rows.filter(|row| row["attribute"].shown() == "custom_attributes.plan");
     let members: i64 = rows.map(|row| row["members"].shown().parse::<i64>().unwrap()).sum();
     assert_eq!(members, 20, "each member once");
+}
+
+#[test]
+fn a_contact_that_is_no_json_costs_its_characters_or_its_attribute_in_either_generation() {
+    for version in ["2.14", "1.4"] {
+        let job = Job { tags: texts(&["value_lead"]), ..Job::empty() }.with_top("profile = [\"role\"]");
+        let job = Job { timezone: Some("Europe/Dublin".into()), ..job }.with_intercom(format!("api_version = \"{version}\""));
+        let observed = |faults: &[&str]| {
+            let (simulator, place) = (Simulator::at(JULY.as_of, faults), Place::new());
+            run(&place.job(&job, &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+            place
+        };
+        let ids = |place: &Place| place.snapshot_table("2026-07", "contacts").texts("contact_id");
+        let undisturbed = ids(&observed(&[]));
+        for (fault, check, text) in [
+            ("not_utf8:1", "texts_repaired", Some("before \u{fffd}(\u{fffd}")),
+            ("half_character:1", "texts_repaired", Some("before \u{fffd}")),
+            ("nested:1", "nested_too_deep", None),
+        ] {
+            let place = observed(&["--faults", fault]);
+            assert_eq!(ids(&place), undisturbed, "{version}, {fault}: everybody came");
+            let attributes = place.snapshot_table("2026-07", "attributes").rows_by_name();
+            let odd: Vec<String> =
+                attributes.iter().filter(|row| row["attribute"].shown() == "odd_text").map(|row| row["value"].shown()).collect();
+            assert!(
+                odd.iter().all(|value| Some(value.as_str()) == text) && odd.is_empty() == text.is_none(),
+                "{version}, {fault}: {odd:?}"
+            );
+            assert!(attributes.iter().all(|row| row["attribute"].shown() != "odd_nesting"), "{version}, {fault}");
+            let (value, expected) = finding(&place, "2026-07", check, "population").unwrap_or_else(|| panic!("{version}, {fault}"));
+            assert!(value.parse::<u64>().unwrap() > 0 && expected == "0", "{version}, {fault}: {value}");
+        }
+    }
 }

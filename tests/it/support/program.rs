@@ -158,13 +158,19 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub fn finish(mut self) -> Finished {
-        let status = self.wait();
-        let text = |stream: Option<JoinHandle<String>>| stream.map(|stream| stream.join().unwrap()).unwrap_or_default();
-        Finished { code: status.code(), stdout: text(self.stdout.take()), stderr: text(self.stderr.take()) }
+    pub fn finish(self) -> Finished {
+        self.finish_watching(|| None).0
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    /// Waits for its end, and looks at something again and again meanwhile. Gives the last that was seen.
+    pub fn finish_watching(mut self, look: impl Fn() -> Option<u64>) -> (Finished, Option<u64>) {
+        let mut seen = None;
+        let status = self.wait(|| seen = look().or(seen));
+        let text = |stream: Option<JoinHandle<String>>| stream.map(|stream| stream.join().unwrap()).unwrap_or_default();
+        (Finished { code: status.code(), stdout: text(self.stdout.take()), stderr: text(self.stderr.take()) }, seen)
+    }
+
+    fn wait(&mut self, mut meanwhile: impl FnMut()) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -175,6 +181,7 @@ impl Running {
                 let stderr = self.stderr.take().map(|stream| stream.join().unwrap());
                 panic!("still running after {:?}; stderr:\n{}", self.limit, stderr.unwrap_or_default());
             }
+            meanwhile();
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -173,8 +173,35 @@ fn a_field_of_another_type_is_counted_once_however_often_the_body_is_read() {
 }
 
 #[test]
-fn bytes_that_are_no_text_matter_only_where_they_are_read() {
-    let body = |field: &str| [format!(r#"{{"data":[{{"id":"a","{field}":""#).as_bytes(), b"\xff", br#""}]}"#].concat();
-    assert_eq!(contacts(&body("unknown"), None).unwrap().rows.len(), 1);
-    assert!(contacts(&body("name"), None).is_err());
+fn bytes_that_are_no_text_cost_a_character_and_only_where_they_are_read() {
+    let body =
+        |field: &str| [format!(r#"{{"data":[{{"id":"a","{field}":"x"#).as_bytes(), b"\xff", br#"y"},{"id":"b","name":"z"}]}"#].concat();
+    let page = |field: &str| contacts(&body(field), None).unwrap();
+    let repaired = |field: &str| (page(field).rows.len(), page(field).oddities.texts_repaired);
+    assert_eq!((repaired("unknown"), repaired("name")), ((2, 0), (2, 1)));
+    assert_eq!(page("name").rows[0].name.as_deref(), Some("x\u{fffd}y"));
+    // An id of other characters is none.
+    let bad_id = [&b"{\"data\":[{\"id\":\"a\xff\"}]}"[..]].concat();
+    assert!(matches!(contacts(&bad_id, None), Err(DecodeError::Shape { path }) if path == "data[0].id"));
+}
+
+#[test]
+fn what_is_nested_too_deep_costs_its_attribute_alone() {
+    let nested = |levels: usize| format!("{}1{}", r#"[{"a":"#.repeat(levels / 2), "}]".repeat(levels / 2));
+    let told = |levels: usize| {
+        let deep = nested(levels);
+        // Read over wherever nothing is made of it.
+        let json = format!(
+            r#"{{"id":"a","role":"user","custom_attributes":{{"deep":{deep},"after":[1]}},"name":{deep},"unknown":{deep},"tags":{deep}}}"#
+        );
+        let (contact, oddities) = contact(&json);
+        (contact.custom_attributes.iter().map(|attribute| attribute.name.to_string()).collect::<Vec<_>>(), oddities.nested_too_deep)
+    };
+    let text = |text: &str| text.to_string();
+    assert_eq!(told(100), (vec![text("after"), text("deep")], 0));
+    for levels in [102, 128, 20_000] {
+        assert_eq!(told(levels), (vec![text("after")], 1), "{levels} levels");
+    }
+    let conversation = format!(r#"{{"conversations":[{{"id":1,"created_at":1,"state":{0},"custom_attributes":{0}}}]}}"#, nested(20_000));
+    assert_eq!(conversations(conversation.as_bytes(), None).unwrap().rows.len(), 1);
 }

@@ -1,0 +1,91 @@
+//! What time it is. The wall clock is asked once: after that a run follows the time that has passed, so that no step of the
+//! clock (NTP, a person) moves an instant of a run behind an earlier one or over the end of a month.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::failure::Failure;
+use crate::job::Clock;
+use crate::settings::Settings;
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the wall what time it is, for everyone")]
+pub(super) fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// The running clock, or the instant of `--as-of`, at which time stands still.
+pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result<Clock, Failure> {
+    match as_of {
+        None => Ok(running()),
+        Some(instant) if settings.intercom.is_loopback => Ok(standing_at(instant)),
+        Some(_) => Err(Failure::usage(
+            format!("--as-of is refused: `{}` is not on this machine", settings.intercom.base_url),
+            "--as-of exists for rehearsals against `cohorts simulate`; a real workspace only tells who is in a group now",
+        )),
+    }
+}
+
+pub(super) fn standing_at(instant: DateTime<Utc>) -> Clock {
+    Arc::new(move || instant)
+}
+
+/// The time that passes is the larger of two measures, of which no clock step moves either. [`Instant`] leaves out the time that a
+/// suspended machine slept, which [`uptime`] counts where there is one (Linux). Where there is none, and where a virtual machine
+/// was paused without noticing, the clock falls behind: then the API's `Date` shows it, and the month says so (`clock_differs`).
+fn running() -> Clock {
+    let (begun, up) = (Instant::now(), uptime());
+    let slept = move || uptime().zip(up).map(|(now, then)| now.saturating_sub(then)).unwrap_or_default();
+    since(wall_clock(), move || begun.elapsed().max(slept()))
+}
+
+/// The clock that showed `start` when no time had passed. It stands still where the measure would go back.
+fn since(start: DateTime<Utc>, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Clock {
+    let furthest = AtomicU64::new(0);
+    Arc::new(move || {
+        let nanos = u64::try_from(elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let nanos = furthest.fetch_max(nanos, Ordering::Relaxed).max(nanos);
+        start + TimeDelta::nanoseconds(i64::try_from(nanos).unwrap_or(i64::MAX))
+    })
+}
+
+/// How long the machine has been up, its sleep included.
+fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_follows_the_time_that_passes_from_when_it_began() {
+        let start: DateTime<Utc> = "2026-10-31T23:59:58Z".parse().unwrap();
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = since(start, {
+            let seconds = seconds.clone();
+            move || Duration::from_secs(seconds.load(Ordering::Relaxed))
+        });
+        assert_eq!(clock(), start);
+        seconds.store(5, Ordering::Relaxed);
+        assert_eq!(clock().to_rfc3339(), "2026-11-01T00:00:03+00:00");
+        seconds.store(4, Ordering::Relaxed);
+        assert_eq!(clock().to_rfc3339(), "2026-11-01T00:00:03+00:00");
+    }
+
+    #[test]
+    fn the_running_clock_begins_at_the_wall_and_never_goes_back() {
+        let (before, clock) = (wall_clock(), running());
+        let told: Vec<DateTime<Utc>> = (0..1_000).map(|_| clock()).collect();
+        assert!(told.is_sorted() && before <= told[0], "{before} {told:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_machine_tells_how_long_it_is_up() {
+        assert!(uptime().is_some_and(|up| !up.is_zero()));
+    }
+}

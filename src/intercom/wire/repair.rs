@@ -1,0 +1,160 @@
+//! JSON that would be JSON but for the contents of a few texts or numbers. One record must not cost the page that it is on,
+//! so each character that no text can hold is replaced, and the rest of the page is read as it is.
+
+use super::lenient::count;
+
+/// Of one body: the body repaired, and how much was replaced.
+pub(super) struct Repaired {
+    pub body: Vec<u8>,
+    texts: u64,
+    numbers: u64,
+}
+
+impl Repaired {
+    /// Counts what was replaced, once the repaired body could be decoded.
+    pub fn count(&self) {
+        count(|oddities| {
+            oddities.texts_repaired += self.texts;
+            oddities.fields_mistyped += self.numbers;
+        });
+    }
+}
+
+/// What takes the place of a character, as JSON.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+/// The body with U+FFFD in place of what is no character: bytes that are no UTF-8, half a surrogate pair, a control
+/// character, a backslash that begins no escape. Numbers that are larger than any number are null. `None` when there is
+/// nothing of the kind.
+pub(super) fn repaired(body: &[u8]) -> Option<Repaired> {
+    let mut repaired = Repaired { body: Vec::with_capacity(body.len()), texts: 0, numbers: 0 };
+    let (mut at, mut is_in_text, mut is_changed) = (0, false, false);
+    while at < body.len() {
+        let rest = &body[at..];
+        at += match (is_in_text, rest[0]) {
+            (_, b'"') => {
+                repaired.texts += u64::from(std::mem::take(&mut is_changed));
+                is_in_text = !is_in_text;
+                repaired.take(&rest[..1])
+            }
+            (true, _) => match character(rest) {
+                Character::Good(length) => repaired.take(&rest[..length]),
+                Character::None(length) => {
+                    is_changed = true;
+                    repaired.body.extend_from_slice(REPLACEMENT);
+                    length
+                }
+            },
+            (false, b'-' | b'0'..=b'9') => {
+                let number = number(rest);
+                if is_too_large(number) {
+                    repaired.numbers += 1;
+                    repaired.body.extend_from_slice(b"null");
+                    number.len()
+                } else {
+                    repaired.take(number)
+                }
+            }
+            (false, _) => repaired.take(&rest[..1]),
+        };
+    }
+    (repaired.texts + repaired.numbers > 0).then_some(repaired)
+}
+
+impl Repaired {
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        self.body.extend_from_slice(bytes);
+        bytes.len()
+    }
+}
+
+/// The first character in the contents of a text, or what stands where one should, with the number of its bytes.
+enum Character {
+    Good(usize),
+    None(usize),
+}
+
+fn character(rest: &[u8]) -> Character {
+    match rest[0] {
+        b'\\' => escape(rest),
+        0x00..=0x1f => Character::None(1),
+        0x20..=0x7f => Character::Good(1),
+        // No character has more bytes.
+        _ => match rest[..rest.len().min(4)].utf8_chunks().next() {
+            Some(chunk) => match chunk.valid().chars().next() {
+                Some(character) => Character::Good(character.len_utf8()),
+                None => Character::None(chunk.invalid().len()),
+            },
+            None => Character::None(1),
+        },
+    }
+}
+
+fn escape(rest: &[u8]) -> Character {
+    match (rest.get(1), code_unit(rest)) {
+        // Both halves: a character.
+        (_, Some(0xD800..=0xDBFF)) if code_unit(&rest[6..]).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => Character::Good(12),
+        (_, Some(0xD800..=0xDFFF)) => Character::None(6),
+        (_, Some(_)) => Character::Good(6),
+        (Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't'), None) => Character::Good(2),
+        _ => Character::None(1),
+    }
+}
+
+/// What `\u` and four digits at the start stand for.
+fn code_unit(rest: &[u8]) -> Option<u16> {
+    let digits = rest.get(..6)?.strip_prefix(b"\\u")?;
+    let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+    std::str::from_utf8(digits).ok().filter(|_| is_hex).and_then(|digits| u16::from_str_radix(digits, 16).ok())
+}
+
+/// The bytes of a number at the start.
+fn number(rest: &[u8]) -> &[u8] {
+    let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    &rest[..rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len())]
+}
+
+fn is_too_large(number: &[u8]) -> bool {
+    let number = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
+    number.is_some_and(f64::is_infinite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(body: &[u8]) -> Option<(String, u64, u64)> {
+        repaired(body).map(|Repaired { body, texts, numbers }| (String::from_utf8(body).unwrap(), texts, numbers))
+    }
+
+    #[test]
+    fn what_is_no_character_is_replaced_and_its_text_counted_once() {
+        for (odd, expected) in [
+            (&b"x\xffy\xc3"[..], "x\u{fffd}y\u{fffd}"),
+            (b"\xe2\x82x\xf0\x9f\x98", "\u{fffd}x\u{fffd}"),
+            (b"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+            (br"\ud800 \udc00\ud83d\ude00\ud83d", "\u{fffd} \u{fffd}\\ud83d\\ude00\u{fffd}"),
+            (br"\\ud800 \ud800\n", "\\\\ud800 \u{fffd}\\n"),
+            (b"a\tb\n\0", "a\u{fffd}b\u{fffd}\u{fffd}"),
+            (br"\x \u12G4 \u+123 \'", "\u{fffd}x \u{fffd}u12G4 \u{fffd}u+123 \u{fffd}'"),
+        ] {
+            let body = [b"{\"a\": \"", odd, b"\", \"\xc3\xa9\": 1}"].concat();
+            assert_eq!(of(&body), Some((format!("{{\"a\": \"{expected}\", \"é\": 1}}"), 1, 0)), "{odd:?}");
+        }
+        assert_eq!(of(b"{\"\xff\": \"\xff\", \"b\": \"\xff\"}").map(|(_, texts, _)| texts), Some(3), "keys are texts, too");
+    }
+
+    #[test]
+    fn a_number_larger_than_any_is_null() {
+        let long = "9".repeat(400);
+        let body = format!("[1e999,-1E+400, {long},1e308,-0.5,\"1e999\"]");
+        assert_eq!(of(body.as_bytes()), Some(("[null,null, null,1e308,-0.5,\"1e999\"]".to_string(), 0, 3)));
+    }
+
+    #[test]
+    fn what_else_is_no_json_is_left_alone() {
+        for body in [&b"{\"a\": tru}"[..], b"{\"a\": \"b", b"\xff\xfe", b"", b"{\"a\": \"\\\"\\u00e9\\/\"} \\ud800"] {
+            assert_eq!(of(body), None, "{body:?}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! One writer at a time: the lock of a job's folder, and who holds it.
+//!
+//! It is `flock` on `.lock`, which the system gives back however a process ends. A file can be deleted and made anew
+//! while it is held; so the work folder is locked as well, where the file system locks folders, and a lock counts only on
+//! the file that is at the path.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use super::JobError;
+use crate::publish::{self, PublishError};
+
+/// Bytes of a lock file that are read.
+const HOLDER_MAX: u64 = 200;
+/// Whoever only looks holds it for an instant, and a file is deleted between two looks at most.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Held while something writes into the job's folder; released when dropped, or when the process ends however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    /// The work folder.
+    _folder: Option<File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nobody holds it any more. What a process that was killed left there is passed over.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Who works on a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub process: String,
+    /// When it took the lock.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} works on this job", self.process)?;
+        match self.since {
+            Some(since) => write!(f, " since {}", since.format("%Y-%m-%d %H:%M:%S UTC")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What came of one try.
+enum Try {
+    Taken(Lock),
+    Held(Holder),
+    /// What was locked is not at the path any more.
+    Replaced,
+}
+
+/// Takes the lock, and writes into it who holds it: `purpose` is the command.
+///
+/// # Errors
+/// When another process holds it. A process that has ended holds nothing, whatever stands in the file.
+pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, JobError> {
+    publish::create_folder(work)?;
+    let mut outcome = Try::Replaced;
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        outcome = once(path, work).map_err(|error| PublishError::new("lock", path, error))?;
+        if matches!(outcome, Try::Taken(_)) {
+            break;
+        }
+    }
+    match outcome {
+        Try::Taken(mut lock) => {
+            let holder = format!("process {} (`cohorts {purpose}`)", std::process::id());
+            // Who holds it is for a message only: a disk that is full is found out where it matters.
+            let _ = lock.file.set_len(0).and_then(|()| lock.file.write_all(holder.as_bytes()));
+            Ok(lock)
+        }
+        Try::Held(holder) => Err(JobError::Locked { path: path.to_path_buf(), holder }),
+        Try::Replaced => {
+            let problem = io::Error::other("something deletes it and makes it anew all the time");
+            Err(PublishError::new("lock", path, problem).into())
+        }
+    }
+}
+
+fn once(path: &Path, work: &Path) -> io::Result<Try> {
+    let file = opened(path, OpenOptions::new().create(true).truncate(false))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Try::Held(holder_in(&file))),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    if !is_at(&file, path)? {
+        return Ok(Try::Replaced);
+    }
+    // A file system that locks no folders (NFS) refuses that, and has the file alone.
+    let folder = File::open(work).ok();
+    if let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(File::try_lock) {
+        return Ok(Try::Held(Holder { process: "another process".to_string(), since: None }));
+    }
+    Ok(Try::Taken(Lock { file, _folder: folder }))
+}
+
+/// Who holds the lock. Only looks: nothing is made, and what it takes for the look is shared and gone at once.
+///
+/// # Errors
+/// When the lock is there and a run could not open it.
+pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, JobError> {
+    let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    match opened(path, &mut OpenOptions::new()) {
+        Ok(file) if is_held(&file) => return Ok(Some(holder_in(&file))),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(PublishError::new("open", path, error).into()),
+        Ok(_) | Err(_) => {}
+    }
+    let is_at_work = File::open(work).is_ok_and(|folder| is_held(&folder));
+    Ok(is_at_work.then(|| Holder { process: "another process".to_string(), since: None }))
+}
+
+/// The lock file itself, never one that a link leads to.
+fn opened(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path).map_err(|error| match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => io::Error::other("it is a symbolic link, through which nothing is locked; delete it"),
+        _ => error,
+    })
+}
+
+/// Whether an opened file is the one at the path.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let held = file.metadata()?;
+    match path.symlink_metadata() {
+        Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Who has written into a lock file that is held. What is no text, or of no use, is left out of the message.
+fn holder_in(file: &File) -> Holder {
+    let mut process = String::new();
+    let _ = file.take(HOLDER_MAX).read_to_string(&mut process);
+    if process.is_empty() || process.contains(|character: char| character.is_control()) {
+        return Holder { process: "another process".to_string(), since: None };
+    }
+    // It is written once, when the lock was taken.
+    let since = file.metadata().and_then(|found| found.modified()).ok();
+    Holder { process, since: since.map(|since| DateTime::<Utc>::from(since).trunc_subsecs(0)) }
+}
+
+/// Where a job's lock is.
+pub(super) fn path(root: &Path) -> PathBuf {
+    root.join(".lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Place {
+            Place(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self) -> PathBuf {
+            path(self.0.path())
+        }
+
+        fn work(&self) -> PathBuf {
+            self.0.path().join(".work")
+        }
+
+        fn take(&self) -> Result<Lock, JobError> {
+            take(&self.path(), &self.work(), "run")
+        }
+
+        fn holder(&self) -> Option<Holder> {
+            holder(&self.path(), &self.work()).unwrap()
+        }
+    }
+
+    #[test]
+    fn one_at_a_time_and_its_holder_is_told() {
+        let place = Place::new();
+        assert_eq!(place.holder(), None, "and nothing is made by looking");
+        assert!(!place.work().exists() && !place.path().exists());
+        let lock = place.take().unwrap();
+        let holder = place.holder().unwrap();
+        assert_eq!(holder.process, format!("process {} (`cohorts run`)", std::process::id()));
+        let since = holder.since.unwrap();
+        let age = DateTime::<Utc>::from(std::time::SystemTime::now()) - since;
+        assert!((0..60).contains(&age.num_seconds()), "{age}");
+        let refused = place.take().unwrap_err().to_string();
+        assert!(refused.contains(&holder.to_string()) && refused.contains("since 2"), "{refused}");
+        drop(lock);
+        assert_eq!(place.holder(), None);
+        drop(place.take().unwrap());
+    }
+
+    #[test]
+    fn a_lock_file_that_is_deleted_and_made_anew_lets_nobody_else_in() {
+        let place = Place::new();
+        let lock = place.take().unwrap();
+        std::fs::remove_file(place.path()).unwrap();
+        assert!(place.holder().is_some());
+        assert!(matches!(place.take(), Err(JobError::Locked { .. })));
+        assert!(matches!(place.take(), Err(JobError::Locked { .. })), "nor when it is there again");
+        drop(lock);
+        place.take().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_counts_only_on_the_file_at_the_path() {
+        let place = Place::new();
+        publish::create_folder(&place.work()).unwrap();
+        let file = opened(&place.path(), OpenOptions::new().create(true).truncate(false)).unwrap();
+        assert!(is_at(&file, &place.path()).unwrap());
+        std::fs::remove_file(place.path()).unwrap();
+        assert!(!is_at(&file, &place.path()).unwrap());
+        std::fs::write(place.path(), "").unwrap();
+        assert!(!is_at(&file, &place.path()).unwrap());
+        // Who came too late for the first file has the second one all the same.
+        file.try_lock().unwrap();
+        place.take().unwrap();
+    }
+
+    #[test]
+    fn a_look_keeps_nobody_out() {
+        let place = Place::new();
+        drop(place.take().unwrap());
+        let looking = File::open(place.path()).unwrap();
+        looking.lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| place.take().map(drop));
+            std::thread::sleep(PAUSE);
+            drop(looking);
+            taking.join().unwrap().unwrap();
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_locked_through() {
+        let place = Place::new();
+        std::fs::write(place.0.path().join("victim"), "theirs").unwrap();
+        for target in ["victim", "nothing"] {
+            std::os::unix::fs::symlink(place.0.path().join(target), place.path()).unwrap();
+            let error = place.take().unwrap_err();
+            let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+            assert!(told.contains(".lock") && told.contains("symbolic link"), "{told}");
+            assert!(holder(&place.path(), &place.work()).is_err());
+            std::fs::remove_file(place.path()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(place.0.path().join("victim")).unwrap(), "theirs");
+        assert!(!place.0.path().join("nothing").exists());
+    }
+}

@@ -1,0 +1,89 @@
+//! Why there is no TLS connection, where the host's certificate is the reason.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use rustls::CertificateError;
+
+/// What a person has to know about a certificate that is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateProblem {
+    Expired,
+    NotYetValid,
+    UnknownIssuer,
+    WrongName,
+    Other,
+}
+
+impl CertificateProblem {
+    /// Of a request that was not sent; `None` when something else is the reason.
+    pub fn of(error: &reqwest::Error) -> Option<CertificateProblem> {
+        find(error)
+    }
+
+    /// What to do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            CertificateProblem::Expired | CertificateProblem::NotYetValid => {
+                "check the clock of this machine; if it is right, whoever runs the host has to renew the certificate"
+            }
+            CertificateProblem::UnknownIssuer => {
+                "when a proxy or firewall inspects TLS, its certificate authority has to be among those that the system trusts, or in the file that SSL_CERT_FILE names"
+            }
+            CertificateProblem::WrongName => "check the address: another host answers there, or something in between",
+            CertificateProblem::Other => {
+                "look at it with `openssl s_client -connect HOST:443`: another host may answer there, or something in between"
+            }
+        }
+    }
+}
+
+/// Of the host that it belongs to.
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CertificateProblem::Expired => "its certificate has expired",
+            CertificateProblem::NotYetValid => "its certificate is not valid yet",
+            CertificateProblem::UnknownIssuer => "its certificate is from an issuer that this machine does not trust",
+            CertificateProblem::WrongName => "its certificate is for another name",
+            CertificateProblem::Other => "its certificate is not accepted",
+        })
+    }
+}
+
+impl From<&CertificateError> for CertificateProblem {
+    fn from(error: &CertificateError) -> CertificateProblem {
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateProblem::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateProblem::NotYetValid,
+            CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => CertificateProblem::WrongName,
+            _ => CertificateProblem::Other,
+        }
+    }
+}
+
+fn find(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
+    if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
+        return Some(problem.into());
+    }
+    // An I/O error does not name what it wraps as its source, but the source of that.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let next = wrapped.map(|wrapped| -> &(dyn Error + 'static) { wrapped }).or_else(|| error.source());
+    next.and_then(find)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_found_under_whatever_wraps_it() {
+        let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
+        assert_eq!(find(&wrapped), Some(CertificateProblem::UnknownIssuer));
+        assert_eq!(find(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
+        assert_eq!(find(&io::Error::other(rustls::Error::DecryptError)), None);
+    }
+}
