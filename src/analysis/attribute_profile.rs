@@ -43,9 +43,13 @@ pub(super) const REPORT: Report = Report {
             Entry::new("others_known", Kind::Count, "such contacts whose value is known"),
             Entry::new("other_share", Kind::Ratio, "others / others_known, 0 to 1; of `(unknown)`: of all such contacts")
                 .or_null("there are no such contacts"),
-            Entry::new("lift", Kind::Ratio, "how many times as frequent the value is among members as among others (Mantel-Haenszel by role)")
-                .in_unit("ratio")
-                .or_null(NO_RATIO),
+            Entry::new(
+                "lift",
+                Kind::Ratio,
+                "how many times as frequent the value is among members as among others (Mantel-Haenszel by role)",
+            )
+            .in_unit("ratio")
+            .or_null(NO_RATIO),
             Entry::new("lift_low", Kind::Ratio, "lower end of its 95 % interval (Greenland-Robins; Katz where members have one role)")
                 .in_unit("ratio")
                 .or_null(NO_RATIO),

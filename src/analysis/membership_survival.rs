@@ -25,10 +25,22 @@ pub(super) const REPORT: Report = Report {
                  whose entry is known",
             ),
             Entry::new("departed", Kind::Count, "those at risk who were absent at k months, deleted or merged ones included"),
-            Entry::new("censored", Kind::Count, "those at risk who were still members at k months, where the month after is not in the history"),
-            Entry::new("resumed", Kind::Count, "those at risk where the month before k - 1 is not in the history: they come back at their age"),
+            Entry::new(
+                "censored",
+                Kind::Count,
+                "those at risk who were still members at k months, where the month after is not in the history",
+            ),
+            Entry::new(
+                "resumed",
+                Kind::Count,
+                "those at risk where the month before k - 1 is not in the history: they come back at their age",
+            ),
             Entry::new("hazard", Kind::Ratio, "departed / at_risk, 0 to 1"),
-            Entry::new("survival", Kind::Ratio, "share of entrants still members after k months, without a break: the product of 1 - hazard"),
+            Entry::new(
+                "survival",
+                Kind::Ratio,
+                "share of entrants still members after k months, without a break: the product of 1 - hazard",
+            ),
             Entry::new("survival_low", Kind::Ratio, "lower end of its 95 % interval (Rothman-Wilson)"),
             Entry::new("survival_high", Kind::Ratio, "upper end of its 95 % interval (Rothman-Wilson)"),
         ],
@@ -47,9 +59,8 @@ fn judge(facts: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
     let counts = |name: &str, value: fn(&LifeTableRow) -> u64| {
         Column::new(name.into(), rows.iter().map(|(_, row)| value(row) as i64).collect::<Vec<_>>())
     };
-    let shares = |name: &str, value: fn(&LifeTableRow) -> f64| {
-        Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<_>>())
-    };
+    let shares =
+        |name: &str, value: fn(&LifeTableRow) -> f64| Column::new(name.into(), rows.iter().map(|(_, row)| value(row)).collect::<Vec<_>>());
     let columns = vec![
         Column::new("month".into(), vec![facts.first_day(); rows.len()]),
         Column::new("cohort_key".into(), rows.iter().map(|(cohort, _)| cohort.cohort_key.as_str()).collect::<Vec<_>>()),

@@ -30,13 +30,9 @@ pub(super) const REPORT: Report = Report {
             Entry::new("population_a", Kind::Count, "members of the first cohort within the population").or_null(NO_POPULATION),
             Entry::new("population_b", Kind::Count, "members of the second cohort within the population").or_null(NO_POPULATION),
             Entry::new("population_both", Kind::Count, "members of both within the population").or_null(NO_POPULATION),
-            Entry::new(
-                "lift",
-                Kind::Ratio,
-                "population_both x population / (population_a x population_b); 1 is what chance gives",
-            )
-            .in_unit("ratio")
-            .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
+            Entry::new("lift", Kind::Ratio, "population_both x population / (population_a x population_b); 1 is what chance gives")
+                .in_unit("ratio")
+                .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
         ],
     },
     query: Query { name: "analysis/overlap.sql", sql: include_str!("overlap.sql") },

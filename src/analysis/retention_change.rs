@@ -23,9 +23,13 @@ pub(super) const REPORT: Report = Report {
             Entry::new("recent_departed", Kind::Count, "departures from unbroken membership among the recent entrants"),
             Entry::new("recent_expected", Kind::Ratio, "such departures that there would be, had both parts the same hazard at each age")
                 .in_unit("contacts"),
-            Entry::new("hazard_ratio", Kind::Ratio, "hazard of recent entrants / hazard of earlier ones; below 1, newer entrants stay longer")
-                .in_unit("ratio")
-                .or_null(TOO_FEW),
+            Entry::new(
+                "hazard_ratio",
+                Kind::Ratio,
+                "hazard of recent entrants / hazard of earlier ones; below 1, newer entrants stay longer",
+            )
+            .in_unit("ratio")
+            .or_null(TOO_FEW),
             Entry::new("ratio_low", Kind::Ratio, "lower end of its 95 % interval (Peto)").in_unit("ratio").or_null(TOO_FEW),
             Entry::new("ratio_high", Kind::Ratio, "upper end of its 95 % interval (Peto)").in_unit("ratio").or_null(TOO_FEW),
             Entry::new("p_value", Kind::Ratio, "two-sided log-rank test, hypergeometric variance")

@@ -34,7 +34,8 @@ pub(super) const REPORT: Report = Report {
 
 fn judge(facts: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
     let triangles = triangles(&rows)?;
-    let of_cohort = |cohort: &CohortFacts| triangles.get(&cohort.cohort_key).map_or(Vec::new(), |triangle| retention_curve(&triangle.cells));
+    let of_cohort =
+        |cohort: &CohortFacts| triangles.get(&cohort.cohort_key).map_or(Vec::new(), |triangle| retention_curve(&triangle.cells));
     let points: Vec<(&CohortFacts, RetentionCurvePoint)> =
         facts.cohorts.iter().flat_map(|cohort| of_cohort(cohort).into_iter().map(move |point| (cohort, point))).collect();
     let counts = |name: &str, value: fn(&RetentionCurvePoint) -> u64| {
