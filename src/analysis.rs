@@ -30,9 +30,9 @@ use polars::prelude::*;
 use crate::domain::{Basis, Month};
 use crate::table::{self, ContactNumbers, Query, Table, TableError};
 
-pub use cohort_trends::{OddMonth, odd_months};
+pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
 pub use data_quality::Found;
-pub use in_common::{DELTA_MIN, InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
+pub use in_common::{InCommon, NumberApart, in_common, numbers_apart};
 
 /// One report.
 #[derive(Debug)]

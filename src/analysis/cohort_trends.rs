@@ -8,7 +8,7 @@ use super::metrics::{METRICS, Metric, RATES};
 use super::rows::{days_of, flags};
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
 use crate::domain::{Basis, Month};
-use crate::stats::{self, Expectation, Measure};
+use crate::stats::{self, Expectation, Interval, Measure};
 use crate::table::{Column as Entry, Kind, Query, Table};
 
 const OUTSIDE: &str = "the basis is not month_end";
@@ -286,6 +286,35 @@ pub fn odd_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<V
         for ((odd, _, may_be_odd), q) in months.into_iter().zip(q) {
             if of.contains(&odd.metric) && is_odd((&odd, may_be_odd), q) {
                 found.push(odd);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What the months before let expect of a metric of a cohort, as that month's own report says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedMonth {
+    pub cohort_key: String,
+    pub month: Month,
+    pub metric: &'static str,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// All of them in the history up to `now` that have an interval, of these metrics, from the history's `counts`.
+///
+/// # Errors
+/// When a column is missing.
+pub fn expected_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<Vec<ExpectedMonth>> {
+    let mut found = Vec::new();
+    for (cohort_key, observed) in observed(counts, now)? {
+        for (index, metric) in METRICS.iter().enumerate().filter(|(_, metric)| of.contains(&metric.name)) {
+            let series: Vec<(i64, f64)> = observed.known(index).into_iter().collect();
+            for month in observed.months.keys() {
+                let interval = stats::expectation(metric.measure, &series, *month).and_then(|expectation| expectation.interval);
+                let (cohort_key, month) = (cohort_key.clone(), Month::from_index(*month));
+                found.extend(interval.map(|Interval { low, high }| ExpectedMonth { cohort_key, month, metric: metric.name, low, high }));
             }
         }
     }

@@ -7,13 +7,13 @@ use crate::stats::{Ratio, selected_alpha};
 use crate::table::Rows;
 
 /// A difference stands when its q value is below this.
-pub const STANDS_BELOW: f64 = 0.05;
+const STANDS_BELOW: f64 = 0.05;
 /// What fewer members have in common would point at people.
-pub const MEMBERS_MIN: i64 = 5;
+const MEMBERS_MIN: i64 = 5;
 /// A value is told when it is more often at least so many times as frequent, as far as chance goes.
 const LIFT_LOW_MIN: f64 = 1.5;
 /// A number is told when it is so far from the others': smaller differences are negligible (Romano et al. 2006).
-pub const DELTA_MIN: f64 = 0.147;
+const DELTA_MIN: f64 = 0.147;
 
 /// A value that members of a cohort have more often than others.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,32 @@ pub struct InCommon {
     pub lift_high: f64,
     pub q_value: f64,
     /// The lower end of the lift at the level that holds for all that is told of the cohort: what it is chosen and ranked by.
-    strength: f64,
+    pub strength: f64,
+}
+
+impl InCommon {
+    /// Whether it is that they have no value.
+    pub fn is_unknown(&self) -> bool {
+        self.value == UNKNOWN
+    }
+}
+
+/// A number that is mostly larger, or smaller, among members of a cohort than among others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberApart {
+    pub cohort_key: String,
+    pub cohort_name: String,
+    pub attribute: String,
+    /// Members with a value.
+    pub members: i64,
+    pub median: Option<f64>,
+    pub others_median: Option<f64>,
+    /// Positive when members' values are larger.
+    pub cliffs_delta: f64,
+    /// The ends of its 95 % interval.
+    pub delta_low: Option<f64>,
+    pub delta_high: Option<f64>,
+    pub q_value: f64,
 }
 
 /// By cohort in the order of the report, the strongest first. Chosen of each cohort: q below 0.05, five members or more, and
@@ -59,6 +84,36 @@ pub fn in_common(profile: &DataFrame) -> PolarsResult<Vec<InCommon>> {
         }
     }
     found.sort_by(|a: &InCommon, b: &InCommon| a.cohort_key.cmp(&b.cohort_key).then_with(|| b.strength.total_cmp(&a.strength)));
+    Ok(found)
+}
+
+/// The rows of `numeric_profile` that are told, in the order of the report: q below 0.05, delta of 0.147 or more, either way,
+/// and five members or more: a median of a few would be somebody's own value.
+///
+/// # Errors
+/// When a column is missing.
+pub fn numbers_apart(profile: &DataFrame) -> PolarsResult<Vec<NumberApart>> {
+    let rows = Rows(profile);
+    let mut found = Vec::new();
+    for row in 0..rows.count_all() {
+        let (Some(q_value), Some(cliffs_delta)) = (rows.ratio("q_value", row)?, rows.ratio("cliffs_delta", row)?) else { continue };
+        let members = rows.count("members", row)?.unwrap_or_default();
+        if q_value >= STANDS_BELOW || cliffs_delta.abs() < DELTA_MIN || members < MEMBERS_MIN {
+            continue;
+        }
+        found.push(NumberApart {
+            cohort_key: rows.text("cohort_key", row)?.to_string(),
+            cohort_name: rows.text("cohort_name", row)?.to_string(),
+            attribute: rows.text("attribute", row)?.to_string(),
+            members,
+            median: rows.ratio("median", row)?,
+            others_median: rows.ratio("others_median", row)?,
+            cliffs_delta,
+            delta_low: rows.ratio("delta_low", row)?,
+            delta_high: rows.ratio("delta_high", row)?,
+            q_value,
+        });
+    }
     Ok(found)
 }
 

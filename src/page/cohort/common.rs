@@ -5,8 +5,8 @@ use polars::prelude::PolarsResult;
 use serde_json::json;
 
 use super::{nothing, of_cohort};
-use crate::analysis::{DELTA_MIN, InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
-use crate::digest::{CohortDigest, attribute_name, decimal, grouped};
+use crate::analysis::{InCommon, NumberApart, in_common, numbers_apart};
+use crate::digest::{CohortDigest, attribute_name, decimal, grouped, plain};
 use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use crate::table::Rows;
@@ -17,23 +17,23 @@ const VALUES: usize = 12;
 pub(super) struct Common<'a> {
     values: Vec<InCommon>,
     profile: Rows<'a>,
-    numbers: Rows<'a>,
+    numbers: Vec<NumberApart>,
 }
 
 impl<'a> Common<'a> {
     pub(super) fn read(profile: Rows<'a>, numbers: Rows<'a>) -> PolarsResult<Common<'a>> {
-        Ok(Common { values: in_common(profile.0)?, profile, numbers })
+        Ok(Common { values: in_common(profile.0)?, profile, numbers: numbers_apart(numbers.0)? })
     }
 
     pub(super) fn figure(&self, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
         let title = "What they have in common";
         let values: Vec<&InCommon> = self.values.iter().filter(|value| value.cohort_key == cohort.cohort_key).take(VALUES).collect();
-        let numbers = self.numbers(cohort)?;
+        let numbers = self.numbers(cohort);
         if values.is_empty() {
             let why = match (cohort.members, self.has_others(cohort)?) {
                 (0, _) => "It has no members.",
                 (_, false) => "There is nobody to compare them with.",
-                _ => "No value is more frequent among members than among others beyond what chance gives.",
+                _ => "No value is so much more frequent among members than among others that chance is ruled out.",
             };
             return Ok(html! { div { (nothing(title, why)) @if let Some(numbers) = numbers { (numbers) } } });
         }
@@ -77,41 +77,27 @@ impl<'a> Common<'a> {
         Ok(false)
     }
 
-    /// Numeric attributes whose values are higher or lower among members.
-    fn numbers(&self, cohort: &CohortDigest) -> PolarsResult<Option<Markup>> {
-        let rows = self.numbers;
-        let mut cells = Vec::new();
-        for row in of_cohort(rows, cohort)? {
-            let (Some(q_value), Some(delta)) = (rows.ratio("q_value", row)?, rows.ratio("cliffs_delta", row)?) else { continue };
-            let members = rows.count("members", row)?.unwrap_or_default();
-            // A median of a few would be somebody's own value.
-            if q_value >= STANDS_BELOW || members < MEMBERS_MIN || delta.abs() < DELTA_MIN {
-                continue;
-            }
-            let number = |name: &str| {
-                Ok::<_, polars::prelude::PolarsError>(rows.ratio(name, row)?.map_or("–".to_string(), |value| decimal(value, 2)))
-            };
-            let which = if delta > 0.0 { "higher" } else { "lower" };
-            cells.push(vec![
-                attribute_name(rows.text("attribute", row)?),
-                which.to_string(),
-                number("median")?,
-                number("others_median")?,
-                decimal(delta, 2),
-                grouped(members),
-                q(q_value),
-            ]);
-        }
-        if cells.is_empty() {
-            return Ok(None);
-        }
-        let grid = Grid {
-            caption: format!("{}: numbers that are higher or lower among members than among others", shown(&cohort.name)),
-            head: head(&["attribute", "members have it", "median", "others' median", "Cliff's delta", "members with a value", "q"]),
-            texts: 2,
-            rows: cells,
+    /// Numeric attributes whose values are mostly higher or lower among members.
+    fn numbers(&self, cohort: &CohortDigest) -> Option<Markup> {
+        let median = |median: Option<f64>| median.map_or("–".to_string(), plain);
+        let row = |number: &NumberApart| {
+            let end = |end: Option<f64>| end.map_or("–".to_string(), |end| decimal(end, 2));
+            vec![
+                attribute_name(&number.attribute),
+                if number.cliffs_delta > 0.0 { "higher" } else { "lower" }.to_string(),
+                median(number.median),
+                median(number.others_median),
+                decimal(number.cliffs_delta, 2),
+                format!("{} to {}", end(number.delta_low), end(number.delta_high)),
+                grouped(number.members),
+                q(number.q_value),
+            ]
         };
-        Ok(Some(grid.drawn()))
+        let rows: Vec<Vec<String>> = self.numbers.iter().filter(|number| number.cohort_key == cohort.cohort_key).map(row).collect();
+        let names =
+            ["attribute", "members have it", "median", "others' median", "Cliff's delta", "95 % interval", "members with a value", "q"];
+        let caption = format!("{}: numbers that are mostly higher or lower among members than among others", shown(&cohort.name));
+        (!rows.is_empty()).then(|| Grid { caption, head: head(&names), texts: 2, rows }.drawn())
     }
 }
 
