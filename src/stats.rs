@@ -7,6 +7,8 @@
 
 #[cfg(test)]
 mod calibration;
+#[cfg(test)]
+mod calibration_groups;
 mod conditional;
 #[cfg(test)]
 mod draws;
