@@ -79,7 +79,7 @@
     growth(figure, colours) {
       const last = figure.months.length - 1;
       const expected = figure.expected.values;
-      const isExpected = expected.some(Boolean);
+      const isExpected = expected.filter(Boolean).length > 1;
       const known = figure.level.values.concat(expected.flat()).filter((value) => value !== null);
       const odd = figure.odd.map((text, index) => (text ? { coord: [index, figure.level.values[index] || 0], value: text } : null))
         .filter(Boolean);

@@ -127,7 +127,7 @@ impl Growth<'_> {
         let table = Grid { caption, head: head(&columns), texts: 1, rows: cells };
         let gap = if has_gap { " After a month that was missed, they are all since the last one observed." } else { "" };
         let marks = if odd.iter().any(|odd| !odd.is_empty()) { " Months that are out of the ordinary are marked." } else { "" };
-        let band = if expected.iter().any(Option::is_some) { " The band is what the months before let expect (95 %)." } else { "" };
+        let band = if expected.iter().flatten().count() > 1 { " The band is what the months before let expect (95 %)." } else { "" };
         Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{band}{gap}{marks}"), chart, table }))
     }
 
