@@ -377,3 +377,32 @@ fn frame(facts: &Facts, trends: &[Trend<'_>]) -> PolarsResult<DataFrame> {
     ];
     DataFrame::new(trends.len(), columns)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::metrics::COUNTS;
+    use super::*;
+
+    #[test]
+    fn each_month_has_what_the_months_before_it_let_expect() {
+        let members: [i64; 9] = [100, 104, 103, 109, 111, 118, 119, 300, 121];
+        let first: Month = "2026-01".parse().unwrap();
+        let months: Vec<Month> = (0..9).map(|after| Month::from_index(first.index() + after)).collect();
+        let mut columns = vec![
+            Column::new("cohort_key".into(), vec!["tag:1"; 9]),
+            Column::new("month".into(), months.iter().map(|month| month.first_day()).collect::<Vec<_>>()),
+            Column::new("in_history".into(), vec![true; 9]),
+        ];
+        columns.extend(COUNTS.iter().map(|name| Column::new((*name).into(), members)));
+        let counts = DataFrame::new(9, columns).unwrap();
+        let found = expected_months(&counts, months[8], &["members"]).unwrap();
+        // Six earlier changes are known from the eighth month on.
+        assert_eq!(
+            found.iter().map(|of| (of.cohort_key.as_str(), of.month)).collect::<Vec<_>>(),
+            [("tag:1", months[7]), ("tag:1", months[8])]
+        );
+        let series: Vec<(i64, f64)> = months.iter().zip(members).map(|(month, members)| (month.index(), members as f64)).collect();
+        let interval = stats::expectation(Measure::Stock, &series, months[7].index()).unwrap().interval.unwrap();
+        assert_eq!((found[0].low, found[0].high), (interval.low, interval.high));
+    }
+}

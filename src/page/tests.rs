@@ -211,6 +211,7 @@ fn a_page_of_a_large_job_can_still_be_mailed() {
         " smaller cohorts have no section here",
         "9960 more are in the report movement",
         "1300 more are in the report",
+        "The band is what the months before let expect",
     ] {
         assert!(html.contains(told), "{told}");
     }
