@@ -131,8 +131,8 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
             let (members, before) = (groups.cohort(&cohort.cohort_key), groups.compared(&cohort.cohort_key));
             let of_others = |population: ByRole, members_of_them: ByRole| (population - members_of_them).of_roles_in(members.everyone);
             let others = of_others(groups.population.everyone, members.everyone);
-            let members_known = members.with_any(attribute);
-            let others_known = of_others(groups.population.with_any(attribute), members_known);
+            let members_known = known(members, attribute);
+            let others_known = of_others(known(&groups.population, attribute), members_known);
             for value in shown.labels() {
                 let with = shown.counted(members, attribute, value);
                 let others_with = of_others(shown.counted(&groups.population, attribute, value), with);
@@ -140,7 +140,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
                 let among = |known: ByRole, everyone: ByRole| if value == UNKNOWN { everyone } else { known };
                 let (of_members, of_others) = (among(members_known, members.everyone), among(others_known, others));
                 let part = |with: ByRole, known: ByRole, of: ByRole| Part { with: with.total(), known: known.total(), of: of.total() };
-                let before_known = before.with_any(attribute);
+                let before_known = known(before, attribute);
                 let before_with = shown.counted(before, attribute, value);
                 rows.push(Row {
                     cohort,
@@ -155,6 +155,11 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         }
     }
     frame(facts, &rows)
+}
+
+/// Contacts whose value is known; a value that looks like the label of those without one is counted with them.
+fn known(group: &Group, attribute: &str) -> ByRole {
+    group.with_any(attribute) - group.with(attribute, UNKNOWN)
 }
 
 /// The values of an attribute that have rows of their own, and which of the remainders are needed.
@@ -187,8 +192,8 @@ impl<'a> Shown<'a> {
     fn counted(&self, group: &Group, attribute: &str, label: &str) -> ByRole {
         let shown = || self.values.iter().fold(ByRole::default(), |sum, value| sum + group.with(attribute, value));
         match label {
-            UNKNOWN => group.everyone - group.with_any(attribute) + group.with(attribute, UNKNOWN),
-            OTHER => group.with_any(attribute) - shown() - group.with(attribute, UNKNOWN),
+            UNKNOWN => group.everyone - known(group, attribute),
+            OTHER => known(group, attribute) - shown(),
             value if self.is_shown.contains(value) => group.with(attribute, value),
             _ => ByRole::default(),
         }
