@@ -15,7 +15,7 @@ use self::sentence::{Compared, Seen, Told, sentence};
 use crate::domain::{Basis, Month};
 use crate::table::Rows;
 
-pub use odd::odd;
+pub use odd::{is_told_by, odd};
 pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, one_line, percent, plain, shortened, sparkline};
 
 /// Months of which a cohort's members are shown, this one included.

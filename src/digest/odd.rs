@@ -2,6 +2,20 @@
 
 use super::words::{decimal, grouped, percent_to};
 
+/// Metrics that go along with the first of their line: an odd month is told by that one alone.
+const ALONG: &[&[&str]] = &[
+    &["members", "users", "leads", "active_members", "joined", "quick_ratio"],
+    &["joined", "returned", "new_contacts", "quick_ratio"],
+    &["departed", "churn_rate", "departed_gone"],
+    &["openers", "opener_rate", "conversations_opened"],
+    &["unsubscribed", "unsubscribed_rate", "newly_unsubscribed"],
+];
+
+/// Whether another of these metrics, all odd in a cohort's month, tells what this one tells.
+pub fn is_told_by(metric: &str, odd: &[&str]) -> bool {
+    ALONG.iter().any(|line| line.split_first().is_some_and(|(first, along)| along.contains(&metric) && odd.contains(first)))
+}
+
 /// As "424 opened a conversation, 60 to 130 were expected".
 pub fn odd(metric: &str, value: f64, low: f64, high: f64) -> String {
     let was = counted(metric, value);
@@ -60,6 +74,13 @@ fn counted(metric: &str, value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_along_is_told_once() {
+        let odd = ["members", "users", "joined", "quick_ratio", "openers", "opener_rate", "churn_rate"];
+        let told: Vec<&str> = odd.into_iter().filter(|metric| !is_told_by(metric, &odd)).collect();
+        assert_eq!(told, ["members", "openers", "churn_rate"]);
+    }
 
     #[test]
     fn what_was_counted_stands_beside_what_was_expected() {

@@ -85,8 +85,12 @@ impl Sections<'_> {
             else {
                 continue;
             };
-            odd.push(digest::odd(self.trends.text("metric", row)?, value, low, high));
+            let metric = self.trends.text("metric", row)?;
+            odd.push((metric, digest::odd(metric, value, low, high)));
         }
+        let metrics: Vec<&str> = odd.iter().map(|(metric, _)| *metric).collect();
+        odd.retain(|(metric, _)| !digest::is_told_by(metric, &metrics));
+        let odd: Vec<String> = odd.into_iter().map(|(_, told)| told).collect();
         Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join("; "))))
     }
 }
