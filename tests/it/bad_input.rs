@@ -257,7 +257,8 @@ fn a_cohort_that_is_the_whole_population_has_nobody_to_be_compared_with() {
             let rows = place.report("2026-08", report).rows_by_name().into_iter();
             rows.filter(|row| row["cohort_key"].shown() == "tag:5").collect::<Vec<_>>()
         };
-        let null = ["other_share", "lift", "lift_low", "lift_high", "odds_ratio", "odds_low", "odds_high", "p_value", "q_value"].map(|name| (name, Cell::Null));
+        let null = ["other_share", "lift", "lift_low", "lift_high", "odds_ratio", "odds_low", "odds_high", "p_value", "q_value"]
+            .map(|name| (name, Cell::Null));
         let profile = all("attribute_profile");
         assert!(!profile.is_empty(), "{population}");
         for row in profile {

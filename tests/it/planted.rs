@@ -99,7 +99,10 @@ fn the_odd_month_is_odd() {
         assert!(ratio(&after, "expected_low") < ratio(&after, "value") && ratio(&after, "value") < ratio(&after, "expected_high"));
         // The months before are too few to tell, and say so.
         let before = one("2026-08", "cohort_trends", &wanted);
-        assert_eq!((&before["is_anomaly"], &before["anomaly_p"], &before["history_months"]), (&Cell::Flag(false), &Cell::Null, &Cell::Count(12)));
+        assert_eq!(
+            (&before["is_anomaly"], &before["anomaly_p"], &before["history_months"]),
+            (&Cell::Flag(false), &Cell::Null, &Cell::Count(12))
+        );
     }
     // The size of the segment is not odd.
     let size = one("2026-09", "cohort_trends", &[("cohort_name", "Active"), ("metric", "members")]);

@@ -29,17 +29,8 @@ const WITH_A_GAP: &str = "
     tag:a       2026-03  true        16
     tag:a       2026-04  true        12";
 
-const STOCKS: [&str; 9] = [
-    "active_members",
-    "active_rate",
-    "hard_bounced",
-    "leads",
-    "marked_spam",
-    "members",
-    "unsubscribed",
-    "unsubscribed_rate",
-    "users",
-];
+const STOCKS: [&str; 9] =
+    ["active_members", "active_rate", "hard_bounced", "leads", "marked_spam", "members", "unsubscribed", "unsubscribed_rate", "users"];
 
 const FLOWS: [&str; 12] = [
     "churn_rate",
@@ -294,10 +285,7 @@ fn an_odd_month_is_told_once() {
     let usual = [10, 12, 14, 10, 12, 14, 10, 12, 14, 10, 12, 14];
     let columns = "value expected expected_low expected_high anomaly_p is_anomaly history_months";
     assert_shows(&openers(&[&usual[..], &[40]].concat()), &format!("{columns}\n 40 12 8.092699 15.907301 0 true 13"));
-    assert_shows(
-        &openers(&[&usual[..], &[40, 12]].concat()),
-        &format!("{columns}\n 12 14.153846 -3.789116 32.096808 0.79811 false 14"),
-    );
+    assert_shows(&openers(&[&usual[..], &[40, 12]].concat()), &format!("{columns}\n 12 14.153846 -3.789116 32.096808 0.79811 false 14"));
     // Eight more is unlikely, and too few to call it odd; ten are.
     assert_shows(&openers(&[&usual[..], &[20]].concat()), &format!("{columns}\n 20 12 8.092699 15.907301 0.000892 false 13"));
     assert_shows(&openers(&[&usual[..], &[22]].concat()), &format!("{columns}\n 22 12 8.092699 15.907301 0.000153 true 13"));

@@ -118,7 +118,8 @@ pub fn check_movement(place: &Place, month: &str) {
         };
         place.insert(row["cohort_key"].shown());
     }
-    let sum = |is: &dyn Fn(&str, &str) -> bool| moves.iter().filter(|((from, to), _)| is(from, to)).map(|(_, contacts)| contacts).sum::<i64>();
+    let sum =
+        |is: &dyn Fn(&str, &str) -> bool| moves.iter().filter(|((from, to), _)| is(from, to)).map(|(_, contacts)| contacts).sum::<i64>();
     for row in place.report(month, "cohort_summary").rows_by_name() {
         let key = row["cohort_key"].shown();
         let (Cell::Count(joined), Cell::Count(departed)) = (&row["joined"], &row["departed"]) else { continue };

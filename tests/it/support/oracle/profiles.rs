@@ -197,7 +197,8 @@ fn mantel_haenszel(strata: &[[Share; 2]], value: &str, terms: fn([f64; 4], f64) 
     }
     let shift = if sum(&[0, 2]) == 0.0 || sum(&[1, 3]) == 0.0 { 0.5 } else { 0.0 };
     let tables = tables.iter().filter(|table| table.iter().sum::<f64>() + shift > 0.0).map(|table| table.map(|cell| cell + shift));
-    let (above, below) = tables.map(|table| terms(table, table.iter().sum())).fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
+    let (above, below) =
+        tables.map(|table| terms(table, table.iter().sum())).fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
     if below == 0.0 { Cell::Null } else { Cell::Ratio(above / below) }
 }
 

@@ -5,17 +5,8 @@ use std::collections::BTreeMap;
 use super::{Oracle, Rows, row};
 use crate::support::tables::{Cell, Row, count, day, text};
 
-const STOCKS: [&str; 9] = [
-    "members",
-    "users",
-    "leads",
-    "active_members",
-    "unsubscribed",
-    "hard_bounced",
-    "marked_spam",
-    "active_rate",
-    "unsubscribed_rate",
-];
+const STOCKS: [&str; 9] =
+    ["members", "users", "leads", "active_members", "unsubscribed", "hard_bounced", "marked_spam", "active_rate", "unsubscribed_rate"];
 
 const FLOWS: [&str; 4] = ["new_contacts", "openers", "conversations_opened", "opener_rate"];
 
