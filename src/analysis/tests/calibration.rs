@@ -15,10 +15,10 @@ const CONTACTS: usize = 600;
 /// At most 0.05 and three standard errors of 200 months, as if the two cohorts of each were one: 0.05 + 3 √(0.05 · 0.95 / 200) = 0.0962.
 const LIMIT: f64 = 0.096_233;
 
-/// The share of the cohorts of the first months drawn of which any value of this column is below 0.05: a cohort's rows are the
-/// family that q is of.
-fn share_found(months: u64, planted: Planted, (report, column): (&str, &str), draw: Draw) -> f64 {
-    let (mut found, mut cohorts) = (0, 0);
+/// Of the first months drawn, the shares of cohorts and of months in which any value of this column is below 0.05. A cohort's rows are
+/// the family that q is of.
+fn shares_found(months: u64, planted: Planted, (report, column): (&str, &str), draw: Draw) -> (f64, f64) {
+    let (mut found, mut cohorts, mut found_months) = (0, 0, 0);
     for seed in 0..months {
         let (counts, facts) = draw(&mut ChaCha8Rng::seed_from_u64(seed), planted);
         let report = (Report::named(report).unwrap().judge)(&facts, counts).unwrap();
@@ -26,16 +26,27 @@ fn share_found(months: u64, planted: Planted, (report, column): (&str, &str), dr
         assert!(values.null_count() < values.len(), "nothing was tested");
         let keys = report.column("cohort_key").unwrap().str().unwrap();
         let below = keys.iter().zip(values.iter()).filter(|(_, value)| value.is_some_and(|value| value < 0.05));
-        found += below.map(|(key, _)| key).collect::<BTreeSet<_>>().len();
+        let of_month = below.map(|(key, _)| key).collect::<BTreeSet<_>>().len();
+        found += of_month;
+        found_months += u64::from(of_month > 0);
         cohorts += facts.cohorts.len();
     }
-    found as f64 / cohorts as f64
+    (found as f64 / cohorts as f64, found_months as f64 / months as f64)
+}
+
+#[track_caller]
+fn check_calibrated(report: &str, q: &str, draw: Draw) {
+    let (by_chance, _) = shares_found(MONTHS_DRAWN, Planted::Nothing, (report, q), draw);
+    assert!(by_chance <= LIMIT, "{report}: {by_chance} of all cohorts have something, where there is nothing");
+    // The coins can be read: where they are loaded, it is seen.
+    let (_, loaded) = shares_found(10, Planted::Something, (report, q), draw);
+    assert!(loaded >= 0.9, "{report}: only {loaded} of all months have what is there");
 }
 
 /// That the draws would show a q that is none: by p, of which a cohort has many, the limit would not be kept.
 #[track_caller]
 fn check_that_p_would_fail(report: &str, p: &str, draw: Draw) {
-    let by_chance = share_found(50, Planted::Nothing, (report, p), draw);
+    let (by_chance, _) = shares_found(50, Planted::Nothing, (report, p), draw);
     assert!(by_chance > LIMIT, "{report}: only {by_chance} of all cohorts have a small p");
 }
 
