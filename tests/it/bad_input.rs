@@ -64,9 +64,8 @@ fn check_sound(place: &Place, months: &[Month]) {
         }
         let members = place.report(month.name, "members").rows_by_name();
         place.report(month.name, "cohort_summary").rows_by_name().iter().for_each(|row| check_flows(row, &members));
-        check_survival(place, month.name);
-        check_curve(place, month.name);
-        check_movement(place, month.name);
+        let reports = place.reports(month.name);
+        [check_survival, check_curve, check_movement].iter().for_each(|check| check(&reports));
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the world of a demo was made with (see the top of `src/simulator/world.rs`) is found in its reports: not a hint
 //! of it, but by the very columns that an analyst would filter by.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use crate::month_end::{check_curve, check_movement, check_survival};
 use crate::support::job::Place;
 use crate::support::program::cohorts;
 use crate::support::tables::{Cell, Row, Table};
@@ -40,6 +42,15 @@ fn ratio(row: &Row, column: &str) -> f64 {
     match row[column] {
         Cell::Ratio(ratio) => ratio,
         ref other => panic!("`{column}` is {other:?} in {row:?}"),
+    }
+}
+
+#[test]
+fn reports_agree_with_each_other_in_every_month() {
+    let months: Vec<PathBuf> = fs::read_dir(reports()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(months.len(), 14);
+    for month in months {
+        [check_survival, check_curve, check_movement].iter().for_each(|check| check(&month));
     }
 }
 

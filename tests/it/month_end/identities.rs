@@ -1,15 +1,19 @@
 //! What reports say of each other, in every month and cohort: nothing here looks at the truth.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::support::fixture::{MONTHS, four_months};
-use crate::support::job::Place;
-use crate::support::tables::{Cell, Row};
+use crate::support::tables::{Cell, Row, Table};
 
-/// The rows of a report of one month, by cohort.
-fn by_cohort(place: &Place, month: &str, report: &str) -> BTreeMap<String, Vec<Row>> {
+/// The rows of a report in the folder of a month's reports.
+fn rows(reports: &Path, report: &str) -> Vec<Row> {
+    Table::parquet(&reports.join(format!("{report}.parquet"))).rows_by_name()
+}
+
+fn by_cohort(reports: &Path, report: &str) -> BTreeMap<String, Vec<Row>> {
     let mut cohorts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    for row in place.report(month, report).rows_by_name() {
+    for row in rows(reports, report) {
         cohorts.entry(row["cohort_key"].shown()).or_default().push(row);
     }
     cohorts
@@ -37,8 +41,9 @@ fn unbroken(retention: &[Row]) -> BTreeMap<(String, i64), i64> {
 }
 
 /// Survival follows from `retention` alone, and those at risk from those before.
-pub fn check_survival(place: &Place, month: &str) {
-    let (retention, survival) = (by_cohort(place, month, "retention"), by_cohort(place, month, "membership_survival"));
+pub fn check_survival(reports: &Path) {
+    let month = reports.display();
+    let (retention, survival) = (by_cohort(reports, "retention"), by_cohort(reports, "membership_survival"));
     for (cohort, retention) in &retention {
         let unbroken = unbroken(retention);
         let rows = survival.get(cohort).map_or(&[][..], Vec::as_slice);
@@ -83,8 +88,9 @@ pub fn check_survival(place: &Place, month: &str) {
 }
 
 /// The curve adds the rows of `retention` up.
-pub fn check_curve(place: &Place, month: &str) {
-    let (retention, curve) = (by_cohort(place, month, "retention"), by_cohort(place, month, "retention_curve"));
+pub fn check_curve(reports: &Path) {
+    let month = reports.display();
+    let (retention, curve) = (by_cohort(reports, "retention"), by_cohort(reports, "retention_curve"));
     for (cohort, retention) in &retention {
         let mut ages: BTreeMap<i64, [i64; 4]> = BTreeMap::new();
         for row in retention.iter().filter(|row| row["entry_is_censored"] == Cell::Flag(false)) {
@@ -102,14 +108,15 @@ pub fn check_curve(place: &Place, month: &str) {
 
 /// Everyone who joined a cohort is in a row to it, everyone who left one in a row from it: by the members report, contact by
 /// contact, since one who goes from two to one, or from one to two, is in two rows.
-pub fn check_movement(place: &Place, month: &str) {
+pub fn check_movement(reports: &Path) {
+    let month = reports.display();
     let mut moves: BTreeMap<(String, String), i64> = BTreeMap::new();
-    for row in place.report(month, "movement").rows_by_name() {
+    for row in rows(reports, "movement") {
         moves.insert((row["from_cohort"].shown(), row["to_cohort"].shown()), counted(&row, "contacts"));
     }
     // Which cohorts a contact has left, joined, stayed in, and is in at all.
     let mut ways: BTreeMap<String, [BTreeSet<String>; 3]> = BTreeMap::new();
-    for row in place.report(month, "members").rows_by_name() {
+    for row in rows(reports, "members") {
         let way = ways.entry(row["contact_id"].shown()).or_default();
         let place = match row["change"].shown().as_str() {
             "departed" => &mut way[0],
@@ -120,7 +127,7 @@ pub fn check_movement(place: &Place, month: &str) {
     }
     let sum =
         |is: &dyn Fn(&str, &str) -> bool| moves.iter().filter(|((from, to), _)| is(from, to)).map(|(_, contacts)| contacts).sum::<i64>();
-    for row in place.report(month, "cohort_summary").rows_by_name() {
+    for row in rows(reports, "cohort_summary") {
         let key = row["cohort_key"].shown();
         let (Cell::Count(joined), Cell::Count(departed)) = (&row["joined"], &row["departed"]) else { continue };
         // In so many rows more than one a contact is in.
@@ -141,14 +148,14 @@ pub fn check_movement(place: &Place, month: &str) {
 #[test]
 fn survival_the_curve_and_retention_agree_in_every_month() {
     for month in MONTHS {
-        check_survival(&four_months().place, month.name);
-        check_curve(&four_months().place, month.name);
+        check_survival(&four_months().place.reports(month.name));
+        check_curve(&four_months().place.reports(month.name));
     }
 }
 
 #[test]
 fn movement_and_the_flows_agree_in_every_month() {
     for month in MONTHS {
-        check_movement(&four_months().place, month.name);
+        check_movement(&four_months().place.reports(month.name));
     }
 }
