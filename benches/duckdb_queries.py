@@ -16,7 +16,7 @@ import duckdb
 TRIES = 3
 SNAPSHOT = ["contacts", "attributes", "members", "conversations"]
 SMALL = ["cohorts", "population", "profile"]
-HISTORY = ["standing", "ledger", "records", "people", "states", "counts", "triangle", "spells", "profiles"]
+HISTORY = ["standing", "ledger", "records", "people", "states", "counts", "triangle", "profiles"]
 # What a history's query reads of the month itself; everything else of the history is the month before's.
 OF_THIS_MONTH = {
     "standing": [],
@@ -24,7 +24,6 @@ OF_THIS_MONTH = {
     "people": ["standing", "ledger", "states"],
     "counts": ["standing"],
     "triangle": ["ledger", "counts"],
-    "spells": ["standing", "ledger", "states"],
     "profiles": ["standing"],
 }
 
@@ -39,8 +38,6 @@ def main(root: Path, inputs: Path) -> None:
     previous = {name: f"{root}/history/{before}/{name}.parquet" for name in HISTORY}
     for name, of_this_month in OF_THIS_MONTH.items():
         tables = snapshot | small | previous | {table: current[table] for table in of_this_month}
-        if name == "spells":
-            tables |= {"ledger_before": previous["ledger"], "spells_before": previous["spells"]}
         timed(f"history/{name}.sql", sources, tables)
     for path in sorted((sources / "analysis").glob("*.sql")):
         timed(f"analysis/{path.name}", sources, snapshot | small | current)

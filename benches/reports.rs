@@ -115,7 +115,6 @@ fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failur
         people: current.scan(&history::PEOPLE)?,
         counts: current.scan(&history::COUNTS)?,
         triangle: current.scan(&history::TRIANGLE)?,
-        spells: current.scan(&history::SPELLS)?,
         profiles: current.scan(&history::PROFILES)?,
         cohorts: history::cohorts_frame(&cohorts, manifest)?.lazy(),
         population: history::population_frame(manifest)?.lazy(),

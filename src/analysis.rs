@@ -19,7 +19,10 @@ mod numeric_profile;
 mod overlap;
 mod profiles;
 mod retention;
+mod retention_change;
+mod retention_curve;
 mod rows;
+mod triangle;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
@@ -27,9 +30,9 @@ use polars::prelude::*;
 use crate::domain::{Basis, Month};
 use crate::table::{self, ContactNumbers, Query, Table, TableError};
 
-pub use cohort_trends::{OddMonth, odd_months};
+pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
 pub use data_quality::Found;
-pub use in_common::{InCommon, MEMBERS_MIN, STANDS_BELOW, in_common};
+pub use in_common::{InCommon, NumberApart, in_common, numbers_apart};
 
 /// One report.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub const REPORTS: &[&Report] = &[
     &cohort_summary::REPORT,
     &cohort_trends::REPORT,
     &retention::REPORT,
+    &retention_curve::REPORT,
+    &retention_change::REPORT,
     &membership_survival::REPORT,
     &conversation_activity::REPORT,
     &attribute_profile::REPORT,
@@ -107,7 +112,6 @@ pub struct Inputs {
     pub people: LazyFrame,
     pub counts: LazyFrame,
     pub triangle: LazyFrame,
-    pub spells: LazyFrame,
     pub profiles: LazyFrame,
     pub cohorts: LazyFrame,
     pub population: LazyFrame,
@@ -115,7 +119,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    fn named(&self) -> [(&'static str, LazyFrame); 13] {
+    fn named(&self) -> [(&'static str, LazyFrame); 12] {
         [
             ("contacts", self.contacts.clone()),
             ("attributes", self.attributes.clone()),
@@ -125,7 +129,6 @@ impl Inputs {
             ("people", self.people.clone()),
             ("counts", self.counts.clone()),
             ("triangle", self.triangle.clone()),
-            ("spells", self.spells.clone()),
             ("profiles", self.profiles.clone()),
             ("cohorts", self.cohorts.clone()),
             ("population", self.population.clone()),
@@ -139,7 +142,7 @@ pub const SMALL_INPUTS: &[(&str, &str)] = &[
     (
         "cohorts",
         "a row a cohort: cohort_key, cohort_name, has_conversations, knows_gone (the population is everyone), in_history, intercom_count, \
-         month, month_start, month_end, compared_month, compared_end, months_since_compared, gap_month",
+         month, month_start, month_end, compared_month, compared_end, months_since_compared",
     ),
     ("population", "one row: in_population (true), month, month_end"),
     ("profile", "a row an attribute: month, attribute, custom_name (null for a column of contacts)"),

@@ -2,6 +2,7 @@
 //! reports hold; nothing is counted or judged here.
 
 mod notable;
+mod odd;
 mod sentence;
 mod words;
 
@@ -14,9 +15,8 @@ use self::sentence::{Compared, Seen, Told, sentence};
 use crate::domain::{Basis, Month};
 use crate::table::Rows;
 
-pub use words::{
-    NAME_LENGTH, attribute_name, decimal, grouped, metric_name, metric_value, month_name, one_line, percent, shortened, sparkline,
-};
+pub use odd::{is_told_by, odd};
+pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, one_line, percent, plain, shortened, sparkline};
 
 /// Months of which a cohort's members are shown, this one included.
 const MONTHS_SHOWN: usize = 12;
@@ -88,7 +88,7 @@ impl Digest {
             cohort(month, seen, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
         });
         let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
-        let notable = notable::notable(&cohorts, tables)?;
+        let notable = notable::notable(&notable::Month { month, cohorts: &cohorts, members: &members }, tables)?;
         Ok(Digest { month, cohorts, notable })
     }
 }

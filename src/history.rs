@@ -28,17 +28,16 @@ use states::State;
 
 pub use cohorts::{CohortMonth, Compared, cohort_months, cohorts_frame};
 pub use definitions::{Definitions, ProfileEntry, population_frame};
-pub use tables::{COUNTS, LEDGER, PEOPLE, PROFILES, RECORDS, SPELLS, STANDING, STATES, TRIANGLE};
+pub use tables::{COUNTS, LEDGER, PEOPLE, PROFILES, RECORDS, STANDING, STATES, TRIANGLE};
 
 /// Raised when the tables mean something else than before: histories of another format are stale.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 const STANDING_QUERY: Query = Query { name: "history/standing.sql", sql: include_str!("history/standing.sql") };
 const LEDGER_QUERY: Query = Query { name: "history/ledger.sql", sql: include_str!("history/ledger.sql") };
 const PEOPLE_QUERY: Query = Query { name: "history/people.sql", sql: include_str!("history/people.sql") };
 const COUNTS_QUERY: Query = Query { name: "history/counts.sql", sql: include_str!("history/counts.sql") };
 const TRIANGLE_QUERY: Query = Query { name: "history/triangle.sql", sql: include_str!("history/triangle.sql") };
-const SPELLS_QUERY: Query = Query { name: "history/spells.sql", sql: include_str!("history/spells.sql") };
 const PROFILES_QUERY: Query = Query { name: "history/profiles.sql", sql: include_str!("history/profiles.sql") };
 
 /// The tables that a counting query makes, with it: for the dictionary.
@@ -48,12 +47,11 @@ pub const COUNTED: &[(&Table, Query)] = &[
     (&PEOPLE, PEOPLE_QUERY),
     (&COUNTS, COUNTS_QUERY),
     (&TRIANGLE, TRIANGLE_QUERY),
-    (&SPELLS, SPELLS_QUERY),
     (&PROFILES, PROFILES_QUERY),
 ];
 
 /// Every table of a history.
-pub const TABLES: &[&Table] = &[&STANDING, &LEDGER, &RECORDS, &PEOPLE, &STATES, &COUNTS, &TRIANGLE, &SPELLS, &PROFILES];
+pub const TABLES: &[&Table] = &[&STANDING, &LEDGER, &RECORDS, &PEOPLE, &STATES, &COUNTS, &TRIANGLE, &PROFILES];
 
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -280,16 +278,6 @@ pub fn build(
 
     let edge = TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
     let _ = write(&TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
-
-    let spells = SPELLS_QUERY.run(&[
-        ("standing", standing.clone()),
-        ("ledger_before", ledger_before),
-        ("spells_before", scan_previous(previous, &SPELLS)?),
-        ("ledger", ledger),
-        ("states", states_table),
-        ("cohorts", cohorts_table),
-    ])?;
-    let _ = write(&SPELLS, spells)?;
 
     let kept = is_pinned(&states, &cohorts, month);
     let profiles = PROFILES_QUERY.run(&[

@@ -24,6 +24,11 @@ pub fn marked_metrics() -> Vec<&'static str> {
     cohort::growth::marked()
 }
 
+/// The metrics whose expected values are drawn in one of a page's charts.
+pub fn banded_metrics() -> Vec<&'static str> {
+    cohort::growth::banded()
+}
+
 /// A name as the page shows it.
 fn shown(name: &str) -> String {
     crate::digest::shortened(&crate::digest::one_line(name), crate::digest::NAME_LENGTH)

@@ -13,7 +13,7 @@ use crate::table::{Table, TableError, write_csv, write_parquet};
 
 /// Raised when a report of the same name means something else than before, or there is a new one: reports of another format
 /// are stale.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The page's name in the folder of its month.
 pub const PAGE: &str = "report.html";

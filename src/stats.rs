@@ -1,25 +1,41 @@
 //! Intervals, tests and ranks on plain slices, each with its source named. Knows nothing of cohorts, frames or files.
 //!
 //! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored, and what cannot be
-//! said of the rest is `None`. All intervals are 95 %, all tests two-sided. The golden files of `tests/golden/stats` hold
-//! each function to a known library, or to exact arithmetic, at 1e-9 relative for p-values down to 1e-200; under 1e-300
-//! a p-value may be 0.
+//! said of the rest is `None`. Intervals are 95 % unless a level is given, all tests two-sided. The golden files of
+//! `tests/golden/stats` hold each function to a known library, or to exact arithmetic, at 1e-9 relative for p-values down to
+//! 1e-200; under 1e-300 a p-value may be 0. What each number is for, and what it assumes: `docs/statistics.md`.
 
+#[cfg(test)]
+mod calibration;
+#[cfg(test)]
+mod calibration_groups;
+mod conditional;
+#[cfg(test)]
+mod draws;
+mod expectation;
 #[cfg(test)]
 mod golden;
 mod intervals;
+mod life_table;
 mod location;
 mod multiple;
 mod normal;
 mod ranks;
+mod retention;
+mod strata;
+mod student;
 mod survival;
 mod tables;
 mod trend;
 
+pub use expectation::{Expectation, Measure, Trend, expectation, trend};
 pub use intervals::{Interval, wilson};
+pub use life_table::{LifeTableRow, PersonMonths, life_table};
 pub use location::{mean, median, quantile, robust_z};
-pub use multiple::benjamini_hochberg;
+pub use multiple::{benjamini_hochberg, selected_alpha};
 pub use ranks::{MannWhitney, Tally, mann_whitney};
+pub use retention::{LogRank, RetentionCell, RetentionChange, RetentionCurvePoint, person_months, retention_change, retention_curve};
+pub use strata::{Ratio, association, odds_ratio, risk_ratio};
 pub use survival::{SpellCount, Survival, kaplan_meier};
 pub use tables::{Lift, OddsRatio, TwoByTwo};
 pub use trend::{mann_kendall, signed_rank, theil_sen};

@@ -5,16 +5,19 @@ use std::collections::HashSet;
 use polars::prelude::*;
 
 use super::profiles::{ByRole, Group, Groups};
+use super::rows::q_within_cohorts;
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use crate::stats::{OddsRatio, TwoByTwo, benjamini_hochberg};
+use crate::stats::{Ratio, TwoByTwo, association, odds_ratio, risk_ratio};
 use crate::table::{Column as Entry, Kind, Query, Table};
 
 /// So many values of an attribute have a row of their own.
 const VALUES_MAX: usize = 50;
 pub(super) const OTHER: &str = "(other)";
-const UNKNOWN: &str = "(unknown)";
+pub(super) const UNKNOWN: &str = "(unknown)";
 
-const ONE_IS_EMPTY: &str = "there are no members, or no others";
+const ONE_IS_EMPTY: &str = "there are no members, or no others, whose value is known";
+const NO_RATIO: &str = "no member, or no other, of a common role has that value and is known";
+const NOTHING_COMPARED: &str = "nothing to compare with";
 
 pub(super) const REPORT: Report = Report {
     table: Table {
@@ -29,31 +32,60 @@ pub(super) const REPORT: Report = Report {
             Entry::new("attribute", Kind::Text, "the attribute as the job names it"),
             Entry::new("value", Kind::Text, "the value as text; `(other)`, `(unknown)`"),
             Entry::new("members", Kind::Count, "members of the cohort, within the population, with that value"),
-            Entry::new("member_share", Kind::Ratio, "members / all members within the population, 0 to 1").or_null("there are no members"),
+            Entry::new("members_known", Kind::Count, "members within the population whose value is known"),
+            Entry::new("member_share", Kind::Ratio, "members / members_known, 0 to 1; of `(unknown)`: of all members")
+                .or_null("there are no such members"),
             Entry::new(
                 "others",
                 Kind::Count,
                 "contacts of the population outside the cohort with that value, of the roles that occur in it",
             ),
-            Entry::new("other_share", Kind::Ratio, "others / all such contacts, 0 to 1").or_null("there are no others"),
-            Entry::new("lift", Kind::Ratio, "member_share / other_share; 2 is twice as frequent among members")
+            Entry::new("others_known", Kind::Count, "such contacts whose value is known"),
+            Entry::new("other_share", Kind::Ratio, "others / others_known, 0 to 1; of `(unknown)`: of all such contacts")
+                .or_null("there are no such contacts"),
+            Entry::new(
+                "lift",
+                Kind::Ratio,
+                "how many times as frequent the value is among members as among others (Mantel-Haenszel by role)",
+            )
+            .in_unit("ratio")
+            .or_null(NO_RATIO),
+            Entry::new("lift_low", Kind::Ratio, "lower end of its 95 % interval (Greenland-Robins; Katz where members have one role)")
                 .in_unit("ratio")
-                .or_null("there are no members, or no others with that value"),
-            Entry::new("odds_ratio", Kind::Ratio, "odds of the value among members / among others; 0.5 added to each count when one is 0")
+                .or_null(NO_RATIO),
+            Entry::new("lift_high", Kind::Ratio, "upper end of its 95 % interval (Greenland-Robins; Katz where members have one role)")
                 .in_unit("ratio")
-                .or_null(ONE_IS_EMPTY),
-            Entry::new("odds_low", Kind::Ratio, "lower end of its 95 % interval (Woolf's logit)").in_unit("ratio").or_null(ONE_IS_EMPTY),
-            Entry::new("odds_high", Kind::Ratio, "upper end of its 95 % interval (Woolf's logit)").in_unit("ratio").or_null(ONE_IS_EMPTY),
+                .or_null(NO_RATIO),
+            Entry::new("odds_ratio", Kind::Ratio, "odds of the value among members / among others (Mantel-Haenszel by role)")
+                .in_unit("ratio")
+                .or_null(NO_RATIO),
+            Entry::new(
+                "odds_low",
+                Kind::Ratio,
+                "lower end of its 95 % interval (Robins-Breslow-Greenland; Woolf where members have one role)",
+            )
+            .in_unit("ratio")
+            .or_null(NO_RATIO),
+            Entry::new(
+                "odds_high",
+                Kind::Ratio,
+                "upper end of its 95 % interval (Robins-Breslow-Greenland; Woolf where members have one role)",
+            )
+            .in_unit("ratio")
+            .or_null(NO_RATIO),
             Entry::new(
                 "p_value",
                 Kind::Ratio,
-                "two-sided: Fisher's exact test when an expected count is below 5, else Pearson's chi-square without correction",
+                "two-sided: Cochran-Mantel-Haenszel by role, without correction; the exact conditional test when an expected count is \
+                 below 5",
             )
             .in_unit("probability, 0 to 1")
             .or_null(ONE_IS_EMPTY),
-            Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over all rows of the month's report")
+            Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over the cohort's rows")
                 .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
+            Entry::new("previous_members", Kind::Count, "members of the compared month").or_null(NOTHING_COMPARED),
+            Entry::new("previous_known", Kind::Count, "members_known of the compared month").or_null(NOTHING_COMPARED),
             Entry::new("previous_share", Kind::Ratio, "member_share of the compared month")
                 .or_null("nothing to compare with, or no members then"),
             Entry::new("share_change", Kind::Ratio, "member_share - previous_share")
@@ -69,10 +101,25 @@ struct Row<'a> {
     cohort: &'a CohortFacts,
     attribute: &'a str,
     value: String,
-    table: TwoByTwo,
-    member_share: Option<f64>,
-    other_share: Option<f64>,
-    previous_share: Option<f64>,
+    members: Part,
+    others: Part,
+    previous: Option<Part>,
+    /// By role.
+    strata: Vec<TwoByTwo>,
+}
+
+/// Contacts with a value, among those of whom the share is.
+#[derive(Clone, Copy)]
+struct Part {
+    with: u64,
+    known: u64,
+    of: u64,
+}
+
+impl Part {
+    fn share(self) -> Option<f64> {
+        if self.of == 0 { None } else { Some(self.with as f64 / self.of as f64) }
+    }
 }
 
 fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
@@ -82,30 +129,37 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         let shown = Shown::of(&groups.population, attribute);
         for cohort in &facts.cohorts {
             let (members, before) = (groups.cohort(&cohort.cohort_key), groups.compared(&cohort.cohort_key));
-            let others = (groups.population.everyone - members.everyone).of_roles_in(members.everyone);
+            let of_others = |population: ByRole, members_of_them: ByRole| (population - members_of_them).of_roles_in(members.everyone);
+            let others = of_others(groups.population.everyone, members.everyone);
+            let members_known = known(members, attribute);
+            let others_known = of_others(known(&groups.population, attribute), members_known);
             for value in shown.labels() {
                 let with = shown.counted(members, attribute, value);
-                let others_with = (shown.counted(&groups.population, attribute, value) - with).of_roles_in(members.everyone);
-                let table = TwoByTwo {
-                    members_with: with.total(),
-                    members_without: (members.everyone - with).total(),
-                    others_with: others_with.total(),
-                    others_without: (others - others_with).total(),
-                };
-                let before_with = shown.counted(before, attribute, value).total();
+                let others_with = of_others(shown.counted(&groups.population, attribute, value), with);
+                // Of the unknown nobody's value is known: they are a share of everyone.
+                let among = |known: ByRole, everyone: ByRole| if value == UNKNOWN { everyone } else { known };
+                let (of_members, of_others) = (among(members_known, members.everyone), among(others_known, others));
+                let part = |with: ByRole, known: ByRole, of: ByRole| Part { with: with.total(), known: known.total(), of: of.total() };
+                let before_known = known(before, attribute);
+                let before_with = shown.counted(before, attribute, value);
                 rows.push(Row {
                     cohort,
                     attribute,
                     value: value.to_string(),
-                    table,
-                    member_share: share(with.total(), members.everyone.total()),
-                    other_share: share(others_with.total(), others.total()),
-                    previous_share: cohort.compared_month.and_then(|_| share(before_with, before.everyone.total())),
+                    members: part(with, members_known, of_members),
+                    others: part(others_with, others_known, of_others),
+                    previous: cohort.compared_month.map(|_| part(before_with, before_known, among(before_known, before.everyone))),
+                    strata: ByRole::strata([with, of_members, others_with, of_others]),
                 });
             }
         }
     }
     frame(facts, &rows)
+}
+
+/// Contacts whose value is known; a value that looks like the label of those without one is counted with them.
+fn known(group: &Group, attribute: &str) -> ByRole {
+    group.with_any(attribute) - group.with(attribute, UNKNOWN)
 }
 
 /// The values of an attribute that have rows of their own, and which of the remainders are needed.
@@ -138,33 +192,29 @@ impl<'a> Shown<'a> {
     fn counted(&self, group: &Group, attribute: &str, label: &str) -> ByRole {
         let shown = || self.values.iter().fold(ByRole::default(), |sum, value| sum + group.with(attribute, value));
         match label {
-            UNKNOWN => group.everyone - group.with_any(attribute) + group.with(attribute, UNKNOWN),
-            OTHER => group.with_any(attribute) - shown() - group.with(attribute, UNKNOWN),
+            UNKNOWN => group.everyone - known(group, attribute),
+            OTHER => known(group, attribute) - shown(),
             value if self.is_shown.contains(value) => group.with(attribute, value),
             _ => ByRole::default(),
         }
     }
 }
 
-fn share(part: u64, whole: u64) -> Option<f64> {
-    if whole == 0 { None } else { Some(part as f64 / whole as f64) }
-}
-
 fn frame(facts: &Facts, rows: &[Row<'_>]) -> PolarsResult<DataFrame> {
-    let p: Vec<Option<f64>> = rows.iter().map(|row| row.table.p_value()).collect();
-    let odds: Vec<Option<OddsRatio>> = rows.iter().map(|row| row.table.odds_ratio()).collect();
-    let of_odds = |name: &str, value: fn(&OddsRatio) -> f64| {
-        Column::new(name.into(), odds.iter().map(|odds| odds.as_ref().map(value)).collect::<Vec<_>>())
+    let p: Vec<Option<f64>> = rows.iter().map(|row| association(&row.strata)).collect();
+    let lift: Vec<Option<Ratio>> = rows.iter().map(|row| risk_ratio(&row.strata)).collect();
+    let odds: Vec<Option<Ratio>> = rows.iter().map(|row| odds_ratio(&row.strata)).collect();
+    let of_ratios = |name: &str, ratios: &[Option<Ratio>], value: fn(&Ratio) -> Option<f64>| {
+        Column::new(name.into(), ratios.iter().map(|ratio| value(ratio.as_ref()?)).collect::<Vec<Option<f64>>>())
     };
     let ratios = |name: &str, value: &dyn Fn(&Row<'_>) -> Option<f64>| {
         Column::new(name.into(), rows.iter().map(value).collect::<Vec<Option<f64>>>())
     };
-    let counts = |name: &str, value: fn(&TwoByTwo) -> u64| {
-        Column::new(name.into(), rows.iter().map(|row| value(&row.table) as i64).collect::<Vec<_>>())
+    let counts = |name: &str, value: &dyn Fn(&Row<'_>) -> u64| {
+        Column::new(name.into(), rows.iter().map(|row| value(row) as i64).collect::<Vec<_>>())
     };
-    let lift = |row: &Row<'_>| {
-        let other_share = row.other_share.filter(|share| *share > 0.0)?;
-        Some(row.member_share? / other_share)
+    let previous = |name: &str, value: fn(Part) -> u64| {
+        Column::new(name.into(), rows.iter().map(|row| row.previous.map(|part| value(part) as i64)).collect::<Vec<Option<i64>>>())
     };
     let columns = vec![
         Column::new("month".into(), vec![facts.first_day(); rows.len()]),
@@ -172,18 +222,24 @@ fn frame(facts: &Facts, rows: &[Row<'_>]) -> PolarsResult<DataFrame> {
         Column::new("cohort_name".into(), rows.iter().map(|row| row.cohort.cohort_name.as_str()).collect::<Vec<_>>()),
         Column::new("attribute".into(), rows.iter().map(|row| row.attribute).collect::<Vec<_>>()),
         Column::new("value".into(), rows.iter().map(|row| row.value.as_str()).collect::<Vec<_>>()),
-        counts("members", |table| table.members_with),
-        ratios("member_share", &|row| row.member_share),
-        counts("others", |table| table.others_with),
-        ratios("other_share", &|row| row.other_share),
-        ratios("lift", &lift),
-        of_odds("odds_ratio", |odds| odds.ratio),
-        of_odds("odds_low", |odds| odds.low),
-        of_odds("odds_high", |odds| odds.high),
-        Column::new("q_value".into(), benjamini_hochberg(&p)),
+        counts("members", &|row| row.members.with),
+        counts("members_known", &|row| row.members.known),
+        ratios("member_share", &|row| row.members.share()),
+        counts("others", &|row| row.others.with),
+        counts("others_known", &|row| row.others.known),
+        ratios("other_share", &|row| row.others.share()),
+        of_ratios("lift", &lift, |lift| Some(lift.ratio)),
+        of_ratios("lift_low", &lift, |lift| Some(lift.interval()?.low)),
+        of_ratios("lift_high", &lift, |lift| Some(lift.interval()?.high)),
+        of_ratios("odds_ratio", &odds, |odds| Some(odds.ratio)),
+        of_ratios("odds_low", &odds, |odds| Some(odds.interval()?.low)),
+        of_ratios("odds_high", &odds, |odds| Some(odds.interval()?.high)),
+        Column::new("q_value".into(), q_within_cohorts(rows.iter().map(|row| row.cohort), &p)),
         Column::new("p_value".into(), p),
-        ratios("previous_share", &|row| row.previous_share),
-        ratios("share_change", &|row| Some(row.member_share? - row.previous_share?)),
+        previous("previous_members", |part| part.with),
+        previous("previous_known", |part| part.known),
+        ratios("previous_share", &|row| row.previous?.share()),
+        ratios("share_change", &|row| Some(row.members.share()? - row.previous?.share()?)),
     ];
     DataFrame::new(rows.len(), columns)
 }

@@ -75,6 +75,13 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         let detail = "contacts without a creation date; they are counted as created before the month's end";
         found.push(Found::new("warning", "created_at_missing", "contacts", undated, "0", detail));
     }
+    for attribute in &facts.profile {
+        let texts = counts.get(&["mixed_attribute", attribute], "found")?;
+        if texts > 0 {
+            let detail = "contacts whose value of the attribute is no number, while others' is: it is left out of numeric_profile";
+            found.push(Found::new("warning", "mixed_attribute", attribute, texts, "0", detail));
+        }
+    }
     let columns = vec![
         Column::new("month".into(), vec![facts.first_day(); found.len()]),
         Column::new("severity".into(), found.iter().map(|row| row.severity.as_str()).collect::<Vec<_>>()),

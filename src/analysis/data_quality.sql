@@ -1,5 +1,5 @@
 -- What the month's tables say about themselves.
--- in: members, contacts, cohorts, conversations, population (one row: the month's end)
+-- in: members, contacts, cohorts, conversations, profiles, population (one row: the month's end)
 WITH late AS (
     SELECT m.cohort_key AS subject, CAST(COUNT(*) AS BIGINT) AS found
     FROM members AS m
@@ -16,9 +16,21 @@ strangers AS (
 ),
 undated AS (
     SELECT CAST(COUNT(*) AS BIGINT) AS found FROM contacts AS k WHERE k.created_at IS NULL
+),
+kinds AS (
+    SELECT
+        f.attribute AS subject,
+        CAST(SUM(CASE WHEN f.value_number IS NULL THEN f.contacts ELSE CAST(0 AS BIGINT) END) AS BIGINT) AS texts,
+        CAST(SUM(CASE WHEN f.value_number IS NULL THEN CAST(0 AS BIGINT) ELSE f.contacts END) AS BIGINT) AS numbers
+    FROM profiles AS f
+    JOIN population AS p ON p.month = f.month
+    WHERE f.cohort_key = '' AND f.attribute <> '' AND f.value IS NOT NULL
+    GROUP BY f.attribute
 )
 SELECT 'created_after_month_end' AS check_name, l.subject, l.found FROM late AS l
 UNION ALL
 SELECT 'opened_by_unknown_contact' AS check_name, 'conversations' AS subject, s.found FROM strangers AS s
 UNION ALL
 SELECT 'created_at_missing' AS check_name, 'contacts' AS subject, u.found FROM undated AS u
+UNION ALL
+SELECT 'mixed_attribute' AS check_name, m.subject, m.texts AS found FROM kinds AS m WHERE m.texts > 0 AND m.numbers > 0

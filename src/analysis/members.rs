@@ -25,7 +25,7 @@ pub(super) const REPORT: Report = Report {
                 "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed",
             ),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-                .or_null("it was there in the cohort's first month, so that its entry is not known; or outside the history"),
+                .or_null("it was there in the first month of the cohort's history, or the first after a gap, so that its entry is not known; or outside the history"),
             Entry::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included, as far as known")
                 .in_unit("months")
                 .or_null("departed, or outside the history"),

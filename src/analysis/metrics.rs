@@ -1,6 +1,8 @@
 //! The counts of a cohort's month, and the rates that follow from them: what `cohort_summary` shows for one month and
 //! `cohort_trends` over all of them.
 
+use crate::stats::Measure;
+
 /// The counts, as columns of the history's `counts`.
 pub(super) const COUNTS: &[&str] = &[
     "members",
@@ -42,6 +44,53 @@ pub(super) const RATES: &[Rate] = &[
     Rate { name: "unsubscribed_rate", part: "unsubscribed", whole: "members" },
 ];
 
-/// The counts that say how many there are, not how many came or did something: what is there one month is mostly still
-/// there the next, so that their trend is judged by their changes.
-pub(super) const STOCKS: &[&str] = &["members", "users", "leads", "unsubscribed", "hard_bounced", "marked_spam"];
+/// What `cohort_trends` follows: no metric that another one already says.
+pub(super) struct Metric {
+    pub name: &'static str,
+    pub measure: Measure,
+    /// Whether it is counted since the compared month: of one month only when that is the month before.
+    pub is_since_compared: bool,
+}
+
+const fn stock(name: &'static str) -> Metric {
+    Metric { name, measure: Measure::Stock, is_since_compared: false }
+}
+
+const fn flow(name: &'static str) -> Metric {
+    Metric { name, measure: Measure::Flow, is_since_compared: false }
+}
+
+const fn since_compared(name: &'static str) -> Metric {
+    Metric { name, measure: Measure::Flow, is_since_compared: true }
+}
+
+pub(super) const METRICS: &[Metric] = &[
+    stock("members"),
+    stock("users"),
+    stock("leads"),
+    stock("active_members"),
+    stock("unsubscribed"),
+    stock("hard_bounced"),
+    stock("marked_spam"),
+    stock("active_rate"),
+    stock("unsubscribed_rate"),
+    flow("new_contacts"),
+    flow("openers"),
+    flow("conversations_opened"),
+    flow("opener_rate"),
+    since_compared("joined"),
+    since_compared("returned"),
+    since_compared("departed"),
+    since_compared("departed_gone"),
+    since_compared("newly_unsubscribed"),
+    since_compared("converted_leads"),
+    since_compared("churn_rate"),
+    since_compared("quick_ratio"),
+];
+
+impl Metric {
+    /// Whether it is a number of contacts or conversations, not a ratio.
+    pub(super) fn is_count(&self) -> bool {
+        COUNTS.contains(&self.name)
+    }
+}

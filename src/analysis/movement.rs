@@ -5,6 +5,8 @@ use polars::prelude::*;
 use super::{Facts, MONTH, Report, ratio};
 use crate::table::{Column as Entry, Kind, Query, Table};
 
+const NO_COHORT_LEFT: &str = "from_cohort is `(none)`, `(stayed)` or `(new)`";
+
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "movement",
@@ -15,19 +17,20 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "from_cohort",
                 Kind::Text,
-                "cohort_key of the cohort left; `(none)`: they were in no cohort of the job; `(new)`: created since the compared month",
+                "cohort_key of the cohort left; `(none)`: they were in no cohort of the job; `(stayed)`: they left none of those they \
+                 were in; `(new)`: created since the compared month",
             ),
             Entry::new("from_name", Kind::Text, "name of the cohort left"),
             Entry::new(
                 "to_cohort",
                 Kind::Text,
-                "cohort_key of the cohort joined; `(none)`: they joined none of the job's; `(gone)`: they left the workspace, which is \
-                 known when the population is everyone",
+                "cohort_key of the cohort joined; `(none)`: they are in none of the job's now; `(stayed)`: they joined none and are in \
+                 another; `(gone)`: they left the workspace, which is known when the population is everyone",
             ),
             Entry::new("to_name", Kind::Text, "name of the cohort joined"),
             Entry::new("contacts", Kind::Count, "contacts that went this way"),
-            Entry::new("share_of_from", Kind::Ratio, "contacts / members of the cohort left, in the compared month, 0 to 1")
-                .or_null("from_cohort is `(none)` or `(new)`"),
+            Entry::new("previous_members", Kind::Count, "members of the cohort left, in the compared month").or_null(NO_COHORT_LEFT),
+            Entry::new("share_of_from", Kind::Ratio, "contacts / previous_members, 0 to 1").or_null(NO_COHORT_LEFT),
         ],
     },
     query: Query { name: "analysis/movement.sql", sql: include_str!("movement.sql") },

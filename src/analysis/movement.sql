@@ -1,24 +1,49 @@
 -- How many contacts went from where to where since the compared month. A contact that left two cohorts for one counts in
--- two rows: the rows overlap when cohorts do.
+-- two rows: the rows overlap when cohorts do. Everyone who left a cohort is in a row from it, everyone who joined one in a
+-- row to it.
 -- in: standing, contacts, cohorts, counts
-WITH leavers AS (
-    SELECT s.cohort_key, s.contact_id, c.month, CASE WHEN s.is_gone AND c.knows_gone THEN '(gone)' ELSE '(none)' END AS otherwise_to
+WITH who_is_present AS (
+    SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change <> 'departed'
+),
+who_stayed AS (
+    SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change = 'retained'
+),
+who_left AS (
+    SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change = 'departed'
+),
+who_joined AS (
+    SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change = 'joined' OR s.change = 'returned'
+),
+leavers AS (
+    SELECT
+        s.cohort_key,
+        s.contact_id,
+        c.month,
+        CASE
+            WHEN s.is_gone AND c.knows_gone THEN '(gone)'
+            WHEN n.contact_id IS NOT NULL THEN '(stayed)'
+            ELSE '(none)'
+        END AS otherwise_to
     FROM standing AS s
     JOIN cohorts AS c ON c.cohort_key = s.cohort_key
+    LEFT JOIN who_is_present AS n ON n.contact_id = s.contact_id
     WHERE s.change = 'departed'
 ),
 joiners AS (
-    SELECT s.cohort_key, s.contact_id, c.month, CASE WHEN k.created_at >= c.compared_end THEN '(new)' ELSE '(none)' END AS otherwise_from
+    SELECT
+        s.cohort_key,
+        s.contact_id,
+        c.month,
+        CASE
+            WHEN k.created_at >= c.compared_end THEN '(new)'
+            WHEN w.contact_id IS NOT NULL THEN '(stayed)'
+            ELSE '(none)'
+        END AS otherwise_from
     FROM standing AS s
     JOIN cohorts AS c ON c.cohort_key = s.cohort_key
     LEFT JOIN contacts AS k ON k.contact_id = s.contact_id
+    LEFT JOIN who_stayed AS w ON w.contact_id = s.contact_id
     WHERE s.change = 'joined' OR s.change = 'returned'
-),
-who_joined AS (
-    SELECT DISTINCT j.contact_id FROM joiners AS j
-),
-who_was_member AS (
-    SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change = 'retained' OR s.change = 'departed'
 ),
 moves AS (
     SELECT l.month, l.cohort_key AS from_cohort, j.cohort_key AS to_cohort
@@ -32,7 +57,7 @@ moves AS (
     UNION ALL
     SELECT j.month, j.otherwise_from AS from_cohort, j.cohort_key AS to_cohort
     FROM joiners AS j
-    LEFT JOIN who_was_member AS w ON w.contact_id = j.contact_id
+    LEFT JOIN who_left AS w ON w.contact_id = j.contact_id
     WHERE w.contact_id IS NULL
 ),
 counted AS (

@@ -3,12 +3,14 @@
 use polars::prelude::*;
 
 use super::profiles::{Group, Groups, Values};
+use super::rows::q_within_cohorts;
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use crate::stats::{MannWhitney, Tally, benjamini_hochberg, mann_whitney, mean, quantile};
+use crate::stats::{MannWhitney, Tally, mann_whitney, mean, quantile};
 use crate::table::{Column as Entry, Kind, Query, Table};
 
 const NO_MEMBERS: &str = "no member has a value";
 const ONE_IS_EMPTY: &str = "no member has a value, or no other has one";
+const NO_INTERVAL: &str = "cliffs_delta is null, a side has a single value, or all values of one side are above all of the other";
 
 pub(super) const REPORT: Report = Report {
     table: Table {
@@ -46,10 +48,16 @@ pub(super) const REPORT: Report = Report {
             )
             .in_unit("difference of shares, -1 to 1")
             .or_null(ONE_IS_EMPTY),
+            Entry::new("delta_low", Kind::Ratio, "lower end of its 95 % interval (Brunner-Munzel)")
+                .in_unit("difference of shares, -1 to 1")
+                .or_null(NO_INTERVAL),
+            Entry::new("delta_high", Kind::Ratio, "upper end of its 95 % interval (Brunner-Munzel)")
+                .in_unit("difference of shares, -1 to 1")
+                .or_null(NO_INTERVAL),
             Entry::new("p_value", Kind::Ratio, "two-sided Mann-Whitney test, asymptotic, tie- and continuity-corrected")
                 .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
-            Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over all rows of the month's report")
+            Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over the cohort's rows")
                 .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
         ],
@@ -135,7 +143,9 @@ fn frame(facts: &Facts, rows: &[Row<'_>]) -> PolarsResult<DataFrame> {
         counts("others", &|row| total(&mut row.others())),
         ratios("others_median", &|row| quantile(row.others(), 0.5)),
         ratios("cliffs_delta", &|row| row.test.as_ref().map(|test| test.cliffs_delta)),
-        Column::new("q_value".into(), benjamini_hochberg(&p)),
+        ratios("delta_low", &|row| Some(row.test.as_ref()?.delta_interval?.low)),
+        ratios("delta_high", &|row| Some(row.test.as_ref()?.delta_interval?.high)),
+        Column::new("q_value".into(), q_within_cohorts(rows.iter().map(|row| row.cohort), &p)),
         Column::new("p_value".into(), p),
     ];
     DataFrame::new(rows.len(), columns)

@@ -6,6 +6,8 @@ use super::rows::Counts;
 use super::{CohortFacts, Facts, MONTH, PopulationKind, Report, ratio};
 use crate::table::{Column as Entry, Kind, Query, Table};
 
+const NO_POPULATION: &str = "the population is the cohorts themselves";
+
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "overlap",
@@ -24,13 +26,13 @@ pub(super) const REPORT: Report = Report {
             Entry::new("jaccard", Kind::Ratio, "in_both / in_either, 0 to 1").or_null("both are empty"),
             Entry::new("share_of_a", Kind::Ratio, "in_both / members_a, 0 to 1").or_null("members_a is 0"),
             Entry::new("share_of_b", Kind::Ratio, "in_both / members_b, 0 to 1").or_null("members_b is 0"),
-            Entry::new(
-                "lift",
-                Kind::Ratio,
-                "in_both x population / (members_a x members_b), within the population; 1 is what chance gives",
-            )
-            .in_unit("ratio")
-            .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
+            Entry::new("population", Kind::Count, "contacts of the population").or_null(NO_POPULATION),
+            Entry::new("population_a", Kind::Count, "members of the first cohort within the population").or_null(NO_POPULATION),
+            Entry::new("population_b", Kind::Count, "members of the second cohort within the population").or_null(NO_POPULATION),
+            Entry::new("population_both", Kind::Count, "members of both within the population").or_null(NO_POPULATION),
+            Entry::new("lift", Kind::Ratio, "population_both x population / (population_a x population_b); 1 is what chance gives")
+                .in_unit("ratio")
+                .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
         ],
     },
     query: Query { name: "analysis/overlap.sql", sql: include_str!("overlap.sql") },
@@ -49,13 +51,20 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     let members_b = pairs.iter().map(|(_, b)| shared(b, b, "in_both")).collect::<PolarsResult<Vec<i64>>>()?;
     let in_both = pairs.iter().map(|(a, b)| shared(a, b, "in_both")).collect::<PolarsResult<Vec<i64>>>()?;
     let in_either: Vec<i64> = (0..pairs.len()).map(|row| members_a[row] + members_b[row] - in_both[row]).collect();
-    let lift = |(a, b): &(&CohortFacts, &CohortFacts)| -> PolarsResult<Option<f64>> {
-        let counted = |a, b| shared(a, b, "in_both_of_population");
-        let expected = counted(a, a)? as f64 * counted(b, b)? as f64;
-        let is_known = facts.population != PopulationKind::Cohorts && expected > 0.0;
-        Ok(if is_known { Some(counted(a, b)? as f64 * population as f64 / expected) } else { None })
+    let is_known = facts.population != PopulationKind::Cohorts;
+    let of_population = |count: &dyn Fn(&(&CohortFacts, &CohortFacts)) -> PolarsResult<i64>| -> PolarsResult<Vec<Option<i64>>> {
+        pairs.iter().map(|pair| if is_known { count(pair).map(Some) } else { Ok(None) }).collect()
     };
-    let lift = pairs.iter().map(lift).collect::<PolarsResult<Vec<Option<f64>>>>()?;
+    let counted = |a: &CohortFacts, b: &CohortFacts| shared(a, b, "in_both_of_population");
+    let population_a = of_population(&|(a, _)| counted(a, a))?;
+    let population_b = of_population(&|(_, b)| counted(b, b))?;
+    let population_both = of_population(&|(a, b)| counted(a, b))?;
+    let lift: Vec<Option<f64>> = (0..pairs.len())
+        .map(|row| {
+            let expected = population_a[row]? as f64 * population_b[row]? as f64;
+            if expected > 0.0 { Some(population_both[row]? as f64 * population as f64 / expected) } else { None }
+        })
+        .collect();
     let share =
         |whole: &[i64]| -> Vec<Option<f64>> { in_both.iter().zip(whole).map(|(part, whole)| ratio(Some(*part), Some(*whole))).collect() };
 
@@ -69,6 +78,10 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
         Column::new("jaccard".into(), share(&in_either)),
         Column::new("share_of_a".into(), share(&members_a)),
         Column::new("share_of_b".into(), share(&members_b)),
+        Column::new("population".into(), vec![is_known.then_some(population); pairs.len()]),
+        Column::new("population_a".into(), population_a),
+        Column::new("population_b".into(), population_b),
+        Column::new("population_both".into(), population_both),
         Column::new("lift".into(), lift),
         Column::new("members_a".into(), members_a),
         Column::new("members_b".into(), members_b),

@@ -5,6 +5,8 @@ use std::ops::{Add, Sub};
 
 use polars::prelude::*;
 
+use crate::stats::TwoByTwo;
+
 /// Contacts by role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ByRole {
@@ -15,6 +17,18 @@ pub(super) struct ByRole {
 impl ByRole {
     pub(super) fn total(self) -> u64 {
         self.users + self.leads
+    }
+
+    /// A table for each role that occurs among the members: of them and of the others, those with a value and those without.
+    pub(super) fn strata([members_with, members, others_with, others]: [ByRole; 4]) -> Vec<TwoByTwo> {
+        let of_role = |role: fn(ByRole) -> u64| TwoByTwo {
+            members_with: role(members_with),
+            members_without: role(members - members_with),
+            others_with: role(others_with),
+            others_without: role(others - others_with),
+        };
+        let roles: [fn(ByRole) -> u64; 2] = [|by_role| by_role.users, |by_role| by_role.leads];
+        roles.into_iter().filter(|role| role(members) > 0).map(of_role).collect()
     }
 
     /// Only the roles that occur in `group`.

@@ -1,12 +1,14 @@
 //! One row a cohort, month of entry and age: how many of those who entered are still, or again, members.
 
+use std::collections::HashMap;
+
 use polars::prelude::*;
 
-use super::rows::{counts_of, days_of, flags};
-use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report};
-use crate::domain::Month;
-use crate::stats::wilson;
-use crate::table::{Column as Entry, Kind, Query, Table};
+use super::rows::flags;
+use super::triangle::{self, triangles};
+use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report, ratio};
+use crate::stats::{RetentionCell, wilson};
+use crate::table::{Column as Entry, Kind, Table};
 
 pub(super) const REPORT: Report = Report {
     table: Table {
@@ -21,7 +23,8 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "entry_is_censored",
                 Kind::Flag,
-                "whether it is the cohort's first month, whose members entered at some time that is not known",
+                "whether the month before is not in the cohort's history, so that nobody knows when they entered: its first month, and \
+                 the first after each gap",
             ),
             Entry::new("age_months", Kind::Count, "months since entry; months that were not observed at their end are left out")
                 .in_unit("months"),
@@ -33,31 +36,23 @@ pub(super) const REPORT: Report = Report {
             Entry::new("rate_high", Kind::Ratio, "upper end of the rate's 95 % interval (Wilson)").or_null("there were no entrants"),
         ],
     },
-    query: Query { name: "analysis/retention.sql", sql: include_str!("retention.sql") },
+    query: triangle::QUERY,
     judge,
 };
 
 fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    let (entered, observed) = (days_of(&rows, "entry_month")?, days_of(&rows, "observed_month")?);
-    let (entrants, retained) = (counts_of(&rows, "entrants")?, counts_of(&rows, "retained")?);
-    let ages: Vec<i64> =
-        entered.iter().zip(&observed).map(|(entered, observed)| Month::of(*observed).index() - Month::of(*entered).index()).collect();
-    // The first month of a cohort's history is the first in which anyone could be seen to enter.
     let keys = rows.column("cohort_key")?.str()?;
-    let mut first_months = std::collections::HashMap::new();
-    for (key, month) in keys.iter().zip(&entered) {
-        let first = first_months.entry(key).or_insert(*month);
-        *first = (*first).min(*month);
-    }
-    let is_censored = keys.iter().zip(&entered).map(|(key, month)| first_months.get(&key) == Some(month));
-    let intervals: Vec<_> = retained.iter().zip(&entrants).map(|(part, whole)| wilson(*part as u64, *whole as u64)).collect();
-    let rate = retained.iter().zip(&entrants).map(|(part, whole)| super::ratio(Some(*part), Some(*whole)));
+    let mut cells = triangles(&rows)?.into_iter().map(|(key, triangle)| (key, triangle.cells.into_iter())).collect::<HashMap<_, _>>();
+    let cells: Vec<RetentionCell> = keys.iter().filter_map(|key| cells.get_mut(key.unwrap_or_default())?.next()).collect();
+    let rates = |name: &str, value: &dyn Fn(&RetentionCell) -> Option<f64>| {
+        Column::new(name.into(), cells.iter().map(value).collect::<Vec<Option<f64>>>())
+    };
     let columns = [
-        flags("entry_is_censored", is_censored),
-        Column::new("age_months".into(), ages),
-        Column::new("retention_rate".into(), rate.collect::<Vec<_>>()),
-        Column::new("rate_low".into(), intervals.iter().map(|interval| interval.map(|interval| interval.low)).collect::<Vec<_>>()),
-        Column::new("rate_high".into(), intervals.iter().map(|interval| interval.map(|interval| interval.high)).collect::<Vec<_>>()),
+        flags("entry_is_censored", cells.iter().map(|cell| cell.entry_is_censored)),
+        Column::new("age_months".into(), cells.iter().map(|cell| cell.age_months).collect::<Vec<_>>()),
+        rates("retention_rate", &|cell| ratio(Some(cell.retained as i64), Some(cell.entrants as i64))),
+        rates("rate_low", &|cell| Some(wilson(cell.retained, cell.entrants)?.low)),
+        rates("rate_high", &|cell| Some(wilson(cell.retained, cell.entrants)?.high)),
     ];
     rows.hstack(&columns)
 }

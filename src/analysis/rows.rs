@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use polars::prelude::*;
 
+use super::CohortFacts;
+use crate::stats::benjamini_hochberg;
+
 /// A table of counts with one row for each key.
 pub(super) struct Counts<'a> {
     frame: &'a DataFrame,
@@ -30,6 +33,22 @@ impl<'a> Counts<'a> {
 fn key(parts: &[&str]) -> String {
     // No cohort key holds this character: it separates, so that ("a", "b") and ("ab", "") differ.
     parts.join("\u{1f}")
+}
+
+/// The q-values of rows in any order, each cohort's a family of its own.
+pub(super) fn q_within_cohorts<'a>(cohorts: impl Iterator<Item = &'a CohortFacts>, p: &[Option<f64>]) -> Vec<Option<f64>> {
+    let mut families: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (row, cohort) in cohorts.enumerate() {
+        families.entry(cohort.cohort_key.as_str()).or_default().push(row);
+    }
+    let mut q = vec![None; p.len()];
+    for rows in families.into_values() {
+        let of_family = benjamini_hochberg(&rows.iter().map(|row| p[*row]).collect::<Vec<_>>());
+        for (row, q_value) in rows.into_iter().zip(of_family) {
+            q[row] = q_value;
+        }
+    }
+    q
 }
 
 /// A column of counts that is never null.

@@ -80,7 +80,6 @@ fn inputs(facts: &Facts) -> Inputs {
         people: nothing(),
         counts: nothing(),
         triangle: nothing(),
-        spells: nothing(),
         profiles: nothing(),
         cohorts: DataFrame::new(n, columns).unwrap().lazy(),
         population: DataFrame::new(1, population).unwrap().lazy(),

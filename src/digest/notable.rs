@@ -1,13 +1,16 @@
-//! What stands out in a month: changes that are out of the ordinary, trends that stood their test, and what the members of
-//! a cohort have in common. All of it was judged for the reports; here it is chosen and put into words.
+//! What stands out in a month: changes that are out of the ordinary, trends that stood their test, whether newer entrants stay
+//! longer, and what the members of a cohort have in common. All of it was judged for the reports; here it is chosen and put into words.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use chrono::NaiveDate;
 use polars::prelude::PolarsResult;
 
-use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, metric_value, one_line, percent, shortened};
+use super::odd::odd;
+use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, number_word, one_line, percent, plain, shortened};
 use super::{CohortDigest, Tables};
-use crate::analysis::{InCommon, in_common};
+use crate::analysis::{InCommon, NumberApart, in_common, numbers_apart};
+use crate::domain;
 use crate::table::Rows;
 
 /// Sentences of each sort, the most telling first.
@@ -20,8 +23,55 @@ const LARGE_RATE: f64 = 0.1;
 const LARGE_CHANGE: i64 = 10;
 
 /// What says again that there are more members, or fewer.
-const SIZES: &[&str] =
-    &["members", "users", "leads", "net_change", "growth_rate", "joined", "departed", "retained", "retention_rate", "churn_rate"];
+const SIZES: &[&str] = &["members", "users", "leads", "joined", "departed", "churn_rate", "quick_ratio"];
+
+/// A trend looks so many months back, this one included.
+const TREND_MONTHS: i64 = 12;
+/// Those who entered in so many months before this one are the newer ones.
+const RECENT_MONTHS: usize = 3;
+/// It is told that they stay longer, or leave sooner, when its q value is below this.
+const CHANGE_Q: f64 = 0.05;
+
+/// The month that is told of.
+pub(super) struct Month<'a> {
+    pub month: domain::Month,
+    pub cohorts: &'a [CohortDigest],
+    /// By cohort, the members of each month of its history.
+    pub members: &'a BTreeMap<String, BTreeMap<NaiveDate, i64>>,
+}
+
+impl Month<'_> {
+    fn members_in(&self, cohort_key: &str, month: domain::Month) -> Option<i64> {
+        self.members.get(cohort_key)?.get(&month.first_day()).copied()
+    }
+
+    /// The months that the trend of a metric looks at, in words.
+    fn looked_at(&self, cohort_key: &str, metric: &str) -> String {
+        let now = self.month.index();
+        let has_members = |month| self.members_in(cohort_key, month).is_some_and(|members| members > 0);
+        let is_known = |month: domain::Month| match metric {
+            "churn_rate" => self.members_in(cohort_key, month).is_some() && has_members(month.previous()),
+            metric if metric.ends_with("_rate") => has_members(month),
+            _ => self.members_in(cohort_key, month).is_some(),
+        };
+        let months: Vec<i64> = (now - TREND_MONTHS + 1..=now).filter(|month| is_known(domain::Month::from_index(*month))).collect();
+        let span = months.first().map_or(0, |first| now - first + 1) as usize;
+        if span == months.len() {
+            format!("the last {} months", number_word(span))
+        } else {
+            format!("{} of the last {} months", number_word(months.len()), number_word(span))
+        }
+    }
+
+    /// The months of entry of the newer members, as `retention_change` has them: the last ones of the history before this
+    /// one, of those whose month before was observed.
+    fn recent_entries(&self, cohort_key: &str) -> Option<(domain::Month, domain::Month)> {
+        let months = self.members.get(cohort_key)?.range(..self.month.first_day());
+        let recent = months.rev().take(RECENT_MONTHS).map(|(month, _)| domain::Month::of(*month));
+        let known: Vec<domain::Month> = recent.filter(|month| self.members_in(cohort_key, month.previous()).is_some()).collect();
+        Some((*known.last()?, *known.first()?))
+    }
+}
 
 /// A sentence, and how telling it is among those of its sort.
 struct Told {
@@ -30,11 +80,20 @@ struct Told {
     sentence: String,
 }
 
-pub(super) fn notable(cohorts: &[CohortDigest], tables: &Tables) -> PolarsResult<Vec<String>> {
+pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<String>> {
     let trends = tables.named("cohort_trends")?;
-    let large = large_changes(cohorts);
-    let odd = odd_changes(trends, &large)?;
-    let all = [large, odd, lasting(trends)?, commonest(&in_common(tables.named("attribute_profile")?.0)?)];
+    let large = large_changes(month.cohorts);
+    let odd = odd_values(trends, &large)?;
+    let common = in_common(tables.named("attribute_profile")?.0)?;
+    let numbers = numbers_apart(tables.named("numeric_profile")?.0)?;
+    let all = [
+        large,
+        odd,
+        lasting(month, trends)?,
+        newer_entrants(month, tables.named("retention_change")?)?,
+        common.iter().map(|common| of_value(month.cohorts, common)).collect(),
+        numbers.iter().map(of_number).collect(),
+    ];
     Ok(all.into_iter().flat_map(most_telling).collect())
 }
 
@@ -46,7 +105,7 @@ fn most_telling(mut told: Vec<Told>) -> impl Iterator<Item = String> {
 }
 
 fn name(rows: Rows<'_>, column: &str, row: usize) -> PolarsResult<String> {
-    Ok(shortened(&one_line(rows.text(column, row)?), NAME_LENGTH))
+    Ok(short(rows.text(column, row)?))
 }
 
 /// What grew or shrank most, in its own terms.
@@ -71,28 +130,27 @@ fn large_changes(cohorts: &[CohortDigest]) -> Vec<Told> {
     told
 }
 
-/// What changed far more than it uses to. Of a cohort whose size is told already, what is not about its size.
-fn odd_changes(trends: Rows<'_>, large: &[Told]) -> PolarsResult<Vec<Told>> {
+/// What was not expected, the farthest off first. Of a cohort whose size is told already, what is not about its size.
+fn odd_values(trends: Rows<'_>, large: &[Told]) -> PolarsResult<Vec<Told>> {
     let mut told = Vec::new();
     for row in 0..trends.count_all() {
-        let (Some(value), Some(before), Some(z)) =
-            (trends.ratio("value", row)?, trends.ratio("previous_value", row)?, trends.ratio("robust_z", row)?)
+        let ratio = |name: &str| trends.ratio(name, row);
+        let (Some(value), Some(expected), Some(low), Some(high)) =
+            (ratio("value")?, ratio("expected")?, ratio("expected_low")?, ratio("expected_high")?)
         else {
             continue;
         };
         let (cohort_key, metric) = (trends.text("cohort_key", row)?, trends.text("metric", row)?);
         let is_told = SIZES.contains(&metric) && large.iter().any(|told| told.cohort_key == cohort_key);
         if trends.flag("is_anomaly", row)? == Some(true) && !is_told {
-            let name = name(trends, "cohort_name", row)?;
-            let (value, before) = (metric_value(metric, value), metric_value(metric, before));
-            let sentence = format!("{name}: {} went from {before} to {value}, far from its usual changes.", metric_name(metric));
-            told.push(Told { cohort_key: cohort_key.to_string(), weight: z.abs(), sentence });
+            let sentence = format!("{}: {}.", name(trends, "cohort_name", row)?, odd(metric, value, low, high));
+            told.push(Told { cohort_key: cohort_key.to_string(), weight: (value - expected).abs() / (high - low), sentence });
         }
     }
     Ok(told)
 }
 
-fn lasting(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
+fn lasting(month: &Month<'_>, trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
     let mut told = Vec::new();
     for row in 0..trends.count_all() {
         let (metric, direction) = (trends.text("metric", row)?, trends.text("direction", row)?);
@@ -104,35 +162,92 @@ fn lasting(trends: Rows<'_>) -> PolarsResult<Vec<Told>> {
         if trends.ratio("change", row)?.is_some_and(|change| change * slope < 0.0) {
             continue;
         }
-        let name = name(trends, "cohort_name", row)?;
-        let slope = slope.abs();
-        let slope = if metric.ends_with("_rate") {
-            format!("{} percentage points", decimal(slope * 100.0, 1))
-        } else {
-            grouped(slope.round() as i64)
-        };
-        let sentence = format!("{name}: {} {direction} over the last twelve months, by about {slope} a month.", metric_name(metric));
-        told.push(Told { cohort_key: trends.text("cohort_key", row)?.to_string(), weight: -q, sentence });
+        let (name, cohort_key) = (name(trends, "cohort_name", row)?, trends.text("cohort_key", row)?);
+        let months = month.looked_at(cohort_key, metric);
+        let sentence =
+            format!("{name}: {} {direction} over {months}, by about {} a month.", metric_name(metric), slope_of(metric, slope.abs()));
+        told.push(Told { cohort_key: cohort_key.to_string(), weight: -q, sentence });
     }
     Ok(told)
 }
 
-fn commonest(found: &[InCommon]) -> Vec<Told> {
-    let told = |common: &InCommon| {
-        let lift = common.lift?;
-        let short = |text: &str| shortened(&one_line(text), NAME_LENGTH);
+/// With so many places that it is not 0, and no more than it needs.
+fn slope_of(metric: &str, slope: f64) -> String {
+    if metric.ends_with("_rate") {
+        let points = slope * 100.0;
+        format!("{} percentage points", decimal(points, if points < 0.1 { 2 } else { 1 }))
+    } else if slope < 10.0 {
+        plain((slope * 10.0).round() / 10.0)
+    } else {
+        grouped(slope.round() as i64)
+    }
+}
+
+/// Whether those who entered lately stay longer than those before them.
+fn newer_entrants(month: &Month<'_>, changes: Rows<'_>) -> PolarsResult<Vec<Told>> {
+    let mut told = Vec::new();
+    for row in 0..changes.count_all() {
+        let ratio = |name: &str| changes.ratio(name, row);
+        let (Some(q), Some(hazard), Some(low), Some(high)) =
+            (ratio("q_value")?, ratio("hazard_ratio")?, ratio("ratio_low")?, ratio("ratio_high")?)
+        else {
+            continue;
+        };
+        let cohort_key = changes.text("cohort_key", row)?;
+        let Some((first, last)) = month.recent_entries(cohort_key).filter(|_| q < CHANGE_Q) else { continue };
+        let entered = if first == last { format!("in {last}") } else { format!("from {first} to {last}") };
+        let how = if hazard < 1.0 { "stay longer" } else { "leave sooner" };
         let sentence = format!(
-            "{}: {} is {} for {} of its {} members ({}), {} times as often as for others ({}).",
-            short(&common.cohort_name),
-            attribute_name(&common.attribute),
-            short(&common.value),
-            grouped(common.members),
-            grouped(common.of_members),
-            percent(common.members as f64 / common.of_members.max(1) as f64),
-            decimal(lift.ratio, 1),
-            percent(common.others as f64 / common.of_others.max(1) as f64),
+            "{}: newer entrants {how}: of those who entered {entered}, {} times as many depart in a month as of those before, at the \
+             same age (hazard ratio, 95 % interval {} to {}).",
+            name(changes, "cohort_name", row)?,
+            decimal(hazard, 2),
+            decimal(low, 2),
+            decimal(high, 2),
         );
-        Some(Told { cohort_key: common.cohort_key.clone(), weight: lift.ratio, sentence })
+        told.push(Told { cohort_key: cohort_key.to_string(), weight: -q, sentence });
+    }
+    Ok(told)
+}
+
+fn short(text: &str) -> String {
+    shortened(&one_line(text), NAME_LENGTH)
+}
+
+/// A value that members have in common.
+fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Told {
+    let attribute = attribute_name(&common.attribute);
+    let value = if common.is_unknown() { "unknown".to_string() } else { short(&common.value) };
+    let is_everyone = cohorts.iter().any(|cohort| cohort.cohort_key == common.cohort_key && cohort.members == common.of_members);
+    let of_members = grouped(common.of_members);
+    let whom = match (common.is_unknown(), is_everyone) {
+        (_, true) => format!("its {of_members} members"),
+        (true, false) => format!("{of_members} members"),
+        (false, false) => format!("{of_members} members whose {attribute} is known"),
     };
-    found.iter().filter_map(told).collect()
+    let sentence = format!(
+        "{}: {attribute} is {value} for {} of {whom} ({}), {} times as often as for others of the same role ({}).",
+        short(&common.cohort_name),
+        grouped(common.members),
+        percent(common.member_share),
+        decimal(common.lift, 1),
+        percent(common.other_share),
+    );
+    Told { cohort_key: common.cohort_key.clone(), weight: common.strength, sentence }
+}
+
+/// A number that is mostly larger, or smaller, among members.
+fn of_number(number: &NumberApart) -> Told {
+    let which = if number.cliffs_delta > 0.0 { "higher" } else { "lower" };
+    let medians = match (number.median.map(plain), number.others_median.map(plain)) {
+        (Some(median), Some(others)) if median != others => format!("median {median}, of others {others}; "),
+        _ => String::new(),
+    };
+    let sentence = format!(
+        "{}: {} is mostly {which} than for others ({medians}Cliff's delta {}).",
+        short(&number.cohort_name),
+        attribute_name(&number.attribute),
+        decimal(number.cliffs_delta, 2),
+    );
+    Told { cohort_key: number.cohort_key.clone(), weight: number.cliffs_delta.abs(), sentence }
 }

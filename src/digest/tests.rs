@@ -44,37 +44,77 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
         .unwrap(),
     );
     tables.add("cohort_trends", trends(&[]));
-    tables.add(
-        "attribute_profile",
-        df![
-            "cohort_key" => ["tag:1", "tag:1"],
-            "cohort_name" => ["VIP", "VIP"],
-            "attribute" => ["custom_attributes.plan", "custom_attributes.plan"],
-            "value" => ["gold", "tin"],
-            "members" => [60_i64, 40],
-            "others" => [100_i64, 900],
-            "q_value" => [0.001, 0.001],
-        ]
-        .unwrap(),
-    );
+    tables.add("attribute_profile", profile(members));
+    tables.add("numeric_profile", numbers().head(Some(0)));
+    tables.add("retention_change", change(0.05));
     tables
 }
 
-/// Metric, value, value before, slope, q, direction, z, whether odd, cohort.
-type Trend = (&'static str, f64, f64, f64, f64, &'static str, f64, bool, &'static str);
+/// Of so many members the value is known.
+fn profile(known: i64) -> DataFrame {
+    df![
+        "cohort_key" => ["tag:1", "tag:1"],
+        "cohort_name" => ["VIP", "VIP"],
+        "attribute" => ["custom_attributes.plan", "custom_attributes.plan"],
+        "value" => ["gold", "tin"],
+        "members" => [48_i64, 32],
+        "members_known" => [known, known],
+        "member_share" => [0.6, 0.4],
+        "others" => [100_i64, 900],
+        "others_known" => [1_000_i64, 1_000],
+        "other_share" => [0.1, 0.9],
+        "lift" => [6.0, 0.44],
+        "lift_low" => [4.5, 0.3],
+        "lift_high" => [8.0, 0.6],
+        "q_value" => [0.001, 0.001],
+    ]
+    .unwrap()
+}
+
+fn numbers() -> DataFrame {
+    df![
+        "cohort_key" => ["tag:1"; 4],
+        "cohort_name" => ["VIP"; 4],
+        "attribute" => ["custom_attributes.seats", "custom_attributes.stars", "custom_attributes.logins", "custom_attributes.few"],
+        "members" => [80_i64, 80, 80, 4],
+        "median" => [20.0, 3.0, 7.25, 1.0],
+        "others_median" => [5.0, 3.0, 7.0, 0.0],
+        "cliffs_delta" => [-0.41, 0.2, 0.14, 0.9],
+        "delta_low" => [-0.5, 0.15, 0.1, 0.8],
+        "delta_high" => [-0.3, 0.25, 0.2, 1.0],
+        "q_value" => [0.001, 0.001, 0.001, 0.001],
+    ]
+    .unwrap()
+}
+
+fn change(q_value: f64) -> DataFrame {
+    df![
+        "cohort_key" => ["tag:1"],
+        "cohort_name" => ["VIP"],
+        "hazard_ratio" => [0.587],
+        "ratio_low" => [0.41],
+        "ratio_high" => [0.849],
+        "q_value" => [q_value],
+    ]
+    .unwrap()
+}
+
+/// Metric, value, change, slope, q, direction, expected range, whether odd, cohort.
+type Trend = (&'static str, f64, f64, f64, f64, &'static str, (f64, f64), bool, &'static str);
 
 fn trends(rows: &[Trend]) -> DataFrame {
     df![
         "cohort_key" => rows.iter().map(|row| row.8).collect::<Vec<_>>(),
         "cohort_name" => rows.iter().map(|row| if row.8 == "tag:1" { "VIP" } else { "Active" }).collect::<Vec<_>>(),
-        "change" => rows.iter().map(|row| row.1 - row.2).collect::<Vec<_>>(),
         "metric" => rows.iter().map(|row| row.0).collect::<Vec<_>>(),
         "value" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
-        "previous_value" => rows.iter().map(|row| row.2).collect::<Vec<_>>(),
+        "change" => rows.iter().map(|row| row.2).collect::<Vec<_>>(),
         "slope_per_month" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
         "trend_q" => rows.iter().map(|row| row.4).collect::<Vec<_>>(),
         "direction" => rows.iter().map(|row| row.5).collect::<Vec<_>>(),
-        "robust_z" => rows.iter().map(|row| row.6).collect::<Vec<_>>(),
+        "expected" => rows.iter().map(|row| f64::midpoint(row.6.0, row.6.1)).collect::<Vec<_>>(),
+        "expected_low" => rows.iter().map(|row| row.6.0).collect::<Vec<_>>(),
+        "expected_high" => rows.iter().map(|row| row.6.1).collect::<Vec<_>>(),
         "is_anomaly" => rows.iter().map(|row| row.7).collect::<Vec<_>>(),
     ]
     .unwrap()
@@ -105,28 +145,69 @@ fn what_stands_out_is_told_in_words() {
     tables.add(
         "cohort_trends",
         trends(&[
-            ("members", 80.0, 100.0, -12.4, 0.01, "falling", -9.0, true, "tag:1"),
-            ("openers", 8.0, 40.0, -1.0, 0.9, "flat", -7.0, true, "tag:1"),
-            ("churn_rate", 0.25, 0.05, 0.021, 0.04, "rising", 3.0, false, "tag:1"),
-            ("users", 80.0, 100.0, -12.4, 0.01, "falling", 0.0, false, "tag:1"),
-            ("opener_rate", 0.2, 0.2, 0.001, 0.4, "flat", 0.0, false, "tag:1"),
-            // One of each cohort.
-            ("openers", 12.0, 53.0, -1.0, 0.9, "flat", -8.2, true, "tag:2"),
-            ("opener_rate", 0.1, 0.47, -0.01, 0.9, "flat", -7.3, true, "tag:2"),
+            ("members", 80.0, -20.0, -12.4, 0.01, "falling", (95.0, 105.0), true, "tag:1"),
+            ("openers", 8.0, -32.0, -1.0, 0.9, "flat", (31.0, 49.0), true, "tag:1"),
+            ("churn_rate", 0.25, 0.2, 0.021, 0.04, "rising", (0.02, 0.3), false, "tag:1"),
+            ("users", 80.0, -20.0, -12.4, 0.01, "falling", (0.0, 100.0), false, "tag:1"),
+            ("opener_rate", 0.2, 0.0, 0.001, 0.4, "flat", (0.0, 1.0), false, "tag:1"),
+            // One of each cohort, the farthest off.
+            ("opener_rate", 0.1, -0.37, -0.01, 0.9, "flat", (0.4, 0.6), true, "tag:2"),
+            ("openers", 424.0, 324.0, 1.0, 0.9, "flat", (60.2, 129.7), true, "tag:2"),
             // A trend that this month goes against.
-            ("unsubscribed_rate", 0.042, 0.1, 0.011, 0.001, "rising", -2.0, false, "tag:2"),
+            ("unsubscribed_rate", 0.042, -0.06, 0.011, 0.001, "rising", (0.0, 1.0), false, "tag:2"),
         ]),
     );
+    tables.add("numeric_profile", numbers());
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
     assert_eq!(
         digest.notable,
         [
             "VIP  [1m shrank by 20.0 %, from 100 members to 80.",
-            "Active: openers went from 53 to 12, far from its usual changes.",
-            "VIP: openers went from 40 to 8, far from its usual changes.",
-            "VIP: members falling over the last twelve months, by about 12 a month.",
-            "VIP: plan is gold for 60 of its 100 members (60.0 %), 6.0 times as often as for others (10.0 %).",
+            "Active: 424 opened a conversation, 60 to 130 were expected.",
+            "VIP: 8 opened a conversation, 31 to 49 were expected.",
+            "VIP: members falling over the last two months, by about 12 a month.",
+            "VIP: plan is gold for 48 of its 80 members (60.0 %), 6.0 times as often as for others of the same role (10.0 %).",
+            "VIP: seats is mostly lower than for others (median 20, of others 5; Cliff's delta -0.41).",
         ]
+    );
+    // Of those whose plan is not known nothing is said.
+    tables.add("attribute_profile", profile(70));
+    let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
+    assert!(digest.notable[4].starts_with("VIP: plan is gold for 48 of 70 members whose plan is known (60.0 %), "), "{digest:?}");
+}
+
+#[test]
+fn a_trend_says_how_many_months_it_looks_at() {
+    let of = |months: &[&str], metric: &'static str| {
+        let members: Vec<(&str, i64)> = months.iter().zip(100..).map(|(month, members)| (*month, members)).collect();
+        let mut tables = tables(&members, "month_end", Some(0), Some(0.01));
+        tables.add("cohort_trends", trends(&[(metric, 0.3, 0.001, 0.0004, 0.01, "rising", (0.0, 1.0), false, "tag:1")]));
+        Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.remove(0)
+    };
+    let nine = ["2026-02", "2026-03", "2026-04", "2026-05", "2026-06", "2026-07", "2026-08", "2026-09", "2026-10"];
+    assert_eq!(of(&nine, "active_rate"), "VIP: active rate rising over the last nine months, by about 0.04 percentage points a month.");
+    // The first month has no churn.
+    assert_eq!(of(&nine, "churn_rate"), "VIP: churn rate rising over the last eight months, by about 0.04 percentage points a month.");
+    let year = ["2025-09", "2025-10", "2025-11", "2025-12", "2026-01"];
+    assert!(of(&[&year[..], &nine].concat(), "active_rate").contains(" over the last twelve months, "));
+    // After a gap there is no churn, either.
+    let gap = [&nine[..3], &nine[5..]].concat();
+    assert!(of(&gap, "active_rate").contains(" over seven of the last nine months, "));
+    assert!(of(&gap, "churn_rate").contains(" over five of the last eight months, "));
+}
+
+#[test]
+fn newer_entrants_who_stay_longer_are_told() {
+    let months = [("2026-04", 80), ("2026-05", 80), ("2026-07", 80), ("2026-08", 80), ("2026-09", 80), ("2026-10", 80)];
+    let mut tables = tables(&months, "month_end", Some(5), Some(0.0));
+    tables.add("attribute_profile", profile(80).head(Some(0)));
+    assert!(Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.is_empty());
+    tables.add("retention_change", change(0.049));
+    // Who entered in July may have come in June, which was missed.
+    assert_eq!(
+        Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable,
+        ["VIP: newer entrants stay longer: of those who entered from 2026-08 to 2026-09, 0.59 times as many depart in a month as of \
+             those before, at the same age (hazard ratio, 95 % interval 0.41 to 0.85)."]
     );
 }
 

@@ -33,7 +33,11 @@ pub fn shortened(text: &str, length: usize) -> String {
 
 /// A share as "10.9 %".
 pub fn percent(share: f64) -> String {
-    format!("{} %", decimal(share * 100.0, 1))
+    percent_to(share, 1)
+}
+
+pub(super) fn percent_to(share: f64, places: usize) -> String {
+    format!("{} %", decimal(share * 100.0, places))
 }
 
 /// With so many places, and no "-0.0".
@@ -55,14 +59,16 @@ pub fn metric_name(metric: &str) -> String {
     metric.replace('_', " ")
 }
 
-/// A value of that metric.
-pub fn metric_value(metric: &str, value: f64) -> String {
-    match metric {
-        metric if metric.ends_with("_rate") => percent(value),
-        "quick_ratio" => decimal(value, 2),
-        // Counts stand in `cohort_trends` as floats.
-        _ => grouped(value.round() as i64),
-    }
+/// A number without places that say nothing: 20, 2.5, 0.25.
+pub fn plain(number: f64) -> String {
+    let text = decimal(number, 2);
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+/// Up to twelve as a word.
+pub(super) fn number_word(number: usize) -> String {
+    const WORDS: [&str; 13] = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    WORDS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_string())
 }
 
 /// As people name it: October 2026.
@@ -107,10 +113,8 @@ mod tests {
     fn shares_and_names_are_readable() {
         assert_eq!([0.109_2, -0.000_2, 1.0, -0.5].map(percent), ["10.9 %", "0.0 %", "100.0 %", "-50.0 %"]);
         assert_eq!([shortened("Größe", 3), shortened("Größe", 5), shortened("", 2)], ["Grö…", "Größe", ""]);
-        assert_eq!(
-            [("members", 1_234.0), ("churn_rate", 0.5), ("quick_ratio", 1.0 / 3.0)].map(|(name, value)| metric_value(name, value)),
-            ["1,234", "50.0 %", "0.33"]
-        );
+        assert_eq!([20.0, 2.5, 0.254, -0.001, 100.0].map(plain), ["20", "2.5", "0.25", "0", "100"]);
+        assert_eq!([7, 12, 13].map(number_word), ["seven", "twelve", "13"]);
         assert_eq!(month_name("2026-10".parse().unwrap()), "October 2026");
         assert_eq!(one_line("a\nb\u{1b}[0m"), "a b [0m");
     }

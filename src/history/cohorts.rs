@@ -20,8 +20,6 @@ pub struct CohortMonth {
     pub in_history: bool,
     /// p: null for the cohort's first month, and outside H.
     pub compared: Option<Compared>,
-    /// The last month before the latest gap in H so far.
-    pub gap_month: Option<NaiveDate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +44,6 @@ pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: O
             announced,
             in_history,
             compared: state.map(|state| Compared { month: Month::of(state.last_month), end: state.last_month_end }),
-            gap_month: state.and_then(|state| state.gap_month),
         }
     };
     let observed = manifest.cohorts.iter().map(|entry| {
@@ -84,7 +81,6 @@ pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<Dat
         days("compared_month", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.month.first_day())).collect()),
         instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end))),
         Column::new("months_since_compared".into(), cohorts.iter().map(since).collect::<Vec<Option<i64>>>()),
-        days("gap_month", cohorts.iter().map(|cohort| cohort.gap_month).collect()),
     ];
     Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of cohorts", error))?)
 }

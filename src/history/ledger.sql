@@ -1,7 +1,7 @@
 -- Everyone ever seen in a cohort, after this month. Cohorts outside the history this month stay as they were.
 -- in: standing (this month), cohorts, ledger (last history)
 WITH present AS (
-    SELECT s.cohort_key, s.contact_id, s.change, s.months_in_cohort, c.month, c.compared_month
+    SELECT s.cohort_key, s.contact_id, s.change, s.months_in_cohort, c.month, c.months_since_compared
     FROM standing AS s
     JOIN cohorts AS c ON c.cohort_key = s.cohort_key
     WHERE c.in_history AND s.change <> 'departed'
@@ -13,7 +13,7 @@ paired AS (
         n.change,
         n.month,
         n.months_in_cohort,
-        n.compared_month,
+        n.months_since_compared,
         l.contact_id AS past_id,
         l.entered_month AS past_entered_month,
         l.entry_is_censored AS past_is_censored,
@@ -27,7 +27,11 @@ SELECT
     q.cohort_key,
     q.contact_id,
     COALESCE(q.past_entered_month, q.month) AS entered_month,
-    CASE WHEN q.past_id IS NULL THEN q.compared_month IS NULL ELSE q.past_is_censored END AS entry_is_censored,
+    CASE
+        WHEN q.past_id IS NOT NULL THEN q.past_is_censored
+        WHEN q.months_since_compared = 1 THEN FALSE
+        ELSE TRUE
+    END AS entry_is_censored,
     CASE WHEN q.change IS NULL OR q.change = 'retained' THEN q.past_spell_start ELSE q.month END AS spell_start,
     CASE WHEN q.change IS NULL THEN q.past_spell_months ELSE q.months_in_cohort END AS spell_months,
     COALESCE(q.month, q.past_last_month) AS last_month

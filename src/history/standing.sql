@@ -62,8 +62,8 @@ SELECT
     s.contact_id,
     s.change,
     CASE
-        WHEN s.change = 'joined' THEN s.month
-        WHEN s.change <> 'first_seen' AND NOT s.past_is_censored THEN s.past_entered_month
+        WHEN s.change = 'joined' AND s.months_since_compared = 1 THEN s.month
+        WHEN s.change <> 'first_seen' AND s.change <> 'joined' AND NOT s.past_is_censored THEN s.past_entered_month
     END AS entered_month,
     CASE
         WHEN s.change = 'retained' THEN s.past_spell_months + s.months_since_compared

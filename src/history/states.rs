@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use super::{CohortMonth, History, HistoryError, STATES, scan_previous};
-use crate::domain::{Month, MonthSpan};
+use crate::domain::MonthSpan;
 use crate::table::{TableError, instants};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,6 @@ pub(super) struct State {
     pub last_month: NaiveDate,
     pub last_month_end: DateTime<Utc>,
     pub months: i64,
-    /// The last month before the latest gap.
-    pub gap_month: Option<NaiveDate>,
 }
 
 impl State {
@@ -29,7 +27,6 @@ impl State {
             let last = frame.column("last_month")?.date()?;
             let end = frame.column("last_month_end")?.datetime()?;
             let months = frame.column("months")?.i64()?;
-            let gap = frame.column("gap_month")?.date()?;
             let mut states = BTreeMap::new();
             for row in 0..frame.height() {
                 let state = || {
@@ -38,7 +35,6 @@ impl State {
                         last_month: NaiveDate::from_epoch_days(last.physical().get(row)?)?,
                         last_month_end: DateTime::from_timestamp_micros(end.physical().get(row)?)?,
                         months: months.get(row)?,
-                        gap_month: gap.physical().get(row).and_then(NaiveDate::from_epoch_days),
                     })
                 };
                 if let (Some(key), Some(state)) = (keys.get(row), state()) {
@@ -57,7 +53,6 @@ impl State {
             Column::new("last_month".into(), states.values().map(|state| state.last_month).collect::<Vec<_>>()),
             instants("last_month_end", states.values().map(|state| Some(state.last_month_end))),
             Column::new("months".into(), states.values().map(|state| state.months).collect::<Vec<_>>()),
-            Column::new("gap_month".into(), states.values().map(|state| state.gap_month).collect::<Vec<Option<NaiveDate>>>()),
         ];
         Ok(DataFrame::new(states.len(), columns).map_err(|error| TableError::new("make", "`states`", error))?)
     }
@@ -66,16 +61,9 @@ impl State {
     pub(super) fn after(before: Option<State>, span: &MonthSpan) -> State {
         let month = span.month.first_day();
         let Some(before) = before else {
-            return State { first_month: month, last_month: month, last_month_end: span.end, months: 1, gap_month: None };
+            return State { first_month: month, last_month: month, last_month_end: span.end, months: 1 };
         };
-        let is_gap = Month::of(before.last_month).next() != span.month;
-        State {
-            first_month: before.first_month,
-            last_month: month,
-            last_month_end: span.end,
-            months: before.months + 1,
-            gap_month: if is_gap { Some(before.last_month) } else { before.gap_month },
-        }
+        State { first_month: before.first_month, last_month: month, last_month_end: span.end, months: before.months + 1 }
     }
 
     /// All cohorts' states after this month.

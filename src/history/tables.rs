@@ -13,7 +13,7 @@ pub const STANDING: Table = Table {
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-            .or_null("it was there in the cohort's first month, or the month is outside the history"),
+            .or_null("nobody knows since when: it was there in the first month of the cohort's history or the first after a gap; or the month is outside the history"),
         Column::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included")
             .in_unit("months")
             .or_null("departed, or the month is outside the history"),
@@ -31,7 +31,11 @@ pub const LEDGER: Table = Table {
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
-        Column::new("entry_is_censored", Kind::Flag, "whether that was the cohort's first month, so that the true entry is not known"),
+        Column::new(
+            "entry_is_censored",
+            Kind::Flag,
+            "whether the month before was not in the cohort's history, so that the true entry is not known",
+        ),
         Column::new("spell_start", Kind::Day, "first month of the present spell, or of the last one"),
         Column::new("spell_months", Kind::Count, "months of that spell").in_unit("months"),
         Column::new("last_month", Kind::Day, "last month in which the contact was in the cohort"),
@@ -78,8 +82,6 @@ pub const STATES: Table = Table {
         Column::new("last_month", Kind::Day, "last month of the cohort's history"),
         Column::new("last_month_end", Kind::Instant, "end of that month"),
         Column::new("months", Kind::Count, "months of the cohort's history").in_unit("months"),
-        Column::new("gap_month", Kind::Day, "last month before the latest gap: spells that it holds are followed no further")
-            .or_null("the history has no gap"),
     ],
 };
 
@@ -122,7 +124,7 @@ pub const COUNTS: Table = Table {
     ],
 };
 
-/// What `retention` is made of.
+/// What every report about who stays is made of.
 pub const TRIANGLE: Table = Table {
     name: "triangle",
     row: "a cohort, a month of its history in which contacts entered, and that month or a later one of the history",
@@ -133,22 +135,6 @@ pub const TRIANGLE: Table = Table {
         Column::new("observed_month", Kind::Day, "month in which they are counted"),
         Column::new("retained", Kind::Count, "those who are members then; in the month of entry, all of them"),
         Column::new("retained_unbroken", Kind::Count, "those who were members in every month of the history between"),
-    ],
-};
-
-/// What `membership_survival` is made of.
-pub const SPELLS: Table = Table {
-    name: "spells",
-    row: "a cohort and a length of first spells that began after the cohort's first month",
-    key: &["cohort_key", "duration_months"],
-    columns: &[
-        Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("duration_months", Kind::Count, "months of the spell").in_unit("months"),
-        Column::new("departed", Kind::Count, "spells of that length that ended: absent from the next month").in_unit("first spells"),
-        Column::new("censored_at_gap", Kind::Count, "spells that had that length when a month was missed, and are followed no further")
-            .in_unit("first spells"),
-        Column::new("still_members", Kind::Count, "spells that have that length in the cohort's last month and go on")
-            .in_unit("first spells"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::{JobError, JobFolder};
-use crate::analysis::odd_months;
+use crate::analysis::{expected_months, odd_months};
 use crate::digest::{Digest, Tables};
 use crate::domain::Month;
 use crate::history;
@@ -38,13 +38,15 @@ impl Page {
 
     pub(super) fn html(&self, snapshot: &Snapshot, month: Month, digest: &Digest) -> PolarsResult<String> {
         let manifest = &snapshot.manifest;
+        let counts = self.tables.named("counts")?.0;
         let about = About {
             job: manifest.job.clone(),
             month,
             observed_at: manifest.observed_at,
             timezone: manifest.timezone.clone(),
             population: manifest.population.clone(),
-            odd_months: odd_months(self.tables.named("counts")?.0, month, &page::marked_metrics())?,
+            odd_months: odd_months(counts, month, &page::marked_metrics())?,
+            expected_months: expected_months(counts, month, &page::banded_metrics())?,
         };
         page::month(&about, digest, &self.tables, self.people.as_ref())
     }

@@ -281,7 +281,6 @@ fn build_reports(
         numbers,
         counts: of_history(&history::COUNTS)?,
         triangle: of_history(&history::TRIANGLE)?,
-        spells: of_history(&history::SPELLS)?,
         profiles: of_history(&history::PROFILES)?,
         cohorts: lazy(history::cohorts_frame(&cohorts, &snapshot.manifest))?,
         population: lazy(history::population_frame(&snapshot.manifest))?,

@@ -16,8 +16,10 @@ const WAYS: usize = 40;
 /// Cohorts of the overlap matrix, the largest.
 const COHORTS: usize = 20;
 
-/// Ends of ways that are no cohorts: before, after, new and gone.
-const NO_COHORTS: [&str; 4] = ["in no cohort", "joined no other", "new contacts", "left the workspace"];
+/// Ends of ways that are no cohorts, by their keys: where those who joined came from, and where those who left went.
+const BEFORE: [(&str, &str); 3] =
+    [("(none)", "in no cohort before"), ("(stayed)", "in others, and still there"), ("(new)", "new contacts")];
+const AFTER: [(&str, &str); 3] = [("(none)", "in no cohort now"), ("(stayed)", "still in others"), ("(gone)", "left the workspace")];
 
 struct Way<'a> {
     from: &'a str,
@@ -25,6 +27,7 @@ struct Way<'a> {
     from_name: String,
     to_name: String,
     contacts: i64,
+    previous_members: Option<i64>,
     share: Option<f64>,
 }
 
@@ -35,9 +38,10 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
         ways.push(Way {
             from,
             to,
-            from_name: end_name(from, rows.text("from_name", row)?, NO_COHORTS[0]),
-            to_name: end_name(to, rows.text("to_name", row)?, NO_COHORTS[1]),
+            from_name: end_name(from, rows.text("from_name", row)?, BEFORE),
+            to_name: end_name(to, rows.text("to_name", row)?, AFTER),
             contacts: rows.count("contacts", row)?.unwrap_or_default(),
+            previous_members: rows.count("previous_members", row)?,
             share: rows.ratio("share_of_from", row)?,
         });
     }
@@ -56,29 +60,25 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
         .iter()
         .map(|way| json!([left.place(way.from, &way.from_name), right.place(way.to, &way.to_name), way.contacts, way.share.map(drawn)]))
         .collect();
-    let cells = ways.iter().map(|way| vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), share(way.share)]);
+    let cells = ways
+        .iter()
+        .map(|way| vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), count(way.previous_members), share(way.share)]);
     let table = Grid {
         caption: "Contacts that left one cohort and joined another".to_string(),
-        head: head(&["from", "to", "contacts", "share of those who were in it"]),
+        head: head(&["from", "to", "contacts", "of those who were in it", "share"]),
         texts: 2,
         rows: cells.collect(),
     };
     let about = format!(
-        "From the cohorts on the left, which they left, to those on the right, which they joined; who joined none may still be in others. Whoever was in several counts for each.{}",
+        "From the cohorts on the left, which they left, to those on the right, which they joined. Everyone who left a cohort or joined one is here, and counts once for each.{}",
         if left_out > 0 { format!(" The {WAYS} ways that most went; {left_out} more are in the report movement.") } else { String::new() }
     );
-    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "none": NO_COHORTS, "links": links });
+    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "none": BEFORE.iter().chain(&AFTER).map(|(_, name)| *name).collect::<Vec<_>>(), "links": links });
     Ok(figures.add(Figure { id: "movement".to_string(), title: "Who moved", about, chart, table }))
 }
 
-/// `none` says what no cohort means on this side.
-fn end_name(key: &str, name: &str, none: &str) -> String {
-    match key {
-        "(none)" => none.to_string(),
-        "(new)" => NO_COHORTS[2].to_string(),
-        "(gone)" => NO_COHORTS[3].to_string(),
-        _ => shown(name),
-    }
+fn end_name(key: &str, name: &str, no_cohorts: [(&str, &str); 3]) -> String {
+    no_cohorts.iter().find(|(of, _)| *of == key).map_or_else(|| shown(name), |(_, told)| (*told).to_string())
 }
 
 /// The names on one side of the flow, in the order in which they come.

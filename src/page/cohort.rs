@@ -3,9 +3,9 @@
 
 mod common;
 mod conversations;
+mod curve;
 pub(super) mod growth;
 mod retention;
-mod survival;
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use self::common::Common;
 use self::growth::Growth;
 use super::figure::Figures;
 use super::{About, shown};
-use crate::digest::{CohortDigest, Tables, metric_name, metric_value};
+use crate::digest::{self, CohortDigest, Tables};
 use crate::table::Rows;
 
 /// What the sections are made of.
@@ -24,6 +24,7 @@ pub(super) struct Sections<'a> {
     trends: Rows<'a>,
     growth: Growth<'a>,
     retention: Rows<'a>,
+    retention_curve: Rows<'a>,
     survival: Rows<'a>,
     conversations: Rows<'a>,
     common: Common<'a>,
@@ -33,8 +34,14 @@ impl<'a> Sections<'a> {
     pub(super) fn read(about: &'a About, tables: &'a Tables) -> PolarsResult<Sections<'a>> {
         Ok(Sections {
             trends: tables.named("cohort_trends")?,
-            growth: Growth { months: tables.named("counts")?, until: about.month, odd: &about.odd_months },
+            growth: Growth {
+                months: tables.named("counts")?,
+                until: about.month,
+                odd: &about.odd_months,
+                expected: &about.expected_months,
+            },
             retention: tables.named("retention")?,
+            retention_curve: tables.named("retention_curve")?,
             survival: tables.named("membership_survival")?,
             conversations: tables.named("conversation_activity")?,
             common: Common::read(tables.named("attribute_profile")?, tables.named("numeric_profile")?)?,
@@ -44,7 +51,8 @@ impl<'a> Sections<'a> {
     pub(super) fn drawn(&self, cohort: &CohortDigest, anchor: &str, people: Option<Markup>, figures: &mut Figures) -> PolarsResult<Markup> {
         let odd = self.odd(cohort)?;
         let retention = retention::figure(self.retention, cohort, anchor, figures)?;
-        let survival = survival::figure(self.survival, cohort, anchor, figures)?;
+        let together = curve::retention(self.retention_curve, cohort, anchor, figures)?;
+        let survival = curve::survival(self.survival, cohort, anchor, figures)?;
         Ok(html! {
             section class="cohort" aria-labelledby=(anchor) {
                 h2 id=(anchor) { (shown(&cohort.name)) " " small { (cohort.kind) } }
@@ -53,6 +61,7 @@ impl<'a> Sections<'a> {
                 div class="figures" {
                     (self.growth.members(cohort, anchor, figures)?)
                     (retention)
+                    (together)
                     (survival)
                     (self.common.figure(cohort, anchor, figures)?)
                     (conversations::figure(self.conversations, cohort, anchor, figures)?)
@@ -66,19 +75,23 @@ impl<'a> Sections<'a> {
 }
 
 impl Sections<'_> {
-    /// What was out of the ordinary this month, whether a chart shows it or not.
+    /// What was out of the ordinary this month, and what was expected of it; whether a chart shows it or not.
     fn odd(&self, cohort: &CohortDigest) -> PolarsResult<Option<String>> {
         let mut odd = Vec::new();
         for row in of_cohort(self.trends, cohort)? {
-            let (Some(true), Some(value), Some(before)) =
-                (self.trends.flag("is_anomaly", row)?, self.trends.ratio("value", row)?, self.trends.ratio("previous_value", row)?)
+            let ratio = |name: &str| self.trends.ratio(name, row);
+            let (Some(true), Some(value), Some(low), Some(high)) =
+                (self.trends.flag("is_anomaly", row)?, ratio("value")?, ratio("expected_low")?, ratio("expected_high")?)
             else {
                 continue;
             };
             let metric = self.trends.text("metric", row)?;
-            odd.push(format!("{} ({} after {})", metric_name(metric), metric_value(metric, value), metric_value(metric, before)));
+            odd.push((metric, digest::odd(metric, value, low, high)));
         }
-        Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join(", "))))
+        let metrics: Vec<&str> = odd.iter().map(|(metric, _)| *metric).collect();
+        odd.retain(|(metric, _)| !digest::is_told_by(metric, &metrics));
+        let odd: Vec<String> = odd.into_iter().map(|(_, told)| told).collect();
+        Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join("; "))))
     }
 }
 

@@ -10,7 +10,7 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::cohort::Sections;
 use super::figure::Figures;
 use super::{between, document, members, notices, overview, shown};
-use crate::analysis::OddMonth;
+use crate::analysis::{ExpectedMonth, OddMonth};
 use crate::digest::{CohortDigest, Digest, Tables, month_name};
 use crate::domain::{Basis, Month};
 
@@ -29,6 +29,7 @@ pub struct About {
     /// As the snapshot's manifest has it: `everyone`, `cohorts` or a cohort key.
     pub population: String,
     pub odd_months: Vec<OddMonth>,
+    pub expected_months: Vec<ExpectedMonth>,
 }
 
 /// `people` are rows of members, where the job wants them shown.

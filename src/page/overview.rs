@@ -26,7 +26,7 @@ pub(super) fn stands_out(digest: &Digest) -> Markup {
 /// `anchor` gives the section of the cohort in a place, if it has one.
 pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>) -> Markup {
     let more = digest.cohorts.len().saturating_sub(LINES);
-    let caption = "The cohorts this month, with their members over the last twelve months";
+    let caption = "The cohorts this month, with their members month by month, twelve at the most";
     html! {
         section aria-labelledby="cohorts" {
             h2 id="cohorts" { "The cohorts" }

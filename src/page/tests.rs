@@ -2,7 +2,7 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::*;
-use crate::analysis::OddMonth;
+use crate::analysis::{ExpectedMonth, OddMonth};
 use crate::digest::{Digest, Tables};
 use crate::domain::Month;
 
@@ -90,7 +90,8 @@ fn large() -> Tables {
     let summary = summary.counts(&["previous_members", "joined", "departed", "openers", "unsubscribed"], |_, _| 1_234_567);
     tables.add("cohort_summary", summary.ratios(&["growth_rate", "churn_rate"], 0.123_456_789).frame());
     let trends = Made::new(1).texts(&["metric"], |_, _| "members".to_string()).texts(&["direction"], |_, _| "rising".to_string());
-    let trends = trends.ratios(&["change", "value", "previous_value", "robust_z", "slope_per_month", "trend_q"], 0.012_345_678_9);
+    let trends = trends.ratios(&["change", "value", "slope_per_month", "trend_q"], 0.012_345_678_9);
+    let trends = trends.ratios(&["expected", "expected_low", "expected_high"], 1_234.567_8);
     tables.add("cohort_trends", trends.flags("is_anomaly").frame());
     // Each entry month with all ages up to now.
     let triangle: Vec<(usize, i64)> =
@@ -101,8 +102,12 @@ fn large() -> Tables {
     let retention = retention.counts(&["entrants", "retained"], |_, _| 1_234_567).flags("entry_is_censored");
     tables.add("retention", retention.ratios(&["retention_rate", "rate_low", "rate_high"], 0.123_456_789).frame());
     let survival = Made::new(MONTHS as usize).counts(&["duration_months"], |_, row| row as i64 + 1);
-    let survival = survival.counts(&["at_risk", "departed", "censored"], |_, _| 1_234_567);
-    tables.add("membership_survival", survival.ratios(&["survival", "survival_low", "survival_high"], 0.123_456_789_012).frame());
+    let survival = survival.counts(&["at_risk", "departed", "censored", "resumed"], |_, _| 1_234_567);
+    tables.add("membership_survival", survival.ratios(&["hazard", "survival", "survival_low", "survival_high"], 0.123_456_789_012).frame());
+    let curve = Made::new(MONTHS as usize).counts(&["age_months"], |_, row| row as i64);
+    let curve = curve.counts(&["entry_months", "entrants", "retained", "retained_unbroken"], |_, _| 1_234_567);
+    tables.add("retention_curve", curve.ratios(&["retention_rate", "rate_low", "rate_high"], 0.123_456_789).frame());
+    tables.add("retention_change", Made::new(1).ratios(&["hazard_ratio", "ratio_low", "ratio_high", "q_value"], 0.012_345).frame());
     let activity = Made::new(8).texts(&["measure"], |_, _| "bucket".to_string()).texts(&["label"], |_, row| row.to_string());
     tables.add(
         "conversation_activity",
@@ -111,12 +116,21 @@ fn large() -> Tables {
     let profile = Made::new(51).texts(&["attribute"], |_, _| "custom_attributes.".to_string() + &"ü".repeat(LONG));
     let profile =
         profile.texts(&["value"], |_, row| format!("{row} {}", "<".repeat(LONG))).counts(&["members"], |_, row| 1_000_000 + row as i64);
+    let profile = profile.counts(&["members_known"], |_, _| 5_000_000).counts(&["others_known"], |_, _| 9_000_000);
+    let profile = profile.counts(&["others"], |_, row| (51 - row as i64) * 100_000);
+    let profile = profile.ratios(&["member_share", "other_share"], 0.123_456_789).ratios(&["lift"], 6.789_012);
     tables.add(
         "attribute_profile",
-        profile.counts(&["others"], |_, row| (51 - row as i64) * 100_000).ratios(&["q_value"], 0.001_234).frame(),
+        profile.ratios(&["lift_low"], 6.012_345).ratios(&["lift_high"], 7.012_345).ratios(&["q_value"], 0.001_234).frame(),
     );
     let numbers = Made::new(5).texts(&["attribute"], |_, row| format!("{row} {}", "ü".repeat(LONG))).counts(&["members"], |_, _| 1_234_567);
-    tables.add("numeric_profile", numbers.ratios(&["median", "others_median", "cliffs_delta", "q_value"], 0.012_345_678_9).frame());
+    tables.add(
+        "numeric_profile",
+        numbers
+            .ratios(&["median", "others_median", "q_value"], 0.012_345_678_9)
+            .ratios(&["cliffs_delta", "delta_low", "delta_high"], 0.567_89)
+            .frame(),
+    );
     tables.add("overlap", pairs());
     tables.add("movement", ways());
     let quality = Made::new(3)
@@ -154,6 +168,7 @@ fn ways() -> DataFrame {
         column("to_cohort", &|(_, b)| key(*b)),
         column("to_name", &|(_, b)| name(*b)),
         Column::new("contacts".into(), (0..ways.len() as i64).collect::<Vec<_>>()),
+        Column::new("previous_members".into(), vec![1_234_567_i64; ways.len()]),
         Column::new("share_of_from".into(), vec![0.123_456_789; ways.len()]),
     ];
     DataFrame::new(ways.len(), columns).unwrap()
@@ -166,6 +181,11 @@ fn members() -> DataFrame {
     members.days("entered_month", |_| now().first_day()).counts(&["conversations_opened"], |_, row| row as i64).frame()
 }
 
+fn expected(place: usize) -> ExpectedMonth {
+    let month = Month::from_index(now().index() - (place % MONTHS as usize) as i64);
+    ExpectedMonth { cohort_key: key(place / MONTHS as usize), month, metric: "members", low: -1.5, high: 1_234_567.8 }
+}
+
 fn about() -> About {
     About {
         job: "large".to_string(),
@@ -174,6 +194,7 @@ fn about() -> About {
         timezone: "Europe/Dublin".to_string(),
         population: "everyone".to_string(),
         odd_months: (0..COHORTS).map(|cohort| OddMonth { cohort_key: key(cohort), month: now(), metric: "members" }).collect(),
+        expected_months: (0..COHORTS * MONTHS as usize).map(expected).collect(),
     }
 }
 
@@ -190,6 +211,7 @@ fn a_page_of_a_large_job_can_still_be_mailed() {
         " smaller cohorts have no section here",
         "9960 more are in the report movement",
         "1300 more are in the report",
+        "The band is what the months before let expect",
     ] {
         assert!(html.contains(told), "{told}");
     }

@@ -1,4 +1,4 @@
-//! How the tests of this module read `tests/golden/stats`, which `make.py` there writes.
+//! How the tests of this module read `tests/golden/stats`, which the scripts there write.
 
 use std::collections::HashMap;
 

@@ -13,12 +13,17 @@ pub fn wilson(successes: u64, trials: u64) -> Option<Interval> {
     if trials == 0 || successes > trials {
         return None;
     }
-    let (s, f, n, z2) = (successes as f64, (trials - successes) as f64, trials as f64, Z_95 * Z_95);
+    Some(score(successes as f64, (trials - successes) as f64, trials as f64))
+}
+
+/// The same of successes and failures that need not be whole, of which there are `n` > 0 together.
+pub(super) fn score(successes: f64, failures: f64, n: f64) -> Interval {
+    let (s, f, z2) = (successes, failures, Z_95 * Z_95);
     // The ends solve (n + z²) p² - (2s + z²) p + s²/n = 0. The lower one is the product of both over the upper one, because
     // the difference in the usual formula loses the digits of a small share.
     let high = (2.0 * s + z2 + Z_95 * (z2 + 4.0 * s * (f / n)).sqrt()) / (2.0 * (n + z2));
     let low = s * (s / n) / ((n + z2) * high);
-    Some(Interval { low: low.clamp(0.0, 1.0), high: high.clamp(0.0, 1.0) })
+    Interval { low: low.clamp(0.0, 1.0), high: high.clamp(0.0, 1.0) }
 }
 
 #[cfg(test)]

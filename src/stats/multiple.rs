@@ -18,6 +18,15 @@ pub fn benjamini_hochberg(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     q_values
 }
 
+/// The level at which intervals are read of findings that were chosen because q is below 0.05: that of 1 - 0.05 R / m, of m tests
+/// of which R were chosen, so that of the intervals told 95 % hold the truth on average. Benjamini and Yekutieli (2005), False
+/// discovery rate-adjusted multiple confidence intervals for selected parameters, JASA 100:71-81. Null is no test; None
+/// when nothing was chosen.
+pub fn selected_alpha(q_values: &[Option<f64>]) -> Option<f64> {
+    let (tests, chosen) = (q_values.iter().flatten().count(), q_values.iter().flatten().filter(|q| **q < 0.05).count());
+    (chosen > 0).then(|| 0.05 * (chosen as f64 / tests as f64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +43,15 @@ mod tests {
         }
         // A later p lends its smaller q to an earlier one: 0.04 · 2/1 = 0.08, 0.05 · 2/2 = 0.05.
         assert_eq!(benjamini_hochberg(&[Some(0.04), Some(0.05)]), [Some(0.05), Some(0.05)]);
+    }
+
+    #[test]
+    fn levels_of_chosen_findings_by_hand() {
+        // Two of five tests, nulls are none: 0.05 · 2 / 5.
+        assert_close(selected_alpha(&[Some(0.01), None, Some(0.05), Some(0.9), Some(0.049), Some(0.2)]).unwrap(), 0.02, "two of five");
+        assert_eq!(selected_alpha(&[Some(0.0); 3]), Some(0.05), "all of them");
+        assert_eq!(selected_alpha(&[Some(0.05), None]), None);
+        assert_eq!(selected_alpha(&[]), None);
     }
 
     #[test]

@@ -1,4 +1,6 @@
+use super::intervals::Interval;
 use super::normal::two_sided;
+use super::student;
 
 /// How many of two disjoint groups have this value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +19,9 @@ pub struct MannWhitney {
     pub p_value: f64,
     /// -1 to 1: how much likelier a member is larger than smaller. Positive when members are larger.
     pub cliffs_delta: f64,
+    /// The 95 % interval of delta, within -1..=1. None when a group is a single contact, and when no contact is both larger than
+    /// some and smaller than others of the other group: then nothing says how far chance reaches.
+    pub delta_interval: Option<Interval>,
 }
 
 /// Counts are summed and cubed exactly up to this many contacts of both groups.
@@ -24,7 +29,8 @@ const MOST_CONTACTS: u128 = 1 << 42;
 
 /// The rank test of Mann and Whitney (1947), Ann. Math. Stat. 18:50-60: normal approximation, with variance corrected for
 /// ties (Lehmann 2006, Nonparametrics, 1.2) and continuity; and the delta of Cliff (1993), Dominance statistics, Psychol.
-/// Bull. 114:494-509, as 2U / (n₁ n₂) - 1.
+/// Bull. 114:494-509, as 2U / (n₁ n₂) - 1. The interval of delta has the variance and the degrees of freedom of Brunner and
+/// Munzel (2000), The nonparametric Behrens-Fisher problem, Biom. J. 42:17-25, which allow groups to differ in spread.
 ///
 /// A row per distinct value, ascending. p is 1 when all are tied. None when a group is empty, or both together are over
 /// 2⁴² contacts.
@@ -39,7 +45,7 @@ pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     }
 
     let (mut twice_u, mut others_below, mut tied) = (0, 0, 0);
-    for (members_here, others_here) in rows {
+    for &(members_here, others_here) in &rows {
         twice_u += members_here * (2 * others_below + others_here);
         others_below += others_here;
         tied += cubed_less_itself(members_here + others_here);
@@ -51,7 +57,40 @@ pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     let distance = twice_u.abs_diff(pairs);
     let p_value = if untied == 0 { 1.0 } else { two_sided(distance.saturating_sub(1) as f64 / 2.0 / variance.sqrt()) };
     let delta = distance as f64 / pairs as f64;
-    Some(MannWhitney { u_members: twice_u as f64 / 2.0, p_value, cliffs_delta: if twice_u < pairs { -delta } else { delta } })
+    let cliffs_delta = if twice_u < pairs { -delta } else { delta };
+    let delta_interval =
+        delta_reach(&rows).map(|reach| Interval { low: (cliffs_delta - reach).max(-1.0), high: (cliffs_delta + reach).min(1.0) });
+    Some(MannWhitney { u_members: twice_u as f64 / 2.0, p_value, cliffs_delta, delta_interval })
+}
+
+/// What the interval of delta reaches to either side.
+fn delta_reach(rows: &[(u128, u128)]) -> Option<f64> {
+    let swapped: Vec<(u128, u128)> = rows.iter().map(|&(members, others)| (others, members)).collect();
+    let ((members, of_members), (others, of_others)) = (placements(rows)?, placements(&swapped)?);
+    let variance = of_members + of_others;
+    let degrees = variance * variance / (of_members * of_members / (members - 1.0) + of_others * of_others / (others - 1.0));
+    (variance > 0.0).then_some(2.0 * student::reach_95(degrees)? * variance.sqrt())
+}
+
+/// The size of the first group, and the variance of the mean of its placements: of the shares of the second group that are
+/// smaller, ties a half. None for groups under two.
+fn placements(rows: &[(u128, u128)]) -> Option<(f64, f64)> {
+    let second = rows.iter().map(|(_, second)| second).sum::<u128>() as f64;
+    let mut below = 0;
+    let placed: Vec<(f64, f64)> = rows
+        .iter()
+        .map(|(first, second_here)| {
+            let placement = (2 * below + second_here) as f64 / 2.0 / second;
+            below += second_here;
+            (*first as f64, placement)
+        })
+        .collect();
+    let first = rows.iter().map(|(first, _)| first).sum::<u128>() as f64;
+    let mean = placed.iter().map(|(count, placement)| count * placement).sum::<f64>() / first;
+    let squares: f64 = placed.iter().map(|(count, placement)| count * (placement - mean).powi(2)).sum();
+    // Placements that are all the same may differ in their last digits.
+    let variance = squares / (first - 1.0);
+    (first >= 2.0).then_some((first, if variance < 1e-24 { 0.0 } else { variance / first }))
 }
 
 fn cubed_less_itself(count: u128) -> u128 {
@@ -61,10 +100,15 @@ fn cubed_less_itself(count: u128) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, assert_p, rows};
+    use crate::stats::golden::{Row, assert_close, assert_p, rows};
 
     fn tallies(rows: &[(f64, u64, u64)]) -> Vec<Tally> {
         rows.iter().map(|&(value, members, others)| Tally { value, members, others }).collect()
+    }
+
+    fn tallies_of(row: &Row) -> Vec<Tally> {
+        let tally = |tally: Vec<f64>| Tally { value: tally[0], members: tally[1] as u64, others: tally[2] as u64 };
+        row.tallies("tallies").into_iter().map(tally).collect()
     }
 
     #[test]
@@ -82,11 +126,25 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_by_hand() {
+        // Members 1 and 3, others 2 and 4: placements of members 0 and 1/2, of others 1/2 and 1. Both have the mean's variance
+        // (1/8) / 2, together 1/8, and (1/8)² / (2 (1/16)²) = 2 degrees, t = 4.302652729911275. Twice t √(1/8) is over 1/2.
+        let four = [(1.0, 1, 0), (2.0, 0, 1), (3.0, 1, 0), (4.0, 0, 1)];
+        let test = mann_whitney(&tallies(&four)).unwrap();
+        assert_eq!((test.cliffs_delta, test.delta_interval), (-0.5, Some(Interval { low: -1.0, high: 1.0 })));
+        assert_close(delta_reach(&[(1, 0), (0, 1), (1, 0), (0, 1)]).unwrap(), 2.0 * 4.302_652_729_911_275 / 8.0_f64.sqrt(), "reach");
+        // One contact in a group, all tied, and groups apart.
+        for rows in [&[(1.0, 1, 2), (2.0, 0, 3)][..], &[(1.0, 5, 5)], &[(1.0, 3, 0), (2.0, 2, 0), (3.0, 0, 4)]] {
+            assert_eq!(mann_whitney(&tallies(rows)).unwrap().delta_interval, None, "{rows:?}");
+        }
+    }
+
+    #[test]
     fn groups_without_a_difference() {
         let tied = mann_whitney(&tallies(&[(7.0, 3, 4)])).unwrap();
-        assert_eq!(tied, MannWhitney { u_members: 6.0, p_value: 1.0, cliffs_delta: 0.0 });
+        assert_eq!(tied, MannWhitney { u_members: 6.0, p_value: 1.0, cliffs_delta: 0.0, delta_interval: None });
         let alike = mann_whitney(&tallies(&[(1.0, 1, 1), (2.0, 1, 1)])).unwrap();
-        assert_eq!(alike, MannWhitney { u_members: 2.0, p_value: 1.0, cliffs_delta: 0.0 });
+        assert_eq!((alike.u_members, alike.p_value, alike.cliffs_delta), (2.0, 1.0, 0.0));
     }
 
     #[test]
@@ -112,12 +170,15 @@ mod tests {
     #[test]
     fn agrees_with_scipy() {
         for row in rows(include_str!("../../tests/golden/stats/mann_whitney.csv")) {
-            let tally = |tally: Vec<f64>| Tally { value: tally[0], members: tally[1] as u64, others: tally[2] as u64 };
-            let tallies: Vec<Tally> = row.tallies("tallies").into_iter().map(tally).collect();
-            let test = mann_whitney(&tallies).unwrap();
+            let test = mann_whitney(&tallies_of(&row)).unwrap();
             assert_close(test.u_members, row.number("u_members"), row.case());
             assert_close(test.cliffs_delta, row.number("cliffs_delta"), row.case());
             assert_p(Some(test.p_value), row.optional("p_value"), row.case());
+        }
+        for row in rows(include_str!("../../tests/golden/stats/brunner_munzel.csv")) {
+            let Interval { low, high } = mann_whitney(&tallies_of(&row)).unwrap().delta_interval.unwrap();
+            assert_close(low, row.number("low"), row.case());
+            assert_close(high, row.number("high"), row.case());
         }
     }
 }

@@ -1,3 +1,4 @@
+use super::conditional::exact_p;
 use super::normal::{Z_95, two_sided};
 
 /// How many of two disjoint groups have a value, and how many have not.
@@ -26,12 +27,12 @@ pub struct Lift {
 }
 
 /// The sums of a table whose groups are both inhabited.
-struct Margins {
-    members: u64,
-    others: u64,
-    with: u64,
-    without: u64,
-    total: u64,
+pub(super) struct Margins {
+    pub(super) members: u64,
+    pub(super) others: u64,
+    pub(super) with: u64,
+    pub(super) without: u64,
+    pub(super) total: u64,
 }
 
 impl TwoByTwo {
@@ -73,11 +74,11 @@ impl TwoByTwo {
         // The least expected cell is where the smaller margins meet; compared without division.
         let least = u128::from(margins.members.min(margins.others)) * u128::from(margins.with.min(margins.without));
         let few = least < 5 * u128::from(margins.total);
-        Some(if few { self.fisher(&margins) } else { self.chi_square(&margins) })
+        Some(if few { exact_p(&[*self]) } else { self.chi_square(&margins) })
     }
 
     /// None when a group is empty, and when the total is beyond u64.
-    fn margins(&self) -> Option<Margins> {
+    pub(super) fn margins(&self) -> Option<Margins> {
         let members = self.members_with.checked_add(self.members_without)?;
         let others = self.others_with.checked_add(self.others_without)?;
         let total = members.checked_add(others)?;
@@ -92,37 +93,6 @@ impl TwoByTwo {
         let bc = product(self.members_without, self.others_with);
         let scale = product(margins.members, margins.others) as f64 * (product(margins.with, margins.without) as f64);
         two_sided(ad.abs_diff(bc) as f64 * (margins.total as f64 / scale).sqrt())
-    }
-
-    /// Fisher (1935), The logic of inductive inference, JRSS 98:39-82: of all tables with these margins, the part of those
-    /// as probable as this one or less, where 1e-14 more is still as probable.
-    ///
-    /// Each table is weighed relative to the most probable one, by the ratio of neighbours: logarithms of factorials
-    /// lose up to 1e-9 with a million contacts. With an expected cell under 5 a table as probable as one on the other
-    /// side is within some 20 steps, so that rounding stays under the tolerance, and within some 400 steps weights
-    /// leave f64, whatever the total. A table out there gets 0.
-    fn fisher(&self, margins: &Margins) -> f64 {
-        let [members, with, total] = [margins.members, margins.with, margins.total].map(u128::from);
-        let observed = u128::from(self.members_with);
-        let lowest = (members + with).saturating_sub(total);
-        let highest = members.min(with);
-        let mode = ((members + 1) * (with + 1) / (total + 2)).clamp(lowest, highest);
-        // P(k + 1) / P(k), for k under the highest.
-        let ratio = |k: u128| ((members - k) * (with - k)) as f64 / ((k + 1) * (total + k + 1 - members - with)) as f64;
-
-        let above = (mode..highest).scan(1.0, |weight, k| {
-            *weight *= ratio(k);
-            (*weight >= f64::MIN_POSITIVE).then_some((k + 1, *weight))
-        });
-        let below = (lowest..mode).rev().scan(1.0, |weight, k| {
-            *weight /= ratio(k);
-            (*weight >= f64::MIN_POSITIVE).then_some((k, *weight))
-        });
-        let weights: Vec<(u128, f64)> = std::iter::once((mode, 1.0)).chain(above).chain(below).collect();
-        let limit = weights.iter().find(|(k, _)| *k == observed).map_or(0.0, |(_, weight)| weight * (1.0 + 1e-14));
-        let all: f64 = weights.iter().map(|(_, weight)| weight).sum();
-        let extreme: f64 = weights.iter().map(|(_, weight)| weight).filter(|weight| **weight <= limit).sum();
-        (extreme / all).min(1.0)
     }
 }
 

@@ -95,10 +95,11 @@ def expected():
     both = [row for row in of(present, "value_lead") if row["contact_id"] in slipping]
     answers["in-both"] = sorted(((row["contact_id"], row["email"], plans.get(row["contact_id"])) for row in both), key=lambda row: row[0])
 
-    common = [row for row in of(rows_of("attribute_profile"), "Slipping Away") if row["lift"] and float(row["lift"]) > 1]
+    common = [row for row in of(rows_of("attribute_profile"), "Slipping Away") if row["lift_low"] and float(row["lift_low"]) > 1.5]
     common = [row for row in common if row["q_value"] and float(row["q_value"]) < 0.05]
-    common = [(row["attribute"], row["value"], int(row["members"]), int(row["others"]), float(row["lift"])) for row in common]
-    answers["in-common"] = sorted(common, key=lambda row: (-row[4], row[1]))
+    counts = ["members", "members_known", "others", "others_known"]
+    common = [(row["attribute"], row["value"], *(int(row[name]) for name in counts), float(row["lift"]), float(row["lift_low"])) for row in common]
+    answers["in-common"] = sorted(common, key=lambda row: (-row[7], row[1]))
 
     seen = [instant(row["last_seen_at"]) for row in of(present, "Active") if row["last_seen_at"]]
     answers["local-days"] = sorted(Counter(at.astimezone(ZoneInfo("Europe/Dublin")).date() for at in seen).items())

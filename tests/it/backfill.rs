@@ -98,7 +98,8 @@ fn each_month_without_a_snapshot_gets_a_late_one_and_those_that_are_there_stay_a
     for month in ["2026-07", "2026-09"] {
         assert!(place.report(month, "movement").rows.is_empty(), "{month}");
         for row in place.report(month, "cohort_trends").rows_by_name() {
-            let compared = ["previous_value", "change", "slope_per_month", "trend_p", "direction", "robust_z", "history_months"];
+            let compared =
+                ["previous_value", "change", "slope_per_month", "trend_p", "direction", "expected", "anomaly_p", "history_months"];
             assert!(compared.iter().all(|name| row[*name].shown().is_empty()), "{month}: {row:?}");
         }
         let left_out = place.report(month, "data_quality").rows_by_name().into_iter();

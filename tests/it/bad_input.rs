@@ -7,7 +7,7 @@ mod values;
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::month_end::{REPORTS, check_flows};
+use crate::month_end::{REPORTS, check_curve, check_flows, check_movement, check_survival};
 use crate::support::job::{Job, Place, texts};
 use crate::support::program::{Finished, on, run};
 use crate::support::simulator::Simulator;
@@ -64,6 +64,8 @@ fn check_sound(place: &Place, months: &[Month]) {
         }
         let members = place.report(month.name, "members").rows_by_name();
         place.report(month.name, "cohort_summary").rows_by_name().iter().for_each(|row| check_flows(row, &members));
+        let reports = place.reports(month.name);
+        [check_survival, check_curve, check_movement].iter().for_each(|check| check(&reports));
     }
 }
 
@@ -105,18 +107,28 @@ fn across_a_gap_the_nearest_month_is_compared_and_nothing_is_called_a_monthly_ch
 
     let trends = place.report("2026-10", "cohort_trends").keyed(&["metric"]);
     let members = &trends[&vec!["members".to_string()]];
-    let nothing = ["change", "change_rate", "moving_average_3", "robust_z", "direction"].map(|name| (name, Cell::Null));
+    let nothing = ["change", "change_rate", "moving_average_3", "expected", "anomaly_p", "direction"].map(|name| (name, Cell::Null));
     check_cells(members, &nothing);
     check_cells(members, &[("previous_value", Cell::Ratio(3.0)), ("value", Cell::Ratio(2.0)), ("history_months", count(3))]);
 
     // Ages at the month that is missing are absent: of those of July there are 0, 1 and 3.
     let ages = place.report("2026-10", "retention").rows_by_name().into_iter().filter(|row| row["entry_month"].shown() == "2026-07-01");
     assert_eq!(ages.map(|row| row["age_months"].shown()).collect::<Vec<_>>(), ["0", "1", "3"]);
-    // Whoever entered in August cannot be followed over the gap: one spell of a month, censored; nobody is said to have left.
-    let spells = place.report("2026-10", "membership_survival").rows_by_name();
-    assert!(spells.iter().all(|row| row["departed"] == count(0)), "{spells:?}");
-    let first = spells.iter().find(|row| row["duration_months"] == count(1)).unwrap();
-    check_cells(first, &[("at_risk", count(2)), ("censored", count(2)), ("survival", Cell::Ratio(1.0))]);
+    // What is counted since August is of two months.
+    for metric in ["joined", "returned", "departed", "departed_gone", "churn_rate", "quick_ratio"] {
+        check_cells(&trends[&vec![metric.to_string()]], &[("value", Cell::Null), ("change", Cell::Null)]);
+    }
+    // Whoever entered in August cannot be followed into the month that is missing: nobody is said to have left, nor to have stayed.
+    let survival = place.report("2026-10", "membership_survival").rows_by_name();
+    assert_eq!(survival, [], "nobody was seen a month after entering");
+    // Who is new in October may have entered in September.
+    let censored = place.report("2026-10", "retention").rows_by_name().into_iter().filter(|row| row["age_months"] == count(0));
+    let censored: Vec<Cell> = censored.map(|row| row["entry_is_censored"].clone()).collect();
+    assert_eq!(censored, [true, false, true].map(Cell::Flag));
+    let joined = place.report("2026-10", "members").rows_by_name().into_iter().find(|row| row["change"].shown() == "joined").unwrap();
+    check_cells(&joined, &[("entered_month", Cell::Null), ("months_in_cohort", count(1))]);
+    let change = &place.report("2026-10", "retention_change").rows_by_name()[0];
+    check_cells(change, &[("recent_entrants", count(1)), ("earlier_entrants", count(0)), ("hazard_ratio", Cell::Null)]);
     // The month that is missing is named.
     let status = on(&place.job(&job, "http://127.0.0.1:9"), "status", &["--check", "--as-of", OCTOBER.as_of]).finish();
     status.check_code(8);
@@ -244,7 +256,8 @@ fn a_cohort_that_is_the_whole_population_has_nobody_to_be_compared_with() {
             let rows = place.report("2026-08", report).rows_by_name().into_iter();
             rows.filter(|row| row["cohort_key"].shown() == "tag:5").collect::<Vec<_>>()
         };
-        let null = ["other_share", "lift", "odds_ratio", "odds_low", "odds_high", "p_value", "q_value"].map(|name| (name, Cell::Null));
+        let null = ["other_share", "lift", "lift_low", "lift_high", "odds_ratio", "odds_low", "odds_high", "p_value", "q_value"]
+            .map(|name| (name, Cell::Null));
         let profile = all("attribute_profile");
         assert!(!profile.is_empty(), "{population}");
         for row in profile {
@@ -254,7 +267,7 @@ fn a_cohort_that_is_the_whole_population_has_nobody_to_be_compared_with() {
         }
         let numbers = all("numeric_profile");
         assert_eq!(numbers.len(), 1, "{population}");
-        let null = ["others_median", "cliffs_delta", "p_value", "q_value"].map(|name| (name, Cell::Null));
+        let null = ["others_median", "cliffs_delta", "delta_low", "delta_high", "p_value", "q_value"].map(|name| (name, Cell::Null));
         check_cells(&numbers[0], &[("members", count(40)), ("others", count(0)), ("median", Cell::Ratio(19.5))]);
         check_cells(&numbers[0], &null);
         let overlap = place.report("2026-08", "overlap").rows_by_name().remove(0);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::month_end::{REPORTS, check_flows};
+use crate::month_end::{REPORTS, check_curve, check_flows, check_movement, check_survival};
 use crate::support::job::Place;
 use crate::support::program::{Finished, cohorts, run};
 use crate::support::tables::Table;
@@ -91,6 +91,8 @@ fn a_demo_lives_through_the_months_it_is_asked_for() {
             assert_eq!(row["basis"].shown(), "month_end");
             check_flows(&row, &members);
         }
+        let reports = out.join(format!("demo/reports/run_month={month}"));
+        [check_survival, check_curve, check_movement].iter().for_each(|check| check(&reports));
     }
 }
 

@@ -217,3 +217,22 @@ fn a_snapshot_alone_gives_the_same_histories_and_reports_elsewhere() {
     assert!(derived(&place).contains_key("index.html"));
     assert!(matches!(summary(&place, "2026-08", ACTIVE)["observed_at"], Cell::Instant(_)));
 }
+
+#[test]
+fn months_of_the_version_before_are_rebuilt_by_the_next_run() {
+    let (place, fresh) = (restored("format-1"), restored("format-1"));
+    for derived in ["history", "reports"] {
+        tree::copy(&fixture("history-4").join(derived), &place.job_folder().join(derived));
+    }
+    let told = command(&place, "status", &AS_OF);
+    assert_eq!(told.stdout.matches("stale").count(), 2, "{}", told.stdout);
+    // Nothing is observed again: both months are published.
+    on(&place.job(&job(), NOWHERE), "run", &AS_OF).succeed();
+    command(&fresh, "report", &["--all"]).check_code(0);
+    tree::check_same(&tree::published(&place.job_folder()), &tree::published(&fresh.job_folder()), "rebuilt from the same snapshots");
+    for month in MONTHS {
+        assert!(!place.history(month).join("spells.parquet").exists(), "{month}");
+        assert_eq!(place.report(month, "retention_change").rows.len(), 2, "{month}");
+    }
+    command(&place, "status", &[&["--check"], &AS_OF[..]].concat()).check_code(0);
+}

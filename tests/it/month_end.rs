@@ -1,6 +1,7 @@
 //! One and several months against the simulator: every table against the truth, every column against the contract.
 
 mod columns;
+mod identities;
 mod patterns;
 mod privacy;
 
@@ -22,6 +23,7 @@ use crate::support::workspace::{Workspace, contact, contact_id, plainly};
 use crate::support::{TOKEN, tree};
 
 pub use columns::REPORTS;
+pub use identities::{check_curve, check_movement, check_survival};
 
 #[test]
 fn every_report_has_the_columns_of_the_contract_in_their_order_and_types() {
@@ -78,10 +80,12 @@ fn check_csv_cell(written: &CsvCell, cell: &Cell, place: &str) {
 #[test]
 fn reports_are_sorted_by_their_keys() {
     let months = four_months();
-    let keys: [(&str, &[&str]); 12] = [
+    let keys: [(&str, &[&str]); 14] = [
         ("cohort_summary", &["month", "cohort_key"]),
         ("cohort_trends", &["month", "cohort_key", "metric"]),
         ("retention", &["month", "cohort_key", "entry_month"]),
+        ("retention_curve", &["month", "cohort_key"]),
+        ("retention_change", &["month", "cohort_key"]),
         ("membership_survival", &["month", "cohort_key"]),
         ("attribute_profile", &["month", "cohort_key", "attribute", "value"]),
         ("numeric_profile", &["month", "cohort_key", "attribute"]),

@@ -14,7 +14,7 @@ use crate::support::fixture::{COHORTS, four_months, plain_job};
 use crate::support::job::{Job, Place, manifest, texts};
 use crate::support::program::{on, run};
 use crate::support::simulator::Simulator;
-use crate::support::tables::{Cell, Row, Table, count, day};
+use crate::support::tables::{Cell, Table, count, day};
 use crate::support::truth::{AUGUST, JULY};
 use crate::support::workspace::{Workspace, contact, contact_id, plainly};
 
@@ -139,17 +139,22 @@ fn the_charts_are_drawn_from_the_reports_figures() {
         let drawn = [&cell[0], &cell[3], &cell[4]].map(|value| count(value.as_i64()));
         assert_eq!(drawn, [&row["age_months"], &row["entrants"], &row["retained"]].map(Clone::clone));
     }
-    // Where all of them are followed no further, nothing is drawn.
-    let tells = |row: &Row| row["at_risk"] != row["censored"];
-    let survival: Vec<_> = of_active(&report(MONTH, "membership_survival")).into_iter().filter(tells).collect();
-    let points = figures[format!("{anchor}-survival")]["points"].as_array().unwrap();
-    assert!(!points.is_empty());
-    assert_eq!(points.len(), survival.len());
-    for (point, row) in points.iter().zip(&survival) {
-        for (place, name) in [(1, "survival"), (2, "survival_low"), (3, "survival_high")] {
-            let Cell::Ratio(share) = row[name] else { panic!("{row:?}") };
-            // A chart has four digits.
-            assert!((point[place].as_f64().unwrap() - share).abs() <= 0.000_05, "{name}");
+    let curves = [
+        ("curve", "retention_curve", ["retention_rate", "rate_low", "rate_high"], "entrants"),
+        ("survival", "membership_survival", ["survival", "survival_low", "survival_high"], "at_risk"),
+    ];
+    for (figure, name, shares, counted) in curves {
+        let rows = of_active(&report(MONTH, name));
+        let points = figures[format!("{anchor}-{figure}")]["points"].as_array().unwrap();
+        assert!(!points.is_empty());
+        assert_eq!(points.len(), rows.len(), "{name}");
+        for (point, row) in points.iter().zip(&rows) {
+            for (place, name) in (1..).zip(shares) {
+                let Cell::Ratio(share) = row[name] else { panic!("{row:?}") };
+                // A chart has four digits.
+                assert!((point[place].as_f64().unwrap() - share).abs() <= 0.000_05, "{name}");
+            }
+            assert_eq!(count(point[4].as_i64()), row[counted], "{name}");
         }
     }
     let buckets = of_active(&report(MONTH, "conversation_activity")).into_iter().filter(|row| row["measure"].shown() == "bucket");

@@ -27,46 +27,88 @@ fn profiles(lines: &str) -> DataFrame {
 fn others_are_the_population_without_the_cohort_of_the_roles_that_occur_in_it() {
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS));
     // No lead is in A, so the 14 other users are compared with: 10 - 1 on free, 8 - 5 on pro, 2 - 0 on nothing.
-    // pro: 5/6 against 3/14 is 35/9; odds (5 · 11) / (1 · 3). The least expected cell is 6 · 8 / 20 < 5: Fisher. Of C(20, 6) =
-    // 38760 draws, 672 have five pros, 28 six, and no other number is as rare: p = 700/38760.
-    // free: 1/6 against 9/14; odds (1 · 5) / (5 · 9); p = 5460/38760.
-    // unknown: 0.5 is added to each cell: (0.5 · 12.5) / (6.5 · 2.5); as probable as it gets: p = 1.
-    // q: 0.01806 · 3/1, 0.140867 · 3/2, 1.
+    // pro: 5/6 of those known against 3/12 is 10/3, Katz's interval; odds (5 · 9) / (1 · 3), Woolf's. The least expected cell is
+    // 6 · 8 / 18 < 5, so the exact test of [5 1 | 3 9], and free is the same table seen from the other side.
+    // unknown: 0 of all 6, and 2 of all 14: no interval; as probable as it gets: p = 1.
+    // q: 0.042986 · 3/2, twice, 1.
     assert_shows(
         &report,
         "
-        month    cohort_key  cohort_name  attribute  value      members  member_share  others  other_share  lift
-        2026-03  tag:a       A            plan       (unknown)  0        0             2       0.142857     0
-        2026-03  tag:a       A            plan       free       1        0.166667      9       0.642857     0.259259
-        2026-03  tag:a       A            plan       pro        5        0.833333      3       0.214286     3.888889",
+        month    cohort_key  cohort_name  attribute  value      members  members_known  member_share  others  others_known  other_share
+        2026-03  tag:a       A            plan       (unknown)  0        6              0             2       12            0.142857
+        2026-03  tag:a       A            plan       free       1        6              0.166667      9       12            0.75
+        2026-03  tag:a       A            plan       pro        5        6              0.833333      3       12            0.25",
     );
     assert_shows(
         &report,
         "
-        value      odds_ratio  odds_low  odds_high   p_value   q_value   previous_share  share_change
-        (unknown)  0.384615    0.015981  9.256623    1         1         -               -
-        free       0.111111    0.009986  1.236278    0.140867  0.2113    -               -
-        pro        18.333333   1.508069  222.875225  0.01806   0.05418   -               -",
+        value      lift      lift_low  lift_high  odds_ratio  odds_low  odds_high   p_value   q_value
+        (unknown)  0         -         -          0           -         -           1         1
+        free       0.222222  0.03605   1.369838   0.066667    0.0054    0.823104    0.042986  0.06448
+        pro        3.333333  1.174335  9.461617   15          1.214913  185.198372  0.042986  0.06448",
     );
+    assert_shows(&report, "previous_members previous_known previous_share share_change\n - - - -\n - - - -\n - - - -");
 }
 
 #[test]
 fn with_leads_among_the_members_other_leads_are_compared_with_too() {
     let lead = profiles("2026-03 tag:a '' lead - - 1\n 2026-03 tag:a plan lead free - 1");
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS).vstack(&lead).unwrap());
-    // 30 contacts, 7 members: 23 others. Nothing is known of 2 users and 2 leads.
+    // 30 contacts, 7 members: 23 others, and a table for each role. pro: users [5 1 | 3 9], leads [0 1 | 2 5]. Mantel and Haenszel:
+    // lift (5 · 12/18 + 0) / (3 · 6/18 + 2 · 1/8), odds (5 · 9/18 + 0) / (1 · 3/18 + 1 · 2/8). The exact test convolves both tables' draws.
+    // Nothing is known of 2 users and 2 leads: of all 7, and of all 23.
     assert_shows(
         &report,
         "
-        value      members  member_share  others  other_share
-        (unknown)  0        0             4       0.173913
-        free       2        0.285714      14      0.608696
-        pro        5        0.714286      5       0.217391",
+        value      members  members_known  member_share  others  others_known  other_share
+        (unknown)  0        7              0             4       19            0.173913
+        free       2        7              0.285714      14      19            0.736842
+        pro        5        7              0.714286      5       19            0.263158",
+    );
+    assert_shows(
+        &report,
+        "
+        value      lift      lift_low  lift_high  odds_ratio  odds_low  odds_high  p_value   q_value
+        (unknown)  0         -         -          0           -         -          0.550526  0.550526
+        free       0.425287  0.141869  1.274907   0.166667    0.02502   1.110223   0.082579  0.123869
+        pro        2.666667  0.94673   7.511238   6           0.90072   39.968042  0.082579  0.123869",
     );
 }
 
 #[test]
-fn large_tables_are_tested_by_chi_square_and_q_is_over_all_rows() {
+fn large_strata_are_tested_together() {
+    let report = profile(
+        vec![cohort("a", None)],
+        &["plan"],
+        profiles(
+            "
+            2026-03 ''    ''   user -    - 140
+            2026-03 ''    ''   lead -    - 120
+            2026-03 ''    plan user pro  - 54
+            2026-03 ''    plan user free - 86
+            2026-03 ''    plan lead pro  - 25
+            2026-03 ''    plan lead free - 95
+            2026-03 tag:a ''   user -    - 40
+            2026-03 tag:a ''   lead -    - 20
+            2026-03 tag:a plan user pro  - 24
+            2026-03 tag:a plan user free - 16
+            2026-03 tag:a plan lead pro  - 5
+            2026-03 tag:a plan lead free - 15",
+        ),
+    );
+    // Users [24 16 | 30 70], leads [5 15 | 20 80]: 29 of 60 against 50 of 200 would be 1.93 times as often, but users are rather in A.
+    // By scipy's chi2 over the sums of Cochran, and the formulas of Greenland and Robins, Robins, Breslow and Greenland.
+    assert_shows(
+        &report,
+        "
+        value  members  others  lift      lift_low  lift_high  odds_ratio  odds_low  odds_high  p_value  q_value
+        free   31       150     0.717857  0.560322  0.919683   0.386646    0.209343  0.714116   0.00239  0.00239
+        pro    29       50      1.79      1.24995   2.563382   2.586345    1.400333  4.776852   0.00239  0.00239",
+    );
+}
+
+#[test]
+fn large_tables_are_tested_by_chi_square_and_q_is_over_all_of_the_cohorts_rows() {
     let report = profile(
         vec![cohort("a", None)],
         &["plan", "os"],
@@ -84,16 +126,46 @@ fn large_tables_are_tested_by_chi_square_and_q_is_over_all_rows() {
             2026-03 tag:a os   user win  - 20",
         ),
     );
-    // 30 and 20 of 50 against 20 and 30 of 50: χ² = 100 (30² - 20²)² / 50⁴ = 4, p = 0.0455. Macs: 30 of 50 in both.
-    // Of four p, two are 0.0455: q = 0.0455 · 4/2.
+    // 30 and 20 of 50 against 20 and 30 of 50: χ² = 99 (30² - 20²)² / 50⁴ = 3.96, p = 0.046594. Macs: 30 of 50 in both.
+    // Of four p, two are 0.046594: q = 0.046594 · 4/2.
     assert_shows(
         &report,
         "
-        attribute  value  members  others  lift      odds_ratio  odds_low  odds_high  p_value  q_value
-        os         mac    30       30      1         1           0.449261  2.225879   1        1
-        os         win    20       20      1         1           0.449261  2.225879   1        1
-        plan       free   20       30      0.666667  0.444444    0.199671  0.98928    0.0455   0.091001
-        plan       pro    30       20      1.5       2.25        1.010837  5.008228   0.0455   0.091001",
+        attribute  value  members  others  lift      lift_low  lift_high  odds_ratio  odds_low  odds_high  p_value   q_value
+        os         mac    30       30      1         0.726105  1.377211   1           0.449261  2.225879   1         1
+        os         win    20       20      1         0.618727  1.616222   1           0.449261  2.225879   1         1
+        plan       free   20       30      0.666667  0.44332   1.002537   0.444444    0.199671  0.98928    0.046594  0.093187
+        plan       pro    30       20      1.5       0.997469  2.255709   2.25        1.010837  5.008228   0.046594  0.093187",
+    );
+}
+
+#[test]
+fn what_another_cohort_has_changes_no_q() {
+    let report = profile(
+        vec![cohort("a", None), cohort("b", None)],
+        &["plan"],
+        profiles(
+            "
+            2026-03 ''    ''   user -    - 100
+            2026-03 ''    plan user pro  - 50
+            2026-03 ''    plan user free - 50
+            2026-03 tag:a ''   user -    - 50
+            2026-03 tag:a plan user pro  - 30
+            2026-03 tag:a plan user free - 20
+            2026-03 tag:b ''   user -    - 50
+            2026-03 tag:b plan user pro  - 25
+            2026-03 tag:b plan user free - 25",
+        ),
+    );
+    // A's two p are 0.046594, B's 1: over the report q of A would be 0.093187.
+    assert_shows(
+        &report,
+        "
+        cohort_key  value  p_value   q_value
+        tag:a       free   0.046594  0.046594
+        tag:a       pro    0.046594  0.046594
+        tag:b       free   1         1
+        tag:b       pro    1         1",
     );
 }
 
@@ -116,17 +188,17 @@ fn nothing_is_compared_without_members_or_without_others() {
             2026-03 tag:c plan user pro  - 1",
         ),
     );
-    // A is everyone, B is nobody: no role occurs in it. No other has what one of C's members has.
+    // A is everyone, B is nobody: no role occurs in it. No other has what one of C's members has, nor lacks what the other has.
     assert_shows(
         &report,
         "
-        cohort_key  value  members  member_share  others  other_share  lift  odds_ratio  odds_low  odds_high  p_value  q_value
-        tag:a       free   3        0.75          0       -            -     -           -         -          -        -
-        tag:a       pro    1        0.25          0       -            -     -           -         -          -        -
-        tag:b       free   0        -             0       -            -     -           -         -          -        -
-        tag:b       pro    0        -             0       -            -     -           -         -          -        -
-        tag:c       free   1        0.5           2       1            0.5   0.2         0.004533  8.824856   1        1
-        tag:c       pro    1        0.5           0       0            -     5           0.113316  220.621401  1       1",
+        cohort_key  value  members  members_known  member_share  others  others_known  other_share  lift  lift_low  lift_high  odds_ratio  odds_low  odds_high  p_value  q_value
+        tag:a       free   3        4              0.75          0       0             -            -     -         -          -           -         -          -        -
+        tag:a       pro    1        4              0.25          0       0             -            -     -         -          -           -         -          -        -
+        tag:b       free   0        0              -             0       0             -            -     -         -          -           -         -          -        -
+        tag:b       pro    0        0              -             0       0             -            -     -         -          -           -         -          -        -
+        tag:c       free   1        2              0.5           2       2             1            0.5   0.125049  1.999219   0           -         -          1        1
+        tag:c       pro    1        2              0.5           0       2             0            -     -         -          -           -         -          1        1",
     );
 }
 
@@ -153,21 +225,21 @@ fn shares_of_the_compared_month_are_the_cohorts_own() {
             ))
             .unwrap(),
     );
-    // A in February: two of four were on pro, none on free, nothing is known of one; team has no row, since nobody has it now.
-    // B's p is January: both were on pro. C was empty in February.
+    // A in February: two of the three known were on pro, none on free, nothing is known of one of four; team has no row, since nobody has
+    // it now. B's p is January: both were on pro. C was empty in February.
     assert_shows(
         &report,
         "
-        cohort_key  value      member_share  previous_share  share_change
-        tag:a       (unknown)  0             0.25            -0.25
-        tag:a       free       0.166667      0               0.166667
-        tag:a       pro        0.833333      0.5             0.333333
-        tag:b       (unknown)  0             0               0
-        tag:b       free       1             0               1
-        tag:b       pro        0             1               -1
-        tag:c       (unknown)  0             -               -
-        tag:c       free       0             -               -
-        tag:c       pro        1             -               -",
+        cohort_key  value      member_share  previous_members  previous_known  previous_share  share_change
+        tag:a       (unknown)  0             1                 3               0.25            -0.25
+        tag:a       free       0.166667      0                 3               0               0.166667
+        tag:a       pro        0.833333      2                 3               0.666667        0.166667
+        tag:b       (unknown)  0             0                 2               0               0
+        tag:b       free       1             0                 2               0               1
+        tag:b       pro        0             2                 2               1               -1
+        tag:c       (unknown)  0             0                 0               -               -
+        tag:c       free       0             0                 0               -               -
+        tag:c       pro        1             0                 0               -               -",
     );
 }
 
@@ -188,8 +260,8 @@ fn the_fifty_most_frequent_values_have_a_row_ties_by_value() {
     assert_shows(
         &only(&report, "value", "(other)"),
         "
-        members  member_share  others  other_share
-        2        0.5           4       0.038835",
+        members  members_known  member_share  others  others_known  other_share
+        2        4              0.5           4       103           0.038835",
     );
     assert_shows(&only(&report, "value", "zz"), "members others\n 1 2");
 }
@@ -211,25 +283,26 @@ fn values_that_look_like_the_remainders_are_counted_with_them() {
             2026-03 tag:a plan user pro       - 1",
         ),
     );
-    // Of ten, one has nothing: with the two called so, three are unknown; of the four members, two.
+    // Of ten, one has nothing: with the two called so, three are unknown; of the four members, two. Known are the others: 2 and 5.
     assert_shows(
         &report,
         "
-        value      members  member_share  others  other_share
-        (other)    1        0.25          2       0.333333
-        (unknown)  2        0.5           1       0.166667
-        pro        1        0.25          3       0.5",
+        value      members  members_known  member_share  others  others_known  other_share
+        (other)    1        2              0.5           2       5             0.4
+        (unknown)  2        2              0.5           1       5             0.166667
+        pro        1        2              0.5           3       5             0.6",
     );
 }
 
 #[test]
 fn an_attribute_that_nobody_has_is_unknown_of_everyone() {
     let report = profile(vec![cohort("a", None)], &["plan", "typo"], table(PLANS));
+    // All have it, that is none is without: a half is added to each cell, 6.5/7 against 14.5/15.
     assert_shows(
         &only(&report, "attribute", "typo"),
         "
-        value      members  member_share  others  other_share  lift  odds_ratio  p_value
-        (unknown)  6        1             14      1            1     0.448276    1",
+        value      members  members_known  member_share  others  others_known  other_share  lift      lift_low  lift_high  odds_ratio  p_value
+        (unknown)  6        0              1             14      0             1            0.960591  0.766334  1.20409    0.448276    1",
     );
     // Nor does anything come of a month in which nobody is observed at all.
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS).clear());

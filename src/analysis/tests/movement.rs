@@ -18,13 +18,15 @@ const STANDING: &str = "
     tag:b       back-to-b       returned    false
     tag:b       new-to-bc       joined      false
     tag:c       new-to-bc       joined      false
-    tag:d       a-to-none       first_seen  false
+    tag:a       a-to-d          departed    false
+    tag:d       a-to-d          first_seen  false
     tag:d       first           first_seen  false";
 
 const CONTACTS: &str = "
     contact_id      created_at
     a-to-b          2025-01-01T00:00:00Z
     a-to-none       2025-01-01T00:00:00Z
+    a-to-d          2025-01-01T00:00:00Z
     ab-to-c         2025-01-01T00:00:00Z
     leaves-a-not-b  2025-01-01T00:00:00Z
     adds-b          2025-01-01T00:00:00Z
@@ -36,7 +38,7 @@ const CONTACTS: &str = "
 const COUNTS: &str = "
     cohort_key  month    previous_members
     tag:a       2026-02  99
-    tag:a       2026-03  6
+    tag:a       2026-03  7
     tag:b       2026-03  2
     tag:c       2026-03  0
     tag:d       2026-03  -";
@@ -50,21 +52,23 @@ fn movement(population: PopulationKind) -> DataFrame {
 
 #[test]
 fn contacts_move_between_cohorts_and_from_and_to_outside_them() {
-    // Of A's six in February one is still there: one joined B, one C, two joined nothing (one of them stays in B, where it was
-    // before; D, which nobody can have joined in its first month, is no place to go), one is gone. The one who left A and B
-    // for C counts twice. Whoever was in A before and joins B without leaving A came neither from outside nor from A.
+    // Of A's seven in February one is still there: one joined B, one C, one is in no cohort now, one is gone. Two joined nothing and are in
+    // another: B, where one was before, and D, which nobody can have joined in its first month. The one who left A and B for C
+    // counts twice. Whoever was in A before and joins B without leaving A stayed; the others of B's came from outside.
     assert_shows(
         &movement(PopulationKind::Everyone),
         "
-        month    from_cohort  from_name  to_cohort  to_name  contacts  share_of_from
-        2026-03  (new)        (new)      tag:b      B        1         -
-        2026-03  (new)        (new)      tag:c      C        1         -
-        2026-03  (none)       (none)     tag:b      B        2         -
-        2026-03  tag:a        A          (gone)     (gone)   1         0.166667
-        2026-03  tag:a        A          (none)     (none)   2         0.333333
-        2026-03  tag:a        A          tag:b      B        1         0.166667
-        2026-03  tag:a        A          tag:c      C        1         0.166667
-        2026-03  tag:b        B          tag:c      C        1         0.5",
+        month    from_cohort  from_name  to_cohort  to_name   contacts  previous_members  share_of_from
+        2026-03  (new)        (new)      tag:b      B         1         -                 -
+        2026-03  (new)        (new)      tag:c      C         1         -                 -
+        2026-03  (none)       (none)     tag:b      B         2         -                 -
+        2026-03  (stayed)     (stayed)   tag:b      B         1         -                 -
+        2026-03  tag:a        A          (gone)     (gone)    1         7                 0.142857
+        2026-03  tag:a        A          (none)     (none)    1         7                 0.142857
+        2026-03  tag:a        A          (stayed)   (stayed)  2         7                 0.285714
+        2026-03  tag:a        A          tag:b      B         1         7                 0.142857
+        2026-03  tag:a        A          tag:c      C         1         7                 0.142857
+        2026-03  tag:b        B          tag:c      C         1         2                 0.5",
     );
 }
 
@@ -75,9 +79,10 @@ fn who_is_gone_is_known_only_when_everyone_is_observed() {
         &only(&report, "from_cohort", "tag:a"),
         "
         to_cohort  contacts  share_of_from
-        (none)     3         0.5
-        tag:b      1         0.166667
-        tag:c      1         0.166667",
+        (none)     2         0.285714
+        (stayed)   2         0.285714
+        tag:b      1         0.142857
+        tag:c      1         0.142857",
     );
 }
 
@@ -87,4 +92,22 @@ fn nobody_moves_where_nothing_is_compared() {
     let (standing, contacts, counts) = (table(STANDING).tail(Some(2)).lazy(), table(CONTACTS).lazy(), table(COUNTS).lazy());
     let report = build("movement", &Inputs { standing, contacts, counts, ..inputs(&facts) }, &facts);
     assert_shows(&report, "from_cohort to_cohort contacts");
+}
+
+#[test]
+fn everyone_who_left_is_in_a_row_from_there_and_everyone_who_joined_in_a_row_to_there() {
+    let report = movement(PopulationKind::Everyone);
+    let standing = table(STANDING);
+    let rows = |column: &str, key: &str| only(&report, column, key).column("contacts").unwrap().i64().unwrap().sum().unwrap_or_default();
+    let who = |key: &str, changes: &[&str]| {
+        let of_cohort = only(&standing, "cohort_key", key);
+        of_cohort.column("change").unwrap().str().unwrap().iter().filter(|change| changes.contains(&change.unwrap())).count() as i64
+    };
+    // Each of these contacts left one cohort, or joined one, but for two: `ab-to-c` comes to C from two, and nobody joins two of those
+    // that somebody else left.
+    for key in ["tag:a", "tag:b", "tag:c", "tag:d"] {
+        assert_eq!(rows("from_cohort", key), who(key, &["departed"]), "from {key}");
+        let twice = i64::from(key == "tag:c");
+        assert_eq!(rows("to_cohort", key), who(key, &["joined", "returned"]) + twice, "to {key}");
+    }
 }

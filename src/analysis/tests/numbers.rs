@@ -31,16 +31,43 @@ fn members_values_are_described_and_compared_with_others() {
     // Members 5, 5, 7, 10: mean 27/4; positions 0.3, 1.5 and 2.7 are 5, 6 and 7 + 0.7 · 3. Others 1, 2, 2, 5, 5, 7: 3.5.
     // U: 5 beats three and ties two of the six, twice; 7 beats five and ties one; 10 beats all: 4 + 4 + 5.5 + 6 = 19.5.
     // 2 · 19.5 / 24 - 1 = 0.625. Ties of 2, 4 and 2 give 6 + 60 + 6 = 72: the variance is 24/12 · (11 - 72/90) = 20.4,
-    // and z = (19.5 - 12 - 0.5) / √20.4 = 1.549826: p = 0.121183. The p of three cohorts is one: q = p.
-    // Nobody in B has a value, and C is empty.
+    // and z = (19.5 - 12 - 0.5) / √20.4 = 1.549826: p = 0.121183. One number a cohort: q = p. Brunner and Munzel's t has 7.93 degrees
+    // of freedom, and the upper end is cut to 1. Nobody in B has a value, and C is empty.
     assert_shows(
         &profile(SEATS),
         "
-        month    cohort_key  cohort_name  attribute  members  mean  p10  median  p90  others  others_median  cliffs_delta  p_value   q_value
-        2026-03  tag:a       A            seats      4        6.75  5    6       9.1  6       3.5            0.625         0.121183  0.121183
-        2026-03  tag:b       B            seats      0        -     -    -       -    10      5              -             -         -
-        2026-03  tag:c       C            seats      0        -     -    -       -    0       -              -             -         -",
+        month    cohort_key  cohort_name  attribute  members  mean  p10  median  p90  others  others_median
+        2026-03  tag:a       A            seats      4        6.75  5    6       9.1  6       3.5
+        2026-03  tag:b       B            seats      0        -     -    -       -    10      5
+        2026-03  tag:c       C            seats      0        -     -    -       -    0       -",
     );
+    assert_shows(
+        &profile(SEATS),
+        "
+        cohort_name  cliffs_delta  delta_low  delta_high  p_value   q_value
+        A            0.625         0.013331   1           0.121183  0.121183
+        B            -             -          -           -         -
+        C            -             -          -           -         -",
+    );
+}
+
+#[test]
+fn a_mixed_attribute_is_a_finding() {
+    let with_text = format!("{SEATS}\n 2026-03 '' seats lead many - 3\n 2026-03 '' plan user pro - 4");
+    let facts = Facts { profile: vec!["seats".to_string(), "plan".to_string()], ..facts("2026-03", vec![cohort("a", None)]) };
+    let found = |lines: &str| {
+        let inputs = Inputs {
+            profiles: table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}")).lazy(),
+            members: table("cohort_key:text contact_id:text").lazy(),
+            contacts: table("contact_id:text created_at:instant").lazy(),
+            conversations: table("opened_by:text").lazy(),
+            ..inputs(&facts)
+        };
+        only(&build("data_quality", &inputs, &facts), "check_name", "mixed_attribute")
+    };
+    assert_shows(&found(&with_text), "month severity check_name subject value expected\n 2026-03 warning mixed_attribute seats 3 0");
+    // Numbers alone and texts alone are none.
+    assert_shows(&found(&format!("{SEATS}\n 2026-03 '' plan user pro - 4")), "subject");
 }
 
 #[test]
@@ -76,5 +103,5 @@ fn a_zero_is_a_zero_with_either_sign() {
         2026-03 tag:a seats user 0    0  1
         2026-03 tag:a seats user -0.0 -0 1",
     );
-    assert_shows(&only(&report, "cohort_key", "tag:a"), "members others median cliffs_delta p_value\n 2 2 0 0 1");
+    assert_shows(&only(&report, "cohort_key", "tag:a"), "members others median cliffs_delta delta_low delta_high p_value\n 2 2 0 0 - - 1");
 }

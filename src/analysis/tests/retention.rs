@@ -1,6 +1,6 @@
 use super::*;
 
-/// January was A's first month, and March was not observed.
+/// January was A's first month, and March was not observed: who is new in April may have entered in March.
 const TRIANGLE: &str = "
     cohort_key  entry_month  observed_month  retained  retained_unbroken
     tag:a       2026-01      2026-01         10        10
@@ -28,7 +28,7 @@ fn each_month_holds_the_whole_triangle_without_the_ages_that_were_not_observed()
         2026-04  tag:a       A            2026-01      true               3           10        7         6                  0.7             0.396778  0.892209
         2026-04  tag:a       A            2026-02      false              0           4         4         4                  1               0.510109  1
         2026-04  tag:a       A            2026-02      false              2           4         1         1                  0.25            0.045587  0.699358
-        2026-04  tag:a       A            2026-04      false              0           0         0         0                  -               -         -
+        2026-04  tag:a       A            2026-04      true               0           0         0         0                  -               -         -
         2026-04  tag:b       B            2026-04      true               0           0         0         0                  -               -         -",
     );
 }
@@ -52,4 +52,101 @@ fn cohorts_without_a_history_have_no_triangle() {
     let triangle = table(TRIANGLE).head(Some(6));
     let report = build("retention", &Inputs { triangle: triangle.lazy(), ..inputs(&facts) }, &facts);
     assert_shows(&report, "cohort_key  age_months");
+}
+
+#[test]
+fn the_curve_pools_the_months_of_entry_that_are_known_and_old_enough() {
+    let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
+    let report = build("retention_curve", &Inputs { triangle: table(survival::TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    // A: February, March, April, July and August are known. At an age of 1 there are February, March and July: 8 + 6 + 4 entrants, of whom
+    // 6 + 4 + 1 are there; at 2 February and April, at 3 March and April, and so on. B's entries are not known, and D has none.
+    assert_shows(
+        &report,
+        "
+        month    cohort_key  cohort_name  age_months  entry_months  entrants  retained  retained_unbroken  retention_rate  rate_low  rate_high
+        2026-08  tag:a       A            0           5             25        25        25                 1               0.866808  1
+        2026-08  tag:a       A            1           3             18        11        11                 0.611111        0.38619   0.796948
+        2026-08  tag:a       A            2           2             13        10        9                  0.769231        0.497436  0.918205
+        2026-08  tag:a       A            3           2             11        7         6                  0.636364        0.353801  0.848335
+        2026-08  tag:a       A            4           3             19        10        8                  0.526316        0.317078  0.726702
+        2026-08  tag:a       A            5           2             14        6         6                  0.428571        0.213808  0.674094
+        2026-08  tag:a       A            6           1             8         3         2                  0.375           0.136844  0.694258
+        2026-08  tag:c       C            0           2             3         3         3                  1               0.438503  1
+        2026-08  tag:c       C            1           1             3         1         0                  0.333333        0.061492  0.79234",
+    );
+}
+
+/// Entries of February to May, followed until June; January was the first month of either.
+const CHANGING: &str = "
+    cohort_key  entry_month  observed_month  retained  retained_unbroken
+    tag:a       2026-01      2026-01         500       500
+    tag:a       2026-02      2026-02         100       100
+    tag:a       2026-02      2026-03         60        60
+    tag:a       2026-02      2026-04         50        50
+    tag:a       2026-02      2026-05         45        45
+    tag:a       2026-02      2026-06         40        40
+    tag:a       2026-03      2026-03         80        80
+    tag:a       2026-03      2026-04         60        60
+    tag:a       2026-03      2026-05         54        54
+    tag:a       2026-03      2026-06         50        50
+    tag:a       2026-04      2026-04         90        90
+    tag:a       2026-04      2026-05         70        70
+    tag:a       2026-04      2026-06         66        66
+    tag:a       2026-05      2026-05         70        70
+    tag:a       2026-05      2026-06         50        50
+    tag:a       2026-06      2026-06         30        30
+    tag:b       2026-01      2026-01         500       500
+    tag:b       2026-02      2026-02         100       100
+    tag:b       2026-02      2026-03         50        50
+    tag:b       2026-02      2026-04         40        40
+    tag:b       2026-02      2026-05         30        30
+    tag:b       2026-02      2026-06         20        20
+    tag:b       2026-03      2026-03         100       100
+    tag:b       2026-03      2026-04         48        48
+    tag:b       2026-03      2026-05         40        40
+    tag:b       2026-03      2026-06         31        31
+    tag:b       2026-04      2026-04         100       100
+    tag:b       2026-04      2026-05         52        52
+    tag:b       2026-04      2026-06         40        40
+    tag:b       2026-05      2026-05         100       100
+    tag:b       2026-05      2026-06         50        50
+    tag:b       2026-06      2026-06         30        30";
+
+#[test]
+fn a_change_compares_the_last_three_months_with_those_before() {
+    let facts = facts("2026-06", ["a", "b", "c"].map(|letter| cohort(letter, Some("2026-05"))).into());
+    let report = build("retention_change", &Inputs { triangle: table(CHANGING).lazy(), ..inputs(&facts) }, &facts);
+    // March, April and May are recent; June's have had no month to depart in. A: recent 20 + 20 + 20, 6 + 4, 4 of 60 + 14 + ... = 74;
+    // earlier 40 + 10 + 5 + 5 = 60, and Σ d n_recent / n = 88.945523. (74/88.945523) / (60/45.054477) = 0.624733,
+    // times and over exp(1.96 √(1/88.945523 + 1/45.054477)). q: 0.001008 · 2/1; 0.924495.
+    assert_shows(
+        &report,
+        "
+        month    cohort_key  cohort_name  recent_entrants  earlier_entrants  recent_departed  recent_expected  hazard_ratio
+        2026-06  tag:a       A            240              100               74               88.945523        0.624733
+        2026-06  tag:b       B            300              100               179              179.5            0.990982
+        2026-06  tag:c       C            0                0                 0                0                -",
+    );
+    assert_shows(
+        &report,
+        "
+        cohort_name  ratio_low  ratio_high  p_value   q_value
+        A            0.436556   0.894023    0.001008  0.002016
+        B            0.761008   1.290453    0.924495  0.924495
+        C            -          -           -         -",
+    );
+}
+
+#[test]
+fn few_departures_or_entries_that_are_not_known_change_nothing() {
+    let facts = facts("2026-08", vec![cohort("a", Some("2026-07"))]);
+    let report = build("retention_change", &Inputs { triangle: table(survival::TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    // The last three months before August are July, June, which nobody is known to have entered in, and April.
+    // Recent: 3 of July at k = 1, 2 of April at k = 3; expected 7 · 4/18 + 2 · 4/4 + 1 · 2/6.
+    assert_shows(
+        &report,
+        "
+        recent_entrants  earlier_entrants  recent_departed  recent_expected  hazard_ratio  ratio_low  ratio_high  p_value  q_value
+        9                14                5                3.888889         -             -          -           -        -",
+    );
 }

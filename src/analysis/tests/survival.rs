@@ -1,34 +1,112 @@
 use super::*;
 
+/// January was A's first month, and May was not observed.
+pub(super) const TRIANGLE: &str = "
+    cohort_key  entry_month  observed_month  retained  retained_unbroken
+    tag:a       2026-01      2026-01         20        20
+    tag:a       2026-01      2026-08         9         9
+    tag:a       2026-02      2026-02         8         8
+    tag:a       2026-02      2026-03         6         6
+    tag:a       2026-02      2026-04         6         5
+    tag:a       2026-02      2026-06         4         3
+    tag:a       2026-02      2026-07         3         3
+    tag:a       2026-02      2026-08         3         2
+    tag:a       2026-03      2026-03         6         6
+    tag:a       2026-03      2026-04         4         4
+    tag:a       2026-03      2026-06         4         4
+    tag:a       2026-03      2026-07         4         3
+    tag:a       2026-03      2026-08         3         3
+    tag:a       2026-04      2026-04         5         5
+    tag:a       2026-04      2026-06         4         4
+    tag:a       2026-04      2026-07         3         2
+    tag:a       2026-04      2026-08         2         2
+    tag:a       2026-06      2026-06         9         9
+    tag:a       2026-06      2026-07         9         9
+    tag:a       2026-06      2026-08         1         1
+    tag:a       2026-07      2026-07         4         4
+    tag:a       2026-07      2026-08         1         1
+    tag:a       2026-08      2026-08         2         2
+    tag:b       2026-08      2026-08         7         7
+    tag:c       2026-06      2026-06         1         1
+    tag:c       2026-07      2026-07         3         3
+    tag:c       2026-07      2026-08         1         0
+    tag:c       2026-08      2026-08         0         0
+    tag:gone    2026-01      2026-01         3         3";
+
 #[test]
-fn survival_is_kaplan_meier_with_gaps_and_present_members_censored() {
-    let facts = facts("2026-06", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-05"))).into());
-    let spells = table(
-        "
-        cohort_key  duration_months  departed  censored_at_gap  still_members
-        tag:a       1                2         1                1
-        tag:a       2                1         0                1
-        tag:a       4                0         0                1
-        tag:b       1                0         0                2
-        tag:c       1                1         0                0
-        tag:c       2                1         0                0
-        tag:gone    1                9         0                0",
-    );
-    let report = build("membership_survival", &Inputs { spells: spells.lazy(), ..inputs(&facts) }, &facts);
-    // A: seven spells. After a month 2 of 7 have left: 5/7, and the two censored are at risk no more. Then 1 of 3:
-    // 5/7 · 2/3 = 10/21; nothing happens at 3 months, and the last one is followed for 4.
-    // Greenwood's sum is 2/(7·5), then + 1/(3·2); the ends are S^exp(±1.96 √V / ln S).
-    // B: nobody has left, [1, 1]. C: both left, one after the other: 1/2, then 0 with [0, 0]. D had no spells yet.
+fn survival_is_a_product_limit_over_the_known_entries() {
+    let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
+    let report = build("membership_survival", &Inputs { triangle: table(TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    // A: those of January and of June, which comes after the gap, may have entered before. k = 1: February 8 to 6, March 6 to 4, July 4
+    // to 1; after April (March's) and August (July's) nothing is known of 4 + 1. k = 2: February 6 to 5, then the gap.
+    // k = 3: April 4 to 2, who come back from the gap at their age; March's are back at k = 4, February's at k = 5.
+    // n* = (1 - S) / (S · Σ d / (n (n - d))): 18, 14.03, 9.19, 10.55, the same where nobody departs, 11.70; then Wilson's interval at S.
+    // B's only month is its first, D has none. C: all three depart at once, and the interval is that of 0 of 3.
     assert_shows(
         &report,
         "
-        month    cohort_key  cohort_name  duration_months  at_risk  departed  censored  survival  survival_low  survival_high
-        2026-06  tag:a       A            1                7        2         2         0.714286  0.258154      0.919797
-        2026-06  tag:a       A            2                3        1         1         0.47619   0.075099      0.80846
-        2026-06  tag:a       A            3                1        0         0         0.47619   0.075099      0.80846
-        2026-06  tag:a       A            4                1        0         1         0.47619   0.075099      0.80846
-        2026-06  tag:b       B            1                2        0         2         1         1             1
-        2026-06  tag:c       C            1                2        1         0         0.5       0.005983      0.91041
-        2026-06  tag:c       C            2                1        1         0         0         0             0",
+        month    cohort_key  cohort_name  duration_months  at_risk  departed  censored  resumed  hazard    survival  survival_low  survival_high
+        2026-08  tag:a       A            1                18       7         5         0        0.388889  0.611111  0.38619       0.796948
+        2026-08  tag:a       A            2                6        1         5         0        0.166667  0.509259  0.275483      0.739055
+        2026-08  tag:a       A            3                4        2         0         4        0.5       0.25463   0.079594      0.574379
+        2026-08  tag:a       A            4                6        1         2         4        0.166667  0.212191  0.064232      0.513831
+        2026-08  tag:a       A            5                6        0         3         3        0         0.212191  0.064232      0.513831
+        2026-08  tag:a       A            6                3        1         2         0        0.333333  0.141461  0.035474      0.424681
+        2026-08  tag:c       C            1                3        3         0         0        1         0         0             0.561497",
     );
+}
+
+#[test]
+fn rows_end_where_a_gap_leaves_nobody_at_risk() {
+    // April is missing: of those of February and March nobody is seen from the first to the second month.
+    let triangle = table(
+        "
+        cohort_key  entry_month  observed_month  retained  retained_unbroken
+        tag:a       2026-01      2026-01         2         2
+        tag:a       2026-02      2026-02         2         2
+        tag:a       2026-02      2026-03         1         1
+        tag:a       2026-02      2026-05         0         0
+        tag:a       2026-03      2026-03         2         2
+        tag:a       2026-03      2026-05         1         1
+        tag:a       2026-03      2026-06         1         1
+        tag:a       2026-05      2026-05         1         1
+        tag:a       2026-05      2026-06         0         0
+        tag:a       2026-06      2026-06         1         1",
+    );
+    let facts = facts("2026-06", vec![cohort("a", Some("2026-05"))]);
+    let report = build("membership_survival", &Inputs { triangle: triangle.lazy(), ..inputs(&facts) }, &facts);
+    assert_shows(
+        &report,
+        "
+        duration_months  at_risk  departed  censored  resumed  survival  survival_low  survival_high
+        1                2        1         1         0        0.5       0.094531      0.905469",
+    );
+}
+
+#[test]
+fn one_entry_month_without_a_gap_survives_as_it_is_retained() {
+    // Nobody enters but in February, and nobody comes back.
+    let triangle = table(
+        "
+        cohort_key  entry_month  observed_month  retained  retained_unbroken
+        tag:a       2026-01      2026-01         0         0
+        tag:a       2026-02      2026-02         40        40
+        tag:a       2026-02      2026-03         40        40
+        tag:a       2026-02      2026-04         31        31
+        tag:a       2026-02      2026-05         2         2
+        tag:a       2026-02      2026-06         0         0",
+    );
+    let facts = facts("2026-06", vec![cohort("a", Some("2026-05"))]);
+    let report = |name: &str| build(name, &Inputs { triangle: triangle.clone().lazy(), ..inputs(&facts) }, &facts);
+    let numbers = |frame: DataFrame, columns: [&str; 3], skip: i64| {
+        let rows = frame.slice(skip, 4);
+        columns.map(|column| rows.column(column).unwrap().f64().unwrap().iter().map(Option::unwrap).collect::<Vec<f64>>())
+    };
+    let survival = numbers(report("membership_survival"), ["survival", "survival_low", "survival_high"], 0);
+    // After the rows of January, and of those who have just entered.
+    let retention = numbers(report("retention"), ["retention_rate", "rate_low", "rate_high"], 2);
+    for (survival, retention) in survival.iter().flatten().zip(retention.iter().flatten()) {
+        assert!((survival - retention).abs() < 1e-12, "{survival} {retention}");
+    }
+    assert_eq!(survival[0], [1.0, 0.775, 0.05, 0.0]);
 }

@@ -29,22 +29,78 @@ const WITH_A_GAP: &str = "
     tag:a       2026-03  true        16
     tag:a       2026-04  true        12";
 
+const STOCKS: [&str; 9] =
+    ["active_members", "active_rate", "hard_bounced", "leads", "marked_spam", "members", "unsubscribed", "unsubscribed_rate", "users"];
+
+const FLOWS: [&str; 12] = [
+    "churn_rate",
+    "conversations_opened",
+    "converted_leads",
+    "departed",
+    "departed_gone",
+    "joined",
+    "new_contacts",
+    "newly_unsubscribed",
+    "opener_rate",
+    "openers",
+    "quick_ratio",
+    "returned",
+];
+
 #[test]
-fn every_count_and_rate_of_the_summary_is_a_metric() {
+fn stocks_are_tested_by_signed_ranks_and_flows_by_mann_kendall() {
     let report = trends("2026-01", vec![cohort("a", None)], table("cohort_key month in_history members\n tag:a 2026-01 true 3"));
-    let mut metrics: Vec<&str> = report.column("metric").unwrap().str().unwrap().iter().map(Option::unwrap).collect();
-    metrics.sort_by_key(|metric| Report::named("cohort_summary").unwrap().table.columns.iter().position(|column| column.name == *metric));
-    let is_metric = |column: &&table::Column| matches!(column.kind, table::Kind::Count | table::Kind::Ratio);
-    let summary: Vec<&str> =
-        Report::named("cohort_summary").unwrap().table.columns.iter().filter(is_metric).map(|column| column.name).collect();
-    assert_eq!(metrics, summary);
+    for (test, metrics) in [("signed_rank", &STOCKS[..]), ("mann_kendall", &FLOWS[..])] {
+        assert_shows(&only(&report, "trend_test", test), &format!("metric\n{}", metrics.join("\n")));
+    }
+    assert_eq!(report.height(), STOCKS.len() + FLOWS.len());
+    // Each is a column of the summary.
+    let summary = Report::named("cohort_summary").unwrap().table.columns;
+    assert!(STOCKS.iter().chain(&FLOWS).all(|metric| summary.iter().any(|column| column.name == *metric)));
     // Of a first month there is nothing but its value.
+    let members = only(&report, "metric", "members");
     assert_shows(
-        &only(&report, "metric", "members"),
+        &members,
         "
-        value  previous_value  change  change_rate  year_ago_value  moving_average_3  slope_per_month  trend_p  direction  robust_z  is_anomaly  history_months
-        3      -               -       -            -               -                 -                -        -          -         false       1",
+        value  previous_value  change  change_rate  year_ago_value  moving_average_3  slope_per_month  trend_p  direction
+        3      -               -       -            -               -                 -                -        -",
     );
+    assert_shows(
+        &members,
+        "
+        expected  expected_low  expected_high  anomaly_p  anomaly_q  is_anomaly  history_months
+        -         -             -              -          -          false       1",
+    );
+}
+
+#[test]
+fn what_is_counted_since_a_month_that_is_not_the_month_before_is_no_value() {
+    // March is compared with January: its flows are of two months. Conversations are of March alone.
+    let written = || {
+        table(
+            "
+            cohort_key  month    in_history  members  previous_members  joined  departed  returned  departed_gone  newly_unsubscribed  converted_leads  openers
+            tag:a       2026-01  true        10       -                 -       -         -         -              -                   -                4
+            tag:a       2026-03  true        16       10                8       2         1         1              1                   1                6
+            tag:a       2026-04  true        12       16                1       5         1         2              1                   1                6
+            tag:a       2026-05  true        15       12                4       1         2         1              3                   2                3",
+        )
+    };
+    let of_march = trends("2026-03", vec![cohort("a", Some("2026-01"))], written().head(Some(2)));
+    let since = ["churn_rate", "converted_leads", "departed", "departed_gone", "joined", "newly_unsubscribed", "quick_ratio", "returned"];
+    for metric in since {
+        assert_shows(&only(&of_march, "metric", metric), "value previous_value slope_per_month expected\n - - - -");
+    }
+    assert_shows(&only(&of_march, "metric", "openers"), "value previous_value change\n 6 4 -");
+    assert_shows(&only(&of_march, "metric", "opener_rate"), "value previous_value change\n 0.375 0.4 -");
+    // April's are of one month, and there is nothing to compare them with; May's have April's, and expect what it was.
+    let of_april = trends("2026-04", vec![cohort("a", Some("2026-03"))], written().head(Some(3)));
+    assert_shows(&only(&of_april, "metric", "joined"), "value previous_value change expected history_months\n 1 - - - 3");
+    let of_may = trends("2026-05", vec![cohort("a", Some("2026-04"))], written());
+    let columns = "value previous_value change change_rate moving_average_3 slope_per_month expected expected_low history_months";
+    assert_shows(&only(&of_may, "metric", "joined"), &format!("{columns}\n 4 1 3 3 - 3 1 - 4"));
+    assert_shows(&only(&of_may, "metric", "churn_rate"), "value previous_value\n 0.083333 0.3125");
+    assert_shows(&only(&of_may, "metric", "quick_ratio"), "value previous_value\n 4 0.2");
 }
 
 #[test]
@@ -93,16 +149,6 @@ fn the_slope_is_the_median_of_all_pairs_of_the_last_twelve_months() {
 }
 
 #[test]
-fn stocks_are_tested_by_signed_ranks_and_the_rest_by_mann_kendall() {
-    let report = trends("2026-01", vec![cohort("a", None)], table("cohort_key month in_history members\n tag:a 2026-01 true 3"));
-    let tests = report.lazy().select([col("metric"), col("trend_test")]).collect().unwrap();
-    let stocks = ["hard_bounced", "leads", "marked_spam", "members", "unsubscribed", "users"];
-    let signed = only(&tests, "trend_test", "signed_rank");
-    assert_shows(&signed, &format!("metric\n{}", stocks.join("\n")));
-    assert_eq!(only(&tests, "trend_test", "mann_kendall").height(), 27 - stocks.len());
-}
-
-#[test]
 fn a_stock_rises_or_falls_when_its_changes_are_on_one_side_of_zero() {
     // Seven changes up: of 2⁷ signs one is as extreme on this side, and one on the other: 2/128. Nothing else has a p, so q = p.
     let rising = of_a("members", "2026-08", "2026-07", months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22, 29])]));
@@ -143,69 +189,119 @@ fn a_gap_has_no_change_and_takes_months_from_the_direction() {
 }
 
 #[test]
-fn q_is_over_the_whole_report_and_decides_the_direction() {
-    // A: members rise six times, 2/2⁶ = 0.03125; joined rises in each of seven months: S = 21, variance 7 · 6 · 19 / 18, z = 20 / 6.6583,
-    // p = 0.002667. B: nothing changes, p = 1. q = 0.002667 · 3/1, 0.03125 · 3/2, 1.
-    let a = months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22]), ("joined", &[1, 2, 3, 4, 5, 6, 7])]);
-    let mut b = months_in_a_row("b", "2026-01", &[("members", &[5; 7])]);
-    b.with_column(Column::full_null("joined".into(), 7, &DataType::Int64)).unwrap();
-    let cohorts = || vec![cohort("a", Some("2026-06")), cohort("b", Some("2026-06"))];
-    let report = trends("2026-07", cohorts(), a.vstack(&b).unwrap());
+fn q_is_over_the_cohorts_metrics_and_decides_the_direction() {
+    // A: members rise seven times, 2/2⁷ = 0.015625; joined, which is null in the first month, rises in each of seven: S = 21, variance
+    // 7 · 6 · 19 / 18, z = 20 / 6.6583, p = 0.002667, q = 0.002667 · 2. B: nothing changes, p = 1.
+    let a = months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22, 29]), ("joined", &[9, 1, 2, 3, 4, 5, 6, 7])]);
+    let mut b = months_in_a_row("b", "2026-01", &[("members", &[5; 8])]);
+    b.with_column(Column::full_null("joined".into(), 8, &DataType::Int64)).unwrap();
+    let report = trends("2026-08", vec![cohort("a", Some("2026-07")), cohort("b", Some("2026-07"))], a.vstack(&b).unwrap());
     let tested = report.lazy().filter(col("trend_p").is_not_null()).collect().unwrap();
     assert_shows(
         &tested,
         "
         cohort_key  metric   trend_p   trend_q   direction
-        tag:a       joined   0.002667  0.008     rising
-        tag:a       members  0.03125   0.046875  rising
+        tag:a       joined   0.002667  0.005333  rising
+        tag:a       members  0.015625  0.015625  rising
         tag:b       members  1         1         flat",
     );
-    // Without what joined rises, members are one of two: 0.03125 · 2 is not below 0.05.
-    let only_members = a.vstack(&b).unwrap().lazy().drop(cols(["joined"])).collect().unwrap();
-    let report = trends("2026-07", cohorts(), only_members);
+    // A's members are one of two, with users who stay as they are: 0.03125 · 2 is not below 0.05. B's are alone, whatever A has.
+    let rising = [1, 2, 4, 7, 11, 16, 22];
+    let a = months_in_a_row("a", "2026-01", &[("members", &rising), ("users", &[1; 7])]);
+    let mut b = months_in_a_row("b", "2026-01", &[("members", &rising)]);
+    b.with_column(Column::full_null("users".into(), 7, &DataType::Int64)).unwrap();
+    let report = trends("2026-07", vec![cohort("a", Some("2026-06")), cohort("b", Some("2026-06"))], a.vstack(&b).unwrap());
     assert_shows(
         &only(&report, "metric", "members"),
         "
         cohort_key  trend_p  trend_q  direction
         tag:a       0.03125  0.0625   flat
-        tag:b       1        1        flat",
+        tag:b       0.03125  0.03125  rising",
     );
 }
 
-/// Changes of which the median is 2, and the median distance to it 1.
-const EARLIER: [i64; 11] = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2];
+/// Changes of which the mean is 2, and the standard deviation √(8/11).
+const EARLIER: [i64; 12] = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3];
 
-#[test]
-fn a_change_far_from_the_median_of_the_earlier_ones_is_an_anomaly() {
-    let columns = "change robust_z is_anomaly history_months";
-    let with_last = |metric: &str, last: i64, earlier: &[i64]| {
-        let values = steps(20, &[earlier, &[last]].concat());
-        let counts = months_in_a_row("a", "2026-01", &[("active_members", &values), ("members", &vec![100; values.len()])]);
-        let now = (1..values.len()).fold(month("2026-01"), |month, _| month.next());
-        of_a(metric, &now.to_string(), &now.previous().to_string(), counts)
-    };
-    // 0.6745 · (12 - 2) / 1, in the thirteenth month; -10 is as far below.
-    assert_shows(&with_last("active_members", 12, &EARLIER), &format!("{columns}\n 12 6.745 true 13"));
-    assert_shows(&with_last("active_members", -10, &EARLIER), &format!("{columns}\n -10 -8.094 true 13"));
-    // In the twelfth month the median is 2 still, and the history too short.
-    assert_shows(&with_last("active_members", 12, &EARLIER[1..]), &format!("{columns}\n 12 6.745 false 12"));
-    // A count of less than ten is not looked at, however far off. A rate is: 0.09 is as far from 0.02.
-    assert_shows(&with_last("active_members", 9, &EARLIER), &format!("{columns}\n 9 4.7215 false 13"));
-    assert_shows(&with_last("active_rate", 9, &EARLIER), &format!("{columns}\n 0.09 4.7215 true 13"));
-    // 0.6745 · (7 - 2) is not more than 3.5.
-    assert_shows(&with_last("active_rate", 7, &EARLIER), &format!("{columns}\n 0.07 3.3725 false 13"));
-    // When more than half of the earlier changes are the same, MAD is 0.
-    let alike = [2, 2, 2, 2, 2, 2, 2, 5, 1, 3, 2];
-    assert_shows(&with_last("active_members", 50, &alike), &format!("{columns}\n 50 - false 13"));
+/// A metric of A in the month after these changes of its active members, of a hundred.
+fn after(metric: &str, changes: &[i64]) -> DataFrame {
+    let values = steps(20, changes);
+    let counts = months_in_a_row("a", "2026-01", &[("active_members", &values), ("members", &vec![100; values.len()])]);
+    let now = (1..values.len()).fold(month("2026-01"), |month, _| month.next());
+    of_a(metric, &now.to_string(), &now.previous().to_string(), counts)
 }
 
 #[test]
-fn rates_that_change_alike_have_no_mad_though_their_last_digits_differ() {
-    // One of ten more each month: 0.2 - 0.1 and 0.3 - 0.2 are not the same in floating point.
-    let active = steps(0, &[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, 1]);
-    let counts = months_in_a_row("a", "2026-01", &[("active_members", &active), ("members", &[10; 14])]);
-    let report = of_a("active_rate", "2027-02", "2027-01", counts);
-    assert_shows(&report, "change robust_z is_anomaly history_months\n 0.1 - false 14");
+fn a_stock_is_expected_to_go_on_as_it_went() {
+    let with_last = |metric: &str, last: i64, earlier: &[i64]| after(metric, &[earlier, &[last]].concat());
+    let columns = "change expected expected_low expected_high anomaly_p anomaly_q is_anomaly history_months";
+    // 44 + 2, and t(11) = 2.200985 times √(8/11 · 13/12) to either side. 12 is 10 off: p = 2.2e-7, and the rate has the same p.
+    let odd = with_last("active_members", 12, &EARLIER);
+    assert_shows(&odd, &format!("{columns}\n 12 46 44.04635 47.95365 0 0 true 14"));
+    let p = odd.column("anomaly_p").unwrap().f64().unwrap().get(0).unwrap();
+    assert!((p / 2.219_401_729_672_821e-7 - 1.0).abs() < 1e-9, "{p}");
+    assert_shows(&with_last("active_members", -8, &EARLIER), &format!("{columns}\n -8 46 44.04635 47.95365 0 0 true 14"));
+    // A count of less than ten off is not odd, however unlikely. A rate is.
+    assert_shows(&with_last("active_members", 11, &EARLIER), &format!("{columns}\n 11 46 44.04635 47.95365 0.000001 0.000001 false 14"));
+    assert_shows(&with_last("active_rate", 11, &EARLIER), &format!("{columns}\n 0.11 0.46 0.440463 0.479537 0.000001 0.000001 true 14"));
+    // What is likely is not.
+    assert_shows(&with_last("active_rate", 3, &EARLIER), &format!("{columns}\n 0.03 0.46 0.440463 0.479537 0.283888 0.283888 false 14"));
+    // With eleven earlier changes nothing is odd; six are enough for an interval, five are not.
+    assert_shows(&with_last("active_members", 12, &EARLIER[1..]), &format!("{columns}\n 12 45.090909 43.156506 47.025312 - - false 13"));
+    assert_shows(&with_last("active_members", 2, &EARLIER[..6]), &format!("{columns}\n 2 34 31.516582 36.483418 - - false 8"));
+    assert_shows(&with_last("active_members", 2, &EARLIER[..5]), &format!("{columns}\n 2 30.8 - - - - false 7"));
+}
+
+#[test]
+fn what_another_cohort_does_is_part_of_anomaly_q() {
+    let a = months_in_a_row("a", "2026-01", &[("members", &steps(20, &[&EARLIER[..], &[5]].concat()))]);
+    let b = months_in_a_row("b", "2026-01", &[("members", &steps(20, &[&EARLIER[..], &[2]].concat()))]);
+    let now = "2027-02";
+    let p = |letter: &str, written: DataFrame| {
+        let report = trends(now, vec![cohort(letter, Some("2027-01"))], written);
+        only(&report, "metric", "members").column("anomaly_q").unwrap().f64().unwrap().get(0).unwrap()
+    };
+    let alone = p("a", a.clone());
+    let both = trends(now, vec![cohort("a", Some("2027-01")), cohort("b", Some("2027-01"))], a.vstack(&b).unwrap());
+    let q = only(&both, "metric", "members").column("anomaly_q").unwrap().f64().unwrap().get(0).unwrap();
+    assert!((q - 2.0 * alone).abs() < 1e-15, "{q} {alone}");
+}
+
+#[test]
+fn an_odd_month_is_told_once() {
+    // Fifty more, and forty-eight less a month later: expected were 46 in the one and 99.7 in the other. Where 48 is is what was
+    // expected before the odd month.
+    let (odd, back) = ([&EARLIER[..], &[50]].concat(), [&EARLIER[..], &[50, -48]].concat());
+    for metric in ["active_members", "active_rate"] {
+        assert_shows(&after(metric, &odd), "is_anomaly\n true");
+        assert_shows(&after(metric, &back), "anomaly_p anomaly_q is_anomaly\n 0.002191 0.002191 false");
+    }
+    // A flow is compared with its mean: forty after twelve months about twelve.
+    let openers = |values: &[i64]| {
+        let counts = months_in_a_row("a", "2026-01", &[("openers", values)]);
+        let now = (1..values.len()).fold(month("2026-01"), |month, _| month.next());
+        of_a("openers", &now.to_string(), &now.previous().to_string(), counts)
+    };
+    let usual = [10, 12, 14, 10, 12, 14, 10, 12, 14, 10, 12, 14];
+    let columns = "value expected expected_low expected_high anomaly_p is_anomaly history_months";
+    assert_shows(&openers(&[&usual[..], &[40]].concat()), &format!("{columns}\n 40 12 8.092699 15.907301 0 true 13"));
+    assert_shows(&openers(&[&usual[..], &[40, 12]].concat()), &format!("{columns}\n 12 14.153846 -3.789116 32.096808 0.79811 false 14"));
+    // Eight more is unlikely, and too few to call it odd; ten are.
+    assert_shows(&openers(&[&usual[..], &[20]].concat()), &format!("{columns}\n 20 12 8.092699 15.907301 0.000892 false 13"));
+    assert_shows(&openers(&[&usual[..], &[22]].concat()), &format!("{columns}\n 22 12 8.092699 15.907301 0.000153 true 13"));
+}
+
+#[test]
+fn rates_that_change_alike_have_no_spread_though_their_last_digits_differ() {
+    // One of fifty more each month: 0.06 - 0.04 and 0.08 - 0.06 are not the same in floating point.
+    let mut changes = vec![1; 12];
+    let counts = |changes: &[i64]| months_in_a_row("a", "2026-01", &[("active_members", &steps(0, changes)), ("members", &[50; 14])]);
+    changes.push(9);
+    let report = of_a("active_rate", "2027-02", "2027-01", counts(&changes));
+    assert_shows(
+        &report,
+        "change expected expected_low expected_high anomaly_p is_anomaly history_months\n 0.18 0.26 0.26 0.26 - false 14",
+    );
 }
 
 #[test]
@@ -224,8 +320,8 @@ fn a_month_outside_the_history_has_its_own_value_and_nothing_else() {
     assert_shows(
         &report,
         "
-        trend_test   trend_p  trend_q  direction  robust_z  is_anomaly  history_months
-        signed_rank  -        -        -          -         false       -",
+        trend_test   trend_p  trend_q  direction  expected  expected_low  expected_high  anomaly_p  anomaly_q  is_anomaly  history_months
+        signed_rank  -        -        -          -         -             -              -          -          false       -",
     );
 }
 

@@ -42,16 +42,16 @@ fn a_cohort_that_disappears_goes_on_where_it_was() {
             "{names}
             tag:1  y  returned  2026-02  1
             tag:2  x  retained  -        3
-            tag:2  z  joined    2026-04  1"
+            tag:2  z  joined    -        1"
         ),
     );
     check(
         april,
         &STATES,
         "
-        cohort_key  first_month  last_month  months  gap_month
-        tag:1       2026-01      2026-04     4       -
-        tag:2       2026-02      2026-04     2       2026-02",
+        cohort_key  first_month  last_month  months
+        tag:1       2026-01      2026-04     4
+        tag:2       2026-02      2026-04     2",
     );
 }
 

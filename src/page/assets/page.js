@@ -65,27 +65,47 @@
     }, more);
   }
 
+  // What is between two lines that share their places: the lower one is not seen, the difference stands on it.
+  function band(colours, low, high, more) {
+    const width = (value, at) => (value === null || low[at] === null ? null : value - low[at]);
+    const side = { type: 'line', stack: 'band', symbol: 'none', lineStyle: { opacity: 0 }, silent: true };
+    return [
+      Object.assign({ data: low }, side),
+      Object.assign({ data: high.map(width), areaStyle: { color: colours.band, opacity: 0.7 } }, side, more),
+    ];
+  }
+
   const charts = {
     growth(figure, colours) {
       const last = figure.months.length - 1;
-      const known = figure.level.values.filter((value) => value !== null);
+      const expected = figure.expected.values;
+      const isExpected = expected.filter(Boolean).length > 1;
+      const known = figure.level.values.concat(expected.flat()).filter((value) => value !== null);
       const odd = figure.odd.map((text, index) => (text ? { coord: [index, figure.level.values[index] || 0], value: text } : null))
         .filter(Boolean);
       const bars = (of, colour, sign) => ({
         name: of.name, type: 'bar', stack: 'flow', xAxisIndex: 1, yAxisIndex: 1, itemStyle: { color: colour }, barMaxWidth: 26,
         data: of.values.map((value) => (value === null ? null : sign * value)),
       });
-      const series = [{
+      const series = !isExpected ? [] : band(
+        colours, expected.map((ends) => ends && ends[0]), expected.map((ends) => ends && ends[1]), { name: figure.expected.name },
+      );
+      series.push({
         name: figure.level.name, type: 'line', data: figure.level.values, symbol: 'circle', symbolSize: last > 18 ? 4 : 6,
         lineStyle: { color: colours.level, width: 2 }, itemStyle: { color: colours.level }, connectNulls: false,
         markPoint: {
           symbol: 'diamond', symbolSize: 16, itemStyle: { color: colours.odd }, data: odd,
           label: { show: true, position: 'top', color: colours.ink, formatter: () => 'odd' },
         },
-      }, bars(figure.up, colours.up, 1)];
+      }, bars(figure.up, colours.up, 1));
       if (figure.down) series.push(bars(figure.down, colours.down, -1));
       return Object.assign(base(colours), {
-        legend: { top: 0, left: 0, textStyle: { color: colours.ink }, itemWidth: 16, selectedMode: false },
+        legend: {
+          top: 0, left: 0, textStyle: { color: colours.ink }, itemWidth: 16, selectedMode: false,
+          data: [figure.level, isExpected && figure.expected, figure.up, figure.down].filter(Boolean).map((of) => (
+            of === figure.expected ? { name: of.name, icon: 'rect', itemStyle: { color: colours.band } } : { name: of.name }
+          )),
+        },
         grid: [{ left: 56, right: 16, top: 40, height: '42%' }, { left: 56, right: 16, top: '66%', bottom: 28 }],
         xAxis: [
           category(colours, figure.months, { axisLabel: { show: false } }),
@@ -102,6 +122,7 @@
             const at = points[0].dataIndex;
             const lines = [figure.months[at]];
             [figure.level, figure.up, figure.down].filter(Boolean).forEach((of) => lines.push(of.name + ': ' + number(of.values[at])));
+            if (expected[at]) lines.push(figure.expected.name + ': ' + expected[at].map(number).join(' to '));
             if (figure.odd[at]) lines.push('out of the ordinary: ' + figure.odd[at]);
             return tip(lines);
           },
@@ -141,39 +162,34 @@
       });
     },
 
-    survival(figure, colours) {
-      const points = [[0, 1, 1, 1, figure.points[0][4]]].concat(figure.points);
-      // What holds from the last duration on is drawn for a month.
-      const end = points[points.length - 1];
-      points.push([end[0] + 1, end[1], end[2], end[3], null]);
-      const line = (index) => points.map((point) => [point[0], point[index]]);
+    // The share who are members over the months since they entered.
+    curve(figure, colours) {
+      // Everyone is there when they enter.
+      const points = (figure.points[0][0] === 0 ? [] : [[0, 1, 1, 1, null]]).concat(figure.points);
+      const last = points[points.length - 1][0];
+      // An age at which nobody was observed is a gap.
+      const at = (age) => points.find((point) => point[0] === age) || [age, null, null, null, null];
+      const ages = Array.from({ length: last + 1 }, (_, age) => at(age));
+      const line = (index) => ages.map((point) => point[index]);
       return Object.assign(base(colours), {
         grid: { left: 52, right: 16, top: 16, bottom: 44 },
-        xAxis: values(colours, {
-          min: 0, max: end[0] + 1, minInterval: 1, splitLine: { show: false }, name: 'months in the cohort',
-          nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
+        xAxis: category(colours, ages.map((point) => String(point[0])), {
+          boundaryGap: false, name: figure.axis, nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
         }),
         yAxis: values(colours, { min: 0, max: 1, axisLabel: { color: colours.quiet, formatter: (value) => value * 100 + '%' } }),
         tooltip: Object.assign(base(colours).tooltip, {
           trigger: 'axis',
           formatter: (drawn) => {
-            const [months, survival, low, high, atRisk] = points[drawn[0].dataIndex];
-            if (atRisk === null) return '';
-            return tip(['longer than ' + many(months, 'month') + ': ' + percent(survival), '95 % interval: ' + interval(low, high),
-              number(atRisk) + ' were followed so long']);
+            const [months, share, low, high, count] = ages[drawn[0].dataIndex];
+            const lines = ['after ' + many(months, 'month') + ': ' + percent(share)];
+            if (count !== null) lines.push('95 % interval: ' + interval(low, high), number(count) + ' ' + figure.of);
+            return tip(lines);
           },
         }),
-        series: [
-          { type: 'line', step: 'end', data: line(2), stack: 'band', symbol: 'none', lineStyle: { opacity: 0 }, silent: true },
-          {
-            type: 'line', step: 'end', data: points.map((point) => [point[0], point[3] - point[2]]), stack: 'band', symbol: 'none',
-            lineStyle: { opacity: 0 }, areaStyle: { color: colours.band, opacity: 0.7 }, silent: true,
-          },
-          {
-            type: 'line', step: 'end', data: line(1), symbol: 'circle', symbolSize: (value, point) => (points[point.dataIndex][4] === null ? 0 : 5), lineStyle: { color: colours.level, width: 2 },
-            itemStyle: { color: colours.level }, z: 3,
-          },
-        ],
+        series: band(colours, line(2), line(3)).concat({
+          type: 'line', data: line(1), symbol: 'circle', symbolSize: 5, lineStyle: { color: colours.level, width: 2 },
+          itemStyle: { color: colours.level }, z: 3,
+        }),
       });
     },
 

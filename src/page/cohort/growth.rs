@@ -5,8 +5,8 @@ use polars::prelude::PolarsResult;
 use serde_json::json;
 
 use super::{nothing, of_cohort};
-use crate::analysis::OddMonth;
-use crate::digest::{CohortDigest, metric_name};
+use crate::analysis::{ExpectedMonth, OddMonth};
+use crate::digest::{CohortDigest, grouped, metric_name};
 use crate::domain::{Basis, Month};
 use crate::page::figure::{Figure, Figures, Grid, head};
 use crate::page::{count, shown};
@@ -20,6 +20,7 @@ pub(super) struct Growth<'a> {
     pub months: Rows<'a>,
     pub until: Month,
     pub odd: &'a [OddMonth],
+    pub expected: &'a [ExpectedMonth],
 }
 
 /// A line of what there is, over bars of what came and went.
@@ -31,21 +32,24 @@ struct Series {
     odd: &'static [&'static str],
 }
 
-const MEMBERS: Series = Series {
-    level: "members",
-    up: "joined",
-    down: Some("departed"),
-    odd: &["members", "joined", "departed", "net_change", "growth_rate", "churn_rate"],
-};
+const MEMBERS: Series =
+    Series { level: "members", up: "joined", down: Some("departed"), odd: &["members", "joined", "departed", "churn_rate"] };
+
 const UNSUBSCRIBED: Series = Series {
     level: "unsubscribed",
     up: "newly_unsubscribed",
     down: None,
     odd: &["unsubscribed", "newly_unsubscribed", "unsubscribed_rate"],
 };
+
 /// All metrics that mark a month in one of the charts.
 pub(in crate::page) fn marked() -> Vec<&'static str> {
     [MEMBERS.odd, UNSUBSCRIBED.odd].concat()
+}
+
+/// All metrics whose expected values are drawn in one of the charts.
+pub(in crate::page) fn banded() -> Vec<&'static str> {
+    vec![MEMBERS.level, UNSUBSCRIBED.level]
 }
 
 impl Growth<'_> {
@@ -97,10 +101,13 @@ impl Growth<'_> {
         let has_gap = level.iter().any(Option::is_none);
         let odd: Vec<String> = months.iter().map(|month| self.odd_in(cohort, *month, series)).collect();
 
+        let expected: Vec<Option<(i64, i64)>> = months.iter().map(|month| self.expected_in(cohort, *month, series)).collect();
+
         let mut cells = Vec::new();
         for index in (0..months.len()).rev() {
             let mut row = vec![names[index].clone(), count(level[index]), count(up[index])];
             row.extend(down.as_ref().map(|down| count(down[index])));
+            row.push(expected[index].map_or(String::new(), |(low, high)| format!("{} to {}", grouped(low), grouped(high))));
             row.push(odd[index].clone());
             cells.push(row);
         }
@@ -111,14 +118,17 @@ impl Growth<'_> {
             "level": { "name": level_name, "values": level },
             "up": { "name": up_name, "values": up },
             "down": down.map(|down| json!({ "name": down_name, "values": down })),
+            "expected": { "name": format!("expected {level_name}"), "values": &expected },
             "odd": &odd,
         });
-        let columns: Vec<&str> = ["month", series.level, words(series.up)].into_iter().chain(series.down).chain(["odd"]).collect();
+        let columns: Vec<&str> =
+            ["month", series.level, words(series.up)].into_iter().chain(series.down).chain(["expected", "odd"]).collect();
         let caption = format!("{}: {} by month", shown(&cohort.name), metric_name(series.level));
         let table = Grid { caption, head: head(&columns), texts: 1, rows: cells };
         let gap = if has_gap { " After a month that was missed, they are all since the last one observed." } else { "" };
         let marks = if odd.iter().any(|odd| !odd.is_empty()) { " Months that are out of the ordinary are marked." } else { "" };
-        Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{gap}{marks}"), chart, table }))
+        let band = if expected.iter().flatten().count() > 1 { " The band is what the months before let expect (95 %)." } else { "" };
+        Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{band}{gap}{marks}"), chart, table }))
     }
 
     /// The months of the cohort's history that are drawn, and this one, ascending, with their rows.
@@ -131,6 +141,13 @@ impl Growth<'_> {
             }
         }
         Ok(rows)
+    }
+
+    /// How many the months before a month let expect; never fewer than nobody.
+    fn expected_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> Option<(i64, i64)> {
+        let is_of = |of: &&ExpectedMonth| of.cohort_key == cohort.cohort_key && of.month == month && of.metric == series.level;
+        let end = |end: f64| end.max(0.0).round() as i64;
+        self.expected.iter().find(is_of).map(|of| (end(of.low), end(of.high)))
     }
 
     /// Which of a series' metrics were out of the ordinary in a month.

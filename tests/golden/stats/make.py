@@ -1,30 +1,21 @@
-"""Writes the golden files of `src/stats`, next to itself: `python make.py`, with requirements.txt installed.
-
-Each expected number is that of a known library, and is checked here against the definition, worked out with whole numbers,
-fractions or 60 digits. Where a library is off by more than 1e-11 the exact number is written instead: see EXACT, which
-says why by name of the case, and must be complete, or this stops. An empty p_value is one under 1e-300.
-"""
+"""Writes golden files of `src/stats`: see golden.py."""
 
 import bisect
-import csv
 import itertools
 import math
 import warnings
 from fractions import Fraction
-from pathlib import Path
 
 import numpy
 import pymannkendall
 import scipy.stats
 from lifelines import KaplanMeierFitter
-from mpmath import erfc, exp, log, mp, mpf, sqrt
+from mpmath import exp, log, mpf, sqrt
 from statsmodels.stats.contingency_tables import Table2x2
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-mp.dps = 60
-HERE = Path(__file__).parent
-Z_95 = sqrt(2) * mp.erfinv(mpf("0.95"))
+from golden import Z_95, Golden, finish, two_sided, words
 
 LOGARITHMS = "SciPy's hypergeometric takes differences of logarithms of factorials, off by 1e-10 to 1e-9 with a million contacts"
 COMPLEMENT = "pymannkendall takes 1 - cdf, which has no digits left under 1e-16"
@@ -43,42 +34,6 @@ EXACT = {
     "a hundred up": COMPLEMENT,
     "four hundred up": COMPLEMENT,
 }
-
-
-def two_sided(z):
-    return erfc(abs(z) / sqrt(2))
-
-
-class Golden:
-    """The rows of a file, and which of its numbers had to be replaced."""
-
-    replaced = {}
-
-    def __init__(self, name, columns):
-        self.name, self.columns, self.rows, self.case = name, columns, [], None
-
-    def expect(self, library, exact):
-        """The library's number, if it is right."""
-        exact = exact if isinstance(exact, type(mpf(1))) else mpf(exact.numerator) / exact.denominator
-        if exact < mpf(10) ** -300 and exact > 0:
-            return ""
-        library = float(library)
-        off = abs(mpf(library) - exact) if math.isfinite(library) else mp.inf
-        if off <= mpf(10) ** -11 * abs(exact):
-            return repr(library)
-        self.replaced.setdefault(self.case, []).append(f"{library!r} instead of {float(exact)!r}")
-        return repr(float(exact))
-
-    def write(self):
-        with open(HERE / f"{self.name}.csv", "w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.columns)
-            writer.writerows(self.rows)
-        assert len(self.rows) < 200, self.name
-
-
-def words(numbers):
-    return " ".join(repr(number) if isinstance(number, float) else str(number) for number in numbers)
 
 
 # --- shares -------------------------------------------------------------------------------------------------------------
@@ -467,7 +422,4 @@ for make in (
 ):
     make()
 
-for case, replaced in Golden.replaced.items():
-    print(f"{case}: {'; '.join(replaced)}")
-if Golden.replaced.keys() != EXACT.keys():
-    raise SystemExit(f"EXACT is not the list of replaced cases: {sorted(Golden.replaced.keys() ^ EXACT.keys())}")
+finish(EXACT)

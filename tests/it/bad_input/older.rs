@@ -97,18 +97,19 @@ fn histories_and_reports_of_another_format_are_made_anew() {
 }
 
 #[test]
-fn a_job_folder_of_the_version_before_is_brought_up_to_date_by_the_next_run() {
-    // That version had the same snapshots, fewer tables in a history, and six reports of which two had fewer columns.
+fn a_job_folder_of_the_first_version_is_brought_up_to_date_by_the_next_run() {
+    // The first version had the same snapshots, fewer tables in a history, and six reports of which two had fewer columns.
     let place = Place::with(one_month());
-    for table in ["counts", "triangle", "spells", "profiles"] {
+    for table in ["counts", "triangle", "profiles"] {
         fs::remove_file(place.history("2026-07").join(format!("{table}.parquet"))).unwrap();
     }
     rewrite(&place.history("2026-07"), |told| {
         told["format"] = json!(1);
         told["built_from"].as_object_mut().unwrap().remove("definitions");
         let files = told["files"].as_array_mut().unwrap();
-        files.retain(|file| !["counts", "triangle", "spells", "profiles"].iter().any(|name| file["path"] == format!("{name}.parquet")));
+        files.retain(|file| !["counts", "triangle", "profiles"].iter().any(|name| file["path"] == format!("{name}.parquet")));
     });
+    // `retention` stands for `retention_curve` and `retention_change`, too.
     let newer = ["cohort_trends", "retention", "membership_survival", "attribute_profile", "numeric_profile", "movement"];
     let is_newer = |path: &str| newer.iter().any(|name| path.starts_with(name));
     for name in tree(&place.reports("2026-07")).into_keys().filter(|name| is_newer(name)) {

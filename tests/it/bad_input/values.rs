@@ -65,6 +65,10 @@ fn an_attribute_that_changes_its_type_is_read_as_what_it_is_in_each_month() {
     for month in ["2026-08", "2026-09", "2026-10"] {
         assert_eq!(numeric(month), [], "not all values of {month} are numbers");
     }
+    // Only in October are some of them numbers: ten are texts and ten are lists.
+    let mixed = |month: &str| finding(&place, month, "mixed_attribute", plan);
+    assert_eq!([JULY, AUGUST, SEPTEMBER].map(|month| mixed(month.name)), [None, None, None]);
+    assert_eq!(mixed("2026-10"), Some(("20".to_string(), "0".to_string())));
     let august = profile(&place, "2026-08");
     check_cells(&august[&key(plan, "free")], &[("members", count(10)), ("others", count(0)), ("previous_share", Cell::Ratio(0.0))]);
     let september = profile(&place, "2026-09");

@@ -3,10 +3,12 @@
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 
 /// The reports, each with the contract's columns in its order.
-pub const REPORTS: [(&str, &[(&str, Type)]); 12] = [
+pub const REPORTS: [(&str, &[(&str, Type)]); 14] = [
     ("cohort_summary", COHORT_SUMMARY),
     ("cohort_trends", COHORT_TRENDS),
     ("retention", RETENTION),
+    ("retention_curve", RETENTION_CURVE),
+    ("retention_change", RETENTION_CHANGE),
     ("membership_survival", MEMBERSHIP_SURVIVAL),
     ("attribute_profile", ATTRIBUTE_PROFILE),
     ("numeric_profile", NUMERIC_PROFILE),
@@ -93,6 +95,10 @@ const OVERLAP: &[(&str, Type)] = &[
     ("jaccard", Ratio),
     ("share_of_a", Ratio),
     ("share_of_b", Ratio),
+    ("population", Count),
+    ("population_a", Count),
+    ("population_b", Count),
+    ("population_both", Count),
     ("lift", Ratio),
 ];
 
@@ -151,7 +157,11 @@ const COHORT_TRENDS: &[(&str, Type)] = &[
     ("trend_p", Ratio),
     ("trend_q", Ratio),
     ("direction", Text),
-    ("robust_z", Ratio),
+    ("expected", Ratio),
+    ("expected_low", Ratio),
+    ("expected_high", Ratio),
+    ("anomaly_p", Ratio),
+    ("anomaly_q", Ratio),
     ("is_anomaly", Flag),
     ("history_months", Count),
 ];
@@ -171,6 +181,35 @@ const RETENTION: &[(&str, Type)] = &[
     ("rate_high", Ratio),
 ];
 
+const RETENTION_CURVE: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("age_months", Count),
+    ("entry_months", Count),
+    ("entrants", Count),
+    ("retained", Count),
+    ("retained_unbroken", Count),
+    ("retention_rate", Ratio),
+    ("rate_low", Ratio),
+    ("rate_high", Ratio),
+];
+
+const RETENTION_CHANGE: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("recent_entrants", Count),
+    ("earlier_entrants", Count),
+    ("recent_departed", Count),
+    ("recent_expected", Ratio),
+    ("hazard_ratio", Ratio),
+    ("ratio_low", Ratio),
+    ("ratio_high", Ratio),
+    ("p_value", Ratio),
+    ("q_value", Ratio),
+];
+
 const MEMBERSHIP_SURVIVAL: &[(&str, Type)] = &[
     ("month", Day),
     ("cohort_key", Text),
@@ -179,6 +218,8 @@ const MEMBERSHIP_SURVIVAL: &[(&str, Type)] = &[
     ("at_risk", Count),
     ("departed", Count),
     ("censored", Count),
+    ("resumed", Count),
+    ("hazard", Ratio),
     ("survival", Ratio),
     ("survival_low", Ratio),
     ("survival_high", Ratio),
@@ -191,15 +232,21 @@ const ATTRIBUTE_PROFILE: &[(&str, Type)] = &[
     ("attribute", Text),
     ("value", Text),
     ("members", Count),
+    ("members_known", Count),
     ("member_share", Ratio),
     ("others", Count),
+    ("others_known", Count),
     ("other_share", Ratio),
     ("lift", Ratio),
+    ("lift_low", Ratio),
+    ("lift_high", Ratio),
     ("odds_ratio", Ratio),
     ("odds_low", Ratio),
     ("odds_high", Ratio),
     ("p_value", Ratio),
     ("q_value", Ratio),
+    ("previous_members", Count),
+    ("previous_known", Count),
     ("previous_share", Ratio),
     ("share_change", Ratio),
 ];
@@ -217,6 +264,8 @@ const NUMERIC_PROFILE: &[(&str, Type)] = &[
     ("others", Count),
     ("others_median", Ratio),
     ("cliffs_delta", Ratio),
+    ("delta_low", Ratio),
+    ("delta_high", Ratio),
     ("p_value", Ratio),
     ("q_value", Ratio),
 ];
@@ -228,5 +277,6 @@ const MOVEMENT: &[(&str, Type)] = &[
     ("to_cohort", Text),
     ("to_name", Text),
     ("contacts", Count),
+    ("previous_members", Count),
     ("share_of_from", Ratio),
 ];

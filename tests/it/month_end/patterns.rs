@@ -32,6 +32,27 @@ fn retention_is_what_the_truth_gives() {
 }
 
 #[test]
+fn the_retention_curve_is_what_the_truth_gives() {
+    let rows = check_report("retention_curve", &["cohort_key", "age_months"], Oracle::retention_curve);
+    assert!(rows.iter().any(|row| matches!(row["entry_months"], Cell::Count(months) if months > 1)));
+    for row in rows {
+        let ends = [&row["rate_low"], &row["retention_rate"], &row["rate_high"]];
+        assert!(is_ascending(&ends), "{row:?}");
+    }
+}
+
+#[test]
+fn retention_change_is_what_the_truth_gives() {
+    let rows = check_report("retention_change", &["cohort_key"], Oracle::retention_change);
+    assert!(rows.iter().any(|row| row["recent_departed"] != Cell::Count(0)));
+    for row in rows {
+        let ends = [&row["ratio_low"], &row["hazard_ratio"], &row["ratio_high"]];
+        assert!(is_ascending(&ends), "{row:?}");
+        check_p_and_q(&row, "p_value", "q_value");
+    }
+}
+
+#[test]
 fn membership_survival_is_what_the_truth_gives() {
     let rows = check_report("membership_survival", &["cohort_key", "duration_months"], Oracle::membership_survival);
     assert!(rows.iter().any(|row| row["departed"] != Cell::Count(0)) && rows.iter().any(|row| row["censored"] != Cell::Count(0)));
@@ -45,8 +66,9 @@ fn membership_survival_is_what_the_truth_gives() {
 fn movement_is_what_the_truth_gives() {
     let rows = check_report("movement", &["from_cohort", "to_cohort"], Oracle::movement);
     let places = |name: &str| rows.iter().map(|row| row[name].shown()).collect::<BTreeSet<_>>();
-    assert!(places("from_cohort").is_superset(&["(new)", "(none)"].map(str::to_string).into()), "{:?}", places("from_cohort"));
-    assert!(places("to_cohort").is_superset(&["(gone)", "(none)"].map(str::to_string).into()), "{:?}", places("to_cohort"));
+    let all = |places: [&str; 3]| places.map(str::to_string).into();
+    assert!(places("from_cohort").is_superset(&all(["(new)", "(none)", "(stayed)"])), "{:?}", places("from_cohort"));
+    assert!(places("to_cohort").is_superset(&all(["(gone)", "(none)", "(stayed)"])), "{:?}", places("to_cohort"));
     let is_cohort = |place: &Cell| !place.shown().starts_with('(');
     assert!(rows.iter().any(|row| is_cohort(&row["from_cohort"]) && is_cohort(&row["to_cohort"])), "nobody goes from one to the other");
 }
@@ -55,8 +77,10 @@ fn movement_is_what_the_truth_gives() {
 fn attribute_profile_is_what_the_truth_gives() {
     let rows = check_report("attribute_profile", &["cohort_key", "attribute", "value"], Oracle::attribute_profile);
     for row in rows {
-        let ends = [&row["odds_low"], &row["odds_ratio"], &row["odds_high"]];
-        assert!(is_ascending(&ends), "{row:?}");
+        for [low, ratio, high] in [["odds_low", "odds_ratio", "odds_high"], ["lift_low", "lift", "lift_high"]] {
+            // A ratio of 0 has no interval.
+            assert!(row[ratio] == Cell::Ratio(0.0) || is_ascending(&[&row[low], &row[ratio], &row[high]]), "{row:?}");
+        }
         check_p_and_q(&row, "p_value", "q_value");
     }
 }
@@ -66,6 +90,7 @@ fn numeric_profile_is_what_the_truth_gives() {
     let rows = check_report("numeric_profile", &["cohort_key", "attribute"], Oracle::numeric_profile);
     assert!(rows.iter().any(|row| row["attribute"].shown() == "custom_attributes.seats" && row["cliffs_delta"] != Cell::Null));
     for row in rows {
+        assert!(row["delta_low"] == Cell::Null || is_ascending(&[&row["delta_low"], &row["cliffs_delta"], &row["delta_high"]]), "{row:?}");
         check_p_and_q(&row, "p_value", "q_value");
     }
 }
@@ -76,8 +101,9 @@ fn cohort_trends_are_what_the_truth_gives() {
     assert!(rows.iter().any(|row| matches!(row["moving_average_3"], Cell::Ratio(_))));
     for row in rows {
         check_p_and_q(&row, "trend_p", "trend_q");
-        // Four months are too few for a direction and for an anomaly.
+        // Four months are too few for a direction, for the interval of what is expected and for an anomaly.
         assert_eq!((&row["direction"], &row["is_anomaly"]), (&Cell::Null, &Cell::Flag(false)), "{row:?}");
+        assert!(["expected_low", "expected_high", "anomaly_p", "anomaly_q"].iter().all(|name| row[*name] == Cell::Null), "{row:?}");
     }
 }
 

@@ -170,10 +170,13 @@ impl<'a> Oracle<'a> {
             Some((_, earlier)) if earlier.iter().any(|truth| was_in(truth)) => "returned",
             Some(_) => "joined",
         };
-        // The entry of those who were there in the first snapshot of H is not known; outside H nothing is.
+        // The entry is known of those who were absent in the month before; outside H nothing is.
         let history = self.history(index, key);
         let first_seen = history.iter().position(|truth| was_in(truth));
-        let entered = first_seen.filter(|first| *first > 0 && truth.is_in_history()).map(|first| day(&history[first].month));
+        let entered = first_seen.filter(|first| {
+            truth.is_in_history() && history[..*first].last().is_some_and(|before| before.index() + 1 == history[*first].index())
+        });
+        let entered = entered.map(|first| day(&history[first].month));
         let spell = history.iter().rev().take_while(|truth| was_in(truth)).last();
         let spell = spell.filter(|_| is_present && truth.is_in_history()).map(|start| truth.index() - start.index() + 1);
         // The last known record of those who are gone is an earlier month's.
@@ -252,6 +255,10 @@ impl<'a> Oracle<'a> {
                     ("jaccard", ratio(Some(in_both), Some(in_either))),
                     ("share_of_a", ratio(Some(in_both), Some(members_a))),
                     ("share_of_b", ratio(Some(in_both), Some(members_b))),
+                    ("population", count(population)),
+                    ("population_a", count(members_a)),
+                    ("population_b", count(members_b)),
+                    ("population_both", count(in_both)),
                     ("lift", ratio(Some(in_both * population), Some(members_a * members_b))),
                 ];
                 rows.insert(vec![a.key.clone(), b.key.clone()], row(cells));

@@ -68,32 +68,43 @@ impl Oracle<'_> {
                 let others = others(truth, &members);
                 let before = self.past(index, &cohort.key).last().map(|previous| {
                     let before = previous.members(&cohort.key);
-                    (counted(previous, &before), length(&before))
+                    Share::counted(&counted(previous, &before), length(&before))
                 });
-                let (in_cohort, outside) = (counted(truth, &members), counted(truth, &others));
+                let of = |ids: &BTreeSet<String>| Share::counted(&counted(truth, ids), length(ids));
+                let (in_cohort, outside) = (of(&members), of(&others));
+                let strata: Vec<[Share; 2]> = ["user", "lead"]
+                    .map(|role| {
+                        let of_role = |ids: &BTreeSet<String>| -> BTreeSet<String> {
+                            ids.iter().filter(|id| truth.contacts[id.as_str()]["role"] == role).cloned().collect()
+                        };
+                        [of(&of_role(&members)), of(&of_role(&others))]
+                    })
+                    .into();
                 for value in &labels {
-                    let with = |counts: &BTreeMap<String, i64>| counts.get(value).copied().unwrap_or_default();
-                    let member_share = ratio(Some(with(&in_cohort)), Some(length(&members)));
-                    let other_share = ratio(Some(with(&outside)), Some(length(&others)));
-                    let previous_share = before.as_ref().map_or(Cell::Null, |(counts, all)| ratio(Some(with(counts)), Some(*all)));
-                    let of_both = |a: &Cell, b: &Cell, result: fn(f64, f64) -> f64| match (a, b) {
-                        (Cell::Ratio(a), Cell::Ratio(b)) => Cell::Ratio(result(*a, *b)),
+                    let previous_share = before.as_ref().map_or(Cell::Null, |before| before.share(value));
+                    let (member_share, other_share) = (in_cohort.share(value), outside.share(value));
+                    let share_change = match (&member_share, &previous_share) {
+                        (Cell::Ratio(now), Cell::Ratio(then)) => Cell::Ratio(now - then),
                         _ => Cell::Null,
                     };
-                    let lift = if with(&outside) == 0 { Cell::Null } else { of_both(&member_share, &other_share, |a, b| a / b) };
                     let cells = [
                         ("month", Cell::Day(day(&truth.month))),
                         ("cohort_key", text(&cohort.key)),
                         ("cohort_name", text(&cohort.name)),
                         ("attribute", text(attribute)),
                         ("value", text(value)),
-                        ("members", count(with(&in_cohort))),
-                        ("others", count(with(&outside))),
-                        ("lift", lift),
-                        ("share_change", of_both(&member_share, &previous_share, |now, then| now - then)),
+                        ("members", count(in_cohort.with(value))),
+                        ("members_known", count(in_cohort.known)),
+                        ("others", count(outside.with(value))),
+                        ("others_known", count(outside.known)),
+                        ("lift", mantel_haenszel(&strata, value, |[a, b, c, d], n| (a * (c + d) / n, c * (a + b) / n))),
+                        ("odds_ratio", mantel_haenszel(&strata, value, |[a, b, c, d], n| (a * d / n, b * c / n))),
                         ("member_share", member_share),
                         ("other_share", other_share),
+                        ("previous_members", count(before.as_ref().map(|before| before.with(value)))),
+                        ("previous_known", count(before.as_ref().map(|before| before.known))),
                         ("previous_share", previous_share),
+                        ("share_change", share_change),
                     ];
                     rows.insert(vec![cohort.key.clone(), attribute.to_string(), value.clone()], row(cells));
                 }
@@ -142,6 +153,53 @@ impl Oracle<'_> {
         }
         rows
     }
+}
+
+/// Contacts by value, and of how many of them it is known.
+struct Share {
+    counts: BTreeMap<String, i64>,
+    known: i64,
+    all: i64,
+}
+
+impl Share {
+    fn counted(counts: &BTreeMap<String, i64>, all: i64) -> Share {
+        let unknown = counts.get("(unknown)").copied().unwrap_or_default();
+        Share { counts: counts.clone(), known: all - unknown, all }
+    }
+
+    fn with(&self, value: &str) -> i64 {
+        self.counts.get(value).copied().unwrap_or_default()
+    }
+
+    /// Those of whom `value` is a share.
+    fn of(&self, value: &str) -> i64 {
+        if value == "(unknown)" { self.all } else { self.known }
+    }
+
+    fn share(&self, value: &str) -> Cell {
+        ratio(Some(self.with(value)), Some(self.of(value)))
+    }
+}
+
+/// The sums over the strata of members and others, one over the other.
+fn mantel_haenszel(strata: &[[Share; 2]], value: &str, terms: fn([f64; 4], f64) -> (f64, f64)) -> Cell {
+    // Where nothing is known of members, others have nobody to be compared with.
+    let tables = strata.iter().filter(|[members, _]| members.of(value) > 0).map(|groups| {
+        let [a, c] = [0, 1].map(|group| groups[group].with(value) as f64);
+        let [b, d] = [0, 1].map(|group| (groups[group].of(value) - groups[group].with(value)) as f64);
+        [a, b, c, d]
+    });
+    let tables: Vec<[f64; 4]> = tables.collect();
+    let sum = |cells: &[usize]| tables.iter().flat_map(|table| cells.iter().map(|cell| table[*cell])).sum::<f64>();
+    if sum(&[0, 1]) == 0.0 || sum(&[2, 3]) == 0.0 {
+        return Cell::Null;
+    }
+    let shift = if sum(&[0, 2]) == 0.0 || sum(&[1, 3]) == 0.0 { 0.5 } else { 0.0 };
+    let tables = tables.iter().filter(|table| table.iter().sum::<f64>() + shift > 0.0).map(|table| table.map(|cell| cell + shift));
+    let (above, below) =
+        tables.map(|table| terms(table, table.iter().sum())).fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
+    if below == 0.0 { Cell::Null } else { Cell::Ratio(above / below) }
 }
 
 /// By linear interpolation between the two nearest of these sorted values.

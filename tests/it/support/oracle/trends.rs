@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use super::{Oracle, Rows, row};
 use crate::support::tables::{Cell, Row, count, day, text};
 
-const STOCKS: [&str; 6] = ["members", "users", "leads", "unsubscribed", "hard_bounced", "marked_spam"];
+const STOCKS: [&str; 9] =
+    ["members", "users", "leads", "active_members", "unsubscribed", "hard_bounced", "marked_spam", "active_rate", "unsubscribed_rate"];
 
-/// What of a summary's row is no count and no rate.
-const NO_METRICS: [&str; 8] = ["month", "cohort_key", "cohort_name", "cohort_kind", "cohort_id", "basis", "observed_at", "compared_month"];
+const FLOWS: [&str; 4] = ["new_contacts", "openers", "conversations_opened", "opener_rate"];
+
+/// Flows that are counted since the compared month.
+const SINCE_COMPARED: [&str; 8] =
+    ["joined", "returned", "departed", "departed_gone", "newly_unsubscribed", "converted_leads", "churn_rate", "quick_ratio"];
 
 impl Oracle<'_> {
     /// By cohort key and metric.
@@ -22,8 +26,10 @@ impl Oracle<'_> {
                 history.iter().map(|truth| (truth.index(), self.summary(position(&truth.month), &cohort.key))).collect();
             let previous = self.past(index, &cohort.key).last().map(|truth| truth.index());
             let now = self.summary(index, &cohort.key);
-            for metric in now.keys().filter(|name| !NO_METRICS.contains(&name.as_str())) {
-                let at = |month: i64| summaries.get(&month).and_then(|summary| number(&summary[metric]));
+            for metric in STOCKS.into_iter().chain(FLOWS).chain(SINCE_COMPARED) {
+                // Since a compared month that is not the month before, it is of several months.
+                let is_of_a_month = |month: i64| !SINCE_COMPARED.contains(&metric) || summaries.contains_key(&(month - 1));
+                let at = |month: i64| summaries.get(&month).filter(|_| is_of_a_month(month)).and_then(|summary| number(&summary[metric]));
                 let this = truth.index();
                 let is_in_history = truth.is_in_history();
                 let before = previous.and_then(at);
@@ -32,12 +38,18 @@ impl Oracle<'_> {
                 let year_ago = at(this - 12).filter(|_| is_in_history);
                 let average = at(this).zip(at(this - 1)).zip(at(this - 2)).map(|((a, b), c)| (a + b + c) / 3.0);
                 let points: Vec<(i64, f64)> = (this - 11..=this).filter_map(|month| Some((month, at(month)?))).collect();
+                let earlier: Vec<f64> = summaries.keys().filter(|month| **month < this).filter_map(|month| at(*month)).collect();
+                let changes = summaries.keys().filter(|month| **month < this).filter_map(|month| Some(at(*month)? - at(month - 1)?));
+                let expected = match STOCKS.contains(&metric) {
+                    true => at(this - 1).zip(mean(&changes.collect::<Vec<_>>())).map(|(before, change)| before + change),
+                    false => mean(&earlier),
+                };
                 let cells = [
                     ("month", Cell::Day(day(&truth.month))),
                     ("cohort_key", text(&cohort.key)),
                     ("cohort_name", text(&cohort.name)),
                     ("metric", text(metric)),
-                    ("value", maybe(number(&now[metric]))),
+                    ("value", maybe(number(&now[metric]).filter(|_| is_of_a_month(this)))),
                     ("previous_value", maybe(before)),
                     ("change", maybe(change)),
                     ("change_rate", maybe(since(change, before))),
@@ -45,10 +57,11 @@ impl Oracle<'_> {
                     ("year_rate", maybe(since(at(this).zip(year_ago).map(|(now, then)| now - then), year_ago))),
                     ("moving_average_3", maybe(average)),
                     ("slope_per_month", maybe(median_slope(&points).filter(|_| is_in_history))),
-                    ("trend_test", text(if STOCKS.contains(&metric.as_str()) { "signed_rank" } else { "mann_kendall" })),
+                    ("trend_test", text(if STOCKS.contains(&metric) { "signed_rank" } else { "mann_kendall" })),
+                    ("expected", maybe(expected.filter(|_| is_in_history))),
                     ("history_months", count(is_in_history.then_some(history.len() as i64))),
                 ];
-                rows.insert(vec![cohort.key.clone(), metric.clone()], row(cells));
+                rows.insert(vec![cohort.key.clone(), metric.to_string()], row(cells));
             }
         }
         rows
@@ -65,6 +78,10 @@ fn number(cell: &Cell) -> Option<f64> {
 
 fn maybe(ratio: Option<f64>) -> Cell {
     ratio.map_or(Cell::Null, Cell::Ratio)
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The median of the slopes between all pairs of months.

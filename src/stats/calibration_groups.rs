@@ -1,0 +1,75 @@
+//! What is told of members who have nothing in common, and of those who have: the counts of values are drawn, and chosen
+//! as what is told in words is defined.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::draws::binomial;
+use super::{Ratio, TwoByTwo, association, benjamini_hochberg, risk_ratio, selected_alpha};
+
+/// How many users and how many leads of a group have each of the values of an attribute. A value is as frequent as one over its
+/// rank; that of the second rank has `favoured` times the weight.
+fn drawn(rng: &mut ChaCha8Rng, contacts: [u64; 2], values: u64, favoured: f64) -> Vec<[u64; 2]> {
+    let weight = |rank: u64| if rank == 2 { favoured / 2.0 } else { 1.0 / rank as f64 };
+    let mut left = contacts;
+    (1..=values)
+        .map(|rank| {
+            let rest: f64 = (rank..=values).map(weight).sum();
+            left.each_mut().map(|left| {
+                let with = binomial(rng, *left, weight(rank) / rest);
+                *left -= with;
+                with
+            })
+        })
+        .collect()
+}
+
+/// What is judged of a value: its rank in its attribute.
+struct Value {
+    rank: u64,
+    members: u64,
+    lift: Option<Ratio>,
+}
+
+/// What is told of a cohort of 170 among 5,000: how many values, and whether the favoured ones are among them. It has three
+/// attributes of 5, 30 and 40 values.
+fn told(rng: &mut ChaCha8Rng, favoured: f64) -> (usize, bool) {
+    const MEMBERS: [u64; 2] = [140, 30];
+    const OTHERS: [u64; 2] = [3_800, 1_030];
+    let (mut judged, mut p) = (Vec::new(), Vec::new());
+    for values in [5, 30, 40] {
+        let (members, others) = (drawn(rng, MEMBERS, values, favoured), drawn(rng, OTHERS, values, 1.0));
+        for (rank, (members, others)) in (1..).zip(members.into_iter().zip(others)) {
+            let strata = [0, 1].map(|role| TwoByTwo {
+                members_with: members[role],
+                members_without: MEMBERS[role] - members[role],
+                others_with: others[role],
+                others_without: OTHERS[role] - others[role],
+            });
+            judged.push(Value { rank, members: members.iter().sum(), lift: risk_ratio(&strata) });
+            p.push(association(&strata));
+        }
+    }
+    let q = benjamini_hochberg(&p);
+    let alpha = selected_alpha(&q);
+    let is_told = |(value, q): &(Value, Option<f64>)| {
+        let low = alpha.and_then(|alpha| value.lift?.low_at(alpha));
+        value.members >= 5 && q.is_some_and(|q| q < 0.05) && low.is_some_and(|low| low > 1.5)
+    };
+    let told: Vec<_> = judged.into_iter().zip(q).filter(is_told).collect();
+    (told.len(), told.iter().any(|(value, _)| value.rank == 2))
+}
+
+#[test]
+fn chance_is_not_told() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(7);
+    let found = (0..600).filter(|_| told(rng, 1.0).0 > 0).count();
+    assert!(found <= 30, "{found} of 600 cohorts without anything in common have a sentence");
+}
+
+#[test]
+fn what_members_have_in_common_is_told() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(8);
+    let found = (0..60).filter(|_| told(rng, 4.0).1).count();
+    assert!(found >= 54, "{found} of 60");
+}

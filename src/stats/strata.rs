@@ -1,0 +1,300 @@
+use super::conditional::exact_p;
+use super::intervals::Interval;
+use super::normal::{Z_95, two_sided, two_sided_quantile};
+use super::tables::TwoByTwo;
+
+/// A ratio of members to others. Above 1: commoner among members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    pub ratio: f64,
+    /// The standard error of its logarithm. None when the ratio is 0.
+    pub log_error: Option<f64>,
+}
+
+impl Ratio {
+    /// The ratio whose 95 % interval begins there. None when an end is not over 0, or over the ratio.
+    pub fn from_low(ratio: f64, low: f64) -> Option<Ratio> {
+        let is_interval = 0.0 < low && low <= ratio && ratio.is_finite();
+        is_interval.then(|| Ratio { ratio, log_error: Some((ratio / low).ln() / Z_95) })
+    }
+
+    /// The 95 % interval: that of the logarithm.
+    pub fn interval(&self) -> Option<Interval> {
+        let reach = (Z_95 * self.log_error?).exp();
+        Some(Interval { low: self.ratio / reach, high: (self.ratio * reach).min(f64::MAX) })
+    }
+
+    /// The lower end of the two-sided interval at level 1 - `alpha`. None for an `alpha` that is no level.
+    pub fn low_at(&self, alpha: f64) -> Option<f64> {
+        Some(self.ratio / (two_sided_quantile(alpha)? * self.log_error?).exp())
+    }
+}
+
+/// The ratio of the share of members to the share of others that the strata have in common: Mantel and Haenszel (1959),
+/// Statistical aspects of the analysis of data from retrospective studies, JNCI 22:719-748, for shares by Tarone (1981). The
+/// error is that of Greenland and Robins (1985), Estimation of a common effect parameter from sparse follow-up data,
+/// Biometrics 41:55-68. With one stratum it is the plain ratio, with the interval of Katz et al. (1978).
+///
+/// When all have the value, or none, a half is added to each cell of each stratum. None when a group is empty, or no other
+/// with the value can be compared.
+pub fn risk_ratio(strata: &[TwoByTwo]) -> Option<Ratio> {
+    let (mut members, mut others, mut spread) = (0.0, 0.0, 0.0);
+    for [a, b, c, d] in cells(strata)? {
+        let (row, other_row, all) = (a + b, c + d, a + b + c + d);
+        members += a * (other_row / all);
+        others += c * (row / all);
+        // (row · other_row · (a + c) - a · c · all) / all², without a difference.
+        spread += a * (row / all) * (d / all) + c * (other_row / all) * (b / all);
+    }
+    ratio(members, others, spread / members / others)
+}
+
+/// The ratio of the odds that the strata have in common: Mantel and Haenszel (1959). The error is that of Robins, Breslow and
+/// Greenland (1986), Estimators of the Mantel-Haenszel variance consistent in both sparse data and large-strata limiting models,
+/// Biometrics 42:311-323. With one stratum it is the plain ratio, with the interval of Woolf (1955).
+///
+/// When all have the value, or none, a half is added to each cell of each stratum. None when a group is empty, and when no
+/// pair of a member without the value and another with it can be compared.
+pub fn odds_ratio(strata: &[TwoByTwo]) -> Option<Ratio> {
+    let (mut agree, mut differ) = (0.0, 0.0);
+    let (mut of_agree, mut of_both, mut of_differ) = (0.0, 0.0, 0.0);
+    for [a, b, c, d] in cells(strata)? {
+        let all = a + b + c + d;
+        let (p, q) = ((a + d) / all, (b + c) / all);
+        let (r, s) = (a * (d / all), b * (c / all));
+        agree += r;
+        differ += s;
+        of_agree += p * r;
+        of_both += p * s + q * r;
+        of_differ += q * s;
+    }
+    let variance = of_agree / agree / agree / 2.0 + of_both / agree / differ / 2.0 + of_differ / differ / differ / 2.0;
+    ratio(agree, differ, variance)
+}
+
+fn ratio(above: f64, below: f64, variance: f64) -> Option<Ratio> {
+    let ratio = above / below;
+    ratio.is_finite().then(|| Ratio { ratio, log_error: (ratio > 0.0 && variance.is_finite()).then(|| variance.max(0.0).sqrt()) })
+}
+
+/// How likely groups that are alike in each stratum would differ as much. The χ² test of Cochran (1954), Some methods for
+/// strengthening the common χ² tests, Biometrics 10:417-451, and Mantel and Haenszel (1959), without correction; when a cell,
+/// summed over the strata, is expected to be under 5, the exact conditional test.
+///
+/// 1 when no stratum can tell; None when a group is empty.
+pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
+    Pooled::of(strata)?;
+    let (mut difference, mut variance) = (0.0, 0.0);
+    let mut expected = [0.0; 4];
+    for table in strata {
+        let Some(margins) = table.margins() else { continue };
+        let [members, others, with, without, total] =
+            [margins.members, margins.others, margins.with, margins.without, margins.total].map(|count| count as f64);
+        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let (ad, bc) = (product(table.members_with, table.others_without), product(table.members_without, table.others_with));
+        // a - members · with / total is (ad - bc) / total, and exact until here.
+        let distance = ad.abs_diff(bc) as f64 / total;
+        difference += if ad < bc { -distance } else { distance };
+        variance += members / total * (others / total) * with * (without / (total - 1.0));
+        for (sum, (group, part)) in expected.iter_mut().zip([(members, with), (members, without), (others, with), (others, without)]) {
+            *sum += group * part / total;
+        }
+    }
+    if variance <= 0.0 {
+        return Some(1.0);
+    }
+    // Sums that are 5 on paper may be a little less.
+    let is_sparse = expected.iter().any(|count| *count < 5.0 - 1e-11);
+    Some(if is_sparse { exact_p(strata) } else { two_sided(difference / variance.sqrt()) })
+}
+
+/// Over all strata.
+struct Pooled {
+    with: u128,
+    without: u128,
+}
+
+impl Pooled {
+    /// None when a group is empty, or has more than can be counted.
+    fn of(strata: &[TwoByTwo]) -> Option<Pooled> {
+        let sum = |cell: fn(&TwoByTwo) -> u64| strata.iter().map(|table| u128::from(cell(table))).sum::<u128>();
+        let [a, b, c, d] = [
+            sum(|table| table.members_with),
+            sum(|table| table.members_without),
+            sum(|table| table.others_with),
+            sum(|table| table.others_without),
+        ];
+        let is_counted = a + b + c + d <= u128::from(u64::MAX);
+        (is_counted && a + b > 0 && c + d > 0).then_some(Pooled { with: a + c, without: b + d })
+    }
+}
+
+/// The cells of the strata that have anyone.
+fn cells(strata: &[TwoByTwo]) -> Option<impl Iterator<Item = [f64; 4]>> {
+    let pooled = Pooled::of(strata)?;
+    let shift = if pooled.with == 0 || pooled.without == 0 { 0.5 } else { 0.0 };
+    let of = move |table: &TwoByTwo| {
+        [table.members_with, table.members_without, table.others_with, table.others_without].map(|cell| cell as f64 + shift)
+    };
+    Some(strata.iter().map(of).filter(|cells| cells.iter().sum::<f64>() > 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::stats::draws::binomial;
+    use crate::stats::golden::{Row, assert_close, assert_p, rows};
+
+    fn table([members_with, members_without, others_with, others_without]: [u64; 4]) -> TwoByTwo {
+        TwoByTwo { members_with, members_without, others_with, others_without }
+    }
+
+    fn strata_of(row: &Row) -> Vec<TwoByTwo> {
+        row.tallies("strata").into_iter().map(|of| table([of[0] as u64, of[1] as u64, of[2] as u64, of[3] as u64])).collect()
+    }
+
+    #[track_caller]
+    fn assert_ends(found: Option<Ratio>, [ratio, low, high]: [f64; 3], case: &str) {
+        let found = found.unwrap();
+        let interval = found.interval().unwrap();
+        for (actual, expected) in [(found.ratio, ratio), (interval.low, low), (interval.high, high)] {
+            assert_close(actual, expected, case);
+        }
+    }
+
+    #[test]
+    fn one_stratum_by_hand() {
+        // (6 / 8) / (1 / 4) = 3, and e^(z √(1/6 - 1/8 + 1/1 - 1/4)). (6 · 3) / (2 · 1) = 9, and e^(z √(1/6 + 1/2 + 1/1 + 1/3)).
+        let reach = (Z_95 * (19.0_f64 / 24.0).sqrt()).exp();
+        assert_ends(risk_ratio(&[table([6, 2, 1, 3])]), [3.0, 3.0 / reach, 3.0 * reach], "Katz");
+        let reach = (Z_95 * 2.0_f64.sqrt()).exp();
+        assert_ends(odds_ratio(&[table([6, 2, 1, 3])]), [9.0, 9.0 / reach, 9.0 * reach], "Woolf");
+        // χ² = 19 / 20 · 7.2, where each cell is expected to be 5.
+        assert_close(association(&[table([8, 2, 2, 8])]).unwrap(), two_sided(6.84_f64.sqrt()), "Cochran");
+        // One fewer: Fisher's (see tables).
+        assert_close(association(&[table([7, 3, 2, 7])]).unwrap(), 6446.0 / 92378.0, "Fisher");
+    }
+
+    #[test]
+    fn two_strata_by_hand() {
+        // Users 4 of 10 against 10 of 100, leads 6 of 20 against 2 of 10, pooled by others / all.
+        let strata = [table([4, 6, 10, 90]), table([6, 14, 2, 8])];
+        let (members, others) = (4.0 * 100.0 / 110.0 + 6.0 * 10.0 / 30.0, 10.0 * 10.0 / 110.0 + 2.0 * 20.0 / 30.0);
+        assert_close(risk_ratio(&strata).unwrap().ratio, members / others, "shares");
+        let (agree, differ) = (4.0 * 90.0 / 110.0 + 6.0 * 8.0 / 30.0, 6.0 * 10.0 / 110.0 + 14.0 * 2.0 / 30.0);
+        assert_close(odds_ratio(&strata).unwrap().ratio, agree / differ, "odds");
+        // Ways to each number of members with it: (1 + 4x + x²) and (1 + x), together 1 + 5x + 5x² + x³. 3 is as rare as 0.
+        assert_close(association(&[table([2, 0, 0, 2]), table([1, 0, 0, 1])]).unwrap(), 2.0 / 12.0, "convolved");
+        assert_eq!(association(&[table([1, 1, 1, 1]), table([1, 0, 0, 1])]), Some(1.0));
+    }
+
+    #[test]
+    fn a_value_of_one_role_is_no_difference() {
+        // Members are leads mostly, and leads have it: pooled it looks like 4.6 times as often.
+        let strata = [table([1, 9, 10, 90]), table([45, 45, 5, 5])];
+        assert_close(risk_ratio(&strata).unwrap().ratio, 1.0, "lift");
+        assert_close(odds_ratio(&strata).unwrap().ratio, 1.0, "odds");
+        assert_close(association(&strata).unwrap(), 1.0, "p");
+    }
+
+    #[test]
+    fn empty_groups_and_values_that_all_or_none_have() {
+        for strata in [&[][..], &[table([0; 4])], &[table([0, 0, 3, 4])], &[table([3, 4, 0, 0]), table([1, 2, 0, 0])]] {
+            assert_eq!((risk_ratio(strata), odds_ratio(strata), association(strata)), (None, None, None), "{strata:?}");
+        }
+        // All have it: halves. (5.5 / 6) / (7.5 / 8), and (5.5 · 0.5) / (0.5 · 7.5).
+        let all = [table([5, 0, 7, 0])];
+        assert_close(risk_ratio(&all).unwrap().ratio, 5.5 / 6.0 / (7.5 / 8.0), "shares");
+        assert_close(odds_ratio(&all).unwrap().ratio, 5.5 / 7.5, "odds");
+        assert_eq!(association(&all), Some(1.0));
+        // No member has it: 0, of which nothing tells the error. No other has it: no ratio.
+        let (nobody, only_members) = ([table([0, 8, 3, 5])], [table([3, 5, 0, 8])]);
+        for found in [risk_ratio(&nobody), odds_ratio(&nobody)] {
+            assert_eq!(found, Some(Ratio { ratio: 0.0, log_error: None }));
+            assert_eq!(found.and_then(|found| found.interval()), None);
+        }
+        assert_eq!((risk_ratio(&only_members), odds_ratio(&only_members)), (None, None));
+        assert_eq!(odds_ratio(&[table([3, 0, 4, 8])]), None, "all members have it");
+        assert!(risk_ratio(&[table([3, 0, 4, 8])]).is_some());
+        // Groups of different roles: nothing is compared.
+        let apart = [table([3, 4, 0, 0]), table([0, 0, 5, 6])];
+        assert_eq!((risk_ratio(&apart), odds_ratio(&apart), association(&apart)), (None, None, Some(1.0)));
+    }
+
+    #[test]
+    fn ends_at_other_levels() {
+        let found = risk_ratio(&[table([6, 2, 1, 3])]).unwrap();
+        let low = found.interval().unwrap().low;
+        assert_close(found.low_at(0.05).unwrap(), low, "95 %");
+        // Φ⁻¹(0.995) = 2.575829303548901.
+        assert_close(found.low_at(0.01).unwrap(), 3.0 / (2.575_829_303_548_901 * (19.0_f64 / 24.0).sqrt()).exp(), "99 %");
+        assert_close(Ratio::from_low(3.0, low).unwrap().low_at(0.01).unwrap(), found.low_at(0.01).unwrap(), "from a report");
+        assert_eq!(found.low_at(1.0), Some(3.0));
+        assert_eq!([0.0, -1.0, f64::NAN].map(|alpha| found.low_at(alpha)), [None; 3]);
+        for (ratio, low) in [(2.0, 0.0), (2.0, 3.0), (f64::NAN, 1.0), (2.0, f64::NAN), (f64::INFINITY, 1.0), (0.0, 0.0)] {
+            assert_eq!(Ratio::from_low(ratio, low), None, "{ratio} {low}");
+        }
+    }
+
+    #[test]
+    fn any_counts_give_numbers() {
+        let counts = [0, 1, 4, 5, 1 << 20, (1 << 53) + 1, u64::MAX / 4];
+        let pairs = || counts.iter().flat_map(|a| counts.iter().map(move |b| (*a, *b)));
+        for ((a, b), (c, d)) in pairs().flat_map(|first| pairs().map(move |second| (first, second))) {
+            for strata in [vec![table([a, b, c, d])], vec![table([a, b, c, d]), table([3, 4, 1, 9])]] {
+                assert!(association(&strata).is_none_or(|p| (0.0..=1.0).contains(&p)), "{strata:?}");
+                for found in [risk_ratio(&strata), odds_ratio(&strata)].into_iter().flatten() {
+                    assert!(found.ratio.is_finite() && found.log_error.is_none_or(|error| error.is_finite() && error >= 0.0), "{strata:?}");
+                    assert!(found.interval().is_none_or(|of| of.low <= found.ratio && found.ratio <= of.high && of.high.is_finite()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_hold_the_ratio_that_strata_share() {
+        // Users with it 10 %, leads 30 %; members 1.8 times as often. The odds ratio is 2.5 in each.
+        let rng = &mut ChaCha8Rng::seed_from_u64(6);
+        let (mut lifts, mut odds) = (0, 0);
+        for _ in 0..2_000 {
+            let mut draw = |size: u64, chance: f64| {
+                let with = binomial(rng, size, chance);
+                [with, size - with]
+            };
+            let mut strata = |raised: fn(f64) -> f64| {
+                [(60, 400, 0.1), (25, 60, 0.3)].map(|(members, others, chance)| {
+                    let ([a, b], [c, d]) = (draw(members, raised(chance)), draw(others, chance));
+                    table([a, b, c, d])
+                })
+            };
+            let holds = |found: Option<Ratio>, truth: f64| {
+                found.and_then(|found| found.interval()).is_some_and(|of| of.low <= truth && truth <= of.high)
+            };
+            lifts += u32::from(holds(risk_ratio(&strata(|chance| 1.8 * chance)), 1.8));
+            odds += u32::from(holds(odds_ratio(&strata(|chance| 2.5 * chance / (1.0 + 1.5 * chance))), 2.5));
+        }
+        for held in [lifts, odds] {
+            assert!((1_870..=1_940).contains(&held), "{held} of 2000");
+        }
+    }
+
+    #[test]
+    fn agrees_with_statsmodels_scipy_and_enumeration() {
+        for row in rows(include_str!("../../tests/golden/stats/mantel_haenszel.csv")) {
+            let strata = strata_of(&row);
+            assert_ends(risk_ratio(&strata), ["risk_ratio", "risk_low", "risk_high"].map(|column| row.number(column)), row.case());
+            assert_ends(odds_ratio(&strata), ["odds_ratio", "odds_low", "odds_high"].map(|column| row.number(column)), row.case());
+        }
+        for file in [
+            include_str!("../../tests/golden/stats/cochran_mantel_haenszel.csv"),
+            include_str!("../../tests/golden/stats/exact_strata.csv"),
+        ] {
+            for row in rows(file) {
+                assert_p(association(&strata_of(&row)), row.optional("p_value"), row.case());
+            }
+        }
+    }
+}
