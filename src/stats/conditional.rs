@@ -62,3 +62,29 @@ fn convolved(one: &Distribution, other: &Distribution) -> Distribution {
     }
     Distribution { first: one.first + other.first, weights }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::golden::{assert_close, assert_p, rows};
+
+    fn fisher([members_with, members_without, others_with, others_without]: [u64; 4]) -> f64 {
+        exact_p(&[TwoByTwo { members_with, members_without, others_with, others_without }])
+    }
+
+    #[test]
+    fn the_lady_tasting_tea_by_hand() {
+        // 3 of 4 guessed: tables of 4 and 4 have 1, 16, 36, 16, 1 ways of 70; as probable or less: 34 of 70.
+        assert_close(fisher([3, 1, 1, 3]), 34.0 / 70.0, "tea");
+        assert_close(fisher([0, 4, 4, 0]), 2.0 / 70.0, "all wrong");
+        assert_close(fisher([2, 2, 2, 2]), 1.0, "half");
+    }
+
+    #[test]
+    fn agrees_with_scipy() {
+        for row in rows(include_str!("../../tests/golden/stats/fisher.csv")) {
+            let cells = ["members_with", "members_without", "others_with", "others_without"].map(|column| row.count(column));
+            assert_p(Some(fisher(cells)), row.optional("p_value"), row.case());
+        }
+    }
+}

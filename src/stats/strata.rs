@@ -174,7 +174,8 @@ mod tests {
         assert_ends(odds_ratio(&[table([6, 2, 1, 3])]), [9.0, 9.0 / reach, 9.0 * reach], "Woolf");
         // χ² = 19 / 20 · 7.2, where each cell is expected to be 5.
         assert_close(association(&[table([8, 2, 2, 8])]).unwrap(), two_sided(6.84_f64.sqrt()), "Cochran");
-        // One fewer: Fisher's (see tables).
+        // One contact fewer, and 9 · 9 / 19 = 4.3 is expected: tables of 10 and 9 with 9 have C(10,k) C(9,9-k) ways of
+        // 92378: k = 7 and more 4320 + 405 + 10, k = 2 and fewer 1620 + 90 + 1.
         assert_close(association(&[table([7, 3, 2, 7])]).unwrap(), 6446.0 / 92378.0, "Fisher");
     }
 
