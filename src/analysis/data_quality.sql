@@ -20,8 +20,8 @@ undated AS (
 kinds AS (
     SELECT
         f.attribute AS subject,
-        CAST(SUM(CASE WHEN f.value_number IS NULL THEN f.contacts ELSE CAST(0 AS BIGINT) END) AS BIGINT) AS texts,
-        CAST(SUM(CASE WHEN f.value_number IS NULL THEN CAST(0 AS BIGINT) ELSE f.contacts END) AS BIGINT) AS numbers
+        CAST(SUM(f.contacts - f.numbers) AS BIGINT) AS texts,
+        CAST(SUM(f.numbers) AS BIGINT) AS numbers
     FROM profiles AS f
     JOIN population AS p ON p.month = f.month
     WHERE f.cohort_key = '' AND f.attribute <> '' AND f.value IS NOT NULL

@@ -176,11 +176,14 @@ fn slope_of(metric: &str, slope: f64) -> String {
     if metric.ends_with("_rate") {
         let points = slope * 100.0;
         format!("{} percentage points", decimal(points, if points < 0.1 { 2 } else { 1 }))
-    } else if slope < 10.0 {
-        plain((slope * 10.0).round() / 10.0)
     } else {
-        grouped(slope.round() as i64)
+        rounded(slope)
     }
+}
+
+/// A number of contacts that need not be whole: with a decimal while it is small.
+fn rounded(contacts: f64) -> String {
+    if contacts < 10.0 { plain((contacts * 10.0).round() / 10.0) } else { grouped(contacts.round() as i64) }
 }
 
 /// Whether those who entered lately stay longer than those before them.
@@ -188,9 +191,7 @@ fn newer_entrants(month: &Month<'_>, changes: Rows<'_>) -> PolarsResult<Vec<Told
     let mut told = Vec::new();
     for row in 0..changes.count_all() {
         let ratio = |name: &str| changes.ratio(name, row);
-        let (Some(q), Some(hazard), Some(low), Some(high)) =
-            (ratio("q_value")?, ratio("hazard_ratio")?, ratio("ratio_low")?, ratio("ratio_high")?)
-        else {
+        let (Some(q), Some(hazard), Some(expected)) = (ratio("q_value")?, ratio("hazard_ratio")?, ratio("recent_expected")?) else {
             continue;
         };
         let cohort_key = changes.text("cohort_key", row)?;
@@ -198,12 +199,12 @@ fn newer_entrants(month: &Month<'_>, changes: Rows<'_>) -> PolarsResult<Vec<Told
         let entered = if first == last { format!("in {last}") } else { format!("from {first} to {last}") };
         let how = if hazard < 1.0 { "stay longer" } else { "leave sooner" };
         let sentence = format!(
-            "{}: newer entrants {how}: of those who entered {entered}, {} times as many depart in a month as of those before, at the \
-             same age (hazard ratio, 95 % interval {} to {}).",
+            "{}: newer entrants {how}: of those who entered {entered}, {} departed, where {} were expected from earlier entrants of the \
+             same age (hazard ratio {}).",
             name(changes, "cohort_name", row)?,
+            grouped(changes.count("recent_departed", row)?.unwrap_or_default()),
+            rounded(expected),
             decimal(hazard, 2),
-            decimal(low, 2),
-            decimal(high, 2),
         );
         told.push(Told { cohort_key: cohort_key.to_string(), weight: -q, sentence });
     }

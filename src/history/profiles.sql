@@ -67,7 +67,8 @@ SELECT
     d.role,
     d.value,
     CASE WHEN COUNT(d.value_number) = COUNT(*) THEN MAX(d.value_number) END AS value_number,
-    CAST(COUNT(*) AS BIGINT) AS contacts
+    CAST(COUNT(*) AS BIGINT) AS contacts,
+    CAST(COUNT(d.value_number) AS BIGINT) AS numbers
 FROM described AS d
 GROUP BY d.attribute, d.role, d.value
 UNION ALL
@@ -77,7 +78,8 @@ SELECT
     d.role,
     d.value,
     CASE WHEN COUNT(d.value_number) = COUNT(*) THEN MAX(d.value_number) END AS value_number,
-    CAST(COUNT(*) AS BIGINT) AS contacts
+    CAST(COUNT(*) AS BIGINT) AS contacts,
+    CAST(COUNT(d.value_number) AS BIGINT) AS numbers
 FROM present AS p
 JOIN described AS d ON d.contact_id = p.contact_id
 GROUP BY p.cohort_key, d.attribute, d.role, d.value

@@ -153,5 +153,6 @@ pub const PROFILES: Table = Table {
             .in_unit("the attribute's own")
             .or_null("it is no number"),
         Column::new("contacts", Kind::Count, "contacts of that role with that value"),
+        Column::new("numbers", Kind::Count, "those of them to whom it is a number: fewer where others have a text of the same characters"),
     ],
 };

@@ -107,7 +107,10 @@ fn large() -> Tables {
     let curve = Made::new(MONTHS as usize).counts(&["age_months"], |_, row| row as i64);
     let curve = curve.counts(&["entry_months", "entrants", "retained", "retained_unbroken"], |_, _| 1_234_567);
     tables.add("retention_curve", curve.ratios(&["retention_rate", "rate_low", "rate_high"], 0.123_456_789).frame());
-    tables.add("retention_change", Made::new(1).ratios(&["hazard_ratio", "ratio_low", "ratio_high", "q_value"], 0.012_345).frame());
+    tables.add(
+        "retention_change",
+        Made::new(1).counts(&["recent_departed"], |_, _| 12).ratios(&["recent_expected", "hazard_ratio", "q_value"], 0.012_345).frame(),
+    );
     let activity = Made::new(8).texts(&["measure"], |_, _| "bucket".to_string()).texts(&["label"], |_, row| row.to_string());
     tables.add(
         "conversation_activity",

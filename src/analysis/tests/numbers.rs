@@ -55,9 +55,12 @@ fn members_values_are_described_and_compared_with_others() {
 fn a_mixed_attribute_is_a_finding() {
     let with_text = format!("{SEATS}\n 2026-03 '' seats lead many - 3\n 2026-03 '' plan user pro - 4");
     let facts = Facts { profile: vec!["seats".to_string(), "plan".to_string()], ..facts("2026-03", vec![cohort("a", None)]) };
-    let found = |lines: &str| {
+    // Of a value that is no number, so many contacts have the same characters as a number.
+    let found = |lines: &str, numbers_of_texts: i64| {
         let inputs = Inputs {
-            profiles: table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}")).lazy(),
+            profiles: table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"))
+                .lazy()
+                .with_column(when(col("value_number").is_null()).then(lit(numbers_of_texts)).otherwise(col("contacts")).alias("numbers")),
             members: table("cohort_key:text contact_id:text").lazy(),
             contacts: table("contact_id:text created_at:instant").lazy(),
             conversations: table("opened_by:text").lazy(),
@@ -65,9 +68,11 @@ fn a_mixed_attribute_is_a_finding() {
         };
         only(&build("data_quality", &inputs, &facts), "check_name", "mixed_attribute")
     };
-    assert_shows(&found(&with_text), "month severity check_name subject value expected\n 2026-03 warning mixed_attribute seats 3 0");
+    assert_shows(&found(&with_text, 0), "month severity check_name subject value expected\n 2026-03 warning mixed_attribute seats 3 0");
     // Numbers alone and texts alone are none.
-    assert_shows(&found(&format!("{SEATS}\n 2026-03 '' plan user pro - 4")), "subject");
+    let apart = format!("{SEATS}\n 2026-03 '' plan user pro - 4");
+    assert_shows(&found(&apart, 0), "subject");
+    assert_shows(&found(&apart, 1), "subject value\n plan 3");
 }
 
 #[test]

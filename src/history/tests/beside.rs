@@ -162,24 +162,24 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
         february,
         &PROFILES,
         "
-        month    cohort_key  attribute                 role  value  value_number  contacts
-        2026-01  tag:1       ''                        lead  -      -             1
-        2026-01  tag:1       ''                        user  -      -             1
-        2026-01  tag:1       country                   user  Chile  -             1
-        2026-01  tag:1       custom_attributes.plan    lead  5      5             1
-        2026-01  tag:1       custom_attributes.plan    user  4      4             1
-        2026-01  tag:1       unsubscribed_from_emails  lead  true   -             1
-        2026-02  ''          ''                        lead  -      -             1
-        2026-02  ''          ''                        user  -      -             2
-        2026-02  ''          country                   user  Chile  -             1
-        2026-02  ''          custom_attributes.plan    lead  5      5             1
-        2026-02  ''          custom_attributes.plan    user  5      -             2
-        2026-02  ''          unsubscribed_from_emails  lead  true   -             1
-        2026-02  ''          unsubscribed_from_emails  user  false  -             1
-        2026-02  tag:1       ''                        user  -      -             2
-        2026-02  tag:1       country                   user  Chile  -             1
-        2026-02  tag:1       custom_attributes.plan    user  5      -             2
-        2026-02  tag:1       unsubscribed_from_emails  user  false  -             1",
+        month    cohort_key  attribute                 role  value  value_number  contacts  numbers
+        2026-01  tag:1       ''                        lead  -      -             1  0
+        2026-01  tag:1       ''                        user  -      -             1  0
+        2026-01  tag:1       country                   user  Chile  -             1  0
+        2026-01  tag:1       custom_attributes.plan    lead  5      5             1  1
+        2026-01  tag:1       custom_attributes.plan    user  4      4             1  1
+        2026-01  tag:1       unsubscribed_from_emails  lead  true   -             1  0
+        2026-02  ''          ''                        lead  -      -             1  0
+        2026-02  ''          ''                        user  -      -             2  0
+        2026-02  ''          country                   user  Chile  -             1  0
+        2026-02  ''          custom_attributes.plan    lead  5      5             1  1
+        2026-02  ''          custom_attributes.plan    user  5      -             2  1
+        2026-02  ''          unsubscribed_from_emails  lead  true   -             1  0
+        2026-02  ''          unsubscribed_from_emails  user  false  -             1  0
+        2026-02  tag:1       ''                        user  -      -             2  0
+        2026-02  tag:1       country                   user  Chile  -             1  0
+        2026-02  tag:1       custom_attributes.plan    user  5      -             2  1
+        2026-02  tag:1       unsubscribed_from_emails  user  false  -             1  0",
     );
     // In March January is compared with no more.
     let march = place.observe(&Observation::of("2026-03", contacts(number(5)), cohort(&[])));

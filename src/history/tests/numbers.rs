@@ -58,28 +58,28 @@ fn every_reader_of_a_snapshot_sees_one_value_for_each_number() {
         &february.clone(),
         &PROFILES,
         "
-        month    cohort_key      attribute               value              value_number           contacts
-        2026-01  rule:by-number  ''                      -                  -                      1
-        2026-01  rule:by-number  custom_attributes.fees  0                  0                      1
-        2026-01  rule:by-text    ''                      -                  -                      2
-        2026-01  rule:by-text    custom_attributes.fees  49                 49                     2
-        2026-01  tag:1           ''                      -                  -                      2
-        2026-01  tag:1           custom_attributes.fees  0                  0                      1
-        2026-01  tag:1           custom_attributes.fees  49                 49                     1
-        2026-02  ''              ''                      -                  -                      7
-        2026-02  ''              custom_attributes.fees  0                  0                      1
-        2026-02  ''              custom_attributes.fees  10000000000000000  10000000000000000      1
-        2026-02  ''              custom_attributes.fees  1e21               1000000000000000000000 1
-        2026-02  ''              custom_attributes.fees  49                 49                     2
-        2026-02  ''              custom_attributes.fees  9007199254740993   9007199254740992       1
-        2026-02  ''              custom_attributes.fees  99.0               -                      1
-        2026-02  rule:by-number  ''                      -                  -                      1
-        2026-02  rule:by-number  custom_attributes.fees  0                  0                      1
-        2026-02  rule:by-text    ''                      -                  -                      2
-        2026-02  rule:by-text    custom_attributes.fees  49                 49                     2
-        2026-02  tag:1           ''                      -                  -                      3
-        2026-02  tag:1           custom_attributes.fees  0                  0                      1
-        2026-02  tag:1           custom_attributes.fees  49                 49                     2",
+        month    cohort_key      attribute               value              value_number           contacts  numbers
+        2026-01  rule:by-number  ''                      -                  -                      1  0
+        2026-01  rule:by-number  custom_attributes.fees  0                  0                      1  1
+        2026-01  rule:by-text    ''                      -                  -                      2  0
+        2026-01  rule:by-text    custom_attributes.fees  49                 49                     2  2
+        2026-01  tag:1           ''                      -                  -                      2  0
+        2026-01  tag:1           custom_attributes.fees  0                  0                      1  1
+        2026-01  tag:1           custom_attributes.fees  49                 49                     1  1
+        2026-02  ''              ''                      -                  -                      7  0
+        2026-02  ''              custom_attributes.fees  0                  0                      1  1
+        2026-02  ''              custom_attributes.fees  10000000000000000  10000000000000000      1  1
+        2026-02  ''              custom_attributes.fees  1e21               1000000000000000000000 1  1
+        2026-02  ''              custom_attributes.fees  49                 49                     2  2
+        2026-02  ''              custom_attributes.fees  9007199254740993   9007199254740992       1  1
+        2026-02  ''              custom_attributes.fees  99.0               -                      1  0
+        2026-02  rule:by-number  ''                      -                  -                      1  0
+        2026-02  rule:by-number  custom_attributes.fees  0                  0                      1  1
+        2026-02  rule:by-text    ''                      -                  -                      2  0
+        2026-02  rule:by-text    custom_attributes.fees  49                 49                     2  2
+        2026-02  tag:1           ''                      -                  -                      3  0
+        2026-02  tag:1           custom_attributes.fees  0                  0                      1  1
+        2026-02  tag:1           custom_attributes.fees  49                 49                     2  2",
     );
     // What reports read of both months is the same, but for who is in the cohort.
     let snapshot = |month: &str| Snapshot::open(&place.folder("snapshots"), month.parse().unwrap()).unwrap().unwrap();
