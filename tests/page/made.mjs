@@ -48,7 +48,13 @@ export async function hostile() {
       'name = "hostile"', 'segments = ["Active"]', `tags = [${JSON.stringify(name)}]`,
       'profile = ["role", "custom_attributes.note", "custom_attributes.own_id"]', 'html_members = true',
     ].join('\n'));
-    const ids = (await (await fetch(`${address}/_simulator/members?group=tag:1373897`)).json()).slice(0, 50);
+    // All of them pay, and so they have the note that holds markup.
+    const found = await fetch(`${address}/contacts/search`, {
+      method: 'POST',
+      headers: { Authorization: 'Bearer made-up', 'Content-Type': 'application/json', 'Intercom-Version': '2.14' },
+      body: JSON.stringify({ query: { field: 'custom_attributes.plan', operator: '=', value: 'pro' }, pagination: { per_page: 50 } }),
+    });
+    const ids = (await found.json()).data.map((contact) => contact.id);
     cohorts(['tag', name, ...ids.flatMap((id) => ['--id', id])], environment);
     cohorts(['run', '--job', job, '--as-of', '2026-11-01T02:00:00Z'], environment);
   } finally {
