@@ -12,6 +12,7 @@ mod support;
 mod architecture;
 mod backfill;
 mod bad_input;
+mod calibration;
 mod census;
 mod certificates;
 mod check;
