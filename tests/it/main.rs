@@ -22,6 +22,7 @@ mod crash;
 mod damage;
 mod decoders;
 mod demo;
+mod documents;
 mod failure;
 mod faults;
 mod forget;
