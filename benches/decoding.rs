@@ -5,7 +5,7 @@
 #[path = "shared/workspace.rs"]
 mod workspace;
 
-use cohorts::intercom::DECODERS;
+use intercom::DECODERS;
 use criterion::{Criterion, Throughput};
 use serde_json::{Value, json};
 

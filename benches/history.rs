@@ -17,10 +17,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use chrono::{DateTime, Duration, Utc};
-use cohorts::domain::{Month, TimeZone};
-use cohorts::publish::Staging;
-use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, month_folder};
-use cohorts::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
+use domain::{Month, TimeZone};
+use archive::publish::Staging;
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, month_folder};
+use archive::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
 use polars::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

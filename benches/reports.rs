@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use cohorts::analysis::{Facts, Inputs, PopulationKind, REPORTS};
-use cohorts::domain::Month;
-use cohorts::history::{self, Definitions, History, ProfileEntry};
-use cohorts::job::{self, Context, JobFolder, RunOptions};
-use cohorts::settings::{self, JobSource, SecretString, Settings, Sources};
-use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use reports::analysis::{Facts, Inputs, PopulationKind, REPORTS};
+use domain::Month;
+use reports::history::{self, Definitions, History, ProfileEntry};
+use job::{self, Context, JobFolder, RunOptions};
+use job::settings::{self, JobSource, SecretString, Settings, Sources};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
 use criterion::Criterion;
 use polars::prelude::IntoLazy;
 
@@ -106,7 +106,7 @@ fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failur
     let manifest = &snapshot.manifest;
     let cohorts = history::cohort_months(manifest, &definitions, Some(&previous))?;
     let inputs = Inputs {
-        numbers: cohorts::table::ContactNumbers::default(),
+        numbers: archive::table::ContactNumbers::default(),
         contacts: snapshot.scan(&CONTACTS)?,
         attributes: snapshot.scan(&ATTRIBUTES)?,
         members: snapshot.scan(&MEMBERS)?,

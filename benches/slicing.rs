@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use cohorts::job::{Piece, cut, merge, rows_per_slice};
+use job::{Piece, cut, merge, rows_per_slice};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 /// Ten years of days with a million contacts, most of them of late.

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cohorts::domain::Month;
+use domain::Month;
 
 use super::job::Job;
 use super::queries::{compare, sums};

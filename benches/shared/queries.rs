@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use cohorts::analysis::REPORTS;
-use cohorts::domain::Month;
-use cohorts::history::{self, COUNTED, Definitions, History, ProfileEntry};
-use cohorts::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
-use cohorts::table::{Query, Table};
+use reports::analysis::REPORTS;
+use domain::Month;
+use reports::history::{self, COUNTED, Definitions, History, ProfileEntry};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use archive::table::{Query, Table};
 use polars::prelude::*;
 
 use super::Failure;

@@ -1,7 +1,7 @@
 //! The embedded Intercom in this process, for benches of single steps.
 
 use chrono::{DateTime, Utc};
-use cohorts::simulator::{Options, Simulator, WorldOptions};
+use simulator::{Options, Simulator, WorldOptions};
 use tokio::net::TcpListener;
 
 use super::Failure;

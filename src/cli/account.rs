@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Month, Months};
-use crate::intercom::{Client, RateWindow, Traffic};
-use crate::job::{self, JobError, JobFolder, Observed};
-use crate::settings::{Settings, WebhookUrl};
+use domain::{Month, Months};
+use intercom::{Client, RateWindow, Traffic};
+use job::{self, JobError, JobFolder, Observed};
+use job::settings::{Settings, WebhookUrl};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {

@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::values::{contact_id, email_address, group, instant, loopback, month};
-use crate::domain::{GroupName, Month};
-use crate::settings::Sources;
-use crate::simulator::{Faults, Zone};
+use domain::{GroupName, Month};
+use job::settings::Sources;
+use simulator::{Faults, Zone};
 
 const AFTER_HELP: &str = "\
 Exit codes:

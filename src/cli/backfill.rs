@@ -3,9 +3,9 @@ use super::arguments::Backfill;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{clock, plan, run, stdout};
-use crate::domain::{Basis, Month, Months};
-use crate::job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
-use crate::settings;
+use domain::{Basis, Month, Months};
+use job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
+use job::settings;
 
 pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Account) -> Result<u8, Failure> {
     let (first, last) = (arguments.from, arguments.to);

@@ -8,9 +8,9 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, trimmed};
 use super::{clock, stdout};
-use crate::check::{self, Finding, Seen};
-use crate::digest::one_line;
-use crate::settings;
+use job::check::{self, Finding, Seen};
+use reports::digest::one_line;
+use job::settings;
 
 /// One finding, as it is printed.
 #[derive(Serialize)]

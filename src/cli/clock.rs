@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::failure::Failure;
-use crate::job::Clock;
-use crate::settings::Settings;
+use job::Clock;
+use job::settings::Settings;
 
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall what time it is, for everyone")]
 pub(super) fn wall_clock() -> DateTime<Utc> {

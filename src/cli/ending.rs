@@ -5,9 +5,9 @@ use tracing::field::display;
 
 use super::account::{Account, Known, seconds};
 use super::failure::{Failure, INTERRUPTED};
-use crate::domain::Month;
-use crate::intercom::Traffic;
-use crate::job::Observed;
+use domain::Month;
+use intercom::Traffic;
+use job::Observed;
 use crate::notify::{self, Notification, NotifiedCohort};
 
 pub(super) struct Ending {

@@ -2,16 +2,16 @@
 
 use std::error::Error;
 
-use crate::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
-use crate::disk;
-use crate::history::HistoryError;
-use crate::intercom::{ClientError, RequestError, WalkError};
-use crate::job::{Forgotten, JobError, Unresolved};
-use crate::listing::ListingError;
-use crate::privacy::PrivacyError;
-use crate::proxy::ProxyError;
-use crate::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
-use crate::snapshot::SnapshotError;
+use job::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
+use archive::disk;
+use reports::history::HistoryError;
+use intercom::{ClientError, RequestError, WalkError};
+use job::{Forgotten, JobError, Unresolved};
+use job::listing::ListingError;
+use job::privacy::PrivacyError;
+use intercom::proxy::ProxyError;
+use job::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
+use archive::snapshot::SnapshotError;
 
 pub(super) const UNEXPECTED: u8 = 1;
 pub(super) const USAGE: u8 = 2;

@@ -4,7 +4,7 @@ use super::arguments::Forget;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{run, stdout};
-use crate::job::{self, Forgotten, JobFolder, Person};
+use job::{self, Forgotten, JobFolder, Person};
 
 pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Fa
 fn told(forgotten: &Forgotten) -> String {
     let mut text = String::new();
     let list = |months: &[String]| months.join(", ");
-    let names = |months: &[crate::domain::Month]| list(&months.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let names = |months: &[domain::Month]| list(&months.iter().map(ToString::to_string).collect::<Vec<_>>());
     if forgotten.is_nothing() && forgotten.rebuilt.is_empty() {
         text.push_str("nothing that this job keeps is about this person; nothing was changed\n");
     } else {

@@ -3,10 +3,10 @@
 use comfy_table::Cell;
 
 use super::summary::{drawn, right, trimmed};
-use crate::digest::{grouped, one_line};
-use crate::intercom::RateWindow;
-use crate::job::{Plan, WalkKind, pages};
-use crate::settings::Settings;
+use reports::digest::{grouped, one_line};
+use intercom::RateWindow;
+use job::{Plan, WalkKind, pages};
+use job::settings::Settings;
 
 pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWindow>) -> String {
     let months = plan.months();

@@ -12,8 +12,8 @@ use tracing::field::display;
 
 use self::fetching::Fetching;
 use super::account::{Account, Step, seconds};
-use crate::domain::Month;
-use crate::job::{Built, Event, Observer};
+use domain::Month;
+use job::{Built, Event, Observer};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);

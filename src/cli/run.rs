@@ -5,11 +5,11 @@ use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{clock, plan, stdout, summary};
-use crate::digest::one_line;
-use crate::domain::Month;
-use crate::intercom::Client;
-use crate::job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
-use crate::settings::{self, SecretString, Settings, Sources};
+use reports::digest::one_line;
+use domain::Month;
+use intercom::Client;
+use job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
+use job::settings::{self, SecretString, Settings, Sources};
 
 pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {
@@ -133,8 +133,8 @@ fn tell(settings: &Settings, outcome: RunOutcome) -> Result<u8, Failure> {
         if settings.output.formats.contains(&settings::Format::Html) {
             text.push_str(&format!("page      {}\n", folder.page(month).display()));
         }
-        text.push_str(&format!("reports   {}\n", folder.reports().join(crate::snapshot::month_folder(month)).display()));
-        text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(crate::snapshot::month_folder(month)).display()));
+        text.push_str(&format!("reports   {}\n", folder.reports().join(archive::snapshot::month_folder(month)).display()));
+        text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(archive::snapshot::month_folder(month)).display()));
     }
     let others: Vec<String> =
         outcome.rebuilt.iter().filter(|rebuilt| rebuilt.month != month).map(|rebuilt| rebuilt.month.to_string()).collect();

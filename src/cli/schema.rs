@@ -7,10 +7,10 @@ use super::arguments::Schema;
 use super::failure::Failure;
 use super::stdout;
 use super::summary::{drawn, trimmed};
-use crate::analysis::{REPORTS, Report, SMALL_INPUTS};
-use crate::history;
-use crate::snapshot;
-use crate::table::Table;
+use reports::analysis::{REPORTS, Report, SMALL_INPUTS};
+use reports::history;
+use archive::snapshot;
+use archive::table::Table;
 
 /// A table, the name to ask for it by, and the report when it is one.
 struct Listed {
@@ -68,7 +68,7 @@ fn sql(report: &Report) -> String {
 }
 
 fn as_json(listed: &Listed) -> serde_json::Value {
-    let column = |column: &crate::table::Column| {
+    let column = |column: &archive::table::Column| {
         json!({
             "name": column.name,
             "type": column.kind.label(),

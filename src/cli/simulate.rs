@@ -5,8 +5,8 @@ use tokio::net::TcpListener;
 use super::arguments::Simulate;
 use super::failure::Failure;
 use super::stdout;
-use crate::settings::TOKEN_VARIABLE;
-use crate::simulator::{Faults, Options, Simulator, WorldOptions};
+use job::settings::TOKEN_VARIABLE;
+use simulator::{Faults, Options, Simulator, WorldOptions};
 
 pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
     let faults = Faults::parse(arguments.faults.as_deref(), arguments.faults_at.as_deref()).map_err(|error| {

@@ -14,11 +14,11 @@ use super::progress::Progress;
 use super::signals::interrupted;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
-use crate::digest::{grouped, one_line};
-use crate::domain::{Group, GroupKind, GroupName, Reference, Referring, unseen_difference};
-use crate::intercom::{Change, Client, TagCall};
-use crate::job::{self, Why};
-use crate::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
+use reports::digest::{grouped, one_line};
+use domain::{Group, GroupKind, GroupName, Reference, Referring, unseen_difference};
+use intercom::{Change, Client, TagCall};
+use job::{self, Why};
+use job::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
 
 /// Lines of a table that are drawn together.
 const PAGE_ROWS: usize = 1_000;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::domain::{GroupName, Month, MonthError};
+use domain::{GroupName, Month, MonthError};
 
 pub(super) fn group(text: &str) -> Result<GroupName, String> {
     GroupName::parse_qualified(text)

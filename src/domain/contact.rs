@@ -30,6 +30,36 @@ impl Role {
 /// The columns that tell who a contact is, in every table that has them.
 pub const IDENTIFIERS: &[&str] = &["external_id", "email", "phone", "name"];
 
+/// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.
+/// Tests hold the snapshot's table and the counting queries against it.
+pub const PROFILE_COLUMNS: &[&str] = &[
+    "role",
+    "owner_id",
+    "unsubscribed_from_emails",
+    "has_hard_bounced",
+    "marked_email_as_spam",
+    "country",
+    "region",
+    "city",
+    "country_code",
+    "continent_code",
+    "browser",
+    "browser_version",
+    "browser_language",
+    "os",
+    "language_override",
+    "android_device",
+    "android_os_version",
+    "ios_device",
+    "ios_os_version",
+    "utm_campaign",
+    "utm_content",
+    "utm_medium",
+    "utm_source",
+    "utm_term",
+    "referrer",
+];
+
 /// One contact as observed, checked. `None` is what the API gave as null, left out, or what could not be read
 /// (counted as one of the page's `Oddities`). An empty text stays an empty text.
 ///

@@ -78,7 +78,7 @@ impl Tries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intercom::error::NoAnswer;
+    use crate::error::NoAnswer;
 
     const CALM: Circumstances =
         Circumstances { had_answer: true, stalled_for: Duration::ZERO, give_up_after: Duration::from_secs(900), asked_to_wait: None };

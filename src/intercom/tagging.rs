@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::error::{Failure, RequestError, WalkError};
 use super::transport::Ask;
 use super::{Api, Client, wire};
-use crate::domain::{Group, Holder, Reference};
+use domain::{Group, Holder, Reference};
 
 /// Whether a tag is put on or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::proxy::{self, Proxy};
 use crate::tls::CertificateProblem;
 
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
-const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("intercom-cohorts/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Pages of a list that is documented to come whole.
 const LIST_PAGES_MAX: u32 = 1_000;

@@ -21,7 +21,7 @@ use super::error::RequestError;
 use super::transport::{Ask, Transport};
 use super::walk::{Place, Walk};
 use super::wire::DecodeError;
-use crate::domain::{Contact, Conversation, Group};
+use domain::{Contact, Conversation, Group};
 
 /// The most that a page holds.
 const PAGE_SIZE_MAX: u32 = 60;

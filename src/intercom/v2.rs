@@ -16,7 +16,7 @@ use super::id_field;
 use super::transport::{Ask, Transport};
 use super::walk::{Place, Walk};
 use super::wire::DecodeError;
-use crate::domain::{Contact, Conversation, DaySlice, Group, GroupKind};
+use domain::{Contact, Conversation, DaySlice, Group, GroupKind};
 
 /// The most that a page holds.
 const PAGE_SIZE_MAX: u32 = 150;

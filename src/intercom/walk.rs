@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::error::WalkError;
-use crate::domain::Oddities;
+use domain::Oddities;
 
 /// Rows that a list may give beyond twice its announced total before the walk is stopped: live lists grow.
 const ENDLESS_SLACK: u64 = 1_000;

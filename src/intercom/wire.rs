@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{ListedGroup, Workspace};
-use crate::domain::{Group, GroupKind, Oddities, Opener, TagDate};
+use domain::{Group, GroupKind, Oddities, Opener, TagDate};
 use lenient::{Stamp, Text, Whole};
 use next::ListPages;
 

@@ -13,13 +13,13 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
-use crate::domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
-use crate::history::STANDING;
-use crate::intercom::{Change, WalkError};
-use crate::publish::Damage;
+use domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
+use reports::history::STANDING;
+use intercom::{Change, WalkError};
+use archive::publish::Damage;
 use crate::settings::JobRule;
-use crate::snapshot::{month_folder, months_in};
-use crate::table::TableError;
+use archive::snapshot::{month_folder, months_in};
+use archive::table::TableError;
 use crate::tagging::{self, Became, Item, Stopped, Target};
 
 use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending};
@@ -304,15 +304,15 @@ fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Condition;
+    use reports::rules::Condition;
 
     #[test]
     fn a_rules_tag_is_the_one_that_intercom_takes_the_name_for_or_a_new_one() {
         let tag = |id: &str, name: &str| Group { kind: GroupKind::Tag, id: id.into(), name: name.into() };
         let existing = [tag("7", "VIP\u{200b}"), tag("8", "Heavy Openers"), tag("9", "STRASSE")];
         let told = |name: &str| {
-            let condition = Condition::parse("role = 'user'", crate::rules::FACTS, &[]).unwrap();
-            let rule = JobRule { rule: crate::rules::Rule { name: "rule".into(), condition }, apply_tag: Some(name.into()) };
+            let condition = Condition::parse("role = 'user'", reports::rules::FACTS, &[]).unwrap();
+            let rule = JobRule { rule: reports::rules::Rule { name: "rule".into(), condition }, apply_tag: Some(name.into()) };
             match target(&rule, &existing) {
                 Ok(Target::Existing(tag)) => format!("id:{}", tag.id),
                 Ok(Target::New(name)) => format!("new {name}"),

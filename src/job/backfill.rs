@@ -6,7 +6,7 @@ use super::{
     Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, observe, prospect, rebuild,
     tell_of_others, timezone,
 };
-use crate::domain::{Basis, Month, Months};
+use domain::{Basis, Month, Months};
 
 #[derive(Clone, Copy, Debug)]
 pub struct BackfillOptions {

@@ -11,8 +11,8 @@ use futures_util::future::try_join_all;
 
 use super::Scope;
 use super::plan::WalkKind;
-use crate::domain::{DaySlice, Role, SecondSlice, Slice, TimeZone};
-use crate::intercom::{Client, RequestError};
+use domain::{DaySlice, Role, SecondSlice, Slice, TimeZone};
+use intercom::{Client, RequestError};
 
 /// Lists of up to so many pages are one chain: at a second a page, a quarter of a minute.
 pub(super) const FEW_PAGES: u64 = 16;

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 
 use super::lock::Holder;
 use super::{ClockOffset, DamagedMonth, Otherwise, Unresolved};
-use crate::domain::{Basis, Month, Months, Shortfall};
-use crate::history::HistoryError;
-use crate::intercom::{ClientError, RequestError, WalkError};
-use crate::publish::{Damage, PublishError};
-use crate::report::ReportError;
-use crate::snapshot::SnapshotError;
-use crate::table::TableError;
+use domain::{Basis, Month, Months, Shortfall};
+use reports::history::HistoryError;
+use intercom::{ClientError, RequestError, WalkError};
+use archive::publish::{Damage, PublishError};
+use reports::report::ReportError;
+use archive::snapshot::SnapshotError;
+use archive::table::TableError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Basis, Month, Months};
+use domain::{Basis, Month, Months};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

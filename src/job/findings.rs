@@ -4,9 +4,9 @@ use super::basis_at;
 use super::chains::Witness;
 use super::fetch::{Fetched, FetchedWalk};
 use super::plan::{Plan, WalkKind};
-use crate::domain::{Allowed, Basis, MonthSpan, agrees};
+use domain::{Allowed, Basis, MonthSpan, agrees};
 use crate::settings::Settings;
-use crate::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
+use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
 
 /// What the manifest of one month keeps.
 pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
@@ -308,7 +308,7 @@ const ODDITIES: &[(Severity, &str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Oddities;
+    use domain::Oddities;
 
     #[test]
     fn every_oddity_is_told() {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::JobError;
 use super::lock::{self, Holder, Lock};
-use crate::domain::{Month, Months};
-use crate::publish::{self, MANIFEST, PublishError};
-use crate::report::PAGE;
+use domain::{Month, Months};
+use archive::publish::{self, MANIFEST, PublishError};
+use reports::report::PAGE;
 use crate::settings::Settings;
-use crate::snapshot::{month_folder, month_of, months_in};
+use archive::snapshot::{month_folder, month_of, months_in};
 
 const BACKFILL: &str = "backfill=";
 

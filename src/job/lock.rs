@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::JobError;
-use crate::publish::{self, PublishError};
+use archive::publish::{self, PublishError};
 
 /// Bytes of a lock file that are read.
 const HOLDER_MAX: u64 = 200;

@@ -6,10 +6,10 @@ use polars::prelude::{PolarsResult, col, lit};
 
 use super::refresh::definitions;
 use super::{JobError, JobFolder};
-use crate::domain::{Basis, Month};
-use crate::history::{self, COUNTS, History, HistoryError};
+use domain::{Basis, Month};
+use reports::history::{self, COUNTS, History, HistoryError};
 use crate::settings::Job;
-use crate::table::TableError;
+use archive::table::TableError;
 
 /// A month that is held.
 #[derive(Clone, Debug)]

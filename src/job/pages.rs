@@ -3,16 +3,16 @@
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::{JobError, JobFolder};
-use crate::analysis::{expected_months, odd_months};
-use crate::digest::{Digest, Tables};
-use crate::domain::Month;
-use crate::history;
-use crate::page::{self, About, CohortLine, MonthLine, Observation};
-use crate::publish;
-use crate::report::PAGE;
+use reports::analysis::{expected_months, odd_months};
+use reports::digest::{Digest, Tables};
+use domain::Month;
+use reports::history;
+use reports::page::{self, About, CohortLine, MonthLine, Observation};
+use archive::publish;
+use reports::report::PAGE;
 use crate::settings::{Format, Settings};
-use crate::snapshot::{Manifest, Snapshot, month_folder, months_in};
-use crate::table::{Rows, TableError};
+use archive::snapshot::{Manifest, Snapshot, month_folder, months_in};
+use archive::table::{Rows, TableError};
 
 /// A month's page, while its tables are built.
 pub(super) struct Page {

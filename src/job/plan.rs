@@ -10,15 +10,15 @@ use super::remembered::{MonthSizes, remembered};
 use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
-use crate::intercom::{Client, RateWindow};
+use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
+use intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
-use crate::snapshot::{Finding, Severity};
+use archive::snapshot::{Finding, Severity};
 
 /// Everything that is decided before the first page of members.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub(crate) scope: Scope,
+    pub scope: Scope,
     /// Sorted by cohort key.
     pub cohorts: Vec<PlannedCohort>,
     pub population: PlannedPopulation,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::bounds::{HeldMonth, cut};
 use super::plan::Plan;
 use super::{JobError, JobFolder};
-use crate::domain::{Allowed, Basis, Month, POPULATION, TimeZone};
+use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 use crate::privacy::HASH_PREFIX;
-use crate::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
+use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
 
 /// What the manifests of a job's months tell, the newest month first.
 #[derive(Debug, Default)]

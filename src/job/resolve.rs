@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::domain::{Group, GroupName, name_key, unseen_difference};
-use crate::snapshot::CohortEntry;
+use domain::{Group, GroupName, name_key, unseen_difference};
+use archive::snapshot::CohortEntry;
 
 /// A group that could not be found, or not without doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ fn nearest<'a>(text: &str, key: &str, groups: &[&'a Group]) -> Option<&'a Group>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::GroupKind::{Segment, Tag};
+    use domain::GroupKind::{Segment, Tag};
 
     fn workspace() -> Vec<Group> {
         let group = |kind, id: &str, name: &str| Group { kind, id: id.into(), name: name.into() };
@@ -150,7 +150,7 @@ mod tests {
         ]
     }
 
-    fn id_of(kind: crate::domain::GroupKind, text: &str) -> Result<String, Why> {
+    fn id_of(kind: domain::GroupKind, text: &str) -> Result<String, Why> {
         resolve(&GroupName::new(kind, text), &workspace(), &[]).map(|(group, _)| group.id).map_err(|unresolved| unresolved.why)
     }
 

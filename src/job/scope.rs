@@ -4,14 +4,14 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::bounds::{Cut, begun_finding, cut, fits, held_months, is_near};
 use super::{Context, Event, JobError, JobFolder, clock, timezone};
-use crate::domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
-use crate::intercom::Workspace;
+use domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
+use intercom::Workspace;
 use crate::settings::{Job, TagHistory, zones};
-use crate::snapshot::Finding;
+use archive::snapshot::Finding;
 
 /// Which months of which workspace, seen from when.
 #[derive(Clone, Debug)]
-pub(crate) struct Scope {
+pub struct Scope {
     /// Not known before the API was asked, nor when it does not tell.
     pub workspace_id: Option<String>,
     /// What earlier months say the contacts' workspace is, where the API does not say whose token it is.

@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
 use super::{Holder, JobError, JobFolder, apply};
-use crate::domain::{Basis, Month, Months, TimeZone};
-use crate::history::History;
-use crate::report::{self, ReportSource, Standing};
+use domain::{Basis, Month, Months, TimeZone};
+use reports::history::History;
+use reports::report::{self, ReportSource, Standing};
 use crate::settings::{Job, zones};
-use crate::snapshot::months_in;
+use archive::snapshot::months_in;
 
 #[derive(Clone, Debug)]
 pub struct Status {

@@ -2,7 +2,7 @@
 //! takes a request for each contact whose list was cut short, and nobody knows how many those are before all are there.
 
 use super::plan::{Plan, pages};
-use crate::domain::Contact;
+use domain::Contact;
 use crate::settings::Settings;
 
 /// Requests that it takes to check the members of a tag that were not searched for: its total, before and after.

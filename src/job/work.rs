@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::division::{Division, SizedSlice};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
-use crate::domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
+use domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
 use crate::privacy::HASH_PREFIX;
-use crate::publish;
+use archive::publish;
 use crate::settings::zones;
 
 const PLAN_FILE: &str = "plan.json";
@@ -259,7 +259,7 @@ impl WorkWalk {
                 let kind = [GroupKind::Tag, GroupKind::Segment].into_iter().find(|kind| kind.as_str() == group.kind)?;
                 WalkKind::Members(Group { kind, id: group.id, name: group.name })
             }
-            (None, crate::domain::POPULATION) => WalkKind::Everyone,
+            (None, domain::POPULATION) => WalkKind::Everyone,
             (None, _) => WalkKind::Conversations,
         };
         let division = match self.division {

@@ -123,7 +123,7 @@ mod tests {
     use axum::http::{HeaderValue, Method};
 
     use super::*;
-    use crate::simulator::tests::call;
+    use crate::tests::call;
 
     fn question(path: &str) -> Arc<Question> {
         Arc::new(Question::new(&call(Method::GET, path, &[], "", "2.11"), &path.parse().unwrap()))

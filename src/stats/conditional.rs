@@ -66,7 +66,7 @@ fn convolved(one: &Distribution, other: &Distribution) -> Distribution {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, assert_p, rows};
+    use crate::golden::{assert_close, assert_p, rows};
 
     fn fisher([members_with, members_without, others_with, others_without]: [u64; 4]) -> f64 {
         exact_p(&[TwoByTwo { members_with, members_without, others_with, others_without }])

@@ -108,7 +108,7 @@ fn sample(measure: Measure, values: &BTreeMap<i64, f64>) -> BTreeMap<i64, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, assert_p, rows};
+    use crate::golden::{assert_close, assert_p, rows};
 
     fn months(values: &[f64]) -> Vec<(i64, f64)> {
         (1..).zip(values.iter().copied()).collect()

@@ -29,7 +29,7 @@ pub(super) fn score(successes: f64, failures: f64, n: f64) -> Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, rows};
+    use crate::golden::{assert_close, rows};
 
     #[test]
     fn half_of_four_by_hand() {

@@ -64,8 +64,8 @@ pub fn life_table(months: &[PersonMonths]) -> Vec<LifeTableRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, rows};
-    use crate::stats::wilson;
+    use crate::golden::{assert_close, rows};
+    use crate::wilson;
 
     fn months(rows: &[(u64, u64)]) -> Vec<PersonMonths> {
         rows.iter().map(|&(at_risk, departed)| PersonMonths { at_risk, departed, ..PersonMonths::default() }).collect()

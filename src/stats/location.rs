@@ -58,7 +58,7 @@ fn total(tallies: impl Iterator<Item = (f64, u64)>) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, rows};
+    use crate::golden::{assert_close, rows};
 
     fn once(values: &[f64]) -> impl Iterator<Item = (f64, u64)> + Clone {
         values.iter().map(|value| (*value, 1))

@@ -30,7 +30,7 @@ pub fn selected_alpha(q_values: &[Option<f64>]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, rows};
+    use crate::golden::{assert_close, rows};
 
     #[test]
     fn four_tests_by_hand() {

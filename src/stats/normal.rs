@@ -35,7 +35,7 @@ pub(super) fn two_sided_quantile(alpha: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, rows};
+    use crate::golden::{assert_close, rows};
 
     #[test]
     fn known_points_of_the_normal_distribution() {

@@ -100,7 +100,7 @@ fn cubed_less_itself(count: u128) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{Row, assert_close, assert_p, rows};
+    use crate::golden::{Row, assert_close, assert_p, rows};
 
     fn tallies(rows: &[(f64, u64, u64)]) -> Vec<Tally> {
         rows.iter().map(|&(value, members, others)| Tally { value, members, others }).collect()

@@ -145,8 +145,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::stats::draws::binomial;
-    use crate::stats::golden::{Row, assert_close, assert_p, rows};
+    use crate::draws::binomial;
+    use crate::golden::{Row, assert_close, assert_p, rows};
 
     fn table([members_with, members_without, others_with, others_without]: [u64; 4]) -> TwoByTwo {
         TwoByTwo { members_with, members_without, others_with, others_without }

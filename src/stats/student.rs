@@ -99,7 +99,7 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, assert_p, rows};
+    use crate::golden::{assert_close, assert_p, rows};
 
     #[test]
     fn one_and_two_degrees_have_closed_forms() {

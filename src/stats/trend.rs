@@ -86,7 +86,7 @@ fn eighteen_variances(count: usize) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::golden::{assert_close, assert_p, rows};
+    use crate::golden::{assert_close, assert_p, rows};
 
     #[test]
     fn slopes_by_hand() {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cohorts::intercom::DECODERS;
+use intercom::DECODERS;
 
 use crate::support::tree::{Tree, tree};
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::digest::grouped;
+use reports::digest::grouped;
 
 /// How quickly it goes is told of so much of the past: a rate window.
 const RECENT: Duration = Duration::from_secs(10);

@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 use super::numbered::{Broken, Numbered};
 use super::scroll::{Leg, Rider};
 use super::{V1, wire};
-use crate::domain::{Contact, Group, GroupKind, Oddities};
-use crate::intercom::error::{RequestError, WalkError};
-use crate::intercom::id_field;
-use crate::intercom::transport::Ask;
-use crate::intercom::walk::{Bounds, Page, Pages, Place, Walk};
+use domain::{Contact, Group, GroupKind, Oddities};
+use crate::error::{RequestError, WalkError};
+use crate::id_field;
+use crate::transport::Ask;
+use crate::walk::{Bounds, Page, Pages, Place, Walk};
 
 /// Pages of one list asked for at the same time.
 const AHEAD: usize = 8;

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::wire::{self, Person, ScrollPage};
-use crate::intercom::error::{RequestError, WalkError};
-use crate::intercom::transport::{Ask, Transport};
-use crate::intercom::walk::Bounds;
+use crate::error::{RequestError, WalkError};
+use crate::transport::{Ask, Transport};
+use crate::walk::Bounds;
 
 const PATHS: [&str; 2] = ["/users/scroll", "/contacts/scroll"];
 /// Pages that a rider may lag behind: the scroll expires when nobody asks for a minute.

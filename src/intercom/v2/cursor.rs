@@ -9,11 +9,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::wire::WirePage;
-use crate::intercom::error::{RequestError, WalkError};
-use crate::intercom::transport::{Ask, Transport};
-use crate::intercom::walk::{Bounds, Page, Pages, Place};
-use crate::intercom::wire::DecodeError;
-use crate::intercom::wire::next::Next;
+use crate::error::{RequestError, WalkError};
+use crate::transport::{Ask, Transport};
+use crate::walk::{Bounds, Page, Pages, Place};
+use crate::wire::DecodeError;
+use crate::wire::next::Next;
 
 pub(super) struct CursorWalk<T> {
     transport: Arc<Transport>,

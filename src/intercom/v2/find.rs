@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use super::cursor::CursorWalk;
 use super::{V2, wire};
-use crate::domain::{Holder, Reference, TagDate};
-use crate::intercom::error::{RequestError, WalkError};
-use crate::intercom::transport::Ask;
+use domain::{Holder, Reference, TagDate};
+use crate::error::{RequestError, WalkError};
+use crate::transport::Ask;
 
 /// Filters that one search takes.
 const FILTERS_MAX: usize = 15;
 
 impl V2 {
-    pub(in crate::intercom) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
+    pub(in crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
@@ -29,13 +29,13 @@ impl V2 {
     }
 
     /// The tags of a contact, with when each was put on; `None` when the contact is no longer there.
-    pub(in crate::intercom) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
+    pub(in crate) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
         // Whatever else stands in it is no ID, and would be another path.
         if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return Ok(None);
         }
         let ask = Ask::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
-        match self.transport.whole_list(&ask, crate::intercom::wire::tag_dates).await {
+        match self.transport.whole_list(&ask, crate::wire::tag_dates).await {
             Err(error) if error.is_not_found() || error.is_gone() => Ok(None),
             answer => answer.map(Some),
         }

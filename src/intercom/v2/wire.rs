@@ -5,13 +5,13 @@ mod conversation;
 
 use serde::Deserialize;
 
-use crate::domain::{Contact, Conversation, Holder, Oddities};
-use crate::intercom::wire::lenient::{Whole, counting};
-use crate::intercom::wire::next::Next;
-use crate::intercom::wire::{DecodeError, decode, shape};
+use domain::{Contact, Conversation, Holder, Oddities};
+use crate::wire::lenient::{Whole, counting};
+use crate::wire::next::Next;
+use crate::wire::{DecodeError, decode, shape};
 
 #[derive(Debug)]
-pub(in crate::intercom) struct WirePage<T> {
+pub(in crate) struct WirePage<T> {
     pub rows: Vec<T>,
     pub total: Option<u64>,
     pub next: Next,
@@ -38,7 +38,7 @@ struct ContactList {
     pages: Option<Pages>,
 }
 
-pub(in crate::intercom) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
+pub(in crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
     let mut oddities = Oddities::default();
     let (page, counted) = counting(|| contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities)));
     oddities += counted;
@@ -46,7 +46,7 @@ pub(in crate::intercom) fn contacts(body: &[u8], expected_tag: Option<&str>) -> 
 }
 
 /// The same search, for who was found.
-pub(in crate::intercom) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
+pub(in crate) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
     contact_page(body, |wire| wire.into_holder(tag))
 }
 
@@ -61,7 +61,7 @@ fn contact_page<T>(body: &[u8], mut row: impl FnMut(contact::WireContact) -> Opt
     Ok(WirePage { rows, total, next: next(list.pages), oddities: Oddities::default(), workspace_id })
 }
 
-pub(in crate::intercom) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
+pub(in crate) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         #[serde(alias = "data")]

@@ -7,11 +7,11 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, M
 use serde_json::{Map, Value};
 
 use super::lenient::count;
-use crate::domain::{AttributeValue, CustomAttribute, Number};
+use domain::{AttributeValue, CustomAttribute, Number};
 
 /// By name. Of a name that comes twice, the last value counts; null is no value.
 #[derive(Debug, Default)]
-pub(in crate::intercom) struct Attributes(pub Vec<CustomAttribute>);
+pub(in crate) struct Attributes(pub Vec<CustomAttribute>);
 
 impl<'de> Deserialize<'de> for Attributes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Chains, Done, Followed, List, Waiting, Witness};
-use crate::domain::{Allowed, Group, Months, agrees};
-use crate::intercom::RequestError;
-use crate::job::division::FEW_PAGES;
-use crate::job::plan::{WalkKind, pages};
-use crate::job::tag_dates::{Asking, Gone};
-use crate::job::walker::Look;
-use crate::job::{Context, Event, JobError, error, joined, work};
-use crate::publish;
-use crate::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
+use domain::{Allowed, Group, Months, agrees};
+use intercom::RequestError;
+use crate::division::FEW_PAGES;
+use crate::plan::{WalkKind, pages};
+use crate::tag_dates::{Asking, Gone};
+use crate::walker::Look;
+use crate::{Context, Event, JobError, error, joined, work};
+use archive::publish;
+use archive::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
 
 /// The part of everyone that tells how it will go on.
 const A_SAMPLE: f64 = 0.1;

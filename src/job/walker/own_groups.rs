@@ -1,7 +1,7 @@
 //! What is kept of the groups that contacts list themselves.
 
 use super::Walker;
-use crate::domain::{Contact, GroupKind, OwnTags};
+use domain::{Contact, GroupKind, OwnTags};
 
 impl Walker {
     /// Of the contact's own groups those that are looked for, and whether it may be in others of them.

@@ -1,12 +1,12 @@
 //! Which contacts a search finds.
 
 use super::{Dates, Held, Kind, Query, Test};
-use crate::simulator::api_error::ApiError;
-use crate::simulator::moment::Moment;
-use crate::simulator::paging::Key;
-use crate::simulator::world::ADMINS;
-use crate::simulator::world::names::COUNTRIES;
-use crate::simulator::world::people::Contact;
+use crate::api_error::ApiError;
+use crate::moment::Moment;
+use crate::paging::Key;
+use crate::world::ADMINS;
+use crate::world::names::COUNTRIES;
+use crate::world::people::Contact;
 
 /// A searchable field of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

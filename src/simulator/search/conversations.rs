@@ -1,11 +1,11 @@
 //! Which conversations a search finds.
 
 use super::{Dates, Held, Kind, Query, Test};
-use crate::simulator::api_error::ApiError;
-use crate::simulator::moment::Moment;
-use crate::simulator::paging::Key;
-use crate::simulator::world::ADMINS;
-use crate::simulator::world::conversations::Conversation;
+use crate::api_error::ApiError;
+use crate::moment::Moment;
+use crate::paging::Key;
+use crate::world::ADMINS;
+use crate::world::conversations::Conversation;
 
 /// A searchable field of a conversation. `statistics.*`, ratings and the AI agent are not simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use crate::simulator::api_error::ApiError;
+use crate::api_error::ApiError;
 
 /// The `sort` of a search body: a field, and whether it descends.
 pub struct Sort<'a> {

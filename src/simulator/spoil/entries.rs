@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::simulator::calendar::DAY;
-use crate::simulator::faults::checksum;
+use crate::calendar::DAY;
+use crate::faults::checksum;
 
 const TEN_YEARS: i64 = 3_653 * DAY;
 /// The length of a text that nobody expects.

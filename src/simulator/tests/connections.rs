@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::NOW;
 use super::over_http::{BEARER, ask, exchange, serving};
-use crate::simulator::*;
+use crate::*;
 
 async fn faulty(at: &str) -> (Simulator, u16) {
     let faults = Faults::parse(None, Some(at)).unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::NOW;
 use super::served::{Served, ids, sorted};
-use crate::simulator::*;
+use crate::*;
 
 const YEAR: i64 = 365 * 86_400;
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use super::NOW;
-use crate::simulator::*;
+use crate::*;
 
 /// Sends one request on a connection of its own and returns all that comes back.
 pub(super) async fn exchange(port: u16, request: &str) -> String {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::NOW;
 use super::served::{Served, ids, sorted};
-use crate::simulator::world::groups::VALUE_LEAD_ID;
-use crate::simulator::world::people::Contact;
-use crate::simulator::*;
+use crate::world::groups::VALUE_LEAD_ID;
+use crate::world::people::Contact;
+use crate::*;
 
 #[tokio::test]
 async fn both_generations_see_what_either_wrote() {

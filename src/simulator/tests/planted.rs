@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::simulator::calendar::start_of_month;
-use crate::simulator::moment::Moment;
-use crate::simulator::world::conversations::Starter;
-use crate::simulator::world::names::COUNTRIES;
-use crate::simulator::world::people::{Contact, Plan, Role};
-use crate::simulator::world::{World, WorldOptions};
+use crate::calendar::start_of_month;
+use crate::moment::Moment;
+use crate::world::conversations::Starter;
+use crate::world::names::COUNTRIES;
+use crate::world::people::{Contact, Plan, Role};
+use crate::world::{World, WorldOptions};
 
 /// A world, and looks at it.
 struct Seen {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::over_http::serving;
 use super::{NOW, served};
-use crate::simulator::*;
+use crate::*;
 
 /// In the name of one host, so that links are alike on every port.
 const PLAIN: &str = "Host: localhost\r\nAuthorization: Bearer t0ken\r\n";

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use super::NOW;
-use crate::simulator::*;
+use crate::*;
 
 /// A simulator that listens, and a client for it that speaks one version.
 pub struct Served {

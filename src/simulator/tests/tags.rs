@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::NOW;
 use super::served::{Served, ids, sorted};
-use crate::simulator::world::ADMINS;
-use crate::simulator::world::companies::PARTNER_TAG_ID;
-use crate::simulator::world::groups::{VALUE_LEAD, VALUE_LEAD_ID};
-use crate::simulator::world::people::{Contact, End};
-use crate::simulator::*;
+use crate::world::ADMINS;
+use crate::world::companies::PARTNER_TAG_ID;
+use crate::world::groups::{VALUE_LEAD, VALUE_LEAD_ID};
+use crate::world::people::{Contact, End};
+use crate::*;
 
 /// Ids of users that can be told by user id, too.
 async fn users(served: &Served) -> Vec<(String, String)> {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::NOW;
 use super::served::{Served, ids, sorted};
-use crate::simulator::world::groups::{BIG_TAG_ID, VALUE_LEAD_ID};
-use crate::simulator::*;
+use crate::world::groups::{BIG_TAG_ID, VALUE_LEAD_ID};
+use crate::*;
 
 const ACTIVE: &str = "63bbdd50aa01c0ffee000001";
 

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::simulator::api_error::ApiError;
-use crate::simulator::call::{Call, Desk, write};
-use crate::simulator::moment::Moment;
-use crate::simulator::numbered;
-use crate::simulator::world::ADMINS;
-use crate::simulator::world::conversations::Conversation;
-use crate::simulator::world::people::Role;
+use crate::api_error::ApiError;
+use crate::call::{Call, Desk, write};
+use crate::moment::Moment;
+use crate::numbered;
+use crate::world::ADMINS;
+use crate::world::conversations::Conversation;
+use crate::world::people::Role;
 
 /// `GET /conversations`: by latest change, newest first, unless asked otherwise. Nothing filters by date.
 pub fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {

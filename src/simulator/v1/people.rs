@@ -5,18 +5,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::person_body::{lead_user_id, person_body};
-use crate::simulator::api_error::ApiError;
-use crate::simulator::calendar::DAY;
-use crate::simulator::call::{Call, Desk, write};
-use crate::simulator::companies;
-use crate::simulator::moment::Moment;
-use crate::simulator::numbered;
-use crate::simulator::paging::Key;
-use crate::simulator::scroll::Kind;
-use crate::simulator::search::contacts::{DateField, Field, key};
-use crate::simulator::version::V1_1;
-use crate::simulator::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS};
-use crate::simulator::world::people::Role;
+use crate::api_error::ApiError;
+use crate::calendar::DAY;
+use crate::call::{Call, Desk, write};
+use crate::companies;
+use crate::moment::Moment;
+use crate::numbered;
+use crate::paging::Key;
+use crate::scroll::Kind;
+use crate::search::contacts::{DateField, Field, key};
+use crate::version::V1_1;
+use crate::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS};
+use crate::world::people::Role;
 
 /// `GET /users`: users alone; with a tag, a segment or a company, leads among them.
 pub fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {

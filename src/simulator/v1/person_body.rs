@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::simulator::custom_attributes::custom_attributes;
-use crate::simulator::faults::scatter;
-use crate::simulator::moment::Moment;
-use crate::simulator::scroll::uuid;
-use crate::simulator::search::contacts::DateField;
-use crate::simulator::world::names::COUNTRIES;
-use crate::simulator::world::people::{Contact, Role};
-use crate::simulator::world::{ADMINS, WORKSPACE_ID};
+use crate::custom_attributes::custom_attributes;
+use crate::faults::scatter;
+use crate::moment::Moment;
+use crate::scroll::uuid;
+use crate::search::contacts::DateField;
+use crate::world::names::COUNTRIES;
+use crate::world::people::{Contact, Role};
+use crate::world::{ADMINS, WORKSPACE_ID};
 
 /// A user or a lead as 1.x shows them at the moment: all tags, not ten of them.
 pub fn person_body(moment: &Moment, index: u32) -> Value {

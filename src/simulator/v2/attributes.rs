@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::simulator::api_error::ApiError;
-use crate::simulator::call::{Call, write};
-use crate::simulator::version::V2_16;
-use crate::simulator::world::{ADMINS, WORKSPACE_CREATED_AT};
+use crate::api_error::ApiError;
+use crate::call::{Call, write};
+use crate::version::V2_16;
+use crate::world::{ADMINS, WORKSPACE_CREATED_AT};
 
 /// Custom attributes of contacts as `(id, name, type)`.
 const CUSTOM: [(u64, &str, &str); 6] = [

@@ -3,13 +3,13 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::simulator::custom_attributes::custom_attributes;
-use crate::simulator::moment::Moment;
-use crate::simulator::search::contacts::DateField;
-use crate::simulator::version::{V2_11, V2_16, Version};
-use crate::simulator::world::names::COUNTRIES;
-use crate::simulator::world::people::Role;
-use crate::simulator::world::{ADMINS, WORKSPACE_ID};
+use crate::custom_attributes::custom_attributes;
+use crate::moment::Moment;
+use crate::search::contacts::DateField;
+use crate::version::{V2_11, V2_16, Version};
+use crate::world::names::COUNTRIES;
+use crate::world::people::Role;
+use crate::world::{ADMINS, WORKSPACE_ID};
 
 /// At most this many tags, notes and companies are shown on a contact.
 const SHOWN: usize = 10;

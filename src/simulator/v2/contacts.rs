@@ -5,18 +5,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::contact_body::ContactBody;
-use crate::simulator::api_error::ApiError;
-use crate::simulator::call::{Call, write};
-use crate::simulator::companies;
-use crate::simulator::enrolment::{Data, conflict};
-use crate::simulator::moment::Moment;
-use crate::simulator::paging::{self, Cut, Key, Pages, Position};
-use crate::simulator::search::contacts::{found, key, parse, sortable};
-use crate::simulator::search::sort::sort;
-use crate::simulator::segments::SegmentBody;
-use crate::simulator::tagging::applied_tag;
-use crate::simulator::version::V2_16;
-use crate::simulator::world::people::{End, Role};
+use crate::api_error::ApiError;
+use crate::call::{Call, write};
+use crate::companies;
+use crate::enrolment::{Data, conflict};
+use crate::moment::Moment;
+use crate::paging::{self, Cut, Key, Pages, Position};
+use crate::search::contacts::{found, key, parse, sortable};
+use crate::search::sort::sort;
+use crate::segments::SegmentBody;
+use crate::tagging::applied_tag;
+use crate::version::V2_16;
+use crate::world::people::{End, Role};
 
 #[derive(Serialize)]
 struct ContactList<'a> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::simulator::moment::Moment;
-use crate::simulator::version::{V2_11, V2_15, V2_16, Version};
-use crate::simulator::world::ADMINS;
+use crate::moment::Moment;
+use crate::version::{V2_11, V2_15, V2_16, Version};
+use crate::world::ADMINS;
 
 /// The word of a priority: two until 2.15, levels from 2.16.
 pub fn priority_word(version: Version) -> fn(u8) -> &'static str {

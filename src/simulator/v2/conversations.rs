@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use super::contacts::search_cursor;
 use super::conversation_body::{conversation_body, priority_word};
-use crate::simulator::api_error::ApiError;
-use crate::simulator::call::{Call, write};
-use crate::simulator::moment::Moment;
-use crate::simulator::paging::{self, Cut, Key, Pages, Position};
-use crate::simulator::search::conversations::{found, key, parse, sortable};
-use crate::simulator::search::sort::sort;
-use crate::simulator::version::V2_16;
+use crate::api_error::ApiError;
+use crate::call::{Call, write};
+use crate::moment::Moment;
+use crate::paging::{self, Cut, Key, Pages, Position};
+use crate::search::conversations::{found, key, parse, sortable};
+use crate::search::sort::sort;
+use crate::version::V2_16;
 
 #[derive(Serialize)]
 struct ConversationList {

@@ -8,7 +8,7 @@ use rand::RngExt;
 use super::groups::VALUE_LEAD;
 use super::people::{Contact, Role};
 use super::{ADMINS, BOT_ID, Rng, WORKSPACE_CREATED_AT, WORLD_END, World, between, exponential};
-use crate::simulator::calendar::{DAY, MONTH, Zone, start_of_month};
+use crate::calendar::{DAY, MONTH, Zone, start_of_month};
 
 /// Who began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

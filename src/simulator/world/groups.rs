@@ -7,8 +7,8 @@ use rand::RngExt;
 
 use super::people::{Contact, Plan, Role, TagSpell};
 use super::{ADMINS, Rng, WORLD_END, exponential, new_prices};
-use crate::simulator::calendar::{DAY, MONTH, Zone, start_of_month};
-use crate::simulator::faults::scatter;
+use crate::calendar::{DAY, MONTH, Zone, start_of_month};
+use crate::faults::scatter;
 
 /// One tag and how contacts come and go.
 #[derive(Clone)]

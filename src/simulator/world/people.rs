@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::names::{self, COUNTRIES, pick};
 use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential, new_prices};
-use crate::simulator::calendar::{DAY, MONTH, start_of_month};
+use crate::calendar::{DAY, MONTH, start_of_month};
 
 /// User (signed up) or lead (seen, not signed up).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::stats::draws::{binomial, happens, poisson};
-use crate::stats::golden::{assert_close, assert_p, rows};
-use crate::stats::{LifeTableRow, life_table};
+use crate::draws::{binomial, happens, poisson};
+use crate::golden::{assert_close, assert_p, rows};
+use crate::{LifeTableRow, life_table};
 
 /// For each contact the observed months in which it is a member.
 type Members = Vec<BTreeSet<i64>>;

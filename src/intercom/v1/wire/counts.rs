@@ -3,20 +3,20 @@
 
 use serde_json::Value;
 
-use crate::intercom::Totals;
-use crate::intercom::wire::{DecodeError, decode, shape};
+use crate::Totals;
+use crate::wire::{DecodeError, decode, shape};
 
 type JsonObject = serde_json::Map<String, Value>;
 
 /// One page of sizes by name.
 #[derive(Debug)]
-pub(in crate::intercom::v1) struct Sizes {
+pub(in crate::v1) struct Sizes {
     pub sizes: Vec<(String, u64)>,
     /// The number of the last page.
     pub last: u32,
 }
 
-pub(in crate::intercom::v1) fn totals(body: &[u8]) -> Result<Totals, DecodeError> {
+pub(in crate::v1) fn totals(body: &[u8]) -> Result<Totals, DecodeError> {
     let hash: JsonObject = decode(body)?;
     let count = |name: &str| hash.get(name).and_then(count);
     let totals = Totals { users: count("user"), leads: count("lead"), companies: count("company") };
@@ -24,13 +24,13 @@ pub(in crate::intercom::v1) fn totals(body: &[u8]) -> Result<Totals, DecodeError
     if totals.users.is_none() && totals.leads.is_none() && totals.companies.is_none() { Err(shape("user.count")) } else { Ok(totals) }
 }
 
-pub(in crate::intercom::v1) fn conversation_states(body: &[u8]) -> Result<Vec<(&'static str, Option<u64>)>, DecodeError> {
+pub(in crate::v1) fn conversation_states(body: &[u8]) -> Result<Vec<(&'static str, Option<u64>)>, DecodeError> {
     let hash: JsonObject = decode(body)?;
     let states = hash.get("conversation").and_then(Value::as_object).ok_or_else(|| shape("conversation"))?;
     Ok(["open", "closed", "assigned", "unassigned"].map(|state| (state, states.get(state).and_then(count))).into())
 }
 
-pub(in crate::intercom::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, DecodeError> {
+pub(in crate::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, DecodeError> {
     let hash: JsonObject = decode(body)?;
     let entries = hash.get(of).and_then(|counts| counts.get(by)).and_then(Value::as_array).ok_or_else(|| shape(format!("{of}.{by}")))?;
     let mut sizes = Vec::with_capacity(entries.len());

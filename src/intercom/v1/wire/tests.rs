@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{GroupKind, Opener, OwnTags, Role};
+use domain::{GroupKind, Opener, OwnTags, Role};
 
 fn person(json: &str) -> Person {
     contacts(format!(r#"{{"users":[{json}]}}"#).as_bytes()).unwrap().rows.remove(0)

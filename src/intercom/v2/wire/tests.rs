@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{AttributeValue, OwnTags};
+use domain::{AttributeValue, OwnTags};
 
 fn page(json: &str) -> WirePage<Contact> {
     contacts(json.as_bytes(), None).unwrap()
@@ -114,7 +114,7 @@ fn the_first_author_opens_a_conversation() {
         let body = format!(r#"{{"conversations":[{{"id":1,"created_at":1,{json}}}]}}"#);
         conversations(body.as_bytes(), None).unwrap().rows.remove(0).opener
     };
-    use crate::domain::Opener::*;
+    use domain::Opener::*;
     assert_eq!(opener(r#""source":{"author":{"type":"user","id":"u"}}"#), Contact("u".into()));
     assert_eq!(opener(r#""source":{"author":{"type":"lead","id":"l"}}"#), Contact("l".into()));
     assert_eq!(opener(r#""source":{"author":{"type":"admin","id":"u"}},"contacts":{"contacts":[{"id":"u"}]}"#), Workspace);

@@ -1,0 +1,345 @@
+//! Spooled walks → the tables of a snapshot. Chunk by chunk, so that memory holds a part and never a table; in the
+//! order of the plan, so that the same walks give the same bytes however they were interleaved.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender};
+
+use polars::prelude::*;
+
+use super::chunks::{Spooled, Updated, chunk, each_contact};
+use super::parts::{Batch, PartWriter, write_part};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS};
+use super::{SnapshotError, TaggedBefore, WalkRecord};
+use domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
+use crate::publish::Staging;
+use crate::table::{TableError, instants, read_bundled};
+
+/// What came of a list of contacts or conversations: spooled in one folder, or in one for each slice.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Each with the number of its chunks.
+    folders: Vec<(PathBuf, usize)>,
+    /// Of the list as a whole.
+    pub record: WalkRecord,
+}
+
+impl Part {
+    pub fn whole(folder: PathBuf, record: WalkRecord) -> Part {
+        Part { folders: vec![(folder, record.chunks)], record }
+    }
+
+    /// With the totals that the whole list announced before and after.
+    pub fn of_slices(slices: Vec<(PathBuf, WalkRecord)>, first_total: u64, last_total: Option<u64>) -> Part {
+        let (folders, records): (Vec<PathBuf>, Vec<WalkRecord>) = slices.into_iter().unzip();
+        let record = WalkRecord::of_slices(&records, first_total, last_total);
+        Part { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
+    }
+
+    /// Its folders, each with the number of its chunks.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.folders.iter().map(|(folder, chunks)| (folder.as_path(), *chunks))
+    }
+
+    /// The file of each chunk, in the order in which they came.
+    pub(super) fn chunks<R: Spooled>(&self) -> impl Iterator<Item = PathBuf> {
+        self.folders().flat_map(|(folder, chunks)| (0..chunks).map(move |index| chunk::<R>(folder, index)))
+    }
+}
+
+/// A cohort, and which walk of contacts holds its members.
+#[derive(Clone, Debug)]
+pub struct Cohort {
+    pub key: String,
+    pub walk: usize,
+    /// Where the month's members are those of the walk who had the tag by then.
+    pub tagged_before: Option<TaggedBefore>,
+}
+
+/// Everything that makes up a snapshot's tables.
+#[derive(Clone, Debug)]
+pub struct Assembly {
+    /// Walks of contacts. Of a contact that several walks saw, the newest record is kept.
+    pub walks: Vec<Part>,
+    /// The walk whose contacts are the population, or `None` when all contacts are.
+    pub population: Option<usize>,
+    /// Sorted by key.
+    pub cohorts: Vec<Cohort>,
+    pub conversations: Option<Part>,
+    /// The month whose conversations are taken.
+    pub span: MonthSpan,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The number of contacts that each walk was the first to hold.
+    pub firsts: Vec<u64>,
+    /// How often a later walk held a newer record of a contact than the walks before it.
+    pub drifted: u64,
+    /// The members of each cohort, in the order of the cohorts.
+    pub members: Vec<u64>,
+    /// Holders of each cohort's tag without a date, where dates decided.
+    pub undated: Vec<u64>,
+    /// Conversations that count for another contact than their author, who is none any more.
+    pub merged_authors: u64,
+}
+
+impl Assembly {
+    /// Writes and lists all parts.
+    pub fn write(&self, staging: &Staging) -> Result<Written, SnapshotError> {
+        // What one waits for, the other uses.
+        let (contacts, others) = side_by_side(
+            || self.write_contacts(staging),
+            || {
+                let members = self.write_members(staging)?;
+                Ok::<_, SnapshotError>((members, self.write_conversations(staging)?))
+            },
+        );
+        let ((firsts, drifted), (members, merged_authors)) = (contacts?, others?);
+        let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
+        let undated = self.cohorts.iter().map(undated).collect::<Result<_, SnapshotError>>()?;
+        Ok(Written { firsts, drifted, members, undated, merged_authors })
+    }
+
+    fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
+        // The population's own walk goes first: who is in it is known when a contact is met.
+        let mut order: Vec<usize> = (0..self.walks.len()).collect();
+        order.sort_by_key(|walk| self.population != Some(*walk));
+
+        let records = Records::read(&order.iter().map(|walk| &self.walks[*walk]).collect::<Vec<_>>())?;
+        let population = match self.population {
+            Some(walk) => Some(members_of(&self.walks[walk])?),
+            None => None,
+        };
+        let (sender, batches) = mpsc::sync_channel(1);
+        // Each end of the channel goes with its side: so one side that fails ends the other.
+        let (read, written) = side_by_side(
+            || self.read_contacts(&order, &records, population.as_ref(), sender),
+            || {
+                let mut parts = PartWriter::default();
+                batches.into_iter().try_for_each(|batch| parts.push(batch, staging))?;
+                parts.finish(staging)
+            },
+        );
+        written?;
+        Ok((read?, records.drifted))
+    }
+
+    /// Passes on the records that count, in the order in which they are kept. How many contacts each walk was the first to hold.
+    fn read_contacts(
+        &self,
+        order: &[usize],
+        records: &Records,
+        population: Option<&ContactIds>,
+        batches: SyncSender<Batch>,
+    ) -> Result<Vec<u64>, SnapshotError> {
+        let mut firsts = vec![0; self.walks.len()];
+        let mut place = 0;
+        for &walk in order {
+            for chunk in self.walks[walk].chunks::<Contact>() {
+                let mut rows = read_bundled(&chunk, Contact::TABLES, &CONTACTS, None)?;
+                let places = place..place + rows.height();
+                place = places.end;
+                firsts[walk] += places.clone().filter(|place| records.is_first[*place]).count() as u64;
+                let counts = &records.counts[places];
+                if !counts.contains(&true) {
+                    continue;
+                }
+                if let Some(population) = population {
+                    let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(assembling)?;
+                    let is_in: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| population.holds(id)))).collect();
+                    rows.with_column(is_in.with_name("in_population".into()).into_column()).map_err(assembling)?;
+                }
+                let attributes = read_bundled(&chunk, Contact::TABLES, &ATTRIBUTES, None)?;
+                if batches.send(Batch::new(rows, attributes)?.only(counts)?).is_err() {
+                    // They could not be written, which is told there.
+                    return Ok(firsts);
+                }
+            }
+        }
+        Ok(firsts)
+    }
+
+    fn write_members(&self, staging: &Staging) -> Result<Vec<u64>, SnapshotError> {
+        let mut counts = Vec::with_capacity(self.cohorts.len());
+        for (index, cohort) in self.cohorts.iter().enumerate() {
+            let members = members_of(&self.walks[cohort.walk])?;
+            let holders = cohort.tagged_before.as_ref().map(TaggedBefore::contacts).transpose()?;
+            let mut ids = StringChunkedBuilder::new("contact_id".into(), members.len());
+            members.texts().filter(|id| holders.as_ref().is_none_or(|holders| holders.holds(id))).for_each(|id| ids.append_value(id));
+            let ids = ids.finish();
+            counts.push(ids.len() as u64);
+            let key = Column::new_scalar("cohort_key".into(), PlSmallStr::from_str(&cohort.key).into(), ids.len());
+            let rows = DataFrame::new_infer_height(vec![key, ids.into_column()]).map_err(assembling)?;
+            write_part(staging, &MEMBERS, index, rows)?;
+        }
+        if self.cohorts.is_empty() {
+            write_part(staging, &MEMBERS, 0, MEMBERS.empty())?;
+        }
+        Ok(counts)
+    }
+
+    /// How many of them count for another contact than their author.
+    fn write_conversations(&self, staging: &Staging) -> Result<u64, SnapshotError> {
+        let mut all = CONVERSATIONS.empty();
+        for chunk in self.conversations.iter().flat_map(Part::chunks::<Conversation>) {
+            all.vstack_mut_owned(read_bundled(&chunk, Conversation::TABLES, &CONVERSATIONS, None)?).map_err(assembling)?;
+        }
+        // The walk may have been over several months.
+        let bound = |at| lit(instants("bound", [Some(at)].into_iter()).take_materialized_series()).first();
+        let in_month = col("created_at").gt_eq(bound(self.span.start)).and(col("created_at").lt(bound(self.span.end)));
+        // The spool keeps a record that comes again only when it is newer.
+        let newest = all.lazy().unique_stable_generic(Some(vec![col("conversation_id")]), UniqueKeepStrategy::Last);
+        let rows = newest.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
+        let mut rows = rows.collect().map_err(assembling)?;
+        let merged = self.pass_on(&mut rows)?;
+        write_part(staging, &CONVERSATIONS, 0, rows)?;
+        Ok(merged)
+    }
+
+    /// An author who takes no part in a conversation and is no contact any more was merged into the one who does.
+    fn pass_on(&self, conversations: &mut DataFrame) -> Result<u64, SnapshotError> {
+        let text = |name: &str| conversations.column(name).and_then(|column| column.str()).map_err(assembling);
+        let heir = |(author, contacts): (Option<&str>, Option<&str>)| {
+            let (author, contacts) = (author?, contacts?);
+            (author != contacts && !contacts.contains(' ')).then(|| (ContactId::of(author), contacts.to_string()))
+        };
+        let heirs: Vec<Option<(ContactId, String)>> = text("opened_by")?.iter().zip(text("contact_ids")?.iter()).map(heir).collect();
+        let mut gone: HashSet<ContactId> = heirs.iter().flatten().map(|(author, _)| author.clone()).collect();
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        for chunk in self.walks.iter().flat_map(Part::chunks::<Contact>) {
+            Contact::each(&chunk, &mut |id, _| {
+                gone.remove(&ContactId::of(id));
+            })?;
+        }
+        let mut merged = 0;
+        let opened_by: StringChunked = heirs
+            .iter()
+            .zip(text("opened_by")?.iter())
+            .map(|(heir, author)| match heir {
+                Some((author, heir)) if gone.contains(author) => {
+                    merged += 1;
+                    Some(heir.clone())
+                }
+                _ => author.map(str::to_string),
+            })
+            .collect();
+        conversations.with_column(opened_by.with_name("opened_by".into()).into_column()).map_err(assembling)?;
+        Ok(merged)
+    }
+}
+
+/// The contacts that a walk of contacts holds.
+pub fn members_of(part: &Part) -> Result<ContactIds, SnapshotError> {
+    let mut ids = Vec::new();
+    for chunk in part.chunks::<Contact>() {
+        Contact::each(&chunk, &mut |id, _| ids.push(ContactId::of(id)))?;
+    }
+    Ok(ids.into())
+}
+
+/// Which of the records that were spooled count: of each contact the newest, and of equally new ones the first.
+struct Records {
+    /// By place among all that were spooled.
+    counts: Vec<bool>,
+    /// The first of its contact.
+    is_first: Vec<bool>,
+    drifted: u64,
+}
+
+impl Records {
+    /// Read before any is written, in columns that are small.
+    fn read(parts: &[&Part]) -> Result<Records, SnapshotError> {
+        let rows = parts.iter().map(|part| part.record.rows + part.record.renewed).sum::<u64>() as usize;
+        let mut records: Vec<(ContactId, Updated, u32)> = Vec::with_capacity(rows);
+        for part in parts {
+            for chunk in part.chunks::<Contact>() {
+                each_contact(&chunk, &CONTACTS, &mut |id, updated| {
+                    let place = u32::try_from(records.len()).unwrap_or(u32::MAX);
+                    records.push((ContactId::of(id), updated, place));
+                })?;
+            }
+        }
+        let all = records.len();
+        let mut told = Records { counts: vec![false; all], is_first: vec![false; all], drifted: 0 };
+        // Those of a contact in their order.
+        records.sort_unstable_by(|(one, _, at), (other, _, place)| one.cmp(other).then(at.cmp(place)));
+        for same in records.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let (mut newest, mut counts) = (same[0].1, same[0].2);
+            for (_, updated, place) in &same[1..] {
+                if *updated > newest {
+                    told.drifted += 1;
+                    (newest, counts) = (*updated, *place);
+                }
+            }
+            told.is_first[same[0].2 as usize] = true;
+            told.counts[counts as usize] = true;
+        }
+        Ok(told)
+    }
+}
+
+/// Members of these walks whose record no walk has: another list was to have it, and was followed anew since. By walk.
+pub fn without_record(walks: &[Part]) -> Result<Vec<bool>, SnapshotError> {
+    let mut all = Vec::new();
+    for chunk in walks.iter().flat_map(Part::chunks::<Contact>) {
+        each_contact(&chunk, &CONTACTS, &mut |id, _| all.push(ContactId::of(id)))?;
+    }
+    let all = ContactIds::from(all);
+    let mut lacking = Vec::with_capacity(walks.len());
+    for part in walks {
+        let mut lacks = false;
+        for chunk in part.chunks::<Contact>() {
+            each_contact(&chunk, &HELD, &mut |id, _| lacks |= !all.holds(id))?;
+        }
+        lacking.push(lacks);
+    }
+    Ok(lacking)
+}
+
+fn side_by_side<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other)
+    })
+}
+
+fn assembling(error: PolarsError) -> TableError {
+    TableError::new("put together", "the spooled walks", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use domain::{AttributeValue, CustomAttribute, Month, Role};
+    use crate::snapshot::{Others, Spool};
+
+    #[test]
+    fn a_chunk_that_is_changed_before_it_is_put_together_is_an_error_and_no_standstill() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("population");
+        let attribute = CustomAttribute { name: "plan".into(), value: AttributeValue::Text("marker".into()) };
+        let contact = Contact { custom_attributes: vec![attribute], ..Contact::unknown("a".to_string(), Role::User) };
+        let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        spool.push(vec![contact]);
+        let part = Part::whole(folder.clone(), spool.finish().unwrap());
+        let span = "2026-10".parse::<Month>().unwrap().span(&domain::TimeZone::utc());
+        let assembly = Assembly { walks: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
+        let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
+        assert_eq!(written("whole").unwrap().firsts, [1]);
+
+        // Its ids can still be read, its attributes cannot.
+        let chunk = chunk::<Contact>(&folder, 0);
+        let mut bytes = std::fs::read(&chunk).unwrap();
+        let at = bytes.windows(6).position(|word| word == b"marker").unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&chunk, bytes).unwrap();
+        assert!(written("changed").is_err());
+    }
+}

@@ -1,0 +1,377 @@
+//! Rows as columns, from the moment they come.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+
+use super::SnapshotError;
+use domain::{AttributeValue, Contact, Conversation, GroupKind, Opener, cohort_key};
+use crate::table::TableError;
+
+/// Rows that a column has room for when it begins.
+const ROOM: usize = 512;
+
+fn texts(name: &str) -> StringChunkedBuilder {
+    StringChunkedBuilder::new(name.into(), ROOM)
+}
+
+fn flags(name: &str) -> BooleanChunkedBuilder {
+    BooleanChunkedBuilder::new(name.into(), ROOM)
+}
+
+fn numbers(name: &str) -> PrimitiveChunkedBuilder<Int64Type> {
+    PrimitiveChunkedBuilder::new(name.into(), ROOM)
+}
+
+fn micros(instant: Option<DateTime<Utc>>) -> Option<i64> {
+    instant.map(|instant| instant.timestamp_micros())
+}
+
+fn instants(column: PrimitiveChunkedBuilder<Int64Type>) -> Column {
+    column.finish().into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
+}
+
+fn frame(columns: Vec<Column>) -> Result<DataFrame, SnapshotError> {
+    Ok(DataFrame::new_infer_height(columns).map_err(making)?)
+}
+
+/// Which rows stand when a later one takes the place of an earlier one of the same id.
+fn last_of_each(rows: &DataFrame, id: &str) -> Result<BooleanChunked, SnapshotError> {
+    let ids = rows.column(id).and_then(|column| column.str()).map_err(making)?;
+    let mut seen = HashSet::new();
+    let mut stands: Vec<bool> = (0..ids.len()).rev().map(|row| seen.insert(ids.get(row))).collect();
+    stands.reverse();
+    Ok(BooleanChunked::new("stands".into(), stands))
+}
+
+/// Which rows are of contacts that stand.
+fn of_standing(rows: &[usize], contacts: &BooleanChunked) -> BooleanChunked {
+    rows.iter().map(|row| contacts.get(*row)).collect()
+}
+
+fn filtered(rows: DataFrame, standing: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+    Ok(match standing {
+        Some(standing) => rows.filter(standing).map_err(making)?,
+        None => rows,
+    })
+}
+
+fn making(error: PolarsError) -> TableError {
+    TableError::new("make", "the columns of a chunk", error)
+}
+
+macro_rules! contact_columns {
+    (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
+        /// Contacts, and their custom attributes.
+        pub struct ContactColumns {
+            rows: usize,
+            bytes: usize,
+            has_repeats: bool,
+            contact_id: StringChunkedBuilder,
+            role: StringChunkedBuilder,
+            $($text: StringChunkedBuilder,)*
+            $($instant: PrimitiveChunkedBuilder<Int64Type>,)*
+            $($flag: BooleanChunkedBuilder,)*
+            attributes: AttributeColumns,
+            tagged: TaggedColumns,
+        }
+
+        impl Default for ContactColumns {
+            fn default() -> ContactColumns {
+                ContactColumns {
+                    rows: 0,
+                    bytes: 0,
+                    has_repeats: false,
+                    contact_id: texts("contact_id"),
+                    role: texts("role"),
+                    $($text: texts(stringify!($text)),)*
+                    $($instant: numbers(stringify!($instant)),)*
+                    $($flag: flags(stringify!($flag)),)*
+                    attributes: AttributeColumns::default(),
+                    tagged: TaggedColumns::default(),
+                }
+            }
+        }
+
+        impl ContactColumns {
+            /// Takes a contact in. Of one that may be there already, this record counts.
+            pub fn push(&mut self, contact: &Contact, is_there: bool) {
+                self.contact_id.append_value(&contact.id);
+                self.role.append_value(contact.role.as_str());
+                $(self.$text.append_option(contact.$text.as_deref());)*
+                self.bytes += [$(contact.$text.as_ref()),*].into_iter().flatten().map(|text| text.len()).sum::<usize>();
+                $(self.$instant.append_option(micros(contact.$instant));)*
+                $(self.$flag.append_option(contact.$flag);)*
+                self.attributes.push(contact, self.rows);
+                self.tagged.push(contact, self.rows);
+                self.rows += 1;
+                self.has_repeats |= is_there;
+            }
+
+            pub fn len(&self) -> usize {
+                self.rows
+            }
+
+            /// The bytes of all texts.
+            pub fn bytes(&self) -> usize {
+                self.bytes + self.attributes.bytes
+            }
+
+            pub(super) fn finish(self) -> Result<ContactFrames, SnapshotError> {
+                let contacts = frame(vec![
+                    self.contact_id.finish().into_column(),
+                    self.role.finish().into_column(),
+                    $(self.$text.finish().into_column(),)*
+                    $(instants(self.$instant),)*
+                    $(self.$flag.finish().into_column(),)*
+                    // Known only when the walks are put together.
+                    BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
+                ])?;
+                let standing = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
+                let (attributes, tagged) = (self.attributes.finish(standing.as_ref())?, self.tagged.finish(standing.as_ref())?);
+                Ok(ContactFrames { contacts: filtered(contacts, standing.as_ref())?, attributes, tagged })
+            }
+        }
+    };
+}
+
+contact_columns! {
+    texts: external_id email phone name owner_id country region city country_code continent_code browser
+        browser_version browser_language os language_override android_device android_os_version ios_device
+        ios_os_version utm_campaign utm_content utm_medium utm_source utm_term referrer;
+    instants: created_at updated_at signed_up_at last_seen_at last_replied_at last_contacted_at
+        last_email_opened_at last_email_clicked_at android_last_seen_at ios_last_seen_at;
+    flags: unsubscribed_from_emails has_hard_bounced marked_email_as_spam
+}
+
+/// The columns of the contacts table.
+pub fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {
+    let mut columns = ContactColumns::default();
+    rows.iter().for_each(|contact| columns.push(contact, false));
+    Ok(columns.finish()?.contacts)
+}
+
+/// What a chunk of contacts is made of.
+pub(super) struct ContactFrames {
+    pub contacts: DataFrame,
+    pub attributes: DataFrame,
+    pub tagged: DataFrame,
+}
+
+/// The groups of contacts by their own lists, a row each, where they are wanted.
+struct TaggedColumns {
+    /// The row of the contact, for each.
+    of: Vec<usize>,
+    contact_id: StringChunkedBuilder,
+    cohort_key: StringChunkedBuilder,
+}
+
+impl Default for TaggedColumns {
+    fn default() -> TaggedColumns {
+        TaggedColumns { of: Vec::new(), contact_id: texts("contact_id"), cohort_key: texts("cohort_key") }
+    }
+}
+
+impl TaggedColumns {
+    fn push(&mut self, contact: &Contact, row: usize) {
+        let lists = [(GroupKind::Tag, &contact.tags), (GroupKind::Segment, &contact.segments)];
+        for (kind, list) in lists.into_iter().filter_map(|(kind, list)| Some((kind, list.as_ref()?))) {
+            for id in &list.ids {
+                self.row(contact, row, Some(&cohort_key(kind, id)));
+            }
+            if !list.is_complete {
+                self.row(contact, row, None);
+            }
+        }
+    }
+
+    fn row(&mut self, contact: &Contact, row: usize, key: Option<&str>) {
+        self.of.push(row);
+        self.contact_id.append_value(&contact.id);
+        self.cohort_key.append_option(key);
+    }
+
+    fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
+        filtered(frame(vec![self.contact_id.finish().into_column(), self.cohort_key.finish().into_column()])?, standing.as_ref())
+    }
+}
+
+/// Custom attributes, a row each.
+struct AttributeColumns {
+    /// The row of the contact, for each.
+    of: Vec<usize>,
+    bytes: usize,
+    contact_id: StringChunkedBuilder,
+    attribute: StringChunkedBuilder,
+    value: StringChunkedBuilder,
+    value_number: PrimitiveChunkedBuilder<Float64Type>,
+    value_type: StringChunkedBuilder,
+}
+
+impl Default for AttributeColumns {
+    fn default() -> AttributeColumns {
+        AttributeColumns {
+            of: Vec::new(),
+            bytes: 0,
+            contact_id: texts("contact_id"),
+            attribute: texts("attribute"),
+            value: texts("value"),
+            value_number: PrimitiveChunkedBuilder::new("value_number".into(), ROOM),
+            value_type: texts("value_type"),
+        }
+    }
+}
+
+impl AttributeColumns {
+    fn push(&mut self, contact: &Contact, row: usize) {
+        for attribute in &contact.custom_attributes {
+            self.of.push(row);
+            self.contact_id.append_value(&contact.id);
+            self.attribute.append_value(&attribute.name);
+            self.bytes += contact.id.len() + attribute.name.len();
+            let (number, kind) = match &attribute.value {
+                AttributeValue::Text(text) => {
+                    self.bytes += text.len();
+                    self.value.append_value(text);
+                    (None, "text")
+                }
+                AttributeValue::Number(number) => {
+                    self.value.append_value(number.to_string());
+                    (Some(number.as_f64()), "number")
+                }
+                AttributeValue::Bool(flag) => {
+                    self.value.append_value(if *flag { "true" } else { "false" });
+                    (None, "flag")
+                }
+                AttributeValue::Json(json) => {
+                    self.bytes += json.len();
+                    self.value.append_value(json);
+                    (None, "json")
+                }
+            };
+            self.value_number.append_option(number);
+            self.value_type.append_value(kind);
+        }
+    }
+
+    /// Those of the contacts that stand.
+    fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
+        let all = frame(vec![
+            self.contact_id.finish().into_column(),
+            self.attribute.finish().into_column(),
+            self.value.finish().into_column(),
+            self.value_number.finish().into_column(),
+            self.value_type.finish().into_column(),
+        ])?;
+        filtered(all, standing.as_ref())
+    }
+}
+
+/// Members whose record another list has.
+pub struct HeldColumns {
+    rows: usize,
+    contact_id: StringChunkedBuilder,
+    updated_at: PrimitiveChunkedBuilder<Int64Type>,
+}
+
+impl Default for HeldColumns {
+    fn default() -> HeldColumns {
+        HeldColumns { rows: 0, contact_id: texts("contact_id"), updated_at: numbers("updated_at") }
+    }
+}
+
+impl HeldColumns {
+    pub fn push(&mut self, id: &str, updated_at: Option<DateTime<Utc>>) {
+        self.rows += 1;
+        self.contact_id.append_value(id);
+        self.updated_at.append_option(micros(updated_at));
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn finish(self) -> Result<DataFrame, SnapshotError> {
+        frame(vec![self.contact_id.finish().into_column(), instants(self.updated_at)])
+    }
+}
+
+/// Conversations.
+pub struct ConversationColumns {
+    rows: usize,
+    bytes: usize,
+    has_repeats: bool,
+    conversation_id: StringChunkedBuilder,
+    created_at: PrimitiveChunkedBuilder<Int64Type>,
+    opened_by: StringChunkedBuilder,
+    contact_ids: StringChunkedBuilder,
+    author_type: StringChunkedBuilder,
+    source_type: StringChunkedBuilder,
+    delivered_as: StringChunkedBuilder,
+    state: StringChunkedBuilder,
+}
+
+impl Default for ConversationColumns {
+    fn default() -> ConversationColumns {
+        ConversationColumns {
+            rows: 0,
+            bytes: 0,
+            has_repeats: false,
+            conversation_id: texts("conversation_id"),
+            created_at: numbers("created_at"),
+            opened_by: texts("opened_by"),
+            contact_ids: texts("contact_ids"),
+            author_type: texts("author_type"),
+            source_type: texts("source_type"),
+            delivered_as: texts("delivered_as"),
+            state: texts("state"),
+        }
+    }
+}
+
+impl ConversationColumns {
+    pub fn push(&mut self, row: &Conversation, is_there: bool) {
+        self.conversation_id.append_value(&row.id);
+        self.created_at.append_value(row.created_at.timestamp_micros());
+        self.opened_by.append_option(match &row.opener {
+            Opener::Contact(id) => Some(id),
+            Opener::UnknownContact | Opener::Workspace | Opener::NoAuthor => None,
+        });
+        let contact_ids = row.contact_ids.join(" ");
+        let texts = [&row.author_type, &row.source_type, &row.delivered_as, &row.state];
+        self.bytes += row.id.len() + contact_ids.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
+        self.contact_ids.append_option((!contact_ids.is_empty()).then_some(contact_ids));
+        self.author_type.append_option(row.author_type.as_deref());
+        self.source_type.append_option(row.source_type.as_deref());
+        self.delivered_as.append_option(row.delivered_as.as_deref());
+        self.state.append_option(row.state.as_deref());
+        self.rows += 1;
+        self.has_repeats |= is_there;
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn finish(self) -> Result<DataFrame, SnapshotError> {
+        let all = frame(vec![
+            self.conversation_id.finish().into_column(),
+            instants(self.created_at),
+            self.opened_by.finish().into_column(),
+            self.contact_ids.finish().into_column(),
+            self.author_type.finish().into_column(),
+            self.source_type.finish().into_column(),
+            self.delivered_as.finish().into_column(),
+            self.state.finish().into_column(),
+        ])?;
+        let standing = if self.has_repeats { Some(last_of_each(&all, "conversation_id")?) } else { None };
+        filtered(all, standing.as_ref())
+    }
+}

@@ -1,0 +1,280 @@
+//! Contacts and their attributes on their way into a snapshot: gathered until they fill a part, then sorted and written.
+
+use polars::prelude::*;
+
+use super::SnapshotError;
+use super::tables::{ATTRIBUTES, CONTACTS};
+use domain::ContactId;
+use crate::publish::Staging;
+use crate::table::{ROW_GROUP_ROWS, Table, TableError, write_parquet};
+
+/// Contacts, and the attributes of the first one, then those of the second, and so on.
+pub(super) struct Batch {
+    contacts: DataFrame,
+    attributes: DataFrame,
+    /// Where the attributes of each contact end.
+    ends: Vec<IdxSize>,
+    /// How much of a part each contact fills, with its attributes, in bytes.
+    sizes: Vec<usize>,
+}
+
+impl Batch {
+    /// # Errors
+    /// When the attributes are not in the order of their contacts.
+    pub fn new(contacts: DataFrame, attributes: DataFrame) -> Result<Batch, SnapshotError> {
+        let ends = ends(&contacts, &attributes)?;
+        let sizes = sizes(&contacts, &attributes, &ends)?;
+        Ok(Batch { contacts, attributes, ends, sizes })
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn attributes_of(&self, contact: IdxSize) -> std::ops::Range<IdxSize> {
+        let start = (contact as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[contact as usize]
+    }
+
+    /// Those for which it is said.
+    pub fn only(self, counts: &[bool]) -> Result<Batch, SnapshotError> {
+        if counts.iter().all(|counts| *counts) {
+            return Ok(self);
+        }
+        let rows: Vec<IdxSize> = (0..).zip(counts).filter(|(_, counts)| **counts).map(|(row, _)| row).collect();
+        let attributes: Vec<IdxSize> = rows.iter().flat_map(|row| self.attributes_of(*row)).collect();
+        Batch::new(take(&self.contacts, rows)?, take(&self.attributes, attributes)?)
+    }
+
+    /// The first so many contacts, and the others.
+    fn split_at(&self, rows: usize) -> (Batch, Batch) {
+        let (before, after) = self.ends.split_at(rows);
+        let end = before.last().copied().unwrap_or_default();
+        let (contacts, attributes) = (self.contacts.split_at(rows as i64), self.attributes.split_at(i64::from(end)));
+        let sizes = self.sizes.split_at(rows);
+        let first = Batch { contacts: contacts.0, attributes: attributes.0, ends: before.to_vec(), sizes: sizes.0.to_vec() };
+        let ends = after.iter().map(|place| place - end).collect();
+        (first, Batch { contacts: contacts.1, attributes: attributes.1, ends, sizes: sizes.1.to_vec() })
+    }
+
+    fn of_all(batches: Vec<Batch>) -> Result<Batch, SnapshotError> {
+        let mut all = Batch { contacts: CONTACTS.empty(), attributes: ATTRIBUTES.empty(), ends: Vec::new(), sizes: Vec::new() };
+        for batch in batches {
+            let before = all.attributes.height() as IdxSize;
+            all.ends.extend(batch.ends.iter().map(|end| before + end));
+            all.sizes.extend(batch.sizes);
+            all.contacts.vstack_mut_owned(batch.contacts).map_err(gathering)?;
+            all.attributes.vstack_mut_owned(batch.attributes).map_err(gathering)?;
+        }
+        Ok(all)
+    }
+
+    /// Contacts and attributes in the order of their keys.
+    fn sorted(&self) -> Result<(DataFrame, DataFrame), SnapshotError> {
+        let ids = text(&self.contacts, "contact_id")?;
+        let mut order: Vec<(ContactId, IdxSize)> =
+            ids.iter().zip(0..).map(|(id, row)| (ContactId::of(id.unwrap_or_default()), row)).collect();
+        order.sort_unstable();
+        let names: Vec<&str> = text(&self.attributes, "attribute")?.iter().map(Option::unwrap_or_default).collect();
+        let mut attributes = Vec::with_capacity(names.len());
+        for (_, contact) in &order {
+            let from = attributes.len();
+            attributes.extend(self.attributes_of(*contact));
+            attributes[from..].sort_by_key(|row| names[*row as usize]);
+        }
+        let contacts = order.into_iter().map(|(_, row)| row).collect();
+        Ok((take(&self.contacts, contacts)?, take(&self.attributes, attributes)?))
+    }
+}
+
+/// Where the attributes of each contact end.
+fn ends(contacts: &DataFrame, attributes: &DataFrame) -> Result<Vec<IdxSize>, SnapshotError> {
+    let mut of = text(attributes, "contact_id")?.iter().peekable();
+    let mut end = 0;
+    let ends = text(contacts, "contact_id")?.iter().map(|contact| {
+        while of.next_if_eq(&contact).is_some() {
+            end += 1;
+        }
+        end
+    });
+    let ends = ends.collect();
+    match of.next() {
+        None => Ok(ends),
+        Some(_) => Err(gathering(polars_err!(ComputeError: "attributes are not in the order of their contacts")).into()),
+    }
+}
+
+/// The bytes of each contact's texts and its attributes' values, and something for each attribute.
+fn sizes(contacts: &DataFrame, attributes: &DataFrame, ends: &[IdxSize]) -> Result<Vec<usize>, SnapshotError> {
+    let mut sizes = vec![0; contacts.height()];
+    for texts in contacts.columns().iter().filter_map(|column| column.str().ok()) {
+        sizes.iter_mut().zip(texts.iter()).for_each(|(size, text)| *size += text.map_or(0, str::len));
+    }
+    let mut values = text(attributes, "value")?.iter();
+    let mut before = 0;
+    for (size, end) in sizes.iter_mut().zip(ends) {
+        let own = values.by_ref().take((end - before) as usize);
+        *size += own.map(|value| ATTRIBUTE_BYTES + value.map_or(0, str::len)).sum::<usize>();
+        before = *end;
+    }
+    Ok(sizes)
+}
+
+/// What an attribute takes beside its value, about.
+const ATTRIBUTE_BYTES: usize = 32;
+/// The size at which a part is full, however few contacts it has. Usual contacts have less than a kilobyte each, so that
+/// their parts have as many as a row group has rows.
+const PART_BYTES: usize = 48 << 20;
+
+/// Gathers contacts and their attributes until they fill a part.
+pub(super) struct PartWriter {
+    batches: Vec<Batch>,
+    rows: usize,
+    bytes: usize,
+    parts: usize,
+    /// The size at which a part is full.
+    most_bytes: usize,
+}
+
+impl Default for PartWriter {
+    fn default() -> PartWriter {
+        PartWriter { batches: Vec::new(), rows: 0, bytes: 0, parts: 0, most_bytes: PART_BYTES }
+    }
+}
+
+impl PartWriter {
+    /// A part ends after so many contacts or bytes, whatever chunks they came in: how a walk was interrupted shows in no file.
+    pub fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
+        while let Some(rows) = self.filling(&batch) {
+            let (first, others) = batch.split_at(rows);
+            self.batches.push(first);
+            self.write(staging)?;
+            batch = others;
+        }
+        self.rows += batch.len();
+        self.bytes += batch.sizes.iter().sum::<usize>();
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// How many contacts fill the part; `None` when there is room for more than these.
+    fn filling(&self, batch: &Batch) -> Option<usize> {
+        let mut bytes = self.bytes;
+        let is_full = |(row, size): (usize, &usize)| {
+            bytes += size;
+            self.rows + row + 1 >= ROW_GROUP_ROWS || bytes >= self.most_bytes
+        };
+        batch.sizes.iter().enumerate().position(is_full).map(|row| row + 1)
+    }
+
+    /// Writes the last part; the only one when there are no contacts at all.
+    pub fn finish(mut self, staging: &Staging) -> Result<(), SnapshotError> {
+        if self.rows > 0 || self.parts == 0 { self.write(staging) } else { Ok(()) }
+    }
+
+    fn write(&mut self, staging: &Staging) -> Result<(), SnapshotError> {
+        let (contacts, attributes) = Batch::of_all(std::mem::take(&mut self.batches))?.sorted()?;
+        (self.rows, self.bytes) = (0, 0);
+        write_part(staging, &CONTACTS, self.parts, contacts)?;
+        write_part(staging, &ATTRIBUTES, self.parts, attributes)?;
+        self.parts += 1;
+        Ok(())
+    }
+}
+
+/// Writes and lists one part of a table.
+pub(super) fn write_part(staging: &Staging, table: &Table, index: usize, rows: DataFrame) -> Result<(), SnapshotError> {
+    let relative = format!("{}/part-{index:04}.parquet", table.name);
+    let rows = write_parquet(&rows, table, &staging.place(&relative)?)?;
+    Ok(staging.list(&relative, rows)?)
+}
+
+fn take(frame: &DataFrame, rows: Vec<IdxSize>) -> Result<DataFrame, SnapshotError> {
+    Ok(frame.take(&IdxCa::from_vec("row".into(), rows)).map_err(gathering)?)
+}
+
+fn text<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked, SnapshotError> {
+    Ok(frame.column(name).and_then(|column| column.str()).map_err(gathering)?)
+}
+
+fn gathering(error: PolarsError) -> TableError {
+    TableError::new("gather", "the contacts of the spooled walks", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(contacts: &[(&str, &[&str])]) -> Batch {
+        let ids: Vec<&str> = contacts.iter().map(|(id, _)| *id).collect();
+        let rows: Vec<(&str, &str)> = contacts.iter().flat_map(|(id, names)| names.iter().map(|name| (*id, *name))).collect();
+        let of = |columns: &[Column], table: &Table| {
+            let height = columns[0].len();
+            let nulls = table.columns.iter().map(|column| Column::full_null(column.name.into(), height, &column.kind.dtype()));
+            let mut all = DataFrame::new(height, nulls.collect()).unwrap();
+            for column in columns {
+                all.with_column(column.clone()).unwrap();
+            }
+            all
+        };
+        let contacts = of(&[Column::new("contact_id".into(), ids)], &CONTACTS);
+        let (of_ids, names): (Vec<&str>, Vec<&str>) = rows.into_iter().unzip();
+        let attributes = of(&[Column::new("contact_id".into(), of_ids), Column::new("attribute".into(), names)], &ATTRIBUTES);
+        Batch::new(contacts, attributes).unwrap()
+    }
+
+    fn rows(frame: &DataFrame, columns: &[&str]) -> Vec<String> {
+        let row = |row: usize| columns.iter().map(|name| text(frame, name).unwrap().get(row).unwrap()).collect::<Vec<_>>().join(" ");
+        (0..frame.height()).map(row).collect()
+    }
+
+    #[test]
+    fn attributes_follow_their_contacts_wherever_those_go() {
+        let all = Batch::of_all(vec![
+            batch(&[("c", &["plan", "age"]), ("a", &[]), ("d", &["age"])]),
+            batch(&[]),
+            batch(&[("b", &["z", "y"])]).only(&[true]).unwrap(),
+            batch(&[("f", &["x"]), ("e", &["x"])]).only(&[false, true]).unwrap(),
+        ])
+        .unwrap();
+        let shown = |batch: &Batch| {
+            let (contacts, attributes) = batch.sorted().unwrap();
+            (rows(&contacts, &["contact_id"]).join(","), rows(&attributes, &["contact_id", "attribute"]).join(","))
+        };
+        assert_eq!(shown(&all), ("a,b,c,d,e".into(), "b y,b z,c age,c plan,d age,e x".into()));
+        let (first, others) = all.split_at(2);
+        assert_eq!(shown(&first), ("a,c".into(), "c age,c plan".into()));
+        assert_eq!(shown(&others), ("b,d,e".into(), "b y,b z,d age,e x".into()));
+    }
+
+    #[test]
+    fn a_part_is_full_after_so_many_bytes_whatever_batches_they_come_in() {
+        let place = tempfile::tempdir().unwrap();
+        let contacts: Vec<(&str, &[&str])> =
+            vec![("a", &[]), ("b", &["x", "y", "z"]), ("c", &["x"]), ("d", &["x"]), ("e", &[]), ("f", &["x"])];
+        let parts = |cuts: &[usize]| {
+            let staging = Staging::new(place.path(), "parts").unwrap();
+            let mut writer = PartWriter { most_bytes: 2 * ATTRIBUTE_BYTES, ..PartWriter::default() };
+            let mut from = 0;
+            for cut in cuts.iter().copied().chain([contacts.len()]) {
+                writer.push(batch(&contacts[from..cut]), &staging).unwrap();
+                from = cut;
+            }
+            writer.finish(&staging).unwrap();
+            staging.files().into_iter().map(|file| (file.path, file.rows, file.sha256)).collect::<Vec<_>>()
+        };
+        let whole = parts(&[]);
+        let rows: Vec<u64> = whole.iter().filter(|(path, ..)| path.starts_with("contacts/")).map(|(_, rows, _)| *rows).collect();
+        assert_eq!(rows, [2, 2, 2], "each ends with the contact that fills it");
+        for cuts in [&[1][..], &[2], &[3, 4], &[1, 2, 3, 4, 5]] {
+            assert_eq!(parts(cuts), whole, "{cuts:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_nobody_are_no_batch() {
+        let Batch { contacts, attributes, .. } = batch(&[("a", &["x"]), ("b", &["x"])]);
+        assert!(Batch::new(contacts.slice(0, 1), attributes.clone()).is_err());
+        assert!(Batch::new(contacts.reverse(), attributes).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! The snapshot's tables, and rows as columns.
+
+use crate::table::{Column, Kind, Table};
+
+pub const CONTACTS: Table = Table {
+    name: "contacts",
+    row: "a contact that was in the population or in a cohort when the month was observed",
+    key: &["contact_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("in_population", Kind::Flag, "whether the contact belongs to what the cohorts are compared with"),
+        Column::new("role", Kind::Text, "`user` or `lead`"),
+        Column::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
+        Column::new("email", Kind::Text, "e-mail address; not unique").or_null("none given"),
+        Column::new("phone", Kind::Text, "phone number").or_null("none given"),
+        Column::new("name", Kind::Text, "name").or_null("none given"),
+        Column::new("owner_id", Kind::Text, "id of the admin who owns the contact").or_null("nobody"),
+        Column::new("created_at", Kind::Instant, "when Intercom first knew the contact").or_null("not given or unreadable"),
+        Column::new("updated_at", Kind::Instant, "when anything of the contact last changed").or_null("not given or unreadable"),
+        Column::new("signed_up_at", Kind::Instant, "when the contact signed up, as the workspace says").or_null("not given or unreadable"),
+        Column::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
+        Column::new("last_replied_at", Kind::Instant, "when the contact last replied").or_null("never, or not given"),
+        Column::new("last_contacted_at", Kind::Instant, "when the contact was last written to").or_null("never, or not given"),
+        Column::new("last_email_opened_at", Kind::Instant, "when the contact last opened an e-mail").or_null("never, or not given"),
+        Column::new("last_email_clicked_at", Kind::Instant, "when the contact last clicked a link in an e-mail")
+            .or_null("never, or not given"),
+        Column::new("android_last_seen_at", Kind::Instant, "when the contact was last seen on Android").or_null("never, or not given"),
+        Column::new("ios_last_seen_at", Kind::Instant, "when the contact was last seen on iOS").or_null("never, or not given"),
+        Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
+        Column::new("has_hard_bounced", Kind::Flag, "whether e-mails to the contact bounced for good").or_null("not given"),
+        Column::new("marked_email_as_spam", Kind::Flag, "whether the contact marked an e-mail as spam").or_null("not given"),
+        Column::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
+        Column::new("region", Kind::Text, "region of the last visit").or_null("unknown"),
+        Column::new("city", Kind::Text, "city of the last visit").or_null("unknown"),
+        Column::new("country_code", Kind::Text, "three-letter code of the country").or_null("unknown"),
+        Column::new("continent_code", Kind::Text, "two-letter code of the continent").or_null("unknown"),
+        Column::new("browser", Kind::Text, "browser of the last visit").or_null("unknown"),
+        Column::new("browser_version", Kind::Text, "version of the browser").or_null("unknown"),
+        Column::new("browser_language", Kind::Text, "language of the browser").or_null("unknown"),
+        Column::new("os", Kind::Text, "operating system of the last visit").or_null("unknown"),
+        Column::new("language_override", Kind::Text, "language chosen for the contact").or_null("none"),
+        Column::new("android_device", Kind::Text, "Android device").or_null("none known"),
+        Column::new("android_os_version", Kind::Text, "Android version").or_null("none known"),
+        Column::new("ios_device", Kind::Text, "iOS device").or_null("none known"),
+        Column::new("ios_os_version", Kind::Text, "iOS version").or_null("none known"),
+        Column::new("utm_campaign", Kind::Text, "campaign that led here").or_null("not given"),
+        Column::new("utm_content", Kind::Text, "content of the campaign").or_null("not given"),
+        Column::new("utm_medium", Kind::Text, "medium of the campaign").or_null("not given"),
+        Column::new("utm_source", Kind::Text, "source of the campaign").or_null("not given"),
+        Column::new("utm_term", Kind::Text, "term of the campaign").or_null("not given"),
+        Column::new("referrer", Kind::Text, "page that led here").or_null("not given"),
+    ],
+};
+
+pub const ATTRIBUTES: Table = Table {
+    name: "attributes",
+    row: "a custom attribute that a contact has",
+    key: &["contact_id", "attribute"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("attribute", Kind::Text, "name of the custom attribute, without `custom_attributes.`"),
+        Column::new(
+            "value",
+            Kind::Text,
+            "the value as text; JSON for what is neither text, number nor flag. Equal numbers have equal texts (49 for 49.0, 0 for \
+             -0.0): whole numbers under 10^21 have all of their digits, others the fewest that give the same double; an exponent \
+             stands from 10^21 on and below 10^-6 (1.5e21, 1e-7)",
+        ),
+        Column::new("value_number", Kind::Ratio, "the value, when it is a number")
+            .in_unit("the attribute's own")
+            .or_null("the value is no number"),
+        Column::new("value_type", Kind::Text, "`text`, `number`, `flag` or `json`"),
+    ],
+};
+
+pub const MEMBERS: Table = Table {
+    name: "members",
+    row: "a contact that a cohort held when it was observed, whenever the contact was created",
+    key: &["cohort_key", "contact_id"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+    ],
+};
+
+/// Of a walk's spool alone.
+pub(super) const HELD: Table = Table {
+    name: "held",
+    row: "a member of a group whose record another list has",
+    key: &["contact_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("updated_at", Kind::Instant, "when anything of the contact last changed").or_null("not given or unreadable"),
+    ],
+};
+
+/// Of the spool of everyone alone.
+pub(super) const TAGGED: Table = Table {
+    name: "tagged",
+    row: "a contact and a group of the job that it is in, by its own lists; or a contact whose lists were cut short",
+    key: &["contact_id", "cohort_key"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`")
+            .or_null("the contact is in groups that its lists do not tell"),
+    ],
+};
+
+pub const CONVERSATIONS: Table = Table {
+    name: "conversations",
+    row: "a conversation created in the month",
+    key: &["conversation_id"],
+    columns: &[
+        Column::new("conversation_id", Kind::Text, "Intercom's id of the conversation"),
+        Column::new("created_at", Kind::Instant, "when it was created, within the month"),
+        Column::new(
+            "opened_by",
+            Kind::Contact,
+            "contact_id of the user or lead who wrote first; where the API names none, or one who was merged away since, the conversation's only contact",
+        )
+        .or_null("an admin or bot wrote first, a bot, workflow or import made it without an author, or it is not known who"),
+        Column::new("contact_ids", Kind::Text, "contact_id of each contact that takes part in it, with a space between them")
+            .or_null("none given, or observed by a program that did not keep them"),
+        Column::new("author_type", Kind::Text, "who wrote first: user, lead, admin, bot").or_null("not given"),
+        Column::new("source_type", Kind::Text, "how it came in: conversation, email, push, ...").or_null("not given"),
+        Column::new("delivered_as", Kind::Text, "customer_initiated, campaigns_initiated, operator_initiated, ...").or_null("not given"),
+        Column::new("state", Kind::Text, "open, closed or snoozed, when it was observed").or_null("not given"),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::PROFILE_COLUMNS;
+
+    #[test]
+    fn every_profile_attribute_is_a_text_or_flag_of_the_contacts_table() {
+        for name in PROFILE_COLUMNS {
+            let column = CONTACTS.columns.iter().find(|column| column.name == *name);
+            assert!(column.is_some_and(|column| matches!(column.kind, Kind::Text | Kind::Flag)), "{name}");
+        }
+    }
+}

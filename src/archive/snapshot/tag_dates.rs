@@ -1,0 +1,235 @@
+//! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks as the walks' rows are, so
+//! that a later run asks only for those who are missing. Chunks do not depend on one another: the contacts of one that cannot be
+//! read are asked again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+
+use super::chunks::{CHUNK, tables_of};
+use super::{SnapshotError, publish};
+use domain::{ContactId, ContactIds, IdSet, TagDate};
+use crate::table::{self, Bundle, Kind, Table, TableError, instants, read_bundled, write_bundle};
+
+/// Answers in memory before they are written: what an interruption costs.
+const CHUNK_CONTACTS: usize = 500;
+
+/// The table of a chunk.
+pub(super) const ANSWERS: &Bundle = &[&TAG_DATES];
+
+pub(super) const TAG_DATES: Table = Table {
+    name: "tag_dates",
+    row: "a contact that was asked about and a tag that it has, or none",
+    key: &["contact_id", "tag_id"],
+    columns: &[
+        table::Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        table::Column::new("tag_id", Kind::Text, "Intercom's id of the tag").or_null("the contact has no tag"),
+        table::Column::new("applied_at", Kind::Instant, "when the tag was put on the contact").or_null("not given or unreadable"),
+    ],
+};
+
+/// The answers of one backfill, on disk but for the last few.
+#[derive(Debug)]
+pub struct TagDates {
+    folder: PathBuf,
+    known: IdSet,
+    chunks: usize,
+    pending: Vec<(String, Option<TagDate>)>,
+    pending_contacts: usize,
+}
+
+/// Whoever had a tag before an instant, by these answers.
+#[derive(Clone, Debug)]
+pub struct TaggedBefore {
+    pub dates: PathBuf,
+    pub tag_id: String,
+    pub end: DateTime<Utc>,
+}
+
+impl TagDates {
+    /// Goes on with what the folder holds.
+    pub fn open(folder: PathBuf) -> Result<TagDates, SnapshotError> {
+        publish::create_folder(&folder)?;
+        let mut dates = TagDates { chunks: 0, known: IdSet::default(), pending: Vec::new(), pending_contacts: 0, folder };
+        for name in publish::file_names(&dates.folder)? {
+            let path = dates.folder.join(&name);
+            let Some(index) = index_of(&name) else {
+                // An earlier version of the program kept its answers in it.
+                publish::remove_file(&path)?;
+                continue;
+            };
+            dates.chunks = index + 1;
+            let known = &mut dates.known;
+            let read = each(&path, |contact, _, _| {
+                known.insert(contact);
+            });
+            if let Err(error) = read {
+                tracing::warn!("`{}` cannot be read, and whom it was about is asked again: {error}", path.display());
+                publish::remove_file(&path)?;
+            }
+        }
+        Ok(dates)
+    }
+
+    /// Whether the contact was asked about, or is being asked about.
+    pub fn knows(&self, contact_id: &str) -> bool {
+        self.known.holds(contact_id)
+    }
+
+    /// Whether the contact has still to be asked about. Says so once.
+    pub fn wants(&mut self, contact_id: &str) -> bool {
+        self.known.insert(contact_id)
+    }
+
+    /// Takes an answer. Blocks now and then, to write.
+    pub fn push(&mut self, contact_id: String, tags: Vec<TagDate>) -> Result<(), SnapshotError> {
+        if tags.is_empty() {
+            self.pending.push((contact_id, None));
+        } else {
+            self.pending.extend(tags.into_iter().map(|tag| (contact_id.clone(), Some(tag))));
+        }
+        self.pending_contacts += 1;
+        if self.pending_contacts >= CHUNK_CONTACTS { self.flush() } else { Ok(()) }
+    }
+
+    pub fn flush(&mut self) -> Result<(), SnapshotError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.pending);
+        self.pending_contacts = 0;
+        let tag_ids: Vec<Option<&str>> = rows.iter().map(|(_, tag)| tag.as_ref().map(|tag| tag.tag_id.as_str())).collect();
+        let columns = vec![
+            Column::new("contact_id".into(), rows.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>()),
+            Column::new("tag_id".into(), tag_ids),
+            instants("applied_at", rows.iter().map(|(_, tag)| tag.as_ref().and_then(|tag| tag.applied_at))),
+        ];
+        let frame = DataFrame::new(rows.len(), columns).map_err(|error| TableError::new("make", "the columns of tag dates", error))?;
+        write_bundle(&[frame], ANSWERS, &chunk(&self.folder, self.chunks))?;
+        self.chunks += 1;
+        Ok(())
+    }
+}
+
+/// The tags of these contacts, as far as they were asked.
+pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>, SnapshotError> {
+    let mut tags = BTreeSet::new();
+    for path in chunks(folder)? {
+        each(&path, |contact, tag, _| {
+            if let Some(tag) = tag.filter(|_| contacts.contains(contact)) {
+                tags.insert((contact.to_string(), tag.to_string()));
+            }
+        })?;
+    }
+    Ok(tags)
+}
+
+impl TaggedBefore {
+    /// The contacts who had the tag.
+    pub(super) fn contacts(&self) -> Result<ContactIds, SnapshotError> {
+        let (mut contacts, end) = (Vec::new(), self.end.timestamp_micros());
+        self.each_holder(&mut |contact, applied_at| {
+            if applied_at.is_some_and(|at| at < end) {
+                contacts.push(ContactId::of(contact));
+            }
+        })?;
+        Ok(contacts.into())
+    }
+
+    /// Holders of the tag of whom it is not known when they got it.
+    pub(super) fn undated(&self) -> Result<u64, SnapshotError> {
+        let mut undated = 0;
+        self.each_holder(&mut |_, applied_at| undated += u64::from(applied_at.is_none()))?;
+        Ok(undated)
+    }
+
+    /// Tells the holders of the tag, and when they got it.
+    fn each_holder(&self, tell: &mut dyn FnMut(&str, Option<i64>)) -> Result<(), SnapshotError> {
+        for path in chunks(&self.dates)? {
+            each(&path, |contact, tag, applied_at| {
+                if tag == Some(self.tag_id.as_str()) {
+                    tell(contact, applied_at);
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells of each row of a chunk: the contact, the tag, and when it was put on, in microseconds.
+fn each<F>(chunk: &Path, mut tell: F) -> Result<(), SnapshotError>
+where
+    F: FnMut(&str, Option<&str>, Option<i64>),
+{
+    let failed = |error| TableError::new("read", "the dates of tags", error);
+    let rows = read_bundled(chunk, ANSWERS, &TAG_DATES, None)?;
+    let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
+    let applied = rows.column("applied_at").and_then(|column| column.datetime()).map_err(failed)?;
+    let columns = text("contact_id")?.iter().zip(text("tag_id")?.iter()).zip(applied.physical().iter());
+    columns.for_each(|((contact, tag), applied_at)| tell(contact.unwrap_or_default(), tag, applied_at));
+    Ok(())
+}
+
+fn chunk(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("{}-{index:05}.{CHUNK}", TAG_DATES.name))
+}
+
+/// The chunks that are there, in the order in which they were written.
+fn chunks(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let names = publish::file_names(folder)?.into_iter();
+    Ok(names.filter(|name| index_of(name).is_some()).map(|name| folder.join(name)).collect())
+}
+
+/// Which chunk a file is; `None` when it is another file.
+fn index_of(name: &str) -> Option<usize> {
+    tables_of(name).filter(|(bundle, _)| is_of_answers(bundle)).map(|(_, index)| index)
+}
+
+/// Whether these are the tables of a chunk of answers.
+pub(super) fn is_of_answers(bundle: &Bundle) -> bool {
+    bundle[0].name == TAG_DATES.name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dates(tag_id: &str) -> Vec<TagDate> {
+        vec![TagDate { tag_id: tag_id.to_string(), applied_at: DateTime::from_timestamp(1, 0) }]
+    }
+
+    #[test]
+    fn a_damaged_chunk_costs_its_own_answers_and_hides_no_others() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("answers");
+        let mut answers = TagDates::open(folder.clone()).unwrap();
+        for id in ["a", "b", "c"] {
+            assert!(answers.wants(id));
+            answers.push(id.to_string(), dates("vip")).unwrap();
+            answers.flush().unwrap();
+        }
+        let holders = || {
+            let of = TaggedBefore { dates: folder.clone(), tag_id: "vip".to_string(), end: DateTime::from_timestamp(2, 0).unwrap() };
+            of.contacts().map(|contacts| contacts.texts().map(String::from).collect::<Vec<_>>())
+        };
+        assert_eq!(holders().unwrap(), ["a", "b", "c"]);
+
+        let mut bytes = std::fs::read(chunk(&folder, 1)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(chunk(&folder, 1), bytes).unwrap();
+        // What an earlier version left.
+        for name in ["tag_dates-00000.parquet", "staged.parquet"] {
+            std::fs::write(folder.join(name), b"a").unwrap();
+        }
+        assert!(holders().is_err(), "it is not passed over while answers count");
+        let mut answers = TagDates::open(folder.clone()).unwrap();
+        assert_eq!(["a", "b", "c"].map(|id| answers.knows(id)), [true, false, true]);
+        assert_eq!(publish::file_names(&folder).unwrap(), ["tag_dates-00000.arrows", "tag_dates-00002.arrows"]);
+        answers.push("b".to_string(), dates("vip")).unwrap();
+        answers.flush().unwrap();
+        assert_eq!(holders().unwrap(), ["a", "b", "c"]);
+    }
+}

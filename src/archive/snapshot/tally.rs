@@ -1,0 +1,184 @@
+//! The members of groups by the contacts' own lists of tags (and, in 1.x, segments), out of the walk of everyone: no search,
+//! and nobody asked but those whose list was cut short. What comes of it is a walk like any other, whose records are those of everyone.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+
+use super::chunks::{Spooled, chunk, each_contact, write_chunk};
+use super::columns::{ContactColumns, HeldColumns};
+use super::record::load_walk;
+use super::tables::{CONTACTS, TAGGED};
+use super::tag_dates::tags_of;
+use super::{Part, SnapshotError, WalkRecord};
+use domain::{Contact, ContactId, GroupKind, cohort_key};
+use crate::publish;
+use crate::table::{TableError, read_bundled};
+
+/// Members of a tag in memory before they are written.
+const CHUNK_MEMBERS: usize = 65_536;
+
+/// A group, and where its walk is to be.
+#[derive(Clone, Debug)]
+pub struct Tallied {
+    pub key: String,
+    pub folder: PathBuf,
+}
+
+/// The contacts whose own list does not tell all of their tags, ascending.
+pub fn untold(everyone: &Part) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut untold = BTreeSet::new();
+    each(everyone, &mut |contact, tag| {
+        if tag.is_none() {
+            untold.insert(contact.to_string());
+        }
+        Ok(())
+    })?;
+    Ok(untold)
+}
+
+/// Writes the walks of these tags. `answers` is the folder of what those were asked whose list was cut short. Blocks.
+pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answers: &Path) -> Result<Vec<WalkRecord>, SnapshotError> {
+    let mut walks: HashMap<&str, MemberWriter<'_>> = HashMap::new();
+    for tag in tags {
+        walks.insert(&tag.key, MemberWriter::new(&tag.folder)?);
+    }
+    // What they were asked counts, and what their lists told before.
+    let answered = tags_of(answers, untold)?.into_iter();
+    let mut of_untold: BTreeSet<(String, String)> = answered.map(|(contact, tag)| (contact, cohort_key(GroupKind::Tag, &tag))).collect();
+    each(everyone, &mut |contact, tag| {
+        let Some(tag) = tag else { return Ok(()) };
+        if untold.contains(contact) {
+            of_untold.insert((contact.to_string(), tag.to_string()));
+            return Ok(());
+        }
+        walks.get_mut(tag).map_or(Ok(()), |walk| walk.push(contact))
+    })?;
+    for (contact, tag) in &of_untold {
+        walks.get_mut(tag.as_str()).map_or(Ok(()), |walk| walk.push(contact))?;
+    }
+    let finished = tags.iter().filter_map(|tag| Some(walks.remove(tag.key.as_str())?.finish(&everyone.record)));
+    finished.collect()
+}
+
+/// Takes a contact and one of its tags; without a tag, a contact whose list was cut short.
+pub(super) type Take<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
+
+/// Every contact and tag, by the newest record of the contact.
+pub(super) fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
+    for (folder, chunks) in everyone.folders() {
+        // A record that came again when it was newer is in a later chunk.
+        let has_renewed = load_walk(folder).is_none_or(|record| record.renewed > 0);
+        let mut later: HashSet<ContactId> = HashSet::new();
+        for index in (0..chunks).rev() {
+            let path = chunk::<Contact>(folder, index);
+            let rows = read_bundled(&path, Contact::TABLES, &TAGGED, None)?;
+            let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
+            for (contact, tag) in column("contact_id")?.iter().zip(column("cohort_key")?.iter()) {
+                let contact = contact.unwrap_or_default();
+                if !has_renewed || !later.contains(&ContactId::of(contact)) {
+                    take(contact, tag)?;
+                }
+            }
+            if has_renewed {
+                each_contact(&path, &CONTACTS, &mut |id, _| later.extend([ContactId::of(id)]))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The members of one tag on their way to disk.
+struct MemberWriter<'a> {
+    folder: &'a Path,
+    members: HeldColumns,
+    rows: u64,
+    chunks: usize,
+}
+
+impl<'a> MemberWriter<'a> {
+    fn new(folder: &'a Path) -> Result<MemberWriter<'a>, SnapshotError> {
+        publish::remove_folder(folder)?;
+        publish::create_folder(folder)?;
+        Ok(MemberWriter { folder, members: HeldColumns::default(), rows: 0, chunks: 0 })
+    }
+
+    fn push(&mut self, contact: &str) -> Result<(), SnapshotError> {
+        self.members.push(contact, None);
+        self.rows += 1;
+        if self.members.len() >= CHUNK_MEMBERS { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), SnapshotError> {
+        write_chunk::<Contact>(ContactColumns::default(), std::mem::take(&mut self.members), self.folder, self.chunks)?;
+        self.chunks += 1;
+        Ok(())
+    }
+
+    fn finish(mut self, everyone: &WalkRecord) -> Result<WalkRecord, SnapshotError> {
+        if self.members.len() > 0 {
+            self.write()?;
+        }
+        let record = WalkRecord {
+            rows: self.rows,
+            held: self.rows,
+            chunks: self.chunks,
+            observed_at: everyone.observed_at,
+            is_complete: everyone.is_complete,
+            ..WalkRecord::begun(everyone.started_at)
+        };
+        Ok(record)
+    }
+}
+
+fn reading(error: PolarsError) -> TableError {
+    TableError::new("read", "the tags of everyone", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use domain::{OwnTags, Role, TagDate};
+    use crate::snapshot::{Others, Spool, TagDates, members_of};
+
+    fn contact(id: &str, updated_at: i64, tags: &[&str], is_complete: bool) -> Contact {
+        let tags = OwnTags { ids: tags.iter().map(|tag| (*tag).into()).collect(), is_complete };
+        Contact { updated_at: DateTime::from_timestamp(updated_at, 0), tags: Some(tags), ..Contact::unknown(id.to_string(), Role::User) }
+    }
+
+    fn members(folder: &Path, record: &WalkRecord) -> Vec<String> {
+        members_of(&Part::whole(folder.to_path_buf(), record.clone())).unwrap().texts().map(String::from).collect()
+    }
+
+    #[test]
+    fn the_newest_record_of_a_contact_tells_its_tags_and_whoever_was_asked_tells_the_rest() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("population");
+        let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        spool.push(vec![contact("a", 1, &["vip"], true), contact("b", 1, &["vip", "press"], true), contact("c", 1, &["vip"], false)]);
+        spool.save(Some("{}".to_string())).unwrap();
+        // It came again: in the same chunk, and in another one.
+        spool.push(vec![contact("d", 1, &["vip"], true), contact("d", 2, &["press"], true), contact("a", 2, &["press"], true)]);
+        spool.record().is_complete = true;
+        let everyone = Part::whole(folder, spool.finish().unwrap());
+        let untold = untold(&everyone).unwrap();
+        assert_eq!(untold, BTreeSet::from(["c".to_string()]));
+
+        let answers = place.path().join("answers");
+        let mut dates = TagDates::open(answers.clone()).unwrap();
+        for (id, tag) in [("c", "press"), ("somebody else", "vip")] {
+            dates.push(id.to_string(), vec![TagDate { tag_id: tag.to_string(), applied_at: None }]).unwrap();
+        }
+        dates.flush().unwrap();
+        let tag = |tag_id: &str| Tallied { key: format!("tag:{tag_id}"), folder: place.path().join(tag_id) };
+        let tags = [tag("vip"), tag("press"), tag("nobody")];
+        let records = tally(&everyone, &tags, &untold, &answers).unwrap();
+        let found: Vec<Vec<String>> = tags.iter().zip(&records).map(|(tag, record)| members(&tag.folder, record)).collect();
+        assert_eq!(found, [vec!["b", "c"], vec!["a", "b", "c", "d"], vec![]]);
+        assert_eq!(records.iter().map(|record| record.rows).collect::<Vec<_>>(), [2, 4, 0]);
+        assert!(records.iter().all(|record| record.is_complete));
+    }
+}

@@ -1,0 +1,220 @@
+//! Tables on disk: what a column is, and how a table is written, scanned and counted. The only part of the program
+//! besides the counting queries that calls Polars' scans and sinks.
+
+mod bundle;
+mod cause;
+mod csv;
+mod jsonl;
+mod numbers;
+mod order;
+mod parquet;
+mod rows;
+mod sql;
+
+use std::io::Write;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
+
+use crate::disk;
+
+use cause::Cause;
+
+pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
+pub use csv::{CsvRows, write_csv};
+pub use jsonl::write_jsonl;
+pub use numbers::ContactNumbers;
+pub use order::in_order;
+pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_parquet};
+pub use rows::Rows;
+pub use sql::{Query, filter_sql};
+
+/// One table: its name, what a row is, its key, its columns in order.
+#[derive(Debug)]
+pub struct Table {
+    pub name: &'static str,
+    /// What a row is, for the dictionary.
+    pub row: &'static str,
+    /// The columns by which rows are unique and sorted.
+    pub key: &'static [&'static str],
+    pub columns: &'static [Column],
+}
+
+/// One column, as the data dictionary shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// What it holds.
+    pub about: &'static str,
+    /// Where it is another than its kind's: see [`Column::unit`].
+    unit: Option<&'static str>,
+    /// What null means; empty when the column is never null.
+    pub null: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// Intercom's id of a contact, as text; a number while it is counted ([`ContactNumbers`]).
+    Contact,
+    /// JSON as text.
+    Json,
+    /// Whole numbers: Int64.
+    Count,
+    /// Float64.
+    Ratio,
+    Flag,
+    /// Microseconds, UTC.
+    Instant,
+    /// A calendar day.
+    Day,
+}
+
+impl Column {
+    pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Column {
+        Column { name, kind, about, unit: None, null: "" }
+    }
+
+    /// The same, in another unit than its kind has.
+    pub const fn in_unit(self, unit: &'static str) -> Column {
+        Column { unit: Some(unit), ..self }
+    }
+
+    /// The unit of its values; None of texts and flags.
+    pub fn unit(&self) -> Option<&'static str> {
+        self.unit.or(match self.kind {
+            Kind::Text | Kind::Contact | Kind::Json | Kind::Flag => None,
+            Kind::Count => Some("contacts"),
+            Kind::Ratio => Some("share, 0 to 1"),
+            Kind::Instant => Some("instant, UTC"),
+            Kind::Day => Some("calendar day"),
+        })
+    }
+
+    /// The same, nullable.
+    pub const fn or_null(self, null: &'static str) -> Column {
+        Column { null, ..self }
+    }
+}
+
+impl Kind {
+    pub fn dtype(self) -> DataType {
+        match self {
+            Kind::Text | Kind::Contact | Kind::Json => DataType::String,
+            Kind::Count => DataType::Int64,
+            Kind::Ratio => DataType::Float64,
+            Kind::Flag => DataType::Boolean,
+            Kind::Instant => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
+            Kind::Day => DataType::Date,
+        }
+    }
+
+    /// The column in this kind's type.
+    fn of(self, column: &polars::prelude::Column) -> Result<polars::prelude::Column, PolarsError> {
+        if column.dtype() == &self.dtype() { Ok(column.clone()) } else { column.strict_cast(&self.dtype()) }
+    }
+
+    /// The name of the type for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Text | Kind::Contact => "String",
+            Kind::Json => "String (JSON)",
+            Kind::Count => "Int64",
+            Kind::Ratio => "Float64",
+            Kind::Flag => "Boolean",
+            Kind::Instant => "Timestamp (UTC, microseconds)",
+            Kind::Day => "Date",
+        }
+    }
+}
+
+/// A column of instants.
+pub fn instants(name: &str, values: impl Iterator<Item = Option<DateTime<Utc>>>) -> polars::prelude::Column {
+    let micros: Int64Chunked = values.map(|at| at.map(|at| at.timestamp_micros())).collect();
+    micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_column()
+}
+
+impl Table {
+    pub fn schema(&self) -> Schema {
+        self.columns.iter().map(|column| Field::new(column.name.into(), column.kind.dtype())).collect()
+    }
+
+    pub fn empty(&self) -> DataFrame {
+        DataFrame::empty_with_schema(&self.schema())
+    }
+
+    /// The frame with exactly this table's columns, order and types.
+    ///
+    /// # Errors
+    /// When a column is missing or holds values of which the declared type has no equal.
+    pub fn conform(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
+        let columns = self.columns.iter().map(|column| {
+            let found = frame.column(column.name)?;
+            if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 {
+                // The digits of a number would pass for a contact's id.
+                return Err(PolarsError::SchemaMismatch(format!("`{}` holds numbers for contacts", column.name).into()));
+            }
+            column.kind.of(found)
+        });
+        DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
+    }
+
+    /// The same where it is being counted: contacts may be numbers.
+    pub fn conform_counted(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
+        let columns = self.columns.iter().map(|column| {
+            let found = frame.column(column.name)?;
+            if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 { Ok(found.clone()) } else { column.kind.of(found) }
+        });
+        DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
+    }
+}
+
+/// A table could not be read, counted or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {what}")]
+pub struct TableError {
+    action: &'static str,
+    what: String,
+    source: Cause,
+    is_disk_full: bool,
+}
+
+impl TableError {
+    pub fn new(action: &'static str, what: impl Into<String>, source: PolarsError) -> TableError {
+        let is_disk_full = io_error(&source).is_some_and(disk::is_full);
+        TableError { action, what: what.into(), source: Cause::of(&source), is_disk_full }
+    }
+
+    /// A file that does not hold what it should.
+    fn unfit(path: &Path, problem: String) -> TableError {
+        TableError { action: "read", what: format!("`{}`", path.display()), source: Cause::own(problem), is_disk_full: false }
+    }
+
+    /// The Parquet writer does not pass on why a write failed: then one more write tells, to the half-written file, as
+    /// long as that still takes its space.
+    fn writing(path: &Path, source: PolarsError) -> TableError {
+        let is_disk_full = io_error(&source).is_some_and(disk::is_full) || has_no_room(path);
+        TableError { action: "write", what: format!("`{}`", path.display()), source: Cause::of(&source), is_disk_full }
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        self.is_disk_full
+    }
+}
+
+/// The failed read or write under an error of Polars, when there is one and it is passed on.
+pub fn io_error(error: &PolarsError) -> Option<&std::io::Error> {
+    match error {
+        PolarsError::IO { error, .. } => Some(error),
+        PolarsError::Context { error, .. } => io_error(error),
+        _ => None,
+    }
+}
+
+/// Whether a file that could not be written whole cannot grow. It is of no use any more, and goes with its folder.
+fn has_no_room(path: &Path) -> bool {
+    let grown = std::fs::File::options().append(true).create(true).open(path).and_then(|mut file| file.write_all(&[0; 1 << 16]));
+    grown.is_err_and(|error| disk::is_full(&error))
+}

@@ -1,0 +1,31 @@
+//! The words of the field as types: months, cohorts, contacts, conversations. No I/O, no clock, nothing serializable:
+//! each edge (wire, files, settings) has its own twins and converts.
+
+mod basis;
+mod completeness;
+mod contact;
+mod group;
+mod ids;
+mod month;
+mod name;
+mod number;
+mod oddities;
+mod reference;
+mod slice;
+mod timezone;
+
+pub use basis::Basis;
+pub use completeness::{Allowed, Shortfall, agrees, differs_from_listing, shrank};
+pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, IDENTIFIERS, Opener, OwnTags, PROFILE_COLUMNS, Role, TagDate};
+pub use group::{Fit, Group, GroupKind, GroupName, cohort_key};
+pub use ids::{ContactId, ContactIds, IdMap, IdSet, SortedIds, object_id};
+pub use month::{Month, MonthError, MonthSpan, Months};
+pub use name::{are_alike, did_you_mean, name_key, unseen_difference};
+pub use number::Number;
+pub use oddities::Oddities;
+pub use reference::{Holder, Reference, Referring};
+pub use slice::{DaySlice, SecondSlice, Slice};
+pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
+
+/// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
+pub const POPULATION: &str = "population";

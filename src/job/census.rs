@@ -1,0 +1,131 @@
+//! What a workspace has, counted: its groups with their sizes, its people, companies and conversations. Nothing here
+//! is fetched that is not a count.
+
+use std::collections::HashMap;
+
+use futures_util::future::try_join_all;
+
+use domain::{Group, GroupKind};
+use intercom::{Client, Counted, ListedGroup, RequestError};
+
+/// One thing counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Of a group.
+    pub id: Option<String>,
+    pub name: String,
+    /// `None` when the API did not say.
+    pub count: Option<u64>,
+}
+
+/// What is to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Users, leads, companies, tags and segments.
+    Everything,
+    Total(Counted),
+    By(Counted, GroupKind),
+}
+
+/// How far a count has come: groups done, groups in all.
+pub type Told<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Counts. `None` when this version of the API does not count such a thing.
+pub async fn take(client: &Client, question: Question, told: Told<'_>) -> Result<Option<Vec<Count>>, RequestError> {
+    match question {
+        Question::Everything => everything(client).await.map(Some),
+        Question::Total(Counted::Conversations) => Ok(Some(named(client.conversation_states().await?))),
+        Question::Total(of) => {
+            let totals = client.totals().await?;
+            Ok(Some(named(match of {
+                Counted::Companies => vec![("companies", totals.companies)],
+                Counted::People | Counted::Conversations => vec![("users", totals.users), ("leads", totals.leads)],
+            })))
+        }
+        Question::By(of, kind) => {
+            let Some(groups) = client.groups(of, kind).await? else { return Ok(None) };
+            Ok(Some(sizes(client, of, kind, groups, told).await?))
+        }
+    }
+}
+
+async fn everything(client: &Client) -> Result<Vec<Count>, RequestError> {
+    let (totals, tags, segments) = futures_util::try_join!(client.totals(), client.tags(), client.segments())?;
+    Ok(named(vec![
+        ("users", totals.users),
+        ("leads", totals.leads),
+        ("companies", totals.companies),
+        ("tags", Some(tags.len() as u64)),
+        ("segments", Some(segments.len() as u64)),
+    ]))
+}
+
+fn named(counts: Vec<(&str, Option<u64>)>) -> Vec<Count> {
+    counts.into_iter().map(|(name, count)| Count { id: None, name: name.to_string(), count }).collect()
+}
+
+/// The cheapest way that tells: the listing itself, then the sizes by name, as far as a name means one group; then one
+/// question a group, side by side.
+async fn sizes(
+    client: &Client,
+    of: Counted,
+    kind: GroupKind,
+    groups: Vec<ListedGroup>,
+    told: Told<'_>,
+) -> Result<Vec<Count>, RequestError> {
+    // A tag's listing says nothing of companies or conversations, whatever it says.
+    let listed = |listed: &ListedGroup| listed.count.filter(|_| of == Counted::People || kind == GroupKind::Segment);
+    let is_told = groups.iter().all(|group| listed(group).is_some());
+    let by_name = if is_told { None } else { client.sizes_by_name(of, kind).await? };
+    let by_name = unambiguous(&groups, by_name.unwrap_or_default());
+    let known = |group: &ListedGroup| listed(group).or_else(|| by_name.get(group.group.name.as_str()).copied());
+    let unknown = groups.iter().filter(|group| known(group).is_none()).count();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let counts = groups.iter().map(|group| {
+        let (known, done) = (known(group), &done);
+        async move {
+            let count = match known {
+                Some(count) => Some(count),
+                None => {
+                    let count = client.size(of, &group.group).await?;
+                    told(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, unknown);
+                    count
+                }
+            };
+            let Group { id, name, .. } = group.group.clone();
+            Ok(Count { id: Some(id), name, count })
+        }
+    });
+    try_join_all(counts).await
+}
+
+/// Sizes whose name belongs to one listed group and was told once: archived groups are told too, and may share a name.
+fn unambiguous(groups: &[ListedGroup], sizes: Vec<(String, u64)>) -> HashMap<String, u64> {
+    let mut told: HashMap<String, (u64, u32)> = HashMap::new();
+    for (name, size) in sizes {
+        told.entry(name).or_insert((size, 0)).1 += 1;
+    }
+    let mut listed: HashMap<&str, u32> = HashMap::new();
+    for group in groups {
+        *listed.entry(&group.group.name).or_default() += 1;
+    }
+    told.retain(|name, (_, times)| *times == 1 && listed.get(name.as_str()) == Some(&1));
+    told.into_iter().map(|(name, (size, _))| (name, size)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_two_groups_have_tells_the_size_of_neither() {
+        let group = |id: &str, name: &str| ListedGroup {
+            group: Group { kind: GroupKind::Tag, id: id.to_string(), name: name.to_string() },
+            count: None,
+        };
+        let groups = [group("1", "once"), group("2", "twice listed"), group("3", "twice listed"), group("4", "twice told")];
+        let sizes = [("once", 5), ("twice listed", 6), ("twice told", 7), ("twice told", 8), ("archived", 9)];
+        let sizes = sizes.map(|(name, size)| (name.to_string(), size)).into();
+        assert_eq!(unambiguous(&groups, sizes), HashMap::from([("once".to_string(), 5)]));
+    }
+}

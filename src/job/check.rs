@@ -1,0 +1,172 @@
+//! What a run would stumble over, looked for before it: settings, token, API, permissions, groups, disk. Everything
+//! that is found is told, not only the first; nothing is written to Intercom, and nothing is left behind on disk.
+//!
+//! Names, time zone and attributes are judged by the job's own functions, so that what is fine here does not fail there.
+
+mod api;
+mod configuration;
+mod groups;
+mod output;
+mod proxy;
+
+use domain::{Group, GroupName};
+use intercom::{ClientError, RequestError, Workspace};
+use crate::{Clock, JobError, JobFolder, Remembered, Unresolved};
+use crate::privacy::PrivacyError;
+use crate::settings::{self, SettingsError, Survey, TokenError};
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Finding {
+    pub subject: String,
+    pub seen: Seen,
+}
+
+#[derive(Debug)]
+pub enum Seen {
+    Fine(String),
+    /// Neither good nor bad.
+    Noted(String),
+    /// A run goes on all the same.
+    Warning {
+        what: String,
+        hint: Option<String>,
+    },
+    /// A run would fail, or go without it.
+    Error(Trouble),
+}
+
+/// What would end a run, or leave something out of it. The command line knows each one's exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error("{problem} (in {origin})", problem = .0.problem, origin = .0.origin)]
+    Setting(settings::Finding),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error("{0}")]
+    Unresolved(Unresolved),
+    #[error("{name} is archived{}: no list shows it, and a run goes without it", .group.as_ref().map_or(String::new(), |group| format!(" (it is `{}`, id:{})", group.name, group.id)))]
+    Archived { name: GroupName, group: Option<Group> },
+    #[error("{free} are free and a month needs about {need}")]
+    DiskSpace { free: String, need: String },
+}
+
+/// What to do about a clock that is wrong.
+pub const CLOCK_HINT: &str = "set this machine's clock, and keep it right with NTP (`timedatectl set-ntp true`), then run it again";
+/// What to do about an archived group.
+pub const ARCHIVED_HINT: &str = "bring it back in Intercom, or take it out of the job file";
+
+impl Finding {
+    fn fine(subject: impl Into<String>, what: impl Into<String>) -> Finding {
+        Finding { subject: subject.into(), seen: Seen::Fine(what.into()) }
+    }
+
+    fn noted(subject: impl Into<String>, what: impl Into<String>) -> Finding {
+        Finding { subject: subject.into(), seen: Seen::Noted(what.into()) }
+    }
+
+    fn warning(subject: impl Into<String>, what: impl Into<String>, hint: Option<&str>) -> Finding {
+        Finding { subject: subject.into(), seen: Seen::Warning { what: what.into(), hint: hint.map(str::to_string) } }
+    }
+
+    fn error(subject: impl Into<String>, trouble: impl Into<Trouble>) -> Finding {
+        Finding { subject: subject.into(), seen: Seen::Error(trouble.into()) }
+    }
+}
+
+/// Looks at everything that the settings say for certain where it is.
+pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
+    let now = clock();
+    let knows_intercom = survey.is_certain_of("intercom");
+    let knows_output = survey.is_certain_of("output.dir") && survey.is_certain_of("name");
+    let knows_job = survey.is_certain_of("tags") && survey.is_certain_of("segments") && survey.is_certain_of("population");
+    let knows_token = survey.is_certain_of("intercom.token_file");
+    let knows_privacy = survey.is_certain_of("privacy");
+    let knows_timezone = survey.is_certain_of("timezone");
+    let (mut findings, settings) = configuration::findings(survey);
+
+    if knows_privacy {
+        configuration::privacy(&settings, &mut findings);
+    }
+    let has_route = knows_intercom && proxy::of_api(&settings, &mut findings);
+    proxy::of_webhook(&settings, &mut findings);
+    let client = match configuration::token(&settings, knows_token, &mut findings) {
+        Some(token) if has_route => match crate::client(&api::impatient(&settings), token) {
+            Ok(client) => Some(client),
+            Err(error) => {
+                findings.push(Finding::error("api", error));
+                None
+            }
+        },
+        Some(_) | None => None,
+    };
+    let answers = match &client {
+        Some(client) => api::ask(client, &settings, now).await.told(client, &settings, &mut findings),
+        None => None,
+    };
+    if let (Some(client), Some(answers)) = (&client, &answers) {
+        findings.extend(api::clock(client, settings.job.grace, answers.timezone.as_ref(), clock()));
+    }
+    let folder = JobFolder::new(&settings);
+    let output = knows_output.then(|| folder.try_out());
+    let planned = match (&client, &answers) {
+        (Some(client), Some(answers)) if knows_job => {
+            let remembered = match output {
+                Some(Ok(_)) => remembered(&folder, answers, &mut findings),
+                Some(Err(_)) | None => Remembered::default(),
+            };
+            if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &remembered.workspace_id)
+                && client.names_workspace()
+            {
+                let what = format!("`GET /me` names none; the months before are of `{before}`, and contacts of another one are refused");
+                findings.push(Finding::warning("workspace", what, Some("make sure that the token is the one of that workspace")));
+            }
+            if knows_timezone {
+                findings.extend(api::timezone(&settings.job, answers, &remembered, now));
+            }
+            let planned = groups::check(client, &settings.job, answers, &remembered, &mut findings).await;
+            groups::check_profile(&settings.job, answers, &mut findings);
+            planned
+        }
+        _ => {
+            findings.push(Finding::noted("groups", "not checked, nor is what needs them: mend the errors above first"));
+            None
+        }
+    };
+    match output {
+        Some(tried) => output::check(&folder, tried, planned, &mut findings),
+        None => findings.push(Finding::noted("output", "not checked: the settings do not say for certain where it is")),
+    }
+    findings
+}
+
+fn remembered(folder: &JobFolder, answers: &api::Answers, findings: &mut Vec<Finding>) -> Remembered {
+    let workspace_id = answers.workspace.as_ref().ok().and_then(|workspace| workspace.id.as_deref());
+    match crate::remembered(folder, workspace_id) {
+        Ok(mut remembered) => {
+            // History goes through every month: a run ends at the first that cannot be read.
+            for (month, error) in remembered.unreadable.drain(..) {
+                findings.push(Finding::error(format!("snapshot of {month}"), JobError::from(error)));
+            }
+            remembered
+        }
+        Err(error @ JobError::OtherWorkspace { .. }) => {
+            findings.push(Finding::error("workspace", error));
+            Remembered::default()
+        }
+        Err(error) => {
+            findings.push(Finding::error("output", error));
+            Remembered::default()
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Settings and token: what is known before anyone is asked.
+
+use super::{Finding, Trouble};
+
+use crate::settings::{SecretString, Settings, Survey, open_to_others, read_token, token_origin};
+
+/// Every key with its value and where it comes from, and everything that is wrong with the settings.
+pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
+    let mut findings = Vec::new();
+    // What a file that was not read would have overridden is not in force.
+    for value in survey.values.into_iter().filter(|_| survey.unread.is_empty()) {
+        findings.push(Finding::fine(value.key, format!("{} (from {})", value.value, value.origin)));
+    }
+    for error in survey.unread {
+        findings.push(Finding::error("settings", error));
+    }
+    for finding in survey.findings {
+        findings.push(Finding::error(finding.key.clone(), Trouble::Setting(finding)));
+    }
+    for notice in &survey.settings.notices {
+        findings.push(Finding::warning("settings", notice, None));
+    }
+    (findings, survey.settings)
+}
+
+/// The token, when there is a usable one.
+/// The key that identifiers are hashed with, where they are.
+pub(super) fn privacy(settings: &Settings, findings: &mut Vec<Finding>) {
+    let file = settings.privacy.hash_key_file.as_deref();
+    match crate::privacy(settings) {
+        Err(error) => findings.push(Finding::error("privacy", error)),
+        Ok(privacy) => {
+            findings.push(Finding::fine("privacy", format!("identifiers are written as `{}`", privacy.label())));
+            if let Some(mode) = file.and_then(open_to_others) {
+                let what = format!("the key of the hashes can be opened by others than its owner (mode {mode:04o})");
+                findings.push(Finding::warning("privacy", what, Some("chmod 600 it: whoever has it can look anybody up")));
+            }
+        }
+    }
+}
+
+pub(super) fn token(settings: &Settings, is_certain: bool, findings: &mut Vec<Finding>) -> Option<SecretString> {
+    let file = settings.intercom.token_file.as_deref();
+    if !is_certain {
+        findings.push(Finding::noted("token", "not checked: the settings do not say for certain where it is"));
+        return None;
+    }
+    let token = match read_token(file) {
+        Ok(token) => token,
+        Err(error) => {
+            findings.push(Finding::error("token", error));
+            return None;
+        }
+    };
+    let origin = token_origin(file);
+    findings.push(match file.and_then(open_to_others) {
+        None => Finding::fine("token", format!("found in {origin}")),
+        Some(mode) => {
+            let what = format!("found in {origin}, which others than its owner can open (mode {mode:04o})");
+            Finding::warning("token", what, Some("chmod 600 it, and consider the token known to others"))
+        }
+    });
+    Some(token)
+}

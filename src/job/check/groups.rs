@@ -1,0 +1,187 @@
+//! The groups that the job names, and the attributes of its profile: whether a run would find them, and how large they are.
+
+use futures_util::future::join_all;
+
+use super::api::Answers;
+use super::{ARCHIVED_HINT, Finding, Trouble};
+use domain::{Group, GroupKind, GroupName, are_alike};
+use intercom::{Client, Counted, RequestError};
+use crate::{Remembered, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
+use crate::settings::{Job, Missing, Population};
+use archive::snapshot::CohortEntry;
+
+/// A group as a run would find it.
+struct Found {
+    group: Group,
+    size: Option<u64>,
+}
+
+/// Looks up every group as a run does. Gives the rows that the walks of a run would bring, which goes without the groups
+/// that are not found; `None` when it cannot be told.
+pub(super) async fn check(
+    client: &Client,
+    job: &Job,
+    answers: &Answers,
+    remembered: &Remembered,
+    findings: &mut Vec<Finding>,
+) -> Option<u64> {
+    let population = match &job.population {
+        Population::Group(name) => Some(name),
+        Population::Everyone | Population::Cohorts => None,
+    };
+    let mut found: Vec<Found> = Vec::new();
+    let mut cohorts: Vec<usize> = Vec::new();
+    let mut are_listed = true;
+    // Told in the order of the job file; the sizes come later, all at once.
+    let mut lines: Vec<Line> = Vec::new();
+    for (name, is_population) in population.into_iter().map(|name| (name, true)).chain(job.groups.iter().map(|name| (name, false))) {
+        let subject = if is_population { format!("population: {name}") } else { name.to_string() };
+        let Some(listed) = answers.listed(name.kind) else {
+            are_listed = false;
+            lines.push(Line::Told(Finding::noted(subject, format!("not checked: the {}s could not be listed", name.kind))));
+            continue;
+        };
+        let existing: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
+        match resolve(name, &existing, &remembered.cohorts) {
+            Ok((group, was_renamed)) => {
+                let number = match found.iter().position(|found| found.group == group) {
+                    Some(number) => number,
+                    None => {
+                        let size = listed.iter().find(|listed| listed.group == group).and_then(|listed| listed.count);
+                        found.push(Found { group, size });
+                        found.len() - 1
+                    }
+                };
+                // That the population is one of the cohorts is nothing to mend.
+                let is_again = !is_population && cohorts.contains(&number);
+                if !is_population {
+                    cohorts.push(number);
+                }
+                lines.push(Line::Sized { subject, number, was_renamed, is_again });
+            }
+            Err(unresolved) => lines.push(Line::Unresolved { subject, unresolved, is_population }),
+        }
+    }
+    // A run publishes the groups that are there, unless the job says otherwise or none is.
+    let goes_on = job.missing == Missing::Report && !cohorts.is_empty();
+    let sizes = join_all(found.iter().map(|found| size(client, found, answers.contacts.is_ok()))).await;
+    for line in lines {
+        findings.push(match line {
+            Line::Told(finding) => finding,
+            Line::Sized { subject, number, was_renamed, is_again } => {
+                sized(subject, &found[number].group, &sizes[number], was_renamed, is_again)
+            }
+            Line::Unresolved { subject, unresolved, is_population } => match why(client, unresolved, remembered).await {
+                trouble @ Trouble::Archived { .. } if !is_population && goes_on => {
+                    Finding::warning(subject, format!("{trouble}, and ends with code 4"), Some(ARCHIVED_HINT))
+                }
+                trouble => Finding::error(subject, trouble),
+            },
+        });
+    }
+    let sizes: Vec<Option<u64>> = sizes.into_iter().map(|size| size.unwrap_or(None)).collect();
+    let contacts = if job.population == Population::Everyone { answers.contacts.clone().unwrap_or(None) } else { Some(0) };
+    // 1.x does not tell how many conversations a month has. They are few beside the contacts.
+    let conversations = answers.conversations.clone().and_then(Result::ok).flatten().unwrap_or(0);
+    // Totals are what a server says: their sum must not overflow.
+    let rows = sizes.into_iter().chain([contacts]).try_fold(conversations, |rows: u64, more| Some(rows.saturating_add(more?)));
+    rows.filter(|_| are_listed)
+}
+
+/// A line about a group of the job.
+enum Line {
+    Told(Finding),
+    Sized { subject: String, number: usize, was_renamed: bool, is_again: bool },
+    Unresolved { subject: String, unresolved: Unresolved, is_population: bool },
+}
+
+/// Where contacts cannot be read, the size is not asked for: that they cannot is told once.
+async fn size(client: &Client, found: &Found, may_read_contacts: bool) -> Result<Option<u64>, RequestError> {
+    match found.size {
+        None if may_read_contacts => client.member_count(&found.group, None).await,
+        size => Ok(size),
+    }
+}
+
+fn sized(subject: String, group: &Group, size: &Result<Option<u64>, RequestError>, was_renamed: bool, is_again: bool) -> Finding {
+    let size = match size {
+        Ok(size) => *size,
+        Err(error) => return Finding::error(subject, error.clone()),
+    };
+    let members = size.map_or("members not told".to_string(), |size| format!("{size} members"));
+    let what = format!("`{}`, id:{}, {members}", group.name, group.id);
+    if is_again {
+        let hint = "take one of the names out of the job file";
+        Finding::warning(subject, format!("{what}; the job names it already, and it is observed once"), Some(hint))
+    } else if was_renamed {
+        let hint = "mend the name in the job file, or name it by its ID";
+        Finding::warning(subject, format!("{what}; it was renamed, and found by the ID that an earlier month held"), Some(hint))
+    } else if size == Some(0) {
+        Finding::warning(subject, format!("{what}: it is empty"), Some("is it the group that is meant?"))
+    } else {
+        Finding::fine(subject, what)
+    }
+}
+
+/// Why a group is not found: lists do not show archived groups, though they exist.
+///
+/// A run knows what lists show. It goes without an archived group as without one that never was: but somebody put it away,
+/// and it can be brought back.
+async fn why(client: &Client, unresolved: Unresolved, remembered: &Remembered) -> Trouble {
+    let name = &unresolved.name;
+    if !matches!(unresolved.why, Why::NotFound { .. }) {
+        return Trouble::Unresolved(unresolved);
+    }
+    for id in possible_ids(name, remembered) {
+        // When even this question fails, what is known stays true: no list shows the group.
+        if let Ok(Some(group)) = client.group(name.kind, &id).await {
+            return Trouble::Archived { name: name.clone(), group: Some(group) };
+        }
+    }
+    // 1.x counts archived groups too, by name.
+    if let Ok(Some(counted)) = client.sizes_by_name(Counted::People, name.kind).await
+        && counted.iter().any(|(counted, _)| *counted == name.text || are_alike(counted, &name.text))
+    {
+        return Trouble::Archived { name: name.clone(), group: None };
+    }
+    Trouble::Unresolved(unresolved)
+}
+
+/// The IDs that a name which no list shows may stand for.
+fn possible_ids(name: &GroupName, remembered: &Remembered) -> Vec<String> {
+    let text = name.text.trim();
+    let prefix = format!("{}:", name.kind);
+    let written = text.strip_prefix("id:").or_else(|| text.strip_prefix(prefix.as_str())).map(str::trim);
+    let looks_like_an_id = match name.kind {
+        GroupKind::Tag => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+        GroupKind::Segment => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+    };
+    let of_a_month = CohortEntry::named(&remembered.cohorts, name).map(|cohort| cohort.kind_and_id().1);
+    let ids = [written, looks_like_an_id.then_some(text), of_a_month];
+    ids.into_iter().flatten().map(str::to_string).collect()
+}
+
+pub(super) fn check_profile(job: &Job, answers: &Answers, findings: &mut Vec<Finding>) {
+    let existing = match &answers.attributes {
+        None => return,
+        Some(Ok(Some(existing))) => existing,
+        Some(Ok(None)) => {
+            findings.push(Finding::noted("profile", "custom attributes not checked: this version of the API does not list them"));
+            return;
+        }
+        Some(Err(error)) => {
+            let what = format!("custom attributes not checked, since they could not be listed: {error}");
+            findings.push(Finding::warning("profile", what, Some("a run goes on without the list")));
+            return;
+        }
+    };
+    let unknown = unknown_attributes(job, existing);
+    if unknown.is_empty() {
+        findings.push(Finding::fine("profile", "the workspace has every custom attribute that it names"));
+    }
+    for name in unknown {
+        let meant = similar_attribute(name, existing);
+        let what = format!("the workspace does not have this attribute; a run reports no value of it{meant}");
+        findings.push(Finding::warning(format!("profile: custom_attributes.{name}"), what, Some("mend its name under `profile`")));
+    }
+}

@@ -1,0 +1,128 @@
+//! Whether the output can be written, and whether there is room for a month.
+
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Trouble};
+use domain::Month;
+use crate::{JobError, JobFolder};
+use archive::snapshot::{month_folder, months_in};
+
+/// What a row of a walk takes on disk until its month is published: in the work folder, the snapshot, the history and
+/// the reports. Measured with the embedded Intercom: 312 to 375 bytes in snapshot, history and reports (20,000 contacts in
+/// 7 groups, and demos of 5,000 and 40,000); in the work folder, which is not compressed, 340 where contacts are in several
+/// lists (200,000 in 12 groups and everyone), which is 1,300 a contact, and as much a row where each is in one list. Doubled, since real contacts have longer
+/// texts and more attributes than invented ones.
+const BYTES_PER_ROW: f64 = 3072.0;
+/// All of that beside what is published, where each contact is in one list.
+const WORK: f64 = 5.0;
+/// What files take that have hardly a row in them.
+const BYTES_AT_LEAST: f64 = 1_048_576.0;
+/// Files and folders of a small month, work folder and all.
+const FILES_AT_LEAST: u64 = 100;
+
+/// `tried`: what came of [`JobFolder::try_out`]. `rows`: what the walks of a run would bring, when that is known.
+pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, JobError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
+    let root = folder.root().display();
+    match tried {
+        Ok(tried) if tried == folder.root() => findings.push(Finding::fine("output", format!("`{root}` can be written"))),
+        Ok(tried) => {
+            let what = format!("`{root}` is not there yet, and can be made in `{}`", tried.display());
+            findings.push(Finding::fine("output", what));
+            findings.extend(space(folder, &tried, rows));
+            return;
+        }
+        Err(error) => {
+            let subject = if matches!(error, JobError::OtherFileSystem { .. }) { "file system" } else { "output" };
+            findings.push(Finding::error(subject, error));
+            return;
+        }
+    }
+    findings.extend(space(folder, folder.root(), rows));
+    match folder.holder() {
+        Ok(None) => {}
+        Ok(Some(holder)) => findings.push(Finding::noted("lock", format!("{holder}; a run would end with code 7"))),
+        Err(error) => findings.push(Finding::error("lock", error)),
+    }
+}
+
+fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Finding> {
+    let (free, files) = free_bytes(existing)?;
+    if files.is_some_and(|files| files < FILES_AT_LEAST) {
+        let free = format!("{} and {} files", shown(free), files.unwrap_or_default());
+        return Some(Finding::error("disk space", Trouble::DiskSpace { free, need: format!("{FILES_AT_LEAST} files") }));
+    }
+    let Some(rows) = rows else {
+        return Some(Finding::noted("disk space", format!("{} are free; what a month needs is not known", shown(free))));
+    };
+    let (per_row, source) = match last_month(folder) {
+        Some((month, per_row)) => (per_row * WORK, format!("as {month} took")),
+        None => (BYTES_PER_ROW, "as estimated, until there is a month to go by".to_string()),
+    };
+    let need = (rows as f64 * per_row).max(BYTES_AT_LEAST);
+    let (free_text, need_text) = (shown(free), shown(need));
+    Some(if free < need {
+        Finding::error("disk space", Trouble::DiskSpace { free: free_text, need: need_text })
+    } else if free < 2.0 * need {
+        let what = format!("{free_text} are free, and a month of {rows} rows needs about {need_text} ({source})");
+        Finding::warning("disk space", what, Some("there is hardly room for a second month"))
+    } else {
+        Finding::fine("disk space", format!("{free_text} are free; a month of {rows} rows needs about {need_text} ({source})"))
+    })
+}
+
+/// The newest month that can be read, and the bytes that a row of its walks took in snapshot, history and reports.
+fn last_month(folder: &JobFolder) -> Option<(Month, f64)> {
+    let month = months_in(&folder.snapshots()).ok()?.pop()?;
+    let manifest = folder.snapshot(month).ok()??.manifest;
+    let of_table = |name: &str| manifest.files.iter().filter(|file| file.path.starts_with(name)).map(|file| file.rows).sum::<u64>();
+    let members: u64 = manifest.cohorts.iter().map(|cohort| cohort.members).sum();
+    let rows = of_table("contacts/") + of_table("conversations/") + members;
+    let published = [folder.snapshots(), folder.histories(), folder.reports()];
+    let bytes: u64 = published.iter().map(|table| bytes_in(&table.join(month_folder(month)))).sum();
+    (rows > 0).then(|| (month, bytes as f64 / rows as f64))
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.filter_map(|entry| {
+        let found = entry.metadata().ok()?;
+        Some(if found.is_dir() { bytes_in(&entry.path()) } else { found.len() })
+    });
+    bytes.sum()
+}
+
+/// What this user may still write there: bytes, and files where the volume counts them.
+#[cfg(unix)]
+fn free_bytes(folder: &Path) -> Option<(f64, Option<u64>)> {
+    let volume = rustix::fs::statvfs(folder).ok()?;
+    Some((volume.f_bavail as f64 * volume.f_frsize as f64, (volume.f_files > 0).then_some(volume.f_favail)))
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_folder: &Path) -> Option<(f64, Option<u64>)> {
+    None
+}
+
+fn shown(bytes: f64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_in_the_unit_that_fits() {
+        assert_eq!(shown(1536.0), "1.5 KiB");
+        assert_eq!(shown(1_048_576.0), "1.0 MiB");
+        assert_eq!(shown(76.0 * 1024.0 * 1024.0 * 1024.0), "76.0 GiB");
+        assert_eq!(shown(5000.0 * 1024f64.powi(4)), "5000.0 TiB");
+    }
+}

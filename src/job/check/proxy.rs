@@ -1,0 +1,38 @@
+//! Which proxy requests go through, as the environment says.
+
+use secrecy::ExposeSecret;
+
+use super::Finding;
+use intercom::ClientError;
+use intercom::proxy::{ProxyError, Reason, Route, route};
+use crate::settings::Settings;
+
+/// Of requests to the API. Whether there can be any.
+pub(super) fn of_api(settings: &Settings, findings: &mut Vec<Finding>) -> bool {
+    let address = &settings.intercom.base_url;
+    let route = route(address);
+    let is_usable = route.is_ok();
+    findings.push(match route {
+        Ok(route) => Finding::fine("proxy", shown(&route, address)),
+        Err(error) => Finding::error("proxy", ClientError::from(error)),
+    });
+    is_usable
+}
+
+/// Of the webhook, where there is one. Without it a run goes on all the same.
+pub(super) fn of_webhook(settings: &Settings, findings: &mut Vec<Finding>) {
+    let Some(url) = &settings.notify.url else { return };
+    findings.push(match route(url.address.expose_secret()) {
+        Ok(route) => Finding::fine("webhook proxy", shown(&route, &format!("{}/…", url.host))),
+        Err(error) => Finding::warning("webhook proxy", error.to_string(), Some(ProxyError::HINT)),
+    });
+}
+
+fn shown(route: &Route, address: &str) -> String {
+    match route {
+        Route::Through(proxy) => format!("requests to `{address}` go through `{}`, as {} says", proxy.host(), proxy.origin()),
+        Route::Direct(Reason::Loopback) => format!("none: `{address}` is on this machine"),
+        Route::Direct(Reason::Excepted) => format!("none: NO_PROXY excepts `{address}`"),
+        Route::Direct(Reason::NotSet) => format!("none for `{address}`: neither HTTPS_PROXY nor ALL_PROXY is set"),
+    }
+}

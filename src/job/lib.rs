@@ -1,0 +1,471 @@
+//! The month-end job, as one page of prose: lock, look at what is there, plan, fetch, publish the snapshot, then bring
+//! history and reports up to date. Everything before the snapshot can be repeated at the price of the requests;
+//! everything after it can be rebuilt offline.
+
+pub mod census;
+pub mod check;
+pub mod listing;
+pub mod privacy;
+pub mod settings;
+pub mod tagging;
+
+mod apply;
+mod months;
+mod backfill;
+mod bounds;
+mod chains;
+mod clock;
+mod division;
+mod error;
+mod events;
+mod fetch;
+mod findings;
+mod folder;
+mod forget;
+mod lock;
+mod observed;
+mod pages;
+mod plan;
+mod refresh;
+mod remembered;
+mod resolve;
+mod scope;
+mod status;
+mod tag_dates;
+mod walker;
+mod weighing;
+mod work;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use domain::{Basis, GroupName, Month, MonthSpan, Months, TimeZone};
+use intercom::{Client, ClientError, Options, Workspace};
+use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
+use archive::publish::{self, Staging};
+use settings::{Job, Missing, SecretString, Settings};
+use archive::snapshot::{CohortEntry, Manifest, Snapshot};
+
+pub use apply::Applied;
+pub use months::{AcceptedLoss, DamagedMonth};
+pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
+pub use bounds::{TIMEZONE_CHANGED, old_table};
+pub use clock::{ClockOffset, Otherwise, clock_offset};
+pub use division::{Division, Piece, SizedSlice, cut, merge, rows_per_slice};
+pub use error::JobError;
+pub use events::{Built, Event, Observer};
+pub use folder::JobFolder;
+pub use forget::{Forgotten, Person, forget};
+pub use lock::{Holder, Lock};
+pub use observed::{Observed, ObservedCohort, observed};
+pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, similar_attribute, unknown_attributes};
+pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
+pub use remembered::{Remembered, remembered};
+pub use resolve::{Unresolved, Why, resolve};
+pub use scope::basis_at;
+pub use status::{MonthStatus, Status, status};
+
+pub use scope::Scope;
+use scope::prospect;
+use status::{missed_before, stale_after};
+
+/// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The last month that has ended, when none is named.
+    pub month: Option<Month>,
+    pub replace: bool,
+    pub accept_incomplete: bool,
+    pub apply_tags: ApplyTags,
+}
+
+/// Whether the tags of rules are written to Intercom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApplyTags {
+    #[default]
+    No,
+    /// Unless too many would change.
+    Within,
+    /// However many change.
+    All,
+}
+
+/// How a run ended that did not fail.
+#[derive(Debug)]
+pub struct RunOutcome {
+    pub month: Month,
+    pub published: Published,
+    /// Groups that were not found; the others were published.
+    pub unresolved: Vec<Unresolved>,
+    /// What was published although not all of it came: cohort keys, `population`, `conversations`.
+    pub incomplete: Vec<String>,
+    /// Groups that the job names and a snapshot published before does not hold.
+    pub lacking: Vec<GroupName>,
+    /// Months whose history or reports were brought up to date.
+    pub rebuilt: Vec<Rebuilt>,
+    /// Later months, which are stale now.
+    pub stale: Vec<Month>,
+    /// Months whose snapshots are damaged.
+    pub damaged: Vec<DamagedMonth>,
+    /// Earlier months without a snapshot, when no month was named.
+    pub missed: Vec<Month>,
+    /// What became of the rules' tags.
+    pub applied: Vec<Applied>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    Now(Basis),
+    /// There was a snapshot already, of this basis, and it stays.
+    Before(Basis),
+}
+
+/// Everything that a run needs from outside.
+#[derive(Clone)]
+pub struct Context {
+    pub settings: Settings,
+    pub client: Client,
+    pub privacy: Arc<Privacy>,
+    pub clock: Clock,
+    /// Whether the clock is held against the API's: not one that stands still.
+    pub checks_clock: bool,
+    pub observer: Observer,
+}
+
+/// A client for the settings' workspace.
+pub fn client(settings: &Settings, token: SecretString) -> Result<Client, ClientError> {
+    let intercom = &settings.intercom;
+    Client::new(&Options {
+        base_url: intercom.base_url.clone(),
+        token,
+        api_version: intercom.api_version.clone(),
+        page_size: intercom.page_size,
+        max_concurrency: intercom.max_concurrency,
+        rate_share: intercom.rate_share,
+        request_timeout: intercom.request_timeout,
+        give_up_after: intercom.give_up_after,
+    })
+}
+
+/// What the settings say of identifiers.
+pub fn privacy(settings: &Settings) -> Result<Privacy, PrivacyError> {
+    let privacy = &settings.privacy;
+    let identifiers = match (privacy.identifiers, &privacy.hash_key_file) {
+        (settings::Identifiers::Keep, _) => Identifiers::Keep,
+        (settings::Identifiers::Hash, Some(path)) => Identifiers::Hash(HashKey::read(path)?),
+        // Settings that hash without a key are refused.
+        (settings::Identifiers::Drop, _) | (settings::Identifiers::Hash, None) => Identifiers::Drop,
+    };
+    Ok(Privacy::new(identifiers, privacy.drop.iter().cloned()))
+}
+
+/// The time zone in which months begin and end: the job's, or else the workspace's own.
+pub fn timezone(job: &Job, workspace: &Workspace) -> Result<TimeZone, JobError> {
+    match (&job.timezone, &workspace.timezone) {
+        (Some(timezone), _) => Ok(timezone.clone()),
+        (None, Some(name)) => settings::zones().zone(name).ok_or_else(|| JobError::NoTimezone { found: Some(name.clone()) }),
+        (None, None) => Err(JobError::NoTimezone { found: None }),
+    }
+}
+
+/// The month-end job.
+pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, JobError> {
+    let folder = JobFolder::new(&context.settings);
+    let _lock = folder.lock("run")?;
+    folder.prepare()?;
+    folder.recover()?;
+
+    // A job that names its time zone knows without asking anyone which month it is about, and whether it is published.
+    if let Some(timezone) = context.settings.job.timezone.clone()
+        && let Some(outcome) = published_before(context, &folder, &Scope::at(context, options.month, timezone)?, options).await?
+    {
+        return Ok(outcome);
+    }
+    let mut plan = match planned(context, &folder, options).await? {
+        Planned::Before(outcome) => return Ok(*outcome),
+        Planned::Now(plan) => *plan,
+    };
+    let month = plan.scope.newest().month;
+    tell_of_others(&folder, plan.months())?;
+    let (published, incomplete) = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
+    // Of one month, one is published, or the reason why not is an error.
+    let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
+    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, &folder, month).await?;
+    let missed = missed(&folder, month, options)?;
+    let applied = applied(context, &folder, month, options).await?;
+    Ok(RunOutcome {
+        month,
+        published: Published::Now(basis),
+        unresolved: plan.unresolved,
+        incomplete,
+        lacking: Vec::new(),
+        rebuilt,
+        stale,
+        damaged,
+        missed,
+        applied,
+    })
+}
+
+enum Planned {
+    /// The month is published, and stays.
+    Before(Box<RunOutcome>),
+    Now(Box<Plan>),
+}
+
+/// What is to be fetched. When the API cannot even be asked that and an incomplete month is accepted, what an earlier run
+/// was to fetch: so what it did fetch can be published.
+async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) -> Result<Planned, JobError> {
+    let asked = async {
+        let scope = Scope::ask(context, options.month).await?;
+        match published_before(context, folder, &scope, options).await? {
+            Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
+            None => Plan::make(context, folder, &scope).await.map(|plan| Planned::Now(Box::new(plan))),
+        }
+    };
+    match asked.await {
+        Err(JobError::Request(error)) if options.accept_incomplete => {
+            let Some(plan) = work::remembered(context, folder, options.month)? else { return Err(error.into()) };
+            tracing::error!(%error, "the API cannot be asked; going by what an earlier run of {} has", plan.months());
+            match published_before(context, folder, &plan.scope, options).await? {
+                Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
+                None => Ok(Planned::Now(Box::new(plan))),
+            }
+        }
+        planned => planned,
+    }
+}
+
+/// Work of other months is nobody's to throw away: it may hold what was observed at their end. And whoever was to be
+/// forgotten still is.
+fn tell_of_others(folder: &JobFolder, months: Months) -> Result<(), JobError> {
+    if folder.forgetting().exists() {
+        tracing::warn!("a `cohorts forget` has not ended: run it again, it goes on with whom it was about");
+    }
+    for others in work::of_others(folder, months)? {
+        let again = if others.first == others.last {
+            format!("cohorts run --month {}", others.first)
+        } else {
+            format!("cohorts backfill --from {} --to {}", others.first, others.last)
+        };
+        tracing::warn!(
+            "there is unfinished work of {others}, which is left alone: `{again}` goes on with it, or delete `{}`",
+            folder.work_of(others).display()
+        );
+    }
+    Ok(())
+}
+
+/// All network work of a plan, and its months' snapshots; with what of them did not all come.
+async fn observe(
+    context: &Context,
+    folder: &JobFolder,
+    plan: &mut Plan,
+    accept_incomplete: bool,
+) -> Result<(Vec<(Month, Basis)>, Vec<String>), JobError> {
+    if !plan.unresolved.is_empty() && (context.settings.job.missing == Missing::Fail || plan.cohorts.is_empty()) {
+        return Err(JobError::Unresolved(plan.unresolved.clone()));
+    }
+    for span in &plan.scope.spans {
+        let dropped = dropped(context, folder, plan, span)?;
+        if !dropped.is_empty() {
+            return Err(JobError::WouldDrop { month: span.month, dropped });
+        }
+    }
+    let fetched = fetch::fetch(context, folder, plan, accept_incomplete).await?;
+    plan.findings.extend(clock::finding(context));
+    let incomplete = fetched.incomplete_keys();
+    if !incomplete.is_empty() && !accept_incomplete {
+        return Err(JobError::Incomplete { months: plan.months(), walks: fetched.shortfalls(context.settings.completeness.tolerance) });
+    }
+    let mut published = Vec::new();
+    for span in &plan.scope.spans {
+        (context.observer)(Event::Publishing { month: span.month });
+        let basis = publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?;
+        (context.observer)(Event::Published { month: span.month, basis });
+        published.push((span.month, basis));
+    }
+    publish::remove_folder(&folder.work_of(plan.months()))?;
+    Ok((published, incomplete))
+}
+
+/// How the run ends when the month's snapshot stays: brings history and reports up to date, and asks the API nothing.
+async fn published_before(
+    context: &Context,
+    folder: &JobFolder,
+    scope: &Scope,
+    options: &RunOptions,
+) -> Result<Option<RunOutcome>, JobError> {
+    let month = scope.newest().month;
+    let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
+    let (held, now) = (snapshot.manifest.basis(), scope.basis);
+    if options.replace && now < held {
+        return Err(JobError::LowerBasis { month, held, now });
+    }
+    if options.replace || now > held {
+        return Ok(None);
+    }
+    let work = folder.work_of(month.into());
+    if work::is_of_before(&work, snapshot.manifest.observed_at) {
+        // A crash came between the snapshot and the end of the work that it was made from.
+        publish::remove_folder(&work)?;
+    } else if work.exists() {
+        tracing::warn!(
+            "there is unfinished work of {month}, of a replacement: --replace goes on with it; the month stays as it is, or delete `{}`",
+            work.display()
+        );
+    }
+    let lacking = lacking(&context.settings.job, &snapshot);
+    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, folder, month).await?;
+    let missed = missed(folder, month, options)?;
+    let applied = applied(context, folder, month, options).await?;
+    Ok(Some(RunOutcome {
+        month,
+        published: Published::Before(held),
+        unresolved: Vec::new(),
+        incomplete: snapshot.manifest.incomplete,
+        lacking,
+        rebuilt,
+        stale,
+        damaged,
+        missed,
+        applied,
+    }))
+}
+
+async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
+    match options.apply_tags {
+        ApplyTags::No => Ok(Vec::new()),
+        how => apply::apply(context, folder, month, how == ApplyTags::All).await,
+    }
+}
+
+/// Who names a month knows which ones there are.
+fn missed(folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
+    if options.month.is_some() { Ok(Vec::new()) } else { missed_before(folder, month) }
+}
+
+/// The groups that the job names and a snapshot does not hold.
+fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
+    let holds = |name: &&GroupName| snapshot.manifest.cohorts.iter().any(|cohort| name.means(&job.groups, |name| cohort.fit(name)));
+    job.groups.iter().filter(|name| !holds(name)).cloned().collect()
+}
+
+/// What a run would do: names resolved, sizes asked, no page of members fetched, nothing written.
+pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
+    let folder = JobFolder::new(&context.settings);
+    let scope = Scope::ask(context, options.month).await?;
+    let mut plan = Plan::make(context, &folder, &scope).await?;
+    plan.held = folder.snapshot(scope.newest().month)?.map(|held| held.manifest.basis());
+    plan.size(context).await?;
+    plan.is_sized_again = true;
+    Ok(plan)
+}
+
+/// The cohorts that the month's snapshot holds, that the job still names, and that can no longer be found: a replacement
+/// without them would lose what nobody can observe again.
+fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+    // Of a backfill's months each has its own.
+    let now = prospect(&context.settings.job, (context.clock)(), span);
+    let Some(held) = folder.snapshot(span.month)? else { return Ok(Vec::new()) };
+    let groups = &context.settings.job.groups;
+    let is_meant = |cohort: &CohortEntry, name: &GroupName| name.means(groups, |name| cohort.fit(name));
+    let is_lost =
+        |cohort: &&CohortEntry| cohort.basis() >= now && plan.unresolved.iter().any(|unresolved| is_meant(cohort, &unresolved.name));
+    Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
+}
+
+async fn publish_snapshot(
+    context: &Context,
+    folder: &JobFolder,
+    plan: &Plan,
+    fetched: &fetch::Fetched,
+    span: &MonthSpan,
+    incomplete: &[String],
+) -> Result<Basis, JobError> {
+    let settings = &context.settings;
+    let traffic = context.client.traffic();
+    let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
+    // A plan without cohorts ends before anything is fetched.
+    let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
+    if let Some(held) = folder.snapshot(span.month)? {
+        let held_basis = held.manifest.basis();
+        if basis < held_basis {
+            return Err(JobError::LowerBasis { month: span.month, held: held_basis, now: basis });
+        }
+        // What came whole is not given up for what did not.
+        let lost: Vec<String> = incomplete.iter().filter(|key| !held.manifest.incomplete.contains(key)).cloned().collect();
+        if basis == held_basis && !lost.is_empty() {
+            return Err(JobError::WouldLose { month: span.month, lost });
+        }
+    }
+    let manifest = Manifest {
+        format: Manifest::CURRENT_FORMAT,
+        job: settings.job.name.clone(),
+        month: span.month.to_string(),
+        basis: basis.to_string(),
+        observed_at: fetched.observed_at(),
+        program_version: env!("CARGO_PKG_VERSION").to_string(),
+        api_version: settings.intercom.api_version.clone(),
+        timezone: plan.scope.timezone.name().to_string(),
+        timezone_table: Some(plan.scope.timezone.table().version_text()),
+        month_start: span.start,
+        month_end: span.end,
+        workspace_id: plan.scope.workspace_id.clone(),
+        contact_workspace_id: fetched.contact_workspace_id(),
+        population: plan.population.label(),
+        replaces: None,
+        conversations: plan.has_conversations,
+        cohorts,
+        identifiers: context.privacy.label(),
+        email_hash: work::email_hash(&folder.work_of(plan.months())),
+        forgotten: fetched.forgotten(),
+        files: Vec::new(),
+        requests: traffic.requests,
+        retries: traffic.retries,
+        incomplete: incomplete.to_vec(),
+        findings: findings::of_month(plan, fetched, span, settings),
+    };
+    let (folder, month) = (folder.clone(), span.month);
+    let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
+    let assembly = fetched.assembly(plan, span, settings.job.grace);
+    let tolerance = settings.completeness.tolerance;
+    let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
+        let mut manifest = manifest;
+        let written = assembly.write(&staging)?;
+        manifest.findings.extend(findings::of_assembly(&assembly, &manifest.cohorts, &written, tolerance));
+        for (entry, members) in manifest.cohorts.iter_mut().zip(written.members) {
+            entry.members = members;
+        }
+        manifest.files = staging.files();
+        Ok(folder.publish_snapshot(month, staging, manifest)?)
+    });
+    joined(committed.await)?;
+    Ok(basis)
+}
+
+/// Brings the histories and reports up to this month up to date. Gives those that were built, and the later months,
+/// which nobody asked about and which may be stale now.
+async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
+    let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
+    let rebuilding = tokio::task::spawn_blocking(move || {
+        let refreshed = refresh(&folder, &settings, &RefreshScope::StaleUntil(last), &BTreeSet::new(), &observer)?;
+        let stale = stale_after(&folder, &settings.job, last)?;
+        Ok((refreshed, stale))
+    });
+    joined(rebuilding.await)
+}
+
+/// The result of a blocking task; a panic in it goes on here.
+fn joined<T>(result: Result<Result<T, JobError>, tokio::task::JoinError>) -> Result<T, JobError> {
+    match result {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Only the runtime's end cancels blocking tasks.
+        Err(_) => Err(JobError::Interrupted),
+    }
+}

@@ -1,0 +1,184 @@
+//! The members of one group as they are now: every page, passed on as it comes, so that a list of any size needs the
+//! memory of a few pages. Nothing is kept.
+
+mod file;
+mod lines;
+
+use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, PolarsError, Series};
+
+use domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
+use intercom::{Client, RequestError, Walk, WalkError};
+use crate::privacy::Privacy;
+use archive::publish::PublishError;
+use archive::snapshot::{CONTACTS, SnapshotError, contact_columns};
+use archive::table::{Column, Kind, Table, TableError, io_error};
+
+pub use file::{ParquetFile, TextFile};
+pub use lines::Lines;
+
+/// A contact with everything that the API tells of it: the columns of a snapshot's contacts, and the custom attributes
+/// as one.
+pub const LISTING: Table =
+    Table { name: "listing", row: "a member of the group, as it is now", key: &["contact_id"], columns: &LISTING_COLUMNS };
+
+const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
+    let about = "the custom attributes as one JSON object; those that are not set are left out";
+    let mut columns = [Column::new("custom_attributes", Kind::Json, about); CONTACTS.columns.len()];
+    // Which population a contact belongs to is a question of a month's job: that column is left out, and its place
+    // goes to the last.
+    let (mut from, mut to) = (0, 0);
+    while from < CONTACTS.columns.len() {
+        if from != IN_POPULATION {
+            columns[to] = CONTACTS.columns[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    columns
+};
+
+/// The place of `in_population` in the contacts table; a test holds it there.
+const IN_POPULATION: usize = 1;
+
+/// Where rows go.
+pub trait Rows {
+    /// How many are worth taking at once.
+    fn at_once(&self) -> usize;
+
+    fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError>;
+
+    /// The list is read from its start again. Whether what was taken is forgotten: what a reader has seen is not.
+    fn begin_anew(&mut self) -> Result<bool, ListingError>;
+
+    /// All rows came.
+    fn finish(self) -> Result<(), ListingError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ListingError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("the list cannot be followed to its end")]
+    Walk(#[source] WalkError),
+    #[error("{came} members came, {announced} were announced")]
+    Incomplete { came: u64, announced: u64 },
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Columns(#[from] SnapshotError),
+    #[error(transparent)]
+    Write(TableError),
+    /// Whoever read the rows has enough of them.
+    #[error("the reader has left")]
+    Closed,
+}
+
+impl ListingError {
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            ListingError::Table(error) | ListingError::Write(error) => error.is_disk_full(),
+            ListingError::Publish(error) => error.is_disk_full(),
+            _ => false,
+        }
+    }
+
+    /// A pipe that its reader closed is no failure of writing.
+    pub fn write(error: PolarsError) -> ListingError {
+        if io_error(&error).is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            ListingError::Closed
+        } else {
+            ListingError::Write(TableError::new("write", "the list", error))
+        }
+    }
+}
+
+/// Follows the group's list to its end. The number of members, each counted once.
+///
+/// # Errors
+/// When not every member came, within the tolerance: rows that went to a reader are there all the same, a file is not.
+pub async fn list(
+    client: &Client,
+    group: &Group,
+    tolerance: f64,
+    privacy: &Privacy,
+    mut rows: impl Rows,
+    told: &(dyn Fn(u64, Option<u64>) + Sync),
+) -> Result<u64, ListingError> {
+    let mut walk = client.members(group, None, None).await?;
+    let mut seen = IdSet::default();
+    let mut waiting = Vec::new();
+    let (mut first, mut last) = (None, None);
+    let mut unconfirmed = 0;
+    while let Some(page) = next(&mut walk).await? {
+        if page.begins_anew {
+            first = None;
+            // Whoever was passed on, or waits for it, is not passed on twice; unless everything is.
+            if rows.begin_anew()? {
+                seen = IdSet::default();
+                waiting.clear();
+            }
+        }
+        first = first.or(page.total);
+        last = page.total.or(last);
+        unconfirmed += page.oddities.tag_unconfirmed;
+        let new = page.rows.into_iter().filter(|contact| seen.insert(&contact.id));
+        waiting.extend(new.map(|contact| privacy.apply(contact)));
+        told(seen.len() as u64, last);
+        if waiting.len() >= rows.at_once() {
+            rows.take(&columns(&waiting)?)?;
+            waiting.clear();
+        }
+    }
+    rows.take(&columns(&waiting)?)?;
+    let came = seen.len() as u64;
+    if !agrees(came, first, last, Allowed::Tolerance(tolerance)) {
+        return Err(ListingError::Incomplete { came, announced: last.unwrap_or_default() });
+    }
+    rows.finish()?;
+    if unconfirmed > 0 {
+        tracing::warn!("{unconfirmed} of {came} came although their own list of tags lacks the tag: the search is behind");
+    }
+    Ok(came)
+}
+
+async fn next(walk: &mut Walk<Contact>) -> Result<Option<intercom::Page<Contact>>, ListingError> {
+    walk.next().await.map_err(|error| match error {
+        WalkError::Request(error) => ListingError::Request(error),
+        error => ListingError::Walk(error),
+    })
+}
+
+fn columns(contacts: &[Contact]) -> Result<DataFrame, ListingError> {
+    let mut columns = contact_columns(contacts)?;
+    let custom: Vec<String> = contacts.iter().map(|contact| custom_attributes(contact).to_string()).collect();
+    let custom: Values = Series::new("custom_attributes".into(), custom).into_column();
+    columns.with_column(custom).map_err(ListingError::write)?;
+    Ok(columns)
+}
+
+fn custom_attributes(contact: &Contact) -> serde_json::Value {
+    let value = |value: &AttributeValue| -> serde_json::Value {
+        match value {
+            AttributeValue::Text(text) => text.as_str().into(),
+            AttributeValue::Number(number) => number.to_json(),
+            AttributeValue::Bool(flag) => (*flag).into(),
+            AttributeValue::Json(json) => serde_json::from_str(json).unwrap_or_else(|_| json.as_str().into()),
+        }
+    };
+    contact.custom_attributes.iter().map(|attribute| (attribute.name.clone(), value(&attribute.value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listing_has_the_columns_of_a_contact_and_its_attributes() {
+        assert_eq!(CONTACTS.columns[IN_POPULATION].name, "in_population");
+        let names: Vec<&str> = LISTING.columns.iter().map(|column| column.name).collect();
+        let contacts = CONTACTS.columns.iter().map(|column| column.name).filter(|name| *name != "in_population");
+        assert_eq!(names, contacts.chain(["custom_attributes"]).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,120 @@
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::DataFrame;
+
+use super::{LISTING, ListingError, Rows};
+use archive::publish::{PublishError, Staging};
+use archive::table::{scan_or_empty, sink_parquet, write_parquet};
+
+/// Rows of a chunk on the way to a Parquet file: some megabytes.
+const CHUNK_ROWS: usize = 4_096;
+const WHOLE: &str = "whole";
+
+/// A file in the making: beside its place until it is whole, and gone when it never is.
+struct Draft {
+    target: PathBuf,
+    staging: Staging,
+}
+
+impl Draft {
+    /// # Errors
+    /// When there is no such folder, or it cannot be written to.
+    fn create(target: &Path) -> Result<Draft, ListingError> {
+        // A link stays a link: what it points to is replaced.
+        let target = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
+        let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(PublishError::new("write", &target, std::io::Error::other("its folder does not exist")).into());
+        }
+        if target.is_dir() {
+            return Err(PublishError::new("write", &target, std::io::Error::other("it is a folder")).into());
+        }
+        // What a run that was killed left of the same file goes.
+        let staging = Staging::new(folder, &target.file_name().unwrap_or_default().to_string_lossy())?;
+        Ok(Draft { target, staging })
+    }
+
+    fn open(&self) -> Result<BufWriter<File>, ListingError> {
+        let path = self.staging.place(WHOLE)?;
+        Ok(File::create(&path).map(BufWriter::new).map_err(|error| PublishError::new("write", &path, error))?)
+    }
+
+    fn show(self) -> Result<(), ListingError> {
+        Ok(self.staging.commit_file(WHOLE, &self.target)?)
+    }
+}
+
+/// Rows as text, on their way to a file.
+pub struct TextFile<R> {
+    draft: Draft,
+    rows: R,
+    form: fn(BufWriter<File>) -> R,
+}
+
+impl<R: Rows> TextFile<R> {
+    pub fn create(target: &Path, form: fn(BufWriter<File>) -> R) -> Result<TextFile<R>, ListingError> {
+        let draft = Draft::create(target)?;
+        let rows = form(draft.open()?);
+        Ok(TextFile { draft, rows, form })
+    }
+}
+
+impl<R: Rows> Rows for TextFile<R> {
+    fn at_once(&self) -> usize {
+        self.rows.at_once()
+    }
+
+    fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
+        self.rows.take(rows)
+    }
+
+    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+        self.rows = (self.form)(self.draft.open()?);
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<(), ListingError> {
+        self.rows.finish()?;
+        self.draft.show()
+    }
+}
+
+/// Rows on their way to a Parquet file: in chunks, which become one file in the end, because Parquet says at its end
+/// what it holds.
+pub struct ParquetFile {
+    draft: Draft,
+    chunks: Vec<PathBuf>,
+}
+
+impl ParquetFile {
+    pub fn create(target: &Path) -> Result<ParquetFile, ListingError> {
+        Ok(ParquetFile { draft: Draft::create(target)?, chunks: Vec::new() })
+    }
+}
+
+impl Rows for ParquetFile {
+    fn at_once(&self) -> usize {
+        CHUNK_ROWS
+    }
+
+    fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
+        let path = self.draft.staging.place(&format!("{:06}.parquet", self.chunks.len()))?;
+        write_parquet(rows, &LISTING, &path)?;
+        self.chunks.push(path);
+        Ok(())
+    }
+
+    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+        // Files of the same names are written over; what is left of the others goes with the folder.
+        self.chunks.clear();
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<(), ListingError> {
+        let path = self.draft.staging.place(WHOLE)?;
+        sink_parquet(scan_or_empty(&self.chunks, &LISTING)?, &LISTING, &path)?;
+        self.draft.show()
+    }
+}

@@ -1,0 +1,45 @@
+use std::io::Write;
+
+use polars::prelude::DataFrame;
+
+use super::{LISTING, ListingError, Rows};
+use archive::table::{CsvRows, write_jsonl};
+
+/// Rows as lines of text, on their way to whoever reads them.
+pub enum Lines<W> {
+    Csv(CsvRows<W>),
+    Jsonl(W),
+}
+
+impl<W: Write> Lines<W> {
+    pub fn csv(out: W) -> Lines<W> {
+        Lines::Csv(CsvRows::new(out, &LISTING))
+    }
+
+    pub fn jsonl(out: W) -> Lines<W> {
+        Lines::Jsonl(out)
+    }
+}
+
+impl<W: Write> Rows for Lines<W> {
+    /// Each page as it comes.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
+        match self {
+            Lines::Csv(csv) => csv.append(rows),
+            Lines::Jsonl(out) => write_jsonl(rows, &LISTING, out),
+        }
+        .map_err(ListingError::write)
+    }
+
+    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+        Ok(false)
+    }
+
+    fn finish(self) -> Result<(), ListingError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! What becomes of a contact's identifiers before anything is written: kept, hashed with a key, or left out. Identifiers
+//! are e-mail, name, phone and the workspace's own id; `contact_id` is Intercom's and stays, so that months can be joined.
+//! (Of IP addresses nothing is ever read.)
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretSlice};
+use sha2::Sha256;
+use unicode_normalization::UnicodeNormalization;
+
+use domain::Contact;
+
+/// Bytes below which a key is no secret.
+const KEY_MIN: usize = 16;
+/// Of the fingerprint: enough to tell keys apart, and of no use to find one.
+const FINGERPRINT_BYTES: usize = 8;
+/// What the fingerprint is the hash of.
+const FINGERPRINT_OF: &str = "cohorts: fingerprint of the key";
+
+#[derive(Debug, thiserror::Error)]
+pub enum PrivacyError {
+    #[error("the key file `{path}` cannot be read", path = .path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the key in `{path}` has {length} bytes; a key of fewer than {KEY_MIN} can be guessed", path = .path.display())]
+    Short { path: PathBuf, length: usize },
+}
+
+/// What is done to contacts on their way to disk.
+#[derive(Debug, Default)]
+pub struct Privacy {
+    identifiers: Identifiers,
+    /// Names of custom attributes that are left out.
+    dropped: HashSet<String>,
+}
+
+#[derive(Debug, Default)]
+pub enum Identifiers {
+    #[default]
+    Keep,
+    Hash(HashKey),
+    Drop,
+}
+
+/// A key for HMAC-SHA-256.
+pub struct HashKey(SecretSlice<u8>);
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey([redacted])")
+    }
+}
+
+impl HashKey {
+    /// The contents of a file, without white space around them.
+    pub fn read(path: &Path) -> Result<HashKey, PrivacyError> {
+        let bytes = std::fs::read(path).map_err(|source| PrivacyError::Unreadable { path: path.to_path_buf(), source })?;
+        let key = bytes.trim_ascii();
+        if key.len() < KEY_MIN {
+            return Err(PrivacyError::Short { path: path.to_path_buf(), length: key.len() });
+        }
+        Ok(HashKey(key.to_vec().into()))
+    }
+
+    /// HMAC-SHA-256 of the text, in hexadecimal.
+    pub fn hash(&self, text: &str) -> String {
+        hex(&self.mac(text))
+    }
+
+    fn mac(&self, text: &str) -> Vec<u8> {
+        match Hmac::<Sha256>::new_from_slice(self.0.expose_secret()) {
+            Ok(mac) => mac.chain_update(text.as_bytes()).finalize().into_bytes().to_vec(),
+            // HMAC takes keys of every length.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        hex(&self.mac(FINGERPRINT_OF)[..FINGERPRINT_BYTES])
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Privacy {
+    pub fn new(identifiers: Identifiers, dropped: impl IntoIterator<Item = String>) -> Privacy {
+        Privacy { identifiers, dropped: dropped.into_iter().collect() }
+    }
+
+    /// How identifiers are written, as manifests tell it: `keep`, `drop`, or `hash:` and the key's fingerprint. What was
+    /// written in different ways cannot be compared.
+    pub fn label(&self) -> String {
+        match &self.identifiers {
+            Identifiers::Keep => KEEP.to_string(),
+            Identifiers::Drop => DROP.to_string(),
+            Identifiers::Hash(key) => format!("{HASH_PREFIX}{}", key.fingerprint()),
+        }
+    }
+
+    /// How an e-mail address is spelled before it is hashed, as manifests tell it; `None` where none is hashed. Months that do not
+    /// tell hashed addresses as they came.
+    pub fn email_hash(&self) -> Option<&'static str> {
+        matches!(self.identifiers, Identifiers::Hash(_)).then_some(LOWERCASE)
+    }
+
+    /// An e-mail address as it is written. One that is hashed is found again whatever its capitals.
+    pub fn written_email(&self, address: Option<String>) -> Option<String> {
+        match &self.identifiers {
+            Identifiers::Hash(_) => self.written(address.map(|address| same_address(&address))),
+            Identifiers::Keep | Identifiers::Drop => self.written(address),
+        }
+    }
+
+    /// An identifier as it is written; an empty text says nothing about anybody.
+    pub fn written(&self, identifier: Option<String>) -> Option<String> {
+        match &self.identifiers {
+            Identifiers::Keep => identifier,
+            Identifiers::Drop => None,
+            Identifiers::Hash(key) => identifier.map(|text| if text.is_empty() { text } else { key.hash(&text) }),
+        }
+    }
+
+    /// The contact as it is written.
+    pub fn apply(&self, mut contact: Contact) -> Contact {
+        if !matches!(self.identifiers, Identifiers::Keep) {
+            let Contact { external_id, email, phone, name, .. } = &mut contact;
+            *email = self.written_email(email.take().map(Into::into)).map(Into::into);
+            for identifier in [external_id, phone, name] {
+                *identifier = self.written(identifier.take().map(Into::into)).map(Into::into);
+            }
+        }
+        if !self.dropped.is_empty() {
+            contact.custom_attributes.retain(|attribute| !self.dropped.contains(attribute.name.as_str()));
+        }
+        contact
+    }
+}
+
+/// What spellings of one address have in common: no blanks around it, one form of accents, small letters. Servers may tell
+/// `Ada` from `ada`, but none is known that does.
+pub fn same_address(address: &str) -> String {
+    // Small letters may be decomposed (that of `İ` is).
+    address.trim().to_lowercase().nfc().collect()
+}
+
+/// The label of addresses that are hashed in small letters.
+const LOWERCASE: &str = "lowercase";
+/// The label of identifiers that are written as they are.
+pub const KEEP: &str = "keep";
+/// The label of identifiers that are not written.
+pub const DROP: &str = "drop";
+/// What the label of hashed identifiers begins with.
+pub const HASH_PREFIX: &str = "hash:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{AttributeValue, CustomAttribute, IDENTIFIERS, Role};
+
+    fn key(bytes: &[u8]) -> HashKey {
+        HashKey(bytes.to_vec().into())
+    }
+
+    fn contact() -> Contact {
+        let attribute = |name: &str| CustomAttribute { name: name.into(), value: AttributeValue::Bool(true) };
+        Contact {
+            email: Some("ada@customer.example".into()),
+            name: Some("".into()),
+            country: Some("Ireland".into()),
+            custom_attributes: vec![attribute("plan"), attribute("tax_number")],
+            ..Contact::unknown("64a1c2f0aa01c0ffee000005".to_string(), Role::User)
+        }
+    }
+
+    /// Test case 2 of RFC 4231.
+    #[test]
+    fn a_hash_is_hmac_sha_256() {
+        let hash = key(b"Jefe").hash("what do ya want for nothing?");
+        assert_eq!(hash, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn identifiers_are_kept_hashed_or_dropped_and_nothing_else_is() {
+        let written = |identifiers| Privacy::new(identifiers, ["tax_number".to_string()]).apply(contact());
+        let kept = written(Identifiers::Keep);
+        assert_eq!(kept.email, contact().email);
+        let hashed = written(Identifiers::Hash(key(b"0123456789abcdef")));
+        assert_eq!(hashed.email, Some(key(b"0123456789abcdef").hash("ada@customer.example").into()));
+        assert_eq!((hashed.name.as_deref(), &hashed.phone), (Some(""), &None));
+        let dropped = written(Identifiers::Drop);
+        assert_eq!((&dropped.email, &dropped.name), (&None, &None));
+        for contact in [kept, hashed, dropped] {
+            assert_eq!(contact.country.as_deref(), Some("Ireland"));
+            assert_eq!(contact.custom_attributes.iter().map(|attribute| attribute.name.as_str()).collect::<Vec<_>>(), ["plan"]);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_hashed_is_the_same_whatever_its_capitals() {
+        let privacy = Privacy::new(Identifiers::Hash(key(b"0123456789abcdef")), []);
+        let written = |address: &str| privacy.written_email(Some(address.to_string())).unwrap();
+        let known = key(b"0123456789abcdef").hash("zoë@customer.example");
+        for spelling in ["zoë@customer.example", "ZOË@Customer.Example", " Zoë@customer.example\t", "ZOE\u{308}@customer.example"] {
+            assert_eq!(written(spelling), known, "{spelling}");
+        }
+        assert_ne!(written("zoe@customer.example"), known);
+        assert_eq!((written(""), privacy.email_hash()), (String::new(), Some("lowercase")));
+        // Names and others are hashed as they came, addresses that are kept are kept.
+        assert_ne!(privacy.written(Some("Ada".to_string())), privacy.written(Some("ada".to_string())));
+        let kept = Privacy::new(Identifiers::Keep, []);
+        assert_eq!((kept.written_email(Some("Ada@x.example ".to_string())).as_deref(), kept.email_hash()), (Some("Ada@x.example "), None));
+    }
+
+    #[test]
+    fn every_column_of_identifiers_is_covered() {
+        // As `Privacy::apply` takes them apart.
+        assert_eq!(IDENTIFIERS, ["external_id", "email", "phone", "name"]);
+    }
+
+    #[test]
+    fn another_key_has_another_label_and_none_shows_the_key() {
+        let label = |bytes: &[u8]| Privacy::new(Identifiers::Hash(key(bytes)), []).label();
+        assert_ne!(label(b"0123456789abcdef"), label(b"0123456789abcdeg"));
+        assert_eq!(label(b"0123456789abcdef").len(), "hash:".len() + 16);
+        assert!(!format!("{:?}", key(b"0123456789abcdef")).contains("48"));
+    }
+
+    #[test]
+    fn a_key_that_can_be_guessed_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "  0123456789abcde\n").unwrap();
+        assert!(matches!(HashKey::read(&path), Err(PrivacyError::Short { length: 15, .. })));
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        assert_eq!(HashKey::read(&path).unwrap().hash("x"), key(b"0123456789abcdef").hash("x"));
+        assert!(matches!(HashKey::read(&folder.path().join("none")), Err(PrivacyError::Unreadable { .. })));
+    }
+}

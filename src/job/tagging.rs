@@ -1,0 +1,471 @@
+//! A tag put on people and companies in bulk, or taken from them, with what became of each. The only thing that this
+//! program does to a workspace; doing it twice changes nothing.
+//!
+//! A call is taken whole or not at all before 2.16, and silently in part from then on: so what is not done is split
+//! until the culprit is alone, and everybody else is done.
+
+mod answer;
+mod input;
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use domain::{Group, GroupKind, Holder, Reference};
+use intercom::{Change, Client, RequestError, TagAnswer, TagCall, WalkError};
+use answer::Answer;
+
+pub use input::{Input, InputError, Item, read};
+
+/// People looked up between two looks at how far it has come.
+const LOOKUP: usize = 600;
+/// Calls under way at the same time; the gate may let fewer through.
+const CALLS: usize = 16;
+
+/// The tag in question.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Existing(Group),
+    /// To be made, under this name.
+    New(String),
+}
+
+/// What became of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Intercom's id of the contact, where it is known.
+    pub id: Option<String>,
+    pub became: Became,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Became {
+    Tagged,
+    AlreadyTagged,
+    Untagged,
+    /// It did not carry the tag in the first place.
+    NotTagged,
+    NotFound,
+    /// Several users have the address.
+    Ambiguous,
+    /// A row that names nobody.
+    Unusable,
+    Failed,
+    /// A call was sent and never answered cleanly: it may have been done, or not.
+    Unknown,
+    /// The work was given up before its turn came, or only shown.
+    NotTried,
+}
+
+impl Became {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Became::Tagged => "tagged",
+            Became::AlreadyTagged => "already tagged",
+            Became::Untagged => "untagged",
+            Became::NotTagged => "not tagged",
+            Became::NotFound => "not found",
+            Became::Ambiguous => "ambiguous e-mail",
+            Became::Unusable => "unusable",
+            Became::Failed => "failed",
+            Became::Unknown => "unknown",
+            Became::NotTried => "not tried",
+        }
+    }
+
+    /// Whether it is now as it was to be.
+    pub fn is_done(self) -> bool {
+        matches!(self, Became::Tagged | Became::AlreadyTagged | Became::Untagged | Became::NotTagged)
+    }
+}
+
+impl Outcome {
+    fn new(became: Became) -> Outcome {
+        Outcome { id: None, became, reason: None }
+    }
+
+    fn because(became: Became, reason: impl Into<String>) -> Outcome {
+        Outcome { id: None, became, reason: Some(reason.into()) }
+    }
+}
+
+/// How far it has come: what is done, of how many.
+pub type Told<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
+
+/// Everything that is known before the first change.
+#[derive(Debug)]
+pub struct Work {
+    target: Target,
+    change: Change,
+    items: Vec<Item>,
+    /// What is known already, by item.
+    outcomes: Vec<Option<Outcome>>,
+    /// Each once.
+    members: Vec<Member>,
+}
+
+/// Whom a call will name, with the items that mean them.
+#[derive(Debug)]
+struct Member {
+    reference: Reference,
+    items: Vec<usize>,
+    known: Known,
+}
+
+/// What was found out about a member before the first change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Found,
+    /// Nobody was found. A new contact may be missing from searches for some minutes: the call has the last word.
+    Missing,
+    /// Only the call will tell.
+    Unasked,
+}
+
+/// What has become of all items.
+#[derive(Debug)]
+pub struct Done {
+    pub tag: Option<Group>,
+    /// Whether the tag was made for this.
+    pub is_new: bool,
+    pub items: Vec<Item>,
+    pub outcomes: Vec<Outcome>,
+    /// Why the work was given up.
+    pub stopped: Option<Stopped>,
+}
+
+#[derive(Debug)]
+pub enum Stopped {
+    Failed(RequestError),
+    Interrupted,
+    /// The tag was renamed or deleted meanwhile: the API used another one, of this ID.
+    OtherTag(String),
+}
+
+/// Finds out whom the items mean, as far as the calls need it. Changes nothing.
+pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec<Item>, told: Told<'_>) -> Result<Work, WalkError> {
+    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
+    let mut first: HashMap<&Reference, usize> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        outcomes.push(match &item.given {
+            Ok(reference) => {
+                first.entry(reference).or_insert(index);
+                None
+            }
+            Err(problem) => Some(Outcome::because(Became::Unusable, problem)),
+        });
+    }
+    let mut distinct: Vec<(usize, Reference)> = first.into_iter().map(|(reference, index)| (index, reference.clone())).collect();
+    distinct.sort_unstable_by_key(|(index, _)| *index);
+
+    let tag = match &target {
+        Target::Existing(group) => Some(group),
+        Target::New(_) => None,
+    };
+    let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, told).await? } else { HashMap::new() };
+    let mut members: Vec<Member> = Vec::new();
+    let mut places: HashMap<Reference, usize> = HashMap::new();
+    for (index, reference) in distinct {
+        if !answer::is_plausible(&reference) {
+            outcomes[index] = Some(Outcome::because(Became::NotFound, "Intercom's IDs are letters and digits"));
+            continue;
+        }
+        let (reference, is_tagged, known) = match found.get(&reference) {
+            None => (reference, None, Known::Unasked),
+            Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged, Known::Found),
+            Some(Answer::Nobody(outcome)) if outcome.became == Became::NotFound && matches!(reference, Reference::ContactId(_)) => {
+                (reference, None, Known::Missing)
+            }
+            Some(Answer::Nobody(outcome)) => {
+                outcomes[index] = Some(outcome.clone());
+                continue;
+            }
+        };
+        let as_it_should_be = match (change, is_tagged) {
+            (Change::Tag, Some(true)) => Some(Became::AlreadyTagged),
+            (Change::Untag, Some(false)) => Some(Became::NotTagged),
+            _ => None,
+        };
+        if let Some(became) = as_it_should_be {
+            outcomes[index] = Some(Outcome { id: Some(reference.text().to_string()), ..Outcome::new(became) });
+            continue;
+        }
+        let place = *places.entry(reference.clone()).or_insert_with(|| {
+            members.push(Member { reference, items: Vec::new(), known });
+            members.len() - 1
+        });
+        members[place].items.push(index);
+    }
+    Ok(Work { target, change, items, outcomes, members })
+}
+
+/// Who answers to ids and addresses.
+async fn look_up(
+    client: &Client,
+    distinct: &[(usize, Reference)],
+    tag: Option<&Group>,
+    told: Told<'_>,
+) -> Result<HashMap<Reference, Answer>, WalkError> {
+    let by_search = |reference: &&Reference| !matches!(reference, Reference::CompanyId(_)) && answer::is_plausible(reference);
+    let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
+    let mut answers = HashMap::new();
+    let mut waiting: Vec<&[Reference]> = wanted.chunks(LOOKUP).rev().collect();
+    while let Some(some) = waiting.pop() {
+        match client.find(some, tag).await {
+            Ok(holders) => {
+                let holders = ByName::of(&holders);
+                answers.extend(some.iter().map(|reference| (reference.clone(), Answer::of(reference, &holders.of_reference(reference)))));
+            }
+            // One that the API will not search for must not stand in the way of the others.
+            Err(WalkError::Request(error)) if error.is_refused() && some.len() > 1 => {
+                let (left, right) = some.split_at(some.len() / 2);
+                waiting.extend([right, left]);
+                continue;
+            }
+            Err(WalkError::Request(error)) if error.is_refused() => {
+                answers.extend(some.iter().map(|reference| (reference.clone(), Answer::failed(&error))));
+            }
+            Err(error) => return Err(error),
+        }
+        told("looked up", answers.len(), wanted.len());
+    }
+    Ok(answers)
+}
+
+/// Holders by what they may be named by.
+struct ByName<'a> {
+    ids: HashMap<&'a str, Vec<&'a Holder>>,
+    emails: HashMap<String, Vec<&'a Holder>>,
+    external_ids: HashMap<&'a str, Vec<&'a Holder>>,
+}
+
+impl<'a> ByName<'a> {
+    fn of(holders: &'a [Holder]) -> ByName<'a> {
+        let mut ids: HashMap<&str, Vec<&Holder>> = HashMap::new();
+        let mut emails: HashMap<String, Vec<&Holder>> = HashMap::new();
+        let mut external_ids: HashMap<&str, Vec<&Holder>> = HashMap::new();
+        for holder in holders {
+            // Two pages may show the same contact.
+            if ids.contains_key(holder.id.as_str()) {
+                continue;
+            }
+            ids.entry(holder.id.as_str()).or_default().push(holder);
+            if let Some(email) = &holder.email {
+                emails.entry(email.to_lowercase()).or_default().push(holder);
+            }
+            if let Some(external_id) = &holder.external_id {
+                external_ids.entry(external_id.as_str()).or_default().push(holder);
+            }
+        }
+        ByName { ids, emails, external_ids }
+    }
+
+    fn of_reference(&self, reference: &Reference) -> Vec<&'a Holder> {
+        let found = match reference {
+            Reference::Email(email) => self.emails.get(&email.to_lowercase()),
+            Reference::ExternalId(id) => self.external_ids.get(id.as_str()),
+            Reference::ContactId(id) => self.ids.get(id.as_str()),
+            Reference::CompanyId(_) => None,
+        };
+        found.cloned().unwrap_or_default()
+    }
+}
+
+impl Work {
+    /// What would be sent, in order.
+    pub fn calls(&self, client: &Client) -> Vec<TagCall> {
+        let tag = match &self.target {
+            Target::Existing(group) => group.clone(),
+            Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
+        };
+        // Whoever is probably not there would spoil a call for the others, where calls are taken whole or not at all.
+        let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.tags_in_part();
+        let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
+        let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
+        let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX);
+        calls.extend(client.tag_calls(&tag, self.change, references(spoilers), 1));
+        calls
+    }
+
+    /// Whether the tag has to be made first: for somebody, or because nobody at all was named.
+    pub fn new_tag(&self) -> Option<&str> {
+        match &self.target {
+            Target::New(name) if self.items.is_empty() || !self.members.is_empty() => Some(name),
+            Target::New(_) | Target::Existing(_) => None,
+        }
+    }
+
+    /// Intercom's IDs of the contacts about whom something will be sent.
+    pub fn to_change(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().filter_map(|member| match &member.reference {
+            Reference::ContactId(id) => Some(id.as_str()),
+            _ => None,
+        })
+    }
+
+    /// As it would be, when nothing is done.
+    pub fn planned(mut self) -> Done {
+        for member in &self.members {
+            let mut outcome = Outcome::new(Became::NotTried);
+            match (&member.reference, member.known) {
+                (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
+                (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will tell".to_string()),
+                _ => outcome.reason = Some("not looked up; the call will tell".to_string()),
+            }
+            for item in &member.items {
+                self.outcomes[*item] = Some(outcome.clone());
+            }
+        }
+        self.done(false, None)
+    }
+
+    fn done(self, is_new: bool, stopped: Option<Stopped>) -> Done {
+        let tag = match &self.target {
+            Target::Existing(group) => Some(group.clone()),
+            Target::New(_) => None,
+        };
+        Done { tag, is_new, outcomes: settled(&self.items, self.outcomes), items: self.items, stopped }
+    }
+
+    /// Makes the tag when it is missing, and sends the calls, until there is an interruption.
+    ///
+    /// # Errors
+    /// When the tag could not be made: nobody was tagged.
+    pub async fn carry_out(
+        mut self,
+        client: &Client,
+        told: Told<'_>,
+        interruption: impl Future<Output = ()>,
+    ) -> Result<Done, RequestError> {
+        let mut interruption = std::pin::pin!(interruption);
+        let is_new = self.new_tag().is_some();
+        if let Some(name) = self.new_tag() {
+            tokio::select! {
+                made = client.create_tag(name) => self.target = Target::Existing(made?),
+                () = &mut interruption => return Ok(self.done(false, Some(Stopped::Interrupted))),
+            }
+        }
+        let items_of: HashMap<Reference, Vec<usize>> =
+            self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
+        // With what their members are when their turn never comes: halves of a call that was done in part may be done.
+        let mut waiting: Vec<(TagCall, Became)> = self.calls(client).into_iter().map(|call| (call, Became::NotTried)).rev().collect();
+        let mut under_way = FuturesUnordered::new();
+        let mut stopped: Option<Stopped> = None;
+        let (mut done, all) = (0, self.members.len());
+        let outcomes = &mut self.outcomes;
+        let mut note = |member: &Reference, outcome: &Outcome| {
+            for item in items_of.get(member).into_iter().flatten() {
+                outcomes[*item] = Some(outcome.clone());
+            }
+        };
+        loop {
+            while stopped.is_none() && under_way.len() < CALLS {
+                let Some((call, _)) = waiting.pop() else { break };
+                // Until the answer is there, and when none comes.
+                call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
+                under_way.push(async move {
+                    let sent = send(client, &call).await;
+                    (call, sent)
+                });
+            }
+            let (call, sent) = tokio::select! {
+                next = under_way.next() => match next {
+                    Some(next) => next,
+                    None => break,
+                },
+                () = &mut interruption => {
+                    stopped = Some(Stopped::Interrupted);
+                    break;
+                }
+            };
+            match sent {
+                Sent::Settled(outcomes) => {
+                    done += outcomes.len();
+                    outcomes.iter().for_each(|(member, outcome)| note(member, outcome));
+                    told("done", done, all);
+                }
+                Sent::Split(meanwhile) => {
+                    let (left, right) = call.halves();
+                    waiting.extend([(right, meanwhile), (left, meanwhile)]);
+                }
+                Sent::OtherTag(id) => {
+                    let reason = format!("the API used another tag, id:{id}");
+                    call.members().iter().for_each(|member| note(member, &Outcome::because(Became::Failed, &reason)));
+                    stopped.get_or_insert(Stopped::OtherTag(id));
+                }
+                Sent::Stop(error) => {
+                    if error.is_unauthorized() {
+                        let outcome = Outcome::because(Became::Failed, answer::told(&error));
+                        call.members().iter().for_each(|member| note(member, &outcome));
+                    }
+                    stopped.get_or_insert(Stopped::Failed(error));
+                }
+            }
+        }
+        drop(under_way);
+        for (call, meanwhile) in &waiting {
+            for member in call.members() {
+                let outcome = if *meanwhile == Became::Unknown { answer::unanswered(member) } else { Outcome::new(*meanwhile) };
+                note(member, &outcome);
+            }
+        }
+        Ok(self.done(is_new, stopped))
+    }
+}
+
+/// How a call ended.
+enum Sent {
+    Settled(Vec<(Reference, Outcome)>),
+    /// It was not done, or not for everybody, and nobody said for whom; and what its members are until they are asked
+    /// about again.
+    Split(Became),
+    OtherTag(String),
+    /// There is no use in going on.
+    Stop(RequestError),
+}
+
+async fn send(client: &Client, call: &TagCall) -> Sent {
+    let settled = |outcome: &dyn Fn(&Reference) -> Outcome| {
+        Sent::Settled(call.members().iter().map(|member| (member.clone(), outcome(member))).collect())
+    };
+    match client.send_tags(call).await {
+        Ok(TagAnswer::Done) => settled(&|member| answer::changed(member, call.change())),
+        Ok(TagAnswer::InPart { absent, unchanged }) => settled(&|member| {
+            if absent.contains(member) {
+                answer::not_found(member)
+            } else if unchanged.contains(member) {
+                Outcome::because(Became::Failed, "the API took the call and left it as it was")
+            } else {
+                answer::changed(member, call.change())
+            }
+        }),
+        Ok(TagAnswer::InUntoldPart) => Sent::Split(Became::Unknown),
+        Ok(TagAnswer::OtherTag(id)) => Sent::OtherTag(id),
+        Err(error) if !error.is_refused() => Sent::Stop(error),
+        Err(error) => match call.members() {
+            [member] => match answer::refused(client, call, member, &error).await {
+                Ok(outcome) => Sent::Settled(vec![(member.clone(), outcome)]),
+                Err(error) => Sent::Stop(error),
+            },
+            _ => Sent::Split(Became::NotTried),
+        },
+    }
+}
+
+/// An outcome for every item: who is named twice shares the first one's, and what is still open was not tried.
+fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    let mut first: HashMap<&Reference, usize> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        let Ok(reference) = &item.given else { continue };
+        let earlier = *first.entry(reference).or_insert(index);
+        if earlier != index {
+            let same = items[earlier].row.map_or("given before".to_string(), |row| format!("same as row {row}"));
+            let outcome = outcomes[earlier].clone().unwrap_or(Outcome::new(Became::NotTried));
+            outcomes[index] = Some(Outcome { reason: Some(same), ..outcome });
+        }
+    }
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::new(Became::NotTried))).collect()
+}

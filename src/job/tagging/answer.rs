@@ -1,0 +1,125 @@
+//! What an answer of the API means for whom it is about.
+
+use super::{Became, Outcome};
+use domain::{Holder, Reference, Role};
+use intercom::{Change, Client, RequestError, TagCall, WalkError};
+
+/// Ids named in a reason, at the most.
+const CANDIDATES_MAX: usize = 10;
+
+/// Whom a reference means.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    One { id: String, is_tagged: Option<bool> },
+    Nobody(Outcome),
+}
+
+impl Answer {
+    /// Users answer to addresses and to the workspace's own ids; leads to Intercom's ids alone.
+    pub(super) fn of(reference: &Reference, holders: &[&Holder]) -> Answer {
+        if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
+            return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
+        }
+        let ids = |role: Role| holders.iter().filter(|holder| holder.role == role).map(|holder| holder.id.as_str()).collect::<Vec<_>>();
+        let (users, leads) = (ids(Role::User), ids(Role::Lead));
+        match users[..] {
+            [id] => {
+                let is_tagged = holders.iter().find(|holder| holder.id == id).and_then(|holder| holder.is_tagged);
+                Answer::One { id: id.to_string(), is_tagged }
+            }
+            [] if leads.is_empty() => Answer::Nobody(not_found(reference)),
+            [] => Answer::Nobody(Outcome::because(
+                Became::NotFound,
+                format!("no user, but a lead answers to it: name leads by their ID ({})", listed(&leads)),
+            )),
+            _ => Answer::Nobody(Outcome::because(Became::Ambiguous, format!("{} users answer to it: {}", users.len(), listed(&users)))),
+        }
+    }
+
+    pub(super) fn failed(error: &RequestError) -> Answer {
+        Answer::Nobody(Outcome::because(Became::Failed, told(error)))
+    }
+}
+
+fn listed(ids: &[&str]) -> String {
+    let more = ids.len().saturating_sub(CANDIDATES_MAX);
+    let shown = ids[..ids.len() - more].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// Whether it can be asked for at all: an id becomes part of an address.
+pub(super) fn is_plausible(member: &Reference) -> bool {
+    match member {
+        Reference::ContactId(id) => !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
+        Reference::ExternalId(_) | Reference::Email(_) | Reference::CompanyId(_) => true,
+    }
+}
+
+/// Why, without how long it took: the same cause is told in the same words.
+pub(super) fn told(error: &RequestError) -> String {
+    format!("`{} {}` {}", error.method, error.path, error.failure)
+}
+
+fn id_of(member: &Reference) -> Option<String> {
+    match member {
+        Reference::ContactId(id) => Some(id.clone()),
+        Reference::ExternalId(_) | Reference::Email(_) | Reference::CompanyId(_) => None,
+    }
+}
+
+pub(super) fn unanswered(member: &Reference) -> Outcome {
+    Outcome { id: id_of(member), ..Outcome::because(Became::Unknown, "sent, but no clean answer came") }
+}
+
+pub(super) fn changed(member: &Reference, change: Change) -> Outcome {
+    let became = match change {
+        Change::Tag => Became::Tagged,
+        Change::Untag => Became::Untagged,
+    };
+    Outcome { id: id_of(member), ..Outcome::new(became) }
+}
+
+pub(super) fn not_found(member: &Reference) -> Outcome {
+    Outcome::because(
+        Became::NotFound,
+        match member {
+            Reference::ContactId(_) => "no contact has this ID; the workspace's own ID is a user_id",
+            Reference::ExternalId(_) => "no user has this user_id; Intercom's own ID is an id",
+            Reference::Email(_) => "no user has this e-mail address",
+            Reference::CompanyId(_) => "no company has this company_id",
+        },
+    )
+}
+
+/// Why a call for one member alone was refused.
+pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference, error: &RequestError) -> Result<Outcome, RequestError> {
+    let needs_a_look = match member {
+        Reference::Email(_) => true,
+        // Either there is nobody, or they do not carry the tag.
+        Reference::ContactId(_) => call.is_detach(),
+        Reference::ExternalId(_) | Reference::CompanyId(_) => false,
+    };
+    if needs_a_look {
+        let holders = match client.find(std::slice::from_ref(member), Some(call.tag())).await {
+            Ok(holders) => holders,
+            Err(WalkError::Request(error)) if error.is_ambiguous() => {
+                return Ok(Outcome::because(Became::Ambiguous, "several users answer to it; this version of the API does not say who"));
+            }
+            Err(WalkError::Request(error)) if !error.is_refused() => return Err(error),
+            Err(_) => Vec::new(),
+        };
+        match member {
+            Reference::ContactId(id) if holders.iter().any(|holder| holder.id == *id) => {
+                return Ok(Outcome { id: Some(id.clone()), ..Outcome::new(Became::NotTagged) });
+            }
+            Reference::Email(email) => {
+                let is_same = |holder: &&Holder| holder.email.as_ref().is_some_and(|other| other.to_lowercase() == email.to_lowercase());
+                if let Answer::Nobody(outcome) = Answer::of(member, &holders.iter().filter(is_same).collect::<Vec<_>>()) {
+                    return Ok(outcome);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(Became::Failed, told(error)) })
+}

@@ -1,0 +1,95 @@
+//! One row a finding: what a reader of the month's numbers should know about them.
+
+use polars::prelude::*;
+
+use super::rows::Counts;
+use super::{Facts, MONTH, PopulationKind, Report};
+use domain::Basis;
+use archive::table::{Column as Entry, Kind, Query, Table};
+
+pub(super) const REPORT: Report = Report {
+    table: Table {
+        name: "data_quality",
+        row: "a finding",
+        key: &["month", "severity", "check_name", "subject", "detail"],
+        columns: &[
+            MONTH,
+            Entry::new("severity", Kind::Text, "info, warning or error"),
+            Entry::new("check_name", Kind::Text, "what was checked"),
+            Entry::new("subject", Kind::Text, "what it is about: a cohort_key, a table, a setting"),
+            Entry::new("value", Kind::Text, "what was found").or_null("the finding has no value"),
+            Entry::new("expected", Kind::Text, "what was expected").or_null("nothing in particular"),
+            Entry::new("detail", Kind::Text, "what it means, in words"),
+        ],
+    },
+    query: Query { name: "analysis/data_quality.sql", sql: include_str!("data_quality.sql") },
+    judge,
+};
+
+/// Something that was noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub severity: String,
+    pub check_name: String,
+    pub subject: String,
+    pub value: Option<String>,
+    pub expected: Option<String>,
+    pub detail: String,
+}
+
+impl Found {
+    fn new(severity: &str, check_name: &str, subject: &str, value: impl ToString, expected: &str, detail: impl Into<String>) -> Found {
+        Found {
+            severity: severity.to_string(),
+            check_name: check_name.to_string(),
+            subject: subject.to_string(),
+            value: Some(value.to_string()),
+            expected: Some(expected.to_string()),
+            detail: detail.into(),
+        }
+    }
+}
+
+fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
+    let counts = Counts::by(&counts, &["check_name", "subject"])?;
+    let mut found = facts.found.clone();
+    for cohort in &facts.cohorts {
+        let key = &cohort.cohort_key;
+        let late = counts.get(&["created_after_month_end", key], "found")?;
+        let detail = "contacts of the cohort that were created at or after the month's end; they are left out of its members";
+        found.push(Found::new("info", "created_after_month_end", key, late, "0", detail));
+        if cohort.basis != Basis::MonthEnd {
+            let detail = "the cohort was not observed at the month's end: its month is compared with no other";
+            found.push(Found::new("warning", "basis", key, cohort.basis, Basis::MonthEnd.as_str(), detail));
+        }
+    }
+    let strangers = counts.get(&["opened_by_unknown_contact", "conversations"], "found")?;
+    if strangers > 0 {
+        // With a smaller population, contacts that were not asked for are no surprise.
+        let severity = if facts.population == PopulationKind::Everyone { "warning" } else { "info" };
+        let detail = "conversations begun by a contact that was not observed: deleted, merged, outside the population, or of a list that did not all come";
+        found.push(Found::new(severity, "opened_by_unknown_contact", "conversations", strangers, "0", detail));
+    }
+    let undated = counts.get(&["created_at_missing", "contacts"], "found")?;
+    if undated > 0 {
+        let detail = "contacts without a creation date; they are counted as created before the month's end";
+        found.push(Found::new("warning", "created_at_missing", "contacts", undated, "0", detail));
+    }
+    for attribute in &facts.profile {
+        let texts = counts.get(&["mixed_attribute", attribute], "found")?;
+        if texts > 0 {
+            let detail = "contacts whose value of the attribute is no number, while others' is: it is left out of numeric_profile";
+            found.push(Found::new("warning", "mixed_attribute", attribute, texts, "0", detail));
+        }
+    }
+    let columns = vec![
+        Column::new("month".into(), vec![facts.first_day(); found.len()]),
+        Column::new("severity".into(), found.iter().map(|row| row.severity.as_str()).collect::<Vec<_>>()),
+        Column::new("check_name".into(), found.iter().map(|row| row.check_name.as_str()).collect::<Vec<_>>()),
+        Column::new("subject".into(), found.iter().map(|row| row.subject.as_str()).collect::<Vec<_>>()),
+        Column::new("value".into(), found.iter().map(|row| row.value.as_deref()).collect::<Vec<_>>()),
+        Column::new("expected".into(), found.iter().map(|row| row.expected.as_deref()).collect::<Vec<_>>()),
+        Column::new("detail".into(), found.iter().map(|row| row.detail.as_str()).collect::<Vec<_>>()),
+    ];
+    DataFrame::new(found.len(), columns)
+}

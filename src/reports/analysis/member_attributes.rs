@@ -1,0 +1,42 @@
+//! One row a member and profile attribute, in long form: the columns do not depend on the job.
+
+use polars::prelude::*;
+
+use super::{Facts, MONTH, Report};
+use archive::table::{Column as Entry, Kind, Query, Table};
+
+pub(super) const REPORT: Report = Report {
+    table: Table {
+        name: "member_attributes",
+        row: "a contact that is in any cohort, and an attribute of the job's profile",
+        key: &["month", "contact_id", "attribute"],
+        columns: &[
+            MONTH,
+            Entry::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+            Entry::new("attribute", Kind::Text, "the attribute as the job names it: `country`, `custom_attributes.plan`"),
+            Entry::new("value", Kind::Text, "the value as text; flags as true and false").or_null("the contact has none"),
+            Entry::new("value_number", Kind::Ratio, "the value of a custom attribute, when it is a number")
+                .in_unit("the attribute's own")
+                .or_null("it is no number, or the contact has none"),
+        ],
+    },
+    query: Query { name: "analysis/member_attributes.sql", sql: include_str!("member_attributes.sql") },
+    judge,
+};
+
+fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::REPORT;
+    use domain::PROFILE_COLUMNS;
+
+    #[test]
+    fn the_query_knows_every_attribute_that_a_profile_may_name() {
+        for name in PROFILE_COLUMNS {
+            assert!(REPORT.query.sql.contains(&format!("f.attribute = '{name}'")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The counts of a cohort's month, and the rates that follow from them: what `cohort_summary` shows for one month and
+//! `cohort_trends` over all of them.
+
+use stats::Measure;
+
+/// The counts, as columns of the history's `counts`.
+pub(super) const COUNTS: &[&str] = &[
+    "members",
+    "users",
+    "leads",
+    "intercom_count",
+    "new_contacts",
+    "active_members",
+    "openers",
+    "conversations_opened",
+    "unsubscribed",
+    "hard_bounced",
+    "marked_spam",
+    "previous_members",
+    "retained",
+    "joined",
+    "returned",
+    "departed",
+    "departed_gone",
+    "net_change",
+    "newly_unsubscribed",
+    "converted_leads",
+];
+
+/// `part / whole`; null where the whole is 0 or either is null.
+pub(super) struct Rate {
+    pub name: &'static str,
+    pub part: &'static str,
+    pub whole: &'static str,
+}
+
+pub(super) const RATES: &[Rate] = &[
+    Rate { name: "growth_rate", part: "net_change", whole: "previous_members" },
+    Rate { name: "retention_rate", part: "retained", whole: "previous_members" },
+    Rate { name: "churn_rate", part: "departed", whole: "previous_members" },
+    Rate { name: "quick_ratio", part: "joined", whole: "departed" },
+    Rate { name: "active_rate", part: "active_members", whole: "members" },
+    Rate { name: "opener_rate", part: "openers", whole: "members" },
+    Rate { name: "unsubscribed_rate", part: "unsubscribed", whole: "members" },
+];
+
+/// What `cohort_trends` follows: no metric that another one already says.
+pub(super) struct Metric {
+    pub name: &'static str,
+    pub measure: Measure,
+    /// Whether it is counted since the compared month: of one month only when that is the month before.
+    pub is_since_compared: bool,
+}
+
+const fn stock(name: &'static str) -> Metric {
+    Metric { name, measure: Measure::Stock, is_since_compared: false }
+}
+
+const fn flow(name: &'static str) -> Metric {
+    Metric { name, measure: Measure::Flow, is_since_compared: false }
+}
+
+const fn since_compared(name: &'static str) -> Metric {
+    Metric { name, measure: Measure::Flow, is_since_compared: true }
+}
+
+pub(super) const METRICS: &[Metric] = &[
+    stock("members"),
+    stock("users"),
+    stock("leads"),
+    stock("active_members"),
+    stock("unsubscribed"),
+    stock("hard_bounced"),
+    stock("marked_spam"),
+    stock("active_rate"),
+    stock("unsubscribed_rate"),
+    flow("new_contacts"),
+    flow("openers"),
+    flow("conversations_opened"),
+    flow("opener_rate"),
+    since_compared("joined"),
+    since_compared("returned"),
+    since_compared("departed"),
+    since_compared("departed_gone"),
+    since_compared("newly_unsubscribed"),
+    since_compared("converted_leads"),
+    since_compared("churn_rate"),
+    since_compared("quick_ratio"),
+];
+
+impl Metric {
+    /// Whether it is a number of contacts or conversations, not a ratio.
+    pub(super) fn is_count(&self) -> bool {
+        COUNTS.contains(&self.name)
+    }
+}

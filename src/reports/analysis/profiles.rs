@@ -1,0 +1,147 @@
+//! Counts by attribute and value, of the population and of each cohort: what both profiles are judged from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Add, Sub};
+
+use polars::prelude::*;
+
+use stats::TwoByTwo;
+
+/// Contacts by role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ByRole {
+    users: u64,
+    leads: u64,
+}
+
+impl ByRole {
+    pub(super) fn total(self) -> u64 {
+        self.users + self.leads
+    }
+
+    /// A table for each role that occurs among the members: of them and of the others, those with a value and those without.
+    pub(super) fn strata([members_with, members, others_with, others]: [ByRole; 4]) -> Vec<TwoByTwo> {
+        let of_role = |role: fn(ByRole) -> u64| TwoByTwo {
+            members_with: role(members_with),
+            members_without: role(members - members_with),
+            others_with: role(others_with),
+            others_without: role(others - others_with),
+        };
+        let roles: [fn(ByRole) -> u64; 2] = [|by_role| by_role.users, |by_role| by_role.leads];
+        roles.into_iter().filter(|role| role(members) > 0).map(of_role).collect()
+    }
+
+    /// Only the roles that occur in `group`.
+    pub(super) fn of_roles_in(self, group: ByRole) -> ByRole {
+        ByRole { users: if group.users > 0 { self.users } else { 0 }, leads: if group.leads > 0 { self.leads } else { 0 } }
+    }
+}
+
+impl Add for ByRole {
+    type Output = ByRole;
+
+    fn add(self, other: ByRole) -> ByRole {
+        ByRole { users: self.users + other.users, leads: self.leads + other.leads }
+    }
+}
+
+impl Sub for ByRole {
+    type Output = ByRole;
+
+    /// A part is never more than its whole; if the tables disagree, nothing is left.
+    fn sub(self, other: ByRole) -> ByRole {
+        ByRole { users: self.users.saturating_sub(other.users), leads: self.leads.saturating_sub(other.leads) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Value {
+    pub contacts: ByRole,
+    /// The value, when it is a number.
+    pub number: Option<f64>,
+}
+
+/// The values of one attribute; contacts without a value are in none of them.
+pub(super) type Values = BTreeMap<String, Value>;
+
+/// The population, or a cohort within it.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub everyone: ByRole,
+    attributes: HashMap<String, Values>,
+}
+
+static NO_VALUES: Values = BTreeMap::new();
+
+impl Group {
+    pub(super) fn values(&self, attribute: &str) -> &Values {
+        self.attributes.get(attribute).unwrap_or(&NO_VALUES)
+    }
+
+    /// Contacts with this value.
+    pub(super) fn with(&self, attribute: &str, value: &str) -> ByRole {
+        self.values(attribute).get(value).map_or(ByRole::default(), |value| value.contacts)
+    }
+
+    /// Contacts that have the attribute.
+    pub(super) fn with_any(&self, attribute: &str) -> ByRole {
+        self.values(attribute).values().fold(ByRole::default(), |sum, value| sum + value.contacts)
+    }
+}
+
+/// All groups of a month. What nobody has been counted in is empty.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    pub population: Group,
+    now: HashMap<String, Group>,
+    compared: HashMap<String, Group>,
+    nobody: Group,
+}
+
+impl Groups {
+    /// From the columns cohort_key (empty: the population), is_now (else of the compared month), attribute (empty:
+    /// everyone), role, value, value_number, contacts.
+    pub(super) fn read(counts: &DataFrame) -> PolarsResult<Groups> {
+        let text = |name: &str| counts.column(name)?.str();
+        let (keys, attributes, roles, values) = (text("cohort_key")?, text("attribute")?, text("role")?, text("value")?);
+        let numbers = counts.column("value_number")?.f64()?;
+        let is_now = counts.column("is_now")?.bool()?;
+        let contacts = counts.column("contacts")?.i64()?;
+        let mut groups = Groups::default();
+        for row in 0..counts.height() {
+            let key = keys.get(row).unwrap_or_default();
+            let now = is_now.get(row) == Some(true);
+            let group = match (key.is_empty(), now) {
+                (true, true) => &mut groups.population,
+                (true, false) => continue,
+                (false, true) => groups.now.entry(key.to_string()).or_default(),
+                (false, false) => groups.compared.entry(key.to_string()).or_default(),
+            };
+            let count = contacts.get(row).unwrap_or_default() as u64;
+            let contacts =
+                if roles.get(row) == Some("user") { ByRole { users: count, leads: 0 } } else { ByRole { users: 0, leads: count } };
+            match (attributes.get(row).unwrap_or_default(), values.get(row)) {
+                ("", _) => group.everyone = group.everyone + contacts,
+                (attribute, Some(value)) => {
+                    let values = group.attributes.entry(attribute.to_string()).or_default();
+                    let number = numbers.get(row).filter(|number| number.is_finite());
+                    let entry = values.entry(value.to_string()).or_insert(Value { contacts: ByRole::default(), number });
+                    entry.contacts = entry.contacts + contacts;
+                    // What is a number of one contact may be a text of another, and look the same.
+                    entry.number = entry.number.and(number);
+                }
+                (_, None) => {}
+            }
+        }
+        Ok(groups)
+    }
+
+    pub(super) fn cohort(&self, key: &str) -> &Group {
+        self.now.get(key).unwrap_or(&self.nobody)
+    }
+
+    /// The cohort in the compared month.
+    pub(super) fn compared(&self, key: &str) -> &Group {
+        self.compared.get(key).unwrap_or(&self.nobody)
+    }
+}

@@ -1,0 +1,58 @@
+//! One row a cohort, month of entry and age: how many of those who entered are still, or again, members.
+
+use std::collections::HashMap;
+
+use polars::prelude::*;
+
+use super::rows::flags;
+use super::triangle::{self, triangles};
+use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report, ratio};
+use stats::{RetentionCell, wilson};
+use archive::table::{Column as Entry, Kind, Table};
+
+pub(super) const REPORT: Report = Report {
+    table: Table {
+        name: "retention",
+        row: "a cohort, a month in which contacts entered it, and a number of months since; each month holds all of them",
+        key: &["month", "cohort_key", "entry_month", "age_months"],
+        columns: &[
+            MONTH,
+            COHORT_KEY,
+            COHORT_NAME,
+            Entry::new("entry_month", Kind::Day, "month in which the contacts were first seen in the cohort"),
+            Entry::new(
+                "entry_is_censored",
+                Kind::Flag,
+                "whether the month before is not in the cohort's history, so that nobody knows when they entered: its first month, and \
+                 the first after each gap",
+            ),
+            Entry::new("age_months", Kind::Count, "months since entry; months that were not observed at their end are left out")
+                .in_unit("months"),
+            Entry::new("entrants", Kind::Count, "contacts first seen in that month; in the first month, everyone there"),
+            Entry::new("retained", Kind::Count, "those of them who are members at that age, after a break or without"),
+            Entry::new("retained_unbroken", Kind::Count, "those who were members in every observed month up to that age"),
+            Entry::new("retention_rate", Kind::Ratio, "retained / entrants, 0 to 1").or_null("there were no entrants"),
+            Entry::new("rate_low", Kind::Ratio, "lower end of the rate's 95 % interval (Wilson)").or_null("there were no entrants"),
+            Entry::new("rate_high", Kind::Ratio, "upper end of the rate's 95 % interval (Wilson)").or_null("there were no entrants"),
+        ],
+    },
+    query: triangle::QUERY,
+    judge,
+};
+
+fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
+    let keys = rows.column("cohort_key")?.str()?;
+    let mut cells = triangles(&rows)?.into_iter().map(|(key, triangle)| (key, triangle.cells.into_iter())).collect::<HashMap<_, _>>();
+    let cells: Vec<RetentionCell> = keys.iter().filter_map(|key| cells.get_mut(key.unwrap_or_default())?.next()).collect();
+    let rates = |name: &str, value: &dyn Fn(&RetentionCell) -> Option<f64>| {
+        Column::new(name.into(), cells.iter().map(value).collect::<Vec<Option<f64>>>())
+    };
+    let columns = [
+        flags("entry_is_censored", cells.iter().map(|cell| cell.entry_is_censored)),
+        Column::new("age_months".into(), cells.iter().map(|cell| cell.age_months).collect::<Vec<_>>()),
+        rates("retention_rate", &|cell| ratio(Some(cell.retained as i64), Some(cell.entrants as i64))),
+        rates("rate_low", &|cell| Some(wilson(cell.retained, cell.entrants)?.low)),
+        rates("rate_high", &|cell| Some(wilson(cell.retained, cell.entrants)?.high)),
+    ];
+    rows.hstack(&columns)
+}

@@ -1,0 +1,122 @@
+//! The reports' definitions, each on a table so small that it can be checked by hand, counted and judged like a month's.
+
+mod attributes;
+mod calibration;
+mod movement;
+mod numbers;
+mod retention;
+mod summary;
+mod survival;
+mod trends;
+
+use polars::prelude::*;
+
+use super::*;
+use domain::MonthSpan;
+use crate::on_paper::{assert_shows, table};
+
+/// A cohort `tag:<letter>` that is named by its letter, observed at the month's end.
+fn cohort(letter: &str, compared_month: Option<&str>) -> CohortFacts {
+    CohortFacts {
+        cohort_key: format!("tag:{letter}"),
+        cohort_name: letter.to_uppercase(),
+        cohort_kind: "tag".to_string(),
+        cohort_id: letter.to_string(),
+        basis: Basis::MonthEnd,
+        observed_at: DateTime::UNIX_EPOCH,
+        announced: None,
+        compared_month: compared_month.map(month),
+    }
+}
+
+fn month(text: &str) -> Month {
+    text.parse().unwrap()
+}
+
+fn facts(of: &str, cohorts: Vec<CohortFacts>) -> Facts {
+    Facts {
+        month: month(of),
+        cohorts,
+        population: PopulationKind::Everyone,
+        has_conversations: true,
+        opened_at_least: Vec::new(),
+        profile: Vec::new(),
+        found: Vec::new(),
+    }
+}
+
+/// The small tables that come with a month; what the snapshot and the history would hold is left to the test.
+fn inputs(facts: &Facts) -> Inputs {
+    let span = |month: Month| month.span(&domain::TimeZone::utc());
+    let now: MonthSpan = span(facts.month);
+    let cohorts = &facts.cohorts;
+    let n = cohorts.len();
+    let days =
+        |name: &str, day: &dyn Fn(&CohortFacts) -> Option<NaiveDate>| Column::new(name.into(), cohorts.iter().map(day).collect::<Vec<_>>());
+    let columns = vec![
+        Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
+        Column::new("cohort_name".into(), cohorts.iter().map(|cohort| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
+        Column::new("has_conversations".into(), vec![facts.has_conversations; n]),
+        Column::new("knows_gone".into(), vec![facts.population == PopulationKind::Everyone; n]),
+        days("month", &|_| Some(facts.first_day())),
+        table::instants("month_start", cohorts.iter().map(|_| Some(now.start))),
+        table::instants("month_end", cohorts.iter().map(|_| Some(now.end))),
+        days("compared_month", &|cohort| cohort.compared_month.map(Month::first_day)),
+        table::instants("compared_end", cohorts.iter().map(|cohort| cohort.compared_month.map(|month| span(month).end))),
+    ];
+    let population = vec![
+        Column::new("in_population".into(), [true]),
+        Column::new("month".into(), [facts.first_day()]),
+        table::instants("month_end", [Some(now.end)].into_iter()),
+    ];
+    let nothing = || DataFrame::empty().lazy();
+    Inputs {
+        numbers: table::ContactNumbers::default(),
+        contacts: nothing(),
+        attributes: nothing(),
+        members: nothing(),
+        conversations: nothing(),
+        standing: nothing(),
+        people: nothing(),
+        counts: nothing(),
+        triangle: nothing(),
+        profiles: nothing(),
+        cohorts: DataFrame::new(n, columns).unwrap().lazy(),
+        population: DataFrame::new(1, population).unwrap().lazy(),
+        profile: nothing(),
+    }
+}
+
+fn build(report: &str, inputs: &Inputs, facts: &Facts) -> DataFrame {
+    Report::named(report).unwrap().build(inputs, facts).unwrap()
+}
+
+/// The rows in which this column holds this text.
+fn only(frame: &DataFrame, column: &str, text: &str) -> DataFrame {
+    frame.clone().lazy().filter(col(column).eq(lit(text))).collect().unwrap()
+}
+
+/// The history's `counts`, where the columns that are not written are null.
+fn counts(written: DataFrame) -> DataFrame {
+    let mut frame = written;
+    for name in metrics::COUNTS {
+        if frame.column(name).is_err() {
+            frame.with_column(Column::full_null((*name).into(), frame.height(), &DataType::Int64)).unwrap();
+        }
+    }
+    frame
+}
+
+/// Counts of months in a row, all of the cohort's history.
+fn months_in_a_row(letter: &str, first: &str, metrics: &[(&str, &[i64])]) -> DataFrame {
+    let n = metrics[0].1.len();
+    let months: Vec<NaiveDate> =
+        std::iter::successors(Some(month(first)), |month| Some(month.next())).take(n).map(Month::first_day).collect();
+    let mut columns = vec![
+        Column::new("cohort_key".into(), vec![format!("tag:{letter}"); n]),
+        Column::new("month".into(), months),
+        Column::new("in_history".into(), vec![true; n]),
+    ];
+    columns.extend(metrics.iter().map(|(name, values)| Column::new((*name).into(), *values)));
+    DataFrame::new(n, columns).unwrap()
+}

@@ -1,0 +1,56 @@
+//! The retention triangle of each cohort: those who entered in a month of its history, in each later month of it. All
+//! reports about who stays are made from it alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars::prelude::*;
+
+use super::rows::{counts_of, days_of};
+use domain::Month;
+use stats::RetentionCell;
+use archive::table::Query;
+
+pub(super) const QUERY: Query = Query { name: "analysis/retention.sql", sql: include_str!("retention.sql") };
+
+/// One cohort's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Triangle {
+    pub cells: Vec<RetentionCell>,
+    /// The months of its history, by [`Month::index`].
+    pub months: Vec<i64>,
+}
+
+/// By cohort, from the rows of [`QUERY`]; the cells in the rows' order.
+pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Triangle>> {
+    let keys = rows.column("cohort_key")?.str()?;
+    let (entered, observed) = (days_of(rows, "entry_month")?, days_of(rows, "observed_month")?);
+    let (entrants, retained, unbroken) =
+        (counts_of(rows, "entrants")?, counts_of(rows, "retained")?, counts_of(rows, "retained_unbroken")?);
+    // Each month of a cohort's history is a month of entry here.
+    let mut months: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for (key, month) in keys.iter().zip(&entered) {
+        months.entry(key.unwrap_or_default()).or_default().insert(Month::of(*month).index());
+    }
+    let mut all: BTreeMap<String, Triangle> = BTreeMap::new();
+    for (key, of_history) in &months {
+        all.insert((*key).to_string(), Triangle { cells: Vec::new(), months: of_history.iter().copied().collect() });
+    }
+    for (row, key) in keys.iter().enumerate() {
+        let key = key.unwrap_or_default();
+        let entry_month = Month::of(entered[row]).index();
+        let of_history = months.get(key);
+        let cell = RetentionCell {
+            entry_month,
+            age_months: Month::of(observed[row]).index() - entry_month,
+            // Nobody knows who was there in a month that is not in the history.
+            entry_is_censored: of_history.is_none_or(|months| !months.contains(&(entry_month - 1))),
+            entrants: entrants[row].unsigned_abs(),
+            retained: retained[row].unsigned_abs(),
+            retained_unbroken: unbroken[row].unsigned_abs(),
+        };
+        if let Some(triangle) = all.get_mut(key) {
+            triangle.cells.push(cell);
+        }
+    }
+    Ok(all)
+}

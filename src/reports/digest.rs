@@ -1,0 +1,161 @@
+//! A month in words and a few figures: what is told of each cohort to people who open no table. Made of what history and
+//! reports hold; nothing is counted or judged here.
+
+mod notable;
+mod odd;
+mod sentence;
+mod words;
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use polars::prelude::{DataFrame, PolarsError, PolarsResult};
+
+use self::sentence::{Compared, Seen, Told, sentence};
+use domain::{Basis, Month};
+use archive::table::Rows;
+
+pub use odd::{is_told_by, odd};
+pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, one_line, percent, plain, shortened, sparkline};
+
+/// Months of which a cohort's members are shown, this one included.
+const MONTHS_SHOWN: usize = 12;
+
+/// The small tables of a month, by name: its reports without those that have a row for each contact, and the `counts` of
+/// its history.
+#[derive(Clone, Debug, Default)]
+pub struct Tables(BTreeMap<&'static str, DataFrame>);
+
+impl Tables {
+    pub fn add(&mut self, name: &'static str, frame: DataFrame) {
+        self.0.insert(name, frame);
+    }
+
+    /// # Errors
+    /// When it was not added.
+    pub fn named(&self, name: &str) -> PolarsResult<Rows<'_>> {
+        let missing = || PolarsError::ColumnNotFound(format!("the table `{name}`").into());
+        self.0.get(name).map(Rows).ok_or_else(missing)
+    }
+}
+
+/// A month of all cohorts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    pub month: Month,
+    /// In the order of the reports.
+    pub cohorts: Vec<CohortDigest>,
+    /// What stands out, a sentence each.
+    pub notable: Vec<String>,
+}
+
+/// What a month was for one cohort. `None` is what null is in `cohort_summary`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CohortDigest {
+    pub cohort_key: String,
+    pub name: String,
+    pub kind: String,
+    pub basis: String,
+    pub members: i64,
+    pub joined: Option<i64>,
+    pub departed: Option<i64>,
+    pub openers: Option<i64>,
+    pub unsubscribed: Option<i64>,
+    pub growth_rate: Option<f64>,
+    pub churn_rate: Option<f64>,
+    pub compared_month: Option<Month>,
+    /// The month in a sentence.
+    pub sentence: String,
+    /// The members of the last twelve months, this one last; `None` for a month that is not in the cohort's history.
+    pub series: Vec<Option<i64>>,
+}
+
+impl Digest {
+    /// # Errors
+    /// When a table or a column is missing.
+    pub fn of(month: Month, tables: &Tables) -> PolarsResult<Digest> {
+        let counts = tables.named("counts")?;
+        let members = members_by_month(counts)?;
+        let summary = tables.named("cohort_summary")?;
+        let no_months = BTreeMap::new();
+        let cohorts = (0..summary.count_all()).map(|row| {
+            let cohort_key = summary.text("cohort_key", row)?.to_string();
+            let seen = match summary.text("basis", row)? {
+                basis if basis != Basis::MonthEnd.as_str() => Seen::AnotherTime,
+                _ if !is_in_history(counts, &cohort_key, month)? => Seen::InPart,
+                _ => Seen::Whole,
+            };
+            cohort(month, seen, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
+        });
+        let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
+        let notable = notable::notable(&notable::Month { month, cohorts: &cohorts, members: &members }, tables)?;
+        Ok(Digest { month, cohorts, notable })
+    }
+}
+
+fn is_in_history(counts: Rows<'_>, cohort_key: &str, month: Month) -> PolarsResult<bool> {
+    for row in counts.of("cohort_key", cohort_key)? {
+        if counts.day("month", row)? == Some(month.first_day()) {
+            return Ok(counts.flag("in_history", row)? == Some(true));
+        }
+    }
+    Ok(false)
+}
+
+fn cohort(month: Month, seen: Seen, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveDate, i64>) -> PolarsResult<CohortDigest> {
+    let count = |name: &str| summary.count(name, row);
+    let name = one_line(summary.text("cohort_name", row)?);
+    let (joined, departed) = (count("joined")?, count("departed")?);
+    let compared_month = summary.day("compared_month", row)?.map(Month::of);
+    let compared = match (compared_month, count("previous_members")?, joined, departed) {
+        (Some(month), Some(members), Some(joined), Some(departed)) => Some(Compared { month, members, joined, departed }),
+        _ => None,
+    };
+    let now = count("members")?.unwrap_or_default();
+    let told = Told { name: &name, month, seen, members: now, compared, streak: streak(members, month) };
+    let sentence = sentence(&told);
+    let mut series: Vec<Option<i64>> =
+        months_back(month).take(MONTHS_SHOWN).map(|month| members.get(&month.first_day()).copied()).collect();
+    series.reverse();
+    Ok(CohortDigest {
+        cohort_key: summary.text("cohort_key", row)?.to_string(),
+        kind: summary.text("cohort_kind", row)?.to_string(),
+        basis: summary.text("basis", row)?.to_string(),
+        members: now,
+        joined,
+        departed,
+        openers: count("openers")?,
+        unsubscribed: count("unsubscribed")?,
+        growth_rate: summary.ratio("growth_rate", row)?,
+        churn_rate: summary.ratio("churn_rate", row)?,
+        compared_month,
+        sentence,
+        series,
+        name,
+    })
+}
+
+fn months_back(from: Month) -> impl Iterator<Item = Month> {
+    std::iter::successors(Some(from), |month| Some(month.previous()))
+}
+
+/// The members of each cohort in the months of its history, and in this month.
+fn members_by_month(counts: Rows<'_>) -> PolarsResult<BTreeMap<String, BTreeMap<NaiveDate, i64>>> {
+    let mut members: BTreeMap<String, BTreeMap<NaiveDate, i64>> = BTreeMap::new();
+    for row in 0..counts.count_all() {
+        let (Some(month), Some(count)) = (counts.day("month", row)?, counts.count("members", row)?) else { continue };
+        members.entry(counts.text("cohort_key", row)?.to_string()).or_default().insert(month, count);
+    }
+    Ok(members)
+}
+
+/// How many months in a row, this one last, there were more members than in the month before (positive), or fewer (negative).
+fn streak(members: &BTreeMap<NaiveDate, i64>, month: Month) -> i64 {
+    let change = |month: Month| Some((members.get(&month.first_day())? - members.get(&month.previous().first_day())?).signum());
+    let Some(now) = change(month) else { return 0 };
+    let months = months_back(month).take_while(|month| change(*month) == Some(now)).count();
+    months as i64 * now
+}
+
+#[cfg(test)]
+mod tests;

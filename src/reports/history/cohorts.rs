@@ -1,0 +1,86 @@
+//! The cohorts of a month, and what each of them is compared with.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use polars::prelude::*;
+
+use super::{Definitions, History, HistoryError, State};
+use domain::{Basis, Month};
+use archive::snapshot::Manifest;
+use archive::table::{TableError, instants};
+
+/// One cohort of a month, as reports and histories see it: what was observed, and what it is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CohortMonth {
+    pub cohort_key: String,
+    pub cohort_name: String,
+    pub basis: Basis,
+    pub observed_at: DateTime<Utc>,
+    pub announced: Option<u64>,
+    /// Whether the month belongs to the cohort's H.
+    pub in_history: bool,
+    /// p: null for the cohort's first month, and outside H.
+    pub compared: Option<Compared>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    pub month: Month,
+    pub end: DateTime<Utc>,
+}
+
+/// The cohorts of a snapshot and the job's rules, with what each is compared with according to the history before it.
+/// Sorted by key.
+pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
+    let states = State::read(previous)?;
+    let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced, is_whole: bool| {
+        // Of a cohort that is known to lack members nobody can tell who left it.
+        let in_history = basis == Basis::MonthEnd && is_whole;
+        let state = states.get(&cohort_key).filter(|_| in_history);
+        CohortMonth {
+            cohort_key,
+            cohort_name,
+            basis,
+            observed_at,
+            announced,
+            in_history,
+            compared: state.map(|state| Compared { month: Month::of(state.last_month), end: state.last_month_end }),
+        }
+    };
+    let observed = manifest.cohorts.iter().map(|entry| {
+        let is_whole = !manifest.incomplete.contains(&entry.cohort_key);
+        cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, entry.announced, is_whole)
+    });
+    // A rule may look at every cohort and every contact: it is as good as the worst of them.
+    // And where something is missing, nobody knows who is in it.
+    let rules = definitions.rules.iter().filter(|_| manifest.incomplete.is_empty());
+    let ruled = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, true));
+    let mut cohorts: Vec<CohortMonth> = observed.chain(ruled).collect();
+    cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
+    Ok(cohorts)
+}
+
+/// The cohorts as a small table for the counting queries: each row carries the month's bounds, so that no query needs
+/// a literal.
+pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<DataFrame, HistoryError> {
+    let span = manifest.span()?;
+    let n = cohorts.len();
+    let days = |name: &str, values: Vec<Option<NaiveDate>>| Column::new(name.into(), values);
+    let since = |cohort: &CohortMonth| cohort.compared.map(|compared| span.month.index() - compared.month.index());
+    let announced = |cohort: &CohortMonth| cohort.announced.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let columns = vec![
+        Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
+        Column::new("cohort_name".into(), cohorts.iter().map(|cohort| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
+        Column::new("has_conversations".into(), vec![manifest.conversations; n]),
+        // Whoever was not observed has left the workspace only if everyone was.
+        Column::new("knows_gone".into(), vec![manifest.has_everyone(); n]),
+        Column::new("in_history".into(), cohorts.iter().map(|cohort| cohort.in_history).collect::<Vec<_>>()),
+        Column::new("intercom_count".into(), cohorts.iter().map(announced).collect::<Vec<Option<i64>>>()),
+        days("month", vec![Some(span.month.first_day()); n]),
+        instants("month_start", std::iter::repeat_n(Some(span.start), n)),
+        instants("month_end", std::iter::repeat_n(Some(span.end), n)),
+        days("compared_month", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.month.first_day())).collect()),
+        instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end))),
+        Column::new("months_since_compared".into(), cohorts.iter().map(since).collect::<Vec<Option<i64>>>()),
+    ];
+    Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of cohorts", error))?)
+}

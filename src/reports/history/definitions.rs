@@ -1,0 +1,83 @@
+//! What the job file says that histories and reports depend on, besides the snapshots.
+
+use polars::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::HistoryError;
+use crate::rules::Rule;
+use archive::snapshot::Manifest;
+use archive::table::{TableError, instants};
+
+#[derive(Clone, Debug, Default)]
+pub struct Definitions {
+    /// Cohorts by behaviour. Names are unique.
+    pub rules: Vec<Rule>,
+    /// The attributes that members are described by.
+    pub profile: Vec<ProfileEntry>,
+    /// The thresholds of `conversation_activity`.
+    pub opened_at_least: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileEntry {
+    /// As the job names it.
+    pub attribute: String,
+    /// The name of a custom attribute; `None` for a column of contacts.
+    pub custom_name: Option<String>,
+}
+
+impl Definitions {
+    /// SHA-256 of everything in them: what is derived under other definitions is stale.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            // Lengths go before texts, so that no two lists of texts look alike.
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        for rule in &self.rules {
+            part("rule");
+            part(&rule.name);
+            part(rule.condition.sql());
+            rule.condition.references().iter().for_each(|reference| part(&format!("{reference:?}")));
+        }
+        for entry in &self.profile {
+            part("profile");
+            part(&entry.attribute);
+        }
+        for least in &self.opened_at_least {
+            part("opened_at_least");
+            part(&least.to_string());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Of custom attributes those that are wanted. The values of all others, which may be many and large, stay on disk.
+    pub fn wanted(&self, attributes: LazyFrame) -> LazyFrame {
+        let names = self.profile.iter().filter_map(|entry| entry.custom_name.as_deref());
+        attributes.filter(names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false)))
+    }
+
+    /// The wanted attributes as a small table for the counting queries.
+    pub fn profile_frame(&self, manifest: &Manifest) -> Result<DataFrame, HistoryError> {
+        let month = manifest.month()?.first_day();
+        let n = self.profile.len();
+        let columns = vec![
+            Column::new("month".into(), vec![month; n]),
+            Column::new("attribute".into(), self.profile.iter().map(|entry| entry.attribute.as_str()).collect::<Vec<_>>()),
+            Column::new("custom_name".into(), self.profile.iter().map(|entry| entry.custom_name.as_deref()).collect::<Vec<Option<&str>>>()),
+        ];
+        Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of attributes", error))?)
+    }
+}
+
+/// The population as a table of one row, so that no query needs a literal.
+pub fn population_frame(manifest: &Manifest) -> Result<DataFrame, HistoryError> {
+    let span = manifest.span()?;
+    let columns = vec![
+        Column::new("in_population".into(), [true]),
+        Column::new("month".into(), [span.month.first_day()]),
+        instants("month_end", [Some(span.end)].into_iter()),
+    ];
+    Ok(DataFrame::new(1, columns).map_err(|error| TableError::new("make", "the table of the population", error))?)
+}

@@ -1,0 +1,158 @@
+//! The tables of a month's history.
+
+use archive::table::{Column, Kind, Table};
+
+const COHORT_KEY: &str = "`tag:<id>`, `segment:<id>` or `rule:<name>`";
+
+pub const STANDING: Table = Table {
+    name: "standing",
+    row: "a contact and a cohort that it is in, or was in when the cohort was last observed at a month's end",
+    key: &["cohort_key", "contact_id"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
+        Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
+            .or_null("nobody knows since when: it was there in the first month of the cohort's history or the first after a gap; or the month is outside the history"),
+        Column::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included")
+            .in_unit("months")
+            .or_null("departed, or the month is outside the history"),
+        Column::new("is_newly_unsubscribed", Kind::Flag, "unsubscribed now, and not so in the compared month"),
+        Column::new("is_converted", Kind::Flag, "a user now, a lead in the compared month"),
+        Column::new("is_gone", Kind::Flag, "no longer among the observed contacts"),
+    ],
+};
+
+pub const LEDGER: Table = Table {
+    name: "ledger",
+    row: "a contact and a cohort that it was ever seen in at a month's end",
+    key: &["cohort_key", "contact_id"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
+        Column::new(
+            "entry_is_censored",
+            Kind::Flag,
+            "whether the month before was not in the cohort's history, so that the true entry is not known",
+        ),
+        Column::new("spell_start", Kind::Day, "first month of the present spell, or of the last one"),
+        Column::new("spell_months", Kind::Count, "months of that spell").in_unit("months"),
+        Column::new("last_month", Kind::Day, "last month in which the contact was in the cohort"),
+    ],
+};
+
+pub const RECORDS: Table = Table {
+    name: "records",
+    row: "a contact as it was in a month that some cohort is still compared with",
+    key: &["month", "contact_id"],
+    columns: &[
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("role", Kind::Text, "`user` or `lead`"),
+        Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact had unsubscribed from e-mails").or_null("not given"),
+    ],
+};
+
+pub const PEOPLE: Table = Table {
+    name: "people",
+    row: "the last known record of a contact that is in a cohort or has just left one",
+    key: &["contact_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
+        Column::new("email", Kind::Text, "e-mail address").or_null("none given"),
+        Column::new("name", Kind::Text, "name").or_null("none given"),
+        Column::new("role", Kind::Text, "`user` or `lead`"),
+        Column::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
+        Column::new("signed_up_at", Kind::Instant, "when the contact signed up").or_null("not given"),
+        Column::new("created_at", Kind::Instant, "when Intercom first knew the contact").or_null("not given"),
+        Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
+        Column::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
+    ],
+};
+
+pub const STATES: Table = Table {
+    name: "states",
+    row: "a cohort that was ever observed at a month's end",
+    key: &["cohort_key"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("first_month", Kind::Day, "first month of the cohort's history"),
+        Column::new("last_month", Kind::Day, "last month of the cohort's history"),
+        Column::new("last_month_end", Kind::Instant, "end of that month"),
+        Column::new("months", Kind::Count, "months of the cohort's history").in_unit("months"),
+    ],
+};
+
+const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or outside the history";
+const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
+
+/// What `cohort_summary` and `cohort_trends` are made of.
+pub const COUNTS: Table = Table {
+    name: "counts",
+    row: "a cohort and a month of its history, and this month whether it belongs to the history or not",
+    key: &["cohort_key", "month"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("in_history", Kind::Flag, "whether the month was observed at its end"),
+        Column::new("members", Kind::Count, "contacts in the cohort that were created before the month's end"),
+        Column::new("users", Kind::Count, "members with the role user"),
+        Column::new("leads", Kind::Count, "members with the role lead"),
+        Column::new("intercom_count", Kind::Count, "the total that the API gave for the group").or_null("the API gave none"),
+        Column::new("new_contacts", Kind::Count, "members created in the month"),
+        Column::new("active_members", Kind::Count, "members last seen at or after the month's start").or_null("outside the history"),
+        Column::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
+        Column::new("conversations_opened", Kind::Count, "conversations of the month that a member began")
+            .in_unit("conversations")
+            .or_null(NO_CONVERSATIONS),
+        Column::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
+        Column::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
+        Column::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
+        Column::new("previous_members", Kind::Count, "members in the compared month").or_null(NO_COMPARISON),
+        Column::new("retained", Kind::Count, "members in both months").or_null(NO_COMPARISON),
+        Column::new("joined", Kind::Count, "members now and not in the compared month").or_null(NO_COMPARISON),
+        Column::new("returned", Kind::Count, "those joined who were members in some month before").or_null(NO_COMPARISON),
+        Column::new("departed", Kind::Count, "members in the compared month and not now").or_null(NO_COMPARISON),
+        Column::new("departed_gone", Kind::Count, "those departed who are no longer in the workspace at all")
+            .or_null("nothing to compare with, or the population is not everyone"),
+        Column::new("net_change", Kind::Count, "joined - departed").or_null(NO_COMPARISON),
+        Column::new("newly_unsubscribed", Kind::Count, "members unsubscribed now and not so in the compared month").or_null(NO_COMPARISON),
+        Column::new("converted_leads", Kind::Count, "members who are users now and were leads in the compared month")
+            .or_null(NO_COMPARISON),
+    ],
+};
+
+/// What every report about who stays is made of.
+pub const TRIANGLE: Table = Table {
+    name: "triangle",
+    row: "a cohort, a month of its history in which contacts entered, and that month or a later one of the history",
+    key: &["cohort_key", "entry_month", "observed_month"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("entry_month", Kind::Day, "month in which the contacts were first seen in the cohort"),
+        Column::new("observed_month", Kind::Day, "month in which they are counted"),
+        Column::new("retained", Kind::Count, "those who are members then; in the month of entry, all of them"),
+        Column::new("retained_unbroken", Kind::Count, "those who were members in every month of the history between"),
+    ],
+};
+
+/// What `attribute_profile` and `numeric_profile` are made of.
+pub const PROFILES: Table = Table {
+    name: "profiles",
+    row: "a cohort (or the whole population), a role and a value of an attribute, in this month or one that a cohort is compared with",
+    key: &["month", "cohort_key", "attribute", "role", "value"],
+    columns: &[
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("cohort_key", Kind::Text, "the cohort, of which only members in the population count; empty: the population itself"),
+        Column::new("attribute", Kind::Text, "the attribute as the job names it"),
+        Column::new("role", Kind::Text, "`user` or `lead`"),
+        Column::new("value", Kind::Text, "the value as text").or_null("the contacts have none"),
+        Column::new("value_number", Kind::Ratio, "the value, when it is a number")
+            .in_unit("the attribute's own")
+            .or_null("it is no number"),
+        Column::new("contacts", Kind::Count, "contacts of that role with that value"),
+        Column::new("numbers", Kind::Count, "those of them to whom it is a number: fewer where others have a text of the same characters"),
+    ],
+};

@@ -1,0 +1,177 @@
+//! A job's months from snapshot folders to histories: small stories, whose tables are checked row by row.
+
+mod beside;
+mod numbers;
+mod story;
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Duration, Utc};
+use polars::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
+use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
+use crate::on_paper::assert_shows;
+
+/// A job's folder, of which the months are observed one after the other.
+struct Place {
+    root: TempDir,
+    definitions: Definitions,
+    last: Option<History>,
+}
+
+/// What was in the workspace when a month was observed.
+struct Observation<'a> {
+    month: &'a str,
+    basis: Basis,
+    /// Everybody there is.
+    contacts: Vec<Contact>,
+    /// Keys, and who is in the group.
+    cohorts: Vec<(&'a str, Vec<&'a str>)>,
+    /// Who opened a conversation, once for each.
+    opened_by: Vec<&'a str>,
+    /// `everyone`, `cohorts` or the key of a cohort.
+    population: &'a str,
+}
+
+impl<'a> Observation<'a> {
+    /// At the month's end, and compared with everyone.
+    fn of(month: &'a str, contacts: Vec<Contact>, cohorts: Vec<(&'a str, Vec<&'a str>)>) -> Observation<'a> {
+        Observation { month, basis: Basis::MonthEnd, contacts, cohorts, opened_by: Vec::new(), population: "everyone" }
+    }
+
+    fn span(&self) -> MonthSpan {
+        self.month.parse::<Month>().unwrap().span(&TimeZone::utc())
+    }
+}
+
+/// A user created in 2025.
+fn user(id: &str) -> Contact {
+    Contact { created_at: Some(at("2025-06-01T00:00:00Z")), ..Contact::unknown(id.to_string(), Role::User) }
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn with(contact: Contact, name: &str, value: AttributeValue) -> Contact {
+    let mut contact = contact;
+    contact.custom_attributes.push(CustomAttribute { name: name.into(), value });
+    contact
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { root: tempfile::tempdir().unwrap(), definitions: Definitions::default(), last: None }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Publishes the month's snapshot and builds its history after the last one's.
+    fn observe(&mut self, observation: &Observation<'_>) -> &History {
+        let snapshot = self.snapshot(observation);
+        let history = build(&snapshot, &self.definitions, self.last.as_ref(), &self.folder("history"), &self.folder(".work")).unwrap();
+        self.last.insert(history)
+    }
+
+    fn snapshot(&self, observation: &Observation<'_>) -> Snapshot {
+        let work = self.folder(".work");
+        let span = observation.span();
+        let observed_at = span.end + Duration::hours(1);
+        let walk = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
+            let folder = work.join(name);
+            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
+            spool.push(observation.contacts.iter().filter(|contact| is_in(contact)).cloned().collect());
+            Part::whole(folder, spool.finish().unwrap())
+        };
+        let in_group = |members: &Vec<&str>, contact: &Contact| members.contains(&contact.id.as_str());
+        let mut walks: Vec<Part> = observation
+            .cohorts
+            .iter()
+            .enumerate()
+            .map(|(index, (_, members))| walk(&format!("cohort-{index}"), &|contact| in_group(members, contact)))
+            .collect();
+        if observation.population == "everyone" {
+            walks.push(walk("everyone", &|_| true));
+        }
+        let conversation = |(index, id): (usize, &&str)| Conversation {
+            id: format!("{index}"),
+            created_at: span.start,
+            updated_at: None,
+            opener: Opener::Contact(id.to_string()),
+            contact_ids: vec![id.to_string()],
+            author_type: None,
+            source_type: None,
+            delivered_as: None,
+            state: None,
+        };
+        let folder = work.join("conversations");
+        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
+        spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
+        let conversations = Part::whole(folder, spool.finish().unwrap());
+
+        let key = |(walk, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), walk, tagged_before: None };
+        let assembly = Assembly {
+            walks,
+            population: observation.cohorts.iter().position(|(key, _)| *key == observation.population),
+            cohorts: observation.cohorts.iter().enumerate().map(key).collect(),
+            conversations: Some(conversations),
+            span,
+        };
+        let staging = Staging::new(&work, "snapshot").unwrap();
+        assembly.write(&staging).unwrap();
+        let cohort = |(key, members): &(&str, Vec<&str>)| CohortEntry {
+            cohort_key: key.to_string(),
+            cohort_name: key.to_string(),
+            configured: key.to_string(),
+            basis: observation.basis.to_string(),
+            observed_at,
+            members: members.len() as u64,
+            announced: Some(members.len() as u64),
+        };
+        let manifest = Manifest {
+            format: Manifest::CURRENT_FORMAT,
+            job: "story".to_string(),
+            month: observation.month.to_string(),
+            basis: observation.basis.to_string(),
+            observed_at,
+            program_version: String::new(),
+            api_version: String::new(),
+            timezone: "UTC".to_string(),
+            timezone_table: None,
+            month_start: span.start,
+            month_end: span.end,
+            workspace_id: None,
+            contact_workspace_id: None,
+            population: observation.population.to_string(),
+            replaces: None,
+            conversations: true,
+            cohorts: observation.cohorts.iter().map(cohort).collect(),
+            identifiers: "keep".to_string(),
+            email_hash: None,
+            forgotten: 0,
+            files: staging.files(),
+            requests: 0,
+            retries: 0,
+            incomplete: Vec::new(),
+            findings: Vec::new(),
+        };
+        let snapshots = self.folder("snapshots");
+        staging.commit(&snapshots.join(month_folder(span.month)), &manifest).unwrap();
+        Snapshot::open(&snapshots, span.month).unwrap().unwrap()
+    }
+}
+
+/// One table of a history, as it is on disk.
+fn read(history: &History, table: &'static Table) -> DataFrame {
+    history.scan(table).unwrap().collect().unwrap()
+}
+
+#[track_caller]
+fn check(history: &History, table: &'static Table, expected: &str) {
+    assert_shows(&read(history, table), expected);
+}

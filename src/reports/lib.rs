@@ -1,0 +1,12 @@
+//! What is derived from snapshots: the members of rules, the history, the reports, the month in words, the page. No clock, no
+//! network.
+
+pub mod analysis;
+pub mod digest;
+pub mod history;
+pub mod page;
+pub mod report;
+pub mod rules;
+
+#[cfg(test)]
+mod on_paper;

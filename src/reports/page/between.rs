@@ -1,0 +1,137 @@
+//! What is between cohorts: who went from one to another, and who is in both.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+use polars::prelude::PolarsResult;
+use serde_json::{Value, json};
+
+use super::figure::{Figure, Figures, Grid, drawn, head};
+use super::{count, share, shown};
+use crate::digest::{CohortDigest, Digest, decimal, grouped};
+use archive::table::Rows;
+
+/// Ways that are drawn, those that most went.
+const WAYS: usize = 40;
+/// Cohorts of the overlap matrix, the largest.
+const COHORTS: usize = 20;
+
+/// Ends of ways that are no cohorts, by their keys: where those who joined came from, and where those who left went.
+const BEFORE: [(&str, &str); 3] =
+    [("(none)", "in no cohort before"), ("(stayed)", "in others, and still there"), ("(new)", "new contacts")];
+const AFTER: [(&str, &str); 3] = [("(none)", "in no cohort now"), ("(stayed)", "still in others"), ("(gone)", "left the workspace")];
+
+struct Way<'a> {
+    from: &'a str,
+    to: &'a str,
+    from_name: String,
+    to_name: String,
+    contacts: i64,
+    previous_members: Option<i64>,
+    share: Option<f64>,
+}
+
+pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Markup> {
+    let mut ways = Vec::new();
+    for row in 0..rows.count_all() {
+        let (from, to) = (rows.text("from_cohort", row)?, rows.text("to_cohort", row)?);
+        ways.push(Way {
+            from,
+            to,
+            from_name: end_name(from, rows.text("from_name", row)?, BEFORE),
+            to_name: end_name(to, rows.text("to_name", row)?, AFTER),
+            contacts: rows.count("contacts", row)?.unwrap_or_default(),
+            previous_members: rows.count("previous_members", row)?,
+            share: rows.ratio("share_of_from", row)?,
+        });
+    }
+    if ways.is_empty() {
+        let is_compared = digest.cohorts.iter().any(|cohort| cohort.compared_month.is_some());
+        return Ok(
+            html! { p { @if is_compared { "Nobody moved." } @else { "Who moved is told once there is a month to compare with." } } },
+        );
+    }
+    ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
+    let left_out = ways.len().saturating_sub(WAYS);
+    ways.truncate(WAYS);
+    // A cohort stands on both sides: who left it, and who joined it.
+    let (mut left, mut right) = (Side::default(), Side::default());
+    let links: Vec<Value> = ways
+        .iter()
+        .map(|way| json!([left.place(way.from, &way.from_name), right.place(way.to, &way.to_name), way.contacts, way.share.map(drawn)]))
+        .collect();
+    let cells = ways
+        .iter()
+        .map(|way| vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), count(way.previous_members), share(way.share)]);
+    let table = Grid {
+        caption: "Contacts that left one cohort and joined another".to_string(),
+        head: head(&["from", "to", "contacts", "of those who were in it", "share"]),
+        texts: 2,
+        rows: cells.collect(),
+    };
+    let about = format!(
+        "From the cohorts on the left, which they left, to those on the right, which they joined. Everyone who left a cohort or joined one is here, and counts once for each.{}",
+        if left_out > 0 { format!(" The {WAYS} ways that most went; {left_out} more are in the report movement.") } else { String::new() }
+    );
+    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "none": BEFORE.iter().chain(&AFTER).map(|(_, name)| *name).collect::<Vec<_>>(), "links": links });
+    Ok(figures.add(Figure { id: "movement".to_string(), title: "Who moved", about, chart, table }))
+}
+
+fn end_name(key: &str, name: &str, no_cohorts: [(&str, &str); 3]) -> String {
+    no_cohorts.iter().find(|(of, _)| *of == key).map_or_else(|| shown(name), |(_, told)| (*told).to_string())
+}
+
+/// The names on one side of the flow, in the order in which they come.
+#[derive(Default)]
+struct Side<'a> {
+    places: HashMap<&'a str, usize>,
+    names: Vec<String>,
+}
+
+impl<'a> Side<'a> {
+    fn place(&mut self, key: &'a str, name: &str) -> usize {
+        *self.places.entry(key).or_insert_with(|| {
+            self.names.push(name.to_string());
+            self.names.len() - 1
+        })
+    }
+}
+
+pub(super) fn overlap(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -> PolarsResult<Markup> {
+    let mut cohorts: Vec<&CohortDigest> = digest.cohorts.iter().collect();
+    cohorts.sort_by_key(|cohort| std::cmp::Reverse(cohort.members));
+    cohorts.truncate(COHORTS);
+    if cohorts.len() < 2 {
+        return Ok(html! {});
+    }
+    let places: HashMap<&str, usize> = cohorts.iter().enumerate().map(|(place, cohort)| (cohort.cohort_key.as_str(), place)).collect();
+    let (mut pairs, mut cells) = (Vec::new(), Vec::new());
+    for row in 0..rows.count_all() {
+        let (Some(a), Some(b)) = (places.get(rows.text("cohort_a", row)?), places.get(rows.text("cohort_b", row)?)) else { continue };
+        let both = rows.count("in_both", row)?;
+        let (share_a, share_b, lift) = (rows.ratio("share_of_a", row)?, rows.ratio("share_of_b", row)?, rows.ratio("lift", row)?);
+        pairs.push(json!([a, b, both, share_a.map(drawn), share_b.map(drawn), lift.map(drawn)]));
+        cells.push(vec![
+            shown(rows.text("cohort_a_name", row)?),
+            shown(rows.text("cohort_b_name", row)?),
+            count(both),
+            share(share_a),
+            share(share_b),
+            lift.map_or("–".to_string(), |lift| decimal(lift, 2)),
+        ]);
+    }
+    let left_out = digest.cohorts.len() - cohorts.len();
+    let table = Grid {
+        caption: "Contacts that are in two cohorts".to_string(),
+        head: head(&["one", "other", "in both", "share of the one", "share of the other", "times as many as by chance"]),
+        texts: 2,
+        rows: cells,
+    };
+    let about = format!(
+        "The share of the row's cohort that is also in the column's.{}",
+        if left_out > 0 { format!(" The {COHORTS} largest; all are in the report overlap.") } else { String::new() }
+    );
+    let names: Vec<String> = cohorts.iter().map(|cohort| shown(&cohort.name)).collect();
+    let chart = json!({ "kind": "overlap", "names": names, "pairs": pairs });
+    Ok(figures.add(Figure { id: "overlap".to_string(), title: "Who is in both", about, chart, table }))
+}

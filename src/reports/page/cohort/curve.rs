@@ -1,0 +1,103 @@
+//! How long members stay, as lines over the months since they entered, each with its band: who is there, after a break or
+//! without, and who never left.
+
+use maud::Markup;
+use polars::prelude::PolarsResult;
+use serde_json::{Value, json};
+
+use super::{nothing, of_cohort};
+use crate::digest::{CohortDigest, grouped};
+use crate::page::figure::{Figure, Figures, Grid, drawn, head};
+use crate::page::{share, shown};
+use archive::table::Rows;
+
+/// Months since entry that are drawn.
+const MONTHS: i64 = 36;
+const NOTHING: &str = "Is known once somebody has entered after the first month observed and another month has passed.";
+
+/// Of all who entered, how many are members so many months later.
+pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
+    let title = "Who stays, all together";
+    let (mut points, mut cells) = (Vec::new(), Vec::new());
+    for row in of_cohort(rows, cohort)? {
+        let count = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.count(name, row)?.unwrap_or_default());
+        let (age, entrants) = (count("age_months")?, count("entrants")?);
+        if age > MONTHS || entrants == 0 {
+            continue;
+        }
+        let [rate, low, high] = ends(rows, ["retention_rate", "rate_low", "rate_high"], row)?;
+        points.push(point(age, [rate, low, high], entrants));
+        cells.push(vec![
+            age.to_string(),
+            grouped(count("entry_months")?),
+            grouped(entrants),
+            grouped(count("retained")?),
+            grouped(count("retained_unbroken")?),
+            share(rate),
+            format!("{} to {}", share(low), share(high)),
+        ]);
+    }
+    // All who entered are there when they enter.
+    if points.len() < 2 {
+        return Ok(nothing(title, NOTHING));
+    }
+    let table = Grid {
+        caption: format!("{}: of all who entered, how many are members so many months later", shown(&cohort.name)),
+        head: head(&["months", "months of entry", "entrants", "members then", "without a break", "share", "95 % interval"]),
+        texts: 0,
+        rows: cells,
+    };
+    let about = "The rows of \"Who stays\" taken together: of all whose month of entry is known and long enough ago, the share who are \
+                 members so many months later, after a break or without, with its 95 % interval.";
+    let chart = json!({ "kind": "curve", "axis": "months since they entered", "of": "entered so long ago", "points": points });
+    Ok(figures.add(Figure { id: format!("{anchor}-curve"), title, about: about.to_string(), chart, table }))
+}
+
+/// Of all who entered, how many are still members after so many months, without a break.
+pub(super) fn survival(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
+    let title = "How long they stay";
+    let (mut points, mut cells) = (Vec::new(), Vec::new());
+    for row in of_cohort(rows, cohort)? {
+        let count = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.count(name, row)?.unwrap_or_default());
+        let (months, at_risk) = (count("duration_months")?, count("at_risk")?);
+        if months > MONTHS {
+            break;
+        }
+        let [survival, low, high] = ends(rows, ["survival", "survival_low", "survival_high"], row)?;
+        points.push(point(months, [survival, low, high], at_risk));
+        cells.push(vec![
+            months.to_string(),
+            grouped(at_risk),
+            grouped(count("departed")?),
+            grouped(count("censored")?),
+            grouped(count("resumed")?),
+            share(rows.ratio("hazard", row)?),
+            share(survival),
+            format!("{} to {}", share(low), share(high)),
+        ]);
+    }
+    if points.is_empty() {
+        return Ok(nothing(title, NOTHING));
+    }
+    let names = ["months", "members before", "departed", "seen no further", "seen again", "hazard", "still members", "95 % interval"];
+    let table = Grid {
+        caption: format!("{}: share of those who entered who are still members after so many months", shown(&cohort.name)),
+        head: head(&names),
+        texts: 0,
+        rows: cells,
+    };
+    let about = "Of those whose month of entry is known, the share who are still members after so many months, without a break, with its \
+                 95 % interval. Each month counts those who were members until the month before: the share who departed then is the hazard.";
+    let chart = json!({ "kind": "curve", "axis": "months without a break", "of": "were members a month earlier", "points": points });
+    Ok(figures.add(Figure { id: format!("{anchor}-survival"), title, about: about.to_string(), chart, table }))
+}
+
+fn ends(rows: Rows<'_>, names: [&str; 3], row: usize) -> PolarsResult<[Option<f64>; 3]> {
+    let [share, low, high] = names.map(|name| rows.ratio(name, row));
+    Ok([share?, low?, high?])
+}
+
+/// Months, the share with its interval, and of how many.
+fn point(months: i64, [share, low, high]: [Option<f64>; 3], of: i64) -> Value {
+    json!([months, share.map(drawn), low.map(drawn), high.map(drawn), of])
+}

@@ -1,0 +1,151 @@
+//! `index.html`: the months of a job, the newest first.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::figure::framed;
+use super::trend_line::trend_line;
+use super::{count, document, shown};
+use crate::digest::{grouped, month_name};
+use domain::{Basis, Month};
+
+/// Months of which the members of each cohort are shown.
+const MONTHS_SHOWN: usize = 12;
+
+/// A month that is held.
+#[derive(Clone, Debug)]
+pub struct MonthLine {
+    pub month: Month,
+    /// `None` when its snapshot is damaged.
+    pub observation: Option<Observation>,
+    /// The month's page, relative to the index; `None` where it has none.
+    pub page: Option<String>,
+    pub cohorts: Vec<CohortLine>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Observation {
+    pub basis: Basis,
+    pub observed_at: DateTime<Utc>,
+    /// Whether it was published although not all of it came.
+    pub is_incomplete: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct CohortLine {
+    pub cohort_key: String,
+    pub name: String,
+    pub members: i64,
+    pub joined: Option<i64>,
+    pub departed: Option<i64>,
+}
+
+/// `months` in any order.
+pub fn index(job: &str, months: &[MonthLine]) -> String {
+    let mut months: Vec<&MonthLine> = months.iter().collect();
+    months.sort_by_key(|line| std::cmp::Reverse(line.month));
+    let body = html! {
+        header {
+            p class="job" { (shown(job)) }
+            h1 { "Customers by month" }
+        }
+        main {
+            @if months.is_empty() { p { "No month is held." } } @else { (list(&months)) (cohorts(&months)) }
+        }
+        footer { p { "Made by cohorts. What each figure means is told by " code { "cohorts schema" } "." } }
+    };
+    document::without_script(&format!("{}: months", shown(job)), &body)
+}
+
+fn list(months: &[&MonthLine]) -> Markup {
+    let sum = |line: &MonthLine, of: fn(&CohortLine) -> Option<i64>| {
+        let known: Vec<i64> = line.cohorts.iter().filter_map(of).collect();
+        (!known.is_empty()).then(|| known.iter().sum())
+    };
+    let caption = "The months, newest first; a contact counts once in each cohort that it is in";
+    html! {
+        section aria-labelledby="months" {
+            h2 id="months" { "Months" }
+            (framed(caption, &html! {
+                thead {
+                    tr {
+                        @for name in ["month", "observed", "when"] { th scope="col" { (name) } }
+                        @for name in ["cohorts", "memberships", "joined", "departed"] { th scope="col" class="number" { (name) } }
+                    }
+                }
+                tbody {
+                    @for (place, line) in months.iter().enumerate() {
+                        @for missed in missed(months, place) {
+                            tr { th scope="row" { (month_name(missed)) } td colspan="6" { "not observed" } }
+                        }
+                        tr {
+                            th scope="row" {
+                                @if let Some(page) = &line.page { a href=(page) { (month_name(line.month)) } }
+                                @else { (month_name(line.month)) }
+                            }
+                            @if let Some(observation) = &line.observation {
+                                td { (observation.observed_at.format("%Y-%m-%d")) }
+                                td { (observed(observation.basis)) @if observation.is_incomplete { ", incomplete" } }
+                            } @else {
+                                td {}
+                                td { "its snapshot is damaged" }
+                            }
+                            td class="number" { (line.cohorts.len()) }
+                            td class="number" { (count(sum(line, |cohort| Some(cohort.members)))) }
+                            td class="number" { (count(sum(line, |cohort| cohort.joined))) }
+                            td class="number" { (count(sum(line, |cohort| cohort.departed))) }
+                        }
+                    }
+                }
+            }))
+        }
+    }
+}
+
+/// The months between this one and the next newer one that is held, the newest first.
+fn missed(months: &[&MonthLine], place: usize) -> Vec<Month> {
+    let Some(newer) = place.checked_sub(1).and_then(|place| months.get(place)) else { return Vec::new() };
+    (months[place].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
+}
+
+/// A basis in words.
+fn observed(basis: Basis) -> &'static str {
+    match basis {
+        Basis::MonthEnd => "at the month's end",
+        Basis::Reconstructed => "later, reconstructed",
+        Basis::Late => "late",
+        Basis::Preliminary => "before the month's end",
+    }
+}
+
+/// The members of each cohort in the last months; of the cohorts of the newest.
+fn cohorts(months: &[&MonthLine]) -> Markup {
+    let months = &months[..months.len().min(MONTHS_SHOWN)];
+    let Some(newest) = months.first() else { return html! {} };
+    let members = |line: &MonthLine, key: &str| line.cohorts.iter().find(|cohort| cohort.cohort_key == key).map(|cohort| cohort.members);
+    let caption = "Members of each cohort by month";
+    html! {
+        section aria-labelledby="cohorts" {
+            h2 id="cohorts" { "Cohorts" }
+            (framed(caption, &html! {
+                thead {
+                    tr {
+                        th scope="col" { "cohort" }
+                        th scope="col" { "trend" }
+                        @for line in months { th scope="col" class="number" { (line.month) } }
+                    }
+                }
+                tbody {
+                    @for cohort in &newest.cohorts {
+                        @let series: Vec<Option<i64>> = months.iter().rev().map(|line| members(line, &cohort.cohort_key)).collect();
+                        tr {
+                            th scope="row" { (shown(&cohort.name)) }
+                            td { (trend_line(&series, &format!("{} months, {} members now", series.len(), grouped(cohort.members)))) }
+                            @for members in series.iter().rev() { td class="number" { (count(*members)) } }
+                        }
+                    }
+                }
+            }))
+        }
+    }
+}

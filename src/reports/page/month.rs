@@ -1,0 +1,149 @@
+//! `report.html`: what happened to the customers this month.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::cohort::Sections;
+use super::figure::Figures;
+use super::{between, document, members, notices, overview, shown};
+use crate::analysis::{ExpectedMonth, OddMonth};
+use crate::digest::{CohortDigest, Digest, Tables, month_name};
+use domain::{Basis, Month};
+
+/// Cohorts that have a section of their own, the largest, at the most.
+const SECTIONS: usize = 40;
+/// A page can be mailed: sections are added as long as it stays under this.
+const BYTES_MAX: usize = 2_900_000;
+
+/// What a page says of its month besides the tables.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub job: String,
+    pub month: Month,
+    pub observed_at: DateTime<Utc>,
+    pub timezone: String,
+    /// As the snapshot's manifest has it: `everyone`, `cohorts` or a cohort key.
+    pub population: String,
+    pub odd_months: Vec<OddMonth>,
+    pub expected_months: Vec<ExpectedMonth>,
+}
+
+/// `people` are rows of members, where the job wants them shown.
+///
+/// # Errors
+/// When a table or a column is missing.
+pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&DataFrame>) -> PolarsResult<String> {
+    let title = format!("{}: {}", month_name(about.month), shown(&about.job));
+    let mut figures = Figures::default();
+    let movement = between::movement(digest, tables.named("movement")?, &mut figures)?;
+    let overlap = between::overlap(digest, tables.named("overlap")?, &mut figures)?;
+    let quality = tables.named("data_quality")?;
+    let notices = notices::notices(about, digest, quality)?;
+    let noticed = notices::all(digest, quality)?;
+    // What every page has, with links to as many sections as there may be.
+    let bytes =
+        |overview: &Markup| overview.0.len() + [&movement, &overlap, &notices, &noticed].map(|part| part.0.len()).iter().sum::<usize>();
+    let room = BYTES_MAX.saturating_sub(document::FRAME_BYTES + bytes(&overview::cohorts(digest, |_| Some("cohort-000".to_string()))));
+    let sections = sections(about, digest, tables, people, room.saturating_sub(figures.bytes()), &mut figures)?;
+    let left_out = digest.cohorts.len() - sections.len();
+    let body = html! {
+        a class="skip" href="#cohorts" { "Skip to the cohorts" }
+        header {
+            p class="job" { (shown(&about.job)) }
+            h1 { "Customers in " (month_name(about.month)) }
+            p {
+                "Tags, segments and rules of this job: who was in them, who came, who left. Observed on "
+                (about.observed_at.format("%Y-%m-%d at %H:%M UTC")) ", months in the time zone " (about.timezone) ". "
+                (compared(digest))
+            }
+        }
+        main {
+            (notices)
+            (overview::stands_out(digest))
+            (overview::cohorts(digest, |place| sections.contains_key(&place).then(|| anchor(place))))
+            section aria-labelledby="between" {
+                h2 id="between" { "Between the cohorts" }
+                (movement)
+                (overlap)
+            }
+            @for section in sections.values() { (section) }
+            @if left_out > 0 {
+                p { (left_out) " smaller cohorts have no section here; all of them are in the reports beside this page." }
+            }
+            (noticed)
+        }
+        footer {
+            p {
+                "Made by cohorts from the snapshot of this month and those before it. Every figure is in the Parquet and CSV files of the "
+                "same run; " code { "cohorts schema" } " says what each means. " (population(about, digest))
+                " Intervals are of 95 %. Charts by Apache ECharts, under the Apache License 2.0."
+            }
+        }
+    };
+    Ok(document::with_charts(&title, &body, &figures.into_json()))
+}
+
+/// The sections of the largest cohorts that fit into so many bytes, by the cohort's place among all.
+fn sections(
+    about: &About,
+    digest: &Digest,
+    tables: &Tables,
+    people: Option<&DataFrame>,
+    mut room: usize,
+    figures: &mut Figures,
+) -> PolarsResult<BTreeMap<usize, Markup>> {
+    let made = Sections::read(about, tables)?;
+    let mut by_size: Vec<(usize, &CohortDigest)> = digest.cohorts.iter().enumerate().collect();
+    by_size.sort_by_key(|(place, cohort)| (Reverse(cohort.members), *place));
+    let mut sections = BTreeMap::new();
+    for (place, cohort) in by_size.into_iter().take(SECTIONS) {
+        let mut own = Figures::default();
+        let people = people.map(|people| members::table(people, cohort)).transpose()?;
+        let section = made.drawn(cohort, &anchor(place), people, &mut own)?;
+        let bytes = section.0.len() + own.bytes();
+        if bytes > room {
+            break;
+        }
+        room -= bytes;
+        figures.extend(own);
+        sections.insert(place, section);
+    }
+    Ok(sections)
+}
+
+fn anchor(place: usize) -> String {
+    format!("cohort-{place}")
+}
+
+fn compared(digest: &Digest) -> String {
+    let mut months: Vec<Month> = digest.cohorts.iter().filter_map(|cohort| cohort.compared_month).collect();
+    months.sort_unstable();
+    months.dedup();
+    match &months[..] {
+        [] if digest.cohorts.iter().all(|cohort| cohort.basis != Basis::MonthEnd.as_str()) => {
+            "It was not observed at its end, and is compared with no other month.".to_string()
+        }
+        [] => "There is no month that it could be compared with.".to_string(),
+        [month] => format!("Compared with {}.", month_name(*month)),
+        months => {
+            let names: Vec<String> = months.iter().map(|month| month_name(*month)).collect();
+            format!("Compared with {}, each cohort with the last month before that it was seen at the end of.", names.join(", "))
+        }
+    }
+}
+
+fn population(about: &About, digest: &Digest) -> String {
+    let what = match about.population.as_str() {
+        "everyone" => "all other contacts of the workspace".to_string(),
+        "cohorts" => "the other contacts in any cohort of the job".to_string(),
+        key => {
+            let name = digest.cohorts.iter().find(|cohort| cohort.cohort_key == key).map_or(key, |cohort| cohort.name.as_str());
+            format!("the other contacts in {}", shown(name))
+        }
+    };
+    format!("What members have in common is compared with {what}, of the same roles.")
+}
