@@ -5,8 +5,8 @@
 #[path = "shared/workspace.rs"]
 mod workspace;
 
-use intercom::DECODERS;
 use criterion::{Criterion, Throughput};
+use intercom::DECODERS;
 use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;

@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use chrono::{DateTime, Duration, Utc};
-use domain::{Month, TimeZone};
 use archive::publish::Staging;
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, month_folder};
 use archive::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
+use chrono::{DateTime, Duration, Utc};
+use domain::{Month, TimeZone};
 use polars::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use reports::analysis::{Facts, Inputs, PopulationKind, REPORTS};
-use domain::Month;
-use reports::history::{self, Definitions, History, ProfileEntry};
-use job::{self, Context, JobFolder, RunOptions};
-use job::settings::{self, JobSource, SecretString, Settings, Sources};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use chrono::{DateTime, Utc};
 use criterion::Criterion;
+use domain::Month;
+use job::settings::{self, JobSource, SecretString, Settings, Sources};
+use job::{self, Context, JobFolder, RunOptions};
 use polars::prelude::IntoLazy;
+use reports::analysis::{Facts, Inputs, PopulationKind, REPORTS};
+use reports::history::{self, Definitions, History, ProfileEntry};
 
 type Failure = Box<dyn std::error::Error>;
 

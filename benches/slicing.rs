@@ -4,8 +4,8 @@
 
 use std::hint::black_box;
 
-use job::{Piece, cut, merge, rows_per_slice};
 use criterion::{Criterion, criterion_group, criterion_main};
+use job::{Piece, cut, merge, rows_per_slice};
 
 /// Ten years of days with a million contacts, most of them of late.
 fn days() -> Vec<Piece> {

@@ -17,7 +17,7 @@ const SECONDS: f64 = 10.0;
 const PEAK_KIB: u64 = 2 * 1024 * 1024;
 const RATIO: f64 = 1.2;
 
-pub fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let contacts = bench.contacts(CONTACTS);
     let mut job = Job::new(bench.folder.path().join("analysis"), true)?;
     // Without a month to compare with, half of the queries would have nothing to count.

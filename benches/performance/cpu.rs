@@ -29,7 +29,7 @@ impl Beside {
     }
 }
 
-pub fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let contacts = bench.contacts(CONTACTS);
     let server = Server::start(&Intercom { keeps_pages: true, ..Intercom::of(contacts) })?;
     let job = Job::new(bench.folder.path().join("cpu"), false)?;

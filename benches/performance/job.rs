@@ -12,13 +12,13 @@ use super::queries::PROFILE;
 use super::server::{NOW, Server, TAGS};
 use super::{Failure, machine};
 
-pub const TOKEN: &str = "bench";
+pub(crate) const TOKEN: &str = "bench";
 /// The name of the job, and of its folder.
-pub const NAME: &str = "bench";
+pub(crate) const NAME: &str = "bench";
 const SEGMENTS: [&str; 5] = ["Active", "New", "Slipping Away", "Trial users", "Leads to call"];
 
 /// A job file with its output beside it.
-pub struct Job {
+pub(crate) struct Job {
     pub file: PathBuf,
     pub folder: PathBuf,
     pub as_of: &'static str,
@@ -28,7 +28,7 @@ pub struct Job {
 
 /// What a run did until its snapshot was published.
 #[derive(Clone, Debug, Default)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// From the start of the process, some milliseconds before the first request, until the last list was done.
     pub fetched: f64,
     /// Likewise until the snapshot was published.
@@ -41,7 +41,7 @@ pub struct Ran {
 
 impl Job {
     /// Twelve groups, population everyone, in a folder of its own.
-    pub fn new(folder: PathBuf, conversations: bool) -> Result<Job, Failure> {
+    pub(crate) fn new(folder: PathBuf, conversations: bool) -> Result<Job, Failure> {
         fs::create_dir_all(&folder)?;
         let quoted = |names: Vec<String>| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         let text = format!(
@@ -57,17 +57,17 @@ impl Job {
         Ok(Job { file, folder, as_of: NOW, settings: Vec::new() })
     }
 
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Job {
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Job {
         self.settings.push((name, value.to_string()));
         self
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.join("output").join(NAME)
     }
 
     /// Runs to its end, history and reports included.
-    pub fn run(&self, server: &Server) -> Result<Ran, Failure> {
+    pub(crate) fn run(&self, server: &Server) -> Result<Ran, Failure> {
         let begun = Instant::now();
         let mut run = Command::new(env!("CARGO_BIN_EXE_cohorts"));
         run.args(["run", "--log-format", "json", "--as-of", self.as_of, "--job"]).arg(&self.file);
@@ -104,7 +104,7 @@ impl Job {
     }
 
     /// Throws away what a run left, so that the next one begins anew.
-    pub fn clear(&self) -> Result<(), Failure> {
+    pub(crate) fn clear(&self) -> Result<(), Failure> {
         let output: &Path = &self.folder.join("output");
         if output.exists() {
             fs::remove_dir_all(output)?;

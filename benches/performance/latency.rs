@@ -16,7 +16,7 @@ const CONCURRENCY: usize = 64;
 const ROUND_TRIPS: u32 = 6;
 const RATIO: f64 = 1.3;
 
-pub fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let contacts = bench.contacts(CONTACTS);
     let server = Server::start(&Intercom { latency: LATENCY, rate_limit: Some(LIMIT), ..Intercom::of(contacts) })?;
     let job = Job::new(bench.folder.path().join("latency"), false)?

@@ -13,7 +13,7 @@ const WINDOW: u64 = 10;
 const USED: f64 = 0.95;
 const REFUSED: f64 = 0.01;
 
-pub fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let contacts = bench.contacts(CONTACTS);
     let server = Server::start(&Intercom { rate_limit: Some(LIMIT), ..Intercom::of(contacts) })?;
     let job = Job::new(bench.folder.path().join("limit"), false)?.with("COHORTS__INTERCOM__RATE_SHARE", "1.0");

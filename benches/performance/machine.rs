@@ -6,13 +6,13 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// The most memory that a process has held so far, in KiB. Linux keeps the mark itself.
-pub fn peak_memory(process: u32) -> Option<u64> {
+pub(crate) fn peak_memory(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
 }
 
 /// A Markdown list: machine, date, command, commit.
-pub fn describe(command: &str) -> String {
+pub(crate) fn describe(command: &str) -> String {
     let cores = std::thread::available_parallelism().map_or("unknown".to_string(), |cores| cores.to_string());
     let model = line_of("/proc/cpuinfo", "model name").unwrap_or("unknown".to_string());
     let memory = line_of("/proc/meminfo", "MemTotal").and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());

@@ -11,7 +11,7 @@ const FACTOR: usize = 10;
 const PEAK_KIB: u64 = 400 * 1024;
 const GROWTH: f64 = 1.25;
 
-pub fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let contacts = bench.contacts(CONTACTS);
     let mut figures = Vec::new();
     let mut before: Option<u64> = None;

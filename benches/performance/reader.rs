@@ -15,13 +15,13 @@ use super::job::TOKEN;
 use super::server::{Recorded, Server, client};
 use super::{Bench, Failure};
 
-pub const CORES: usize = 2;
+pub(crate) const CORES: usize = 2;
 /// The job's own `max_concurrency`.
 const AT_A_TIME: usize = 16;
 
 /// What a pass over all pages took.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pass {
+pub(crate) struct Pass {
     pub seconds: f64,
     /// Rows that were decoded; none where nothing was.
     pub rows: u64,
@@ -30,7 +30,7 @@ pub struct Pass {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub(crate) enum What {
     /// Unzip, decode into the typed struct, throw away.
     Read,
     /// Take the bytes as they come.
@@ -38,7 +38,7 @@ pub enum What {
 }
 
 impl Bench {
-    pub fn read(&self, server: &Server, pages: &Arc<Vec<Recorded>>, what: What) -> Result<Pass, Failure> {
+    pub(crate) fn read(&self, server: &Server, pages: &Arc<Vec<Recorded>>, what: What) -> Result<Pass, Failure> {
         let begun = Instant::now();
         let pass = self.runtime.block_on(all(server.address.clone(), pages.clone(), what))?;
         Ok(Pass { seconds: begun.elapsed().as_secs_f64(), ..pass })

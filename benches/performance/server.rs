@@ -10,17 +10,17 @@ use serde_json::Value;
 use super::{Bench, Failure};
 
 /// Two hours after the end of the month that is measured.
-pub const NOW: &str = "2026-11-01T02:00:00Z";
+pub(crate) const NOW: &str = "2026-11-01T02:00:00Z";
 /// The same a month before, where there is something to compare with.
-pub const A_MONTH_BEFORE: &str = "2026-10-01T02:00:00Z";
+pub(crate) const A_MONTH_BEFORE: &str = "2026-10-01T02:00:00Z";
 /// Contacts are in 0.58 of the five segments on average; with so many of the seven tags it is three groups of twelve.
 const MEMBERSHIPS: &str = "2.42";
-pub const TAGS: usize = 7;
+pub(crate) const TAGS: usize = 7;
 /// Requests in a window where no limit is wanted.
 const UNLIMITED: u32 = 1_000_000;
 
 /// How the server is to be.
-pub struct Intercom {
+pub(crate) struct Intercom {
     pub contacts: usize,
     pub now: &'static str,
     /// Requests in ten seconds.
@@ -31,13 +31,13 @@ pub struct Intercom {
 }
 
 impl Intercom {
-    pub fn of(contacts: usize) -> Intercom {
+    pub(crate) fn of(contacts: usize) -> Intercom {
         Intercom { contacts, now: NOW, rate_limit: None, latency: Duration::ZERO, keeps_pages: false }
     }
 }
 
 /// Ends the server when it is dropped.
-pub struct Server {
+pub(crate) struct Server {
     process: Child,
     pub address: String,
 }
@@ -51,7 +51,7 @@ impl Drop for Server {
 
 /// What the server has counted. Refused requests are among the requests.
 #[derive(Debug, Deserialize)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub requests: u64,
     pub rate_limited: u64,
     pub max_in_flight: u64,
@@ -61,7 +61,7 @@ pub struct Seen {
 
 /// Ten seconds, as the rate limit counts them.
 #[derive(Debug, Deserialize)]
-pub struct Window {
+pub(crate) struct Window {
     /// In Unix seconds.
     pub start: u64,
     pub requests: u64,
@@ -70,7 +70,7 @@ pub struct Window {
 
 /// A request that came in, to be sent again.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     pub method: String,
     /// With the query.
     pub path: String,
@@ -79,7 +79,7 @@ pub struct Recorded {
 }
 
 impl Server {
-    pub fn start(intercom: &Intercom) -> Result<Server, Failure> {
+    pub(crate) fn start(intercom: &Intercom) -> Result<Server, Failure> {
         let limit = intercom.rate_limit.unwrap_or(UNLIMITED).to_string();
         let mut simulate = Command::new(env!("CARGO_BIN_EXE_cohorts"));
         simulate.args(["simulate", "--port", "0", "--now", intercom.now, "--contacts", &intercom.contacts.to_string()]);
@@ -98,12 +98,12 @@ impl Server {
         if server.address.is_empty() { Err("`cohorts simulate` ended before it listened".into()) } else { Ok(server) }
     }
 
-    pub async fn seen(&self) -> Result<Seen, Failure> {
+    pub(crate) async fn seen(&self) -> Result<Seen, Failure> {
         Ok(serde_json::from_value(self.probe("stats").await?)?)
     }
 
     /// The pages of contacts that were asked for so far.
-    pub async fn pages(&self) -> Result<Vec<Recorded>, Failure> {
+    pub(crate) async fn pages(&self) -> Result<Vec<Recorded>, Failure> {
         let told = self.probe("requests").await?;
         let all = told.as_array().ok_or("the server's list of requests is none")?;
         let recorded: Option<Vec<Recorded>> = all.iter().map(recorded).collect();
@@ -136,14 +136,14 @@ fn recorded(told: &Value) -> Option<Recorded> {
 }
 
 /// The client of the bench itself, unzipping or not.
-pub fn client(unzips: bool) -> Result<reqwest::Client, Failure> {
+pub(crate) fn client(unzips: bool) -> Result<reqwest::Client, Failure> {
     // A second time it stays as it is.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder().gzip(unzips).no_proxy().build()?)
 }
 
 impl Bench {
-    pub fn seen(&self, server: &Server) -> Result<Seen, Failure> {
+    pub(crate) fn seen(&self, server: &Server) -> Result<Seen, Failure> {
         self.runtime.block_on(server.seen())
     }
 }

@@ -11,7 +11,7 @@ const BEGIN: &str = "<!-- figures: written by `cargo bench --bench performance -
 const END: &str = "<!-- end of figures -->";
 
 /// One row: what was measured, beside its bound.
-pub struct Figure {
+pub(crate) struct Figure {
     pub scenario: String,
     pub what: String,
     pub measured: String,
@@ -24,24 +24,24 @@ pub struct Figure {
 
 impl Figure {
     /// A figure that nothing is asked of.
-    pub fn told(scenario: &str, what: &str, measured: String) -> Figure {
+    pub(crate) fn told(scenario: &str, what: &str, measured: String) -> Figure {
         let (scenario, what) = (scenario.to_string(), what.to_string());
         Figure { scenario, what, measured, bound: String::new(), ratio: None, wanted: String::new(), is_reached: None }
     }
 
     /// A figure that is at most so many times its bound.
-    pub fn at_most(self, factor: f64, bound: String, ratio: f64) -> Figure {
+    pub(crate) fn at_most(self, factor: f64, bound: String, ratio: f64) -> Figure {
         let wanted = format!("at most {factor} x");
         Figure { bound, ratio: Some(ratio), wanted, is_reached: Some(ratio <= factor), ..self }
     }
 
     /// A figure with a limit of its own.
-    pub fn wanted(self, wanted: &str, is_reached: bool) -> Figure {
+    pub(crate) fn wanted(self, wanted: &str, is_reached: bool) -> Figure {
         Figure { wanted: wanted.to_string(), is_reached: Some(is_reached), ..self }
     }
 }
 
-pub fn markdown(figures: &[Figure]) -> String {
+pub(crate) fn markdown(figures: &[Figure]) -> String {
     let mut text = "| scenario | figure | measured | bound | ratio | wanted | reached |\n|---|---|---|---|---|---|---|\n".to_string();
     let mut above = "";
     for figure in figures {
@@ -62,23 +62,23 @@ pub fn markdown(figures: &[Figure]) -> String {
 }
 
 /// Replaces the figures of a page by others.
-pub fn put_into(path: &Path, report: &str) -> Result<(), Failure> {
+pub(crate) fn put_into(path: &Path, report: &str) -> Result<(), Failure> {
     let page = fs::read_to_string(path)?;
     let (before, rest) = page.split_once(BEGIN).ok_or("the page has no place for figures")?;
     let (_, after) = rest.split_once(END).ok_or("the place for figures has no end")?;
     Ok(fs::write(path, format!("{before}{BEGIN}\n\n{report}\n{END}{after}"))?)
 }
 
-pub fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
-pub fn mebibytes(kib: u64) -> String {
+pub(crate) fn mebibytes(kib: u64) -> String {
     format!("{} MiB", kib / 1024)
 }
 
 /// 12,345
-pub fn whole(number: f64) -> String {
+pub(crate) fn whole(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

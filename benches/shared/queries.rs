@@ -6,21 +6,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use reports::analysis::REPORTS;
-use domain::Month;
-use reports::history::{self, COUNTED, Definitions, History, ProfileEntry};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
 use archive::table::{Query, Table};
+use domain::Month;
 use polars::prelude::*;
+use reports::analysis::REPORTS;
+use reports::history::{self, COUNTED, Definitions, History, ProfileEntry};
 
 use super::Failure;
 
-pub const PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"];
+pub(crate) const PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"];
 /// Each query runs so often; the quickest counts.
 const TRIES: usize = 3;
 
 /// A query, and the seconds that it takes; in DuckDB where that could be asked.
-pub struct Timed {
+pub(crate) struct Timed {
     pub name: String,
     pub here: f64,
     pub duckdb: Option<f64>,
@@ -28,7 +28,7 @@ pub struct Timed {
 
 /// Times the queries of a month that has one before it. `root` is the job's folder; the small tables are written to
 /// `inputs` for DuckDB to read. Without DuckDB it says why not, and the queries are timed here alone.
-pub fn compare(root: &Path, inputs: &Path, month: Month) -> Result<(Vec<Timed>, Option<String>), Failure> {
+pub(crate) fn compare(root: &Path, inputs: &Path, month: Month) -> Result<(Vec<Timed>, Option<String>), Failure> {
     let ours = here(root, inputs, month)?;
     let (theirs, why_not) = match in_duckdb(root, inputs) {
         Ok(theirs) => (theirs, None),
@@ -40,7 +40,7 @@ pub fn compare(root: &Path, inputs: &Path, month: Month) -> Result<(Vec<Timed>, 
 }
 
 /// Sums over those that ran in both: here and in DuckDB.
-pub fn sums(timed: &[Timed]) -> Option<(f64, f64)> {
+pub(crate) fn sums(timed: &[Timed]) -> Option<(f64, f64)> {
     let both = timed.iter().filter_map(|timed| Some((timed.here, timed.duckdb?)));
     let (here, duckdb) = both.fold((0.0, 0.0), |(here, duckdb), one| (here + one.0, duckdb + one.1));
     (duckdb > 0.0).then_some((here, duckdb))

@@ -6,10 +6,10 @@ use tokio::net::TcpListener;
 
 use super::Failure;
 
-pub const NOW: &str = "2026-11-01T02:00:00Z";
+pub(crate) const NOW: &str = "2026-11-01T02:00:00Z";
 
 /// A workspace that stands still, without a limit worth the name, and its address.
-pub async fn serve(contacts: usize) -> Result<(Simulator, String), Failure> {
+pub(crate) async fn serve(contacts: usize) -> Result<(Simulator, String), Failure> {
     let world = WorldOptions { contacts, extra_groups: 7, memberships: Some(2.42), ..WorldOptions::default() };
     let now = NOW.parse::<DateTime<Utc>>()?;
     let options = Options { world, now: Some(now), rate_limit: 1_000_000, workspace_rate_limit: 1_000_000, ..Options::default() };

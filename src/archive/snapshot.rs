@@ -23,9 +23,9 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::LazyFrame;
 
-use domain::Month;
 use crate::publish::{self, Damage, ListedFile, ListedFiles, PublishError};
 use crate::table::{self, Table, TableError};
+use domain::Month;
 
 pub use assemble::{Assembly, Cohort, Part, Written, members_of, without_record};
 pub use chunks::{Spooled, is_readable};

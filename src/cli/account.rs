@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 
 use domain::{Month, Months};
 use intercom::{Client, RateWindow, Traffic};
-use job::{self, JobError, JobFolder, Observed};
 use job::settings::{Settings, WebhookUrl};
+use job::{self, JobError, JobFolder, Observed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {

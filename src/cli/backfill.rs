@@ -4,8 +4,8 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::{clock, plan, run, stdout};
 use domain::{Basis, Month, Months};
-use job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
 use job::settings;
+use job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
 
 pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Account) -> Result<u8, Failure> {
     let (first, last) = (arguments.from, arguments.to);

@@ -9,8 +9,8 @@ use super::progress::Progress;
 use super::summary::{drawn, trimmed};
 use super::{clock, stdout};
 use job::check::{self, Finding, Seen};
-use reports::digest::one_line;
 use job::settings;
+use reports::digest::one_line;
 
 /// One finding, as it is printed.
 #[derive(Serialize)]

@@ -8,10 +8,10 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, right, trimmed};
 use super::{run, stdout};
-use job::census::{self, Count, Question};
-use reports::digest::{grouped, one_line};
 use domain::GroupKind;
 use intercom::Counted;
+use job::census::{self, Count, Question};
+use reports::digest::{grouped, one_line};
 
 pub(super) async fn groups(arguments: &Groups, kind: GroupKind, progress: &Progress) -> Result<u8, Failure> {
     tell(&arguments.workspace, Question::By(Counted::People, kind), arguments.json, progress).await

@@ -8,12 +8,12 @@ use super::arguments::Demo;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{clock, run, stdout, summary};
-use domain::Month;
-use job::{self, JobFolder, RunOptions};
 use archive::publish;
-use job::settings::{self, JobSource, SecretString, Sources};
-use simulator::{Options, Simulator, WorldOptions};
 use archive::snapshot::{month_folder, months_in};
+use domain::Month;
+use job::settings::{self, JobSource, SecretString, Sources};
+use job::{self, JobFolder, RunOptions};
+use simulator::{Options, Simulator, WorldOptions};
 
 const TIMEZONE: &str = "Europe/Dublin";
 /// The last month lived through: the world has a fixed calendar, so that a demo is the same every day.

@@ -5,10 +5,10 @@ use tracing::field::display;
 
 use super::account::{Account, Known, seconds};
 use super::failure::{Failure, INTERRUPTED};
+use crate::notify::{self, Notification, NotifiedCohort};
 use domain::Month;
 use intercom::Traffic;
 use job::Observed;
-use crate::notify::{self, Notification, NotifiedCohort};
 
 pub(super) struct Ending {
     command: &'static str,

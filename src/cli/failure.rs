@@ -2,16 +2,16 @@
 
 use std::error::Error;
 
-use job::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
 use archive::disk;
-use reports::history::HistoryError;
+use archive::snapshot::SnapshotError;
+use intercom::proxy::ProxyError;
 use intercom::{ClientError, RequestError, WalkError};
-use job::{Forgotten, JobError, Unresolved};
+use job::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
 use job::listing::ListingError;
 use job::privacy::PrivacyError;
-use intercom::proxy::ProxyError;
 use job::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
-use archive::snapshot::SnapshotError;
+use job::{Forgotten, JobError, Unresolved};
+use reports::history::HistoryError;
 
 pub(super) const UNEXPECTED: u8 = 1;
 pub(super) const USAGE: u8 = 2;

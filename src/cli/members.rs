@@ -12,13 +12,13 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, trimmed};
 use super::{clock, run};
-use reports::digest::{grouped, one_line};
 use domain::{Group, GroupKind, GroupName, differs_from_listing};
 use intercom::{Client, ListedGroup};
 use job;
 use job::listing::{self, Lines, ListingError, ParquetFile, Rows, TextFile};
 use job::privacy::Privacy;
 use job::settings::Settings;
+use reports::digest::{grouped, one_line};
 
 pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.workspace.sources())?;

@@ -23,7 +23,7 @@ const TIMEOUT_OF_ALL: Duration = Duration::from_secs(30);
 
 /// How a run or a backfill ended. No contact's data, and no secret.
 #[derive(Clone, Debug, Serialize)]
-pub struct Notification {
+pub(crate) struct Notification {
     /// `cohorts.run` or `cohorts.backfill`.
     pub event: String,
     pub outcome: &'static str,
@@ -55,7 +55,7 @@ pub struct Notification {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct NotifiedCohort {
+pub(crate) struct NotifiedCohort {
     pub month: String,
     pub cohort_key: String,
     pub cohort_name: String,
@@ -65,7 +65,7 @@ pub struct NotifiedCohort {
 
 /// Why nobody was told. Without the address: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotifyError {
+pub(crate) enum NotifyError {
     #[error("the HTTP client could not be set up")]
     Setup,
     #[error("{0}")]
@@ -85,7 +85,7 @@ pub enum NotifyError {
 }
 
 impl NotifyError {
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             NotifyError::Status(status) => Some(*status),
             _ => None,
@@ -103,7 +103,7 @@ impl NotifyError {
 }
 
 /// Sends it, some times if need be, until an answer says that it was taken.
-pub async fn send(address: &SecretString, notification: &Notification) -> Result<(), NotifyError> {
+pub(crate) async fn send(address: &SecretString, notification: &Notification) -> Result<(), NotifyError> {
     // The first provider of a process stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = proxy::route(address.expose_secret()).map_err(NotifyError::NoProxy)?.proxy();

@@ -3,10 +3,10 @@
 use comfy_table::Cell;
 
 use super::summary::{drawn, right, trimmed};
-use reports::digest::{grouped, one_line};
 use intercom::RateWindow;
-use job::{Plan, WalkKind, pages};
 use job::settings::Settings;
+use job::{Plan, WalkKind, pages};
+use reports::digest::{grouped, one_line};
 
 pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWindow>) -> String {
     let months = plan.months();

@@ -5,9 +5,9 @@ use super::arguments::Report;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{run, stdout};
+use archive::snapshot::months_in;
 use domain::{Month, Months};
 use job::{self, AcceptedLoss, JobError, JobFolder, RefreshScope, Refreshed};
-use archive::snapshot::months_in;
 
 pub(super) async fn run(arguments: Report, progress: &Progress, account: &Account) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {

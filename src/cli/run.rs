@@ -5,11 +5,11 @@ use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{clock, plan, stdout, summary};
-use reports::digest::one_line;
 use domain::Month;
 use intercom::Client;
-use job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
 use job::settings::{self, SecretString, Settings, Sources};
+use job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
+use reports::digest::one_line;
 
 pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {

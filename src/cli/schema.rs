@@ -7,10 +7,10 @@ use super::arguments::Schema;
 use super::failure::Failure;
 use super::stdout;
 use super::summary::{drawn, trimmed};
-use reports::analysis::{REPORTS, Report, SMALL_INPUTS};
-use reports::history;
 use archive::snapshot;
 use archive::table::Table;
+use reports::analysis::{REPORTS, Report, SMALL_INPUTS};
+use reports::history;
 
 /// A table, the name to ask for it by, and the report when it is one.
 struct Listed {

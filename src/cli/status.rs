@@ -5,9 +5,9 @@ use super::arguments::Status;
 use super::failure::{ATTENTION, Failure};
 use super::summary::{drawn, right, trimmed};
 use super::{clock, run, stdout};
-use reports::digest::grouped;
 use domain::Month;
 use job::{self, JobFolder};
+use reports::digest::grouped;
 
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;

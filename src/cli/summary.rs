@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Drawn, presets};
 
-use reports::digest::{Digest, grouped, one_line, shortened, sparkline};
 use domain::Month;
+use reports::digest::{Digest, grouped, one_line, shortened, sparkline};
 
 /// Longer names would make the table wider than anybody's terminal.
 const NAME_LENGTH: usize = 40;

@@ -14,11 +14,11 @@ use super::progress::Progress;
 use super::signals::interrupted;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
-use reports::digest::{grouped, one_line};
 use domain::{Group, GroupKind, GroupName, Reference, Referring, unseen_difference};
 use intercom::{Change, Client, TagCall};
-use job::{self, Why};
 use job::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
+use job::{self, Why};
+use reports::digest::{grouped, one_line};
 
 /// Lines of a table that are drawn together.
 const PAGE_ROWS: usize = 1_000;

@@ -13,14 +13,14 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
-use domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
-use reports::history::STANDING;
-use intercom::{Change, WalkError};
-use archive::publish::Damage;
 use crate::settings::JobRule;
+use crate::tagging::{self, Became, Item, Stopped, Target};
+use archive::publish::Damage;
 use archive::snapshot::{month_folder, months_in};
 use archive::table::TableError;
-use crate::tagging::{self, Became, Item, Stopped, Target};
+use domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
+use intercom::{Change, WalkError};
+use reports::history::STANDING;
 
 use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending};
 

@@ -5,8 +5,8 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{JobError, JobFolder};
-use domain::{Month, MonthSpan, Months, TimeZone};
 use archive::snapshot::{Finding, Manifest, Severity, months_in};
+use domain::{Month, MonthSpan, Months, TimeZone};
 
 /// No two zones are further apart than this. A manifest that is, was not written by this program.
 const APART_MAX: TimeDelta = TimeDelta::hours(26);

@@ -21,10 +21,10 @@ use super::division::Division;
 use super::plan::{Plan, PlannedWalk, WalkKind};
 use super::walker::{Begun, Look, Outcome, Walked, Walker};
 use super::{Context, Event, JobError, joined, work};
-use domain::{Allowed, Group, Slice, agrees};
-use intercom::RequestError;
 use archive::publish;
 use archive::snapshot::{Held, Others, Part, walk_folder, without_record};
+use domain::{Allowed, Group, Slice, agrees};
+use intercom::RequestError;
 
 /// What came of a list.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ mod groups;
 mod output;
 mod proxy;
 
-use domain::{Group, GroupName};
-use intercom::{ClientError, RequestError, Workspace};
-use crate::{Clock, JobError, JobFolder, Remembered, Unresolved};
 use crate::privacy::PrivacyError;
 use crate::settings::{self, SettingsError, Survey, TokenError};
+use crate::{Clock, JobError, JobFolder, Remembered, Unresolved};
+use domain::{Group, GroupName};
+use intercom::{ClientError, RequestError, Workspace};
 
 /// One thing that was looked at.
 #[derive(Debug)]

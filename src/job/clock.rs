@@ -7,9 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Context, JobError, basis_at};
+use archive::snapshot::{Finding, Severity};
 use domain::{Basis, Month, Months, TimeZone};
 use intercom::{Client, ServerTime};
-use archive::snapshot::{Finding, Severity};
 
 /// What clocks may differ by.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 
 use super::lock::Holder;
 use super::{ClockOffset, DamagedMonth, Otherwise, Unresolved};
-use domain::{Basis, Month, Months, Shortfall};
-use reports::history::HistoryError;
-use intercom::{ClientError, RequestError, WalkError};
 use archive::publish::{Damage, PublishError};
-use reports::report::ReportError;
 use archive::snapshot::SnapshotError;
 use archive::table::TableError;
+use domain::{Basis, Month, Months, Shortfall};
+use intercom::{ClientError, RequestError, WalkError};
+use reports::history::HistoryError;
+use reports::report::ReportError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use super::chains::{Followed, Witness};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, WalkKind};
 use super::{Context, Event, JobError, JobFolder, basis_at, chains, tag_dates, work};
-use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
+use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 
 /// What was fetched, by walk of the plan.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use super::basis_at;
 use super::chains::Witness;
 use super::fetch::{Fetched, FetchedWalk};
 use super::plan::{Plan, WalkKind};
-use domain::{Allowed, Basis, MonthSpan, agrees};
 use crate::settings::Settings;
 use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
+use domain::{Allowed, Basis, MonthSpan, agrees};
 
 /// What the manifest of one month keeps.
 pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {

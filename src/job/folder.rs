@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::JobError;
 use super::lock::{self, Holder, Lock};
-use domain::{Month, Months};
-use archive::publish::{self, MANIFEST, PublishError};
-use reports::report::PAGE;
 use crate::settings::Settings;
+use archive::publish::{self, MANIFEST, PublishError};
 use archive::snapshot::{month_folder, month_of, months_in};
+use domain::{Month, Months};
+use reports::report::PAGE;
 
 const BACKFILL: &str = "backfill=";
 

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::refresh::{Scope as RefreshScope, refresh};
 use super::{DamagedMonth, JobError, JobFolder, Observer, Rebuilt, Refreshed, apply, work};
-use domain::{Month, Months};
 use crate::privacy::{HASH_PREFIX, Privacy, same_address};
-use archive::publish::{self, PublishError};
 use crate::settings::Settings;
+use archive::publish::{self, PublishError};
 use archive::snapshot::{CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people};
+use domain::{Month, Months};
 
 /// Whom to forget.
 #[derive(Clone, Debug)]

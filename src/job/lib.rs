@@ -10,7 +10,6 @@ pub mod settings;
 pub mod tagging;
 
 mod apply;
-mod months;
 mod backfill;
 mod bounds;
 mod chains;
@@ -23,6 +22,7 @@ mod findings;
 mod folder;
 mod forget;
 mod lock;
+mod months;
 mod observed;
 mod pages;
 mod plan;
@@ -41,15 +41,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use domain::{Basis, GroupName, Month, MonthSpan, Months, TimeZone};
-use intercom::{Client, ClientError, Options, Workspace};
 use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
 use archive::publish::{self, Staging};
-use settings::{Job, Missing, SecretString, Settings};
 use archive::snapshot::{CohortEntry, Manifest, Snapshot};
+use domain::{Basis, GroupName, Month, MonthSpan, Months, TimeZone};
+use intercom::{Client, ClientError, Options, Workspace};
+use settings::{Job, Missing, SecretString, Settings};
 
 pub use apply::Applied;
-pub use months::{AcceptedLoss, DamagedMonth};
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use bounds::{TIMEZONE_CHANGED, old_table};
 pub use clock::{ClockOffset, Otherwise, clock_offset};
@@ -59,6 +58,7 @@ pub use events::{Built, Event, Observer};
 pub use folder::JobFolder;
 pub use forget::{Forgotten, Person, forget};
 pub use lock::{Holder, Lock};
+pub use months::{AcceptedLoss, DamagedMonth};
 pub use observed::{Observed, ObservedCohort, observed};
 pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, similar_attribute, unknown_attributes};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};

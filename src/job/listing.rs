@@ -6,12 +6,12 @@ mod lines;
 
 use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, PolarsError, Series};
 
-use domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
-use intercom::{Client, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use archive::publish::PublishError;
 use archive::snapshot::{CONTACTS, SnapshotError, contact_columns};
 use archive::table::{Column, Kind, Table, TableError, io_error};
+use domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
+use intercom::{Client, RequestError, Walk, WalkError};
 
 pub use file::{ParquetFile, TextFile};
 pub use lines::Lines;

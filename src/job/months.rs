@@ -1,10 +1,10 @@
 //! The job's months, opened and replaced in one place: nothing is used that is not what was published.
 
 use super::{JobError, JobFolder};
-use domain::Month;
-use reports::history::{self, History};
 use archive::publish::{self, Damage, PublishError, Staging};
 use archive::snapshot::{Manifest, Snapshot, SnapshotError, month_folder};
+use domain::Month;
+use reports::history::{self, History};
 
 /// A month whose snapshot cannot be used, and why.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use polars::prelude::{PolarsResult, col, lit};
 
 use super::refresh::definitions;
 use super::{JobError, JobFolder};
-use domain::{Basis, Month};
-use reports::history::{self, COUNTS, History, HistoryError};
 use crate::settings::Job;
 use archive::table::TableError;
+use domain::{Basis, Month};
+use reports::history::{self, COUNTS, History, HistoryError};
 
 /// A month that is held.
 #[derive(Clone, Debug)]

@@ -3,16 +3,16 @@
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::{JobError, JobFolder};
-use reports::analysis::{expected_months, odd_months};
-use reports::digest::{Digest, Tables};
-use domain::Month;
-use reports::history;
-use reports::page::{self, About, CohortLine, MonthLine, Observation};
-use archive::publish;
-use reports::report::PAGE;
 use crate::settings::{Format, Settings};
+use archive::publish;
 use archive::snapshot::{Manifest, Snapshot, month_folder, months_in};
 use archive::table::{Rows, TableError};
+use domain::Month;
+use reports::analysis::{expected_months, odd_months};
+use reports::digest::{Digest, Tables};
+use reports::history;
+use reports::page::{self, About, CohortLine, MonthLine, Observation};
+use reports::report::PAGE;
 
 /// A month's page, while its tables are built.
 pub(super) struct Page {

@@ -10,10 +10,10 @@ use super::remembered::{MonthSizes, remembered};
 use super::resolve::resolve;
 use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
-use intercom::{Client, RateWindow};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
+use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
+use intercom::{Client, RateWindow};
 
 /// Everything that is decided before the first page of members.
 #[derive(Clone, Debug)]

@@ -7,15 +7,15 @@ use polars::prelude::IntoLazy;
 
 use super::pages::{self, Page};
 use super::{Built, DamagedMonth, Event, JobError, JobFolder, Observer};
-use reports::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
-use reports::digest::Digest;
-use domain::Month;
-use reports::history::{self, CohortMonth, Definitions, History, ProfileEntry};
-use archive::publish::Damage;
-use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 use crate::settings::{Format, Job, Settings};
+use archive::publish::Damage;
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, SnapshotError, months_in};
 use archive::table::{ContactNumbers, Table, TableError};
+use domain::Month;
+use reports::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
+use reports::digest::Digest;
+use reports::history::{self, CohortMonth, Definitions, History, ProfileEntry};
+use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 
 /// Which months are built.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::bounds::{HeldMonth, cut};
 use super::plan::Plan;
 use super::{JobError, JobFolder};
-use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 use crate::privacy::HASH_PREFIX;
 use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
+use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 
 /// What the manifests of a job's months tell, the newest month first.
 #[derive(Debug, Default)]

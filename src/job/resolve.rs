@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use domain::{Group, GroupName, name_key, unseen_difference};
 use archive::snapshot::CohortEntry;
+use domain::{Group, GroupName, name_key, unseen_difference};
 
 /// A group that could not be found, or not without doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]

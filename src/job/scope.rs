@@ -4,10 +4,10 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::bounds::{Cut, begun_finding, cut, fits, held_months, is_near};
 use super::{Context, Event, JobError, JobFolder, clock, timezone};
-use domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
-use intercom::Workspace;
 use crate::settings::{Job, TagHistory, zones};
 use archive::snapshot::Finding;
+use domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
+use intercom::Workspace;
 
 /// Which months of which workspace, seen from when.
 #[derive(Clone, Debug)]

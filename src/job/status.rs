@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
 use super::{Holder, JobError, JobFolder, apply};
+use crate::settings::{Job, zones};
+use archive::snapshot::months_in;
 use domain::{Basis, Month, Months, TimeZone};
 use reports::history::History;
 use reports::report::{self, ReportSource, Standing};
-use crate::settings::{Job, zones};
-use archive::snapshot::months_in;
 
 #[derive(Clone, Debug)]
 pub struct Status {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::{StreamExt, stream};
 
 use super::{Context, Event, JobError, joined};
-use domain::Months;
 use archive::snapshot::{Part, TagDates, members_of};
+use domain::Months;
 
 /// The folder of the answers in that of the work, and their name in the log.
 pub(super) const ANSWERS: &str = "tag_dates";

@@ -13,9 +13,9 @@ use std::future::Future;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use answer::Answer;
 use domain::{Group, GroupKind, Holder, Reference};
 use intercom::{Change, Client, RequestError, TagAnswer, TagCall, WalkError};
-use answer::Answer;
 
 pub use input::{Input, InputError, Item, read};
 

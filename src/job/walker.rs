@@ -12,11 +12,11 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::plan::{PlannedWalk, WalkKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
-use domain::{Allowed, Contact, Conversation, DaySlice, Group, SecondSlice, Slice, agrees, shrank};
-use intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 use crate::privacy::Privacy;
 use archive::publish;
 use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
+use domain::{Allowed, Contact, Conversation, DaySlice, Group, SecondSlice, Slice, agrees, shrank};
+use intercom::{Client, Page, Place, RequestError, Walk, WalkError};
 
 pub(super) use look::Look;
 

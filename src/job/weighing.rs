@@ -2,8 +2,8 @@
 //! takes a request for each contact whose list was cut short, and nobody knows how many those are before all are there.
 
 use super::plan::{Plan, pages};
-use domain::Contact;
 use crate::settings::Settings;
+use domain::Contact;
 
 /// Requests that it takes to check the members of a tag that were not searched for: its total, before and after.
 pub(super) const TOTALS: u64 = 2;

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::division::{Division, SizedSlice};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
-use domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
 use crate::privacy::HASH_PREFIX;
-use archive::publish;
 use crate::settings::zones;
+use archive::publish;
+use domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
 
 const PLAN_FILE: &str = "plan.json";
 

@@ -27,8 +27,8 @@ mod triangle;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
-use domain::{Basis, Month};
 use archive::table::{self, ContactNumbers, Query, Table, TableError};
+use domain::{Basis, Month};
 
 pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
 pub use data_quality::Found;

@@ -12,8 +12,8 @@ use chrono::NaiveDate;
 use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
 use self::sentence::{Compared, Seen, Told, sentence};
-use domain::{Basis, Month};
 use archive::table::Rows;
+use domain::{Basis, Month};
 
 pub use odd::{is_told_by, odd};
 pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, one_line, percent, plain, shortened, sparkline};

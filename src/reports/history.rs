@@ -19,10 +19,10 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use domain::{IDENTIFIERS, Month};
 use archive::publish::{self, Damage, ListedFile, ListedFiles, PublishError, Staging};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError, month_folder};
 use archive::table::{ContactNumbers, Query, Table, TableError, in_order, scan_or_empty, write_parquet};
+use domain::{IDENTIFIERS, Month};
 
 use states::State;
 

@@ -9,7 +9,7 @@ use polars::prelude::*;
 use archive::table::instants;
 
 /// Reads a table. Cells of text hold no blanks.
-pub fn table(text: &str) -> DataFrame {
+pub(crate) fn table(text: &str) -> DataFrame {
     let mut lines = lines(text);
     let names = lines.next().expect("a line of names");
     let rows: Vec<Vec<String>> = lines.collect();
@@ -37,7 +37,7 @@ pub fn table(text: &str) -> DataFrame {
 /// Asserts that the frame holds these rows in this order, in the columns that the first line names. Ratios are written
 /// with up to six decimals.
 #[track_caller]
-pub fn assert_shows(frame: &DataFrame, expected: &str) {
+pub(crate) fn assert_shows(frame: &DataFrame, expected: &str) {
     let mut lines = lines(expected);
     let names = lines.next().expect("a line of names");
     let columns: Vec<&Column> = names.iter().map(|name| frame.column(name).unwrap()).collect();

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
-use domain::Month;
 use archive::publish::{self, ListedFile, ListedFiles, PublishError, Staging};
 use archive::snapshot::month_folder;
 use archive::table::{Table, TableError, write_csv, write_parquet};
+use domain::Month;
 
 /// Raised when a report of the same name means something else than before, or there is a new one: reports of another format
 /// are stale.

@@ -40,7 +40,7 @@ const AGE: i64 = 3_600;
 const GARBAGE: &str = "<html><body>Please stand by.</body></html>";
 
 /// Answers every request there is.
-pub async fn answer(State(simulator): State<Simulator>, request: Request) -> Response {
+pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request) -> Response {
     let begun = Instant::now();
     let path = request.uri().path().to_owned();
     if path.starts_with("/_simulator") {

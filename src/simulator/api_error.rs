@@ -5,7 +5,7 @@ use serde_json::json;
 
 /// An error as it goes over the wire: a status and one entry of an `error.list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: String,
@@ -14,77 +14,77 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), canonical: None }
     }
 
     /// 400 `parameter_invalid`. The fact sheet has no recorded wording for refused searches: ours says what is refused and why.
-    pub fn parameter_invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn parameter_invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message)
     }
 
     /// 400 for a cursor that no page gave out.
-    pub fn bad_cursor() -> Self {
+    pub(crate) fn bad_cursor() -> Self {
         let message = "Invalid starting_after param. Please try again using a starting_after value from a paginated response";
         Self::new(StatusCode::BAD_REQUEST, "client_error", message)
     }
 
     /// 404 for tags and segments, unknown paths and methods that a path lacks.
-    pub fn resource_not_found() -> Self {
+    pub(crate) fn resource_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Resource Not Found")
     }
 
     /// 404 for contacts.
-    pub fn contact_not_found() -> Self {
+    pub(crate) fn contact_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "User Not Found")
     }
 
     /// 409 where one user is asked for by an address that several have. The words are an assumption.
-    pub fn shared_email() -> Self {
+    pub(crate) fn shared_email() -> Self {
         let message = "Multiple existing users match this email address - must be more specific using user_id";
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
     /// 403 for a token that may only read.
-    pub fn forbidden(scope: &str) -> Self {
+    pub(crate) fn forbidden(scope: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You do not have the required scope ({scope}) to access this resource"))
     }
 
     /// 500 for a scroll that broke; it cannot be resumed.
-    pub fn scroll_broke() -> Self {
+    pub(crate) fn scroll_broke() -> Self {
         let message = "Request failed due to an internal network error. Please restart the scroll operation.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
     /// 404 for a scroll that is not open, any more or for this list.
-    pub fn scroll_not_found() -> Self {
+    pub(crate) fn scroll_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "scroll parameter not found")
     }
 
     /// 401 without or with wrong credentials.
-    pub fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Access Token Invalid")
     }
 
     /// 400 for a version that is not served.
-    pub fn version_invalid() -> Self {
+    pub(crate) fn version_invalid() -> Self {
         let message = "Requested resource is not available in current API version.";
         Self::new(StatusCode::BAD_REQUEST, "intercom_version_invalid", message)
     }
 
     /// 406. The code is an assumption: only the status is documented.
-    pub fn not_acceptable() -> Self {
+    pub(crate) fn not_acceptable() -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, "media_type_not_acceptable", "The Accept header should send a media type of application/json")
     }
 
     /// 429.
-    pub fn rate_limited(limit: u32) -> Self {
+    pub(crate) fn rate_limited(limit: u32) -> Self {
         let message = format!("Exceeded rate limit of {limit} in 10_seconds");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)
     }
 
     /// What the service says to a status that is asked for as a fault.
-    pub fn of_status(status: u16) -> Self {
+    pub(crate) fn of_status(status: u16) -> Self {
         match status {
             401 => Self::unauthorized(),
             403 => Self::new(StatusCode::FORBIDDEN, "api_plan_restricted", "Active subscription needed."),
@@ -97,7 +97,7 @@ impl ApiError {
     }
 
     /// The JSON body.
-    pub fn body(&self, request_id: &str) -> String {
+    pub(crate) fn body(&self, request_id: &str) -> String {
         let entry = json!({"code": self.code, "message": self.message});
         json!({"type": "error.list", "request_id": request_id, "errors": [entry]}).to_string()
     }

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 /// Seconds of a day without a clock change.
-pub const DAY: i64 = 86_400;
+pub(crate) const DAY: i64 = 86_400;
 /// Seconds of a mean month.
-pub const MONTH: i64 = 2_629_800;
+pub(crate) const MONTH: i64 = 2_629_800;
 
 /// A time zone of the IANA table in the program.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ impl fmt::Display for Zone {
 }
 
 /// First second of a local day. Midnight may not exist (the clock jumps over it: then the day begins at the jump) or exist twice (the first counts).
-pub fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
+pub(crate) fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
     let midnight = date.and_time(NaiveTime::MIN).and_utc().timestamp();
     let parts = (i16::try_from(date.year()), i8::try_from(date.month()), i8::try_from(date.day()));
     let civil = match parts {
@@ -81,14 +81,14 @@ pub fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
 }
 
 /// `[start, end)` of the local day that holds an instant; nothing when the calendar does not reach that far.
-pub fn day_around(zone: &Zone, instant: i64) -> Option<(i64, i64)> {
+pub(crate) fn day_around(zone: &Zone, instant: i64) -> Option<(i64, i64)> {
     let date = local_date(zone, instant)?;
     let next = date.checked_add_days(Days::new(1))?;
     Some((start_of_day(zone, date), start_of_day(zone, next)))
 }
 
 /// First second of a local month. Months outside 1..=12 roll over into other years.
-pub fn start_of_month(zone: &Zone, year: i32, month: i32) -> i64 {
+pub(crate) fn start_of_month(zone: &Zone, year: i32, month: i32) -> i64 {
     let (year, month) = (year + (month - 1).div_euclid(12), (month - 1).rem_euclid(12) + 1);
     NaiveDate::from_ymd_opt(year, month as u32, 1).map_or(0, |first| start_of_day(zone, first))
 }

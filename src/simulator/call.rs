@@ -14,7 +14,7 @@ use super::scroll::Scrolls;
 use super::version::Version;
 
 /// A request as far as a dialect sees it.
-pub struct Call {
+pub(crate) struct Call {
     pub method: Method,
     pub path: String,
     /// Decoded pairs, in order.
@@ -30,7 +30,7 @@ pub struct Call {
 }
 
 /// What a dialect answers reads from.
-pub struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     pub moment: &'a Moment,
     pub scrolls: &'a Scrolls,
     pub moves: &'a Moves,
@@ -40,24 +40,24 @@ pub struct Desk<'a> {
 
 impl Call {
     /// A query parameter; the last one counts.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// A query parameter as JSON text, for code that takes values from bodies, too.
-    pub fn parameter_value(&self, name: &str) -> Option<Value> {
+    pub(crate) fn parameter_value(&self, name: &str) -> Option<Value> {
         self.parameter(name).map(Value::from)
     }
 
     /// The body as a JSON object.
-    pub fn object(&self) -> Result<Value, ApiError> {
+    pub(crate) fn object(&self) -> Result<Value, ApiError> {
         let body: Value = serde_json::from_slice(&self.body)
             .map_err(|error| ApiError::parameter_invalid(format!("Request body is not valid JSON: {error}")))?;
         if body.is_object() { Ok(body) } else { Err(ApiError::parameter_invalid("Request body is not a JSON object")) }
     }
 
     /// The cursor of 2.x that the request goes on from: in the query of a list, in the body of a search.
-    pub fn cursor(&self) -> Option<String> {
+    pub(crate) fn cursor(&self) -> Option<String> {
         if self.version.is_legacy() {
             return None;
         }
@@ -69,28 +69,28 @@ impl Call {
     }
 
     /// What an index that may be behind has of these.
-    pub fn indexed(&self, found: Arc<[u32]>) -> Arc<[u32]> {
+    pub(crate) fn indexed(&self, found: Arc<[u32]>) -> Arc<[u32]> {
         if self.is_behind { found.iter().copied().filter(|index| index % 10 != 0).collect() } else { found }
     }
 
     /// The parts of the path.
-    pub fn segments(&self) -> Vec<&str> {
+    pub(crate) fn segments(&self) -> Vec<&str> {
         self.path.trim_matches('/').split('/').collect()
     }
 
     /// Whether the request changes the workspace. Searches and `POST /companies/list` only read.
-    pub fn is_write(&self) -> bool {
+    pub(crate) fn is_write(&self) -> bool {
         is_write(&self.method, &self.path)
     }
 }
 
 /// Whether a request changes the workspace.
-pub fn is_write(method: &Method, path: &str) -> bool {
+pub(crate) fn is_write(method: &Method, path: &str) -> bool {
     !matches!(*method, Method::GET | Method::HEAD) && !path.ends_with("/search") && path.trim_end_matches('/') != "/companies/list"
 }
 
 /// Writes a body. Bodies are plain structs and maps with text keys, which always have a JSON form.
-pub fn write(body: &impl Serialize) -> Result<String, ApiError> {
+pub(crate) fn write(body: &impl Serialize) -> Result<String, ApiError> {
     serde_json::to_string(body).map_err(|error| {
         tracing::error!(%error, "a body has no JSON form");
         ApiError::of_status(500)

@@ -15,7 +15,7 @@ use super::world::people::Role;
 
 /// `GET /companies`: one by `company_id` or `name` (a bare object: the description says "a single company"), else a list, filtered by `tag_id` or
 /// `segment_id`.
-pub fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let moment = desk.moment;
     if let Some(company_id) = call.parameter("company_id") {
         let found = moment.companies().find(|(_, company)| company.company_id == company_id);
@@ -32,17 +32,17 @@ pub fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 }
 
 /// `POST /companies/list`: those with users only.
-pub fn list_all(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn list_all(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let found: Vec<u32> = desk.moment.companies().map(|(index, _)| index).filter(|index| users(desk.moment, *index) > 0).collect();
     page(desk, call, &found)
 }
 
-pub fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
+pub(crate) fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
     single(moment, find(moment, id))
 }
 
 /// `GET /companies/scroll`.
-pub fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let entries = || desk.moment.companies().map(|(index, _)| index).collect::<Arc<[u32]>>();
     let (shown, param) = desk.scrolls.next(Kind::Companies, call, entries)?;
     let shown: Vec<Value> = shown.into_iter().map(|index| full_body(desk.moment, index)).collect();
@@ -54,21 +54,21 @@ pub fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 }
 
 /// A company by Intercom's id.
-pub fn find(moment: &Moment, id: &str) -> Option<u32> {
+pub(crate) fn find(moment: &Moment, id: &str) -> Option<u32> {
     moment.companies().find(|(_, company)| company.id == id).map(|(index, _)| index)
 }
 
 /// A company by the customer's own id.
-pub fn find_by_company_id(moment: &Moment, company_id: &str) -> Option<u32> {
+pub(crate) fn find_by_company_id(moment: &Moment, company_id: &str) -> Option<u32> {
     moment.companies().find(|(_, company)| company.company_id == company_id).map(|(index, _)| index)
 }
 
-pub fn not_found() -> ApiError {
+pub(crate) fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "company_not_found", "Company Not Found")
 }
 
 /// How many users belong to a company.
-pub fn users(moment: &Moment, company: u32) -> usize {
+pub(crate) fn users(moment: &Moment, company: u32) -> usize {
     let contacts = moment.contacts_of_company(company).iter();
     contacts.filter(|index| moment.contact(**index).role_at(moment.now) == Role::User).count()
 }
@@ -87,7 +87,7 @@ fn page(desk: &Desk, call: &Call, found: &[u32]) -> Result<String, ApiError> {
 }
 
 /// A company as a contact's own list shows it.
-pub fn body(moment: &Moment, index: u32) -> Value {
+pub(crate) fn body(moment: &Moment, index: u32) -> Value {
     let company = &moment.world.companies[index as usize];
     let tags: Vec<Value> = moment.tags_of_company(index).map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
     json!({

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 /// Cuts the connection that a request came in on.
 #[derive(Clone)]
-pub struct Scissors {
+pub(crate) struct Scissors {
     blade: Arc<Mutex<Blade>>,
     stopping: watch::Receiver<bool>,
 }
@@ -31,24 +31,24 @@ enum Blade {
 
 impl Scissors {
     /// Lets the next answer's head and `bytes` of its body through.
-    pub fn cut_after(&self, bytes: usize) {
+    pub(crate) fn cut_after(&self, bytes: usize) {
         *self.blade.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Armed(bytes);
     }
 
     /// Lets nothing of the next answer through.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         *self.blade.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Reset;
     }
 
     /// Done when the server stops, which waits for its answers.
-    pub async fn server_stops(&self) {
+    pub(crate) async fn server_stops(&self) {
         // A server that is gone has stopped, too.
         let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 }
 
 /// A listener whose connections carry [`Scissors`].
-pub struct CuttableListener {
+pub(crate) struct CuttableListener {
     pub listener: TcpListener,
     /// Turns true when the server is to stop.
     pub stopping: watch::Receiver<bool>,
@@ -79,7 +79,7 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Scissors {
 }
 
 /// A connection that stops in the middle of an answer when told to.
-pub struct CuttableStream {
+pub(crate) struct CuttableStream {
     stream: TcpStream,
     scissors: Scissors,
 }

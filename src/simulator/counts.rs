@@ -12,7 +12,7 @@ use super::world::companies::SEGMENTS;
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::Role;
 
-pub fn counts(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn counts(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let moment = desk.moment;
     write(&match (call.parameter("type"), call.parameter("count")) {
         (None, None) => totals(moment),

@@ -9,7 +9,7 @@ use super::world::people::{Contact, Plan};
 const LARGE: usize = 1_000;
 
 /// One attribute of every type the API knows, unless a lead, and what requests wrote.
-pub fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
+pub(crate) fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
     let (contact, now) = (moment.contact(index), moment.now);
     let mut attributes = Map::new();
     if let Some(plan) = contact.plan_attribute_at(now) {

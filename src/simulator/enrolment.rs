@@ -12,7 +12,7 @@ use super::tagging::id;
 use super::world::people::{Contact, Role};
 
 /// What a request says about a contact.
-pub struct Data {
+pub(crate) struct Data {
     pub id: Option<String>,
     /// The customer's own id of a user: `user_id` in 1.x, `external_id` in 2.x.
     pub external_id: Option<String>,
@@ -25,7 +25,7 @@ pub struct Data {
 
 impl Data {
     /// Reads a body; `own_id` is the name of the customer's own id. Keys that are not known here are ignored.
-    pub fn read(body: &Value, own_id: &str) -> Result<Self, ApiError> {
+    pub(crate) fn read(body: &Value, own_id: &str) -> Result<Self, ApiError> {
         let text = |key: &str| id(body.get(key));
         let attributes = match body.get("custom_attributes") {
             None | Some(Value::Null) => Map::new(),
@@ -50,7 +50,7 @@ impl Data {
 
     /// The user that is meant: by id, by the customer's own id, or by an address. An address that belongs to users with another own id means
     /// nobody yet: so several users come to share one.
-    pub fn find_user(&self, moment: &Moment) -> Result<Option<u32>, ApiError> {
+    pub(crate) fn find_user(&self, moment: &Moment) -> Result<Option<u32>, ApiError> {
         if let Some(id) = &self.id {
             let found = moment.find_contact(id).filter(|index| moment.contact(*index).role_at(moment.now) == Role::User);
             return found.map(Some).ok_or_else(ApiError::contact_not_found);
@@ -66,7 +66,7 @@ impl Data {
     }
 
     /// Writes to a contact that exists, or makes one; gives the moment after it, and who it is.
-    pub fn save(self, moment: &Moment, existing: Option<u32>, role: Role) -> (Moment, u32) {
+    pub(crate) fn save(self, moment: &Moment, existing: Option<u32>, role: Role) -> (Moment, u32) {
         let mut draft: Overlay = (*moment.overlay).clone();
         let index = existing.unwrap_or_else(|| draft.create_contact(&moment.world, moment.now));
         let contact = draft.edit_data(&moment.world, index, moment.now);
@@ -89,7 +89,7 @@ impl Data {
 }
 
 /// 409 for what another contact has already.
-pub fn conflict(id: &str) -> ApiError {
+pub(crate) fn conflict(id: &str) -> ApiError {
     let message = format!("A contact matching those details already exists with id={id}");
     ApiError::new(StatusCode::CONFLICT, "conflict", message)
 }

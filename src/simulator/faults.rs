@@ -4,7 +4,7 @@ mod kinds;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use self::kinds::{ErrorBody, Fault, PageFault};
+pub(crate) use self::kinds::{ErrorBody, Fault, PageFault};
 
 /// A part of a fault specification that cannot be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -136,19 +136,19 @@ fn request_range(text: &str) -> Result<When, FaultSpecError> {
 }
 
 /// The faults of a running simulator, with a count of requests for each rule.
-pub struct FaultPlan {
+pub(crate) struct FaultPlan {
     seed: u64,
     rules: Vec<(Rule, AtomicU64)>,
 }
 
 impl FaultPlan {
     /// Random faults follow the seed and the number of the request, so the same requests in the same order meet the same faults.
-    pub fn new(faults: Faults, seed: u64) -> Self {
+    pub(crate) fn new(faults: Faults, seed: u64) -> Self {
         Self { seed, rules: faults.rules.into_iter().map(|rule| (rule, AtomicU64::new(0))).collect() }
     }
 
     /// What goes wrong with the request that has just come in.
-    pub fn next(&self, path: &str) -> Option<Fault> {
+    pub(crate) fn next(&self, path: &str) -> Option<Fault> {
         let mut chosen = None;
         for (number, (rule, count)) in self.rules.iter().enumerate() {
             if rule.path.as_ref().is_some_and(|prefix| !path.starts_with(prefix.as_str())) {
@@ -168,7 +168,7 @@ impl FaultPlan {
 }
 
 /// A number that depends on all three and looks like chance (the finisher of SplitMix64).
-pub fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
+pub(crate) fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
     let mut mixed = seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for _ in 0..2 {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -179,7 +179,7 @@ pub fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
 }
 
 /// A number that depends on every byte.
-pub fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| scatter(sum, 0, u64::from(*byte)))
 }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Length of a window in seconds.
-pub const WINDOW: u64 = 10;
+pub(crate) const WINDOW: u64 = 10;
 
 /// What the limits say to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The limit of the app, or of the workspace when that one is exceeded.
     pub limit: u32,
     pub remaining: u32,
@@ -18,7 +18,7 @@ pub struct Verdict {
 }
 
 /// Counts the requests of each app (a token is one) and of all together.
-pub struct Limits {
+pub(crate) struct Limits {
     app: u32,
     workspace: u32,
     window: Mutex<Window>,
@@ -33,12 +33,12 @@ struct Window {
 
 impl Limits {
     /// Requests allowed in a window.
-    pub fn new(app: u32, workspace: u32) -> Self {
+    pub(crate) fn new(app: u32, workspace: u32) -> Self {
         Self { app, workspace, window: Mutex::default() }
     }
 
     /// Counts a request of an app at a wall-clock second. Refused requests do not count.
-    pub fn take(&self, app: &str, second: u64) -> Verdict {
+    pub(crate) fn take(&self, app: &str, second: u64) -> Verdict {
         // Counters stay sound whatever a panicking thread did between two additions.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let number = second / WINDOW;

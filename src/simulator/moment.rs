@@ -17,7 +17,7 @@ use super::world::{World, companies};
 const KEPT_SEARCHES: usize = 512;
 
 /// Who exists and who is in which group at an instant, and the searches already answered for it.
-pub struct Moment {
+pub(crate) struct Moment {
     pub world: Arc<World>,
     /// What requests wrote so far.
     pub overlay: Arc<Overlay>,
@@ -48,7 +48,7 @@ struct Untouched {
 
 /// A living tag.
 #[derive(Clone, Copy)]
-pub struct ListedTag<'a> {
+pub(crate) struct ListedTag<'a> {
     /// How contacts' spells call it.
     pub number: u16,
     pub id: &'a str,
@@ -57,7 +57,7 @@ pub struct ListedTag<'a> {
 
 impl Moment {
     /// Looks at everybody once.
-    pub fn new(world: Arc<World>, now: i64) -> Self {
+    pub(crate) fn new(world: Arc<World>, now: i64) -> Self {
         let mut contacts = Vec::new();
         let mut tag_members = vec![Vec::new(); world.tags.len()];
         let mut segment_members = vec![Vec::new(); world.segments.len()];
@@ -83,12 +83,12 @@ impl Moment {
     }
 
     /// The same moment, with contacts that become searchable only some seconds after their creation.
-    pub fn with_search_delay(self, search_delay: i64) -> Self {
+    pub(crate) fn with_search_delay(self, search_delay: i64) -> Self {
         Self { search_delay, ..self }
     }
 
     /// The same moment with another overlay.
-    pub fn with_overlay(&self, overlay: Arc<Overlay>) -> Self {
+    pub(crate) fn with_overlay(&self, overlay: Arc<Overlay>) -> Self {
         Self::over(Arc::clone(&self.world), Arc::clone(&self.untouched), overlay, self.now, self.search_delay)
     }
 
@@ -167,23 +167,23 @@ impl Moment {
     }
 
     /// Which of two contacts has the smaller id.
-    pub fn order(&self, one: u32, other: u32) -> Ordering {
+    pub(crate) fn order(&self, one: u32, other: u32) -> Ordering {
         let in_world = |index: u32| (index as usize) < self.world.contacts.len();
         if in_world(one) && in_world(other) { one.cmp(&other) } else { self.contact(one).id.cmp(&self.contact(other).id) }
     }
 
     /// Conversations begun so far, oldest first.
-    pub fn conversations(&self) -> &[Conversation] {
+    pub(crate) fn conversations(&self) -> &[Conversation] {
         &self.world.conversations[..self.begun_conversations]
     }
 
     /// A contact as it is now; indices only come from this moment or its world.
-    pub fn contact(&self, index: u32) -> &Contact {
+    pub(crate) fn contact(&self, index: u32) -> &Contact {
         self.overlay.contact(&self.world, index).unwrap_or_else(|| self.world.contact(index))
     }
 
     /// A contact that exists, by id.
-    pub fn find_contact(&self, id: &str) -> Option<u32> {
+    pub(crate) fn find_contact(&self, id: &str) -> Option<u32> {
         let created = || self.overlay.created(&self.world).find(|(_, contact)| contact.id == id).map(|(index, _)| index);
         self.world.find_contact(id).or_else(created).filter(|index| self.contact(*index).exists_at(self.now))
     }
@@ -204,13 +204,13 @@ impl Moment {
     }
 
     /// The user with an external id: a user id in the words of 1.x.
-    pub fn find_user(&self, external_id: &str) -> Option<u32> {
+    pub(crate) fn find_user(&self, external_id: &str) -> Option<u32> {
         let wanted = Some(external_id);
         self.pick(self.world.with_external_id(external_id), |contact| contact.external_id_at(self.now) == wanted).first().copied()
     }
 
     /// Everybody of a role with an address; case does not matter (an assumption).
-    pub fn with_email(&self, email: &str, role: Role) -> Vec<u32> {
+    pub(crate) fn with_email(&self, email: &str, role: Role) -> Vec<u32> {
         let email = email.to_lowercase();
         if email.is_empty() {
             return Vec::new();
@@ -221,7 +221,7 @@ impl Moment {
     }
 
     /// A living tag by its number.
-    pub fn tag(&self, number: u16) -> Option<ListedTag<'_>> {
+    pub(crate) fn tag(&self, number: u16) -> Option<ListedTag<'_>> {
         let tag = match self.overlay.tag(number) {
             Some(written) => {
                 let made = written.created_at.is_none_or(|at| at <= self.now);
@@ -234,33 +234,33 @@ impl Moment {
     }
 
     /// Every living tag.
-    pub fn tags(&self) -> impl Iterator<Item = ListedTag<'_>> {
+    pub(crate) fn tags(&self) -> impl Iterator<Item = ListedTag<'_>> {
         (0..self.overlay.tag_numbers(&self.world)).filter_map(|number| self.tag(number))
     }
 
     /// A living tag by its id.
-    pub fn find_tag(&self, id: &str) -> Option<ListedTag<'_>> {
+    pub(crate) fn find_tag(&self, id: &str) -> Option<ListedTag<'_>> {
         self.tags().find(|tag| tag.id == id)
     }
 
     /// Living tags that a contact carries.
-    pub fn tags_of(&self, index: u32) -> impl Iterator<Item = (ListedTag<'_>, &TagSpell)> {
+    pub(crate) fn tags_of(&self, index: u32) -> impl Iterator<Item = (ListedTag<'_>, &TagSpell)> {
         self.contact(index).tags_at(self.now).filter_map(|spell| Some((self.tag(spell.tag)?, spell)))
     }
 
     /// Living tags that a company carries, with the instant since when.
-    pub fn tags_of_company(&self, company: u32) -> impl Iterator<Item = (ListedTag<'_>, i64)> {
+    pub(crate) fn tags_of_company(&self, company: u32) -> impl Iterator<Item = (ListedTag<'_>, i64)> {
         self.overlay.tags_of_company(company, self.now).filter_map(|carried| Some((self.tag(carried.tag)?, carried.from)))
     }
 
     /// Segments that a contact is in.
-    pub fn segments_of(&self, index: u32) -> impl Iterator<Item = &Segment> {
+    pub(crate) fn segments_of(&self, index: u32) -> impl Iterator<Item = &Segment> {
         let contact = self.contact(index);
         self.world.segments.iter().filter(move |segment| segment.holds(contact, self.now))
     }
 
     /// Companies that exist, with their indices, oldest first.
-    pub fn companies(&self) -> impl Iterator<Item = (u32, &Company)> {
+    pub(crate) fn companies(&self) -> impl Iterator<Item = (u32, &Company)> {
         self.world
             .companies
             .iter()
@@ -270,7 +270,7 @@ impl Moment {
     }
 
     /// Segments that a company is in.
-    pub fn segments_of_company(&self, index: u32) -> impl Iterator<Item = &'static CompanySegment> {
+    pub(crate) fn segments_of_company(&self, index: u32) -> impl Iterator<Item = &'static CompanySegment> {
         let company = &self.world.companies[index as usize];
         companies::SEGMENTS
             .iter()
@@ -278,7 +278,7 @@ impl Moment {
     }
 
     /// Contacts of a company, in the order of ids. Counted for all companies at once, when first asked.
-    pub fn contacts_of_company(&self, company: u32) -> &[u32] {
+    pub(crate) fn contacts_of_company(&self, company: u32) -> &[u32] {
         let all = self.contacts_of_companies.get_or_init(|| {
             let mut all = vec![Vec::new(); self.world.companies.len()];
             for index in self.contacts.iter() {
@@ -292,18 +292,18 @@ impl Moment {
     }
 
     /// Members of a tag by its id; nobody when there is no such tag.
-    pub fn members_of_tag(&self, id: &str) -> &[u32] {
+    pub(crate) fn members_of_tag(&self, id: &str) -> &[u32] {
         self.find_tag(id).map_or(&[], |tag| self.tag_members[usize::from(tag.number)].borrow())
     }
 
     /// Members of a segment by its id; nobody when there is no such segment.
-    pub fn members_of_segment(&self, id: &str) -> &[u32] {
+    pub(crate) fn members_of_segment(&self, id: &str) -> &[u32] {
         let segment = self.world.segments.iter().position(|segment| segment.id == id);
         segment.map_or(&[], |segment| self.segment_members[segment].borrow())
     }
 
     /// The sorted result of a search, worked out once. `name` must tell all that the result depends on.
-    pub fn found(&self, name: String, search: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
+    pub(crate) fn found(&self, name: String, search: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
         // The map is whole at every await and panic: each change to it is a single call.
         let kept = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         kept.unwrap_or_else(|| {

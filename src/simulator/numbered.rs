@@ -14,7 +14,7 @@ const CAP: u64 = 10_000;
 const MAX_PER_PAGE: u64 = 60;
 
 /// One page of a list.
-pub struct NumberedPage {
+pub(crate) struct NumberedPage {
     pub shown: Vec<u32>,
     pub total_count: usize,
     /// The `pages` object.
@@ -24,7 +24,7 @@ pub struct NumberedPage {
 /// The pages that once left their last entry to the next one, by their links: they always do from then on, so that the next page, which knows
 /// nothing but its number, can begin with that entry.
 #[derive(Default)]
-pub struct Moves(Mutex<HashSet<String>>);
+pub(crate) struct Moves(Mutex<HashSet<String>>);
 
 impl Moves {
     fn note(&self, page: String) {
@@ -32,7 +32,7 @@ impl Moves {
     }
 
     /// Whether there are any.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
@@ -44,7 +44,7 @@ impl Moves {
 /// Cuts a page out of `entries`, which ascend, as the query's `page` and `per_page` ask.
 ///
 /// `silent` lists end at the cap with an empty page that says there is nothing at all, as companies did; others refuse.
-pub fn page(
+pub(crate) fn page(
     desk: &Desk,
     call: &Call,
     entries: &[u32],
@@ -80,7 +80,7 @@ pub fn page(
 }
 
 /// `order`: newest first unless asked otherwise. Another word is refused (an assumption).
-pub fn descending(call: &Call) -> Result<bool, ApiError> {
+pub(crate) fn descending(call: &Call) -> Result<bool, ApiError> {
     match call.parameter("order") {
         None | Some("desc") => Ok(true),
         Some("asc") => Ok(false),
@@ -89,7 +89,7 @@ pub fn descending(call: &Call) -> Result<bool, ApiError> {
 }
 
 /// The absolute link to a page, with everything that was asked repeated.
-pub fn link(call: &Call, page: u64, per_page: u64) -> String {
+pub(crate) fn link(call: &Call, page: u64, per_page: u64) -> String {
     let kept = call.query.iter().filter(|(name, _)| name != "page" && name != "per_page");
     let asked: String = kept.map(|(name, value)| format!("{}={}&", encoded(name), encoded(value))).collect();
     format!("{}{}?{asked}per_page={per_page}&page={page}", call.base, call.path)

@@ -13,7 +13,7 @@ const MAX_PER_PAGE: u64 = 150;
 
 /// The value that a list is sorted by. Entries without one sort below all others (an assumption).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
+pub(crate) enum Key {
     Nothing,
     Number(i64),
     Text(String),
@@ -21,19 +21,19 @@ pub enum Key {
 
 impl Key {
     /// The key of a date: milliseconds, as seen in live cursors.
-    pub fn date(seconds: Option<i64>) -> Self {
+    pub(crate) fn date(seconds: Option<i64>) -> Self {
         seconds.map_or(Key::Nothing, |seconds| Key::Number(seconds.saturating_mul(1000)))
     }
 
     /// The key of a text.
-    pub fn text(text: Option<&str>) -> Self {
+    pub(crate) fn text(text: Option<&str>) -> Self {
         text.map_or(Key::Nothing, |text| Key::Text(text.to_owned()))
     }
 }
 
 /// Where a page ends: the last entry's key and id, and the number of the next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     pub key: Key,
     pub id: String,
     pub page: u64,
@@ -41,7 +41,7 @@ pub struct Position {
 
 impl Position {
     /// The cursor of the search endpoints: base64 of JSON `[sort value, id, next page]`.
-    pub fn to_search_cursor(&self) -> String {
+    pub(crate) fn to_search_cursor(&self) -> String {
         let key = match &self.key {
             Key::Nothing => Value::Null,
             Key::Number(number) => json!(number),
@@ -51,7 +51,7 @@ impl Position {
     }
 
     /// Reads a cursor of the search endpoints.
-    pub fn from_search_cursor(cursor: &str) -> Result<Self, ApiError> {
+    pub(crate) fn from_search_cursor(cursor: &str) -> Result<Self, ApiError> {
         let json = STANDARD.decode(cursor).map_err(|_| ApiError::bad_cursor())?;
         let (key, id, page): (Value, String, u64) = serde_json::from_slice(&json).map_err(|_| ApiError::bad_cursor())?;
         let key = match key {
@@ -67,7 +67,7 @@ impl Position {
     }
 
     /// The cursor of the list endpoints: opaque, with `+`, `/`, `=` and a line break in it, as in Intercom's sample. It must be percent-encoded in a query.
-    pub fn to_list_cursor(&self) -> String {
+    pub(crate) fn to_list_cursor(&self) -> String {
         let mut bytes = OPAQUE_START.to_vec();
         bytes.extend(json!([self.id, self.page]).to_string().bytes());
         let check = checksum(&bytes);
@@ -80,7 +80,7 @@ impl Position {
     }
 
     /// Reads a cursor of the list endpoints. A `+` that became a space on the way is refused, as it should be.
-    pub fn from_list_cursor(cursor: &str) -> Result<Self, ApiError> {
+    pub(crate) fn from_list_cursor(cursor: &str) -> Result<Self, ApiError> {
         Self::read_list_cursor(cursor).ok_or_else(ApiError::bad_cursor)
     }
 
@@ -103,7 +103,7 @@ const OPAQUE_START: [u8; 24] = [
 ];
 
 /// What to show of a sorted list.
-pub struct Cut {
+pub(crate) struct Cut {
     pub descending: bool,
     pub per_page: usize,
     pub after: Option<Position>,
@@ -113,7 +113,7 @@ pub struct Cut {
 }
 
 /// Entries of one page, and where the next begins, if there is one. `entries` ascend by `place` (key, then id), which also gives the place of one.
-pub fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, String)) -> (Vec<u32>, Option<Position>) {
+pub(crate) fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, String)) -> (Vec<u32>, Option<Position>) {
     let mut shown: Vec<u32>;
     let more;
     if cut.descending {
@@ -149,7 +149,7 @@ pub fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, String)) ->
 }
 
 /// The page size that was asked for, cut to what is allowed. That too large a size is cut, not refused, is an assumption.
-pub fn per_page(asked: Option<&Value>, default: u64) -> Result<usize, ApiError> {
+pub(crate) fn per_page(asked: Option<&Value>, default: u64) -> Result<usize, ApiError> {
     let asked = match asked {
         None | Some(Value::Null) => default,
         Some(Value::Number(number)) => number.as_u64().unwrap_or(if number.as_f64().unwrap_or(0.0) > 1.0 { MAX_PER_PAGE } else { 1 }),
@@ -163,7 +163,7 @@ pub fn per_page(asked: Option<&Value>, default: u64) -> Result<usize, ApiError> 
 
 /// The `pages` object of a list.
 #[derive(Serialize)]
-pub struct Pages {
+pub(crate) struct Pages {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Next>,
@@ -180,7 +180,7 @@ struct Next {
 
 impl Pages {
     /// `next` is the next page's number and cursor; it is left out on the last page.
-    pub fn new(cut: &Cut, total: usize, next: Option<(u64, String)>) -> Self {
+    pub(crate) fn new(cut: &Cut, total: usize, next: Option<(u64, String)>) -> Self {
         Self {
             r#type: "pages",
             next: next.map(|(page, starting_after)| Next { page, starting_after }),

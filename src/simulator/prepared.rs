@@ -19,7 +19,7 @@ use super::reads::Question;
 const ROOM: usize = 2 << 30;
 
 /// What is said in answer to a call.
-pub struct Content {
+pub(crate) struct Content {
     pub bytes: Bytes,
     /// Whether the bytes are compressed already.
     pub gzipped: bool,
@@ -29,7 +29,7 @@ pub struct Content {
 
 impl Content {
     /// A body as a dialect writes it.
-    pub fn fresh(body: impl Into<Bytes>) -> Self {
+    pub(crate) fn fresh(body: impl Into<Bytes>) -> Self {
         let bytes = body.into();
         // In a text the quotation marks would be escaped. Scrolls have no `pages`, or null. Longer lists have them behind the entries.
         let is_page = memchr::memmem::rfind(&bytes, b"\"pages\":{").is_some();
@@ -39,7 +39,7 @@ impl Content {
 
 /// The answers kept for one moment.
 #[derive(Default)]
-pub struct Prepared(Mutex<Kept>);
+pub(crate) struct Prepared(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
@@ -55,7 +55,7 @@ struct Answer {
 
 impl Prepared {
     /// The kept answer to a question; plain for a client that does not take gzip.
-    pub fn find(&self, question: &Question, takes_gzip: bool) -> Option<Content> {
+    pub(crate) fn find(&self, question: &Question, takes_gzip: bool) -> Option<Content> {
         // The map is whole at every panic: each change to it is a single call.
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.get(question).cloned()?;
         let Answer { gzipped, is_page } = answer;
@@ -71,12 +71,12 @@ impl Prepared {
     }
 
     /// Keeps an answer, if there is room, and gives it as it is to be sent.
-    pub fn keep(&self, question: Arc<Question>, content: Content, takes_gzip: bool) -> Content {
+    pub(crate) fn keep(&self, question: Arc<Question>, content: Content, takes_gzip: bool) -> Content {
         self.keep_within(ROOM, question, content, takes_gzip)
     }
 
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.len()
     }
 
@@ -113,7 +113,7 @@ fn gzip(plain: &[u8]) -> io::Result<Bytes> {
 }
 
 /// Whether a client says that it takes gzip. In doubt it does not: then the answer goes out plain, or compressed by the layer.
-pub fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     codings.any(|coding| coding.trim().eq_ignore_ascii_case("gzip"))
 }

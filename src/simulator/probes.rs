@@ -12,10 +12,10 @@ use super::world::people::{Contact, Role};
 use super::writes::WriteSeen;
 
 /// What there is to ask.
-pub const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
+pub(crate) const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
 
 /// Answers a probe; nothing when there is no such probe.
-pub fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
+pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
     let moment = &*simulator.moment();
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match path {

@@ -19,7 +19,7 @@ const KEPT: usize = 200_000;
 ///
 /// Its texts are copies: parts of the buffer that they were received in would keep the whole buffer.
 #[derive(PartialEq, Eq, Hash)]
-pub struct Question {
+pub(crate) struct Question {
     /// In the links of numbered pages.
     base: String,
     version: Version,
@@ -30,7 +30,7 @@ pub struct Question {
 }
 
 impl Question {
-    pub fn new(call: &Call, uri: &Uri) -> Self {
+    pub(crate) fn new(call: &Call, uri: &Uri) -> Self {
         Self {
             base: call.base.clone(),
             version: call.version,
@@ -41,7 +41,7 @@ impl Question {
     }
 
     /// How much memory it takes, about.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.base.len() + self.target.len() + self.body.len()
     }
 
@@ -52,7 +52,7 @@ impl Question {
 }
 
 /// What was answered with 200.
-pub struct Reads {
+pub(crate) struct Reads {
     hasher: RandomState,
     /// A number for each page; that two pages share one is left to chance, which makes it one in a million for millions of pages.
     pages: Mutex<HashSet<u64>>,
@@ -63,13 +63,13 @@ pub struct Reads {
 
 impl Reads {
     /// Nothing was read yet. `keeps` tells whether there is a record.
-    pub fn new(keeps: bool) -> Self {
+    pub(crate) fn new(keeps: bool) -> Self {
         let record = keeps.then(Mutex::default);
         Self { hasher: RandomState::new(), pages: Mutex::default(), pages_repeated: AtomicU64::new(0), record }
     }
 
     /// Notes a read that is answered with 200.
-    pub fn note(&self, question: Arc<Question>, is_page: bool) {
+    pub(crate) fn note(&self, question: Arc<Question>, is_page: bool) {
         if is_page {
             let mark = self.hasher.hash_one(&question);
             if !self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(mark) {
@@ -84,12 +84,12 @@ impl Reads {
         }
     }
 
-    pub fn pages_repeated(&self) -> u64 {
+    pub(crate) fn pages_repeated(&self) -> u64 {
         self.pages_repeated.load(Ordering::Relaxed)
     }
 
     /// What was read, in the order of the answers; nothing when there is no record. A reset begins it anew after that.
-    pub fn told(&self, reset: bool) -> Option<Value> {
+    pub(crate) fn told(&self, reset: bool) -> Option<Value> {
         let mut record = self.record.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let questions = if reset { std::mem::take(&mut *record) } else { record.clone() };
         // Answers go on being noted while these are written out.

@@ -14,9 +14,9 @@ use super::connection::Scissors;
 use super::limits::Verdict;
 use super::traffic::InFlight;
 
-pub const JSON: &str = "application/json; charset=utf-8";
-pub const HTML: &str = "text/html; charset=utf-8";
-pub const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The hash of the build that answers; not the API's version.
 const BUILD: &str = "3f0c7c8d1b5e4a6f9d2e8c7b6a5f4e3d2c1b0a9f";
@@ -26,7 +26,7 @@ const PIECE: usize = 256;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// An answer before the headers that all share.
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: StatusCode,
     pub content_type: Option<&'static str>,
     pub body: Bytes,
@@ -43,7 +43,7 @@ pub struct Reply {
 
 /// What becomes of an answer on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     Whole,
     /// Half of the body, then the end of the connection.
     Cut,
@@ -56,7 +56,7 @@ pub enum Delivery {
 }
 
 impl Reply {
-    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>, rate: Option<Verdict>) -> Self {
+    pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>, rate: Option<Verdict>) -> Self {
         Self {
             status,
             content_type: Some(content_type),
@@ -70,7 +70,7 @@ impl Reply {
         }
     }
 
-    pub fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
+    pub(crate) fn error(error: &ApiError, request_id: &str, rate: Option<Verdict>) -> Self {
         let link = error.canonical.as_ref().map(|path| format!("<{path}>; rel=\"canonical\""));
         // Errors of the server itself come without rate headers.
         let rate = rate.filter(|_| !error.status.is_server_error());
@@ -78,7 +78,7 @@ impl Reply {
     }
 
     /// An error of the server or of a proxy before it, as a page for people.
-    pub fn error_page(status: StatusCode) -> Self {
+    pub(crate) fn error_page(status: StatusCode) -> Self {
         let title = match status {
             StatusCode::INTERNAL_SERVER_ERROR => "We're sorry, but something went wrong (500)".to_owned(),
             other => other.to_string(),
@@ -88,13 +88,13 @@ impl Reply {
     }
 
     /// A status and nothing else.
-    pub fn bare(status: StatusCode) -> Self {
+    pub(crate) fn bare(status: StatusCode) -> Self {
         Self { content_type: None, ..Self::new(status, JSON, "", None) }
     }
 }
 
 /// Sends an answer. `in_flight` is let go when nothing of it is left to be sent.
-pub fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>, in_flight: InFlight) -> Response {
+pub(crate) fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>, in_flight: InFlight) -> Response {
     let length = reply.body.len();
     let body = match reply.delivery {
         Delivery::Trickle => trickling(reply.body, scissors.clone(), in_flight),
@@ -144,7 +144,7 @@ pub fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<S
 }
 
 /// Keeps the client waiting until it goes away, which drops this future, or the server stops. Nothing is sent even then.
-pub async fn hang(scissors: Option<Scissors>) -> Response {
+pub(crate) async fn hang(scissors: Option<Scissors>) -> Response {
     match scissors {
         Some(scissors) => {
             scissors.server_stops().await;

@@ -14,14 +14,14 @@ const PER_CALL: usize = 100;
 
 /// What is scrolled over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Users,
     Leads,
     Companies,
 }
 
 /// The place for the one scroll that may be open.
-pub struct Scrolls {
+pub(crate) struct Scrolls {
     /// How long an open scroll may lie idle. Follows the wall clock, whatever time it is in the world.
     expiry: Duration,
     seed: u64,
@@ -45,14 +45,14 @@ struct Open {
 
 impl Scrolls {
     /// No scroll is open yet.
-    pub fn new(expiry: Duration, seed: u64) -> Self {
+    pub(crate) fn new(expiry: Duration, seed: u64) -> Self {
         Self { expiry, seed, slot: Mutex::default() }
     }
 
     /// The next records, and the parameter for those after them. Without a parameter a scroll is opened over `entries`.
     ///
     /// The scroll ends with the call that has nothing more to show; before that nothing but time ends it.
-    pub fn next(&self, kind: Kind, call: &Call, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {
+    pub(crate) fn next(&self, kind: Kind, call: &Call, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {
         let param = call.parameter("scroll_param");
         // The slot is whole whatever a panicking thread did: it is changed by single assignments.
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,13 +89,13 @@ impl Scrolls {
     }
 
     /// Ends the open scroll, as a failure of the service does.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).open = None;
     }
 }
 
 /// Text in the form of a version 4 UUID that depends on both numbers.
-pub fn uuid(seed: u64, number: u64) -> String {
+pub(crate) fn uuid(seed: u64, number: u64) -> String {
     let (high, low) = (scatter(seed, 71, number), scatter(seed, 72, number));
     let (first, second, third) = (high >> 32, (high >> 16) & 0xFFFF, high & 0xFFF);
     let (fourth, fifth) = (0x8000 | (low >> 48) & 0x3FFF, low & 0xFFFF_FFFF_FFFF);

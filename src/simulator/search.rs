@@ -1,8 +1,8 @@
 //! The search grammar of 2.x: what a request body may ask, and what it means.
 
-pub mod contacts;
-pub mod conversations;
-pub mod sort;
+pub(crate) mod contacts;
+pub(crate) mod conversations;
+pub(crate) mod sort;
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ const MAX_LEVELS: usize = 2;
 
 /// What a field holds, which decides the operators it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Text,
     /// Integers and floats alike.
     Number,
@@ -28,7 +28,7 @@ pub enum Kind {
 
 /// How dates are compared.
 #[derive(Clone, Copy, Debug)]
-pub enum Dates<'a> {
+pub(crate) enum Dates<'a> {
     /// By calendar day of a zone; `=`, `>` and `<` only. Contacts.
     Days(&'a Zone),
     /// To the second, all comparisons; both `>` and `<` exclude the value itself. Conversations.
@@ -39,7 +39,7 @@ pub enum Dates<'a> {
 
 /// A search over fields `F`.
 #[derive(Debug)]
-pub enum Query<F> {
+pub(crate) enum Query<F> {
     Filter(F, Test),
     All(Vec<Query<F>>),
     Any(Vec<Query<F>>),
@@ -47,7 +47,7 @@ pub enum Query<F> {
 
 /// One comparison. Negated ones are complements: they also hold for entries without a value (an assumption).
 #[derive(Debug)]
-pub struct Test {
+pub(crate) struct Test {
     check: Check,
     negated: bool,
 }
@@ -75,7 +75,7 @@ enum Check {
 
 /// A value of an entry.
 #[derive(Clone, Copy, Debug)]
-pub enum Held<'a> {
+pub(crate) enum Held<'a> {
     Text(&'a str),
     Number(f64),
     Boolean(bool),
@@ -84,7 +84,7 @@ pub enum Held<'a> {
 
 impl<F: Copy> Query<F> {
     /// Whether an entry is found; `test` answers for one field of the entry.
-    pub fn holds(&self, test: &impl Fn(F, &Test) -> bool) -> bool {
+    pub(crate) fn holds(&self, test: &impl Fn(F, &Test) -> bool) -> bool {
         match self {
             Query::Filter(field, wanted) => test(*field, wanted),
             Query::All(parts) => parts.iter().all(|part| part.holds(test)),
@@ -93,7 +93,7 @@ impl<F: Copy> Query<F> {
     }
 
     /// The filters that every entry found must pass: those of the outermost AND.
-    pub fn required(&self) -> Vec<(F, &Test)> {
+    pub(crate) fn required(&self) -> Vec<(F, &Test)> {
         match self {
             Query::Filter(field, test) => vec![(*field, test)],
             Query::All(parts) => {
@@ -106,7 +106,7 @@ impl<F: Copy> Query<F> {
 
 impl Test {
     /// Whether the values of a field pass.
-    pub fn accepts<'a>(&self, values: impl IntoIterator<Item = Held<'a>>) -> bool {
+    pub(crate) fn accepts<'a>(&self, values: impl IntoIterator<Item = Held<'a>>) -> bool {
         let mut values = values.into_iter();
         let found = match self.check {
             Check::Unset => values.next().is_none(),
@@ -116,7 +116,7 @@ impl Test {
     }
 
     /// The only text that passes, if there is just one.
-    pub fn single_text(&self) -> Option<&str> {
+    pub(crate) fn single_text(&self) -> Option<&str> {
         match &self.check {
             Check::OneOfTexts(texts) if !self.negated && texts.len() == 1 => Some(&texts[0]),
             _ => None,
@@ -124,7 +124,7 @@ impl Test {
     }
 
     /// The dates that pass, as `[from, until)`.
-    pub fn date_range(&self) -> Option<(i64, i64)> {
+    pub(crate) fn date_range(&self) -> Option<(i64, i64)> {
         match self.check {
             Check::Between(from, until) if !self.negated => Some((from, until)),
             _ => None,
@@ -153,7 +153,7 @@ impl Check {
 ///
 /// # Errors
 /// 400 `parameter_invalid`, saying which part is refused.
-pub fn parse<F>(query: Option<&Value>, dates: Dates<'_>, find: &impl Fn(&str) -> Option<(F, Kind)>) -> Result<Query<F>, ApiError> {
+pub(crate) fn parse<F>(query: Option<&Value>, dates: Dates<'_>, find: &impl Fn(&str) -> Option<(F, Kind)>) -> Result<Query<F>, ApiError> {
     match query {
         None | Some(Value::Null) => Err(ApiError::parameter_invalid("query is required")),
         Some(query) => part(query, dates, find, 0),

@@ -11,7 +11,7 @@ use super::world::groups::Segment;
 use super::world::people::Role;
 
 #[derive(Serialize)]
-pub struct SegmentBody<'a> {
+pub(crate) struct SegmentBody<'a> {
     r#type: &'static str,
     id: &'a str,
     name: &'a str,
@@ -24,7 +24,7 @@ pub struct SegmentBody<'a> {
 
 impl<'a> SegmentBody<'a> {
     /// `count` is sent only when it was asked for.
-    pub fn new(segment: &'a Segment, count: Option<usize>) -> Self {
+    pub(crate) fn new(segment: &'a Segment, count: Option<usize>) -> Self {
         let person_type = match segment.person {
             Role::User => "user",
             Role::Lead => "contact",
@@ -35,7 +35,7 @@ impl<'a> SegmentBody<'a> {
 }
 
 /// `GET /segments`: those of people or, in 1.x with `type=company`, those of companies.
-pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     if call.version.is_legacy() && call.parameter("type") == Some("company") {
         let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(moment, call, segment)).collect();
         return write(&json!({"type": "segment.list", "segments": segments}));
@@ -45,7 +45,7 @@ pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     write(&json!({"type": "segment.list", "segments": segments}))
 }
 
-pub fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(crate) fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
     let companies = SEGMENTS.iter().find(|segment| segment.id == id).filter(|_| call.version.is_legacy());
     if let Some(segment) = companies {
         return write(&of_companies(moment, call, segment));

@@ -13,7 +13,7 @@ use super::call::Call;
 use super::faults::{PageFault, checksum};
 
 /// What a spoiled page takes from its request, so that the same request gets the same page.
-pub struct Asked {
+pub(crate) struct Asked {
     /// The cursor that the request carried; where pages have numbers, the URL of the request.
     from: Option<String>,
     /// A number that stands for the whole request.
@@ -24,7 +24,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn new(call: &Call, uri: &Uri) -> Self {
+    pub(crate) fn new(call: &Call, uri: &Uri) -> Self {
         let from = if call.parameter("page").is_some() { Some(format!("{}{uri}", call.base)) } else { call.cursor() };
         let is_later = ["page", "starting_after"].iter().any(|name| call.parameter(name).is_some());
         let mark = checksum(&[uri.to_string().as_bytes(), &call.body].concat());
@@ -34,7 +34,7 @@ impl Asked {
 
 /// Applies a fault to the body of a list page. Bodies that are no list with pages stay as they are, and so do pages that lack what the fault
 /// would change.
-pub fn spoil(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
+pub(crate) fn spoil(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
         return body.into_bytes();
     };

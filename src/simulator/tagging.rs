@@ -21,13 +21,13 @@ use super::world::people::{Role, TagSpell};
 const MAX_NAME: usize = 255;
 
 /// `GET /tags`: all of them at once.
-pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let tags: Vec<Value> = moment.tags().map(|tag| tag_body(tag.id, tag.name)).collect();
     write(&if call.version.is_legacy() { json!({"type": "tag.list", "tags": tags}) } else { json!({"type": "list", "data": tags}) })
 }
 
 /// `GET /tags/{id}`; archived tags are shown, too.
-pub fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
+pub(crate) fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
     let archived = || ARCHIVED_TAGS.iter().find(|tag| tag.id == id).map(|tag| tag_body(tag.id, tag.name));
     let body = moment.find_tag(id).map(|tag| tag_body(tag.id, tag.name)).or_else(archived);
     write(&body.ok_or_else(ApiError::resource_not_found)?)
@@ -38,14 +38,14 @@ fn tag_body(id: &str, name: &str) -> Value {
 }
 
 /// A tag on a contact, with who put it there and when.
-pub fn applied_tag(tag: ListedTag, spell: &TagSpell) -> Value {
+pub(crate) fn applied_tag(tag: ListedTag, spell: &TagSpell) -> Value {
     let applied_by = json!({"type": "admin", "id": ADMINS[usize::from(spell.admin)].0.to_string()});
     json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": spell.from, "applied_by": applied_by})
 }
 
 /// `POST /tags`: makes or renames a tag, puts it on contacts or on companies, or takes it from them. A draft is given back only when everything
 /// went well, so an unknown member leaves everybody untagged.
-pub fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+pub(crate) fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
     let invalid = || ApiError::parameter_invalid("invalid tag parameters");
     let body = call.object()?;
     let name = match body.get("name") {
@@ -115,7 +115,7 @@ pub fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> 
 }
 
 /// `DELETE /tags/{id}`: 200 without a body.
-pub fn delete(moment: &Moment, call: &Call, id: &str) -> Result<(Moment, String), ApiError> {
+pub(crate) fn delete(moment: &Moment, call: &Call, id: &str) -> Result<(Moment, String), ApiError> {
     let tag = moment.find_tag(id).ok_or_else(ApiError::resource_not_found)?;
     let dependent: Vec<&str> = SEGMENTS.iter().filter(|segment| segment.needs_tag() == Some(tag.id)).map(|segment| segment.name).collect();
     if !dependent.is_empty() {
@@ -133,7 +133,7 @@ pub fn delete(moment: &Moment, call: &Call, id: &str) -> Result<(Moment, String)
 }
 
 /// `POST /contacts/{id}/tags`.
-pub fn attach(moment: &Moment, call: &Call, contact: u32) -> Result<(Moment, String), ApiError> {
+pub(crate) fn attach(moment: &Moment, call: &Call, contact: u32) -> Result<(Moment, String), ApiError> {
     let id = id(call.object()?.get("id")).ok_or_else(|| ApiError::parameter_invalid("id is required"))?;
     let tag = moment.find_tag(&id).ok_or_else(ApiError::resource_not_found)?;
     let mut draft = (*moment.overlay).clone();
@@ -145,7 +145,7 @@ pub fn attach(moment: &Moment, call: &Call, contact: u32) -> Result<(Moment, Str
 }
 
 /// `DELETE /contacts/{id}/tags/{tag_id}`; a tag that the contact does not carry is not found (an assumption).
-pub fn detach(moment: &Moment, contact: u32, id: &str) -> Result<(Moment, String), ApiError> {
+pub(crate) fn detach(moment: &Moment, contact: u32, id: &str) -> Result<(Moment, String), ApiError> {
     let (tag, spell) = moment.tags_of(contact).find(|(tag, _)| tag.id == id).ok_or_else(ApiError::resource_not_found)?;
     let mut draft = (*moment.overlay).clone();
     draft.tag_contact(&moment.world, contact, tag.number, false, moment.now);
@@ -154,7 +154,7 @@ pub fn detach(moment: &Moment, contact: u32, id: &str) -> Result<(Moment, String
 }
 
 /// How many members a write names, for tests.
-pub fn count_members(body: &[u8]) -> usize {
+pub(crate) fn count_members(body: &[u8]) -> usize {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     ["users", "companies"].iter().filter_map(|key| body[key].as_array()).map(Vec::len).sum()
 }
@@ -212,7 +212,7 @@ fn find_company(moment: &Moment, member: &Value) -> Option<u32> {
 }
 
 /// Ids come as text and as numbers.
-pub fn id(value: Option<&Value>) -> Option<String> {
+pub(crate) fn id(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(id) => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),

@@ -35,7 +35,7 @@ pub struct WindowStats {
 
 /// Counts of requests.
 #[derive(Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     requests: AtomicU64,
     pub(super) in_flight: AtomicU64,
     max_in_flight: AtomicU64,
@@ -45,7 +45,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// Counts a request in. The number counts from 1.
-    pub fn enter(&self) -> u64 {
+    pub(crate) fn enter(&self) -> u64 {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.max_in_flight.fetch_max(now, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Traffic {
     }
 
     /// Counts a request in the window of the second at which the limits judged it.
-    pub fn judged(&self, second: u64, rate_limited: bool) {
+    pub(crate) fn judged(&self, second: u64, rate_limited: bool) {
         let start = second / WINDOW * WINDOW;
         // Counters stay sound whatever a panicking thread did between two additions.
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ impl Traffic {
         window.rate_limited += u64::from(rate_limited);
     }
 
-    pub fn stats(&self, pages_repeated: u64) -> Stats {
+    pub(crate) fn stats(&self, pages_repeated: u64) -> Stats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let windows: Vec<_> = self.windows.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect();
         Stats {
@@ -76,7 +76,7 @@ impl Traffic {
 }
 
 /// A request that is being answered; it may outlive the making of the answer.
-pub struct InFlight(pub Simulator);
+pub(crate) struct InFlight(pub Simulator);
 
 impl Drop for InFlight {
     fn drop(&mut self) {

@@ -17,7 +17,7 @@ use self::people::{leads, user};
 ///
 /// # Errors
 /// What the API refuses, in its words. What 2.x alone has is 400 `intercom_version_invalid`; unknown paths and methods a path lacks are 404.
-pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let moment = desk.moment;
     match (call.method.as_str(), call.segments().as_slice()) {
         ("GET", ["users"]) => people::users(desk, call),
@@ -50,7 +50,7 @@ pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 ///
 /// # Errors
 /// As for reads; then nothing is done.
-pub fn write(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+pub(crate) fn write(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
     match (call.method.as_str(), call.segments().as_slice()) {
         ("POST", ["tags"]) => tagging::post(moment, call),
         ("DELETE", ["tags", id]) => tagging::delete(moment, call, id),

@@ -17,7 +17,7 @@ use super::{companies, counts, segments, tagging, workspace};
 ///
 /// # Errors
 /// What the API refuses, in its words. What 1.x alone has is 400 `intercom_version_invalid`; unknown paths and methods a path lacks are 404.
-pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let moment = desk.moment;
     match (call.method.as_str(), call.segments().as_slice()) {
         ("GET", ["me"]) => workspace::me(moment),
@@ -50,7 +50,7 @@ pub fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 ///
 /// # Errors
 /// As for reads; then nothing is done.
-pub fn write(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+pub(crate) fn write(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
     match (call.method.as_str(), call.segments().as_slice()) {
         ("POST", ["tags"]) => tagging::post(moment, call),
         ("DELETE", ["tags", id]) => tagging::delete(moment, call, id),

@@ -4,30 +4,30 @@ use std::fmt;
 
 /// A version from 1.0 to 1.4 or from 2.0 to 2.16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
+pub(crate) struct Version {
     major: u8,
     minor: u8,
 }
 
 /// Users are found by e-mail as a list, no more as one object.
-pub const V1_1: Version = Version { major: 1, minor: 1 };
+pub(crate) const V1_1: Version = Version { major: 1, minor: 1 };
 /// Deleting a tag in use names what depends on it.
-pub const V2_5: Version = Version { major: 2, minor: 5 };
+pub(crate) const V2_5: Version = Version { major: 2, minor: 5 };
 /// The last version with `/counts`.
-pub const V2_6: Version = Version { major: 2, minor: 6 };
+pub(crate) const V2_6: Version = Version { major: 2, minor: 6 };
 /// `formatted_phone` is in the contact of this version alone; conversations gain `ai_agent`.
-pub const V2_11: Version = Version { major: 2, minor: 11 };
+pub(crate) const V2_11: Version = Version { major: 2, minor: 11 };
 /// Conversations name their company.
-pub const V2_15: Version = Version { major: 2, minor: 15 };
+pub(crate) const V2_15: Version = Version { major: 2, minor: 15 };
 /// Owner ids are strings, priorities have levels, merged contacts are 410, sort orders are checked, unknown members of a tag call are skipped.
-pub const V2_16: Version = Version { major: 2, minor: 16 };
+pub(crate) const V2_16: Version = Version { major: 2, minor: 16 };
 
 /// The last version of the first generation.
 const V1_4: Version = Version { major: 1, minor: 4 };
 
 impl Version {
     /// The version an `Intercom-Version` header names. `Preview`, anything between 1.4 and 2.0 and anything later than 2.16 is not served.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once('.')?;
         let digits = |text: &str| {
             (!text.is_empty() && text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
@@ -42,7 +42,7 @@ impl Version {
     }
 
     /// Whether it is one of the first generation: users and leads, page numbers, scrolls.
-    pub fn is_legacy(self) -> bool {
+    pub(crate) fn is_legacy(self) -> bool {
         self.major == 1
     }
 }

@@ -7,7 +7,7 @@ use super::call::write;
 use super::moment::Moment;
 use super::world::{ADMINS, WORKSPACE_CREATED_AT, WORKSPACE_ID};
 
-pub fn me(moment: &Moment) -> Result<String, ApiError> {
+pub(crate) fn me(moment: &Moment) -> Result<String, ApiError> {
     let (id, name, email) = ADMINS[0];
     write(&json!({
         "type": "admin",
@@ -30,7 +30,7 @@ pub fn me(moment: &Moment) -> Result<String, ApiError> {
     }))
 }
 
-pub fn admins() -> Result<String, ApiError> {
+pub(crate) fn admins() -> Result<String, ApiError> {
     let admin = |(id, name, email): &(u64, &str, &str)| {
         json!({
             "type": "admin",

@@ -20,11 +20,11 @@
 //!   any month before, and more than three times as many of them open any; in 2026-10 all is as it was ([`conversations`]).
 //! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
 
-pub mod companies;
-pub mod conversations;
-pub mod groups;
-pub mod names;
-pub mod people;
+pub(crate) mod companies;
+pub(crate) mod conversations;
+pub(crate) mod groups;
+pub(crate) mod names;
+pub(crate) mod people;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -38,7 +38,7 @@ use self::people::Contact;
 use super::calendar::{Zone, start_of_month};
 
 /// The one generator of the world: its algorithm is fixed, so a seed means the same world in every release.
-pub type Rng = rand_chacha::ChaCha8Rng;
+pub(crate) type Rng = rand_chacha::ChaCha8Rng;
 
 /// What kind of workspace to invent.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Default for WorldOptions {
 }
 
 /// All that ever happens in the workspace.
-pub struct World {
+pub(crate) struct World {
     pub options: WorldOptions,
     /// By creation, then id. The id begins with the creation time, so this is also the order of ids.
     pub contacts: Vec<Contact>,
@@ -87,7 +87,7 @@ struct Directory {
 
 impl World {
     /// Invents the world of a seed.
-    pub fn new(options: WorldOptions) -> Self {
+    pub(crate) fn new(options: WorldOptions) -> Self {
         let extra = Extra { tags: options.extra_groups, memberships: options.memberships };
         let tags = groups::tags(extra, options.big_tag, &options.timezone);
         let segments = groups::segments();
@@ -103,18 +103,18 @@ impl World {
     }
 
     /// The index of a contact, dead or alive.
-    pub fn find_contact(&self, id: &str) -> Option<u32> {
+    pub(crate) fn find_contact(&self, id: &str) -> Option<u32> {
         let found = self.contacts.binary_search_by(|contact| contact.id.as_str().cmp(id)).ok()?;
         Some(found as u32)
     }
 
     /// Who was invented with an external id, ascending.
-    pub fn with_external_id(&self, external_id: &str) -> &[u32] {
+    pub(crate) fn with_external_id(&self, external_id: &str) -> &[u32] {
         self.directory().external_ids.get(external_id).map_or(&[], Vec::as_slice)
     }
 
     /// Who was invented with an address, ascending; case does not matter.
-    pub fn with_email(&self, email: &str) -> &[u32] {
+    pub(crate) fn with_email(&self, email: &str) -> &[u32] {
         self.directory().emails.get(&email.to_lowercase()).map_or(&[], Vec::as_slice)
     }
 
@@ -134,32 +134,32 @@ impl World {
     }
 
     /// A contact by index; indices only come from this world.
-    pub fn contact(&self, index: u32) -> &Contact {
+    pub(crate) fn contact(&self, index: u32) -> &Contact {
         &self.contacts[index as usize]
     }
 }
 
 /// Workspace settings that `GET /me` shows.
-pub const WORKSPACE_ID: &str = "w0rk5pac";
+pub(crate) const WORKSPACE_ID: &str = "w0rk5pac";
 /// 2023-01-09 09:00 UTC.
-pub const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
+pub(crate) const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
 /// 2028-01-01 00:00 UTC: nothing happens after it.
-pub const WORLD_END: i64 = 1_830_297_600;
+pub(crate) const WORLD_END: i64 = 1_830_297_600;
 
 /// When the price list changed: since then there have been no trials, and nobody becomes `VIP`.
-pub fn new_prices(zone: &Zone) -> i64 {
+pub(crate) fn new_prices(zone: &Zone) -> i64 {
     start_of_month(zone, 2025, 3)
 }
 
 /// The admins of the workspace as `(id, name, email)`.
-pub const ADMINS: [(u64, &str, &str); 4] = [
+pub(crate) const ADMINS: [(u64, &str, &str); 4] = [
     (5_000_101, "Ovel Tarn", "ovel@workspace.example"),
     (5_000_102, "Mirada Kesh", "mirada@workspace.example"),
     (5_000_103, "Jun Valdor", "jun@workspace.example"),
     (5_000_104, "Essa Brint", "essa@workspace.example"),
 ];
 /// The bot that answers first.
-pub const BOT_ID: u64 = 5_000_200;
+pub(crate) const BOT_ID: u64 = 5_000_200;
 
 /// A generator for one part of the world, so that more draws in one part leave the others as they are.
 fn rng(seed: u64, part: u64) -> Rng {

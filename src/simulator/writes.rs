@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// One request that wanted to change the workspace, whatever became of it.
 #[derive(Clone)]
-pub struct WriteSeen {
+pub(crate) struct WriteSeen {
     pub method: String,
     pub path: String,
     /// How many users and companies its body names.
@@ -16,7 +16,7 @@ pub struct WriteSeen {
 }
 
 impl WriteSeen {
-    pub fn body(&self) -> Value {
+    pub(crate) fn body(&self) -> Value {
         let WriteSeen { method, path, members, bytes, status } = self;
         json!({"method": method, "path": path, "members": members, "bytes": bytes, "status": status})
     }
@@ -24,14 +24,14 @@ impl WriteSeen {
 
 /// All of them, in the order of their answers.
 #[derive(Default)]
-pub struct Writes(Mutex<Vec<WriteSeen>>);
+pub(crate) struct Writes(Mutex<Vec<WriteSeen>>);
 
 impl Writes {
-    pub fn note(&self, seen: WriteSeen) {
+    pub(crate) fn note(&self, seen: WriteSeen) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     }
 
-    pub fn all(&self) -> Vec<WriteSeen> {
+    pub(crate) fn all(&self) -> Vec<WriteSeen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

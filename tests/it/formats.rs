@@ -18,12 +18,12 @@ const AS_OF: [&str; 2] = ["--as-of", "2026-09-02T23:00:00Z"];
 const MONTHS: [&str; 2] = ["2026-07", "2026-08"];
 const ACTIVE: &str = "segment:63bbdd50aa01c0ffee000001";
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// A job whose snapshots are those of a fixture, and nothing else.
-pub fn restored(name: &str) -> Place {
+pub(crate) fn restored(name: &str) -> Place {
     let place = Place::new();
     assert!(place.job_folder().ends_with(NAME));
     tree::copy(&fixture(name).join("snapshots"), &place.job_folder().join("snapshots"));

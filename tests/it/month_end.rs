@@ -22,8 +22,8 @@ use crate::support::truth::{Month, instant};
 use crate::support::workspace::{Workspace, contact, contact_id, plainly};
 use crate::support::{TOKEN, tree};
 
-pub use columns::REPORTS;
-pub use identities::{check_curve, check_movement, check_survival};
+pub(crate) use columns::REPORTS;
+pub(crate) use identities::{check_curve, check_movement, check_survival};
 
 #[test]
 fn every_report_has_the_columns_of_the_contract_in_their_order_and_types() {
@@ -212,7 +212,7 @@ fn the_flows_of_every_cohort_and_month_add_up() {
 }
 
 /// The identities that hold whatever the history was.
-pub fn check_flows(summary: &Row, members: &[Row]) {
+pub(crate) fn check_flows(summary: &Row, members: &[Row]) {
     let number = |name: &str| match summary[name] {
         Cell::Count(count) => Some(count),
         _ => None,

@@ -18,7 +18,7 @@ use crate::support::truth::{AUGUST, JULY};
 use crate::support::wait_until;
 
 /// How many pages of each walk were asked for.
-pub fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
+pub(crate) fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
     let mut walked = BTreeMap::new();
     for walk in requests.iter().filter_map(Request::walk) {
         *walked.entry(walk).or_default() += 1;
@@ -27,7 +27,7 @@ pub fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
 }
 
 /// A recorder behind which the walk of everyone never gets its third page.
-pub fn stuck(simulator: &Simulator) -> Scripted {
+pub(crate) fn stuck(simulator: &Simulator) -> Scripted {
     let pages = std::sync::atomic::AtomicUsize::new(0);
     Scripted::before(simulator.address(), move |request| {
         let is_third = request.path() == "/contacts" && pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 2;
@@ -36,7 +36,7 @@ pub fn stuck(simulator: &Simulator) -> Scripted {
 }
 
 /// A run of July that is killed when all of its walks are done but that of everyone.
-pub fn killed(simulator: &Simulator, place: &Place, job: &Job, arguments: &[&str]) -> Scripted {
+pub(crate) fn killed(simulator: &Simulator, place: &Place, job: &Job, arguments: &[&str]) -> Scripted {
     let recorder = stuck(simulator);
     let killed = run(&place.job(job, &recorder.base_url), arguments).start();
     wait_until("the other walks are done", || finished_walks(place) == 4 && walked(&recorder.requests()).get("population") == Some(&3));
@@ -46,7 +46,7 @@ pub fn killed(simulator: &Simulator, place: &Place, job: &Job, arguments: &[&str
 }
 
 /// Walks that are whole on disk. Looks at names only: a run is writing there, and files come and go.
-pub fn finished_walks(place: &Place) -> usize {
+pub(crate) fn finished_walks(place: &Place) -> usize {
     let folders =
         |folder: &std::path::Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let months = folders(&place.job_folder().join(".work"));

@@ -14,7 +14,7 @@ const JSON: &[&str] = &["--log-format", "json"];
 
 /// The lines of a JSON log. All are of one process and of one command, and the last one says how it ended, once.
 #[track_caller]
-pub fn lines(finished: &Finished, command: &str) -> Vec<Value> {
+pub(crate) fn lines(finished: &Finished, command: &str) -> Vec<Value> {
     let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"));
     let lines: Vec<Value> = finished.stderr.lines().map(parse).collect();
     let ids: BTreeSet<&str> = lines.iter().map(|line| line["run_id"].as_str().unwrap()).collect();

@@ -1,25 +1,25 @@
 //! What the tests share: the program and the simulator as child processes, scripted servers, job files, folders as
 //! bytes, tables as rows, and the oracle.
 
-pub mod fixture;
-pub mod http;
-pub mod job;
-pub mod oracle;
-pub mod program;
-pub mod scripted;
-pub mod simulator;
-pub mod tables;
-pub mod tree;
-pub mod truth;
-pub mod workspace;
+pub(crate) mod fixture;
+pub(crate) mod http;
+pub(crate) mod job;
+pub(crate) mod oracle;
+pub(crate) mod program;
+pub(crate) mod scripted;
+pub(crate) mod simulator;
+pub(crate) mod tables;
+pub(crate) mod tree;
+pub(crate) mod truth;
+pub(crate) mod workspace;
 
 use std::time::{Duration, Instant};
 
 /// The token of all runs. Whatever the program prints or writes, this text is not in it.
-pub const TOKEN: &str = "tok3n-of-the-tests-dG9rM24";
+pub(crate) const TOKEN: &str = "tok3n-of-the-tests-dG9rM24";
 
 /// Waits until a condition holds: a poll with a limit, so that nothing hangs and nothing sleeps longer than it must.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < Duration::from_secs(30), "waited half a minute in vain until {what}");
@@ -29,7 +29,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Runs the cases side by side, a few at a time, and fails with the messages of all that failed. For cases that mostly
 /// wait: one after the other they would take minutes.
-pub fn side_by_side<T: Sync>(cases: &[T], name: impl Fn(&T) -> String + Sync, check: impl Fn(&T) + Sync) {
+pub(crate) fn side_by_side<T: Sync>(cases: &[T], name: impl Fn(&T) -> String + Sync, check: impl Fn(&T) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failures = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -11,9 +11,9 @@ use super::chunks::{Spooled, Updated, chunk, each_contact};
 use super::parts::{Batch, PartWriter, write_part};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS};
 use super::{SnapshotError, TaggedBefore, WalkRecord};
-use domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
 use crate::publish::Staging;
 use crate::table::{TableError, instants, read_bundled};
+use domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
 
 /// What came of a list of contacts or conversations: spooled in one folder, or in one for each slice.
 #[derive(Clone, Debug)]
@@ -317,8 +317,8 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use domain::{AttributeValue, CustomAttribute, Month, Role};
     use crate::snapshot::{Others, Spool};
+    use domain::{AttributeValue, CustomAttribute, Month, Role};
 
     #[test]
     fn a_chunk_that_is_changed_before_it_is_put_together_is_an_error_and_no_standstill() {

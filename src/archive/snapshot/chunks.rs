@@ -9,8 +9,8 @@ use super::columns::{ContactColumns, ContactFrames, ConversationColumns, HeldCol
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, TAGGED};
 use super::tag_dates::ANSWERS;
 use super::{SnapshotError, WalkRecord};
-use domain::{Contact, Conversation};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
+use domain::{Contact, Conversation};
 
 /// When a record was last changed, in seconds of 1970 on: of two records of one row, the newer one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ pub trait Spooled: Send + Sized + 'static {
 }
 
 /// Is told of rows, by their ids.
-pub type Tell<'a> = dyn FnMut(&str, Updated) + 'a;
+pub(super) type Tell<'a> = dyn FnMut(&str, Updated) + 'a;
 
 impl Spooled for Contact {
     type Columns = ContactColumns;
@@ -141,7 +141,7 @@ impl Spooled for Conversation {
 }
 
 /// The file of a chunk, by the first of its tables.
-pub fn chunk<R: Spooled>(folder: &Path, index: usize) -> PathBuf {
+pub(super) fn chunk<R: Spooled>(folder: &Path, index: usize) -> PathBuf {
     folder.join(format!("{}-{index:05}.{CHUNK}", R::TABLES[0].name))
 }
 

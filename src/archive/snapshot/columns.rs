@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use super::SnapshotError;
-use domain::{AttributeValue, Contact, Conversation, GroupKind, Opener, cohort_key};
 use crate::table::TableError;
+use domain::{AttributeValue, Contact, Conversation, GroupKind, Opener, cohort_key};
 
 /// Rows that a column has room for when it begins.
 const ROOM: usize = 512;

@@ -31,7 +31,7 @@ struct Run {
 pub(super) struct Created(Option<(DateTime<Utc>, DateTime<Utc>)>);
 
 impl Created {
-    pub fn at(&mut self, instant: Option<DateTime<Utc>>) {
+    pub(super) fn at(&mut self, instant: Option<DateTime<Utc>>) {
         let Some(instant) = instant else { return };
         let (first, last) = self.0.unwrap_or((instant, instant));
         self.0 = Some((first.min(instant), last.max(instant)));
@@ -72,8 +72,8 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Contact, Role};
     use crate::snapshot::{Others, Part, Spool, without_record};
+    use domain::{Contact, Role};
 
     const ID: &str = "667d60a98a68186f43bafdb9";
 

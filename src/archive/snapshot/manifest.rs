@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
-use domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
 use crate::publish::{self, Damage, ListedFile, MANIFEST};
+use domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
 
 /// Raised when older programs could no longer read what newer ones write.
 pub(super) const FORMAT: u32 = 1;

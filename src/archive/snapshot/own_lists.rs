@@ -170,8 +170,8 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use domain::{GroupKind, OwnTags, Role, TagDate};
     use crate::snapshot::{Others, Spool};
+    use domain::{GroupKind, OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated: i64, tags: &[&str], is_complete: bool) -> Contact {
         let tags = OwnTags { ids: tags.iter().map(|tag| (*tag).into()).collect(), is_complete };

@@ -4,9 +4,9 @@ use polars::prelude::*;
 
 use super::SnapshotError;
 use super::tables::{ATTRIBUTES, CONTACTS};
-use domain::ContactId;
 use crate::publish::Staging;
 use crate::table::{ROW_GROUP_ROWS, Table, TableError, write_parquet};
+use domain::ContactId;
 
 /// Contacts, and the attributes of the first one, then those of the second, and so on.
 pub(super) struct Batch {
@@ -21,7 +21,7 @@ pub(super) struct Batch {
 impl Batch {
     /// # Errors
     /// When the attributes are not in the order of their contacts.
-    pub fn new(contacts: DataFrame, attributes: DataFrame) -> Result<Batch, SnapshotError> {
+    pub(super) fn new(contacts: DataFrame, attributes: DataFrame) -> Result<Batch, SnapshotError> {
         let ends = ends(&contacts, &attributes)?;
         let sizes = sizes(&contacts, &attributes, &ends)?;
         Ok(Batch { contacts, attributes, ends, sizes })
@@ -37,7 +37,7 @@ impl Batch {
     }
 
     /// Those for which it is said.
-    pub fn only(self, counts: &[bool]) -> Result<Batch, SnapshotError> {
+    pub(super) fn only(self, counts: &[bool]) -> Result<Batch, SnapshotError> {
         if counts.iter().all(|counts| *counts) {
             return Ok(self);
         }
@@ -144,7 +144,7 @@ impl Default for PartWriter {
 
 impl PartWriter {
     /// A part ends after so many contacts or bytes, whatever chunks they came in: how a walk was interrupted shows in no file.
-    pub fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
+    pub(super) fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
         while let Some(rows) = self.filling(&batch) {
             let (first, others) = batch.split_at(rows);
             self.batches.push(first);
@@ -168,7 +168,7 @@ impl PartWriter {
     }
 
     /// Writes the last part; the only one when there are no contacts at all.
-    pub fn finish(mut self, staging: &Staging) -> Result<(), SnapshotError> {
+    pub(super) fn finish(mut self, staging: &Staging) -> Result<(), SnapshotError> {
         if self.rows > 0 || self.parts == 0 { self.write(staging) } else { Ok(()) }
     }
 

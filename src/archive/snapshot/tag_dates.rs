@@ -10,8 +10,8 @@ use polars::prelude::*;
 
 use super::chunks::{CHUNK, tables_of};
 use super::{SnapshotError, publish};
-use domain::{ContactId, ContactIds, IdSet, TagDate};
 use crate::table::{self, Bundle, Kind, Table, TableError, instants, read_bundled, write_bundle};
+use domain::{ContactId, ContactIds, IdSet, TagDate};
 
 /// Answers in memory before they are written: what an interruption costs.
 const CHUNK_CONTACTS: usize = 500;

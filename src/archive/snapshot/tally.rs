@@ -12,9 +12,9 @@ use super::record::load_walk;
 use super::tables::{CONTACTS, TAGGED};
 use super::tag_dates::tags_of;
 use super::{Part, SnapshotError, WalkRecord};
-use domain::{Contact, ContactId, GroupKind, cohort_key};
 use crate::publish;
 use crate::table::{TableError, read_bundled};
+use domain::{Contact, ContactId, GroupKind, cohort_key};
 
 /// Members of a tag in memory before they are written.
 const CHUNK_MEMBERS: usize = 65_536;
@@ -141,8 +141,8 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use domain::{OwnTags, Role, TagDate};
     use crate::snapshot::{Others, Spool, TagDates, members_of};
+    use domain::{OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated_at: i64, tags: &[&str], is_complete: bool) -> Contact {
         let tags = OwnTags { ids: tags.iter().map(|tag| (*tag).into()).collect(), is_complete };

@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 use super::numbered::{Broken, Numbered};
 use super::scroll::{Leg, Rider};
 use super::{V1, wire};
-use domain::{Contact, Group, GroupKind, Oddities};
 use crate::error::{RequestError, WalkError};
 use crate::id_field;
 use crate::transport::Ask;
 use crate::walk::{Bounds, Page, Pages, Place, Walk};
+use domain::{Contact, Group, GroupKind, Oddities};
 
 /// Pages of one list asked for at the same time.
 const AHEAD: usize = 8;

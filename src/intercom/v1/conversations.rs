@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 
 use super::numbered::{Broken, Numbered};
 use super::wire;
-use domain::{Allowed, Conversation};
 use crate::error::WalkError;
 use crate::transport::{Ask, Transport};
 use crate::walk::{Page, Pages, Place};
+use domain::{Allowed, Conversation};
 
 const PATH: &str = "/conversations";
 /// Pages asked for at the same time. The last of them may be asked for in vain.

@@ -1,11 +1,11 @@
 //! `/counts` of 1.x: a few answers for everything, keyed by name.
 
 use super::{V1, wire};
-use domain::{Group, GroupKind};
 use crate::error::RequestError;
 use crate::transport::Ask;
 use crate::wire as shared;
 use crate::{Counted, ListedGroup, Totals, id_field};
+use domain::{Group, GroupKind};
 
 /// Tags a page of the one count that is paged, and how many pages are asked for at the most: as many tags as a
 /// workspace may sensibly have, and an end to a list that names a next page for ever.
@@ -13,20 +13,16 @@ const PER_PAGE: u32 = 60;
 const PAGES_MAX: u32 = 1_000;
 
 impl V1 {
-    pub(in crate) async fn totals(&self) -> Result<Totals, RequestError> {
+    pub(crate) async fn totals(&self) -> Result<Totals, RequestError> {
         self.transport.send(&Ask::get("/counts"), wire::totals).await
     }
 
-    pub(in crate) async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
+    pub(crate) async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
         self.transport.send(&Ask::get("/counts").with("type", "conversation"), wire::conversation_states).await
     }
 
     /// The sizes of all groups of a kind, by name: archived ones are among them, and two may have the same name.
-    pub(in crate) async fn sizes_by_name(
-        &self,
-        of: Counted,
-        kind: GroupKind,
-    ) -> Result<Option<Vec<(String, u64)>>, RequestError> {
+    pub(crate) async fn sizes_by_name(&self, of: Counted, kind: GroupKind) -> Result<Option<Vec<(String, u64)>>, RequestError> {
         let of = match of {
             Counted::People => "user",
             Counted::Companies => "company",
@@ -47,13 +43,13 @@ impl V1 {
     }
 
     /// Segments of companies, which are listed apart, with their sizes.
-    pub(in crate) async fn company_segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
+    pub(crate) async fn company_segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
         let ask = Ask::get("/segments").with("type", "company").with("include_count", "true");
         self.transport.whole_list(&ask, shared::segments).await
     }
 
     /// How many companies hold a tag or are in a segment.
-    pub(in crate) async fn company_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
+    pub(crate) async fn company_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
         let ask = Ask::get("/companies").with(id_field(group.kind), group.id.as_str()).with("per_page", "1");
         self.transport.send(&ask, shared::total).await
     }

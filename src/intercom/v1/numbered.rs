@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 
-use domain::Oddities;
 use crate::error::{RequestError, WalkError};
 use crate::transport::{Ask, Transport};
 use crate::walk::{Bounds, Place};
 use crate::wire::DecodeError;
+use domain::Oddities;
 
 /// Records that page numbers reach.
 const CAP: u64 = 10_000;

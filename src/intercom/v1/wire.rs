@@ -8,9 +8,9 @@ mod person;
 use serde::Deserialize;
 
 use super::numbered::Page;
-use domain::{Contact, Conversation, GroupKind, Holder, Oddities};
 use crate::wire::lenient::{Text, Whole, counting, owned, some};
 use crate::wire::{DecodeError, decode, shape};
+use domain::{Contact, Conversation, GroupKind, Holder, Oddities};
 
 pub(super) use counts::{conversation_states, sizes, totals};
 pub(super) use person::Person;

@@ -4,21 +4,21 @@ use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
 
 use super::V2;
-use domain::{Group, Role};
 use crate::error::RequestError;
 use crate::transport::Ask;
 use crate::wire as shared;
 use crate::{Totals, id_field};
+use domain::{Group, Role};
 
 impl V2 {
-    pub(in crate) async fn totals(&self) -> Result<Totals, RequestError> {
+    pub(crate) async fn totals(&self) -> Result<Totals, RequestError> {
         let role = |role: Role| self.search_total("/contacts/search", equals("role", role.as_str()));
         let (users, leads, companies) = try_join3(role(Role::User), role(Role::Lead), self.company_count(None)).await?;
         Ok(Totals { users, leads, companies })
     }
 
     /// How many companies there are, or how many of them hold a tag.
-    pub(in crate) async fn company_count(&self, group: Option<&Group>) -> Result<Option<u64>, RequestError> {
+    pub(crate) async fn company_count(&self, group: Option<&Group>) -> Result<Option<u64>, RequestError> {
         let mut ask = Ask::get("/companies").with("per_page", "1");
         if let Some(group) = group {
             ask = ask.with(id_field(group.kind), group.id.as_str());
@@ -26,7 +26,7 @@ impl V2 {
         self.transport.send(&ask, shared::total).await
     }
 
-    pub(in crate) async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
+    pub(crate) async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
         let states = ["open", "snoozed", "closed"].map(|state| async move {
             let total = self.search_total("/conversations/search", equals("state", state)).await?;
             Ok((state, total))
@@ -35,7 +35,7 @@ impl V2 {
     }
 
     /// How many conversations hold a tag.
-    pub(in crate) async fn tagged_conversation_count(&self, tag: &Group) -> Result<Option<u64>, RequestError> {
+    pub(crate) async fn tagged_conversation_count(&self, tag: &Group) -> Result<Option<u64>, RequestError> {
         self.search_total("/conversations/search", equals("tag_ids", &tag.id)).await
     }
 

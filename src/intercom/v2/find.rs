@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use super::cursor::CursorWalk;
 use super::{V2, wire};
-use domain::{Holder, Reference, TagDate};
 use crate::error::{RequestError, WalkError};
 use crate::transport::Ask;
+use domain::{Holder, Reference, TagDate};
 
 /// Filters that one search takes.
 const FILTERS_MAX: usize = 15;
 
 impl V2 {
-    pub(in crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
+    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
@@ -29,7 +29,7 @@ impl V2 {
     }
 
     /// The tags of a contact, with when each was put on; `None` when the contact is no longer there.
-    pub(in crate) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
+    pub(crate) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
         // Whatever else stands in it is no ID, and would be another path.
         if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return Ok(None);

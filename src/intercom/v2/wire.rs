@@ -5,13 +5,13 @@ mod conversation;
 
 use serde::Deserialize;
 
-use domain::{Contact, Conversation, Holder, Oddities};
 use crate::wire::lenient::{Whole, counting};
 use crate::wire::next::Next;
 use crate::wire::{DecodeError, decode, shape};
+use domain::{Contact, Conversation, Holder, Oddities};
 
 #[derive(Debug)]
-pub(in crate) struct WirePage<T> {
+pub(crate) struct WirePage<T> {
     pub rows: Vec<T>,
     pub total: Option<u64>,
     pub next: Next,
@@ -38,7 +38,7 @@ struct ContactList {
     pages: Option<Pages>,
 }
 
-pub(in crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
+pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePage<Contact>, DecodeError> {
     let mut oddities = Oddities::default();
     let (page, counted) = counting(|| contact_page(body, |wire| wire.into_contact(expected_tag, &mut oddities)));
     oddities += counted;
@@ -46,7 +46,7 @@ pub(in crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<Wir
 }
 
 /// The same search, for who was found.
-pub(in crate) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
+pub(crate) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
     contact_page(body, |wire| wire.into_holder(tag))
 }
 
@@ -61,7 +61,7 @@ fn contact_page<T>(body: &[u8], mut row: impl FnMut(contact::WireContact) -> Opt
     Ok(WirePage { rows, total, next: next(list.pages), oddities: Oddities::default(), workspace_id })
 }
 
-pub(in crate) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
+pub(crate) fn conversations(body: &[u8], _expected_tag: Option<&str>) -> Result<WirePage<Conversation>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
         #[serde(alias = "data")]

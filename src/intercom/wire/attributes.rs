@@ -11,7 +11,7 @@ use domain::{AttributeValue, CustomAttribute, Number};
 
 /// By name. Of a name that comes twice, the last value counts; null is no value.
 #[derive(Debug, Default)]
-pub(in crate) struct Attributes(pub Vec<CustomAttribute>);
+pub(crate) struct Attributes(pub Vec<CustomAttribute>);
 
 impl<'de> Deserialize<'de> for Attributes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Error> {

@@ -13,23 +13,23 @@ use domain::{Number, Oddities};
 
 /// A text, or a number or flag written as one: equal numbers as equal texts. Null, lists and objects are no text.
 #[derive(Debug, Default)]
-pub(in crate) struct Text(pub Option<CompactString>);
+pub(crate) struct Text(pub Option<CompactString>);
 
 /// A whole number that may arrive as text; anything else is none.
 #[derive(Debug, Default)]
-pub(in crate) struct Whole(pub Option<u64>);
+pub(crate) struct Whole(pub Option<u64>);
 
 /// `true` or `false`; anything else is neither.
 #[derive(Debug, Default)]
-pub(in crate) struct Flag(pub Option<bool>);
+pub(crate) struct Flag(pub Option<bool>);
 
 /// An object; null is none, and so is every other form.
 #[derive(Debug)]
-pub(in crate) struct Nested<T>(pub Option<T>);
+pub(crate) struct Nested<T>(pub Option<T>);
 
 /// A list of objects; null is none, and so is every other form. What in it is no object is left out.
 #[derive(Debug)]
-pub(in crate) struct Listed<T>(pub Option<Vec<T>>);
+pub(crate) struct Listed<T>(pub Option<Vec<T>>);
 
 impl<T> Default for Nested<T> {
     fn default() -> Nested<T> {
@@ -45,7 +45,7 @@ impl<T> Default for Listed<T> {
 
 /// A date as sent.
 #[derive(Debug, Default)]
-pub(in crate) enum Stamp {
+pub(crate) enum Stamp {
     #[default]
     Null,
     Number(i64),
@@ -53,17 +53,17 @@ pub(in crate) enum Stamp {
     Unreadable,
 }
 
-pub(in crate) fn some(text: Option<Text>) -> Option<CompactString> {
+pub(crate) fn some(text: Option<Text>) -> Option<CompactString> {
     text?.0
 }
 
 /// The same, for what there are few of.
-pub(in crate) fn owned(text: Option<Text>) -> Option<String> {
+pub(crate) fn owned(text: Option<Text>) -> Option<String> {
     some(text).map(CompactString::into_string)
 }
 
 /// A code or id that is safe to print: short, of letters, digits, '_', '-' and '.'.
-pub(in crate) fn plain_token(text: &str) -> Option<String> {
+pub(crate) fn plain_token(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (!text.is_empty() && text.len() <= 80 && text.bytes().all(plain)).then(|| text.to_string())
 }
@@ -72,7 +72,7 @@ pub(in crate) fn plain_token(text: &str) -> Option<String> {
 const SECONDS_MAX: i64 = 100_000_000_000;
 
 impl Stamp {
-    pub(in crate) fn instant(self, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
+    pub(crate) fn instant(self, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
         let instant = match self {
             Stamp::Null => return None,
             Stamp::Number(number) => from_number(number, oddities),
@@ -127,13 +127,13 @@ pub(super) fn count(change: impl FnOnce(&mut Oddities)) {
 }
 
 /// Decodes. What a body that could not be decoded had counted is forgotten: it may be decoded once more.
-pub(in crate) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let before = COUNTED.get();
     decode().inspect_err(|_| COUNTED.set(before))
 }
 
 /// Decodes, and counts what was odd in the body: fields of another type than documented, texts that were repaired.
-pub(in crate) fn counting<T>(decode: impl FnOnce() -> T) -> (T, Oddities) {
+pub(crate) fn counting<T>(decode: impl FnOnce() -> T) -> (T, Oddities) {
     COUNTED.take();
     let decoded = decode();
     (decoded, COUNTED.take())

@@ -9,7 +9,7 @@ use super::lenient::{Text, Whole, some};
 
 /// `pages.next` as sent: absent or null at the end, an object with the cursor, or (elsewhere in the API) an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate) enum Next {
+pub(crate) enum Next {
     #[default]
     End,
     After(String),
@@ -19,7 +19,7 @@ pub(in crate) enum Next {
 
 /// What a list that is documented to come whole says of pages.
 #[derive(Debug, Default, Deserialize)]
-pub(in crate) struct ListPages {
+pub(crate) struct ListPages {
     #[serde(default)]
     next: Next,
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(in crate) struct ListPages {
 
 /// How the next page of such a list is asked for: the name of a parameter, and its value.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate) enum ListNext {
+pub(crate) enum ListNext {
     End,
     With(&'static str, String),
     /// There is a next page, and nothing says how to ask for it.
@@ -39,7 +39,7 @@ pub(in crate) enum ListNext {
 
 impl ListPages {
     /// Where a list goes on after its page of this number.
-    pub(in crate) fn after(&self, page: u32) -> ListNext {
+    pub(crate) fn after(&self, page: u32) -> ListNext {
         match &self.next {
             Next::After(cursor) => ListNext::With("starting_after", cursor.clone()),
             Next::Address(address) => in_address(address).unwrap_or(ListNext::Unknown),

@@ -12,7 +12,7 @@ pub(super) struct Repaired {
 
 impl Repaired {
     /// Counts what was replaced, once the repaired body could be decoded.
-    pub fn count(&self) {
+    pub(super) fn count(&self) {
         count(|oddities| {
             oddities.texts_repaired += self.texts;
             oddities.fields_mistyped += self.numbers;

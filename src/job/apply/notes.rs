@@ -8,11 +8,11 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Applied;
-use domain::Month;
 use crate::{Context, JobError, JobFolder};
 use archive::publish::{self, Damage, ListedFile, ListedFiles, Staging};
 use archive::snapshot::{SnapshotError, month_folder, months_in};
 use archive::table::{self, Kind, Table, TableError, read_bundle, scan_or_empty, write_bundle, write_parquet};
+use domain::Month;
 
 const TAGGED: Table = Table {
     name: "tagged",
@@ -93,7 +93,7 @@ fn open_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, Li
 }
 
 /// What is wrong with the notes of tags, by month.
-pub(in crate) fn problems(folder: &JobFolder, reads_all: bool) -> Result<Vec<(Month, String)>, JobError> {
+pub(crate) fn problems(folder: &JobFolder, reads_all: bool) -> Result<Vec<(Month, String)>, JobError> {
     let mut problems = Vec::new();
     for month in months_in(&folder.applied())? {
         match open_applied(folder, month) {
@@ -131,7 +131,7 @@ fn write_applied(folder: &JobFolder, month: Month, mut manifest: AppliedManifest
 
 /// Takes people out of what is kept of tagging: they are nobody's to untag any more. Whether they were in it, and what is
 /// damaged and therefore left as it is.
-pub(in crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
+pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
     let (mut held, mut damaged) = (false, Vec::new());
     let mut pending = read_pending(folder)?;
     if pending.keys().any(|(_, contact)| people.contains(contact)) {

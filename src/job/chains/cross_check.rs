@@ -7,16 +7,16 @@
 //! difference is a warning.
 
 use super::{Chains, Followed};
-use domain::{Allowed, Group, differs_from_listing};
 use crate::plan::WalkKind;
 use crate::tag_dates::{ANSWERS, Asking, Gone};
 use crate::{JobError, error, joined};
 use archive::publish;
 use archive::snapshot::{Comparison, Part, Searched, Tallied, WalkRecord, compare, tally, untold, walk_folder};
+use domain::{Allowed, Group, differs_from_listing};
 
 /// What another source says of a list, and what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate) enum Witness {
+pub(crate) enum Witness {
     /// The members are those that the contacts' own lists name, and the group's total agrees.
     Totals,
     /// The own lists of everyone's contacts.
@@ -30,7 +30,7 @@ const ASKED_MAX: usize = 2_000;
 
 impl Witness {
     /// Whether it contradicts what came by more than is allowed.
-    pub(in crate) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
+    pub(crate) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::Totals => false,
             Witness::OwnLists(comparison) => {
@@ -42,7 +42,7 @@ impl Witness {
     }
 
     /// Whether it can say that what came is all there is. Own lists that were cut short cannot.
-    pub(in crate) fn vouches(&self, came: u64, tolerance: f64) -> bool {
+    pub(crate) fn vouches(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::OwnLists(comparison) => comparison.unknown_missing <= Allowed::Tolerance(tolerance).of(comparison.holders.max(came)),
             Witness::Totals | Witness::Listing(_) => true,

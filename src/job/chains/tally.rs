@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Chains, Done, Followed, List, Waiting, Witness};
-use domain::{Allowed, Group, Months, agrees};
-use intercom::RequestError;
 use crate::division::FEW_PAGES;
 use crate::plan::{WalkKind, pages};
 use crate::tag_dates::{Asking, Gone};
@@ -14,6 +12,8 @@ use crate::walker::Look;
 use crate::{Context, Event, JobError, error, joined, work};
 use archive::publish;
 use archive::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
+use domain::{Allowed, Group, Months, agrees};
+use intercom::RequestError;
 
 /// The part of everyone that tells how it will go on.
 const A_SAMPLE: f64 = 0.1;

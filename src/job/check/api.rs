@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{CLOCK_HINT, Finding};
+use crate::settings::{Job, Settings};
+use crate::{JobError, Remembered};
 use domain::{GroupKind, Month, MonthSpan, TimeZone};
 use intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
-use crate::{JobError, Remembered};
-use crate::settings::{Job, Settings};
 
 /// A person waits for the answer: what does not come within this time is told as it is.
 const PATIENCE: Duration = Duration::from_secs(60);

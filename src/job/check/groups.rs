@@ -4,11 +4,11 @@ use futures_util::future::join_all;
 
 use super::api::Answers;
 use super::{ARCHIVED_HINT, Finding, Trouble};
+use crate::settings::{Job, Missing, Population};
+use crate::{Remembered, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
+use archive::snapshot::CohortEntry;
 use domain::{Group, GroupKind, GroupName, are_alike};
 use intercom::{Client, Counted, RequestError};
-use crate::{Remembered, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
-use crate::settings::{Job, Missing, Population};
-use archive::snapshot::CohortEntry;
 
 /// A group as a run would find it.
 struct Found {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Trouble};
-use domain::Month;
 use crate::{JobError, JobFolder};
 use archive::snapshot::{month_folder, months_in};
+use domain::Month;
 
 /// What a row of a walk takes on disk until its month is published: in the work folder, the snapshot, the history and
 /// the reports. Measured with the embedded Intercom: 312 to 375 bytes in snapshot, history and reports (20,000 contacts in

@@ -3,9 +3,9 @@
 use secrecy::ExposeSecret;
 
 use super::Finding;
+use crate::settings::Settings;
 use intercom::ClientError;
 use intercom::proxy::{ProxyError, Reason, Route, route};
-use crate::settings::Settings;
 
 /// Of requests to the API. Whether there can be any.
 pub(super) fn of_api(settings: &Settings, findings: &mut Vec<Finding>) -> bool {

@@ -7,7 +7,7 @@ use crate::weighing::expected_untold;
 
 /// What a first page tells of its list.
 #[derive(Debug, Default)]
-pub(in crate) struct Look {
+pub(crate) struct Look {
     /// Its slices, when it is long.
     pub division: Option<Division>,
     /// The part of the contacts, as far as can be expected, whose own list of tags does not tell all of them.
@@ -17,7 +17,7 @@ pub(in crate) struct Look {
 impl Walker {
     /// Looks at the first page, which tells whether the list is long, and how it is to be divided then. Sizes that cannot be
     /// asked are no reason to fail: one chain is as good, and tells what is the matter.
-    pub(in crate) async fn look(&self, begun: &mut Begun) -> Look {
+    pub(crate) async fn look(&self, begun: &mut Begun) -> Look {
         let Begun::Open(opened) = begun else { return Look::default() };
         if !self.may_divide || opened.progress.is_some() {
             return Look::default();
@@ -44,7 +44,7 @@ impl Walker {
     }
 
     /// Rows of the list, where they are known before its first page is taken.
-    pub(in crate) fn announced(&self, begun: &Begun) -> Option<u64> {
+    pub(crate) fn announced(&self, begun: &Begun) -> Option<u64> {
         let Begun::Open(opened) = begun else { return None };
         match &opened.list {
             List::Contacts(walk) if opened.progress.is_none() => walk.announced(),

@@ -7,8 +7,8 @@ use polars::prelude::*;
 use super::profiles::{ByRole, Group, Groups};
 use super::rows::q_within_cohorts;
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use stats::{Ratio, TwoByTwo, association, odds_ratio, risk_ratio};
 use archive::table::{Column as Entry, Kind, Query, Table};
+use stats::{Ratio, TwoByTwo, association, odds_ratio, risk_ratio};
 
 /// So many values of an attribute have a row of their own.
 const VALUES_MAX: usize = 50;

@@ -7,9 +7,9 @@ use polars::prelude::*;
 use super::metrics::{METRICS, Metric, RATES};
 use super::rows::{days_of, flags};
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
+use archive::table::{Column as Entry, Kind, Query, Table};
 use domain::{Basis, Month};
 use stats::{self, Expectation, Interval, Measure};
-use archive::table::{Column as Entry, Kind, Query, Table};
 
 const OUTSIDE: &str = "the basis is not month_end";
 const TOO_FEW_FOR_INTERVAL: &str = "fewer than 6 earlier changes or values are known";

@@ -4,8 +4,8 @@ use polars::prelude::*;
 
 use super::rows::Counts;
 use super::{Facts, MONTH, PopulationKind, Report};
-use domain::Basis;
 use archive::table::{Column as Entry, Kind, Query, Table};
+use domain::Basis;
 
 pub(super) const REPORT: Report = Report {
     table: Table {

@@ -3,8 +3,8 @@
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::attribute_profile::{OTHER, UNKNOWN};
-use stats::{Ratio, selected_alpha};
 use archive::table::Rows;
+use stats::{Ratio, selected_alpha};
 
 /// A difference stands when its q value is below this.
 const STANDS_BELOW: f64 = 0.05;

@@ -5,8 +5,8 @@ use polars::prelude::*;
 
 use super::triangle::{self, triangles};
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use stats::{LifeTableRow, life_table, person_months};
 use archive::table::{Column as Entry, Kind, Table};
+use stats::{LifeTableRow, life_table, person_months};
 
 pub(super) const REPORT: Report = Report {
     table: Table {

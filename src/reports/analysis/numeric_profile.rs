@@ -5,8 +5,8 @@ use polars::prelude::*;
 use super::profiles::{Group, Groups, Values};
 use super::rows::q_within_cohorts;
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use stats::{MannWhitney, Tally, mann_whitney, mean, quantile};
 use archive::table::{Column as Entry, Kind, Query, Table};
+use stats::{MannWhitney, Tally, mann_whitney, mean, quantile};
 
 const NO_MEMBERS: &str = "no member has a value";
 const ONE_IS_EMPTY: &str = "no member has a value, or no other has one";

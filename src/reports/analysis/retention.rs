@@ -7,8 +7,8 @@ use polars::prelude::*;
 use super::rows::flags;
 use super::triangle::{self, triangles};
 use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report, ratio};
-use stats::{RetentionCell, wilson};
 use archive::table::{Column as Entry, Kind, Table};
+use stats::{RetentionCell, wilson};
 
 pub(super) const REPORT: Report = Report {
     table: Table {

@@ -4,8 +4,8 @@ use polars::prelude::*;
 
 use super::triangle::{self, triangles};
 use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report};
-use stats::{LogRank, RetentionChange, benjamini_hochberg, retention_change};
 use archive::table::{Column as Entry, Kind, Table};
+use stats::{LogRank, RetentionChange, benjamini_hochberg, retention_change};
 
 const TOO_FEW: &str = "fewer than 10 departed in either part";
 

@@ -4,8 +4,8 @@ use polars::prelude::*;
 
 use super::triangle::{self, triangles};
 use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
-use stats::{RetentionCurvePoint, retention_curve};
 use archive::table::{Column as Entry, Kind, Table};
+use stats::{RetentionCurvePoint, retention_curve};
 
 const NO_ENTRANTS: &str = "there were no entrants";
 

@@ -12,8 +12,8 @@ mod trends;
 use polars::prelude::*;
 
 use super::*;
-use domain::MonthSpan;
 use crate::on_paper::{assert_shows, table};
+use domain::MonthSpan;
 
 /// A cohort `tag:<letter>` that is named by its letter, observed at the month's end.
 fn cohort(letter: &str, compared_month: Option<&str>) -> CohortFacts {

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use polars::prelude::*;
 
 use super::rows::{counts_of, days_of};
+use archive::table::Query;
 use domain::Month;
 use stats::RetentionCell;
-use archive::table::Query;
 
 pub(super) const QUERY: Query = Query { name: "analysis/retention.sql", sql: include_str!("retention.sql") };
 

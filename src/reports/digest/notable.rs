@@ -10,8 +10,8 @@ use super::odd::odd;
 use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, number_word, one_line, percent, plain, shortened};
 use super::{CohortDigest, Tables};
 use crate::analysis::{InCommon, NumberApart, in_common, numbers_apart};
-use domain;
 use archive::table::Rows;
+use domain;
 
 /// Sentences of each sort, the most telling first.
 const OF_EACH: usize = 3;

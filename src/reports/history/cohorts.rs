@@ -4,9 +4,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use super::{Definitions, History, HistoryError, State};
-use domain::{Basis, Month};
 use archive::snapshot::Manifest;
 use archive::table::{TableError, instants};
+use domain::{Basis, Month};
 
 /// One cohort of a month, as reports and histories see it: what was observed, and what it is compared with.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,10 +3,10 @@
 use polars::prelude::*;
 
 use super::{CohortMonth, Compared, Definitions, HistoryError};
-use domain::GroupName;
 use crate::rules::{CONVERSATIONS_OPENED, FACTS, FactKind, MONTH_END, MONTH_START, NEWLY_UNSUBSCRIBED, Reference, Rule};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Snapshot};
 use archive::table::{TableError, filter_sql};
+use domain::GroupName;
 
 /// The columns of the snapshot's members. `records` are those of the history before.
 pub(super) fn of(

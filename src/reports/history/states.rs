@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use super::{CohortMonth, History, HistoryError, STATES, scan_previous};
-use domain::MonthSpan;
 use archive::table::{TableError, instants};
+use domain::MonthSpan;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {

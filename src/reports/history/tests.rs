@@ -11,9 +11,9 @@ use polars::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
-use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
 use crate::on_paper::assert_shows;
+use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
+use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 
 /// A job's folder, of which the months are observed one after the other.
 struct Place {

@@ -8,8 +8,8 @@ use polars::prelude::PolarsResult;
 use super::figure::{Grid, head};
 use super::{About, shown};
 use crate::digest::{Digest, month_name};
-use domain::Basis;
 use archive::table::Rows;
+use domain::Basis;
 
 /// Findings at the top of the page; the table at its end has more.
 const AT_THE_TOP: usize = 6;

@@ -6,7 +6,7 @@ use super::FaultSpecError;
 
 /// One way in which an answer can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An error status.
     Status { status: u16, body: ErrorBody },
     /// 429 with the usual headers.
@@ -55,7 +55,7 @@ pub enum Fault {
 
 /// What comes with an error status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorBody {
+pub(crate) enum ErrorBody {
     /// The documented `error.list`.
     Json,
     /// A page for people, as proxies send it.
@@ -65,7 +65,7 @@ pub enum ErrorBody {
 
 /// What is wrong with a list page. Other answers stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageFault {
+pub(crate) enum PageFault {
     /// The next cursor is the one just sent.
     Loop,
     /// `pages.next` is a URL on another host.
@@ -220,7 +220,7 @@ fn date(word: &str) -> Option<Fault> {
 }
 
 /// A line for each kind, for people.
-pub fn list() -> String {
+pub(super) fn list() -> String {
     const WIDTH: usize = 14;
     let line = |group: &Group| {
         let names = names(group.kinds.iter().copied(), " ");

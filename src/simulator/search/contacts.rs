@@ -10,7 +10,7 @@ use crate::world::people::Contact;
 
 /// A searchable field of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub(crate) enum Field {
     Id,
     Role,
     Name,
@@ -42,7 +42,7 @@ pub enum Field {
 
 /// A date of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DateField {
+pub(crate) enum DateField {
     Created,
     Updated,
     SignedUp,
@@ -56,7 +56,7 @@ pub enum DateField {
 
 impl DateField {
     /// The date at an instant.
-    pub fn of(self, contact: &Contact, now: i64) -> Option<i64> {
+    pub(crate) fn of(self, contact: &Contact, now: i64) -> Option<i64> {
         match self {
             DateField::Created => Some(contact.created_at),
             DateField::Updated => Some(contact.updated_at(now)),
@@ -72,7 +72,7 @@ impl DateField {
 }
 
 /// The field of a name, as the documentation's table spells it.
-pub fn find(name: &str) -> Option<(Field, Kind)> {
+pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     let date = |field| Some((Field::Date(field), Kind::Date));
     let text = |field| Some((field, Kind::Text));
     match name {
@@ -127,12 +127,12 @@ pub fn find(name: &str) -> Option<(Field, Kind)> {
 }
 
 /// Reads the `query` of a contact search.
-pub fn parse(moment: &Moment, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
+pub(crate) fn parse(moment: &Moment, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
     super::parse(query, Dates::Days(&moment.world.options.timezone), &find)
 }
 
 /// Everybody found, ascending by the sort field, then id. Starts from the smallest group that the search requires and from its days of creation.
-pub fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
+pub(crate) fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
     let mut candidates: &[u32] = &moment.contacts;
     let (mut from, mut until) = (i64::MIN, moment.now - moment.search_delay + 1);
     for (field, test) in query.required() {
@@ -161,12 +161,12 @@ pub fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
 }
 
 /// Whether lists can be sorted by a field: dates, ids, names and addresses (an assumption).
-pub fn sortable(name: &str) -> Option<Field> {
+pub(crate) fn sortable(name: &str) -> Option<Field> {
     find(name).map(|(field, _)| field).filter(|field| matches!(field, Field::Id | Field::Name | Field::Email | Field::Date(_)))
 }
 
 /// The sort key of a contact.
-pub fn key(moment: &Moment, index: u32, sort: Field) -> Key {
+pub(crate) fn key(moment: &Moment, index: u32, sort: Field) -> Key {
     let contact = moment.contact(index);
     match sort {
         Field::Date(date) => Key::date(date.of(contact, moment.now)),

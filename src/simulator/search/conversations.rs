@@ -9,7 +9,7 @@ use crate::world::conversations::Conversation;
 
 /// A searchable field of a conversation. `statistics.*`, ratings and the AI agent are not simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub(crate) enum Field {
     Id,
     CreatedAt,
     UpdatedAt,
@@ -30,7 +30,7 @@ pub enum Field {
 }
 
 /// The field of a name, as the documentation's table spells it.
-pub fn find(name: &str) -> Option<(Field, Kind)> {
+pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     Some(match name {
         "id" => (Field::Id, Kind::Text),
         "created_at" => (Field::CreatedAt, Kind::Date),
@@ -54,12 +54,12 @@ pub fn find(name: &str) -> Option<(Field, Kind)> {
 }
 
 /// Reads the `query` of a conversation search.
-pub fn parse(query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
+pub(crate) fn parse(query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
     super::parse(query, Dates::Seconds, &find)
 }
 
 /// Conversations found, ascending by the sort field, then id. `priority` gives the word of the version asked for.
-pub fn found(moment: &Moment, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
+pub(crate) fn found(moment: &Moment, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
     let (mut from, mut until) = (i64::MIN, i64::MAX);
     for (field, test) in query.required() {
         if let (Field::CreatedAt, Some((start, end))) = (field, test.date_range()) {
@@ -80,12 +80,12 @@ pub fn found(moment: &Moment, query: &Query<Field>, sort: Field, priority: fn(u8
 }
 
 /// Whether lists can be sorted by a field (an assumption).
-pub fn sortable(name: &str) -> Option<Field> {
+pub(crate) fn sortable(name: &str) -> Option<Field> {
     find(name).map(|(field, _)| field).filter(|field| matches!(field, Field::Id | Field::CreatedAt | Field::UpdatedAt))
 }
 
 /// The sort key of a conversation.
-pub fn key(moment: &Moment, index: u32, sort: Field) -> Key {
+pub(crate) fn key(moment: &Moment, index: u32, sort: Field) -> Key {
     let conversation = &moment.conversations()[index as usize];
     match sort {
         Field::UpdatedAt => Key::date(Some(conversation.updated_at(moment.now))),

@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::api_error::ApiError;
 
 /// The `sort` of a search body: a field, and whether it descends.
-pub struct Sort<'a> {
+pub(crate) struct Sort<'a> {
     pub field: &'a str,
     pub descending: bool,
 }
 
 /// Reads `sort`. From 2.16 unknown orders are refused; before, they are ignored (that the default then applies is an assumption).
-pub fn sort<'a>(sort: Option<&'a Value>, default_field: &'a str, checks_order: bool) -> Result<Sort<'a>, ApiError> {
+pub(crate) fn sort<'a>(sort: Option<&'a Value>, default_field: &'a str, checks_order: bool) -> Result<Sort<'a>, ApiError> {
     let field = match sort.and_then(|sort| sort.get("field")) {
         None | Some(Value::Null) => default_field,
         Some(field) => field.as_str().ok_or_else(|| ApiError::parameter_invalid("sort.field must be a string"))?,

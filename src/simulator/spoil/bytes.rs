@@ -14,12 +14,12 @@ const NESTED: &str = "\u{f0002}";
 const LEVELS: usize = 10_000;
 
 /// Texts of an entry that clients read, and texts and a name that they may pass over, have bytes that are no UTF-8.
-pub fn spoil_encoding(list: &mut [Value]) {
+pub(super) fn spoil_encoding(list: &mut [Value]) {
     break_texts(list, NOT_UTF8);
 }
 
 /// The same texts end in half a surrogate pair, as a text that was cut by its length in UTF-16.
-pub fn halve_characters(list: &mut [Value]) {
+pub(super) fn halve_characters(list: &mut [Value]) {
     break_texts(list, HALF_CHARACTER);
 }
 
@@ -38,7 +38,7 @@ fn break_texts(list: &mut [Value], mark: &str) {
 }
 
 /// An entry has lists within lists within lists, as a custom attribute and elsewhere.
-pub fn nest(list: &mut [Value]) {
+pub(super) fn nest(list: &mut [Value]) {
     let middle = list.len() / 2;
     let Some(entry) = list.get_mut(middle) else { return };
     entry["brand_new_key"] = json!(NESTED);
@@ -48,7 +48,7 @@ pub fn nest(list: &mut [Value]) {
 }
 
 /// The page, with bytes in the place of marks.
-pub fn write(page: &Value) -> Vec<u8> {
+pub(super) fn write(page: &Value) -> Vec<u8> {
     let mut bytes = page.to_string().into_bytes();
     for (mark, odd) in MARKS {
         bytes = replaced(&bytes, mark.as_bytes(), odd);

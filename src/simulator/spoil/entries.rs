@@ -12,7 +12,7 @@ const HUGE: usize = 5_000_000;
 const FLAGS: [&str; 5] = ["unsubscribed_from_emails", "marked_email_as_spam", "has_hard_bounced", "open", "read"];
 
 /// A list that is documented to come whole, in two pages: the first with the way to the second.
-pub fn halve(mut body: Value, is_second: bool, is_legacy: bool) -> Value {
+pub(super) fn halve(mut body: Value, is_second: bool, is_legacy: bool) -> Value {
     let name = ["tags", "segments", "data"].into_iter().find(|name| body[*name].is_array());
     let Some(list) = name.and_then(|name| body[name].as_array_mut()).filter(|list| list.len() > 1) else { return body };
     let second = list.split_off(list.len() / 2);
@@ -29,7 +29,7 @@ pub fn halve(mut body: Value, is_second: bool, is_legacy: bool) -> Value {
 }
 
 /// Every third conversation was made by something that is no author.
-pub fn remove_sources(list: &mut [Value]) {
+pub(super) fn remove_sources(list: &mut [Value]) {
     for entry in list.iter_mut().step_by(3) {
         for source in ["source", "conversation_message"] {
             if let Some(source) = entry.get_mut(source) {
@@ -40,7 +40,7 @@ pub fn remove_sources(list: &mut [Value]) {
 }
 
 /// Authors who are contacts get ids that nobody has, as if they had been merged into who takes part now.
-pub fn merge_authors(list: &mut [Value]) {
+pub(super) fn merge_authors(list: &mut [Value]) {
     for entry in list {
         for source in ["source", "conversation_message"] {
             let Some(author) = entry.get_mut(source).and_then(|source| source.get_mut("author")) else { continue };
@@ -51,13 +51,13 @@ pub fn merge_authors(list: &mut [Value]) {
     }
 }
 
-pub fn drop_one(list: &mut Vec<Value>) {
+pub(super) fn drop_one(list: &mut Vec<Value>) {
     if !list.is_empty() {
         list.remove(list.len() / 2);
     }
 }
 
-pub fn repeat_one(list: &mut Vec<Value>) {
+pub(super) fn repeat_one(list: &mut Vec<Value>) {
     let middle = list.len() / 2;
     if let Some(entry) = list.get(middle).cloned() {
         list.insert(middle, entry);
@@ -66,7 +66,7 @@ pub fn repeat_one(list: &mut Vec<Value>) {
 
 /// The entry as it may have been a day before its last change: another name, other flags, another state. It stands before or after the right
 /// one, as the id decides: both are met, and a page that is asked for again is the same.
-pub fn add_older_version(list: &mut Vec<Value>) {
+pub(super) fn add_older_version(list: &mut Vec<Value>) {
     let middle = list.len() / 2;
     let Some(mut older) = list.get(middle).cloned() else { return };
     let (Some(id), Some(updated_at)) = (older["id"].as_str(), older["updated_at"].as_i64()) else { return };
@@ -87,7 +87,7 @@ pub fn add_older_version(list: &mut Vec<Value>) {
 }
 
 /// One who was created ten years before the oldest entry, so that no range that fits the page holds it. `mark` decides the ids.
-pub fn add_outsider(list: &mut Vec<Value>, mark: u64) {
+pub(super) fn add_outsider(list: &mut Vec<Value>, mark: u64) {
     let Some(oldest) = list.iter().filter_map(|entry| entry["created_at"].as_i64()).min() else { return };
     let middle = list.len() / 2;
     let mut outsider = list[middle].clone();
@@ -104,7 +104,7 @@ pub fn add_outsider(list: &mut Vec<Value>, mark: u64) {
     list.insert(middle, outsider);
 }
 
-pub fn swell_one(list: &mut [Value]) {
+pub(super) fn swell_one(list: &mut [Value]) {
     let middle = list.len() / 2;
     if let Some(attributes) = list.get_mut(middle).and_then(custom_attributes) {
         attributes["huge_text"] = json!("x".repeat(HUGE));
@@ -112,7 +112,7 @@ pub fn swell_one(list: &mut [Value]) {
 }
 
 /// What a page that shows attributes must not run, for those on a plan that is paid for; and an attribute that no two share.
-pub fn mark_up(list: &mut [Value]) {
+pub(super) fn mark_up(list: &mut [Value]) {
     for entry in list {
         let id = entry["id"].clone();
         let pays = entry["custom_attributes"]["plan"].as_str().is_some_and(|plan| plan != "free");
@@ -124,7 +124,7 @@ pub fn mark_up(list: &mut [Value]) {
     }
 }
 
-pub fn custom_attributes(entry: &mut Value) -> Option<&mut Value> {
+pub(super) fn custom_attributes(entry: &mut Value) -> Option<&mut Value> {
     let attributes = entry.as_object_mut()?.entry("custom_attributes").or_insert(Value::Null);
     if !attributes.is_object() {
         *attributes = json!({});
@@ -132,7 +132,7 @@ pub fn custom_attributes(entry: &mut Value) -> Option<&mut Value> {
     Some(attributes)
 }
 
-pub fn add_unknown_keys(list: &mut [Value]) {
+pub(super) fn add_unknown_keys(list: &mut [Value]) {
     for entry in list {
         entry["brand_new_key"] = json!({"nested": [1, null, {"deep": true}]});
         entry["another"] = Value::Null;

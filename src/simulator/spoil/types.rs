@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 /// Ids become numbers where they can; dates become text, milliseconds or ISO 8601, in turn.
-pub fn loosen(list: &mut [Value]) {
+pub(super) fn loosen(list: &mut [Value]) {
     for (number, entry) in list.iter_mut().enumerate() {
         loosen_value(entry, number);
     }
@@ -44,7 +44,7 @@ fn loosen_fields(fields: &mut Map<String, Value>, number: usize) {
 }
 
 /// Leaves id, type, date of creation and lists, which say how much there is; all else is null.
-pub fn empty(list: &mut [Value]) {
+pub(super) fn empty(list: &mut [Value]) {
     let is_list = |value: &Value| {
         let kind = value["type"].as_str().unwrap_or_default();
         value.is_array() || value["total_count"].is_number() || kind == "list" || kind.ends_with(".list")
@@ -60,7 +60,7 @@ pub fn empty(list: &mut [Value]) {
 
 /// Texts become numbers or objects, booleans text, arrays null or objects, objects text or what they are with other fields, in turn: what it
 /// is depends on the number of the entry and of the field. Ids, types, numbers and dates stay.
-pub fn mistype(list: &mut [Value]) {
+pub(super) fn mistype(list: &mut [Value]) {
     for (number, entry) in list.iter_mut().enumerate() {
         if let Some(fields) = entry.as_object_mut() {
             mistype_fields(fields, number);

@@ -9,32 +9,32 @@ use super::NOW;
 use crate::*;
 
 /// A simulator that listens, and a client for it that speaks one version.
-pub struct Served {
+pub(super) struct Served {
     pub simulator: Simulator,
     port: u16,
 }
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     pub status: u16,
     pub text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         serde_json::from_str(&self.text).unwrap()
     }
 
     /// Status and code of an error.
-    pub fn refusal(&self) -> (u16, String) {
+    pub(super) fn refusal(&self) -> (u16, String) {
         let body: Value = serde_json::from_str(&self.text).unwrap();
         assert_eq!(body["type"], "error.list", "{}", self.text);
         (self.status, body["errors"][0]["code"].as_str().unwrap().to_owned())
     }
 
-    pub fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         let body: Value = serde_json::from_str(&self.text).unwrap();
         body["errors"][0]["message"].as_str().unwrap().to_owned()
     }
@@ -42,11 +42,11 @@ impl Answer {
 
 impl Served {
     /// A world of 600 contacts, standing still.
-    pub async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(Options { world: WorldOptions { contacts: 600, ..WorldOptions::default() }, ..Options::default() }).await
     }
 
-    pub async fn with(options: Options) -> Self {
+    pub(super) async fn with(options: Options) -> Self {
         let unlimited = Options { rate_limit: 1_000_000, workspace_rate_limit: 1_000_000, ..options };
         let simulator = Simulator::new(Options { now: DateTime::from_timestamp(NOW, 0), ..unlimited });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -56,39 +56,39 @@ impl Served {
         Self { simulator, port }
     }
 
-    pub fn base(&self) -> String {
+    pub(super) fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub async fn get(&self, version: &str, path: &str) -> Answer {
+    pub(super) async fn get(&self, version: &str, path: &str) -> Answer {
         self.send("GET", version, path, "", "token").await
     }
 
-    pub async fn post(&self, version: &str, path: &str, body: Value) -> Answer {
+    pub(super) async fn post(&self, version: &str, path: &str, body: Value) -> Answer {
         self.send("POST", version, path, &body.to_string(), "token").await
     }
 
-    pub async fn delete(&self, version: &str, path: &str) -> Answer {
+    pub(super) async fn delete(&self, version: &str, path: &str) -> Answer {
         self.send("DELETE", version, path, "", "token").await
     }
 
-    pub async fn probe(&self, path: &str) -> Value {
+    pub(super) async fn probe(&self, path: &str) -> Value {
         self.get("2.11", &format!("/_simulator/{path}")).await.json()
     }
 
     /// Ids of a group's members, by the probe.
-    pub async fn members(&self, group: &str) -> Vec<String> {
+    pub(super) async fn members(&self, group: &str) -> Vec<String> {
         ids(&self.probe(&format!("members?group={group}")).await)
     }
 
     /// How many contacts a 2.x search by tag counts.
-    pub async fn searched(&self, tag: &str) -> Value {
+    pub(super) async fn searched(&self, tag: &str) -> Value {
         let query = serde_json::json!({"query": {"field": "tag_id", "operator": "=", "value": tag}, "pagination": {"per_page": 1}});
         self.post("2.11", "/contacts/search", query).await.json()["total_count"].clone()
     }
 
     /// Sends a request on a connection of its own; an empty version is none.
-    pub async fn send(&self, method: &str, version: &str, path: &str, body: &str, token: &str) -> Answer {
+    pub(super) async fn send(&self, method: &str, version: &str, path: &str, body: &str, token: &str) -> Answer {
         let port = self.port;
         let version = if version.is_empty() { String::new() } else { format!("Intercom-Version: {version}\r\n") };
         let request = format!(
@@ -110,7 +110,7 @@ impl Served {
     }
 
     /// Follows `next` from page to page, and gives every entry.
-    pub async fn follow(&self, version: &str, first: &str, entries: &str) -> Vec<Value> {
+    pub(super) async fn follow(&self, version: &str, first: &str, entries: &str) -> Vec<Value> {
         let (mut path, mut all) = (first.to_owned(), Vec::new());
         loop {
             let page = self.get(version, &path).await.json();
@@ -126,7 +126,7 @@ impl Served {
     }
 
     /// Reads a scroll to its end, and gives every page.
-    pub async fn scroll(&self, path: &str, entries: &str) -> Vec<Vec<Value>> {
+    pub(super) async fn scroll(&self, path: &str, entries: &str) -> Vec<Vec<Value>> {
         let (mut param, mut pages) = (String::new(), Vec::new());
         loop {
             let page = self.get("1.4", &format!("{path}{param}")).await.json();
@@ -141,12 +141,12 @@ impl Served {
 }
 
 /// Ids of entries, or the entries themselves when they are ids.
-pub fn ids(entries: &Value) -> Vec<String> {
+pub(super) fn ids(entries: &Value) -> Vec<String> {
     let id = |entry: &Value| entry.as_str().or_else(|| entry["id"].as_str()).unwrap().to_owned();
     entries.as_array().unwrap().iter().map(id).collect()
 }
 
-pub fn sorted(mut ids: Vec<String>) -> Vec<String> {
+pub(super) fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids.sort();
     ids
 }

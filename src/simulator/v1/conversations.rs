@@ -11,7 +11,7 @@ use crate::world::conversations::Conversation;
 use crate::world::people::Role;
 
 /// `GET /conversations`: by latest change, newest first, unless asked otherwise. Nothing filters by date.
-pub fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let (moment, now) = (desk.moment, desk.moment.now);
     let person = person(moment, call)?;
     let admin = match call.parameter("type") {
@@ -43,7 +43,7 @@ pub fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 }
 
 /// `GET /conversations/{id}`, with no parts beside the first message (an assumption: this world has none).
-pub fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
+pub(super) fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
     let found = moment.conversations().iter().zip(0u32..).find(|(conversation, _)| conversation.id.to_string() == id);
     let (_, index) = found.ok_or_else(ApiError::resource_not_found)?;
     let mut body = body(moment, index, false);

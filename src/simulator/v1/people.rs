@@ -19,7 +19,7 @@ use crate::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS};
 use crate::world::people::Role;
 
 /// `GET /users`: users alone; with a tag, a segment or a company, leads among them.
-pub fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(super) fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let moment = desk.moment;
     if let Some(user_id) = call.parameter("user_id") {
         return user(moment, moment.find_user(user_id).ok_or_else(ApiError::contact_not_found)?);
@@ -42,7 +42,7 @@ pub fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 }
 
 /// `GET /contacts`: leads, always by creation.
-pub fn leads(desk: &Desk, call: &Call) -> Result<String, ApiError> {
+pub(super) fn leads(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let moment = desk.moment;
     if let Some(user_id) = call.parameter("user_id") {
         return user(moment, find_lead_by_user_id(moment, user_id)?);
@@ -55,17 +55,17 @@ pub fn leads(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 }
 
 /// `GET /companies/{id}/users`.
-pub fn of_company(desk: &Desk, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(super) fn of_company(desk: &Desk, call: &Call, id: &str) -> Result<String, ApiError> {
     let company = companies::find(desk.moment, id).ok_or_else(companies::not_found)?;
     page(desk, call, Role::User, desk.moment.contacts_of_company(company).into())
 }
 
-pub fn show(moment: &Moment, id: &str, role: Role) -> Result<String, ApiError> {
+pub(super) fn show(moment: &Moment, id: &str, role: Role) -> Result<String, ApiError> {
     user(moment, find(moment, id, role)?)
 }
 
 /// Everybody of a role, a hundred a call, in the order of creation (an assumption).
-pub fn scroll(desk: &Desk, call: &Call, role: Role) -> Result<String, ApiError> {
+pub(super) fn scroll(desk: &Desk, call: &Call, role: Role) -> Result<String, ApiError> {
     let moment = desk.moment;
     let (kind, list, entries) = words(role);
     let all = || of_roles(moment, &moment.contacts, &[role]).collect::<Arc<[u32]>>();
@@ -77,18 +77,18 @@ pub fn scroll(desk: &Desk, call: &Call, role: Role) -> Result<String, ApiError> 
 }
 
 /// One person as a bare object.
-pub fn user(moment: &Moment, index: u32) -> Result<String, ApiError> {
+pub(super) fn user(moment: &Moment, index: u32) -> Result<String, ApiError> {
     write(&person_body(moment, index))
 }
 
 /// A contact of a role by Intercom's id. That a lead is not found among the users, nor a user among the leads, is an assumption.
-pub fn find(moment: &Moment, id: &str, role: Role) -> Result<u32, ApiError> {
+pub(super) fn find(moment: &Moment, id: &str, role: Role) -> Result<u32, ApiError> {
     let found = moment.find_contact(id).filter(|index| moment.contact(*index).role_at(moment.now) == role);
     found.ok_or_else(ApiError::contact_not_found)
 }
 
 /// A lead by the user id that was generated for it.
-pub fn find_lead_by_user_id(moment: &Moment, user_id: &str) -> Result<u32, ApiError> {
+pub(super) fn find_lead_by_user_id(moment: &Moment, user_id: &str) -> Result<u32, ApiError> {
     let mut leads = of_roles(moment, &moment.contacts, &[Role::Lead]);
     leads.find(|index| lead_user_id(moment.contact(*index)) == user_id).ok_or_else(ApiError::contact_not_found)
 }

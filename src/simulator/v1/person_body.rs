@@ -12,7 +12,7 @@ use crate::world::people::{Contact, Role};
 use crate::world::{ADMINS, WORKSPACE_ID};
 
 /// A user or a lead as 1.x shows them at the moment: all tags, not ten of them.
-pub fn person_body(moment: &Moment, index: u32) -> Value {
+pub(super) fn person_body(moment: &Moment, index: u32) -> Value {
     let (contact, now) = (moment.contact(index), moment.now);
     let is_lead = contact.role_at(now) == Role::Lead;
     let date = |field: DateField| field.of(contact, now);
@@ -84,7 +84,7 @@ fn escaped(name: &str) -> String {
 }
 
 /// The user id that a lead was given: a UUID, always the same for one lead.
-pub fn lead_user_id(contact: &Contact) -> String {
+pub(super) fn lead_user_id(contact: &Contact) -> String {
     let bytes = contact.id.bytes().fold(0, |sum, byte| scatter(sum, 3, u64::from(byte)));
     uuid(bytes, 0)
 }

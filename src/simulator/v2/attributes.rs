@@ -49,7 +49,7 @@ const STANDARD: [(&str, &str); 24] = [
 const OF_COMPANIES: [(&str, &str); 5] =
     [("name", "string"), ("company_id", "string"), ("remote_created_at", "date"), ("user_count", "integer"), ("monthly_spend", "float")];
 
-pub fn list(call: &Call) -> Result<String, ApiError> {
+pub(super) fn list(call: &Call) -> Result<String, ApiError> {
     let all = match call.parameter("model") {
         Some("contact") => of_contacts(),
         Some("company") => of_companies(),

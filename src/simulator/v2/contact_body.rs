@@ -16,7 +16,7 @@ const SHOWN: usize = 10;
 
 /// A contact as 2.x sends it, with the keys that Intercom's schema lacks and its examples have.
 #[derive(Serialize)]
-pub struct ContactBody<'a> {
+pub(super) struct ContactBody<'a> {
     r#type: &'static str,
     id: &'a str,
     workspace_id: &'static str,
@@ -154,7 +154,7 @@ impl Linked {
 
 impl<'a> ContactBody<'a> {
     /// A contact as a version shows it at the moment.
-    pub fn new(moment: &'a Moment, index: u32, version: Version) -> Self {
+    pub(super) fn new(moment: &'a Moment, index: u32, version: Version) -> Self {
         let (world, now) = (&moment.world, moment.now);
         let contact = moment.contact(index);
         let role = contact.role_at(now);

@@ -32,7 +32,7 @@ fn list_body(moment: &Moment, call: &Call, shown: &[u32], total_count: usize, pa
 }
 
 /// `GET /contacts`: newest first (an assumption), ten a page unless asked otherwise.
-pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(super) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 10)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
     let cut = Cut { descending: true, per_page, after, moves: call.moves };
@@ -42,7 +42,7 @@ pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
 }
 
 /// `POST /contacts/search`: newest first unless asked otherwise (an assumption). A cursor in the query string is not looked at.
-pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(super) fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
     let query = parse(moment, body.get("query"))?;
     let sort = sort(body.get("sort"), "created_at", call.version >= V2_16)?;
@@ -59,7 +59,7 @@ pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
 }
 
 /// The cursor in a search body.
-pub fn search_cursor(pagination: Option<&Value>) -> Result<Option<Position>, ApiError> {
+pub(super) fn search_cursor(pagination: Option<&Value>) -> Result<Option<Position>, ApiError> {
     match pagination.and_then(|pagination| pagination.get("starting_after")) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(cursor)) => Position::from_search_cursor(cursor).map(Some),
@@ -67,25 +67,25 @@ pub fn search_cursor(pagination: Option<&Value>) -> Result<Option<Position>, Api
     }
 }
 
-pub fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(super) fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
     let index = existing(moment, call, id)?;
     write(&ContactBody::new(moment, index, call.version))
 }
 
 /// `GET /contacts/{id}/tags`: all of them, however many, without pages; each with the beginning of the spell that lasts now. Assumptions:
 /// their order, and 410 for merged contacts from 2.16, which the description names for the contact itself only.
-pub fn tags(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(super) fn tags(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
     let tags = moment.tags_of(existing(moment, call, id)?).map(|(tag, spell)| applied_tag(tag, spell));
     write(&json!({"type": "list", "data": tags.collect::<Vec<_>>()}))
 }
 
-pub fn segments(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(super) fn segments(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
     let segments: Vec<_> = moment.segments_of(existing(moment, call, id)?).map(|segment| SegmentBody::new(segment, None)).collect();
     write(&json!({"type": "list", "data": segments}))
 }
 
 /// `GET /contacts/{id}/companies`: one page holds them all.
-pub fn companies(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(super) fn companies(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
     let contact = moment.contact(existing(moment, call, id)?);
     let companies: Vec<_> = contact.companies.iter().map(|company| companies::body(moment, *company)).collect();
     let pages = json!({"type": "pages", "next": null, "page": 1, "per_page": 50, "total_pages": 1});
@@ -93,7 +93,7 @@ pub fn companies(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiEr
 }
 
 /// `POST /contacts`: a user unless `role` says `lead`. What a user has already is 409; leads may share an address with anybody (an assumption).
-pub fn create(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+pub(super) fn create(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
     let body = call.object()?;
     let data = Data::read(&body, "external_id")?;
     let role = match body.get("role").and_then(Value::as_str) {
@@ -116,7 +116,7 @@ pub fn create(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError
 }
 
 /// The index of a contact that exists; for merged ones the answer of the version.
-pub fn existing(moment: &Moment, call: &Call, id: &str) -> Result<u32, ApiError> {
+pub(super) fn existing(moment: &Moment, call: &Call, id: &str) -> Result<u32, ApiError> {
     if let Some(index) = moment.find_contact(id) {
         return Ok(index);
     }

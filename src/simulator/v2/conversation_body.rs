@@ -7,7 +7,7 @@ use crate::version::{V2_11, V2_15, V2_16, Version};
 use crate::world::ADMINS;
 
 /// The word of a priority: two until 2.15, levels from 2.16.
-pub fn priority_word(version: Version) -> fn(u8) -> &'static str {
+pub(super) fn priority_word(version: Version) -> fn(u8) -> &'static str {
     if version >= V2_16 {
         |level| ["none", "low", "medium", "high", "urgent"][usize::from(level.min(4))]
     } else {
@@ -16,7 +16,7 @@ pub fn priority_word(version: Version) -> fn(u8) -> &'static str {
 }
 
 /// A conversation as a version shows it at the moment.
-pub fn conversation_body(moment: &Moment, index: u32, version: Version) -> Value {
+pub(super) fn conversation_body(moment: &Moment, index: u32, version: Version) -> Value {
     let (world, now) = (&moment.world, moment.now);
     let conversation = &moment.conversations()[index as usize];
     let author = conversation.author(world);

@@ -27,7 +27,7 @@ fn list_body(moment: &Moment, call: &Call, shown: &[u32], total_count: usize, pa
 }
 
 /// `GET /conversations`: newest first (an assumption), with cursors in every version: the page numbers of 2.0 to 2.5 are not simulated.
-pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(super) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 20)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
     let cut = Cut { descending: true, per_page, after, moves: call.moves };
@@ -39,7 +39,7 @@ pub fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
 }
 
 /// `POST /conversations/search`: last updated first unless asked otherwise (an assumption).
-pub fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(super) fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
     let query = parse(body.get("query"))?;
     // Only contact searches are known to check the order of 2.16.

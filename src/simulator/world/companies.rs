@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::{Rng, WORKSPACE_CREATED_AT, names};
 
 /// One company.
-pub struct Company {
+pub(crate) struct Company {
     /// 24 hexadecimal digits.
     pub id: String,
     /// The id in the customer's own system.
@@ -16,7 +16,7 @@ pub struct Company {
 }
 
 /// A segment of companies: a rule, as for people.
-pub struct CompanySegment {
+pub(crate) struct CompanySegment {
     pub id: &'static str,
     pub name: &'static str,
     pub created_at: i64,
@@ -31,7 +31,7 @@ enum Rule {
 
 impl CompanySegment {
     /// Whether a company is in the segment; `tagged` tells whether it carries a tag, by id.
-    pub fn holds(&self, company: &Company, tagged: impl FnOnce(&str) -> bool) -> bool {
+    pub(crate) fn holds(&self, company: &Company, tagged: impl FnOnce(&str) -> bool) -> bool {
         match self.rule {
             Rule::SpendsFrom(least) => company.monthly_spend >= least,
             Rule::Tagged(id) => tagged(id),
@@ -39,7 +39,7 @@ impl CompanySegment {
     }
 
     /// The tag that the rule asks for, by id.
-    pub fn needs_tag(&self) -> Option<&'static str> {
+    pub(crate) fn needs_tag(&self) -> Option<&'static str> {
         match self.rule {
             Rule::SpendsFrom(_) => None,
             Rule::Tagged(id) => Some(id),
@@ -48,17 +48,17 @@ impl CompanySegment {
 }
 
 /// Every segment of companies. The last one depends on the tag `partner 🤝`.
-pub const SEGMENTS: [CompanySegment; 3] = [
+pub(crate) const SEGMENTS: [CompanySegment; 3] = [
     CompanySegment { id: "63bbdd50aa01c0ffee0000c1", name: "Active", created_at: 1_673_256_272, rule: Rule::SpendsFrom(100) },
     CompanySegment { id: "63bbdd50aa01c0ffee0000c2", name: "Big spenders", created_at: 1_673_256_272, rule: Rule::SpendsFrom(600) },
     CompanySegment { id: "63bbdd50aa01c0ffee0000c3", name: "Partners", created_at: 1_673_256_272, rule: Rule::Tagged(PARTNER_TAG_ID) },
 ];
 
 /// The id of the tag `partner 🤝`.
-pub const PARTNER_TAG_ID: &str = "1400592";
+pub(crate) const PARTNER_TAG_ID: &str = "1400592";
 
 /// Companies for about this many contacts.
-pub fn invent(rng: &mut Rng, contacts: usize) -> Vec<Company> {
+pub(crate) fn invent(rng: &mut Rng, contacts: usize) -> Vec<Company> {
     (0..contacts / 12 + 30)
         .map(|number| {
             let created_at = WORKSPACE_CREATED_AT + rng.random_range(0..2_000_000);

@@ -12,7 +12,7 @@ use crate::calendar::{DAY, MONTH, Zone, start_of_month};
 
 /// Who began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Starter {
+pub(crate) enum Starter {
     Contact,
     /// Index into [`ADMINS`].
     Admin(u8),
@@ -20,7 +20,7 @@ pub enum Starter {
 }
 
 /// One conversation.
-pub struct Conversation {
+pub(crate) struct Conversation {
     /// Written in decimal; grows with creation.
     pub id: u64,
     pub created_at: i64,
@@ -41,7 +41,7 @@ pub struct Conversation {
 }
 
 /// The author of a conversation's first message.
-pub struct Author {
+pub(crate) struct Author {
     /// `user`, `lead`, `admin` or `bot`: 2.x bodies still tell users from leads here.
     pub kind: &'static str,
     pub id: String,
@@ -52,7 +52,7 @@ pub struct Author {
 
 impl Conversation {
     /// Who wrote first, in the role they had then.
-    pub fn author(&self, world: &World) -> Author {
+    pub(crate) fn author(&self, world: &World) -> Author {
         match self.starter {
             Starter::Contact => {
                 let contact = world.contact(self.contact);
@@ -70,12 +70,12 @@ impl Conversation {
     }
 
     /// Who takes part, as indices of contacts.
-    pub fn participants(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn participants(&self) -> impl Iterator<Item = u32> {
         [self.contact].into_iter().chain(self.other)
     }
 
     /// How the first message came.
-    pub fn delivered_as(&self) -> &'static str {
+    pub(crate) fn delivered_as(&self) -> &'static str {
         match self.starter {
             Starter::Contact => "customer_initiated",
             Starter::Admin(_) => "admin_initiated",
@@ -84,12 +84,12 @@ impl Conversation {
     }
 
     /// The channel of the first message.
-    pub fn source_type(&self) -> &'static str {
+    pub(crate) fn source_type(&self) -> &'static str {
         if self.by_email { "email" } else { "conversation" }
     }
 
     /// `open` or `closed`, with a few `snoozed`.
-    pub fn state_at(&self, now: i64) -> &'static str {
+    pub(crate) fn state_at(&self, now: i64) -> &'static str {
         match (self.open_at(now), self.id % 11) {
             (false, _) => "closed",
             (true, 0) => "snoozed",
@@ -98,19 +98,19 @@ impl Conversation {
     }
 
     /// Whether it is still open.
-    pub fn open_at(&self, now: i64) -> bool {
+    pub(crate) fn open_at(&self, now: i64) -> bool {
         now < self.closed_at
     }
 
     /// The latest change: the first answer, then the closing.
-    pub fn updated_at(&self, now: i64) -> i64 {
+    pub(crate) fn updated_at(&self, now: i64) -> i64 {
         let answered = self.created_at + (self.closed_at - self.created_at) / 3;
         [self.closed_at, answered].into_iter().find(|at| *at <= now).unwrap_or(self.created_at)
     }
 }
 
 /// Every conversation there will ever be, by creation.
-pub fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Conversation> {
+pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Conversation> {
     let mut opened: Vec<(i64, u32)> = Vec::new();
     for (contact, number) in contacts.iter().zip(0u32..) {
         let mean_gap = mean_gap(rng);

@@ -12,7 +12,7 @@ use crate::faults::scatter;
 
 /// One tag and how contacts come and go.
 #[derive(Clone)]
-pub struct Tag {
+pub(crate) struct Tag {
     /// Decimal digits.
     pub id: String,
     pub name: String,
@@ -62,7 +62,7 @@ enum Flow {
 
 /// Tags beyond the named ones.
 #[derive(Clone, Copy, Default)]
-pub struct Extra {
+pub(crate) struct Extra {
     pub tags: usize,
     /// How many of them a contact carries on average; without it few carry any.
     pub memberships: Option<f64>,
@@ -72,20 +72,20 @@ pub struct Extra {
 const EXTRA_STAY: i64 = 11;
 
 /// The id of `value_lead`.
-pub const VALUE_LEAD_ID: &str = "1373897";
+pub(crate) const VALUE_LEAD_ID: &str = "1373897";
 /// Index of `value_lead` in the world's tags.
-pub const VALUE_LEAD: u16 = 0;
+pub(crate) const VALUE_LEAD: u16 = 0;
 
 /// The id of the tag that [`super::WorldOptions::big_tag`] asks for.
-pub const BIG_TAG_ID: &str = "1399001";
+pub(crate) const BIG_TAG_ID: &str = "1399001";
 
 /// A tag without members, as a request makes it.
-pub fn empty_tag(id: String, name: String) -> Tag {
+pub(crate) fn empty_tag(id: String, name: String) -> Tag {
     Tag { id, name, flow: Flow::Nobody }
 }
 
 /// Something put away: lists do not show it and searches do not find it, but the counts of 1.x tell of it.
-pub struct Archived {
+pub(crate) struct Archived {
     pub id: &'static str,
     pub name: &'static str,
     /// One contact in so many is in it.
@@ -94,23 +94,23 @@ pub struct Archived {
 
 impl Archived {
     /// Whether a contact is in it; a matter of its index alone, so that archived groups draw nothing from the world's generator.
-    pub fn holds(&self, seed: u64, index: u32) -> bool {
+    pub(crate) fn holds(&self, seed: u64, index: u32) -> bool {
         scatter(seed, self.one_in, u64::from(index)).is_multiple_of(self.one_in)
     }
 }
 
 /// Tags put away. One has the name of a living tag: counts keyed by name cannot tell them apart.
-pub const ARCHIVED_TAGS: [Archived; 2] =
+pub(crate) const ARCHIVED_TAGS: [Archived; 2] =
     [Archived { id: "1390001", name: "old campaign", one_in: 17 }, Archived { id: "1390002", name: "VIP", one_in: 23 }];
 
 /// Segments put away.
-pub const ARCHIVED_SEGMENTS: [Archived; 2] = [
+pub(crate) const ARCHIVED_SEGMENTS: [Archived; 2] = [
     Archived { id: "63bbdd50aa01c0ffee0000a1", name: "Signed up in 2023", one_in: 13 },
     Archived { id: "63bbdd50aa01c0ffee0000a2", name: "New", one_in: 29 },
 ];
 
 /// Every tag of the workspace; those beyond the named ones, then the one of the oldest contacts if it is wanted.
-pub fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
+pub(crate) fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
         ("value_lead", steady(0.125, 16, 9)),
@@ -159,7 +159,7 @@ pub fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
 }
 
 /// Gives everybody their tags.
-pub fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
+pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
     for (number, contact) in people.iter_mut().enumerate() {
         contact.tags = spells(rng, tags, contact, Some(number) == first_user);
@@ -168,7 +168,7 @@ pub fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
 
 /// Gives the tags that are for everybody alike. A contact comes with its share of them, then carries and lacks each by turns, so that the shares
 /// hold at any instant. Changes nothing but the spells of these tags, and needs a generator of its own for that.
-pub fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
+pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let even = |(tag, number): (&Tag, u16)| match tag.flow {
         Flow::Even { share } if share > 0.0 => Some((number, share)),
         _ => None,
@@ -194,7 +194,7 @@ pub fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
 
 /// Gives the tag of the oldest contacts to as many as it is for: whoever leaves makes place for the oldest one without it. Draws nothing from the
 /// world's generator, and changes nothing but the spells of this tag.
-pub fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
+pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     let Some((tag, size)) = tags.iter().zip(0u16..).find_map(|(tag, number)| match tag.flow {
         Flow::Oldest(size) => Some((number, size)),
         _ => None,
@@ -304,7 +304,7 @@ fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> V
 }
 
 /// One segment: a rule over contacts.
-pub struct Segment {
+pub(crate) struct Segment {
     /// 24 hexadecimal digits.
     pub id: &'static str,
     pub name: &'static str,
@@ -317,7 +317,7 @@ pub struct Segment {
 
 impl Segment {
     /// Whether a contact that exists at `now` is in the segment then.
-    pub fn holds(&self, contact: &Contact, now: i64) -> bool {
+    pub(crate) fn holds(&self, contact: &Contact, now: i64) -> bool {
         if contact.role_at(now) != self.person {
             return false;
         }
@@ -345,7 +345,7 @@ enum Rule {
 }
 
 /// Every segment of the workspace. Ids are the same in every world.
-pub fn segments() -> Vec<Segment> {
+pub(crate) fn segments() -> Vec<Segment> {
     let segment = |id, name, created_at, person, rule| Segment { id, name, created_at, updated_at: created_at + 86_400, person, rule };
     vec![
         segment("63bbdd50aa01c0ffee000001", "Active", 1_673_256_272, Role::User, Rule::SeenWithin(30)),

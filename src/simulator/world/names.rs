@@ -36,7 +36,7 @@ const HOSTILE: [&str; 18] = [
 ];
 
 /// A country with cities as `(region, city)`.
-pub struct Country {
+pub(crate) struct Country {
     pub name: &'static str,
     pub code: &'static str,
     pub continent: &'static str,
@@ -45,7 +45,7 @@ pub struct Country {
 }
 
 /// Where contacts live. `Brazil` is the country that slips away (see [`super::people`]).
-pub const COUNTRIES: [Country; 10] = [
+pub(crate) const COUNTRIES: [Country; 10] = [
     country("Ireland", "IRL", "EU", "+353", [("Leinster", "Dublin"), ("Munster", "Cork"), ("Connacht", "Galway")]),
     country("United States", "USA", "NA", "+1", [("California", "San Francisco"), ("New York", "New York"), ("Texas", "Austin")]),
     country("Germany", "DEU", "EU", "+49", [("Berlin", "Berlin"), ("Bayern", "München"), ("Hamburg", "Hamburg")]),
@@ -75,7 +75,7 @@ const fn country(
 }
 
 /// A person's name as somebody typed it.
-pub fn person(rng: &mut Rng) -> String {
+pub(crate) fn person(rng: &mut Rng) -> String {
     if rng.random_bool(0.03) {
         return pick(rng, &HOSTILE).to_string();
     }
@@ -83,18 +83,18 @@ pub fn person(rng: &mut Rng) -> String {
 }
 
 /// A company's name.
-pub fn company(rng: &mut Rng) -> String {
+pub(crate) fn company(rng: &mut Rng) -> String {
     let kind = pick(rng, &["Ltd", "GmbH", "Labs", "& Daughters", "Logistics", "Studio", "\"Quoted\" Inc.", "Works"]);
     format!("{}{} {kind}", pick(rng, &SURNAME), pick(rng, &LAST))
 }
 
 /// An address under a domain that can never receive mail; `number` keeps it unique.
-pub fn email(rng: &mut Rng, number: usize) -> String {
+pub(crate) fn email(rng: &mut Rng, number: usize) -> String {
     let domain = pick(rng, &["example.com", "example.org", "example.net", "quenmos.example", "tovdale.example", "skerlund.example"]);
     format!("{}.{}{number}@{domain}", pick(rng, &FIRST).to_lowercase(), pick(rng, &LAST))
 }
 
 /// One element of a list that is not empty.
-pub fn pick<'a, T>(rng: &mut Rng, list: &'a [T]) -> &'a T {
+pub(crate) fn pick<'a, T>(rng: &mut Rng, list: &'a [T]) -> &'a T {
     &list[rng.random_range(0..list.len())]
 }

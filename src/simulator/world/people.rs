@@ -14,14 +14,14 @@ use crate::calendar::{DAY, MONTH, start_of_month};
 
 /// User (signed up) or lead (seen, not signed up).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     User,
     Lead,
 }
 
 impl Role {
     /// The word of the 2.x API.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Role::User => "user",
             Role::Lead => "lead",
@@ -31,7 +31,7 @@ impl Role {
 
 /// What the customer pays for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Plan {
+pub(crate) enum Plan {
     #[default]
     Free,
     Pro,
@@ -41,7 +41,7 @@ pub enum Plan {
 
 impl Plan {
     /// The value of the custom attribute `plan`.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Plan::Free => "free",
             Plan::Pro => "pro",
@@ -53,7 +53,7 @@ impl Plan {
 
 /// A time in which a contact carried a tag: `[from, until)`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TagSpell {
+pub(crate) struct TagSpell {
     /// Index into the world's tags.
     pub tag: u16,
     pub from: i64,
@@ -64,7 +64,7 @@ pub struct TagSpell {
 
 /// How a contact leaves the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     Deleted,
     /// Merged into another contact, by index.
     Merged(u32),
@@ -72,14 +72,14 @@ pub enum End {
 
 /// A time in which the contact visits every few days: `[from, until)`.
 #[derive(Clone, Debug)]
-pub struct Visits {
+pub(crate) struct Visits {
     pub from: i64,
     pub until: i64,
 }
 
 /// What requests wrote to a contact, beside its tags.
 #[derive(Clone, Debug, Default)]
-pub struct Written {
+pub(crate) struct Written {
     /// A request made the contact: nothing about it is invented.
     pub created: bool,
     /// The latest request that wrote to it.
@@ -89,7 +89,7 @@ pub struct Written {
 
 /// One contact's whole life. What holds at an instant is asked with the `_at` methods.
 #[derive(Clone, Debug, Default)]
-pub struct Contact {
+pub(crate) struct Contact {
     /// 24 hexadecimal digits that begin with the creation time.
     pub id: String,
     pub created_at: i64,
@@ -131,33 +131,33 @@ pub struct Contact {
 
 impl Contact {
     /// A contact that a request makes: a lead about whom nothing is known.
-    pub fn made_by_request(id: String, now: i64) -> Self {
+    pub(crate) fn made_by_request(id: String, now: i64) -> Self {
         let written = Written { created: true, at: now, ..Written::default() };
         Self { id, created_at: now, visit_gap: DAY, written: Some(Box::new(written)), ..Self::default() }
     }
 
     /// Whether the contact has come and not gone.
-    pub fn exists_at(&self, now: i64) -> bool {
+    pub(crate) fn exists_at(&self, now: i64) -> bool {
         self.created_at <= now && self.gone_at().is_none_or(|gone| now < gone)
     }
 
     /// When the contact is deleted or merged away, if ever.
-    pub fn gone_at(&self) -> Option<i64> {
+    pub(crate) fn gone_at(&self) -> Option<i64> {
         self.end.map(|(at, _)| at)
     }
 
     /// Leads become users at some time.
-    pub fn role_at(&self, now: i64) -> Role {
+    pub(crate) fn role_at(&self, now: i64) -> Role {
         if self.user_since.is_some_and(|since| since <= now) { Role::User } else { Role::Lead }
     }
 
     /// Leads have none.
-    pub fn external_id_at(&self, now: i64) -> Option<&str> {
+    pub(crate) fn external_id_at(&self, now: i64) -> Option<&str> {
         self.external_id.as_deref().filter(|_| self.role_at(now) == Role::User)
     }
 
     /// Users on trial or after it; leads count as free.
-    pub fn plan_at(&self, now: i64) -> Plan {
+    pub(crate) fn plan_at(&self, now: i64) -> Plan {
         match self.upgrade {
             Some((at, plan)) if at <= now => plan,
             _ => self.plan,
@@ -165,24 +165,24 @@ impl Contact {
     }
 
     /// Whether this is a user, in time, whose first plan is the free one.
-    pub fn began_free(&self) -> bool {
+    pub(crate) fn began_free(&self) -> bool {
         self.user_since.is_some() && self.plan == Plan::Free
     }
 
     /// Whether this is one of those who stop visiting soon: a user whose first plan is the free one and who lives in Brazil.
-    pub fn slips_away(&self) -> bool {
+    pub(crate) fn slips_away(&self) -> bool {
         self.began_free() && slips_away(self.plan, self.place)
     }
 
     /// The latest visit; nothing for contacts that were imported and never came.
-    pub fn last_seen_at(&self, now: i64) -> Option<i64> {
+    pub(crate) fn last_seen_at(&self, now: i64) -> Option<i64> {
         let visits = self.visits.iter().rev().find(|visits| visits.from <= now)?;
         let latest = now.min(visits.until - 1).max(visits.from);
         Some(visits.from + (latest - visits.from) / self.visit_gap * self.visit_gap)
     }
 
     /// Outbound mail goes out every 18 days or so to those who can be reached.
-    pub fn last_contacted_at(&self, now: i64) -> Option<i64> {
+    pub(crate) fn last_contacted_at(&self, now: i64) -> Option<i64> {
         let reachable = now.min(self.unsubscribed_at.unwrap_or(i64::MAX)).min(self.bounced_at.unwrap_or(i64::MAX));
         let (first, gap) = (self.created_at + 2 * DAY, 18 * DAY);
         self.email.as_deref().filter(|email| !email.is_empty())?;
@@ -190,34 +190,34 @@ impl Contact {
     }
 
     /// Mail is opened by those who still visit, at once.
-    pub fn last_email_opened_at(&self, now: i64) -> Option<i64> {
+    pub(crate) fn last_email_opened_at(&self, now: i64) -> Option<i64> {
         let (contacted, seen) = (self.last_contacted_at(now)?, self.last_seen_at(now)?);
         Some(contacted.min(seen))
     }
 
     /// Few ever answer a mail.
-    pub fn last_replied_at(&self, now: i64) -> Option<i64> {
+    pub(crate) fn last_replied_at(&self, now: i64) -> Option<i64> {
         self.last_email_opened_at(now).filter(|_| self.visit_gap % 4 == 0)
     }
 
     /// One in three follows a link in it.
-    pub fn last_email_clicked_at(&self, now: i64) -> Option<i64> {
+    pub(crate) fn last_email_clicked_at(&self, now: i64) -> Option<i64> {
         self.last_email_opened_at(now).filter(|_| self.visit_gap % 3 == 0)
     }
 
     /// The part of the address after the `@`.
-    pub fn email_domain(&self) -> Option<&str> {
+    pub(crate) fn email_domain(&self) -> Option<&str> {
         self.email.as_deref()?.split_once('@').map(|(_, domain)| domain)
     }
 
     /// Custom attributes are sent for users; leads have none.
-    pub fn plan_attribute_at(&self, now: i64) -> Option<Plan> {
+    pub(crate) fn plan_attribute_at(&self, now: i64) -> Option<Plan> {
         let invented = !self.written.as_ref().is_some_and(|written| written.created);
         (invented && self.role_at(now) == Role::User).then(|| self.plan_at(now))
     }
 
     /// The custom attribute `monthly_spend`: seats times the plan's price.
-    pub fn monthly_spend_at(&self, now: i64) -> Option<f64> {
+    pub(crate) fn monthly_spend_at(&self, now: i64) -> Option<f64> {
         let price = match self.plan_attribute_at(now)? {
             Plan::Free => 0.0,
             Plan::Pro => 19.5,
@@ -228,23 +228,23 @@ impl Contact {
     }
 
     /// The custom attribute `newsletter`: those who unsubscribe want none any more.
-    pub fn newsletter_at(&self, now: i64) -> Option<bool> {
+    pub(crate) fn newsletter_at(&self, now: i64) -> Option<bool> {
         let unsubscribed = self.unsubscribed_at.is_some_and(|at| at <= now);
         self.newsletter.map(|wanted| wanted && !unsubscribed)
     }
 
     /// Tags carried at an instant.
-    pub fn tags_at(&self, now: i64) -> impl Iterator<Item = &TagSpell> {
+    pub(crate) fn tags_at(&self, now: i64) -> impl Iterator<Item = &TagSpell> {
         self.tags.iter().filter(move |spell| spell.from <= now && now < spell.until)
     }
 
     /// Whether the contact carries a tag at an instant.
-    pub fn has_tag_at(&self, tag: u16, now: i64) -> bool {
+    pub(crate) fn has_tag_at(&self, tag: u16, now: i64) -> bool {
         self.tags_at(now).any(|spell| spell.tag == tag)
     }
 
     /// The latest change that the world knows of; moves on nearly everything, as on the real service.
-    pub fn updated_at(&self, now: i64) -> i64 {
+    pub(crate) fn updated_at(&self, now: i64) -> i64 {
         let tagging = self.tags.iter().flat_map(|spell| [spell.from, spell.until]);
         let written = self.written.as_ref().map(|written| written.at);
         let single = [written, self.user_since, self.unsubscribed_at, self.bounced_at, self.spam_at, self.upgrade.map(|(at, _)| at)];
@@ -254,7 +254,7 @@ impl Contact {
 }
 
 /// Everybody who ever signs up, sorted by id. Tags come later: see `groups`.
-pub fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) -> Vec<Contact> {
+pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) -> Vec<Contact> {
     let births = births(rng, options);
     let mut people: Vec<Contact> = Vec::with_capacity(births.len());
     for (number, (created_at, suffix)) in births.into_iter().enumerate() {

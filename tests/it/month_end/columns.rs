@@ -3,7 +3,7 @@
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 
 /// The reports, each with the contract's columns in its order.
-pub const REPORTS: [(&str, &[(&str, Type)]); 14] = [
+pub(crate) const REPORTS: [(&str, &[(&str, Type)]); 14] = [
     ("cohort_summary", COHORT_SUMMARY),
     ("cohort_trends", COHORT_TRENDS),
     ("retention", RETENTION),
@@ -21,7 +21,7 @@ pub const REPORTS: [(&str, &[(&str, Type)]); 14] = [
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Type {
+pub(crate) enum Type {
     Text,
     Count,
     Ratio,
@@ -32,7 +32,7 @@ pub enum Type {
 use Type::{Count, Day, Flag, Instant, Ratio, Text};
 
 impl Type {
-    pub fn dtype(self) -> DataType {
+    pub(crate) fn dtype(self) -> DataType {
         match self {
             Text => DataType::String,
             Count => DataType::Int64,

@@ -41,7 +41,7 @@ fn unbroken(retention: &[Row]) -> BTreeMap<(String, i64), i64> {
 }
 
 /// Survival follows from `retention` alone, and those at risk from those before.
-pub fn check_survival(reports: &Path) {
+pub(crate) fn check_survival(reports: &Path) {
     let month = reports.display();
     let (retention, survival) = (by_cohort(reports, "retention"), by_cohort(reports, "membership_survival"));
     for (cohort, retention) in &retention {
@@ -88,7 +88,7 @@ pub fn check_survival(reports: &Path) {
 }
 
 /// The curve adds the rows of `retention` up.
-pub fn check_curve(reports: &Path) {
+pub(crate) fn check_curve(reports: &Path) {
     let month = reports.display();
     let (retention, curve) = (by_cohort(reports, "retention"), by_cohort(reports, "retention_curve"));
     for (cohort, retention) in &retention {
@@ -108,7 +108,7 @@ pub fn check_curve(reports: &Path) {
 
 /// Everyone who joined a cohort is in a row to it, everyone who left one in a row from it: by the members report, contact by
 /// contact, since one who goes from two to one, or from one to two, is in two rows.
-pub fn check_movement(reports: &Path) {
+pub(crate) fn check_movement(reports: &Path) {
     let month = reports.display();
     let mut moves: BTreeMap<(String, String), i64> = BTreeMap::new();
     for row in rows(reports, "movement") {

@@ -10,7 +10,7 @@ use super::simulator::Simulator;
 use super::truth::{AUGUST, JULY, Month, Named, OCTOBER, SEPTEMBER, Truth};
 
 /// Groups of all kinds: names that break CSV or run as formulas, an empty one, one that begins to exist in August.
-pub const COHORTS: &[Named] = &[
+pub(crate) const COHORTS: &[Named] = &[
     ("segment:63bbdd50aa01c0ffee000001", "Active"),
     ("segment:63bbdd50aa01c0ffee000002", "New"),
     ("segment:63bbdd50aa01c0ffee000003", "Slipping Away"),
@@ -25,13 +25,13 @@ pub const COHORTS: &[Named] = &[
     ("tag:1400555", "+1 referral"),
 ];
 
-pub const PROFILE: &[&str] =
+pub(crate) const PROFILE: &[&str] =
     &["role", "country", "browser", "custom_attributes.plan", "custom_attributes.seats", "custom_attributes.newsletter"];
-pub const OPENED_AT_LEAST: &[i64] = &[1, 3, 5];
-pub const MONTHS: [Month; 4] = [JULY, AUGUST, SEPTEMBER, OCTOBER];
+pub(crate) const OPENED_AT_LEAST: &[i64] = &[1, 3, 5];
+pub(crate) const MONTHS: [Month; 4] = [JULY, AUGUST, SEPTEMBER, OCTOBER];
 
 /// The job whose cohorts are [`COHORTS`]. Small pages, so that walks have several.
-pub fn job() -> Job {
+pub(crate) fn job() -> Job {
     let names = |kind: &str| COHORTS.iter().filter(|(key, _)| key.starts_with(kind)).map(|(_, name)| name.to_string()).collect();
     let job = Job { timezone: Some("Europe/Dublin".into()), tags: names("tag"), segments: names("segment"), ..Job::empty() };
     job.with_top(format!("profile = {}", serde_json::to_string(PROFILE).unwrap()))
@@ -40,7 +40,7 @@ pub fn job() -> Job {
 }
 
 /// A job of a few groups for what needs only some month.
-pub fn plain_job() -> Job {
+pub(crate) fn plain_job() -> Job {
     let job =
         Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["value_lead", "VIP"]), segments: texts(&["Active"]), ..Job::empty() };
     // So small that even the month's conversations are two pages.
@@ -48,24 +48,24 @@ pub fn plain_job() -> Job {
 }
 
 /// Months and the truth about them. It stays until the next test run clears it away.
-pub struct Months {
+pub(crate) struct Months {
     pub place: Place,
     pub truths: Vec<Truth>,
     pub runs: Vec<Finished>,
 }
 
 impl Months {
-    pub fn oracle(&self) -> Oracle<'_> {
+    pub(crate) fn oracle(&self) -> Oracle<'_> {
         Oracle { months: &self.truths, opened_at_least: OPENED_AT_LEAST, profile: PROFILE }
     }
 
-    pub fn job_folder(&self) -> PathBuf {
+    pub(crate) fn job_folder(&self) -> PathBuf {
         self.place.job_folder()
     }
 }
 
 /// Four months of [`job`], each observed just after its end.
-pub fn four_months() -> &'static Months {
+pub(crate) fn four_months() -> &'static Months {
     static MONTHS_MADE: LazyLock<Months> = LazyLock::new(|| {
         let place = Place::kept("four-months");
         let (mut truths, mut runs) = (Vec::new(), Vec::new());
@@ -82,7 +82,7 @@ pub fn four_months() -> &'static Months {
 }
 
 /// One month of [`plain_job`]: what a failing run finds and has to leave alone.
-pub fn one_month() -> &'static Path {
+pub(crate) fn one_month() -> &'static Path {
     static MONTH_MADE: LazyLock<PathBuf> = LazyLock::new(|| {
         let place = Place::kept("one-month");
         let simulator = Simulator::at(JULY.as_of, &[]);

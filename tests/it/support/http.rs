@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::TOKEN;
 
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 /// Sends one request to `host:port` and reads the answer to its end.
-pub fn send(address: &str, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Answer {
+pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -35,7 +35,7 @@ pub fn send(address: &str, method: &str, target: &str, headers: &[(String, Strin
 }
 
 /// The JSON at a path of the server at `http://host:port`.
-pub fn json(base_url: &str, target: &str) -> Value {
+pub(crate) fn json(base_url: &str, target: &str) -> Value {
     let address = base_url.trim_start_matches("http://");
     let headers = [("Authorization", format!("Bearer {TOKEN}")), ("Intercom-Version", "2.14".to_string())];
     let answer = send(address, "GET", target, &headers.map(|(name, value)| (name.to_string(), value)), b"");
@@ -44,12 +44,12 @@ pub fn json(base_url: &str, target: &str) -> Value {
 }
 
 /// Text as it may stand in a query.
-pub fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// The reverse.
-pub fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, others)) = rest.split_first() {

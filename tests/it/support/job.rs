@@ -9,7 +9,7 @@ use super::tables::Table;
 
 /// What a job file holds. Written with its own output folder and server.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub(crate) struct Job {
     pub timezone: Option<String>,
     pub tags: Vec<String>,
     pub segments: Vec<String>,
@@ -22,54 +22,54 @@ pub struct Job {
 }
 
 /// A month whose run should cost little: one tag, nobody else, no conversations.
-pub fn small_job() -> Job {
+pub(crate) fn small_job() -> Job {
     let job = Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["value_lead"]), ..Job::empty() };
     job.with_top("conversations = false").with_top("population = \"cohorts\"").with_top("profile = [\"role\"]")
 }
 
-pub fn texts(texts: &[&str]) -> Vec<String> {
+pub(crate) fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| text.to_string()).collect()
 }
 
 impl Job {
-    pub fn empty() -> Job {
+    pub(crate) fn empty() -> Job {
         Job { timezone: None, tags: Vec::new(), segments: Vec::new(), top: Vec::new(), intercom: Vec::new(), sections: Vec::new() }
     }
 
-    pub fn with_top(mut self, line: impl Into<String>) -> Job {
+    pub(crate) fn with_top(mut self, line: impl Into<String>) -> Job {
         self.top.push(line.into());
         self
     }
 
-    pub fn with_intercom(mut self, line: impl Into<String>) -> Job {
+    pub(crate) fn with_intercom(mut self, line: impl Into<String>) -> Job {
         self.intercom.push(line.into());
         self
     }
 
-    pub fn with_section(mut self, lines: impl Into<String>) -> Job {
+    pub(crate) fn with_section(mut self, lines: impl Into<String>) -> Job {
         self.sections.push(lines.into());
         self
     }
 }
 
 /// A folder of its own with a job file in it and the output beside it. Gone when dropped.
-pub struct Place {
+pub(crate) struct Place {
     folder: PathBuf,
     _guard: Option<TempDir>,
 }
 
 /// The name of every job here, and so of its folder.
-pub const NAME: &str = "rehearsal";
+pub(crate) const NAME: &str = "rehearsal";
 
 impl Place {
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         let guard = tempfile::tempdir().unwrap();
         Place { folder: guard.path().to_path_buf(), _guard: Some(guard) }
     }
 
     /// A place that outlives everything in this process: statics are never dropped. What processes that have ended left
     /// is cleared away first.
-    pub fn kept(name: &str) -> Place {
+    pub(crate) fn kept(name: &str) -> Place {
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
         for entry in fs::read_dir(&all).into_iter().flatten().flatten() {
             if !Path::new("/proc").join(entry.file_name()).exists() {
@@ -83,26 +83,26 @@ impl Place {
     }
 
     /// A place that begins with what another job folder holds.
-    pub fn with(job_folder: &Path) -> Place {
+    pub(crate) fn with(job_folder: &Path) -> Place {
         let place = Place::new();
         super::tree::copy(job_folder, &place.job_folder());
         place
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub fn output(&self) -> PathBuf {
+    pub(crate) fn output(&self) -> PathBuf {
         self.folder.join("output")
     }
 
-    pub fn job_folder(&self) -> PathBuf {
+    pub(crate) fn job_folder(&self) -> PathBuf {
         self.output().join(NAME)
     }
 
     /// Writes the job file for a server. A second one replaces it.
-    pub fn job(&self, job: &Job, base_url: &str) -> PathBuf {
+    pub(crate) fn job(&self, job: &Job, base_url: &str) -> PathBuf {
         // JSON's texts and lists are TOML's, too.
         let list = |texts: &[String]| serde_json::to_string(texts).unwrap();
         let mut text = format!("name = \"{NAME}\"\n");
@@ -130,35 +130,35 @@ impl Place {
         path
     }
 
-    pub fn snapshot(&self, month: &str) -> PathBuf {
+    pub(crate) fn snapshot(&self, month: &str) -> PathBuf {
         self.job_folder().join(format!("snapshots/run_month={month}"))
     }
 
-    pub fn history(&self, month: &str) -> PathBuf {
+    pub(crate) fn history(&self, month: &str) -> PathBuf {
         self.job_folder().join(format!("history/run_month={month}"))
     }
 
-    pub fn reports(&self, month: &str) -> PathBuf {
+    pub(crate) fn reports(&self, month: &str) -> PathBuf {
         self.job_folder().join(format!("reports/run_month={month}"))
     }
 
-    pub fn report(&self, month: &str, name: &str) -> Table {
+    pub(crate) fn report(&self, month: &str, name: &str) -> Table {
         Table::parquet(&self.reports(month).join(format!("{name}.parquet")))
     }
 
     /// All parts of one of the snapshot's tables.
-    pub fn snapshot_table(&self, month: &str, name: &str) -> Table {
+    pub(crate) fn snapshot_table(&self, month: &str, name: &str) -> Table {
         let mut parts: Vec<PathBuf> = fs::read_dir(self.snapshot(month).join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
         parts.sort();
         Table::parquet_parts(&parts)
     }
 
-    pub fn manifest(&self, month: &str) -> serde_json::Value {
+    pub(crate) fn manifest(&self, month: &str) -> serde_json::Value {
         manifest(&self.snapshot(month))
     }
 }
 
 /// The manifest of a published folder.
-pub fn manifest(folder: &Path) -> serde_json::Value {
+pub(crate) fn manifest(folder: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap()
 }

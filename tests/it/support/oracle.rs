@@ -13,10 +13,10 @@ use super::tables::{Cell, Row, count, day, text};
 use super::truth::{Truth, seconds};
 
 /// Rows by their key.
-pub type Rows = BTreeMap<Vec<String>, Row>;
+pub(crate) type Rows = BTreeMap<Vec<String>, Row>;
 
 /// The months of a job, ascending, as they were observed.
-pub struct Oracle<'a> {
+pub(crate) struct Oracle<'a> {
     pub months: &'a [Truth],
     pub opened_at_least: &'a [i64],
     pub profile: &'a [&'a str],
@@ -63,7 +63,7 @@ impl<'a> Oracle<'a> {
         if past.pop().is_some_and(|last| last.month == self.months[index].month) { past } else { Vec::new() }
     }
 
-    pub fn cohort_summary(&self, month: &str) -> Rows {
+    pub(crate) fn cohort_summary(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         truth.cohorts.iter().map(|cohort| (vec![cohort.key.clone()], self.summary(index, &cohort.key))).collect()
     }
@@ -145,7 +145,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// By cohort key and contact id.
-    pub fn members(&self, month: &str) -> Rows {
+    pub(crate) fn members(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {
@@ -203,7 +203,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// By contact id and attribute.
-    pub fn member_attributes(&self, month: &str) -> Rows {
+    pub(crate) fn member_attributes(&self, month: &str) -> Rows {
         let (_, truth) = self.at(month);
         let present: BTreeSet<String> = truth.cohorts.iter().flat_map(|cohort| truth.members(&cohort.key)).collect();
         let mut rows = Rows::new();
@@ -230,7 +230,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// By the keys of both cohorts. The population is everyone.
-    pub fn overlap(&self, month: &str) -> Rows {
+    pub(crate) fn overlap(&self, month: &str) -> Rows {
         let (_, truth) = self.at(month);
         let population = length(&truth.contacts.keys().filter(|id| truth.created_at(id) < truth.end).collect());
         let mut cohorts: Vec<_> = truth.cohorts.iter().collect();
@@ -268,7 +268,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// By cohort key, measure and lower bound.
-    pub fn conversation_activity(&self, month: &str) -> Rows {
+    pub(crate) fn conversation_activity(&self, month: &str) -> Rows {
         let (_, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {

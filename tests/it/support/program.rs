@@ -15,14 +15,14 @@ use super::TOKEN;
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A command line that is about to be run.
-pub struct Program {
+pub(crate) struct Program {
     command: Command,
     limit: Duration,
 }
 
 /// How it ended.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// The exit code; none after a signal.
     pub code: Option<i32>,
     pub stdout: String,
@@ -30,7 +30,7 @@ pub struct Finished {
 }
 
 /// `cohorts` with these arguments, no variable of the tests' own environment, and a token.
-pub fn cohorts<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Program {
+pub(crate) fn cohorts<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cohorts"));
     // A relative output folder must not land among the sources.
     command.args(arguments).env_clear().env("INTERCOM_ACCESS_TOKEN", TOKEN).current_dir(std::env::temp_dir());
@@ -39,53 +39,53 @@ pub fn cohorts<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Progr
 }
 
 /// `cohorts run --job FILE` with more arguments.
-pub fn run(job: &Path, arguments: &[&str]) -> Program {
+pub(crate) fn run(job: &Path, arguments: &[&str]) -> Program {
     cohorts([OsStr::new("run"), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
 }
 
 /// `cohorts COMMAND --job FILE` with more arguments.
-pub fn on(job: &Path, command: &str, arguments: &[&str]) -> Program {
+pub(crate) fn on(job: &Path, command: &str, arguments: &[&str]) -> Program {
     cohorts([OsStr::new(command), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
 }
 
 /// `cohorts backfill --job FILE` of a range of months, at an instant, with more arguments.
-pub fn backfill(job: &Path, (from, to): (&str, &str), as_of: &str, arguments: &[&str]) -> Program {
+pub(crate) fn backfill(job: &Path, (from, to): (&str, &str), as_of: &str, arguments: &[&str]) -> Program {
     on(job, "backfill", &["--from", from, "--to", to, "--as-of", as_of]).arguments(arguments)
 }
 
 /// `cohorts` asking this server in this version, without a job.
-pub fn ask<A: AsRef<OsStr>>(base_url: &str, version: &str, arguments: impl IntoIterator<Item = A>) -> Program {
+pub(crate) fn ask<A: AsRef<OsStr>>(base_url: &str, version: &str, arguments: impl IntoIterator<Item = A>) -> Program {
     cohorts(arguments).variable("COHORTS__INTERCOM__BASE_URL", base_url).variable("COHORTS__INTERCOM__API_VERSION", version)
 }
 
 impl Program {
-    pub fn arguments(mut self, arguments: &[&str]) -> Program {
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Program {
         self.command.args(arguments);
         self
     }
 
-    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Program {
+    pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Program {
         self.command.env(name, value);
         self
     }
 
-    pub fn directory(mut self, current: &Path) -> Program {
+    pub(crate) fn directory(mut self, current: &Path) -> Program {
         self.command.current_dir(current);
         self
     }
 
-    pub fn without_token(mut self) -> Program {
+    pub(crate) fn without_token(mut self) -> Program {
         self.command.env_remove("INTERCOM_ACCESS_TOKEN");
         self
     }
 
     /// For the few programs that have much to do, and more so beside other tests.
-    pub fn with_limit(self, limit: Duration) -> Program {
+    pub(crate) fn with_limit(self, limit: Duration) -> Program {
         Program { limit, ..self }
     }
 
     /// The same as a shell starts it, after these commands. Sets standard streams to their defaults.
-    pub fn in_shell(self, commands: &str) -> Program {
+    pub(crate) fn in_shell(self, commands: &str) -> Program {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("{commands}; exec \"$0\" \"$@\"")]).arg(self.command.get_program()).args(self.command.get_args());
         let variables = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
@@ -94,30 +94,30 @@ impl Program {
         Program { command: shell, limit: self.limit }
     }
 
-    pub fn standard_output(mut self, to: impl Into<Stdio>) -> Program {
+    pub(crate) fn standard_output(mut self, to: impl Into<Stdio>) -> Program {
         self.command.stdout(to);
         self
     }
 
-    pub fn standard_error(mut self, to: impl Into<Stdio>) -> Program {
+    pub(crate) fn standard_error(mut self, to: impl Into<Stdio>) -> Program {
         self.command.stderr(to);
         self
     }
 
     /// Runs it to its end.
-    pub fn finish(self) -> Finished {
+    pub(crate) fn finish(self) -> Finished {
         self.start().finish()
     }
 
     /// Runs it to its end, which is a success.
-    pub fn succeed(self) -> Finished {
+    pub(crate) fn succeed(self) -> Finished {
         let finished = self.finish();
         finished.check_code(0);
         finished
     }
 
     /// Starts it and goes on.
-    pub fn start(mut self) -> Running {
+    pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         let gather = |mut stream: Box<dyn Read + Send>| {
             std::thread::spawn(move || {
@@ -132,7 +132,7 @@ impl Program {
     }
 
     /// Starts it, and gives its first line of standard output once it has printed it.
-    pub fn start_with_line(mut self) -> (Child, String) {
+    pub(crate) fn start_with_line(mut self) -> (Child, String) {
         let mut child = self.command.stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -141,7 +141,7 @@ impl Program {
 }
 
 /// A program that runs; killed when dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
@@ -149,21 +149,21 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for its end.
-    pub fn finish(self) -> Finished {
+    pub(crate) fn finish(self) -> Finished {
         self.finish_watching(|| None).0
     }
 
     /// Waits for its end, and looks at something again and again meanwhile. Gives the last that was seen.
-    pub fn finish_watching(mut self, look: impl Fn() -> Option<u64>) -> (Finished, Option<u64>) {
+    pub(crate) fn finish_watching(mut self, look: impl Fn() -> Option<u64>) -> (Finished, Option<u64>) {
         let mut seen = None;
         let status = self.wait(|| seen = look().or(seen));
         let text = |stream: Option<JoinHandle<String>>| stream.map(|stream| stream.join().unwrap()).unwrap_or_default();
@@ -197,20 +197,20 @@ impl Drop for Running {
 
 impl Finished {
     #[track_caller]
-    pub fn check_code(&self, code: i32) {
+    pub(crate) fn check_code(&self, code: i32) {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
     }
 
     /// Asserts that it ended by a signal.
     #[track_caller]
-    pub fn check_killed(&self) {
+    pub(crate) fn check_killed(&self) {
         assert_eq!(self.code, None, "{}", self.stderr);
     }
 
     /// Asserts the exit code, one error on standard error that names these things, a hint what to do, and that nothing
     /// was printed as a result.
     #[track_caller]
-    pub fn check_failure(&self, code: i32, named: &[&str]) {
+    pub(crate) fn check_failure(&self, code: i32, named: &[&str]) {
         self.check_code(code);
         let errors = self.stderr.lines().filter(|line| line.starts_with("error")).count();
         assert_eq!(errors, 1, "one error, told once:\n{}", self.stderr);

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use super::http;
 
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     pub at: Instant,
     pub method: String,
     pub target: String,
@@ -22,38 +22,38 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    pub fn parameter(&self, name: &str) -> Option<String> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         let query = self.target.split_once('?')?.1;
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| http::decoded(value)).next_back()
     }
 
     /// The rows asked for in a page, of a list or a search; none when the request is for no list.
-    pub fn per_page(&self) -> Option<u64> {
+    pub(crate) fn per_page(&self) -> Option<u64> {
         let listed = self.parameter("per_page").map(|number| number.parse().unwrap());
         listed.or_else(|| self.json()["pagination"]["per_page"].as_u64())
     }
 
-    pub fn cursor(&self) -> Option<String> {
+    pub(crate) fn cursor(&self) -> Option<String> {
         let searched = || Some(self.json()["pagination"]["starting_after"].as_str()?.to_string());
         self.parameter("starting_after").or_else(searched)
     }
 
     /// Which walk a request for members, contacts or conversations belongs to: the group's key, `population` or
     /// `conversations`.
-    pub fn walk(&self) -> Option<String> {
+    pub(crate) fn walk(&self) -> Option<String> {
         match (self.method.as_str(), self.path()) {
             ("GET", "/contacts") => Some("population".to_string()),
             ("POST", "/conversations/search") => Some("conversations".to_string()),
@@ -67,7 +67,7 @@ impl Request {
     }
 }
 
-pub enum Reply {
+pub(crate) enum Reply {
     Http {
         status: u16,
         headers: Vec<(String, String)>,
@@ -80,24 +80,24 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub fn json(value: &Value) -> Reply {
+    pub(crate) fn json(value: &Value) -> Reply {
         Reply::text(200, "application/json; charset=utf-8", &value.to_string())
     }
 
-    pub fn text(status: u16, content_type: &str, body: &str) -> Reply {
+    pub(crate) fn text(status: u16, content_type: &str, body: &str) -> Reply {
         Reply::Http { status, headers: vec![("Content-Type".into(), content_type.into())], body: body.into() }
     }
 
-    pub fn redirect(to: &str) -> Reply {
+    pub(crate) fn redirect(to: &str) -> Reply {
         Reply::Http { status: 302, headers: vec![("Location".into(), to.into())], body: Vec::new() }
     }
 }
 
 /// A reply that is given more than once.
-pub type MakeReply = fn() -> Reply;
+pub(crate) type MakeReply = fn() -> Reply;
 
 /// A listening server; it ends when dropped, whatever it was doing.
-pub struct Scripted {
+pub(crate) struct Scripted {
     pub base_url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     runtime: Option<Runtime>,
@@ -107,7 +107,7 @@ type Answer = dyn Fn(&Request) -> Reply + Send + Sync;
 
 impl Scripted {
     /// Answers each request with what the closure says.
-    pub fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
+    pub(crate) fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -122,7 +122,7 @@ impl Scripted {
     }
 
     /// Answers in order; the last reply answers all that comes after it.
-    pub fn replies(replies: Vec<MakeReply>) -> Scripted {
+    pub(crate) fn replies(replies: Vec<MakeReply>) -> Scripted {
         let next = Mutex::new(0);
         Scripted::new(move |_| {
             let mut next = next.lock().unwrap();
@@ -133,12 +133,12 @@ impl Scripted {
     }
 
     /// Passes every request on to the server at `address`, but for those that the closure answers itself.
-    pub fn before(address: &str, answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Scripted {
+    pub(crate) fn before(address: &str, answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Scripted {
         let address = address.to_string();
         Scripted::new(move |request| answer(request).unwrap_or_else(|| forward(&address, request)))
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -151,7 +151,7 @@ impl Drop for Scripted {
 }
 
 /// What the server at `address` answers.
-pub fn forward(address: &str, request: &Request) -> Reply {
+pub(crate) fn forward(address: &str, request: &Request) -> Reply {
     let passed = ["authorization", "accept", "content-type", "intercom-version"];
     let headers: Vec<_> = request.headers.iter().filter(|(name, _)| passed.contains(&name.as_str())).cloned().collect();
     let answer = http::send(address, &request.method, &request.target, &headers, &request.body);

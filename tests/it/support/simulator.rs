@@ -10,17 +10,17 @@ use super::http;
 use super::program::cohorts;
 
 /// The seed of every world of these tests, unless a test is about seeds.
-pub const SEED: &str = "7";
+pub(crate) const SEED: &str = "7";
 
 /// A running simulator; killed when dropped.
-pub struct Simulator {
+pub(crate) struct Simulator {
     child: Child,
     pub base_url: String,
 }
 
 /// What `/_simulator/stats` tells.
 #[derive(Clone, Copy, Debug)]
-pub struct Stats {
+pub(crate) struct Stats {
     pub requests: u64,
     pub max_in_flight: u64,
     pub rate_limited: u64,
@@ -28,7 +28,7 @@ pub struct Stats {
 
 impl Simulator {
     /// A world of some hundred contacts at an instant, with more arguments; later ones win.
-    pub fn at(now: &str, arguments: &[&str]) -> Simulator {
+    pub(crate) fn at(now: &str, arguments: &[&str]) -> Simulator {
         let program = cohorts(["simulate", "--port", "0", "--now", now]);
         let has = |name: &str| arguments.contains(&name);
         let mut defaults = Vec::new();
@@ -42,53 +42,53 @@ impl Simulator {
         Simulator { child, base_url }
     }
 
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.base_url.trim_start_matches("http://")
     }
 
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         let stats = http::json(&self.base_url, "/_simulator/stats");
         let number = |name: &str| stats[name].as_u64().unwrap();
         Stats { requests: number("requests"), max_in_flight: number("max_in_flight"), rate_limited: number("rate_limited") }
     }
 
     /// Requests in each window of ten seconds that saw any.
-    pub fn windows(&self) -> Vec<u64> {
+    pub(crate) fn windows(&self) -> Vec<u64> {
         let stats = http::json(&self.base_url, "/_simulator/stats");
         stats["windows"].as_array().unwrap().iter().map(|window| window["requests"].as_u64().unwrap()).collect()
     }
 
     /// Who is in a group now, read past the search code.
-    pub fn members(&self, group: &str) -> Vec<String> {
+    pub(crate) fn members(&self, group: &str) -> Vec<String> {
         let members = http::json(&self.base_url, &format!("/_simulator/members?group={}", http::encoded(group)));
         members.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_string()).collect()
     }
 
     /// Who carries a tag now, and since when.
-    pub fn applied(&self, tag: &str) -> BTreeMap<String, DateTime<Utc>> {
+    pub(crate) fn applied(&self, tag: &str) -> BTreeMap<String, DateTime<Utc>> {
         let applied = http::json(&self.base_url, &format!("/_simulator/applied?tag={tag}"));
         let since = |row: &Value| DateTime::from_timestamp(row["applied_at"].as_i64().unwrap(), 0).unwrap();
         applied.as_array().unwrap().iter().map(|row| (row["contact_id"].as_str().unwrap().to_string(), since(row))).collect()
     }
 
     /// `{"now", "contacts", "users", "leads", "conversations", "groups": [{"group", "name", "count"}]}`.
-    pub fn state(&self) -> Value {
+    pub(crate) fn state(&self) -> Value {
         http::json(&self.base_url, "/_simulator/state")
     }
 
     /// Requests that wanted to change something: `{"method", "path", "members", "bytes", "status"}`.
-    pub fn writes(&self) -> Vec<Value> {
+    pub(crate) fn writes(&self) -> Vec<Value> {
         http::json(&self.base_url, "/_simulator/writes").as_array().unwrap().clone()
     }
 
     /// Conversations begun in `[from, to)`.
-    pub fn conversations(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Value> {
+    pub(crate) fn conversations(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Value> {
         let target = format!("/_simulator/conversations?from={}&to={}", from.timestamp(), to.timestamp());
         http::json(&self.base_url, &target).as_array().unwrap().clone()
     }
 
     /// Everybody, by the plain list, page after page.
-    pub fn contacts(&self) -> Vec<Value> {
+    pub(crate) fn contacts(&self) -> Vec<Value> {
         let mut contacts = Vec::new();
         let mut target = "/contacts?per_page=150".to_string();
         loop {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use polars::prelude::{AnyValue, DataFrame, DataType, IpcStreamReader, ParquetReader, SerReader, TimeUnit};
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
+pub(crate) enum Cell {
     Null,
     Text(String),
     Count(i64),
@@ -19,37 +19,37 @@ pub enum Cell {
     Instant(DateTime<Utc>),
 }
 
-pub fn text(text: &str) -> Cell {
+pub(crate) fn text(text: &str) -> Cell {
     Cell::Text(text.to_string())
 }
 
 /// A count, or null.
-pub fn count(count: impl Into<Option<i64>>) -> Cell {
+pub(crate) fn count(count: impl Into<Option<i64>>) -> Cell {
     count.into().map_or(Cell::Null, Cell::Count)
 }
 
 /// The first day of a month `YYYY-MM`.
-pub fn day(month: &str) -> NaiveDate {
+pub(crate) fn day(month: &str) -> NaiveDate {
     format!("{month}-01").parse().unwrap()
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+pub(crate) struct Table {
     pub columns: Vec<(String, DataType)>,
     pub rows: Vec<Vec<Cell>>,
 }
 
 /// One row, by the names of its columns.
-pub type Row = BTreeMap<String, Cell>;
+pub(crate) type Row = BTreeMap<String, Cell>;
 
 impl Table {
-    pub fn parquet(path: &Path) -> Table {
+    pub(crate) fn parquet(path: &Path) -> Table {
         let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Table::of(&ParquetReader::new(file).finish().unwrap())
     }
 
     /// The tables in a file of a job's folder; none in one that holds no tables.
-    pub fn all_in(path: &Path) -> Vec<Table> {
+    pub(crate) fn all_in(path: &Path) -> Vec<Table> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => vec![Table::parquet(path)],
             Some("arrows") => Table::streams(path),
@@ -70,7 +70,7 @@ impl Table {
         bytes[..tables * 12].chunks(12).map(stream).collect()
     }
 
-    pub fn parquet_parts(paths: &[PathBuf]) -> Table {
+    pub(crate) fn parquet_parts(paths: &[PathBuf]) -> Table {
         let mut parts = paths.iter().map(|path| Table::parquet(path));
         let first = parts.next().expect("at least one part");
         parts.fold(first, |mut all, part| {
@@ -100,17 +100,17 @@ impl Table {
         Table { columns, rows: rows.collect() }
     }
 
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.columns.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    pub fn rows_by_name(&self) -> Vec<Row> {
+    pub(crate) fn rows_by_name(&self) -> Vec<Row> {
         let names = self.columns.iter().map(|(name, _)| name.clone());
         self.rows.iter().map(|row| names.clone().zip(row.iter().cloned()).collect()).collect()
     }
 
     /// The rows by the texts of their key, of which each is there once.
-    pub fn keyed(&self, key: &[&str]) -> BTreeMap<Vec<String>, Row> {
+    pub(crate) fn keyed(&self, key: &[&str]) -> BTreeMap<Vec<String>, Row> {
         let mut keyed = BTreeMap::new();
         for row in self.rows_by_name() {
             let key = key.iter().map(|name| row[*name].shown()).collect::<Vec<_>>();
@@ -120,13 +120,13 @@ impl Table {
     }
 
     /// The texts of one column.
-    pub fn texts(&self, name: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         self.rows_by_name().into_iter().map(|row| row[name].shown()).collect()
     }
 }
 
 impl Cell {
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Cell::Null => String::new(),
             Cell::Text(text) => text.clone(),
@@ -139,7 +139,7 @@ impl Cell {
     }
 
     /// Equal; ratios to the last few bits, since the order of operations is nobody's promise.
-    pub fn agrees(&self, other: &Cell) -> bool {
+    pub(crate) fn agrees(&self, other: &Cell) -> bool {
         match (self, other) {
             (Cell::Ratio(a), Cell::Ratio(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
             _ => self == other,
@@ -149,7 +149,7 @@ impl Cell {
 
 /// Asserts that the columns named in `expected` hold what is expected, for exactly the expected keys.
 #[track_caller]
-pub fn check_rows(found: &BTreeMap<Vec<String>, Row>, expected: &BTreeMap<Vec<String>, Row>, what: &str) {
+pub(crate) fn check_rows(found: &BTreeMap<Vec<String>, Row>, expected: &BTreeMap<Vec<String>, Row>, what: &str) {
     let keys = |rows: &BTreeMap<Vec<String>, Row>| rows.keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(found), keys(expected), "the rows of {what}");
     for (key, row) in expected {
@@ -162,13 +162,13 @@ pub fn check_rows(found: &BTreeMap<Vec<String>, Row>, expected: &BTreeMap<Vec<St
 
 /// A cell of a CSV file: its text, and whether it was quoted (an empty text is, a null is not).
 #[derive(Clone, Debug, PartialEq)]
-pub struct CsvCell {
+pub(crate) struct CsvCell {
     pub text: String,
     pub quoted: bool,
 }
 
 /// Reads RFC 4180, strictly: lines end with CRLF, quotes stand around whole cells and are doubled within.
-pub fn csv(path: &Path) -> (Vec<String>, Vec<Vec<CsvCell>>) {
+pub(crate) fn csv(path: &Path) -> (Vec<String>, Vec<Vec<CsvCell>>) {
     let text = String::from_utf8(std::fs::read(path).unwrap()).unwrap();
     assert!(text.ends_with("\r\n"), "{} does not end with a line break", path.display());
     let mut rows = Vec::new();

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// Every file under a folder, by its path in it. A folder that is not there holds nothing.
-pub type Tree = BTreeMap<String, Vec<u8>>;
+pub(crate) type Tree = BTreeMap<String, Vec<u8>>;
 
-pub fn tree(folder: &Path) -> Tree {
+pub(crate) fn tree(folder: &Path) -> Tree {
     let mut found = Tree::new();
     gather(folder, "", &mut found);
     found
@@ -27,27 +27,27 @@ fn gather(folder: &Path, prefix: &str, found: &mut Tree) {
 }
 
 /// What readers of a job's folder see: all but the lock and the work.
-pub fn published(job_folder: &Path) -> Tree {
+pub(crate) fn published(job_folder: &Path) -> Tree {
     let mut found = tree(job_folder);
     found.retain(|name, _| !name.starts_with(".work/") && name != ".lock");
     found
 }
 
 /// The tables of a tree without the manifests, which tell of the run: how many requests it took.
-pub fn tables(mut tree: Tree) -> Tree {
+pub(crate) fn tables(mut tree: Tree) -> Tree {
     tree.retain(|name, _| !name.ends_with("manifest.json"));
     tree
 }
 
 /// Asserts that both hold the same files with the same bytes, and names those that differ.
 #[track_caller]
-pub fn check_same(left: &Tree, right: &Tree, what: &str) {
+pub(crate) fn check_same(left: &Tree, right: &Tree, what: &str) {
     let mut different: Vec<&String> = left.iter().filter(|(name, bytes)| right.get(*name) != Some(bytes)).map(|(name, _)| name).collect();
     different.extend(right.keys().filter(|name| !left.contains_key(*name)));
     assert!(different.is_empty(), "{what}: these files differ or are on one side only: {different:?}");
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -9,7 +9,7 @@ use super::simulator::Simulator;
 
 /// A month with its bounds written out by hand, and the instant of the run that observes it.
 #[derive(Clone, Copy, Debug)]
-pub struct Month {
+pub(crate) struct Month {
     pub name: &'static str,
     /// First instant of the month in its zone.
     pub start: &'static str,
@@ -25,25 +25,25 @@ const fn at_its_end(name: &'static str, start: &'static str, end: &'static str, 
 
 // Dublin is an hour ahead of UTC until the last Sunday of October. The runs come two days after each end, so that the
 // contacts who signed up meanwhile have to be left out.
-pub const MAY: Month = at_its_end("2026-05", "2026-04-30T23:00:00Z", "2026-05-31T23:00:00Z", "2026-06-02T23:00:00Z");
-pub const JUNE: Month = at_its_end("2026-06", "2026-05-31T23:00:00Z", "2026-06-30T23:00:00Z", "2026-07-02T23:00:00Z");
-pub const JULY: Month = at_its_end("2026-07", "2026-06-30T23:00:00Z", "2026-07-31T23:00:00Z", "2026-08-02T23:00:00Z");
-pub const AUGUST: Month = at_its_end("2026-08", "2026-07-31T23:00:00Z", "2026-08-31T23:00:00Z", "2026-09-02T23:00:00Z");
-pub const SEPTEMBER: Month = at_its_end("2026-09", "2026-08-31T23:00:00Z", "2026-09-30T23:00:00Z", "2026-10-02T23:00:00Z");
-pub const OCTOBER: Month = at_its_end("2026-10", "2026-09-30T23:00:00Z", "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z");
+pub(crate) const MAY: Month = at_its_end("2026-05", "2026-04-30T23:00:00Z", "2026-05-31T23:00:00Z", "2026-06-02T23:00:00Z");
+pub(crate) const JUNE: Month = at_its_end("2026-06", "2026-05-31T23:00:00Z", "2026-06-30T23:00:00Z", "2026-07-02T23:00:00Z");
+pub(crate) const JULY: Month = at_its_end("2026-07", "2026-06-30T23:00:00Z", "2026-07-31T23:00:00Z", "2026-08-02T23:00:00Z");
+pub(crate) const AUGUST: Month = at_its_end("2026-08", "2026-07-31T23:00:00Z", "2026-08-31T23:00:00Z", "2026-09-02T23:00:00Z");
+pub(crate) const SEPTEMBER: Month = at_its_end("2026-09", "2026-08-31T23:00:00Z", "2026-09-30T23:00:00Z", "2026-10-02T23:00:00Z");
+pub(crate) const OCTOBER: Month = at_its_end("2026-10", "2026-09-30T23:00:00Z", "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z");
 
 impl Month {
     /// The same month observed at another time.
-    pub const fn observed(self, as_of: &'static str, basis: &'static str) -> Month {
+    pub(crate) const fn observed(self, as_of: &'static str, basis: &'static str) -> Month {
         Month { as_of, basis, ..self }
     }
 }
 
-pub fn instant(text: &str) -> DateTime<Utc> {
+pub(crate) fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-pub struct Cohort {
+pub(crate) struct Cohort {
     pub key: String,
     pub name: String,
     /// Everyone whom the group holds, whenever they were created.
@@ -51,7 +51,7 @@ pub struct Cohort {
 }
 
 /// One observed month.
-pub struct Truth {
+pub(crate) struct Truth {
     pub month: String,
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
@@ -66,10 +66,10 @@ pub struct Truth {
 }
 
 /// Key and name of a cohort.
-pub type Named = (&'static str, &'static str);
+pub(crate) type Named = (&'static str, &'static str);
 
 impl Truth {
-    pub fn ask(simulator: &Simulator, month: &Month, cohorts: &[Named]) -> Truth {
+    pub(crate) fn ask(simulator: &Simulator, month: &Month, cohorts: &[Named]) -> Truth {
         let (start, end) = (instant(month.start), instant(month.end));
         let contacts = simulator.contacts().into_iter().map(|contact| (contact["id"].as_str().unwrap().to_string(), contact));
         let cohorts = cohorts.iter().map(|(key, name)| Cohort {
@@ -97,38 +97,38 @@ impl Truth {
         truth
     }
 
-    pub fn cohort(&self, key: &str) -> Option<&Cohort> {
+    pub(crate) fn cohort(&self, key: &str) -> Option<&Cohort> {
         self.cohorts.iter().find(|cohort| cohort.key == key)
     }
 
     /// S(C, m): those whom the group holds, without those created at or after the month's end.
-    pub fn members(&self, key: &str) -> BTreeSet<String> {
+    pub(crate) fn members(&self, key: &str) -> BTreeSet<String> {
         let Some(cohort) = self.cohort(key) else { return BTreeSet::new() };
         cohort.holds.iter().filter(|id| self.created_at(id) < self.end).cloned().collect()
     }
 
     /// Whether a contact is in S(C, m).
-    pub fn has_member(&self, key: &str, id: &str) -> bool {
+    pub(crate) fn has_member(&self, key: &str, id: &str) -> bool {
         self.cohort(key).is_some_and(|cohort| cohort.holds.contains(id)) && self.created_at(id) < self.end
     }
 
-    pub fn created_at(&self, id: &str) -> DateTime<Utc> {
+    pub(crate) fn created_at(&self, id: &str) -> DateTime<Utc> {
         seconds(&self.contacts[id]["created_at"]).unwrap()
     }
 
-    pub fn is_in_history(&self) -> bool {
+    pub(crate) fn is_in_history(&self) -> bool {
         self.basis == "month_end"
     }
 
     /// Months since year 0.
-    pub fn index(&self) -> i64 {
+    pub(crate) fn index(&self) -> i64 {
         let (year, month) = self.month.split_once('-').unwrap();
         year.parse::<i64>().unwrap() * 12 + month.parse::<i64>().unwrap()
     }
 }
 
 /// An instant as the API shows it: in seconds, but for the few that it shows in milliseconds.
-pub fn seconds(value: &Value) -> Option<DateTime<Utc>> {
+pub(crate) fn seconds(value: &Value) -> Option<DateTime<Utc>> {
     let number = value.as_i64()?;
     if number > 100_000_000_000 { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::scripted::{Reply, Request, Scripted};
 
 #[derive(Clone, Debug, Default)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     pub id: String,
     /// By id, as the API shows them.
     pub contacts: BTreeMap<String, Value>,
@@ -22,26 +22,29 @@ pub struct Workspace {
 }
 
 /// How the rows of a walk are dealt out to pages, and what total they announce.
-pub type Dealer = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
+pub(crate) type Dealer = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
 
 /// Twenty-four hexadecimal digits, as Intercom's ids have.
-pub fn contact_id(number: usize) -> String {
+pub(crate) fn contact_id(number: usize) -> String {
     format!("{:024x}", 0x6000_0000_0000_0000_u64 + number as u64)
 }
 
-pub fn contact(id: &str, created_at: i64) -> Value {
+pub(crate) fn contact(id: &str, created_at: i64) -> Value {
     json!({"type": "contact", "id": id, "role": "user", "created_at": created_at, "updated_at": created_at,
         "unsubscribed_from_emails": false, "has_hard_bounced": false, "marked_email_as_spam": false, "custom_attributes": {}})
 }
 
 /// Full pages and the true total.
-pub fn plainly(_walk: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
+pub(crate) fn plainly(_walk: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
     let total = rows.len();
     (rows.chunks(per_page).map(<[Value]>::to_vec).collect(), Some(total))
 }
 
 impl Workspace {
-    pub fn serve(self, deal: impl Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync + 'static) -> Scripted {
+    pub(crate) fn serve(
+        self,
+        deal: impl Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync + 'static,
+    ) -> Scripted {
         let deal: Arc<Dealer> = Arc::new(deal);
         Scripted::new(move |request| self.answer(request, &deal))
     }

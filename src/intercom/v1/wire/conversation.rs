@@ -1,8 +1,8 @@
 use serde::Deserialize;
 
-use domain::{Conversation, Oddities};
 use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, owned};
 use crate::wire::{author_id, checked_id, opener, participants};
+use domain::{Conversation, Oddities};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {

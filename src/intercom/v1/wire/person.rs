@@ -2,14 +2,14 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::html::unescaped;
-use domain::{Contact, GroupKind, Oddities, OwnTags, Role};
 use crate::wire::attributes::Attributes;
 use crate::wire::checked_id;
 use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, some};
+use domain::{Contact, GroupKind, Oddities, OwnTags, Role};
 
 /// A user or a lead, with the groups that it says it is in.
 #[derive(Clone, Debug)]
-pub(in crate) struct Person {
+pub(crate) struct Person {
     pub contact: Contact,
     pub oddities: Oddities,
     /// The workspace that it says it is of.
@@ -18,7 +18,7 @@ pub(in crate) struct Person {
 
 impl Person {
     /// Whether it is in a group; `None` when it does not list its groups of this kind, or one of them without an ID.
-    pub(in crate) fn is_in(&self, kind: GroupKind, id: &str) -> Option<bool> {
+    pub(crate) fn is_in(&self, kind: GroupKind, id: &str) -> Option<bool> {
         let own = match kind {
             GroupKind::Tag => &self.contact.tags,
             GroupKind::Segment => &self.contact.segments,

@@ -1,9 +1,9 @@
 use serde::Deserialize;
 
-use domain::{Contact, Holder, Oddities, OwnTags, Role};
 use crate::wire::attributes::Attributes;
 use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
 use crate::wire::{checked_id, is_id};
+use domain::{Contact, Holder, Oddities, OwnTags, Role};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {

@@ -1,8 +1,8 @@
 //! Snapshots that hold one number in several texts, as they were written before each number had one.
 
 use super::*;
-use domain::Number;
 use crate::rules::{Condition, FACTS, Rule};
+use domain::Number;
 
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 

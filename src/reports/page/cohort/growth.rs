@@ -7,10 +7,10 @@ use serde_json::json;
 use super::{nothing, of_cohort};
 use crate::analysis::{ExpectedMonth, OddMonth};
 use crate::digest::{CohortDigest, grouped, metric_name};
-use domain::{Basis, Month};
 use crate::page::figure::{Figure, Figures, Grid, head};
 use crate::page::{count, shown};
 use archive::table::Rows;
+use domain::{Basis, Month};
 
 /// Months that are drawn, the last ones.
 const MONTHS: i64 = 36;

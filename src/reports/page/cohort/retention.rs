@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::{nothing, of_cohort};
 use crate::digest::{CohortDigest, grouped};
-use domain::Month;
 use crate::page::figure::{Figure, Figures, Grid, drawn};
 use crate::page::{share, shown};
 use archive::table::Rows;
+use domain::Month;
 
 /// Months of entry that are drawn, the last ones in which somebody entered; and months since.
 const ENTRIES: usize = 13;

@@ -8,7 +8,7 @@ use crate::support::truth::Truth;
 
 impl Oracle<'_> {
     /// By cohort key, month of entry and age.
-    pub fn retention(&self, month: &str) -> Rows {
+    pub(crate) fn retention(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {
@@ -43,7 +43,7 @@ impl Oracle<'_> {
     }
 
     /// By cohort key and age.
-    pub fn retention_curve(&self, month: &str) -> Rows {
+    pub(crate) fn retention_curve(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {
@@ -79,7 +79,7 @@ impl Oracle<'_> {
     }
 
     /// By cohort key. Which of the entrants left, and how many of them would have, contact by contact.
-    pub fn retention_change(&self, month: &str) -> Rows {
+    pub(crate) fn retention_change(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {
@@ -114,7 +114,7 @@ impl Oracle<'_> {
     }
 
     /// By cohort key and duration, contact by contact.
-    pub fn membership_survival(&self, month: &str) -> Rows {
+    pub(crate) fn membership_survival(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {
@@ -151,7 +151,7 @@ impl Oracle<'_> {
     }
 
     /// By the keys of both places. The population is everyone.
-    pub fn movement(&self, month: &str) -> Rows {
+    pub(crate) fn movement(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         // A cohort, p, who left it, who joined it.
         let flows: Vec<_> = truth

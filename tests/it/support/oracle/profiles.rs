@@ -39,7 +39,7 @@ fn others(truth: &Truth, members: &BTreeSet<String>) -> BTreeSet<String> {
 
 impl Oracle<'_> {
     /// By cohort key, attribute and value. The population is everyone, and all cohorts are within it.
-    pub fn attribute_profile(&self, month: &str) -> Rows {
+    pub(crate) fn attribute_profile(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for attribute in self.profile {
@@ -114,7 +114,7 @@ impl Oracle<'_> {
     }
 
     /// By cohort key and attribute.
-    pub fn numeric_profile(&self, month: &str) -> Rows {
+    pub(crate) fn numeric_profile(&self, month: &str) -> Rows {
         let (_, truth) = self.at(month);
         let mut rows = Rows::new();
         for attribute in self.profile {

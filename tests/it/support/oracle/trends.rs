@@ -16,7 +16,7 @@ const SINCE_COMPARED: [&str; 8] =
 
 impl Oracle<'_> {
     /// By cohort key and metric.
-    pub fn cohort_trends(&self, month: &str) -> Rows {
+    pub(crate) fn cohort_trends(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
         for cohort in &truth.cohorts {
