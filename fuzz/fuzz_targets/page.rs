@@ -2,7 +2,7 @@
 //! more rows than the body has bytes.
 #![no_main]
 
-use cohorts_fuzz::intercom::DECODERS;
+use intercom::DECODERS;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {

@@ -367,11 +367,14 @@ pub(super) struct Schema {
     #[arg(value_name = "REPORT")]
     pub table: Option<String>,
     /// Print the SQL that counts the report
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
     pub sql: bool,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "markdown")]
     pub json: bool,
+    /// Print a Markdown document
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 #[derive(Debug, Args)]

@@ -44,6 +44,8 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
         tables.iter().filter_map(|listed| listed.report).map(sql).collect::<Vec<_>>().join("\n")
     } else if arguments.json {
         format!("{:#}", serde_json::Value::Array(tables.iter().map(as_json).collect()))
+    } else if arguments.markdown {
+        as_markdown(&tables)
     } else {
         tables.iter().map(as_text).collect::<Vec<_>>().join("\n")
     };
@@ -83,6 +85,25 @@ fn as_json(listed: &Listed) -> serde_json::Value {
         "key": listed.table.key,
         "columns": listed.table.columns.iter().map(column).collect::<Vec<_>>(),
     })
+}
+
+/// `docs/reports.md`: a section a table.
+fn as_markdown(tables: &[Listed]) -> String {
+    let mut text = "# Tables and columns\n\nWritten by `cohorts schema --markdown`: do not edit it. [guide.md](guide.md) says where the tables are, \
+                    [analysts.md](analysts.md) how to query them, [statistics.md](statistics.md) what the statistics mean. An empty cell in the \
+                    column \"null\" says that the value is always there.\n"
+        .to_string();
+    for Listed { name, table, .. } in tables {
+        text.push_str(&format!("\n## {name}\n\nA row is {}. Sorted by {}.\n\n", table.row, table.key.join(", ")));
+        text.push_str("| column | type | unit | what it is | null |\n|---|---|---|---|---|\n");
+        for column in table.columns {
+            let cells =
+                [column.kind.label(), column.unit().unwrap_or_default(), column.about, column.null].map(|cell| cell.replace('|', "\\|"));
+            text.push_str(&format!("| `{}` | {} |\n", column.name, cells.join(" | ")));
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn as_text(listed: &Listed) -> String {
