@@ -6,6 +6,7 @@
 //! tell them apart. JSON as sent lives in [`wire`] and in the adapters' own, and nowhere else.
 
 mod body;
+mod capabilities;
 mod decoders;
 mod error;
 mod gate;
@@ -31,6 +32,7 @@ use domain::{Contact, Conversation, DaySlice, Group, GroupKind, TagDate};
 use transport::{Ask, Transport};
 use wire::Decode;
 
+pub use capabilities::Capabilities;
 pub use decoders::{DECODERS, Decoder};
 pub use error::{ClientError, Failure, RequestError, WalkError};
 pub use gate::RateWindow;
@@ -97,7 +99,7 @@ pub struct Traffic {
 pub struct Client {
     transport: Arc<Transport>,
     api: Api,
-    tags_in_part: bool,
+    capabilities: Capabilities,
 }
 
 /// The adapter of a generation.
@@ -115,9 +117,7 @@ impl Client {
         } else {
             Api::V2(v2::V2::new(transport.clone(), options.page_size))
         };
-        let (major, minor) = options.api_version.split_once('.').unwrap_or_default();
-        let number = |part: &str| part.parse::<u32>().unwrap_or_default();
-        Ok(Client { transport, api, tags_in_part: (number(major), number(minor)) >= (2, 16) })
+        Ok(Client { transport, api, capabilities: Capabilities::of(&options.api_version) })
     }
 
     pub fn traffic(&self) -> Traffic {
@@ -226,24 +226,8 @@ impl Client {
         }
     }
 
-    /// Whether the API is documented to say whose workspace the token is of.
-    pub fn names_workspace(&self) -> bool {
-        matches!(self.api, Api::V2(_))
-    }
-
-    /// Whether contacts list the segments that they are in, and all of their tags. 2.x lists ten tags and no segments.
-    pub fn has_own_groups(&self) -> bool {
-        matches!(self.api, Api::V1(_))
-    }
-
-    /// Whether contacts list the groups of this kind that they are in, all of them or the first ten.
-    pub fn lists_own(&self, kind: GroupKind) -> bool {
-        kind == GroupKind::Tag || self.has_own_groups()
-    }
-
-    /// Whether lists can be read in slices of days and seconds.
-    pub fn has_slices(&self) -> bool {
-        matches!(self.api, Api::V2(_))
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
     /// Everyone in the workspace, users and leads, or a slice of them; from the start or from a place that an earlier walk

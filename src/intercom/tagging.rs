@@ -113,11 +113,6 @@ impl Client {
         self.transport.send(&ask, move |body| wire::tag(body, &name)).await
     }
 
-    /// Whether a call that names somebody who is not there is done for the others, as from 2.16 on.
-    pub fn tags_in_part(&self) -> bool {
-        self.tags_in_part
-    }
-
     /// The calls that change these members, people and companies apart, so many in each.
     pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>, most: usize) -> Vec<TagCall> {
         let (companies, people): (Vec<Reference>, Vec<Reference>) =

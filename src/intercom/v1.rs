@@ -23,8 +23,12 @@ use super::walk::{Place, Walk};
 use super::wire::DecodeError;
 use domain::{Contact, Conversation, Group};
 
+pub(super) use numbered::NUMBERED_ROWS;
+
 /// The most that a page holds.
-const PAGE_SIZE_MAX: u32 = 60;
+pub(super) const PAGE_SIZE_MAX: u32 = 60;
+/// Records of a page of the scroll.
+pub(super) const SCROLL_ROWS: u64 = 100;
 
 #[derive(Clone, Debug)]
 pub(super) struct V1 {

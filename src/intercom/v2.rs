@@ -19,7 +19,7 @@ use super::wire::DecodeError;
 use domain::{Contact, Conversation, DaySlice, Group, GroupKind};
 
 /// The most that a page holds.
-const PAGE_SIZE_MAX: u32 = 150;
+pub(super) const PAGE_SIZE_MAX: u32 = 150;
 /// The longest day there is, at the end of summer time.
 const DAY: TimeDelta = TimeDelta::hours(25);
 

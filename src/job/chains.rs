@@ -42,7 +42,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     // Dropped on `?`, which ends the chains that are still followed.
     let running = JoinSet::new();
     let has_everyone = plan.walks.iter().any(|walk| walk.kind == WalkKind::Everyone && walk.division.is_none());
-    let waits_for_everyone = has_everyone && context.client.has_slices();
+    let waits_for_everyone = has_everyone && context.client.capabilities().has_slices;
     let mut chains = Chains {
         context,
         work,
@@ -63,7 +63,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     // What an earlier run has begun goes on as it was.
     let is_open = |waiting: &Waiting| chains.plan.walks[waiting.list].kind == WalkKind::Everyone && waiting.begun.is_fresh();
     chains.waits_for_everyone = waits_for_everyone && chains.waiting.iter().any(is_open);
-    if context.client.has_own_groups() {
+    if context.client.capabilities().lists_own_segments {
         chains.choose_tallied_at_once();
         work::note(work, chains.plan)?;
     }
@@ -243,7 +243,7 @@ impl Chains<'_> {
     /// or held against it.
     fn own_lists_of(&self, kind: &WalkKind) -> Arc<[Group]> {
         let groups = self.plan.walks.iter().filter_map(|walk| walk.kind.group()).filter(|_| *kind == WalkKind::Everyone);
-        groups.filter(|group| self.context.client.lists_own(group.kind)).cloned().collect()
+        groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
     /// Starts what waits, as long as there are places. Everyone first, from whom others take members and records; then those

@@ -126,7 +126,7 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
                 Some(Err(_)) | None => Remembered::default(),
             };
             if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &remembered.workspace_id)
-                && client.names_workspace()
+                && client.capabilities().names_workspace
             {
                 let what = format!("`GET /me` names none; the months before are of `{before}`, and contacts of another one are refused");
                 findings.push(Finding::warning("workspace", what, Some("make sure that the token is the one of that workspace")));

@@ -126,7 +126,7 @@ impl Division {
 
 impl Divider<'_> {
     pub(super) fn is_long(&self, rows: u64) -> bool {
-        self.client.has_slices() && rows_per_slice(rows, u64::from(self.page_size), self.places).is_some()
+        self.client.capabilities().has_slices && rows_per_slice(rows, u64::from(self.page_size), self.places).is_some()
     }
 
     /// Slices of a list of so many rows. `oldest` is when the first of a group's members was created, where that is known.
@@ -135,7 +135,7 @@ impl Divider<'_> {
     /// time zone is not known, or all of it is of one day.
     pub(super) async fn divide(&self, kind: &WalkKind, rows: u64, oldest: Option<DateTime<Utc>>) -> Result<Option<Division>, RequestError> {
         let page_size = u64::from(self.page_size);
-        let Some(rows_per_slice) = rows_per_slice(rows, page_size, self.places).filter(|_| self.client.has_slices()) else {
+        let Some(rows_per_slice) = rows_per_slice(rows, page_size, self.places).filter(|_| self.client.capabilities().has_slices) else {
             return Ok(None);
         };
         let mut requests = 0;

@@ -55,9 +55,6 @@ pub struct Estimate {
     pub time: Duration,
 }
 
-/// What page numbers reach in 1.x; longer lists ride on the scroll, whose pages are of a hundred and end with an empty one.
-const LEGACY_NUMBERED_ROWS: u64 = 10_000;
-const LEGACY_SCROLL_ROWS: u64 = 100;
 /// Requests that follow one another before the first list is followed: workspace, groups, sizes, first page.
 const BEGINNING: f64 = 4.0;
 /// And those by which long lists are cut, a search for one row being no quicker than a page; and what it takes until
@@ -246,7 +243,7 @@ impl Plan {
             plan.findings.push(finding);
         }
         if let Some(expected) = unnamed_workspace {
-            plan.workspace_unnamed(expected, context.client.names_workspace());
+            plan.workspace_unnamed(expected, context.client.capabilities().names_workspace);
         }
         plan.sizes_before = remembered.sizes;
         plan.check_profile(context).await;
@@ -393,7 +390,7 @@ impl Plan {
             walk.division = walk.division.take().or(division);
         }
         // Only where everyone is many: of a short list there is not much to save.
-        let tells_all = client.has_own_groups();
+        let tells_all = client.capabilities().lists_own_segments;
         let everyone = self.walks.iter().find(|walk| walk.kind == WalkKind::Everyone);
         let is_long = |walk: &&PlannedWalk| walk.division.is_some() || (tells_all && pages(walk.size, &context.settings) > Some(FEW_PAGES));
         if let Some(everyone) = everyone.filter(is_long).and_then(|walk| walk.size) {
@@ -472,10 +469,7 @@ impl Plan {
 /// Pages of so many rows, of which there is one at least.
 pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
     let intercom = &settings.intercom;
-    rows.map(|rows| match intercom.is_legacy() && rows > LEGACY_NUMBERED_ROWS {
-        true => rows.div_ceil(LEGACY_SCROLL_ROWS) + 1,
-        false => rows.div_ceil(u64::from(intercom.page_size)).max(1),
-    })
+    rows.map(|rows| intercom.capabilities().pages(rows, intercom.page_size))
 }
 
 /// The part of everyone whose lists of tags are cut short, by their first page.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::{GroupKind, GroupName, TimeZone};
+use intercom::Capabilities;
 use reports::rules::Rule;
 
 pub use address::WebhookUrl;
@@ -57,9 +58,8 @@ pub struct Intercom {
 }
 
 impl Intercom {
-    /// Whether the API is asked in its first generation.
-    pub fn is_legacy(&self) -> bool {
-        raw::is_legacy(&self.api_version)
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&self.api_version)
     }
 }
 

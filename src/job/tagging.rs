@@ -282,7 +282,7 @@ impl Work {
             Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
         };
         // Whoever is probably not there would spoil a call for the others, where calls are taken whole or not at all.
-        let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.tags_in_part();
+        let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.capabilities().tags_in_part;
         let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
         let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
         let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX);

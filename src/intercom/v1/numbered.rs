@@ -14,7 +14,7 @@ use crate::wire::DecodeError;
 use domain::Oddities;
 
 /// Records that page numbers reach.
-const CAP: u64 = 10_000;
+pub(crate) const NUMBERED_ROWS: u64 = 10_000;
 
 /// One page, typed.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl<T: Send + 'static> Numbered<T> {
         self.to_ask = 2;
         self.learn(1, &first);
         self.under_way.push_back(std::future::ready(Ok(first)).boxed());
-        Ok(u64::from(self.last) * u64::from(self.per_page) <= CAP)
+        Ok(u64::from(self.last) * u64::from(self.per_page) <= NUMBERED_ROWS)
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Page<T>>, Broken> {

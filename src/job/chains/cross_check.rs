@@ -107,7 +107,7 @@ impl Chains<'_> {
             let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
         };
-        let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.has_own_groups();
+        let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
         let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&everyone)?)).await)?;
         if untold.len() > ASKED_MAX {

@@ -88,7 +88,9 @@ impl Chains<'_> {
     pub(super) async fn ask_untold(&mut self, chain: usize) -> Result<(), JobError> {
         let lists = self.awaited();
         let chain = self.everyone().and_then(|everyone| everyone.chains.get(chain)).and_then(|chain| Some((chain, chain.walked()?)));
-        let Some((chain, walked)) = chain.filter(|_| !lists.is_empty() && !self.context.client.has_own_groups()) else { return Ok(()) };
+        let Some((chain, walked)) = chain.filter(|_| !lists.is_empty() && !self.context.client.capabilities().lists_own_segments) else {
+            return Ok(());
+        };
         let part = Part::whole(walk_folder(self.work, &chain.key), walked.record.clone());
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
         self.untold.found += untold.len() as u64;
@@ -255,7 +257,7 @@ impl Tallying {
         let nothing = |why: String| Ok(Told::Nothing { lists: self.groups.iter().map(|awaited| awaited.list).collect(), why });
         let (context, reading) = (&self.context, self.everyone.clone());
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
-        if context.client.has_own_groups() && !untold.is_empty() {
+        if context.client.capabilities().lists_own_segments && !untold.is_empty() {
             return nothing("contacts do not list all of their groups".to_string());
         }
         // Who was asked already costs nothing more.

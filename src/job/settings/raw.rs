@@ -13,6 +13,7 @@ use super::{
     Settings, TagHistory, zones,
 };
 use domain::{GroupKind, GroupName, IDENTIFIERS, PROFILE_COLUMNS, did_you_mean};
+use intercom::Capabilities;
 use reports::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
@@ -21,7 +22,6 @@ const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_a
 const REGIONS: [(&str, &str); 3] =
     [("us", "https://api.intercom.io"), ("eu", "https://api.eu.intercom.io"), ("au", "https://api.au.intercom.io")];
 const PAGE_SIZE_MAX: u32 = 150;
-const LEGACY_PAGE_SIZE_MAX: u32 = 60;
 const CONCURRENCY_MAX: usize = 256;
 const DEFAULT_MAX_TAG_CHANGE: f64 = 0.5;
 /// Durations beyond this are a slip of the pen, and would overflow sums of instants.
@@ -193,7 +193,7 @@ impl Raw {
         let tag_history = self.tag_history.as_deref().unwrap_or("current");
         let known = [("current", TagHistory::Current), ("applied_at", TagHistory::AppliedAt)];
         let tag_history = findings.one_of("tag_history", tag_history, &known).unwrap_or(TagHistory::Current);
-        if tag_history == TagHistory::AppliedAt && intercom.api_version.starts_with("1.") {
+        if tag_history == TagHistory::AppliedAt && !intercom.capabilities().dates_tags {
             findings
                 .add("tag_history", "`applied_at` needs an `intercom.api_version` from 2.0 on: 1.x does not tell when a tag was applied");
         }
@@ -265,8 +265,7 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
     if !(raw.rate_share > 0.0 && raw.rate_share <= 1.0) {
         findings.add("intercom.rate_share", format!("{} is not above 0 and up to 1", raw.rate_share));
     }
-    // The legacy API has shorter pages.
-    let page_size_max = if is_legacy(&raw.api_version) { LEGACY_PAGE_SIZE_MAX } else { PAGE_SIZE_MAX };
+    let page_size_max = Capabilities::of(&raw.api_version).max_page_size;
     Intercom {
         region: raw.region,
         expected_region,
@@ -280,11 +279,6 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
         token_file: raw.token_file,
         is_loopback,
     }
-}
-
-/// Whether it is a version of the first generation.
-pub(super) fn is_legacy(version: &str) -> bool {
-    version.starts_with("1.")
 }
 
 fn version_parts(text: &str) -> Option<(u32, u32)> {
