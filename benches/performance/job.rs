@@ -81,7 +81,7 @@ impl Job {
             let line = line?;
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             match event["message"].as_str() {
-                Some("walk done") => {
+                Some("stream done") => {
                     ran.fetched = begun.elapsed().as_secs_f64();
                     ran.rows += event["rows"].as_u64().unwrap_or_default();
                 }

@@ -1,7 +1,7 @@
 //! What was observed for one month: contacts, members, conversations, custom attributes. The only thing that cannot be
 //! made again; never edited once it is shown.
 //!
-//! Walks are spooled to the work folder as they come ([`spool`]); when all are there, they are put together as the
+//! Streams are spooled to the work folder as they come ([`spool`]); when all are there, they are put together as the
 //! month's folder ([`assemble`]), and the [`manifest`] says what it holds.
 
 mod assemble;
@@ -30,12 +30,12 @@ use domain::Month;
 pub use assemble::{Assembly, Cohort, Part, Written, members_of, without_record};
 pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
-pub use forget::{forget_in_walk, people_in_walk_with_email, people_with_email, without_people};
+pub use forget::{forget_in_stream, people_in_stream_with_email, people_with_email, without_people};
 pub use held::Held;
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use own_lists::{Comparison, Searched, compare};
-pub use record::{Progress, WalkRecord, load_progress, load_walk};
-pub use spool::{Others, Spool, walk_folder};
+pub use record::{Progress, StreamRecord, load_progress, load_stream};
+pub use spool::{Others, Spool, stream_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 pub use tag_dates::{TagDates, TaggedBefore};
 pub use tally::{Tallied, tally, untold};

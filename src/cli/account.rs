@@ -142,8 +142,8 @@ impl Account {
     }
 
     pub(super) fn failed(&self, error: &JobError) {
-        if let JobError::Incomplete { walks, .. } = error {
-            self.state().known.incomplete = walks.iter().map(|shortfall| shortfall.walk.clone()).collect();
+        if let JobError::Incomplete { streams, .. } = error {
+            self.state().known.incomplete = streams.iter().map(|shortfall| shortfall.stream.clone()).collect();
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Acco
 fn failed(error: JobError) -> Failure {
     let hint = match &error {
         JobError::NotBegun { .. } => "choose an earlier --to",
-        JobError::Incomplete { .. } => "the complete walks are kept: run it again later",
+        JobError::Incomplete { .. } => "the complete streams are kept: run it again later",
         _ => return error.into(),
     };
     Failure::from(error).but(hint)

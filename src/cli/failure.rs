@@ -5,7 +5,7 @@ use std::error::Error;
 use archive::disk;
 use archive::snapshot::SnapshotError;
 use intercom::proxy::ProxyError;
-use intercom::{ClientError, RequestError, WalkError};
+use intercom::{ClientError, RequestError, StreamError};
 use job::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
 use job::listing::ListingError;
 use job::privacy::PrivacyError;
@@ -218,11 +218,11 @@ impl From<RequestError> for Failure {
     }
 }
 
-impl From<WalkError> for Failure {
-    fn from(error: WalkError) -> Failure {
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Failure {
         match error {
-            WalkError::Request(error) => error.into(),
-            WalkError::PageRefused { ref source, .. } => {
+            StreamError::Request(error) => error.into(),
+            StreamError::PageRefused { ref source, .. } => {
                 let hint = Some(refused_hint(source).to_string());
                 Failure { code: INCOMPLETE, error: Box::new(error), hint }
             }
@@ -246,7 +246,7 @@ impl From<ListingError> for Failure {
                 let (code, hint) = request_code_and_hint(error, true);
                 return Failure { code, hint, error: Box::new(error.clone()) };
             }
-            ListingError::Walk(_) | ListingError::Incomplete { .. } => {
+            ListingError::Stream(_) | ListingError::Incomplete { .. } => {
                 (INCOMPLETE, "rows that were printed are not all there are, and no file was written; run it again")
             }
             ListingError::Table(_)
@@ -302,7 +302,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     if error.is_unsound_answer() {
-        return with(INCOMPLETE, "the finished walks are kept: run it again later; if it stays, show this message to Intercom's support");
+        return with(INCOMPLETE, "the finished streams are kept: run it again later; if it stays, show this message to Intercom's support");
     }
     if let Some(request) = error.request() {
         return request_code_and_hint(request, matches!(error, JobError::Request(_)));
@@ -328,11 +328,13 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         }
         JobError::Unresolved(_) => with(NOT_FOUND, "mend the names in the job file; a name, an ID or \"id:<ID>\" will do"),
         JobError::Incomplete { .. } => {
-            with(INCOMPLETE, "the complete walks are kept: run it again later, or publish it as it is with --accept-incomplete")
+            with(INCOMPLETE, "the complete streams are kept: run it again later, or publish it as it is with --accept-incomplete")
         }
-        JobError::Walk { source, .. } if let WalkError::PageRefused { source, .. } = &**source => with(INCOMPLETE, refused_hint(source)),
-        JobError::Walk { .. } | JobError::TooSlow { .. } => {
-            with(INCOMPLETE, "the finished walks are kept: run it again; if it stays, show this message to Intercom's support")
+        JobError::Stream { source, .. } if let StreamError::PageRefused { source, .. } = &**source => {
+            with(INCOMPLETE, refused_hint(source))
+        }
+        JobError::Stream { .. } | JobError::TooSlow { .. } => {
+            with(INCOMPLETE, "the finished streams are kept: run it again; if it stays, show this message to Intercom's support")
         }
         JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
         JobError::OtherFileSystem { .. } => with(
@@ -394,7 +396,7 @@ fn refused_hint(error: &RequestError) -> &'static str {
 /// `is_first`: nothing was fetched yet that could be kept.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
     if let Some(failure) = error.proxy_failure() {
-        let kept = if is_first { "" } else { "the finished walks are kept, run it again to go on; " };
+        let kept = if is_first { "" } else { "the finished streams are kept, run it again to go on; " };
         return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
     }
     if let Some(problem) = error.certificate_problem() {
@@ -426,7 +428,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
     } else if error.is_passing() && is_first {
         (UNAVAILABLE, "check the network, `intercom.base_url` and Intercom's status page, then run it again")
     } else if error.is_passing() {
-        (UNAVAILABLE, "the finished walks are kept: run it again to go on; if it stays, check the network and Intercom's status page")
+        (UNAVAILABLE, "the finished streams are kept: run it again to go on; if it stays, check the network and Intercom's status page")
     } else {
         (UNEXPECTED, "the API refused what was asked; check `intercom.base_url` and `intercom.api_version`")
     };

@@ -37,7 +37,7 @@ pub(crate) struct Notification {
     pub basis: Option<String>,
     /// Of all the months.
     pub cohorts: Vec<NotifiedCohort>,
-    /// Keys of the walks that disagree with the totals of the API.
+    /// Keys of the streams that disagree with the totals of the API.
     pub incomplete: Vec<String>,
     /// Earlier months without a snapshot, which a run without `--month` warns of.
     pub missed: Vec<String>,

@@ -5,7 +5,7 @@ use comfy_table::Cell;
 use super::summary::{drawn, right, trimmed};
 use intercom::RateWindow;
 use job::settings::Settings;
-use job::{Plan, WalkKind, pages};
+use job::{Plan, StreamKind, pages};
 use reports::digest::{grouped, one_line};
 
 pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWindow>) -> String {
@@ -22,23 +22,23 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     text.push('\n');
     let number = |number: Option<u64>| number.map_or("not told".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));
     let mut table = drawn(&["list", "of", "rows", "walks", "requests"]);
-    for walk in &plan.walks {
-        let of = match &walk.kind {
-            WalkKind::Everyone => "everyone".to_string(),
-            WalkKind::Conversations if months.first == months.last => "conversations of the month".to_string(),
-            WalkKind::Conversations => "conversations of these months".to_string(),
-            WalkKind::Members(group) if walk.tallied.is_some() => {
+    for stream in &plan.streams {
+        let of = match &stream.kind {
+            StreamKind::Everyone => "everyone".to_string(),
+            StreamKind::Conversations if months.first == months.last => "conversations of the month".to_string(),
+            StreamKind::Conversations => "conversations of these months".to_string(),
+            StreamKind::Members(group) if stream.tallied.is_some() => {
                 format!("{} {}, from everyone's own lists", group.kind, one_line(&group.name))
             }
-            WalkKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
+            StreamKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };
-        let chains = plan.chains(walk);
+        let chains = plan.chains(stream);
         let requests = chains.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
-        let requests = walk.size.map(|_| requests);
+        let requests = stream.size.map(|_| requests);
         table.add_row(vec![
-            Cell::new(&walk.key),
+            Cell::new(&stream.key),
             Cell::new(of),
-            right(number(walk.size)),
+            right(number(stream.size)),
             right(chains.len().to_string()),
             right(number(requests)),
         ]);
@@ -52,13 +52,13 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     let requests = number(Some(estimate.requests));
     let asking = number(Some(estimate.asking));
     text.push_str(&format!(
-        "\n{} walks, {requests} requests, {asking} of them for names, sizes and totals",
+        "\n{} streams, {requests} requests, {asking} of them for names, sizes and totals",
         number(Some(estimate.chains as u64))
     ));
     if estimate.contacts > 0 {
         text.push_str(&format!("; about {} more for contacts whose lists are cut short", number(Some(estimate.contacts))));
     }
-    if plan.walks.iter().any(|walk| walk.size.is_none() && walk.tallied.is_none()) {
+    if plan.streams.iter().any(|stream| stream.size.is_none() && stream.tallied.is_none()) {
         text.push_str("; and the pages of what is not told");
     }
     text.push_str(&format!("\nabout {} at one second a request\n", humantime::format_duration(estimate.time)));

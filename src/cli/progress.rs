@@ -147,12 +147,12 @@ impl Progress {
                 self.account.enter(Step::Plan, None);
                 self.show(format!("{months}  planning"));
             }
-            Event::Planned { months, walks } => {
-                let fetching = Fetching::begin(months.to_string(), walks);
+            Event::Planned { months, streams } => {
+                let fetching = Fetching::begin(months.to_string(), streams);
                 *self.state() = State { doing: Doing::Fetching(fetching), last_line: Some(Instant::now()) };
                 self.account.enter(Step::Fetch, Some(months));
                 let first_month = (months.first != months.last).then_some(display(months.first));
-                tracing::info!(first_month, month = %months.last, walks, "fetching");
+                tracing::info!(first_month, month = %months.last, streams, "fetching");
             }
             Event::Expected { requests, time } => self.say(format!("{requests} requests, about {}", humantime::format_duration(time))),
             Event::Publishing { month } => self.enter(Step::Publish, month, format!("{month}  publishing the snapshot")),
@@ -189,29 +189,29 @@ impl Progress {
 
     fn take_of_fetching(&self, event: Event) {
         let mut state = self.state();
-        // Walks are followed after their plan stands.
+        // Streams are followed after their plan stands.
         let Doing::Fetching(fetching) = &mut state.doing else { return };
         let now = Instant::now();
         match event {
-            Event::Kept { walk, rows } => {
+            Event::Kept { stream, rows } => {
                 tracing::info!(rows, "taken over from an earlier run");
-                fetching.kept(walk, rows, now);
+                fetching.kept(stream, rows, now);
             }
-            Event::Resumed { walk, rows } => {
+            Event::Resumed { stream, rows } => {
                 tracing::info!(rows, "going on where an earlier run stopped");
-                fetching.resumed(walk, rows, now);
+                fetching.resumed(stream, rows, now);
             }
-            Event::Divided { slices } => fetching.more_walks(slices.saturating_sub(1)),
-            Event::Undivided => fetching.more_walks(1),
-            Event::WalkStarted { walk } => {
-                tracing::debug!("walk begun");
-                fetching.begun(walk, now);
+            Event::Divided { partitions } => fetching.more_streams(partitions.saturating_sub(1)),
+            Event::Undivided => fetching.more_streams(1),
+            Event::StreamStarted { stream } => {
+                tracing::debug!("stream begun");
+                fetching.begun(stream, now);
             }
-            Event::WalkAgain { walk, .. } => fetching.begun(walk, now),
-            Event::Page { walk, rows, total } => fetching.page(walk, rows, total, now),
-            Event::WalkDone { walk, rows } => {
-                let (pages, time) = fetching.done(walk, now);
-                tracing::info!(rows, pages, duration_seconds = seconds(time), "walk done");
+            Event::StreamAgain { stream, .. } => fetching.begun(stream, now),
+            Event::Page { stream, rows, total } => fetching.page(stream, rows, total, now),
+            Event::StreamDone { stream, rows } => {
+                let (pages, time) = fetching.done(stream, now);
+                tracing::info!(rows, pages, duration_seconds = seconds(time), "stream done");
             }
             _ => {}
         }

@@ -20,7 +20,7 @@ impl Allowed {
 /// A list of which not everything came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortfall {
-    pub walk: String,
+    pub stream: String,
     pub came: u64,
     pub expected: u64,
     /// Who says so, as the end of the sentence `270 came, 300 …`.
@@ -31,8 +31,8 @@ pub struct Shortfall {
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shortfall { walk, came, expected, source, detail } = self;
-        write!(f, "`{walk}`: {came} came, {expected} {source}")?;
+        let Shortfall { stream, came, expected, source, detail } = self;
+        write!(f, "`{stream}`: {came} came, {expected} {source}")?;
         detail.as_ref().map_or(Ok(()), |detail| write!(f, " ({detail})"))
     }
 }

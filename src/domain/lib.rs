@@ -10,8 +10,8 @@ mod month;
 mod name;
 mod number;
 mod oddities;
+mod partition;
 mod reference;
-mod slice;
 mod timezone;
 
 pub use basis::Basis;
@@ -23,9 +23,9 @@ pub use month::{Month, MonthError, MonthSpan, Months};
 pub use name::{are_alike, did_you_mean, name_key, unseen_difference};
 pub use number::Number;
 pub use oddities::Oddities;
+pub use partition::{DayPartition, Partition, SecondPartition};
 pub use reference::{Holder, Reference, Referring};
-pub use slice::{DaySlice, SecondSlice, Slice};
 pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 
-/// The cohort key of everyone in the population, as walks and findings name it. It is no cohort.
+/// The cohort key of everyone in the population, as streams and findings name it. It is no cohort.
 pub const POPULATION: &str = "population";

@@ -11,8 +11,8 @@ pub struct Capabilities {
     pub names_workspace: bool,
     /// Contacts list the segments that they are in, and all of their tags. 2.x lists ten tags and no segments.
     pub lists_own_segments: bool,
-    /// Lists can be read in slices of days and seconds.
-    pub has_slices: bool,
+    /// Lists can be read in partitions of days and seconds.
+    pub has_partitions: bool,
     /// Contacts say since when they carry a tag.
     pub dates_tags: bool,
     /// A call that tags many is done for the others when it names somebody who is not there (2.16).
@@ -31,7 +31,7 @@ impl Capabilities {
             max_page_size: if is_first { v1::PAGE_SIZE_MAX } else { v2::PAGE_SIZE_MAX },
             names_workspace: !is_first,
             lists_own_segments: is_first,
-            has_slices: !is_first,
+            has_partitions: !is_first,
             dates_tags: !is_first,
             tags_in_part: (number(major), number(minor)) >= (2, 16),
             scroll: is_first.then_some((v1::NUMBERED_ROWS, v1::SCROLL_ROWS)),
@@ -70,7 +70,7 @@ mod tests {
     fn what_versions_can_do() {
         let of = |version: &str| {
             let of = Capabilities::of(version);
-            (of.names_workspace, of.lists_own_segments, of.has_slices, of.tags_in_part)
+            (of.names_workspace, of.lists_own_segments, of.has_partitions, of.tags_in_part)
         };
         assert_eq!(of("1.0"), (false, true, false, false));
         assert_eq!(of("2.9"), (true, false, true, false));

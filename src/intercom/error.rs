@@ -62,9 +62,9 @@ pub enum NoAnswer {
     TooLarge,
 }
 
-/// A walk that cannot be trusted to have seen, or ever to see, every page.
+/// A stream that cannot be trusted to have seen, or ever to see, every page.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum WalkError {
+pub enum StreamError {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("page {page} of `{path}` gives a cursor that was given before; the listing would never end")]
@@ -89,7 +89,7 @@ pub enum WalkError {
     Hole { path: String, page: u32, last: u32 },
     #[error("`{path}` ended after {rows} rows although it announced {announced}")]
     Short { path: String, rows: u64, announced: u64 },
-    #[error("the walk was abandoned")]
+    #[error("the stream was abandoned")]
     Abandoned,
 }
 

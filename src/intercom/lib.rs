@@ -2,7 +2,7 @@
 //! knows nothing of months, cohorts, files or Polars.
 //!
 //! Every request goes through one [`gate`] (rate window, pauses, concurrency) and one [`transport`] (retries, errors).
-//! Each generation of the API has an adapter, [`v1`] and [`v2`]; what both give is a [`walk`], and nobody outside can
+//! Each generation of the API has an adapter, [`v1`] and [`v2`]; what both give is a [`stream`], and nobody outside can
 //! tell them apart. JSON as sent lives in [`wire`] and in the adapters' own, and nowhere else.
 
 mod body;
@@ -14,12 +14,12 @@ mod pace;
 pub mod proxy;
 mod retry;
 mod server_clock;
+mod stream;
 mod tagging;
 pub mod tls;
 mod transport;
 mod v1;
 mod v2;
-mod walk;
 mod wire;
 
 use std::sync::Arc;
@@ -28,17 +28,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use domain::{Contact, Conversation, DaySlice, Group, GroupKind, TagDate};
+use domain::{Contact, Conversation, DayPartition, Group, GroupKind, TagDate};
 use transport::{Ask, Transport};
 use wire::Decode;
 
 pub use capabilities::Capabilities;
 pub use decoders::{DECODERS, Decoder};
-pub use error::{ClientError, Failure, RequestError, WalkError};
+pub use error::{ClientError, Failure, RequestError, StreamError};
 pub use gate::RateWindow;
 pub use server_clock::ServerTime;
+pub use stream::{Page, Place, Stream};
 pub use tagging::{Change, TagAnswer, TagCall};
-pub use walk::{Page, Place, Walk};
 
 /// What the client is made from. `page_size` is capped to what the API allows.
 #[derive(Clone, Debug)]
@@ -230,22 +230,27 @@ impl Client {
         self.capabilities
     }
 
-    /// Everyone in the workspace, users and leads, or a slice of them; from the start or from a place that an earlier walk
-    /// came to. A slice is searched for, everyone is listed.
-    pub async fn everyone(&self, slice: Option<&DaySlice>, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+    /// Everyone in the workspace, users and leads, or a partition of them; from the start or from a place that an earlier stream
+    /// came to. A partition is searched for, everyone is listed.
+    pub async fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.everyone(from).await,
-            Api::V2(api) => Ok(api.everyone(slice, from)),
+            Api::V2(api) => Ok(api.everyone(partition, from)),
         }
     }
 
     /// The members of one group, likewise.
     ///
-    /// Walks that are opened before any of them is followed may share what they read.
-    pub async fn members(&self, group: &Group, slice: Option<&DaySlice>, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+    /// Streams that are opened before any of them is followed may share what they read.
+    pub async fn members(
+        &self,
+        group: &Group,
+        partition: Option<&DayPartition>,
+        from: Option<&Place>,
+    ) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.members(group, from).await,
-            Api::V2(api) => Ok(api.members(group, slice, from)),
+            Api::V2(api) => Ok(api.members(group, partition, from)),
         }
     }
 
@@ -258,18 +263,18 @@ impl Client {
         }
     }
 
-    /// How many members the API says a group has, or a slice of it: the total of a list or search, asked for one contact.
-    pub async fn member_count(&self, group: &Group, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
+    /// How many members the API says a group has, or a partition of it: the total of a list or search, asked for one contact.
+    pub async fn member_count(&self, group: &Group, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.member_count(group).await,
-            Api::V2(api) => api.member_count(group, slice).await,
+            Api::V2(api) => api.member_count(group, partition).await,
         }
     }
 
-    pub async fn contact_count(&self, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
+    pub async fn contact_count(&self, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.contact_count().await,
-            Api::V2(api) => api.contact_count(slice).await,
+            Api::V2(api) => api.contact_count(partition).await,
         }
     }
 
@@ -283,7 +288,7 @@ impl Client {
 
     /// The conversations created between these instants and, as the API's comparisons may cut wider, some beside them:
     /// the caller filters again.
-    pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Walk<Conversation> {
+    pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Stream<Conversation> {
         match &self.api {
             Api::V1(api) => api.conversations(start, end, from),
             Api::V2(api) => api.conversations(start, end, from),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::error::{Failure, RequestError, WalkError};
+use super::error::{Failure, RequestError, StreamError};
 use super::transport::Ask;
 use super::{Api, Client, wire};
 use domain::{Group, Holder, Reference};
@@ -160,7 +160,7 @@ impl Client {
     }
 
     /// The contacts that answer to these references: users and leads, with whether they carry the tag.
-    pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<Holder>, WalkError> {
+    pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<Holder>, StreamError> {
         let tag = tag.map(|tag| tag.id.as_str());
         match &self.api {
             Api::V1(api) => api.find(references, tag).await,

@@ -1,5 +1,5 @@
 //! What 1.0 to 1.4 are asked: users and leads apart, lists by page number up to 10,000 records, and beyond that one
-//! scroll over everyone, which all walks that need it share.
+//! scroll over everyone, which all streams that need it share.
 
 mod contacts;
 mod conversations;
@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use self::contacts::{ContactWalk, Who};
-use self::conversations::ConversationWalk;
+use self::contacts::{ContactStream, Who};
+use self::conversations::ConversationStream;
 use self::scroll::Scroll;
 use super::error::RequestError;
+use super::stream::{Place, Stream};
 use super::transport::{Ask, Transport};
-use super::walk::{Place, Walk};
 use super::wire::DecodeError;
 use domain::{Contact, Conversation, Group};
 
@@ -43,12 +43,12 @@ impl V1 {
         V1 { transport, scroll, page_size: page_size.clamp(1, PAGE_SIZE_MAX) }
     }
 
-    pub(super) async fn everyone(&self, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
-        ContactWalk::open(self, Who::Everyone, from).await
+    pub(super) async fn everyone(&self, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
+        ContactStream::open(self, Who::Everyone, from).await
     }
 
-    pub(super) async fn members(&self, group: &Group, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
-        ContactWalk::open(self, Who::Members(group.clone()), from).await
+    pub(super) async fn members(&self, group: &Group, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
+        ContactStream::open(self, Who::Members(group.clone()), from).await
     }
 
     pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
@@ -59,8 +59,8 @@ impl V1 {
         self.total(&Who::Everyone).await
     }
 
-    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Walk<Conversation> {
-        Walk::new(ConversationWalk::new(self.transport.clone(), self.page_size, start, end).from(from))
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Stream<Conversation> {
+        Stream::new(ConversationStream::new(self.transport.clone(), self.page_size, start, end).from(from))
     }
 
     pub(super) async fn try_conversations(&self) -> Result<(), RequestError> {

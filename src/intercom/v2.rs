@@ -10,13 +10,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use self::cursor::CursorWalk;
+use self::cursor::CursorStream;
 use super::error::RequestError;
 use super::id_field;
+use super::stream::{Place, Stream};
 use super::transport::{Ask, Transport};
-use super::walk::{Place, Walk};
 use super::wire::DecodeError;
-use domain::{Contact, Conversation, DaySlice, Group, GroupKind};
+use domain::{Contact, Conversation, DayPartition, Group, GroupKind};
 
 /// The most that a page holds.
 pub(super) const PAGE_SIZE_MAX: u32 = 150;
@@ -34,46 +34,46 @@ impl V2 {
         V2 { transport, page_size: page_size.clamp(1, PAGE_SIZE_MAX) }
     }
 
-    fn contacts(&self, ask: Ask, per_page: u32) -> CursorWalk<Contact> {
-        CursorWalk::new(self.transport.clone(), ask, per_page, wire::contacts)
+    fn contacts(&self, ask: Ask, per_page: u32) -> CursorStream<Contact> {
+        CursorStream::new(self.transport.clone(), ask, per_page, wire::contacts)
     }
 
-    fn conversation_walk(&self, ask: Ask, per_page: u32) -> CursorWalk<Conversation> {
-        CursorWalk::new(self.transport.clone(), ask, per_page, wire::conversations)
+    fn conversation_stream(&self, ask: Ask, per_page: u32) -> CursorStream<Conversation> {
+        CursorStream::new(self.transport.clone(), ask, per_page, wire::conversations)
     }
 
-    pub(super) fn everyone(&self, slice: Option<&DaySlice>, from: Option<&Place>) -> Walk<Contact> {
-        match slice {
-            Some(slice) => self.sliced(contact_search(None, Some(slice)), slice, None, from),
-            None => Walk::new(self.contacts(Ask::get("/contacts"), self.page_size).from(from)),
+    pub(super) fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Place>) -> Stream<Contact> {
+        match partition {
+            Some(partition) => self.partitioned(contact_search(None, Some(partition)), partition, None, from),
+            None => Stream::new(self.contacts(Ask::get("/contacts"), self.page_size).from(from)),
         }
     }
 
-    /// Oldest contact first: `created_at` never changes, so that nobody moves behind the cursor while the walk goes on.
-    pub(super) fn members(&self, group: &Group, slice: Option<&DaySlice>, from: Option<&Place>) -> Walk<Contact> {
+    /// Oldest contact first: `created_at` never changes, so that nobody moves behind the cursor while the stream goes on.
+    pub(super) fn members(&self, group: &Group, partition: Option<&DayPartition>, from: Option<&Place>) -> Stream<Contact> {
         let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
-        let search = contact_search(Some(group), slice);
-        match slice {
-            Some(slice) => self.sliced(search, slice, tag, from),
-            None => Walk::new(self.contacts(search, self.page_size).expecting_tag(tag).from(from)),
+        let search = contact_search(Some(group), partition);
+        match partition {
+            Some(partition) => self.partitioned(search, partition, tag, from),
+            None => Stream::new(self.contacts(search, self.page_size).expecting_tag(tag).from(from)),
         }
     }
 
     /// Dates are days in the versions that say so. Where they are seconds, or days of another zone, rows come that are of
-    /// no day of the slice: better refused than counted in two slices or in none.
-    fn sliced(&self, search: Ask, slice: &DaySlice, tag: Option<String>, from: Option<&Place>) -> Walk<Contact> {
-        let slice = slice.clone();
-        let walk = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| slice.contains(row));
-        Walk::new(walk.from(from))
+    /// no day of the partition: better refused than counted in two partitions or in none.
+    fn partitioned(&self, search: Ask, partition: &DayPartition, tag: Option<String>, from: Option<&Place>) -> Stream<Contact> {
+        let partition = partition.clone();
+        let stream = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| partition.contains(row));
+        Stream::new(stream.from(from))
     }
 
-    pub(super) async fn member_count(&self, group: &Group, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
-        self.contacts(contact_search(Some(group), slice), 1).total().await
+    pub(super) async fn member_count(&self, group: &Group, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
+        self.contacts(contact_search(Some(group), partition), 1).total().await
     }
 
-    pub(super) async fn contact_count(&self, slice: Option<&DaySlice>) -> Result<Option<u64>, RequestError> {
-        match slice {
-            Some(slice) => self.contacts(contact_search(None, Some(slice)), 1).total().await,
+    pub(super) async fn contact_count(&self, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
+        match partition {
+            Some(partition) => self.contacts(contact_search(None, Some(partition)), 1).total().await,
             None => self.contacts(Ask::get("/contacts"), 1).total().await,
         }
     }
@@ -85,16 +85,16 @@ impl V2 {
     }
 
     /// A second wider on both sides: whether the API's comparisons include their bounds is not agreed upon.
-    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Walk<Conversation> {
-        let walk = self.conversation_walk(conversation_search(start, end), self.page_size);
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Stream<Conversation> {
+        let stream = self.conversation_stream(conversation_search(start, end), self.page_size);
         // Days are the widest that a comparison is known to be cut to.
         let (first, last) = (start - DAY, end + DAY);
-        let walk = walk.expecting(move |row: &Conversation| first <= row.created_at && row.created_at <= last);
-        Walk::new(walk.halving_late_pages().from(from))
+        let stream = stream.expecting(move |row: &Conversation| first <= row.created_at && row.created_at <= last);
+        Stream::new(stream.halving_late_pages().from(from))
     }
 
     pub(super) async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
-        self.conversation_walk(conversation_search(start, end), 1).total().await
+        self.conversation_stream(conversation_search(start, end), 1).total().await
     }
 }
 
@@ -110,18 +110,18 @@ fn by_creation() -> serde_json::Value {
     json!({ "field": "created_at", "order": "ascending" })
 }
 
-/// The search for the members of a group, or for everyone; of a slice, or all of them. No two levels and at most four
+/// The search for the members of a group, or for everyone; of a partition, or all of them. No two levels and at most four
 /// filters: well within what a search takes.
-fn contact_search(group: Option<&Group>, slice: Option<&DaySlice>) -> Ask {
+fn contact_search(group: Option<&Group>, partition: Option<&DayPartition>) -> Ask {
     let filter = |field: &str, operator: &str, value: serde_json::Value| json!({ "field": field, "operator": operator, "value": value });
     let mut filters = Vec::new();
     if let Some(group) = group {
         filters.push(filter(id_field(group.kind), "=", json!(group.id)));
     }
-    if let Some(slice) = slice {
-        filters.extend(slice.after().map(|noon| filter("created_at", ">", json!(noon.timestamp()))));
-        filters.extend(slice.before().map(|noon| filter("created_at", "<", json!(noon.timestamp()))));
-        filters.extend(slice.role.map(|role| filter("role", "=", json!(role.as_str()))));
+    if let Some(partition) = partition {
+        filters.extend(partition.after().map(|noon| filter("created_at", ">", json!(noon.timestamp()))));
+        filters.extend(partition.before().map(|noon| filter("created_at", "<", json!(noon.timestamp()))));
+        filters.extend(partition.role.map(|role| filter("role", "=", json!(role.as_str()))));
     }
     let query = match filters.len() {
         // A search needs a filter; everyone is one or the other.

@@ -19,7 +19,7 @@ use archive::publish::Damage;
 use archive::snapshot::{month_folder, months_in};
 use archive::table::TableError;
 use domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
-use intercom::{Change, WalkError};
+use intercom::{Change, StreamError};
 use reports::history::STANDING;
 
 use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending};
@@ -220,7 +220,7 @@ impl<'a> Plan<'a> {
             if contacts.is_empty() {
                 continue;
             }
-            let failed = |source: WalkError| JobError::Apply { rule: rule.clone(), source: source.into() };
+            let failed = |source: StreamError| JobError::Apply { rule: rule.clone(), source: source.into() };
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
             let told = |_: &str, _: usize, _: usize| {};
             let work = tagging::prepare(&context.client, self.target.clone(), change, items, &told).await.map_err(failed)?;

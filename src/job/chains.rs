@@ -1,7 +1,7 @@
-//! Every list of a plan, side by side: each in one chain of pages, or in one for each of its slices, the longest first and
+//! Every list of a plan, side by side: each in one chain of pages, or in one for each of its partitions, the longest first and
 //! as many at once as requests may be under way.
 //!
-//! A list in slices is whole when each slice is, and when together they are about as many as the whole list announces
+//! A list in partitions is whole when each partition is, and when together they are about as many as the whole list announces
 //! before and after. Where they are not, or where the API does not cut its lists as asked, the list is followed once more,
 //! in one chain.
 
@@ -18,12 +18,12 @@ use tracing::Instrument;
 pub(super) use self::cross_check::Witness;
 use self::tally::{Told, Untold};
 use super::division::Division;
-use super::plan::{Plan, PlannedWalk, WalkKind};
-use super::walker::{Begun, Look, Outcome, Walked, Walker};
+use super::plan::{Plan, PlannedStream, StreamKind};
+use super::reader::{Begun, Fetched, Look, Outcome, StreamReader};
 use super::{Context, Event, JobError, joined, work};
 use archive::publish;
-use archive::snapshot::{Held, Others, Part, walk_folder, without_record};
-use domain::{Allowed, Group, Slice, agrees};
+use archive::snapshot::{Held, Others, Part, stream_folder, without_record};
+use domain::{Allowed, Group, Partition, agrees};
 use intercom::RequestError;
 
 /// What came of a list.
@@ -38,11 +38,11 @@ pub(super) struct Followed {
 
 /// Follows every list of the plan, which is told of lists that turn out to be long.
 pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, accepts_incomplete: bool) -> Result<Vec<Followed>, JobError> {
-    let lists = plan.walks.iter().map(|_| List::default()).collect();
+    let lists = plan.streams.iter().map(|_| List::default()).collect();
     // Dropped on `?`, which ends the chains that are still followed.
     let running = JoinSet::new();
-    let has_everyone = plan.walks.iter().any(|walk| walk.kind == WalkKind::Everyone && walk.division.is_none());
-    let waits_for_everyone = has_everyone && context.client.capabilities().has_slices;
+    let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.division.is_none());
+    let waits_for_everyone = has_everyone && context.client.capabilities().has_partitions;
     let mut chains = Chains {
         context,
         work,
@@ -57,11 +57,11 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
         waits_for_everyone,
         is_in_doubt: false,
     };
-    // Every walk is opened before any is followed: so they may share what they read.
+    // Every stream is opened before any is followed: so they may share what they read.
     let all: Vec<usize> = (0..chains.lists.len()).collect();
     chains.begin(&all, true).await?;
     // What an earlier run has begun goes on as it was.
-    let is_open = |waiting: &Waiting| chains.plan.walks[waiting.list].kind == WalkKind::Everyone && waiting.begun.is_fresh();
+    let is_open = |waiting: &Waiting| chains.plan.streams[waiting.list].kind == StreamKind::Everyone && waiting.begun.is_fresh();
     chains.waits_for_everyone = waits_for_everyone && chains.waiting.iter().any(is_open);
     if context.client.capabilities().lists_own_segments {
         chains.choose_tallied_at_once();
@@ -70,7 +70,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     chains.follow().await?;
     chains.complete().await?;
     chains.cross_check().await?;
-    let key = |list: usize| chains.plan.walks[list].key.clone();
+    let key = |list: usize| chains.plan.streams[list].key.clone();
     chains.lists.into_iter().enumerate().map(|(at, list)| list.followed.ok_or_else(|| JobError::NotFollowed(key(at)))).collect()
 }
 
@@ -95,7 +95,7 @@ struct Chains<'a> {
 #[derive(Default)]
 struct List {
     chains: Vec<Chain>,
-    /// Why it cannot be followed in slices.
+    /// Why it cannot be followed in partitions.
     refused: Option<JobError>,
     followed: Option<Followed>,
     /// Whether the records of all its rows are kept, whatever other lists have.
@@ -109,7 +109,7 @@ struct Chain {
 
 enum State {
     Open,
-    Walked(Box<Walked>),
+    Fetched(Box<Fetched>),
     /// Of a list that is followed in another way instead.
     Dropped,
 }
@@ -119,7 +119,7 @@ struct Waiting {
     /// Whether its first page was looked at.
     is_looked_at: bool,
     chain: usize,
-    walker: Walker,
+    reader: StreamReader,
     begun: Begun,
     /// As far as they are known: what is not, may be long.
     rows: Option<u64>,
@@ -142,7 +142,7 @@ enum Done {
         has_place: bool,
         outcome: Box<Result<Outcome, JobError>>,
     },
-    /// The closing total of a list in slices.
+    /// The closing total of a list in partitions.
     Closed {
         list: usize,
         total: Option<u64>,
@@ -171,7 +171,7 @@ impl Chains<'_> {
     async fn complete(&mut self) -> Result<(), JobError> {
         // Each time round more lists keep all of their records.
         while std::mem::take(&mut self.is_in_doubt) {
-            let is_of_contacts = |list: &usize| self.plan.walks[*list].kind != WalkKind::Conversations;
+            let is_of_contacts = |list: &usize| self.plan.streams[*list].kind != StreamKind::Conversations;
             let lists: Vec<usize> = (0..self.lists.len()).filter(is_of_contacts).collect();
             let parts: Vec<Part> = lists.iter().filter_map(|list| Some(self.lists[*list].followed.as_ref()?.part.clone())).collect();
             let asked = tokio::task::spawn_blocking(move || Ok(without_record(&parts)?));
@@ -179,11 +179,11 @@ impl Chains<'_> {
             for (list, _) in lists.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
                 tracing::warn!(
                     "`{}` is followed once more: records of its members were left to a list that has changed",
-                    self.plan.walks[list].key
+                    self.plan.streams[list].key
                 );
                 self.lists[list].keeps_all = true;
                 // Everyone's own lists tell members, and no records.
-                self.plan.walks[list].tallied = None;
+                self.plan.streams[list].tallied = None;
                 self.anew(list).await?;
             }
             self.follow().await?;
@@ -193,39 +193,40 @@ impl Chains<'_> {
 
     /// Opens the chains of these lists.
     async fn begin(&mut self, lists: &[usize], may_divide: bool) -> Result<(), JobError> {
-        let mut walkers = Vec::new();
+        let mut readers = Vec::new();
         for &list in lists {
-            let planned = &self.plan.walks[list];
+            let planned = &self.plan.streams[list];
             let chains = self.plan.chains(planned);
-            self.lists[list].chains = chains.iter().map(|(slice, _)| Chain { key: key(planned, *slice), state: State::Open }).collect();
-            walkers.extend(chains.into_iter().enumerate().map(|(chain, (slice, rows))| {
-                let walker = self.walker(list, planned, slice, may_divide);
-                async move { walker.begin().await.map(|begun| Waiting { list, is_looked_at: !may_divide, chain, walker, begun, rows }) }
+            self.lists[list].chains =
+                chains.iter().map(|(partition, _)| Chain { key: key(planned, *partition), state: State::Open }).collect();
+            readers.extend(chains.into_iter().enumerate().map(|(chain, (partition, rows))| {
+                let reader = self.reader(list, planned, partition, may_divide);
+                async move { reader.begin().await.map(|begun| Waiting { list, is_looked_at: !may_divide, chain, reader, begun, rows }) }
             }));
         }
-        let begun = try_join_all(walkers).await?;
+        let begun = try_join_all(readers).await?;
         self.is_in_doubt |= begun.iter().any(|waiting| waiting.begun.relies_on_others());
         self.waiting.extend(begun);
         Ok(())
     }
 
-    fn walker(&self, list: usize, planned: &PlannedWalk, slice: Option<&Slice>, may_divide: bool) -> Walker {
+    fn reader(&self, list: usize, planned: &PlannedStream, partition: Option<&Partition>, may_divide: bool) -> StreamReader {
         let settings = &self.context.settings;
-        let key = key(planned, slice);
-        let folder = walk_folder(self.work, &key);
+        let key = key(planned, partition);
+        let folder = stream_folder(self.work, &key);
         let own_lists_of = self.own_lists_of(&planned.kind);
-        let planned = match slice {
+        let planned = match partition {
             // What the listing of groups tells is of the whole.
-            Some(_) => PlannedWalk { key, kind: planned.kind.clone(), size: None, listed: None, tallied: None, division: None },
+            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, tallied: None, division: None },
             None => planned.clone(),
         };
-        Walker {
+        StreamReader {
             client: self.context.client.clone(),
             clock: self.context.clock.clone(),
             observer: self.context.observer.clone(),
             planned,
-            slice: slice.cloned(),
-            may_divide: may_divide && slice.is_none(),
+            partition: partition.cloned(),
+            may_divide: may_divide && partition.is_none(),
             own_lists_of,
             page_size: settings.intercom.page_size,
             places: settings.intercom.max_concurrency,
@@ -241,8 +242,8 @@ impl Chains<'_> {
 
     /// The groups of the job that are looked for in the own lists of a list's contacts: their members are taken from there,
     /// or held against it.
-    fn own_lists_of(&self, kind: &WalkKind) -> Arc<[Group]> {
-        let groups = self.plan.walks.iter().filter_map(|walk| walk.kind.group()).filter(|_| *kind == WalkKind::Everyone);
+    fn own_lists_of(&self, kind: &StreamKind) -> Arc<[Group]> {
+        let groups = self.plan.streams.iter().filter_map(|stream| stream.kind.group()).filter(|_| *kind == StreamKind::Everyone);
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
@@ -257,7 +258,7 @@ impl Chains<'_> {
             }
             let rows = |at: &usize| {
                 let Waiting { list, rows, .. } = &self.waiting[*at];
-                (self.plan.walks[*list].kind == WalkKind::Everyone, rows.unwrap_or(u64::MAX))
+                (self.plan.streams[*list].kind == StreamKind::Everyone, rows.unwrap_or(u64::MAX))
             };
             let may_start = |at: &usize| !self.is_undecided(self.waiting[*at].list);
             // Of equally long ones the first.
@@ -273,9 +274,9 @@ impl Chains<'_> {
                 self.run(waiting, true);
                 continue;
             }
-            let span = tracing::info_span!("walk", key = waiting.walker.key());
+            let span = tracing::info_span!("stream", key = waiting.reader.key());
             let look = async move {
-                let look = waiting.walker.look(&mut waiting.begun).await;
+                let look = waiting.reader.look(&mut waiting.begun).await;
                 waiting.is_looked_at = true;
                 Done::Looked { waiting: Box::new(waiting), look }
             };
@@ -284,10 +285,10 @@ impl Chains<'_> {
     }
 
     fn run(&mut self, waiting: Waiting, has_place: bool) {
-        let Waiting { list, chain, walker, begun, .. } = waiting;
-        let span = tracing::info_span!("walk", key = walker.key());
-        let walk = async move { Done::Chain { list, chain, has_place, outcome: Box::new(walker.run(begun).await) } };
-        self.running.spawn(walk.instrument(span));
+        let Waiting { list, chain, reader, begun, .. } = waiting;
+        let span = tracing::info_span!("stream", key = reader.key());
+        let stream = async move { Done::Chain { list, chain, has_place, outcome: Box::new(reader.run(begun).await) } };
+        self.running.spawn(stream.instrument(span));
     }
 
     async fn take(&mut self, done: Done) -> Result<(), JobError> {
@@ -303,9 +304,9 @@ impl Chains<'_> {
             }
         };
         let state = match outcome? {
-            Outcome::Walked(walked) => State::Walked(walked),
-            Outcome::NoSlice(error) => {
-                // The slices that are under way end first: they write to their folders.
+            Outcome::Fetched(fetched) => State::Fetched(fetched),
+            Outcome::NotPartitioned(error) => {
+                // The partitions that are under way end first: they write to their folders.
                 self.lists[list].refused = Some(error);
                 for waiting in self.waiting.extract_if(.., |waiting| waiting.list == list) {
                     self.lists[list].chains[waiting.chain].state = State::Dropped;
@@ -314,7 +315,7 @@ impl Chains<'_> {
             }
         };
         self.lists[list].chains[chain].state = state;
-        if self.plan.walks[list].kind == WalkKind::Everyone {
+        if self.plan.streams[list].kind == StreamKind::Everyone {
             self.ask_untold(chain).await?;
         }
         if self.lists[list].chains.iter().any(|chain| matches!(chain.state, State::Open)) {
@@ -328,7 +329,7 @@ impl Chains<'_> {
 
     /// What the first page of everyone tells is weighed before it goes on: whether the members of tags are taken from there.
     async fn looked(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
-        let is_awaited = self.plan.walks[waiting.list].kind == WalkKind::Everyone && self.waits_for_everyone;
+        let is_awaited = self.plan.streams[waiting.list].kind == StreamKind::Everyone && self.waits_for_everyone;
         if is_awaited && look.division.is_some() {
             self.weigh(waiting, look);
             return Ok(());
@@ -337,7 +338,7 @@ impl Chains<'_> {
         self.go_on(waiting, look).await
     }
 
-    /// A list goes on in one chain, or in slices.
+    /// A list goes on in one chain, or in partitions.
     async fn go_on(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
         match look.division {
             Some(division) => {
@@ -353,23 +354,23 @@ impl Chains<'_> {
 
     /// Whether a list waits for what the first page of everyone tells.
     fn is_undecided(&self, list: usize) -> bool {
-        self.waits_for_everyone && self.plan.walks[list].kind.is_tag()
+        self.waits_for_everyone && self.plan.streams[list].kind.is_tag()
     }
 
     async fn divide(&mut self, list: usize, division: Division) -> Result<(), JobError> {
-        let walk = &mut self.plan.walks[list];
-        tracing::info!("`{}` has {} rows and is followed in {} slices", walk.key, division.total, division.slices.len());
-        (self.context.observer)(Event::Divided { slices: division.slices.len() });
-        walk.division = Some(division);
+        let stream = &mut self.plan.streams[list];
+        tracing::info!("`{}` has {} rows and is followed in {} partitions", stream.key, division.total, division.partitions.len());
+        (self.context.observer)(Event::Divided { partitions: division.partitions.len() });
+        stream.division = Some(division);
         work::note(self.work, self.plan)?;
         self.begin(&[list], false).await
     }
 
     /// Begins a list anew, in one chain.
     async fn undivide(&mut self, list: usize, why: &str) -> Result<(), JobError> {
-        let walk = &mut self.plan.walks[list];
-        tracing::warn!("`{}` is followed once more, in one chain instead of slices: {why}", walk.key);
-        walk.division = None;
+        let stream = &mut self.plan.streams[list];
+        tracing::warn!("`{}` is followed once more, in one chain instead of partitions: {why}", stream.key);
+        stream.division = None;
         work::note(self.work, self.plan)?;
         self.anew(list).await
     }
@@ -379,7 +380,7 @@ impl Chains<'_> {
         self.held.withdraw(list);
         self.is_in_doubt = true;
         for chain in &self.lists[list].chains {
-            publish::remove_folder(&walk_folder(self.work, &chain.key))?;
+            publish::remove_folder(&stream_folder(self.work, &chain.key))?;
         }
         self.lists[list].followed = None;
         self.begin(&[list], false).await
@@ -387,8 +388,8 @@ impl Chains<'_> {
 
     /// All chains of a list have ended.
     async fn finish(&mut self, list: usize) -> Result<(), JobError> {
-        let is_whole = self.lists[list].walked().all(|walked| walked.failure.is_none() && walked.record.is_complete);
-        let planned = &self.plan.walks[list];
+        let is_whole = self.lists[list].fetched().all(|fetched| fetched.failure.is_none() && fetched.record.is_complete);
+        let planned = &self.plan.streams[list];
         if planned.division.is_none() || !is_whole {
             return self.close(list, None).await;
         }
@@ -396,9 +397,9 @@ impl Chains<'_> {
         let (start, end) = (self.plan.scope.start(), self.plan.scope.end());
         self.running.spawn(async move {
             let total = match &kind {
-                WalkKind::Everyone => client.contact_count(None).await,
-                WalkKind::Members(group) => client.member_count(group, None).await,
-                WalkKind::Conversations => client.conversation_count(start, end).await,
+                StreamKind::Everyone => client.contact_count(None).await,
+                StreamKind::Members(group) => client.member_count(group, None).await,
+                StreamKind::Conversations => client.conversation_count(start, end).await,
             };
             if let Err(error) = &total {
                 tracing::warn!(%error, "the closing total of the list was not told; its first one counts");
@@ -409,23 +410,23 @@ impl Chains<'_> {
     }
 
     async fn close(&mut self, list: usize, last_total: Option<u64>) -> Result<(), JobError> {
-        let part = |chain: &Chain, walked: &Walked| (walk_folder(self.work, &chain.key), walked.record.clone());
-        let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.walked()?))).collect();
-        let part = match (&self.plan.walks[list].division, came.as_slice()) {
+        let part = |chain: &Chain, fetched: &Fetched| (stream_folder(self.work, &chain.key), fetched.record.clone());
+        let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.fetched()?))).collect();
+        let part = match (&self.plan.streams[list].division, came.as_slice()) {
             (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
-            (None, _) => return Err(JobError::NotFollowed(self.plan.walks[list].key.clone())), // a list in one chain has one
-            (Some(division), _) => Part::of_slices(came, division.total, last_total),
+            (None, _) => return Err(JobError::NotFollowed(self.plan.streams[list].key.clone())), // a list in one chain has one
+            (Some(division), _) => Part::of_partitions(came, division.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
         let (came, first, last) = (part.record.came(), part.record.first_total, part.record.last_total);
-        if self.plan.walks[list].division.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
+        if self.plan.streams[list].division.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
             let announced = last.max(first).unwrap_or_default();
-            return self.undivide(list, &format!("{came} came in slices, the whole list announces {announced}")).await;
+            return self.undivide(list, &format!("{came} came in partitions, the whole list announces {announced}")).await;
         }
-        let is_everyone = self.plan.walks[list].kind == WalkKind::Everyone;
+        let is_everyone = self.plan.streams[list].kind == StreamKind::Everyone;
         let list = &mut self.lists[list];
         let failure = list.chains.iter_mut().find_map(|chain| match &mut chain.state {
-            State::Walked(walked) => walked.failure.take(),
+            State::Fetched(fetched) => fetched.failure.take(),
             State::Open | State::Dropped => None,
         });
         list.followed = Some(Followed { part, failure, witness: None });
@@ -434,21 +435,21 @@ impl Chains<'_> {
 }
 
 impl List {
-    fn walked(&self) -> impl Iterator<Item = &Walked> {
-        self.chains.iter().filter_map(Chain::walked)
+    fn fetched(&self) -> impl Iterator<Item = &Fetched> {
+        self.chains.iter().filter_map(Chain::fetched)
     }
 }
 
 impl Chain {
-    fn walked(&self) -> Option<&Walked> {
+    fn fetched(&self) -> Option<&Fetched> {
         match &self.state {
-            State::Walked(walked) => Some(walked),
+            State::Fetched(fetched) => Some(fetched),
             State::Open | State::Dropped => None,
         }
     }
 }
 
-/// The name of a walk: of its folder, and of it in the log.
-fn key(planned: &PlannedWalk, slice: Option<&Slice>) -> String {
-    slice.map_or(planned.key.clone(), |slice| format!("{}@{slice}", planned.key))
+/// The name of a stream: of its folder, and of it in the log.
+fn key(planned: &PlannedStream, partition: Option<&Partition>) -> String {
+    partition.map_or(planned.key.clone(), |partition| format!("{}@{partition}", planned.key))
 }

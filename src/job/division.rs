@@ -1,5 +1,5 @@
-//! Lists that are too long for one chain are cut into slices, each a chain of its own. A chain of pages is serial, so the
-//! longest one sets how long a run takes: slices are made about equally large, and no smaller than is worth a chain.
+//! Lists that are too long for one chain are cut into partitions, each a chain of its own. A chain of pages is serial, so the
+//! longest one sets how long a run takes: partitions are made about equally large, and no smaller than is worth a chain.
 //!
 //! Where to cut is asked: searches for one row tell how many there are in a stretch of days or seconds. Stretches that are
 //! too large are cut again, a single day by role; small neighbours are put together.
@@ -10,8 +10,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures_util::future::try_join_all;
 
 use super::Scope;
-use super::plan::WalkKind;
-use domain::{DaySlice, Role, SecondSlice, Slice, TimeZone};
+use super::plan::StreamKind;
+use domain::{DayPartition, Partition, Role, SecondPartition, TimeZone};
 use intercom::{Client, RequestError};
 
 /// Lists of up to so many pages are one chain: at a second a page, a quarter of a minute.
@@ -25,19 +25,19 @@ const TOO_LARGE: f64 = 1.5;
 /// How often at the most: a workspace that imported all its contacts in an hour has its one large day by then.
 const ROUNDS_MAX: u32 = 6;
 
-/// A list in slices.
+/// A list in partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Division {
-    pub slices: Vec<SizedSlice>,
+    pub partitions: Vec<SizedPartition>,
     /// Rows of the list as a whole when it was divided.
     pub total: u64,
-    /// What it took to find the slices.
+    /// What it took to find the partitions.
     pub requests: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SizedSlice {
-    pub slice: Slice,
+pub struct SizedPartition {
+    pub partition: Partition,
     /// Rows when the list was divided.
     pub rows: u64,
 }
@@ -55,7 +55,7 @@ pub(super) struct Divider<'a> {
 #[derive(Clone, Debug)]
 enum Stretch {
     /// From the day of the first contact to today, as days of the workspace. Contacts of before and after belong to the
-    /// first and last slice.
+    /// first and last partition.
     Days {
         first: NaiveDate,
         last: NaiveDate,
@@ -67,8 +67,8 @@ enum Stretch {
     },
 }
 
-/// Rows that a slice of a list should have; `None` when the list is as well followed in one chain.
-pub fn rows_per_slice(rows: u64, page_size: u64, places: usize) -> Option<u64> {
+/// Rows that a partition of a list should have; `None` when the list is as well followed in one chain.
+pub fn rows_per_partition(rows: u64, page_size: u64, places: usize) -> Option<u64> {
     let pages = rows.div_ceil(page_size.max(1));
     if pages <= FEW_PAGES || places < 2 {
         return None;
@@ -85,9 +85,9 @@ pub struct Piece {
 }
 
 /// As many pieces of equal length as it takes for so many rows, if they were spread evenly. A single day is cut by role.
-pub fn cut(piece: &Piece, rows_per_slice: u64, has_roles: bool) -> Vec<Piece> {
+pub fn cut(piece: &Piece, rows_per_partition: u64, has_roles: bool) -> Vec<Piece> {
     let length = piece.at.end - piece.at.start;
-    let wanted = i64::try_from(piece.rows.div_ceil(rows_per_slice.max(1))).unwrap_or(i64::MAX);
+    let wanted = i64::try_from(piece.rows.div_ceil(rows_per_partition.max(1))).unwrap_or(i64::MAX);
     let count = wanted.clamp(1, length.max(1));
     let sized = |at: Range<i64>, role| Piece { at, role, rows: 0 };
     if count > 1 {
@@ -102,11 +102,11 @@ pub fn cut(piece: &Piece, rows_per_slice: u64, has_roles: bool) -> Vec<Piece> {
 }
 
 /// Neighbours that are small enough together become one.
-pub fn merge(pieces: Vec<Piece>, rows_per_slice: u64) -> Vec<Piece> {
+pub fn merge(pieces: Vec<Piece>, rows_per_partition: u64) -> Vec<Piece> {
     let mut merged: Vec<Piece> = Vec::new();
     for piece in pieces {
         match merged.last_mut() {
-            Some(last) if last.role.is_none() && piece.role.is_none() && last.rows + piece.rows <= rows_per_slice => {
+            Some(last) if last.role.is_none() && piece.role.is_none() && last.rows + piece.rows <= rows_per_partition => {
                 last.at.end = piece.at.end;
                 last.rows += piece.rows;
             }
@@ -117,7 +117,7 @@ pub fn merge(pieces: Vec<Piece>, rows_per_slice: u64) -> Vec<Piece> {
 }
 
 impl Division {
-    /// What a run asks before the pages of the slices: the first page of the whole list, which tells its size, and what
+    /// What a run asks before the pages of the partitions: the first page of the whole list, which tells its size, and what
     /// the cuts take.
     pub(super) fn sizing(&self) -> u64 {
         1 + self.requests
@@ -126,21 +126,28 @@ impl Division {
 
 impl Divider<'_> {
     pub(super) fn is_long(&self, rows: u64) -> bool {
-        self.client.capabilities().has_slices && rows_per_slice(rows, u64::from(self.page_size), self.places).is_some()
+        self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.places).is_some()
     }
 
     /// Slices of a list of so many rows. `oldest` is when the first of a group's members was created, where that is known.
     ///
     /// `None` when it is as well followed in one chain, and when it cannot be divided: sizes are not told, the workspace's
     /// time zone is not known, or all of it is of one day.
-    pub(super) async fn divide(&self, kind: &WalkKind, rows: u64, oldest: Option<DateTime<Utc>>) -> Result<Option<Division>, RequestError> {
+    pub(super) async fn divide(
+        &self,
+        kind: &StreamKind,
+        rows: u64,
+        oldest: Option<DateTime<Utc>>,
+    ) -> Result<Option<Division>, RequestError> {
         let page_size = u64::from(self.page_size);
-        let Some(rows_per_slice) = rows_per_slice(rows, page_size, self.places).filter(|_| self.client.capabilities().has_slices) else {
+        let Some(rows_per_partition) =
+            rows_per_partition(rows, page_size, self.places).filter(|_| self.client.capabilities().has_partitions)
+        else {
             return Ok(None);
         };
         let mut requests = 0;
         let stretch = match (kind, &self.scope.workspace_timezone) {
-            (WalkKind::Conversations, _) => Stretch::Seconds { start: self.scope.start(), end: self.scope.end() },
+            (StreamKind::Conversations, _) => Stretch::Seconds { start: self.scope.start(), end: self.scope.end() },
             (_, None) => return Ok(None),
             (kind, Some(timezone)) => {
                 let group = kind.group();
@@ -156,30 +163,30 @@ impl Divider<'_> {
                 Stretch::Days { first: day(oldest), last: day(self.now).max(day(oldest)), timezone: timezone.clone() }
             }
         };
-        let Some(pieces) = self.pieces(kind, &stretch, rows, rows_per_slice, &mut requests).await? else { return Ok(None) };
-        let sized = |piece: &Piece| SizedSlice { slice: stretch.slice(piece), rows: piece.rows };
-        Ok((pieces.len() > 1).then(|| Division { slices: pieces.iter().map(sized).collect(), total: rows, requests }))
+        let Some(pieces) = self.pieces(kind, &stretch, rows, rows_per_partition, &mut requests).await? else { return Ok(None) };
+        let sized = |piece: &Piece| SizedPartition { partition: stretch.partition(piece), rows: piece.rows };
+        Ok((pieces.len() > 1).then(|| Division { partitions: pieces.iter().map(sized).collect(), total: rows, requests }))
     }
 
     async fn pieces(
         &self,
-        kind: &WalkKind,
+        kind: &StreamKind,
         stretch: &Stretch,
         rows: u64,
-        rows_per_slice: u64,
+        rows_per_partition: u64,
         requests: &mut u64,
     ) -> Result<Option<Vec<Piece>>, RequestError> {
         let has_roles = matches!(stretch, Stretch::Days { .. });
-        let is_too_large = |piece: &Piece| piece.rows as f64 > rows_per_slice as f64 * TOO_LARGE;
+        let is_too_large = |piece: &Piece| piece.rows as f64 > rows_per_partition as f64 * TOO_LARGE;
         let mut pieces = vec![Piece { at: stretch.range(), role: None, rows }];
         for _ in 0..ROUNDS_MAX {
-            let of = |piece: &Piece| if is_too_large(piece) { cut(piece, rows_per_slice, has_roles) } else { Vec::new() };
+            let of = |piece: &Piece| if is_too_large(piece) { cut(piece, rows_per_partition, has_roles) } else { Vec::new() };
             let cuts: Vec<Vec<Piece>> = pieces.iter().map(of).collect();
             if cuts.iter().all(Vec::is_empty) {
                 break;
             }
             *requests += cuts.iter().map(Vec::len).sum::<usize>() as u64;
-            let counts = try_join_all(cuts.iter().flatten().map(|piece| self.count(kind, stretch.slice(piece)))).await?;
+            let counts = try_join_all(cuts.iter().flatten().map(|piece| self.count(kind, stretch.partition(piece)))).await?;
             let mut counts = counts.into_iter();
             let mut next = Vec::new();
             for (piece, parts) in pieces.into_iter().zip(cuts) {
@@ -193,14 +200,14 @@ impl Divider<'_> {
             }
             pieces = next;
         }
-        Ok(Some(merge(pieces, rows_per_slice)))
+        Ok(Some(merge(pieces, rows_per_partition)))
     }
 
-    async fn count(&self, kind: &WalkKind, slice: Slice) -> Result<Option<u64>, RequestError> {
-        match (slice, kind.group()) {
-            (Slice::Contacts(slice), Some(group)) => self.client.member_count(group, Some(&slice)).await,
-            (Slice::Contacts(slice), None) => self.client.contact_count(Some(&slice)).await,
-            (Slice::Conversations(slice), _) => self.client.conversation_count(slice.start, slice.end).await,
+    async fn count(&self, kind: &StreamKind, partition: Partition) -> Result<Option<u64>, RequestError> {
+        match (partition, kind.group()) {
+            (Partition::Contacts(partition), Some(group)) => self.client.member_count(group, Some(&partition)).await,
+            (Partition::Contacts(partition), None) => self.client.contact_count(Some(&partition)).await,
+            (Partition::Conversations(partition), _) => self.client.conversation_count(partition.start, partition.end).await,
         }
     }
 }
@@ -213,11 +220,11 @@ impl Stretch {
         }
     }
 
-    fn slice(&self, piece: &Piece) -> Slice {
+    fn partition(&self, piece: &Piece) -> Partition {
         let whole = self.range();
         let (is_first, is_last) = (piece.at.start <= whole.start, piece.at.end >= whole.end);
         match self {
-            Stretch::Days { timezone, .. } => Slice::Contacts(DaySlice {
+            Stretch::Days { timezone, .. } => Partition::Contacts(DayPartition {
                 first: (!is_first).then(|| day(piece.at.start)),
                 last: (!is_last).then(|| day(piece.at.end - 1)),
                 timezone: timezone.clone(),
@@ -225,7 +232,7 @@ impl Stretch {
             }),
             Stretch::Seconds { start, end } => {
                 let instant = |second: i64| DateTime::from_timestamp(second, 0);
-                Slice::Conversations(SecondSlice {
+                Partition::Conversations(SecondPartition {
                     start: instant(piece.at.start).filter(|_| !is_first).unwrap_or(*start),
                     end: instant(piece.at.end).filter(|_| !is_last).unwrap_or(*end),
                 })
@@ -253,10 +260,10 @@ mod tests {
 
     #[test]
     fn short_lists_are_one_chain_and_long_ones_fill_the_places_twice() {
-        assert_eq!(rows_per_slice(2_400, 150, 16), None);
-        assert_eq!(rows_per_slice(2_401, 150, 16), Some(1_200));
-        assert_eq!(rows_per_slice(1_000_000, 150, 16), Some(209 * 150));
-        assert_eq!(rows_per_slice(1_000_000, 150, 1), None, "one request at a time gains nothing");
+        assert_eq!(rows_per_partition(2_400, 150, 16), None);
+        assert_eq!(rows_per_partition(2_401, 150, 16), Some(1_200));
+        assert_eq!(rows_per_partition(1_000_000, 150, 16), Some(209 * 150));
+        assert_eq!(rows_per_partition(1_000_000, 150, 1), None, "one request at a time gains nothing");
     }
 
     #[test]

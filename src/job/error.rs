@@ -10,7 +10,7 @@ use archive::publish::{Damage, PublishError};
 use archive::snapshot::SnapshotError;
 use archive::table::TableError;
 use domain::{Basis, Month, Months, Shortfall};
-use intercom::{ClientError, RequestError, WalkError};
+use intercom::{ClientError, RequestError, StreamError};
 use reports::history::HistoryError;
 use reports::report::ReportError;
 
@@ -36,14 +36,14 @@ pub enum JobError {
     OtherKey { month: Month, held: String, found: String },
     #[error("not every group was found{}", unresolved_lines(.0))]
     Unresolved(Vec<Unresolved>),
-    #[error("{months}: after two walks the members that came still differ from what the API says elsewhere, so nothing was published{}", incomplete_lines(.walks))]
-    Incomplete { months: Months, walks: Vec<Shortfall> },
-    #[error("{months}: `{walk}` could not be followed to its end, so nothing was published")]
-    Walk { months: Months, walk: String, source: Box<WalkError> },
-    #[error("{months}: the pages of `{walk}` came more than a day apart, twice, so nothing was published")]
-    TooSlow { months: Months, walk: String },
-    #[error("{months}: `{walk}` was not fetched, so nothing was published")]
-    Fetch { months: Months, walk: String, source: Box<RequestError> },
+    #[error("{months}: after two streams the members that came still differ from what the API says elsewhere, so nothing was published{}", incomplete_lines(.streams))]
+    Incomplete { months: Months, streams: Vec<Shortfall> },
+    #[error("{months}: `{stream}` could not be followed to its end, so nothing was published")]
+    Stream { months: Months, stream: String, source: Box<StreamError> },
+    #[error("{months}: the pages of `{stream}` came more than a day apart, twice, so nothing was published")]
+    TooSlow { months: Months, stream: String },
+    #[error("{months}: `{stream}` was not fetched, so nothing was published")]
+    Fetch { months: Months, stream: String, source: Box<RequestError> },
     #[error("the API did not answer what the job needs to begin")]
     Request(#[from] RequestError),
     #[error("the client could not be made")]
@@ -62,7 +62,7 @@ pub enum JobError {
     )]
     LargeTagChange { rule: String, gains: u64, losses: u64, of: u64, allowed: f64 },
     #[error("the tag of the rule `{rule}` was not brought up to date; the month is published, and what was done is noted")]
-    Apply { rule: String, source: Box<WalkError> },
+    Apply { rule: String, source: Box<StreamError> },
     #[error("the tag of the rule `{rule}` was renamed or deleted meanwhile: the API used another one, id:{id}")]
     OtherTag { rule: String, id: String },
     #[error("the work was interrupted")]
@@ -103,14 +103,14 @@ impl JobError {
             JobError::Request(error) => Some(error),
             JobError::Fetch { source, .. } => Some(source),
             JobError::Apply { source, .. } => match &**source {
-                WalkError::Request(error) => Some(error),
+                StreamError::Request(error) => Some(error),
                 _ => None,
             },
             _ => None,
         }
     }
 
-    /// A walk that would never come right, or a page that holds nothing however often it is asked for.
+    /// A stream that would never come right, or a page that holds nothing however often it is asked for.
     pub fn is_unsound_answer(&self) -> bool {
         match self {
             JobError::Fetch { source, .. } => source.is_empty(),
@@ -132,7 +132,7 @@ pub(super) fn in_a_line(error: &JobError) -> String {
         cause = error.source();
     }
     // Of a list, why it ended is enough: that nothing was published because of it is not true where it is accepted.
-    if matches!(error, JobError::Fetch { .. } | JobError::Walk { .. }) {
+    if matches!(error, JobError::Fetch { .. } | JobError::Stream { .. }) {
         parts.remove(0);
     }
     parts.dedup();
@@ -147,6 +147,6 @@ fn damaged_lines(months: &[DamagedMonth]) -> String {
     months.iter().map(|month| format!("\n  {month}")).collect()
 }
 
-fn incomplete_lines(walks: &[Shortfall]) -> String {
-    walks.iter().map(|walk| format!("\n  {walk}")).collect()
+fn incomplete_lines(streams: &[Shortfall]) -> String {
+    streams.iter().map(|stream| format!("\n  {stream}")).collect()
 }

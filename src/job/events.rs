@@ -11,48 +11,48 @@ pub enum Event {
     Planning {
         months: Months,
     },
-    /// The plan stands: so many walks.
+    /// The plan stands: so many streams.
     Planned {
         months: Months,
-        walks: usize,
+        streams: usize,
     },
     /// What it will take, before it begins.
     Expected {
         requests: u64,
         time: Duration,
     },
-    /// A walk that an earlier run finished is taken over.
+    /// A stream that an earlier run finished is taken over.
     Kept {
-        walk: String,
+        stream: String,
         rows: u64,
     },
-    /// A walk goes on where an earlier run stopped, with so many rows.
+    /// A stream goes on where an earlier run stopped, with so many rows.
     Resumed {
-        walk: String,
+        stream: String,
         rows: u64,
     },
-    /// A list is long, and is followed in so many slices.
+    /// A list is long, and is followed in so many partitions.
     Divided {
-        slices: usize,
+        partitions: usize,
     },
-    /// A list in slices is followed once more, in one chain.
+    /// A list in partitions is followed once more, in one chain.
     Undivided,
-    WalkStarted {
-        walk: String,
+    StreamStarted {
+        stream: String,
     },
-    /// A page came: distinct rows of the walk so far, of the announced total.
+    /// A page came: distinct rows of the stream so far, of the announced total.
     Page {
-        walk: String,
+        stream: String,
         rows: u64,
         total: Option<u64>,
     },
-    /// A walk is done again, and why.
-    WalkAgain {
-        walk: String,
+    /// A stream is done again, and why.
+    StreamAgain {
+        stream: String,
         why: String,
     },
-    WalkDone {
-        walk: String,
+    StreamDone {
+        stream: String,
         rows: u64,
     },
     Publishing {

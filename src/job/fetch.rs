@@ -1,6 +1,6 @@
-//! All network work of a month: every walk of the plan, side by side, into the spool.
+//! All network work of a month: every stream of the plan, side by side, into the spool.
 //!
-//! A walk that an earlier, interrupted run finished is taken over when it is of a better basis than a walk made now would
+//! A stream that an earlier, interrupted run finished is taken over when it is of a better basis than a stream made now would
 //! have, or of the same and younger than a day. One that it did not finish is gone on with where it stopped.
 
 use std::path::PathBuf;
@@ -8,24 +8,24 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::chains::{Followed, Witness};
-use super::plan::{Plan, PlannedCohort, PlannedPopulation, WalkKind};
+use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
 use super::{Context, Event, JobError, JobFolder, basis_at, chains, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 
-/// What was fetched, by walk of the plan.
+/// What was fetched, by stream of the plan.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
-    walks: Vec<FetchedWalk>,
+    streams: Vec<FetchedStream>,
     /// When the tags of tag members were put on them, where the plan asks for it.
     tag_dates: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct FetchedWalk {
+pub(super) struct FetchedStream {
     pub key: String,
-    pub kind: WalkKind,
+    pub kind: StreamKind,
     /// The members that the listing of groups told, where it told any.
     pub listed: Option<u64>,
     pub part: Part,
@@ -37,13 +37,13 @@ pub(super) struct FetchedWalk {
 
 /// Fetches what the plan names. What came stays on disk, whatever happens to the rest.
 ///
-/// Where an incomplete month is accepted, a walk that fails is worth what came of it; cohorts of which nothing came at all leave
+/// Where an incomplete month is accepted, a stream that fails is worth what came of it; cohorts of which nothing came at all leave
 /// the plan, and conversations that did not all come are not counted.
 pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
     let months = plan.scope.months;
     let work = folder.work_of(months);
     work::claim(&work, context, plan)?;
-    (context.observer)(Event::Planned { months, walks: plan.walks.len() });
+    (context.observer)(Event::Planned { months, streams: plan.streams.len() });
 
     let followed = match chains::follow(context, &work, plan, accepts_incomplete).await {
         // Conversations do not say whose they are: what came of the wrong workspace must not be taken over by a later run.
@@ -53,7 +53,7 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
         }
         followed => followed?,
     };
-    let fetched = |(planned, followed): (&super::PlannedWalk, &Followed)| FetchedWalk {
+    let fetched = |(planned, followed): (&super::PlannedStream, &Followed)| FetchedStream {
         key: planned.key.clone(),
         kind: planned.kind.clone(),
         listed: planned.listed,
@@ -61,11 +61,11 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
         failure: followed.failure.as_ref().map(super::error::in_a_line),
         witness: followed.witness,
     };
-    let walks: Vec<FetchedWalk> = plan.walks.iter().zip(&followed).map(fetched).collect();
+    let streams: Vec<FetchedStream> = plan.streams.iter().zip(&followed).map(fetched).collect();
     leave_out_the_unseen(plan, followed)?;
-    let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| walks[cohort.walk].part.clone()).collect();
+    let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
-    Ok(Fetched { walks, tag_dates })
+    Ok(Fetched { streams, tag_dates })
 }
 
 /// Takes out of the plan what not a single page came of, and conversations that did not all come.
@@ -73,34 +73,34 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
 /// # Errors
 /// Why nothing came, when no cohort is left.
 fn leave_out_the_unseen(plan: &mut Plan, followed: Vec<Followed>) -> Result<(), JobError> {
-    let is_seen: Vec<bool> = followed.iter().map(|walk| walk.part.record.pages > 0 || walk.failure.is_none()).collect();
-    let is_complete: Vec<bool> = followed.iter().map(|walk| walk.part.record.is_complete).collect();
-    plan.cohorts.retain(|cohort| is_seen[cohort.walk]);
+    let is_seen: Vec<bool> = followed.iter().map(|stream| stream.part.record.pages > 0 || stream.failure.is_none()).collect();
+    let is_complete: Vec<bool> = followed.iter().map(|stream| stream.part.record.is_complete).collect();
+    plan.cohorts.retain(|cohort| is_seen[cohort.stream]);
     if plan.cohorts.is_empty()
-        && let Some(failure) = followed.into_iter().find_map(|walk| walk.failure)
+        && let Some(failure) = followed.into_iter().find_map(|stream| stream.failure)
     {
         return Err(failure);
     }
-    let conversations = plan.walks.iter().position(|walk| walk.kind == WalkKind::Conversations);
+    let conversations = plan.streams.iter().position(|stream| stream.kind == StreamKind::Conversations);
     // Part of a month's conversations, counted, would look like a quiet month: they are kept, and not counted.
-    plan.has_conversations &= conversations.is_none_or(|walk| is_complete[walk]);
+    plan.has_conversations &= conversations.is_none_or(|stream| is_complete[stream]);
     let population = match &plan.population {
-        PlannedPopulation::Everyone => plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone),
-        PlannedPopulation::Group { walk, .. } => Some(*walk),
+        PlannedPopulation::Everyone => plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone),
+        PlannedPopulation::Group { stream, .. } => Some(*stream),
         PlannedPopulation::Cohorts => None,
     };
-    if population.is_some_and(|walk| !is_seen[walk]) {
+    if population.is_some_and(|stream| !is_seen[stream]) {
         // Who is known is in some cohort.
         plan.population = PlannedPopulation::Cohorts;
     }
     Ok(())
 }
 
-impl FetchedWalk {
+impl FetchedStream {
     /// What came, and what should have come on whose word.
     pub(super) fn shortfall(&self, tolerance: f64) -> Shortfall {
         let record = &self.part.record;
-        let (walk, came) = (self.key.clone(), record.came());
+        let (stream, came) = (self.key.clone(), record.came());
         match self.witness.filter(|witness| witness.contradicts(came, tolerance)) {
             Some(Witness::OwnLists(comparison)) => {
                 let differing = format!("{} did not come, {} came whose list lacks the group", comparison.missing, comparison.unconfirmed);
@@ -109,57 +109,57 @@ impl FetchedWalk {
                     unknown => format!("; of {unknown} more nobody knows, as their lists were cut short and they could not be asked"),
                 };
                 let source = "hold it by the contacts' own lists";
-                Shortfall { walk, came, expected: comparison.holders, source, detail: Some(format!("{differing}{unknown}")) }
+                Shortfall { stream, came, expected: comparison.holders, source, detail: Some(format!("{differing}{unknown}")) }
             }
             Some(Witness::Listing(listed)) => {
-                Shortfall { walk, came, expected: listed, source: "in the listing of segments", detail: None }
+                Shortfall { stream, came, expected: listed, source: "in the listing of segments", detail: None }
             }
             Some(Witness::Totals) | None => {
                 let expected = record.last_total.max(record.first_total).max(self.listed).unwrap_or_default();
-                Shortfall { walk, came, expected, source: "announced", detail: None }
+                Shortfall { stream, came, expected, source: "announced", detail: None }
             }
         }
     }
 }
 
 impl Fetched {
-    pub(super) fn walks(&self) -> &[FetchedWalk] {
-        &self.walks
+    pub(super) fn streams(&self) -> &[FetchedStream] {
+        &self.streams
     }
 
-    fn incomplete(&self) -> impl Iterator<Item = &FetchedWalk> {
-        self.walks.iter().filter(|walk| !walk.part.record.is_complete)
+    fn incomplete(&self) -> impl Iterator<Item = &FetchedStream> {
+        self.streams.iter().filter(|stream| !stream.part.record.is_complete)
     }
 
     pub(super) fn incomplete_keys(&self) -> Vec<String> {
-        self.incomplete().map(|walk| walk.key.clone()).collect()
+        self.incomplete().map(|stream| stream.key.clone()).collect()
     }
 
     /// People that were taken out of unfinished work: as many as of the list that held most of them.
     pub(super) fn forgotten(&self) -> u64 {
-        let contacts = self.walks.iter().filter(|walk| walk.kind != WalkKind::Conversations);
-        contacts.map(|walk| walk.part.record.forgotten).max().unwrap_or_default()
+        let contacts = self.streams.iter().filter(|stream| stream.kind != StreamKind::Conversations);
+        contacts.map(|stream| stream.part.record.forgotten).max().unwrap_or_default()
     }
 
     /// What is missing of those that are not complete.
     pub(super) fn shortfalls(&self, tolerance: f64) -> Vec<Shortfall> {
-        self.incomplete().map(|walk| walk.shortfall(tolerance)).collect()
+        self.incomplete().map(|stream| stream.shortfall(tolerance)).collect()
     }
 
     /// The workspace that the contacts name.
     pub(super) fn contact_workspace_id(&self) -> Option<String> {
-        self.walks.iter().find_map(|walk| walk.part.record.workspace_id.clone())
+        self.streams.iter().find_map(|stream| stream.part.record.workspace_id.clone())
     }
 
     /// When the last page of all came.
     pub(super) fn observed_at(&self) -> DateTime<Utc> {
-        self.walks.iter().map(|walk| walk.part.record.observed_at).max().unwrap_or(DateTime::UNIX_EPOCH)
+        self.streams.iter().map(|stream| stream.part.record.observed_at).max().unwrap_or(DateTime::UNIX_EPOCH)
     }
 
     /// The cohorts as observed for one of the plan's months.
     pub(super) fn cohort_entries(&self, plan: &Plan, span: &MonthSpan, grace: std::time::Duration) -> Vec<CohortEntry> {
         let entry = |cohort: &PlannedCohort| {
-            let record = &self.walks[cohort.walk].part.record;
+            let record = &self.streams[cohort.stream].part.record;
             let basis = basis_at(record.observed_at, span, grace);
             CohortEntry {
                 cohort_key: cohort.group.key(),
@@ -182,24 +182,24 @@ impl Fetched {
     /// What becomes the snapshot of one of the plan's months.
     pub(super) fn assembly(&self, plan: &Plan, span: &MonthSpan, grace: std::time::Duration) -> Assembly {
         let cohort = |cohort: &PlannedCohort| {
-            let basis = basis_at(self.walks[cohort.walk].part.record.observed_at, span, grace);
+            let basis = basis_at(self.streams[cohort.stream].part.record.observed_at, span, grace);
             let tagged_before = self.tag_dates.clone().filter(|_| self.is_reconstructed(cohort, basis));
             Cohort {
                 key: cohort.group.key(),
-                walk: cohort.walk,
+                stream: cohort.stream,
                 tagged_before: tagged_before.map(|dates| TaggedBefore { dates, tag_id: cohort.group.id.clone(), end: span.end }),
             }
         };
-        let is_conversations = |walk: &&FetchedWalk| walk.kind == WalkKind::Conversations;
+        let is_conversations = |stream: &&FetchedStream| stream.kind == StreamKind::Conversations;
         Assembly {
-            // The walk of conversations is the plan's last: the indices of the others are the plan's.
-            walks: self.walks.iter().filter(|walk| !is_conversations(walk)).map(|walk| walk.part.clone()).collect(),
+            // The stream of conversations is the plan's last: the indices of the others are the plan's.
+            streams: self.streams.iter().filter(|stream| !is_conversations(stream)).map(|stream| stream.part.clone()).collect(),
             population: match &plan.population {
-                PlannedPopulation::Group { walk, .. } => Some(*walk),
+                PlannedPopulation::Group { stream, .. } => Some(*stream),
                 PlannedPopulation::Everyone | PlannedPopulation::Cohorts => None,
             },
             cohorts: plan.cohorts.iter().map(cohort).collect(),
-            conversations: self.walks.iter().find(is_conversations).map(|walk| walk.part.clone()),
+            conversations: self.streams.iter().find(is_conversations).map(|stream| stream.part.clone()),
             span: *span,
         }
     }

@@ -2,10 +2,10 @@
 
 use super::basis_at;
 use super::chains::Witness;
-use super::fetch::{Fetched, FetchedWalk};
-use super::plan::{Plan, WalkKind};
+use super::fetch::{Fetched, FetchedStream};
+use super::plan::{Plan, StreamKind};
 use crate::settings::Settings;
-use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, WalkRecord, Written};
+use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, StreamRecord, Written};
 use domain::{Allowed, Basis, MonthSpan, agrees};
 
 /// What the manifest of one month keeps.
@@ -18,15 +18,15 @@ pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, setting
 fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
     let tolerance = settings.completeness.tolerance;
-    // The walk of everyone has each contact: counting what is odd about it in its groups' walks too would only repeat it.
-    let has_everyone = fetched.walks().iter().any(|walk| walk.kind == WalkKind::Everyone);
-    for walk in fetched.walks() {
-        findings.extend(totals(walk, tolerance));
-        let is_fewer = plan.is_fewer_than_before(&walk.key, span.month, walk.part.record.came(), tolerance);
-        findings.extend(witnessed(walk, is_fewer, tolerance));
-        findings.extend(fall(plan, walk, span, settings));
-        let is_repetition = has_everyone && matches!(walk.kind, WalkKind::Members(_));
-        findings.extend(oddities(walk).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
+    // The stream of everyone has each contact: counting what is odd about it in its groups' streams too would only repeat it.
+    let has_everyone = fetched.streams().iter().any(|stream| stream.kind == StreamKind::Everyone);
+    for stream in fetched.streams() {
+        findings.extend(totals(stream, tolerance));
+        let is_fewer = plan.is_fewer_than_before(&stream.key, span.month, stream.part.record.came(), tolerance);
+        findings.extend(witnessed(stream, is_fewer, tolerance));
+        findings.extend(fall(plan, stream, span, settings));
+        let is_repetition = has_everyone && matches!(stream.kind, StreamKind::Members(_));
+        findings.extend(oddities(stream).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
     if fetched.forgotten() > 0 {
         findings.push(Finding::forgotten(fetched.forgotten()));
@@ -36,10 +36,11 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
 
 /// Cohorts that were observed at the month's end, and contacts whose facts are of later.
 fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
-    let basis = |walk: &&FetchedWalk| basis_at(walk.part.record.observed_at, span, grace);
-    let contacts: Vec<&FetchedWalk> = fetched.walks().iter().filter(|walk| walk.kind != WalkKind::Conversations).collect();
-    let (at_end, late): (Vec<&FetchedWalk>, Vec<&FetchedWalk>) = contacts.into_iter().partition(|walk| basis(walk) == Basis::MonthEnd);
-    let latest = late.iter().filter(|walk| basis(walk) == Basis::Late).map(|walk| walk.part.record.observed_at).max()?;
+    let basis = |stream: &&FetchedStream| basis_at(stream.part.record.observed_at, span, grace);
+    let contacts: Vec<&FetchedStream> = fetched.streams().iter().filter(|stream| stream.kind != StreamKind::Conversations).collect();
+    let (at_end, late): (Vec<&FetchedStream>, Vec<&FetchedStream>) =
+        contacts.into_iter().partition(|stream| basis(stream) == Basis::MonthEnd);
+    let latest = late.iter().filter(|stream| basis(stream) == Basis::Late).map(|stream| stream.part.record.observed_at).max()?;
     (!at_end.is_empty()).then(|| Finding {
         severity: Severity::Warning,
         check_name: "facts_observed_late".to_string(),
@@ -52,7 +53,7 @@ fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration
     })
 }
 
-/// What became clear when the walks were put together.
+/// What became clear when the streams were put together.
 pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written, tolerance: f64) -> Vec<Finding> {
     let mut findings = reconstructed(assembly, cohorts, written);
     findings.extend(strays(assembly, &written.firsts, Allowed::Tolerance(tolerance)));
@@ -106,9 +107,9 @@ fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written
 }
 
 fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding> {
-    // With everyone as the population, a contact that only a group's walk saw came or went while the job worked.
+    // With everyone as the population, a contact that only a group's stream saw came or went while the job worked.
     // If all of it came: else this is what is missing of it.
-    let is_whole = assembly.walks.first().is_some_and(|everyone| everyone.record.is_complete);
+    let is_whole = assembly.streams.first().is_some_and(|everyone| everyone.record.is_complete);
     let has_everyone = assembly.population.is_none() && is_whole && firsts.len() > assembly.cohorts.len();
     let strays: u64 = firsts.iter().skip(1).sum();
     if !has_everyone || strays == 0 {
@@ -132,13 +133,13 @@ fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding>
     }]
 }
 
-fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
-    let record = &walk.part.record;
+fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
+    let record = &stream.part.record;
     let came = record.came();
     let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
         severity,
         check_name: check_name.to_string(),
-        subject: walk.key.clone(),
+        subject: stream.key.clone(),
         value: Some(value.to_string()),
         expected: Some(expected),
         detail: detail.to_string(),
@@ -146,7 +147,7 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
     let mut findings = Vec::new();
     match record.last_total {
         // Nothing came: that is told below.
-        None if walk.failure.is_some() => {}
+        None if stream.failure.is_some() => {}
         None => {
             let detail = "the API announced no total: that every row came cannot be proved";
             findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
@@ -164,17 +165,17 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
         }
         Some(_) => {}
     }
-    if let Some(failure) = &walk.failure {
+    if let Some(failure) = &stream.failure {
         let detail = format!("{}; published because of --accept-incomplete: {failure}", unfinished(record));
         let expected = record.last_total.map_or("a total".to_string(), |total| total.to_string());
         findings.push(finding(Severity::Error, "walk_not_finished", came, expected, &detail));
     } else if !record.is_complete {
-        let shortfall = walk.shortfall(tolerance);
+        let shortfall = stream.shortfall(tolerance);
         let detail = format!("after two readings {} {}; published because of --accept-incomplete", shortfall.expected, shortfall.source);
         findings.push(finding(Severity::Error, "announced_total", came, shortfall.expected.to_string(), &detail));
     }
-    if let Some(listed) = walk.listed.filter(|listed| *listed != came && record.is_complete) {
-        let (severity, detail) = match walk.witness {
+    if let Some(listed) = stream.listed.filter(|listed| *listed != came && record.is_complete) {
+        let (severity, detail) = match stream.witness {
             Some(witness @ Witness::Listing(_)) if witness.contradicts(came, tolerance) => {
                 let detail = "members that came, twice; the listing of segments counts another number. Either may be behind: compare the \
                               segment in Intercom, and run it again with --replace if it differs from this";
@@ -185,7 +186,7 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
         findings.push(finding(severity, "listed_count", came, listed.to_string(), detail));
     }
     if record.repeated > 0 {
-        let detail = "rows that came more than once, because the list shifted while it was walked; each is counted once";
+        let detail = "rows that came more than once, because the list shifted while it was read; each is counted once";
         findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));
     }
     if record.renewed > 0 {
@@ -196,13 +197,13 @@ fn totals(walk: &FetchedWalk, tolerance: f64) -> Vec<Finding> {
 }
 
 /// What the contacts' own lists say of a group that was searched for.
-fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Finding> {
-    let record = &walk.part.record;
-    let Some(Witness::OwnLists(comparison)) = walk.witness else { return None };
+fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<Finding> {
+    let record = &stream.part.record;
+    let Some(Witness::OwnLists(comparison)) = stream.witness else { return None };
     let finding = |severity, check_name: &str, value: u64, expected: u64, detail: String| Finding {
         severity,
         check_name: check_name.to_string(),
-        subject: walk.key.clone(),
+        subject: stream.key.clone(),
         value: Some(value.to_string()),
         expected: Some(expected.to_string()),
         detail,
@@ -218,14 +219,14 @@ fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Findi
         );
         return Some(finding(Severity::Warning, "search_behind", record.came(), searched, detail));
     }
-    if is_fewer && record.is_complete && walk.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) {
+    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) {
         let detail =
             "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
                       not be, or were not, asked: nothing but the search says that they are no members"
                 .to_string();
         return Some(finding(Severity::Warning, "own_lists_cut_short", comparison.unknown_missing, 0, detail));
     }
-    let is_within = comparison.differing() > 0 && !walk.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
+    let is_within = comparison.differing() > 0 && !stream.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
     is_within.then(|| {
         let detail = format!("contacts whose own list of groups differs from what came, within the tolerance: {differing}");
         finding(Severity::Info, "own_lists", comparison.differing(), 0, detail)
@@ -236,21 +237,21 @@ fn witnessed(walk: &FetchedWalk, is_fewer: bool, tolerance: f64) -> Option<Findi
 const FALL_MIN: u64 = 5;
 
 /// A group, or everyone, that is less than half of what it was, where nothing else says that this is so.
-fn fall(plan: &Plan, walk: &FetchedWalk, span: &MonthSpan, settings: &Settings) -> Option<Finding> {
+fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settings) -> Option<Finding> {
     let (grace, tolerance) = (settings.job.grace, settings.completeness.tolerance);
-    let record = &walk.part.record;
-    let is_of_members = matches!(walk.kind, WalkKind::Members(_));
+    let record = &stream.part.record;
+    let is_of_members = matches!(stream.kind, StreamKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    let is_vouched_for = walk.witness.is_some_and(|witness| witness.vouches(record.came(), tolerance));
+    let is_vouched_for = stream.witness.is_some_and(|witness| witness.vouches(record.came(), tolerance));
     if !record.is_complete || is_vouched_for || !is_month_end {
         return None;
     }
-    let (month, before) = plan.size_before(&walk.key, span.month)?;
+    let (month, before) = plan.size_before(&stream.key, span.month)?;
     let came = record.rows;
     (came.saturating_mul(2) < before && before - came > FALL_MIN).then(|| Finding {
         severity: Severity::Warning,
         check_name: "fell_by_half".to_string(),
-        subject: walk.key.clone(),
+        subject: stream.key.clone(),
         value: Some(came.to_string()),
         expected: Some(before.to_string()),
         detail: format!(
@@ -264,18 +265,18 @@ fn fall(plan: &Plan, walk: &FetchedWalk, span: &MonthSpan, settings: &Settings) 
     })
 }
 
-fn unfinished(record: &WalkRecord) -> &'static str {
+fn unfinished(record: &StreamRecord) -> &'static str {
     if record.pages == 0 { "nothing of it came" } else { "the list was not read to its end" }
 }
 
-fn oddities(walk: &FetchedWalk) -> Vec<Finding> {
-    let counts = &walk.part.record.oddities;
-    let what = if walk.kind == WalkKind::Conversations { "conversations" } else { "contacts" };
+fn oddities(stream: &FetchedStream) -> Vec<Finding> {
+    let counts = &stream.part.record.oddities;
+    let what = if stream.kind == StreamKind::Conversations { "conversations" } else { "contacts" };
     let told = ODDITIES.iter().filter_map(|(severity, check_name, detail)| Some((severity, check_name, counts.get(*check_name)?, detail)));
     told.map(|(severity, check_name, count, detail)| Finding {
         severity: *severity,
         check_name: check_name.to_string(),
-        subject: walk.key.clone(),
+        subject: stream.key.clone(),
         value: Some(count.to_string()),
         expected: Some("0".to_string()),
         detail: format!("{detail} ({what})"),

@@ -70,7 +70,7 @@ impl JobFolder {
         self.work().join("forgetting.json")
     }
 
-    /// Where the walks of a run, or of a backfill, are spooled.
+    /// Where the streams of a run, or of a backfill, are spooled.
     pub fn work_of(&self, months: Months) -> PathBuf {
         let name =
             if months.first == months.last { month_folder(months.first) } else { format!("{BACKFILL}{}_{}", months.first, months.last) };
@@ -134,7 +134,7 @@ impl JobFolder {
         lock::take(&lock::path(&self.root), &self.work(), purpose)
     }
 
-    /// Puts right what a crash in the middle of a swap may have left, and removes what was being written. Finished walks
+    /// Puts right what a crash in the middle of a swap may have left, and removes what was being written. Finished streams
     /// stay, and so does everything in the folders of months that this program did not put there. Needs the lock.
     pub fn recover(&self) -> Result<(), JobError> {
         publish::recover(&self.work())?;

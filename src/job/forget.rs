@@ -13,7 +13,9 @@ use super::{DamagedMonth, JobError, JobFolder, Observer, Rebuilt, Refreshed, app
 use crate::privacy::{HASH_PREFIX, Privacy, same_address};
 use crate::settings::Settings;
 use archive::publish::{self, PublishError};
-use archive::snapshot::{CONTACTS, forget_in_walk, month_folder, months_in, people_in_walk_with_email, people_with_email, without_people};
+use archive::snapshot::{
+    CONTACTS, forget_in_stream, month_folder, months_in, people_in_stream_with_email, people_with_email, without_people,
+};
 use domain::{Month, Months};
 
 /// Whom to forget.
@@ -102,8 +104,8 @@ pub fn forget(
     }
     for months in folder.unfinished()? {
         let mut held = false;
-        for walk in walks(&folder.work_of(months))? {
-            held |= forget_in_walk(&walk, &people, &folder.work())?;
+        for stream in streams(&folder.work_of(months))? {
+            held |= forget_in_stream(&stream, &people, &folder.work())?;
         }
         if held {
             done.work.push(months);
@@ -199,13 +201,13 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
         if work::is_hashed_as_it_came(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
             done.as_spelled.push(months);
         }
-        for walk in walks(&work)? {
-            found.extend(people_in_walk_with_email(&walk, &is_it)?);
+        for stream in streams(&work)? {
+            found.extend(people_in_stream_with_email(&stream, &is_it)?);
         }
     }
     Ok(found)
 }
 
-fn walks(work: &Path) -> Result<Vec<PathBuf>, JobError> {
+fn streams(work: &Path) -> Result<Vec<PathBuf>, JobError> {
     Ok(publish::folder_names(work)?.into_iter().map(|name| work.join(name)).collect())
 }

@@ -26,13 +26,13 @@ mod months;
 mod observed;
 mod pages;
 mod plan;
+mod reader;
 mod refresh;
 mod remembered;
 mod resolve;
 mod scope;
 mod status;
 mod tag_dates;
-mod walker;
 mod weighing;
 mod work;
 
@@ -52,7 +52,7 @@ pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use bounds::{TIMEZONE_CHANGED, old_table};
 pub use clock::{ClockOffset, Otherwise, clock_offset};
-pub use division::{Division, Piece, SizedSlice, cut, merge, rows_per_slice};
+pub use division::{Division, Piece, SizedPartition, cut, merge, rows_per_partition};
 pub use error::JobError;
 pub use events::{Built, Event, Observer};
 pub use folder::JobFolder;
@@ -60,7 +60,7 @@ pub use forget::{Forgotten, Person, forget};
 pub use lock::{Holder, Lock};
 pub use months::{AcceptedLoss, DamagedMonth};
 pub use observed::{Observed, ObservedCohort, observed};
-pub use plan::{Estimate, Plan, PlannedWalk, WalkKind, pages, similar_attribute, unknown_attributes};
+pub use plan::{Estimate, Plan, PlannedStream, StreamKind, pages, similar_attribute, unknown_attributes};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
 pub use remembered::{Remembered, remembered};
 pub use resolve::{Unresolved, Why, resolve};
@@ -280,7 +280,7 @@ async fn observe(
     plan.findings.extend(clock::finding(context));
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !accept_incomplete {
-        return Err(JobError::Incomplete { months: plan.months(), walks: fetched.shortfalls(context.settings.completeness.tolerance) });
+        return Err(JobError::Incomplete { months: plan.months(), streams: fetched.shortfalls(context.settings.completeness.tolerance) });
     }
     let mut published = Vec::new();
     for span in &plan.scope.spans {

@@ -11,7 +11,7 @@ use archive::publish::PublishError;
 use archive::snapshot::{CONTACTS, SnapshotError, contact_columns};
 use archive::table::{Column, Kind, Table, TableError, io_error};
 use domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
-use intercom::{Client, RequestError, Walk, WalkError};
+use intercom::{Client, RequestError, Stream, StreamError};
 
 pub use file::{ParquetFile, TextFile};
 pub use lines::Lines;
@@ -59,7 +59,7 @@ pub enum ListingError {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("the list cannot be followed to its end")]
-    Walk(#[source] WalkError),
+    Stream(#[source] StreamError),
     #[error("{came} members came, {announced} were announced")]
     Incomplete { came: u64, announced: u64 },
     #[error(transparent)]
@@ -106,12 +106,12 @@ pub async fn list(
     mut rows: impl Rows,
     told: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
-    let mut walk = client.members(group, None, None).await?;
+    let mut stream = client.members(group, None, None).await?;
     let mut seen = IdSet::default();
     let mut waiting = Vec::new();
     let (mut first, mut last) = (None, None);
     let mut unconfirmed = 0;
-    while let Some(page) = next(&mut walk).await? {
+    while let Some(page) = next(&mut stream).await? {
         if page.begins_anew {
             first = None;
             // Whoever was passed on, or waits for it, is not passed on twice; unless everything is.
@@ -143,10 +143,10 @@ pub async fn list(
     Ok(came)
 }
 
-async fn next(walk: &mut Walk<Contact>) -> Result<Option<intercom::Page<Contact>>, ListingError> {
-    walk.next().await.map_err(|error| match error {
-        WalkError::Request(error) => ListingError::Request(error),
-        error => ListingError::Walk(error),
+async fn next(stream: &mut Stream<Contact>) -> Result<Option<intercom::Page<Contact>>, ListingError> {
+    stream.next().await.map_err(|error| match error {
+        StreamError::Request(error) => ListingError::Request(error),
+        error => ListingError::Stream(error),
     })
 }
 

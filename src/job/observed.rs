@@ -18,7 +18,7 @@ pub struct Observed {
     pub basis: Basis,
     /// Rules included.
     pub cohorts: Vec<ObservedCohort>,
-    /// Keys of the walks that were published although they disagree with the totals of the API.
+    /// Keys of the streams that were published although they disagree with the totals of the API.
     pub incomplete: Vec<String>,
 }
 

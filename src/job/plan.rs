@@ -1,4 +1,4 @@
-//! What a run will fetch: names → IDs, and the walks that follow from them.
+//! What a run will fetch: names → IDs, and the streams that follow from them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::weighing::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
-use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Slice, TimeZone, are_alike, did_you_mean, unseen_difference};
+use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Partition, TimeZone, are_alike, did_you_mean, unseen_difference};
 use intercom::{Client, RateWindow};
 
 /// Everything that is decided before the first page of members.
@@ -23,8 +23,8 @@ pub struct Plan {
     pub cohorts: Vec<PlannedCohort>,
     pub population: PlannedPopulation,
     pub has_conversations: bool,
-    /// In the order in which they are begun; the walk of the population, when there is one, first.
-    pub walks: Vec<PlannedWalk>,
+    /// In the order in which they are begun; the stream of the population, when there is one, first.
+    pub streams: Vec<PlannedStream>,
     pub unresolved: Vec<Unresolved>,
     /// The basis of the snapshot that the month has already.
     pub held: Option<Basis>,
@@ -72,17 +72,17 @@ pub struct PlannedCohort {
     pub group: Group,
     /// As the job names it.
     pub configured: String,
-    /// Index of the walk that fetches its members.
-    pub walk: usize,
+    /// Index of the stream that fetches its members.
+    pub stream: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlannedPopulation {
     Everyone,
-    /// The walk that fetches it.
+    /// The stream that fetches it.
     Group {
         group: Group,
-        walk: usize,
+        stream: usize,
     },
     Cohorts,
 }
@@ -98,13 +98,13 @@ impl PlannedPopulation {
     }
 }
 
-/// One list of the API: a group, everyone, or the month's conversations. It is followed in one walk, or in one for each of
-/// its slices.
+/// One list of the API: a group, everyone, or the month's conversations. It is followed in one stream, or in one for each of
+/// its partitions.
 #[derive(Clone, Debug)]
-pub struct PlannedWalk {
+pub struct PlannedStream {
     /// The key under which it is spooled, counted and told of.
     pub key: String,
-    pub kind: WalkKind,
+    pub kind: StreamKind,
     /// Rows that the API announces, where it was asked.
     pub size: Option<u64>,
     /// Members that the listing of groups counts.
@@ -112,39 +112,39 @@ pub struct PlannedWalk {
     /// Where the members of a tag are taken from the contacts' own lists of tags while everyone is read: how many the tag
     /// announced before.
     pub tallied: Option<u64>,
-    /// Its slices, when it is long. Whether it is may turn out with its first page.
+    /// Its partitions, when it is long. Whether it is may turn out with its first page.
     pub division: Option<Division>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WalkKind {
+pub enum StreamKind {
     Everyone,
     Members(Group),
     Conversations,
 }
 
-impl WalkKind {
+impl StreamKind {
     pub(super) fn is_tag(&self) -> bool {
         self.group().is_some_and(|group| group.kind == GroupKind::Tag)
     }
 
     pub(super) fn group(&self) -> Option<&Group> {
         match self {
-            WalkKind::Members(group) => Some(group),
-            WalkKind::Everyone | WalkKind::Conversations => None,
+            StreamKind::Members(group) => Some(group),
+            StreamKind::Everyone | StreamKind::Conversations => None,
         }
     }
 }
 
-impl PlannedWalk {
+impl PlannedStream {
     /// For messages: the key, and the group's name as far as it can be printed.
     pub(super) fn title(&self) -> String {
         match &self.kind {
-            WalkKind::Members(group) => {
+            StreamKind::Members(group) => {
                 let name: String = group.name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
                 format!("{} ({name})", self.key)
             }
-            WalkKind::Everyone | WalkKind::Conversations => self.key.clone(),
+            StreamKind::Everyone | StreamKind::Conversations => self.key.clone(),
         }
     }
 }
@@ -189,9 +189,9 @@ impl Plan {
         match &job.population {
             Population::Everyone => {
                 plan.population = PlannedPopulation::Everyone;
-                plan.walks.push(PlannedWalk {
+                plan.streams.push(PlannedStream {
                     key: POPULATION.to_string(),
-                    kind: WalkKind::Everyone,
+                    kind: StreamKind::Everyone,
                     size: None,
                     listed: None,
                     tallied: None,
@@ -201,8 +201,8 @@ impl Plan {
             Population::Cohorts => {}
             Population::Group(name) => match find(&mut plan, name) {
                 Some(group) => {
-                    let walk = plan.walk_of(&group, announced(&group));
-                    plan.population = PlannedPopulation::Group { group, walk };
+                    let stream = plan.stream_of(&group, announced(&group));
+                    plan.population = PlannedPopulation::Group { group, stream };
                 }
                 // Without its population the month's comparisons would mean something else.
                 None => return Err(JobError::Unresolved(plan.unresolved)),
@@ -214,14 +214,14 @@ impl Plan {
                 tracing::warn!("{name} is a group that the job names already; it is observed once");
                 continue;
             }
-            let walk = plan.walk_of(&group, announced(&group));
-            plan.cohorts.push(PlannedCohort { group, configured: name.text.clone(), walk });
+            let stream = plan.stream_of(&group, announced(&group));
+            plan.cohorts.push(PlannedCohort { group, configured: name.text.clone(), stream });
         }
         plan.cohorts.sort_by_key(|cohort| cohort.group.key());
         if plan.has_conversations {
-            plan.walks.push(PlannedWalk {
+            plan.streams.push(PlannedStream {
                 key: "conversations".to_string(),
-                kind: WalkKind::Conversations,
+                kind: StreamKind::Conversations,
                 size: None,
                 listed: None,
                 tallied: None,
@@ -259,7 +259,7 @@ impl Plan {
             cohorts: Vec::new(),
             population: PlannedPopulation::Cohorts,
             has_conversations: false,
-            walks: Vec::new(),
+            streams: Vec::new(),
             unresolved: Vec::new(),
             held: None,
             has_tag_dates: false,
@@ -271,14 +271,14 @@ impl Plan {
         }
     }
 
-    /// The walk of this group, shared by everything that needs it.
-    fn walk_of(&mut self, group: &Group, size: Option<u64>) -> usize {
-        let kind = WalkKind::Members(group.clone());
-        match self.walks.iter().position(|walk| walk.kind == kind) {
-            Some(walk) => walk,
+    /// The stream of this group, shared by everything that needs it.
+    fn stream_of(&mut self, group: &Group, size: Option<u64>) -> usize {
+        let kind = StreamKind::Members(group.clone());
+        match self.streams.iter().position(|stream| stream.kind == kind) {
+            Some(stream) => stream,
             None => {
-                self.walks.push(PlannedWalk { key: group.key(), kind, size, listed: size, tallied: None, division: None });
-                self.walks.len() - 1
+                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, tallied: None, division: None });
+                self.streams.len() - 1
             }
         }
     }
@@ -369,38 +369,39 @@ impl Plan {
         let (client, scope) = (&context.client, &scope);
         let intercom = &context.settings.intercom;
         let divider = Divider { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
-        let sized = self.walks.iter().map(|walk| async {
-            let size = match (walk.size, &walk.kind) {
+        let sized = self.streams.iter().map(|stream| async {
+            let size = match (stream.size, &stream.kind) {
                 (Some(size), _) => Some(size),
-                (None, WalkKind::Everyone) => client.contact_count(None).await?,
-                (None, WalkKind::Members(group)) => client.member_count(group, None).await?,
-                (None, WalkKind::Conversations) => client.conversation_count(scope.start(), scope.end()).await?,
+                (None, StreamKind::Everyone) => client.contact_count(None).await?,
+                (None, StreamKind::Members(group)) => client.member_count(group, None).await?,
+                (None, StreamKind::Conversations) => client.conversation_count(scope.start(), scope.end()).await?,
             };
-            let Some(rows) = size.filter(|_| walk.division.is_none()) else { return Ok((size, None)) };
+            let Some(rows) = size.filter(|_| stream.division.is_none()) else { return Ok((size, None)) };
             // A run reads this off the first page, which it needs all the same.
-            let oldest = match &walk.kind {
-                WalkKind::Members(group) if divider.is_long(rows) => client.oldest(Some(group)).await?,
+            let oldest = match &stream.kind {
+                StreamKind::Members(group) if divider.is_long(rows) => client.oldest(Some(group)).await?,
                 _ => None,
             };
-            Ok::<_, JobError>((size, divider.divide(&walk.kind, rows, oldest).await?))
+            Ok::<_, JobError>((size, divider.divide(&stream.kind, rows, oldest).await?))
         });
         let sized = try_join_all(sized).await?;
-        for (walk, (size, division)) in self.walks.iter_mut().zip(sized) {
-            walk.size = size;
-            walk.division = walk.division.take().or(division);
+        for (stream, (size, division)) in self.streams.iter_mut().zip(sized) {
+            stream.size = size;
+            stream.division = stream.division.take().or(division);
         }
         // Only where everyone is many: of a short list there is not much to save.
         let tells_all = client.capabilities().lists_own_segments;
-        let everyone = self.walks.iter().find(|walk| walk.kind == WalkKind::Everyone);
-        let is_long = |walk: &&PlannedWalk| walk.division.is_some() || (tells_all && pages(walk.size, &context.settings) > Some(FEW_PAGES));
-        if let Some(everyone) = everyone.filter(is_long).and_then(|walk| walk.size) {
-            let may_be = |walk: &PlannedWalk| if tells_all { walk.kind.group().is_some() } else { walk.kind.is_tag() };
-            let groups = self.walks.iter().enumerate().filter(|(_, walk)| may_be(walk));
-            let sized: Vec<(usize, u64)> = groups.filter_map(|(list, walk)| Some((list, walk.size?))).collect();
+        let everyone = self.streams.iter().find(|stream| stream.kind == StreamKind::Everyone);
+        let is_long =
+            |stream: &&PlannedStream| stream.division.is_some() || (tells_all && pages(stream.size, &context.settings) > Some(FEW_PAGES));
+        if let Some(everyone) = everyone.filter(is_long).and_then(|stream| stream.size) {
+            let may_be = |stream: &PlannedStream| if tells_all { stream.kind.group().is_some() } else { stream.kind.is_tag() };
+            let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
+            let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
             // As a run does, which weighs by the first page of everyone.
             let untold = if tells_all { 0.0 } else { untold(client).await? };
             for list in self.tally(sized, everyone, untold, &context.settings) {
-                self.walks[list].division = None;
+                self.streams[list].division = None;
             }
         }
         Ok(())
@@ -420,38 +421,39 @@ impl Plan {
         if !self.has_tag_dates {
             return 0;
         }
-        self.tag_cohorts().filter_map(|cohort| self.walks[cohort.walk].size).sum()
+        self.tag_cohorts().filter_map(|cohort| self.streams[cohort.stream].size).sum()
     }
 
     /// The chains of pages that a list is followed in, each with its rows as far as they are known.
-    pub fn chains<'a>(&self, walk: &'a PlannedWalk) -> Vec<(Option<&'a Slice>, Option<u64>)> {
-        match &walk.division {
-            _ if walk.tallied.is_some() => Vec::new(),
-            Some(division) => division.slices.iter().map(|sized| (Some(&sized.slice), Some(sized.rows))).collect(),
-            None => vec![(None, walk.size)],
+    pub fn chains<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
+        match &stream.division {
+            _ if stream.tallied.is_some() => Vec::new(),
+            Some(division) => division.partitions.iter().map(|sized| (Some(&sized.partition), Some(sized.rows))).collect(),
+            None => vec![(None, stream.size)],
         }
     }
 
     pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
-        let chains = self.walks.iter().flat_map(|walk| self.chains(walk));
+        let chains = self.streams.iter().flat_map(|stream| self.chains(stream));
         let pages: Vec<u64> = chains.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
         let sizing = |division: &Division| if self.is_sized_again { division.sizing() } else { 0 };
-        // Each list in slices ends with its total.
-        let sizing: u64 = self.walks.iter().filter_map(|walk| walk.division.as_ref()).map(|division| sizing(division) + 1).sum();
-        let tallied = self.walks.iter().filter(|walk| walk.tallied.is_some()).count() as u64;
+        // Each list in partitions ends with its total.
+        let sizing: u64 = self.streams.iter().filter_map(|stream| stream.division.as_ref()).map(|division| sizing(division) + 1).sum();
+        let tallied = self.streams.iter().filter(|stream| stream.tallied.is_some()).count() as u64;
         let tallying = tallied * if self.is_sized_again { TOTALS } else { 1 };
         // Whether a tag is worth it is asked of each, once it is known that everyone is many.
-        let is_weighed = self.is_sized_again && self.walks.iter().any(|walk| walk.kind == WalkKind::Everyone && walk.division.is_some());
-        let is_other_tag = |walk: &&PlannedWalk| is_weighed && walk.kind.is_tag() && walk.tallied.is_none();
-        let tallying = tallying + self.walks.iter().filter(is_other_tag).count() as u64;
+        let is_weighed =
+            self.is_sized_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.division.is_some());
+        let is_other_tag = |stream: &&PlannedStream| is_weighed && stream.kind.is_tag() && stream.tallied.is_none();
+        let tallying = tallying + self.streams.iter().filter(is_other_tag).count() as u64;
         let opening = if self.is_sized_again { self.opening } else { 0 };
         let asking = opening + sizing + tallying;
         let requests = pages.iter().sum::<u64>() + asking;
         let places = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
-        // The longest walk is a chain of its own; the others fill the places beside it.
-        let is_cut = self.walks.iter().any(|walk| walk.division.is_some());
+        // The longest stream is a chain of its own; the others fill the places beside it.
+        let is_cut = self.streams.iter().any(|stream| stream.division.is_some());
         let beginning = BEGINNING + if is_cut { CUTTING } else { 0.0 };
         let all = requests + self.expected_asks;
         let walking = (beginning + longest.max(all as f64 / places.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;

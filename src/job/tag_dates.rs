@@ -58,7 +58,7 @@ impl Asking {
         let folder = work.join(ANSWERS);
         let opening = folder.clone();
         let answers = joined(tokio::task::spawn_blocking(move || Ok(TagDates::open(opening)?)).await)?;
-        (context.observer)(Event::WalkStarted { walk: ANSWERS.to_string() });
+        (context.observer)(Event::StreamStarted { stream: ANSWERS.to_string() });
         let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
         Ok(Asking { context: context.clone(), months, folder, so_far })
     }
@@ -89,14 +89,14 @@ impl Asking {
                 Err(source) => {
                     // What came stays.
                     so_far.answers.flush()?;
-                    return Err(JobError::Fetch { months: self.months, walk: "the dates of tags".to_string(), source: source.into() });
+                    return Err(JobError::Fetch { months: self.months, stream: "the dates of tags".to_string(), source: source.into() });
                 }
             };
             if tags.is_some() || gone == Gone::HaveNoTags {
                 so_far.answers.push(id, tags.unwrap_or_default())?;
             }
             so_far.asked += 1;
-            let event = Event::Page { walk: ANSWERS.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
+            let event = Event::Page { stream: ANSWERS.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
             drop(so_far);
             (self.context.observer)(event);
         }
@@ -107,7 +107,7 @@ impl Asking {
     pub(super) fn end(&self) -> Result<PathBuf, JobError> {
         let mut so_far = self.lock();
         so_far.answers.flush()?;
-        (self.context.observer)(Event::WalkDone { walk: ANSWERS.to_string(), rows: so_far.asked });
+        (self.context.observer)(Event::StreamDone { stream: ANSWERS.to_string(), rows: so_far.asked });
         Ok(self.folder.clone())
     }
 

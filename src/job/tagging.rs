@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 
 use answer::Answer;
 use domain::{Group, GroupKind, Holder, Reference};
-use intercom::{Change, Client, RequestError, TagAnswer, TagCall, WalkError};
+use intercom::{Change, Client, RequestError, StreamError, TagAnswer, TagCall};
 
 pub use input::{Input, InputError, Item, read};
 
@@ -146,7 +146,7 @@ pub enum Stopped {
 }
 
 /// Finds out whom the items mean, as far as the calls need it. Changes nothing.
-pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec<Item>, told: Told<'_>) -> Result<Work, WalkError> {
+pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec<Item>, told: Told<'_>) -> Result<Work, StreamError> {
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
     let mut first: HashMap<&Reference, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -208,7 +208,7 @@ async fn look_up(
     distinct: &[(usize, Reference)],
     tag: Option<&Group>,
     told: Told<'_>,
-) -> Result<HashMap<Reference, Answer>, WalkError> {
+) -> Result<HashMap<Reference, Answer>, StreamError> {
     let by_search = |reference: &&Reference| !matches!(reference, Reference::CompanyId(_)) && answer::is_plausible(reference);
     let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
     let mut answers = HashMap::new();
@@ -220,12 +220,12 @@ async fn look_up(
                 answers.extend(some.iter().map(|reference| (reference.clone(), Answer::of(reference, &holders.of_reference(reference)))));
             }
             // One that the API will not search for must not stand in the way of the others.
-            Err(WalkError::Request(error)) if error.is_refused() && some.len() > 1 => {
+            Err(StreamError::Request(error)) if error.is_refused() && some.len() > 1 => {
                 let (left, right) = some.split_at(some.len() / 2);
                 waiting.extend([right, left]);
                 continue;
             }
-            Err(WalkError::Request(error)) if error.is_refused() => {
+            Err(StreamError::Request(error)) if error.is_refused() => {
                 answers.extend(some.iter().map(|reference| (reference.clone(), Answer::failed(&error))));
             }
             Err(error) => return Err(error),

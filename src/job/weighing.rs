@@ -44,7 +44,7 @@ impl Plan {
         );
         self.expected_asks = asks;
         for (list, total) in &worth_it {
-            self.walks[*list].tallied = Some(*total);
+            self.streams[*list].tallied = Some(*total);
         }
         worth_it.into_iter().map(|(list, _)| list).collect()
     }

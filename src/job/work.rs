@@ -6,20 +6,20 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::division::{Division, SizedSlice};
-use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedWalk, WalkKind};
+use super::division::{Division, SizedPartition};
+use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedStream, StreamKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
 use crate::privacy::HASH_PREFIX;
 use crate::settings::zones;
 use archive::publish;
-use domain::{DaySlice, Group, GroupKind, Month, Months, Role, SecondSlice, Slice};
+use domain::{DayPartition, Group, GroupKind, Month, Months, Partition, Role, SecondPartition};
 
 const PLAN_FILE: &str = "plan.json";
 
 /// What stands in the work folder of a run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Work {
-    /// What its walks are only good for together.
+    /// What its streams are only good for together.
     #[serde(flatten)]
     of: Of,
     /// When it was begun.
@@ -31,10 +31,11 @@ struct Work {
     timezone: String,
     population: String,
     cohorts: Vec<WorkCohort>,
-    walks: Vec<WorkWalk>,
+    #[serde(rename = "walks")]
+    streams: Vec<WorkStream>,
     /// Those of an earlier plan that this one does not have: should the job name them again, they go on as they were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    others: Vec<WorkWalk>,
+    others: Vec<WorkStream>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,12 +72,13 @@ impl Of {
 #[derive(Debug, Serialize, Deserialize)]
 struct WorkCohort {
     configured: String,
-    walk: usize,
+    #[serde(rename = "walk")]
+    stream: usize,
 }
 
-/// A walk; one of members names its group.
+/// A stream; one of members names its group.
 #[derive(Debug, Serialize, Deserialize)]
-struct WorkWalk {
+struct WorkStream {
     key: String,
     group: Option<WorkGroup>,
     size: Option<u64>,
@@ -125,16 +127,16 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     };
     let started_at = found.as_ref().map_or_else(|| (context.clock)(), |found| found.started_at);
     // Members can only be taken from everyone where everyone is read.
-    let has_everyone = plan.walks.iter().any(|walk| walk.kind == WalkKind::Everyone);
+    let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone);
     let mut others = Vec::new();
-    // What came of a slice is only good for a list in the same slices.
-    for walk in found.into_iter().flat_map(|found| found.walks.into_iter().chain(found.others)).filter_map(WorkWalk::into_walk) {
-        match plan.walks.iter_mut().find(|planned| planned.key == walk.key && planned.kind == walk.kind) {
-            Some(planned) => (planned.division, planned.tallied) = (walk.division, walk.tallied.filter(|_| has_everyone)),
-            None => others.push(WorkWalk::of(&PlannedWalk { tallied: None, ..walk })),
+    // What came of a partition is only good for a list in the same partitions.
+    for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.others)).filter_map(WorkStream::into_stream) {
+        match plan.streams.iter_mut().find(|planned| planned.key == stream.key && planned.kind == stream.kind) {
+            Some(planned) => (planned.division, planned.tallied) = (stream.division, stream.tallied.filter(|_| has_everyone)),
+            None => others.push(WorkStream::of(&PlannedStream { tallied: None, ..stream })),
         }
     }
-    let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), walk: cohort.walk };
+    let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), stream: cohort.stream };
     let written = Work {
         of,
         started_at,
@@ -142,17 +144,17 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         timezone: plan.scope.timezone.name().to_string(),
         population: plan.population.label(),
         cohorts: plan.cohorts.iter().map(cohort).collect(),
-        walks: plan.walks.iter().map(WorkWalk::of).collect(),
+        streams: plan.streams.iter().map(WorkStream::of).collect(),
         others,
     };
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
-/// Takes note of lists that are followed in slices, or no more.
+/// Takes note of lists that are followed in partitions, or no more.
 pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
     // It was written when the work was claimed.
     let Some(mut written) = read(work) else { return Ok(()) };
-    written.walks = plan.walks.iter().map(WorkWalk::of).collect();
+    written.streams = plan.streams.iter().map(WorkStream::of).collect();
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
@@ -215,71 +217,73 @@ fn read(work: &Path) -> Option<Work> {
 impl Work {
     /// `None` when it does not fit together.
     fn into_plan(self, scope: Scope) -> Option<Plan> {
-        let walks: Vec<PlannedWalk> = self.walks.into_iter().map(WorkWalk::into_walk).collect::<Option<_>>()?;
-        let group_of = |walk: usize| match &walks.get(walk)?.kind {
-            WalkKind::Members(group) => Some(group.clone()),
-            WalkKind::Everyone | WalkKind::Conversations => None,
+        let streams: Vec<PlannedStream> = self.streams.into_iter().map(WorkStream::into_stream).collect::<Option<_>>()?;
+        let group_of = |stream: usize| match &streams.get(stream)?.kind {
+            StreamKind::Members(group) => Some(group.clone()),
+            StreamKind::Everyone | StreamKind::Conversations => None,
         };
-        let cohort =
-            |cohort: WorkCohort| Some(PlannedCohort { group: group_of(cohort.walk)?, configured: cohort.configured, walk: cohort.walk });
+        let cohort = |cohort: WorkCohort| {
+            Some(PlannedCohort { group: group_of(cohort.stream)?, configured: cohort.configured, stream: cohort.stream })
+        };
         let cohorts = self.cohorts.into_iter().map(cohort).collect::<Option<_>>()?;
         let population = match self.population.as_str() {
             "everyone" => PlannedPopulation::Everyone,
             "cohorts" => PlannedPopulation::Cohorts,
             key => {
-                let walk = walks.iter().position(|walk| walk.key == key)?;
-                PlannedPopulation::Group { group: group_of(walk)?, walk }
+                let stream = streams.iter().position(|stream| stream.key == key)?;
+                PlannedPopulation::Group { group: group_of(stream)?, stream }
             }
         };
-        let has_conversations = walks.iter().any(|walk| walk.kind == WalkKind::Conversations);
-        Some(Plan { cohorts, population, has_conversations, walks, ..Plan::empty(scope) })
+        let has_conversations = streams.iter().any(|stream| stream.kind == StreamKind::Conversations);
+        Some(Plan { cohorts, population, has_conversations, streams, ..Plan::empty(scope) })
     }
 }
 
-impl WorkWalk {
-    fn of(walk: &PlannedWalk) -> WorkWalk {
-        let group = match &walk.kind {
-            WalkKind::Members(group) => {
+impl WorkStream {
+    fn of(stream: &PlannedStream) -> WorkStream {
+        let group = match &stream.kind {
+            StreamKind::Members(group) => {
                 Some(WorkGroup { kind: group.kind.as_str().to_string(), id: group.id.clone(), name: group.name.clone() })
             }
-            WalkKind::Everyone | WalkKind::Conversations => None,
+            StreamKind::Everyone | StreamKind::Conversations => None,
         };
-        WorkWalk {
-            key: walk.key.clone(),
+        WorkStream {
+            key: stream.key.clone(),
             group,
-            size: walk.size,
-            tallied: walk.tallied,
-            division: walk.division.as_ref().map(WorkDivision::of),
+            size: stream.size,
+            tallied: stream.tallied,
+            division: stream.division.as_ref().map(WorkDivision::of),
         }
     }
 
-    fn into_walk(self) -> Option<PlannedWalk> {
+    fn into_stream(self) -> Option<PlannedStream> {
         let kind = match (self.group, self.key.as_str()) {
             (Some(group), _) => {
                 let kind = [GroupKind::Tag, GroupKind::Segment].into_iter().find(|kind| kind.as_str() == group.kind)?;
-                WalkKind::Members(Group { kind, id: group.id, name: group.name })
+                StreamKind::Members(Group { kind, id: group.id, name: group.name })
             }
-            (None, domain::POPULATION) => WalkKind::Everyone,
-            (None, _) => WalkKind::Conversations,
+            (None, domain::POPULATION) => StreamKind::Everyone,
+            (None, _) => StreamKind::Conversations,
         };
         let division = match self.division {
             Some(division) => Some(division.into_division()?),
             None => None,
         };
-        Some(PlannedWalk { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, division })
+        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, division })
     }
 }
 
-/// A list in slices.
+/// A list in partitions.
 #[derive(Debug, Serialize, Deserialize)]
 struct WorkDivision {
     total: u64,
     requests: u64,
-    slices: Vec<WorkSlice>,
+    #[serde(rename = "slices")]
+    partitions: Vec<WorkPartition>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct WorkSlice {
+struct WorkPartition {
     rows: u64,
     #[serde(flatten)]
     of: WorkStretch,
@@ -294,25 +298,25 @@ enum WorkStretch {
 
 impl WorkDivision {
     fn of(division: &Division) -> WorkDivision {
-        let slice = |sized: &SizedSlice| WorkSlice {
+        let partition = |sized: &SizedPartition| WorkPartition {
             rows: sized.rows,
-            of: match &sized.slice {
-                Slice::Contacts(DaySlice { first, last, timezone, role }) => WorkStretch::Days {
+            of: match &sized.partition {
+                Partition::Contacts(DayPartition { first, last, timezone, role }) => WorkStretch::Days {
                     first_day: *first,
                     last_day: *last,
                     timezone: timezone.name().to_string(),
                     role: role.map(|role| role.as_str().to_string()),
                 },
-                Slice::Conversations(SecondSlice { start, end }) => WorkStretch::Seconds { start: *start, end: *end },
+                Partition::Conversations(SecondPartition { start, end }) => WorkStretch::Seconds { start: *start, end: *end },
             },
         };
-        WorkDivision { total: division.total, requests: division.requests, slices: division.slices.iter().map(slice).collect() }
+        WorkDivision { total: division.total, requests: division.requests, partitions: division.partitions.iter().map(partition).collect() }
     }
 
     fn into_division(self) -> Option<Division> {
-        let slice = |slice: WorkSlice| {
-            let of = match slice.of {
-                WorkStretch::Days { first_day, last_day, timezone, role } => Slice::Contacts(DaySlice {
+        let partition = |partition: WorkPartition| {
+            let of = match partition.of {
+                WorkStretch::Days { first_day, last_day, timezone, role } => Partition::Contacts(DayPartition {
                     first: first_day,
                     last: last_day,
                     timezone: zones().zone(&timezone)?,
@@ -321,11 +325,11 @@ impl WorkDivision {
                         Some(name) => Some([Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name)?),
                     },
                 }),
-                WorkStretch::Seconds { start, end } => Slice::Conversations(SecondSlice { start, end }),
+                WorkStretch::Seconds { start, end } => Partition::Conversations(SecondPartition { start, end }),
             };
-            Some(SizedSlice { slice: of, rows: slice.rows })
+            Some(SizedPartition { partition: of, rows: partition.rows })
         };
-        let slices = self.slices.into_iter().map(slice).collect::<Option<Vec<_>>>()?;
-        Some(Division { slices, total: self.total, requests: self.requests })
+        let partitions = self.partitions.into_iter().map(partition).collect::<Option<Vec<_>>>()?;
+        Some(Division { partitions, total: self.total, requests: self.requests })
     }
 }

@@ -6,7 +6,7 @@ mod resume;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::resume::walked;
+use crate::resume::by_stream;
 use crate::support::fixture::plain_job;
 use crate::support::job::{Job, Place, small_job, texts};
 use crate::support::oracle::Oracle;
@@ -34,18 +34,18 @@ fn snapshot(place: &Place, month: &str) -> Tree {
     tree(&place.snapshot(month))
 }
 
-/// Requests that are no page of a walk, as the job of `page_size` asks for them; and how often each was sent.
+/// Requests that are no page of a stream, as the job of `page_size` asks for them; and how often each was sent.
 fn others(requests: &[Request], page_size: u64) -> BTreeMap<String, usize> {
     let mut others = BTreeMap::new();
-    for request in requests.iter().filter(|request| request.walk().is_none() || request.per_page() != Some(page_size)) {
+    for request in requests.iter().filter(|request| request.stream().is_none() || request.per_page() != Some(page_size)) {
         *others.entry(format!("{} {} {:?}", request.method, request.path(), request.per_page())).or_default() += 1;
     }
     others
 }
 
-/// The pages of walks among the requests.
+/// The pages of streams among the requests.
 fn pages(requests: &[Request], page_size: u64) -> Vec<Request> {
-    requests.iter().filter(|request| request.walk().is_some() && request.per_page() == Some(page_size)).cloned().collect()
+    requests.iter().filter(|request| request.stream().is_some() && request.per_page() == Some(page_size)).cloned().collect()
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_backfill_reads_everyone_once_and_the_conversations_of_all_months_once() {
     let one = observed(&|file| drop(run(file, &["--month", "2026-10", "--as-of", LATE]).succeed()));
     let range = observed(&|file| drop(backfill(file, ("2026-08", "2026-10"), LATE, &[]).succeed()));
 
-    let (mut one_pages, mut range_pages) = (walked(&pages(&one, 40)), walked(&pages(&range, 40)));
+    let (mut one_pages, mut range_pages) = (by_stream(&pages(&one, 40)), fetched(&pages(&range, 40)));
     let conversations = [&mut one_pages, &mut range_pages].map(|pages| pages.remove("conversations").unwrap());
     assert_eq!(range_pages, one_pages, "members and contacts are read as in one run");
     let months = [AUGUST, SEPTEMBER, OCTOBER];
@@ -134,7 +134,7 @@ fn a_backfill_reads_everyone_once_and_the_conversations_of_all_months_once() {
     // A search cuts by whole days, so that some more may come.
     assert!((begun.div_ceil(40)..=begun.div_ceil(40) + 1).contains(&conversations[1]), "{conversations:?} of {begun}");
     assert!(conversations[1] > conversations[0]);
-    let all: Vec<_> = pages(&range, 40).iter().map(|page| (page.walk(), page.cursor())).collect();
+    let all: Vec<_> = pages(&range, 40).iter().map(|page| (page.stream(), page.cursor())).collect();
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "no page twice");
 
     // Beside the pages, only the two sizes that the lists of groups do not tell.
@@ -236,9 +236,9 @@ fn a_dry_run_tells_walks_requests_and_time_and_writes_nothing() {
     assert!(planned.stdout.contains("would get a snapshot: 2026-08, 2026-09, 2026-10"), "{}", planned.stdout);
     assert!(planned.stdout.contains(&state["contacts"].to_string()), "{}", planned.stdout);
 
-    // What was told is what it takes, but for the requests before the walks.
-    let told = planned.stdout.lines().find(|line| line.contains(" walks, ")).unwrap();
-    let told: usize = told.split(" walks, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    // What was told is what it takes, but for the requests before the streams.
+    let told = planned.stdout.lines().find(|line| line.contains(" streams, ")).unwrap();
+    let told: usize = told.split(" streams, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(planned.stdout.contains("about "), "{}", planned.stdout);
     let before = recorder.requests().len();
     backfill(&file, ("2026-08", "2026-10"), LATE, &[]).succeed();

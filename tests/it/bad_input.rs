@@ -286,7 +286,7 @@ fn a_bulk_tag_on_everyone_is_a_cohort_like_any_other() {
     let all = place.report("2026-09", "cohort_summary").rows_by_name().into_iter().find(|row| row["cohort_name"].shown() == "bulk import");
     let created = simulator.contacts().iter().filter(|contact| contact["created_at"].as_i64().unwrap() < 1_790_809_200).count();
     assert_eq!(all.unwrap()["members"], count(created as i64));
-    // Population and cohort are one walk, and a rebuild gives the same bytes.
+    // Population and cohort are one stream, and a rebuild gives the same bytes.
     let before = published(&place.job_folder());
     fs::remove_dir_all(place.job_folder().join("history")).unwrap();
     on(&place.job(&job, "http://127.0.0.1:9"), "report", &["--all"]).without_token().succeed();

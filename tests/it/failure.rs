@@ -382,8 +382,8 @@ fn no_page_of_members_is_asked_for_when_a_group_is_missing_and_all_are_wanted() 
     let place = Place::new();
     let job = Job { tags: texts(&["value_lead", "no such tag"]), ..plain_job() }.with_top("missing = \"fail\"");
     run(&place.job(&job, &recorder.base_url), AS_OF).finish().check_failure(4, &["no such tag"]);
-    let walked: Vec<_> = recorder.requests().into_iter().filter_map(|request| request.walk()).collect();
-    assert_eq!(walked, Vec::<String>::new());
+    let fetched: Vec<_> = recorder.requests().into_iter().filter_map(|request| request.stream()).collect();
+    assert_eq!(fetched, Vec::<String>::new());
 }
 
 #[test]

@@ -41,7 +41,7 @@ struct Scenario {
     retries: Option<[u64; 2]>,
     /// Least and most answers with 429.
     rate_limited: Option<[u64; 2]>,
-    /// Whether a walk had to be done again; looked at where the result is compared.
+    /// Whether a stream had to be done again; looked at where the result is compared.
     #[serde(default)]
     second_walk: bool,
     /// How the result compares with that of the run without faults.
@@ -49,7 +49,7 @@ struct Scenario {
     /// Severity and check of findings that `data_quality` must have.
     #[serde(default)]
     findings: Vec<[String; 2]>,
-    /// Whether the manifest lists walks as incomplete.
+    /// Whether the manifest lists streams as incomplete.
     #[serde(default)]
     incomplete: bool,
 }
@@ -122,7 +122,7 @@ fn check(scenario: &Scenario) {
         assert!(is_there, "no {severity} `{check}` among {findings:?}");
     }
     if scenario.incomplete {
-        // Each incomplete walk is an error of its own.
+        // Each incomplete stream is an error of its own.
         let subjects: BTreeSet<String> =
             findings.iter().filter(|row| row["severity"].shown() == "error").map(|row| row["subject"].shown()).collect();
         for key in told["incomplete"].as_array().unwrap() {

@@ -222,7 +222,7 @@ fn unfinished_work_forgets_too_and_can_be_gone_on_with() {
     assert_eq!(files_with(&work, &id), Vec::<String>::new());
     run(&place.job(&plain_job(), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
     let members = place.snapshot_table("2026-07", "members").rows_by_name();
-    assert!(!members.iter().any(|row| row["contact_id"].shown() == id), "the walks that had ended are without them");
+    assert!(!members.iter().any(|row| row["contact_id"].shown() == id), "the streams that had ended are without them");
     assert_eq!(place.manifest("2026-07")["forgotten"], 1);
     let told = place.report("2026-07", "data_quality").rows_by_name();
     assert!(told.iter().any(|row| row["check_name"].shown() == "forgotten"));

@@ -268,7 +268,7 @@ fn faults_on_pages_of_1x_leave_no_trace_in_the_tables() {
             check_same(&tables(published(&place.job_folder())), undisturbed(), fault.at);
             assert_eq!(place.manifest("2026-07")["retries"], fault.retries);
             assert_eq!(simulator.stats().rate_limited, fault.rate_limited);
-            assert_eq!(finished.stderr.contains("the walk is done again"), fault.second_walk, "{}", finished.stderr);
+            assert_eq!(finished.stderr.contains("the stream is done again"), fault.second_walk, "{}", finished.stderr);
         },
     );
 }
@@ -334,7 +334,7 @@ fn a_dry_run_over_1x_prints_sizes_and_fetches_nobody() {
         let line = plan.lines().find(|line| line.contains(&format!("{key} "))).unwrap_or_else(|| panic!("no line of {key}:\n{plan}"));
         let requests = rows.div_ceil(40).max(1);
         let numbers: Vec<&str> = line.split_whitespace().rev().filter(|word| word.parse::<u64>().is_ok()).take(3).collect();
-        // In one walk: 1.x has no slices.
+        // In one stream: 1.x has no slices.
         assert_eq!(numbers, [requests.to_string(), "1".to_string(), rows.to_string()], "{line}");
     }
     let line = plan.lines().find(|line| line.contains("conversations")).unwrap();

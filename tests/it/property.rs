@@ -75,10 +75,10 @@ fn every_contact_is_there_exactly_once_however_the_list_is_paged() {
             tags: [("5".to_string(), ("customers".to_string(), members.clone()))].into(),
             ..Workspace::default()
         };
-        let server = workspace.serve(move |walk, rows, per_page| match walk {
+        let server = workspace.serve(move |stream, rows, per_page| match stream {
             "population" => everyone.deal(rows),
             "tag:5" => tag.deal(rows),
-            _ => plainly(walk, rows, per_page),
+            _ => plainly(stream, rows, per_page),
         });
         let place = Place::new();
         let job = Job { tags: texts(&["customers"]), ..Job::empty() }.with_top("profile = []").with_top("conversations = false");

@@ -17,16 +17,16 @@ use crate::support::tree::{Tree, check_same, published, tables, tree};
 use crate::support::truth::{AUGUST, JULY};
 use crate::support::wait_until;
 
-/// How many pages of each walk were asked for.
-pub(crate) fn walked(requests: &[Request]) -> BTreeMap<String, usize> {
-    let mut walked = BTreeMap::new();
-    for walk in requests.iter().filter_map(Request::walk) {
-        *walked.entry(walk).or_default() += 1;
+/// How many pages of each stream were asked for.
+pub(crate) fn by_stream(requests: &[Request]) -> BTreeMap<String, usize> {
+    let mut fetched = BTreeMap::new();
+    for stream in requests.iter().filter_map(Request::stream) {
+        *fetched.entry(stream).or_default() += 1;
     }
-    walked
+    fetched
 }
 
-/// A recorder behind which the walk of everyone never gets its third page.
+/// A recorder behind which the stream of everyone never gets its third page.
 pub(crate) fn stuck(simulator: &Simulator) -> Scripted {
     let pages = std::sync::atomic::AtomicUsize::new(0);
     Scripted::before(simulator.address(), move |request| {
@@ -35,22 +35,24 @@ pub(crate) fn stuck(simulator: &Simulator) -> Scripted {
     })
 }
 
-/// A run of July that is killed when all of its walks are done but that of everyone.
+/// A run of July that is killed when all of its streams are done but that of everyone.
 pub(crate) fn killed(simulator: &Simulator, place: &Place, job: &Job, arguments: &[&str]) -> Scripted {
     let recorder = stuck(simulator);
     let killed = run(&place.job(job, &recorder.base_url), arguments).start();
-    wait_until("the other walks are done", || finished_walks(place) == 4 && walked(&recorder.requests()).get("population") == Some(&3));
+    wait_until("the other streams are done", || {
+        finished_streams(place) == 4 && by_stream(&recorder.requests()).get("population") == Some(&3)
+    });
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
     recorder
 }
 
-/// Walks that are whole on disk. Looks at names only: a run is writing there, and files come and go.
-pub(crate) fn finished_walks(place: &Place) -> usize {
+/// Streams that are whole on disk. Looks at names only: a run is writing there, and files come and go.
+pub(crate) fn finished_streams(place: &Place) -> usize {
     let folders =
         |folder: &std::path::Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let months = folders(&place.job_folder().join(".work"));
-    months.iter().flat_map(|month| folders(month)).filter(|walk| walk.join("walk.json").exists()).count()
+    months.iter().flat_map(|month| folders(month)).filter(|stream| stream.join("walk.json").exists()).count()
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn what_was_observed_at_the_months_end_is_kept_when_the_run_goes_on_after_it() {
 
     let recorder = Scripted::before(simulator.address(), |_| None);
     run(&place.job(&plain_job(), &recorder.base_url), &["--month", "2026-07", "--as-of", "2026-08-20T00:00:00Z"]).succeed();
-    assert_eq!(walked(&recorder.requests()).keys().collect::<Vec<_>>(), ["population"]);
+    assert_eq!(by_stream(&recorder.requests()).keys().collect::<Vec<_>>(), ["population"]);
     for cohort in place.manifest("2026-07")["cohorts"].as_array().unwrap() {
         assert_eq!(cohort["basis"], "month_end", "{cohort}");
         assert_eq!(cohort["observed_at"], JULY.as_of, "{cohort}");
@@ -94,8 +96,8 @@ fn a_killed_run_goes_on_with_what_it_had() {
 
     let recorder = Scripted::before(simulator.address(), |_| None);
     run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
-    let again = walked(&recorder.requests());
-    assert_eq!(again.keys().collect::<Vec<_>>(), ["population"], "finished walks are not fetched again");
+    let again = by_stream(&recorder.requests());
+    assert_eq!(again.keys().collect::<Vec<_>>(), ["population"], "finished streams are not fetched again");
     let uninterrupted = tables(published(&place.job_folder()).into_iter().collect());
     let expected = tables(one_month_as_published());
     check_same(&uninterrupted, &expected, "resumed and uninterrupted");
@@ -114,7 +116,7 @@ fn work_is_not_taken_over_when_it_has_grown_old() {
     killed(&simulator, &place, &plain_job(), &["--as-of", "2026-07-31T23:30:00Z"]);
     let recorder = Scripted::before(simulator.address(), |_| None);
     run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
-    let again: BTreeSet<String> = walked(&recorder.requests()).into_keys().collect();
+    let again: BTreeSet<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again.len(), 5, "all pages of a cohort come from within 24 hours: {again:?}");
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "fetched anew");
 }
@@ -160,10 +162,10 @@ fn the_complete_walks_of_an_incomplete_month_are_kept() {
     });
     let file = place.job(&plain_job(), &recorder.base_url);
     run(&file, &["--as-of", JULY.as_of]).finish().check_failure(6, &["population", "300"]);
-    assert_eq!(walked(&recorder.requests())["population"], 2, "a second walk before giving up");
+    assert_eq!(by_stream(&recorder.requests())["population"], 2, "a second stream before giving up");
     let recorder = Scripted::before(faulty.address(), |_| None);
     run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
-    assert_eq!(walked(&recorder.requests()).into_keys().collect::<Vec<_>>(), ["population"]);
+    assert_eq!(by_stream(&recorder.requests()).into_keys().collect::<Vec<_>>(), ["population"]);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "resumed");
 }
 

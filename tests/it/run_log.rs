@@ -66,14 +66,14 @@ fn every_line_says_which_run_which_step_and_how_much() {
     let one = |message: &str| {
         let found: Vec<&Value> = all.iter().filter(|line| line["message"] == message).collect();
         assert_eq!(found.len(), 1, "{message}: {}", finished.stderr);
-        assert!(found[0]["duration_seconds"].is_f64() || found[0]["walks"].is_u64(), "{}", found[0]);
+        assert!(found[0]["duration_seconds"].is_f64() || found[0]["streams"].is_u64(), "{}", found[0]);
         found[0]
     };
     let members = simulator.members("tag:1373897").len();
-    let walk = one("walk done");
-    assert_eq!((&walk["key"], &walk["rows"], &walk["step"]), (&"tag:1373897".into(), &members.into(), &"fetch".into()));
-    assert_eq!(walk["pages"], members.div_ceil(20), "{walk}");
-    assert_eq!((&one("fetching")["walks"], &one("fetching")["month"]), (&1.into(), &"2026-07".into()));
+    let stream = one("stream done");
+    assert_eq!((&stream["key"], &stream["rows"], &stream["step"]), (&"tag:1373897".into(), &members.into(), &"fetch".into()));
+    assert_eq!(stream["pages"], members.div_ceil(20), "{stream}");
+    assert_eq!((&one("fetching")["streams"], &one("fetching")["month"]), (&1.into(), &"2026-07".into()));
     for (message, step) in [("snapshot published", "publish"), ("history built", "history"), ("reports built", "report")] {
         assert_eq!((&one(message)["step"], &one(message)["month"]), (&step.into(), &"2026-07".into()), "{message}");
     }

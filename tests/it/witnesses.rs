@@ -247,7 +247,7 @@ fn listing(simulator: &Simulator, count: impl Fn(u64) -> u64 + Send + Sync + 'st
 fn a_segment_that_the_listing_counts_otherwise_is_read_again_and_then_told() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let job = Job { tags: Vec::new(), ..plain_job() }.with_top("conversations = false");
-    let reads = |recorder: &Scripted| recorder.requests().iter().filter(|request| request.walk().as_deref() == Some(ACTIVE)).count();
+    let reads = |recorder: &Scripted| recorder.requests().iter().filter(|request| request.stream().as_deref() == Some(ACTIVE)).count();
 
     let agrees = listing(&simulator, |count| count + count / 25);
     let (place, program) = july(&agrees.base_url, &job);
@@ -282,7 +282,7 @@ fn a_group_that_falls_by_half_without_another_witness_is_told() {
         let simulator = Simulator::at(month.as_of, &[]);
         let address = simulator.address().to_string();
         let recorder = Scripted::before(simulator.address(), move |request| {
-            request.walk().is_some().then(|| {
+            request.stream().is_some().then(|| {
                 changed(&address, request, |page| {
                     let rows = page["data"].as_array_mut().unwrap();
                     rows.truncate(rows.len().div_ceil(keeps));

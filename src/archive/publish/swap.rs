@@ -18,7 +18,7 @@ use super::{MANIFEST, PublishError, STAGED, create_folder, entry_names, folder_n
 /// How the names of folders begin that are set aside. Where one belongs follows, relative to the folder that holds the
 /// work folder, with [`SEPARATOR`] for `/`.
 const ASIDE: &str = "aside-";
-/// In no name of a folder that is published, nor of a walk's.
+/// In no name of a folder that is published, nor of a stream's.
 const SEPARATOR: &str = "@";
 
 /// Exchanges what two paths lead to, in one step.

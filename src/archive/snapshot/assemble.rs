@@ -1,5 +1,5 @@
-//! Spooled walks → the tables of a snapshot. Chunk by chunk, so that memory holds a part and never a table; in the
-//! order of the plan, so that the same walks give the same bytes however they were interleaved.
+//! Spooled streams → the tables of a snapshot. Chunk by chunk, so that memory holds a part and never a table; in the
+//! order of the plan, so that the same streams give the same bytes however they were interleaved.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,29 +10,29 @@ use polars::prelude::*;
 use super::chunks::{Spooled, Updated, chunk, each_contact};
 use super::parts::{Batch, PartWriter, write_part};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS};
-use super::{SnapshotError, TaggedBefore, WalkRecord};
+use super::{SnapshotError, StreamRecord, TaggedBefore};
 use crate::publish::Staging;
 use crate::table::{TableError, instants, read_bundled};
 use domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
 
-/// What came of a list of contacts or conversations: spooled in one folder, or in one for each slice.
+/// What came of a list of contacts or conversations: spooled in one folder, or in one for each partition.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// Each with the number of its chunks.
     folders: Vec<(PathBuf, usize)>,
     /// Of the list as a whole.
-    pub record: WalkRecord,
+    pub record: StreamRecord,
 }
 
 impl Part {
-    pub fn whole(folder: PathBuf, record: WalkRecord) -> Part {
+    pub fn whole(folder: PathBuf, record: StreamRecord) -> Part {
         Part { folders: vec![(folder, record.chunks)], record }
     }
 
     /// With the totals that the whole list announced before and after.
-    pub fn of_slices(slices: Vec<(PathBuf, WalkRecord)>, first_total: u64, last_total: Option<u64>) -> Part {
-        let (folders, records): (Vec<PathBuf>, Vec<WalkRecord>) = slices.into_iter().unzip();
-        let record = WalkRecord::of_slices(&records, first_total, last_total);
+    pub fn of_partitions(partitions: Vec<(PathBuf, StreamRecord)>, first_total: u64, last_total: Option<u64>) -> Part {
+        let (folders, records): (Vec<PathBuf>, Vec<StreamRecord>) = partitions.into_iter().unzip();
+        let record = StreamRecord::of_partitions(&records, first_total, last_total);
         Part { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
     }
 
@@ -47,21 +47,21 @@ impl Part {
     }
 }
 
-/// A cohort, and which walk of contacts holds its members.
+/// A cohort, and which stream of contacts holds its members.
 #[derive(Clone, Debug)]
 pub struct Cohort {
     pub key: String,
-    pub walk: usize,
-    /// Where the month's members are those of the walk who had the tag by then.
+    pub stream: usize,
+    /// Where the month's members are those of the stream who had the tag by then.
     pub tagged_before: Option<TaggedBefore>,
 }
 
 /// Everything that makes up a snapshot's tables.
 #[derive(Clone, Debug)]
 pub struct Assembly {
-    /// Walks of contacts. Of a contact that several walks saw, the newest record is kept.
-    pub walks: Vec<Part>,
-    /// The walk whose contacts are the population, or `None` when all contacts are.
+    /// Streams of contacts. Of a contact that several streams saw, the newest record is kept.
+    pub streams: Vec<Part>,
+    /// The stream whose contacts are the population, or `None` when all contacts are.
     pub population: Option<usize>,
     /// Sorted by key.
     pub cohorts: Vec<Cohort>,
@@ -73,9 +73,9 @@ pub struct Assembly {
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The number of contacts that each walk was the first to hold.
+    /// The number of contacts that each stream was the first to hold.
     pub firsts: Vec<u64>,
-    /// How often a later walk held a newer record of a contact than the walks before it.
+    /// How often a later stream held a newer record of a contact than the streams before it.
     pub drifted: u64,
     /// The members of each cohort, in the order of the cohorts.
     pub members: Vec<u64>,
@@ -103,13 +103,13 @@ impl Assembly {
     }
 
     fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
-        // The population's own walk goes first: who is in it is known when a contact is met.
-        let mut order: Vec<usize> = (0..self.walks.len()).collect();
-        order.sort_by_key(|walk| self.population != Some(*walk));
+        // The population's own stream goes first: who is in it is known when a contact is met.
+        let mut order: Vec<usize> = (0..self.streams.len()).collect();
+        order.sort_by_key(|stream| self.population != Some(*stream));
 
-        let records = Records::read(&order.iter().map(|walk| &self.walks[*walk]).collect::<Vec<_>>())?;
+        let records = Records::read(&order.iter().map(|stream| &self.streams[*stream]).collect::<Vec<_>>())?;
         let population = match self.population {
-            Some(walk) => Some(members_of(&self.walks[walk])?),
+            Some(stream) => Some(members_of(&self.streams[stream])?),
             None => None,
         };
         let (sender, batches) = mpsc::sync_channel(1);
@@ -126,7 +126,7 @@ impl Assembly {
         Ok((read?, records.drifted))
     }
 
-    /// Passes on the records that count, in the order in which they are kept. How many contacts each walk was the first to hold.
+    /// Passes on the records that count, in the order in which they are kept. How many contacts each stream was the first to hold.
     fn read_contacts(
         &self,
         order: &[usize],
@@ -134,14 +134,14 @@ impl Assembly {
         population: Option<&ContactIds>,
         batches: SyncSender<Batch>,
     ) -> Result<Vec<u64>, SnapshotError> {
-        let mut firsts = vec![0; self.walks.len()];
+        let mut firsts = vec![0; self.streams.len()];
         let mut place = 0;
-        for &walk in order {
-            for chunk in self.walks[walk].chunks::<Contact>() {
+        for &stream in order {
+            for chunk in self.streams[stream].chunks::<Contact>() {
                 let mut rows = read_bundled(&chunk, Contact::TABLES, &CONTACTS, None)?;
                 let places = place..place + rows.height();
                 place = places.end;
-                firsts[walk] += places.clone().filter(|place| records.is_first[*place]).count() as u64;
+                firsts[stream] += places.clone().filter(|place| records.is_first[*place]).count() as u64;
                 let counts = &records.counts[places];
                 if !counts.contains(&true) {
                     continue;
@@ -164,7 +164,7 @@ impl Assembly {
     fn write_members(&self, staging: &Staging) -> Result<Vec<u64>, SnapshotError> {
         let mut counts = Vec::with_capacity(self.cohorts.len());
         for (index, cohort) in self.cohorts.iter().enumerate() {
-            let members = members_of(&self.walks[cohort.walk])?;
+            let members = members_of(&self.streams[cohort.stream])?;
             let holders = cohort.tagged_before.as_ref().map(TaggedBefore::contacts).transpose()?;
             let mut ids = StringChunkedBuilder::new("contact_id".into(), members.len());
             members.texts().filter(|id| holders.as_ref().is_none_or(|holders| holders.holds(id))).for_each(|id| ids.append_value(id));
@@ -186,7 +186,7 @@ impl Assembly {
         for chunk in self.conversations.iter().flat_map(Part::chunks::<Conversation>) {
             all.vstack_mut_owned(read_bundled(&chunk, Conversation::TABLES, &CONVERSATIONS, None)?).map_err(assembling)?;
         }
-        // The walk may have been over several months.
+        // The stream may have been over several months.
         let bound = |at| lit(instants("bound", [Some(at)].into_iter()).take_materialized_series()).first();
         let in_month = col("created_at").gt_eq(bound(self.span.start)).and(col("created_at").lt(bound(self.span.end)));
         // The spool keeps a record that comes again only when it is newer.
@@ -210,7 +210,7 @@ impl Assembly {
         if gone.is_empty() {
             return Ok(0);
         }
-        for chunk in self.walks.iter().flat_map(Part::chunks::<Contact>) {
+        for chunk in self.streams.iter().flat_map(Part::chunks::<Contact>) {
             Contact::each(&chunk, &mut |id, _| {
                 gone.remove(&ContactId::of(id));
             })?;
@@ -232,7 +232,7 @@ impl Assembly {
     }
 }
 
-/// The contacts that a walk of contacts holds.
+/// The contacts that a stream of contacts holds.
 pub fn members_of(part: &Part) -> Result<ContactIds, SnapshotError> {
     let mut ids = Vec::new();
     for chunk in part.chunks::<Contact>() {
@@ -282,15 +282,15 @@ impl Records {
     }
 }
 
-/// Members of these walks whose record no walk has: another list was to have it, and was followed anew since. By walk.
-pub fn without_record(walks: &[Part]) -> Result<Vec<bool>, SnapshotError> {
+/// Members of these streams whose record no stream has: another list was to have it, and was followed anew since. By stream.
+pub fn without_record(streams: &[Part]) -> Result<Vec<bool>, SnapshotError> {
     let mut all = Vec::new();
-    for chunk in walks.iter().flat_map(Part::chunks::<Contact>) {
+    for chunk in streams.iter().flat_map(Part::chunks::<Contact>) {
         each_contact(&chunk, &CONTACTS, &mut |id, _| all.push(ContactId::of(id)))?;
     }
     let all = ContactIds::from(all);
-    let mut lacking = Vec::with_capacity(walks.len());
-    for part in walks {
+    let mut lacking = Vec::with_capacity(streams.len());
+    for part in streams {
         let mut lacks = false;
         for chunk in part.chunks::<Contact>() {
             each_contact(&chunk, &HELD, &mut |id, _| lacks |= !all.holds(id))?;
@@ -309,7 +309,7 @@ fn side_by_side<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce()
 }
 
 fn assembling(error: PolarsError) -> TableError {
-    TableError::new("put together", "the spooled walks", error)
+    TableError::new("put together", "the spooled streams", error)
 }
 
 #[cfg(test)]
@@ -330,7 +330,7 @@ mod tests {
         spool.push(vec![contact]);
         let part = Part::whole(folder.clone(), spool.finish().unwrap());
         let span = "2026-10".parse::<Month>().unwrap().span(&domain::TimeZone::utc());
-        let assembly = Assembly { walks: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
+        let assembly = Assembly { streams: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
         let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
         assert_eq!(written("whole").unwrap().firsts, [1]);
 

@@ -1,4 +1,4 @@
-//! A chunk of a walk's rows, and the file that it is kept in.
+//! A chunk of a stream's rows, and the file that it is kept in.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use polars::prelude::*;
 use super::columns::{ContactColumns, ContactFrames, ConversationColumns, HeldColumns};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, TAGGED};
 use super::tag_dates::ANSWERS;
-use super::{SnapshotError, WalkRecord};
+use super::{SnapshotError, StreamRecord};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 use domain::{Contact, Conversation};
 
@@ -160,8 +160,8 @@ pub(super) fn write_chunk<R: Spooled>(columns: R::Columns, held: HeldColumns, fo
     Ok(write_bundle(&R::frames(columns, held)?, R::TABLES, &chunk::<R>(folder, index))?)
 }
 
-/// Whether everything that the record of a walk counts can be read. Blocks.
-pub fn is_readable<R: Spooled>(folder: &Path, record: &WalkRecord) -> bool {
+/// Whether everything that the record of a stream counts can be read. Blocks.
+pub fn is_readable<R: Spooled>(folder: &Path, record: &StreamRecord) -> bool {
     (0..record.chunks).all(|index| match read_bundle(&chunk::<R>(folder, index), R::TABLES) {
         Ok(_) => true,
         Err(error) => {
@@ -182,5 +182,5 @@ pub(super) fn each_contact(chunk: &Path, of: &'static Table, tell: &mut Tell<'_>
 }
 
 fn reading(error: PolarsError) -> TableError {
-    TableError::new("read", "a spooled walk", error)
+    TableError::new("read", "a spooled stream", error)
 }

@@ -125,7 +125,7 @@ macro_rules! contact_columns {
                     $(self.$text.finish().into_column(),)*
                     $(instants(self.$instant),)*
                     $(self.$flag.finish().into_column(),)*
-                    // Known only when the walks are put together.
+                    // Known only when the streams are put together.
                     BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
                 ])?;
                 let standing = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };

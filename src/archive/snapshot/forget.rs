@@ -1,4 +1,4 @@
-//! One person out of what was observed: of a published snapshot, and of the walks of unfinished work. A folder is made
+//! One person out of what was observed: of a published snapshot, and of the streams of unfinished work. A folder is made
 //! anew without the person and takes the place of the old one, whole; a folder that does not hold the person stays.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +8,10 @@ use polars::prelude::*;
 
 use super::chunks::tables_of;
 use super::manifest::FORGOTTEN;
-use super::record::{edit_records, load_progress, load_walk};
+use super::record::{edit_records, load_progress, load_stream};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::tag_dates::is_of_answers;
-use super::{Finding, Manifest, Snapshot, SnapshotError, WalkRecord};
+use super::{Finding, Manifest, Snapshot, SnapshotError, StreamRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
@@ -69,15 +69,15 @@ pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Pat
     Ok(Some((staging, manifest)))
 }
 
-/// Replaces a walk of unfinished work by one without these people. Whether it held any.
+/// Replaces a stream of unfinished work by one without these people. Whether it held any.
 ///
 /// What cannot be read, and what a crash left of a chunk, is of no use to a later run: it is removed.
-pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
-    let chunks = load_walk(walk).or_else(|| load_progress(walk).map(|progress| progress.record)).map_or(0, |record| record.chunks);
+pub fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
+    let chunks = load_stream(stream).or_else(|| load_progress(stream).map(|progress| progress.record)).map_or(0, |record| record.chunks);
     let mut parted = BTreeMap::new();
     let mut rows_gone = BTreeSet::new();
-    for name in publish::file_names(walk)? {
-        let path = walk.join(&name);
+    for name in publish::file_names(stream)? {
+        let path = stream.join(&name);
         let is_of_answers = tables_of(&name).is_some_and(|(bundle, _)| is_of_answers(bundle));
         // No record counts the chunks of answers; an earlier version of the program kept them in Parquet.
         let is_left_over = tables_of(&name).is_some_and(|(_, index)| index >= chunks) && !is_of_answers;
@@ -92,7 +92,7 @@ pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Re
                 continue;
             }
             Err(_) => {
-                publish::remove_folder(walk)?;
+                publish::remove_folder(stream)?;
                 return Ok(true);
             }
         };
@@ -118,20 +118,20 @@ pub fn forget_in_walk(walk: &Path, people: &BTreeSet<String>, work: &Path) -> Re
         return Ok(false);
     }
     let staging = Staging::new(work, "forget-walk")?;
-    for name in publish::file_names(walk)? {
+    for name in publish::file_names(stream)? {
         let place = staging.place(&name)?;
         match (parted.remove(&name), tables_of(&name)) {
             (Some(others), Some((bundle, _))) => write_bundle(&others, bundle, &place)?,
-            _ => publish::copy_file(&walk.join(&name), &place)?,
+            _ => publish::copy_file(&stream.join(&name), &place)?,
         }
         publish::sync_file(&place)?;
     }
     let gone = rows_gone.len() as u64;
-    edit_records(staging.folder(), load_walk(walk), load_progress(walk), |record: &mut WalkRecord| {
+    edit_records(staging.folder(), load_stream(stream), load_progress(stream), |record: &mut StreamRecord| {
         record.rows = record.rows.saturating_sub(gone);
         record.forgotten += gone;
     })?;
-    staging.replace(walk)?;
+    staging.replace(stream)?;
     Ok(true)
 }
 
@@ -145,12 +145,12 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
     Ok(found)
 }
 
-/// The same of a walk of unfinished work. What cannot be read of it nobody will read.
-pub fn people_in_walk_with_email(walk: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
+/// The same of a stream of unfinished work. What cannot be read of it nobody will read.
+pub fn people_in_stream_with_email(stream: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
-    for name in publish::file_names(walk)? {
+    for name in publish::file_names(stream)? {
         let bundle = tables_of(&name).map(|(bundle, _)| bundle).filter(|bundle| bundle[0].name == CONTACTS.name);
-        let rows = bundle.map(|bundle| read_bundled(&walk.join(&name), bundle, &CONTACTS, Some(&["contact_id", "email"])));
+        let rows = bundle.map(|bundle| read_bundled(&stream.join(&name), bundle, &CONTACTS, Some(&["contact_id", "email"])));
         if let Some(Ok(rows)) = rows {
             found.extend(with_email(&rows, is_it)?);
         }
@@ -164,7 +164,7 @@ fn with_email(rows: &DataFrame, is_it: &dyn Fn(&str) -> bool) -> Result<Vec<Stri
     Ok(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)).collect())
 }
 
-/// The tables in a file of a walk; none when it is no chunk.
+/// The tables in a file of a stream; none when it is no chunk.
 fn tables_in(path: &Path, name: &str) -> Result<Vec<(&'static Table, DataFrame)>, SnapshotError> {
     let Some((bundle, _)) = tables_of(name) else { return Ok(Vec::new()) };
     Ok(bundle.iter().copied().zip(read_bundle(path, bundle)?).collect())

@@ -1,6 +1,6 @@
 //! Which records the run has on disk already: a contact that is in several lists is kept once.
 //!
-//! Only finished walks count, and only those that come before in the plan: so the same walks give the same tables however
+//! Only finished streams count, and only those that come before in the plan: so the same streams give the same tables however
 //! they were interleaved.
 
 use std::collections::HashMap;
@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use super::chunks::Updated;
 use domain::{IdMap, object_id};
 
-/// What all walks of a run share.
+/// What all streams of a run share.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Arc<RwLock<Vec<Run>>>);
 
-/// What one finished walk holds, sorted: sixteen bytes a contact.
+/// What one finished stream holds, sorted: sixteen bytes a contact.
 #[derive(Debug)]
 struct Run {
     /// Where its list is in the plan.
@@ -26,7 +26,7 @@ struct Run {
     others: HashMap<Box<str>, Updated>,
 }
 
-/// From when to when the contacts of a walk were created.
+/// From when to when the contacts of a stream were created.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Created(Option<(DateTime<Utc>, DateTime<Utc>)>);
 
@@ -47,7 +47,7 @@ impl Held {
         of_day.filter_map(|run| run.updated(id)).any(|held| held >= updated)
     }
 
-    /// Takes over what a finished walk has seen.
+    /// Takes over what a finished stream has seen.
     pub(super) fn take(&self, rank: usize, created: Created, seen: IdMap<Updated>) {
         let Some((first_created, last_created)) = created.0 else { return };
         let (ids, others) = seen.into_sorted();
@@ -86,7 +86,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let contact = |id: &str| Contact { created_at: at("2026-01-02T00:00:00Z"), ..Contact::unknown(id.to_string(), Role::User) };
         let held = Held::default();
-        let walk = |rank: usize, ids: &[&str]| {
+        let stream = |rank: usize, ids: &[&str]| {
             let others = Others { held: held.clone(), rank, keeps_all: false };
             let folder = place.path().join(rank.to_string());
             let mut spool = Spool::create(folder.clone(), others, DateTime::<Utc>::UNIX_EPOCH).unwrap();
@@ -94,7 +94,7 @@ mod tests {
             spool.record().is_complete = true;
             Part::whole(folder, spool.finish().unwrap())
         };
-        let (everyone, group) = (walk(0, &[ID, "b"]), walk(1, &[ID, "c"]));
+        let (everyone, group) = (stream(0, &[ID, "b"]), stream(1, &[ID, "c"]));
         assert_eq!((everyone.record.held, group.record.held, group.record.rows), (0, 1, 2));
         assert_eq!(without_record(&[everyone, group.clone()]).unwrap(), [false, false]);
         assert_eq!(without_record(&[group]).unwrap(), [true], "its record was left to the list that is gone");

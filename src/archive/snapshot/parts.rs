@@ -143,7 +143,7 @@ impl Default for PartWriter {
 }
 
 impl PartWriter {
-    /// A part ends after so many contacts or bytes, whatever chunks they came in: how a walk was interrupted shows in no file.
+    /// A part ends after so many contacts or bytes, whatever chunks they came in: how a stream was interrupted shows in no file.
     pub(super) fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
         while let Some(rows) = self.filling(&batch) {
             let (first, others) = batch.split_at(rows);
@@ -198,7 +198,7 @@ fn text<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked, Snaps
 }
 
 fn gathering(error: PolarsError) -> TableError {
-    TableError::new("gather", "the contacts of the spooled walks", error)
+    TableError::new("gather", "the contacts of the spooled streams", error)
 }
 
 #[cfg(test)]

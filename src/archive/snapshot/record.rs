@@ -1,4 +1,4 @@
-//! What a walk says of itself: while it goes on, in `progress.json`; when it is whole, in `walk.json`.
+//! What a stream says of itself: while it goes on, in `progress.json`; when it is whole, in `stream.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,12 +12,12 @@ use domain::Oddities;
 const WALK_FILE: &str = "walk.json";
 const PROGRESS_FILE: &str = "progress.json";
 
-/// What a finished walk says of itself.
+/// What a finished stream says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct WalkRecord {
+pub struct StreamRecord {
     /// Distinct rows.
     pub rows: u64,
-    /// Rows that came more than once: the list shifted while it was walked.
+    /// Rows that came more than once: the list shifted while it was read.
     pub repeated: u64,
     /// Those of them that had been changed since they came before.
     pub renewed: u64,
@@ -48,21 +48,21 @@ pub struct WalkRecord {
     pub workspace_id: Option<String>,
     /// By the names of `Oddities::counts`; what never occurred is left out.
     pub oddities: BTreeMap<String, u64>,
-    /// Whether what came agrees with the announced totals. Only such a walk is taken over by a later run.
+    /// Whether what came agrees with the announced totals. Only such a stream is taken over by a later run.
     pub is_complete: bool,
 }
 
-/// How far a walk has come, and where it goes on.
+/// How far a stream has come, and where it goes on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Progress {
-    pub record: WalkRecord,
+    pub record: StreamRecord,
     /// The place in the list, as whoever follows it wrote it down.
     pub place: String,
 }
 
-impl WalkRecord {
-    pub fn begun(at: DateTime<Utc>) -> WalkRecord {
-        WalkRecord {
+impl StreamRecord {
+    pub fn begun(at: DateTime<Utc>) -> StreamRecord {
+        StreamRecord {
             rows: 0,
             repeated: 0,
             renewed: 0,
@@ -88,12 +88,12 @@ impl WalkRecord {
         self.rows + self.outside + self.forgotten
     }
 
-    /// Of a list that was followed in slices; with the totals that the whole of it announced before and after.
-    pub fn of_slices(records: &[WalkRecord], first_total: u64, last_total: Option<u64>) -> WalkRecord {
-        let sum = |count: fn(&WalkRecord) -> u64| records.iter().map(count).sum::<u64>();
+    /// Of a list that was followed in partitions; with the totals that the whole of it announced before and after.
+    pub fn of_partitions(records: &[StreamRecord], first_total: u64, last_total: Option<u64>) -> StreamRecord {
+        let sum = |count: fn(&StreamRecord) -> u64| records.iter().map(count).sum::<u64>();
         let (rows, forgotten) = (sum(|record| record.rows), sum(|record| record.forgotten));
         let last_total = last_total.unwrap_or(first_total);
-        // A row at the edge of two slices came with both, and is outside of one: only those are outside of the list that
+        // A row at the edge of two partitions came with both, and is outside of one: only those are outside of the list that
         // its total counts.
         let most = sum(|record| record.outside);
         let outside = last_total.saturating_sub(rows + forgotten).min(most);
@@ -101,7 +101,7 @@ impl WalkRecord {
         for (name, count) in records.iter().flat_map(|record| &record.oddities) {
             *oddities.entry(name.clone()).or_default() += count;
         }
-        WalkRecord {
+        StreamRecord {
             rows,
             repeated: sum(|record| record.repeated),
             renewed: sum(|record| record.renewed),
@@ -137,31 +137,31 @@ impl WalkRecord {
     }
 }
 
-/// The groups that were looked for in every slice.
-fn in_all(records: &[WalkRecord]) -> Vec<String> {
+/// The groups that were looked for in every partition.
+fn in_all(records: &[StreamRecord]) -> Vec<String> {
     let first = records.first().map_or(&[][..], |record| &record.own_lists_of);
     first.iter().filter(|key| records.iter().all(|record| record.own_lists_of.contains(key))).cloned().collect()
 }
 
-/// The record of a walk that an earlier run finished.
-pub fn load_walk(folder: &Path) -> Option<WalkRecord> {
-    // A record that cannot be read is as good as none: the walk is done again.
+/// The record of a stream that an earlier run finished.
+pub fn load_stream(folder: &Path) -> Option<StreamRecord> {
+    // A record that cannot be read is as good as none: the stream is done again.
     serde_json::from_slice(&std::fs::read(folder.join(WALK_FILE)).ok()?).ok()
 }
 
-/// How far an earlier run came with a walk that it did not finish.
+/// How far an earlier run came with a stream that it did not finish.
 pub fn load_progress(folder: &Path) -> Option<Progress> {
     serde_json::from_slice(&std::fs::read(folder.join(PROGRESS_FILE)).ok()?).ok()
 }
 
-/// Writes the records of a walk into another folder, edited.
+/// Writes the records of a stream into another folder, edited.
 pub(super) fn edit_records(
     folder: &Path,
-    walk: Option<WalkRecord>,
+    stream: Option<StreamRecord>,
     progress: Option<Progress>,
-    edit: impl Fn(&mut WalkRecord),
+    edit: impl Fn(&mut StreamRecord),
 ) -> Result<(), SnapshotError> {
-    if let Some(mut record) = walk {
+    if let Some(mut record) = stream {
         edit(&mut record);
         publish::write_json(&folder.join(WALK_FILE), &record)?;
     }
@@ -172,12 +172,12 @@ pub(super) fn edit_records(
     Ok(())
 }
 
-impl WalkRecord {
+impl StreamRecord {
     pub(super) fn write_progress(&self, folder: &Path, place: String) -> Result<(), SnapshotError> {
         Ok(publish::write_json(&folder.join(PROGRESS_FILE), &Progress { record: self.clone(), place })?)
     }
 
-    /// Says that the walk is whole.
+    /// Says that the stream is whole.
     pub(super) fn write(&self, folder: &Path) -> Result<(), SnapshotError> {
         publish::write_json(&folder.join(WALK_FILE), self)?;
         Ok(publish::remove_file(&folder.join(PROGRESS_FILE))?)

@@ -1,6 +1,6 @@
-//! A walk's pages on their way to disk: typed columns, in chunks of a few pages, each a file in the walk's own folder of
-//! `.work/`. `progress.json` says after each chunk how far the walk has come, so that a later run goes on there;
-//! `walk.json` comes last and says that the walk is whole.
+//! A stream's pages on their way to disk: typed columns, in chunks of a few pages, each a file in the stream's own folder of
+//! `.work/`. `progress.json` says after each chunk how far the stream has come, so that a later run goes on there;
+//! `stream.json` comes last and says that the stream is whole.
 
 use std::path::{Path, PathBuf};
 
@@ -9,27 +9,27 @@ use chrono::{DateTime, Utc};
 use super::chunks::{Spooled, Updated, chunk, write_chunk};
 use super::columns::HeldColumns;
 use super::held::{Created, Held};
-use super::{Progress, SnapshotError, WalkRecord, publish};
+use super::{Progress, SnapshotError, StreamRecord, publish};
 use domain::IdMap;
 
-/// Contacts in memory for one walk before they are written: some megabytes.
+/// Contacts in memory for one stream before they are written: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
-/// Bytes of texts likewise, where contacts are larger than usual: as many walks are followed at once as requests are allowed.
+/// Bytes of texts likewise, where contacts are larger than usual: as many streams are followed at once as requests are allowed.
 const CHUNK_BYTES: usize = 3 << 20;
-/// Pages that an interruption may cost a walk, where it can be gone on with at all.
+/// Pages that an interruption may cost a stream, where it can be gone on with at all.
 const CHUNK_PAGES: u64 = 10;
 
-/// The folder of a walk in that of the work.
-pub fn walk_folder(work: &Path, walk: &str) -> PathBuf {
+/// The folder of a stream in that of the work.
+pub fn stream_folder(work: &Path, stream: &str) -> PathBuf {
     // Cohort keys hold a colon, which some file systems refuse. They are made of checked ids, but may also come from a plan
     // on disk: whatever could lead elsewhere is no part of a name.
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_-@,.".contains(character);
-    let name = walk.replace(|character| !is_part(character), "-");
+    let name = stream.replace(|character| !is_part(character), "-");
     work.join(if name.starts_with('.') { format!("-{name}") } else { name })
 }
 
-/// The rows of one walk. Of a row that comes again a newer record is kept, beside the older one when that is on disk
-/// already: when the walks are put together, the newest one counts.
+/// The rows of one stream. Of a row that comes again a newer record is kept, beside the older one when that is on disk
+/// already: when the streams are put together, the newest one counts.
 pub struct Spool<R: Spooled> {
     folder: PathBuf,
     seen: IdMap<Updated>,
@@ -39,7 +39,7 @@ pub struct Spool<R: Spooled> {
     /// Likewise, rows whose record another list has.
     held: HeldColumns,
     others: Others,
-    record: WalkRecord,
+    record: StreamRecord,
     /// Pages when the last chunk was written.
     saved_pages: u64,
 }
@@ -59,10 +59,10 @@ impl<R: Spooled> Spool<R> {
     pub fn create(folder: PathBuf, others: Others, at: DateTime<Utc>) -> Result<Spool<R>, SnapshotError> {
         publish::remove_folder(&folder)?;
         publish::create_folder(&folder)?;
-        Ok(Spool::of(folder, others, WalkRecord::begun(at)))
+        Ok(Spool::of(folder, others, StreamRecord::begun(at)))
     }
 
-    fn of(folder: PathBuf, others: Others, record: WalkRecord) -> Spool<R> {
+    fn of(folder: PathBuf, others: Others, record: StreamRecord) -> Spool<R> {
         let saved_pages = record.pages;
         let (rows, held) = (R::Columns::default(), HeldColumns::default());
         Spool { folder, seen: IdMap::default(), created: Created::default(), rows, held, others, record, saved_pages }
@@ -71,7 +71,7 @@ impl<R: Spooled> Spool<R> {
     /// Goes on with what an earlier run spooled. Blocks.
     ///
     /// # Errors
-    /// When a chunk cannot be read: then the walk is best begun anew.
+    /// When a chunk cannot be read: then the stream is best begun anew.
     pub fn resume(folder: PathBuf, others: Others, progress: Progress) -> Result<Spool<R>, SnapshotError> {
         let mut spool = Spool::of(folder, others, progress.record);
         for index in 0..spool.record.chunks {
@@ -84,7 +84,7 @@ impl<R: Spooled> Spool<R> {
     }
 
     /// What is told of the pages so far.
-    pub fn record(&mut self) -> &mut WalkRecord {
+    pub fn record(&mut self) -> &mut StreamRecord {
         &mut self.record
     }
 
@@ -112,7 +112,7 @@ impl<R: Spooled> Spool<R> {
         }
     }
 
-    /// Whether a chunk is full, and [`Spool::save`] is due. A walk that cannot be gone on with is only held to rows and bytes.
+    /// Whether a chunk is full, and [`Spool::save`] is due. A stream that cannot be gone on with is only held to rows and bytes.
     pub fn is_full(&self, has_place: bool) -> bool {
         R::len(&self.rows) + self.held.len() >= CHUNK_ROWS
             || R::bytes(&self.rows) >= CHUNK_BYTES
@@ -128,7 +128,7 @@ impl<R: Spooled> Spool<R> {
         self.len() == 0
     }
 
-    /// Writes the rows in memory as a chunk and, where the walk can be gone on with, how far it has come. Blocks.
+    /// Writes the rows in memory as a chunk and, where the stream can be gone on with, how far it has come. Blocks.
     pub fn save(&mut self, place: Option<String>) -> Result<(), SnapshotError> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
         if R::len(&rows) + held.len() > 0 {
@@ -145,7 +145,7 @@ impl<R: Spooled> Spool<R> {
     }
 
     /// Writes the rest, then the record. Blocks.
-    pub fn finish(mut self) -> Result<WalkRecord, SnapshotError> {
+    pub fn finish(mut self) -> Result<StreamRecord, SnapshotError> {
         self.save(None)?;
         self.record.write(&self.folder)?;
         if self.record.is_complete {
@@ -183,13 +183,13 @@ mod tests {
 
     #[test]
     fn the_folder_of_a_walk_is_in_the_work() {
-        let name = |walk: &str| walk_folder(Path::new("work"), walk).to_str().unwrap().to_string();
+        let name = |stream: &str| stream_folder(Path::new("work"), stream).to_str().unwrap().to_string();
         assert_eq!(name("tag:1373897"), "work/tag-1373897");
         assert_eq!(name("population@2026-01-01..2026-03-31,user"), "work/population@2026-01-01..2026-03-31,user");
-        for walk in ["tag:x/../../victim", "..", "../victim", "/etc", "a\\b", "tag:\u{202e}x\0"] {
-            let folder = walk_folder(Path::new("work"), walk);
+        for stream in ["tag:x/../../victim", "..", "../victim", "/etc", "a\\b", "tag:\u{202e}x\0"] {
+            let folder = stream_folder(Path::new("work"), stream);
             let parts = folder.components().count();
-            assert!(parts == 2 && folder.starts_with("work") && !folder.ends_with(".."), "{walk}: {}", folder.display());
+            assert!(parts == 2 && folder.starts_with("work") && !folder.ends_with(".."), "{stream}: {}", folder.display());
         }
     }
 }

@@ -83,7 +83,7 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
-/// Of a walk's spool alone.
+/// Of a stream's spool alone.
 pub(super) const HELD: Table = Table {
     name: "held",
     row: "a member of a group whose record another list has",

@@ -1,4 +1,4 @@
-//! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks as the walks' rows are, so
+//! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks as the streams' rows are, so
 //! that a later run asks only for those who are missing. Chunks do not depend on one another: the contacts of one that cannot be
 //! read are asked again.
 

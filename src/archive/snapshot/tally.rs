@@ -1,5 +1,5 @@
-//! The members of groups by the contacts' own lists of tags (and, in 1.x, segments), out of the walk of everyone: no search,
-//! and nobody asked but those whose list was cut short. What comes of it is a walk like any other, whose records are those of everyone.
+//! The members of groups by the contacts' own lists of tags (and, in 1.x, segments), out of the stream of everyone: no search,
+//! and nobody asked but those whose list was cut short. What comes of it is a stream like any other, whose records are those of everyone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use polars::prelude::*;
 
 use super::chunks::{Spooled, chunk, each_contact, write_chunk};
 use super::columns::{ContactColumns, HeldColumns};
-use super::record::load_walk;
+use super::record::load_stream;
 use super::tables::{CONTACTS, TAGGED};
 use super::tag_dates::tags_of;
-use super::{Part, SnapshotError, WalkRecord};
+use super::{Part, SnapshotError, StreamRecord};
 use crate::publish;
 use crate::table::{TableError, read_bundled};
 use domain::{Contact, ContactId, GroupKind, cohort_key};
@@ -19,7 +19,7 @@ use domain::{Contact, ContactId, GroupKind, cohort_key};
 /// Members of a tag in memory before they are written.
 const CHUNK_MEMBERS: usize = 65_536;
 
-/// A group, and where its walk is to be.
+/// A group, and where its stream is to be.
 #[derive(Clone, Debug)]
 pub struct Tallied {
     pub key: String,
@@ -38,11 +38,11 @@ pub fn untold(everyone: &Part) -> Result<BTreeSet<String>, SnapshotError> {
     Ok(untold)
 }
 
-/// Writes the walks of these tags. `answers` is the folder of what those were asked whose list was cut short. Blocks.
-pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answers: &Path) -> Result<Vec<WalkRecord>, SnapshotError> {
-    let mut walks: HashMap<&str, MemberWriter<'_>> = HashMap::new();
+/// Writes the streams of these tags. `answers` is the folder of what those were asked whose list was cut short. Blocks.
+pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answers: &Path) -> Result<Vec<StreamRecord>, SnapshotError> {
+    let mut streams: HashMap<&str, MemberWriter<'_>> = HashMap::new();
     for tag in tags {
-        walks.insert(&tag.key, MemberWriter::new(&tag.folder)?);
+        streams.insert(&tag.key, MemberWriter::new(&tag.folder)?);
     }
     // What they were asked counts, and what their lists told before.
     let answered = tags_of(answers, untold)?.into_iter();
@@ -53,12 +53,12 @@ pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answe
             of_untold.insert((contact.to_string(), tag.to_string()));
             return Ok(());
         }
-        walks.get_mut(tag).map_or(Ok(()), |walk| walk.push(contact))
+        streams.get_mut(tag).map_or(Ok(()), |stream| stream.push(contact))
     })?;
     for (contact, tag) in &of_untold {
-        walks.get_mut(tag.as_str()).map_or(Ok(()), |walk| walk.push(contact))?;
+        streams.get_mut(tag.as_str()).map_or(Ok(()), |stream| stream.push(contact))?;
     }
-    let finished = tags.iter().filter_map(|tag| Some(walks.remove(tag.key.as_str())?.finish(&everyone.record)));
+    let finished = tags.iter().filter_map(|tag| Some(streams.remove(tag.key.as_str())?.finish(&everyone.record)));
     finished.collect()
 }
 
@@ -69,7 +69,7 @@ pub(super) type Take<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotE
 pub(super) fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
     for (folder, chunks) in everyone.folders() {
         // A record that came again when it was newer is in a later chunk.
-        let has_renewed = load_walk(folder).is_none_or(|record| record.renewed > 0);
+        let has_renewed = load_stream(folder).is_none_or(|record| record.renewed > 0);
         let mut later: HashSet<ContactId> = HashSet::new();
         for index in (0..chunks).rev() {
             let path = chunk::<Contact>(folder, index);
@@ -116,17 +116,17 @@ impl<'a> MemberWriter<'a> {
         Ok(())
     }
 
-    fn finish(mut self, everyone: &WalkRecord) -> Result<WalkRecord, SnapshotError> {
+    fn finish(mut self, everyone: &StreamRecord) -> Result<StreamRecord, SnapshotError> {
         if self.members.len() > 0 {
             self.write()?;
         }
-        let record = WalkRecord {
+        let record = StreamRecord {
             rows: self.rows,
             held: self.rows,
             chunks: self.chunks,
             observed_at: everyone.observed_at,
             is_complete: everyone.is_complete,
-            ..WalkRecord::begun(everyone.started_at)
+            ..StreamRecord::begun(everyone.started_at)
         };
         Ok(record)
     }
@@ -149,7 +149,7 @@ mod tests {
         Contact { updated_at: DateTime::from_timestamp(updated_at, 0), tags: Some(tags), ..Contact::unknown(id.to_string(), Role::User) }
     }
 
-    fn members(folder: &Path, record: &WalkRecord) -> Vec<String> {
+    fn members(folder: &Path, record: &StreamRecord) -> Vec<String> {
         members_of(&Part::whole(folder.to_path_buf(), record.clone())).unwrap().texts().map(String::from).collect()
     }
 

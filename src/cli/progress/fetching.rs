@@ -13,7 +13,7 @@ pub(super) struct Fetching {
     months: String,
     planned: usize,
     done: usize,
-    walks: HashMap<String, Walked>,
+    streams: HashMap<String, Fetched>,
     pages: u64,
     /// Rows that came from the API, whatever an earlier run had.
     rows_come: u64,
@@ -21,8 +21,8 @@ pub(super) struct Fetching {
     samples: VecDeque<Sample>,
 }
 
-/// How far a walk has come.
-struct Walked {
+/// How far a stream has come.
+struct Fetched {
     begun: Instant,
     pages: u64,
     rows: u64,
@@ -50,46 +50,46 @@ fn count(number: u64) -> String {
     grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-impl Walked {
-    fn begun(now: Instant) -> Walked {
-        Walked { begun: now, pages: 0, rows: 0, total: None }
+impl Fetched {
+    fn begun(now: Instant) -> Fetched {
+        Fetched { begun: now, pages: 0, rows: 0, total: None }
     }
 }
 
 impl Fetching {
-    pub(super) fn begin(months: String, walks: usize) -> Fetching {
-        Fetching { months, planned: walks, done: 0, walks: HashMap::new(), pages: 0, rows_come: 0, samples: VecDeque::new() }
+    pub(super) fn begin(months: String, streams: usize) -> Fetching {
+        Fetching { months, planned: streams, done: 0, streams: HashMap::new(), pages: 0, rows_come: 0, samples: VecDeque::new() }
     }
 
-    pub(super) fn kept(&mut self, walk: String, rows: u64, now: Instant) {
+    pub(super) fn kept(&mut self, stream: String, rows: u64, now: Instant) {
         self.done += 1;
-        self.walks.insert(walk, Walked { rows, total: Some(rows), ..Walked::begun(now) });
+        self.streams.insert(stream, Fetched { rows, total: Some(rows), ..Fetched::begun(now) });
     }
 
-    pub(super) fn resumed(&mut self, walk: String, rows: u64, now: Instant) {
-        self.walks.insert(walk, Walked { rows, ..Walked::begun(now) });
+    pub(super) fn resumed(&mut self, stream: String, rows: u64, now: Instant) {
+        self.streams.insert(stream, Fetched { rows, ..Fetched::begun(now) });
     }
 
-    pub(super) fn more_walks(&mut self, walks: usize) {
-        self.planned += walks;
+    pub(super) fn more_streams(&mut self, streams: usize) {
+        self.planned += streams;
     }
 
-    pub(super) fn begun(&mut self, walk: String, now: Instant) {
-        self.walks.insert(walk, Walked::begun(now));
+    pub(super) fn begun(&mut self, stream: String, now: Instant) {
+        self.streams.insert(stream, Fetched::begun(now));
     }
 
-    pub(super) fn page(&mut self, walk: String, rows: u64, total: Option<u64>, now: Instant) {
-        let walked = self.walks.entry(walk).or_insert_with(|| Walked::begun(now));
-        self.rows_come += rows.saturating_sub(walked.rows);
+    pub(super) fn page(&mut self, stream: String, rows: u64, total: Option<u64>, now: Instant) {
+        let fetched = self.streams.entry(stream).or_insert_with(|| Fetched::begun(now));
+        self.rows_come += rows.saturating_sub(fetched.rows);
         self.pages += 1;
-        *walked = Walked { pages: walked.pages + 1, rows, total, ..*walked };
+        *fetched = Fetched { pages: fetched.pages + 1, rows, total, ..*fetched };
     }
 
-    /// Pages of the walk, and how long it took.
-    pub(super) fn done(&mut self, walk: String, now: Instant) -> (u64, Duration) {
+    /// Pages of the stream, and how long it took.
+    pub(super) fn done(&mut self, stream: String, now: Instant) -> (u64, Duration) {
         self.done += 1;
-        let walked = self.walks.entry(walk).or_insert_with(|| Walked::begun(now));
-        (walked.pages, now.saturating_duration_since(walked.begun))
+        let fetched = self.streams.entry(stream).or_insert_with(|| Fetched::begun(now));
+        (fetched.pages, now.saturating_duration_since(fetched.begun))
     }
 
     /// Where it stands, so that it is known how quickly it goes.
@@ -131,13 +131,13 @@ impl Fetching {
     }
 
     fn told(&self, per_second: Option<f64>) -> Told {
-        let rows: u64 = self.walks.values().map(|walked| walked.rows).sum();
-        let total: u64 = self.walks.values().map(|walked| walked.total.unwrap_or(walked.rows).max(walked.rows)).sum();
+        let rows: u64 = self.streams.values().map(|fetched| fetched.rows).sum();
+        let total: u64 = self.streams.values().map(|fetched| fetched.total.unwrap_or(fetched.rows).max(fetched.rows)).sum();
         let Some((speed, requests)) = self.speeds() else { return Told { rows, total, speed: None, share: None, left: None } };
         let left = (speed > 0.0 && total > rows).then(|| {
             let left = Duration::from_secs(((total - rows) as f64 / speed).ceil() as u64);
             // What has not begun has told no total yet.
-            let at_least = if self.walks.len() < self.planned { "at least" } else { "about" };
+            let at_least = if self.streams.len() < self.planned { "at least" } else { "about" };
             format!("{at_least} {}", humantime::format_duration(left))
         });
         let share = per_second.filter(|allowed| *allowed > 0.0).map(|allowed| requests / allowed * 100.0);

@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use super::numbered::{Broken, Numbered};
 use super::scroll::{Leg, Rider};
 use super::{V1, wire};
-use crate::error::{RequestError, WalkError};
+use crate::error::{RequestError, StreamError};
 use crate::id_field;
+use crate::stream::{Bounds, Page, Pages, Place, Stream};
 use crate::transport::Ask;
-use crate::walk::{Bounds, Page, Pages, Place, Walk};
 use domain::{Contact, Group, GroupKind, Oddities};
 
 /// Pages of one list asked for at the same time.
@@ -23,7 +23,7 @@ pub(super) enum Who {
     Members(Group),
 }
 
-pub(super) struct ContactWalk {
+pub(super) struct ContactStream {
     api: V1,
     who: Who,
     from: From,
@@ -75,8 +75,8 @@ impl Who {
     }
 }
 
-impl ContactWalk {
-    pub(super) async fn open(api: &V1, who: Who, from: Option<&Place>) -> Result<Walk<Contact>, RequestError> {
+impl ContactStream {
+    pub(super) async fn open(api: &V1, who: Who, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
         let mut lists = VecDeque::new();
         let mut is_reachable = true;
         let mut announced = Some(0);
@@ -86,16 +86,16 @@ impl ContactWalk {
             announced = announced.zip(list.total).map(|(sum, total)| sum + total);
             lists.push_back(list);
         }
-        let walk = |from| ContactWalk { api: api.clone(), who, from, begins_anew: false };
+        let stream = |from| ContactStream { api: api.clone(), who, from, begins_anew: false };
         Ok(if is_reachable {
             let before = from.map_or(Some(0), |place| skip_to(&mut lists, place));
-            Walk::new(walk(From::Lists { lists, before }))
+            Stream::new(stream(From::Lists { lists, before }))
         } else {
-            Walk::shared(walk(From::Scroll { rider: api.scroll.board(), announced, bounds: Bounds::default() }))
+            Stream::shared(stream(From::Scroll { rider: api.scroll.board(), announced, bounds: Bounds::default() }))
         })
     }
 
-    async fn next_page(&mut self) -> Result<Option<Page<Contact>>, WalkError> {
+    async fn next_page(&mut self) -> Result<Option<Page<Contact>>, StreamError> {
         loop {
             match &mut self.from {
                 From::Nowhere => return Ok(None),
@@ -180,8 +180,8 @@ fn skip_to(lists: &mut VecDeque<Numbered<wire::Person>>, place: &Place) -> Optio
     before
 }
 
-impl Pages<Contact> for ContactWalk {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Contact>>, WalkError>> {
+impl Pages<Contact> for ContactStream {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Contact>>, StreamError>> {
         self.next_page().boxed()
     }
 

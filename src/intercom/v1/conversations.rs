@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 
 use super::numbered::{Broken, Numbered};
 use super::wire;
-use crate::error::WalkError;
+use crate::error::StreamError;
+use crate::stream::{Page, Pages, Place};
 use crate::transport::{Ask, Transport};
-use crate::walk::{Page, Pages, Place};
 use domain::{Allowed, Conversation};
 
 const PATH: &str = "/conversations";
@@ -19,7 +19,7 @@ const AHEAD: usize = 4;
 /// The part of a list that may have gone while it was read.
 const DRIFT: f64 = 0.001;
 
-pub(super) struct ConversationWalk {
+pub(super) struct ConversationStream {
     list: Numbered<Conversation>,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
@@ -28,22 +28,22 @@ pub(super) struct ConversationWalk {
     is_over: bool,
 }
 
-impl ConversationWalk {
-    pub(super) fn new(transport: Arc<Transport>, per_page: u32, start: DateTime<Utc>, end: DateTime<Utc>) -> ConversationWalk {
+impl ConversationStream {
+    pub(super) fn new(transport: Arc<Transport>, per_page: u32, start: DateTime<Utc>, end: DateTime<Utc>) -> ConversationStream {
         let ask = Ask::get(PATH).with("order", "desc").with("sort", "created_at");
         let list = Numbered::new(transport, ask, per_page, AHEAD, wire::conversations);
-        ConversationWalk { list, start, end, is_newest_first: true, is_over: false }
+        ConversationStream { list, start, end, is_newest_first: true, is_over: false }
     }
 
-    /// Goes on where an earlier walk stopped. What came in between has moved the pages: some rows come again.
-    pub(super) fn from(mut self, place: Option<&Place>) -> ConversationWalk {
+    /// Goes on where an earlier stream stopped. What came in between has moved the pages: some rows come again.
+    pub(super) fn from(mut self, place: Option<&Place>) -> ConversationStream {
         if let Some(place) = place {
             self.list.skip_to(place);
         }
         self
     }
 
-    async fn next_page(&mut self) -> Result<Option<Page<Conversation>>, WalkError> {
+    async fn next_page(&mut self) -> Result<Option<Page<Conversation>>, StreamError> {
         if self.is_over {
             return Ok(None);
         }
@@ -51,7 +51,7 @@ impl ConversationWalk {
             Ok(Some(page)) => page,
             // The list came to its end before the month's start was reached: then all of it came.
             Ok(None) => return self.whole().map(|()| None),
-            Err(Broken::Capped) => return Err(WalkError::TooLong { path: PATH.to_string() }),
+            Err(Broken::Capped) => return Err(StreamError::TooLong { path: PATH.to_string() }),
             Err(Broken::Failed(error)) => return Err(error),
         };
         self.is_newest_first &= page.rows.is_sorted_by(|a, b| a.created_at >= b.created_at);
@@ -64,10 +64,10 @@ impl ConversationWalk {
         Ok(Some(Page { rows, total: None, oddities: page.oddities, workspace_id: None, begins_anew: false, place }))
     }
 
-    fn whole(&self) -> Result<(), WalkError> {
+    fn whole(&self) -> Result<(), StreamError> {
         let (rows, announced) = (self.list.rows(), self.list.total.unwrap_or_default());
         if rows + Allowed::Tolerance(DRIFT).of(announced) < announced {
-            return Err(WalkError::Short { path: PATH.to_string(), rows, announced });
+            return Err(StreamError::Short { path: PATH.to_string(), rows, announced });
         }
         Ok(())
     }
@@ -80,8 +80,8 @@ impl ConversationWalk {
     }
 }
 
-impl Pages<Conversation> for ConversationWalk {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Conversation>>, WalkError>> {
+impl Pages<Conversation> for ConversationStream {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<Conversation>>, StreamError>> {
         self.next_page().boxed()
     }
 }

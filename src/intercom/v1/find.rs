@@ -1,13 +1,13 @@
 //! People by their address.
 
 use super::{V1, wire};
-use crate::error::WalkError;
+use crate::error::StreamError;
 use crate::transport::Ask;
 use domain::{Holder, Reference};
 
 impl V1 {
     /// Asked for addresses only, and only to explain why a call failed: calls of 1.x take references as they are.
-    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
+    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, StreamError> {
         let mut found = Vec::new();
         for reference in references {
             let Reference::Email(email) = reference else { continue };

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::error::{RequestError, WalkError};
+use crate::error::{RequestError, StreamError};
+use crate::stream::{Bounds, Place};
 use crate::transport::{Ask, Transport};
-use crate::walk::{Bounds, Place};
 use crate::wire::DecodeError;
 use domain::Oddities;
 
@@ -50,7 +50,7 @@ pub(super) struct Numbered<T> {
 pub(super) enum Broken {
     /// Page numbers reach no further.
     Capped,
-    Failed(WalkError),
+    Failed(StreamError),
 }
 
 impl<T: Send + 'static> Numbered<T> {
@@ -105,7 +105,7 @@ impl<T: Send + 'static> Numbered<T> {
             return Err(Broken::Capped);
         }
         if let Some(last) = page.last.filter(|last| page.rows.is_empty() && number < *last) {
-            return Err(Broken::Failed(WalkError::Hole { path: self.ask.path().to_string(), page: number, last }));
+            return Err(Broken::Failed(StreamError::Hole { path: self.ask.path().to_string(), page: number, last }));
         }
         self.learn(number, &page);
         Ok(Some(page))

@@ -1,6 +1,6 @@
 //! The one scroll that a workspace may have open, over all users and then all leads, and those who ride along.
 //!
-//! Walks board before any of them asks for a page; the first that asks makes the scroll depart with everyone aboard. Who
+//! Streams board before any of them asks for a page; the first that asks makes the scroll depart with everyone aboard. Who
 //! comes later takes the next lap. Each rider picks from every page what it came for.
 //!
 //! The server remembers where a scroll stands, and a lost answer is a lost page: such a scroll is begun anew, as are one
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::wire::{self, Person, ScrollPage};
-use crate::error::{RequestError, WalkError};
+use crate::error::{RequestError, StreamError};
+use crate::stream::Bounds;
 use crate::transport::{Ask, Transport};
-use crate::walk::Bounds;
 
 const PATHS: [&str; 2] = ["/users/scroll", "/contacts/scroll"];
 /// Pages that a rider may lag behind: the scroll expires when nobody asks for a minute.
@@ -46,7 +46,7 @@ pub(super) enum Leg {
     /// What came so far counts no more.
     Anew,
     End,
-    Failed(WalkError),
+    Failed(StreamError),
 }
 
 /// A place in a lap.
@@ -60,8 +60,8 @@ enum Stopped {
     /// Nobody is aboard any more.
     Deserted,
     /// A new lap may come to its end.
-    Broken(WalkError),
-    Failed(WalkError),
+    Broken(StreamError),
+    Failed(StreamError),
 }
 
 impl Scroll {
@@ -173,6 +173,6 @@ impl Rider {
     pub(super) async fn next(&mut self) -> Leg {
         self.scroll.depart(self.ticket);
         // The driver says how it ended before it goes; silence is the end of the runtime.
-        self.legs.recv().await.unwrap_or(Leg::Failed(WalkError::Abandoned))
+        self.legs.recv().await.unwrap_or(Leg::Failed(StreamError::Abandoned))
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of 2.x go on at a cursor. A walk ends where no cursor is and nowhere else: an empty page is not the end. It
+//! Lists of 2.x go on at a cursor. A stream ends where no cursor is and nowhere else: an empty page is not the end. It
 //! refuses a cursor that was given before, and a next page that is anywhere but here.
 
 use std::collections::HashSet;
@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::wire::WirePage;
-use crate::error::{RequestError, WalkError};
+use crate::error::{RequestError, StreamError};
+use crate::stream::{Bounds, Page, Pages, Place};
 use crate::transport::{Ask, Transport};
-use crate::walk::{Bounds, Page, Pages, Place};
 use crate::wire::DecodeError;
 use crate::wire::next::Next;
 
-pub(super) struct CursorWalk<T> {
+pub(super) struct CursorStream<T> {
     transport: Arc<Transport>,
     ask: Ask,
     per_page: u32,
@@ -38,14 +38,25 @@ enum At {
     End,
 }
 
-impl<T: Send + 'static> CursorWalk<T> {
-    pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, decode: Decode<T>) -> CursorWalk<T> {
+impl<T: Send + 'static> CursorStream<T> {
+    pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, decode: Decode<T>) -> CursorStream<T> {
         let (at, seen, bounds) = (At::First, HashSet::new(), Bounds::default());
-        CursorWalk { transport, ask, per_page, decode, expected_tag: None, is_asked_for: None, halves_late_pages: false, at, seen, bounds }
+        CursorStream {
+            transport,
+            ask,
+            per_page,
+            decode,
+            expected_tag: None,
+            is_asked_for: None,
+            halves_late_pages: false,
+            at,
+            seen,
+            bounds,
+        }
     }
 
-    /// Goes on where an earlier walk of the same list stopped.
-    pub(super) fn from(mut self, place: Option<&Place>) -> CursorWalk<T> {
+    /// Goes on where an earlier stream of the same list stopped.
+    pub(super) fn from(mut self, place: Option<&Place>) -> CursorStream<T> {
         if let Some(place) = place {
             self.seen.insert(hash(&place.at));
             self.at = At::After(place.at.clone());
@@ -55,24 +66,24 @@ impl<T: Send + 'static> CursorWalk<T> {
     }
 
     /// Halves the page, down to one row, when an answer does not come in time.
-    pub(super) fn halving_late_pages(mut self) -> CursorWalk<T> {
+    pub(super) fn halving_late_pages(mut self) -> CursorStream<T> {
         self.halves_late_pages = true;
         self
     }
 
     /// Refuses rows that the search did not ask for: then it was not understood, and nobody knows what else is missing.
-    pub(super) fn expecting(mut self, is_asked_for: impl Fn(&T) -> bool + Send + Sync + 'static) -> CursorWalk<T> {
+    pub(super) fn expecting(mut self, is_asked_for: impl Fn(&T) -> bool + Send + Sync + 'static) -> CursorStream<T> {
         self.is_asked_for = Some(Box::new(is_asked_for));
         self
     }
 
     /// Counts rows whose own list of tags is complete and lacks this one.
-    pub(super) fn expecting_tag(mut self, id: Option<String>) -> CursorWalk<T> {
+    pub(super) fn expecting_tag(mut self, id: Option<String>) -> CursorStream<T> {
         self.expected_tag = id;
         self
     }
 
-    async fn next_page(&mut self) -> Result<Option<Page<T>>, WalkError> {
+    async fn next_page(&mut self) -> Result<Option<Page<T>>, StreamError> {
         let cursor = match &self.at {
             At::End => return Ok(None),
             At::First => None,
@@ -84,10 +95,10 @@ impl<T: Send + 'static> CursorWalk<T> {
         let (per_page, answer) = match answer {
             // A cursor does not live for ever; the list itself was answered before.
             Err(error) if has_cursor && error.is_cursor_refused() => {
-                return Err(WalkError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
+                return Err(StreamError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
             Err(error) if has_cursor && error.is_rejected() => {
-                return Err(WalkError::PageRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
+                return Err(StreamError::PageRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
             answer => answer?,
         };
@@ -96,14 +107,14 @@ impl<T: Send + 'static> CursorWalk<T> {
         let page = self.bounds.page(self.ask.path(), rows.len(), total)?;
         let strangers = self.is_asked_for.as_ref().map_or(0, |is_asked_for| rows.iter().filter(|row| !is_asked_for(row)).count());
         if strangers > 0 {
-            return Err(WalkError::NotAskedFor { path: path(), page, rows: strangers });
+            return Err(StreamError::NotAskedFor { path: path(), page, rows: strangers });
         }
         let place = match next {
             Next::End => None,
-            Next::Address(_) => return Err(WalkError::ForeignNext { path: path(), page }),
+            Next::Address(_) => return Err(StreamError::ForeignNext { path: path(), page }),
             Next::After(cursor) => {
                 if !self.seen.insert(hash(&cursor)) {
-                    return Err(WalkError::CursorLoop { path: path(), page });
+                    return Err(StreamError::CursorLoop { path: path(), page });
                 }
                 let place = self.bounds.place(0, cursor.clone());
                 self.at = At::After(cursor);
@@ -132,7 +143,7 @@ impl<T: Send + 'static> CursorWalk<T> {
     }
 
     /// Every row of a list that is known to be short.
-    pub(super) async fn all(mut self) -> Result<Vec<T>, WalkError> {
+    pub(super) async fn all(mut self) -> Result<Vec<T>, StreamError> {
         let mut rows = Vec::new();
         while let Some(page) = self.next_page().await? {
             rows.extend(page.rows);
@@ -154,8 +165,8 @@ fn hash(cursor: &str) -> u64 {
     hasher.finish()
 }
 
-impl<T: Send + 'static> Pages<T> for CursorWalk<T> {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, WalkError>> {
+impl<T: Send + 'static> Pages<T> for CursorStream<T> {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, StreamError>> {
         self.next_page().boxed()
     }
 }

@@ -3,9 +3,9 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::cursor::CursorWalk;
+use super::cursor::CursorStream;
 use super::{V2, wire};
-use crate::error::{RequestError, WalkError};
+use crate::error::{RequestError, StreamError};
 use crate::transport::Ask;
 use domain::{Holder, Reference, TagDate};
 
@@ -13,7 +13,7 @@ use domain::{Holder, Reference, TagDate};
 const FILTERS_MAX: usize = 15;
 
 impl V2 {
-    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
+    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, StreamError> {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
@@ -23,7 +23,7 @@ impl V2 {
                 Some(is_tagged) => is_tagged,
                 None => self.tag_dates(&holder.id).await?.unwrap_or_default().iter().any(|found| found.tag_id == tag),
             };
-            Ok::<_, WalkError>(Holder { is_tagged: Some(is_tagged), ..holder })
+            Ok::<_, StreamError>(Holder { is_tagged: Some(is_tagged), ..holder })
         });
         try_join_all(told).await
     }
@@ -42,9 +42,9 @@ impl V2 {
     }
 
     /// Every page: an address may be shared by more people than a page holds.
-    async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<Holder>, WalkError> {
+    async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<Holder>, StreamError> {
         let ask = Ask::search("/contacts/search", json!({ "operator": "OR", "value": filters }), super::by_creation());
-        CursorWalk::new(self.transport.clone(), ask, self.page_size, wire::holders).expecting_tag(tag.map(str::to_string)).all().await
+        CursorStream::new(self.transport.clone(), ask, self.page_size, wire::holders).expecting_tag(tag.map(str::to_string)).all().await
     }
 }
 

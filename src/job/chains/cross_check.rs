@@ -7,11 +7,11 @@
 //! difference is a warning.
 
 use super::{Chains, Followed};
-use crate::plan::WalkKind;
+use crate::plan::StreamKind;
 use crate::tag_dates::{ANSWERS, Asking, Gone};
 use crate::{JobError, error, joined};
 use archive::publish;
-use archive::snapshot::{Comparison, Part, Searched, Tallied, WalkRecord, compare, tally, untold, walk_folder};
+use archive::snapshot::{Comparison, Part, Searched, StreamRecord, Tallied, compare, stream_folder, tally, untold};
 use domain::{Allowed, Group, differs_from_listing};
 
 /// What another source says of a list, and what it is.
@@ -67,7 +67,7 @@ impl Chains<'_> {
         }
         let again: Vec<usize> = self.doubtful().into_iter().filter(|list| self.may_follow_again(*list)).collect();
         for &list in &again {
-            tracing::warn!("`{}` is read once more: {}", self.plan.walks[list].key, self.difference(list));
+            tracing::warn!("`{}` is read once more: {}", self.plan.streams[list].key, self.difference(list));
             self.anew(list).await?;
         }
         if !again.is_empty() {
@@ -84,9 +84,9 @@ impl Chains<'_> {
     /// Asks the witnesses of each list.
     async fn hear_witnesses(&mut self) -> Result<(), JobError> {
         let mut compared = self.own_lists().await?;
-        for (list, planned) in self.plan.walks.iter().enumerate() {
+        for (list, planned) in self.plan.streams.iter().enumerate() {
             let Some(followed) = self.lists[list].followed.as_mut().filter(|followed| followed.failure.is_none()) else { continue };
-            if followed.witness == Some(Witness::Totals) || !matches!(planned.kind, WalkKind::Members(_)) {
+            if followed.witness == Some(Witness::Totals) || !matches!(planned.kind, StreamKind::Members(_)) {
                 continue;
             }
             let of_own_lists = compared.iter().position(|(compared, _)| *compared == list).map(|at| compared.swap_remove(at).1);
@@ -103,7 +103,7 @@ impl Chains<'_> {
             let Some(followed) = &self.lists[list].followed else { return false };
             let Some(witness @ Witness::OwnLists(comparison)) = followed.witness else { return false };
             let came = followed.part.record.came();
-            let (key, first) = (&self.plan.walks[list].key, self.plan.months().first);
+            let (key, first) = (&self.plan.streams[list].key, self.plan.months().first);
             let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
         };
@@ -139,7 +139,7 @@ impl Chains<'_> {
         let Some(everyone) = self.whole_everyone() else { return Ok(Vec::new()) };
         let searched = |list: usize| {
             let followed = self.lists[list].followed.as_ref().filter(|followed| followed.failure.is_none())?;
-            let group = self.plan.walks[list].kind.group()?;
+            let group = self.plan.streams[list].kind.group()?;
             let is_compared = followed.witness != Some(Witness::Totals) && everyone.record.own_lists_of.contains(&group.key());
             is_compared.then(|| (list, Searched { group: group.clone(), part: followed.part.clone() }))
         };
@@ -184,9 +184,9 @@ impl Chains<'_> {
 
     /// Decides what becomes of a list that its witness still contradicts.
     async fn settle(&mut self, list: usize) -> Result<(), JobError> {
-        let (key, difference) = (self.plan.walks[list].key.clone(), self.difference(list));
+        let (key, difference) = (self.plan.streams[list].key.clone(), self.difference(list));
         let tolerance = self.context.settings.completeness.tolerance;
-        let group = self.plan.walks[list].kind.group().cloned();
+        let group = self.plan.streams[list].kind.group().cloned();
         let everyone = self.whole_everyone();
         let Some(followed) = &mut self.lists[list].followed else { return Ok(()) };
         match (followed.witness, group, everyone) {
@@ -209,24 +209,25 @@ impl Chains<'_> {
     }
 
     /// The members of a group by the contacts' own lists, in the place of what was searched for.
-    async fn derived(&self, group: &Group, everyone: Part, searched: WalkRecord) -> Result<Part, JobError> {
-        let tallied = Tallied { key: group.key(), folder: walk_folder(self.work, &group.key()) };
+    async fn derived(&self, group: &Group, everyone: Part, searched: StreamRecord) -> Result<Part, JobError> {
+        let tallied = Tallied { key: group.key(), folder: stream_folder(self.work, &group.key()) };
         let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
-        let taking = tokio::task::spawn_blocking(move || -> Result<Vec<WalkRecord>, JobError> {
+        let taking = tokio::task::spawn_blocking(move || -> Result<Vec<StreamRecord>, JobError> {
             let untold = untold(&everyone)?;
             Ok(tally(&everyone, &[tallied], &untold, &answers)?)
         });
         let record = joined(taking.await)?.into_iter().next();
         let record = record.ok_or_else(|| JobError::NotFollowed(group.key()))?;
-        let WalkRecord { first_total, last_total, .. } = searched;
-        Ok(Part::whole(folder, WalkRecord { first_total, last_total, searched: Some(searched.came()), ..record }))
+        let StreamRecord { first_total, last_total, .. } = searched;
+        Ok(Part::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.came()), ..record }))
     }
 
     /// The next run reads everyone anew: as long as it has what was read before, it would find the same difference.
     fn forget_everyone(&self) -> Result<(), JobError> {
-        let at = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone).filter(|list| self.may_follow_again(*list));
+        let at =
+            self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone).filter(|list| self.may_follow_again(*list));
         for chain in at.iter().flat_map(|list| &self.lists[*list].chains) {
-            publish::remove_folder(&walk_folder(self.work, &chain.key))?;
+            publish::remove_folder(&stream_folder(self.work, &chain.key))?;
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::{Chains, Done, Followed, List, Waiting, Witness};
 use crate::division::FEW_PAGES;
-use crate::plan::{WalkKind, pages};
+use crate::plan::{StreamKind, pages};
+use crate::reader::Look;
 use crate::tag_dates::{Asking, Gone};
-use crate::walker::Look;
 use crate::{Context, Event, JobError, error, joined, work};
 use archive::publish;
-use archive::snapshot::{Part, Tallied, WalkRecord, tally, untold, walk_folder};
+use archive::snapshot::{Part, StreamRecord, Tallied, stream_folder, tally, untold};
 use domain::{Allowed, Group, Months, agrees};
 use intercom::RequestError;
 
@@ -21,8 +21,8 @@ const A_SAMPLE: f64 = 0.1;
 impl Chains<'_> {
     /// Asks for the sizes of tags, beside what is followed already.
     pub(super) fn weigh(&mut self, waiting: Waiting, look: Look) {
-        let is_fresh = |waiting: &&Waiting| self.plan.walks[waiting.list].kind.is_tag() && waiting.begun.is_fresh();
-        let tag = |waiting: &Waiting| Some((waiting.list, self.plan.walks[waiting.list].kind.group()?.clone()));
+        let is_fresh = |waiting: &&Waiting| self.plan.streams[waiting.list].kind.is_tag() && waiting.begun.is_fresh();
+        let tag = |waiting: &Waiting| Some((waiting.list, self.plan.streams[waiting.list].kind.group()?.clone()));
         let tags: Vec<(usize, Group)> = self.waiting.iter().filter(is_fresh).filter_map(tag).collect();
         let client = self.context.client.clone();
         self.running.spawn(async move {
@@ -54,13 +54,13 @@ impl Chains<'_> {
     /// The same where contacts list all of their groups, and lists tell their length when they are opened. Those that ride on
     /// the scroll cost nothing as it is.
     pub(super) fn choose_tallied_at_once(&mut self) {
-        let announced = |waiting: &Waiting| waiting.walker.announced(&waiting.begun);
-        let everyone = self.waiting.iter().find(|waiting| self.plan.walks[waiting.list].kind == WalkKind::Everyone);
+        let announced = |waiting: &Waiting| waiting.reader.announced(&waiting.begun);
+        let everyone = self.waiting.iter().find(|waiting| self.plan.streams[waiting.list].kind == StreamKind::Everyone);
         let Some(everyone) = everyone.and_then(announced) else { return };
         if pages(Some(everyone), &self.context.settings).is_none_or(|pages| pages <= FEW_PAGES) {
             return;
         }
-        let is_of_group = |waiting: &&Waiting| self.plan.walks[waiting.list].kind.group().is_some() && !waiting.begun.is_shared();
+        let is_of_group = |waiting: &&Waiting| self.plan.streams[waiting.list].kind.group().is_some() && !waiting.begun.is_shared();
         let groups = self.waiting.iter().filter(is_of_group).filter_map(|waiting| Some((waiting.list, announced(waiting)?))).collect();
         let chosen = self.plan.tally(groups, everyone, 0.0, &self.context.settings);
         self.leave_to_everyone(&chosen);
@@ -74,24 +74,24 @@ impl Chains<'_> {
     }
 
     pub(super) fn everyone(&self) -> Option<&List> {
-        let list = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone)?;
+        let list = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
         Some(&self.lists[list])
     }
 
     /// Lists whose members are taken from everyone, and are not there yet.
     fn awaited(&self) -> Vec<usize> {
-        let is_awaited = |list: &usize| self.plan.walks[*list].tallied.is_some() && self.lists[*list].followed.is_none();
+        let is_awaited = |list: &usize| self.plan.streams[*list].tallied.is_some() && self.lists[*list].followed.is_none();
         (0..self.lists.len()).filter(is_awaited).collect()
     }
 
     /// Asks the contacts of a chain of everyone whose own lists were cut short, while the others are still followed.
     pub(super) async fn ask_untold(&mut self, chain: usize) -> Result<(), JobError> {
         let lists = self.awaited();
-        let chain = self.everyone().and_then(|everyone| everyone.chains.get(chain)).and_then(|chain| Some((chain, chain.walked()?)));
-        let Some((chain, walked)) = chain.filter(|_| !lists.is_empty() && !self.context.client.capabilities().lists_own_segments) else {
+        let chain = self.everyone().and_then(|everyone| everyone.chains.get(chain)).and_then(|chain| Some((chain, chain.fetched()?)));
+        let Some((chain, fetched)) = chain.filter(|_| !lists.is_empty() && !self.context.client.capabilities().lists_own_segments) else {
             return Ok(());
         };
-        let part = Part::whole(walk_folder(self.work, &chain.key), walked.record.clone());
+        let part = Part::whole(stream_folder(self.work, &chain.key), fetched.record.clone());
         let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
         self.untold.found += untold.len() as u64;
         let searching = self.searching(&lists);
@@ -128,14 +128,14 @@ impl Chains<'_> {
 
     /// Rows of everyone that came in finished chains, and all there are.
     fn read_of_everyone(&self) -> Option<(f64, f64)> {
-        let list = self.plan.walks.iter().position(|walk| walk.kind == WalkKind::Everyone)?;
-        let read = self.lists[list].walked().map(|walked| walked.record.rows).sum::<u64>() as f64;
-        Some((read, (self.plan.walks[list].division.as_ref()?.total as f64).max(read)))
+        let list = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
+        let read = self.lists[list].fetched().map(|fetched| fetched.record.rows).sum::<u64>() as f64;
+        Some((read, (self.plan.streams[list].division.as_ref()?.total as f64).max(read)))
     }
 
     /// Requests that it takes to search for the members of these groups.
     fn searching(&self, lists: &[usize]) -> u64 {
-        lists.iter().filter_map(|list| pages(self.plan.walks[*list].tallied, &self.context.settings)).sum()
+        lists.iter().filter_map(|list| pages(self.plan.streams[*list].tallied, &self.context.settings)).sum()
     }
 
     /// Some were asked, or could not be.
@@ -159,7 +159,7 @@ impl Chains<'_> {
         let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
             return self.search(&lists, "not everyone came").await;
         };
-        let group = |list: usize| Some((list, self.plan.walks[list].kind.group()?.clone(), self.plan.walks[list].tallied?));
+        let group = |list: usize| Some((list, self.plan.streams[list].kind.group()?.clone(), self.plan.streams[list].tallied?));
         let tallying = Tallying {
             context: self.context.clone(),
             months: self.plan.scope.months,
@@ -187,9 +187,9 @@ impl Chains<'_> {
                 disagree.push(list);
                 continue;
             }
-            let walk = self.plan.walks[list].key.clone();
-            let _span = tracing::info_span!("walk", key = walk).entered();
-            (self.context.observer)(Event::WalkDone { walk, rows: record.rows });
+            let stream = self.plan.streams[list].key.clone();
+            let _span = tracing::info_span!("stream", key = stream).entered();
+            (self.context.observer)(Event::StreamDone { stream, rows: record.rows });
             self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::Totals) });
         }
         self.search(&disagree, "what the contacts' own lists tell does not agree with the group's total").await
@@ -198,9 +198,9 @@ impl Chains<'_> {
     /// Searches for the members of tags after all.
     async fn search(&mut self, lists: &[usize], why: &str) -> Result<(), JobError> {
         for &list in lists {
-            let walk = &mut self.plan.walks[list];
-            walk.tallied = None;
-            publish::remove_folder(&walk_folder(self.work, &walk.key))?;
+            let stream = &mut self.plan.streams[list];
+            stream.tallied = None;
+            publish::remove_folder(&stream_folder(self.work, &stream.key))?;
         }
         if lists.is_empty() {
             return Ok(());
@@ -273,7 +273,7 @@ impl Tallying {
             return nothing(error::in_a_line(&error));
         }
         let answers = asking.end()?;
-        let folder = |awaited: &Awaited| Tallied { key: awaited.group.key(), folder: walk_folder(&self.work, &awaited.group.key()) };
+        let folder = |awaited: &Awaited| Tallied { key: awaited.group.key(), folder: stream_folder(&self.work, &awaited.group.key()) };
         let tags: Vec<Tallied> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());
         // What contacts were asked is of now, however long ago everyone was read.
@@ -281,7 +281,7 @@ impl Tallying {
         let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
         let totals = join_all(self.groups.iter().map(|awaited| context.client.member_count(&awaited.group, None))).await;
         let told = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((awaited, tag), record), total)| {
-            let record = WalkRecord {
+            let record = StreamRecord {
                 first_total: Some(awaited.total),
                 last_total: total.ok().flatten().or(Some(awaited.total)),
                 observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)),

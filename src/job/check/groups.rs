@@ -16,7 +16,7 @@ struct Found {
     size: Option<u64>,
 }
 
-/// Looks up every group as a run does. Gives the rows that the walks of a run would bring, which goes without the groups
+/// Looks up every group as a run does. Gives the rows that the streams of a run would bring, which goes without the groups
 /// that are not found; `None` when it cannot be told.
 pub(super) async fn check(
     client: &Client,

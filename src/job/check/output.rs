@@ -7,7 +7,7 @@ use crate::{JobError, JobFolder};
 use archive::snapshot::{month_folder, months_in};
 use domain::Month;
 
-/// What a row of a walk takes on disk until its month is published: in the work folder, the snapshot, the history and
+/// What a row of a stream takes on disk until its month is published: in the work folder, the snapshot, the history and
 /// the reports. Measured with the embedded Intercom: 312 to 375 bytes in snapshot, history and reports (20,000 contacts in
 /// 7 groups, and demos of 5,000 and 40,000); in the work folder, which is not compressed, 340 where contacts are in several
 /// lists (200,000 in 12 groups and everyone), which is 1,300 a contact, and as much a row where each is in one list. Doubled, since real contacts have longer
@@ -20,7 +20,7 @@ const BYTES_AT_LEAST: f64 = 1_048_576.0;
 /// Files and folders of a small month, work folder and all.
 const FILES_AT_LEAST: u64 = 100;
 
-/// `tried`: what came of [`JobFolder::try_out`]. `rows`: what the walks of a run would bring, when that is known.
+/// `tried`: what came of [`JobFolder::try_out`]. `rows`: what the streams of a run would bring, when that is known.
 pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, JobError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
     let root = folder.root().display();
     match tried {
@@ -70,7 +70,7 @@ fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Findi
     })
 }
 
-/// The newest month that can be read, and the bytes that a row of its walks took in snapshot, history and reports.
+/// The newest month that can be read, and the bytes that a row of its streams took in snapshot, history and reports.
 fn last_month(folder: &JobFolder) -> Option<(Month, f64)> {
     let month = months_in(&folder.snapshots()).ok()?.pop()?;
     let manifest = folder.snapshot(month).ok()??.manifest;

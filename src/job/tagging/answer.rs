@@ -2,7 +2,7 @@
 
 use super::{Became, Outcome};
 use domain::{Holder, Reference, Role};
-use intercom::{Change, Client, RequestError, TagCall, WalkError};
+use intercom::{Change, Client, RequestError, StreamError, TagCall};
 
 /// Ids named in a reason, at the most.
 const CANDIDATES_MAX: usize = 10;
@@ -102,10 +102,10 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
     if needs_a_look {
         let holders = match client.find(std::slice::from_ref(member), Some(call.tag())).await {
             Ok(holders) => holders,
-            Err(WalkError::Request(error)) if error.is_ambiguous() => {
+            Err(StreamError::Request(error)) if error.is_ambiguous() => {
                 return Ok(Outcome::because(Became::Ambiguous, "several users answer to it; this version of the API does not say who"));
             }
-            Err(WalkError::Request(error)) if !error.is_refused() => return Err(error),
+            Err(StreamError::Request(error)) if !error.is_refused() => return Err(error),
             Err(_) => Vec::new(),
         };
         match member {

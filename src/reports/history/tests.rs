@@ -82,21 +82,21 @@ impl Place {
         let work = self.folder(".work");
         let span = observation.span();
         let observed_at = span.end + Duration::hours(1);
-        let walk = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
+        let stream = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
             let folder = work.join(name);
             let mut spool: Spool<Contact> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
             spool.push(observation.contacts.iter().filter(|contact| is_in(contact)).cloned().collect());
             Part::whole(folder, spool.finish().unwrap())
         };
         let in_group = |members: &Vec<&str>, contact: &Contact| members.contains(&contact.id.as_str());
-        let mut walks: Vec<Part> = observation
+        let mut streams: Vec<Part> = observation
             .cohorts
             .iter()
             .enumerate()
-            .map(|(index, (_, members))| walk(&format!("cohort-{index}"), &|contact| in_group(members, contact)))
+            .map(|(index, (_, members))| stream(&format!("cohort-{index}"), &|contact| in_group(members, contact)))
             .collect();
         if observation.population == "everyone" {
-            walks.push(walk("everyone", &|_| true));
+            streams.push(stream("everyone", &|_| true));
         }
         let conversation = |(index, id): (usize, &&str)| Conversation {
             id: format!("{index}"),
@@ -114,9 +114,9 @@ impl Place {
         spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
         let conversations = Part::whole(folder, spool.finish().unwrap());
 
-        let key = |(walk, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), walk, tagged_before: None };
+        let key = |(stream, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), stream, tagged_before: None };
         let assembly = Assembly {
-            walks,
+            streams,
             population: observation.cohorts.iter().position(|(key, _)| *key == observation.population),
             cohorts: observation.cohorts.iter().enumerate().map(key).collect(),
             conversations: Some(conversations),

@@ -175,7 +175,7 @@ fn whoever_was_asked_about_is_not_asked_about_again_but_for_one_batch() {
     let recorder = Scripted::before(simulator.address(), |_| None);
     backfill(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
     let second = asked(&recorder.requests());
-    assert!(recorder.requests().iter().all(|request| request.walk().is_none() || request.per_page() == Some(1)), "the walks were done");
+    assert!(recorder.requests().iter().all(|request| request.stream().is_none() || request.per_page() == Some(1)), "the streams were done");
     let again = distinct(&first).intersection(&distinct(&second)).count();
     assert!(again <= 500, "{again} are asked about again");
     assert_eq!(distinct(&second).len(), second.len(), "nobody twice");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::Signal;
 
 use super::LATE;
-use crate::resume::{finished_walks, stuck, walked};
+use crate::resume::{by_stream, finished_streams, stuck};
 use crate::support::fixture::plain_job;
 use crate::support::job::Place;
 use crate::support::program::{backfill, on, run};
@@ -27,7 +27,7 @@ fn a_killed_backfill_goes_on_with_what_it_had_and_holds_the_lock_until_then() {
     let file = place.job(&plain_job(), &recorder.base_url);
     let killed = backfill(&file, RANGE, LATE, &[]).start();
     // Three groups and the conversations come to their end; everyone does not.
-    wait_until("the other walks are done", || finished_walks(&place) == 4);
+    wait_until("the other streams are done", || finished_streams(&place) == 4);
 
     // Whoever comes meanwhile is told so.
     backfill(&file, RANGE, LATE, &[]).finish().check_failure(7, &[".lock"]);
@@ -54,7 +54,7 @@ fn a_killed_backfill_goes_on_with_what_it_had_and_holds_the_lock_until_then() {
     backfill(&place.job(&plain_job(), &recorder.base_url), RANGE, LATE, &[]).succeed();
     let requests = recorder.requests();
     let fetched: Vec<_> = requests.iter().filter(|request| request.per_page() == Some(20)).cloned().collect();
-    assert_eq!(walked(&fetched).into_keys().collect::<Vec<_>>(), ["population"], "finished walks are not fetched again");
+    assert_eq!(by_stream(&fetched).into_keys().collect::<Vec<_>>(), ["population"], "finished streams are not fetched again");
     check_same(&tables(published(&place.job_folder())), &tables(published(&whole.job_folder())), "killed and uninterrupted");
     assert!(tree(&place.job_folder().join(".work")).is_empty(), "the work is cleared away");
     on(&place.job(&plain_job(), &simulator.base_url), "status", &["--check", "--as-of", LATE]).succeed();
@@ -77,13 +77,13 @@ fn a_backfill_that_fails_in_the_middle_keeps_its_walks_and_the_months_that_were_
     failed.check_failure(5, &["2026-08 to 2026-10", "population", "503"]);
     check_same(&published(&place.job_folder()), &before, "what was published before");
 
-    // Of the walks that came to their end before the failure, none is fetched again.
+    // Of the streams that came to their end before the failure, none is fetched again.
     let done: Vec<String> = ["tag:1373897", "tag:1400074"].map(str::to_string).into();
     let recorder = Scripted::before(simulator.address(), |_| None);
     backfill(&place.job(&job, &recorder.base_url), ("2026-08", "2026-10"), LATE, &[]).succeed();
     let fetched: Vec<_> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(20)).collect();
-    let again = walked(&fetched);
-    assert!(again.contains_key("population") && done.iter().all(|walk| !again.contains_key(walk)), "{again:?}");
+    let again = by_stream(&fetched);
+    assert!(again.contains_key("population") && done.iter().all(|stream| !again.contains_key(stream)), "{again:?}");
     for month in ["2026-08", "2026-10"] {
         assert_eq!(place.manifest(month)["basis"], "late");
     }
@@ -104,5 +104,5 @@ fn rows_that_do_not_come_are_6_and_the_hint_names_no_flag_that_is_not_there() {
     let recorder = Scripted::before(simulator.address(), |_| None);
     backfill(&place.job(&plain_job(), &recorder.base_url), RANGE, LATE, &[]).succeed();
     let fetched: Vec<_> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(20)).collect();
-    assert_eq!(walked(&fetched).into_keys().collect::<Vec<_>>(), ["population"], "the complete walks are kept");
+    assert_eq!(by_stream(&fetched).into_keys().collect::<Vec<_>>(), ["population"], "the complete streams are kept");
 }

@@ -53,7 +53,7 @@ fn conversations_with_a_hole_or_without_an_end_are_6_and_not_a_quiet_month() {
         run(&place.job(&job(), &server.base_url), &["--as-of", JULY.as_of]).finish().check_failure(6, &["conversations", named]);
         assert_eq!(published(&place.job_folder()), Tree::new());
     }
-    // Once is an accident: the second walk is whole.
+    // Once is an accident: the second stream is whole.
     let is_first = std::sync::atomic::AtomicBool::new(true);
     let passing = amending(&simulator, "/conversations", move |request, page| {
         if request.parameter("page").as_deref() == Some("2") && is_first.swap(false, std::sync::atomic::Ordering::Relaxed) {

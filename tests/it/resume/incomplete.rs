@@ -10,7 +10,7 @@ fn cut_off() -> (Simulator, Place) {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |request| {
-        let is_third = request.walk().as_deref() == Some("population") && request.cursor().is_some();
+        let is_third = request.stream().as_deref() == Some("population") && request.cursor().is_some();
         is_third.then(|| Reply::text(503, "text/html", "down"))
     });
     let job = plain_job().with_intercom("give_up_after = \"2s\"");
@@ -64,7 +64,7 @@ fn a_cohort_of_which_nothing_came_is_left_out_and_named() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |request| {
-        let is_it = request.walk().as_deref() == Some("tag:1373897") || request.walk().as_deref() == Some("conversations");
+        let is_it = request.stream().as_deref() == Some("tag:1373897") || request.stream().as_deref() == Some("conversations");
         is_it.then(|| Reply::text(503, "text/html", "down"))
     });
     let job = plain_job().with_intercom("give_up_after = \"2s\"");
@@ -115,14 +115,14 @@ fn a_month_that_is_known_to_lack_members_is_compared_with_no_other() {
 
 #[test]
 fn the_fuller_of_two_walks_is_kept() {
-    // Three pages of the first walk, one of the second; then each ends although it does not.
+    // Three pages of the first stream, one of the second; then each ends although it does not.
     let simulator = Simulator::at(JULY.as_of, &["--faults-at", "3-4=short@/contacts/search"]);
     let place = Place::new();
     let job = Job { tags: Vec::new(), ..plain_job() };
     let job = job.with_top("population = \"cohorts\"").with_top("conversations = false").with_intercom("max_concurrency = 1");
     let file = place.job(&job, &simulator.base_url);
     run(&file, &["--as-of", JULY.as_of, "--accept-incomplete"]).succeed();
-    assert_eq!(place.manifest("2026-07")["cohorts"][0]["members"], 60, "the second walk brought 20");
+    assert_eq!(place.manifest("2026-07")["cohorts"][0]["members"], 60, "the second stream brought 20");
 }
 
 #[test]

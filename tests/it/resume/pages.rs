@@ -1,18 +1,18 @@
-//! Walks that go on in the middle: from a cursor, from a page number, and from neither when that cannot be.
+//! Streams that go on in the middle: from a cursor, from a page number, and from neither when that cannot be.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::support::fixture::plain_job;
 
-/// Pages of everyone that are asked for in one undisturbed walk: 256 contacts, 20 a page.
+/// Pages of everyone that are asked for in one undisturbed stream: 256 contacts, 20 a page.
 const PAGES: usize = 13;
 
-/// A recorder behind which the walk of everyone gets so many pages and then this reply, for ever.
+/// A recorder behind which the stream of everyone gets so many pages and then this reply, for ever.
 fn cut_after(simulator: &Simulator, pages: usize, reply: fn() -> Reply) -> Scripted {
     let asked = AtomicUsize::new(0);
     Scripted::before(simulator.address(), move |request| {
-        let is_of_everyone = request.walk().as_deref() == Some("population") || request.path() == "/users";
+        let is_of_everyone = request.stream().as_deref() == Some("population") || request.path() == "/users";
         (is_of_everyone && asked.fetch_add(1, Ordering::Relaxed) >= pages).then(reply)
     })
 }
@@ -27,8 +27,8 @@ fn a_killed_walk_goes_on_after_its_last_ten_pages() {
     let place = Place::new();
     let recorder = cut_after(&simulator, 12, || Reply::Hang);
     let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
-    wait_until("the walk of everyone stands still", || {
-        finished_walks(&place) == 4 && walked(&recorder.requests()).get("population") == Some(&PAGES)
+    wait_until("the stream of everyone stands still", || {
+        finished_streams(&place) == 4 && by_stream(&recorder.requests()).get("population") == Some(&PAGES)
     });
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
@@ -37,7 +37,7 @@ fn a_killed_walk_goes_on_after_its_last_ten_pages() {
     let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("going on where an earlier run stopped"), "{}", finished.stderr);
     // Ten pages are kept; the rest was in memory.
-    assert_eq!(walked(&recorder.requests()).into_iter().collect::<Vec<_>>(), [("population".to_string(), PAGES - 10)]);
+    assert_eq!(by_stream(&recorder.requests()).into_iter().collect::<Vec<_>>(), [("population".to_string(), PAGES - 10)]);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "gone on with");
     assert!(tree(&place.job_folder().join(".work")).is_empty());
 }
@@ -54,7 +54,7 @@ fn a_walk_that_failed_goes_on_with_the_page_that_failed() {
 
     let recorder = Scripted::before(simulator.address(), |_| None);
     run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
-    assert_eq!(walked(&recorder.requests())["population"], PAGES - 7);
+    assert_eq!(by_stream(&recorder.requests())["population"], PAGES - 7);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "gone on with");
 }
 
@@ -66,7 +66,7 @@ fn a_cursor_that_has_expired_meanwhile_costs_the_walk_and_nothing_else() {
     run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["403"]);
     let first = AtomicUsize::new(0);
     let recorder = Scripted::before(simulator.address(), move |request| {
-        let is_resumed = request.walk().as_deref() == Some("population") && request.cursor().is_some();
+        let is_resumed = request.stream().as_deref() == Some("population") && request.cursor().is_some();
         (is_resumed && first.fetch_add(1, Ordering::Relaxed) == 0).then(|| {
             let body = serde_json::json!({"type": "error.list", "errors": [{"code": "client_error", "message": "bad cursor"}]});
             Reply::text(400, "application/json", &body.to_string())
@@ -74,7 +74,7 @@ fn a_cursor_that_has_expired_meanwhile_costs_the_walk_and_nothing_else() {
     });
     let finished = run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cursor has expired"), "{}", finished.stderr);
-    assert_eq!(walked(&recorder.requests())["population"], PAGES + 1);
+    assert_eq!(by_stream(&recorder.requests())["population"], PAGES + 1);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "done anew");
 }
 
@@ -111,7 +111,7 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |request| {
-        let is_too_much = request.walk().as_deref() == Some("conversations") && request.per_page() > Some(5);
+        let is_too_much = request.stream().as_deref() == Some("conversations") && request.per_page() > Some(5);
         is_too_much.then_some(Reply::Hang)
     });
     let job = plain_job().with_intercom("request_timeout = \"6s\"");
@@ -120,7 +120,7 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
     let asked: Vec<u64> = recorder
         .requests()
         .iter()
-        .filter(|request| request.walk().as_deref() == Some("conversations"))
+        .filter(|request| request.stream().as_deref() == Some("conversations"))
         .filter_map(Request::per_page)
         .collect();
     assert_eq!(asked[..2], [20, 10]);
@@ -142,7 +142,7 @@ fn work_that_cannot_be_read_is_fetched_again() {
     let recorder = Scripted::before(simulator.address(), |_| None);
     let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cannot be read, and the list is fetched anew"), "{}", finished.stderr);
-    let again: Vec<String> = walked(&recorder.requests()).into_keys().collect();
+    let again: Vec<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again, ["conversations", "population", "tag:1373897", "tag:1400074"]);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "mended");
 }

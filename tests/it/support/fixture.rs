@@ -30,7 +30,7 @@ pub(crate) const PROFILE: &[&str] =
 pub(crate) const OPENED_AT_LEAST: &[i64] = &[1, 3, 5];
 pub(crate) const MONTHS: [Month; 4] = [JULY, AUGUST, SEPTEMBER, OCTOBER];
 
-/// The job whose cohorts are [`COHORTS`]. Small pages, so that walks have several.
+/// The job whose cohorts are [`COHORTS`]. Small pages, so that streams have several.
 pub(crate) fn job() -> Job {
     let names = |kind: &str| COHORTS.iter().filter(|(key, _)| key.starts_with(kind)).map(|(_, name)| name.to_string()).collect();
     let job = Job { timezone: Some("Europe/Dublin".into()), tags: names("tag"), segments: names("segment"), ..Job::empty() };

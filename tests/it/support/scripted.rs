@@ -51,9 +51,9 @@ impl Request {
         self.parameter("starting_after").or_else(searched)
     }
 
-    /// Which walk a request for members, contacts or conversations belongs to: the group's key, `population` or
+    /// Which stream a request for members, contacts or conversations belongs to: the group's key, `population` or
     /// `conversations`.
-    pub(crate) fn walk(&self) -> Option<String> {
+    pub(crate) fn stream(&self) -> Option<String> {
         match (self.method.as_str(), self.path()) {
             ("GET", "/contacts") => Some("population".to_string()),
             ("POST", "/conversations/search") => Some("conversations".to_string()),

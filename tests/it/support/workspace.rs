@@ -21,7 +21,7 @@ pub(crate) struct Workspace {
     pub attributes: Vec<String>,
 }
 
-/// How the rows of a walk are dealt out to pages, and what total they announce.
+/// How the rows of a stream are dealt out to pages, and what total they announce.
 pub(crate) type Dealer = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
 
 /// Twenty-four hexadecimal digits, as Intercom's ids have.
@@ -35,7 +35,7 @@ pub(crate) fn contact(id: &str, created_at: i64) -> Value {
 }
 
 /// Full pages and the true total.
-pub(crate) fn plainly(_walk: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
+pub(crate) fn plainly(_stream: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
     let total = rows.len();
     (rows.chunks(per_page).map(<[Value]>::to_vec).collect(), Some(total))
 }
@@ -50,8 +50,8 @@ impl Workspace {
     }
 
     fn answer(&self, request: &Request, deal: &Arc<Dealer>) -> Reply {
-        if let Some(walk) = request.walk() {
-            return Reply::json(&self.page(request, &walk, deal));
+        if let Some(stream) = request.stream() {
+            return Reply::json(&self.page(request, &stream, deal));
         }
         let tag = |(id, (name, _)): (&String, &(String, _))| json!({"type": "tag", "id": id, "name": name});
         let segment = |(id, (name, members)): (&String, &(String, BTreeSet<String>))| json!({"type": "segment", "id": id, "name": name, "person_type": "contact", "count": members.len()});
@@ -70,24 +70,24 @@ impl Workspace {
         }
     }
 
-    fn page(&self, request: &Request, walk: &str, deal: &Arc<Dealer>) -> Value {
+    fn page(&self, request: &Request, stream: &str, deal: &Arc<Dealer>) -> Value {
         let members = |group: Option<&(String, BTreeSet<String>)>| -> Vec<String> {
             group.map(|(_, members)| members.iter().cloned().collect()).unwrap_or_default()
         };
-        let ids: Vec<String> = match walk.split_once(':') {
+        let ids: Vec<String> = match stream.split_once(':') {
             Some(("tag", id)) => members(self.tags.get(id)),
             Some((_, id)) => members(self.segments.get(id)),
-            None if walk == "population" => self.contacts.keys().cloned().collect(),
+            None if stream == "population" => self.contacts.keys().cloned().collect(),
             None => Vec::new(),
         };
         let rows: Vec<Value> = ids.iter().filter_map(|id| self.contacts.get(id).cloned()).collect();
-        let (pages, total) = deal(walk, rows, request.per_page().unwrap() as usize);
+        let (pages, total) = deal(stream, rows, request.per_page().unwrap() as usize);
         let number: usize = request.cursor().map_or(0, |cursor| cursor.trim_start_matches("after-").parse().unwrap());
         let mut links = json!({"type": "pages", "page": number + 1, "per_page": request.per_page(), "total_pages": pages.len()});
         if number + 1 < pages.len() {
             links["next"] = json!({"page": number + 2, "starting_after": format!("after-{}", number + 1)});
         }
-        let key = if walk == "conversations" { "conversations" } else { "data" };
+        let key = if stream == "conversations" { "conversations" } else { "data" };
         let mut page = json!({"type": "list", "pages": links});
         page[key] = pages.get(number).cloned().unwrap_or_default().into();
         if let Some(total) = total {

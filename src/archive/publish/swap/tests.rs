@@ -139,16 +139,16 @@ fn an_old_folder_comes_back_when_the_new_one_cannot_be_put_in_its_place() {
 #[test]
 fn unfinished_work_is_replaced_like_a_month() {
     let place = Place::new();
-    let walk = place.work().join("run_month=2026-11/tag-1");
-    create_folder(&walk).unwrap();
-    fs::write(walk.join("contacts-00000.arrows"), "old").unwrap();
-    set_aside(&place.work(), &walk).unwrap();
+    let stream = place.work().join("run_month=2026-11/tag-1");
+    create_folder(&stream).unwrap();
+    fs::write(stream.join("contacts-00000.arrows"), "old").unwrap();
+    set_aside(&place.work(), &stream).unwrap();
     recover(&place.work()).unwrap();
-    assert_eq!(file_names(&walk).unwrap(), ["contacts-00000.arrows"]);
+    assert_eq!(file_names(&stream).unwrap(), ["contacts-00000.arrows"]);
     for exchange in [exchange, unsupported] {
         let staging = Staging::new(&place.work(), "forget-walk").unwrap();
-        put(staging.folder(), &walk, exchange).unwrap();
-        assert_eq!(entry_names(&walk).unwrap(), [""; 0]);
+        put(staging.folder(), &stream, exchange).unwrap();
+        assert_eq!(entry_names(&stream).unwrap(), [""; 0]);
         assert_eq!(entry_names(&place.work()).unwrap(), ["run_month=2026-11"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Long lists: cut into slices of days and seconds, each row in one of them, planned as they are sent, and followed in one
+//! Long lists: cut into partitions of days and seconds, each row in one of them, planned as they are sent, and followed in one
 //! chain where the API does not cut as it says.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,17 +54,17 @@ fn check_members(place: &Place, simulator: &Simulator) {
     }
 }
 
-/// Searches for a slice, by their query.
+/// Searches for a partition, by their query.
 fn slices(requests: &[Request]) -> BTreeMap<String, Vec<&Request>> {
-    let mut slices: BTreeMap<String, Vec<&Request>> = BTreeMap::new();
+    let mut partitions: BTreeMap<String, Vec<&Request>> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.per_page() == Some(PAGE)) {
         let query = request.json()["query"].clone();
         let filters = query["value"].as_array().cloned().unwrap_or_default();
         if request.path() == "/contacts/search" && filters.iter().any(|filter| filter["field"] == "created_at") {
-            slices.entry(query.to_string()).or_default().push(request);
+            partitions.entry(query.to_string()).or_default().push(request);
         }
     }
-    slices
+    partitions
 }
 
 fn is_slice_page(request: &Request) -> bool {
@@ -82,7 +82,7 @@ fn slices_bring_what_one_chain_brings_and_no_page_comes_twice() {
     let recorder = Scripted::before(simulator.address(), |_| None);
     let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("`population`") && finished.stderr.contains("slices"), "{}", finished.stderr);
-    check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in slices");
+    check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in partitions");
 
     let requests = recorder.requests();
     let pages = requests.iter().filter(|request| request.per_page() == Some(PAGE));
@@ -103,8 +103,8 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let planned = run(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
         let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
         assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
-        let told = planned.lines().find(|line| line.contains(" walks, ")).unwrap();
-        let told: usize = told.split(" walks, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let told = planned.lines().find(|line| line.contains(" streams, ")).unwrap();
+        let told: usize = told.split(" streams, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
         run(&file, &AS_OF).succeed();
@@ -141,7 +141,7 @@ fn each_contact_is_in_one_slice_when_the_clocks_change() {
     assert!(bounds > 2);
 }
 
-/// A page of one contact, created at another time than any slice is of but the first.
+/// A page of one contact, created at another time than any partition is of but the first.
 fn of_another_day() -> Reply {
     Reply::json(&json!({
         "type": "list", "total_count": 1, "pages": {"type": "pages", "page": 1, "per_page": PAGE, "total_pages": 1},
@@ -167,7 +167,7 @@ fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
     let simulator = large();
     let one_chain = Place::new();
     run(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
-    // One slice says, without contradicting itself, that it is empty.
+    // One partition says, without contradicting itself, that it is empty.
     let empty = |request: &Request| {
         let query = request.json()["query"].to_string();
         let is_last = query.contains("\">\"") && !query.contains("\"<\"");
@@ -177,7 +177,7 @@ fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), empty);
     let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("came in slices, the whole list announces"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("came in partitions, the whole list announces"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
 }
 
@@ -188,7 +188,7 @@ fn a_killed_run_goes_on_with_the_same_slices() {
     run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
 
     let place = Place::new();
-    // Everyone comes; of the segment's slices nothing does.
+    // Everyone comes; of the segment's partitions nothing does.
     let is_of_segment = |request: &Request| is_slice_page(request) && request.json()["query"].to_string().contains("segment_id");
     let recorder = Scripted::before(simulator.address(), move |request| is_of_segment(request).then_some(Reply::Hang));
     let killed = run(&place.job(&job(), &recorder.base_url), &AS_OF).start();
@@ -196,15 +196,15 @@ fn a_killed_run_goes_on_with_the_same_slices() {
     let finished = || {
         let folders = std::fs::read_dir(&work).into_iter().flatten().flatten();
         folders
-            .filter(|walk| walk.file_name().to_string_lossy().starts_with("population@") && walk.path().join("walk.json").exists())
+            .filter(|stream| stream.file_name().to_string_lossy().starts_with("population@") && stream.path().join("walk.json").exists())
             .count()
     };
     let planned = || -> Option<usize> {
         let plan: Value = serde_json::from_slice(&std::fs::read(work.join("plan.json")).ok()?).ok()?;
-        let everyone = plan["walks"].as_array()?.iter().find(|walk| walk["key"] == "population")?;
+        let everyone = plan["walks"].as_array()?.iter().find(|stream| stream["key"] == "population")?;
         Some(everyone["division"]["slices"].as_array()?.len())
     };
-    wait_until("everyone is there", || planned().is_some_and(|slices| slices == finished()));
+    wait_until("everyone is there", || planned().is_some_and(|partitions| partitions == finished()));
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
     let before: BTreeSet<String> = slices(&recorder.requests()).into_keys().filter(|query| query.contains("segment_id")).collect();
@@ -213,8 +213,8 @@ fn a_killed_run_goes_on_with_the_same_slices() {
     run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     let requests = recorder.requests();
     let after: BTreeSet<String> = slices(&requests).into_keys().collect();
-    assert!(!before.is_empty() && after.is_superset(&before), "the same slices");
-    assert!(after.iter().all(|query| query.contains("segment_id")), "slices that were finished are not asked for again");
+    assert!(!before.is_empty() && after.is_superset(&before), "the same partitions");
+    assert!(after.iter().all(|query| query.contains("segment_id")), "partitions that were finished are not asked for again");
     let sizes =
         requests.iter().filter(|request| request.per_page() == Some(1) && request.json()["query"].to_string().contains("created_at"));
     assert_eq!(sizes.count(), 0, "where to cut is not asked again");

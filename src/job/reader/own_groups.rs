@@ -1,9 +1,9 @@
 //! What is kept of the groups that contacts list themselves.
 
-use super::Walker;
+use super::StreamReader;
 use domain::{Contact, GroupKind, OwnTags};
 
-impl Walker {
+impl StreamReader {
     /// Of the contact's own groups those that are looked for, and whether it may be in others of them.
     pub(super) fn with_own_groups(&self, contact: Contact) -> Contact {
         let of = |kind: GroupKind, list: Option<OwnTags>| {

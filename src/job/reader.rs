@@ -1,4 +1,4 @@
-//! One walk, on its own task: taken over, gone on with or begun; followed to its end into its spool; and done once more
+//! One stream, on its own task: taken over, gone on with or begun; followed to its end into its spool; and done once more
 //! when what came cannot be all there is.
 
 mod look;
@@ -10,28 +10,28 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::plan::{PlannedWalk, WalkKind};
+use super::plan::{PlannedStream, StreamKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::privacy::Privacy;
 use archive::publish;
-use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, WalkRecord, is_readable, load_progress, load_walk};
-use domain::{Allowed, Contact, Conversation, DaySlice, Group, SecondSlice, Slice, agrees, shrank};
-use intercom::{Client, Page, Place, RequestError, Walk, WalkError};
+use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
+use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
+use intercom::{Client, Page, Place, RequestError, Stream, StreamError};
 
 pub(super) use look::Look;
 
-/// All pages of one walk come from within this time, else it is done again.
+/// All pages of one stream come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
 
-pub(super) struct Walker {
+pub(super) struct StreamReader {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
-    /// Of a slice, under its own key.
-    pub planned: PlannedWalk,
-    /// The slice of the list, when it is not all of it.
-    pub slice: Option<Slice>,
-    /// Whether a list that turns out to be long is given back to be followed in slices.
+    /// Of a partition, under its own key.
+    pub planned: PlannedStream,
+    /// The partition of the list, when it is not all of it.
+    pub partition: Option<Partition>,
+    /// Whether a list that turns out to be long is given back to be followed in partitions.
     pub may_divide: bool,
     pub page_size: u32,
     pub places: usize,
@@ -44,29 +44,29 @@ pub(super) struct Walker {
     pub grace: std::time::Duration,
     pub tolerance: f64,
     pub privacy: Arc<Privacy>,
-    /// Whether a walk that cannot be finished is worth what came of it.
+    /// Whether a stream that cannot be finished is worth what came of it.
     pub accepts_incomplete: bool,
 }
 
-/// How a walk ended.
+/// How a stream ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Walked(Box<Walked>),
-    /// The API gave rows of other days than those of the slice: the list cannot be followed in slices.
-    NoSlice(JobError),
+    Fetched(Box<Fetched>),
+    /// The API gave rows of other days than those of the partition: the list cannot be followed in partitions.
+    NotPartitioned(JobError),
 }
 
-/// What became of a walk.
+/// What became of a stream.
 #[derive(Debug)]
-pub(super) struct Walked {
-    pub record: WalkRecord,
+pub(super) struct Fetched {
+    pub record: StreamRecord,
     /// Why it was not finished, where that is accepted.
     pub failure: Option<JobError>,
 }
 
-/// A walk before its first page, or one that an earlier run finished.
+/// A stream before its first page, or one that an earlier run finished.
 pub(super) enum Begun {
-    Kept(WalkRecord),
+    Kept(StreamRecord),
     Open(Box<Opened>),
     /// It could not be begun, and what an earlier run has of it is accepted.
     Failed(JobError),
@@ -80,11 +80,11 @@ pub(super) struct Opened {
 }
 
 enum List {
-    Contacts(Walk<Contact>),
-    Conversations(Walk<Conversation>),
+    Contacts(Stream<Contact>),
+    Conversations(Stream<Conversation>),
 }
 
-/// Why a walk ended before its last page.
+/// Why a stream ended before its last page.
 enum Ended {
     /// Done again from the start, it may come to its end.
     Again(JobError),
@@ -94,7 +94,7 @@ enum Ended {
 impl Begun {
     pub(super) fn is_shared(&self) -> bool {
         let Begun::Open(opened) = self else { return false };
-        matches!(&opened.list, List::Contacts(walk) if walk.is_shared())
+        matches!(&opened.list, List::Contacts(stream) if stream.is_shared())
     }
 
     /// Whether nothing of it came yet.
@@ -112,7 +112,7 @@ impl Begun {
     }
 }
 
-impl Walker {
+impl StreamReader {
     pub(super) async fn begin(&self) -> Result<Begun, JobError> {
         if let Some(record) = self.readable(self.kept(), |record| record).await? {
             return Ok(Begun::Kept(record));
@@ -126,13 +126,13 @@ impl Walker {
     }
 
     /// What an earlier run left, unless it cannot be read: everything can be fetched again.
-    async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &WalkRecord) -> Result<Option<T>, JobError> {
+    async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &StreamRecord) -> Result<Option<T>, JobError> {
         let Some(left) = left else { return Ok(None) };
         let (folder, kind) = (self.folder.clone(), self.planned.kind.clone());
         let checked = tokio::task::spawn_blocking(move || {
             let is_fine = match kind {
-                WalkKind::Conversations => is_readable::<Conversation>(&folder, record(&left)),
-                WalkKind::Everyone | WalkKind::Members(_) => is_readable::<Contact>(&folder, record(&left)),
+                StreamKind::Conversations => is_readable::<Conversation>(&folder, record(&left)),
+                StreamKind::Everyone | StreamKind::Members(_) => is_readable::<Contact>(&folder, record(&left)),
             };
             Ok(Some(left).filter(|_| is_fine))
         });
@@ -145,10 +145,10 @@ impl Walker {
         let progress = progress.filter(|_| place.is_some());
         let from = place.as_ref();
         let list = match &self.planned.kind {
-            WalkKind::Everyone => self.client.everyone(self.days(), from).await.map(List::Contacts),
-            WalkKind::Members(group) => self.client.members(group, self.days(), from).await.map(List::Contacts),
-            WalkKind::Conversations => {
-                let SecondSlice { start, end } = self.seconds();
+            StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(List::Contacts),
+            StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(List::Contacts),
+            StreamKind::Conversations => {
+                let SecondPartition { start, end } = self.seconds();
                 Ok(List::Conversations(self.client.conversations(start, end, from)))
             }
         };
@@ -156,38 +156,38 @@ impl Walker {
         Ok(Opened { at, list, progress })
     }
 
-    fn days(&self) -> Option<&DaySlice> {
-        match &self.slice {
-            Some(Slice::Contacts(days)) => Some(days),
-            Some(Slice::Conversations(_)) | None => None,
+    fn days(&self) -> Option<&DayPartition> {
+        match &self.partition {
+            Some(Partition::Contacts(days)) => Some(days),
+            Some(Partition::Conversations(_)) | None => None,
         }
     }
 
-    fn seconds(&self) -> SecondSlice {
-        match &self.slice {
-            Some(Slice::Conversations(seconds)) => *seconds,
-            Some(Slice::Contacts(_)) | None => SecondSlice { start: self.scope.start(), end: self.scope.end() },
+    fn seconds(&self) -> SecondPartition {
+        match &self.partition {
+            Some(Partition::Conversations(seconds)) => *seconds,
+            Some(Partition::Contacts(_)) | None => SecondPartition { start: self.scope.start(), end: self.scope.end() },
         }
     }
 
     fn failed(&self, source: RequestError) -> JobError {
-        JobError::Fetch { months: self.scope.months, walk: self.planned.title(), source: source.into() }
+        JobError::Fetch { months: self.scope.months, stream: self.planned.title(), source: source.into() }
     }
 
     pub(super) async fn run(self, begun: Begun) -> Result<Outcome, JobError> {
         let opened = match begun {
             Begun::Kept(record) => {
-                self.tell(Event::Kept { walk: self.key(), rows: record.rows });
-                return Ok(Outcome::Walked(Box::new(Walked { record, failure: None })));
+                self.tell(Event::Kept { stream: self.key(), rows: record.rows });
+                return Ok(Outcome::Fetched(Box::new(Fetched { record, failure: None })));
             }
             Begun::Failed(error) => return self.given_up(error).await,
             Begun::Open(opened) => opened,
         };
-        self.tell(Event::WalkStarted { walk: self.key() });
+        self.tell(Event::StreamStarted { stream: self.key() });
         let is_resumed = opened.progress.is_some();
         let mut outcome = self.once(*opened, None).await;
         if let (true, Err(Ended::Again(error))) = (is_resumed, &outcome) {
-            // An expired cursor, say. A walk that was never walked whole is not yet walked once.
+            // An expired cursor, say. A stream that was never fetched whole is not yet fetched once.
             self.tell_again(reason(error));
             outcome = self.anew(None).await;
         }
@@ -198,15 +198,15 @@ impl Walker {
                 let why = shortfall(&record, self.planned.size);
                 (record, why)
             }
-            Err(Ended::Again(error)) if self.slice.is_some() && is_not_asked_for(&error) => return Ok(Outcome::NoSlice(error)),
-            Err(Ended::Again(error)) => (WalkRecord::begun((self.clock)()), reason(&error)),
+            Err(Ended::Again(error)) if self.partition.is_some() && is_not_asked_for(&error) => return Ok(Outcome::NotPartitioned(error)),
+            Err(Ended::Again(error)) => (StreamRecord::begun((self.clock)()), reason(&error)),
             Err(Ended::Failed(error)) => return self.given_up(error).await,
         };
         self.tell_again(why);
         self.put_aside()?;
         match self.anew(Some(&before)).await {
             Ok(record) if record.is_complete => Ok(self.done(record)),
-            // The job decides what becomes of a walk that is still not whole; it is told of the fuller one.
+            // The job decides what becomes of a stream that is still not whole; it is told of the fuller one.
             Ok(_) => {
                 let record = self.fuller().await?;
                 Ok(self.done(record))
@@ -215,7 +215,7 @@ impl Walker {
         }
     }
 
-    /// Where the first walk is while there is a second one: it may have brought more.
+    /// Where the first stream is while there is a second one: it may have brought more.
     fn aside(&self) -> PathBuf {
         self.folder.with_extension("first")
     }
@@ -225,89 +225,89 @@ impl Walker {
         Ok(publish::move_folder(&self.folder, &self.aside())?)
     }
 
-    /// The fuller one of the walks on disk, which is put in the place of the other.
-    async fn fuller(&self) -> Result<WalkRecord, JobError> {
-        let left = |folder: &std::path::Path| load_progress(folder).map(|progress| progress.record).or_else(|| load_walk(folder));
+    /// The fuller one of the streams on disk, which is put in the place of the other.
+    async fn fuller(&self) -> Result<StreamRecord, JobError> {
+        let left = |folder: &std::path::Path| load_progress(folder).map(|progress| progress.record).or_else(|| load_stream(folder));
         let (first, second) = (left(&self.aside()), left(&self.folder));
-        let rows = |record: &Option<WalkRecord>| record.as_ref().map_or(0, |record| record.rows);
+        let rows = |record: &Option<StreamRecord>| record.as_ref().map_or(0, |record| record.rows);
         if rows(&first) > rows(&second) {
             publish::remove_folder(&self.folder)?;
             publish::move_folder(&self.aside(), &self.folder)?;
         }
         let kept = self.readable(left(&self.folder), |record| record).await?;
-        Ok(kept.unwrap_or_else(|| WalkRecord::begun((self.clock)())))
+        Ok(kept.unwrap_or_else(|| StreamRecord::begun((self.clock)())))
     }
 
-    /// A walk that could not be finished: an error, or what is on disk of it.
+    /// A stream that could not be finished: an error, or what is on disk of it.
     async fn given_up(self, error: JobError) -> Result<Outcome, JobError> {
         if !self.accepts_incomplete || matches!(error, JobError::OtherWorkspace { .. }) {
             return Err(error);
         }
-        tracing::error!("the walk is taken as far as it came: {}", super::error::in_a_line(&error));
+        tracing::error!("the stream is taken as far as it came: {}", super::error::in_a_line(&error));
         let record = self.fuller().await?;
-        Ok(Outcome::Walked(Box::new(Walked { record: WalkRecord { is_complete: false, ..record }, failure: Some(error) })))
+        Ok(Outcome::Fetched(Box::new(Fetched { record: StreamRecord { is_complete: false, ..record }, failure: Some(error) })))
     }
 
-    /// The walk that an earlier run finished, when it is as good as one made now.
-    pub(super) fn kept(&self) -> Option<WalkRecord> {
+    /// The stream that an earlier run finished, when it is as good as one made now.
+    pub(super) fn kept(&self) -> Option<StreamRecord> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);
         // What was observed at the month's end is worth more than what could be fetched later, however old it is.
-        let is_as_good = |record: &WalkRecord| {
+        let is_as_good = |record: &StreamRecord| {
             let (then, now_basis) = (basis(record.observed_at), basis(now));
             let is_worth_it = then > now_basis || (then == now_basis && self.is_young(record));
             record.is_complete && record.started_at <= now && is_worth_it
         };
-        load_walk(&self.folder).filter(is_as_good)
+        load_stream(&self.folder).filter(is_as_good)
     }
 
-    /// How far an earlier run came, when going on makes a walk as good as one begun now: all of it from within a day, and
+    /// How far an earlier run came, when going on makes a stream as good as one begun now: all of it from within a day, and
     /// nothing of it from before the month's end that would be from after it.
     fn resumable(&self) -> Option<Progress> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);
-        let is_as_good = |record: &WalkRecord| {
+        let is_as_good = |record: &StreamRecord| {
             record.started_at <= now && self.is_young(record) && (basis(record.started_at) >= basis(now) || self.accepts_incomplete)
         };
         load_progress(&self.folder).filter(|progress| is_as_good(&progress.record))
     }
 
-    fn is_young(&self, record: &WalkRecord) -> bool {
+    fn is_young(&self, record: &StreamRecord) -> bool {
         (self.clock)() - record.started_at <= WALK_AGE_MAX
     }
 
-    async fn anew(&self, before: Option<&WalkRecord>) -> Result<WalkRecord, Ended> {
+    async fn anew(&self, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
         self.once(self.open(None).await.map_err(Ended::Failed)?, before).await
     }
 
-    async fn once(&self, opened: Opened, before: Option<&WalkRecord>) -> Result<WalkRecord, Ended> {
+    async fn once(&self, opened: Opened, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
         let Opened { at, list, progress } = opened;
         match list {
-            List::Contacts(walk) => {
+            List::Contacts(stream) => {
                 let as_written = |contact| self.with_own_groups(self.privacy.apply(contact));
-                self.follow(walk, at, progress, |_| true, as_written, before).await
+                self.follow(stream, at, progress, |_| true, as_written, before).await
             }
-            List::Conversations(walk) => {
+            List::Conversations(stream) => {
                 let seconds = self.seconds();
                 let is_wanted = move |row: &Conversation| seconds.contains(row.created_at);
-                self.follow(walk, at, progress, is_wanted, |row| row, before).await
+                self.follow(stream, at, progress, is_wanted, |row| row, before).await
             }
         }
     }
 
-    /// Every page of the walk into its spool, and whether they can be all there are. `before` is the walk that could not.
+    /// Every page of the stream into its spool, and whether they can be all there are. `before` is the stream that could not.
     async fn follow<R: Spooled>(
         &self,
-        mut walk: Walk<R>,
+        mut stream: Stream<R>,
         opened_at: DateTime<Utc>,
         progress: Option<Progress>,
         is_wanted: impl Fn(&R) -> bool,
         as_written: impl Fn(R) -> R,
-        before: Option<&WalkRecord>,
-    ) -> Result<WalkRecord, Ended> {
+        before: Option<&StreamRecord>,
+    ) -> Result<StreamRecord, Ended> {
         let mut pages = Pages { spool: None, others_before: HashSet::new(), place: None };
         if let Some(progress) = progress {
-            self.tell(Event::Resumed { walk: self.key(), rows: progress.record.rows });
+            self.tell(Event::Resumed { stream: self.key(), rows: progress.record.rows });
             let (folder, others) = (self.folder.clone(), self.others.clone());
             let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
             // Chunks that cannot be read are no reason to fail: everything can be fetched again.
@@ -316,7 +316,7 @@ impl Walker {
             spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
             pages.spool = Some(spool);
         }
-        let came = self.take_pages(&mut walk, &mut pages, opened_at, is_wanted, as_written).await;
+        let came = self.take_pages(&mut stream, &mut pages, opened_at, is_wanted, as_written).await;
         if let Err(ended) = came {
             // What came since the last chunk stays, too; what it failed of is told, whether or not this succeeds.
             if let (Some(spool), Some(place)) = (pages.spool, pages.place)
@@ -339,7 +339,7 @@ impl Walker {
 
     async fn take_pages<R: Spooled>(
         &self,
-        walk: &mut Walk<R>,
+        stream: &mut Stream<R>,
         pages: &mut Pages<R>,
         opened_at: DateTime<Utc>,
         is_wanted: impl Fn(&R) -> bool,
@@ -347,11 +347,11 @@ impl Walker {
     ) -> Result<(), Ended> {
         let months = self.scope.months;
         loop {
-            let page = match walk.next().await {
+            let page = match stream.next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(()),
-                Err(WalkError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
-                Err(source) => return Err(Ended::Again(JobError::Walk { months, walk: self.planned.title(), source: source.into() })),
+                Err(StreamError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
+                Err(source) => return Err(Ended::Again(JobError::Stream { months, stream: self.planned.title(), source: source.into() })),
             };
             if let (Some(expected), Some(found)) = (&self.scope.expected_workspace, &page.workspace_id)
                 && expected != found
@@ -372,12 +372,12 @@ impl Walker {
             let record = spool.record();
             let is_too_slow = record.observed_at - record.started_at > WALK_AGE_MAX;
             if is_too_slow {
-                return Err(Ended::Again(JobError::TooSlow { months, walk: self.planned.title() }));
+                return Err(Ended::Again(JobError::TooSlow { months, stream: self.planned.title() }));
             }
             if spool.is_full(place.is_some()) {
                 spool = self.save(spool, place.clone()).await.map_err(Ended::Failed)?;
             }
-            self.tell(Event::Page { walk: self.key(), rows: spool.len(), total });
+            self.tell(Event::Page { stream: self.key(), rows: spool.len(), total });
             pages.spool = Some(spool);
             pages.place = place;
         }
@@ -385,7 +385,7 @@ impl Walker {
 
     /// Whether what came can be all there is. The first time it has to agree with the totals; the second time, within the
     /// tolerance.
-    fn is_complete(&self, came: u64, record: &WalkRecord, before: Option<&WalkRecord>) -> bool {
+    fn is_complete(&self, came: u64, record: &StreamRecord, before: Option<&StreamRecord>) -> bool {
         let tolerance = Allowed::Tolerance(self.tolerance);
         let allowed = if before.is_some() { tolerance } else { Allowed::Nothing };
         // A search that gives nobody for a group that the listing says has members is no answer.
@@ -404,7 +404,7 @@ impl Walker {
         Ok(spool)
     }
 
-    /// Writes what is in memory, and where the walk goes on.
+    /// Writes what is in memory, and where the stream goes on.
     async fn save<R: Spooled>(&self, mut spool: Spool<R>, place: Option<Place>) -> Result<Spool<R>, JobError> {
         // A place is a few texts and numbers.
         let place = place.and_then(|place| serde_json::to_string(&place).ok());
@@ -421,22 +421,22 @@ impl Walker {
     }
 
     fn tell_again(&self, why: String) {
-        tracing::warn!("the walk is done again: {why}");
-        self.tell(Event::WalkAgain { walk: self.key(), why });
+        tracing::warn!("the stream is done again: {why}");
+        self.tell(Event::StreamAgain { stream: self.key(), why });
     }
 
-    fn done(self, record: WalkRecord) -> Outcome {
-        self.tell(Event::WalkDone { walk: self.key(), rows: record.rows });
-        Outcome::Walked(Box::new(Walked { record, failure: None }))
+    fn done(self, record: StreamRecord) -> Outcome {
+        self.tell(Event::StreamDone { stream: self.key(), rows: record.rows });
+        Outcome::Fetched(Box::new(Fetched { record, failure: None }))
     }
 }
 
 fn is_not_asked_for(error: &JobError) -> bool {
-    matches!(error, JobError::Walk { source, .. } if matches!(**source, WalkError::NotAskedFor { .. }))
+    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::NotAskedFor { .. }))
 }
 
-/// Why a walk that came to its end cannot have brought all there is.
-fn shortfall(record: &WalkRecord, listed: Option<u64>) -> String {
+/// Why a stream that came to its end cannot have brought all there is.
+fn shortfall(record: &StreamRecord, listed: Option<u64>) -> String {
     let came = record.came();
     match (record.first_total, record.last_total) {
         (Some(first), Some(last)) if last < first && came >= last => {
@@ -446,15 +446,15 @@ fn shortfall(record: &WalkRecord, listed: Option<u64>) -> String {
     }
 }
 
-/// Why a walk has to be done again.
+/// Why a stream has to be done again.
 fn reason(error: &JobError) -> String {
     match error {
-        JobError::Walk { source, .. } => source.to_string(),
+        JobError::Stream { source, .. } => source.to_string(),
         error => error.to_string(),
     }
 }
 
-/// What came of a walk so far.
+/// What came of a stream so far.
 struct Pages<R: Spooled> {
     /// `None` before the first page, and while a page is taken.
     spool: Option<Spool<R>>,

@@ -4,18 +4,18 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::{Contact, Role, TimeZone};
 
-/// A part of a list that is followed in a chain of its own. The slices of a list have nothing in common, and together
+/// A part of a list that is followed in a chain of its own. The partitions of a list have nothing in common, and together
 /// they are the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Slice {
-    Contacts(DaySlice),
-    Conversations(SecondSlice),
+pub enum Partition {
+    Contacts(DayPartition),
+    Conversations(SecondPartition),
 }
 
 /// Contacts that were created on these calendar days of the workspace, both included; without an end, before or after
 /// as well. Days, because that is what Intercom cuts contacts' dates to, in the workspace's own time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DaySlice {
+pub struct DayPartition {
     pub first: Option<NaiveDate>,
     pub last: Option<NaiveDate>,
     pub timezone: TimeZone,
@@ -25,12 +25,12 @@ pub struct DaySlice {
 
 /// Conversations that were created from this instant on and before that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecondSlice {
+pub struct SecondPartition {
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
 }
 
-impl DaySlice {
+impl DayPartition {
     pub fn contains(&self, contact: &Contact) -> bool {
         // Every contact was created some day: a date that cannot be read is counted as such, and proves nothing here.
         let is_of_days = contact.created_at.is_none_or(|instant| {
@@ -60,22 +60,22 @@ impl DaySlice {
     }
 }
 
-impl SecondSlice {
+impl SecondPartition {
     pub fn contains(&self, instant: DateTime<Utc>) -> bool {
         self.start <= instant && instant < self.end
     }
 }
 
 /// As part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`.
-impl fmt::Display for Slice {
+impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Slice::Contacts(DaySlice { first, last, role, .. }) => {
+            Partition::Contacts(DayPartition { first, last, role, .. }) => {
                 let day = |day: &Option<NaiveDate>| day.map_or(String::new(), |day| day.to_string());
                 write!(f, "{}..{}", day(first), day(last))?;
                 role.map_or(Ok(()), |role| write!(f, ",{}", role.as_str()))
             }
-            Slice::Conversations(SecondSlice { start, end }) => write!(f, "{}..{}", start.timestamp(), end.timestamp()),
+            Partition::Conversations(SecondPartition { start, end }) => write!(f, "{}..{}", start.timestamp(), end.timestamp()),
         }
     }
 }
@@ -88,8 +88,8 @@ mod tests {
         TimeZone::embedded(name).unwrap()
     }
 
-    fn days(first: &str, last: &str, timezone: TimeZone) -> DaySlice {
-        DaySlice { first: first.parse().ok(), last: last.parse().ok(), timezone, role: None }
+    fn days(first: &str, last: &str, timezone: TimeZone) -> DayPartition {
+        DayPartition { first: first.parse().ok(), last: last.parse().ok(), timezone, role: None }
     }
 
     fn created(at: &str, role: Role) -> Contact {
@@ -104,31 +104,32 @@ mod tests {
             ("2026-03-29", ["2026-03-28T23:59:59Z", "2026-03-29T00:00:00Z", "2026-03-29T22:59:59Z", "2026-03-29T23:00:00Z"]),
         ] {
             let day: NaiveDate = day.parse().unwrap();
-            let slice = |first, last| DaySlice { first, last, timezone: zone("Europe/Dublin"), role: None };
-            let slices = [slice(None, day.pred_opt()), slice(Some(day), Some(day)), slice(day.succ_opt(), None)];
-            let of: Vec<Vec<bool>> = edges.map(|at| slices.iter().map(|slice| slice.contains(&created(at, Role::User))).collect()).into();
+            let partition = |first, last| DayPartition { first, last, timezone: zone("Europe/Dublin"), role: None };
+            let partitions = [partition(None, day.pred_opt()), partition(Some(day), Some(day)), partition(day.succ_opt(), None)];
+            let of: Vec<Vec<bool>> =
+                edges.map(|at| partitions.iter().map(|partition| partition.contains(&created(at, Role::User))).collect()).into();
             assert_eq!(of, [[true, false, false], [false, true, false], [false, true, false], [false, false, true]]);
         }
     }
 
     #[test]
     fn bounds_are_noons_of_the_days_around() {
-        let slice = days("2026-10-25", "2026-10-25", zone("Europe/Dublin"));
-        assert_eq!(slice.after().unwrap().to_rfc3339(), "2026-10-24T11:00:00+00:00");
-        assert_eq!(slice.before().unwrap().to_rfc3339(), "2026-10-26T12:00:00+00:00");
+        let partition = days("2026-10-25", "2026-10-25", zone("Europe/Dublin"));
+        assert_eq!(partition.after().unwrap().to_rfc3339(), "2026-10-24T11:00:00+00:00");
+        assert_eq!(partition.before().unwrap().to_rfc3339(), "2026-10-26T12:00:00+00:00");
         // Samoa had no 30 December 2011: noon of the 29th, for the 30th in UTC is the 31st there already.
-        let slice = days("2011-12-31", "2011-12-31", zone("Pacific/Apia"));
-        assert_eq!(slice.after().unwrap().to_rfc3339(), "2011-12-29T22:00:00+00:00");
-        let slice = days("2011-12-29", "2011-12-29", zone("Pacific/Apia"));
-        assert_eq!(slice.before().unwrap().to_rfc3339(), "2011-12-30T22:00:00+00:00");
+        let partition = days("2011-12-31", "2011-12-31", zone("Pacific/Apia"));
+        assert_eq!(partition.after().unwrap().to_rfc3339(), "2011-12-29T22:00:00+00:00");
+        let partition = days("2011-12-29", "2011-12-29", zone("Pacific/Apia"));
+        assert_eq!(partition.before().unwrap().to_rfc3339(), "2011-12-30T22:00:00+00:00");
         assert_eq!(days("", "", TimeZone::utc()).after(), None);
     }
 
     #[test]
     fn a_role_divides_a_day() {
-        let slice = DaySlice { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", TimeZone::utc()) };
-        assert!(slice.contains(&created("2026-10-25T12:00:00Z", Role::Lead)));
-        assert!(!slice.contains(&created("2026-10-25T12:00:00Z", Role::User)));
-        assert_eq!(Slice::Contacts(slice).to_string(), "2026-10-25..2026-10-25,lead");
+        let partition = DayPartition { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", TimeZone::utc()) };
+        assert!(partition.contains(&created("2026-10-25T12:00:00Z", Role::Lead)));
+        assert!(!partition.contains(&created("2026-10-25T12:00:00Z", Role::User)));
+        assert_eq!(Partition::Contacts(partition).to_string(), "2026-10-25..2026-10-25,lead");
     }
 }

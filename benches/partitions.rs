@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use job::{Piece, cut, merge, rows_per_slice};
+use job::{Piece, cut, merge, rows_per_partition};
 
 /// Ten years of days with a million contacts, most of them of late.
 fn days() -> Vec<Piece> {
@@ -15,10 +15,10 @@ fn days() -> Vec<Piece> {
 fn slicing(criterion: &mut Criterion) {
     let days = days();
     let rows = days.iter().map(|day| day.rows).sum();
-    let slice = rows_per_slice(rows, 150, 16).unwrap_or(rows);
+    let partition = rows_per_partition(rows, 150, 16).unwrap_or(rows);
     let whole = Piece { at: 0..3_650, role: None, rows };
-    criterion.bench_function("cut a million contacts", |bench| bench.iter(|| cut(black_box(&whole), slice, true)));
-    criterion.bench_function("put 3,650 days together", |bench| bench.iter(|| merge(black_box(days.clone()), slice)));
+    criterion.bench_function("cut a million contacts", |bench| bench.iter(|| cut(black_box(&whole), partition, true)));
+    criterion.bench_function("put 3,650 days together", |bench| bench.iter(|| merge(black_box(days.clone()), partition)));
 }
 
 criterion_group!(benches, slicing);

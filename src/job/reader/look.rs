@@ -1,20 +1,20 @@
 //! What a list tells of itself before it is followed: whether it is long, and where it would be cut.
 
-use super::{Begun, List, Walker};
+use super::{Begun, List, StreamReader};
 use crate::division::{Divider, Division};
-use crate::plan::WalkKind;
+use crate::plan::StreamKind;
 use crate::weighing::expected_untold;
 
 /// What a first page tells of its list.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
-    /// Its slices, when it is long.
+    /// Its partitions, when it is long.
     pub division: Option<Division>,
     /// The part of the contacts, as far as can be expected, whose own list of tags does not tell all of them.
     pub untold: f64,
 }
 
-impl Walker {
+impl StreamReader {
     /// Looks at the first page, which tells whether the list is long, and how it is to be divided then. Sizes that cannot be
     /// asked are no reason to fail: one chain is as good, and tells what is the matter.
     pub(crate) async fn look(&self, begun: &mut Begun) -> Look {
@@ -23,15 +23,15 @@ impl Walker {
             return Look::default();
         }
         let (total, oldest, untold) = match &mut opened.list {
-            List::Contacts(walk) if walk.is_shared() => return Look::default(),
-            List::Contacts(walk) => {
-                let Some(page) = walk.peek().await else { return Look::default() };
+            List::Contacts(stream) if stream.is_shared() => return Look::default(),
+            List::Contacts(stream) => {
+                let Some(page) = stream.peek().await else { return Look::default() };
                 // Only searches give the oldest first.
-                let is_search = matches!(self.planned.kind, WalkKind::Members(_));
+                let is_search = matches!(self.planned.kind, StreamKind::Members(_));
                 let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
                 (page.total, oldest, expected_untold(&page.rows))
             }
-            List::Conversations(walk) => (walk.peek().await.and_then(|page| page.total), None, 1.0),
+            List::Conversations(stream) => (stream.peek().await.and_then(|page| page.total), None, 1.0),
         };
         let Some(total) = total else { return Look::default() };
         let divider =
@@ -47,7 +47,7 @@ impl Walker {
     pub(crate) fn announced(&self, begun: &Begun) -> Option<u64> {
         let Begun::Open(opened) = begun else { return None };
         match &opened.list {
-            List::Contacts(walk) if opened.progress.is_none() => walk.announced(),
+            List::Contacts(stream) if opened.progress.is_none() => stream.announced(),
             List::Contacts(_) | List::Conversations(_) => None,
         }
     }

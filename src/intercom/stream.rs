@@ -3,12 +3,12 @@
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::error::WalkError;
+use super::error::StreamError;
 use domain::Oddities;
 
-/// Rows that a list may give beyond twice its announced total before the walk is stopped: live lists grow.
+/// Rows that a list may give beyond twice its announced total before the stream is stopped: live lists grow.
 const ENDLESS_SLACK: u64 = 1_000;
-/// Empty pages in a row before a walk is stopped. A few may stand between full ones.
+/// Empty pages in a row before a stream is stopped. A few may stand between full ones.
 const EMPTY_MAX: u32 = 50;
 
 /// One page, checked and typed.
@@ -32,7 +32,7 @@ pub struct Page<T> {
 pub struct Place {
     /// A cursor, or the number of a page.
     pub(super) at: String,
-    /// Which of the lists that make up the walk.
+    /// Which of the lists that make up the stream.
     pub(super) list: usize,
     /// Pages and rows before it.
     pub(super) pages: u32,
@@ -40,17 +40,17 @@ pub struct Place {
 }
 
 /// A list being followed.
-pub struct Walk<T> {
+pub struct Stream<T> {
     pages: Box<dyn Pages<T>>,
     /// The first page, when it was looked at before it was taken.
-    peeked: Option<Result<Option<Page<T>>, WalkError>>,
+    peeked: Option<Result<Option<Page<T>>, StreamError>>,
     is_shared: bool,
 }
 
 /// A way of paging.
 pub(super) trait Pages<T>: Send {
-    /// The next page, or `None` after the last. After an error the walk is over.
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, WalkError>>;
+    /// The next page, or `None` after the last. After an error the stream is over.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, StreamError>>;
 
     /// How many rows the list has, where that is known before its first page is taken.
     fn announced(&self) -> Option<u64> {
@@ -58,17 +58,17 @@ pub(super) trait Pages<T>: Send {
     }
 }
 
-impl<T> Walk<T> {
-    pub(super) fn new(pages: impl Pages<T> + 'static) -> Walk<T> {
-        Walk { pages: Box::new(pages), peeked: None, is_shared: false }
+impl<T> Stream<T> {
+    pub(super) fn new(pages: impl Pages<T> + 'static) -> Stream<T> {
+        Stream { pages: Box::new(pages), peeked: None, is_shared: false }
     }
 
-    /// Of a walk whose pages come to several walks at the same time.
-    pub(super) fn shared(pages: impl Pages<T> + 'static) -> Walk<T> {
-        Walk { pages: Box::new(pages), peeked: None, is_shared: true }
+    /// Of a stream whose pages come to several streams at the same time.
+    pub(super) fn shared(pages: impl Pages<T> + 'static) -> Stream<T> {
+        Stream { pages: Box::new(pages), peeked: None, is_shared: true }
     }
 
-    /// Whether other walks wait for this one to take its pages: such walks are followed side by side, none after another.
+    /// Whether other streams wait for this one to take its pages: such streams are followed side by side, none after another.
     pub fn is_shared(&self) -> bool {
         self.is_shared
     }
@@ -89,8 +89,8 @@ impl<T> Walk<T> {
     /// The next page, or `None` after the last.
     ///
     /// # Errors
-    /// When a request failed for good, or when the list would never end. After an error the walk is over.
-    pub async fn next(&mut self) -> Result<Option<Page<T>>, WalkError> {
+    /// When a request failed for good, or when the list would never end. After an error the stream is over.
+    pub async fn next(&mut self) -> Result<Option<Page<T>>, StreamError> {
         match self.peeked.take() {
             Some(page) => page,
             None => self.pages.next().await,
@@ -98,13 +98,13 @@ impl<T> Walk<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Walk<T> {
+impl<T> std::fmt::Debug for Stream<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Walk").field("is_shared", &self.is_shared).finish_non_exhaustive()
     }
 }
 
-/// Stops a walk that would never end.
+/// Stops a stream that would never end.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     page: u32,
@@ -138,17 +138,17 @@ impl Bounds {
     }
 
     /// Takes note of a page: its number.
-    pub(super) fn page(&mut self, path: &str, rows: usize, total: Option<u64>) -> Result<u32, WalkError> {
+    pub(super) fn page(&mut self, path: &str, rows: usize, total: Option<u64>) -> Result<u32, StreamError> {
         self.page += 1;
         self.rows += rows as u64;
         self.empty = if rows == 0 { self.empty + 1 } else { 0 };
         let (path, page) = (path.to_string(), self.page);
         if self.empty > EMPTY_MAX {
-            return Err(WalkError::Empty { path, page, pages: self.empty });
+            return Err(StreamError::Empty { path, page, pages: self.empty });
         }
         match total {
             Some(announced) if self.rows > announced.saturating_mul(2).saturating_add(ENDLESS_SLACK) => {
-                Err(WalkError::Endless { path, page, rows: self.rows, announced })
+                Err(StreamError::Endless { path, page, rows: self.rows, announced })
             }
             _ => Ok(page),
         }
