@@ -1,17 +1,17 @@
 //! The client of Intercom's REST API: what the program asks, typed and checked, in the words of one inner model. It
 //! knows nothing of months, cohorts, files or Polars.
 //!
-//! Every request goes through one [`gate`] (rate window, pauses, concurrency) and one [`transport`] (retries, errors).
+//! Every request goes through the [`rate_limiter`] (rate window, pauses, concurrency) and one [`transport`] (retries, errors).
 //! Each generation of the API has an adapter, [`v1`] and [`v2`]; what both give is a [`stream`], and nobody outside can
 //! tell them apart. JSON as sent lives in [`wire`] and in the adapters' own, and nowhere else.
 
 mod body;
 mod capabilities;
+mod concurrency;
 mod decoders;
 mod error;
-mod gate;
-mod pace;
 pub mod proxy;
+mod rate_limiter;
 mod retry;
 mod server_clock;
 mod stream;
@@ -35,9 +35,9 @@ use wire::Decode;
 pub use capabilities::Capabilities;
 pub use decoders::{DECODERS, Decoder};
 pub use error::{ClientError, Failure, RequestError, StreamError};
-pub use gate::RateWindow;
+pub use rate_limiter::RateWindow;
 pub use server_clock::ServerTime;
-pub use stream::{Page, Place, Stream};
+pub use stream::{Cursor, Page, Stream};
 pub use tagging::{Change, TagAnswer, TagCall};
 
 /// What the client is made from. `page_size` is capped to what the API allows.
@@ -94,7 +94,7 @@ pub struct Traffic {
     pub retries: u64,
 }
 
-/// Cheap to clone; clones share the gate and the connections.
+/// Cheap to clone; clones share the rate limiter and the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<Transport>,
@@ -232,7 +232,7 @@ impl Client {
 
     /// Everyone in the workspace, users and leads, or a partition of them; from the start or from a place that an earlier stream
     /// came to. A partition is searched for, everyone is listed.
-    pub async fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
+    pub async fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.everyone(from).await,
             Api::V2(api) => Ok(api.everyone(partition, from)),
@@ -246,7 +246,7 @@ impl Client {
         &self,
         group: &Group,
         partition: Option<&DayPartition>,
-        from: Option<&Place>,
+        from: Option<&Cursor>,
     ) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.members(group, from).await,
@@ -288,7 +288,7 @@ impl Client {
 
     /// The conversations created between these instants and, as the API's comparisons may cut wider, some beside them:
     /// the caller filters again.
-    pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Stream<Conversation> {
+    pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
         match &self.api {
             Api::V1(api) => api.conversations(start, end, from),
             Api::V2(api) => api.conversations(start, end, from),

@@ -24,12 +24,12 @@ pub struct Page<T> {
     pub begins_anew: bool,
     /// Where the list goes on after this page, for a later process; `None` on the last page, and where a list can only be
     /// read in one go.
-    pub place: Option<Place>,
+    pub cursor: Option<Cursor>,
 }
 
 /// A place in a list, to go on from. Whoever keeps it need not understand it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Cursor {
     /// A cursor, or the number of a page.
     pub(super) at: String,
     /// Which of the lists that make up the stream.
@@ -115,8 +115,8 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// Of a list whose first pages came before.
-    pub(super) fn after(place: &Place) -> Bounds {
-        Bounds { page: place.pages, rows: place.rows, empty: 0 }
+    pub(super) fn after(cursor: &Cursor) -> Bounds {
+        Bounds { page: cursor.pages, rows: cursor.rows, empty: 0 }
     }
 
     /// Of a list that goes on at the page of this number.
@@ -125,8 +125,8 @@ impl Bounds {
     }
 
     /// The place at which the list goes on after the pages so far.
-    pub(super) fn place(&self, list: usize, at: String) -> Place {
-        Place { at, list, pages: self.page, rows: self.rows }
+    pub(super) fn cursor(&self, list: usize, at: String) -> Cursor {
+        Cursor { at, list, pages: self.page, rows: self.rows }
     }
 
     pub(super) fn rows(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! One request: through the gate, sent, answered, decoded, and tried again where that makes sense.
+//! One request: through the rate limiter, sent, answered, decoded, and tried again where that makes sense.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::body::{Body, Decoding};
+use super::concurrency::Came;
 use super::error::{ClientError, Failure, NoAnswer, RequestError};
-use super::gate::{Gate, RateWindow, WindowReport};
-use super::pace::Came;
+use super::rate_limiter::{RateLimiter, RateWindow, WindowReport};
 use super::retry::{Circumstances, Tries, Verdict};
 use super::server_clock::{ServerClock, ServerTime};
 use super::wire::next::ListNext;
@@ -148,7 +148,7 @@ pub(super) struct Transport {
     /// To be recognised where it should not be; requests carry it by themselves.
     token: SecretString,
     base_url: String,
-    gate: Gate,
+    rate_limiter: RateLimiter,
     decoding: Decoding,
     give_up_after: Duration,
     requests: AtomicU64,
@@ -198,7 +198,7 @@ impl Transport {
             proxy,
             token: options.token.clone(),
             base_url: options.base_url.trim_end_matches('/').to_string(),
-            gate: Gate::new(options.max_concurrency, options.rate_share),
+            rate_limiter: RateLimiter::new(options.max_concurrency, options.rate_share),
             decoding: Decoding::new(),
             give_up_after: options.give_up_after,
             requests: AtomicU64::new(0),
@@ -210,7 +210,7 @@ impl Transport {
     }
 
     pub(super) fn rate_window(&self) -> Option<RateWindow> {
-        self.gate.window()
+        self.rate_limiter.window()
     }
 
     pub(super) fn server_time(&self) -> Option<ServerTime> {
@@ -224,7 +224,7 @@ impl Transport {
     /// Asks until there is a good answer or the budget is spent. A body that cannot be decoded counts as a failed
     /// try: half a body and a proxy's HTML page pass.
     ///
-    /// A body is decoded elsewhere and holds no place of the gate meanwhile; whoever sends waits for it, so that there are
+    /// A body is decoded elsewhere and holds no place of the rate limiter meanwhile; whoever sends waits for it, so that there are
     /// never more bodies than there are senders.
     pub(super) async fn send<T: Send + 'static>(
         &self,
@@ -269,7 +269,7 @@ impl Transport {
                     tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", ask.path, delay.as_secs_f64());
                     if matches!(failure, Failure::Status { status: 429, .. }) {
                         // Everyone waits: the window is everyone's.
-                        self.gate.pause(delay);
+                        self.rate_limiter.pause(delay);
                     } else {
                         tokio::time::sleep(delay).await;
                     }
@@ -331,7 +331,7 @@ impl Transport {
 
     /// One try: the body of a 200 and what it says of the time, or why there is none and how long the server asks to wait.
     async fn attempt(&self, ask: &Ask) -> Result<(Body, Option<ServerTime>), (Failure, Option<Duration>)> {
-        let place = self.gate.pass(ask.kind()).await;
+        let permit = self.rate_limiter.pass(ask.kind()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = format!("{}{}", self.base_url, ask.address.as_ref().unwrap_or(&ask.path));
         let mut request = match ask.method {
@@ -348,22 +348,22 @@ impl Transport {
         let begun = Instant::now();
         let sent = request.send().await;
         if sent.is_err() {
-            place.answered(Came::Badly);
+            permit.answered(Came::Badly);
         }
         let response = sent.map_err(|error| (no_answer(&error, self.proxy.as_ref()), None))?;
         let window = window_report(response.headers());
         let asked_to_wait = retry_after(response.headers()).or(window.resets_in);
-        self.gate.learn(window);
+        self.rate_limiter.learn(window);
         let heard = self.server_clock.heard(response.headers(), begun);
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
         let body = Body::read(response).await;
-        place.answered(match (status, &body) {
+        permit.answered(match (status, &body) {
             (429, _) => Came::TooSoon,
             (500.., _) | (_, Err(_)) => Came::Badly,
             _ => Came::Well,
         });
-        drop(place);
+        drop(permit);
         let body = match body {
             Ok(body) => body,
             // What the status says weighs more than a body that broke off.

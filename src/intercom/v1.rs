@@ -18,7 +18,7 @@ use self::contacts::{ContactStream, Who};
 use self::conversations::ConversationStream;
 use self::scroll::Scroll;
 use super::error::RequestError;
-use super::stream::{Place, Stream};
+use super::stream::{Cursor, Stream};
 use super::transport::{Ask, Transport};
 use super::wire::DecodeError;
 use domain::{Contact, Conversation, Group};
@@ -43,11 +43,11 @@ impl V1 {
         V1 { transport, scroll, page_size: page_size.clamp(1, PAGE_SIZE_MAX) }
     }
 
-    pub(super) async fn everyone(&self, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
+    pub(super) async fn everyone(&self, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
         ContactStream::open(self, Who::Everyone, from).await
     }
 
-    pub(super) async fn members(&self, group: &Group, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
+    pub(super) async fn members(&self, group: &Group, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
         ContactStream::open(self, Who::Members(group.clone()), from).await
     }
 
@@ -59,7 +59,7 @@ impl V1 {
         self.total(&Who::Everyone).await
     }
 
-    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Stream<Conversation> {
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
         Stream::new(ConversationStream::new(self.transport.clone(), self.page_size, start, end).from(from))
     }
 

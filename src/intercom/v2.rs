@@ -13,7 +13,7 @@ use serde_json::json;
 use self::cursor::CursorStream;
 use super::error::RequestError;
 use super::id_field;
-use super::stream::{Place, Stream};
+use super::stream::{Cursor, Stream};
 use super::transport::{Ask, Transport};
 use super::wire::DecodeError;
 use domain::{Contact, Conversation, DayPartition, Group, GroupKind};
@@ -42,7 +42,7 @@ impl V2 {
         CursorStream::new(self.transport.clone(), ask, per_page, wire::conversations)
     }
 
-    pub(super) fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Place>) -> Stream<Contact> {
+    pub(super) fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Stream<Contact> {
         match partition {
             Some(partition) => self.partitioned(contact_search(None, Some(partition)), partition, None, from),
             None => Stream::new(self.contacts(Ask::get("/contacts"), self.page_size).from(from)),
@@ -50,7 +50,7 @@ impl V2 {
     }
 
     /// Oldest contact first: `created_at` never changes, so that nobody moves behind the cursor while the stream goes on.
-    pub(super) fn members(&self, group: &Group, partition: Option<&DayPartition>, from: Option<&Place>) -> Stream<Contact> {
+    pub(super) fn members(&self, group: &Group, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Stream<Contact> {
         let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
         let search = contact_search(Some(group), partition);
         match partition {
@@ -61,7 +61,7 @@ impl V2 {
 
     /// Dates are days in the versions that say so. Where they are seconds, or days of another zone, rows come that are of
     /// no day of the partition: better refused than counted in two partitions or in none.
-    fn partitioned(&self, search: Ask, partition: &DayPartition, tag: Option<String>, from: Option<&Place>) -> Stream<Contact> {
+    fn partitioned(&self, search: Ask, partition: &DayPartition, tag: Option<String>, from: Option<&Cursor>) -> Stream<Contact> {
         let partition = partition.clone();
         let stream = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| partition.contains(row));
         Stream::new(stream.from(from))
@@ -85,7 +85,7 @@ impl V2 {
     }
 
     /// A second wider on both sides: whether the API's comparisons include their bounds is not agreed upon.
-    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Place>) -> Stream<Conversation> {
+    pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
         let stream = self.conversation_stream(conversation_search(start, end), self.page_size);
         // Days are the widest that a comparison is known to be cut to.
         let (first, last) = (start - DAY, end + DAY);

@@ -16,7 +16,7 @@ use crate::privacy::Privacy;
 use archive::publish;
 use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
 use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
-use intercom::{Client, Page, Place, RequestError, Stream, StreamError};
+use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
 
 pub(super) use look::Look;
 
@@ -141,9 +141,9 @@ impl StreamReader {
 
     async fn open(&self, progress: Option<Progress>) -> Result<Opened, JobError> {
         let at = (self.clock)();
-        let place = progress.as_ref().and_then(|progress| serde_json::from_str::<Place>(&progress.place).ok());
-        let progress = progress.filter(|_| place.is_some());
-        let from = place.as_ref();
+        let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.place).ok());
+        let progress = progress.filter(|_| cursor.is_some());
+        let from = cursor.as_ref();
         let list = match &self.planned.kind {
             StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(List::Contacts),
             StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(List::Contacts),
@@ -305,7 +305,7 @@ impl StreamReader {
         as_written: impl Fn(R) -> R,
         before: Option<&StreamRecord>,
     ) -> Result<StreamRecord, Ended> {
-        let mut pages = Pages { spool: None, others_before: HashSet::new(), place: None };
+        let mut pages = Pages { spool: None, others_before: HashSet::new(), cursor: None };
         if let Some(progress) = progress {
             self.tell(Event::Resumed { stream: self.key(), rows: progress.record.rows });
             let (folder, others) = (self.folder.clone(), self.others.clone());
@@ -319,8 +319,8 @@ impl StreamReader {
         let came = self.take_pages(&mut stream, &mut pages, opened_at, is_wanted, as_written).await;
         if let Err(ended) = came {
             // What came since the last chunk stays, too; what it failed of is told, whether or not this succeeds.
-            if let (Some(spool), Some(place)) = (pages.spool, pages.place)
-                && let Err(error) = self.save(spool, Some(place)).await
+            if let (Some(spool), Some(cursor)) = (pages.spool, pages.cursor)
+                && let Err(error) = self.save(spool, Some(cursor)).await
             {
                 tracing::warn!(%error, "what came last could not be kept");
             }
@@ -367,19 +367,19 @@ impl StreamReader {
                 // Only now: what an earlier run has of it may still be worth something while nothing came.
                 None => self.create(opened_at).map_err(Ended::Failed)?,
             };
-            let (total, place) = (page.total, page.place.clone());
+            let (total, cursor) = (page.total, page.cursor.clone());
             pages.take(&mut spool, page, (self.clock)(), &is_wanted, &as_written);
             let record = spool.record();
             let is_too_slow = record.observed_at - record.started_at > WALK_AGE_MAX;
             if is_too_slow {
                 return Err(Ended::Again(JobError::TooSlow { months, stream: self.planned.title() }));
             }
-            if spool.is_full(place.is_some()) {
-                spool = self.save(spool, place.clone()).await.map_err(Ended::Failed)?;
+            if spool.is_full(cursor.is_some()) {
+                spool = self.save(spool, cursor.clone()).await.map_err(Ended::Failed)?;
             }
             self.tell(Event::Page { stream: self.key(), rows: spool.len(), total });
             pages.spool = Some(spool);
-            pages.place = place;
+            pages.cursor = cursor;
         }
     }
 
@@ -405,10 +405,10 @@ impl StreamReader {
     }
 
     /// Writes what is in memory, and where the stream goes on.
-    async fn save<R: Spooled>(&self, mut spool: Spool<R>, place: Option<Place>) -> Result<Spool<R>, JobError> {
+    async fn save<R: Spooled>(&self, mut spool: Spool<R>, cursor: Option<Cursor>) -> Result<Spool<R>, JobError> {
         // A place is a few texts and numbers.
-        let place = place.and_then(|place| serde_json::to_string(&place).ok());
-        let saved = tokio::task::spawn_blocking(move || spool.save(place).map(|()| spool).map_err(|error: SnapshotError| error.into()));
+        let cursor = cursor.and_then(|cursor| serde_json::to_string(&cursor).ok());
+        let saved = tokio::task::spawn_blocking(move || spool.save(cursor).map(|()| spool).map_err(|error: SnapshotError| error.into()));
         joined(saved.await)
     }
 
@@ -461,7 +461,7 @@ struct Pages<R: Spooled> {
     /// Rows of the page before that were not wanted.
     others_before: HashSet<String>,
     /// Where the list goes on after the last page.
-    place: Option<Place>,
+    cursor: Option<Cursor>,
 }
 
 impl<R: Spooled> Pages<R> {

@@ -10,7 +10,7 @@ use super::scroll::{Leg, Rider};
 use super::{V1, wire};
 use crate::error::{RequestError, StreamError};
 use crate::id_field;
-use crate::stream::{Bounds, Page, Pages, Place, Stream};
+use crate::stream::{Bounds, Cursor, Page, Pages, Stream};
 use crate::transport::Ask;
 use domain::{Contact, Group, GroupKind, Oddities};
 
@@ -76,7 +76,7 @@ impl Who {
 }
 
 impl ContactStream {
-    pub(super) async fn open(api: &V1, who: Who, from: Option<&Place>) -> Result<Stream<Contact>, RequestError> {
+    pub(super) async fn open(api: &V1, who: Who, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
         let mut lists = VecDeque::new();
         let mut is_reachable = true;
         let mut announced = Some(0);
@@ -88,7 +88,7 @@ impl ContactStream {
         }
         let stream = |from| ContactStream { api: api.clone(), who, from, begins_anew: false };
         Ok(if is_reachable {
-            let before = from.map_or(Some(0), |place| skip_to(&mut lists, place));
+            let before = from.map_or(Some(0), |cursor| skip_to(&mut lists, cursor));
             Stream::new(stream(From::Lists { lists, before }))
         } else {
             Stream::shared(stream(From::Scroll { rider: api.scroll.board(), announced, bounds: Bounds::default() }))
@@ -109,9 +109,9 @@ impl ContactStream {
                             let total = lists.iter().fold(*before, |sum, list| Some(sum? + list.total?));
                             // The lists before this one are gone from the queue.
                             let number = self.who.lists().len() - lists.len();
-                            let next_list = (lists.len() > 1).then(|| Bounds::default().place(number + 1, "1".to_string()));
-                            let place = lists.front().and_then(|list| list.place(number)).or(next_list);
-                            return Ok(Some(self.page(page.rows, total, place)));
+                            let next_list = (lists.len() > 1).then(|| Bounds::default().cursor(number + 1, "1".to_string()));
+                            let cursor = lists.front().and_then(|list| list.cursor(number)).or(next_list);
+                            return Ok(Some(self.page(page.rows, total, cursor)));
                         }
                         Ok(None) => {
                             *before = before.zip(list.total).map(|(sum, total)| sum + total);
@@ -158,24 +158,24 @@ impl ContactStream {
         }
     }
 
-    fn page(&mut self, persons: Vec<wire::Person>, total: Option<u64>, place: Option<Place>) -> Page<Contact> {
+    fn page(&mut self, persons: Vec<wire::Person>, total: Option<u64>, cursor: Option<Cursor>) -> Page<Contact> {
         let mut oddities = Oddities::default();
         let workspace_id = persons.iter().find_map(|person| person.workspace_id.as_ref()).map(ToString::to_string);
         let rows = persons.into_iter().map(|person| self.who.contact(person, &mut oddities)).collect();
-        Page { rows, total, oddities, workspace_id, begins_anew: std::mem::take(&mut self.begins_anew), place }
+        Page { rows, total, oddities, workspace_id, begins_anew: std::mem::take(&mut self.begins_anew), cursor }
     }
 }
 
 /// Leaves out the lists before the place, and the pages before it. What the lists left out announce.
-fn skip_to(lists: &mut VecDeque<Numbered<wire::Person>>, place: &Place) -> Option<u64> {
+fn skip_to(lists: &mut VecDeque<Numbered<wire::Person>>, cursor: &Cursor) -> Option<u64> {
     let mut before = Some(0);
-    for _ in 0..place.list {
+    for _ in 0..cursor.list {
         let Some(list) = lists.pop_front() else { break };
         before = before.zip(list.total).map(|(sum, total)| sum + total);
     }
     // The first page of each is here already.
-    if let Some(list) = lists.front_mut().filter(|_| place.at != "1") {
-        list.skip_to(place);
+    if let Some(list) = lists.front_mut().filter(|_| cursor.at != "1") {
+        list.skip_to(cursor);
     }
     before
 }

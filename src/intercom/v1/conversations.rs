@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use super::numbered::{Broken, Numbered};
 use super::wire;
 use crate::error::StreamError;
-use crate::stream::{Page, Pages, Place};
+use crate::stream::{Cursor, Page, Pages};
 use crate::transport::{Ask, Transport};
 use domain::{Allowed, Conversation};
 
@@ -36,9 +36,9 @@ impl ConversationStream {
     }
 
     /// Goes on where an earlier stream stopped. What came in between has moved the pages: some rows come again.
-    pub(super) fn from(mut self, place: Option<&Place>) -> ConversationStream {
-        if let Some(place) = place {
-            self.list.skip_to(place);
+    pub(super) fn from(mut self, cursor: Option<&Cursor>) -> ConversationStream {
+        if let Some(cursor) = cursor {
+            self.list.skip_to(cursor);
         }
         self
     }
@@ -60,8 +60,8 @@ impl ConversationStream {
         let second = TimeDelta::seconds(1);
         let wanted = |row: &Conversation| self.start - second <= row.created_at && row.created_at < self.end + second;
         let rows = page.rows.into_iter().filter(wanted).collect();
-        let place = self.list.place(0).filter(|_| !self.is_over);
-        Ok(Some(Page { rows, total: None, oddities: page.oddities, workspace_id: None, begins_anew: false, place }))
+        let cursor = self.list.cursor(0).filter(|_| !self.is_over);
+        Ok(Some(Page { rows, total: None, oddities: page.oddities, workspace_id: None, begins_anew: false, cursor }))
     }
 
     fn whole(&self) -> Result<(), StreamError> {

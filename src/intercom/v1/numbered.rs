@@ -8,7 +8,7 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::error::{RequestError, StreamError};
-use crate::stream::{Bounds, Place};
+use crate::stream::{Bounds, Cursor};
 use crate::transport::{Ask, Transport};
 use crate::wire::DecodeError;
 use domain::Oddities;
@@ -61,19 +61,19 @@ impl<T: Send + 'static> Numbered<T> {
     }
 
     /// Goes on at a page: those before it came before. A place of another kind of list is passed over.
-    pub(super) fn skip_to(&mut self, place: &Place) {
-        let Ok(page) = place.at.parse() else { return };
+    pub(super) fn skip_to(&mut self, cursor: &Cursor) {
+        let Ok(page) = cursor.at.parse() else { return };
         self.under_way = FuturesOrdered::new();
         self.to_ask = page;
         // As long as nothing else is known, the page itself is asked for.
         self.last = self.last.max(page);
-        self.bounds = Bounds::numbered_after(page, place.rows);
+        self.bounds = Bounds::numbered_after(page, cursor.rows);
     }
 
     /// Where the list goes on after the pages that were given; `None` after the last.
-    pub(super) fn place(&self, list: usize) -> Option<Place> {
+    pub(super) fn cursor(&self, list: usize) -> Option<Cursor> {
         let next = self.bounds.pages() + 1;
-        (next <= self.last).then(|| self.bounds.place(list, next.to_string()))
+        (next <= self.last).then(|| self.bounds.cursor(list, next.to_string()))
     }
 
     /// Asks for the first page, which will be given first. Whether page numbers reach the end of the list.

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::wire::WirePage;
 use crate::error::{RequestError, StreamError};
-use crate::stream::{Bounds, Page, Pages, Place};
+use crate::stream::{Bounds, Cursor, Page, Pages};
 use crate::transport::{Ask, Transport};
 use crate::wire::DecodeError;
 use crate::wire::next::Next;
@@ -56,11 +56,11 @@ impl<T: Send + 'static> CursorStream<T> {
     }
 
     /// Goes on where an earlier stream of the same list stopped.
-    pub(super) fn from(mut self, place: Option<&Place>) -> CursorStream<T> {
-        if let Some(place) = place {
-            self.seen.insert(hash(&place.at));
-            self.at = At::After(place.at.clone());
-            self.bounds = Bounds::after(place);
+    pub(super) fn from(mut self, cursor: Option<&Cursor>) -> CursorStream<T> {
+        if let Some(cursor) = cursor {
+            self.seen.insert(hash(&cursor.at));
+            self.at = At::After(cursor.at.clone());
+            self.bounds = Bounds::after(cursor);
         }
         self
     }
@@ -109,19 +109,19 @@ impl<T: Send + 'static> CursorStream<T> {
         if strangers > 0 {
             return Err(StreamError::NotAskedFor { path: path(), page, rows: strangers });
         }
-        let place = match next {
+        let cursor = match next {
             Next::End => None,
             Next::Address(_) => return Err(StreamError::ForeignNext { path: path(), page }),
-            Next::After(cursor) => {
-                if !self.seen.insert(hash(&cursor)) {
+            Next::After(text) => {
+                if !self.seen.insert(hash(&text)) {
                     return Err(StreamError::CursorLoop { path: path(), page });
                 }
-                let place = self.bounds.place(0, cursor.clone());
-                self.at = At::After(cursor);
-                Some(place)
+                let cursor = self.bounds.cursor(0, text.clone());
+                self.at = At::After(text);
+                Some(cursor)
             }
         };
-        Ok(Some(Page { rows, total, oddities, workspace_id, begins_anew: false, place }))
+        Ok(Some(Page { rows, total, oddities, workspace_id, begins_anew: false, cursor }))
     }
 
     /// One page, and of how many rows it was asked for in the end.

@@ -1,7 +1,7 @@
-//! The one gate that every request passes: as many at once as the server carries ([`super::pace`]), evenly over the rate
+//! The one rate limiter that every request passes: as many at once as the server carries ([`super::pace`]), evenly over the rate
 //! window, and not before a pause ends.
 //!
-//! Intercom counts requests in fixed windows of ten seconds and tells limit, remainder and end in headers. The gate
+//! Intercom counts requests in fixed windows of ten seconds and tells limit, remainder and end in headers. The rate limiter
 //! spends its share of a window evenly: a small burst, then one request each `10 s / share`, so that no window of any
 //! alignment sees more than the share.
 
@@ -9,14 +9,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use governor::Quota;
 use governor::clock::{Clock, Reference};
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::pace::{Came, Pace};
+use super::concurrency::{Came, ConcurrencyController};
 
 /// Windows last ten seconds.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ impl RateWindow {
 }
 
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct RateLimiter {
     /// Told when a place has become free.
     freed: Notify,
     concurrency: u32,
@@ -66,27 +66,27 @@ struct State {
     limit: u32,
     limiter: Arc<Limiter>,
     not_before: Instant,
-    pace: Pace,
+    controller: ConcurrencyController,
     under_way: usize,
     /// What the last response said that gave a limit.
     told: Option<WindowReport>,
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, governor::middleware::NoOpMiddleware<Ticks>>;
+type Limiter = governor::RateLimiter<NotKeyed, InMemoryState, TokioClock, governor::middleware::NoOpMiddleware<Ticks>>;
 
-impl Gate {
-    pub(super) fn new(concurrency: usize, share: f64) -> Gate {
+impl RateLimiter {
+    pub(super) fn new(concurrency: usize, share: f64) -> RateLimiter {
         let burst = u32::try_from(concurrency).unwrap_or(u32::MAX);
         let limiter = limiter(ASSUMED_LIMIT, share, burst);
-        let (pace, not_before) = (Pace::new(concurrency), Instant::now());
-        let state = State { limit: ASSUMED_LIMIT, limiter, not_before, pace, under_way: 0, told: None };
-        Gate { freed: Notify::new(), concurrency: burst, share, state: Mutex::new(state) }
+        let (controller, not_before) = (ConcurrencyController::new(concurrency), Instant::now());
+        let state = State { limit: ASSUMED_LIMIT, limiter, not_before, controller, under_way: 0, told: None };
+        RateLimiter { freed: Notify::new(), concurrency: burst, share, state: Mutex::new(state) }
     }
 
     /// Waits for a place, for the end of a pause, and for the next slot of the window. The place is held until it is
     /// dropped; `kind` tells requests apart that take as long as each other.
-    pub(super) async fn pass(&self, kind: u64) -> Place<'_> {
-        let mut place = self.place(kind).await;
+    pub(super) async fn pass(&self, kind: u64) -> Permit<'_> {
+        let mut permit = self.permit(kind).await;
         loop {
             let (not_before, limiter) = {
                 let state = self.lock();
@@ -98,15 +98,15 @@ impl Gate {
             }
             match limiter.check() {
                 Ok(()) => {
-                    place.since = Instant::now();
-                    return place;
+                    permit.since = Instant::now();
+                    return permit;
                 }
                 Err(wait) => tokio::time::sleep(wait.wait_time_from(TokioClock.now())).await,
             }
         }
     }
 
-    async fn place(&self, kind: u64) -> Place<'_> {
+    async fn permit(&self, kind: u64) -> Permit<'_> {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -114,10 +114,10 @@ impl Gate {
             freed.as_mut().enable();
             {
                 let mut state = self.lock();
-                if state.under_way < state.pace.places() {
+                if state.under_way < state.controller.permits() {
                     state.under_way += 1;
-                    let is_full = state.under_way >= state.pace.places();
-                    return Place { gate: self, kind, since: Instant::now(), is_full };
+                    let is_full = state.under_way >= state.controller.permits();
+                    return Permit { rate_limiter: self, kind, since: Instant::now(), is_full };
                 }
             }
             freed.await;
@@ -161,31 +161,31 @@ impl Gate {
 
 /// A place among the requests that are under way.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    gate: &'a Gate,
+pub(super) struct Permit<'a> {
+    rate_limiter: &'a RateLimiter,
     kind: u64,
     since: Instant,
     /// Whether it was the last one.
     is_full: bool,
 }
 
-impl Place<'_> {
+impl Permit<'_> {
     /// How the answer came, as far as it tells how much the server carries.
     pub(super) fn answered(&self, came: Came) {
-        self.gate.lock().pace.answered(self.kind, self.since.elapsed(), came, self.is_full);
+        self.rate_limiter.lock().controller.answered(self.kind, self.since.elapsed(), came, self.is_full);
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let free = {
-            let mut state = self.gate.lock();
+            let mut state = self.rate_limiter.lock();
             state.under_way -= 1;
-            state.pace.places().saturating_sub(state.under_way)
+            state.controller.permits().saturating_sub(state.under_way)
         };
         // Each who waits takes one; there may be more than this one since there was an answer.
         for _ in 0..free.max(1) {
-            self.gate.freed.notify_one();
+            self.rate_limiter.freed.notify_one();
         }
     }
 }
@@ -204,7 +204,7 @@ fn limiter(limit: u32, share: f64, concurrency: u32) -> Arc<Limiter> {
     let flow = (allowed - burst).max(1);
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::with_period(WINDOW / flow).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
-    Arc::new(RateLimiter::direct_with_clock(quota, TokioClock))
+    Arc::new(governor::RateLimiter::direct_with_clock(quota, TokioClock))
 }
 
 /// Tokio's clock for the governor, so that tests can pause it.
@@ -246,11 +246,11 @@ mod tests {
     use super::*;
 
     /// The moments at which `count` requests pass, in milliseconds from the first call.
-    async fn passes(gate: &Gate, count: usize) -> Vec<u128> {
+    async fn passes(rate_limiter: &RateLimiter, count: usize) -> Vec<u128> {
         let start = Instant::now();
         let mut moments = Vec::new();
         for _ in 0..count {
-            drop(gate.pass(0).await);
+            drop(rate_limiter.pass(0).await);
             moments.push(start.elapsed().as_millis());
         }
         moments
@@ -258,23 +258,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_window_is_what_was_told_last() {
-        let gate = Gate::new(4, 0.8);
-        assert_eq!(gate.window(), None);
-        gate.learn(WindowReport { limit: Some(83), remaining: Some(80), resets_in: None });
-        assert_eq!(gate.window(), Some(RateWindow { limit: 83, remaining: Some(80), share: 66 }));
-        gate.learn(WindowReport::default());
-        assert_eq!(gate.window().and_then(|window| window.remaining), Some(80), "a response without headers says nothing");
-        gate.learn(WindowReport { limit: Some(1), remaining: None, resets_in: None });
-        assert_eq!(gate.window(), Some(RateWindow { limit: 1, remaining: None, share: 1 }));
+        let rate_limiter = RateLimiter::new(4, 0.8);
+        assert_eq!(rate_limiter.window(), None);
+        rate_limiter.learn(WindowReport { limit: Some(83), remaining: Some(80), resets_in: None });
+        assert_eq!(rate_limiter.window(), Some(RateWindow { limit: 83, remaining: Some(80), share: 66 }));
+        rate_limiter.learn(WindowReport::default());
+        assert_eq!(rate_limiter.window().and_then(|window| window.remaining), Some(80), "a response without headers says nothing");
+        rate_limiter.learn(WindowReport { limit: Some(1), remaining: None, resets_in: None });
+        assert_eq!(rate_limiter.window(), Some(RateWindow { limit: 1, remaining: None, share: 1 }));
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_ten_seconds_see_more_than_the_share() {
         for (limit, share, concurrency) in [(83, 0.8, 16), (167, 0.5, 4), (1667, 0.8, 16), (3, 0.1, 16), (10, 1.0, 1)] {
-            let gate = Gate::new(concurrency, share);
-            gate.learn(WindowReport { limit: Some(limit), ..WindowReport::default() });
+            let rate_limiter = RateLimiter::new(concurrency, share);
+            rate_limiter.learn(WindowReport { limit: Some(limit), ..WindowReport::default() });
             let allowed = ((f64::from(limit) * share) as usize).max(1);
-            let moments = passes(&gate, allowed * 3).await;
+            let moments = passes(&rate_limiter, allowed * 3).await;
             for (index, moment) in moments.iter().enumerate() {
                 let within = moments[index..].iter().filter(|other| **other < moment + 10_000).count();
                 assert!(within <= allowed, "{within} of {allowed} allowed in the ten seconds from {moment} ms, limit {limit}");
@@ -286,29 +286,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_only_grows() {
-        let gate = Gate::new(4, 1.0);
-        gate.pause(Duration::from_secs(9));
-        gate.pause(Duration::from_secs(2));
-        gate.learn(WindowReport { limit: Some(1667), remaining: Some(0), resets_in: Some(Duration::from_secs(1)) });
-        assert_eq!(passes(&gate, 1).await, [9_000]);
+        let rate_limiter = RateLimiter::new(4, 1.0);
+        rate_limiter.pause(Duration::from_secs(9));
+        rate_limiter.pause(Duration::from_secs(2));
+        rate_limiter.learn(WindowReport { limit: Some(1667), remaining: Some(0), resets_in: Some(Duration::from_secs(1)) });
+        assert_eq!(passes(&rate_limiter, 1).await, [9_000]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_spent_window_pauses_and_an_absurd_reset_is_capped() {
-        let gate = Gate::new(4, 1.0);
-        gate.learn(WindowReport { limit: Some(1667), remaining: Some(0), resets_in: Some(Duration::from_secs(7)) });
-        assert_eq!(passes(&gate, 1).await, [7_000]);
-        gate.pause(Duration::from_secs(100_000));
-        assert_eq!(passes(&gate, 1).await, [60_000]);
+        let rate_limiter = RateLimiter::new(4, 1.0);
+        rate_limiter.learn(WindowReport { limit: Some(1667), remaining: Some(0), resets_in: Some(Duration::from_secs(7)) });
+        assert_eq!(passes(&rate_limiter, 1).await, [7_000]);
+        rate_limiter.pause(Duration::from_secs(100_000));
+        assert_eq!(passes(&rate_limiter, 1).await, [60_000]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_is_held_until_it_is_dropped() {
-        let gate = Gate::new(1, 1.0);
-        let held = gate.pass(0).await;
-        let second = tokio::time::timeout(Duration::from_secs(60), gate.pass(0)).await;
+        let rate_limiter = RateLimiter::new(1, 1.0);
+        let held = rate_limiter.pass(0).await;
+        let second = tokio::time::timeout(Duration::from_secs(60), rate_limiter.pass(0)).await;
         assert!(second.is_err());
         drop(held);
-        drop(gate.pass(0).await);
+        drop(rate_limiter.pass(0).await);
     }
 }

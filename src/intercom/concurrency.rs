@@ -29,8 +29,8 @@ pub(super) enum Came {
 }
 
 #[derive(Debug)]
-pub(super) struct Pace {
-    places: f64,
+pub(super) struct ConcurrencyController {
+    permits: f64,
     most: f64,
     /// Until the first time that it was too much.
     is_doubling: bool,
@@ -67,15 +67,15 @@ impl Kind {
     }
 }
 
-impl Pace {
-    pub(super) fn new(most: usize) -> Pace {
+impl ConcurrencyController {
+    pub(super) fn new(most: usize) -> ConcurrencyController {
         let most = most.max(1) as f64;
-        Pace { places: FIRST.min(most), most, is_doubling: true, calm_until: Instant::now(), kinds: HashMap::new() }
+        ConcurrencyController { permits: FIRST.min(most), most, is_doubling: true, calm_until: Instant::now(), kinds: HashMap::new() }
     }
 
     /// Requests that may be under way.
-    pub(super) fn places(&self) -> usize {
-        self.places as usize
+    pub(super) fn permits(&self) -> usize {
+        self.permits as usize
     }
 
     /// Takes note of an answer to a request of this kind. `is_full`: whether every place was taken, so that more of them
@@ -90,17 +90,17 @@ impl Pace {
         let (part, least) = match came {
             Came::TooSoon => (0.5, 1.0),
             Came::Badly => (0.7, 1.0),
-            Came::Well if kind.is_slow() => (0.9, FIRST.min(self.places)),
+            Came::Well if kind.is_slow() => (0.9, FIRST.min(self.permits)),
             Came::Well => {
                 if is_full {
-                    self.places = (self.places + if self.is_doubling { 1.0 } else { 1.0 / self.places }).min(self.most);
+                    self.permits = (self.permits + if self.is_doubling { 1.0 } else { 1.0 / self.permits }).min(self.most);
                 }
                 return;
             }
         };
         self.is_doubling = false;
         if now >= self.calm_until {
-            self.places = (self.places * part).max(least);
+            self.permits = (self.permits * part).max(least);
             self.calm_until = now + Duration::from_secs_f64(kind.mean.max(seconds).min(10.0));
         }
     }
@@ -112,87 +112,87 @@ mod tests {
 
     const QUICK: Duration = Duration::from_millis(300);
 
-    /// Answers of so many rounds, each as long as `took` says for the places that there are.
-    async fn rounds(pace: &mut Pace, rounds: usize, took: impl Fn(usize) -> Duration) -> Vec<usize> {
-        let mut places = Vec::new();
+    /// Answers of so many rounds, each as long as `took` says for the permits that there are.
+    async fn rounds(controller: &mut ConcurrencyController, rounds: usize, took: impl Fn(usize) -> Duration) -> Vec<usize> {
+        let mut permits = Vec::new();
         for _ in 0..rounds {
-            let now = pace.places();
+            let now = controller.permits();
             let took = took(now);
             tokio::time::advance(took).await;
             for _ in 0..now {
-                pace.answered(1, took, Came::Well, true);
+                controller.answered(1, took, Came::Well, true);
             }
-            places.push(pace.places());
+            permits.push(controller.permits());
         }
-        places
+        permits
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_doubles_up_to_what_is_allowed() {
-        let mut pace = Pace::new(50);
-        assert_eq!(pace.places(), 4);
-        assert_eq!(rounds(&mut pace, 5, |_| QUICK).await, [8, 16, 32, 50, 50]);
-        assert_eq!(Pace::new(1).places(), 1);
+        let mut controller = ConcurrencyController::new(50);
+        assert_eq!(controller.permits(), 4);
+        assert_eq!(rounds(&mut controller, 5, |_| QUICK).await, [8, 16, 32, 50, 50]);
+        assert_eq!(ConcurrencyController::new(1).permits(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_finds_what_the_server_carries() {
         // Ten at once are served in 300 ms; more wait for each other.
-        let mut pace = Pace::new(200);
-        let places = rounds(&mut pace, 60, |places| QUICK.mul_f64((places as f64 / 10.0).max(1.0))).await;
-        let late = &places[30..];
-        assert!(late.iter().all(|places| (10..=30).contains(places)), "{places:?}");
+        let mut controller = ConcurrencyController::new(200);
+        let permits = rounds(&mut controller, 60, |permits| QUICK.mul_f64((permits as f64 / 10.0).max(1.0))).await;
+        let late = &permits[30..];
+        assert!(late.iter().all(|permits| (10..=30).contains(permits)), "{permits:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_has_become_slow_for_good_is_not_left_with_one_request() {
-        let mut pace = Pace::new(50);
-        rounds(&mut pace, 6, |_| QUICK).await;
-        rounds(&mut pace, 40, |_| QUICK * 5).await;
-        assert_eq!(pace.places(), 4, "as if the places were why");
-        rounds(&mut pace, 1_000, |_| QUICK * 5).await;
-        assert_eq!(pace.places(), 50, "but they were not");
+        let mut controller = ConcurrencyController::new(50);
+        rounds(&mut controller, 6, |_| QUICK).await;
+        rounds(&mut controller, 40, |_| QUICK * 5).await;
+        assert_eq!(controller.permits(), 4, "as if the places were why");
+        rounds(&mut controller, 1_000, |_| QUICK * 5).await;
+        assert_eq!(controller.permits(), 50, "but they were not");
     }
 
     #[tokio::test(start_paused = true)]
     async fn places_that_nobody_takes_do_not_grow() {
-        let mut pace = Pace::new(50);
+        let mut controller = ConcurrencyController::new(50);
         for _ in 0..100 {
-            pace.answered(1, QUICK, Came::Well, false);
+            controller.answered(1, QUICK, Came::Well, false);
         }
-        assert_eq!(pace.places(), 4);
+        assert_eq!(controller.permits(), 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_halves_it_once_a_round_and_it_comes_back_slowly() {
-        let mut pace = Pace::new(64);
-        rounds(&mut pace, 6, |_| QUICK).await;
+        let mut controller = ConcurrencyController::new(64);
+        rounds(&mut controller, 6, |_| QUICK).await;
         for _ in 0..10 {
-            pace.answered(1, QUICK, Came::TooSoon, true);
+            controller.answered(1, QUICK, Came::TooSoon, true);
         }
-        assert_eq!(pace.places(), 32);
-        let places = rounds(&mut pace, 4, |_| QUICK).await;
-        assert!(places.iter().all(|places| (32..=36).contains(places)), "{places:?}");
+        assert_eq!(controller.permits(), 32);
+        let permits = rounds(&mut controller, 4, |_| QUICK).await;
+        assert!(permits.iter().all(|permits| (32..=36).contains(permits)), "{permits:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn small_pages_beside_large_ones_do_not_make_these_look_slow() {
-        let mut pace = Pace::new(40);
+        let mut controller = ConcurrencyController::new(40);
         for _ in 0..200 {
             tokio::time::advance(QUICK).await;
-            pace.answered(1, Duration::from_millis(30), Came::Well, true);
-            pace.answered(2, Duration::from_secs(1), Came::Well, true);
+            controller.answered(1, Duration::from_millis(30), Came::Well, true);
+            controller.answered(2, Duration::from_secs(1), Came::Well, true);
         }
-        assert_eq!(pace.places(), 40);
+        assert_eq!(controller.permits(), 40);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_place_always_stays() {
-        let mut pace = Pace::new(8);
+        let mut controller = ConcurrencyController::new(8);
         for _ in 0..50 {
             tokio::time::advance(Duration::from_secs(20)).await;
-            pace.answered(1, QUICK, Came::Badly, true);
+            controller.answered(1, QUICK, Came::Badly, true);
         }
-        assert_eq!(pace.places(), 1);
+        assert_eq!(controller.permits(), 1);
     }
 }
