@@ -1,24 +1,24 @@
-use super::account::Account;
 use super::arguments::Backfill;
 use super::failure::Failure;
 use super::progress::Progress;
+use super::run_tracker::RunTracker;
 use super::{clock, plan, run, stdout};
 use domain::{Basis, Month, Months};
 use job::settings;
 use job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
 
-pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Account) -> Result<u8, Failure> {
+pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     let (first, last) = (arguments.from, arguments.to);
     if last < first {
         return Err(Failure::usage(format!("--from {first} is after --to {last}"), "the first month goes with --from"));
     }
-    account.is_about(Months { first, last });
+    tracker.is_about(Months { first, last });
     let settings = run::load(&arguments.job.sources())?;
-    account.has_settings(&settings, arguments.dry_run);
+    tracker.has_settings(&settings, arguments.dry_run);
     let clock = clock::clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = run::context(settings, token, clock, arguments.as_of.is_none(), progress)?;
-    account.asks(&context.client);
+    tracker.asks(&context.client);
     let options = BackfillOptions { months: Months { first, last }, replace: arguments.replace };
     if arguments.dry_run {
         let planned = job::backfill_dry_run(&context, &options).await.map_err(failed)?;
@@ -38,9 +38,9 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, account: &Acco
         stdout::print(&text)?;
         return if unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(unresolved).into()) };
     }
-    let outcome = job::backfill(&context, &options).await.inspect_err(|error| account.failed(error)).map_err(failed)?;
+    let outcome = job::backfill(&context, &options).await.inspect_err(|error| tracker.failed(error)).map_err(failed)?;
     progress.finish();
-    account.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.settings);
+    tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.settings);
     tell(&JobFolder::new(&context.settings), outcome)
 }
 

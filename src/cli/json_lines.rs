@@ -12,9 +12,9 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-use super::account::Account;
+use super::run_tracker::RunTracker;
 
-pub(super) struct JsonLines(pub Account);
+pub(super) struct JsonLines(pub RunTracker);
 
 /// Each name once, in the order in which they came.
 #[derive(Default)]

@@ -1,7 +1,6 @@
 //! The command line: arguments, and what of a run becomes an exit code, a line on standard error or a result on
 //! standard output. One command a file. The only part of the program that asks the wall clock what time it is.
 
-mod account;
 mod arguments;
 mod backfill;
 mod check;
@@ -9,7 +8,6 @@ mod clock;
 mod completions;
 mod counts;
 mod demo;
-mod ending;
 mod failure;
 mod forget;
 mod json_lines;
@@ -20,6 +18,8 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod run_summary;
+mod run_tracker;
 mod schema;
 mod signals;
 mod simulate;
@@ -34,10 +34,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use account::Account;
 use arguments::{Cli, Command, LogFormat};
-use ending::Ending;
 use failure::Failure;
+use run_summary::RunSummary;
+use run_tracker::RunTracker;
 use signals::interrupted;
 
 use domain::GroupKind;
@@ -62,33 +62,33 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => return tell(&answer(&message), LogFormat::Text),
     };
-    let account = Account::begin(cli.command.on_months(), clock::wall_clock());
-    let progress = logging::start(&cli.global, &account);
+    let tracker = RunTracker::begin(cli.command.on_months(), clock::wall_clock());
+    let progress = logging::start(&cli.global, &tracker);
     let log_format = cli.global.log_format;
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));
             let code = tell(&ended, log_format);
-            if let Some(ending) = Ending::of(&account, &ended, clock::wall_clock()) {
-                ending.log();
+            if let Some(summary) = RunSummary::of(&tracker, &ended, clock::wall_clock()) {
+                summary.log();
             }
             return code;
         }
     };
-    let ended = runtime.block_on(work(cli.command, &progress, &account));
+    let ended = runtime.block_on(work(cli.command, &progress, &tracker));
     progress.finish();
-    let ending = Ending::of(&account, &ended, clock::wall_clock());
+    let summary = RunSummary::of(&tracker, &ended, clock::wall_clock());
     let code = tell(&ended, log_format);
-    if let Some(ending) = ending {
+    if let Some(summary) = summary {
         // Whoever interrupts this waits no longer; what the run came to stands.
         runtime.block_on(async {
             tokio::select! {
-                () = ending.notify() => {}
+                () = summary.notify() => {}
                 () = interrupted() => {}
             }
         });
-        ending.log();
+        summary.log();
     }
     // Blocking work that an interrupted command left behind is not waited for: what it writes is staged, not shown.
     runtime.shutdown_background();
@@ -105,12 +105,12 @@ fn answer(message: &clap::Error) -> Result<u8, Failure> {
     stdout::result(printed).map(|()| 0)
 }
 
-async fn work(command: Command, progress: &progress::Progress, account: &Account) -> Result<u8, Failure> {
+async fn work(command: Command, progress: &progress::Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     let is_server = matches!(command, Command::Simulate(_));
     // They have to say what was done until then.
     let ends_by_itself = matches!(command, Command::Tag(_) | Command::Untag(_));
     tokio::select! {
-        ended = dispatch(command, progress, account) => ended,
+        ended = dispatch(command, progress, tracker) => ended,
         never = progress.keep_telling() => match never {},
         // The embedded Intercom alone has nothing that an interruption could cut short.
         () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
@@ -131,11 +131,11 @@ fn tell(ended: &Result<u8, Failure>, log_format: LogFormat) -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command, progress: &progress::Progress, account: &Account) -> Result<u8, Failure> {
+async fn dispatch(command: Command, progress: &progress::Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     match command {
-        Command::Run(arguments) => run::run(arguments, progress, account).await,
-        Command::Backfill(arguments) => backfill::run(arguments, progress, account).await,
-        Command::Report(arguments) => report::run(arguments, progress, account).await,
+        Command::Run(arguments) => run::run(arguments, progress, tracker).await,
+        Command::Backfill(arguments) => backfill::run(arguments, progress, tracker).await,
+        Command::Report(arguments) => report::run(arguments, progress, tracker).await,
         Command::Status(arguments) => status::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, progress).await,
         Command::Forget(arguments) => forget::run(arguments, progress).await,

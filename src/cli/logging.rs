@@ -8,13 +8,13 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::account::Account;
 use super::arguments::{Global, LogFormat};
 use super::json_lines::JsonLines;
 use super::progress::Progress;
+use super::run_tracker::RunTracker;
 
 /// Sets logging up, and decides what of the progress is shown: a live line on a terminal, log lines elsewhere.
-pub(super) fn start(global: &Global, account: &Account) -> Progress {
+pub(super) fn start(global: &Global, tracker: &RunTracker) -> Progress {
     let is_terminal = io::stderr().is_terminal();
     let draws = is_terminal && !global.quiet && global.verbose == 0 && global.log_format == LogFormat::Text;
     let level = match (global.quiet, global.verbose) {
@@ -25,7 +25,7 @@ pub(super) fn start(global: &Global, account: &Account) -> Progress {
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    let progress = Progress::new(draws, account.clone());
+    let progress = Progress::new(draws, tracker.clone());
     let targets = Targets::new().with_target("cohorts", level).with_default(level.min(LevelFilter::WARN));
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let writer = AroundProgress(progress.clone());
@@ -37,7 +37,7 @@ pub(super) fn start(global: &Global, account: &Account) -> Progress {
             registry.with(layer).try_init()
         }
         LogFormat::Json => {
-            let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(JsonLines(account.clone()));
+            let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(JsonLines(tracker.clone()));
             registry.with(layer.fmt_fields(JsonFields::new())).try_init()
         }
     };

@@ -77,8 +77,8 @@ async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure>
 /// As it is asked for, or as the file's name says; a table where it goes to standard output.
 fn format(format: Option<MembersFormat>, output: Option<&Path>) -> Result<MembersFormat, Failure> {
     let Some(path) = output else { return Ok(format.unwrap_or(MembersFormat::Table)) };
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    let by_name = match ending.as_str() {
+    let summary = path.extension().and_then(|summary| summary.to_str()).unwrap_or_default().to_lowercase();
+    let by_name = match summary.as_str() {
         "csv" => Some(MembersFormat::Csv),
         "jsonl" | "ndjson" => Some(MembersFormat::Jsonl),
         "parquet" => Some(MembersFormat::Parquet),

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::field::display;
 
 use self::fetching::Fetching;
-use super::account::{Account, Step, seconds};
+use super::run_tracker::{RunTracker, Step, seconds};
 use domain::Month;
 use job::{Built, Event, Observer};
 
@@ -24,7 +24,7 @@ const BAR_WIDTH: usize = 30;
 pub(super) struct Progress {
     bar: ProgressBar,
     state: Arc<Mutex<State>>,
-    account: Account,
+    tracker: RunTracker,
 }
 
 #[derive(Default)]
@@ -44,7 +44,7 @@ enum Doing {
 }
 
 impl Progress {
-    pub(super) fn new(draws: bool, account: Account) -> Progress {
+    pub(super) fn new(draws: bool, tracker: RunTracker) -> Progress {
         let bar = if draws { ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
@@ -52,7 +52,7 @@ impl Progress {
         if draws {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Progress { bar, state: Arc::default(), account }
+        Progress { bar, state: Arc::default(), tracker }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,7 +64,7 @@ impl Progress {
     pub(super) async fn keep_telling(&self) -> Infallible {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let requests = self.account.traffic().requests;
+            let requests = self.tracker.traffic().requests;
             let mut state = self.state();
             if let Doing::Fetching(fetching) = &mut state.doing {
                 fetching.sample(requests, Instant::now());
@@ -80,7 +80,7 @@ impl Progress {
     }
 
     fn fetching_line(&self, fetching: &Fetching) -> String {
-        let allowed = self.account.requests_per_second_allowed();
+        let allowed = self.tracker.requests_per_second_allowed();
         if self.bar.is_hidden() { fetching.line(allowed) } else { fetching.brief(allowed) }
     }
 
@@ -143,14 +143,14 @@ impl Progress {
     fn take(&self, event: Event) {
         match event {
             Event::Planning { months } => {
-                self.account.is_about(months);
-                self.account.enter(Step::Plan, None);
+                self.tracker.is_about(months);
+                self.tracker.enter(Step::Plan, None);
                 self.show(format!("{months}  planning"));
             }
             Event::Planned { months, streams } => {
                 let fetching = Fetching::begin(months.to_string(), streams);
                 *self.state() = State { doing: Doing::Fetching(fetching), last_line: Some(Instant::now()) };
-                self.account.enter(Step::Fetch, Some(months));
+                self.tracker.enter(Step::Fetch, Some(months));
                 let first_month = (months.first != months.last).then_some(display(months.first));
                 tracing::info!(first_month, month = %months.last, streams, "fetching");
             }
@@ -176,7 +176,7 @@ impl Progress {
                 tracing::warn!(%month, "the {what} of {month} is damaged and is built anew from the snapshots: {problem}");
             }
             Event::Applying { rule } => {
-                self.account.enter(Step::ApplyTags, None);
+                self.tracker.enter(Step::ApplyTags, None);
                 self.show(format!("bringing the tag of the rule `{rule}` up to date"));
             }
             Event::Applied { rule, gained, lost, failed } => {
@@ -201,8 +201,8 @@ impl Progress {
                 tracing::info!(rows, "going on where an earlier run stopped");
                 fetching.resumed(stream, rows, now);
             }
-            Event::Divided { partitions } => fetching.more_streams(partitions.saturating_sub(1)),
-            Event::Undivided => fetching.more_streams(1),
+            Event::Partitioned { partitions } => fetching.more_streams(partitions.saturating_sub(1)),
+            Event::Unpartitioned => fetching.more_streams(1),
             Event::StreamStarted { stream } => {
                 tracing::debug!("stream begun");
                 fetching.begun(stream, now);
@@ -221,11 +221,11 @@ impl Progress {
     }
 
     fn enter(&self, step: Step, month: Month, message: String) {
-        self.account.enter(step, Some(month.into()));
+        self.tracker.enter(step, Some(month.into()));
         self.show(message);
     }
 
     fn in_step(&self) -> f64 {
-        seconds(self.account.in_step())
+        seconds(self.tracker.in_step())
     }
 }

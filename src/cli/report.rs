@@ -1,17 +1,17 @@
 use std::collections::BTreeSet;
 
-use super::account::Account;
 use super::arguments::Report;
 use super::failure::Failure;
 use super::progress::Progress;
+use super::run_tracker::RunTracker;
 use super::{run, stdout};
 use archive::snapshot::months_in;
 use domain::{Month, Months};
 use job::{self, AcceptedLoss, JobError, JobFolder, RefreshScope, Refreshed};
 
-pub(super) async fn run(arguments: Report, progress: &Progress, account: &Account) -> Result<u8, Failure> {
+pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {
-        account.is_about(month.into());
+        tracker.is_about(month.into());
     }
     let settings = run::load(&arguments.job.sources())?;
     let folder = JobFolder::new(&settings);
@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, account: &Accoun
             "`cohorts run` makes one; check the job's name and `output.dir`",
         ));
     };
-    account.is_about(match arguments.month {
+    tracker.is_about(match arguments.month {
         Some(month) => month.into(),
         None if arguments.all => Months { first: *oldest, last: *newest },
         None => (*newest).into(),
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, account: &Accoun
     let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding broke off", error))?;
     let (accepted, Refreshed { rebuilt, damaged }) = rebuilding?;
     progress.finish();
-    account.did(!rebuilt.is_empty(), &[], &settings);
+    tracker.did(!rebuilt.is_empty(), &[], &settings);
     let mut text = String::new();
     if let (Some(month), Some(accepted)) = (lost, accepted) {
         text.push_str(&told(month, &accepted));

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use super::account::Account;
 use super::arguments::Run;
 use super::failure::Failure;
 use super::progress::Progress;
+use super::run_tracker::RunTracker;
 use super::{clock, plan, stdout, summary};
 use domain::Month;
 use intercom::Client;
@@ -11,16 +11,16 @@ use job::settings::{self, SecretString, Settings, Sources};
 use job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
 use reports::digest::one_line;
 
-pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) -> Result<u8, Failure> {
+pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {
-        account.is_about(month.into());
+        tracker.is_about(month.into());
     }
     let settings = load(&arguments.job.sources())?;
-    account.has_settings(&settings, arguments.dry_run);
+    tracker.has_settings(&settings, arguments.dry_run);
     let clock = clock::clock(arguments.as_of, &settings)?;
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = context(settings, token, clock, arguments.as_of.is_none(), progress)?;
-    account.asks(&context.client);
+    tracker.asks(&context.client);
     let apply_tags = match (arguments.apply_tags, arguments.force_tags) {
         (false, _) => ApplyTags::No,
         (true, false) => ApplyTags::Within,
@@ -34,10 +34,10 @@ pub(super) async fn run(arguments: Run, progress: &Progress, account: &Account) 
         stdout::print(&plan::describe(&planned, &context.settings, context.client.rate_window()))?;
         return if planned.unresolved.is_empty() { Ok(0) } else { Err(JobError::Unresolved(planned.unresolved).into()) };
     }
-    let outcome = job::run(&context, &options).await.inspect_err(|error| account.failed(error))?;
+    let outcome = job::run(&context, &options).await.inspect_err(|error| tracker.failed(error))?;
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
-    account.did(is_new, &outcome.missed, &context.settings);
+    tracker.did(is_new, &outcome.missed, &context.settings);
     tell(&context.settings, outcome)
 }
 

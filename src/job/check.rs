@@ -11,7 +11,7 @@ mod proxy;
 
 use crate::privacy::PrivacyError;
 use crate::settings::{self, SettingsError, Survey, TokenError};
-use crate::{Clock, JobError, JobFolder, Remembered, Unresolved};
+use crate::{Clock, JobError, JobFolder, PriorMonth, Unresolved};
 use domain::{Group, GroupName};
 use intercom::{ClientError, RequestError, Workspace};
 
@@ -121,20 +121,20 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
     let output = knows_output.then(|| folder.try_out());
     let planned = match (&client, &answers) {
         (Some(client), Some(answers)) if knows_job => {
-            let remembered = match output {
-                Some(Ok(_)) => remembered(&folder, answers, &mut findings),
-                Some(Err(_)) | None => Remembered::default(),
+            let prior_month = match output {
+                Some(Ok(_)) => prior_month(&folder, answers, &mut findings),
+                Some(Err(_)) | None => PriorMonth::default(),
             };
-            if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &remembered.workspace_id)
+            if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &prior_month.workspace_id)
                 && client.capabilities().names_workspace
             {
                 let what = format!("`GET /me` names none; the months before are of `{before}`, and contacts of another one are refused");
                 findings.push(Finding::warning("workspace", what, Some("make sure that the token is the one of that workspace")));
             }
             if knows_timezone {
-                findings.extend(api::timezone(&settings.job, answers, &remembered, now));
+                findings.extend(api::timezone(&settings.job, answers, &prior_month, now));
             }
-            let planned = groups::check(client, &settings.job, answers, &remembered, &mut findings).await;
+            let planned = groups::check(client, &settings.job, answers, &prior_month, &mut findings).await;
             groups::check_profile(&settings.job, answers, &mut findings);
             planned
         }
@@ -150,23 +150,23 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
     findings
 }
 
-fn remembered(folder: &JobFolder, answers: &api::Answers, findings: &mut Vec<Finding>) -> Remembered {
+fn prior_month(folder: &JobFolder, answers: &api::Answers, findings: &mut Vec<Finding>) -> PriorMonth {
     let workspace_id = answers.workspace.as_ref().ok().and_then(|workspace| workspace.id.as_deref());
-    match crate::remembered(folder, workspace_id) {
-        Ok(mut remembered) => {
+    match crate::prior_month(folder, workspace_id) {
+        Ok(mut prior_month) => {
             // History goes through every month: a run ends at the first that cannot be read.
-            for (month, error) in remembered.unreadable.drain(..) {
+            for (month, error) in prior_month.unreadable.drain(..) {
                 findings.push(Finding::error(format!("snapshot of {month}"), JobError::from(error)));
             }
-            remembered
+            prior_month
         }
         Err(error @ JobError::OtherWorkspace { .. }) => {
             findings.push(Finding::error("workspace", error));
-            Remembered::default()
+            PriorMonth::default()
         }
         Err(error) => {
             findings.push(Finding::error("output", error));
-            Remembered::default()
+            PriorMonth::default()
         }
     }
 }

@@ -32,11 +32,11 @@ pub enum Event {
         rows: u64,
     },
     /// A list is long, and is followed in so many partitions.
-    Divided {
+    Partitioned {
         partitions: usize,
     },
     /// A list in partitions is followed once more, in one chain.
-    Undivided,
+    Unpartitioned,
     StreamStarted {
         stream: String,
     },

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::chains::{Followed, Witness};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
-use super::{Context, Event, JobError, JobFolder, basis_at, chains, tag_dates, work};
+use super::scheduler::{Followed, Witness};
+use super::{Context, Event, JobError, JobFolder, basis_at, scheduler, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
@@ -45,7 +45,7 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     work::claim(&work, context, plan)?;
     (context.observer)(Event::Planned { months, streams: plan.streams.len() });
 
-    let followed = match chains::follow(context, &work, plan, accepts_incomplete).await {
+    let followed = match scheduler::follow(context, &work, plan, accepts_incomplete).await {
         // Conversations do not say whose they are: what came of the wrong workspace must not be taken over by a later run.
         Err(error @ JobError::OtherWorkspace { .. }) => {
             publish::remove_folder(&work)?;

@@ -1,9 +1,9 @@
 //! What a fetch noticed, as the manifest keeps it and `data_quality` reports it.
 
 use super::basis_at;
-use super::chains::Witness;
 use super::fetch::{Fetched, FetchedStream};
 use super::plan::{Plan, StreamKind};
+use super::scheduler::Witness;
 use crate::settings::Settings;
 use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, StreamRecord, Written};
 use domain::{Allowed, Basis, MonthSpan, agrees};

@@ -12,9 +12,7 @@ pub mod tagging;
 mod apply;
 mod backfill;
 mod bounds;
-mod chains;
 mod clock;
-mod division;
 mod error;
 mod events;
 mod fetch;
@@ -25,15 +23,17 @@ mod lock;
 mod months;
 mod observed;
 mod pages;
+mod partitioning;
 mod plan;
+mod prior_month;
 mod reader;
 mod refresh;
-mod remembered;
 mod resolve;
+mod scheduler;
 mod scope;
 mod status;
+mod strategy;
 mod tag_dates;
-mod weighing;
 mod work;
 
 use std::collections::BTreeSet;
@@ -52,7 +52,6 @@ pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
 pub use bounds::{TIMEZONE_CHANGED, old_table};
 pub use clock::{ClockOffset, Otherwise, clock_offset};
-pub use division::{Division, Piece, SizedPartition, cut, merge, rows_per_partition};
 pub use error::JobError;
 pub use events::{Built, Event, Observer};
 pub use folder::JobFolder;
@@ -60,9 +59,10 @@ pub use forget::{Forgotten, Person, forget};
 pub use lock::{Holder, Lock};
 pub use months::{AcceptedLoss, DamagedMonth};
 pub use observed::{Observed, ObservedCohort, observed};
+pub use partitioning::{Partitioning, Piece, SizedPartition, cut, merge, rows_per_partition};
 pub use plan::{Estimate, Plan, PlannedStream, StreamKind, pages, similar_attribute, unknown_attributes};
+pub use prior_month::{PriorMonth, prior_month};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
-pub use remembered::{Remembered, remembered};
 pub use resolve::{Unresolved, Why, resolve};
 pub use scope::basis_at;
 pub use status::{MonthStatus, Status, status};
@@ -229,7 +229,7 @@ async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) ->
     };
     match asked.await {
         Err(JobError::Request(error)) if options.accept_incomplete => {
-            let Some(plan) = work::remembered(context, folder, options.month)? else { return Err(error.into()) };
+            let Some(plan) = work::prior_month(context, folder, options.month)? else { return Err(error.into()) };
             tracing::error!(%error, "the API cannot be asked; going by what an earlier run of {} has", plan.months());
             match published_before(context, folder, &plan.scope, options).await? {
                 Some(outcome) => Ok(Planned::Before(Box::new(outcome))),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::bounds::old_table_finding;
-use super::division::{Divider, Division, FEW_PAGES};
-use super::remembered::{MonthSizes, remembered};
+use super::partitioning::{FEW_PAGES, Partitioner, Partitioning};
+use super::prior_month::{MonthSizes, prior_month};
 use super::resolve::resolve;
-use super::weighing::{TOTALS, expected_untold};
+use super::strategy::{TOTALS, expected_untold};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
@@ -113,7 +113,7 @@ pub struct PlannedStream {
     /// announced before.
     pub tallied: Option<u64>,
     /// Its partitions, when it is long. Whether it is may turn out with its first page.
-    pub division: Option<Division>,
+    pub partitioning: Option<Partitioning>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,13 +152,13 @@ impl PlannedStream {
 impl Plan {
     pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
-        let remembered = remembered(folder, scope.workspace_id.as_deref())?;
-        remembered.check_key(&context.privacy.label())?;
-        for (month, error) in &remembered.unreadable {
+        let prior_month = prior_month(folder, scope.workspace_id.as_deref())?;
+        prior_month.check_key(&context.privacy.label())?;
+        for (month, error) in &prior_month.unreadable {
             tracing::error!(%error, "the snapshot of {month} cannot be read");
         }
         let mut scope = scope.clone();
-        let unnamed_workspace = remembered.workspace_id.clone().filter(|_| scope.workspace_id.is_none());
+        let unnamed_workspace = prior_month.workspace_id.clone().filter(|_| scope.workspace_id.is_none());
         scope.expected_workspace = unnamed_workspace.clone();
         let mut existing = Vec::new();
         for kind in [GroupKind::Tag, GroupKind::Segment] {
@@ -174,7 +174,7 @@ impl Plan {
         let announced = |group: &Group| existing.iter().find(|(other, _)| other == group).and_then(|(_, count)| *count);
 
         let mut plan = Plan { has_conversations: job.conversations, ..Plan::empty(scope.clone()) };
-        let find = |plan: &mut Plan, name| match resolve(name, &groups, &remembered.cohorts) {
+        let find = |plan: &mut Plan, name| match resolve(name, &groups, &prior_month.cohorts) {
             Ok((group, was_renamed)) => {
                 if was_renamed {
                     plan.renamed(&group, &name.text);
@@ -195,7 +195,7 @@ impl Plan {
                     size: None,
                     listed: None,
                     tallied: None,
-                    division: None,
+                    partitioning: None,
                 });
             }
             Population::Cohorts => {}
@@ -225,7 +225,7 @@ impl Plan {
                 size: None,
                 listed: None,
                 tallied: None,
-                division: None,
+                partitioning: None,
             });
         }
         let now = (context.clock)();
@@ -245,7 +245,7 @@ impl Plan {
         if let Some(expected) = unnamed_workspace {
             plan.workspace_unnamed(expected, context.client.capabilities().names_workspace);
         }
-        plan.sizes_before = remembered.sizes;
+        plan.sizes_before = prior_month.sizes;
         plan.check_profile(context).await;
         let traffic = context.client.traffic();
         plan.opening = traffic.requests - traffic.retries;
@@ -277,7 +277,7 @@ impl Plan {
         match self.streams.iter().position(|stream| stream.kind == kind) {
             Some(stream) => stream,
             None => {
-                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, tallied: None, division: None });
+                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, tallied: None, partitioning: None });
                 self.streams.len() - 1
             }
         }
@@ -368,7 +368,8 @@ impl Plan {
         let scope = self.scope.clone();
         let (client, scope) = (&context.client, &scope);
         let intercom = &context.settings.intercom;
-        let divider = Divider { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
+        let partitioner =
+            Partitioner { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
         let sized = self.streams.iter().map(|stream| async {
             let size = match (stream.size, &stream.kind) {
                 (Some(size), _) => Some(size),
@@ -376,24 +377,25 @@ impl Plan {
                 (None, StreamKind::Members(group)) => client.member_count(group, None).await?,
                 (None, StreamKind::Conversations) => client.conversation_count(scope.start(), scope.end()).await?,
             };
-            let Some(rows) = size.filter(|_| stream.division.is_none()) else { return Ok((size, None)) };
+            let Some(rows) = size.filter(|_| stream.partitioning.is_none()) else { return Ok((size, None)) };
             // A run reads this off the first page, which it needs all the same.
             let oldest = match &stream.kind {
-                StreamKind::Members(group) if divider.is_long(rows) => client.oldest(Some(group)).await?,
+                StreamKind::Members(group) if partitioner.is_long(rows) => client.oldest(Some(group)).await?,
                 _ => None,
             };
-            Ok::<_, JobError>((size, divider.divide(&stream.kind, rows, oldest).await?))
+            Ok::<_, JobError>((size, partitioner.partition(&stream.kind, rows, oldest).await?))
         });
         let sized = try_join_all(sized).await?;
-        for (stream, (size, division)) in self.streams.iter_mut().zip(sized) {
+        for (stream, (size, partitioning)) in self.streams.iter_mut().zip(sized) {
             stream.size = size;
-            stream.division = stream.division.take().or(division);
+            stream.partitioning = stream.partitioning.take().or(partitioning);
         }
         // Only where everyone is many: of a short list there is not much to save.
         let tells_all = client.capabilities().lists_own_segments;
         let everyone = self.streams.iter().find(|stream| stream.kind == StreamKind::Everyone);
-        let is_long =
-            |stream: &&PlannedStream| stream.division.is_some() || (tells_all && pages(stream.size, &context.settings) > Some(FEW_PAGES));
+        let is_long = |stream: &&PlannedStream| {
+            stream.partitioning.is_some() || (tells_all && pages(stream.size, &context.settings) > Some(FEW_PAGES))
+        };
         if let Some(everyone) = everyone.filter(is_long).and_then(|stream| stream.size) {
             let may_be = |stream: &PlannedStream| if tells_all { stream.kind.group().is_some() } else { stream.kind.is_tag() };
             let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
@@ -401,7 +403,7 @@ impl Plan {
             // As a run does, which weighs by the first page of everyone.
             let untold = if tells_all { 0.0 } else { untold(client).await? };
             for list in self.tally(sized, everyone, untold, &context.settings) {
-                self.streams[list].division = None;
+                self.streams[list].partitioning = None;
             }
         }
         Ok(())
@@ -426,9 +428,9 @@ impl Plan {
 
     /// The chains of pages that a list is followed in, each with its rows as far as they are known.
     pub fn chains<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
-        match &stream.division {
+        match &stream.partitioning {
             _ if stream.tallied.is_some() => Vec::new(),
-            Some(division) => division.partitions.iter().map(|sized| (Some(&sized.partition), Some(sized.rows))).collect(),
+            Some(partitioning) => partitioning.partitions.iter().map(|sized| (Some(&sized.partition), Some(sized.rows))).collect(),
             None => vec![(None, stream.size)],
         }
     }
@@ -436,14 +438,15 @@ impl Plan {
     pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
         let chains = self.streams.iter().flat_map(|stream| self.chains(stream));
         let pages: Vec<u64> = chains.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
-        let sizing = |division: &Division| if self.is_sized_again { division.sizing() } else { 0 };
+        let sizing = |partitioning: &Partitioning| if self.is_sized_again { partitioning.sizing() } else { 0 };
         // Each list in partitions ends with its total.
-        let sizing: u64 = self.streams.iter().filter_map(|stream| stream.division.as_ref()).map(|division| sizing(division) + 1).sum();
+        let sizing: u64 =
+            self.streams.iter().filter_map(|stream| stream.partitioning.as_ref()).map(|partitioning| sizing(partitioning) + 1).sum();
         let tallied = self.streams.iter().filter(|stream| stream.tallied.is_some()).count() as u64;
         let tallying = tallied * if self.is_sized_again { TOTALS } else { 1 };
         // Whether a tag is worth it is asked of each, once it is known that everyone is many.
         let is_weighed =
-            self.is_sized_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.division.is_some());
+            self.is_sized_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
         let is_other_tag = |stream: &&PlannedStream| is_weighed && stream.kind.is_tag() && stream.tallied.is_none();
         let tallying = tallying + self.streams.iter().filter(is_other_tag).count() as u64;
         let opening = if self.is_sized_again { self.opening } else { 0 };
@@ -453,7 +456,7 @@ impl Plan {
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
         // The longest stream is a chain of its own; the others fill the places beside it.
-        let is_cut = self.streams.iter().any(|stream| stream.division.is_some());
+        let is_cut = self.streams.iter().any(|stream| stream.partitioning.is_some());
         let beginning = BEGINNING + if is_cut { CUTTING } else { 0.0 };
         let all = requests + self.expected_asks;
         let walking = (beginning + longest.max(all as f64 / places.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;

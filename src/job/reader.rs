@@ -1,8 +1,8 @@
 //! One stream, on its own task: taken over, gone on with or begun; followed to its end into its spool; and done once more
 //! when what came cannot be all there is.
 
-mod look;
 mod own_groups;
+mod probe;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, StreamR
 use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
 use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
 
-pub(super) use look::Look;
+pub(super) use probe::Look;
 
 /// All pages of one stream come from within this time, else it is done again.
 const WALK_AGE_MAX: Duration = Duration::hours(24);
@@ -32,7 +32,7 @@ pub(super) struct StreamReader {
     /// The partition of the list, when it is not all of it.
     pub partition: Option<Partition>,
     /// Whether a list that turns out to be long is given back to be followed in partitions.
-    pub may_divide: bool,
+    pub may_partition: bool,
     pub page_size: u32,
     pub places: usize,
     pub folder: PathBuf,

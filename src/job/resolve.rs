@@ -60,7 +60,7 @@ impl fmt::Display for Unresolved {
 ///
 /// `id:<ID>` and a cohort key are IDs. Anything else is a name, exactly, then an ID, then a name that looks alike
 /// ([`name_key`]); then the name that an earlier month's manifest gives for a group that still exists, in the same order.
-pub fn resolve(name: &GroupName, existing: &[Group], remembered: &[CohortEntry]) -> Result<(Group, bool), Unresolved> {
+pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]) -> Result<(Group, bool), Unresolved> {
     let of_kind: Vec<&Group> = existing.iter().filter(|group| group.kind == name.kind).collect();
     let unresolved = |why| Err(Unresolved { name: name.clone(), why });
     let text = name.text.as_str();
@@ -95,7 +95,7 @@ pub fn resolve(name: &GroupName, existing: &[Group], remembered: &[CohortEntry])
         return Ok((group.clone(), false));
     }
     let renamed = |matches: &dyn Fn(&str) -> bool| {
-        let of_entry = remembered.iter().filter(|entry| entry.kind_and_id().0 == name.kind.as_str());
+        let of_entry = prior_month.iter().filter(|entry| entry.kind_and_id().0 == name.kind.as_str());
         let named_so = of_entry.filter(|entry| matches(&entry.configured) || matches(&entry.cohort_name));
         let mut groups: Vec<&Group> = Vec::new();
         for group in named_so.filter_map(|entry| by_id(entry.kind_and_id().1)) {

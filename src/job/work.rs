@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::division::{Division, SizedPartition};
+use super::partitioning::{Partitioning, SizedPartition};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedStream, StreamKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
 use crate::privacy::HASH_PREFIX;
@@ -85,8 +85,8 @@ struct WorkStream {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tallied: Option<u64>,
     /// Where it is long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    division: Option<WorkDivision>,
+    #[serde(rename = "division", default, skip_serializing_if = "Option::is_none")]
+    partitioning: Option<WorkPartitioning>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -132,7 +132,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     // What came of a partition is only good for a list in the same partitions.
     for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.others)).filter_map(WorkStream::into_stream) {
         match plan.streams.iter_mut().find(|planned| planned.key == stream.key && planned.kind == stream.kind) {
-            Some(planned) => (planned.division, planned.tallied) = (stream.division, stream.tallied.filter(|_| has_everyone)),
+            Some(planned) => (planned.partitioning, planned.tallied) = (stream.partitioning, stream.tallied.filter(|_| has_everyone)),
             None => others.push(WorkStream::of(&PlannedStream { tallied: None, ..stream })),
         }
     }
@@ -160,7 +160,7 @@ pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
 
 /// The plan of the month's unfinished run: what can be published when the API cannot be asked any more. Without a month,
 /// that of the newest one.
-pub(super) fn remembered(context: &Context, folder: &JobFolder, month: Option<Month>) -> Result<Option<Plan>, JobError> {
+pub(super) fn prior_month(context: &Context, folder: &JobFolder, month: Option<Month>) -> Result<Option<Plan>, JobError> {
     let newest = || {
         Ok::<_, JobError>(folder.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
     };
@@ -252,7 +252,7 @@ impl WorkStream {
             group,
             size: stream.size,
             tallied: stream.tallied,
-            division: stream.division.as_ref().map(WorkDivision::of),
+            partitioning: stream.partitioning.as_ref().map(WorkPartitioning::of),
         }
     }
 
@@ -265,17 +265,17 @@ impl WorkStream {
             (None, domain::POPULATION) => StreamKind::Everyone,
             (None, _) => StreamKind::Conversations,
         };
-        let division = match self.division {
-            Some(division) => Some(division.into_division()?),
+        let partitioning = match self.partitioning {
+            Some(partitioning) => Some(partitioning.into_partitioning()?),
             None => None,
         };
-        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, division })
+        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, partitioning })
     }
 }
 
 /// A list in partitions.
 #[derive(Debug, Serialize, Deserialize)]
-struct WorkDivision {
+struct WorkPartitioning {
     total: u64,
     requests: u64,
     #[serde(rename = "slices")]
@@ -296,8 +296,8 @@ enum WorkStretch {
     Days { first_day: Option<NaiveDate>, last_day: Option<NaiveDate>, timezone: String, role: Option<String> },
 }
 
-impl WorkDivision {
-    fn of(division: &Division) -> WorkDivision {
+impl WorkPartitioning {
+    fn of(partitioning: &Partitioning) -> WorkPartitioning {
         let partition = |sized: &SizedPartition| WorkPartition {
             rows: sized.rows,
             of: match &sized.partition {
@@ -310,10 +310,14 @@ impl WorkDivision {
                 Partition::Conversations(SecondPartition { start, end }) => WorkStretch::Seconds { start: *start, end: *end },
             },
         };
-        WorkDivision { total: division.total, requests: division.requests, partitions: division.partitions.iter().map(partition).collect() }
+        WorkPartitioning {
+            total: partitioning.total,
+            requests: partitioning.requests,
+            partitions: partitioning.partitions.iter().map(partition).collect(),
+        }
     }
 
-    fn into_division(self) -> Option<Division> {
+    fn into_partitioning(self) -> Option<Partitioning> {
         let partition = |partition: WorkPartition| {
             let of = match partition.of {
                 WorkStretch::Days { first_day, last_day, timezone, role } => Partition::Contacts(DayPartition {
@@ -330,6 +334,6 @@ impl WorkDivision {
             Some(SizedPartition { partition: of, rows: partition.rows })
         };
         let partitions = self.partitions.into_iter().map(partition).collect::<Option<Vec<_>>>()?;
-        Some(Division { partitions, total: self.total, requests: self.requests })
+        Some(Partitioning { partitions, total: self.total, requests: self.requests })
     }
 }

@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use super::api_error::ApiError;
 use super::call::{Call, Desk, is_write};
 use super::connection::Scissors;
+use super::corrupt::{Asked, corrupt};
 use super::faults::{ErrorBody, Fault, scatter};
 use super::limits::Verdict;
-use super::moment::Moment;
 use super::prepared::{Content, takes_gzip};
-use super::reads::Question;
 use super::reply::{Delivery, HTML, JSON, Reply, TEXT, finish, hang};
-use super::spoil::{Asked, spoil};
+use super::request_log::Question;
 use super::tagging::count_members;
 use super::traffic::InFlight;
 use super::version::Version;
+use super::world_view::WorldView;
 use super::writes::WriteSeen;
 use super::{Simulator, probes, v1, v2};
 
@@ -177,14 +177,14 @@ async fn dialect(
         Some(Fault::Cursor) if call.cursor().is_some() => return Err(ApiError::bad_cursor()),
         _ => {}
     }
-    let spoiling = match fault {
+    let corrupting = match fault {
         Some(Fault::Page(fault)) => Some((fault, Asked::new(&call, &parts.uri))),
         _ => None,
     };
     if call.is_write() {
         let simulator = simulator.clone();
         return work(move || {
-            let write = |moment: &Moment| if call.version.is_legacy() { v1::write(moment, &call) } else { v2::write(moment, &call) };
+            let write = |view: &WorldView| if call.version.is_legacy() { v1::write(view, &call) } else { v2::write(view, &call) };
             simulator.write(write).map(Content::fresh)
         })
         .await;
@@ -193,29 +193,29 @@ async fn dialect(
     // Scrolls go on with every request; pages that once moved an entry depend on more than the question.
     let prepares = simulator.0.prepares && fault.is_none() && !is_scroll && !simulator.0.moves.any();
     let takes_gzip = takes_gzip(headers);
-    let kept = if prepares { simulator.moment().prepared.find(&question, takes_gzip) } else { None };
+    let kept = if prepares { simulator.view().prepared.find(&question, takes_gzip) } else { None };
     let content = match kept {
         Some(content) => content,
         None => {
             let (simulator, question) = (simulator.clone(), Arc::clone(&question));
             work(move || {
-                let moment = simulator.moment();
-                let body = read(&simulator, &moment, &call)?;
-                Ok(match spoiling {
-                    Some((fault, asked)) => Content::fresh(spoil(body, fault, &asked)),
-                    None if prepares => moment.prepared.keep(question, Content::fresh(body), takes_gzip),
+                let view = simulator.view();
+                let body = read(&simulator, &view, &call)?;
+                Ok(match corrupting {
+                    Some((fault, asked)) => Content::fresh(corrupt(body, fault, &asked)),
+                    None if prepares => view.prepared.keep(question, Content::fresh(body), takes_gzip),
                     None => Content::fresh(body),
                 })
             })
             .await?
         }
     };
-    simulator.0.reads.note(question, content.is_page);
+    simulator.0.log.note(question, content.is_page);
     Ok(content)
 }
 
-fn read(simulator: &Simulator, moment: &Moment, call: &Call) -> Result<String, ApiError> {
-    let desk = Desk { moment, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
+fn read(simulator: &Simulator, view: &WorldView, call: &Call) -> Result<String, ApiError> {
+    let desk = Desk { view, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
     if call.version.is_legacy() { v1::answer(&desk, call) } else { v2::answer(&desk, call) }
 }
 

@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::api_error::ApiError;
-use super::moment::Moment;
 use super::numbered::Moves;
 use super::scroll::Scrolls;
 use super::version::Version;
+use super::world_view::WorldView;
 
 /// A request as far as a dialect sees it.
 pub(crate) struct Call {
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 
 /// What a dialect answers reads from.
 pub(crate) struct Desk<'a> {
-    pub moment: &'a Moment,
+    pub view: &'a WorldView,
     pub scrolls: &'a Scrolls,
     pub moves: &'a Moves,
     /// Lists end silently where they reach their cap, instead of with an error.

@@ -7,45 +7,45 @@ use serde_json::{Value, json};
 
 use super::api_error::ApiError;
 use super::call::{Call, Desk, write};
-use super::moment::Moment;
 use super::numbered;
 use super::scroll::Kind;
 use super::world::WORKSPACE_ID;
 use super::world::people::Role;
+use super::world_view::WorldView;
 
 /// `GET /companies`: one by `company_id` or `name` (a bare object: the description says "a single company"), else a list, filtered by `tag_id` or
 /// `segment_id`.
 pub(crate) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let moment = desk.moment;
+    let view = desk.view;
     if let Some(company_id) = call.parameter("company_id") {
-        let found = moment.companies().find(|(_, company)| company.company_id == company_id);
-        return single(moment, found.map(|(index, _)| index));
+        let found = view.companies().find(|(_, company)| company.company_id == company_id);
+        return single(view, found.map(|(index, _)| index));
     }
     if let Some(name) = call.parameter("name") {
-        return single(moment, moment.companies().find(|(_, company)| company.name == name).map(|(index, _)| index));
+        return single(view, view.companies().find(|(_, company)| company.name == name).map(|(index, _)| index));
     }
-    let tagged = |index: u32| call.parameter("tag_id").is_none_or(|id| moment.tags_of_company(index).any(|(tag, _)| tag.id == id));
+    let tagged = |index: u32| call.parameter("tag_id").is_none_or(|id| view.tags_of_company(index).any(|(tag, _)| tag.id == id));
     let in_segment =
-        |index: u32| call.parameter("segment_id").is_none_or(|id| moment.segments_of_company(index).any(|segment| segment.id == id));
-    let found: Vec<u32> = moment.companies().map(|(index, _)| index).filter(|index| tagged(*index) && in_segment(*index)).collect();
+        |index: u32| call.parameter("segment_id").is_none_or(|id| view.segments_of_company(index).any(|segment| segment.id == id));
+    let found: Vec<u32> = view.companies().map(|(index, _)| index).filter(|index| tagged(*index) && in_segment(*index)).collect();
     page(desk, call, &found)
 }
 
 /// `POST /companies/list`: those with users only.
 pub(crate) fn list_all(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let found: Vec<u32> = desk.moment.companies().map(|(index, _)| index).filter(|index| users(desk.moment, *index) > 0).collect();
+    let found: Vec<u32> = desk.view.companies().map(|(index, _)| index).filter(|index| users(desk.view, *index) > 0).collect();
     page(desk, call, &found)
 }
 
-pub(crate) fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
-    single(moment, find(moment, id))
+pub(crate) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
+    single(view, find(view, id))
 }
 
 /// `GET /companies/scroll`.
 pub(crate) fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let entries = || desk.moment.companies().map(|(index, _)| index).collect::<Arc<[u32]>>();
+    let entries = || desk.view.companies().map(|(index, _)| index).collect::<Arc<[u32]>>();
     let (shown, param) = desk.scrolls.next(Kind::Companies, call, entries)?;
-    let shown: Vec<Value> = shown.into_iter().map(|index| full_body(desk.moment, index)).collect();
+    let shown: Vec<Value> = shown.into_iter().map(|index| full_body(desk.view, index)).collect();
     write(&if call.version.is_legacy() {
         json!({"type": "company.list", "companies": shown, "scroll_param": param})
     } else {
@@ -54,13 +54,13 @@ pub(crate) fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
 }
 
 /// A company by Intercom's id.
-pub(crate) fn find(moment: &Moment, id: &str) -> Option<u32> {
-    moment.companies().find(|(_, company)| company.id == id).map(|(index, _)| index)
+pub(crate) fn find(view: &WorldView, id: &str) -> Option<u32> {
+    view.companies().find(|(_, company)| company.id == id).map(|(index, _)| index)
 }
 
 /// A company by the customer's own id.
-pub(crate) fn find_by_company_id(moment: &Moment, company_id: &str) -> Option<u32> {
-    moment.companies().find(|(_, company)| company.company_id == company_id).map(|(index, _)| index)
+pub(crate) fn find_by_company_id(view: &WorldView, company_id: &str) -> Option<u32> {
+    view.companies().find(|(_, company)| company.company_id == company_id).map(|(index, _)| index)
 }
 
 pub(crate) fn not_found() -> ApiError {
@@ -68,28 +68,28 @@ pub(crate) fn not_found() -> ApiError {
 }
 
 /// How many users belong to a company.
-pub(crate) fn users(moment: &Moment, company: u32) -> usize {
-    let contacts = moment.contacts_of_company(company).iter();
-    contacts.filter(|index| moment.contact(**index).role_at(moment.now) == Role::User).count()
+pub(crate) fn users(view: &WorldView, company: u32) -> usize {
+    let contacts = view.contacts_of_company(company).iter();
+    contacts.filter(|index| view.contact(**index).role_at(view.now) == Role::User).count()
 }
 
-fn single(moment: &Moment, index: Option<u32>) -> Result<String, ApiError> {
-    write(&full_body(moment, index.ok_or_else(not_found)?))
+fn single(view: &WorldView, index: Option<u32>) -> Result<String, ApiError> {
+    write(&full_body(view, index.ok_or_else(not_found)?))
 }
 
 /// Companies end silently at the cap, as seen on the live service.
 fn page(desk: &Desk, call: &Call, found: &[u32]) -> Result<String, ApiError> {
     let default = if call.version.is_legacy() { 50 } else { 15 };
     let page = numbered::page(desk, call, found, numbered::descending(call)?, default, true)?;
-    let shown: Vec<Value> = page.shown.into_iter().map(|index| full_body(desk.moment, index)).collect();
+    let shown: Vec<Value> = page.shown.into_iter().map(|index| full_body(desk.view, index)).collect();
     let (kind, entries) = if call.version.is_legacy() { ("company.list", "companies") } else { ("list", "data") };
     write(&json!({"type": kind, entries: shown, "total_count": page.total_count, "pages": page.pages}))
 }
 
 /// A company as a contact's own list shows it.
-pub(crate) fn body(moment: &Moment, index: u32) -> Value {
-    let company = &moment.world.companies[index as usize];
-    let tags: Vec<Value> = moment.tags_of_company(index).map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
+pub(crate) fn body(view: &WorldView, index: u32) -> Value {
+    let company = &view.world.companies[index as usize];
+    let tags: Vec<Value> = view.tags_of_company(index).map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
     json!({
         "type": "company",
         "company_id": company.company_id,
@@ -111,10 +111,10 @@ pub(crate) fn body(moment: &Moment, index: u32) -> Value {
 }
 
 /// A company as `/companies` shows it: with its users counted and its segments named.
-fn full_body(moment: &Moment, index: u32) -> Value {
-    let mut body = body(moment, index);
-    let segments: Vec<Value> = moment.segments_of_company(index).map(|segment| json!({"type": "segment", "id": segment.id})).collect();
-    body["user_count"] = json!(users(moment, index));
+fn full_body(view: &WorldView, index: u32) -> Value {
+    let mut body = body(view, index);
+    let segments: Vec<Value> = view.segments_of_company(index).map(|segment| json!({"type": "segment", "id": segment.id})).collect();
+    body["user_count"] = json!(users(view, index));
     body["segments"]["segments"] = json!(segments);
     body
 }

@@ -2,20 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use super::moment::Moment;
 use super::world::people::{Contact, Plan};
+use super::world_view::WorldView;
 
 /// The length of a large text.
 const LARGE: usize = 1_000;
 
 /// One attribute of every type the API knows, unless a lead, and what requests wrote.
-pub(crate) fn custom_attributes(moment: &Moment, index: u32) -> Map<String, Value> {
-    let (contact, now) = (moment.contact(index), moment.now);
+pub(crate) fn custom_attributes(view: &WorldView, index: u32) -> Map<String, Value> {
+    let (contact, now) = (view.contact(index), view.now);
     let mut attributes = Map::new();
     if let Some(plan) = contact.plan_attribute_at(now) {
         invented_attributes(contact, index, now, plan, &mut attributes);
     }
-    large_texts(&contact.id, moment.world.options.attribute_bytes, &mut attributes);
+    large_texts(&contact.id, view.world.options.attribute_bytes, &mut attributes);
     if let Some(written) = &contact.written {
         attributes.extend(written.attributes.clone());
     }

@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::api_error::ApiError;
-use super::moment::Moment;
 use super::overlay::Overlay;
 use super::tagging::id;
 use super::world::people::{Contact, Role};
+use super::world_view::WorldView;
 
 /// What a request says about a contact.
 pub(crate) struct Data {
@@ -50,15 +50,15 @@ impl Data {
 
     /// The user that is meant: by id, by the customer's own id, or by an address. An address that belongs to users with another own id means
     /// nobody yet: so several users come to share one.
-    pub(crate) fn find_user(&self, moment: &Moment) -> Result<Option<u32>, ApiError> {
+    pub(crate) fn find_user(&self, view: &WorldView) -> Result<Option<u32>, ApiError> {
         if let Some(id) = &self.id {
-            let found = moment.find_contact(id).filter(|index| moment.contact(*index).role_at(moment.now) == Role::User);
+            let found = view.find_contact(id).filter(|index| view.contact(*index).role_at(view.now) == Role::User);
             return found.map(Some).ok_or_else(ApiError::contact_not_found);
         }
         if let Some(external_id) = &self.external_id {
-            return Ok(moment.find_user(external_id));
+            return Ok(view.find_user(external_id));
         }
-        match moment.with_email(self.email.as_deref().unwrap_or_default(), Role::User)[..] {
+        match view.with_email(self.email.as_deref().unwrap_or_default(), Role::User)[..] {
             [] => Ok(None),
             [one] => Ok(Some(one)),
             _ => Err(ApiError::shared_email()),
@@ -66,15 +66,15 @@ impl Data {
     }
 
     /// Writes to a contact that exists, or makes one; gives the moment after it, and who it is.
-    pub(crate) fn save(self, moment: &Moment, existing: Option<u32>, role: Role) -> (Moment, u32) {
-        let mut draft: Overlay = (*moment.overlay).clone();
-        let index = existing.unwrap_or_else(|| draft.create_contact(&moment.world, moment.now));
-        let contact = draft.edit_data(&moment.world, index, moment.now);
+    pub(crate) fn save(self, view: &WorldView, existing: Option<u32>, role: Role) -> (WorldView, u32) {
+        let mut draft: Overlay = (*view.overlay).clone();
+        let index = existing.unwrap_or_else(|| draft.create_contact(&view.world, view.now));
+        let contact = draft.edit_data(&view.world, index, view.now);
         if existing.is_none() && role == Role::User {
-            contact.user_since = Some(moment.now);
+            contact.user_since = Some(view.now);
         }
         self.write(contact);
-        (moment.with_overlay(Arc::new(draft)), index)
+        (view.with_overlay(Arc::new(draft)), index)
     }
 
     fn write(self, contact: &mut Contact) {

@@ -8,7 +8,7 @@
 //! - `v2` answers calls about a moment: routes and bodies of the 2.x dialect over `search` and `paging`. `v1` does so for 1.x over `numbered`
 //!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `segments`, `enrolment`, `companies`,
 //!   `counts`, `workspace`) stands beside them.
-//! - `answer` is HTTP: credentials, `limits` and `faults`; `reply` the headers, and how much of an answer arrives; `spoil` list pages that are
+//! - `answer` is HTTP: credentials, `limits` and `faults`; `reply` the headers, and how much of an answer arrives; `corrupt` list pages that are
 //!   wrong. `connection` can cut an answer in the middle. `prepared` answers are kept and given again, for benchmarks.
 //! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check; what was asked is in `traffic`, `reads` and
 //!   `writes`.
@@ -21,23 +21,22 @@ mod calendar;
 mod call;
 mod companies;
 mod connection;
+mod corrupt;
 mod counts;
 mod custom_attributes;
 mod enrolment;
 mod faults;
 mod limits;
-mod moment;
 mod numbered;
 mod overlay;
 mod paging;
 mod prepared;
 mod probes;
-mod reads;
 mod reply;
+mod request_log;
 mod scroll;
 mod search;
 mod segments;
-mod spoil;
 mod tagging;
 mod traffic;
 mod v1;
@@ -45,6 +44,7 @@ mod v2;
 mod version;
 mod workspace;
 mod world;
+mod world_view;
 mod writes;
 
 #[cfg(test)]
@@ -71,13 +71,13 @@ use self::api_error::ApiError;
 use self::connection::{CuttableListener, Scissors};
 use self::faults::FaultPlan;
 use self::limits::Limits;
-use self::moment::Moment;
 use self::numbered::Moves;
 use self::overlay::Overlay;
-use self::reads::Reads;
+use self::request_log::RequestLog;
 use self::scroll::Scrolls;
 use self::traffic::Traffic;
 use self::world::World;
+use self::world_view::WorldView;
 use self::writes::Writes;
 
 /// What to simulate.
@@ -151,7 +151,7 @@ struct Shared {
     scrolls: Scrolls,
     moves: Moves,
     writes: Writes,
-    reads: Reads,
+    log: RequestLog,
     /// Whether answers to reads are kept for the next time.
     prepares: bool,
     /// Where requests come in, once they do.
@@ -163,7 +163,7 @@ struct Shared {
 
 /// The latest look at the world.
 struct Clock {
-    moment: Arc<Moment>,
+    view: Arc<WorldView>,
     /// When a world that follows the wall clock is looked at again; never for one that stands still.
     stale_after: Option<Instant>,
 }
@@ -193,7 +193,7 @@ impl Simulator {
             scrolls: Scrolls::new(options.scroll_expiry, seed),
             moves: Moves::default(),
             writes: Writes::default(),
-            reads: Reads::new(options.prepared_pages),
+            log: RequestLog::new(options.prepared_pages),
             prepares: options.prepared_pages,
             address: OnceLock::new(),
             clock: Mutex::new(clock),
@@ -205,13 +205,13 @@ impl Simulator {
     /// Moves the world to an instant, where it stands still. What was written after that instant is not seen there.
     pub fn set_now(&self, now: DateTime<Utc>) {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = Clock::still(&self.0.world, Arc::clone(&self.moment().overlay), now, self.0.search_delay);
+        let still = Clock::still(&self.0.world, Arc::clone(&self.view().overlay), now, self.0.search_delay);
         *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = still;
     }
 
     /// What has happened so far.
     pub fn stats(&self) -> Stats {
-        self.0.traffic.stats(self.0.reads.pages_repeated())
+        self.0.traffic.stats(self.0.log.pages_repeated())
     }
 
     /// Serves until `shutdown` is done, then finishes the answers under way.
@@ -235,22 +235,22 @@ impl Simulator {
     }
 
     /// The world now. One that follows the wall clock is looked at again after a second, or later when a look takes long.
-    fn moment(&self) -> Arc<Moment> {
+    fn view(&self) -> Arc<WorldView> {
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
         if clock.stale_after.is_some_and(|stale| stale <= Instant::now()) {
-            *clock = Clock::running(&self.0.world, Arc::clone(&clock.moment.overlay), self.0.search_delay);
+            *clock = Clock::running(&self.0.world, Arc::clone(&clock.view.overlay), self.0.search_delay);
         }
-        Arc::clone(&clock.moment)
+        Arc::clone(&clock.view)
     }
 
     /// Changes the world as a request asks: `change` gives the moment after it, unless it refuses.
-    fn write(&self, change: impl FnOnce(&Moment) -> Result<(Moment, String), ApiError>) -> Result<String, ApiError> {
+    fn write(&self, change: impl FnOnce(&WorldView) -> Result<(WorldView, String), ApiError>) -> Result<String, ApiError> {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.moment();
+        let before = self.view();
         let (after, body) = change(&before)?;
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
         // Meanwhile the clock may have moved on.
-        clock.moment = Arc::new(if Arc::ptr_eq(&clock.moment, &before) { after } else { clock.moment.with_overlay(after.overlay) });
+        clock.view = Arc::new(if Arc::ptr_eq(&clock.view, &before) { after } else { clock.view.with_overlay(after.overlay) });
         Ok(body)
     }
 
@@ -264,16 +264,16 @@ impl Simulator {
 
 impl Clock {
     fn still(world: &Arc<World>, overlay: Arc<Overlay>, now: DateTime<Utc>, search_delay: i64) -> Self {
-        let moment = Moment::new(Arc::clone(world), now.timestamp()).with_search_delay(search_delay).with_overlay(overlay);
-        Self { moment: Arc::new(moment), stale_after: None }
+        let view = WorldView::new(Arc::clone(world), now.timestamp()).with_search_delay(search_delay).with_overlay(overlay);
+        Self { view: Arc::new(view), stale_after: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "a world that follows the wall clock has to ask it")]
     fn running(world: &Arc<World>, overlay: Arc<Overlay>, search_delay: i64) -> Self {
         let begun = Instant::now();
-        let moment = Moment::new(Arc::clone(world), Utc::now().timestamp()).with_search_delay(search_delay).with_overlay(overlay);
-        let moment = Arc::new(moment);
+        let view = WorldView::new(Arc::clone(world), Utc::now().timestamp()).with_search_delay(search_delay).with_overlay(overlay);
+        let view = Arc::new(view);
         let pause = (begun.elapsed() * 10).max(Duration::from_secs(1));
-        Self { moment, stale_after: Some(Instant::now() + pause) }
+        Self { view, stale_after: Some(Instant::now() + pause) }
     }
 }

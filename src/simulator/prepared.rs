@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::reads::Question;
+use super::request_log::Question;
 
 /// Once the kept answers of a moment hold so many bytes, no more are added.
 const ROOM: usize = 2 << 30;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Simulator;
-use super::moment::Moment;
 use super::traffic::{Stats, WindowStats};
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::{Contact, Role};
+use super::world_view::WorldView;
 use super::writes::WriteSeen;
 
 /// What there is to ask.
@@ -16,17 +16,17 @@ pub(crate) const HELP: &str = "there are stats, state, members?group=&at= with t
 
 /// Answers a probe; nothing when there is no such probe.
 pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
-    let moment = &*simulator.moment();
+    let view = &*simulator.view();
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match path {
         "/_simulator/stats" => Some(stats(simulator.stats())),
-        "/_simulator/state" => Some(state(moment)),
-        "/_simulator/members" => members(moment, parameter("group")?, seconds(parameter("at"))),
-        "/_simulator/applied" => applied(moment, parameter("tag")?),
-        "/_simulator/conversations" => Some(conversations(moment, seconds(parameter("from")), seconds(parameter("to")))),
+        "/_simulator/state" => Some(state(view)),
+        "/_simulator/members" => members(view, parameter("group")?, seconds(parameter("at"))),
+        "/_simulator/applied" => applied(view, parameter("tag")?),
+        "/_simulator/conversations" => Some(conversations(view, seconds(parameter("from")), seconds(parameter("to")))),
         "/_simulator/writes" => Some(simulator.0.writes.all().iter().map(WriteSeen::body).collect()),
-        "/_simulator/requests" => simulator.0.reads.told(parameter("reset") == Some("true")),
-        "/_simulator/shared_emails" => Some(shared_emails(moment)),
+        "/_simulator/requests" => simulator.0.log.told(parameter("reset") == Some("true")),
+        "/_simulator/shared_emails" => Some(shared_emails(view)),
         _ => None,
     }
 }
@@ -43,56 +43,56 @@ fn stats(stats: Stats) -> Value {
     })
 }
 
-fn state(moment: &Moment) -> Value {
-    let contacts: Vec<&Contact> = existing(moment).collect();
-    let users = contacts.iter().filter(|contact| contact.role_at(moment.now) == Role::User).count();
-    let tags = moment.tags().map(|tag| {
-        let count = contacts.iter().filter(|contact| contact.has_tag_at(tag.number, moment.now)).count();
+fn state(view: &WorldView) -> Value {
+    let contacts: Vec<&Contact> = existing(view).collect();
+    let users = contacts.iter().filter(|contact| contact.role_at(view.now) == Role::User).count();
+    let tags = view.tags().map(|tag| {
+        let count = contacts.iter().filter(|contact| contact.has_tag_at(tag.number, view.now)).count();
         json!({"group": format!("tag:{}", tag.id), "name": tag.name, "count": count})
     });
-    let segments = moment.world.segments.iter().map(|segment| {
-        let count = contacts.iter().filter(|contact| segment.holds(contact, moment.now)).count();
+    let segments = view.world.segments.iter().map(|segment| {
+        let count = contacts.iter().filter(|contact| segment.holds(contact, view.now)).count();
         json!({"group": format!("segment:{}", segment.id), "name": segment.name, "count": count})
     });
-    let archived = archived(moment, "tag", &ARCHIVED_TAGS).chain(archived(moment, "segment", &ARCHIVED_SEGMENTS));
+    let archived = archived(view, "tag", &ARCHIVED_TAGS).chain(archived(view, "segment", &ARCHIVED_SEGMENTS));
     json!({
-        "now": moment.now,
-        "timezone": moment.world.options.timezone.name(),
+        "now": view.now,
+        "timezone": view.world.options.timezone.name(),
         "contacts": contacts.len(),
         "users": users,
         "leads": contacts.len() - users,
-        "conversations": moment.conversations().len(),
+        "conversations": view.conversations().len(),
         "groups": tags.chain(segments).collect::<Vec<_>>(),
         "archived": archived.collect::<Vec<_>>(),
     })
 }
 
 /// What was put away: lists and searches do not show it, the counts of 1.x do.
-fn archived(moment: &Moment, kind: &str, groups: &'static [Archived]) -> impl Iterator<Item = Value> {
+fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl Iterator<Item = Value> {
     groups.iter().map(move |group| {
-        let held = |index: &u32| group.holds(moment.world.options.seed, *index);
-        let count = indices(moment).filter(|index| moment.contact(*index).exists_at(moment.now)).filter(held).count();
+        let held = |index: &u32| group.holds(view.world.options.seed, *index);
+        let count = indices(view).filter(|index| view.contact(*index).exists_at(view.now)).filter(held).count();
         json!({"group": format!("{kind}:{}", group.id), "name": group.name, "count": count})
     })
 }
 
 /// Ids of a group's members at an instant up to now, or now, in their order. Of what requests wrote, contacts' tags are told as of the
 /// instant and all else as it is now.
-fn members(moment: &Moment, group: &str, at: Option<i64>) -> Option<Value> {
-    let now = at.unwrap_or(moment.now).min(moment.now);
-    let existing = |moment| existing_at(moment, now);
+fn members(view: &WorldView, group: &str, at: Option<i64>) -> Option<Value> {
+    let now = at.unwrap_or(view.now).min(view.now);
+    let existing = |view| existing_at(view, now);
     let ids: Vec<&str> = match group.split_once(':')? {
         ("tag", id) => {
-            let tag = moment.find_tag(id)?.number;
-            existing(moment).filter(|contact| contact.has_tag_at(tag, now)).map(|contact| contact.id.as_str()).collect()
+            let tag = view.find_tag(id)?.number;
+            existing(view).filter(|contact| contact.has_tag_at(tag, now)).map(|contact| contact.id.as_str()).collect()
         }
         ("segment", id) => {
-            let segment = moment.world.segments.iter().find(|segment| segment.id == id)?;
-            existing(moment).filter(|contact| segment.holds(contact, now)).map(|contact| contact.id.as_str()).collect()
+            let segment = view.world.segments.iter().find(|segment| segment.id == id)?;
+            existing(view).filter(|contact| segment.holds(contact, now)).map(|contact| contact.id.as_str()).collect()
         }
         ("role", name) => {
             let role = [Role::User, Role::Lead].into_iter().find(|role| role.word() == name)?;
-            existing(moment).filter(|contact| contact.role_at(now) == role).map(|contact| contact.id.as_str()).collect()
+            existing(view).filter(|contact| contact.role_at(now) == role).map(|contact| contact.id.as_str()).collect()
         }
         _ => return None,
     };
@@ -100,22 +100,22 @@ fn members(moment: &Moment, group: &str, at: Option<i64>) -> Option<Value> {
 }
 
 /// Who carries a tag now, and since when, in the order of ids: `{"contact_id", "applied_at"}`. An earlier spell of the tag does not count.
-fn applied(moment: &Moment, id: &str) -> Option<Value> {
-    let tag = moment.find_tag(id)?.number;
-    let carried = existing(moment).filter_map(|contact| {
-        let spell = contact.tags_at(moment.now).find(|spell| spell.tag == tag)?;
+fn applied(view: &WorldView, id: &str) -> Option<Value> {
+    let tag = view.find_tag(id)?.number;
+    let carried = existing(view).filter_map(|contact| {
+        let spell = contact.tags_at(view.now).find(|spell| spell.tag == tag)?;
         Some(json!({"contact_id": contact.id, "applied_at": spell.from}))
     });
     Some(carried.collect())
 }
 
 /// Conversations begun in `[from, to)`, as far as they have begun now.
-fn conversations(moment: &Moment, from: Option<i64>, to: Option<i64>) -> Value {
+fn conversations(view: &WorldView, from: Option<i64>, to: Option<i64>) -> Value {
     let range = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
-    let begun = moment.world.conversations.iter().filter(|conversation| conversation.created_at <= moment.now);
+    let begun = view.world.conversations.iter().filter(|conversation| conversation.created_at <= view.now);
     let wanted = begun.filter(|conversation| range.contains(&conversation.created_at)).map(|conversation| {
-        let author = conversation.author(&moment.world);
-        let contacts: Vec<&str> = conversation.participants().map(|index| moment.contact(index).id.as_str()).collect();
+        let author = conversation.author(&view.world);
+        let contacts: Vec<&str> = conversation.participants().map(|index| view.contact(index).id.as_str()).collect();
         json!({
             "id": conversation.id.to_string(),
             "created_at": conversation.created_at,
@@ -128,9 +128,9 @@ fn conversations(moment: &Moment, from: Option<i64>, to: Option<i64>) -> Value {
 }
 
 /// Addresses that several contacts have, most shared first: `{"email", "users": [{"id", "user_id"}], "leads": [{"id"}]}`.
-fn shared_emails(moment: &Moment) -> Value {
+fn shared_emails(view: &WorldView) -> Value {
     let mut holders: BTreeMap<&str, Vec<&Contact>> = BTreeMap::new();
-    for contact in existing(moment) {
+    for contact in existing(view) {
         if let Some(email) = contact.email.as_deref().filter(|email| !email.is_empty()) {
             holders.entry(email).or_default().push(contact);
         }
@@ -138,28 +138,28 @@ fn shared_emails(moment: &Moment) -> Value {
     let mut shared: Vec<_> = holders.into_iter().filter(|(_, contacts)| contacts.len() > 1).collect();
     shared.sort_by_key(|(_, contacts)| std::cmp::Reverse(contacts.len()));
     let of_role = |contacts: &[&Contact], role: Role| -> Value {
-        let of_role = contacts.iter().filter(|contact| contact.role_at(moment.now) == role);
-        of_role.map(|contact| json!({"id": contact.id, "user_id": contact.external_id_at(moment.now)})).collect()
+        let of_role = contacts.iter().filter(|contact| contact.role_at(view.now) == role);
+        of_role.map(|contact| json!({"id": contact.id, "user_id": contact.external_id_at(view.now)})).collect()
     };
     let entry = |(email, contacts): (&str, Vec<&Contact>)| json!({"email": email, "users": of_role(&contacts, Role::User), "leads": of_role(&contacts, Role::Lead)});
     shared.into_iter().map(entry).collect()
 }
 
 /// Everybody who exists, made by requests or not, in the order of ids: told by the lives, not by the moment's lists.
-fn existing(moment: &Moment) -> impl Iterator<Item = &Contact> {
-    existing_at(moment, moment.now)
+fn existing(view: &WorldView) -> impl Iterator<Item = &Contact> {
+    existing_at(view, view.now)
 }
 
-fn existing_at(moment: &Moment, at: i64) -> impl Iterator<Item = &Contact> {
-    let mut all: Vec<&Contact> = indices(moment).map(|index| moment.contact(index)).filter(|contact| contact.exists_at(at)).collect();
+fn existing_at(view: &WorldView, at: i64) -> impl Iterator<Item = &Contact> {
+    let mut all: Vec<&Contact> = indices(view).map(|index| view.contact(index)).filter(|contact| contact.exists_at(at)).collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     all.into_iter()
 }
 
 /// Of everybody who exists at some time.
-fn indices(moment: &Moment) -> impl Iterator<Item = u32> {
-    let created = moment.overlay.created(&moment.world).map(|(index, _)| index);
-    (0..moment.world.contacts.len() as u32).chain(created)
+fn indices(view: &WorldView) -> impl Iterator<Item = u32> {
+    let created = view.overlay.created(&view.world).map(|(index, _)| index);
+    (0..view.world.contacts.len() as u32).chain(created)
 }
 
 /// Unix seconds or RFC 3339.

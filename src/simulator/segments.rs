@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::api_error::ApiError;
 use super::call::{Call, write};
-use super::moment::Moment;
 use super::world::companies::{CompanySegment, SEGMENTS};
 use super::world::groups::Segment;
 use super::world::people::Role;
+use super::world_view::WorldView;
 
 #[derive(Serialize)]
 pub(crate) struct SegmentBody<'a> {
@@ -35,29 +35,29 @@ impl<'a> SegmentBody<'a> {
 }
 
 /// `GET /segments`: those of people or, in 1.x with `type=company`, those of companies.
-pub(crate) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     if call.version.is_legacy() && call.parameter("type") == Some("company") {
-        let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(moment, call, segment)).collect();
+        let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(view, call, segment)).collect();
         return write(&json!({"type": "segment.list", "segments": segments}));
     }
-    let segments = moment.world.segments.iter().zip(&moment.segment_members);
+    let segments = view.world.segments.iter().zip(&view.segment_members);
     let segments: Vec<_> = segments.map(|(segment, members)| SegmentBody::new(segment, counts(call).then_some(members.len()))).collect();
     write(&json!({"type": "segment.list", "segments": segments}))
 }
 
-pub(crate) fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
+pub(crate) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let companies = SEGMENTS.iter().find(|segment| segment.id == id).filter(|_| call.version.is_legacy());
     if let Some(segment) = companies {
-        return write(&of_companies(moment, call, segment));
+        return write(&of_companies(view, call, segment));
     }
-    let segment = moment.world.segments.iter().find(|segment| segment.id == id).ok_or_else(ApiError::resource_not_found)?;
-    write(&SegmentBody::new(segment, counts(call).then(|| moment.members_of_segment(id).len())))
+    let segment = view.world.segments.iter().find(|segment| segment.id == id).ok_or_else(ApiError::resource_not_found)?;
+    write(&SegmentBody::new(segment, counts(call).then(|| view.members_of_segment(id).len())))
 }
 
 /// The word `company` is an assumption: the samples show people only.
-fn of_companies(moment: &Moment, call: &Call, segment: &'static CompanySegment) -> SegmentBody<'static> {
-    let held = |index: u32| moment.segments_of_company(index).any(|held| held.id == segment.id);
-    let count = counts(call).then(|| moment.companies().filter(|(index, _)| held(*index)).count());
+fn of_companies(view: &WorldView, call: &Call, segment: &'static CompanySegment) -> SegmentBody<'static> {
+    let held = |index: u32| view.segments_of_company(index).any(|held| held.id == segment.id);
+    let count = counts(call).then(|| view.companies().filter(|(index, _)| held(*index)).count());
     let CompanySegment { id, name, created_at, .. } = segment;
     SegmentBody { r#type: "segment", id, name, created_at: *created_at, updated_at: *created_at, person_type: "company", count }
 }

@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 use super::api_error::ApiError;
 use super::call::{Call, write};
 use super::companies;
-use super::moment::{ListedTag, Moment};
 use super::overlay::Overlay;
 use super::version::{V2_5, V2_16};
 use super::world::ADMINS;
 use super::world::companies::SEGMENTS;
 use super::world::groups::ARCHIVED_TAGS;
 use super::world::people::{Role, TagSpell};
+use super::world_view::{ListedTag, WorldView};
 
 /// Longer names of tags are refused (an assumption).
 const MAX_NAME: usize = 255;
 
 /// `GET /tags`: all of them at once.
-pub(crate) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
-    let tags: Vec<Value> = moment.tags().map(|tag| tag_body(tag.id, tag.name)).collect();
+pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
+    let tags: Vec<Value> = view.tags().map(|tag| tag_body(tag.id, tag.name)).collect();
     write(&if call.version.is_legacy() { json!({"type": "tag.list", "tags": tags}) } else { json!({"type": "list", "data": tags}) })
 }
 
 /// `GET /tags/{id}`; archived tags are shown, too.
-pub(crate) fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
+pub(crate) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
     let archived = || ARCHIVED_TAGS.iter().find(|tag| tag.id == id).map(|tag| tag_body(tag.id, tag.name));
-    let body = moment.find_tag(id).map(|tag| tag_body(tag.id, tag.name)).or_else(archived);
+    let body = view.find_tag(id).map(|tag| tag_body(tag.id, tag.name)).or_else(archived);
     write(&body.ok_or_else(ApiError::resource_not_found)?)
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn applied_tag(tag: ListedTag, spell: &TagSpell) -> Value {
 
 /// `POST /tags`: makes or renames a tag, puts it on contacts or on companies, or takes it from them. A draft is given back only when everything
 /// went well, so an unknown member leaves everybody untagged.
-pub(crate) fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+pub(crate) fn post(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let invalid = || ApiError::parameter_invalid("invalid tag parameters");
     let body = call.object()?;
     let name = match body.get("name") {
@@ -60,22 +60,20 @@ pub(crate) fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), Api
     if users.is_some() && companies.is_some() {
         return Err(ApiError::parameter_invalid("users and companies cannot be tagged in one request"));
     }
-    let mut draft = (*moment.overlay).clone();
+    let mut draft = (*view.overlay).clone();
     let number = match (id(body.get("id")), name) {
         (Some(id), name) => {
-            let tag = moment.find_tag(&id).ok_or_else(ApiError::resource_not_found)?;
+            let tag = view.find_tag(&id).ok_or_else(ApiError::resource_not_found)?;
             match name {
-                Some(name) => rename(moment, &mut draft, tag, name)?,
+                Some(name) => rename(view, &mut draft, tag, name)?,
                 None if users.is_none() && companies.is_none() => return Err(invalid()),
                 None => {}
             }
             tag.number
         }
-        (None, Some(name)) => match find_by_name(moment, name) {
+        (None, Some(name)) => match find_by_name(view, name) {
             Some(tag) => tag.number,
-            None => {
-                draft.create_tag(&moment.world, name.to_owned(), moment.now).ok_or_else(|| ApiError::parameter_invalid("too many tags"))?
-            }
+            None => draft.create_tag(&view.world, name.to_owned(), view.now).ok_or_else(|| ApiError::parameter_invalid("too many tags"))?,
         },
         (None, None) => return Err(invalid()),
     };
@@ -83,26 +81,26 @@ pub(crate) fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), Api
     let (mut done_users, mut done_companies) = (BTreeMap::new(), BTreeMap::new());
     let skips = call.version >= V2_16;
     for member in users.into_iter().flatten() {
-        match find_contact(moment, call, member) {
+        match find_contact(view, call, member) {
             Ok(index) => {
-                draft.tag_contact(&moment.world, index, number, !untags(member), moment.now);
-                done_users.insert(moment.contact(index).id.clone(), !untags(member));
+                draft.tag_contact(&view.world, index, number, !untags(member), view.now);
+                done_users.insert(view.contact(index).id.clone(), !untags(member));
             }
             Err(error) if !skips || error.status != StatusCode::NOT_FOUND => return Err(error),
             Err(_) => {}
         }
     }
     for member in companies.into_iter().flatten() {
-        match find_company(moment, member) {
+        match find_company(view, member) {
             Some(index) => {
-                draft.tag_company(index, number, !untags(member), moment.now);
-                done_companies.insert(moment.world.companies[index as usize].id.clone(), !untags(member));
+                draft.tag_company(index, number, !untags(member), view.now);
+                done_companies.insert(view.world.companies[index as usize].id.clone(), !untags(member));
             }
             None if !skips => return Err(companies::not_found()),
             None => {}
         }
     }
-    let next = moment.with_overlay(Arc::new(draft));
+    let next = view.with_overlay(Arc::new(draft));
     let tag = next.tag(number).ok_or_else(ApiError::resource_not_found)?;
     let mut answer = tag_body(tag.id, tag.name);
     if skips {
@@ -115,8 +113,8 @@ pub(crate) fn post(moment: &Moment, call: &Call) -> Result<(Moment, String), Api
 }
 
 /// `DELETE /tags/{id}`: 200 without a body.
-pub(crate) fn delete(moment: &Moment, call: &Call, id: &str) -> Result<(Moment, String), ApiError> {
-    let tag = moment.find_tag(id).ok_or_else(ApiError::resource_not_found)?;
+pub(crate) fn delete(view: &WorldView, call: &Call, id: &str) -> Result<(WorldView, String), ApiError> {
+    let tag = view.find_tag(id).ok_or_else(ApiError::resource_not_found)?;
     let dependent: Vec<&str> = SEGMENTS.iter().filter(|segment| segment.needs_tag() == Some(tag.id)).map(|segment| segment.name).collect();
     if !dependent.is_empty() {
         let mut message = "Unable to delete Tag with dependent objects.".to_owned();
@@ -125,32 +123,32 @@ pub(crate) fn delete(moment: &Moment, call: &Call, id: &str) -> Result<(Moment, 
         }
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "tag_has_dependent_objects", message));
     }
-    let mut draft = (*moment.overlay).clone();
-    if let Some(written) = draft.edit_tag(&moment.world, tag.number) {
-        written.deleted_at = Some(moment.now);
+    let mut draft = (*view.overlay).clone();
+    if let Some(written) = draft.edit_tag(&view.world, tag.number) {
+        written.deleted_at = Some(view.now);
     }
-    Ok((moment.with_overlay(Arc::new(draft)), String::new()))
+    Ok((view.with_overlay(Arc::new(draft)), String::new()))
 }
 
 /// `POST /contacts/{id}/tags`.
-pub(crate) fn attach(moment: &Moment, call: &Call, contact: u32) -> Result<(Moment, String), ApiError> {
+pub(crate) fn attach(view: &WorldView, call: &Call, contact: u32) -> Result<(WorldView, String), ApiError> {
     let id = id(call.object()?.get("id")).ok_or_else(|| ApiError::parameter_invalid("id is required"))?;
-    let tag = moment.find_tag(&id).ok_or_else(ApiError::resource_not_found)?;
-    let mut draft = (*moment.overlay).clone();
-    draft.tag_contact(&moment.world, contact, tag.number, true, moment.now);
-    let next = moment.with_overlay(Arc::new(draft));
+    let tag = view.find_tag(&id).ok_or_else(ApiError::resource_not_found)?;
+    let mut draft = (*view.overlay).clone();
+    draft.tag_contact(&view.world, contact, tag.number, true, view.now);
+    let next = view.with_overlay(Arc::new(draft));
     let answer = next.tags_of(contact).find(|(carried, _)| carried.number == tag.number).map(|(tag, spell)| applied_tag(tag, spell));
     let answer = write(&answer)?;
     Ok((next, answer))
 }
 
 /// `DELETE /contacts/{id}/tags/{tag_id}`; a tag that the contact does not carry is not found (an assumption).
-pub(crate) fn detach(moment: &Moment, contact: u32, id: &str) -> Result<(Moment, String), ApiError> {
-    let (tag, spell) = moment.tags_of(contact).find(|(tag, _)| tag.id == id).ok_or_else(ApiError::resource_not_found)?;
-    let mut draft = (*moment.overlay).clone();
-    draft.tag_contact(&moment.world, contact, tag.number, false, moment.now);
+pub(crate) fn detach(view: &WorldView, contact: u32, id: &str) -> Result<(WorldView, String), ApiError> {
+    let (tag, spell) = view.tags_of(contact).find(|(tag, _)| tag.id == id).ok_or_else(ApiError::resource_not_found)?;
+    let mut draft = (*view.overlay).clone();
+    draft.tag_contact(&view.world, contact, tag.number, false, view.now);
     let answer = write(&applied_tag(tag, spell))?;
-    Ok((moment.with_overlay(Arc::new(draft)), answer))
+    Ok((view.with_overlay(Arc::new(draft)), answer))
 }
 
 /// How many members a write names, for tests.
@@ -172,28 +170,28 @@ fn untags(member: &Value) -> bool {
 }
 
 /// Names are compared without case.
-fn find_by_name<'a>(moment: &'a Moment, name: &str) -> Option<ListedTag<'a>> {
+fn find_by_name<'a>(view: &'a WorldView, name: &str) -> Option<ListedTag<'a>> {
     let name = name.to_lowercase();
-    moment.tags().find(|tag| tag.name.to_lowercase() == name)
+    view.tags().find(|tag| tag.name.to_lowercase() == name)
 }
 
 /// That a name somebody else has is refused is an assumption.
-fn rename(moment: &Moment, draft: &mut Overlay, tag: ListedTag, name: &str) -> Result<(), ApiError> {
-    if find_by_name(moment, name).is_some_and(|other| other.number != tag.number) {
+fn rename(view: &WorldView, draft: &mut Overlay, tag: ListedTag, name: &str) -> Result<(), ApiError> {
+    if find_by_name(view, name).is_some_and(|other| other.number != tag.number) {
         return Err(ApiError::parameter_invalid("tag name is already in use"));
     }
-    if let Some(written) = draft.edit_tag(&moment.world, tag.number) {
+    if let Some(written) = draft.edit_tag(&view.world, tag.number) {
         written.tag.name = name.to_owned();
     }
     Ok(())
 }
 
 /// A member by Intercom's id or, in 1.x, as a user by the customer's own id or by an address that nobody else has. Leads have Intercom's id only.
-fn find_contact(moment: &Moment, call: &Call, member: &Value) -> Result<u32, ApiError> {
+fn find_contact(view: &WorldView, call: &Call, member: &Value) -> Result<u32, ApiError> {
     let found = match (id(member.get("id")), id(member.get("user_id")), id(member.get("email"))) {
-        (Some(id), ..) => moment.find_contact(&id),
-        (None, Some(user_id), _) if call.version.is_legacy() => moment.find_user(&user_id),
-        (None, None, Some(email)) if call.version.is_legacy() => match moment.with_email(&email, Role::User)[..] {
+        (Some(id), ..) => view.find_contact(&id),
+        (None, Some(user_id), _) if call.version.is_legacy() => view.find_user(&user_id),
+        (None, None, Some(email)) if call.version.is_legacy() => match view.with_email(&email, Role::User)[..] {
             [] => None,
             [one] => Some(one),
             _ => return Err(ApiError::shared_email()),
@@ -203,10 +201,10 @@ fn find_contact(moment: &Moment, call: &Call, member: &Value) -> Result<u32, Api
     found.ok_or_else(ApiError::contact_not_found)
 }
 
-fn find_company(moment: &Moment, member: &Value) -> Option<u32> {
+fn find_company(view: &WorldView, member: &Value) -> Option<u32> {
     match (id(member.get("id")), id(member.get("company_id"))) {
-        (Some(id), _) => companies::find(moment, &id),
-        (None, Some(company_id)) => companies::find_by_company_id(moment, &company_id),
+        (Some(id), _) => companies::find(view, &id),
+        (None, Some(company_id)) => companies::find_by_company_id(view, &company_id),
         (None, None) => None,
     }
 }

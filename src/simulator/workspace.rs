@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::api_error::ApiError;
 use super::call::write;
-use super::moment::Moment;
 use super::world::{ADMINS, WORKSPACE_CREATED_AT, WORKSPACE_ID};
+use super::world_view::WorldView;
 
-pub(crate) fn me(moment: &Moment) -> Result<String, ApiError> {
+pub(crate) fn me(view: &WorldView) -> Result<String, ApiError> {
     let (id, name, email) = ADMINS[0];
     write(&json!({
         "type": "admin",
@@ -22,7 +22,7 @@ pub(crate) fn me(moment: &Moment) -> Result<String, ApiError> {
             "created_at": WORKSPACE_CREATED_AT,
             "secure": false,
             "identity_verification": false,
-            "timezone": moment.world.options.timezone.name(),
+            "timezone": view.world.options.timezone.name(),
             "region": "EU",
         },
         "avatar": {"type": "avatar", "image_url": "https://static.example.com/admins/1.png"},

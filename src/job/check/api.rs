@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{CLOCK_HINT, Finding};
 use crate::settings::{Job, Settings};
-use crate::{JobError, Remembered};
+use crate::{JobError, PriorMonth};
 use domain::{GroupKind, Month, MonthSpan, TimeZone};
 use intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
 
@@ -164,7 +164,7 @@ fn region(expected: Option<&str>, told: Option<&str>) -> Finding {
 }
 
 /// The time zone of the months: the job's against the workspace's, its table, and where the next month would begin.
-pub(super) fn timezone(job: &Job, answers: &Answers, remembered: &Remembered, now: DateTime<Utc>) -> Vec<Finding> {
+pub(super) fn timezone(job: &Job, answers: &Answers, prior_month: &PriorMonth, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = vec![match (&answers.workspace, &job.timezone) {
         (Ok(workspace), _) => of_workspace(job, workspace),
         (Err(_), Some(timezone)) => Finding::fine("time zone", format!("{timezone}, named by the job; {}", timezone.table())),
@@ -172,7 +172,7 @@ pub(super) fn timezone(job: &Job, answers: &Answers, remembered: &Remembered, no
     }];
     let Some(timezone) = &answers.timezone else { return findings };
     findings.extend(old_table(timezone, now));
-    let next = remembered.bounds(Month::last_ended(now, timezone), timezone);
+    let next = prior_month.bounds(Month::last_ended(now, timezone), timezone);
     findings.extend(next.into_iter().map(|finding| {
         let hint = "name the former zone in the job file, unless the change is meant";
         Finding::warning("time zone", finding.detail, (finding.check_name == crate::TIMEZONE_CHANGED).then_some(hint))

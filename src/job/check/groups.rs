@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::api::Answers;
 use super::{ARCHIVED_HINT, Finding, Trouble};
 use crate::settings::{Job, Missing, Population};
-use crate::{Remembered, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
+use crate::{PriorMonth, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
 use archive::snapshot::CohortEntry;
 use domain::{Group, GroupKind, GroupName, are_alike};
 use intercom::{Client, Counted, RequestError};
@@ -22,7 +22,7 @@ pub(super) async fn check(
     client: &Client,
     job: &Job,
     answers: &Answers,
-    remembered: &Remembered,
+    prior_month: &PriorMonth,
     findings: &mut Vec<Finding>,
 ) -> Option<u64> {
     let population = match &job.population {
@@ -42,7 +42,7 @@ pub(super) async fn check(
             continue;
         };
         let existing: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
-        match resolve(name, &existing, &remembered.cohorts) {
+        match resolve(name, &existing, &prior_month.cohorts) {
             Ok((group, was_renamed)) => {
                 let number = match found.iter().position(|found| found.group == group) {
                     Some(number) => number,
@@ -71,7 +71,7 @@ pub(super) async fn check(
             Line::Sized { subject, number, was_renamed, is_again } => {
                 sized(subject, &found[number].group, &sizes[number], was_renamed, is_again)
             }
-            Line::Unresolved { subject, unresolved, is_population } => match why(client, unresolved, remembered).await {
+            Line::Unresolved { subject, unresolved, is_population } => match why(client, unresolved, prior_month).await {
                 trouble @ Trouble::Archived { .. } if !is_population && goes_on => {
                     Finding::warning(subject, format!("{trouble}, and ends with code 4"), Some(ARCHIVED_HINT))
                 }
@@ -127,12 +127,12 @@ fn sized(subject: String, group: &Group, size: &Result<Option<u64>, RequestError
 ///
 /// A run knows what lists show. It goes without an archived group as without one that never was: but somebody put it away,
 /// and it can be brought back.
-async fn why(client: &Client, unresolved: Unresolved, remembered: &Remembered) -> Trouble {
+async fn why(client: &Client, unresolved: Unresolved, prior_month: &PriorMonth) -> Trouble {
     let name = &unresolved.name;
     if !matches!(unresolved.why, Why::NotFound { .. }) {
         return Trouble::Unresolved(unresolved);
     }
-    for id in possible_ids(name, remembered) {
+    for id in possible_ids(name, prior_month) {
         // When even this question fails, what is known stays true: no list shows the group.
         if let Ok(Some(group)) = client.group(name.kind, &id).await {
             return Trouble::Archived { name: name.clone(), group: Some(group) };
@@ -148,7 +148,7 @@ async fn why(client: &Client, unresolved: Unresolved, remembered: &Remembered) -
 }
 
 /// The IDs that a name which no list shows may stand for.
-fn possible_ids(name: &GroupName, remembered: &Remembered) -> Vec<String> {
+fn possible_ids(name: &GroupName, prior_month: &PriorMonth) -> Vec<String> {
     let text = name.text.trim();
     let prefix = format!("{}:", name.kind);
     let written = text.strip_prefix("id:").or_else(|| text.strip_prefix(prefix.as_str())).map(str::trim);
@@ -156,7 +156,7 @@ fn possible_ids(name: &GroupName, remembered: &Remembered) -> Vec<String> {
         GroupKind::Tag => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
         GroupKind::Segment => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
     };
-    let of_a_month = CohortEntry::named(&remembered.cohorts, name).map(|cohort| cohort.kind_and_id().1);
+    let of_a_month = CohortEntry::named(&prior_month.cohorts, name).map(|cohort| cohort.kind_and_id().1);
     let ids = [written, looks_like_an_id.then_some(text), of_a_month];
     ids.into_iter().flatten().map(str::to_string).collect()
 }

@@ -2,11 +2,11 @@
 
 use super::{Dates, Held, Kind, Query, Test};
 use crate::api_error::ApiError;
-use crate::moment::Moment;
 use crate::paging::Key;
 use crate::world::ADMINS;
 use crate::world::names::COUNTRIES;
 use crate::world::people::Contact;
+use crate::world_view::WorldView;
 
 /// A searchable field of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,19 +127,19 @@ pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
 }
 
 /// Reads the `query` of a contact search.
-pub(crate) fn parse(moment: &Moment, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
-    super::parse(query, Dates::Days(&moment.world.options.timezone), &find)
+pub(crate) fn parse(view: &WorldView, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
+    super::parse(query, Dates::Days(&view.world.options.timezone), &find)
 }
 
 /// Everybody found, ascending by the sort field, then id. Starts from the smallest group that the search requires and from its days of creation.
-pub(crate) fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u32> {
-    let mut candidates: &[u32] = &moment.contacts;
-    let (mut from, mut until) = (i64::MIN, moment.now - moment.search_delay + 1);
+pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<u32> {
+    let mut candidates: &[u32] = &view.contacts;
+    let (mut from, mut until) = (i64::MIN, view.now - view.search_delay + 1);
     for (field, test) in query.required() {
         let group = match (field, test.single_text()) {
-            (Field::Tag, Some(id)) => moment.members_of_tag(id),
-            (Field::Segment, Some(id)) => moment.members_of_segment(id),
-            _ => &moment.contacts[..],
+            (Field::Tag, Some(id)) => view.members_of_tag(id),
+            (Field::Segment, Some(id)) => view.members_of_segment(id),
+            _ => &view.contacts[..],
         };
         if group.len() < candidates.len() {
             candidates = group;
@@ -149,13 +149,12 @@ pub(crate) fn found(moment: &Moment, query: &Query<Field>, sort: Field) -> Vec<u
         }
     }
     // Indices ascend with creation, so a range of days is a slice.
-    let created_before = |limit: i64| candidates.partition_point(|index| moment.contact(*index).created_at < limit);
+    let created_before = |limit: i64| candidates.partition_point(|index| view.contact(*index).created_at < limit);
     let (start, end) = (created_before(from), created_before(until));
     let slice = candidates.get(start..end).unwrap_or(&[]);
-    let mut found: Vec<u32> =
-        slice.iter().copied().filter(|index| query.holds(&|field, test| passes(moment, *index, field, test))).collect();
+    let mut found: Vec<u32> = slice.iter().copied().filter(|index| query.holds(&|field, test| passes(view, *index, field, test))).collect();
     if !matches!(sort, Field::Id | Field::Date(DateField::Created)) {
-        found.sort_by_cached_key(|index| (key(moment, *index, sort), moment.contact(*index).id.as_str()));
+        found.sort_by_cached_key(|index| (key(view, *index, sort), view.contact(*index).id.as_str()));
     }
     found
 }
@@ -166,18 +165,18 @@ pub(crate) fn sortable(name: &str) -> Option<Field> {
 }
 
 /// The sort key of a contact.
-pub(crate) fn key(moment: &Moment, index: u32, sort: Field) -> Key {
-    let contact = moment.contact(index);
+pub(crate) fn key(view: &WorldView, index: u32, sort: Field) -> Key {
+    let contact = view.contact(index);
     match sort {
-        Field::Date(date) => Key::date(date.of(contact, moment.now)),
+        Field::Date(date) => Key::date(date.of(contact, view.now)),
         Field::Name => Key::text(contact.name.as_deref()),
         Field::Email => Key::text(contact.email.as_deref()),
         _ => Key::text(Some(&contact.id)),
     }
 }
 
-fn passes(moment: &Moment, index: u32, field: Field, test: &Test) -> bool {
-    let (contact, now) = (moment.contact(index), moment.now);
+fn passes(view: &WorldView, index: u32, field: Field, test: &Test) -> bool {
+    let (contact, now) = (view.contact(index), view.now);
     let text = |text: Option<&str>| test.accepts(text.map(Held::Text));
     let place = contact.place.map(|(country, city)| (&COUNTRIES[country], COUNTRIES[country].cities[city]));
     let reached = |at: Option<i64>| test.accepts([Held::Boolean(at.is_some_and(|at| at <= now))]);
@@ -199,8 +198,8 @@ fn passes(moment: &Moment, index: u32, field: Field, test: &Test) -> bool {
         Field::Unsubscribed => reached(contact.unsubscribed_at),
         Field::MarkedAsSpam => reached(contact.spam_at),
         Field::HardBounced => reached(contact.bounced_at),
-        Field::Tag => test.accepts(moment.tags_of(index).map(|(tag, _)| Held::Text(tag.id))),
-        Field::Segment => test.accepts(moment.segments_of(index).map(|segment| Held::Text(segment.id))),
+        Field::Tag => test.accepts(view.tags_of(index).map(|(tag, _)| Held::Text(tag.id))),
+        Field::Segment => test.accepts(view.segments_of(index).map(|segment| Held::Text(segment.id))),
         Field::Plan => text(contact.plan_attribute_at(now).map(|plan| plan.word())),
         Field::Industry => text(contact.industry),
         Field::Seats => test.accepts(contact.plan_attribute_at(now).map(|_| Held::Number(f64::from(contact.seats)))),

@@ -2,10 +2,10 @@
 
 use super::{Dates, Held, Kind, Query, Test};
 use crate::api_error::ApiError;
-use crate::moment::Moment;
 use crate::paging::Key;
 use crate::world::ADMINS;
 use crate::world::conversations::Conversation;
+use crate::world_view::WorldView;
 
 /// A searchable field of a conversation. `statistics.*`, ratings and the AI agent are not simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,22 +59,22 @@ pub(crate) fn parse(query: Option<&serde_json::Value>) -> Result<Query<Field>, A
 }
 
 /// Conversations found, ascending by the sort field, then id. `priority` gives the word of the version asked for.
-pub(crate) fn found(moment: &Moment, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
+pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
     let (mut from, mut until) = (i64::MIN, i64::MAX);
     for (field, test) in query.required() {
         if let (Field::CreatedAt, Some((start, end))) = (field, test.date_range()) {
             (from, until) = (from.max(start), until.min(end));
         }
     }
-    let all = moment.conversations();
+    let all = view.conversations();
     let created_before = |limit: i64| all.partition_point(|conversation| conversation.created_at < limit);
     let (start, end) = (created_before(from), created_before(until));
     let slice = all.get(start..end).unwrap_or(&[]);
     let passing = slice.iter().zip(start as u32..);
-    let passing = passing.filter(|(conversation, _)| query.holds(&|field, test| passes(moment, conversation, field, test, priority)));
+    let passing = passing.filter(|(conversation, _)| query.holds(&|field, test| passes(view, conversation, field, test, priority)));
     let mut found: Vec<u32> = passing.map(|(_, index)| index).collect();
     if sort == Field::UpdatedAt {
-        found.sort_by_cached_key(|index| (all[*index as usize].updated_at(moment.now), *index));
+        found.sort_by_cached_key(|index| (all[*index as usize].updated_at(view.now), *index));
     }
     found
 }
@@ -85,17 +85,17 @@ pub(crate) fn sortable(name: &str) -> Option<Field> {
 }
 
 /// The sort key of a conversation.
-pub(crate) fn key(moment: &Moment, index: u32, sort: Field) -> Key {
-    let conversation = &moment.conversations()[index as usize];
+pub(crate) fn key(view: &WorldView, index: u32, sort: Field) -> Key {
+    let conversation = &view.conversations()[index as usize];
     match sort {
-        Field::UpdatedAt => Key::date(Some(conversation.updated_at(moment.now))),
+        Field::UpdatedAt => Key::date(Some(conversation.updated_at(view.now))),
         Field::CreatedAt => Key::date(Some(conversation.created_at)),
         _ => Key::Text(conversation.id.to_string()),
     }
 }
 
-fn passes(moment: &Moment, conversation: &Conversation, field: Field, test: &Test, priority: fn(u8) -> &'static str) -> bool {
-    let (world, now) = (&moment.world, moment.now);
+fn passes(view: &WorldView, conversation: &Conversation, field: Field, test: &Test, priority: fn(u8) -> &'static str) -> bool {
+    let (world, now) = (&view.world, view.now);
     let text = |text: &str| test.accepts([Held::Text(text)]);
     let open = conversation.open_at(now);
     match field {
@@ -111,7 +111,7 @@ fn passes(moment: &Moment, conversation: &Conversation, field: Field, test: &Tes
         Field::ContactIds => test.accepts(conversation.participants().map(|index| Held::Text(&world.contact(index).id))),
         Field::AdminAssigneeId => test.accepts(conversation.assignee.map(|admin| Held::Number(ADMINS[usize::from(admin)].0 as f64))),
         Field::TeamAssigneeId => test.accepts([]),
-        Field::TagIds => test.accepts(conversation.tag.and_then(|tag| moment.tag(tag)).map(|tag| Held::Text(tag.id))),
+        Field::TagIds => test.accepts(conversation.tag.and_then(|tag| view.tag(tag)).map(|tag| Held::Text(tag.id))),
         Field::State => text(conversation.state_at(now)),
         Field::Priority => text(priority(conversation.priority)),
         Field::Open => test.accepts([Held::Boolean(open)]),

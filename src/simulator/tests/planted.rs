@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::calendar::start_of_month;
-use crate::moment::Moment;
 use crate::world::conversations::Starter;
 use crate::world::names::COUNTRIES;
 use crate::world::people::{Contact, Plan, Role};
 use crate::world::{World, WorldOptions};
+use crate::world_view::WorldView;
 
 /// A world, and looks at it.
 struct Seen {
@@ -23,17 +23,17 @@ impl Seen {
         start_of_month(&self.world.options.timezone, year, month)
     }
 
-    fn at_the_end_of(&self, year: i32, month: i32) -> Moment {
-        Moment::new(Arc::clone(&self.world), self.start(year, month + 1))
+    fn at_the_end_of(&self, year: i32, month: i32) -> WorldView {
+        WorldView::new(Arc::clone(&self.world), self.start(year, month + 1))
     }
 
     /// Members of the tag or segment at the ends of so many months, the first of which is told.
     fn members(&self, group: &str, year: i32, month: i32, months: i32) -> Vec<HashSet<u32>> {
         let tag = self.world.tags.iter().position(|tag| tag.name == group);
         let segment = self.world.segments.iter().position(|segment| segment.name == group);
-        let members = |moment: Moment| match tag {
-            Some(tag) => moment.tag_members[tag].iter().copied().collect(),
-            None => moment.segment_members[segment.unwrap()].iter().copied().collect(),
+        let members = |view: WorldView| match tag {
+            Some(tag) => view.tag_members[tag].iter().copied().collect(),
+            None => view.segment_members[segment.unwrap()].iter().copied().collect(),
         };
         (0..months).map(|number| members(self.at_the_end_of(year, month + number))).collect()
     }
@@ -80,13 +80,13 @@ fn robust_z(changes: &[i64]) -> f64 {
 #[test]
 fn churn_risk_is_free_and_brazilian() {
     for seen in worlds(1..=3) {
-        let moment = seen.at_the_end_of(2026, 10);
+        let view = seen.at_the_end_of(2026, 10);
         let users = |indices: &[u32]| -> Vec<&Contact> {
-            indices.iter().map(|index| seen.world.contact(*index)).filter(|contact| contact.role_at(moment.now) == Role::User).collect()
+            indices.iter().map(|index| seen.world.contact(*index)).filter(|contact| contact.role_at(view.now) == Role::User).collect()
         };
         let tag = seen.world.tags.iter().position(|tag| tag.name == "churn risk").unwrap();
-        let (members, all) = (users(&moment.tag_members[tag]), users(&moment.contacts));
-        let free = |contact: &Contact| contact.plan_attribute_at(moment.now) == Some(Plan::Free);
+        let (members, all) = (users(&view.tag_members[tag]), users(&view.contacts));
+        let free = |contact: &Contact| contact.plan_attribute_at(view.now) == Some(Plan::Free);
         let brazilian = |contact: &Contact| contact.place.is_some_and(|(country, _)| COUNTRIES[country].name == "Brazil");
         let share = |group: &[&Contact], quality: &dyn Fn(&Contact) -> bool| {
             group.iter().filter(|contact| quality(contact)).count() as f64 / group.len() as f64

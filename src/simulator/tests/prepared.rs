@@ -111,10 +111,10 @@ async fn a_kept_answer_is_the_one_that_would_be_made() {
             let bare = asked.send(PLAIN).await;
             assert!(bare.body == plain && bare.header("content-encoding").is_none(), "{method} {path}, plain, the {time} time");
         }
-        let found = simulator.moment().prepared.len();
-        assert!(asked.gzipped().await.body == asked.gzipped().await.body && simulator.moment().prepared.len() == found, "it is kept once");
+        let found = simulator.view().prepared.len();
+        assert!(asked.gzipped().await.body == asked.gzipped().await.body && simulator.view().prepared.len() == found, "it is kept once");
     }
-    assert_eq!(simulator.moment().prepared.len(), 7);
+    assert_eq!(simulator.view().prepared.len(), 7);
     let listed = Asked { port: kept, method: "GET", version: "1.4", path: "/users", body: "" };
     for host in ["one", "two"] {
         let page = listed.send(&PLAIN.replace("localhost", host)).await;
@@ -134,18 +134,18 @@ async fn what_is_written_shows_at_once() {
     let asked = Asked { port, method: "POST", version: "2.14", path: "/contacts/search", body: &body };
     let total = || async { asked.gzipped().await.json()["total_count"].as_u64().unwrap() };
     let before = total().await;
-    assert_eq!((before, simulator.moment().prepared.len()), (vip["count"].as_u64().unwrap(), 1));
+    assert_eq!((before, simulator.view().prepared.len()), (vip["count"].as_u64().unwrap(), 1));
 
     let members = probe(port, &format!("members?group=tag:{tag}")).await;
     let somebody = members[0].as_str().unwrap();
     let path = format!("/contacts/{somebody}/tags/{tag}");
     let untagged = Asked { port, method: "DELETE", version: "2.14", path: &path, body: "" }.gzipped().await;
     assert!(untagged.head.starts_with("HTTP/1.1 200"), "{}", untagged.head);
-    assert_eq!(simulator.moment().prepared.len(), 0, "a write empties it");
+    assert_eq!(simulator.view().prepared.len(), 0, "a write empties it");
     assert_eq!((total().await, total().await), (before - 1, before - 1));
 
     simulator.set_now(DateTime::from_timestamp(NOW - 200 * 86_400, 0).unwrap());
-    assert_eq!(simulator.moment().prepared.len(), 0, "another instant has other answers");
+    assert_eq!(simulator.view().prepared.len(), 0, "another instant has other answers");
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn kept_answers_pass_the_same_doors() {
     assert_eq!((sum("requests"), sum("rate_limited")), (9, 1));
     assert!(windows.iter().all(|window| window["start"].as_u64().unwrap().is_multiple_of(10)));
     assert!(windows.is_sorted_by_key(|window| window["start"].as_u64()));
-    assert_eq!(simulator.moment().prepared.len(), 1);
+    assert_eq!(simulator.view().prepared.len(), 1);
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn scrolls_go_on_and_moved_entries_stay_moved() {
     assert_eq!((moved["users"].as_array().unwrap().len(), &after), (19, &moved), "the kept page is out of date");
     let scrolled: usize = served.scroll("/users/scroll", "users").await.iter().map(Vec::len).sum();
     assert_eq!(scrolled, served.members("role:user").await.len());
-    assert_eq!(served.simulator.moment().prepared.len(), 1, "no scroll is kept");
+    assert_eq!(served.simulator.view().prepared.len(), 1, "no scroll is kept");
 }
 
 #[tokio::test]

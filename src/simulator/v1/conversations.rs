@@ -4,16 +4,16 @@ use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::call::{Call, Desk, write};
-use crate::moment::Moment;
 use crate::numbered;
 use crate::world::ADMINS;
 use crate::world::conversations::Conversation;
 use crate::world::people::Role;
+use crate::world_view::WorldView;
 
 /// `GET /conversations`: by latest change, newest first, unless asked otherwise. Nothing filters by date.
 pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let (moment, now) = (desk.moment, desk.moment.now);
-    let person = person(moment, call)?;
+    let (view, now) = (desk.view, desk.view.now);
+    let person = person(view, call)?;
     let admin = match call.parameter("type") {
         Some("admin") => call.parameter("admin_id"),
         _ => None,
@@ -28,7 +28,7 @@ pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
             // Read is what is closed; unread=false does not ask for anything.
             && (unread != Some(true) || conversation.open_at(now))
     };
-    let all = moment.conversations();
+    let all = view.conversations();
     let mut found: Vec<u32> = all.iter().zip(0u32..).filter(|(conversation, _)| passes(conversation)).map(|(_, index)| index).collect();
     match call.parameter("sort") {
         Some("created_at") => {}
@@ -38,28 +38,28 @@ pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     }
     let page = numbered::page(desk, call, &found, numbered::descending(call)?, 20, desk.cap_silent)?;
     let plain = call.parameter("display_as") == Some("plaintext");
-    let shown: Vec<Value> = page.shown.into_iter().map(|index| body(moment, index, plain)).collect();
+    let shown: Vec<Value> = page.shown.into_iter().map(|index| body(view, index, plain)).collect();
     write(&json!({"type": "conversation.list", "pages": page.pages, "total_count": page.total_count, "conversations": shown}))
 }
 
 /// `GET /conversations/{id}`, with no parts beside the first message (an assumption: this world has none).
-pub(super) fn show(moment: &Moment, id: &str) -> Result<String, ApiError> {
-    let found = moment.conversations().iter().zip(0u32..).find(|(conversation, _)| conversation.id.to_string() == id);
+pub(super) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
+    let found = view.conversations().iter().zip(0u32..).find(|(conversation, _)| conversation.id.to_string() == id);
     let (_, index) = found.ok_or_else(ApiError::resource_not_found)?;
-    let mut body = body(moment, index, false);
+    let mut body = body(view, index, false);
     body["conversation_parts"] = json!({"type": "conversation_part.list", "conversation_parts": [], "total_count": 0});
     write(&body)
 }
 
 /// The one whose conversations are asked for. Leads are asked for with `intercom_user_id`, too.
-fn person(moment: &Moment, call: &Call) -> Result<Option<u32>, ApiError> {
+fn person(view: &WorldView, call: &Call) -> Result<Option<u32>, ApiError> {
     if call.parameter("type") == Some("admin") {
         return Ok(None);
     }
     let found = match (call.parameter("intercom_user_id"), call.parameter("user_id"), call.parameter("email")) {
-        (Some(id), ..) => moment.find_contact(id),
-        (None, Some(user_id), _) => moment.find_user(user_id),
-        (None, None, Some(email)) => match moment.with_email(email, Role::User)[..] {
+        (Some(id), ..) => view.find_contact(id),
+        (None, Some(user_id), _) => view.find_user(user_id),
+        (None, None, Some(email)) => match view.with_email(email, Role::User)[..] {
             [] => None,
             [one] => Some(one),
             _ => return Err(ApiError::shared_email()),
@@ -73,18 +73,18 @@ fn waiting_since(conversation: &Conversation, now: i64) -> Option<i64> {
     conversation.open_at(now).then_some(conversation.created_at)
 }
 
-fn body(moment: &Moment, index: u32, plain: bool) -> Value {
-    let (world, now) = (&moment.world, moment.now);
-    let conversation = &moment.conversations()[index as usize];
+fn body(view: &WorldView, index: u32, plain: bool) -> Value {
+    let (world, now) = (&view.world, view.now);
+    let conversation = &view.conversations()[index as usize];
     let author = conversation.author(world);
     let person = |index: u32| {
-        let contact = moment.contact(index);
+        let contact = view.contact(index);
         json!({"type": contact.role_at(conversation.created_at).word(), "id": contact.id})
     };
     let assignee = conversation.assignee.map(|admin| ADMINS[usize::from(admin)].0.to_string());
     let tags: Vec<Value> = conversation
         .tag
-        .and_then(|tag| moment.tag(tag))
+        .and_then(|tag| view.tag(tag))
         .map(|tag| json!({"type": "tag", "id": tag.id, "name": tag.name}))
         .into_iter()
         .collect();

@@ -4,31 +4,31 @@ use serde_json::{Map, Value, json};
 
 use crate::custom_attributes::custom_attributes;
 use crate::faults::scatter;
-use crate::moment::Moment;
 use crate::scroll::uuid;
 use crate::search::contacts::DateField;
 use crate::world::names::COUNTRIES;
 use crate::world::people::{Contact, Role};
 use crate::world::{ADMINS, WORKSPACE_ID};
+use crate::world_view::WorldView;
 
 /// A user or a lead as 1.x shows them at the moment: all tags, not ten of them.
-pub(super) fn person_body(moment: &Moment, index: u32) -> Value {
-    let (contact, now) = (moment.contact(index), moment.now);
+pub(super) fn person_body(view: &WorldView, index: u32) -> Value {
+    let (contact, now) = (view.contact(index), view.now);
     let is_lead = contact.role_at(now) == Role::Lead;
     let date = |field: DateField| field.of(contact, now);
     let reached = |at: Option<i64>| at.is_some_and(|at| at <= now);
     let user_id = if is_lead { Some(lead_user_id(contact)) } else { contact.external_id_at(now).map(str::to_owned) };
-    let tags: Vec<Value> = moment.tags_of(index).map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
-    let segments: Vec<Value> = moment.segments_of(index).map(|segment| json!({"type": "segment", "id": segment.id})).collect();
+    let tags: Vec<Value> = view.tags_of(index).map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
+    let segments: Vec<Value> = view.segments_of(index).map(|segment| json!({"type": "segment", "id": segment.id})).collect();
     let companies: Vec<Value> = contact
         .companies
         .iter()
-        .map(|company| &moment.world.companies[*company as usize])
+        .map(|company| &view.world.companies[*company as usize])
         .map(|company| json!({"type": "company", "company_id": company.company_id, "id": company.id, "name": company.name}))
         .collect();
     let browser = contact.browser.map(|(name, version)| format!("{name}/{version} ({})", contact.os.unwrap_or("unknown")));
     // A world of people, not of objects: what 2.x calls custom objects was not there yet.
-    let attributes: Map<String, Value> = custom_attributes(moment, index).into_iter().filter(|(_, value)| !value.is_object()).collect();
+    let attributes: Map<String, Value> = custom_attributes(view, index).into_iter().filter(|(_, value)| !value.is_object()).collect();
     json!({
         "type": if is_lead { "contact" } else { "user" },
         "id": contact.id,
@@ -58,7 +58,7 @@ pub(super) fn person_body(moment: &Moment, index: u32) -> Value {
         "unsubscribed_from_emails": reached(contact.unsubscribed_at),
         "marked_email_as_spam": reached(contact.spam_at),
         "has_hard_bounced": reached(contact.bounced_at),
-        "location_data": location_data(contact, moment),
+        "location_data": location_data(contact, view),
         "social_profiles": {"type": "social_profile.list", "social_profiles": social_profiles(contact)},
         "companies": {"type": "company.list", "companies": companies},
         "segments": {"type": "segment.list", "segments": segments},
@@ -97,7 +97,7 @@ fn pseudonym(contact: &Contact) -> String {
 }
 
 /// Empty when nothing is known. Latitudes come as numbers, as text and as null, as seen in samples.
-fn location_data(contact: &Contact, moment: &Moment) -> Value {
+fn location_data(contact: &Contact, view: &WorldView) -> Value {
     let Some((country, city)) = contact.place else {
         return json!({});
     };
@@ -118,7 +118,7 @@ fn location_data(contact: &Contact, moment: &Moment) -> Value {
         "longitude": longitude,
         "postal_code": null,
         "region_name": region,
-        "timezone": moment.world.options.timezone.name(),
+        "timezone": view.world.options.timezone.name(),
     })
 }
 

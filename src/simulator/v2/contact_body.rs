@@ -4,12 +4,12 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::custom_attributes::custom_attributes;
-use crate::moment::Moment;
 use crate::search::contacts::DateField;
 use crate::version::{V2_11, V2_16, Version};
 use crate::world::names::COUNTRIES;
 use crate::world::people::Role;
 use crate::world::{ADMINS, WORKSPACE_ID};
+use crate::world_view::WorldView;
 
 /// At most this many tags, notes and companies are shown on a contact.
 const SHOWN: usize = 10;
@@ -154,15 +154,15 @@ impl Linked {
 
 impl<'a> ContactBody<'a> {
     /// A contact as a version shows it at the moment.
-    pub(super) fn new(moment: &'a Moment, index: u32, version: Version) -> Self {
-        let (world, now) = (&moment.world, moment.now);
-        let contact = moment.contact(index);
+    pub(super) fn new(view: &'a WorldView, index: u32, version: Version) -> Self {
+        let (world, now) = (&view.world, view.now);
+        let contact = view.contact(index);
         let role = contact.role_at(now);
         let place = contact.place.map(|(country, city)| (&COUNTRIES[country], COUNTRIES[country].cities[city]));
         let reached = |at: Option<i64>| at.is_some_and(|at| at <= now);
         let date = |field: DateField| field.of(contact, now);
         let link = |path: &str, kind, ids| Linked::new(&contact.id, path, kind, ids);
-        let tags: Vec<String> = moment.tags_of(index).map(|(tag, _)| tag.id.to_owned()).collect();
+        let tags: Vec<String> = view.tags_of(index).map(|(tag, _)| tag.id.to_owned()).collect();
         let unsubscribed = reached(contact.unsubscribed_at);
         let owner_id = contact.owner.map(|owner| ADMINS[owner].0);
         let social = if contact.notes == 3 {
@@ -223,7 +223,7 @@ impl<'a> ContactBody<'a> {
             ios_os_version: None,
             ios_sdk_version: None,
             ios_last_seen_at: None,
-            custom_attributes: custom_attributes(moment, index),
+            custom_attributes: custom_attributes(view, index),
             // "The whole may be null": it is for leads that were never tagged nor seen.
             tags: (role == Role::User || !tags.is_empty() || !contact.visits.is_empty()).then(|| link("tags", "tag", tags)),
             notes: link("notes", "note", (1..=contact.notes).map(|number| format!("{}{number:02}", 3000 + index)).collect()),

@@ -9,7 +9,6 @@ use crate::api_error::ApiError;
 use crate::call::{Call, write};
 use crate::companies;
 use crate::enrolment::{Data, conflict};
-use crate::moment::Moment;
 use crate::paging::{self, Cut, Key, Pages, Position};
 use crate::search::contacts::{found, key, parse, sortable};
 use crate::search::sort::sort;
@@ -17,6 +16,7 @@ use crate::segments::SegmentBody;
 use crate::tagging::applied_tag;
 use crate::version::V2_16;
 use crate::world::people::{End, Role};
+use crate::world_view::WorldView;
 
 #[derive(Serialize)]
 struct ContactList<'a> {
@@ -26,36 +26,36 @@ struct ContactList<'a> {
     pages: Pages,
 }
 
-fn list_body(moment: &Moment, call: &Call, shown: &[u32], total_count: usize, pages: Pages) -> Result<String, ApiError> {
-    let data = shown.iter().map(|index| ContactBody::new(moment, *index, call.version)).collect();
+fn list_body(view: &WorldView, call: &Call, shown: &[u32], total_count: usize, pages: Pages) -> Result<String, ApiError> {
+    let data = shown.iter().map(|index| ContactBody::new(view, *index, call.version)).collect();
     write(&ContactList { r#type: "list", data, total_count, pages })
 }
 
 /// `GET /contacts`: newest first (an assumption), ten a page unless asked otherwise.
-pub(super) fn list(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 10)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
     let cut = Cut { descending: true, per_page, after, moves: call.moves };
-    let (shown, next) = paging::page(&moment.contacts, &cut, |index| (Key::Nothing, moment.contact(index).id.clone()));
+    let (shown, next) = paging::page(&view.contacts, &cut, |index| (Key::Nothing, view.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_list_cursor()));
-    list_body(moment, call, &shown, moment.contacts.len(), Pages::new(&cut, moment.contacts.len(), next))
+    list_body(view, call, &shown, view.contacts.len(), Pages::new(&cut, view.contacts.len(), next))
 }
 
 /// `POST /contacts/search`: newest first unless asked otherwise (an assumption). A cursor in the query string is not looked at.
-pub(super) fn search(moment: &Moment, call: &Call) -> Result<String, ApiError> {
+pub(super) fn search(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
-    let query = parse(moment, body.get("query"))?;
+    let query = parse(view, body.get("query"))?;
     let sort = sort(body.get("sort"), "created_at", call.version >= V2_16)?;
     let field = sortable(sort.field).ok_or_else(|| ApiError::parameter_invalid(format!("'{}' is not a field to sort by", sort.field)))?;
     let pagination = body.get("pagination");
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 50)?;
     let after = search_cursor(pagination)?;
     let name = format!("contacts {field:?} {}", body["query"]);
-    let all = call.indexed(moment.found(name, || found(moment, &query, field)));
+    let all = call.indexed(view.found(name, || found(view, &query, field)));
     let cut = Cut { descending: sort.descending, per_page, after, moves: call.moves };
-    let (shown, next) = paging::page(&all, &cut, |index| (key(moment, index, field), moment.contact(index).id.clone()));
+    let (shown, next) = paging::page(&all, &cut, |index| (key(view, index, field), view.contact(index).id.clone()));
     let next = next.map(|position| (position.page, position.to_search_cursor()));
-    list_body(moment, call, &shown, all.len(), Pages::new(&cut, all.len(), next))
+    list_body(view, call, &shown, all.len(), Pages::new(&cut, all.len(), next))
 }
 
 /// The cursor in a search body.
@@ -67,33 +67,33 @@ pub(super) fn search_cursor(pagination: Option<&Value>) -> Result<Option<Positio
     }
 }
 
-pub(super) fn show(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let index = existing(moment, call, id)?;
-    write(&ContactBody::new(moment, index, call.version))
+pub(super) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
+    let index = existing(view, call, id)?;
+    write(&ContactBody::new(view, index, call.version))
 }
 
 /// `GET /contacts/{id}/tags`: all of them, however many, without pages; each with the beginning of the spell that lasts now. Assumptions:
 /// their order, and 410 for merged contacts from 2.16, which the description names for the contact itself only.
-pub(super) fn tags(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let tags = moment.tags_of(existing(moment, call, id)?).map(|(tag, spell)| applied_tag(tag, spell));
+pub(super) fn tags(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
+    let tags = view.tags_of(existing(view, call, id)?).map(|(tag, spell)| applied_tag(tag, spell));
     write(&json!({"type": "list", "data": tags.collect::<Vec<_>>()}))
 }
 
-pub(super) fn segments(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let segments: Vec<_> = moment.segments_of(existing(moment, call, id)?).map(|segment| SegmentBody::new(segment, None)).collect();
+pub(super) fn segments(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
+    let segments: Vec<_> = view.segments_of(existing(view, call, id)?).map(|segment| SegmentBody::new(segment, None)).collect();
     write(&json!({"type": "list", "data": segments}))
 }
 
 /// `GET /contacts/{id}/companies`: one page holds them all.
-pub(super) fn companies(moment: &Moment, call: &Call, id: &str) -> Result<String, ApiError> {
-    let contact = moment.contact(existing(moment, call, id)?);
-    let companies: Vec<_> = contact.companies.iter().map(|company| companies::body(moment, *company)).collect();
+pub(super) fn companies(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
+    let contact = view.contact(existing(view, call, id)?);
+    let companies: Vec<_> = contact.companies.iter().map(|company| companies::body(view, *company)).collect();
     let pages = json!({"type": "pages", "next": null, "page": 1, "per_page": 50, "total_pages": 1});
     write(&json!({"type": "list", "total_count": companies.len(), "data": companies, "pages": pages}))
 }
 
 /// `POST /contacts`: a user unless `role` says `lead`. What a user has already is 409; leads may share an address with anybody (an assumption).
-pub(super) fn create(moment: &Moment, call: &Call) -> Result<(Moment, String), ApiError> {
+pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let body = call.object()?;
     let data = Data::read(&body, "external_id")?;
     let role = match body.get("role").and_then(Value::as_str) {
@@ -105,28 +105,28 @@ pub(super) fn create(moment: &Moment, call: &Call) -> Result<(Moment, String), A
     if role == Role::Lead && data.external_id.is_some() {
         return Err(ApiError::parameter_invalid("a lead has no external_id"));
     }
-    let same_id = data.external_id.as_deref().and_then(|external_id| moment.find_user(external_id));
-    let same_email = || moment.with_email(data.email.as_deref().filter(|_| role == Role::User)?, Role::User).first().copied();
+    let same_id = data.external_id.as_deref().and_then(|external_id| view.find_user(external_id));
+    let same_email = || view.with_email(data.email.as_deref().filter(|_| role == Role::User)?, Role::User).first().copied();
     if let Some(index) = same_id.or_else(same_email) {
-        return Err(conflict(&moment.contact(index).id));
+        return Err(conflict(&view.contact(index).id));
     }
-    let (next, index) = data.save(moment, None, role);
+    let (next, index) = data.save(view, None, role);
     let body = write(&ContactBody::new(&next, index, call.version))?;
     Ok((next, body))
 }
 
 /// The index of a contact that exists; for merged ones the answer of the version.
-pub(super) fn existing(moment: &Moment, call: &Call, id: &str) -> Result<u32, ApiError> {
-    if let Some(index) = moment.find_contact(id) {
+pub(super) fn existing(view: &WorldView, call: &Call, id: &str) -> Result<u32, ApiError> {
+    if let Some(index) = view.find_contact(id) {
         return Ok(index);
     }
     let mut canonical = None;
-    let mut next = moment.world.find_contact(id);
+    let mut next = view.world.find_contact(id);
     // Up to three hops are followed.
     for _ in 0..3 {
-        let merged = next.map(|index| moment.contact(index)).and_then(|contact| contact.end).filter(|(at, _)| *at <= moment.now);
+        let merged = next.map(|index| view.contact(index)).and_then(|contact| contact.end).filter(|(at, _)| *at <= view.now);
         let Some((_, End::Merged(target))) = merged else { break };
-        canonical = Some(format!("/contacts/{}", moment.contact(target).id));
+        canonical = Some(format!("/contacts/{}", view.contact(target).id));
         next = Some(target);
     }
     match canonical {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::moment::Moment;
 use crate::version::{V2_11, V2_15, V2_16, Version};
 use crate::world::ADMINS;
+use crate::world_view::WorldView;
 
 /// The word of a priority: two until 2.15, levels from 2.16.
 pub(super) fn priority_word(version: Version) -> fn(u8) -> &'static str {
@@ -16,15 +16,15 @@ pub(super) fn priority_word(version: Version) -> fn(u8) -> &'static str {
 }
 
 /// A conversation as a version shows it at the moment.
-pub(super) fn conversation_body(moment: &Moment, index: u32, version: Version) -> Value {
-    let (world, now) = (&moment.world, moment.now);
-    let conversation = &moment.conversations()[index as usize];
+pub(super) fn conversation_body(view: &WorldView, index: u32, version: Version) -> Value {
+    let (world, now) = (&view.world, view.now);
+    let conversation = &view.conversations()[index as usize];
     let author = conversation.author(world);
     let open = conversation.open_at(now);
     let contacts: Vec<Value> = conversation
         .participants()
         .map(|index| {
-            let contact = moment.contact(index);
+            let contact = view.contact(index);
             // Seen absent in live bodies, so it is left out rather than null.
             match contact.external_id_at(now) {
                 Some(external_id) => json!({"type": "contact", "id": contact.id, "external_id": external_id}),
@@ -34,7 +34,7 @@ pub(super) fn conversation_body(moment: &Moment, index: u32, version: Version) -
         .collect();
     let tags: Vec<Value> = conversation
         .tag
-        .and_then(|tag| moment.tag(tag))
+        .and_then(|tag| view.tag(tag))
         .map(|tag| {
             let (admin, ..) = ADMINS[0];
             let applied_by = json!({"type": "admin", "id": admin.to_string()});

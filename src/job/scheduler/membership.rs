@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Chains, Done, Followed, List, Waiting, Witness};
-use crate::division::FEW_PAGES;
+use crate::partitioning::FEW_PAGES;
 use crate::plan::{StreamKind, pages};
 use crate::reader::Look;
 use crate::tag_dates::{Asking, Gone};
@@ -40,7 +40,7 @@ impl Chains<'_> {
         tags: Result<Vec<(usize, u64)>, RequestError>,
     ) -> Result<(), JobError> {
         self.waits_for_everyone = false;
-        match (tags, &look.division) {
+        match (tags, &look.partitioning) {
             (Ok(tags), Some(everyone)) => {
                 let chosen = self.plan.tally(tags, everyone.total, look.untold, &self.context.settings);
                 self.leave_to_everyone(&chosen);
@@ -130,7 +130,7 @@ impl Chains<'_> {
     fn read_of_everyone(&self) -> Option<(f64, f64)> {
         let list = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
         let read = self.lists[list].fetched().map(|fetched| fetched.record.rows).sum::<u64>() as f64;
-        Some((read, (self.plan.streams[list].division.as_ref()?.total as f64).max(read)))
+        Some((read, (self.plan.streams[list].partitioning.as_ref()?.total as f64).max(read)))
     }
 
     /// Requests that it takes to search for the members of these groups.

@@ -17,7 +17,7 @@ use super::world::{World, companies};
 const KEPT_SEARCHES: usize = 512;
 
 /// Who exists and who is in which group at an instant, and the searches already answered for it.
-pub(crate) struct Moment {
+pub(crate) struct WorldView {
     pub world: Arc<World>,
     /// What requests wrote so far.
     pub overlay: Arc<Overlay>,
@@ -55,7 +55,7 @@ pub(crate) struct ListedTag<'a> {
     pub name: &'a str,
 }
 
-impl Moment {
+impl WorldView {
     /// Looks at everybody once.
     pub(crate) fn new(world: Arc<World>, now: i64) -> Self {
         let mut contacts = Vec::new();
@@ -94,7 +94,7 @@ impl Moment {
 
     fn over(world: Arc<World>, untouched: Arc<Untouched>, overlay: Arc<Overlay>, now: i64, search_delay: i64) -> Self {
         let begun_conversations = world.conversations.partition_point(|conversation| conversation.created_at <= now);
-        let mut moment = Self {
+        let mut view = Self {
             contacts: Arc::clone(&untouched.contacts),
             tag_members: untouched.tag_members.clone(),
             segment_members: untouched.segment_members.clone(),
@@ -108,8 +108,8 @@ impl Moment {
             found: Mutex::default(),
             contacts_of_companies: OnceLock::new(),
         };
-        moment.lay_over();
-        moment
+        view.lay_over();
+        view
     }
 
     /// Brings the lists in line with the overlay. Costs as much as was written, not as much as there is.

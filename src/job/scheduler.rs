@@ -6,7 +6,7 @@
 //! in one chain.
 
 mod cross_check;
-mod tally;
+mod membership;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 pub(super) use self::cross_check::Witness;
-use self::tally::{Told, Untold};
-use super::division::Division;
+use self::membership::{Told, Untold};
+use super::partitioning::Partitioning;
 use super::plan::{Plan, PlannedStream, StreamKind};
 use super::reader::{Begun, Fetched, Look, Outcome, StreamReader};
 use super::{Context, Event, JobError, joined, work};
@@ -41,7 +41,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
     let lists = plan.streams.iter().map(|_| List::default()).collect();
     // Dropped on `?`, which ends the chains that are still followed.
     let running = JoinSet::new();
-    let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.division.is_none());
+    let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_none());
     let waits_for_everyone = has_everyone && context.client.capabilities().has_partitions;
     let mut chains = Chains {
         context,
@@ -192,7 +192,7 @@ impl Chains<'_> {
     }
 
     /// Opens the chains of these lists.
-    async fn begin(&mut self, lists: &[usize], may_divide: bool) -> Result<(), JobError> {
+    async fn begin(&mut self, lists: &[usize], may_partition: bool) -> Result<(), JobError> {
         let mut readers = Vec::new();
         for &list in lists {
             let planned = &self.plan.streams[list];
@@ -200,8 +200,8 @@ impl Chains<'_> {
             self.lists[list].chains =
                 chains.iter().map(|(partition, _)| Chain { key: key(planned, *partition), state: State::Open }).collect();
             readers.extend(chains.into_iter().enumerate().map(|(chain, (partition, rows))| {
-                let reader = self.reader(list, planned, partition, may_divide);
-                async move { reader.begin().await.map(|begun| Waiting { list, is_looked_at: !may_divide, chain, reader, begun, rows }) }
+                let reader = self.reader(list, planned, partition, may_partition);
+                async move { reader.begin().await.map(|begun| Waiting { list, is_looked_at: !may_partition, chain, reader, begun, rows }) }
             }));
         }
         let begun = try_join_all(readers).await?;
@@ -210,14 +210,14 @@ impl Chains<'_> {
         Ok(())
     }
 
-    fn reader(&self, list: usize, planned: &PlannedStream, partition: Option<&Partition>, may_divide: bool) -> StreamReader {
+    fn reader(&self, list: usize, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
         let settings = &self.context.settings;
         let key = key(planned, partition);
         let folder = stream_folder(self.work, &key);
         let own_lists_of = self.own_lists_of(&planned.kind);
         let planned = match partition {
             // What the listing of groups tells is of the whole.
-            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, tallied: None, division: None },
+            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, tallied: None, partitioning: None },
             None => planned.clone(),
         };
         StreamReader {
@@ -226,7 +226,7 @@ impl Chains<'_> {
             observer: self.context.observer.clone(),
             planned,
             partition: partition.cloned(),
-            may_divide: may_divide && partition.is_none(),
+            may_partition: may_partition && partition.is_none(),
             own_lists_of,
             page_size: settings.intercom.page_size,
             places: settings.intercom.max_concurrency,
@@ -322,7 +322,7 @@ impl Chains<'_> {
             return Ok(());
         }
         match self.lists[list].refused.take() {
-            Some(error) => self.undivide(list, &super::error::in_a_line(&error)).await,
+            Some(error) => self.read_whole(list, &super::error::in_a_line(&error)).await,
             None => self.finish(list).await,
         }
     }
@@ -330,7 +330,7 @@ impl Chains<'_> {
     /// What the first page of everyone tells is weighed before it goes on: whether the members of tags are taken from there.
     async fn looked(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
         let is_awaited = self.plan.streams[waiting.list].kind == StreamKind::Everyone && self.waits_for_everyone;
-        if is_awaited && look.division.is_some() {
+        if is_awaited && look.partitioning.is_some() {
             self.weigh(waiting, look);
             return Ok(());
         }
@@ -340,10 +340,10 @@ impl Chains<'_> {
 
     /// A list goes on in one chain, or in partitions.
     async fn go_on(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
-        match look.division {
-            Some(division) => {
+        match look.partitioning {
+            Some(partitioning) => {
                 self.places_taken -= 1;
-                self.divide(waiting.list, division).await
+                self.partition(waiting.list, partitioning).await
             }
             None => {
                 self.run(waiting, true);
@@ -357,26 +357,26 @@ impl Chains<'_> {
         self.waits_for_everyone && self.plan.streams[list].kind.is_tag()
     }
 
-    async fn divide(&mut self, list: usize, division: Division) -> Result<(), JobError> {
+    async fn partition(&mut self, list: usize, partitioning: Partitioning) -> Result<(), JobError> {
         let stream = &mut self.plan.streams[list];
-        tracing::info!("`{}` has {} rows and is followed in {} partitions", stream.key, division.total, division.partitions.len());
-        (self.context.observer)(Event::Divided { partitions: division.partitions.len() });
-        stream.division = Some(division);
+        tracing::info!("`{}` has {} rows and is followed in {} partitions", stream.key, partitioning.total, partitioning.partitions.len());
+        (self.context.observer)(Event::Partitioned { partitions: partitioning.partitions.len() });
+        stream.partitioning = Some(partitioning);
         work::note(self.work, self.plan)?;
         self.begin(&[list], false).await
     }
 
     /// Begins a list anew, in one chain.
-    async fn undivide(&mut self, list: usize, why: &str) -> Result<(), JobError> {
+    async fn read_whole(&mut self, list: usize, why: &str) -> Result<(), JobError> {
         let stream = &mut self.plan.streams[list];
         tracing::warn!("`{}` is followed once more, in one chain instead of partitions: {why}", stream.key);
-        stream.division = None;
+        stream.partitioning = None;
         work::note(self.work, self.plan)?;
         self.anew(list).await
     }
 
     async fn anew(&mut self, list: usize) -> Result<(), JobError> {
-        (self.context.observer)(Event::Undivided);
+        (self.context.observer)(Event::Unpartitioned);
         self.held.withdraw(list);
         self.is_in_doubt = true;
         for chain in &self.lists[list].chains {
@@ -390,7 +390,7 @@ impl Chains<'_> {
     async fn finish(&mut self, list: usize) -> Result<(), JobError> {
         let is_whole = self.lists[list].fetched().all(|fetched| fetched.failure.is_none() && fetched.record.is_complete);
         let planned = &self.plan.streams[list];
-        if planned.division.is_none() || !is_whole {
+        if planned.partitioning.is_none() || !is_whole {
             return self.close(list, None).await;
         }
         let (client, kind) = (self.context.client.clone(), planned.kind.clone());
@@ -412,16 +412,16 @@ impl Chains<'_> {
     async fn close(&mut self, list: usize, last_total: Option<u64>) -> Result<(), JobError> {
         let part = |chain: &Chain, fetched: &Fetched| (stream_folder(self.work, &chain.key), fetched.record.clone());
         let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.fetched()?))).collect();
-        let part = match (&self.plan.streams[list].division, came.as_slice()) {
+        let part = match (&self.plan.streams[list].partitioning, came.as_slice()) {
             (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
             (None, _) => return Err(JobError::NotFollowed(self.plan.streams[list].key.clone())), // a list in one chain has one
-            (Some(division), _) => Part::of_partitions(came, division.total, last_total),
+            (Some(partitioning), _) => Part::of_partitions(came, partitioning.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
         let (came, first, last) = (part.record.came(), part.record.first_total, part.record.last_total);
-        if self.plan.streams[list].division.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
+        if self.plan.streams[list].partitioning.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
             let announced = last.max(first).unwrap_or_default();
-            return self.undivide(list, &format!("{came} came in partitions, the whole list announces {announced}")).await;
+            return self.read_whole(list, &format!("{came} came in partitions, the whole list announces {announced}")).await;
         }
         let is_everyone = self.plan.streams[list].kind == StreamKind::Everyone;
         let list = &mut self.lists[list];

@@ -52,7 +52,7 @@ impl Question {
 }
 
 /// What was answered with 200.
-pub(crate) struct Reads {
+pub(crate) struct RequestLog {
     hasher: RandomState,
     /// A number for each page; that two pages share one is left to chance, which makes it one in a million for millions of pages.
     pages: Mutex<HashSet<u64>>,
@@ -61,7 +61,7 @@ pub(crate) struct Reads {
     record: Option<Mutex<Vec<Arc<Question>>>>,
 }
 
-impl Reads {
+impl RequestLog {
     /// Nothing was read yet. `keeps` tells whether there is a record.
     pub(crate) fn new(keeps: bool) -> Self {
         let record = keeps.then(Mutex::default);

@@ -11,7 +11,7 @@ use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 
 /// What the manifests of a job's months tell, the newest month first.
 #[derive(Debug, Default)]
-pub struct Remembered {
+pub struct PriorMonth {
     pub cohorts: Vec<CohortEntry>,
     /// The workspace of the newest month that names one: as its contacts name it, else as the API did.
     pub workspace_id: Option<String>,
@@ -63,7 +63,7 @@ impl Plan {
     }
 }
 
-impl Remembered {
+impl PriorMonth {
     /// # Errors
     /// When identifiers were hashed with another key: nobody could be told to be the same any more.
     pub fn check_key(&self, label: &str) -> Result<(), JobError> {
@@ -84,8 +84,8 @@ impl Remembered {
 
 /// # Errors
 /// When a month is of another workspace than this one.
-pub fn remembered(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Remembered, JobError> {
-    let mut all = Remembered::default();
+pub fn prior_month(folder: &JobFolder, workspace_id: Option<&str>) -> Result<PriorMonth, JobError> {
+    let mut all = PriorMonth::default();
     for month in months_in(&folder.snapshots())?.into_iter().rev() {
         let snapshot = match folder.snapshot(month) {
             Ok(Some(snapshot)) => snapshot,

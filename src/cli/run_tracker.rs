@@ -32,7 +32,7 @@ pub(super) struct Place {
 
 /// Cheap to clone; clones are of the same process.
 #[derive(Clone)]
-pub(super) struct Account {
+pub(super) struct RunTracker {
     pub run_id: Arc<str>,
     /// `run`, `backfill` or `report`; none for a command that works on no month.
     pub command: Option<&'static str>,
@@ -76,13 +76,13 @@ impl Step {
     }
 }
 
-impl Account {
-    pub(super) fn begin(command: Option<&'static str>, now: DateTime<Utc>) -> Account {
+impl RunTracker {
+    pub(super) fn begin(command: Option<&'static str>, now: DateTime<Utc>) -> RunTracker {
         let begun = Instant::now();
         // Two processes may begin in the same second; the standard library seeds its hashers at random.
         let random = RandomState::new().build_hasher().finish() as u32;
         let place = Place { step: None, months: None, step_begun: begun };
-        Account {
+        RunTracker {
             run_id: format!("{}-{random:08x}", now.format("%Y%m%dT%H%M%SZ")).into(),
             command,
             started_at: now,

@@ -27,7 +27,7 @@ const ROUNDS_MAX: u32 = 6;
 
 /// A list in partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Division {
+pub struct Partitioning {
     pub partitions: Vec<SizedPartition>,
     /// Rows of the list as a whole when it was divided.
     pub total: u64,
@@ -43,7 +43,7 @@ pub struct SizedPartition {
 }
 
 /// What lists are divided by.
-pub(super) struct Divider<'a> {
+pub(super) struct Partitioner<'a> {
     pub client: &'a Client,
     pub scope: &'a Scope,
     pub page_size: u32,
@@ -116,7 +116,7 @@ pub fn merge(pieces: Vec<Piece>, rows_per_partition: u64) -> Vec<Piece> {
     merged
 }
 
-impl Division {
+impl Partitioning {
     /// What a run asks before the pages of the partitions: the first page of the whole list, which tells its size, and what
     /// the cuts take.
     pub(super) fn sizing(&self) -> u64 {
@@ -124,7 +124,7 @@ impl Division {
     }
 }
 
-impl Divider<'_> {
+impl Partitioner<'_> {
     pub(super) fn is_long(&self, rows: u64) -> bool {
         self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.places).is_some()
     }
@@ -133,12 +133,12 @@ impl Divider<'_> {
     ///
     /// `None` when it is as well followed in one chain, and when it cannot be divided: sizes are not told, the workspace's
     /// time zone is not known, or all of it is of one day.
-    pub(super) async fn divide(
+    pub(super) async fn partition(
         &self,
         kind: &StreamKind,
         rows: u64,
         oldest: Option<DateTime<Utc>>,
-    ) -> Result<Option<Division>, RequestError> {
+    ) -> Result<Option<Partitioning>, RequestError> {
         let page_size = u64::from(self.page_size);
         let Some(rows_per_partition) =
             rows_per_partition(rows, page_size, self.places).filter(|_| self.client.capabilities().has_partitions)
@@ -165,7 +165,7 @@ impl Divider<'_> {
         };
         let Some(pieces) = self.pieces(kind, &stretch, rows, rows_per_partition, &mut requests).await? else { return Ok(None) };
         let sized = |piece: &Piece| SizedPartition { partition: stretch.partition(piece), rows: piece.rows };
-        Ok((pieces.len() > 1).then(|| Division { partitions: pieces.iter().map(sized).collect(), total: rows, requests }))
+        Ok((pieces.len() > 1).then(|| Partitioning { partitions: pieces.iter().map(sized).collect(), total: rows, requests }))
     }
 
     async fn pieces(

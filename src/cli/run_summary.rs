@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use tracing::field::display;
 
-use super::account::{Account, Known, seconds};
 use super::failure::{Failure, INTERRUPTED};
+use super::run_tracker::{Known, RunTracker, seconds};
 use crate::notify::{self, Notification, NotifiedCohort};
 use domain::Month;
 use intercom::Traffic;
 use job::Observed;
 
-pub(super) struct Ending {
+pub(super) struct RunSummary {
     command: &'static str,
     run_id: String,
     outcome: &'static str,
@@ -24,10 +24,10 @@ pub(super) struct Ending {
     duration_seconds: f64,
 }
 
-impl Ending {
+impl RunSummary {
     /// `None` for a command that works on no month.
-    pub(super) fn of(account: &Account, ended: &Result<u8, Failure>, now: DateTime<Utc>) -> Option<Ending> {
-        let known = account.known();
+    pub(super) fn of(tracker: &RunTracker, ended: &Result<u8, Failure>, now: DateTime<Utc>) -> Option<RunSummary> {
+        let known = tracker.known();
         let (exit_code, failure) = match ended {
             Ok(code) => (*code, None),
             Err(failure) => (failure.code(), Some(failure)),
@@ -38,18 +38,18 @@ impl Ending {
             Some(_) => "failed",
             None => "unchanged",
         };
-        Some(Ending {
-            command: account.command?,
-            run_id: account.run_id.to_string(),
+        Some(RunSummary {
+            command: tracker.command?,
+            run_id: tracker.run_id.to_string(),
             outcome,
             exit_code,
             message: failure.map(Failure::message),
             hint: failure.and_then(Failure::hint).map(str::to_string),
             known,
-            traffic: account.traffic(),
-            started_at: account.started_at,
+            traffic: tracker.traffic(),
+            started_at: tracker.started_at,
             ended_at: now,
-            duration_seconds: seconds(account.begun.elapsed()),
+            duration_seconds: seconds(tracker.begun.elapsed()),
         })
     }
 

@@ -14,7 +14,7 @@ const NESTED: &str = "\u{f0002}";
 const LEVELS: usize = 10_000;
 
 /// Texts of an entry that clients read, and texts and a name that they may pass over, have bytes that are no UTF-8.
-pub(super) fn spoil_encoding(list: &mut [Value]) {
+pub(super) fn corrupt_encoding(list: &mut [Value]) {
     break_texts(list, NOT_UTF8);
 }
 
@@ -76,9 +76,9 @@ mod tests {
     fn one_entry_is_no_json_and_the_others_are() {
         let entries = || vec![json!({"id": "1", "name": "a"}), json!({"id": "2", "name": "b"}), json!({"id": "3", "name": "c"})];
         type Break = fn(&mut [Value]);
-        for (spoil, odd) in [(spoil_encoding as Break, &b"b\xc3\x28\xff"[..]), (halve_characters, b"b\\ud83d\""), (nest, b"[[[[")] {
+        for (corrupt, odd) in [(corrupt_encoding as Break, &b"b\xc3\x28\xff"[..]), (halve_characters, b"b\\ud83d\""), (nest, b"[[[[")] {
             let mut list = entries();
-            spoil(&mut list);
+            corrupt(&mut list);
             assert_eq!((&list[0], &list[2]), (&entries()[0], &entries()[2]));
             let bytes = write(&json!({ "data": list }));
             assert!(memchr::memmem::find(&bytes, odd).is_some());

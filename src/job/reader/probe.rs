@@ -1,15 +1,15 @@
 //! What a list tells of itself before it is followed: whether it is long, and where it would be cut.
 
 use super::{Begun, List, StreamReader};
-use crate::division::{Divider, Division};
+use crate::partitioning::{Partitioner, Partitioning};
 use crate::plan::StreamKind;
-use crate::weighing::expected_untold;
+use crate::strategy::expected_untold;
 
 /// What a first page tells of its list.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     /// Its partitions, when it is long.
-    pub division: Option<Division>,
+    pub partitioning: Option<Partitioning>,
     /// The part of the contacts, as far as can be expected, whose own list of tags does not tell all of them.
     pub untold: f64,
 }
@@ -19,7 +19,7 @@ impl StreamReader {
     /// asked are no reason to fail: one chain is as good, and tells what is the matter.
     pub(crate) async fn look(&self, begun: &mut Begun) -> Look {
         let Begun::Open(opened) = begun else { return Look::default() };
-        if !self.may_divide || opened.progress.is_some() {
+        if !self.may_partition || opened.progress.is_some() {
             return Look::default();
         }
         let (total, oldest, untold) = match &mut opened.list {
@@ -34,13 +34,13 @@ impl StreamReader {
             List::Conversations(stream) => (stream.peek().await.and_then(|page| page.total), None, 1.0),
         };
         let Some(total) = total else { return Look::default() };
-        let divider =
-            Divider { client: &self.client, scope: &self.scope, page_size: self.page_size, places: self.places, now: (self.clock)() };
-        let division = divider.divide(&self.planned.kind, total, oldest).await.unwrap_or_else(|error| {
+        let partitioner =
+            Partitioner { client: &self.client, scope: &self.scope, page_size: self.page_size, places: self.places, now: (self.clock)() };
+        let partitioning = partitioner.partition(&self.planned.kind, total, oldest).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the list could not be divided, and is followed in one chain");
             None
         });
-        Look { division, untold }
+        Look { partitioning, untold }
     }
 
     /// Rows of the list, where they are known before its first page is taken.

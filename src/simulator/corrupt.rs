@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::faults::{PageFault, checksum};
 
-/// What a spoiled page takes from its request, so that the same request gets the same page.
+/// What a corrupted page takes from its request, so that the same request gets the same page.
 pub(crate) struct Asked {
     /// The cursor that the request carried; where pages have numbers, the URL of the request.
     from: Option<String>,
@@ -34,7 +34,7 @@ impl Asked {
 
 /// Applies a fault to the body of a list page. Bodies that are no list with pages stay as they are, and so do pages that lack what the fault
 /// would change.
-pub(crate) fn spoil(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
+pub(crate) fn corrupt(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
         return body.into_bytes();
     };
@@ -90,7 +90,7 @@ pub(crate) fn spoil(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
         PageFault::Stale => entries::add_older_version(&mut list),
         PageFault::Outside => entries::add_outsider(&mut list, asked.mark),
         PageFault::Huge => entries::swell_one(&mut list),
-        PageFault::NotUtf8 => bytes::spoil_encoding(&mut list),
+        PageFault::NotUtf8 => bytes::corrupt_encoding(&mut list),
         PageFault::HalfCharacter => bytes::halve_characters(&mut list),
         PageFault::Nested => bytes::nest(&mut list),
         PageFault::Markup => entries::mark_up(&mut list),
@@ -126,24 +126,24 @@ mod tests {
         Asked { from: from.map(str::to_owned), mark: 7, is_later: false, is_legacy: false }
     }
 
-    fn spoiled(fault: PageFault) -> Value {
+    fn corrupted(fault: PageFault) -> Value {
         let entry = |id: &str, at: i64| json!({"id": id, "created_at": at});
         let page = json!({"type": "list", "data": [entry("5", 1), entry("6a", 2), entry("7", 3)], "total_count": 3, "pages": {"page": 2}});
-        serde_json::from_slice(&spoil(page.to_string(), fault, &asked(Some("abc")))).unwrap()
+        serde_json::from_slice(&corrupt(page.to_string(), fault, &asked(Some("abc")))).unwrap()
     }
 
     #[test]
     fn each_fault_changes_what_it_names() {
-        assert_eq!(spoiled(PageFault::Loop)["pages"]["next"], json!({"page": 3, "starting_after": "abc"}));
-        assert!(spoiled(PageFault::ForeignNext)["pages"]["next"].is_string());
-        assert_eq!(spoiled(PageFault::Extra)["pages"].get("next"), Some(&Value::Null));
-        assert_eq!(spoiled(PageFault::Drop)["data"].as_array().unwrap().len(), 2);
-        assert_eq!(spoiled(PageFault::Repeat)["data"][1], spoiled(PageFault::Repeat)["data"][2]);
+        assert_eq!(corrupted(PageFault::Loop)["pages"]["next"], json!({"page": 3, "starting_after": "abc"}));
+        assert!(corrupted(PageFault::ForeignNext)["pages"]["next"].is_string());
+        assert_eq!(corrupted(PageFault::Extra)["pages"].get("next"), Some(&Value::Null));
+        assert_eq!(corrupted(PageFault::Drop)["data"].as_array().unwrap().len(), 2);
+        assert_eq!(corrupted(PageFault::Repeat)["data"][1], corrupted(PageFault::Repeat)["data"][2]);
         assert_eq!(
-            (spoiled(PageFault::Total)["total_count"].clone(), spoiled(PageFault::Shrink)["total_count"].clone()),
+            (corrupted(PageFault::Total)["total_count"].clone(), corrupted(PageFault::Shrink)["total_count"].clone()),
             (json!(4), json!(2))
         );
-        let data = &spoiled(PageFault::Stringly)["data"];
+        let data = &corrupted(PageFault::Stringly)["data"];
         assert_eq!(data[0], json!({"id": 5, "created_at": "1"}));
         assert_eq!(data[1], json!({"id": "6a", "created_at": 2000}));
         assert_eq!(data[2], json!({"id": 7, "created_at": "1970-01-01T00:00:03.000Z"}));
@@ -153,14 +153,15 @@ mod tests {
     fn pages_of_1x_are_spoiled_by_their_own_words() {
         let page = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "total_count": 2, "pages": {"next": "http://here/users?page=3"}});
         let url = "http://here/users?page=2";
-        let spoiled = |page: &Value, fault| serde_json::from_slice::<Value>(&spoil(page.to_string(), fault, &asked(Some(url)))).unwrap();
-        assert_eq!(spoiled(&page, PageFault::Loop)["pages"]["next"], url);
-        assert_eq!(spoiled(&page, PageFault::Short)["pages"], json!({"next": null}));
+        let corrupted =
+            |page: &Value, fault| serde_json::from_slice::<Value>(&corrupt(page.to_string(), fault, &asked(Some(url)))).unwrap();
+        assert_eq!(corrupted(&page, PageFault::Loop)["pages"]["next"], url);
+        assert_eq!(corrupted(&page, PageFault::Short)["pages"], json!({"next": null}));
         let scroll = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "scroll_param": "abc"});
-        assert_eq!(spoiled(&scroll, PageFault::Drop)["users"], json!([{"id": "5"}]));
-        assert_eq!(spoiled(&scroll, PageFault::Short)["users"], json!([]));
+        assert_eq!(corrupted(&scroll, PageFault::Drop)["users"], json!([{"id": "5"}]));
+        assert_eq!(corrupted(&scroll, PageFault::Short)["users"], json!([]));
         for fault in [PageFault::Loop, PageFault::ForeignNext, PageFault::Total, PageFault::Shrink] {
-            assert_eq!(spoiled(&scroll, fault), scroll, "{fault:?}");
+            assert_eq!(corrupted(&scroll, fault), scroll, "{fault:?}");
         }
     }
 
@@ -168,7 +169,7 @@ mod tests {
     fn what_is_no_list_page_stays() {
         for body in ["{\"type\":\"list\",\"data\":[]}", "no json", "[]"] {
             for fault in [PageFault::Drop, PageFault::Short, PageFault::Outside, PageFault::Extra] {
-                assert_eq!(spoil(body.to_owned(), fault, &asked(None)), body.as_bytes());
+                assert_eq!(corrupt(body.to_owned(), fault, &asked(None)), body.as_bytes());
             }
         }
     }
@@ -187,7 +188,7 @@ mod tests {
             PageFault::NotUtf8,
             PageFault::Nested,
         ] {
-            assert_eq!(spoil(page.to_string(), fault, &asked(None)), page.to_string().as_bytes(), "{fault:?}");
+            assert_eq!(corrupt(page.to_string(), fault, &asked(None)), page.to_string().as_bytes(), "{fault:?}");
         }
     }
 }
