@@ -276,6 +276,9 @@ pub(super) struct Run {
     /// Publish although some members did not come; `data_quality` says which
     #[arg(long)]
     pub accept_incomplete: bool,
+    /// Publish the snapshot, and leave history and reports to `cohorts report` or the next run
+    #[arg(long, conflicts_with_all = ["dry_run", "apply_tags"])]
+    pub snapshot_only: bool,
     /// Write the tags of the job's rules to Intercom: who is a member gets it, whom this job tagged and who is none loses it
     #[arg(long, conflicts_with = "dry_run")]
     pub apply_tags: bool,

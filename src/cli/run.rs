@@ -26,8 +26,13 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
         (true, false) => ApplyTags::Within,
         (true, true) => ApplyTags::All,
     };
-    let options =
-        RunOptions { month: arguments.month, replace: arguments.replace, accept_incomplete: arguments.accept_incomplete, apply_tags };
+    let options = RunOptions {
+        month: arguments.month,
+        replace: arguments.replace,
+        accept_incomplete: arguments.accept_incomplete,
+        snapshot_only: arguments.snapshot_only,
+        apply_tags,
+    };
     if arguments.dry_run {
         let planned = job::dry_run(&context, &options).await?;
         progress.finish();
@@ -38,7 +43,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
     tracker.did(is_new, &outcome.missed, &context.settings);
-    tell(&context.settings, outcome)
+    tell(&context.settings, outcome, options.snapshot_only)
 }
 
 /// Loads the settings and says what the layers had to say.
@@ -103,7 +108,7 @@ fn warn_of_missed(months: &[Month]) {
 }
 
 /// What became of it, on standard output. Groups that were not found are told on standard error.
-fn tell(settings: &Settings, outcome: RunOutcome) -> Result<u8, Failure> {
+fn tell(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
     let month = outcome.month;
     let mut text = match outcome.published {
@@ -130,10 +135,14 @@ fn tell(settings: &Settings, outcome: RunOutcome) -> Result<u8, Failure> {
             text.push_str(&summary::summary(digest));
         }
         text.push('\n');
-        if settings.output.formats.contains(&settings::Format::Html) {
-            text.push_str(&format!("page      {}\n", folder.page(month).display()));
+        if snapshot_only {
+            text.push_str("reports   not built yet: `cohorts report` or the next run builds them\n");
+        } else {
+            if settings.output.formats.contains(&settings::Format::Html) {
+                text.push_str(&format!("page      {}\n", folder.page(month).display()));
+            }
+            text.push_str(&format!("reports   {}\n", folder.reports().join(archive::snapshot::month_folder(month)).display()));
         }
-        text.push_str(&format!("reports   {}\n", folder.reports().join(archive::snapshot::month_folder(month)).display()));
         text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(archive::snapshot::month_folder(month)).display()));
     }
     let others: Vec<String> =

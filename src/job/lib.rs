@@ -80,6 +80,8 @@ pub struct RunOptions {
     pub month: Option<Month>,
     pub replace: bool,
     pub accept_incomplete: bool,
+    /// Leave history and reports to a later `report` or run.
+    pub snapshot_only: bool,
     pub apply_tags: ApplyTags,
 }
 
@@ -194,7 +196,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     let (published, incomplete) = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
     // Of one month, one is published, or the reason why not is an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
-    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, &folder, month).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, &folder, month, options).await?;
     let missed = missed(&folder, month, options)?;
     let applied = applied(context, &folder, month, options).await?;
     Ok(RunOutcome {
@@ -320,7 +322,7 @@ async fn published_before(
         );
     }
     let lacking = lacking(&context.settings.job, &snapshot);
-    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, folder, month).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, folder, month, options).await?;
     let missed = missed(folder, month, options)?;
     let applied = applied(context, folder, month, options).await?;
     Ok(Some(RunOutcome {
@@ -335,6 +337,11 @@ async fn published_before(
         missed,
         applied,
     }))
+}
+
+/// History and reports, where they are wanted, and the months after them that are out of date.
+async fn rebuilt(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<(Refreshed, Vec<Month>), JobError> {
+    if options.snapshot_only { Ok((Refreshed::default(), Vec::new())) } else { rebuild(context, folder, month).await }
 }
 
 async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
