@@ -1,9 +1,37 @@
-# Recipes for people; CI runs `.ci/run`.
+# `just RECIPE`. What `.ci/run` calls, a step at a time, and the long forms of some tests.
+
+# All that CI runs
+ci:
+    .ci/run
+
+format:
+    cargo fmt --all
 
 # What the README says, and the lints
 test:
     cargo test
     cargo clippy --all-targets -- -D warnings
+
+spelling:
+    .ci/typos
+
+schedules:
+    .ci/jobs
+
+licences:
+    .ci/deny
+
+demo:
+    .ci/demo
+
+clients:
+    .ci/clients
+
+page:
+    .ci/page
+
+analysts:
+    .ci/analysts
 
 # Long forms of the tests of chance: kills at 100 instants, 200 flipped bits
 soak:

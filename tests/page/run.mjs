@@ -89,7 +89,7 @@ function marks(figure) {
 }
 
 test('the charting library is the one of its package, byte by byte, with its licence', () => {
-  const assets = new URL('../../src/page/assets/echarts/', import.meta.url);
+  const assets = new URL('../../src/reports/page/assets/echarts/', import.meta.url);
   const packaged = (file) => readFileSync(join(require.resolve('echarts/package.json'), '..', file));
   assert.deepEqual(readFileSync(new URL('echarts.min.js', assets)), packaged('dist/echarts.min.js'));
   for (const [own, theirs] of [['LICENSE', 'LICENSE'], ['NOTICE', 'NOTICE'], ['LICENSE-d3', 'licenses/LICENSE-d3']]) {
