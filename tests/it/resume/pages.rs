@@ -26,7 +26,7 @@ fn a_killed_walk_goes_on_after_its_last_ten_pages() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let recorder = cut_after(&simulator, 12, || Reply::Hang);
-    let killed = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
+    let killed = observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).start();
     wait_until("the stream of everyone stands still", || {
         finished_streams(&place) == 4 && by_stream(&recorder.requests()).get("population") == Some(&PAGES)
     });
@@ -34,7 +34,7 @@ fn a_killed_walk_goes_on_after_its_last_ten_pages() {
     killed.finish().check_killed();
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let finished = observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("going on where an earlier run stopped"), "{}", finished.stderr);
     // Ten pages are kept; the rest was in memory.
     assert_eq!(by_stream(&recorder.requests()).into_iter().collect::<Vec<_>>(), [("population".to_string(), PAGES - 10)]);
@@ -48,12 +48,12 @@ fn a_walk_that_failed_goes_on_with_the_page_that_failed() {
     let place = Place::new();
     // The token is revoked in the middle; the run ends with what it has.
     let recorder = cut_after(&simulator, 7, || Reply::text(401, "application/json", "{\"type\":\"error.list\",\"errors\":[]}"));
-    let failed = run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish();
+    let failed = observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish();
     failed.check_failure(3, &["2026-07", "401"]);
     assert_eq!(published(&place.job_folder()), Tree::new());
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert_eq!(by_stream(&recorder.requests())["population"], PAGES - 7);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "gone on with");
 }
@@ -63,7 +63,7 @@ fn a_cursor_that_has_expired_meanwhile_costs_the_walk_and_nothing_else() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let recorder = cut_after(&simulator, 7, || Reply::text(403, "application/json", "{}"));
-    run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["403"]);
+    observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["403"]);
     let first = AtomicUsize::new(0);
     let recorder = Scripted::before(simulator.address(), move |request| {
         let is_resumed = request.stream().as_deref() == Some("population") && request.cursor().is_some();
@@ -72,7 +72,7 @@ fn a_cursor_that_has_expired_meanwhile_costs_the_walk_and_nothing_else() {
             Reply::text(400, "application/json", &body.to_string())
         })
     });
-    let finished = run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let finished = observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cursor has expired"), "{}", finished.stderr);
     assert_eq!(by_stream(&recorder.requests())["population"], PAGES + 1);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "done anew");
@@ -83,7 +83,7 @@ fn a_list_by_page_number_goes_on_at_its_page() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let legacy = || plain_job().with_intercom("api_version = \"1.4\"").with_top("conversations = false");
     let whole = Place::new();
-    run(&whole.job(&legacy(), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
+    observe(&whole.job(&legacy(), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
 
     let place = Place::new();
     let is_page =
@@ -92,9 +92,9 @@ fn a_list_by_page_number_goes_on_at_its_page() {
         let page: usize = request.parameter("page").and_then(|page| page.parse().ok()).unwrap_or(0);
         (is_page(request) && page > 6).then(|| Reply::text(401, "application/json", "{}"))
     });
-    run(&place.job(&legacy(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["401"]);
+    observe(&place.job(&legacy(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["401"]);
     let recorder = Scripted::before(simulator.address(), |_| None);
-    run(&place.job(&legacy(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    observe(&place.job(&legacy(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     let asked: BTreeSet<usize> = recorder
         .requests()
         .iter()
@@ -115,7 +115,7 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
         is_too_much.then_some(Reply::Hang)
     });
     let job = plain_job().with_intercom("request_timeout = \"6s\"");
-    let finished = run(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let finished = observe(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("asking for 10 at once") && finished.stderr.contains("asking for 5 at once"), "{}", finished.stderr);
     let asked: Vec<u64> = recorder
         .requests()
@@ -140,7 +140,7 @@ fn work_that_cannot_be_read_is_fetched_again() {
     let whole = fs::read(work.join("conversations/conversations-00000.arrows")).unwrap();
     fs::write(work.join("conversations/conversations-00000.arrows"), &whole[..whole.len() / 2]).unwrap();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let finished = observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cannot be read, and the list is fetched anew"), "{}", finished.stderr);
     let again: Vec<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again, ["conversations", "population", "tag:1373897", "tag:1400074"]);
@@ -152,14 +152,14 @@ fn work_of_another_month_is_named_and_left_alone() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let recorder = cut_after(&simulator, 3, || Reply::text(401, "application/json", "{}"));
-    run(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["401"]);
+    observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).finish().check_failure(3, &["401"]);
     let work = place.job_folder().join(".work/run_month=2026-07");
     let kept = tree(&work);
     assert!(kept.keys().any(|name| name.ends_with("progress.json")), "{:?}", kept.keys());
 
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let file = place.job(&plain_job(), &simulator.base_url);
-    let finished = run(&file, &["--as-of", AUGUST.as_of]).succeed();
+    let finished = observe(&file, &["--as-of", AUGUST.as_of]).succeed();
     assert!(finished.stderr.contains("unfinished work of 2026-07") && finished.stderr.contains("--month 2026-07"), "{}", finished.stderr);
     check_same(&tree(&work), &kept, "the work of July");
 }

@@ -43,6 +43,11 @@ pub(crate) fn run(job: &Path, arguments: &[&str]) -> Program {
     cohorts([OsStr::new("run"), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
 }
 
+/// `cohorts run --job FILE --snapshot-only` with more arguments: where nobody looks at reports.
+pub(crate) fn observe(job: &Path, arguments: &[&str]) -> Program {
+    run(job, &["--snapshot-only"]).arguments(arguments)
+}
+
 /// `cohorts COMMAND --job FILE` with more arguments.
 pub(crate) fn on(job: &Path, command: &str, arguments: &[&str]) -> Program {
     cohorts([OsStr::new(command), OsStr::new("--job"), job.as_os_str()]).arguments(arguments)
