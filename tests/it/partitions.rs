@@ -55,7 +55,7 @@ fn check_members(place: &Place, simulator: &Simulator) {
 }
 
 /// Searches for a partition, by their query.
-fn slices(requests: &[Request]) -> BTreeMap<String, Vec<&Request>> {
+fn by_partition(requests: &[Request]) -> BTreeMap<String, Vec<&Request>> {
     let mut partitions: BTreeMap<String, Vec<&Request>> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.per_page() == Some(PAGE)) {
         let query = request.json()["query"].clone();
@@ -68,7 +68,7 @@ fn slices(requests: &[Request]) -> BTreeMap<String, Vec<&Request>> {
 }
 
 fn is_slice_page(request: &Request) -> bool {
-    !slices(std::slice::from_ref(request)).is_empty()
+    !by_partition(std::slice::from_ref(request)).is_empty()
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn slices_bring_what_one_chain_brings_and_no_page_comes_twice() {
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
     let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("`population`") && finished.stderr.contains("slices"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`population`") && finished.stderr.contains("partitions"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in partitions");
 
     let requests = recorder.requests();
     let pages = requests.iter().filter(|request| request.per_page() == Some(PAGE));
     let asked: Vec<String> = pages.map(|page| format!("{} {}", page.target, page.json())).collect();
     assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len(), "no page twice");
-    assert!(slices(&requests).len() >= 6, "{:?}", slices(&requests).keys());
+    assert!(by_partition(&requests).len() >= 6, "{:?}", by_partition(&requests).keys());
     assert_eq!(simulator.stats().requests - before.requests, requests.len() as u64);
     assert_eq!(place.manifest(MONTH.name)["requests"], requests.len());
 }
@@ -131,7 +131,7 @@ fn each_contact_is_in_one_slice_when_the_clocks_change() {
         instant.to_zoned_datetime(new_york.clone()).strftime("%H:%M:%S").to_string()
     };
     let mut bounds = 0;
-    for query in slices(&recorder.requests()).keys() {
+    for query in by_partition(&recorder.requests()).keys() {
         let query: Value = serde_json::from_str(query).unwrap();
         for filter in query["value"].as_array().unwrap().iter().filter(|filter| filter["field"] == "created_at") {
             assert_eq!(noon(&filter["value"]), "12:00:00");
@@ -207,12 +207,12 @@ fn a_killed_run_goes_on_with_the_same_slices() {
     wait_until("everyone is there", || planned().is_some_and(|partitions| partitions == finished()));
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
-    let before: BTreeSet<String> = slices(&recorder.requests()).into_keys().filter(|query| query.contains("segment_id")).collect();
+    let before: BTreeSet<String> = by_partition(&recorder.requests()).into_keys().filter(|query| query.contains("segment_id")).collect();
 
     let recorder = Scripted::before(simulator.address(), |_| None);
     observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     let requests = recorder.requests();
-    let after: BTreeSet<String> = slices(&requests).into_keys().collect();
+    let after: BTreeSet<String> = by_partition(&requests).into_keys().collect();
     assert!(!before.is_empty() && after.is_superset(&before), "the same partitions");
     assert!(after.iter().all(|query| query.contains("segment_id")), "partitions that were finished are not asked for again");
     let sizes =
@@ -280,7 +280,7 @@ fn a_killed_run_goes_on_when_everyone_is_not_wanted_any_more_and_again_when_want
     let killed = observe(&place.job(&job(), &recorder.base_url), &AS_OF).start();
     let plan = place.job_folder().join(".work").join(format!("run_month={}", MONTH.name)).join("plan.json");
     wait_until("a tag is to be taken from everyone", || std::fs::read_to_string(&plan).is_ok_and(|plan| plan.contains("tallied")));
-    wait_until("some of everyone is there", || slices(&recorder.requests()).values().map(Vec::len).sum::<usize>() >= 60);
+    wait_until("some of everyone is there", || by_partition(&recorder.requests()).values().map(Vec::len).sum::<usize>() >= 60);
     killed.signal(Signal::KILL);
     killed.finish().check_killed();
 
