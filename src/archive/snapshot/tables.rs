@@ -1,4 +1,4 @@
-//! The snapshot's tables, and rows as columns.
+//! The snapshot's tables.
 
 use crate::table::{Column, Kind, Table};
 
@@ -83,10 +83,10 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
-/// Of a stream's spool alone.
-pub(super) const HELD: Table = Table {
+/// Only in the spool of a stream. The name `held` is older than the word deferred; chunks of unfinished work have it.
+pub(super) const DEFERRED: Table = Table {
     name: "held",
-    row: "a member of a group whose record another list has",
+    row: "a member of a group whose record an earlier stream has",
     key: &["contact_id"],
     columns: &[
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
@@ -94,15 +94,15 @@ pub(super) const HELD: Table = Table {
     ],
 };
 
-/// Of the spool of everyone alone.
+/// Only in the spool of everyone.
 pub(super) const TAGGED: Table = Table {
     name: "tagged",
-    row: "a contact and a group of the job that it is in, by its own lists; or a contact whose lists were cut short",
+    row: "a contact and a group of the job that its own lists name; or a contact whose lists the API cut",
     key: &["contact_id", "cohort_key"],
     columns: &[
         Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
         Column::new("cohort_key", Kind::Text, "`tag:<id>` or `segment:<id>`")
-            .or_null("the contact is in groups that its lists do not tell"),
+            .or_null("the API cut the contact's lists: it may be in more groups"),
     ],
 };
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::on_paper::assert_shows;
-use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
+use archive::snapshot::{Assembly, Cohort, CohortEntry, Deduplication, Manifest, Spool, SpooledStream};
 use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 
 /// A job's folder, of which the months are observed one after the other.
@@ -84,12 +84,12 @@ impl Place {
         let observed_at = span.end + Duration::hours(1);
         let stream = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
             let folder = work.join(name);
-            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
+            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Deduplication::default(), observed_at).unwrap();
             spool.push(observation.contacts.iter().filter(|contact| is_in(contact)).cloned().collect());
-            Part::whole(folder, spool.finish().unwrap())
+            SpooledStream::whole(folder, spool.finish().unwrap())
         };
         let in_group = |members: &Vec<&str>, contact: &Contact| members.contains(&contact.id.as_str());
-        let mut streams: Vec<Part> = observation
+        let mut streams: Vec<SpooledStream> = observation
             .cohorts
             .iter()
             .enumerate()
@@ -110,9 +110,9 @@ impl Place {
             state: None,
         };
         let folder = work.join("conversations");
-        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
+        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Deduplication::default(), observed_at).unwrap();
         spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
-        let conversations = Part::whole(folder, spool.finish().unwrap());
+        let conversations = SpooledStream::whole(folder, spool.finish().unwrap());
 
         let key = |(stream, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), stream, tagged_before: None };
         let assembly = Assembly {
