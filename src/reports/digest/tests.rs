@@ -140,7 +140,7 @@ fn a_streak_is_of_months_in_a_row() {
 }
 
 #[test]
-fn what_stands_out_is_told_in_words() {
+fn what_stands_out_is_put_into_words() {
     let mut tables = tables(&[("2026-09", 100), ("2026-10", 80)], "month_end", Some(25), Some(-0.2));
     tables.add(
         "cohort_trends",
@@ -197,7 +197,7 @@ fn a_trend_says_how_many_months_it_looks_at() {
 }
 
 #[test]
-fn newer_entrants_who_stay_longer_are_told() {
+fn newer_entrants_who_stay_longer_are_mentioned() {
     let months = [("2026-04", 80), ("2026-05", 80), ("2026-07", 80), ("2026-08", 80), ("2026-09", 80), ("2026-10", 80)];
     let mut tables = tables(&months, "month_end", Some(5), Some(0.0));
     tables.add("attribute_profile", profile(80).head(Some(0)));
@@ -212,7 +212,7 @@ fn newer_entrants_who_stay_longer_are_told() {
 }
 
 #[test]
-fn small_changes_are_not_told() {
+fn small_changes_are_not_mentioned() {
     let few = tables(&[("2026-09", 10), ("2026-10", 5)], "month_end", Some(5), Some(-0.5));
     let little = tables(&[("2026-09", 1_000), ("2026-10", 950)], "month_end", Some(50), Some(-0.05));
     for tables in [few, little] {

@@ -89,7 +89,7 @@ impl Sections<'_> {
             odd.push((metric, digest::odd(metric, value, low, high)));
         }
         let metrics: Vec<&str> = odd.iter().map(|(metric, _)| *metric).collect();
-        odd.retain(|(metric, _)| !digest::is_told_by(metric, &metrics));
+        odd.retain(|(metric, _)| !digest::is_implied_by(metric, &metrics));
         let odd: Vec<String> = odd.into_iter().map(|(_, told)| told).collect();
         Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join("; "))))
     }
