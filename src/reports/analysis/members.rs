@@ -1,4 +1,4 @@
-//! One row a cohort and contact: who is in it, and who has just left.
+//! One row for each cohort and contact: the members, and those who have just left.
 
 use polars::prelude::*;
 
@@ -25,11 +25,11 @@ pub(super) const REPORT: Report = Report {
                 "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed",
             ),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-                .or_null("it was there in the first month of the cohort's history, or the first after a gap, so that its entry is not known; or outside the history"),
-            Entry::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included, as far as known")
+                .or_null("unknown: it was a member in the first month of the cohort's history or in the first after a gap; or the month is outside the history"),
+            Entry::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included, as far as known")
                 .in_unit("months")
                 .or_null("departed, or outside the history"),
-            Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact began")
+            Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact opened")
                 .in_unit("conversations")
                 .or_null("the job does not fetch conversations"),
             Entry::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
