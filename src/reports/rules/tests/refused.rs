@@ -69,7 +69,7 @@ fn kinds() {
 #[test]
 fn values() {
     refused(&[
-        ("role = NULL", "line 1, column 8: `NULL` cannot be used: nothing is equal to NULL"),
+        ("role = NULL", "line 1, column 8: `NULL` cannot be used: no comparison with NULL is true"),
         ("role IN ('a', NULL)", "line 1, column 15: `NULL` cannot be used: a list of IN holds literals"),
         ("role IN (country)", "line 1, column 10: `country` cannot be used: a list of IN holds literals"),
         ("5 IN (4, 5)", "line 1, column 1: `5` cannot be used: IN looks for what a column holds"),
