@@ -9,10 +9,10 @@ use super::{count, document, shown};
 use crate::digest::{grouped, month_name};
 use domain::{Basis, Month};
 
-/// Months of which the members of each cohort are shown.
+/// The number of months for which the members of each cohort are shown.
 const MONTHS_SHOWN: usize = 12;
 
-/// A month that is held.
+/// A month of the job.
 #[derive(Clone, Debug)]
 pub struct MonthLine {
     pub month: Month,
@@ -27,7 +27,7 @@ pub struct MonthLine {
 pub struct Observation {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
-    /// Whether it was published although not all of it came.
+    /// Whether it was published although it is incomplete.
     pub is_incomplete: bool,
 }
 
@@ -102,7 +102,7 @@ fn list(months: &[&MonthLine]) -> Markup {
     }
 }
 
-/// The months between this one and the next newer one that is held, the newest first.
+/// The missing months between this one and the next newer one, the newest first.
 fn missed(months: &[&MonthLine], place: usize) -> Vec<Month> {
     let Some(newer) = place.checked_sub(1).and_then(|place| months.get(place)) else { return Vec::new() };
     (months[place].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
@@ -118,7 +118,7 @@ fn observed(basis: Basis) -> &'static str {
     }
 }
 
-/// The members of each cohort in the last months; of the cohorts of the newest.
+/// The members of each cohort of the newest month, over the last months.
 fn cohorts(months: &[&MonthLine]) -> Markup {
     let months = &months[..months.len().min(MONTHS_SHOWN)];
     let Some(newest) = months.first() else { return html! {} };
