@@ -24,8 +24,8 @@ pub(super) const TAG_DATES: Table = Table {
     row: "a contact that was asked for its tags, and one of its tags, or no tag",
     key: &["contact_id", "tag_id"],
     columns: &[
-        table::Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
-        table::Column::new("tag_id", Kind::Text, "Intercom's id of the tag").or_null("the contact has no tag"),
+        table::Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        table::Column::new("tag_id", Kind::Text, "Intercom's ID of the tag").or_null("the contact has no tag"),
         table::Column::new("applied_at", Kind::Instant, "when the tag was put on the contact").or_null("not given or unreadable"),
     ],
 };

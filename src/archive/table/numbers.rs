@@ -35,7 +35,7 @@ impl ContactNumbers {
                 let mut unknown = Vec::new();
                 for text in texts.iter().flatten() {
                     match ids.place(text, near) {
-                        Some(place) => near = place,
+                        Some(position) => near = position,
                         None => unknown.push(ContactId::of(text)),
                     }
                 }
@@ -74,9 +74,9 @@ impl ContactNumbers {
 fn numbers_of(ids: &ContactIds, texts: &StringChunked) -> Int64Chunked {
     let mut near = 0;
     let mut number = |text: &str| {
-        let place = ids.place(text, near)?;
-        near = place;
-        Some(place as i64)
+        let position = ids.place(text, near)?;
+        near = position;
+        Some(position as i64)
     };
     texts.iter().map(|text| text.and_then(&mut number)).collect::<Int64Chunked>().with_name(texts.name().clone())
 }

@@ -19,7 +19,7 @@ pub(super) const REPORT: Report = Report {
             COHORT_KEY,
             COHORT_NAME,
             Entry::new("cohort_kind", Kind::Text, "`tag`, `segment` or `rule`"),
-            Entry::new("cohort_id", Kind::Text, "Intercom's id of the tag or segment; a rule's name"),
+            Entry::new("cohort_id", Kind::Text, "Intercom's ID of the tag or segment; a rule's name"),
             Entry::new("basis", Kind::Text, "how the membership was observed: month_end, late, reconstructed or preliminary"),
             Entry::new("observed_at", Kind::Instant, "time of the last page of the cohort"),
             Entry::new("members", Kind::Count, "contacts in the cohort that were created before the month's end"),
@@ -34,7 +34,7 @@ pub(super) const REPORT: Report = Report {
                 .in_unit("conversations")
                 .or_null(NO_CONVERSATIONS),
             Entry::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
-            Entry::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
+            Entry::new("hard_bounced", Kind::Count, "members whose e-mails bounced permanently"),
             Entry::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
             Entry::new("compared_month", Kind::Day, "p: the nearest earlier month observed at its end").or_null(NO_COMPARISON),
             Entry::new("previous_members", Kind::Count, "members in p").or_null(NO_COMPARISON),

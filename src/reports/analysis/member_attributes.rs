@@ -12,7 +12,7 @@ pub(super) const REPORT: Report = Report {
         key: &["month", "contact_id", "attribute"],
         columns: &[
             MONTH,
-            Entry::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+            Entry::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
             Entry::new("attribute", Kind::Text, "the attribute as the job names it: `country`, `custom_attributes.plan`"),
             Entry::new("value", Kind::Text, "the value as text; flags as true and false").or_null("the contact has none"),
             Entry::new("value_number", Kind::Ratio, "the value of a custom attribute, if it is a number")

@@ -10,7 +10,7 @@ pub const STANDING: Table = Table {
     key: &["cohort_key", "contact_id"],
     columns: &[
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
         Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
             .or_null("unknown: it was a member in the first month of the cohort's history or in the first after a gap; or the month is outside the history"),
@@ -29,7 +29,7 @@ pub const LEDGER: Table = Table {
     key: &["cohort_key", "contact_id"],
     columns: &[
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
-        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort"),
         Column::new(
             "entry_is_censored",
@@ -48,7 +48,7 @@ pub const RECORDS: Table = Table {
     key: &["month", "contact_id"],
     columns: &[
         Column::new("month", Kind::Day, "first day of the month"),
-        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
         Column::new("role", Kind::Text, "`user` or `lead`"),
         Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact had unsubscribed from e-mails").or_null("not given"),
     ],
@@ -59,14 +59,14 @@ pub const PEOPLE: Table = Table {
     row: "the last known record of a contact that is in a cohort or has just left one",
     key: &["contact_id"],
     columns: &[
-        Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
-        Column::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("external_id", Kind::Text, "the workspace's own ID of the contact").or_null("none given"),
         Column::new("email", Kind::Text, "e-mail address").or_null("none given"),
         Column::new("name", Kind::Text, "name").or_null("none given"),
         Column::new("role", Kind::Text, "`user` or `lead`"),
         Column::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
         Column::new("signed_up_at", Kind::Instant, "when the contact signed up").or_null("not given"),
-        Column::new("created_at", Kind::Instant, "when Intercom first knew the contact").or_null("not given"),
+        Column::new("created_at", Kind::Instant, "when the contact was created in Intercom").or_null("not given"),
         Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
         Column::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
     ],
@@ -108,7 +108,7 @@ pub const COUNTS: Table = Table {
             .in_unit("conversations")
             .or_null(NO_CONVERSATIONS),
         Column::new("unsubscribed", Kind::Count, "members unsubscribed from e-mails"),
-        Column::new("hard_bounced", Kind::Count, "members whose e-mails bounced for good"),
+        Column::new("hard_bounced", Kind::Count, "members whose e-mails bounced permanently"),
         Column::new("marked_spam", Kind::Count, "members who marked an e-mail as spam"),
         Column::new("previous_members", Kind::Count, "members in the compared month").or_null(NO_COMPARISON),
         Column::new("retained", Kind::Count, "members in both months").or_null(NO_COMPARISON),

@@ -48,7 +48,7 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
     if ways.is_empty() {
         let is_compared = digest.cohorts.iter().any(|cohort| cohort.compared_month.is_some());
         return Ok(
-            html! { p { @if is_compared { "Nobody moved." } @else { "Who moved is told once there is a month to compare with." } } },
+            html! { p { @if is_compared { "Nobody moved." } @else { "Movement is shown when there is a month to compare with." } } },
         );
     }
     ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
@@ -78,7 +78,7 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
 }
 
 fn end_name(key: &str, name: &str, no_cohorts: [(&str, &str); 3]) -> String {
-    no_cohorts.iter().find(|(of, _)| *of == key).map_or_else(|| shown(name), |(_, told)| (*told).to_string())
+    no_cohorts.iter().find(|(of, _)| *of == key).map_or_else(|| shown(name), |(_, label)| (*label).to_string())
 }
 
 /// The names on one side of the flow, in order of appearance.

@@ -90,7 +90,7 @@ impl Sections<'_> {
         }
         let metrics: Vec<&str> = odd.iter().map(|(metric, _)| *metric).collect();
         odd.retain(|(metric, _)| !digest::is_implied_by(metric, &metrics));
-        let odd: Vec<String> = odd.into_iter().map(|(_, told)| told).collect();
+        let odd: Vec<String> = odd.into_iter().map(|(_, sentence)| sentence).collect();
         Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join("; "))))
     }
 }

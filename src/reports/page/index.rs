@@ -50,9 +50,9 @@ pub fn index(job: &str, months: &[MonthLine]) -> String {
             h1 { "Customers by month" }
         }
         main {
-            @if months.is_empty() { p { "No month is held." } } @else { (list(&months)) (cohorts(&months)) }
+            @if months.is_empty() { p { "There are no months." } } @else { (list(&months)) (cohorts(&months)) }
         }
-        footer { p { "Made by cohorts. What each figure means is told by " code { "cohorts schema" } "." } }
+        footer { p { "Made by cohorts. The meaning of each figure: " code { "cohorts schema" } "." } }
     };
     document::without_script(&format!("{}: months", shown(job)), &body)
 }
@@ -74,8 +74,8 @@ fn list(months: &[&MonthLine]) -> Markup {
                     }
                 }
                 tbody {
-                    @for (place, line) in months.iter().enumerate() {
-                        @for missed in missed(months, place) {
+                    @for (position, line) in months.iter().enumerate() {
+                        @for missed in missed(months, position) {
                             tr { th scope="row" { (month_name(missed)) } td colspan="6" { "not observed" } }
                         }
                         tr {
@@ -103,9 +103,9 @@ fn list(months: &[&MonthLine]) -> Markup {
 }
 
 /// The missing months between this one and the next newer one, the newest first.
-fn missed(months: &[&MonthLine], place: usize) -> Vec<Month> {
-    let Some(newer) = place.checked_sub(1).and_then(|place| months.get(place)) else { return Vec::new() };
-    (months[place].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
+fn missed(months: &[&MonthLine], position: usize) -> Vec<Month> {
+    let Some(newer) = position.checked_sub(1).and_then(|position| months.get(position)) else { return Vec::new() };
+    (months[position].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
 }
 
 /// A basis in words.

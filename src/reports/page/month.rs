@@ -64,7 +64,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
         main {
             (notices)
             (overview::stands_out(digest))
-            (overview::cohorts(digest, |place| sections.contains_key(&place).then(|| anchor(place))))
+            (overview::cohorts(digest, |position| sections.contains_key(&position).then(|| anchor(position))))
             section aria-labelledby="between" {
                 h2 id="between" { "Between the cohorts" }
                 (movement)
@@ -98,25 +98,25 @@ fn sections(
 ) -> PolarsResult<BTreeMap<usize, Markup>> {
     let made = Sections::read(about, tables)?;
     let mut by_size: Vec<(usize, &CohortDigest)> = digest.cohorts.iter().enumerate().collect();
-    by_size.sort_by_key(|(place, cohort)| (Reverse(cohort.members), *place));
+    by_size.sort_by_key(|(position, cohort)| (Reverse(cohort.members), *position));
     let mut sections = BTreeMap::new();
-    for (place, cohort) in by_size.into_iter().take(SECTIONS) {
+    for (position, cohort) in by_size.into_iter().take(SECTIONS) {
         let mut own = Figures::default();
         let people = people.map(|people| members::table(people, cohort)).transpose()?;
-        let section = made.drawn(cohort, &anchor(place), people, &mut own)?;
+        let section = made.drawn(cohort, &anchor(position), people, &mut own)?;
         let bytes = section.0.len() + own.bytes();
         if bytes > room {
             break;
         }
         room -= bytes;
         figures.extend(own);
-        sections.insert(place, section);
+        sections.insert(position, section);
     }
     Ok(sections)
 }
 
-fn anchor(place: usize) -> String {
-    format!("cohort-{place}")
+fn anchor(position: usize) -> String {
+    format!("cohort-{position}")
 }
 
 fn compared(digest: &Digest) -> String {

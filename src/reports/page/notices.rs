@@ -21,7 +21,7 @@ const LISTED: usize = 200;
 /// Empty if the month was observed at its end and is complete.
 pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> PolarsResult<Markup> {
     let names = names(digest);
-    let mut told: Vec<(&str, String)> = basis(about, digest).into_iter().map(|text| ("warning", text)).collect();
+    let mut notices: Vec<(&str, String)> = basis(about, digest).into_iter().map(|text| ("warning", text)).collect();
     for severity in ["error", "warning"] {
         // Findings with the same text are one notice.
         let mut of_detail: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -35,17 +35,17 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
             let value = if quality.text("value", row)?.is_empty() { String::new() } else { format!(" ({})", found(quality, row)?) };
             of_detail.entry(quality.text("detail", row)?).or_default().push(subject + &value);
         }
-        told.extend(of_detail.into_iter().map(|(detail, subjects)| (severity, sentence(detail, &subjects))));
+        notices.extend(of_detail.into_iter().map(|(detail, subjects)| (severity, sentence(detail, &subjects))));
     }
-    if told.is_empty() {
+    if notices.is_empty() {
         return Ok(html! {});
     }
-    let more = told.len().saturating_sub(AT_THE_TOP);
+    let more = notices.len().saturating_sub(AT_THE_TOP);
     Ok(html! {
         section class="notices" aria-labelledby="notices" {
             h2 id="notices" { "Before you read on" }
             ul {
-                @for (severity, text) in told.iter().take(AT_THE_TOP) {
+                @for (severity, text) in notices.iter().take(AT_THE_TOP) {
                     li class=(severity) { strong { @if *severity == "error" { "Error. " } @else { "Warning. " } } (text) }
                 }
                 @if more > 0 { li { (more) " more: see " a href="#quality" { "what was noticed" } "." } }
@@ -68,7 +68,7 @@ fn names(digest: &Digest) -> HashMap<&str, String> {
 
 /// Explains each basis other than month_end.
 fn basis(about: &About, digest: &Digest) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     for basis in [Basis::Preliminary, Basis::Late, Basis::Reconstructed] {
         let of_basis: Vec<String> =
             digest.cohorts.iter().filter(|cohort| cohort.basis == basis.as_str()).map(|cohort| shown(&cohort.name)).collect();
@@ -90,9 +90,9 @@ fn basis(about: &About, digest: &Digest) -> Vec<String> {
             Basis::MonthEnd => continue,
         };
         let whom = if of_basis.len() == digest.cohorts.len() { "all cohorts".to_string() } else { of_basis.join(", ") };
-        told.push(format!("{what} This is true of {whom}."));
+        notices.push(format!("{what} This is true of {whom}."));
     }
-    told
+    notices
 }
 
 fn found(quality: Rows<'_>, row: usize) -> PolarsResult<String> {

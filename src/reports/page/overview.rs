@@ -44,10 +44,10 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                     }
                 }
                 tbody {
-                    @for (place, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
+                    @for (position, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
                         tr {
                             th scope="row" {
-                                @if let Some(anchor) = anchor(place) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
+                                @if let Some(anchor) = anchor(position) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
                                 @else { (shown(&cohort.name)) }
                             }
                             td { (cohort.kind) }

@@ -209,14 +209,14 @@ fn a_page_of_a_large_job_can_still_be_mailed() {
     let html = month(&about(), &digest, &tables, Some(&people)).unwrap();
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
     // What is left out is said.
-    for told in [
+    for sentence in [
         "100 more cohorts are in the report",
         " smaller cohorts have no section here",
         "9960 more are in the report movement",
         "1300 more are in the report",
         "The band is what the months before let expect",
     ] {
-        assert!(html.contains(told), "{told}");
+        assert!(html.contains(sentence), "{sentence}");
     }
     assert!(html.contains("odd"));
 }

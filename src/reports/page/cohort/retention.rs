@@ -28,7 +28,7 @@ struct Cell {
 
 impl Cell {
     /// The count, the share and its interval.
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         // At entry, all entrants are members.
         if self.age == 0 {
             return grouped(self.retained);
@@ -68,7 +68,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         let first = of_entry.first();
         let censored = if first.is_some_and(|cell| cell.is_censored) { " or before" } else { "" };
         let entrants = first.map_or(String::new(), |cell| grouped(cell.entrants));
-        let of_age = |age: i64| of_entry.iter().find(|cell| cell.age == age).map_or(String::new(), |cell| cell.told());
+        let of_age = |age: i64| of_entry.iter().find(|cell| cell.age == age).map_or(String::new(), |cell| cell.text());
         [format!("{entry}{censored}"), entrants].into_iter().chain(ages.clone().map(of_age)).collect()
     };
     let names = ["entered".to_string(), "entrants".to_string()].into_iter();
