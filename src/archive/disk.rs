@@ -1,9 +1,9 @@
-//! Whether a write failed for want of room.
+//! Whether a write failed because the disk is full.
 
 use std::io;
 
-/// The disk, a quota or a limit on the size of a file (`ulimit -f`, `LimitFSIZE`) leaves no room: with more of it the
-/// same write works.
+/// Whether the disk, a quota or a limit on the size of a file (`ulimit -f`, `LimitFSIZE`) left no space. The same write works
+/// when there is more.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_a_quota_and_a_size_limit_are_no_room() {
+    fn a_full_disk_a_quota_and_a_size_limit_count_as_full() {
         use rustix::io::Errno;
         for (errno, expected) in [
             (Errno::NOSPC, true),

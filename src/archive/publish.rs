@@ -1,9 +1,10 @@
-//! The one way anything becomes visible on disk. A folder is staged in the work folder, listed, synced, and put in its
-//! place in one step: it appears whole or not at all. How it replaces one that is there already: [`swap`].
+//! Publishes folders: the only way in which anything becomes visible on disk. A folder is staged in the work folder, its files
+//! are listed and synced, and it is moved to its target in one step. It appears whole or not at all. [`swap`] replaces a
+//! folder that exists already.
 //!
 //! ```text
 //! .work/staged-…/          being written
-//! <table>/run_month=M      what readers see
+//! <table>/run_month=M      visible to readers
 //! ```
 
 mod manifest;
@@ -25,10 +26,10 @@ pub use swap::{recover, recover_beside};
 pub use verified::{Damage, ListedFiles};
 
 pub const MANIFEST: &str = "manifest.json";
-/// How the names of folders begin that are being written.
+/// The prefix of the names of folders that are being written.
 pub const STAGED: &str = "staged-";
 
-/// What could not be done, and to which path.
+/// A failed action and its path.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{path}`", path = .path.display())]
 pub struct PublishError {
@@ -47,18 +48,18 @@ impl PublishError {
     }
 }
 
-/// One file of a folder, as its manifest lists it. Manifests do not list themselves.
+/// One file of a folder, as listed in its manifest. A manifest does not list itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedFile {
     /// Relative to the folder, with `/`.
     pub path: String,
-    /// Rows of the table in it; 0 for what is no table.
+    /// The number of rows; 0 if the file is no table.
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,
 }
 
-/// A folder being written. Dropped without a commit, it is removed.
+/// A folder that is being written. It is removed when dropped without a commit.
 #[derive(Debug)]
 pub struct Staging {
     path: PathBuf,
@@ -67,7 +68,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// A new, empty folder under `work`. What an earlier, interrupted try left under the same name is removed.
+    /// A new, empty folder under `work`. Removes a folder of the same name that an interrupted attempt left.
     pub fn new(work: &Path, name: &str) -> Result<Staging, PublishError> {
         let path = work.join(format!("{STAGED}{name}"));
         remove_folder(&path)?;
@@ -75,50 +76,50 @@ impl Staging {
         Ok(Staging { path, files: Mutex::default(), is_committed: false })
     }
 
-    /// Where the file of this relative path is to be written; its folder exists.
+    /// The path for a file with this relative path. Creates its folder.
     pub fn place(&self, relative: &str) -> Result<PathBuf, PublishError> {
         let path = self.path.join(relative);
         create_folder(path.parent().unwrap_or(&self.path))?;
         Ok(path)
     }
 
-    /// Lists a file that has been written to its place.
+    /// Adds a written file to the list of files: hashes and syncs it.
     pub fn list(&self, relative: &str, rows: u64) -> Result<(), PublishError> {
         let path = self.path.join(relative);
         let (bytes, sha256) = hash_file(&path)?;
         sync_file(&path)?;
-        // One file or none is added, whatever happens elsewhere.
+        // A poisoned lock is harmless: the list is never half changed.
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.push(ListedFile { path: relative.to_string(), rows, bytes, sha256 });
         Ok(())
     }
 
-    /// What was listed, by path: in whatever order it was written.
+    /// The listed files, sorted by path.
     pub fn files(&self) -> Vec<ListedFile> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
         files.sort_by(|one, other| one.path.cmp(&other.path));
         files
     }
 
-    /// Where the files are until they are shown.
+    /// The folder with the files before they are published.
     pub fn folder(&self) -> &Path {
         &self.path
     }
 
-    /// Shows the folder at `target` without a manifest, in place of what was there.
+    /// Moves the folder to `target` without a manifest. Replaces what was there.
     pub fn replace(mut self, target: &Path) -> Result<(), PublishError> {
-        self.show(target)
+        self.publish(target)
     }
 
-    /// Writes the manifest last and shows the folder at `target`, in place of what was there. Returns the SHA-256 of the
+    /// Writes the manifest last, then moves the folder to `target`. Replaces what was there. Returns the SHA-256 of the
     /// manifest.
     pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
         let hash = manifest::write_manifest(&self.path, manifest)?;
-        self.show(target)?;
+        self.publish(target)?;
         Ok(hash)
     }
 
-    fn show(&mut self, target: &Path) -> Result<(), PublishError> {
+    fn publish(&mut self, target: &Path) -> Result<(), PublishError> {
         sync_folders(&self.path)?;
         create_folder(parent(target))?;
         swap::put_in_place(&self.path, target)?;
@@ -126,7 +127,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Shows one of the folder's files at `target`, in place of what was there. The rest of the folder is removed.
+    /// Moves one of the folder's files to `target`. Replaces what was there. Removes the rest of the folder.
     pub fn commit_file(self, relative: &str, target: &Path) -> Result<(), PublishError> {
         let path = self.path.join(relative);
         sync_file(&path)?;
@@ -137,14 +138,13 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.is_committed {
-            // Best effort: what stays is removed when the name is staged again.
+            // Best effort: a folder that stays is removed when the same name is staged again.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// The names of the folders in a folder, sorted, links to folders among them, also those that lead nowhere now; none when
-/// it does not exist.
+/// The names of the folders in a folder, sorted, with links to folders and broken links; none if the folder does not exist.
 pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     let is_folder = |entry: &fs::DirEntry| -> io::Result<bool> {
         let kind = entry.file_type()?;
@@ -153,12 +153,12 @@ pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     names(folder, is_folder)
 }
 
-/// The names of the files in a folder, sorted; none when it does not exist.
+/// The names of the files in a folder, sorted; none if the folder does not exist.
 pub fn file_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     names(folder, |entry| Ok(entry.file_type()?.is_file()))
 }
 
-/// The names of everything in a folder, sorted; none when it does not exist.
+/// The names of all entries of a folder, sorted; none if the folder does not exist.
 fn entry_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     names(folder, |_| Ok(true))
 }
@@ -181,7 +181,7 @@ fn names(folder: &Path, is_wanted: impl Fn(&fs::DirEntry) -> io::Result<bool>) -
     Ok(names)
 }
 
-/// Creates a folder and its parents, readable by their owner only. What was missing of them outlasts a power cut.
+/// Creates a folder and its missing parents, readable by their owner only, and syncs them.
 pub fn create_folder(path: &Path) -> Result<(), PublishError> {
     let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
     let mut builder = fs::DirBuilder::new();
@@ -192,12 +192,12 @@ pub fn create_folder(path: &Path) -> Result<(), PublishError> {
     path.ancestors().take(missing).try_for_each(|made| sync_folder(parent(made)))
 }
 
-/// The folder that something is in.
+/// The folder that contains the path.
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Removes a folder with all that is in it, if it is there. Of a link the link alone.
+/// Removes a folder with its content, if it exists. Of a link, removes only the link.
 pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("remove", path, error)),
@@ -205,20 +205,20 @@ pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     }
 }
 
-/// Takes a published folder away, if it is there: whole, and then removes it from `work`.
+/// Unpublishes a folder, if it exists: moves it to `work` in one step, then removes it there.
 pub fn retire(published: &Path, work: &Path) -> Result<(), PublishError> {
     let retired = work.join(format!("{STAGED}retired"));
     remove_folder(&retired)?;
     match fs::rename(published, &retired) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(PublishError::new("take away", published, error)),
+        Err(error) => return Err(PublishError::new("unpublish", published, error)),
         Ok(()) => {}
     }
     sync_folder(published.parent().unwrap_or(Path::new(".")))?;
     remove_folder(&retired)
 }
 
-/// Moves a folder within its parent, if it is there.
+/// Moves a folder within its parent, if it exists.
 pub fn move_folder(from: &Path, to: &Path) -> Result<(), PublishError> {
     match fs::rename(from, to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("move", from, error)),
@@ -226,7 +226,7 @@ pub fn move_folder(from: &Path, to: &Path) -> Result<(), PublishError> {
     }
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub fn remove_file(path: &Path) -> Result<(), PublishError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("remove", path, error)),
@@ -234,7 +234,7 @@ pub fn remove_file(path: &Path) -> Result<(), PublishError> {
     }
 }
 
-/// Writes a file beside its place and renames it there, readable by its owner only.
+/// Writes a file as `NAME.part` and renames it to `NAME`. It is readable by its owner only.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     let failed = |error| PublishError::new("write", path, error);
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -249,13 +249,13 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     fs::rename(&part, path).map_err(failed)
 }
 
-/// The same bytes in another place. Files are never edited, so they may share them.
+/// Copies a file, by a hard link if possible: files are never edited, so two paths may share the bytes.
 pub fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
     let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
     linked.map_err(|error| PublishError::new("copy to", to, error))
 }
 
-/// Sees to it that what was written to a file outlasts a power cut.
+/// Syncs a file to disk, so that it survives a power cut.
 pub fn sync_file(path: &Path) -> Result<(), PublishError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", path, error))
 }
@@ -297,17 +297,17 @@ fn rename(from: &Path, to: &Path) -> Result<(), PublishError> {
     fs::rename(from, to).map_err(|error| PublishError::new("put in place", to, error))
 }
 
-/// The same for the names in a folder.
+/// Syncs the names in a folder to disk.
 fn sync_folder(path: &Path) -> Result<(), PublishError> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(path).and_then(|folder| folder.sync_all()) {
-        // Some file systems sync no folders, and one that this user may write in he may still not read.
+        // Some file systems cannot sync folders. And a user may be allowed to write into a folder, but not to read it.
         Err(error) if !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => Err(PublishError::new("sync", path, error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// The same with all folders in it.
+/// Syncs the names in a folder and in all folders below it.
 fn sync_folders(path: &Path) -> Result<(), PublishError> {
     for name in folder_names(path)? {
         sync_folders(&path.join(name))?;
@@ -327,16 +327,16 @@ mod tests {
         staging.commit(&root.join("t/run_month=2026-10"), &files).unwrap();
     }
 
-    fn shown(root: &Path) -> String {
+    fn published(root: &Path) -> String {
         fs::read_to_string(root.join("t/run_month=2026-10/a/b.txt")).unwrap()
     }
 
     #[test]
-    fn a_folder_replaces_another_whole() {
+    fn a_folder_replaces_another_one() {
         let root = tempfile::tempdir().unwrap();
         publish(root.path(), "first");
         publish(root.path(), "second");
-        assert_eq!(shown(root.path()), "second");
+        assert_eq!(published(root.path()), "second");
         assert_eq!(folder_names(&root.path().join("t")).unwrap(), ["run_month=2026-10"]);
         assert!(folder_names(&root.path().join(".work")).unwrap().is_empty());
     }
@@ -348,12 +348,12 @@ mod tests {
         let staging = Staging::new(&root.path().join(".work"), "x").unwrap();
         fs::write(staging.place("b.txt").unwrap(), "half").unwrap();
         drop(staging);
-        assert_eq!(shown(root.path()), "first");
+        assert_eq!(published(root.path()), "first");
         assert!(folder_names(&root.path().join(".work")).unwrap().is_empty());
     }
 
     #[test]
-    fn a_disk_that_is_found_to_be_full_when_a_file_is_synced_is_full() {
+    fn a_sync_that_fails_for_lack_of_space_means_a_full_disk() {
         use rustix::io::Errno;
         let failed = |errno: Errno| PublishError::new("sync", Path::new("part"), io::Error::from_raw_os_error(errno.raw_os_error()));
         assert!([Errno::NOSPC, Errno::DQUOT, Errno::FBIG].into_iter().all(|errno| failed(errno).is_disk_full()));
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn parents_are_made_where_they_are_missing() {
+    fn missing_parents_are_created() {
         let root = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             create_folder(&root.path().join("a/b/c")).unwrap();

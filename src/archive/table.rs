@@ -1,5 +1,5 @@
-//! Tables on disk: what a column is, and how a table is written, scanned and counted. The only part of the program
-//! besides the counting queries that calls Polars' scans and sinks.
+//! Tables on disk: the description of a column, and how a table is written, scanned and counted. Besides the counting
+//! queries, only this module calls Polars' scans and sinks.
 
 mod bundle;
 mod cause;
@@ -34,7 +34,7 @@ pub use sql::{Query, filter_sql};
 #[derive(Debug)]
 pub struct Table {
     pub name: &'static str,
-    /// What a row is, for the dictionary.
+    /// What a row is, for the data dictionary.
     pub row: &'static str,
     /// The columns by which rows are unique and sorted.
     pub key: &'static [&'static str],
@@ -46,9 +46,9 @@ pub struct Table {
 pub struct Column {
     pub name: &'static str,
     pub kind: Kind,
-    /// What it holds.
+    /// What the column holds.
     pub about: &'static str,
-    /// Where it is another than its kind's: see [`Column::unit`].
+    /// Set only if the unit differs from the unit of the kind: see [`Column::unit`].
     unit: Option<&'static str>,
     /// What null means; empty when the column is never null.
     pub null: &'static str,
@@ -77,12 +77,12 @@ impl Column {
         Column { name, kind, about, unit: None, null: "" }
     }
 
-    /// The same, in another unit than its kind has.
+    /// Sets a unit that differs from the unit of the kind.
     pub const fn in_unit(self, unit: &'static str) -> Column {
         Column { unit: Some(unit), ..self }
     }
 
-    /// The unit of its values; None of texts and flags.
+    /// The unit of the values; `None` for texts and flags.
     pub fn unit(&self) -> Option<&'static str> {
         self.unit.or(match self.kind {
             Kind::Text | Kind::Contact | Kind::Json | Kind::Flag => None,
@@ -93,7 +93,7 @@ impl Column {
         })
     }
 
-    /// The same, nullable.
+    /// Makes the column nullable and says what null means.
     pub const fn or_null(self, null: &'static str) -> Column {
         Column { null, ..self }
     }
@@ -111,7 +111,7 @@ impl Kind {
         }
     }
 
-    /// The column in this kind's type.
+    /// Casts the column to this kind's type.
     fn of(self, column: &polars::prelude::Column) -> Result<polars::prelude::Column, PolarsError> {
         if column.dtype() == &self.dtype() { Ok(column.clone()) } else { column.strict_cast(&self.dtype()) }
     }
@@ -148,12 +148,12 @@ impl Table {
     /// The frame with exactly this table's columns, order and types.
     ///
     /// # Errors
-    /// When a column is missing or holds values of which the declared type has no equal.
+    /// When a column is missing or a value has no equal in the declared type.
     pub fn conform(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
         let columns = self.columns.iter().map(|column| {
             let found = frame.column(column.name)?;
             if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 {
-                // The digits of a number would pass for a contact's id.
+                // A cast would turn the number into digits that look like a contact's ID.
                 return Err(PolarsError::SchemaMismatch(format!("`{}` holds numbers for contacts", column.name).into()));
             }
             column.kind.of(found)
@@ -161,7 +161,7 @@ impl Table {
         DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
     }
 
-    /// The same where it is being counted: contacts may be numbers.
+    /// As [`Table::conform`], but contacts may be numbers ([`ContactNumbers`]).
     pub fn conform_counted(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
         let columns = self.columns.iter().map(|column| {
             let found = frame.column(column.name)?;
@@ -187,13 +187,13 @@ impl TableError {
         TableError { action, what: what.into(), source: Cause::of(&source), is_disk_full }
     }
 
-    /// A file that does not hold what it should.
+    /// The error for a file with unexpected content.
     fn unfit(path: &Path, problem: String) -> TableError {
         TableError { action: "read", what: format!("`{}`", path.display()), source: Cause::own(problem), is_disk_full: false }
     }
 
-    /// The Parquet writer does not pass on why a write failed: then one more write tells, to the half-written file, as
-    /// long as that still takes its space.
+    /// The error for a failed write. The Parquet writer may hide the I/O error. Then one more write to the half-written file,
+    /// which still takes its space, shows whether the disk is full.
     fn writing(path: &Path, source: PolarsError) -> TableError {
         let is_disk_full = io_error(&source).is_some_and(disk::is_full) || has_no_room(path);
         TableError { action: "write", what: format!("`{}`", path.display()), source: Cause::of(&source), is_disk_full }
@@ -204,7 +204,7 @@ impl TableError {
     }
 }
 
-/// The failed read or write under an error of Polars, when there is one and it is passed on.
+/// The I/O error inside a Polars error, if there is one.
 pub fn io_error(error: &PolarsError) -> Option<&std::io::Error> {
     match error {
         PolarsError::IO { error, .. } => Some(error),
@@ -213,7 +213,7 @@ pub fn io_error(error: &PolarsError) -> Option<&std::io::Error> {
     }
 }
 
-/// Whether a file that could not be written whole cannot grow. It is of no use any more, and goes with its folder.
+/// Whether a half-written file cannot grow. The file is useless; it is removed with its folder.
 fn has_no_room(path: &Path) -> bool {
     let grown = std::fs::File::options().append(true).create(true).open(path).and_then(|mut file| file.write_all(&[0; 1 << 16]));
     grown.is_err_and(|error| disk::is_full(&error))

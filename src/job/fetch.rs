@@ -11,7 +11,7 @@ use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
 use super::scheduler::{Followed, Witness};
 use super::{Context, Event, JobError, JobFolder, basis_at, scheduler, tag_dates, work};
 use archive::publish;
-use archive::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
+use archive::snapshot::{Assembly, Cohort, CohortEntry, SpooledStream, TaggedBefore};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 
 /// What was fetched, by stream of the plan.
@@ -28,7 +28,7 @@ pub(super) struct FetchedStream {
     pub kind: StreamKind,
     /// The members that the listing of groups told, where it told any.
     pub listed: Option<u64>,
-    pub part: Part,
+    pub part: SpooledStream,
     /// Why it was not finished, where that was accepted.
     pub failure: Option<String>,
     /// What another source says of it.
@@ -63,7 +63,7 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     };
     let streams: Vec<FetchedStream> = plan.streams.iter().zip(&followed).map(fetched).collect();
     leave_out_the_unseen(plan, followed)?;
-    let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
+    let tags: Vec<SpooledStream> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
     Ok(Fetched { streams, tag_dates })
 }
@@ -100,7 +100,7 @@ impl FetchedStream {
     /// What came, and what should have come on whose word.
     pub(super) fn shortfall(&self, tolerance: f64) -> Shortfall {
         let record = &self.part.record;
-        let (stream, came) = (self.key.clone(), record.came());
+        let (stream, came) = (self.key.clone(), record.received());
         match self.witness.filter(|witness| witness.contradicts(came, tolerance)) {
             Some(Witness::OwnLists(comparison)) => {
                 let differing = format!("{} did not come, {} came whose list lacks the group", comparison.missing, comparison.unconfirmed);

@@ -22,7 +22,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     let has_everyone = fetched.streams().iter().any(|stream| stream.kind == StreamKind::Everyone);
     for stream in fetched.streams() {
         findings.extend(totals(stream, tolerance));
-        let is_fewer = plan.is_fewer_than_before(&stream.key, span.month, stream.part.record.came(), tolerance);
+        let is_fewer = plan.is_fewer_than_before(&stream.key, span.month, stream.part.record.received(), tolerance);
         findings.extend(witnessed(stream, is_fewer, tolerance));
         findings.extend(fall(plan, stream, span, settings));
         let is_repetition = has_everyone && matches!(stream.kind, StreamKind::Members(_));
@@ -135,7 +135,7 @@ fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding>
 
 fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
     let record = &stream.part.record;
-    let came = record.came();
+    let came = record.received();
     let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
         severity,
         check_name: check_name.to_string(),
@@ -217,16 +217,16 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
             "the search for the group differs from the contacts' own lists, in two readings, with a total that agreed with it; the members \
              are those whose own list names the group ({differing})"
         );
-        return Some(finding(Severity::Warning, "search_behind", record.came(), searched, detail));
+        return Some(finding(Severity::Warning, "search_behind", record.received(), searched, detail));
     }
-    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) {
+    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.vouches(record.received(), tolerance)) {
         let detail =
             "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
                       not be, or were not, asked: nothing but the search says that they are no members"
                 .to_string();
         return Some(finding(Severity::Warning, "own_lists_cut_short", comparison.unknown_missing, 0, detail));
     }
-    let is_within = comparison.differing() > 0 && !stream.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance));
+    let is_within = comparison.differing() > 0 && !stream.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance));
     is_within.then(|| {
         let detail = format!("contacts whose own list of groups differs from what came, within the tolerance: {differing}");
         finding(Severity::Info, "own_lists", comparison.differing(), 0, detail)
@@ -242,7 +242,7 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
     let record = &stream.part.record;
     let is_of_members = matches!(stream.kind, StreamKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    let is_vouched_for = stream.witness.is_some_and(|witness| witness.vouches(record.came(), tolerance));
+    let is_vouched_for = stream.witness.is_some_and(|witness| witness.vouches(record.received(), tolerance));
     if !record.is_complete || is_vouched_for || !is_month_end {
         return None;
     }

@@ -14,7 +14,7 @@ use super::plan::{PlannedStream, StreamKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::privacy::Privacy;
 use archive::publish;
-use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
+use archive::snapshot::{Deduplication, Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
 use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
 use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
 
@@ -39,7 +39,7 @@ pub(super) struct StreamReader {
     /// Groups that are looked for in the contacts' own lists.
     pub own_lists_of: Arc<[Group]>,
     /// What the other lists have.
-    pub others: Others,
+    pub others: Deduplication,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
@@ -105,8 +105,8 @@ impl Begun {
     /// Whether an earlier run left records of its rows to other lists.
     pub(super) fn relies_on_others(&self) -> bool {
         match self {
-            Begun::Kept(record) => record.held > 0,
-            Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.held > 0),
+            Begun::Kept(record) => record.deferred > 0,
+            Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.deferred > 0),
             Begun::Failed(_) => true,
         }
     }
@@ -141,7 +141,7 @@ impl StreamReader {
 
     async fn open(&self, progress: Option<Progress>) -> Result<Opened, JobError> {
         let at = (self.clock)();
-        let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.place).ok());
+        let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.cursor).ok());
         let progress = progress.filter(|_| cursor.is_some());
         let from = cursor.as_ref();
         let list = match &self.planned.kind {
@@ -199,7 +199,7 @@ impl StreamReader {
                 (record, why)
             }
             Err(Ended::Again(error)) if self.partition.is_some() && is_not_asked_for(&error) => return Ok(Outcome::NotPartitioned(error)),
-            Err(Ended::Again(error)) => (StreamRecord::begun((self.clock)()), reason(&error)),
+            Err(Ended::Again(error)) => (StreamRecord::new((self.clock)()), reason(&error)),
             Err(Ended::Failed(error)) => return self.given_up(error).await,
         };
         self.tell_again(why);
@@ -235,7 +235,7 @@ impl StreamReader {
             publish::move_folder(&self.aside(), &self.folder)?;
         }
         let kept = self.readable(left(&self.folder), |record| record).await?;
-        Ok(kept.unwrap_or_else(|| StreamRecord::begun((self.clock)())))
+        Ok(kept.unwrap_or_else(|| StreamRecord::new((self.clock)())))
     }
 
     /// A stream that could not be finished: an error, or what is on disk of it.
@@ -437,7 +437,7 @@ fn is_not_asked_for(error: &JobError) -> bool {
 
 /// Why a stream that came to its end cannot have brought all there is.
 fn shortfall(record: &StreamRecord, listed: Option<u64>) -> String {
-    let came = record.came();
+    let came = record.received();
     match (record.first_total, record.last_total) {
         (Some(first), Some(last)) if last < first && came >= last => {
             format!("the announced total fell from {first} to {last} while {came} came")

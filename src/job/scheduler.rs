@@ -22,14 +22,14 @@ use super::plan::{Plan, PlannedStream, StreamKind};
 use super::reader::{Begun, Fetched, Look, Outcome, StreamReader};
 use super::{Context, Event, JobError, joined, work};
 use archive::publish;
-use archive::snapshot::{Held, Others, Part, stream_folder, without_record};
+use archive::snapshot::{Deduplication, RecordIndex, SpooledStream, lacks_records, stream_folder};
 use domain::{Allowed, Group, Partition, agrees};
 use intercom::RequestError;
 
 /// What came of a list.
 #[derive(Debug)]
 pub(super) struct Followed {
-    pub part: Part,
+    pub part: SpooledStream,
     /// Why it was not finished, where that is accepted.
     pub failure: Option<JobError>,
     /// What another source says of it.
@@ -52,7 +52,7 @@ pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, acce
         waiting: Vec::new(),
         running,
         places_taken: 0,
-        held: Held::default(),
+        held: RecordIndex::default(),
         untold: Untold::default(),
         waits_for_everyone,
         is_in_doubt: false,
@@ -84,7 +84,7 @@ struct Chains<'a> {
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
     places_taken: usize,
-    held: Held,
+    held: RecordIndex,
     untold: Untold,
     /// Whether it is open yet where the members of tags are taken from.
     waits_for_everyone: bool,
@@ -173,8 +173,9 @@ impl Chains<'_> {
         while std::mem::take(&mut self.is_in_doubt) {
             let is_of_contacts = |list: &usize| self.plan.streams[*list].kind != StreamKind::Conversations;
             let lists: Vec<usize> = (0..self.lists.len()).filter(is_of_contacts).collect();
-            let parts: Vec<Part> = lists.iter().filter_map(|list| Some(self.lists[*list].followed.as_ref()?.part.clone())).collect();
-            let asked = tokio::task::spawn_blocking(move || Ok(without_record(&parts)?));
+            let parts: Vec<SpooledStream> =
+                lists.iter().filter_map(|list| Some(self.lists[*list].followed.as_ref()?.part.clone())).collect();
+            let asked = tokio::task::spawn_blocking(move || Ok(lacks_records(&parts)?));
             let lacking: Vec<bool> = joined(asked.await)?;
             for (list, _) in lists.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
                 tracing::warn!(
@@ -231,7 +232,7 @@ impl Chains<'_> {
             page_size: settings.intercom.page_size,
             places: settings.intercom.max_concurrency,
             folder,
-            others: Others { held: self.held.clone(), rank: list, keeps_all: self.lists[list].keeps_all },
+            others: Deduplication { index: self.held.clone(), rank: list, keeps_all: self.lists[list].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -377,7 +378,7 @@ impl Chains<'_> {
 
     async fn anew(&mut self, list: usize) -> Result<(), JobError> {
         (self.context.observer)(Event::Unpartitioned);
-        self.held.withdraw(list);
+        self.held.remove(list);
         self.is_in_doubt = true;
         for chain in &self.lists[list].chains {
             publish::remove_folder(&stream_folder(self.work, &chain.key))?;
@@ -413,12 +414,12 @@ impl Chains<'_> {
         let part = |chain: &Chain, fetched: &Fetched| (stream_folder(self.work, &chain.key), fetched.record.clone());
         let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.fetched()?))).collect();
         let part = match (&self.plan.streams[list].partitioning, came.as_slice()) {
-            (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
+            (None, [(folder, record)]) => SpooledStream::whole(folder.clone(), record.clone()),
             (None, _) => return Err(JobError::NotFollowed(self.plan.streams[list].key.clone())), // a list in one chain has one
-            (Some(partitioning), _) => Part::of_partitions(came, partitioning.total, last_total),
+            (Some(partitioning), _) => SpooledStream::of_partitions(came, partitioning.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
-        let (came, first, last) = (part.record.came(), part.record.first_total, part.record.last_total);
+        let (came, first, last) = (part.record.received(), part.record.first_total, part.record.last_total);
         if self.plan.streams[list].partitioning.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
             let announced = last.max(first).unwrap_or_default();
             return self.read_whole(list, &format!("{came} came in partitions, the whole list announces {announced}")).await;

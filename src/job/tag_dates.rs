@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::{StreamExt, stream};
 
 use super::{Context, Event, JobError, joined};
-use archive::snapshot::{Part, TagDates, members_of};
+use archive::snapshot::{SpooledStream, TagDates, members_of};
 use domain::Months;
 
 /// The folder of the answers in that of the work, and their name in the log.
 pub(super) const ANSWERS: &str = "tag_dates";
 
 /// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
-pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
+pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledStream>, work: &Path) -> Result<PathBuf, JobError> {
     let reading = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>, JobError> {
         let mut holders = BTreeSet::new();
         for part in &tags {
@@ -73,7 +73,7 @@ impl Asking {
     pub(super) async fn ask(&self, contacts: BTreeSet<String>, gone: Gone) -> Result<(), JobError> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
-            let wanted: Vec<String> = contacts.into_iter().filter(|id| so_far.answers.wants(id)).collect();
+            let wanted: Vec<String> = contacts.into_iter().filter(|id| so_far.answers.claim(id)).collect();
             so_far.wanted += wanted.len() as u64;
             wanted
         };

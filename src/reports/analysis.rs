@@ -1,8 +1,7 @@
-//! The reports: frames in, frames out. Knows no paths, no settings file, no clock, no network.
+//! The reports: frames in, frames out. No paths, no settings file, no clock, no network.
 //!
-//! Each report is a pair: a `.sql` file counts (everything that must look at every row), and a function judges (what
-//! turns small tables of counts into rates, and puts the columns in their order). The data dictionary is the reports'
-//! own column lists.
+//! Each report is a pair: a `.sql` file counts (everything that must read every row), and a function judges (it turns small
+//! tables of counts into rates and orders the columns). The data dictionary is made from the column lists of the reports.
 
 mod attribute_profile;
 mod cohort_summary;
@@ -60,7 +59,7 @@ pub const REPORTS: &[&Report] = &[
     &data_quality::REPORT,
 ];
 
-/// What a report knows besides the tables.
+/// The facts of a month that a report needs besides the tables.
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub month: Month,
@@ -71,9 +70,9 @@ pub struct Facts {
     pub has_conversations: bool,
     /// Ascending.
     pub opened_at_least: Vec<u32>,
-    /// The attributes that members are described by, as the job names them.
+    /// The attributes that describe members, as the job names them.
     pub profile: Vec<String>,
-    /// What was noticed while observing.
+    /// What was found while observing.
     pub found: Vec<Found>,
 }
 
@@ -86,11 +85,11 @@ pub struct CohortFacts {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     pub announced: Option<u64>,
-    /// p, the month that this one is compared with.
+    /// p, the month with which this one is compared.
     pub compared_month: Option<Month>,
 }
 
-/// What the cohorts are compared with.
+/// The kind of population with which the cohorts are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PopulationKind {
     Everyone,
@@ -99,10 +98,10 @@ pub enum PopulationKind {
     Cohorts,
 }
 
-/// The tables that the counting queries name: of the snapshot, of the history, and small ones that come with a month.
+/// The tables that the counting queries use: of the snapshot, of the history, and small ones that are made for each month.
 #[derive(Clone)]
 pub struct Inputs {
-    /// What the numbers for contacts in the tables stand for.
+    /// The IDs of the contacts that are numbers in the tables.
     pub numbers: ContactNumbers,
     pub contacts: LazyFrame,
     pub attributes: LazyFrame,
@@ -137,15 +136,15 @@ impl Inputs {
     }
 }
 
-/// The names and columns of the small tables that come with a month and are no files; for the dictionary.
+/// The names and columns of the small tables that are made for each month and are no files; for the data dictionary.
 pub const SMALL_INPUTS: &[(&str, &str)] = &[
     (
         "cohorts",
-        "a row a cohort: cohort_key, cohort_name, has_conversations, knows_gone (the population is everyone), in_history, intercom_count, \
+        "one row for each cohort: cohort_key, cohort_name, has_conversations, knows_gone (the population is everyone), in_history, intercom_count, \
          month, month_start, month_end, compared_month, compared_end, months_since_compared",
     ),
     ("population", "one row: in_population (true), month, month_end"),
-    ("profile", "a row an attribute: month, attribute, custom_name (null for a column of contacts)"),
+    ("profile", "one row for each attribute: month, attribute, custom_name (null for a column of contacts)"),
 ];
 
 impl Report {
@@ -153,10 +152,10 @@ impl Report {
         REPORTS.iter().copied().find(|report| report.table.name == name)
     }
 
-    /// Counts and judges. The frame has the report's columns, order and types, sorted by its key.
+    /// Counts and judges. The frame has the report's columns in order and with their types, and is sorted by the report's key.
     ///
     /// # Errors
-    /// When an input cannot be read, or does not fit the query.
+    /// When an input cannot be read or does not fit the query.
     pub fn build(&self, inputs: &Inputs, facts: &Facts) -> Result<DataFrame, TableError> {
         let failed = |error| TableError::new("build", format!("the report `{}`", self.table.name), error);
         let counts = self.query.run(&inputs.named())?;
@@ -171,13 +170,13 @@ impl Facts {
     }
 }
 
-/// The columns with which every table of cohorts begins.
+/// The first columns of every table of cohorts.
 const MONTH: table::Column = table::Column::new("month", table::Kind::Day, "first day of the month");
 const COHORT_KEY: table::Column =
     table::Column::new("cohort_key", table::Kind::Text, "`tag:<id>`, `segment:<id>` or `rule:<name>`; stable when the name changes");
 const COHORT_NAME: table::Column = table::Column::new("cohort_name", table::Kind::Text, "the cohort's name when it was observed");
 
-/// part / whole, null where there is no whole.
+/// part / whole; null if the whole is 0 or either is null.
 fn ratio(part: Option<i64>, whole: Option<i64>) -> Option<f64> {
     match (part, whole) {
         (Some(part), Some(whole)) if whole != 0 => Some(part as f64 / whole as f64),

@@ -1,5 +1,5 @@
-//! A month in words and a few figures: what is told of each cohort to people who open no table. Made of what history and
-//! reports hold; nothing is counted or judged here.
+//! A month in sentences and a few figures, for people who open no table. All numbers come from the history and the reports:
+//! nothing is counted or judged here.
 
 mod notable;
 mod odd;
@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
-use self::sentence::{Compared, Seen, Told, sentence};
+use self::sentence::{Compared, MonthOfCohort, Observed, sentence};
 use archive::table::Rows;
 use domain::{Basis, Month};
 
-pub use odd::{is_told_by, odd};
+pub use odd::{is_implied_by, odd};
 pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, one_line, percent, plain, shortened, sparkline};
 
-/// Months of which a cohort's members are shown, this one included.
+/// The number of months in a cohort's series, this one included.
 const MONTHS_SHOWN: usize = 12;
 
-/// The small tables of a month, by name: its reports without those that have a row for each contact, and the `counts` of
-/// its history.
+/// The small tables of a month, by name: the `counts` of its history, and its reports except those with a row for each
+/// contact.
 #[derive(Clone, Debug, Default)]
 pub struct Tables(BTreeMap<&'static str, DataFrame>);
 
@@ -32,7 +32,7 @@ impl Tables {
     }
 
     /// # Errors
-    /// When it was not added.
+    /// When the table was not added.
     pub fn named(&self, name: &str) -> PolarsResult<Rows<'_>> {
         let missing = || PolarsError::ColumnNotFound(format!("the table `{name}`").into());
         self.0.get(name).map(Rows).ok_or_else(missing)
@@ -45,11 +45,11 @@ pub struct Digest {
     pub month: Month,
     /// In the order of the reports.
     pub cohorts: Vec<CohortDigest>,
-    /// What stands out, a sentence each.
+    /// One sentence for each thing that stands out.
     pub notable: Vec<String>,
 }
 
-/// What a month was for one cohort. `None` is what null is in `cohort_summary`.
+/// The month of one cohort. `None` means the same as null in `cohort_summary`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CohortDigest {
     pub cohort_key: String,
@@ -66,7 +66,7 @@ pub struct CohortDigest {
     pub compared_month: Option<Month>,
     /// The month in a sentence.
     pub sentence: String,
-    /// The members of the last twelve months, this one last; `None` for a month that is not in the cohort's history.
+    /// The number of members in the last twelve months, this one last; `None` for a month outside the cohort's history.
     pub series: Vec<Option<i64>>,
 }
 
@@ -80,12 +80,12 @@ impl Digest {
         let no_months = BTreeMap::new();
         let cohorts = (0..summary.count_all()).map(|row| {
             let cohort_key = summary.text("cohort_key", row)?.to_string();
-            let seen = match summary.text("basis", row)? {
-                basis if basis != Basis::MonthEnd.as_str() => Seen::AnotherTime,
-                _ if !is_in_history(counts, &cohort_key, month)? => Seen::InPart,
-                _ => Seen::Whole,
+            let observed = match summary.text("basis", row)? {
+                basis if basis != Basis::MonthEnd.as_str() => Observed::AnotherTime,
+                _ if !is_in_history(counts, &cohort_key, month)? => Observed::Incomplete,
+                _ => Observed::Whole,
             };
-            cohort(month, seen, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
+            cohort(month, observed, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
         });
         let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
         let notable = notable::notable(&notable::Month { month, cohorts: &cohorts, members: &members }, tables)?;
@@ -102,7 +102,13 @@ fn is_in_history(counts: Rows<'_>, cohort_key: &str, month: Month) -> PolarsResu
     Ok(false)
 }
 
-fn cohort(month: Month, seen: Seen, summary: Rows<'_>, row: usize, members: &BTreeMap<NaiveDate, i64>) -> PolarsResult<CohortDigest> {
+fn cohort(
+    month: Month,
+    observed: Observed,
+    summary: Rows<'_>,
+    row: usize,
+    members: &BTreeMap<NaiveDate, i64>,
+) -> PolarsResult<CohortDigest> {
     let count = |name: &str| summary.count(name, row);
     let name = one_line(summary.text("cohort_name", row)?);
     let (joined, departed) = (count("joined")?, count("departed")?);
@@ -112,8 +118,7 @@ fn cohort(month: Month, seen: Seen, summary: Rows<'_>, row: usize, members: &BTr
         _ => None,
     };
     let now = count("members")?.unwrap_or_default();
-    let told = Told { name: &name, month, seen, members: now, compared, streak: streak(members, month) };
-    let sentence = sentence(&told);
+    let sentence = sentence(&MonthOfCohort { name: &name, month, observed, members: now, compared, streak: streak(members, month) });
     let mut series: Vec<Option<i64>> =
         months_back(month).take(MONTHS_SHOWN).map(|month| members.get(&month.first_day()).copied()).collect();
     series.reverse();
@@ -139,7 +144,7 @@ fn months_back(from: Month) -> impl Iterator<Item = Month> {
     std::iter::successors(Some(from), |month| Some(month.previous()))
 }
 
-/// The members of each cohort in the months of its history, and in this month.
+/// The number of members of each cohort, in the months of its history and in this month.
 fn members_by_month(counts: Rows<'_>) -> PolarsResult<BTreeMap<String, BTreeMap<NaiveDate, i64>>> {
     let mut members: BTreeMap<String, BTreeMap<NaiveDate, i64>> = BTreeMap::new();
     for row in 0..counts.count_all() {
@@ -149,7 +154,7 @@ fn members_by_month(counts: Rows<'_>) -> PolarsResult<BTreeMap<String, BTreeMap<
     Ok(members)
 }
 
-/// How many months in a row, this one last, there were more members than in the month before (positive), or fewer (negative).
+/// How many months in a row, up to this one, the number of members grew (positive) or fell (negative).
 fn streak(members: &BTreeMap<NaiveDate, i64>, month: Month) -> i64 {
     let change = |month: Month| Some((members.get(&month.first_day())? - members.get(&month.previous().first_day())?).signum());
     let Some(now) = change(month) else { return 0 };

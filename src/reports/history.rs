@@ -1,10 +1,10 @@
-//! What a month's reports need from earlier months: `history(m) = f(snapshot(m), history of the month before)`. Always
-//! rebuildable. Month 36 costs about what month 2 did, and members who left are not forgotten.
+//! What a month's reports need from earlier months: `history(m) = f(snapshot(m), history of the month before)`. It can always
+//! be rebuilt. Month 36 costs about as much as month 2, and members who left are kept.
 //!
-//! A cohort's own history, H, is the months in which it was observed with basis `month_end`. What compares months uses
-//! H alone; p, the month compared with, is the nearest earlier one in H. A month outside H leaves the ledger as it is.
+//! A cohort's own history, H, is the months in which it was observed with basis `month_end`. Comparisons of months use only
+//! H. p, the compared month, is the nearest earlier one in H. A month outside H does not change the ledger.
 //!
-//! The counting is in the `.sql` files beside this one; here is what carries from month to month.
+//! The `.sql` files in the folder `history` count; this code carries results from month to month.
 
 mod cohorts;
 mod definitions;
@@ -30,7 +30,7 @@ pub use cohorts::{CohortMonth, Compared, cohort_months, cohorts_frame};
 pub use definitions::{Definitions, ProfileEntry, population_frame};
 pub use tables::{COUNTS, LEDGER, PEOPLE, PROFILES, RECORDS, STANDING, STATES, TRIANGLE};
 
-/// Raised when the tables mean something else than before: histories of another format are stale.
+/// Increased when the meaning of a table changes. Histories of another format are out of date.
 const FORMAT: u32 = 5;
 
 const STANDING_QUERY: Query = Query { name: "history/standing.sql", sql: include_str!("history/standing.sql") };
@@ -40,7 +40,7 @@ const COUNTS_QUERY: Query = Query { name: "history/counts.sql", sql: include_str
 const TRIANGLE_QUERY: Query = Query { name: "history/triangle.sql", sql: include_str!("history/triangle.sql") };
 const PROFILES_QUERY: Query = Query { name: "history/profiles.sql", sql: include_str!("history/profiles.sql") };
 
-/// The tables that a counting query makes, with it: for the dictionary.
+/// The tables that a counting query makes, with the query: for the data dictionary.
 pub const COUNTED: &[(&Table, Query)] = &[
     (&STANDING, STANDING_QUERY),
     (&LEDGER, LEDGER_QUERY),
@@ -81,19 +81,19 @@ pub struct HistoryManifest {
     pub format: u32,
     pub month: String,
     pub built_from: HistorySource,
-    /// How identifiers are written in it, as in the snapshot's manifest.
+    /// How identifiers are written, as in the snapshot's manifest.
     #[serde(default)]
     pub identifiers: String,
     pub files: Vec<ListedFile>,
 }
 
-/// The hashes of the manifests that a history was made from.
+/// The hashes of the inputs from which a history was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistorySource {
     pub snapshot: String,
     /// Null for a job's first month.
     pub history: Option<String>,
-    /// What the job file said: [`Definitions::fingerprint`].
+    /// The hash of the definitions in the job file: [`Definitions::fingerprint`].
     pub definitions: String,
 }
 
@@ -107,7 +107,7 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the month's history; `None` when there is none, or one of another format, which is no loss.
+    /// Opens the month's history; `None` if there is none, or one of another format, which can be rebuilt.
     ///
     /// # Errors
     /// When its manifest is damaged.
@@ -131,20 +131,20 @@ impl History {
         &self.manifest.built_from.snapshot
     }
 
-    /// What is wrong with its files, a text each. Without `reads_all`, only whether they are there and their sizes.
+    /// The problems of its files, one text each. Without `reads_all`, checks only that they exist and their sizes.
     pub fn problems(&self, reads_all: bool) -> Vec<String> {
         self.files.problems(reads_all)
     }
 
-    /// Holds every file to the hash of the manifest.
+    /// Checks every file against its hash in the manifest.
     ///
     /// # Errors
-    /// When one is not what was published.
+    /// When a file differs from what was published.
     pub fn verify(&self) -> Result<(), Damage> {
         self.files.verify()
     }
 
-    /// The same of one table.
+    /// Checks the file of one table.
     pub fn verify_table(&self, table: &Table) -> Result<(), Damage> {
         self.files_of(table).map(drop)
     }
@@ -154,8 +154,8 @@ impl History {
         self.files.verified(|path| path == name)
     }
 
-    /// Whether this is what the snapshot, the job file and the month before give. Where the snapshot cannot be read any
-    /// more, what was built from it while it could still counts.
+    /// Whether this history was built from this snapshot, these definitions and the history before. Without a snapshot (it can no
+    /// longer be read), a history that was built from it earlier is accepted.
     pub fn is_of(&self, snapshot: Option<&Snapshot>, definitions: &Definitions, previous: Option<&History>) -> bool {
         let snapshot = snapshot.map_or(&self.manifest.built_from.snapshot, |snapshot| &snapshot.hash);
         self.manifest.built_from == source(snapshot, definitions, previous)
@@ -167,8 +167,8 @@ impl History {
     }
 }
 
-/// The SHA-256 of the snapshot's manifest that the month's history was built from, whatever the history's format; `None`
-/// where nothing says it.
+/// The SHA-256 of the snapshot's manifest from which the month's history was built, for a history of any format; `None` if it
+/// is not recorded.
 pub fn recorded_snapshot(histories: &Path, month: Month) -> Option<String> {
     #[derive(Deserialize)]
     struct Source {
@@ -194,8 +194,8 @@ fn scan_previous(previous: Option<&History>, table: &'static Table) -> Result<La
     previous.map_or_else(|| Ok(table.empty().lazy()), |history| history.scan(table))
 }
 
-/// The last known records, without identifiers that were written in another way than this month's: hashes of another key
-/// say nothing here, and who is hidden now is not shown because of an earlier month.
+/// The last known records. If identifiers were written in another way than this month's, they are removed: hashes of another
+/// key are useless, and an identifier that is hidden now must not come back from an earlier month.
 fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFrame, HistoryError> {
     let people = scan_previous(previous, &PEOPLE)?;
     if previous.is_none_or(|previous| previous.manifest.identifiers == identifiers) {
@@ -274,12 +274,12 @@ pub fn build(
         ("conversations", conversations),
         ("cohorts", cohorts_table.clone()),
     ])?;
-    let counts = write(&COUNTS, gathered(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
+    let counts = write(&COUNTS, appended(&COUNTS, scan_previous(previous, &COUNTS)?.filter(col("in_history")), counts)?)?;
 
     let edge = TRIANGLE_QUERY.run(&[("ledger", ledger.clone()), ("counts", counts), ("cohorts", cohorts_table.clone())])?;
-    let _ = write(&TRIANGLE, gathered(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
+    let _ = write(&TRIANGLE, appended(&TRIANGLE, scan_previous(previous, &TRIANGLE)?, edge)?)?;
 
-    let kept = is_pinned(&states, &cohorts, month);
+    let is_kept = is_still_compared(&states, &cohorts, month);
     let profiles = PROFILES_QUERY.run(&[
         ("standing", standing),
         ("contacts", contacts.clone()),
@@ -288,15 +288,15 @@ pub fn build(
         ("profile", definitions.profile_frame(manifest)?.lazy()),
     ])?;
     let profiles = profiles.lazy().with_column(lit(month).cast(DataType::Date).alias("month"));
-    let profiles_before = scan_previous(previous, &PROFILES)?.filter(kept.clone().and(col("cohort_key").neq(lit(""))));
-    let profiles = gathered(&PROFILES, profiles_before, collect(profiles)?)?;
+    let profiles_before = scan_previous(previous, &PROFILES)?.filter(is_kept.clone().and(col("cohort_key").neq(lit(""))));
+    let profiles = appended(&PROFILES, profiles_before, collect(profiles)?)?;
     let _ = write(&PROFILES, profiles)?;
 
     let now =
         contacts.select([lit(month).cast(DataType::Date).alias("month"), col("contact_id"), col("role"), col("unsubscribed_from_emails")]);
-    // Only a month that some cohort will be compared with is looked at again.
+    // The rows are needed only if some cohort will be compared with this month.
     let now = if states.values().any(|state| state.last_month == month) { now } else { now.limit(0) };
-    let _ = write(&RECORDS, gathered(&RECORDS, records_before.filter(kept), collect(now)?)?)?;
+    let _ = write(&RECORDS, appended(&RECORDS, records_before.filter(is_kept), collect(now)?)?)?;
 
     let manifest = HistoryManifest {
         format: FORMAT,
@@ -310,8 +310,8 @@ pub fn build(
     Ok(History { files: ListedFiles::just_written(&folder, &manifest.files), manifest, hash })
 }
 
-/// Whether a row is of an earlier month that some cohort is compared with now, or will be next.
-fn is_pinned(states: &BTreeMap<String, State>, cohorts: &[CohortMonth], now: NaiveDate) -> Expr {
+/// Whether a row belongs to an earlier month with which some cohort is compared now or will be compared next.
+fn is_still_compared(states: &BTreeMap<String, State>, cohorts: &[CohortMonth], now: NaiveDate) -> Expr {
     let next = states.values().map(|state| state.last_month);
     let compared = cohorts.iter().filter_map(|cohort| cohort.compared.map(|compared| compared.month.first_day()));
     let mut months: Vec<NaiveDate> = next.chain(compared).filter(|month| *month != now).collect();
@@ -320,18 +320,18 @@ fn is_pinned(states: &BTreeMap<String, State>, cohorts: &[CohortMonth], now: Nai
     months.into_iter().map(|month| col("month").eq(lit(month).cast(DataType::Date))).reduce(Expr::or).unwrap_or(lit(false))
 }
 
-/// What earlier months left, and this month's rows.
-fn gathered(table: &'static Table, before: LazyFrame, now: DataFrame) -> Result<DataFrame, HistoryError> {
-    let failed = |error| TableError::new("gather", format!("`{}`", table.name), error);
+/// The rows of earlier months, followed by this month's rows.
+fn appended(table: &'static Table, before: LazyFrame, now: DataFrame) -> Result<DataFrame, HistoryError> {
+    let failed = |error| TableError::new("collect", format!("`{}`", table.name), error);
     let now = table.conform_counted(&now).map_err(failed)?;
     Ok(concat([before, now.lazy()], UnionArgs::default()).and_then(LazyFrame::collect).map_err(failed)?)
 }
 
 fn collect(plan: LazyFrame) -> Result<DataFrame, HistoryError> {
-    Ok(plan.collect().map_err(|error| TableError::new("gather", "the month's rows", error))?)
+    Ok(plan.collect().map_err(|error| TableError::new("collect", "the month's rows", error))?)
 }
 
-/// Sorts by the table's key, writes, and gives the rows for the next query.
+/// Sorts the rows by the table's key, writes them, and returns them for the next query.
 fn write(staging: &Staging, numbers: &ContactNumbers, table: &'static Table, frame: DataFrame) -> Result<LazyFrame, HistoryError> {
     let failed = |error| TableError::new("sort", format!("`{}`", table.name), error);
     let frame = table.conform_counted(&frame).and_then(|frame| in_order(frame, table)).map_err(failed)?;

@@ -1,14 +1,14 @@
 //! Small tables as a person would write them, for tests that can be checked by hand.
 //!
-//! A line of column names, then a line a row; blanks separate cells. `-` is null, `''` an empty text, `2026-01` the first
-//! day of that month. What kind a column is follows from its first cell, or stands after its name: `value:text`.
+//! One line of column names, then one line for each row. Blanks separate cells. `-` is null, `''` an empty text, `2026-01` the
+//! first day of that month. The first cell decides the kind of a column, or the kind follows its name: `value:text`.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use archive::table::instants;
 
-/// Reads a table. Cells of text hold no blanks.
+/// Reads a table. Texts cannot contain blanks.
 pub(crate) fn table(text: &str) -> DataFrame {
     let mut lines = lines(text);
     let names = lines.next().expect("a line of names");
@@ -34,8 +34,7 @@ pub(crate) fn table(text: &str) -> DataFrame {
     DataFrame::new(rows.len(), columns).unwrap()
 }
 
-/// Asserts that the frame holds these rows in this order, in the columns that the first line names. Ratios are written
-/// with up to six decimals.
+/// Asserts that the frame has these rows in this order, in the columns of the first line. Ratios have up to six decimals.
 #[track_caller]
 pub(crate) fn assert_shows(frame: &DataFrame, expected: &str) {
     let mut lines = lines(expected);
@@ -61,7 +60,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(cells: &[Option<String>]) 
 }
 
 fn kind_of(name: &str, cells: &[Option<String>]) -> &'static str {
-    let first = cells.iter().flatten().next().unwrap_or_else(|| panic!("nothing tells the kind of `{name}`: write `{name}:kind`"));
+    let first = cells.iter().flatten().next().unwrap_or_else(|| panic!("the kind of `{name}` is unknown: write `{name}:kind`"));
     match first.as_str() {
         text if text.len() == 7 && day(text).is_some() => "day",
         text if text.parse::<i64>().is_ok() => "count",
@@ -112,7 +111,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "the columns count")]
-    fn another_cell_is_seen() {
+    fn a_different_cell_fails() {
         assert_shows(&table("count\n 1\n 2"), "count\n 1\n 3");
     }
 }

@@ -1,8 +1,8 @@
-//! What people look at: a month's `report.html` and the job's `index.html`. Each is one file that asks nothing of any
-//! network: styles, the charting library and the figures are in it. Tables come as HTML, so that whoever runs no script
-//! has all of them; the charts are drawn from the same figures as JSON.
+//! The pages for people: a month's `report.html` and the job's `index.html`. Each is one file with styles, charting library
+//! and figures; it loads nothing from a network. Tables are HTML, so they work without script. The charts are drawn from the
+//! same figures as JSON.
 //!
-//! Knows no paths and no clock: the same month gives the same bytes.
+//! No paths and no clock: the same month gives the same bytes.
 
 mod between;
 mod cohort;

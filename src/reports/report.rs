@@ -1,5 +1,4 @@
-//! A month's reports on disk: each table as Parquet and CSV, a page to look at, and a manifest that says what they were built
-//! from.
+//! Writes a month's reports: each table as Parquet and CSV, a page for people, and a manifest that records the inputs.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +10,7 @@ use archive::snapshot::month_folder;
 use archive::table::{Table, TableError, write_csv, write_parquet};
 use domain::Month;
 
-/// Raised when a report of the same name means something else than before, or there is a new one: reports of another format
-/// are stale.
+/// Increased when the meaning of a report changes or a report is added. Reports of another format are out of date.
 const FORMAT: u32 = 3;
 
 /// The page's name in the folder of its month.
@@ -35,7 +33,7 @@ impl ReportError {
     }
 }
 
-/// A format that tables are written in.
+/// The file format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
     Parquet,
@@ -50,25 +48,25 @@ pub struct ReportManifest {
     pub files: Vec<ListedFile>,
 }
 
-/// The hashes of the manifests that the reports were made from.
+/// The hashes of the manifests from which the reports were built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportSource {
     pub snapshot: String,
     pub history: String,
 }
 
-/// What there is of a month's reports.
+/// The state of a month's reports on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Built from the snapshot and history that are there now, and whole.
+    /// Built from the present snapshot and history, and undamaged.
     Current,
-    /// None, or built from others, or by another version of this program.
+    /// Missing, built from another snapshot or history, or by another version of this program.
     OutOfDate,
-    /// Not what was published: what is wrong, a text each.
+    /// Files differ from what was published: one text for each problem.
     Damaged(Vec<String>),
 }
 
-/// How the month's reports stand to these hashes. Without `reads_all`, only sizes of files are looked at.
+/// Compares the month's reports with these hashes. Without `reads_all`, checks only that files exist and their sizes.
 pub fn standing(reports: &Path, month: Month, source: &ReportSource, reads_all: bool) -> Standing {
     let folder = reports.join(month_folder(month));
     let read = match publish::read_manifest(&folder) {
@@ -122,7 +120,7 @@ impl ReportWriter {
         Ok(self.staging.list(PAGE, 0)?)
     }
 
-    /// Shows the reports. Returns their folder.
+    /// Publishes the reports. Returns their folder.
     pub fn commit(self, reports: &Path, source: ReportSource) -> Result<PathBuf, ReportError> {
         let manifest = ReportManifest { format: FORMAT, month: self.month.to_string(), built_from: source, files: self.staging.files() };
         let folder = reports.join(month_folder(self.month));

@@ -1,23 +1,23 @@
 //! The condition of a rule: one SQL boolean expression over a contact's facts of the month.
 //!
-//! What a person writes is not what Polars evaluates. A condition is read with the parser that Polars uses, every part
-//! of it is named, typed and known to be harmless, and then it is written anew, over columns that the facts hold. Three
-//! reasons: a wrong name or type is told before the first request and not after the last; no name of a workspace (of a
-//! tag, of a custom attribute) gets into SQL; and where Polars' SQL is not SQL (`IS TRUE` of null, instants against
-//! texts, division by zero), what is written is what SQL means.
+//! Polars does not evaluate what a person wrote. A condition is read with the parser that Polars uses, the names and types
+//! of all parts are checked, and then it is rewritten over the columns of the facts. Three reasons: a wrong name or type is
+//! reported before the first request and not after the last; no name of a workspace (of a tag, of a custom attribute) gets
+//! into SQL; and where Polars differs from SQL (`IS TRUE` of null, instants against texts, division by zero), the rewritten
+//! condition has the meaning of SQL.
 //!
-//! The facts, a row a contact, hold
+//! The facts have one row for each contact, and these columns:
 //! - every text column, `Utf8`, every flag, `Boolean`, and every number, `Float64`, under its own name;
 //! - every instant as microseconds since 1970 in UTC, `Int64`, as `<name>_us` ([`FactColumn::sql_name`]);
 //! - every [`Reference`] under its alias, of the same types: see there.
 //!
-//! Null is what is not known, and follows SQL's logic: a contact is in the rule when the condition is true.
+//! Null means unknown and follows SQL's logic: a contact is in the rule if the condition is true.
 
 mod error;
 mod facts;
+mod fragments;
 mod kinds;
 mod names;
-mod pieces;
 mod rewrite;
 mod size;
 #[cfg(test)]
@@ -43,11 +43,11 @@ use rewrite::Rewriter;
 /// A condition longer than this was not written by hand.
 const MAX_CHARACTERS: usize = 10_000;
 
-/// How deep sqlparser lets SQL nest, and what of that is left to the query around the condition.
+/// The depth to which sqlparser lets SQL nest, and the part of it that the query around the condition needs.
 const PARSER_DEPTH: usize = 50;
 const DEPTH_AROUND: usize = 10;
 
-/// What a column of the facts holds.
+/// The kind of a column of the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FactKind {
     Text,
@@ -73,7 +73,7 @@ impl fmt::Display for FactKind {
     }
 }
 
-/// A column that every workspace's facts have.
+/// A column that the facts of every workspace have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FactColumn {
     pub name: &'static str,
@@ -82,7 +82,7 @@ pub struct FactColumn {
 }
 
 impl FactColumn {
-    /// What the facts call the column: its name, and `<name>_us` where an instant is held as a number.
+    /// The name of the column in the facts: its own name, or `<name>_us` for an instant, which is a number there.
     pub fn sql_name(&self) -> String {
         match self.kind {
             FactKind::Instant => format!("{}_us", self.name),
@@ -91,15 +91,15 @@ impl FactColumn {
     }
 }
 
-/// What a condition needs besides the fixed columns, and the column that it expects it in.
+/// Something that a condition needs besides the fixed columns, and the alias of its column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// A custom attribute, read as the kind that the condition uses it as:
-    /// - `Text` (`Utf8`): a text as it is, a number or flag as it is printed, so that null says "has no value";
-    /// - `Number` (`Float64`) and `Flag` (`Boolean`): null where the value is something else;
-    /// - `Instant` (`Int64`, microseconds): null where the value is no instant.
+    /// A custom attribute, read as the kind that the condition needs:
+    /// - `Text` (`Utf8`): a text as it is, a number or flag as printed, so that null means "has no value";
+    /// - `Number` (`Float64`) and `Flag` (`Boolean`): null if the value is something else;
+    /// - `Instant` (`Int64`, microseconds): null if the value is no instant.
     ///
-    /// An attribute that is used in two kinds is two references.
+    /// An attribute that is used as two kinds is two references.
     Attribute { name: String, kind: FactKind, alias: String },
     /// Whether the contact is a member (`Boolean`) of a group of the job, named as the job names it.
     Group { group: GroupName, alias: String },
@@ -113,7 +113,7 @@ impl Reference {
     }
 }
 
-/// A cohort by behaviour: whoever the condition is true of.
+/// A cohort of all contacts for which the condition is true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     pub name: String,
@@ -137,7 +137,7 @@ impl Condition {
     /// Reads a condition over these columns and the groups of the job.
     ///
     /// # Errors
-    /// Says the first thing that is wrong, where, and why. It quotes nothing but the condition and names of the job.
+    /// The first problem, with its position and reason. It quotes only the condition and names of the job.
     pub fn parse(text: &str, columns: &[FactColumn], groups: &[GroupName]) -> Result<Condition, ConditionError> {
         let names = Names { columns, groups };
         let tokens = tokens(text)?;
@@ -145,7 +145,7 @@ impl Condition {
         let expression = expression(tokens)?;
         size::check(&expression)?;
         let (sql, references) = Rewriter::new(names).condition(&expression)?;
-        room_for_a_query_around(&sql)?;
+        check_fits_into_a_query(&sql)?;
         Ok(Condition { sql, references })
     }
 
@@ -181,14 +181,14 @@ fn expression(tokens: Vec<TokenWithSpan>) -> Result<Expr, ConditionError> {
     let expression = parser.parse_expr().map_err(ConditionError::from_parser)?;
     let next = parser.peek_token();
     if next.token != Token::EOF {
-        let reason = format!("a condition is one expression, and `{}` stands after its end", next.token);
+        let reason = format!("a condition is one expression, and `{}` follows after its end", next.token);
         return Err(ConditionError::Syntax { place: Place::from(next.span.start), reason });
     }
     Ok(expression)
 }
 
-/// Reads what was written as Polars will, somewhat less patiently: a caller's query has to fit around it.
-fn room_for_a_query_around(sql: &str) -> Result<(), ConditionError> {
+/// Parses the rewritten condition as Polars will, with less depth, because it must fit into a query.
+fn check_fits_into_a_query(sql: &str) -> Result<(), ConditionError> {
     let query = format!("SELECT contact_id FROM facts WHERE {sql}");
     let parser = Parser::new(&GenericDialect)
         .with_recursion_limit(PARSER_DEPTH - DEPTH_AROUND)

@@ -1,5 +1,5 @@
-//! Manifests on disk. The last line of a manifest is the SHA-256 of everything before it, so that a change to any byte
-//! is noticed, whoever reads it.
+//! Reads and writes manifests. The last line of a manifest is the SHA-256 of everything before it, so that every reader can
+//! detect a change to any byte.
 //!
 //! ```text
 //! {
@@ -20,18 +20,18 @@ use super::{Damage, MANIFEST, PublishError, sha256, write_file};
 const CHECKSUM: &str = ",\n  \"checksum\": \"";
 const END: &str = "\"\n}\n";
 
-/// A manifest's bytes, which are what was written as far as that can be known.
+/// The bytes of a manifest. If it has a checksum, it was verified.
 pub struct ReadManifest {
     bytes: Vec<u8>,
     /// SHA-256 of the file.
     pub hash: String,
-    /// Whether it carries a checksum; manifests of older programs do not.
+    /// Whether it has a checksum. Manifests of older versions have none.
     pub has_checksum: bool,
 }
 
 impl ReadManifest {
     /// # Errors
-    /// When it is no JSON of that shape.
+    /// When it is not JSON of that shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.bytes)
     }
@@ -46,10 +46,10 @@ pub(super) fn write_manifest(folder: &Path, value: &impl Serialize) -> Result<St
     Ok(sha256(sealed.as_bytes()))
 }
 
-/// The manifest of a folder; `None` when it has none.
+/// The manifest of a folder; `None` if it has none.
 ///
 /// # Errors
-/// When it cannot be read, or is not what was written.
+/// When it cannot be read or differs from its checksum.
 pub fn read_manifest(folder: &Path) -> Result<Option<ReadManifest>, Damage> {
     let damage = |problem: String| Damage { folder: folder.to_path_buf(), problem };
     let bytes = match std::fs::read(folder.join(MANIFEST)) {
@@ -69,7 +69,7 @@ fn with_checksum(object: &str) -> String {
     format!("{body}{CHECKSUM}{}{END}", sha256(body.as_bytes()))
 }
 
-/// What the checksum is of, and the checksum, as it stands there.
+/// Splits a manifest into the bytes under the checksum and the checksum itself.
 fn checksum_of(bytes: &[u8]) -> Option<(&[u8], &str)> {
     let body_end = bytes.len().checked_sub(CHECKSUM.len() + 64 + END.len())?;
     let (body, line) = bytes.split_at(body_end);
@@ -83,7 +83,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn every_flipped_bit_of_a_manifest_is_noticed() {
+    fn every_flipped_bit_of_a_manifest_is_detected() {
         let place = tempfile::tempdir().unwrap();
         let hash = write_manifest(place.path(), &json!({ "month": "2026-10", "files": [{ "path": "a", "rows": 12 }] })).unwrap();
         let read = read_manifest(place.path()).unwrap().unwrap();
@@ -95,19 +95,19 @@ mod tests {
             let mut changed = whole.clone();
             changed[at / 8] ^= 1 << (at % 8);
             std::fs::write(&path, &changed).unwrap();
-            // A checksum that cannot be found any more leaves everything before it as it was.
-            let is_noticed = match read_manifest(place.path()) {
+            // If the checksum is not found, the flipped bit is in its own line, and everything before it is unchanged.
+            let is_detected = match read_manifest(place.path()) {
                 Err(_) => true,
                 Ok(read) => {
                     read.is_some_and(|read| !read.has_checksum && read.hash != hash && changed.starts_with(&whole[..whole.len() - 85]))
                 }
             };
-            assert!(is_noticed, "bit {at}");
+            assert!(is_detected, "bit {at}");
         }
     }
 
     #[test]
-    fn a_manifest_of_an_older_program_has_no_checksum() {
+    fn a_manifest_of_an_older_version_has_no_checksum() {
         let place = tempfile::tempdir().unwrap();
         assert!(read_manifest(place.path()).unwrap().is_none());
         std::fs::write(place.path().join(MANIFEST), "{}\n").unwrap();

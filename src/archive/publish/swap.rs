@@ -1,12 +1,12 @@
-//! How a staged folder takes the place of the one that readers see.
+//! Replaces a published folder by a staged one.
 //!
-//! Both are exchanged in one step where the file system can: a reader finds one of them, always, and never both. Where it
-//! cannot (NFS, some of FUSE), the old folder is set aside in the work folder first: for that moment there is none, and
-//! never two. [`recover`] puts a crash in that moment right.
+//! If the file system can exchange two folders, this takes one step: a reader always finds one of them, and never both.
+//! Otherwise (NFS, some FUSE file systems) the old folder is first moved aside into the work folder: for a moment there is
+//! no folder, but never two. [`recover`] repairs the state after a crash in that moment.
 //!
 //! ```text
-//! .work/staged-…                             the new folder; once it is exchanged, the old one
-//! .work/aside-snapshots@run_month=2026-10    the old `snapshots/run_month=2026-10`, where nothing can be exchanged
+//! .work/staged-…                             the new folder; after the exchange, the old one
+//! .work/aside-snapshots@run_month=2026-10    the old `snapshots/run_month=2026-10`, if folders cannot be exchanged
 //! ```
 
 use std::fs;
@@ -15,13 +15,13 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{MANIFEST, PublishError, STAGED, create_folder, entry_names, folder_names, parent, remove_folder, rename, sync_folder};
 
-/// How the names of folders begin that are set aside. Where one belongs follows, relative to the folder that holds the
-/// work folder, with [`SEPARATOR`] for `/`.
+/// The prefix of the names of folders that were moved aside. The original path follows, relative to the parent of the work
+/// folder, with [`SEPARATOR`] instead of `/`.
 const ASIDE: &str = "aside-";
-/// In no name of a folder that is published, nor of a stream's.
+/// No name of a published folder or of a stream's folder contains it.
 const SEPARATOR: &str = "@";
 
-/// Exchanges what two paths lead to, in one step.
+/// Exchanges two paths in one step.
 type Exchange = fn(&Path, &Path) -> io::Result<()>;
 
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
@@ -35,8 +35,8 @@ fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Puts a staged folder at `target`, and removes what was there. Of a link the link alone is removed, never what it leads
-/// to.
+/// Moves a staged folder to `target` and removes what was there. If `target` is a link, only the link is removed, never the
+/// folder behind it.
 pub(super) fn put_in_place(staged: &Path, target: &Path) -> Result<(), PublishError> {
     put(staged, target, exchange)
 }
@@ -49,7 +49,7 @@ fn put(staged: &Path, target: &Path, exchange: Exchange) -> Result<(), PublishEr
     let link = fs::read_link(target).ok();
     let replaced = match old {
         Some(_) if exchange(staged, target).is_ok() => Some(staged.to_path_buf()),
-        // Whatever forbids to exchange them, should it forbid more than that, forbids to move them, too.
+        // If the exchange failed for another reason than missing support, the two moves fail as well and return the error.
         Some(_) => Some(in_two_steps(staged, target)?),
         None => {
             rename(staged, target)?;
@@ -63,7 +63,7 @@ fn put(staged: &Path, target: &Path, exchange: Exchange) -> Result<(), PublishEr
     }
     if let Some(link) = link {
         tracing::warn!(
-            "`{}` was a link to `{}`; it is a folder now. What it led to was left as it was, contacts' data included: remove it if nothing else needs it",
+            "`{}` was a link to `{}` and is a folder now. The link's target was not changed and may contain contacts' data: remove it if nothing else needs it",
             target.display(),
             link.display()
         );
@@ -71,40 +71,40 @@ fn put(staged: &Path, target: &Path, exchange: Exchange) -> Result<(), PublishEr
     Ok(())
 }
 
-/// Sets aside what is at `target`, and puts the staged folder there. Where the old one is now.
+/// Moves the folder at `target` aside and the staged folder to `target`. Returns the new path of the old folder.
 fn in_two_steps(staged: &Path, target: &Path) -> Result<PathBuf, PublishError> {
-    let aside = set_aside(parent(staged), target)?;
+    let aside = move_aside(parent(staged), target)?;
     if let Err(error) = rename(staged, target) {
-        // Should this fail as well, the next command that writes puts it back.
+        // If this fails too, `recover` moves it back when the next command writes.
         let _ = fs::rename(&aside, target);
         return Err(error);
     }
     Ok(aside)
 }
 
-fn set_aside(work: &Path, target: &Path) -> Result<PathBuf, PublishError> {
-    let misplaced = || PublishError::new("set aside", target, io::ErrorKind::InvalidFilename.into());
-    let place = target.strip_prefix(parent(work)).map_err(|_| misplaced())?;
-    let names: Option<Vec<&str>> = place.iter().map(|name| name.to_str().filter(|name| !name.contains(SEPARATOR))).collect();
-    let aside = work.join(format!("{ASIDE}{}", names.ok_or_else(misplaced)?.join(SEPARATOR)));
+fn move_aside(work: &Path, target: &Path) -> Result<PathBuf, PublishError> {
+    let unsupported = || PublishError::new("move aside", target, io::ErrorKind::InvalidFilename.into());
+    let relative = target.strip_prefix(parent(work)).map_err(|_| unsupported())?;
+    let names: Option<Vec<&str>> = relative.iter().map(|name| name.to_str().filter(|name| !name.contains(SEPARATOR))).collect();
+    let aside = work.join(format!("{ASIDE}{}", names.ok_or_else(unsupported)?.join(SEPARATOR)));
     remove_folder(&aside)?;
     rename(target, &aside)?;
     Ok(aside)
 }
 
-/// Where the folder of this name in a work folder was before it was set aside.
-fn place_of(work: &Path, name: &str) -> Option<PathBuf> {
-    let place = PathBuf::from(name.strip_prefix(ASIDE)?.replace(SEPARATOR, "/"));
-    let is_inside = place.components().all(|component| matches!(component, Component::Normal(_)));
-    (is_inside && place.iter().next().is_some()).then(|| parent(work).join(place))
+/// The original path of a folder that was moved aside, from its name in the work folder.
+fn original_path(work: &Path, name: &str) -> Option<PathBuf> {
+    let relative = PathBuf::from(name.strip_prefix(ASIDE)?.replace(SEPARATOR, "/"));
+    let is_inside = relative.components().all(|component| matches!(component, Component::Normal(_)));
+    (is_inside && relative.iter().next().is_some()).then(|| parent(work).join(relative))
 }
 
-/// Puts right what a crash left in a work folder: what was set aside comes back where nothing took its place. It goes
-/// where something did, and so does what was being written.
+/// Repairs a work folder after a crash. A folder that was moved aside is moved back if nothing replaced it, and removed if
+/// something did. Folders that were being written are removed.
 pub fn recover(work: &Path) -> Result<(), PublishError> {
     for name in entry_names(work)? {
         let left = work.join(&name);
-        match place_of(work, &name) {
+        match original_path(work, &name) {
             Some(target) if target.symlink_metadata().is_err() => {
                 create_folder(parent(&target))?;
                 rename(&left, &target)?;
@@ -118,13 +118,13 @@ pub fn recover(work: &Path) -> Result<(), PublishError> {
     Ok(())
 }
 
-/// The same for a crash of an older version of this program, which set a folder aside beside its place, as `.NAME`.
-/// `is_ours` is asked about NAME and that folder; whatever else is in `folder` stays.
+/// Repairs a folder after a crash of an older version of this program, which moved a folder NAME aside to `.NAME`. `is_ours`
+/// decides from NAME and that folder whether this program made it; everything else in `folder` stays.
 pub fn recover_beside(folder: &Path, is_ours: impl Fn(&str, &Path) -> bool) -> Result<(), PublishError> {
     for name in folder_names(folder)? {
         let aside = folder.join(&name);
-        let Some(shown) = name.strip_prefix('.').filter(|shown| is_ours(shown, &aside)) else { continue };
-        let target = folder.join(shown);
+        let Some(original) = name.strip_prefix('.').filter(|name| is_ours(name, &aside)) else { continue };
+        let target = folder.join(original);
         let is_whole = |folder: &Path| folder.join(MANIFEST).exists();
         if target.symlink_metadata().is_err() {
             rename(&aside, &target)?;

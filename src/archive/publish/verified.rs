@@ -1,4 +1,4 @@
-//! The files of a published folder, held to the hashes of its manifest before anything in them is used.
+//! Checks the files of a published folder against the hashes in its manifest before they are used.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use std::thread;
 
 use super::{ListedFile, MANIFEST, hash_file};
 
-/// A published folder that is not what was published, and cannot be used.
+/// A published folder differs from what was published and cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{folder}` is damaged: {problem}", folder = .folder.display())]
 pub struct Damage {
@@ -16,7 +16,7 @@ pub struct Damage {
     pub problem: String,
 }
 
-/// The files that a manifest lists. What was verified is remembered by this and its clones.
+/// The files that a manifest lists. Each file is verified once: clones share which files are verified.
 #[derive(Clone, Debug)]
 pub struct ListedFiles {
     folder: PathBuf,
@@ -26,7 +26,7 @@ pub struct ListedFiles {
 
 impl ListedFiles {
     /// # Errors
-    /// When one of them would not be in the folder.
+    /// When a path leads out of the folder.
     pub fn new(folder: &Path, files: &[ListedFile]) -> Result<ListedFiles, Damage> {
         let is_inside = |file: &&ListedFile| {
             let mut parts = Path::new(&file.path).components().peekable();
@@ -41,16 +41,16 @@ impl ListedFiles {
         }
     }
 
-    /// Files that this process has just written and hashed.
+    /// Files that this process has just written and hashed. They count as verified.
     pub fn just_written(folder: &Path, files: &[ListedFile]) -> ListedFiles {
         let verified = files.iter().map(|file| file.path.clone()).collect();
         ListedFiles { folder: folder.to_path_buf(), files: files.to_vec(), verified: Arc::new(Mutex::new(verified)) }
     }
 
-    /// Where the files are whose relative paths are wanted; each is what was published.
+    /// Verifies the files whose relative paths are wanted and returns their paths.
     ///
     /// # Errors
-    /// When one is not, or is gone.
+    /// When a file is missing or differs from what was published.
     pub fn verified(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Damage> {
         let wanted: Vec<&ListedFile> = self.files.iter().filter(|file| is_wanted(&file.path)).collect();
         let unverified: Vec<&ListedFile> = {
@@ -68,18 +68,18 @@ impl ListedFiles {
     }
 
     /// # Errors
-    /// When any of the files is not what was published.
+    /// When a file is missing or differs from what was published.
     pub fn verify(&self) -> Result<(), Damage> {
         self.verified(|_| true).map(drop)
     }
 
-    /// What is wrong with the files, a text each. Without `reads_all`, only whether they are there and their sizes.
+    /// The problems of the files, one text each. Without `reads_all`, checks only that they exist and their sizes.
     pub fn problems(&self, reads_all: bool) -> Vec<String> {
         problems(&self.folder, &self.files.iter().collect::<Vec<_>>(), reads_all)
     }
 }
 
-/// In the order of the files; on all cores.
+/// The problems in the order of the files. Hashes on all cores.
 fn problems(folder: &Path, files: &[&ListedFile], reads_all: bool) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
@@ -107,18 +107,18 @@ fn problem(folder: &Path, file: &ListedFile, reads_all: bool) -> Option<String> 
     let name = &file.path;
     let bytes = match std::fs::metadata(&path) {
         Ok(found) => found.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(format!("`{name}` is gone")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(format!("`{name}` is missing")),
         Err(error) => return Some(format!("`{name}` cannot be read ({error})")),
     };
     if bytes != file.bytes {
-        return Some(format!("`{name}` has {bytes} bytes and had {}", file.bytes));
+        return Some(format!("`{name}` has {bytes} bytes instead of {}", file.bytes));
     }
     if !reads_all {
         return None;
     }
     match hash_file(&path) {
         Ok((_, sha256)) if sha256 == file.sha256 => None,
-        Ok(_) => Some(format!("`{name}` has other bytes than were published")),
+        Ok(_) => Some(format!("`{name}` differs from what was published")),
         Err(error) => Some(format!("`{name}` cannot be read ({})", error.source)),
     }
 }
@@ -137,19 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_used_when_its_bytes_are_those_that_were_published() {
+    fn a_file_is_used_only_if_it_has_the_published_bytes() {
         let place = tempfile::tempdir().unwrap();
         let files = ListedFiles::new(place.path(), &listed(place.path(), &["a", "b", "c"])).unwrap();
         assert_eq!(files.verified(|name| name != "c").unwrap(), [place.path().join("a"), place.path().join("b")]);
         std::fs::write(place.path().join("c"), "What is in c").unwrap();
         assert!(files.problems(false).is_empty());
-        assert_eq!(files.problems(true), ["`c` has other bytes than were published"]);
+        assert_eq!(files.problems(true), ["`c` differs from what was published"]);
         let damage = files.verify().unwrap_err();
-        assert!(damage.to_string().contains("damaged: `c` has other bytes"), "{damage}");
+        assert!(damage.to_string().contains("damaged: `c` differs from"), "{damage}");
         std::fs::write(place.path().join("c"), "short").unwrap();
-        assert_eq!(files.problems(false), ["`c` has 5 bytes and had 12"]);
+        assert_eq!(files.problems(false), ["`c` has 5 bytes instead of 12"]);
         std::fs::remove_file(place.path().join("c")).unwrap();
-        assert_eq!(files.problems(false), ["`c` is gone"]);
+        assert_eq!(files.problems(false), ["`c` is missing"]);
         assert!(files.verified(|name| name == "a").is_ok());
     }
 

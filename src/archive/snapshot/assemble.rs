@@ -1,5 +1,5 @@
-//! Spooled streams → the tables of a snapshot. Chunk by chunk, so that memory holds a part and never a table; in the
-//! order of the plan, so that the same streams give the same bytes however they were interleaved.
+//! Assembles the tables of a snapshot from spooled streams: chunk by chunk, so that memory holds one part and never a whole
+//! table; in the order of the plan, so that the same streams give the same bytes, however they were interleaved.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -9,63 +9,63 @@ use polars::prelude::*;
 
 use super::chunks::{Spooled, Updated, chunk, each_contact};
 use super::parts::{Batch, PartWriter, write_part};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, HELD, MEMBERS};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, DEFERRED, MEMBERS};
 use super::{SnapshotError, StreamRecord, TaggedBefore};
 use crate::publish::Staging;
 use crate::table::{TableError, instants, read_bundled};
 use domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
 
-/// What came of a list of contacts or conversations: spooled in one folder, or in one for each partition.
+/// A stream of contacts or conversations on disk: in one folder, or in one folder for each partition.
 #[derive(Clone, Debug)]
-pub struct Part {
-    /// Each with the number of its chunks.
+pub struct SpooledStream {
+    /// Each folder with the number of its chunks.
     folders: Vec<(PathBuf, usize)>,
-    /// Of the list as a whole.
+    /// The record of the whole stream.
     pub record: StreamRecord,
 }
 
-impl Part {
-    pub fn whole(folder: PathBuf, record: StreamRecord) -> Part {
-        Part { folders: vec![(folder, record.chunks)], record }
+impl SpooledStream {
+    pub fn whole(folder: PathBuf, record: StreamRecord) -> SpooledStream {
+        SpooledStream { folders: vec![(folder, record.chunks)], record }
     }
 
-    /// With the totals that the whole list announced before and after.
-    pub fn of_partitions(partitions: Vec<(PathBuf, StreamRecord)>, first_total: u64, last_total: Option<u64>) -> Part {
+    /// A stream in partitions, with the totals that the whole stream announced before and after.
+    pub fn of_partitions(partitions: Vec<(PathBuf, StreamRecord)>, first_total: u64, last_total: Option<u64>) -> SpooledStream {
         let (folders, records): (Vec<PathBuf>, Vec<StreamRecord>) = partitions.into_iter().unzip();
         let record = StreamRecord::of_partitions(&records, first_total, last_total);
-        Part { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
+        SpooledStream { folders: folders.into_iter().zip(records.iter().map(|record| record.chunks)).collect(), record }
     }
 
-    /// Its folders, each with the number of its chunks.
+    /// Each folder with the number of its chunks.
     pub(super) fn folders(&self) -> impl Iterator<Item = (&Path, usize)> {
         self.folders.iter().map(|(folder, chunks)| (folder.as_path(), *chunks))
     }
 
-    /// The file of each chunk, in the order in which they came.
+    /// The file of each chunk, in the order in which the chunks were written.
     pub(super) fn chunks<R: Spooled>(&self) -> impl Iterator<Item = PathBuf> {
         self.folders().flat_map(|(folder, chunks)| (0..chunks).map(move |index| chunk::<R>(folder, index)))
     }
 }
 
-/// A cohort, and which stream of contacts holds its members.
+/// A cohort, and the stream of contacts with its members.
 #[derive(Clone, Debug)]
 pub struct Cohort {
     pub key: String,
     pub stream: usize,
-    /// Where the month's members are those of the stream who had the tag by then.
+    /// Set when only contacts of the stream who had the tag by the month's end are members.
     pub tagged_before: Option<TaggedBefore>,
 }
 
 /// Everything that makes up a snapshot's tables.
 #[derive(Clone, Debug)]
 pub struct Assembly {
-    /// Streams of contacts. Of a contact that several streams saw, the newest record is kept.
-    pub streams: Vec<Part>,
-    /// The stream whose contacts are the population, or `None` when all contacts are.
+    /// Streams of contacts. If several streams have a contact, its newest record is kept.
+    pub streams: Vec<SpooledStream>,
+    /// The stream whose contacts are the population; `None` if all contacts are.
     pub population: Option<usize>,
     /// Sorted by key.
     pub cohorts: Vec<Cohort>,
-    pub conversations: Option<Part>,
+    pub conversations: Option<SpooledStream>,
     /// The month whose conversations are taken.
     pub span: MonthSpan,
 }
@@ -73,22 +73,22 @@ pub struct Assembly {
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The number of contacts that each stream was the first to hold.
+    /// The number of contacts that each stream had and no stream before it.
     pub firsts: Vec<u64>,
-    /// How often a later stream held a newer record of a contact than the streams before it.
+    /// How often a later stream had a newer record of a contact than the streams before it.
     pub drifted: u64,
-    /// The members of each cohort, in the order of the cohorts.
+    /// The number of members of each cohort, in the order of the cohorts.
     pub members: Vec<u64>,
-    /// Holders of each cohort's tag without a date, where dates decided.
+    /// The number of holders of each cohort's tag without a date, if dates decided about membership.
     pub undated: Vec<u64>,
-    /// Conversations that count for another contact than their author, who is none any more.
+    /// Conversations that count for another contact, because their author was merged into it.
     pub merged_authors: u64,
 }
 
 impl Assembly {
-    /// Writes and lists all parts.
+    /// Writes all parts and adds them to the list of files.
     pub fn write(&self, staging: &Staging) -> Result<Written, SnapshotError> {
-        // What one waits for, the other uses.
+        // Overlap I/O with CPU work.
         let (contacts, others) = side_by_side(
             || self.write_contacts(staging),
             || {
@@ -103,7 +103,7 @@ impl Assembly {
     }
 
     fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
-        // The population's own stream goes first: who is in it is known when a contact is met.
+        // The population's own stream goes first: of equally new records, its own are kept.
         let mut order: Vec<usize> = (0..self.streams.len()).collect();
         order.sort_by_key(|stream| self.population != Some(*stream));
 
@@ -113,7 +113,7 @@ impl Assembly {
             None => None,
         };
         let (sender, batches) = mpsc::sync_channel(1);
-        // Each end of the channel goes with its side: so one side that fails ends the other.
+        // Each side owns its end of the channel: if one side fails, the other ends too.
         let (read, written) = side_by_side(
             || self.read_contacts(&order, &records, population.as_ref(), sender),
             || {
@@ -126,7 +126,7 @@ impl Assembly {
         Ok((read?, records.drifted))
     }
 
-    /// Passes on the records that count, in the order in which they are kept. How many contacts each stream was the first to hold.
+    /// Sends the records to keep, in the order of the streams. Returns the number of contacts that each stream has first.
     fn read_contacts(
         &self,
         order: &[usize],
@@ -135,15 +135,15 @@ impl Assembly {
         batches: SyncSender<Batch>,
     ) -> Result<Vec<u64>, SnapshotError> {
         let mut firsts = vec![0; self.streams.len()];
-        let mut place = 0;
+        let mut position = 0;
         for &stream in order {
             for chunk in self.streams[stream].chunks::<Contact>() {
                 let mut rows = read_bundled(&chunk, Contact::TABLES, &CONTACTS, None)?;
-                let places = place..place + rows.height();
-                place = places.end;
-                firsts[stream] += places.clone().filter(|place| records.is_first[*place]).count() as u64;
-                let counts = &records.counts[places];
-                if !counts.contains(&true) {
+                let positions = position..position + rows.height();
+                position = positions.end;
+                firsts[stream] += positions.clone().filter(|position| records.is_first[*position]).count() as u64;
+                let is_kept = &records.is_kept[positions];
+                if !is_kept.contains(&true) {
                     continue;
                 }
                 if let Some(population) = population {
@@ -152,8 +152,8 @@ impl Assembly {
                     rows.with_column(is_in.with_name("in_population".into()).into_column()).map_err(assembling)?;
                 }
                 let attributes = read_bundled(&chunk, Contact::TABLES, &ATTRIBUTES, None)?;
-                if batches.send(Batch::new(rows, attributes)?.only(counts)?).is_err() {
-                    // They could not be written, which is told there.
+                if batches.send(Batch::new(rows, attributes)?.only(is_kept)?).is_err() {
+                    // The writer failed and returns its own error.
                     return Ok(firsts);
                 }
             }
@@ -180,49 +180,50 @@ impl Assembly {
         Ok(counts)
     }
 
-    /// How many of them count for another contact than their author.
+    /// Returns how many conversations count for another contact than their author.
     fn write_conversations(&self, staging: &Staging) -> Result<u64, SnapshotError> {
         let mut all = CONVERSATIONS.empty();
-        for chunk in self.conversations.iter().flat_map(Part::chunks::<Conversation>) {
+        for chunk in self.conversations.iter().flat_map(SpooledStream::chunks::<Conversation>) {
             all.vstack_mut_owned(read_bundled(&chunk, Conversation::TABLES, &CONVERSATIONS, None)?).map_err(assembling)?;
         }
-        // The stream may have been over several months.
+        // The stream may cover several months.
         let bound = |at| lit(instants("bound", [Some(at)].into_iter()).take_materialized_series()).first();
         let in_month = col("created_at").gt_eq(bound(self.span.start)).and(col("created_at").lt(bound(self.span.end)));
-        // The spool keeps a record that comes again only when it is newer.
+        // The spool keeps a repeated record only if it is newer.
         let newest = all.lazy().unique_stable_generic(Some(vec![col("conversation_id")]), UniqueKeepStrategy::Last);
         let rows = newest.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
         let mut rows = rows.collect().map_err(assembling)?;
-        let merged = self.pass_on(&mut rows)?;
+        let merged = self.replace_merged_authors(&mut rows)?;
         write_part(staging, &CONVERSATIONS, 0, rows)?;
         Ok(merged)
     }
 
-    /// An author who takes no part in a conversation and is no contact any more was merged into the one who does.
-    fn pass_on(&self, conversations: &mut DataFrame) -> Result<u64, SnapshotError> {
+    /// An author who is not in the conversation and no longer a contact was merged into the conversation's only contact.
+    fn replace_merged_authors(&self, conversations: &mut DataFrame) -> Result<u64, SnapshotError> {
         let text = |name: &str| conversations.column(name).and_then(|column| column.str()).map_err(assembling);
-        let heir = |(author, contacts): (Option<&str>, Option<&str>)| {
+        let merged_into = |(author, contacts): (Option<&str>, Option<&str>)| {
             let (author, contacts) = (author?, contacts?);
             (author != contacts && !contacts.contains(' ')).then(|| (ContactId::of(author), contacts.to_string()))
         };
-        let heirs: Vec<Option<(ContactId, String)>> = text("opened_by")?.iter().zip(text("contact_ids")?.iter()).map(heir).collect();
-        let mut gone: HashSet<ContactId> = heirs.iter().flatten().map(|(author, _)| author.clone()).collect();
+        let candidates: Vec<Option<(ContactId, String)>> =
+            text("opened_by")?.iter().zip(text("contact_ids")?.iter()).map(merged_into).collect();
+        let mut gone: HashSet<ContactId> = candidates.iter().flatten().map(|(author, _)| author.clone()).collect();
         if gone.is_empty() {
             return Ok(0);
         }
-        for chunk in self.streams.iter().flat_map(Part::chunks::<Contact>) {
+        for chunk in self.streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
             Contact::each(&chunk, &mut |id, _| {
                 gone.remove(&ContactId::of(id));
             })?;
         }
         let mut merged = 0;
-        let opened_by: StringChunked = heirs
+        let opened_by: StringChunked = candidates
             .iter()
             .zip(text("opened_by")?.iter())
-            .map(|(heir, author)| match heir {
-                Some((author, heir)) if gone.contains(author) => {
+            .map(|(candidate, author)| match candidate {
+                Some((author, contact)) if gone.contains(author) => {
                     merged += 1;
-                    Some(heir.clone())
+                    Some(contact.clone())
                 }
                 _ => author.map(str::to_string),
             })
@@ -232,8 +233,8 @@ impl Assembly {
     }
 }
 
-/// The contacts that a stream of contacts holds.
-pub fn members_of(part: &Part) -> Result<ContactIds, SnapshotError> {
+/// The contacts of a stream.
+pub fn members_of(part: &SpooledStream) -> Result<ContactIds, SnapshotError> {
     let mut ids = Vec::new();
     for chunk in part.chunks::<Contact>() {
         Contact::each(&chunk, &mut |id, _| ids.push(ContactId::of(id)))?;
@@ -241,51 +242,52 @@ pub fn members_of(part: &Part) -> Result<ContactIds, SnapshotError> {
     Ok(ids.into())
 }
 
-/// Which of the records that were spooled count: of each contact the newest, and of equally new ones the first.
+/// Which spooled records are kept: the newest of each contact; of equally new ones, the first.
 struct Records {
-    /// By place among all that were spooled.
-    counts: Vec<bool>,
-    /// The first of its contact.
+    /// By position among all spooled records.
+    is_kept: Vec<bool>,
+    /// Whether the record is the first one of its contact.
     is_first: Vec<bool>,
     drifted: u64,
 }
 
 impl Records {
-    /// Read before any is written, in columns that are small.
-    fn read(parts: &[&Part]) -> Result<Records, SnapshotError> {
+    /// Reads only the two small columns that decide, before any record is written.
+    fn read(parts: &[&SpooledStream]) -> Result<Records, SnapshotError> {
         let rows = parts.iter().map(|part| part.record.rows + part.record.renewed).sum::<u64>() as usize;
         let mut records: Vec<(ContactId, Updated, u32)> = Vec::with_capacity(rows);
         for part in parts {
             for chunk in part.chunks::<Contact>() {
                 each_contact(&chunk, &CONTACTS, &mut |id, updated| {
-                    let place = u32::try_from(records.len()).unwrap_or(u32::MAX);
-                    records.push((ContactId::of(id), updated, place));
+                    let position = u32::try_from(records.len()).unwrap_or(u32::MAX);
+                    records.push((ContactId::of(id), updated, position));
                 })?;
             }
         }
         let all = records.len();
-        let mut told = Records { counts: vec![false; all], is_first: vec![false; all], drifted: 0 };
-        // Those of a contact in their order.
-        records.sort_unstable_by(|(one, _, at), (other, _, place)| one.cmp(other).then(at.cmp(place)));
+        let mut kept = Records { is_kept: vec![false; all], is_first: vec![false; all], drifted: 0 };
+        // The records of each contact together, in the order of the streams.
+        records.sort_unstable_by(|(one, _, earlier), (other, _, later)| one.cmp(other).then(earlier.cmp(later)));
         for same in records.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let (mut newest, mut counts) = (same[0].1, same[0].2);
-            for (_, updated, place) in &same[1..] {
+            let (mut newest, mut chosen) = (same[0].1, same[0].2);
+            for (_, updated, position) in &same[1..] {
                 if *updated > newest {
-                    told.drifted += 1;
-                    (newest, counts) = (*updated, *place);
+                    kept.drifted += 1;
+                    (newest, chosen) = (*updated, *position);
                 }
             }
-            told.is_first[same[0].2 as usize] = true;
-            told.counts[counts as usize] = true;
+            kept.is_first[same[0].2 as usize] = true;
+            kept.is_kept[chosen as usize] = true;
         }
-        Ok(told)
+        Ok(kept)
     }
 }
 
-/// Members of these streams whose record no stream has: another list was to have it, and was followed anew since. By stream.
-pub fn without_record(streams: &[Part]) -> Result<Vec<bool>, SnapshotError> {
+/// For each stream, whether it has contacts whose record no stream has. The record was deferred to an earlier stream, which
+/// was fetched again and no longer has the contact.
+pub fn lacks_records(streams: &[SpooledStream]) -> Result<Vec<bool>, SnapshotError> {
     let mut all = Vec::new();
-    for chunk in streams.iter().flat_map(Part::chunks::<Contact>) {
+    for chunk in streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
         each_contact(&chunk, &CONTACTS, &mut |id, _| all.push(ContactId::of(id)))?;
     }
     let all = ContactIds::from(all);
@@ -293,7 +295,7 @@ pub fn without_record(streams: &[Part]) -> Result<Vec<bool>, SnapshotError> {
     for part in streams {
         let mut lacks = false;
         for chunk in part.chunks::<Contact>() {
-            each_contact(&chunk, &HELD, &mut |id, _| lacks |= !all.holds(id))?;
+            each_contact(&chunk, &DEFERRED, &mut |id, _| lacks |= !all.holds(id))?;
         }
         lacking.push(lacks);
     }
@@ -309,7 +311,7 @@ fn side_by_side<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce()
 }
 
 fn assembling(error: PolarsError) -> TableError {
-    TableError::new("put together", "the spooled streams", error)
+    TableError::new("assemble", "the spooled streams", error)
 }
 
 #[cfg(test)]
@@ -317,24 +319,24 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Others, Spool};
+    use crate::snapshot::{Deduplication, Spool};
     use domain::{AttributeValue, CustomAttribute, Month, Role};
 
     #[test]
-    fn a_chunk_that_is_changed_before_it_is_put_together_is_an_error_and_no_standstill() {
+    fn a_chunk_that_is_changed_before_it_is_assembled_is_an_error_and_no_deadlock() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("population");
         let attribute = CustomAttribute { name: "plan".into(), value: AttributeValue::Text("marker".into()) };
         let contact = Contact { custom_attributes: vec![attribute], ..Contact::unknown("a".to_string(), Role::User) };
-        let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let mut spool = Spool::create(folder.clone(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(vec![contact]);
-        let part = Part::whole(folder.clone(), spool.finish().unwrap());
+        let part = SpooledStream::whole(folder.clone(), spool.finish().unwrap());
         let span = "2026-10".parse::<Month>().unwrap().span(&domain::TimeZone::utc());
         let assembly = Assembly { streams: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
         let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
         assert_eq!(written("whole").unwrap().firsts, [1]);
 
-        // Its ids can still be read, its attributes cannot.
+        // The IDs can still be read, the attributes cannot.
         let chunk = chunk::<Contact>(&folder, 0);
         let mut bytes = std::fs::read(&chunk).unwrap();
         let at = bytes.windows(6).position(|word| word == b"marker").unwrap();

@@ -1,13 +1,13 @@
-//! Numbers of custom attributes as they are read: one value for each number.
+//! Gives equal numbers of custom attributes one text when a snapshot is read.
 //!
-//! Snapshots that were written before numbers had one text hold each as it was sent: 49 and 49.0, 0 and -0.0. A snapshot
-//! is never edited, so its readers bring both to the text of [`Number`].
+//! Older versions of the program wrote each number as it was sent: 49 and 49.0, 0 and -0.0. A snapshot is never edited, so
+//! such texts are converted to the text of [`Number`] on reading.
 
 use polars::prelude::*;
 
 use domain::Number;
 
-/// The rows of the attributes table with equal numbers written equally, and without -0.0.
+/// The rows of the attributes table with one text for equal numbers, and without -0.0.
 pub(super) fn with_one_text(attributes: LazyFrame) -> LazyFrame {
     let values = col("value").map_many(
         |columns: &mut [Column]| match columns {
@@ -24,8 +24,8 @@ pub(super) fn with_one_text(attributes: LazyFrame) -> LazyFrame {
     attributes.with_columns([values, numbers])
 }
 
-/// Only whole numbers, and those with an exponent, have had other texts: of other fractions, each program has written the
-/// fewest digits.
+/// Only whole numbers and numbers with an exponent ever had other texts. All versions wrote other fractions with the fewest
+/// digits.
 fn texts(values: &StringChunked, numbers: &Float64Chunked) -> StringChunked {
     let is_old = |text: &str, number: f64| text.contains(['e', 'E']) || (number.fract() == 0.0 && text.contains('.'));
     let pairs = || values.iter().zip(numbers.iter());
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_of_a_number_are_read_as_one_and_texts_stay_as_they_are() {
+    fn equal_numbers_get_one_text_and_texts_do_not_change() {
         let rows: [(&str, Option<f64>, &str, f64); 12] = [
             ("49", Some(49.0), "49", 49.0),
             ("49.0", Some(49.0), "49", 49.0),

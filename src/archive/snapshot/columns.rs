@@ -1,4 +1,4 @@
-//! Rows as columns, from the moment they come.
+//! Collects rows as columns as soon as they come.
 
 use std::collections::HashSet;
 
@@ -9,19 +9,19 @@ use super::SnapshotError;
 use crate::table::TableError;
 use domain::{AttributeValue, Contact, Conversation, GroupKind, Opener, cohort_key};
 
-/// Rows that a column has room for when it begins.
-const ROOM: usize = 512;
+/// The number of rows for which a new column allocates memory.
+const INITIAL_ROWS: usize = 512;
 
 fn texts(name: &str) -> StringChunkedBuilder {
-    StringChunkedBuilder::new(name.into(), ROOM)
+    StringChunkedBuilder::new(name.into(), INITIAL_ROWS)
 }
 
 fn flags(name: &str) -> BooleanChunkedBuilder {
-    BooleanChunkedBuilder::new(name.into(), ROOM)
+    BooleanChunkedBuilder::new(name.into(), INITIAL_ROWS)
 }
 
 fn numbers(name: &str) -> PrimitiveChunkedBuilder<Int64Type> {
-    PrimitiveChunkedBuilder::new(name.into(), ROOM)
+    PrimitiveChunkedBuilder::new(name.into(), INITIAL_ROWS)
 }
 
 fn micros(instant: Option<DateTime<Utc>>) -> Option<i64> {
@@ -36,23 +36,23 @@ fn frame(columns: Vec<Column>) -> Result<DataFrame, SnapshotError> {
     Ok(DataFrame::new_infer_height(columns).map_err(making)?)
 }
 
-/// Which rows stand when a later one takes the place of an earlier one of the same id.
+/// Which rows are kept when a later row replaces an earlier one with the same ID.
 fn last_of_each(rows: &DataFrame, id: &str) -> Result<BooleanChunked, SnapshotError> {
     let ids = rows.column(id).and_then(|column| column.str()).map_err(making)?;
     let mut seen = HashSet::new();
-    let mut stands: Vec<bool> = (0..ids.len()).rev().map(|row| seen.insert(ids.get(row))).collect();
-    stands.reverse();
-    Ok(BooleanChunked::new("stands".into(), stands))
+    let mut is_kept: Vec<bool> = (0..ids.len()).rev().map(|row| seen.insert(ids.get(row))).collect();
+    is_kept.reverse();
+    Ok(BooleanChunked::new("is_kept".into(), is_kept))
 }
 
-/// Which rows are of contacts that stand.
-fn of_standing(rows: &[usize], contacts: &BooleanChunked) -> BooleanChunked {
+/// Which rows belong to contacts that are kept.
+fn of_kept(rows: &[usize], contacts: &BooleanChunked) -> BooleanChunked {
     rows.iter().map(|row| contacts.get(*row)).collect()
 }
 
-fn filtered(rows: DataFrame, standing: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
-    Ok(match standing {
-        Some(standing) => rows.filter(standing).map_err(making)?,
+fn filtered(rows: DataFrame, kept: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+    Ok(match kept {
+        Some(kept) => rows.filter(kept).map_err(making)?,
         None => rows,
     })
 }
@@ -95,8 +95,8 @@ macro_rules! contact_columns {
         }
 
         impl ContactColumns {
-            /// Takes a contact in. Of one that may be there already, this record counts.
-            pub fn push(&mut self, contact: &Contact, is_there: bool) {
+            /// Adds a contact. If the columns may already have a record of it (`may_repeat`), this record replaces it.
+            pub fn push(&mut self, contact: &Contact, may_repeat: bool) {
                 self.contact_id.append_value(&contact.id);
                 self.role.append_value(contact.role.as_str());
                 $(self.$text.append_option(contact.$text.as_deref());)*
@@ -106,7 +106,7 @@ macro_rules! contact_columns {
                 self.attributes.push(contact, self.rows);
                 self.tagged.push(contact, self.rows);
                 self.rows += 1;
-                self.has_repeats |= is_there;
+                self.has_repeats |= may_repeat;
             }
 
             pub fn len(&self) -> usize {
@@ -125,12 +125,12 @@ macro_rules! contact_columns {
                     $(self.$text.finish().into_column(),)*
                     $(instants(self.$instant),)*
                     $(self.$flag.finish().into_column(),)*
-                    // Known only when the streams are put together.
+                    // Known only when the snapshot is assembled.
                     BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
                 ])?;
-                let standing = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
-                let (attributes, tagged) = (self.attributes.finish(standing.as_ref())?, self.tagged.finish(standing.as_ref())?);
-                Ok(ContactFrames { contacts: filtered(contacts, standing.as_ref())?, attributes, tagged })
+                let kept = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
+                let (attributes, tagged) = (self.attributes.finish(kept.as_ref())?, self.tagged.finish(kept.as_ref())?);
+                Ok(ContactFrames { contacts: filtered(contacts, kept.as_ref())?, attributes, tagged })
             }
         }
     };
@@ -152,16 +152,16 @@ pub fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {
     Ok(columns.finish()?.contacts)
 }
 
-/// What a chunk of contacts is made of.
+/// The tables of a chunk of contacts.
 pub(super) struct ContactFrames {
     pub contacts: DataFrame,
     pub attributes: DataFrame,
     pub tagged: DataFrame,
 }
 
-/// The groups of contacts by their own lists, a row each, where they are wanted.
+/// Contacts and the groups in their own lists, one row each, if they are collected.
 struct TaggedColumns {
-    /// The row of the contact, for each.
+    /// The row of the contact for each row.
     of: Vec<usize>,
     contact_id: StringChunkedBuilder,
     cohort_key: StringChunkedBuilder,
@@ -193,14 +193,14 @@ impl TaggedColumns {
     }
 
     fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
-        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
-        filtered(frame(vec![self.contact_id.finish().into_column(), self.cohort_key.finish().into_column()])?, standing.as_ref())
+        let kept = contacts.map(|contacts| of_kept(&self.of, contacts));
+        filtered(frame(vec![self.contact_id.finish().into_column(), self.cohort_key.finish().into_column()])?, kept.as_ref())
     }
 }
 
-/// Custom attributes, a row each.
+/// Custom attributes, one row each.
 struct AttributeColumns {
-    /// The row of the contact, for each.
+    /// The row of the contact for each row.
     of: Vec<usize>,
     bytes: usize,
     contact_id: StringChunkedBuilder,
@@ -218,7 +218,7 @@ impl Default for AttributeColumns {
             contact_id: texts("contact_id"),
             attribute: texts("attribute"),
             value: texts("value"),
-            value_number: PrimitiveChunkedBuilder::new("value_number".into(), ROOM),
+            value_number: PrimitiveChunkedBuilder::new("value_number".into(), INITIAL_ROWS),
             value_type: texts("value_type"),
         }
     }
@@ -256,9 +256,9 @@ impl AttributeColumns {
         }
     }
 
-    /// Those of the contacts that stand.
+    /// The attributes of the contacts that are kept.
     fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
-        let standing = contacts.map(|contacts| of_standing(&self.of, contacts));
+        let kept = contacts.map(|contacts| of_kept(&self.of, contacts));
         let all = frame(vec![
             self.contact_id.finish().into_column(),
             self.attribute.finish().into_column(),
@@ -266,24 +266,24 @@ impl AttributeColumns {
             self.value_number.finish().into_column(),
             self.value_type.finish().into_column(),
         ])?;
-        filtered(all, standing.as_ref())
+        filtered(all, kept.as_ref())
     }
 }
 
-/// Members whose record another list has.
-pub struct HeldColumns {
+/// Members whose record an earlier stream has.
+pub struct DeferredColumns {
     rows: usize,
     contact_id: StringChunkedBuilder,
     updated_at: PrimitiveChunkedBuilder<Int64Type>,
 }
 
-impl Default for HeldColumns {
-    fn default() -> HeldColumns {
-        HeldColumns { rows: 0, contact_id: texts("contact_id"), updated_at: numbers("updated_at") }
+impl Default for DeferredColumns {
+    fn default() -> DeferredColumns {
+        DeferredColumns { rows: 0, contact_id: texts("contact_id"), updated_at: numbers("updated_at") }
     }
 }
 
-impl HeldColumns {
+impl DeferredColumns {
     pub fn push(&mut self, id: &str, updated_at: Option<DateTime<Utc>>) {
         self.rows += 1;
         self.contact_id.append_value(id);
@@ -333,7 +333,7 @@ impl Default for ConversationColumns {
 }
 
 impl ConversationColumns {
-    pub fn push(&mut self, row: &Conversation, is_there: bool) {
+    pub fn push(&mut self, row: &Conversation, may_repeat: bool) {
         self.conversation_id.append_value(&row.id);
         self.created_at.append_value(row.created_at.timestamp_micros());
         self.opened_by.append_option(match &row.opener {
@@ -349,7 +349,7 @@ impl ConversationColumns {
         self.delivered_as.append_option(row.delivered_as.as_deref());
         self.state.append_option(row.state.as_deref());
         self.rows += 1;
-        self.has_repeats |= is_there;
+        self.has_repeats |= may_repeat;
     }
 
     pub fn len(&self) -> usize {
@@ -371,7 +371,7 @@ impl ConversationColumns {
             self.delivered_as.finish().into_column(),
             self.state.finish().into_column(),
         ])?;
-        let standing = if self.has_repeats { Some(last_of_each(&all, "conversation_id")?) } else { None };
-        filtered(all, standing.as_ref())
+        let kept = if self.has_repeats { Some(last_of_each(&all, "conversation_id")?) } else { None };
+        filtered(all, kept.as_ref())
     }
 }

@@ -1,5 +1,5 @@
-//! One person out of what was observed: of a published snapshot, and of the streams of unfinished work. A folder is made
-//! anew without the person and takes the place of the old one, whole; a folder that does not hold the person stays.
+//! Removes people from published snapshots and from the streams of unfinished work. A folder that contains a person is
+//! written again without the person and replaces the old one in one step. Other folders stay unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,18 +15,18 @@ use super::{Finding, Manifest, Snapshot, SnapshotError, StreamRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
-/// Rows of a file that are about certain people, and all others, in which they are not named any more.
+/// The rows of a file, split into those about certain people and all others. The others no longer name these people.
 struct Parted {
     about: DataFrame,
     others: DataFrame,
-    /// Those of the people who were named in the others.
+    /// The people who were named in the other rows.
     named: BTreeSet<String>,
 }
 
-/// The snapshot without these people, to be published in its place; `None` when it holds none of them.
+/// The snapshot without these people, ready to replace the old one; `None` if it contains none of them.
 ///
 /// # Errors
-/// When the snapshot is damaged: writing it anew would make the damage look sound.
+/// When the snapshot is damaged. A new manifest would hide the damage.
 pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Path) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
     snapshot.verify()?;
     let mut manifest = snapshot.manifest.clone();
@@ -69,9 +69,9 @@ pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Pat
     Ok(Some((staging, manifest)))
 }
 
-/// Replaces a stream of unfinished work by one without these people. Whether it held any.
+/// Replaces a stream of unfinished work by one without these people. Returns whether it contained any.
 ///
-/// What cannot be read, and what a crash left of a chunk, is of no use to a later run: it is removed.
+/// Files that cannot be read and incomplete chunks after a crash are useless to a later run: they are removed.
 pub fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
     let chunks = load_stream(stream).or_else(|| load_progress(stream).map(|progress| progress.record)).map_or(0, |record| record.chunks);
     let mut parted = BTreeMap::new();
@@ -79,7 +79,7 @@ pub fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -
     for name in publish::file_names(stream)? {
         let path = stream.join(&name);
         let is_of_answers = tables_of(&name).is_some_and(|(bundle, _)| is_of_answers(bundle));
-        // No record counts the chunks of answers; an earlier version of the program kept them in Parquet.
+        // No record counts the chunks of answers. An earlier version of the program wrote answers as Parquet.
         let is_left_over = tables_of(&name).is_some_and(|(_, index)| index >= chunks) && !is_of_answers;
         if is_left_over || name.ends_with(".parquet") {
             publish::remove_file(&path)?;
@@ -135,7 +135,7 @@ pub fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -
     Ok(true)
 }
 
-/// The people in a snapshot's files of contacts whose e-mail address, as it is written there, is one that is looked for.
+/// The people in a snapshot's files of contacts whose e-mail address, as it is written there, matches.
 pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for file in files {
@@ -145,7 +145,7 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
     Ok(found)
 }
 
-/// The same of a stream of unfinished work. What cannot be read of it nobody will read.
+/// The same for a stream of unfinished work. Files that cannot be read are skipped: no later run can read them either.
 pub fn people_in_stream_with_email(stream: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for name in publish::file_names(stream)? {
@@ -164,24 +164,24 @@ fn with_email(rows: &DataFrame, is_it: &dyn Fn(&str) -> bool) -> Result<Vec<Stri
     Ok(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)).collect())
 }
 
-/// The tables in a file of a stream; none when it is no chunk.
+/// The tables in a file of a stream; none if the file is no chunk.
 fn tables_in(path: &Path, name: &str) -> Result<Vec<(&'static Table, DataFrame)>, SnapshotError> {
     let Some((bundle, _)) = tables_of(name) else { return Ok(Vec::new()) };
     Ok(bundle.iter().copied().zip(read_bundle(path, bundle)?).collect())
 }
 
-/// The table that a file of a snapshot (`contacts/…`) holds.
+/// The table of a file of a snapshot (`contacts/…`).
 fn table_of(relative: &str) -> Option<&'static Table> {
     let name = relative.split('/').next().unwrap_or_default();
     [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS].into_iter().find(|table| table.name == name)
 }
 
-/// The column that names the person whom a row is about.
+/// The column with the ID of the person that a row is about.
 fn person_column(table: &Table) -> &'static str {
     if table.name == CONVERSATIONS.name { "opened_by" } else { "contact_id" }
 }
 
-/// `None` when no row is about any of them.
+/// `None` if no row is about any of these people or names them.
 fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Result<Option<Parted>, SnapshotError> {
     let ids = rows.column(person_column(table)).and_then(|column| column.str()).map_err(reading)?;
     let is_about: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| people.contains(id)))).collect();
@@ -194,7 +194,7 @@ fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Re
     Ok(Some(Parted { about, others: rewritten(others)?, named }))
 }
 
-/// Takes these people out of the contacts of conversations that somebody else began. Those who were there.
+/// Removes these people from the contacts of conversations that others opened. Returns the people who were there.
 fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
     let mut named = BTreeSet::new();
     let lists = conversations.column("contact_ids").and_then(|column| column.str()).map_err(reading)?;
@@ -210,7 +210,7 @@ fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Re
     Ok(named)
 }
 
-/// The same rows with texts of their own: columns that are filtered still hold the texts of the rows that are gone.
+/// Copies all texts: filtered columns still contain the texts of the removed rows.
 fn rewritten(mut rows: DataFrame) -> Result<DataFrame, SnapshotError> {
     let is_text = |column: &&Column| column.dtype() == &DataType::String;
     let texts: Vec<Column> = rows.columns().iter().filter(is_text).cloned().collect();
@@ -235,5 +235,5 @@ fn collect(rows: LazyFrame) -> Result<DataFrame, SnapshotError> {
 }
 
 fn reading(error: PolarsError) -> TableError {
-    TableError::new("read", "what is kept of contacts", error)
+    TableError::new("read", "the tables of contacts", error)
 }

@@ -1,4 +1,4 @@
-//! What a snapshot's `manifest.json` says. The manifest is the commit: readers believe nothing that it does not list.
+//! The `manifest.json` of a snapshot. The manifest is the commit: readers ignore every file that it does not list.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use super::SnapshotError;
 use crate::publish::{self, Damage, ListedFile, MANIFEST};
 use domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
 
-/// Raised when older programs could no longer read what newer ones write.
+/// Increased when older versions of the program cannot read the new files.
 pub(super) const FORMAT: u32 = 1;
 
-/// What every manifest of every version says.
+/// The one field that all versions of a manifest have.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
@@ -24,26 +24,26 @@ pub struct Manifest {
     pub job: String,
     /// `YYYY-MM`.
     pub month: String,
-    /// The worst basis of the cohorts.
+    /// The lowest basis of the cohorts.
     pub basis: String,
-    /// When the last page of the snapshot came.
+    /// The time of the last page of the snapshot.
     pub observed_at: DateTime<Utc>,
     pub program_version: String,
     pub api_version: String,
     pub timezone: String,
-    /// The version of the IANA table that the month was cut by: `2026f`. Older programs did not say.
+    /// The version of the IANA time zone table for the month's bounds: `2026f`. Older versions of the program did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone_table: Option<String>,
     pub month_start: DateTime<Utc>,
     pub month_end: DateTime<Utc>,
     pub workspace_id: Option<String>,
-    /// The workspace that the contacts name.
+    /// The workspace ID in the contacts' records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_workspace_id: Option<String>,
     /// `everyone`, `cohorts` or a cohort key.
     pub population: String,
-    /// SHA-256 of the manifest that the month's history was built from when this one took its place; null where there was
-    /// no history.
+    /// SHA-256 of the manifest from which the month's history was built when this snapshot replaced another; null if there
+    /// was no history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
     /// Whether the month's conversations were fetched.
@@ -53,23 +53,23 @@ pub struct Manifest {
     /// How identifiers are written: `keep`, `drop`, or `hash:` and the fingerprint of the key.
     #[serde(default = "kept")]
     pub identifiers: String,
-    /// How e-mail addresses were spelled before they were hashed: `lowercase`. Older programs hashed them as they came.
+    /// How e-mail addresses were normalised before hashing: `lowercase`. Older versions hashed them as they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_hash: Option<String>,
-    /// People that `cohorts forget` took out of it.
+    /// The number of people that `cohorts forget` removed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub forgotten: u64,
     pub files: Vec<ListedFile>,
     pub requests: u64,
     pub retries: u64,
-    /// Cohort keys, `population` and `conversations` of which not everything came, or nothing at all, and that were
-    /// published all the same (`--accept-incomplete`). Such a cohort is compared with no other month.
+    /// The incomplete streams that were published with `--accept-incomplete`: cohort keys, `population` or `conversations`.
+    /// An incomplete cohort is not compared with other months.
     pub incomplete: Vec<String>,
-    /// What was noticed while observing; reported as data_quality.
+    /// What was found while observing. The report data_quality shows it.
     pub findings: Vec<Finding>,
 }
 
-/// As identifiers were written before there was a choice.
+/// How identifiers were written before the setting existed.
 fn kept() -> String {
     "keep".to_string()
 }
@@ -83,14 +83,14 @@ pub struct CohortEntry {
     pub cohort_key: String,
     /// The group's name when it was observed.
     pub cohort_name: String,
-    /// As the job named it: what a renamed group is found again by.
+    /// The name in the job file. It finds the group again after a rename.
     pub configured: String,
     pub basis: String,
-    /// When the last page of the cohort came.
+    /// The time of the last page of the cohort.
     pub observed_at: DateTime<Utc>,
-    /// Contacts observed, each once, whenever they were created.
+    /// The number of distinct contacts, whenever they were created.
     pub members: u64,
-    /// The total that the API gave; null when it gave none.
+    /// The total that the API gave; null if it gave none.
     pub announced: Option<u64>,
 }
 
@@ -112,7 +112,7 @@ impl Severity {
     }
 }
 
-/// Something that a reader of the month's reports should know. No contact's data.
+/// Something that a reader of the month's reports should know. It contains no contact's data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub severity: Severity,
@@ -124,7 +124,7 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// What is told of a month that somebody was taken out of.
+/// The check name of the finding that `cohorts forget` adds to a month.
 pub(super) const FORGOTTEN: &str = "forgotten";
 
 impl Finding {
@@ -135,18 +135,18 @@ impl Finding {
             subject: "contacts".to_string(),
             value: Some(people.to_string()),
             expected: Some("0".to_string()),
-            detail: "people who were taken out of this month on request (`cohorts forget`); every count is without them".to_string(),
+            detail: "people who were removed from this month on request (`cohorts forget`); no count includes them".to_string(),
         }
     }
 }
 
 impl Manifest {
-    /// The manifest of a snapshot's folder, and the SHA-256 of its file.
+    /// Reads the manifest in a snapshot's folder. Also returns the SHA-256 of its file.
     pub(super) fn read(folder: &Path) -> Result<(Manifest, String), SnapshotError> {
         let damage = |problem: String| Damage { folder: folder.to_path_buf(), problem };
-        let read = publish::read_manifest(folder)?.ok_or_else(|| damage(format!("its {MANIFEST} is gone")))?;
+        let read = publish::read_manifest(folder)?.ok_or_else(|| damage(format!("its {MANIFEST} is missing")))?;
         let not_understood = |error: serde_json::Error| damage(format!("its {MANIFEST} cannot be understood ({error})"));
-        // The format first: of a newer one nothing else need be as it is here.
+        // The format first: in a newer format, any other field may differ.
         let Format { format } = read.parse().map_err(not_understood)?;
         if format > FORMAT {
             return Err(SnapshotError::Format { path: folder.join(MANIFEST), found: format });
@@ -171,12 +171,12 @@ impl Manifest {
         Ok(MonthSpan { month: self.month()?, start: self.month_start, end: self.month_end })
     }
 
-    /// Read manifests hold known words only.
+    /// `read` refuses unknown words, so the fallback is never used.
     pub fn basis(&self) -> Basis {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
 
-    /// Whether everyone in the workspace was observed: then whoever was not is no longer there.
+    /// Whether everyone in the workspace was observed. If so, a contact that is not in the snapshot no longer exists.
     pub fn has_everyone(&self) -> bool {
         self.population == "everyone" && !self.incomplete.iter().any(|key| key == POPULATION)
     }
@@ -185,17 +185,17 @@ impl Manifest {
 }
 
 impl CohortEntry {
-    /// Read manifests hold known words only.
+    /// `read` refuses unknown words, so the fallback is never used.
     pub fn basis(&self) -> Basis {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
 
-    /// How well a name fits the group: as the job named it, its name then, its ID or its key.
+    /// How well a name matches the group: by the name in the job file, its name when observed, its ID or its key.
     pub fn fit(&self, name: &GroupName) -> Option<Fit> {
         name.fit(&self.cohort_key, [&self.configured, &self.cohort_name])
     }
 
-    /// The first of the entries that a name fits exactly, else the first whose name it looks like.
+    /// The first entry that a name matches exactly, else the first with a similar name.
     pub fn named<'a>(entries: &'a [CohortEntry], name: &GroupName) -> Option<&'a CohortEntry> {
         let first = |wanted: Fit| entries.iter().find(|entry| entry.fit(name) == Some(wanted));
         first(Fit::Exact).or_else(|| first(Fit::Alike))
@@ -213,7 +213,7 @@ mod tests {
     use domain::GroupKind;
 
     #[test]
-    fn of_several_entries_the_one_that_a_name_fits_exactly_is_meant() {
+    fn an_exact_match_of_a_name_comes_before_similar_names() {
         let entry = |key: &str, name: &str| CohortEntry {
             cohort_key: key.to_string(),
             cohort_name: name.to_string(),

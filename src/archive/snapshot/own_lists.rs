@@ -1,56 +1,56 @@
-//! What contacts say of themselves as a witness for what a search gave: a search's total comes from the same index as its
-//! rows, and agrees with them also while the index is behind. The tags (and, in 1.x, the segments) that each contact lists
-//! come with the contact.
+//! Compares the members that a search gave with the contacts' own lists. The total of a search cannot show that rows are
+//! missing: it comes from the same index as the rows, and agrees with them even when the index is behind. The contact's own
+//! list of tags (on 1.x also of segments) comes with the contact.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::chunks::{Spooled, Updated};
+use super::derive::each_tag;
 use super::tag_dates::{TagDates, tags_of};
-use super::tally::each;
-use super::{Part, SnapshotError, untold};
+use super::{SnapshotError, SpooledStream, truncated_tags};
 use domain::{Contact, ContactId, Group};
 
-/// A group that was searched for, and what came.
+/// A group that was searched for, and the stream that came.
 #[derive(Clone, Debug)]
 pub struct Searched {
     pub group: Group,
-    pub part: Part,
+    pub part: SpooledStream,
 }
 
-/// How the own lists of everyone's contacts compare with what a search gave of a group.
+/// How the contacts' own lists compare with the members of a group that a search gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Contacts whose own list names the group.
     pub holders: u64,
-    /// Those of them that the search did not give.
+    /// Holders that the search did not give.
     pub missing: u64,
-    /// Contacts that the search gave although their own list lacks the group, is complete, and is of a record that is no
-    /// older than the one that the search gave.
+    /// Contacts that the search gave, but whose own list does not name the group. The list is complete, and its record is at
+    /// least as new as the one that the search gave.
     pub unconfirmed: u64,
-    /// Contacts whose list was cut short before it named the group, and who were not asked: nobody knows.
+    /// Contacts whose truncated list does not name the group and who were not asked: it is unknown whether they are members.
     pub unknown: u64,
-    /// Those of them that the search did not give.
+    /// Unknown contacts that the search did not give.
     pub unknown_missing: u64,
 }
 
 impl Comparison {
-    /// Contacts in which the two differ for certain.
+    /// Contacts for which the two certainly differ.
     pub fn differing(&self) -> u64 {
         self.missing + self.unconfirmed
     }
 }
 
-/// Compares what was searched for with the own lists of everyone, which must have been kept for these groups. `answers` is
-/// the folder with what contacts were asked about their tags, if any were. Blocks.
-pub fn compare(everyone: &Part, searched: &[Searched], answers: &Path) -> Result<Vec<Comparison>, SnapshotError> {
+/// Compares searched groups with the own lists in the stream of everyone, which must have collected these groups. `answers`
+/// is the folder with the tags of contacts that were asked one by one; it need not exist. Blocks.
+pub fn compare(everyone: &SpooledStream, searched: &[Searched], answers: &Path) -> Result<Vec<Comparison>, SnapshotError> {
     let asked = Asked::read(everyone, answers)?;
     let mut groups: Vec<Members> = searched.iter().map(Members::read).collect::<Result<_, _>>()?;
     let by_key: HashMap<String, usize> = searched.iter().enumerate().map(|(index, one)| (one.group.key(), index)).collect();
-    // The rows of a contact follow one another, the one that says that its list was cut short last.
+    // The rows of a contact are adjacent. The row that marks a truncated list is the last one.
     let mut contact = String::new();
     let mut listed: Vec<usize> = Vec::new();
-    each(everyone, &mut |id, key| {
+    each_tag(everyone, &mut |id, key| {
         if id != contact {
             contact.clear();
             contact.push_str(id);
@@ -59,43 +59,43 @@ pub fn compare(everyone: &Part, searched: &[Searched], answers: &Path) -> Result
         match key.map(|key| by_key.get(key)) {
             Some(Some(&group)) => {
                 listed.push(group);
-                groups[group].is_listed(id);
+                groups[group].count_listed(id);
             }
             Some(None) => {}
             None => {
                 for (index, group) in groups.iter_mut().enumerate().filter(|(index, _)| !listed.contains(index)) {
                     match asked.holds(id, &searched[index].group.id) {
-                        Some(true) => group.is_listed(id),
+                        Some(true) => group.count_listed(id),
                         Some(false) => {}
-                        None => group.may_be_listed(id),
+                        None => group.count_unknown(id),
                     }
                 }
             }
         }
         Ok(())
     })?;
-    let mut doubted: HashMap<ContactId, Option<Updated>> = HashMap::new();
+    let mut unlisted: HashMap<ContactId, Option<Updated>> = HashMap::new();
     for (id, _) in groups.iter().flat_map(Members::unlisted) {
-        doubted.insert(id.clone(), None);
+        unlisted.insert(id.clone(), None);
     }
-    if !doubted.is_empty() {
+    if !unlisted.is_empty() {
         for chunk in everyone.chunks::<Contact>() {
             Contact::each(&chunk, &mut |id, updated| {
-                if let Some(newest) = doubted.get_mut(&ContactId::of(id)) {
+                if let Some(newest) = unlisted.get_mut(&ContactId::of(id)) {
                     *newest = (*newest).max(Some(updated));
                 }
             })?;
         }
     }
-    Ok(groups.iter().map(|group| group.comparison(&doubted)).collect())
+    Ok(groups.iter().map(|group| group.comparison(&unlisted)).collect())
 }
 
-/// The members that a search gave, and what own lists say of them.
+/// The members that a search gave, compared with own lists.
 struct Members {
-    /// Sorted by id, each once.
+    /// Sorted by ID, each once.
     ids: Vec<(ContactId, Updated)>,
-    /// Whether the own list names the group, or may name it among those that were cut off.
-    is_settled: Vec<bool>,
+    /// Whether the own list of each member names the group, or is truncated and may have named it.
+    may_be_listed: Vec<bool>,
     counts: Comparison,
 }
 
@@ -105,38 +105,38 @@ impl Members {
         for chunk in searched.part.chunks::<Contact>() {
             Contact::each(&chunk, &mut |id, updated| ids.push((ContactId::of(id), updated)))?;
         }
-        // Of a row that came again the newest record counts.
+        // Of several records of a contact, the newest counts.
         ids.sort_unstable_by(|(one, updated), (other, later)| one.cmp(other).then(later.cmp(updated)));
         ids.dedup_by(|(other, _), (one, _)| one == other);
-        Ok(Members { is_settled: vec![false; ids.len()], ids, counts: Comparison::default() })
+        Ok(Members { may_be_listed: vec![false; ids.len()], ids, counts: Comparison::default() })
     }
 
-    fn place(&self, id: &str) -> Option<usize> {
+    fn position(&self, id: &str) -> Option<usize> {
         self.ids.binary_search_by(|(one, _)| one.cmp(&ContactId::of(id))).ok()
     }
 
-    fn is_listed(&mut self, id: &str) {
+    fn count_listed(&mut self, id: &str) {
         self.counts.holders += 1;
-        match self.place(id) {
-            Some(place) => self.is_settled[place] = true,
+        match self.position(id) {
+            Some(position) => self.may_be_listed[position] = true,
             None => self.counts.missing += 1,
         }
     }
 
-    fn may_be_listed(&mut self, id: &str) {
+    fn count_unknown(&mut self, id: &str) {
         self.counts.unknown += 1;
-        match self.place(id) {
-            Some(place) => self.is_settled[place] = true,
+        match self.position(id) {
+            Some(position) => self.may_be_listed[position] = true,
             None => self.counts.unknown_missing += 1,
         }
     }
 
-    /// Members whose own list does not name the group, or who are not among everyone.
+    /// Members whose own list does not name the group, and members that are not in the stream of everyone.
     fn unlisted(&self) -> impl Iterator<Item = &(ContactId, Updated)> {
-        self.ids.iter().zip(&self.is_settled).filter(|(_, is_settled)| !**is_settled).map(|(member, _)| member)
+        self.ids.iter().zip(&self.may_be_listed).filter(|(_, may_be_listed)| !**may_be_listed).map(|(member, _)| member)
     }
 
-    /// `everyone`: when the record of an unlisted member was last changed, of those who are among everyone.
+    /// `everyone`: the unlisted members, with the time of their newest record in the stream of everyone, if it has one.
     fn comparison(&self, everyone: &HashMap<ContactId, Option<Updated>>) -> Comparison {
         let is_as_new =
             |(id, updated): &&(ContactId, Updated)| everyone.get(id).copied().flatten().is_some_and(|newest| newest >= *updated);
@@ -144,20 +144,20 @@ impl Members {
     }
 }
 
-/// What contacts whose lists were cut short were asked.
+/// The answers of contacts with truncated lists that were asked for all of their tags.
 struct Asked {
     answers: Option<TagDates>,
     tags: BTreeSet<(String, String)>,
 }
 
 impl Asked {
-    fn read(everyone: &Part, folder: &Path) -> Result<Asked, SnapshotError> {
+    fn read(everyone: &SpooledStream, folder: &Path) -> Result<Asked, SnapshotError> {
         if !folder.exists() {
             return Ok(Asked { answers: None, tags: BTreeSet::new() });
         }
-        // Of whom an answer cannot be read any more, nobody knows.
+        // A contact whose answer cannot be read counts as not asked.
         let answers = TagDates::open(folder.to_path_buf())?;
-        Ok(Asked { tags: tags_of(folder, &untold(everyone)?)?, answers: Some(answers) })
+        Ok(Asked { tags: tags_of(folder, &truncated_tags(everyone)?)?, answers: Some(answers) })
     }
 
     fn holds(&self, contact: &str, tag: &str) -> Option<bool> {
@@ -170,7 +170,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Others, Spool};
+    use crate::snapshot::{Deduplication, Spool};
     use domain::{GroupKind, OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated: i64, tags: &[&str], is_complete: bool) -> Contact {
@@ -178,15 +178,15 @@ mod tests {
         Contact { updated_at: DateTime::from_timestamp(updated, 0), tags: Some(tags), ..Contact::unknown(id.to_string(), Role::User) }
     }
 
-    fn spooled(folder: &Path, contacts: Vec<Contact>) -> Part {
-        let mut spool = Spool::create(folder.to_path_buf(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+    fn spooled(folder: &Path, contacts: Vec<Contact>) -> SpooledStream {
+        let mut spool = Spool::create(folder.to_path_buf(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(contacts);
         spool.record().is_complete = true;
-        Part::whole(folder.to_path_buf(), spool.finish().unwrap())
+        SpooledStream::whole(folder.to_path_buf(), spool.finish().unwrap())
     }
 
     #[test]
-    fn own_lists_are_held_against_what_a_search_gave() {
+    fn own_lists_are_compared_with_what_a_search_gave() {
         let place = tempfile::tempdir().unwrap();
         let everyone = spooled(
             &place.path().join("population"),
@@ -212,7 +212,7 @@ mod tests {
 
         let answers = place.path().join("answers");
         let compared = |answers: &Path| compare(&everyone, &searched, answers).unwrap();
-        // Of `asked-and-does-not` the search has a newer record, and everyone's is cut short.
+        // The search has a newer record of `asked-and-does-not`, and its list in the stream of everyone is truncated.
         assert_eq!(compared(&answers)[0], Comparison { holders: 3, missing: 2, unconfirmed: 1, unknown: 4, unknown_missing: 2 });
         assert!(!answers.exists());
         let mut dates = TagDates::open(answers.clone()).unwrap();
@@ -221,7 +221,7 @@ mod tests {
         dates.push("cut-and-not-given".to_string(), Vec::new()).unwrap();
         dates.flush().unwrap();
         assert_eq!(compared(&answers)[0], Comparison { holders: 4, missing: 3, unconfirmed: 1, unknown: 1, unknown_missing: 0 });
-        // Everyone's record is the older one, so what it lacks may have been added since: no contradiction.
+        // The record in the stream of everyone is older: the tag may have been added since, so this is no contradiction.
         assert_eq!(compared(&answers)[1], Comparison { holders: 0, missing: 0, unconfirmed: 0, unknown: 2, unknown_missing: 2 });
     }
 }

@@ -1,4 +1,4 @@
-//! Contacts and their attributes on their way into a snapshot: gathered until they fill a part, then sorted and written.
+//! Collects contacts and their attributes until they fill a part of a snapshot, then sorts and writes the part.
 
 use polars::prelude::*;
 
@@ -8,13 +8,13 @@ use crate::publish::Staging;
 use crate::table::{ROW_GROUP_ROWS, Table, TableError, write_parquet};
 use domain::ContactId;
 
-/// Contacts, and the attributes of the first one, then those of the second, and so on.
+/// Contacts with their attributes. The attributes are in the order of the contacts.
 pub(super) struct Batch {
     contacts: DataFrame,
     attributes: DataFrame,
-    /// Where the attributes of each contact end.
+    /// The row after the last attribute of each contact.
     ends: Vec<IdxSize>,
-    /// How much of a part each contact fills, with its attributes, in bytes.
+    /// The size of each contact with its attributes, in bytes.
     sizes: Vec<usize>,
 }
 
@@ -36,24 +36,24 @@ impl Batch {
         start..self.ends[contact as usize]
     }
 
-    /// Those for which it is said.
-    pub(super) fn only(self, counts: &[bool]) -> Result<Batch, SnapshotError> {
-        if counts.iter().all(|counts| *counts) {
+    /// Only the contacts that are kept.
+    pub(super) fn only(self, is_kept: &[bool]) -> Result<Batch, SnapshotError> {
+        if is_kept.iter().all(|is_kept| *is_kept) {
             return Ok(self);
         }
-        let rows: Vec<IdxSize> = (0..).zip(counts).filter(|(_, counts)| **counts).map(|(row, _)| row).collect();
+        let rows: Vec<IdxSize> = (0..).zip(is_kept).filter(|(_, is_kept)| **is_kept).map(|(row, _)| row).collect();
         let attributes: Vec<IdxSize> = rows.iter().flat_map(|row| self.attributes_of(*row)).collect();
         Batch::new(take(&self.contacts, rows)?, take(&self.attributes, attributes)?)
     }
 
-    /// The first so many contacts, and the others.
+    /// Splits off the first `rows` contacts.
     fn split_at(&self, rows: usize) -> (Batch, Batch) {
         let (before, after) = self.ends.split_at(rows);
         let end = before.last().copied().unwrap_or_default();
         let (contacts, attributes) = (self.contacts.split_at(rows as i64), self.attributes.split_at(i64::from(end)));
         let sizes = self.sizes.split_at(rows);
         let first = Batch { contacts: contacts.0, attributes: attributes.0, ends: before.to_vec(), sizes: sizes.0.to_vec() };
-        let ends = after.iter().map(|place| place - end).collect();
+        let ends = after.iter().map(|row_end| row_end - end).collect();
         (first, Batch { contacts: contacts.1, attributes: attributes.1, ends, sizes: sizes.1.to_vec() })
     }
 
@@ -87,7 +87,7 @@ impl Batch {
     }
 }
 
-/// Where the attributes of each contact end.
+/// The row after the last attribute of each contact.
 fn ends(contacts: &DataFrame, attributes: &DataFrame) -> Result<Vec<IdxSize>, SnapshotError> {
     let mut of = text(attributes, "contact_id")?.iter().peekable();
     let mut end = 0;
@@ -104,7 +104,7 @@ fn ends(contacts: &DataFrame, attributes: &DataFrame) -> Result<Vec<IdxSize>, Sn
     }
 }
 
-/// The bytes of each contact's texts and its attributes' values, and something for each attribute.
+/// The bytes of each contact's texts and of its attributes' values, plus [`ATTRIBUTE_BYTES`] for each attribute.
 fn sizes(contacts: &DataFrame, attributes: &DataFrame, ends: &[IdxSize]) -> Result<Vec<usize>, SnapshotError> {
     let mut sizes = vec![0; contacts.height()];
     for texts in contacts.columns().iter().filter_map(|column| column.str().ok()) {
@@ -120,13 +120,13 @@ fn sizes(contacts: &DataFrame, attributes: &DataFrame, ends: &[IdxSize]) -> Resu
     Ok(sizes)
 }
 
-/// What an attribute takes beside its value, about.
+/// The approximate size of an attribute without its value.
 const ATTRIBUTE_BYTES: usize = 32;
-/// The size at which a part is full, however few contacts it has. Usual contacts have less than a kilobyte each, so that
-/// their parts have as many as a row group has rows.
+/// The size at which a part is full, even with few contacts. Usual contacts have less than a kilobyte each, so their parts
+/// have as many contacts as a row group has rows.
 const PART_BYTES: usize = 48 << 20;
 
-/// Gathers contacts and their attributes until they fill a part.
+/// Collects contacts and their attributes until they fill a part.
 pub(super) struct PartWriter {
     batches: Vec<Batch>,
     rows: usize,
@@ -143,7 +143,8 @@ impl Default for PartWriter {
 }
 
 impl PartWriter {
-    /// A part ends after so many contacts or bytes, whatever chunks they came in: how a stream was interrupted shows in no file.
+    /// Where a part ends depends only on the number of contacts and bytes, not on chunks. So an interruption of a stream does
+    /// not change the files.
     pub(super) fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
         while let Some(rows) = self.filling(&batch) {
             let (first, others) = batch.split_at(rows);
@@ -157,7 +158,7 @@ impl PartWriter {
         Ok(())
     }
 
-    /// How many contacts fill the part; `None` when there is room for more than these.
+    /// The number of contacts of the batch that fill the part; `None` if the part is not full after all of them.
     fn filling(&self, batch: &Batch) -> Option<usize> {
         let mut bytes = self.bytes;
         let is_full = |(row, size): (usize, &usize)| {
@@ -167,7 +168,7 @@ impl PartWriter {
         batch.sizes.iter().enumerate().position(is_full).map(|row| row + 1)
     }
 
-    /// Writes the last part; the only one when there are no contacts at all.
+    /// Writes the last part. If there are no contacts at all, writes one empty part.
     pub(super) fn finish(mut self, staging: &Staging) -> Result<(), SnapshotError> {
         if self.rows > 0 || self.parts == 0 { self.write(staging) } else { Ok(()) }
     }
@@ -182,7 +183,7 @@ impl PartWriter {
     }
 }
 
-/// Writes and lists one part of a table.
+/// Writes one part of a table and adds it to the list of files.
 pub(super) fn write_part(staging: &Staging, table: &Table, index: usize, rows: DataFrame) -> Result<(), SnapshotError> {
     let relative = format!("{}/part-{index:04}.parquet", table.name);
     let rows = write_parquet(&rows, table, &staging.place(&relative)?)?;
@@ -198,7 +199,7 @@ fn text<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked, Snaps
 }
 
 fn gathering(error: PolarsError) -> TableError {
-    TableError::new("gather", "the contacts of the spooled streams", error)
+    TableError::new("collect", "the contacts of the spooled streams", error)
 }
 
 #[cfg(test)]
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_follow_their_contacts_wherever_those_go() {
+    fn attributes_keep_the_order_of_their_contacts() {
         let all = Batch::of_all(vec![
             batch(&[("c", &["plan", "age"]), ("a", &[]), ("d", &["age"])]),
             batch(&[]),
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_full_after_so_many_bytes_whatever_batches_they_come_in() {
+    fn where_a_part_ends_does_not_depend_on_batches() {
         let place = tempfile::tempdir().unwrap();
         let contacts: Vec<(&str, &[&str])> =
             vec![("a", &[]), ("b", &["x", "y", "z"]), ("c", &["x"]), ("d", &["x"]), ("e", &[]), ("f", &["x"])];
@@ -265,14 +266,14 @@ mod tests {
         };
         let whole = parts(&[]);
         let rows: Vec<u64> = whole.iter().filter(|(path, ..)| path.starts_with("contacts/")).map(|(_, rows, _)| *rows).collect();
-        assert_eq!(rows, [2, 2, 2], "each ends with the contact that fills it");
+        assert_eq!(rows, [2, 2, 2], "each part ends with the contact that fills it");
         for cuts in [&[1][..], &[2], &[3, 4], &[1, 2, 3, 4, 5]] {
             assert_eq!(parts(cuts), whole, "{cuts:?}");
         }
     }
 
     #[test]
-    fn attributes_of_nobody_are_no_batch() {
+    fn attributes_out_of_order_or_without_a_contact_are_an_error() {
         let Batch { contacts, attributes, .. } = batch(&[("a", &["x"]), ("b", &["x"])]);
         assert!(Batch::new(contacts.slice(0, 1), attributes.clone()).is_err());
         assert!(Batch::new(contacts.reverse(), attributes).is_err());

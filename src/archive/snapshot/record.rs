@@ -1,4 +1,4 @@
-//! What a stream says of itself: while it goes on, in `progress.json`; when it is whole, in `stream.json`.
+//! The record of a stream on disk: `progress.json` while the stream is being fetched, `walk.json` when it is finished.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,17 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::{SnapshotError, publish};
 use domain::Oddities;
 
-const WALK_FILE: &str = "walk.json";
+/// Its name is older than the word stream; unfinished work of earlier versions has it.
+const STREAM_FILE: &str = "walk.json";
 const PROGRESS_FILE: &str = "progress.json";
 
-/// What a finished stream says of itself.
+/// What is known about a stream: counts, totals and times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StreamRecord {
     /// Distinct rows.
     pub rows: u64,
-    /// Rows that came more than once: the list shifted while it was read.
+    /// Rows that came more than once, because the stream shifted while it was read.
     pub repeated: u64,
-    /// Those of them that had been changed since they came before.
+    /// Repeated rows that came with a newer record.
     pub renewed: u64,
     pub chunks: usize,
     pub pages: u64,
@@ -27,41 +28,42 @@ pub struct StreamRecord {
     pub first_total: Option<u64>,
     pub last_total: Option<u64>,
     pub started_at: DateTime<Utc>,
-    /// When the last page came.
+    /// The time of the last page.
     pub observed_at: DateTime<Utc>,
-    /// Rows that `cohorts forget` took out.
+    /// Rows that `cohorts forget` removed.
     #[serde(default)]
     pub forgotten: u64,
-    /// Rows whose record another list has already; of them only who they are is kept.
-    #[serde(default)]
-    pub held: u64,
-    /// The groups that were looked for in the contacts' own lists while this was read, by key.
+    /// Rows whose record an earlier stream has; only their IDs are kept here.
+    #[serde(default, rename = "held")]
+    pub deferred: u64,
+    /// The keys of the groups whose members were collected from the contacts' own lists while this stream was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_lists_of: Vec<String>,
-    /// Where the members were taken from the contacts' own lists against what a search gave: how many it gave.
+    /// How many members a search gave, if own lists contradicted it and the members were derived instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched: Option<u64>,
-    /// Rows that were not asked for and were left out (conversations of other months).
+    /// Rows outside the request, left out (conversations of other months).
     pub outside: u64,
-    /// The workspace that the contacts name.
+    /// The workspace ID in the contacts' records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// By the names of `Oddities::counts`; what never occurred is left out.
+    /// Counts by the names of `Oddities::counts`, without zeros.
     pub oddities: BTreeMap<String, u64>,
-    /// Whether what came agrees with the announced totals. Only such a stream is taken over by a later run.
+    /// Whether the rows agree with the announced totals. A later run reuses only such streams.
     pub is_complete: bool,
 }
 
-/// How far a stream has come, and where it goes on.
+/// The record of an unfinished stream and the cursor from which it continues.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Progress {
     pub record: StreamRecord,
-    /// The place in the list, as whoever follows it wrote it down.
-    pub place: String,
+    /// The cursor, as text that only its reader understands.
+    #[serde(rename = "place")]
+    pub cursor: String,
 }
 
 impl StreamRecord {
-    pub fn begun(at: DateTime<Utc>) -> StreamRecord {
+    pub fn new(at: DateTime<Utc>) -> StreamRecord {
         StreamRecord {
             rows: 0,
             repeated: 0,
@@ -73,7 +75,7 @@ impl StreamRecord {
             started_at: at,
             observed_at: at,
             forgotten: 0,
-            held: 0,
+            deferred: 0,
             own_lists_of: Vec::new(),
             searched: None,
             outside: 0,
@@ -83,18 +85,18 @@ impl StreamRecord {
         }
     }
 
-    /// Distinct rows that came, whatever became of them.
-    pub fn came(&self) -> u64 {
+    /// All distinct rows that came, also those that were left out or forgotten.
+    pub fn received(&self) -> u64 {
         self.rows + self.outside + self.forgotten
     }
 
-    /// Of a list that was followed in partitions; with the totals that the whole of it announced before and after.
+    /// The record of a stream in partitions, with the totals that the whole stream announced before and after.
     pub fn of_partitions(records: &[StreamRecord], first_total: u64, last_total: Option<u64>) -> StreamRecord {
         let sum = |count: fn(&StreamRecord) -> u64| records.iter().map(count).sum::<u64>();
         let (rows, forgotten) = (sum(|record| record.rows), sum(|record| record.forgotten));
         let last_total = last_total.unwrap_or(first_total);
-        // A row at the edge of two partitions came with both, and is outside of one: only those are outside of the list that
-        // its total counts.
+        // A row at the boundary of two partitions came with both and is outside one of them. Rows outside the whole stream
+        // are only those that its total counts and no partition has.
         let most = sum(|record| record.outside);
         let outside = last_total.saturating_sub(rows + forgotten).min(most);
         let mut oddities = BTreeMap::new();
@@ -112,7 +114,7 @@ impl StreamRecord {
             started_at: records.iter().map(|record| record.started_at).min().unwrap_or_default(),
             observed_at: records.iter().map(|record| record.observed_at).max().unwrap_or_default(),
             forgotten,
-            held: sum(|record| record.held),
+            deferred: sum(|record| record.deferred),
             own_lists_of: in_all(records),
             searched: None,
             outside,
@@ -122,7 +124,7 @@ impl StreamRecord {
         }
     }
 
-    /// Takes note of a page that came.
+    /// Counts a page.
     pub fn page(&mut self, at: DateTime<Utc>, total: Option<u64>, outside: u64, oddities: Oddities) {
         self.pages += 1;
         self.observed_at = at;
@@ -137,24 +139,24 @@ impl StreamRecord {
     }
 }
 
-/// The groups that were looked for in every partition.
+/// The groups whose members were collected in every partition.
 fn in_all(records: &[StreamRecord]) -> Vec<String> {
     let first = records.first().map_or(&[][..], |record| &record.own_lists_of);
     first.iter().filter(|key| records.iter().all(|record| record.own_lists_of.contains(key))).cloned().collect()
 }
 
-/// The record of a stream that an earlier run finished.
+/// The record of a finished stream of an earlier run.
 pub fn load_stream(folder: &Path) -> Option<StreamRecord> {
-    // A record that cannot be read is as good as none: the stream is done again.
-    serde_json::from_slice(&std::fs::read(folder.join(WALK_FILE)).ok()?).ok()
+    // A record that cannot be read counts as missing: the stream is fetched again.
+    serde_json::from_slice(&std::fs::read(folder.join(STREAM_FILE)).ok()?).ok()
 }
 
-/// How far an earlier run came with a stream that it did not finish.
+/// The progress of an unfinished stream of an earlier run.
 pub fn load_progress(folder: &Path) -> Option<Progress> {
     serde_json::from_slice(&std::fs::read(folder.join(PROGRESS_FILE)).ok()?).ok()
 }
 
-/// Writes the records of a stream into another folder, edited.
+/// Edits the records of a stream and writes them into another folder.
 pub(super) fn edit_records(
     folder: &Path,
     stream: Option<StreamRecord>,
@@ -163,7 +165,7 @@ pub(super) fn edit_records(
 ) -> Result<(), SnapshotError> {
     if let Some(mut record) = stream {
         edit(&mut record);
-        publish::write_json(&folder.join(WALK_FILE), &record)?;
+        publish::write_json(&folder.join(STREAM_FILE), &record)?;
     }
     if let Some(mut progress) = progress {
         edit(&mut progress.record);
@@ -173,13 +175,13 @@ pub(super) fn edit_records(
 }
 
 impl StreamRecord {
-    pub(super) fn write_progress(&self, folder: &Path, place: String) -> Result<(), SnapshotError> {
-        Ok(publish::write_json(&folder.join(PROGRESS_FILE), &Progress { record: self.clone(), place })?)
+    pub(super) fn write_progress(&self, folder: &Path, cursor: String) -> Result<(), SnapshotError> {
+        Ok(publish::write_json(&folder.join(PROGRESS_FILE), &Progress { record: self.clone(), cursor })?)
     }
 
-    /// Says that the stream is whole.
+    /// Marks the stream as finished.
     pub(super) fn write(&self, folder: &Path) -> Result<(), SnapshotError> {
-        publish::write_json(&folder.join(WALK_FILE), self)?;
+        publish::write_json(&folder.join(STREAM_FILE), self)?;
         Ok(publish::remove_file(&folder.join(PROGRESS_FILE))?)
     }
 }

@@ -1,79 +1,80 @@
-//! A stream's pages on their way to disk: typed columns, in chunks of a few pages, each a file in the stream's own folder of
-//! `.work/`. `progress.json` says after each chunk how far the stream has come, so that a later run goes on there;
-//! `stream.json` comes last and says that the stream is whole.
+//! Writes the pages of a stream to disk: as typed columns, in chunks of a few pages. Each chunk is a file in the stream's
+//! folder under `.work/`. `progress.json` is written after each chunk, so that a later run can continue the stream.
+//! `walk.json` is written last and marks the stream as finished.
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use super::chunks::{Spooled, Updated, chunk, write_chunk};
-use super::columns::HeldColumns;
-use super::held::{Created, Held};
+use super::columns::DeferredColumns;
+use super::record_index::{Created, RecordIndex};
 use super::{Progress, SnapshotError, StreamRecord, publish};
 use domain::IdMap;
 
-/// Contacts in memory for one stream before they are written: some megabytes.
+/// A chunk is written when a stream has this many rows in memory: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
-/// Bytes of texts likewise, where contacts are larger than usual: as many streams are followed at once as requests are allowed.
+/// A chunk is also written at this many bytes of texts, for contacts that are larger than usual. As many streams are
+/// fetched at once as requests are allowed.
 const CHUNK_BYTES: usize = 3 << 20;
-/// Pages that an interruption may cost a stream, where it can be gone on with at all.
+/// A chunk is also written after this many pages, if the stream can be continued: an interruption costs no more pages.
 const CHUNK_PAGES: u64 = 10;
 
-/// The folder of a stream in that of the work.
+/// The folder of a stream in the work folder.
 pub fn stream_folder(work: &Path, stream: &str) -> PathBuf {
-    // Cohort keys hold a colon, which some file systems refuse. They are made of checked ids, but may also come from a plan
-    // on disk: whatever could lead elsewhere is no part of a name.
+    // Cohort keys contain a colon, which some file systems refuse. They are made of checked IDs, but may also come from a
+    // plan on disk: so every character that could lead to another folder is replaced.
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_-@,.".contains(character);
     let name = stream.replace(|character| !is_part(character), "-");
     work.join(if name.starts_with('.') { format!("-{name}") } else { name })
 }
 
-/// The rows of one stream. Of a row that comes again a newer record is kept, beside the older one when that is on disk
-/// already: when the streams are put together, the newest one counts.
+/// The rows of one stream. When a row comes again with a newer record, the newer record is kept too. The older one may
+/// already be on disk; the newest record is chosen when the snapshot is assembled.
 pub struct Spool<R: Spooled> {
     folder: PathBuf,
     seen: IdMap<Updated>,
     created: Created,
-    /// Since the last chunk.
+    /// Rows since the last chunk.
     rows: R::Columns,
-    /// Likewise, rows whose record another list has.
-    held: HeldColumns,
-    others: Others,
+    /// Rows since the last chunk whose record an earlier stream has.
+    deferred: DeferredColumns,
+    deduplication: Deduplication,
     record: StreamRecord,
-    /// Pages when the last chunk was written.
+    /// The number of pages when the last chunk was written.
     saved_pages: u64,
 }
 
-/// The lists beside this one.
+/// How a stream leaves out records that earlier streams have.
 #[derive(Clone, Debug, Default)]
-pub struct Others {
-    pub held: Held,
-    /// Where this list is in the plan.
+pub struct Deduplication {
+    pub index: RecordIndex,
+    /// The position of this stream in the plan.
     pub rank: usize,
-    /// Whether the records of all rows are kept, whatever others have.
+    /// Keep all records, also those that earlier streams have.
     pub keeps_all: bool,
 }
 
 impl<R: Spooled> Spool<R> {
-    /// Begins anew in this folder.
-    pub fn create(folder: PathBuf, others: Others, at: DateTime<Utc>) -> Result<Spool<R>, SnapshotError> {
+    /// Starts a new spool in this folder. Removes what was in it.
+    pub fn create(folder: PathBuf, deduplication: Deduplication, at: DateTime<Utc>) -> Result<Spool<R>, SnapshotError> {
         publish::remove_folder(&folder)?;
         publish::create_folder(&folder)?;
-        Ok(Spool::of(folder, others, StreamRecord::begun(at)))
+        Ok(Spool::of(folder, deduplication, StreamRecord::new(at)))
     }
 
-    fn of(folder: PathBuf, others: Others, record: StreamRecord) -> Spool<R> {
+    fn of(folder: PathBuf, deduplication: Deduplication, record: StreamRecord) -> Spool<R> {
         let saved_pages = record.pages;
-        let (rows, held) = (R::Columns::default(), HeldColumns::default());
-        Spool { folder, seen: IdMap::default(), created: Created::default(), rows, held, others, record, saved_pages }
+        let (rows, deferred) = (R::Columns::default(), DeferredColumns::default());
+        Spool { folder, seen: IdMap::default(), created: Created::default(), rows, deferred, deduplication, record, saved_pages }
     }
 
-    /// Goes on with what an earlier run spooled. Blocks.
+    /// Continues the spool of an earlier run. Blocks.
     ///
     /// # Errors
-    /// When a chunk cannot be read: then the stream is best begun anew.
-    pub fn resume(folder: PathBuf, others: Others, progress: Progress) -> Result<Spool<R>, SnapshotError> {
-        let mut spool = Spool::of(folder, others, progress.record);
+    /// When a chunk cannot be read. Then fetch the stream again from the start.
+    pub fn resume(folder: PathBuf, deduplication: Deduplication, progress: Progress) -> Result<Spool<R>, SnapshotError> {
+        let mut spool = Spool::of(folder, deduplication, progress.record);
         for index in 0..spool.record.chunks {
             R::each(&chunk::<R>(&spool.folder, index), &mut |id, updated| {
                 let (known, _) = spool.seen.entry(id, updated);
@@ -83,12 +84,12 @@ impl<R: Spooled> Spool<R> {
         Ok(spool)
     }
 
-    /// What is told of the pages so far.
+    /// The record of the pages so far.
     pub fn record(&mut self) -> &mut StreamRecord {
         &mut self.record
     }
 
-    /// Takes the rows of a page.
+    /// Adds the rows of a page.
     pub fn push(&mut self, page: Vec<R>) {
         for row in page {
             let updated = Updated::at(row.updated_at());
@@ -101,22 +102,22 @@ impl<R: Spooled> Spool<R> {
                 *known = updated;
                 self.record.renewed += 1;
             }
-            self.created.at(row.created_at());
-            let Others { held, rank, keeps_all } = &self.others;
-            if !keeps_all && held.has(*rank, row.id(), row.created_at(), updated) {
-                row.push_held(&mut self.held);
-                self.record.held += 1;
+            self.created.include(row.created_at());
+            let Deduplication { index, rank, keeps_all } = &self.deduplication;
+            if !keeps_all && index.has(*rank, row.id(), row.created_at(), updated) {
+                row.push_deferred(&mut self.deferred);
+                self.record.deferred += 1;
             } else {
                 row.push(&mut self.rows, !is_new);
             }
         }
     }
 
-    /// Whether a chunk is full, and [`Spool::save`] is due. A stream that cannot be gone on with is only held to rows and bytes.
-    pub fn is_full(&self, has_place: bool) -> bool {
-        R::len(&self.rows) + self.held.len() >= CHUNK_ROWS
+    /// Whether a chunk is full and [`Spool::save`] is due. Pages count only if the stream has a cursor to continue from.
+    pub fn is_full(&self, has_cursor: bool) -> bool {
+        R::len(&self.rows) + self.deferred.len() >= CHUNK_ROWS
             || R::bytes(&self.rows) >= CHUNK_BYTES
-            || (has_place && self.record.pages - self.saved_pages >= CHUNK_PAGES)
+            || (has_cursor && self.record.pages - self.saved_pages >= CHUNK_PAGES)
     }
 
     /// Distinct rows so far.
@@ -128,28 +129,28 @@ impl<R: Spooled> Spool<R> {
         self.len() == 0
     }
 
-    /// Writes the rows in memory as a chunk and, where the stream can be gone on with, how far it has come. Blocks.
-    pub fn save(&mut self, place: Option<String>) -> Result<(), SnapshotError> {
-        let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
-        if R::len(&rows) + held.len() > 0 {
-            write_chunk::<R>(rows, held, &self.folder, self.record.chunks)?;
+    /// Writes the rows in memory as a chunk. With a cursor, also writes the progress of the stream. Blocks.
+    pub fn save(&mut self, cursor: Option<String>) -> Result<(), SnapshotError> {
+        let (rows, deferred) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.deferred));
+        if R::len(&rows) + deferred.len() > 0 {
+            write_chunk::<R>(rows, deferred, &self.folder, self.record.chunks)?;
             self.record.chunks += 1;
         }
         self.record.rows = self.len();
-        if let Some(place) = place {
-            // Chunks are on disk before anything counts on them.
-            self.record.write_progress(&self.folder, place)?;
+        if let Some(cursor) = cursor {
+            // The chunk is already synced: the progress counts only what is on disk.
+            self.record.write_progress(&self.folder, cursor)?;
             self.saved_pages = self.record.pages;
         }
         Ok(())
     }
 
-    /// Writes the rest, then the record. Blocks.
+    /// Writes the remaining rows, then the record. Blocks.
     pub fn finish(mut self) -> Result<StreamRecord, SnapshotError> {
         self.save(None)?;
         self.record.write(&self.folder)?;
         if self.record.is_complete {
-            self.others.held.take(self.others.rank, self.created, self.seen);
+            self.deduplication.index.add(self.deduplication.rank, self.created, self.seen);
         }
         Ok(self.record)
     }
@@ -161,10 +162,10 @@ mod tests {
     use domain::{AttributeValue, Contact, CustomAttribute, Role};
 
     #[test]
-    fn a_chunk_is_full_after_so_many_rows_pages_or_bytes() {
+    fn a_chunk_is_full_after_a_number_of_rows_pages_or_bytes() {
         let place = tempfile::tempdir().unwrap();
-        let filled = |rows: usize, bytes: usize, pages: u64, has_place: bool| {
-            let mut spool = Spool::create(place.path().join("walk"), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let filled = |rows: usize, bytes: usize, pages: u64, has_cursor: bool| {
+            let mut spool = Spool::create(place.path().join("walk"), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
             let text = AttributeValue::Text("x".repeat(bytes).into());
             let contact = |row: usize| Contact {
                 custom_attributes: vec![CustomAttribute { name: "note".into(), value: text.clone() }],
@@ -172,17 +173,17 @@ mod tests {
             };
             spool.push((0..rows).map(contact).collect());
             spool.record().pages = pages;
-            spool.is_full(has_place)
+            spool.is_full(has_cursor)
         };
         assert!(!filled(150, 200, 1, true) && filled(150, 200, CHUNK_PAGES, true) && !filled(150, 200, CHUNK_PAGES, false));
         assert!(filled(CHUNK_ROWS, 0, 1, false) && !filled(CHUNK_ROWS - 1, 0, 1, true));
-        for has_place in [true, false] {
-            assert!(filled(150, CHUNK_BYTES / 150, 1, has_place) && !filled(75, CHUNK_BYTES / 150, 1, has_place));
+        for has_cursor in [true, false] {
+            assert!(filled(150, CHUNK_BYTES / 150, 1, has_cursor) && !filled(75, CHUNK_BYTES / 150, 1, has_cursor));
         }
     }
 
     #[test]
-    fn the_folder_of_a_walk_is_in_the_work() {
+    fn the_folder_of_a_stream_is_in_the_work_folder() {
         let name = |stream: &str| stream_folder(Path::new("work"), stream).to_str().unwrap().to_string();
         assert_eq!(name("tag:1373897"), "work/tag-1373897");
         assert_eq!(name("population@2026-01-01..2026-03-31,user"), "work/population@2026-01-01..2026-03-31,user");

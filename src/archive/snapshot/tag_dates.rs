@@ -1,6 +1,6 @@
-//! When tags were put on their holders, as far as it was read: one answer a contact, kept in chunks as the streams' rows are, so
-//! that a later run asks only for those who are missing. Chunks do not depend on one another: the contacts of one that cannot be
-//! read are asked again.
+//! When tags were put on contacts: one answer for each contact that was asked. Answers are kept in chunks, like the rows of
+//! streams, so that a later run asks only for the missing ones. Chunks do not depend on one another: if one cannot be read,
+//! only its contacts are asked again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::{SnapshotError, publish};
 use crate::table::{self, Bundle, Kind, Table, TableError, instants, read_bundled, write_bundle};
 use domain::{ContactId, ContactIds, IdSet, TagDate};
 
-/// Answers in memory before they are written: what an interruption costs.
+/// A chunk is written when this many answers are in memory: an interruption costs no more answers.
 const CHUNK_CONTACTS: usize = 500;
 
 /// The table of a chunk.
@@ -21,16 +21,16 @@ pub(super) const ANSWERS: &Bundle = &[&TAG_DATES];
 
 pub(super) const TAG_DATES: Table = Table {
     name: "tag_dates",
-    row: "a contact that was asked about and a tag that it has, or none",
+    row: "a contact that was asked for its tags, and one of its tags, or no tag",
     key: &["contact_id", "tag_id"],
     columns: &[
-        table::Column::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
-        table::Column::new("tag_id", Kind::Text, "Intercom's id of the tag").or_null("the contact has no tag"),
+        table::Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        table::Column::new("tag_id", Kind::Text, "Intercom's ID of the tag").or_null("the contact has no tag"),
         table::Column::new("applied_at", Kind::Instant, "when the tag was put on the contact").or_null("not given or unreadable"),
     ],
 };
 
-/// The answers of one backfill, on disk but for the last few.
+/// The answers of one backfill. All but the last few are on disk.
 #[derive(Debug)]
 pub struct TagDates {
     folder: PathBuf,
@@ -40,7 +40,7 @@ pub struct TagDates {
     pending_contacts: usize,
 }
 
-/// Whoever had a tag before an instant, by these answers.
+/// Selects the contacts who had a tag before an instant, according to the answers.
 #[derive(Clone, Debug)]
 pub struct TaggedBefore {
     pub dates: PathBuf,
@@ -49,14 +49,14 @@ pub struct TaggedBefore {
 }
 
 impl TagDates {
-    /// Goes on with what the folder holds.
+    /// Opens a folder and continues with its answers.
     pub fn open(folder: PathBuf) -> Result<TagDates, SnapshotError> {
         publish::create_folder(&folder)?;
         let mut dates = TagDates { chunks: 0, known: IdSet::default(), pending: Vec::new(), pending_contacts: 0, folder };
         for name in publish::file_names(&dates.folder)? {
             let path = dates.folder.join(&name);
             let Some(index) = index_of(&name) else {
-                // An earlier version of the program kept its answers in it.
+                // A file of an earlier version of the program.
                 publish::remove_file(&path)?;
                 continue;
             };
@@ -66,24 +66,24 @@ impl TagDates {
                 known.insert(contact);
             });
             if let Err(error) = read {
-                tracing::warn!("`{}` cannot be read, and whom it was about is asked again: {error}", path.display());
+                tracing::warn!("`{}` cannot be read, so its contacts are asked again for their tags: {error}", path.display());
                 publish::remove_file(&path)?;
             }
         }
         Ok(dates)
     }
 
-    /// Whether the contact was asked about, or is being asked about.
+    /// Whether the contact has an answer, or is being asked.
     pub fn knows(&self, contact_id: &str) -> bool {
         self.known.holds(contact_id)
     }
 
-    /// Whether the contact has still to be asked about. Says so once.
-    pub fn wants(&mut self, contact_id: &str) -> bool {
+    /// Claims a contact for asking. Returns true only once for each contact, and false if it has an answer.
+    pub fn claim(&mut self, contact_id: &str) -> bool {
         self.known.insert(contact_id)
     }
 
-    /// Takes an answer. Blocks now and then, to write.
+    /// Adds an answer. Sometimes writes a chunk, so it may block.
     pub fn push(&mut self, contact_id: String, tags: Vec<TagDate>) -> Result<(), SnapshotError> {
         if tags.is_empty() {
             self.pending.push((contact_id, None));
@@ -113,7 +113,7 @@ impl TagDates {
     }
 }
 
-/// The tags of these contacts, as far as they were asked.
+/// The tags of those of the contacts that have an answer.
 pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>, SnapshotError> {
     let mut tags = BTreeSet::new();
     for path in chunks(folder)? {
@@ -138,19 +138,19 @@ impl TaggedBefore {
         Ok(contacts.into())
     }
 
-    /// Holders of the tag of whom it is not known when they got it.
+    /// The number of holders without a date.
     pub(super) fn undated(&self) -> Result<u64, SnapshotError> {
         let mut undated = 0;
         self.each_holder(&mut |_, applied_at| undated += u64::from(applied_at.is_none()))?;
         Ok(undated)
     }
 
-    /// Tells the holders of the tag, and when they got it.
-    fn each_holder(&self, tell: &mut dyn FnMut(&str, Option<i64>)) -> Result<(), SnapshotError> {
+    /// Calls `visit` with each holder of the tag and the time at which the tag was put on.
+    fn each_holder(&self, visit: &mut dyn FnMut(&str, Option<i64>)) -> Result<(), SnapshotError> {
         for path in chunks(&self.dates)? {
             each(&path, |contact, tag, applied_at| {
                 if tag == Some(self.tag_id.as_str()) {
-                    tell(contact, applied_at);
+                    visit(contact, applied_at);
                 }
             })?;
         }
@@ -158,8 +158,8 @@ impl TaggedBefore {
     }
 }
 
-/// Tells of each row of a chunk: the contact, the tag, and when it was put on, in microseconds.
-fn each<F>(chunk: &Path, mut tell: F) -> Result<(), SnapshotError>
+/// Calls `visit` with each row of a chunk: the contact, the tag, and when the tag was put on, in microseconds.
+fn each<F>(chunk: &Path, mut visit: F) -> Result<(), SnapshotError>
 where
     F: FnMut(&str, Option<&str>, Option<i64>),
 {
@@ -168,7 +168,7 @@ where
     let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(failed);
     let applied = rows.column("applied_at").and_then(|column| column.datetime()).map_err(failed)?;
     let columns = text("contact_id")?.iter().zip(text("tag_id")?.iter()).zip(applied.physical().iter());
-    columns.for_each(|((contact, tag), applied_at)| tell(contact.unwrap_or_default(), tag, applied_at));
+    columns.for_each(|((contact, tag), applied_at)| visit(contact.unwrap_or_default(), tag, applied_at));
     Ok(())
 }
 
@@ -176,13 +176,13 @@ fn chunk(folder: &Path, index: usize) -> PathBuf {
     folder.join(format!("{}-{index:05}.{CHUNK}", TAG_DATES.name))
 }
 
-/// The chunks that are there, in the order in which they were written.
+/// The chunks in the folder, in the order in which they were written.
 fn chunks(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
     let names = publish::file_names(folder)?.into_iter();
     Ok(names.filter(|name| index_of(name).is_some()).map(|name| folder.join(name)).collect())
 }
 
-/// Which chunk a file is; `None` when it is another file.
+/// The number of a chunk, from its file name; `None` if the file is no chunk.
 fn index_of(name: &str) -> Option<usize> {
     tables_of(name).filter(|(bundle, _)| is_of_answers(bundle)).map(|(_, index)| index)
 }
@@ -201,12 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_chunk_costs_its_own_answers_and_hides_no_others() {
+    fn a_damaged_chunk_loses_only_its_own_answers() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("answers");
         let mut answers = TagDates::open(folder.clone()).unwrap();
         for id in ["a", "b", "c"] {
-            assert!(answers.wants(id));
+            assert!(answers.claim(id));
             answers.push(id.to_string(), dates("vip")).unwrap();
             answers.flush().unwrap();
         }
@@ -220,11 +220,11 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(chunk(&folder, 1), bytes).unwrap();
-        // What an earlier version left.
+        // Files of an earlier version.
         for name in ["tag_dates-00000.parquet", "staged.parquet"] {
             std::fs::write(folder.join(name), b"a").unwrap();
         }
-        assert!(holders().is_err(), "it is not passed over while answers count");
+        assert!(holders().is_err(), "a damaged chunk is an error, not skipped");
         let mut answers = TagDates::open(folder.clone()).unwrap();
         assert_eq!(["a", "b", "c"].map(|id| answers.knows(id)), [true, false, true]);
         assert_eq!(publish::file_names(&folder).unwrap(), ["tag_dates-00000.arrows", "tag_dates-00002.arrows"]);

@@ -1,9 +1,9 @@
-//! Several tables in one file that this program alone reads, once and soon: Arrow as it is in memory, uncompressed, so
-//! that writing and reading it takes little. Each table has a checksum: what a disk changed is no table.
+//! Stores several tables in one file. Only this program reads such a file, once and soon. The tables are uncompressed Arrow
+//! streams, as in memory, so writing and reading cost little. Each table has a checksum to detect changes by the disk.
 //!
 //! ```text
-//! of each table: length of its stream in bytes (u64), CRC-32 of it (u32), both little-endian
-//! of each table: its rows, an Arrow IPC stream
+//! for each table: the length of its stream in bytes (u64) and the CRC-32 of the stream (u32), both little-endian
+//! for each table: its rows, an Arrow IPC stream
 //! ```
 
 use std::fs::File;
@@ -15,20 +15,20 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// Of one table, before the streams.
+/// The size of the header entry of one table.
 const HEADER: usize = size_of::<u64>() + size_of::<u32>();
 
-/// Which tables a file holds, in their order.
+/// The tables in a file, in order.
 pub type Bundle = [&'static Table];
 
-/// Writes these tables, and sees to it that they outlast a power cut.
+/// Writes and syncs these tables.
 ///
 /// # Errors
 /// When a frame does not hold its table's columns, or the file cannot be written.
 pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Result<(), TableError> {
     let failed = |error: PolarsError| TableError::writing(path, error);
     let mut file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
-    // Until they are known, the lengths and checksums are those of no table.
+    // Zeros until the lengths and checksums are known: they match no table.
     let mut header = vec![0; HEADER * bundle.len()];
     file.write_all(&header).map_err(|error| failed(error.into()))?;
     for ((table, frame), entry) in bundle.iter().zip(frames).zip(header.chunks_exact_mut(HEADER)) {
@@ -41,7 +41,7 @@ pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Resul
     written.and_then(|()| file.get_ref().sync_all()).map_err(|error| failed(error.into()))
 }
 
-/// What is written, with its length and checksum: a chunk is not held in memory once more.
+/// Counts and sums bytes while they are written, so that no second copy of the chunk is in memory.
 struct Summed<'a> {
     to: &'a mut BufWriter<File>,
     length: u64,
@@ -64,7 +64,7 @@ impl Write for Summed<'_> {
 /// All tables of a file.
 ///
 /// # Errors
-/// When it cannot be read, was changed, or does not hold these tables.
+/// When the file cannot be read, was changed, or does not contain these tables.
 pub fn read_bundle(path: &Path, bundle: &Bundle) -> Result<Vec<DataFrame>, TableError> {
     let mut file = Opened::at(path, bundle)?;
     bundle.iter().enumerate().map(|(index, table)| file.read(index, table, None)).collect()
@@ -84,7 +84,7 @@ pub fn read_bundled(path: &Path, bundle: &Bundle, table: &Table, columns: Option
 struct Opened<'a> {
     path: &'a Path,
     file: File,
-    /// Where each table is, how long it is, and its checksum.
+    /// The start, length and checksum of each table.
     tables: Vec<(u64, u64, u32)>,
 }
 
@@ -98,9 +98,9 @@ impl<'a> Opened<'a> {
         let tables = header.chunks_exact(HEADER).map(|entry| {
             let length = entry.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
             let sum = entry.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
-            let place = (start, length, sum);
+            let entry = (start, length, sum);
             start = start.saturating_add(length);
-            place
+            entry
         });
         Ok(Opened { path, tables: tables.collect(), file })
     }
@@ -139,7 +139,7 @@ mod tests {
         name: "people",
         row: "one",
         key: &["id"],
-        columns: &[Column::new("id", Kind::Text, "id"), Column::new("is_known", Kind::Flag, "known").or_null("not told")],
+        columns: &[Column::new("id", Kind::Text, "id"), Column::new("is_known", Kind::Flag, "known").or_null("unknown")],
     };
     const WORDS: Table = Table { name: "words", row: "one", key: &["word"], columns: &[Column::new("word", Kind::Text, "word")] };
     const BOTH: &Bundle = &[&PEOPLE, &WORDS];
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_come_back_as_they_were_whole_and_in_part() {
+    fn tables_and_single_columns_are_read_as_written() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("both");
         write_bundle(&frames(), BOTH, &path).unwrap();

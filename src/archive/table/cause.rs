@@ -1,14 +1,14 @@
-//! Why a table could not be read, counted or written, without what Polars advises its own users to do: its options are none of
-//! this program's.
+//! The cause of a failed read, count or write, without Polars' advice to its own users: this program does not have those
+//! options.
 
 use polars::prelude::PolarsError;
 
-/// What was wrong, in a line.
+/// The cause in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Cause(String);
 
-/// What advice begins with, in lower case.
+/// The words with which advice begins, in lower case.
 const ADVICE: [&str; 6] = ["hint:", "consider ", "help:", "try ", "set `", "you can "];
 
 impl Cause {
@@ -25,15 +25,15 @@ impl Cause {
     }
 }
 
-/// The first line up to where advice begins. Where nothing else is left, that the advice was about something is all there is.
+/// The first line up to the advice. If nothing is left, a general text.
 fn without_advice(message: &str) -> String {
     let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    // Of ASCII alone, so that places stay what they are.
+    // Only ASCII changes case, so byte positions stay the same.
     let lower = line.to_ascii_lowercase();
     let ends = ADVICE.iter().filter_map(|advice| lower.find(advice)).filter(|start| begins_word(&lower, *start));
     let kept = ends.min().map_or(line, |end| &line[..end]);
     let kept = kept.trim().trim_end_matches([',', ';', '.', ':', '(', '-']).trim_end();
-    if kept.is_empty() { "it could not be understood".to_string() } else { kept.to_string() }
+    if kept.is_empty() { "unknown cause".to_string() } else { kept.to_string() }
 }
 
 fn begins_word(text: &str, start: usize) -> bool {
@@ -45,25 +45,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_polars_advises_is_left_out_and_what_it_found_is_kept() {
-        let told = |message: &str| Cause::of(&PolarsError::SchemaMismatch(message.to_string().into())).to_string();
+    fn advice_is_removed_and_the_cause_is_kept() {
+        let cause = |message: &str| Cause::of(&PolarsError::SchemaMismatch(message.to_string().into())).to_string();
         assert_eq!(
-            told("data type mismatch for column age: incoming: Int32 != target: Int64, hint: pass cast_options=pl.ScanCastOptions(…)"),
+            cause("data type mismatch for column age: incoming: Int32 != target: Int64, hint: pass cast_options=pl.ScanCastOptions(…)"),
             "data type mismatch for column age: incoming: Int32 != target: Int64"
         );
         assert_eq!(
-            told("extra column in file outside of expected schema: x, hint: specify this column"),
+            cause("extra column in file outside of expected schema: x, hint: specify this column"),
             "extra column in file outside of expected schema: x"
         );
-        assert_eq!(told("error with column selection, consider passing `missing_columns='insert'`: x"), "error with column selection");
-        assert_eq!(told("no such thing\n\nHint: did you mean another?"), "no such thing");
-        // Words of a message that only begin like advice.
-        assert_eq!(told("the country of retry 3 is unknown"), "the country of retry 3 is unknown");
-        assert_eq!(told("Hint: none"), "it could not be understood");
+        assert_eq!(cause("error with column selection, consider passing `missing_columns='insert'`: x"), "error with column selection");
+        assert_eq!(cause("no such thing\n\nHint: did you mean another?"), "no such thing");
+        // Words that only start like advice.
+        assert_eq!(cause("the country of retry 3 is unknown"), "the country of retry 3 is unknown");
+        assert_eq!(cause("Hint: none"), "unknown cause");
     }
 
     #[test]
-    fn a_failed_read_is_told_as_the_system_tells_it() {
+    fn a_failed_read_has_the_text_of_the_system() {
         let error = PolarsError::from(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "unexpected end of file"));
         assert_eq!(Cause::of(&error.context("while reading".into())).to_string(), "unexpected end of file");
     }

@@ -6,9 +6,9 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// Writes the same rows and columns as the Parquet as CSV: RFC 4180, UTF-8, ISO dates, `.` decimals. Null is an empty
-/// cell, an empty text is `""`. Where a spreadsheet would run a text, or a part of it, as a formula, there is a `'` in
-/// front: see [`neutralised`].
+/// Writes CSV with the same rows and columns as the Parquet file: RFC 4180, UTF-8, ISO dates, `.` decimals. Null is an empty
+/// cell, an empty text is `""`. If a spreadsheet would run a text or a part of it as a formula, a `'` is added before it: see
+/// [`neutralised`].
 ///
 /// # Errors
 /// When the frame does not hold the table's columns, or the file cannot be written.
@@ -18,7 +18,7 @@ pub fn write_csv(frame: &DataFrame, table: &'static Table, path: &Path) -> Resul
     CsvRows::new(file, table).append(frame).map_err(failed)
 }
 
-/// The same, a frame at a time.
+/// Writes CSV one frame at a time.
 pub struct CsvRows<W> {
     out: W,
     table: &'static Table,
@@ -30,7 +30,7 @@ impl<W: Write> CsvRows<W> {
         CsvRows { out, table, has_header: false }
     }
 
-    /// Writes these rows, after the header when they are the first. A table without rows has its header, too.
+    /// Writes these rows, and before the first rows the header. A table without rows has a header too.
     pub fn append(&mut self, frame: &DataFrame) -> PolarsResult<()> {
         let mut frame = self.table.conform(frame).and_then(|frame| neutralise(&frame))?;
         CsvWriter::new(&mut self.out)
@@ -61,20 +61,21 @@ fn neutralise(frame: &DataFrame) -> PolarsResult<DataFrame> {
     DataFrame::new(frame.height(), columns.collect::<PolarsResult<_>>()?)
 }
 
-/// The text with a `'` in front of every formula that a spreadsheet would find in it; `None` when there is none.
+/// Puts a `'` before every formula that a spreadsheet would find in the text; `None` if there is none.
 ///
-/// One may begin with the text. And with `;` or tabs for separators, as in half of the world, a file with commas is torn
-/// apart at those: then the quotes around a text stand in the middle of a cell and hold nothing together, and a cell may
-/// begin after each of these and after each line break. A comma tears nothing: where it is a separator, the quotes hold.
+/// A formula may be at the start of the text. In many countries spreadsheets separate cells by `;` or tabs. Such a spreadsheet
+/// splits a file with commas at `;` and tabs: the quotes around a text are then in the middle of a cell and have no effect,
+/// so a cell may begin after each of these separators and after each line break. Commas are safe: where the comma is the
+/// separator, the quotes work.
 fn neutralised(text: &str) -> Option<String> {
     let mut safe = String::new();
     let mut written = 0;
-    let pieces = text.match_indices([';', '\t', '\r', '\n']).map(|(separator, _)| separator + 1);
-    for start in std::iter::once(0).chain(pieces) {
-        let piece = &text[start..];
-        // The quotes of a text are doubled; in front of a cell these two are an empty text, and what follows them is run.
-        let is_one = if start == 0 { is_formula(piece) } else { begins_formula(piece.trim_start_matches('"')) };
-        if is_one {
+    let starts = text.match_indices([';', '\t', '\r', '\n']).map(|(separator, _)| separator + 1);
+    for start in std::iter::once(0).chain(starts) {
+        let cell = &text[start..];
+        // Quotes in a text are doubled. At the start of a cell, two quotes are an empty text, and what follows may be run.
+        let is_run = if start == 0 { is_formula(cell) } else { begins_formula(cell.trim_start_matches('"')) };
+        if is_run {
             safe.push_str(&text[written..start]);
             safe.push('\'');
             written = start;
@@ -87,7 +88,7 @@ fn neutralised(text: &str) -> Option<String> {
     Some(safe)
 }
 
-/// What spreadsheets take as the beginning of a formula. A plain number such as `-5` or `+353` is none.
+/// Whether spreadsheets take the text for a formula. A plain number such as `-5` or `+353` is none.
 fn is_formula(text: &str) -> bool {
     match text.strip_prefix(['+', '-']) {
         Some(rest) => rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
@@ -200,7 +201,7 @@ mod tests {
             }
         }
         let rows: Vec<Option<&str>> = hostile.iter().map(|text| Some(text.as_str())).collect();
-        // The first column and one behind it: there a quote does not begin a cell unless a comma separates.
+        // Two columns: in the second one a quote is at the start of a cell only if a comma separates.
         const TWICE: Table = Table {
             name: "twice",
             row: "a sample",
@@ -216,7 +217,7 @@ mod tests {
             let run: Vec<&String> = cells.iter().filter(|cell| begins_formula(cell)).collect();
             assert!(run.is_empty(), "{separators:?}: {run:?}");
         }
-        // Nothing of a text is lost, and the Parquet beside it has it as it is.
+        // No other character changes.
         for text in &hostile {
             let safe = neutralised(text).unwrap_or_else(|| text.clone());
             assert_eq!(safe.replace('\'', ""), text.replace('\'', ""));
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_formula_stays_as_it_is() {
+    fn texts_without_a_formula_do_not_change() {
         for text in ["a;b", "a; =b", "[1,-5]", "x,=1", "a=b;c=d", "multi\nline", "-5", "{\"a\":\"b;c\"}", "a\t\tb", ";", ""] {
             assert_eq!(neutralised(text), None, "{text:?}");
         }

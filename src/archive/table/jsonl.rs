@@ -1,4 +1,4 @@
-//! JSON lines: an object a row, its keys in the order of the columns.
+//! JSON lines: one object for each row, with keys in the order of the columns.
 
 use std::io::{self, Write};
 
@@ -33,7 +33,7 @@ fn write_row(frame: &DataFrame, table: &Table, row: usize, line: &mut Vec<u8>) -
         let name = described.name;
         match described.kind {
             Kind::Text | Kind::Contact => object.serialize_entry(name, &column.str()?.get(row)),
-            // What is no JSON after all stays the text that it is.
+            // A text that is not valid JSON is written as a JSON string.
             Kind::Json => {
                 let parse = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text));
                 object.serialize_entry(name, &column.str()?.get(row).map(parse))

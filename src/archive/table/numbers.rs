@@ -1,5 +1,6 @@
-//! Contacts as numbers while they are counted: a number is a third of the text's memory, and a table is sorted by numbers in
-//! half the time. Numbers are in the order of the texts, so that what is sorted by the one is sorted by the other.
+//! Replaces the IDs of contacts by numbers while tables are counted: a number takes a third of the memory of the text, and
+//! sorting by numbers takes half the time. Numbers have the order of the texts, so a table sorted by one is sorted by the
+//! other.
 
 use std::sync::Arc;
 
@@ -9,19 +10,19 @@ use polars::prelude::*;
 use super::{Kind, Table, TableError};
 use domain::{ContactId, ContactIds};
 
-/// The numbers of some tables' contacts. Queries take and give numbers, files hold texts.
+/// The numbers of the contacts of some tables. Queries use numbers, files contain texts.
 #[derive(Clone, Debug, Default)]
 pub struct ContactNumbers {
-    /// A contact's number is its place.
+    /// A contact's number is its position here.
     ids: Arc<ContactIds>,
     texts: StringChunked,
 }
 
 impl ContactNumbers {
-    /// Numbers every contact that these tables name. The first should name most of them.
+    /// Numbers every contact in these tables. It is fastest if the first table has most of them.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// When a table cannot be read.
     pub fn of(tables: &[(LazyFrame, &Table)]) -> Result<ContactNumbers, TableError> {
         let mut ids = ContactIds::default();
         for (rows, table) in tables {
@@ -34,7 +35,7 @@ impl ContactNumbers {
                 let mut unknown = Vec::new();
                 for text in texts.iter().flatten() {
                     match ids.place(text, near) {
-                        Some(place) => near = place,
+                        Some(position) => near = position,
                         None => unknown.push(ContactId::of(text)),
                     }
                 }
@@ -46,7 +47,7 @@ impl ContactNumbers {
         Ok(ContactNumbers { ids: Arc::new(ids), texts })
     }
 
-    /// The table's rows with numbers for contacts; null for one that has none.
+    /// The table's rows with numbers for contacts; null for a contact without a number.
     pub fn numbered(&self, rows: LazyFrame, table: &Table) -> LazyFrame {
         let columns = contact_columns(table).map(|name| {
             let ids = Arc::clone(&self.ids);
@@ -56,7 +57,7 @@ impl ContactNumbers {
         rows.with_columns(columns.collect::<Vec<_>>())
     }
 
-    /// The table's rows with texts for numbers. Contacts that are texts stay as they are.
+    /// The table's rows with texts for numbers. Contacts that are already texts do not change.
     pub fn texts(&self, mut rows: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
         for name in contact_columns(table) {
             let column = rows.column(name)?;
@@ -73,9 +74,9 @@ impl ContactNumbers {
 fn numbers_of(ids: &ContactIds, texts: &StringChunked) -> Int64Chunked {
     let mut near = 0;
     let mut number = |text: &str| {
-        let place = ids.place(text, near)?;
-        near = place;
-        Some(place as i64)
+        let position = ids.place(text, near)?;
+        near = position;
+        Some(position as i64)
     };
     texts.iter().map(|text| text.and_then(&mut number)).collect::<Int64Chunked>().with_name(texts.name().clone())
 }
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_in_the_order_of_the_texts_and_give_them_back() {
+    fn numbers_have_the_order_of_the_texts_and_convert_back() {
         let rows = opened(&[("b", Some("é")), ("a", None), ("B", Some("a")), ("", Some("b"))]);
         let numbers = ContactNumbers::of(&[(rows.clone(), &OPENED)]).unwrap();
         let numbered = numbers.numbered(rows.clone(), &OPENED).collect().unwrap();
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_that_no_table_named_has_no_number() {
+    fn a_contact_in_no_table_has_no_number() {
         let numbers = ContactNumbers::of(&[(opened(&[("a", None)]), &OPENED)]).unwrap();
         let numbered = numbers.numbered(opened(&[("a", Some("b"))]), &OPENED).collect().unwrap();
         assert_eq!(numbered.column("opened_by").unwrap().null_count(), 1);

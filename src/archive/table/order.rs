@@ -2,13 +2,13 @@ use polars::prelude::*;
 
 use super::Table;
 
-/// A text of a key is sorted by its rank where its column has at most so many different ones.
+/// Texts of a key are sorted by rank if their column has at most this many different ones.
 const RANKED_TEXTS: usize = 1 << 16;
 
-/// The rows in the order of the table's key. A comparison of two rows by several columns, texts among them, costs ten times one
-/// of two numbers: where the key fits into one number, the rows are sorted by that.
+/// Sorts the rows by the table's key. To compare two rows by several columns with texts costs ten times as much as to compare
+/// two numbers. So if the key fits into one number, the rows are sorted by that number.
 pub fn in_order(mut frame: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
-    // A join on few keys may give a chunk a row, and a sort by several columns looks for the chunk at each comparison.
+    // A join on few keys may return one chunk for each row, and a sort by several columns looks up the chunk at each comparison.
     frame.rechunk_mut();
     let Some(keys) = one_number(&frame, table.key)? else {
         return frame.sort(table.key.iter().copied(), SortMultipleOptions::default());
@@ -19,7 +19,7 @@ pub fn in_order(mut frame: DataFrame, table: &Table) -> PolarsResult<DataFrame> 
     frame.take(&Int64Chunked::from_vec("key".into(), keys).arg_sort(SortOptions::default()))
 }
 
-/// Each row's key as one number, in the order of the keys; `None` where they do not fit.
+/// Each row's key as one number, in the order of the keys; `None` if the keys do not fit.
 fn one_number(frame: &DataFrame, key: &[&str]) -> PolarsResult<Option<Vec<i64>>> {
     let mut keys = vec![0_i64; frame.height()];
     let mut range = 1_i64;
@@ -34,7 +34,7 @@ fn one_number(frame: &DataFrame, key: &[&str]) -> PolarsResult<Option<Vec<i64>>>
     Ok(Some(keys))
 }
 
-/// Numbers below `range`, in the order of a column's values.
+/// The values of a column as numbers below `range`, in the same order.
 struct Ranks {
     of_rows: Vec<i64>,
     range: i64,
@@ -87,7 +87,7 @@ mod tests {
         ],
     };
 
-    /// Rows that are in no order, of a few months and cohorts and numbers from `least` on.
+    /// Unsorted rows with a few months and cohorts, and numbers from `least` on.
     fn members(rows: usize, cohorts: usize, least: i64) -> DataFrame {
         let scattered = |row: usize, of: usize| row.wrapping_mul(7_919) % of;
         let months: Vec<i32> = (0..rows).map(|row| scattered(row, 3) as i32 - 1).collect();
@@ -99,7 +99,7 @@ mod tests {
         frame
     }
 
-    /// The order is that of a sort by the columns, whether the key fits into a number or not.
+    /// The order is the same as of a sort by the columns, whether the key fits into a number or not.
     fn assert_in_order(frame: &DataFrame, fits: bool) {
         assert_eq!(one_number(frame, MEMBERS.key).unwrap().is_some(), fits);
         let expected = frame.sort(MEMBERS.key.iter().copied(), SortMultipleOptions::default()).unwrap();

@@ -6,31 +6,30 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// Zstandard's quickest level: parts of a snapshot took a sixth less time than with its usual one, and were 2 % larger.
+/// Zstandard's fastest level: parts of a snapshot took a sixth less time than with the default level, and were 2 % larger.
 const ZSTD_LEVEL: i32 = 1;
 /// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
 pub const ROW_GROUP_ROWS: usize = 65_536;
-/// Bytes of texts that a row group has at the most, where rows are larger than usual: what a writer, or a reader of a column,
-/// has in memory.
+/// The maximum bytes of texts in a row group. It matters for rows that are larger than usual: a writer, and a reader of one
+/// column, has a row group in memory.
 const ROW_GROUP_BYTES: usize = 24 << 20;
 
-/// Writes rows that are in the table's order as one Parquet file: zstd, statistics, column descriptions in the
-/// file's metadata, and no types that only Polars knows. Returns the number of rows.
+/// Writes rows, sorted by the table's key, as one Parquet file: zstd, statistics, column descriptions in the file's metadata,
+/// and no types that only Polars knows. Returns the number of rows.
 ///
 /// # Errors
-/// When the frame does not hold the table's columns, or the file cannot be written.
+/// When the frame does not have the table's columns, or the file cannot be written.
 pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u64, TableError> {
     let failed = |error| TableError::writing(path, error);
     let mut frame = table.conform(frame).map_err(failed)?;
-    // One chunk a column: otherwise the bytes would show how many threads made the frame.
+    // One chunk for each column: otherwise the bytes would depend on the number of threads that made the frame.
     frame.rechunk_mut();
     let (rows, group) = (frame.height() as u64, row_group_rows(&frame));
     sink(frame.lazy(), table, path, group)?;
     Ok(rows)
 }
 
-/// Rows of a row group: half as many, and half of that, and so on, until none has more bytes than it may have. It depends on
-/// the rows alone.
+/// The number of rows of a row group: halved until no row group has too many bytes. It depends only on the rows.
 fn row_group_rows(frame: &DataFrame) -> usize {
     let texts: Vec<&StringChunked> = frame.columns().iter().filter_map(|column| column.str().ok()).collect();
     let total: usize = texts.iter().flat_map(|texts| texts.downcast_iter()).map(|texts| texts.total_bytes_len()).sum();
@@ -48,7 +47,7 @@ fn row_group_rows(frame: &DataFrame) -> usize {
     rows
 }
 
-/// The same for rows that need not fit into memory: the streaming engine passes them on.
+/// As [`write_parquet`], for rows that may not fit into memory: the streaming engine passes them on.
 pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), TableError> {
     sink(rows, table, path, ROW_GROUP_ROWS)
 }
@@ -72,17 +71,17 @@ fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(),
     Ok(())
 }
 
-/// All of a file, or some of its columns.
+/// Reads a file, or some of its columns.
 ///
 /// # Errors
-/// When it cannot be read, or does not hold the table.
+/// When it cannot be read, or does not contain the table.
 pub fn read_file(path: &Path, table: &Table, columns: Option<&[&str]>) -> Result<DataFrame, TableError> {
     let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
     let names = table.columns.iter().map(|column| column.name).filter(|name| columns.is_none_or(|columns| columns.contains(name)));
     scan(&[path.to_path_buf()], table)?.select(names.map(col).collect::<Vec<_>>()).collect().map_err(failed)
 }
 
-/// The descriptions and units of the columns, one metadata entry each, and a description of the table.
+/// The metadata entries: a description of the table, and the description and unit of each column.
 fn descriptions(table: &Table) -> Vec<(String, String)> {
     let mut entries = vec![("description".to_string(), format!("{}: a row is {}", table.name, table.row))];
     for column in table.columns {
@@ -93,7 +92,7 @@ fn descriptions(table: &Table) -> Vec<(String, String)> {
     entries
 }
 
-/// What other types a column may have: those that hold nothing which the declared type cannot.
+/// The other types that a column may have: those whose values all fit into the declared type.
 const CASTS: CastColumnsPolicy = CastColumnsPolicy {
     integer_upcast: true,
     integer_to_float_cast: true,
@@ -103,18 +102,18 @@ const CASTS: CastColumnsPolicy = CastColumnsPolicy {
     ..CastColumnsPolicy::ERROR_ON_MISMATCH
 };
 
-/// A lazy scan over these files, which must hold the table's key. Files of other versions of the program are read, too: a column
-/// that a file lacks is null, one that the table does not have is passed over.
+/// A lazy scan over these files, which must have the table's key. Files of other versions of the program can be read: a
+/// column that a file lacks is null, and a column that the table does not have is ignored.
 ///
 /// # Errors
-/// When one of them is no such file.
+/// When a file does not contain the table.
 pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     let failed = |error| TableError::new("scan", format!("the table `{}`", table.name), error);
     paths.iter().try_for_each(|path| check(path, table))?;
     let paths = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>().map_err(failed)?;
     let options = ParquetOptions { schema: Some(table.schema().into()), ..ParquetOptions::default() };
     let arguments = UnifiedScanArgs {
-        // `run_month=…` in a path is for other readers; here the table's own columns are all there is.
+        // `run_month=…` in a path is for other readers. Here it must not become a column.
         hive_options: HiveOptions::new_disabled(),
         glob: false,
         cast_columns_policy: CASTS,
@@ -126,7 +125,7 @@ pub fn scan(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     Ok(rows.map_err(failed)?.build().into())
 }
 
-/// Looks at a file's schema: what Polars would say of it later names neither the file nor what is wrong with it.
+/// Checks a file's schema. A later error from Polars would name neither the file nor the problem.
 fn check(path: &Path, table: &Table) -> Result<(), TableError> {
     let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
     let file = File::open(path).map_err(|error| failed(error.into()))?;
@@ -135,7 +134,7 @@ fn check(path: &Path, table: &Table) -> Result<(), TableError> {
         let declared = column.kind.dtype();
         match schema.get(column.name).map(DataType::from_arrow_field) {
             Some(found) if CASTS.should_cast_column(column.name, &declared, &found).is_err() => {
-                return Err(TableError::unfit(path, format!("its column `{}` is {found}, where {declared} should be", column.name)));
+                return Err(TableError::unfit(path, format!("its column `{}` is {found} instead of {declared}", column.name)));
             }
             None if table.key.contains(&column.name) => {
                 return Err(TableError::unfit(path, format!("it has no column `{}`", column.name)));
@@ -146,7 +145,7 @@ fn check(path: &Path, table: &Table) -> Result<(), TableError> {
     Ok(())
 }
 
-/// As [`scan`]; no files are an empty table.
+/// As [`scan`], but without files it is an empty table.
 pub fn scan_or_empty(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     if paths.is_empty() { Ok(table.empty().lazy()) } else { scan(paths, table) }
 }
@@ -156,13 +155,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_group_has_so_many_rows_and_fewer_where_they_are_large() {
+    fn a_row_group_has_fewer_rows_if_they_are_large() {
         let rows =
             |sizes: &[usize]| row_group_rows(&df!("text" => sizes.iter().map(|size| "x".repeat(*size)).collect::<Vec<_>>()).unwrap());
         assert_eq!(rows(&[]), ROW_GROUP_ROWS);
         assert_eq!(rows(&vec![300; ROW_GROUP_ROWS + 1]), ROW_GROUP_ROWS, "usual rows");
         assert_eq!(rows(&vec![10_000; 4_096]), 2_048);
-        // Large ones among others, wherever they are.
+        // A few large rows among usual ones.
         let mut mixed = vec![10; 50_000];
         mixed[20_000..23_000].fill(10_000);
         assert_eq!(rows(&mixed), 2_048);

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use polars::prelude::{DataFrame, PolarsResult};
 
-/// What is read must be small: each cell finds its column anew.
+/// Only for small tables: each cell looks up its column again.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a>(pub &'a DataFrame);
 

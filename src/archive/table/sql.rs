@@ -30,7 +30,7 @@ impl Query {
     }
 }
 
-/// The rows of which a condition is true. `name` is for messages.
+/// The rows for which a condition is true. `name` is for messages.
 ///
 /// # Errors
 /// When the condition does not fit the rows.

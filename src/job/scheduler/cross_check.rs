@@ -11,7 +11,9 @@ use crate::plan::StreamKind;
 use crate::tag_dates::{ANSWERS, Asking, Gone};
 use crate::{JobError, error, joined};
 use archive::publish;
-use archive::snapshot::{Comparison, Part, Searched, StreamRecord, Tallied, compare, stream_folder, tally, untold};
+use archive::snapshot::{
+    Comparison, DerivedTag, Searched, SpooledStream, StreamRecord, compare, derive_members, stream_folder, truncated_tags,
+};
 use domain::{Allowed, Group, differs_from_listing};
 
 /// What another source says of a list, and what it is.
@@ -102,14 +104,14 @@ impl Chains<'_> {
         let matters = |list: usize| {
             let Some(followed) = &self.lists[list].followed else { return false };
             let Some(witness @ Witness::OwnLists(comparison)) = followed.witness else { return false };
-            let came = followed.part.record.came();
+            let came = followed.part.record.received();
             let (key, first) = (&self.plan.streams[list].key, self.plan.months().first);
             let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
         };
         let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
         let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&everyone)?)).await)?;
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&everyone)?)).await)?;
         if untold.len() > ASKED_MAX {
             return Ok(false);
         }
@@ -128,8 +130,8 @@ impl Chains<'_> {
         let is_doubtful = |followed: &Followed| {
             let record = &followed.part.record;
             // What is incomplete as it is needs no other reason; but own lists may know what a search knows nothing of.
-            (record.is_complete || record.came() == 0)
-                && followed.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance))
+            (record.is_complete || record.received() == 0)
+                && followed.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance))
         };
         (0..self.lists.len()).filter(|list| self.lists[*list].followed.as_ref().is_some_and(is_doubtful)).collect()
     }
@@ -153,7 +155,7 @@ impl Chains<'_> {
     }
 
     /// Everyone, if all of them came.
-    fn whole_everyone(&self) -> Option<Part> {
+    fn whole_everyone(&self) -> Option<SpooledStream> {
         let followed = self.everyone()?.followed.as_ref()?;
         (followed.failure.is_none() && followed.part.record.is_complete).then(|| followed.part.clone())
     }
@@ -170,7 +172,7 @@ impl Chains<'_> {
     /// What a witness says, in words.
     fn difference(&self, list: usize) -> String {
         let Some(followed) = &self.lists[list].followed else { return String::new() };
-        let came = followed.part.record.came();
+        let came = followed.part.record.received();
         match followed.witness {
             Some(Witness::OwnLists(comparison)) => format!(
                 "{came} members came; the contacts' own lists name {} ({} of them did not come, {} came whose list lacks the group, and \
@@ -196,7 +198,7 @@ impl Chains<'_> {
                 let part = self.derived(&group, everyone, record).await?;
                 self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::OwnLists(comparison)) });
             }
-            (Some(witness), ..) if witness.proves_incomplete(followed.part.record.came(), tolerance) => {
+            (Some(witness), ..) if witness.proves_incomplete(followed.part.record.received(), tolerance) => {
                 tracing::error!("`{key}` is incomplete: {difference}");
                 followed.part.record.is_complete = false;
                 if matches!(witness, Witness::OwnLists(_)) {
@@ -209,17 +211,17 @@ impl Chains<'_> {
     }
 
     /// The members of a group by the contacts' own lists, in the place of what was searched for.
-    async fn derived(&self, group: &Group, everyone: Part, searched: StreamRecord) -> Result<Part, JobError> {
-        let tallied = Tallied { key: group.key(), folder: stream_folder(self.work, &group.key()) };
+    async fn derived(&self, group: &Group, everyone: SpooledStream, searched: StreamRecord) -> Result<SpooledStream, JobError> {
+        let tallied = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
         let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
         let taking = tokio::task::spawn_blocking(move || -> Result<Vec<StreamRecord>, JobError> {
-            let untold = untold(&everyone)?;
-            Ok(tally(&everyone, &[tallied], &untold, &answers)?)
+            let untold = truncated_tags(&everyone)?;
+            Ok(derive_members(&everyone, &[tallied], &untold, &answers)?)
         });
         let record = joined(taking.await)?.into_iter().next();
         let record = record.ok_or_else(|| JobError::NotFollowed(group.key()))?;
         let StreamRecord { first_total, last_total, .. } = searched;
-        Ok(Part::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.came()), ..record }))
+        Ok(SpooledStream::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.received()), ..record }))
     }
 
     /// The next run reads everyone anew: as long as it has what was read before, it would find the same difference.

@@ -11,7 +11,7 @@ use crate::reader::Look;
 use crate::tag_dates::{Asking, Gone};
 use crate::{Context, Event, JobError, error, joined, work};
 use archive::publish;
-use archive::snapshot::{Part, StreamRecord, Tallied, stream_folder, tally, untold};
+use archive::snapshot::{DerivedTag, SpooledStream, StreamRecord, derive_members, stream_folder, truncated_tags};
 use domain::{Allowed, Group, Months, agrees};
 use intercom::RequestError;
 
@@ -91,8 +91,8 @@ impl Chains<'_> {
         let Some((chain, fetched)) = chain.filter(|_| !lists.is_empty() && !self.context.client.capabilities().lists_own_segments) else {
             return Ok(());
         };
-        let part = Part::whole(stream_folder(self.work, &chain.key), fetched.record.clone());
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
+        let part = SpooledStream::whole(stream_folder(self.work, &chain.key), fetched.record.clone());
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
         self.untold.found += untold.len() as u64;
         let searching = self.searching(&lists);
         if self.untold.found > searching {
@@ -183,7 +183,7 @@ impl Chains<'_> {
         let mut disagree = Vec::new();
         for (list, part) in groups {
             let record = &part.record;
-            if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
+            if !agrees(record.received(), record.first_total, record.last_total, tolerance) {
                 disagree.push(list);
                 continue;
             }
@@ -230,7 +230,7 @@ struct Tallying {
     asking: Option<Asking>,
     /// Requests that it takes to search for the members instead.
     searching: u64,
-    everyone: Part,
+    everyone: SpooledStream,
     groups: Vec<Awaited>,
 }
 
@@ -245,7 +245,7 @@ struct Awaited {
 /// What the contacts' own lists tell.
 pub(super) enum Told {
     /// By list.
-    Members(Vec<(usize, Part)>),
+    Members(Vec<(usize, SpooledStream)>),
     Nothing {
         lists: Vec<usize>,
         why: String,
@@ -256,7 +256,7 @@ impl Tallying {
     async fn run(self) -> Result<Told, JobError> {
         let nothing = |why: String| Ok(Told::Nothing { lists: self.groups.iter().map(|awaited| awaited.list).collect(), why });
         let (context, reading) = (&self.context, self.everyone.clone());
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&reading)?)).await)?;
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&reading)?)).await)?;
         if context.client.capabilities().lists_own_segments && !untold.is_empty() {
             return nothing("contacts do not list all of their groups".to_string());
         }
@@ -273,12 +273,12 @@ impl Tallying {
             return nothing(error::in_a_line(&error));
         }
         let answers = asking.end()?;
-        let folder = |awaited: &Awaited| Tallied { key: awaited.group.key(), folder: stream_folder(&self.work, &awaited.group.key()) };
-        let tags: Vec<Tallied> = self.groups.iter().map(folder).collect();
+        let folder = |awaited: &Awaited| DerivedTag { key: awaited.group.key(), folder: stream_folder(&self.work, &awaited.group.key()) };
+        let tags: Vec<DerivedTag> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());
         // What contacts were asked is of now, however long ago everyone was read.
         let asked_at = (!untold.is_empty()).then(|| (context.clock)());
-        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
+        let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &untold, &answers)?)).await)?;
         let totals = join_all(self.groups.iter().map(|awaited| context.client.member_count(&awaited.group, None))).await;
         let told = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((awaited, tag), record), total)| {
             let record = StreamRecord {
@@ -287,7 +287,7 @@ impl Tallying {
                 observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)),
                 ..record
             };
-            (awaited.list, Part::whole(tag.folder, record))
+            (awaited.list, SpooledStream::whole(tag.folder, record))
         });
         Ok(Told::Members(told.collect()))
     }

@@ -1,4 +1,4 @@
-//! One row a cohort, attribute and value: what members have in common that others do not.
+//! One row for each cohort, attribute and value: what members have more often than others.
 
 use std::collections::HashSet;
 
@@ -10,20 +10,20 @@ use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
 use archive::table::{Column as Entry, Kind, Query, Table};
 use stats::{Ratio, TwoByTwo, association, odds_ratio, risk_ratio};
 
-/// So many values of an attribute have a row of their own.
+/// The number of values of an attribute that have a row of their own.
 const VALUES_MAX: usize = 50;
 pub(super) const OTHER: &str = "(other)";
 pub(super) const UNKNOWN: &str = "(unknown)";
 
-const ONE_IS_EMPTY: &str = "there are no members, or no others, whose value is known";
-const NO_RATIO: &str = "no member, or no other, of a common role has that value and is known";
+const ONE_IS_EMPTY: &str = "no member, or no other contact, has a known value";
+const NO_RATIO: &str = "no member, or no other contact of a role that members have, has that value";
 const NOTHING_COMPARED: &str = "nothing to compare with";
 
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "attribute_profile",
-        row: "a cohort, an attribute of the job's profile and a value of it; the 50 values most frequent in the population, \
-              the rest as (other), none as (unknown)",
+        row: "a cohort, an attribute of the job's profile and a value of it: the 50 values most frequent in the population, \
+              `(other)` for the rest, `(unknown)` for no value",
         key: &["month", "cohort_key", "attribute", "value"],
         columns: &[
             MONTH,
@@ -31,17 +31,17 @@ pub(super) const REPORT: Report = Report {
             COHORT_NAME,
             Entry::new("attribute", Kind::Text, "the attribute as the job names it"),
             Entry::new("value", Kind::Text, "the value as text; `(other)`, `(unknown)`"),
-            Entry::new("members", Kind::Count, "members of the cohort, within the population, with that value"),
-            Entry::new("members_known", Kind::Count, "members within the population whose value is known"),
-            Entry::new("member_share", Kind::Ratio, "members / members_known, 0 to 1; of `(unknown)`: of all members")
+            Entry::new("members", Kind::Count, "members of the cohort in the population with that value"),
+            Entry::new("members_known", Kind::Count, "members in the population whose value is known"),
+            Entry::new("member_share", Kind::Ratio, "members / members_known, 0 to 1; for `(unknown)`: the share of all members")
                 .or_null("there are no such members"),
             Entry::new(
                 "others",
                 Kind::Count,
-                "contacts of the population outside the cohort with that value, of the roles that occur in it",
+                "contacts of the population outside the cohort with that value; only roles that members have",
             ),
             Entry::new("others_known", Kind::Count, "such contacts whose value is known"),
-            Entry::new("other_share", Kind::Ratio, "others / others_known, 0 to 1; of `(unknown)`: of all such contacts")
+            Entry::new("other_share", Kind::Ratio, "others / others_known, 0 to 1; for `(unknown)`: the share of all such contacts")
                 .or_null("there are no such contacts"),
             Entry::new(
                 "lift",
@@ -108,7 +108,7 @@ struct Row<'a> {
     strata: Vec<TwoByTwo>,
 }
 
-/// Contacts with a value, among those of whom the share is.
+/// The number of contacts with a value, with a known value, and of those of which the share is computed.
 #[derive(Clone, Copy)]
 struct Part {
     with: u64,
@@ -136,7 +136,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
             for value in shown.labels() {
                 let with = shown.counted(members, attribute, value);
                 let others_with = of_others(shown.counted(&groups.population, attribute, value), with);
-                // Of the unknown nobody's value is known: they are a share of everyone.
+                // `(unknown)` is a share of everyone, because none of these contacts has a known value.
                 let among = |known: ByRole, everyone: ByRole| if value == UNKNOWN { everyone } else { known };
                 let (of_members, of_others) = (among(members_known, members.everyone), among(others_known, others));
                 let part = |with: ByRole, known: ByRole, of: ByRole| Part { with: with.total(), known: known.total(), of: of.total() };
@@ -157,12 +157,12 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     frame(facts, &rows)
 }
 
-/// Contacts whose value is known; a value that looks like the label of those without one is counted with them.
+/// Contacts whose value is known. A value that equals the label `(unknown)` counts as unknown.
 fn known(group: &Group, attribute: &str) -> ByRole {
     group.with_any(attribute) - group.with(attribute, UNKNOWN)
 }
 
-/// The values of an attribute that have rows of their own, and which of the remainders are needed.
+/// The values of an attribute that have rows of their own, and whether `(other)` and `(unknown)` are needed.
 struct Shown<'a> {
     values: Vec<&'a str>,
     is_shown: HashSet<&'a str>,
@@ -172,7 +172,7 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(population: &'a Group, attribute: &str) -> Shown<'a> {
-        // Values that look like the remainders' labels are counted with them.
+        // Values that equal these labels are counted with them.
         let all = population.values(attribute).iter().filter(|(value, _)| ![OTHER, UNKNOWN].contains(&value.as_str()));
         let mut values: Vec<(&str, u64)> = all.map(|(value, counted)| (value.as_str(), counted.contacts.total())).collect();
         values.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));

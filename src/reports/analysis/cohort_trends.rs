@@ -1,4 +1,4 @@
-//! One row a cohort and metric: where it comes from, where it goes, and whether this month is out of the ordinary.
+//! One row for each cohort and metric: its past values, its trend, and whether this month is unusual.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("metric", Kind::Text, "the column of cohort_summary"),
             Entry::new("value", Kind::Ratio, "its value this month, in its own unit")
                 .in_unit("the metric's own: contacts, conversations or a ratio")
-                .or_null("it is null in cohort_summary, or counted since a compared month that is not the month before"),
+                .or_null("it is null in cohort_summary, or the metric counts changes since a compared month that is not the month before"),
             Entry::new("previous_value", Kind::Ratio, "its value in the compared month, the nearest earlier one observed at its end")
                 .in_unit("the metric's own: contacts, conversations or a ratio")
                 .or_null("there is none, or it was null"),
@@ -42,12 +42,16 @@ pub(super) const REPORT: Report = Report {
             Entry::new("year_rate", Kind::Ratio, "(value - year_ago_value) / year_ago_value")
                 .in_unit("ratio")
                 .or_null("year_ago_value is null or 0"),
-            Entry::new("moving_average_3", Kind::Ratio, "mean of this month and the two before")
+            Entry::new("moving_average_3", Kind::Ratio, "mean of this month and the two months before")
                 .in_unit("the metric's own: contacts, conversations or a ratio")
                 .or_null("one of the three was not observed at its end"),
-            Entry::new("slope_per_month", Kind::Ratio, "Theil-Sen slope over the last 12 months: the median of all pairs' changes a month")
-                .in_unit("the metric's own, a month")
-                .or_null("fewer than two months are known"),
+            Entry::new(
+                "slope_per_month",
+                Kind::Ratio,
+                "Theil-Sen slope over the last 12 months: the median change per month over all pairs of months",
+            )
+            .in_unit("the metric's own, a month")
+            .or_null("fewer than two months are known"),
             Entry::new(
                 "trend_test",
                 Kind::Text,
@@ -60,23 +64,23 @@ pub(super) const REPORT: Report = Report {
             Entry::new("trend_q", Kind::Ratio, "trend_p after Benjamini and Hochberg, over the cohort's metrics")
                 .in_unit("probability, 0 to 1")
                 .or_null("trend_p is null"),
-            Entry::new("direction", Kind::Text, "rising or falling where trend_q is below 0.05, flat otherwise")
+            Entry::new("direction", Kind::Text, "rising or falling if trend_q is below 0.05, else flat")
                 .or_null("fewer than 7 of the last 12 months are known"),
             Entry::new(
                 "expected",
                 Kind::Ratio,
-                "what the earlier months let expect: of a stock the previous value and the mean of the earlier monthly changes, of a flow \
-                 the mean of the earlier values",
+                "the value expected from the earlier months: for a stock the previous value plus the mean of the earlier monthly changes, \
+                 for a flow the mean of the earlier values",
             )
             .in_unit("the metric's own: contacts, conversations or a ratio")
-            .or_null("no earlier month lets expect anything"),
+            .or_null("too few earlier months are known"),
             Entry::new("expected_low", Kind::Ratio, "lower end of its 95 % prediction interval (Student's t)")
                 .in_unit("the metric's own: contacts, conversations or a ratio")
                 .or_null(TOO_FEW_FOR_INTERVAL),
             Entry::new("expected_high", Kind::Ratio, "upper end of its 95 % prediction interval (Student's t)")
                 .in_unit("the metric's own: contacts, conversations or a ratio")
                 .or_null(TOO_FEW_FOR_INTERVAL),
-            Entry::new("anomaly_p", Kind::Ratio, "two-sided p of a value so far from what was expected, by the same t")
+            Entry::new("anomaly_p", Kind::Ratio, "two-sided p of a value this far from the expected one, by the same t")
                 .in_unit("probability, 0 to 1")
                 .or_null("value is null, or fewer than 12 earlier changes or values are known"),
             Entry::new("anomaly_q", Kind::Ratio, "anomaly_p after Benjamini and Hochberg, over all rows of the month's report")
@@ -85,8 +89,8 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "is_anomaly",
                 Kind::Flag,
-                "whether anomaly_q is below 0.05 and, of a count, the value at least 10 off what was expected; a return to what was \
-                 expected before an odd month is none; false where it cannot be told",
+                "whether anomaly_q is below 0.05 and, for a count, the value is at least 10 away from the expected one; false for a \
+                 return to the level before an odd month, and if it is unknown",
             ),
             Entry::new("history_months", Kind::Count, "months of the cohort's history, this one included")
                 .in_unit("months")
@@ -100,10 +104,10 @@ pub(super) const REPORT: Report = Report {
 const DIRECTION_MONTHS: usize = 7;
 const DIRECTION_Q: f64 = 0.05;
 const ANOMALY_Q: f64 = 0.05;
-/// Of a count: so far off what was expected.
+/// The minimum distance of an odd count from the expected one.
 const ANOMALY_COUNT: f64 = 10.0;
 
-/// What is judged of one metric of one cohort.
+/// The judged values of one metric of one cohort.
 struct Trend<'a> {
     cohort: &'a CohortFacts,
     metric: &'static Metric,
@@ -116,21 +120,21 @@ struct Trend<'a> {
     trend_p: Option<f64>,
     has_direction: bool,
     expectation: Option<Expectation>,
-    /// Whether it may be called odd, should its p be low.
+    /// Whether it counts as odd if its p is low.
     may_be_odd: bool,
     history_months: Option<i64>,
 }
 
 /// One cohort's metrics, in the order of [`METRICS`].
 struct Observed {
-    /// Of each month of its history, by [`Month::index`].
+    /// The values of each month of its history, by [`Month::index`].
     months: BTreeMap<i64, Vec<Option<f64>>>,
-    /// This month's, whether it belongs to the history or not.
+    /// The values of this month, also if it does not belong to the history.
     now: Vec<Option<f64>>,
 }
 
 impl Observed {
-    /// A metric's values in the months of the history in which it has one.
+    /// A metric's values in the months of the history in which it has a value.
     fn known(&self, metric: usize) -> BTreeMap<i64, f64> {
         self.months.iter().filter_map(|(month, values)| Some((*month, values[metric]?))).collect()
     }
@@ -174,16 +178,16 @@ fn observed(counts: &DataFrame, now: Month) -> PolarsResult<BTreeMap<String, Obs
         }
     }
     for cohort in cohorts.values_mut() {
-        cohort.forget_flows_over_gaps(now.index());
+        cohort.remove_changes_over_gaps(now.index());
     }
     Ok(cohorts)
 }
 
 impl Observed {
-    /// What was counted since a month that is not the month before is of several months.
-    fn forget_flows_over_gaps(&mut self, now: i64) {
-        let held: Vec<i64> = self.months.keys().copied().collect();
-        let is_after_gap = |month: i64| held.binary_search(&(month - 1)).is_err();
+    /// Removes changes since a compared month that is not the month before: they cover several months.
+    fn remove_changes_over_gaps(&mut self, now: i64) {
+        let months: Vec<i64> = self.months.keys().copied().collect();
+        let is_after_gap = |month: i64| months.binary_search(&(month - 1)).is_err();
         let of_now = is_after_gap(now).then_some(&mut self.now);
         let over_gaps = self.months.iter_mut().filter(|(month, _)| is_after_gap(**month)).map(|(_, values)| values);
         for values in over_gaps.chain(of_now) {
@@ -194,7 +198,7 @@ impl Observed {
     }
 }
 
-/// `known`: the metric's values in the months of the history in which it has one.
+/// `known`: the metric's values in the months of the history in which it has a value.
 fn trend<'a>(
     cohort: &'a CohortFacts,
     metric: &'static Metric,
@@ -240,8 +244,8 @@ fn trend<'a>(
     }
 }
 
-/// Whether a value that is unlikely would be called odd: of a count it has to be far enough off, and a stock that is back
-/// where it was expected to be a month ago has only returned from an odd month.
+/// Whether an unlikely value counts as odd. A count must be far enough from the expected one. A stock that is back in the
+/// interval that was expected a month ago has only returned from an odd month and does not count.
 fn may_be_odd(metric: &Metric, series: &[(i64, f64)], now: i64, expectation: Option<Expectation>) -> bool {
     let Some((expectation, (_, value))) = expectation.zip(series.iter().find(|(month, _)| *month == now)) else { return false };
     let is_far = !metric.is_count() || (value - expectation.expected).abs() >= ANOMALY_COUNT;
@@ -252,7 +256,7 @@ fn may_be_odd(metric: &Metric, series: &[(i64, f64)], now: i64, expectation: Opt
     is_far && !is_back()
 }
 
-/// A month in which a metric of a cohort was out of the ordinary, as that month's own report says.
+/// A month in which a metric of a cohort was odd, as in that month's own report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddMonth {
     pub cohort_key: String,
@@ -260,12 +264,12 @@ pub struct OddMonth {
     pub metric: &'static str,
 }
 
-/// All of them in the history up to `now`, of these metrics, from the history's `counts`.
+/// All odd months of these metrics in the history up to `now`, from the history's `counts`.
 ///
 /// # Errors
 /// When a column is missing.
 pub fn odd_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<Vec<OddMonth>> {
-    // A month's values of p are corrected together, as in its report.
+    // The p values of a month are corrected together, as in its report.
     let mut by_month: BTreeMap<i64, Vec<(OddMonth, Option<f64>, bool)>> = BTreeMap::new();
     for (cohort_key, observed) in observed(counts, now)? {
         for (index, metric) in METRICS.iter().enumerate() {
@@ -292,7 +296,7 @@ pub fn odd_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<V
     Ok(found)
 }
 
-/// What the months before let expect of a metric of a cohort, as that month's own report says.
+/// The interval expected for a metric of a cohort from the months before, as in that month's own report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedMonth {
     pub cohort_key: String,
@@ -302,7 +306,7 @@ pub struct ExpectedMonth {
     pub high: f64,
 }
 
-/// All of them in the history up to `now` that have an interval, of these metrics, from the history's `counts`.
+/// All expected intervals of these metrics in the history up to `now`, from the history's `counts`.
 ///
 /// # Errors
 /// When a column is missing.
@@ -324,7 +328,7 @@ pub fn expected_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsRes
 fn frame(facts: &Facts, trends: &[Trend<'_>]) -> PolarsResult<DataFrame> {
     let anomaly_p: Vec<Option<f64>> = trends.iter().map(|trend| trend.expectation.and_then(|expectation| expectation.p_value)).collect();
     let anomaly_q = stats::benjamini_hochberg(&anomaly_p);
-    // The metrics of a cohort are a family of tests of their own.
+    // The metrics of each cohort are one family of tests.
     let trend_q: Vec<Option<f64>> = trends
         .chunk_by(|a, b| a.cohort.cohort_key == b.cohort.cohort_key)
         .flat_map(|of_cohort| stats::benjamini_hochberg(&of_cohort.iter().map(|trend| trend.trend_p).collect::<Vec<_>>()))
@@ -384,7 +388,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_month_has_what_the_months_before_it_let_expect() {
+    fn each_month_has_the_interval_expected_from_the_months_before() {
         let members: [i64; 9] = [100, 104, 103, 109, 111, 118, 119, 300, 121];
         let first: Month = "2026-01".parse().unwrap();
         let months: Vec<Month> = (0..9).map(|after| Month::from_index(first.index() + after)).collect();

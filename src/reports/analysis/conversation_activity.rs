@@ -1,4 +1,4 @@
-//! Who opened how many conversations: fixed buckets, and the job's own thresholds.
+//! How many members opened how many conversations: in fixed buckets, and by the job's own thresholds.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,16 @@ use archive::table::{Column as Entry, Kind, Query, Table};
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "conversation_activity",
-        row: "a cohort and a measure; none when the job does not fetch conversations",
+        row: "a cohort and a measure; no rows if the job does not fetch conversations",
         key: &["month", "cohort_key", "measure", "lower_bound"],
         columns: &[
             MONTH,
             COHORT_KEY,
             COHORT_NAME,
-            Entry::new("measure", Kind::Text, "`bucket`: so many conversations; `at_least`: a threshold of the job"),
+            Entry::new("measure", Kind::Text, "`bucket`: a range of conversations; `at_least`: a threshold of the job"),
             Entry::new("label", Kind::Text, "the bucket or threshold in words: 0, 1, 2, 3-4, 5-9, 10+; 5+"),
-            Entry::new("lower_bound", Kind::Count, "the least number of conversations that counts here").in_unit("conversations"),
+            Entry::new("lower_bound", Kind::Count, "the lowest number of conversations of the bucket or threshold")
+                .in_unit("conversations"),
             Entry::new("contacts", Kind::Count, "members who opened that many conversations in the month"),
             Entry::new("contacts_share", Kind::Ratio, "contacts / members of the cohort, 0 to 1").or_null("the cohort is empty"),
             Entry::new("conversations_opened", Kind::Count, "conversations that those members opened").in_unit("conversations"),
@@ -72,7 +73,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     DataFrame::new(rows.len(), columns)
 }
 
-/// For each cohort: how many contacts opened so many conversations.
+/// For each cohort: how many contacts opened each number of conversations.
 fn histograms(counts: &DataFrame) -> PolarsResult<BTreeMap<&str, BTreeMap<i64, i64>>> {
     let keys = counts.column("cohort_key")?.str()?;
     let conversations = counts.column("conversations")?.i64()?;

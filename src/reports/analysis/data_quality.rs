@@ -1,4 +1,4 @@
-//! One row a finding: what a reader of the month's numbers should know about them.
+//! One row for each finding: what a reader of the month's numbers should know.
 
 use polars::prelude::*;
 
@@ -18,7 +18,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("check_name", Kind::Text, "what was checked"),
             Entry::new("subject", Kind::Text, "what it is about: a cohort_key, a table, a setting"),
             Entry::new("value", Kind::Text, "what was found").or_null("the finding has no value"),
-            Entry::new("expected", Kind::Text, "what was expected").or_null("nothing in particular"),
+            Entry::new("expected", Kind::Text, "what was expected").or_null("no particular value was expected"),
             Entry::new("detail", Kind::Text, "what it means, in words"),
         ],
     },
@@ -26,7 +26,7 @@ pub(super) const REPORT: Report = Report {
     judge,
 };
 
-/// Something that was noticed.
+/// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub severity: String,
@@ -65,7 +65,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     }
     let strangers = counts.get(&["opened_by_unknown_contact", "conversations"], "found")?;
     if strangers > 0 {
-        // With a smaller population, contacts that were not asked for are no surprise.
+        // With a smaller population, contacts outside it are normal.
         let severity = if facts.population == PopulationKind::Everyone { "warning" } else { "info" };
         let detail = "conversations begun by a contact that was not observed: deleted, merged, outside the population, or of a list that did not all come";
         found.push(Found::new(severity, "opened_by_unknown_contact", "conversations", strangers, "0", detail));

@@ -1,4 +1,5 @@
-//! What the members of a cohort have in common, as it is told to people: the rows of `attribute_profile` that stand.
+//! What the members of a cohort have in common, for people: the significant rows of `attribute_profile` and
+//! `numeric_profile`.
 
 use polars::prelude::{DataFrame, PolarsResult};
 
@@ -6,13 +7,13 @@ use super::attribute_profile::{OTHER, UNKNOWN};
 use archive::table::Rows;
 use stats::{Ratio, selected_alpha};
 
-/// A difference stands when its q value is below this.
-const STANDS_BELOW: f64 = 0.05;
-/// What fewer members have in common would point at people.
+/// A difference is significant if its q value is below this.
+const SIGNIFICANT_BELOW: f64 = 0.05;
+/// What fewer members have in common could identify people.
 const MEMBERS_MIN: i64 = 5;
-/// A value is told when it is more often at least so many times as frequent, as far as chance goes.
+/// A value is selected if the lower end of its lift is above this.
 const LIFT_LOW_MIN: f64 = 1.5;
-/// A number is told when it is so far from the others': smaller differences are negligible (Romano et al. 2006).
+/// A number is selected from this delta on: smaller differences are negligible (Romano et al. 2006).
 const DELTA_MIN: f64 = 0.147;
 
 /// A value that members of a cohort have more often than others.
@@ -22,11 +23,12 @@ pub struct InCommon {
     pub cohort_name: String,
     pub attribute: String,
     pub value: String,
-    /// Members with the value, and those whose value is known.
+    /// Members with the value.
     pub members: i64,
+    /// Members whose value is known.
     pub of_members: i64,
     pub member_share: f64,
-    /// The same of the contacts outside the cohort that it is compared with.
+    /// The same for the contacts outside the cohort with which it is compared.
     pub others: i64,
     pub of_others: i64,
     pub other_share: f64,
@@ -35,12 +37,12 @@ pub struct InCommon {
     pub lift_low: f64,
     pub lift_high: f64,
     pub q_value: f64,
-    /// The lower end of the lift at the level that holds for all that is told of the cohort: what it is chosen and ranked by.
+    /// The lower end of the lift, at a level that is valid for all selected values of the cohort. It decides selection and rank.
     pub strength: f64,
 }
 
 impl InCommon {
-    /// Whether it is that they have no value.
+    /// Whether this is the missing value.
     pub fn is_unknown(&self) -> bool {
         self.value == UNKNOWN
     }
@@ -64,9 +66,9 @@ pub struct NumberApart {
     pub q_value: f64,
 }
 
-/// By cohort in the order of the report, the strongest first. Chosen of each cohort: q below 0.05, five members or more, and
-/// the lower end of the lift over 1.5 at level 1 - 0.05 R / m, where R of the cohort's m tests have such a q (Benjamini and
-/// Yekutieli 2005).
+/// The selected values, by cohort in the order of the report, the strongest first. A value is selected if q is below 0.05, it
+/// has five members or more, and the lower end of the lift is over 1.5 at level 1 - 0.05 R / m, where R of the cohort's m
+/// tests have such a q (Benjamini and Yekutieli 2005).
 ///
 /// # Errors
 /// When a column is missing.
@@ -80,15 +82,15 @@ pub fn in_common(profile: &DataFrame) -> PolarsResult<Vec<InCommon>> {
         first = of_cohort.end.max(first + 1);
         let Some(alpha) = selected_alpha(&q_values) else { continue };
         for (row, q_value) in of_cohort.zip(q_values) {
-            found.extend(q_value.filter(|q| *q < STANDS_BELOW).map(|q| told(rows, row, q, alpha)).transpose()?.flatten());
+            found.extend(q_value.filter(|q| *q < SIGNIFICANT_BELOW).map(|q| selected(rows, row, q, alpha)).transpose()?.flatten());
         }
     }
     found.sort_by(|a: &InCommon, b: &InCommon| a.cohort_key.cmp(&b.cohort_key).then_with(|| b.strength.total_cmp(&a.strength)));
     Ok(found)
 }
 
-/// The rows of `numeric_profile` that are told, in the order of the report: q below 0.05, delta of 0.147 or more, either way,
-/// and five members or more: a median of a few would be somebody's own value.
+/// The selected rows of `numeric_profile`, in the order of the report: q below 0.05, delta of 0.147 or more in either
+/// direction, and five members or more. The median of a few members could be one person's value.
 ///
 /// # Errors
 /// When a column is missing.
@@ -98,7 +100,7 @@ pub fn numbers_apart(profile: &DataFrame) -> PolarsResult<Vec<NumberApart>> {
     for row in 0..rows.count_all() {
         let (Some(q_value), Some(cliffs_delta)) = (rows.ratio("q_value", row)?, rows.ratio("cliffs_delta", row)?) else { continue };
         let members = rows.count("members", row)?.unwrap_or_default();
-        if q_value >= STANDS_BELOW || cliffs_delta.abs() < DELTA_MIN || members < MEMBERS_MIN {
+        if q_value >= SIGNIFICANT_BELOW || cliffs_delta.abs() < DELTA_MIN || members < MEMBERS_MIN {
             continue;
         }
         found.push(NumberApart {
@@ -117,10 +119,10 @@ pub fn numbers_apart(profile: &DataFrame) -> PolarsResult<Vec<NumberApart>> {
     Ok(found)
 }
 
-fn told(rows: Rows<'_>, row: usize, q_value: f64, alpha: f64) -> PolarsResult<Option<InCommon>> {
+fn selected(rows: Rows<'_>, row: usize, q_value: f64, alpha: f64) -> PolarsResult<Option<InCommon>> {
     let count = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.count(name, row)?.unwrap_or_default());
     let (value, members) = (rows.text("value", row)?, count("members")?);
-    // What is left of an attribute's values tells nothing of anybody.
+    // `(other)` is a mix of values.
     if value == OTHER || members < MEMBERS_MIN {
         return Ok(None);
     }
@@ -128,7 +130,7 @@ fn told(rows: Rows<'_>, row: usize, q_value: f64, alpha: f64) -> PolarsResult<Op
     let (Some(lift), Some(lift_low), Some(lift_high)) = lift else { return Ok(None) };
     let strength = Ratio::from_low(lift, lift_low).and_then(|ratio| ratio.low_at(alpha));
     let Some(strength) = strength.filter(|strength| *strength > LIFT_LOW_MIN) else { return Ok(None) };
-    // The shares of `(unknown)` are of everyone.
+    // The shares of `(unknown)` are shares of everyone.
     let of = |with: i64, known: i64| if value == UNKNOWN { with + known } else { known };
     let others = count("others")?;
     Ok(Some(InCommon {
@@ -157,8 +159,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_is_in_common() {
-        // Five tests, of which four stand: the level is 1 - 0.05 * 4 / 5.
+    fn only_significant_values_are_in_common() {
+        // Five tests, four of them significant: the level is 1 - 0.05 * 4 / 5.
         let profile = df![
             "cohort_key" => ["tag:1"; 6],
             "cohort_name" => ["VIP"; 6],
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_comes_first_and_what_may_be_less_than_half_as_often_again_is_not_told() {
+    fn the_strongest_comes_first_and_a_lift_that_may_be_small_is_left_out() {
         let profile = df![
             "cohort_key" => ["tag:1"; 3],
             "cohort_name" => ["VIP"; 3],
@@ -195,7 +197,7 @@ mod tests {
             "others" => [100_i64, 10, 200],
             "others_known" => [1_000_i64; 3],
             "other_share" => [0.1, 0.01, 0.2],
-            // A great lift of few is less certain than a smaller one of many.
+            // A large lift of few members is less certain than a smaller one of many.
             "lift" => [4.0, 20.0, 2.0],
             "lift_low" => [3.0, 2.5, 1.4],
             "lift_high" => [5.4, 160.0, 2.9],

@@ -1,4 +1,4 @@
-//! One row a member and profile attribute, in long form: the columns do not depend on the job.
+//! One row for each member and profile attribute, in long form: so the columns do not depend on the job.
 
 use polars::prelude::*;
 
@@ -12,12 +12,12 @@ pub(super) const REPORT: Report = Report {
         key: &["month", "contact_id", "attribute"],
         columns: &[
             MONTH,
-            Entry::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
+            Entry::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
             Entry::new("attribute", Kind::Text, "the attribute as the job names it: `country`, `custom_attributes.plan`"),
             Entry::new("value", Kind::Text, "the value as text; flags as true and false").or_null("the contact has none"),
-            Entry::new("value_number", Kind::Ratio, "the value of a custom attribute, when it is a number")
+            Entry::new("value_number", Kind::Ratio, "the value of a custom attribute, if it is a number")
                 .in_unit("the attribute's own")
-                .or_null("it is no number, or the contact has none"),
+                .or_null("it is not a number, or the contact has none"),
         ],
     },
     query: Query { name: "analysis/member_attributes.sql", sql: include_str!("member_attributes.sql") },
@@ -34,7 +34,7 @@ mod tests {
     use domain::PROFILE_COLUMNS;
 
     #[test]
-    fn the_query_knows_every_attribute_that_a_profile_may_name() {
+    fn the_query_has_every_attribute_that_a_profile_may_name() {
         for name in PROFILE_COLUMNS {
             assert!(REPORT.query.sql.contains(&format!("f.attribute = '{name}'")), "{name}");
         }

@@ -1,4 +1,4 @@
-//! One row a cohort and contact: who is in it, and who has just left.
+//! One row for each cohort and contact: the members, and those who have just left.
 
 use polars::prelude::*;
 
@@ -14,8 +14,8 @@ pub(super) const REPORT: Report = Report {
             MONTH,
             COHORT_KEY,
             COHORT_NAME,
-            Entry::new("contact_id", Kind::Contact, "Intercom's id of the contact"),
-            Entry::new("external_id", Kind::Text, "the workspace's own id of the contact").or_null("none given"),
+            Entry::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+            Entry::new("external_id", Kind::Text, "the workspace's own ID of the contact").or_null("none given"),
             Entry::new("email", Kind::Text, "e-mail address; not unique").or_null("none given"),
             Entry::new("name", Kind::Text, "name").or_null("none given"),
             Entry::new("role", Kind::Text, "`user` or `lead`"),
@@ -25,16 +25,16 @@ pub(super) const REPORT: Report = Report {
                 "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed",
             ),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-                .or_null("it was there in the first month of the cohort's history, or the first after a gap, so that its entry is not known; or outside the history"),
-            Entry::new("months_in_cohort", Kind::Count, "months of the present unbroken spell, this month included, as far as known")
+                .or_null("unknown: it was a member in the first month of the cohort's history or in the first after a gap; or the month is outside the history"),
+            Entry::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included, as far as known")
                 .in_unit("months")
                 .or_null("departed, or outside the history"),
-            Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact began")
+            Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact opened")
                 .in_unit("conversations")
                 .or_null("the job does not fetch conversations"),
             Entry::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
             Entry::new("signed_up_at", Kind::Instant, "when the contact signed up").or_null("not given"),
-            Entry::new("created_at", Kind::Instant, "when Intercom first knew the contact").or_null("not given"),
+            Entry::new("created_at", Kind::Instant, "when the contact was created in Intercom").or_null("not given"),
             Entry::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
             Entry::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
         ],

@@ -1,5 +1,5 @@
-//! One row a cohort and duration: how long those stay who come. Product limit in discrete time over first spells, from the
-//! retention triangle alone.
+//! One row for each cohort and duration: how long entrants stay. Product limit in discrete time over first spells, computed
+//! only from the retention triangle.
 
 use polars::prelude::*;
 
@@ -11,7 +11,7 @@ use stats::{LifeTableRow, life_table, person_months};
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "membership_survival",
-        row: "a cohort and a number k of months since entry, from 1 until nobody was followed so far",
+        row: "a cohort and a number k of months since entry, from 1 up to the longest that was observed",
         key: &["month", "cohort_key", "duration_months"],
         columns: &[
             MONTH,
@@ -21,19 +21,19 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "at_risk",
                 Kind::Count,
-                "members without a break k - 1 months after entering, where that month and the next are both in the history; of those \
-                 whose entry is known",
+                "contacts whose entry is known and that are members without a break k - 1 months after it, if that month and the next \
+                 are both in the history",
             ),
-            Entry::new("departed", Kind::Count, "those at risk who were absent at k months, deleted or merged ones included"),
+            Entry::new("departed", Kind::Count, "contacts at risk that are no members at k months, also deleted or merged ones"),
             Entry::new(
                 "censored",
                 Kind::Count,
-                "those at risk who were still members at k months, where the month after is not in the history",
+                "contacts at risk that are still members at k months, if the month after is not in the history",
             ),
             Entry::new(
                 "resumed",
                 Kind::Count,
-                "those at risk where the month before k - 1 is not in the history: they come back at their age",
+                "contacts at risk whose month before k - 1 is not in the history: they are counted again from this age on",
             ),
             Entry::new("hazard", Kind::Ratio, "departed / at_risk, 0 to 1"),
             Entry::new(

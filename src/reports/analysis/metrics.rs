@@ -1,5 +1,5 @@
-//! The counts of a cohort's month, and the rates that follow from them: what `cohort_summary` shows for one month and
-//! `cohort_trends` over all of them.
+//! The counts of a cohort's month and the rates that follow from them. `cohort_summary` shows them for one month,
+//! `cohort_trends` over all months.
 
 use stats::Measure;
 
@@ -27,7 +27,7 @@ pub(super) const COUNTS: &[&str] = &[
     "converted_leads",
 ];
 
-/// `part / whole`; null where the whole is 0 or either is null.
+/// `part / whole`; null if the whole is 0 or either is null.
 pub(super) struct Rate {
     pub name: &'static str,
     pub part: &'static str,
@@ -44,11 +44,11 @@ pub(super) const RATES: &[Rate] = &[
     Rate { name: "unsubscribed_rate", part: "unsubscribed", whole: "members" },
 ];
 
-/// What `cohort_trends` follows: no metric that another one already says.
+/// A metric of `cohort_trends`. Metrics that follow from others are left out.
 pub(super) struct Metric {
     pub name: &'static str,
     pub measure: Measure,
-    /// Whether it is counted since the compared month: of one month only when that is the month before.
+    /// Whether it is counted since the compared month. It covers one month only if that is the month before.
     pub is_since_compared: bool,
 }
 

@@ -1,4 +1,5 @@
-//! One row a cohort and numeric attribute: where members' values lie, and whether they are larger than others'.
+//! One row for each cohort and numeric attribute: the distribution of the members' values, and whether they are larger than
+//! those of other contacts.
 
 use polars::prelude::*;
 
@@ -9,7 +10,7 @@ use archive::table::{Column as Entry, Kind, Query, Table};
 use stats::{MannWhitney, Tally, mann_whitney, mean, quantile};
 
 const NO_MEMBERS: &str = "no member has a value";
-const ONE_IS_EMPTY: &str = "no member has a value, or no other has one";
+const ONE_IS_EMPTY: &str = "no member, or no other contact, has a value";
 const NO_INTERVAL: &str = "cliffs_delta is null, a side has a single value, or all values of one side are above all of the other";
 
 pub(super) const REPORT: Report = Report {
@@ -22,7 +23,7 @@ pub(super) const REPORT: Report = Report {
             COHORT_KEY,
             COHORT_NAME,
             Entry::new("attribute", Kind::Text, "the attribute as the job names it"),
-            Entry::new("members", Kind::Count, "members of the cohort, within the population, that have a value"),
+            Entry::new("members", Kind::Count, "members of the cohort in the population that have a value"),
             Entry::new("mean", Kind::Ratio, "mean of the members' values").in_unit("the attribute's own").or_null(NO_MEMBERS),
             Entry::new("p10", Kind::Ratio, "a tenth of the members' values are below it (linear interpolation)")
                 .in_unit("the attribute's own")
@@ -36,15 +37,15 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "others",
                 Kind::Count,
-                "contacts of the population outside the cohort that have a value, of the roles that occur in it",
+                "contacts of the population outside the cohort that have a value; only roles that members have",
             ),
             Entry::new("others_median", Kind::Ratio, "half of their values are below it")
                 .in_unit("the attribute's own")
-                .or_null("no other has a value"),
+                .or_null("no other contact has a value"),
             Entry::new(
                 "cliffs_delta",
                 Kind::Ratio,
-                "chance that a member's value is larger than another's, less the chance that it is smaller: -1 to 1",
+                "the probability that a member's value is larger than another contact's, minus the probability that it is smaller: -1 to 1",
             )
             .in_unit("difference of shares, -1 to 1")
             .or_null(ONE_IS_EMPTY),
@@ -102,7 +103,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     frame(facts, &rows)
 }
 
-/// Each number once, ascending: texts that differ may be the same number.
+/// Each number once, ascending. Different texts may be the same number.
 fn tallies(population: &Values, members: &Group, attribute: &str) -> Vec<Tally> {
     let mut all: Vec<Tally> = Vec::with_capacity(population.len());
     for (text, value) in population {
@@ -112,7 +113,7 @@ fn tallies(population: &Values, members: &Group, attribute: &str) -> Vec<Tally> 
     }
     all.sort_by(|a, b| a.value.total_cmp(&b.value));
     all.dedup_by(|next, kept| {
-        // 0 and -0 are one number, too.
+        // 0 and -0 are one number too.
         let is_same = next.value == kept.value;
         if is_same {
             kept.members += next.members;

@@ -1,4 +1,4 @@
-//! One row a pair of cohorts, pairs that share nobody included.
+//! One row for each pair of cohorts, also for pairs without common members.
 
 use polars::prelude::*;
 
@@ -27,12 +27,16 @@ pub(super) const REPORT: Report = Report {
             Entry::new("share_of_a", Kind::Ratio, "in_both / members_a, 0 to 1").or_null("members_a is 0"),
             Entry::new("share_of_b", Kind::Ratio, "in_both / members_b, 0 to 1").or_null("members_b is 0"),
             Entry::new("population", Kind::Count, "contacts of the population").or_null(NO_POPULATION),
-            Entry::new("population_a", Kind::Count, "members of the first cohort within the population").or_null(NO_POPULATION),
-            Entry::new("population_b", Kind::Count, "members of the second cohort within the population").or_null(NO_POPULATION),
-            Entry::new("population_both", Kind::Count, "members of both within the population").or_null(NO_POPULATION),
-            Entry::new("lift", Kind::Ratio, "population_both x population / (population_a x population_b); 1 is what chance gives")
-                .in_unit("ratio")
-                .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
+            Entry::new("population_a", Kind::Count, "members of the first cohort in the population").or_null(NO_POPULATION),
+            Entry::new("population_b", Kind::Count, "members of the second cohort in the population").or_null(NO_POPULATION),
+            Entry::new("population_both", Kind::Count, "members of both in the population").or_null(NO_POPULATION),
+            Entry::new(
+                "lift",
+                Kind::Ratio,
+                "population_both x population / (population_a x population_b); 1 if membership of one is independent of the other",
+            )
+            .in_unit("ratio")
+            .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
         ],
     },
     query: Query { name: "analysis/overlap.sql", sql: include_str!("overlap.sql") },

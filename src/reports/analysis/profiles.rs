@@ -1,4 +1,4 @@
-//! Counts by attribute and value, of the population and of each cohort: what both profiles are judged from.
+//! Counts by attribute and value, for the population and each cohort: the input of both profile reports.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Sub};
@@ -19,7 +19,7 @@ impl ByRole {
         self.users + self.leads
     }
 
-    /// A table for each role that occurs among the members: of them and of the others, those with a value and those without.
+    /// A table for each role that members have: members and others, with the value and without.
     pub(super) fn strata([members_with, members, others_with, others]: [ByRole; 4]) -> Vec<TwoByTwo> {
         let of_role = |role: fn(ByRole) -> u64| TwoByTwo {
             members_with: role(members_with),
@@ -48,7 +48,7 @@ impl Add for ByRole {
 impl Sub for ByRole {
     type Output = ByRole;
 
-    /// A part is never more than its whole; if the tables disagree, nothing is left.
+    /// A part is never larger than its whole. If the tables disagree, the result is 0.
     fn sub(self, other: ByRole) -> ByRole {
         ByRole { users: self.users.saturating_sub(other.users), leads: self.leads.saturating_sub(other.leads) }
     }
@@ -57,11 +57,11 @@ impl Sub for ByRole {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Value {
     pub contacts: ByRole,
-    /// The value, when it is a number.
+    /// The value, if it is a number.
     pub number: Option<f64>,
 }
 
-/// The values of one attribute; contacts without a value are in none of them.
+/// The values of one attribute. Contacts without a value are not counted here.
 pub(super) type Values = BTreeMap<String, Value>;
 
 /// The population, or a cohort within it.
@@ -89,13 +89,13 @@ impl Group {
     }
 }
 
-/// All groups of a month. What nobody has been counted in is empty.
+/// All groups of a month. A group without counts is empty.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     pub population: Group,
     now: HashMap<String, Group>,
     compared: HashMap<String, Group>,
-    nobody: Group,
+    empty: Group,
 }
 
 impl Groups {
@@ -127,7 +127,7 @@ impl Groups {
                     let number = numbers.get(row).filter(|number| number.is_finite());
                     let entry = values.entry(value.to_string()).or_insert(Value { contacts: ByRole::default(), number });
                     entry.contacts = entry.contacts + contacts;
-                    // What is a number of one contact may be a text of another, and look the same.
+                    // Of two contacts with the same characters, one may have a number and the other a text.
                     entry.number = entry.number.and(number);
                 }
                 (_, None) => {}
@@ -137,11 +137,11 @@ impl Groups {
     }
 
     pub(super) fn cohort(&self, key: &str) -> &Group {
-        self.now.get(key).unwrap_or(&self.nobody)
+        self.now.get(key).unwrap_or(&self.empty)
     }
 
     /// The cohort in the compared month.
     pub(super) fn compared(&self, key: &str) -> &Group {
-        self.compared.get(key).unwrap_or(&self.nobody)
+        self.compared.get(key).unwrap_or(&self.empty)
     }
 }

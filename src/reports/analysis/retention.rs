@@ -1,4 +1,4 @@
-//! One row a cohort, month of entry and age: how many of those who entered are still, or again, members.
+//! One row for each cohort, month of entry and age: how many entrants are members at that age.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use stats::{RetentionCell, wilson};
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "retention",
-        row: "a cohort, a month in which contacts entered it, and a number of months since; each month holds all of them",
+        row: "a cohort, a month in which contacts entered it, and a number of months since; each month's report has all of these rows",
         key: &["month", "cohort_key", "entry_month", "age_months"],
         columns: &[
             MONTH,
@@ -23,14 +23,14 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "entry_is_censored",
                 Kind::Flag,
-                "whether the month before is not in the cohort's history, so that nobody knows when they entered: its first month, and \
-                 the first after each gap",
+                "whether the month before is not in the cohort's history, so that it is unknown when they entered: true for its first \
+                 month and the first after each gap",
             ),
             Entry::new("age_months", Kind::Count, "months since entry; months that were not observed at their end are left out")
                 .in_unit("months"),
-            Entry::new("entrants", Kind::Count, "contacts first seen in that month; in the first month, everyone there"),
-            Entry::new("retained", Kind::Count, "those of them who are members at that age, after a break or without"),
-            Entry::new("retained_unbroken", Kind::Count, "those who were members in every observed month up to that age"),
+            Entry::new("entrants", Kind::Count, "contacts first seen in that month; in the first month, all members"),
+            Entry::new("retained", Kind::Count, "entrants who are members at that age, with or without a break"),
+            Entry::new("retained_unbroken", Kind::Count, "entrants who were members in every observed month up to that age"),
             Entry::new("retention_rate", Kind::Ratio, "retained / entrants, 0 to 1").or_null("there were no entrants"),
             Entry::new("rate_low", Kind::Ratio, "lower end of the rate's 95 % interval (Wilson)").or_null("there were no entrants"),
             Entry::new("rate_high", Kind::Ratio, "upper end of the rate's 95 % interval (Wilson)").or_null("there were no entrants"),

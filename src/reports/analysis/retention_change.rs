@@ -1,4 +1,4 @@
-//! One row a cohort: do those who entered lately stay longer than those before?
+//! One row for each cohort: do newer entrants stay longer than earlier ones?
 
 use polars::prelude::*;
 
@@ -7,12 +7,12 @@ use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report};
 use archive::table::{Column as Entry, Kind, Table};
 use stats::{LogRank, RetentionChange, benjamini_hochberg, retention_change};
 
-const TOO_FEW: &str = "fewer than 10 departed in either part";
+const TOO_FEW: &str = "fewer than 10 departures among recent or earlier entrants";
 
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "retention_change",
-        row: "a cohort: those who entered in the last 3 months of its history before this one, and those who entered before",
+        row: "a cohort: contacts that entered in the last 3 months of its history before this one, against those that entered earlier",
         key: &["month", "cohort_key"],
         columns: &[
             MONTH,
@@ -20,9 +20,13 @@ pub(super) const REPORT: Report = Report {
             COHORT_NAME,
             Entry::new("recent_entrants", Kind::Count, "contacts that entered in the last 3 months before this one, whose entry is known"),
             Entry::new("earlier_entrants", Kind::Count, "contacts that entered before, whose entry is known"),
-            Entry::new("recent_departed", Kind::Count, "departures from unbroken membership among the recent entrants"),
-            Entry::new("recent_expected", Kind::Ratio, "such departures that there would be, had both parts the same hazard at each age")
-                .in_unit("contacts"),
+            Entry::new("recent_departed", Kind::Count, "first departures of recent entrants"),
+            Entry::new(
+                "recent_expected",
+                Kind::Ratio,
+                "first departures of recent entrants that are expected if both groups have the same hazard at each age",
+            )
+            .in_unit("contacts"),
             Entry::new(
                 "hazard_ratio",
                 Kind::Ratio,

@@ -1,4 +1,4 @@
-//! One row a cohort and age: of all who entered, how many are still, or again, members so many months later.
+//! One row for each cohort and age: how many of all entrants are members at that age.
 
 use polars::prelude::*;
 
@@ -21,8 +21,8 @@ pub(super) const REPORT: Report = Report {
             Entry::new("age_months", Kind::Count, "months since entry").in_unit("months"),
             Entry::new("entry_months", Kind::Count, "months of entry that were observed at that age").in_unit("months of entry"),
             Entry::new("entrants", Kind::Count, "contacts that entered in those months"),
-            Entry::new("retained", Kind::Count, "those of them who are members at that age, after a break or without"),
-            Entry::new("retained_unbroken", Kind::Count, "those who were members in every observed month up to that age"),
+            Entry::new("retained", Kind::Count, "entrants who are members at that age, with or without a break"),
+            Entry::new("retained_unbroken", Kind::Count, "entrants who were members in every observed month up to that age"),
             Entry::new("retention_rate", Kind::Ratio, "retained / entrants, 0 to 1").or_null(NO_ENTRANTS),
             Entry::new("rate_low", Kind::Ratio, "lower end of the rate's 95 % interval (Wilson)").or_null(NO_ENTRANTS),
             Entry::new("rate_high", Kind::Ratio, "upper end of the rate's 95 % interval (Wilson)").or_null(NO_ENTRANTS),

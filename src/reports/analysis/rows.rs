@@ -23,7 +23,7 @@ impl<'a> Counts<'a> {
         Ok(Counts { frame, row_of })
     }
 
-    /// The count in this row and column; a key without a row counts nothing.
+    /// The count in this row and column; 0 if there is no row for the key.
     pub(super) fn get(&self, keys: &[&str], column: &str) -> PolarsResult<i64> {
         let counts = self.frame.column(column)?.i64()?;
         Ok(self.row_of.get(&key(keys)).and_then(|row| counts.get(*row)).unwrap_or(0))
@@ -31,11 +31,11 @@ impl<'a> Counts<'a> {
 }
 
 fn key(parts: &[&str]) -> String {
-    // No cohort key holds this character: it separates, so that ("a", "b") and ("ab", "") differ.
+    // No cohort key contains this separator, so ("a", "b") and ("ab", "") differ.
     parts.join("\u{1f}")
 }
 
-/// The q-values of rows in any order, each cohort's a family of its own.
+/// The q-values of rows in any order. The rows of each cohort are one family of tests.
 pub(super) fn q_within_cohorts<'a>(cohorts: impl Iterator<Item = &'a CohortFacts>, p: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut families: HashMap<&str, Vec<usize>> = HashMap::new();
     for (row, cohort) in cohorts.enumerate() {

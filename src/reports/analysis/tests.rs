@@ -1,4 +1,4 @@
-//! The reports' definitions, each on a table so small that it can be checked by hand, counted and judged like a month's.
+//! The definitions of the reports: each on a table small enough to check by hand, counted and judged like a month.
 
 mod attributes;
 mod calibration;
@@ -45,7 +45,7 @@ fn facts(of: &str, cohorts: Vec<CohortFacts>) -> Facts {
     }
 }
 
-/// The small tables that come with a month; what the snapshot and the history would hold is left to the test.
+/// The small tables that are made for each month. The test adds the tables of the snapshot and the history.
 fn inputs(facts: &Facts) -> Inputs {
     let span = |month: Month| month.span(&domain::TimeZone::utc());
     let now: MonthSpan = span(facts.month);
@@ -91,12 +91,12 @@ fn build(report: &str, inputs: &Inputs, facts: &Facts) -> DataFrame {
     Report::named(report).unwrap().build(inputs, facts).unwrap()
 }
 
-/// The rows in which this column holds this text.
+/// The rows in which this column has this text.
 fn only(frame: &DataFrame, column: &str, text: &str) -> DataFrame {
     frame.clone().lazy().filter(col(column).eq(lit(text))).collect().unwrap()
 }
 
-/// The history's `counts`, where the columns that are not written are null.
+/// The history's `counts`. Columns that are not written are null.
 fn counts(written: DataFrame) -> DataFrame {
     let mut frame = written;
     for name in metrics::COUNTS {
@@ -107,7 +107,7 @@ fn counts(written: DataFrame) -> DataFrame {
     frame
 }
 
-/// Counts of months in a row, all of the cohort's history.
+/// Counts of consecutive months, all in the cohort's history.
 fn months_in_a_row(letter: &str, first: &str, metrics: &[(&str, &[i64])]) -> DataFrame {
     let n = metrics[0].1.len();
     let months: Vec<NaiveDate> =

@@ -1,5 +1,5 @@
-//! The retention triangle of each cohort: those who entered in a month of its history, in each later month of it. All
-//! reports about who stays are made from it alone.
+//! The retention triangle of each cohort: the entrants of each month of its history, in each later month of the history. It
+//! is the only input of all reports about retention.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use stats::RetentionCell;
 
 pub(super) const QUERY: Query = Query { name: "analysis/retention.sql", sql: include_str!("retention.sql") };
 
-/// One cohort's.
+/// The triangle of one cohort.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Triangle {
     pub cells: Vec<RetentionCell>,
@@ -20,7 +20,7 @@ pub(super) struct Triangle {
     pub months: Vec<i64>,
 }
 
-/// By cohort, from the rows of [`QUERY`]; the cells in the rows' order.
+/// The triangles by cohort, from the rows of [`QUERY`]. The cells are in the order of the rows.
 pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Triangle>> {
     let keys = rows.column("cohort_key")?.str()?;
     let (entered, observed) = (days_of(rows, "entry_month")?, days_of(rows, "observed_month")?);
@@ -42,7 +42,7 @@ pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Trian
         let cell = RetentionCell {
             entry_month,
             age_months: Month::of(observed[row]).index() - entry_month,
-            // Nobody knows who was there in a month that is not in the history.
+            // If the month before is not in the history, its members are unknown.
             entry_is_censored: of_history.is_none_or(|months| !months.contains(&(entry_month - 1))),
             entrants: entrants[row].unsigned_abs(),
             retained: retained[row].unsigned_abs(),

@@ -1,9 +1,9 @@
-//! A month that is out of the ordinary: what was counted, and what was expected.
+//! Puts an odd month into words: the counted value, and the expected one.
 
 use super::words::{decimal, grouped, percent_to};
 
-/// Metrics that go along with the first of their line: an odd month is told by that one alone.
-const ALONG: &[&[&str]] = &[
+/// In each line, the first metric implies the others: if it is odd, the others are not mentioned.
+const IMPLIED: &[&[&str]] = &[
     &["members", "users", "leads", "active_members", "joined", "quick_ratio"],
     &["joined", "returned", "new_contacts", "quick_ratio"],
     &["departed", "churn_rate", "departed_gone"],
@@ -11,18 +11,18 @@ const ALONG: &[&[&str]] = &[
     &["unsubscribed", "unsubscribed_rate", "newly_unsubscribed"],
 ];
 
-/// Whether another of these metrics, all odd in a cohort's month, tells what this one tells.
-pub fn is_told_by(metric: &str, odd: &[&str]) -> bool {
-    ALONG.iter().any(|line| line.split_first().is_some_and(|(first, along)| along.contains(&metric) && odd.contains(first)))
+/// Whether another one of these metrics, all odd in a cohort's month, implies this one.
+pub fn is_implied_by(metric: &str, odd: &[&str]) -> bool {
+    IMPLIED.iter().any(|line| line.split_first().is_some_and(|(first, implied)| implied.contains(&metric) && odd.contains(first)))
 }
 
 /// As "424 opened a conversation, 60 to 130 were expected".
 pub fn odd(metric: &str, value: f64, low: f64, high: f64) -> String {
     let was = counted(metric, value);
-    // What was expected of a count or a share is none below 0, and a share is none over 1.
+    // No count or share below 0 can be expected, and no share over 1.
     let most = if is_share(metric) { 1.0 } else { f64::MAX };
     let [low, high] = [low, high].map(|end| end.clamp(0.0, most));
-    let (value, low, high) = apart(metric, value, low, high);
+    let (value, low, high) = distinct(metric, value, low, high);
     let expected = if low == high { format!("about {low}") } else { format!("{low} to {high}") };
     format!("{value} {was}, {expected} were expected")
 }
@@ -31,21 +31,21 @@ fn is_share(metric: &str) -> bool {
     metric.ends_with("_rate")
 }
 
-/// The value and both ends with as many places as tell the value from either end.
-fn apart(metric: &str, value: f64, low: f64, high: f64) -> (String, String, String) {
+/// The value and both ends as text, with enough decimal places to show that the value differs from the ends.
+fn distinct(metric: &str, value: f64, low: f64, high: f64) -> (String, String, String) {
     const PLACES: std::ops::RangeInclusive<usize> = 1..=4;
-    let told = |places: usize| match metric {
+    let texts = |places: usize| match metric {
         "quick_ratio" => [value, low, high].map(|number| decimal(number, places)),
         metric if is_share(metric) => [value, low, high].map(|number| percent_to(number, places)),
-        // Counts stand in `cohort_trends` as floats.
+        // Counts are floats in `cohort_trends`.
         _ => [value, low, high].map(|number| grouped(number.round() as i64)),
     };
-    let is_told = |[value, low, high]: &[String; 3]| value != low && value != high;
-    let [value, low, high] = PLACES.map(told).find(is_told).unwrap_or_else(|| told(1));
+    let differs = |[value, low, high]: &[String; 3]| value != low && value != high;
+    let [value, low, high] = PLACES.map(texts).find(differs).unwrap_or_else(|| texts(1));
     (value, low, high)
 }
 
-/// What the metric counts, after its number.
+/// The words for what the metric counts; they follow the number.
 fn counted(metric: &str, value: f64) -> String {
     let is_one = value.round() == 1.0;
     let or = |one: &str, many: &str| if is_one { one.to_string() } else { many.to_string() };
@@ -76,15 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_along_is_told_once() {
+    fn implied_metrics_are_left_out() {
         let odd = ["members", "users", "joined", "quick_ratio", "openers", "opener_rate", "churn_rate"];
-        let told: Vec<&str> = odd.into_iter().filter(|metric| !is_told_by(metric, &odd)).collect();
-        assert_eq!(told, ["members", "openers", "churn_rate"]);
+        let named: Vec<&str> = odd.into_iter().filter(|metric| !is_implied_by(metric, &odd)).collect();
+        assert_eq!(named, ["members", "openers", "churn_rate"]);
     }
 
     #[test]
-    fn what_was_counted_stands_beside_what_was_expected() {
-        let told = [
+    fn the_counted_value_is_followed_by_the_expected_one() {
+        let months = [
             ("openers", 424.0, 60.3, 129.9),
             ("members", 1.0, 20.0, 20.2),
             ("departed", 1_500.0, -12.0, 3.0),
@@ -95,7 +95,7 @@ mod tests {
             ("quick_ratio", 0.5, 1.25, 2.0),
         ];
         assert_eq!(
-            told.map(|(metric, value, low, high)| odd(metric, value, low, high)),
+            months.map(|(metric, value, low, high)| odd(metric, value, low, high)),
             [
                 "424 opened a conversation, 60 to 130 were expected",
                 "1 member, about 20 were expected",

@@ -5,27 +5,27 @@ use std::cmp::Ordering;
 use super::words::{grouped, percent};
 use domain::Month;
 
-/// What a sentence is made of.
+/// A cohort's month, as the sentence needs it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told<'a> {
+pub(super) struct MonthOfCohort<'a> {
     pub name: &'a str,
     pub month: Month,
-    pub seen: Seen,
+    pub observed: Observed,
     pub members: i64,
-    /// What became of the members of the month that this one is compared with, where there is one.
+    /// The compared month and the changes since, if there is one.
     pub compared: Option<Compared>,
-    /// How many months in a row, this one last, there were more members than before (positive), or fewer (negative).
+    /// How many months in a row, up to this one, the number of members grew (positive) or fell (negative).
     pub streak: i64,
 }
 
 /// How the month was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// At its end, and whole: it belongs to the cohort's history.
+pub(super) enum Observed {
+    /// At its end and complete: it belongs to the cohort's history.
     Whole,
-    /// At its end, and not all of it came.
-    InPart,
-    /// Earlier or later.
+    /// At its end, but incomplete.
+    Incomplete,
+    /// Before or after its end.
     AnotherTime,
 }
 
@@ -37,18 +37,18 @@ pub(super) struct Compared {
     pub departed: i64,
 }
 
-pub(super) fn sentence(told: &Told) -> String {
-    let Told { name, members, streak, .. } = *told;
+pub(super) fn sentence(cohort: &MonthOfCohort) -> String {
+    let MonthOfCohort { name, members, streak, .. } = *cohort;
     let now = people(members);
-    match told.seen {
-        Seen::Whole => {}
-        Seen::InPart => return format!("{name} has {now}, as far as they came; it is compared with nothing."),
-        Seen::AnotherTime => return format!("{name} has {now}; it was not seen at the month's end, and is compared with nothing."),
+    match cohort.observed {
+        Observed::Whole => {}
+        Observed::Incomplete => return format!("{name} has {now}, as far as they came; it is compared with nothing."),
+        Observed::AnotherTime => return format!("{name} has {now}; it was not seen at the month's end, and is compared with nothing."),
     }
-    let Some(Compared { month, members: before, joined, departed }) = told.compared else {
+    let Some(Compared { month, members: before, joined, departed }) = cohort.compared else {
         return format!("{name} has {now}; no earlier month was seen at its end to compare with.");
     };
-    let since = if month.next() == told.month { String::new() } else { format!(" since {month}") };
+    let since = if month.next() == cohort.month { String::new() } else { format!(" since {month}") };
     let lost = match departed {
         0 => "lost nobody".to_string(),
         _ => format!("lost {} of {} ({})", grouped(departed), people(before), percent(departed as f64 / before.max(1) as f64)),
@@ -86,39 +86,39 @@ fn series(streak: i64) -> String {
 mod tests {
     use super::*;
 
-    fn told(before: i64, joined: i64, departed: i64, streak: i64) -> String {
+    fn sentence_of(before: i64, joined: i64, departed: i64, streak: i64) -> String {
         let month: Month = "2026-10".parse().unwrap();
         let compared = Some(Compared { month: month.previous(), members: before, joined, departed });
-        sentence(&Told { name: "VIP", month, seen: Seen::Whole, members: before + joined - departed, compared, streak })
+        sentence(&MonthOfCohort { name: "VIP", month, observed: Observed::Whole, members: before + joined - departed, compared, streak })
     }
 
     #[test]
-    fn a_month_is_told_as_it_was() {
+    fn a_sentence_says_who_came_and_left() {
         assert_eq!(
-            told(1_940, 0, 212, -3),
+            sentence_of(1_940, 0, 212, -3),
             "VIP lost 212 of 1,940 members (10.9 %) and gained nobody: 1,728 members now, its third falling month in a row."
         );
-        assert_eq!(told(100, 30, 10, 1), "VIP gained 30 and lost 10 of 100 members (10.0 %): 120 members now.");
-        assert_eq!(told(100, 30, 0, 12), "VIP gained 30 and lost nobody: 130 members now, growing for 12 months in a row.");
-        assert_eq!(told(100, 5, 5, 0), "VIP lost 5 of 100 members (5.0 %) and gained as many: 100 members.");
-        assert_eq!(told(1, 0, 0, 0), "VIP kept all of its 1 member.");
-        assert_eq!(told(1, 0, 1, -1), "VIP lost 1 of 1 member (100.0 %) and gained nobody: 0 members now.");
-        assert_eq!(told(2, 0, 1, -1), "VIP lost 1 of 2 members (50.0 %) and gained nobody: 1 member now.");
-        assert_eq!(told(0, 0, 0, 0), "VIP has no members, and had none the month before.");
-        assert_eq!(told(0, 3, 0, 2), "VIP gained 3 and lost nobody: 3 members now, its second growing month in a row.");
+        assert_eq!(sentence_of(100, 30, 10, 1), "VIP gained 30 and lost 10 of 100 members (10.0 %): 120 members now.");
+        assert_eq!(sentence_of(100, 30, 0, 12), "VIP gained 30 and lost nobody: 130 members now, growing for 12 months in a row.");
+        assert_eq!(sentence_of(100, 5, 5, 0), "VIP lost 5 of 100 members (5.0 %) and gained as many: 100 members.");
+        assert_eq!(sentence_of(1, 0, 0, 0), "VIP kept all of its 1 member.");
+        assert_eq!(sentence_of(1, 0, 1, -1), "VIP lost 1 of 1 member (100.0 %) and gained nobody: 0 members now.");
+        assert_eq!(sentence_of(2, 0, 1, -1), "VIP lost 1 of 2 members (50.0 %) and gained nobody: 1 member now.");
+        assert_eq!(sentence_of(0, 0, 0, 0), "VIP has no members, and had none the month before.");
+        assert_eq!(sentence_of(0, 3, 0, 2), "VIP gained 3 and lost nobody: 3 members now, its second growing month in a row.");
     }
 
     #[test]
-    fn what_is_compared_with_nothing_or_over_a_gap_says_so() {
+    fn a_sentence_says_that_there_is_no_comparison_or_a_gap() {
         let month: Month = "2026-10".parse().unwrap();
-        let first = Told { name: "VIP", month, seen: Seen::Whole, members: 7, compared: None, streak: 0 };
+        let first = MonthOfCohort { name: "VIP", month, observed: Observed::Whole, members: 7, compared: None, streak: 0 };
         assert_eq!(sentence(&first), "VIP has 7 members; no earlier month was seen at its end to compare with.");
-        let in_part = Told { seen: Seen::InPart, ..first };
-        assert_eq!(sentence(&in_part), "VIP has 7 members, as far as they came; it is compared with nothing.");
-        let late = Told { seen: Seen::AnotherTime, ..first };
+        let incomplete = MonthOfCohort { observed: Observed::Incomplete, ..first };
+        assert_eq!(sentence(&incomplete), "VIP has 7 members, as far as they came; it is compared with nothing.");
+        let late = MonthOfCohort { observed: Observed::AnotherTime, ..first };
         assert_eq!(sentence(&late), "VIP has 7 members; it was not seen at the month's end, and is compared with nothing.");
         let compared = Some(Compared { month: "2026-07".parse().unwrap(), members: 9, joined: 0, departed: 2 });
-        let over_a_gap = Told { compared, ..first };
+        let over_a_gap = MonthOfCohort { compared, ..first };
         assert_eq!(sentence(&over_a_gap), "VIP lost 2 of 9 members (22.2 %) and gained nobody since 2026-07: 7 members now.");
     }
 }

@@ -50,7 +50,7 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
     tables
 }
 
-/// Of so many members the value is known.
+/// The number of members whose value is known.
 fn profile(known: i64) -> DataFrame {
     df![
         "cohort_key" => ["tag:1", "tag:1"],
@@ -133,14 +133,14 @@ fn a_cohort_has_a_sentence_and_a_series() {
 }
 
 #[test]
-fn a_streak_is_of_months_in_a_row() {
+fn a_streak_counts_consecutive_months() {
     let months = [("2026-06", 60), ("2026-07", 100), ("2026-08", 90), ("2026-09", 85), ("2026-10", 80)];
     let digest = Digest::of("2026-10".parse().unwrap(), &tables(&months, "month_end", Some(5), Some(-5.0 / 85.0))).unwrap();
     assert!(digest.cohorts[0].sentence.ends_with("80 members now, its third falling month in a row."), "{digest:?}");
 }
 
 #[test]
-fn what_stands_out_is_told_in_words() {
+fn what_stands_out_is_put_into_words() {
     let mut tables = tables(&[("2026-09", 100), ("2026-10", 80)], "month_end", Some(25), Some(-0.2));
     tables.add(
         "cohort_trends",
@@ -150,10 +150,10 @@ fn what_stands_out_is_told_in_words() {
             ("churn_rate", 0.25, 0.2, 0.021, 0.04, "rising", (0.02, 0.3), false, "tag:1"),
             ("users", 80.0, -20.0, -12.4, 0.01, "falling", (0.0, 100.0), false, "tag:1"),
             ("opener_rate", 0.2, 0.0, 0.001, 0.4, "flat", (0.0, 1.0), false, "tag:1"),
-            // One of each cohort, the farthest off.
+            // One sentence of each cohort, for the value that is farthest off.
             ("opener_rate", 0.1, -0.37, -0.01, 0.9, "flat", (0.4, 0.6), true, "tag:2"),
             ("openers", 424.0, 324.0, 1.0, 0.9, "flat", (60.2, 129.7), true, "tag:2"),
-            // A trend that this month goes against.
+            // A trend against which this month goes.
             ("unsubscribed_rate", 0.042, -0.06, 0.011, 0.001, "rising", (0.0, 1.0), false, "tag:2"),
         ]),
     );
@@ -170,14 +170,14 @@ fn what_stands_out_is_told_in_words() {
             "VIP: seats is mostly lower than for others (median 20, of others 5; Cliff's delta -0.41).",
         ]
     );
-    // Of those whose plan is not known nothing is said.
+    // Members whose plan is unknown are not mentioned.
     tables.add("attribute_profile", profile(70));
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
     assert!(digest.notable[4].starts_with("VIP: plan is gold for 48 of 70 members whose plan is known (60.0 %), "), "{digest:?}");
 }
 
 #[test]
-fn a_trend_says_how_many_months_it_looks_at() {
+fn a_trend_says_how_many_months_it_covers() {
     let of = |months: &[&str], metric: &'static str| {
         let members: Vec<(&str, i64)> = months.iter().zip(100..).map(|(month, members)| (*month, members)).collect();
         let mut tables = tables(&members, "month_end", Some(0), Some(0.01));
@@ -190,20 +190,20 @@ fn a_trend_says_how_many_months_it_looks_at() {
     assert_eq!(of(&nine, "churn_rate"), "VIP: churn rate rising over the last eight months, by about 0.04 percentage points a month.");
     let year = ["2025-09", "2025-10", "2025-11", "2025-12", "2026-01"];
     assert!(of(&[&year[..], &nine].concat(), "active_rate").contains(" over the last twelve months, "));
-    // After a gap there is no churn, either.
+    // There is no churn after a gap either.
     let gap = [&nine[..3], &nine[5..]].concat();
     assert!(of(&gap, "active_rate").contains(" over seven of the last nine months, "));
     assert!(of(&gap, "churn_rate").contains(" over five of the last eight months, "));
 }
 
 #[test]
-fn newer_entrants_who_stay_longer_are_told() {
+fn newer_entrants_who_stay_longer_are_mentioned() {
     let months = [("2026-04", 80), ("2026-05", 80), ("2026-07", 80), ("2026-08", 80), ("2026-09", 80), ("2026-10", 80)];
     let mut tables = tables(&months, "month_end", Some(5), Some(0.0));
     tables.add("attribute_profile", profile(80).head(Some(0)));
     assert!(Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.is_empty());
     tables.add("retention_change", change(0.049));
-    // Who entered in July may have come in June, which was missed.
+    // Entrants of July may have entered in June, which is missing.
     assert_eq!(
         Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable,
         ["VIP: newer entrants stay longer: of those who entered from 2026-08 to 2026-09, 28 departed, where 47 were expected from \
@@ -212,7 +212,7 @@ fn newer_entrants_who_stay_longer_are_told() {
 }
 
 #[test]
-fn small_changes_are_not_told() {
+fn small_changes_are_not_mentioned() {
     let few = tables(&[("2026-09", 10), ("2026-10", 5)], "month_end", Some(5), Some(-0.5));
     let little = tables(&[("2026-09", 1_000), ("2026-10", 950)], "month_end", Some(50), Some(-0.05));
     for tables in [few, little] {

@@ -2,7 +2,7 @@
 
 use domain::Month;
 
-/// Names and values longer than that are cut where they are told.
+/// Longer names and values are cut.
 pub const NAME_LENGTH: usize = 60;
 
 /// 12345 as 12,345.
@@ -18,12 +18,12 @@ pub fn grouped(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
-/// Names are data: line breaks and control characters would break a table, or a sentence.
+/// Replaces control characters by blanks. Names are data, and a line break would break a table or a sentence.
 pub fn one_line(name: &str) -> String {
     name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
-/// The first so many characters, and a mark where there are more.
+/// The first characters up to this length, and `…` if there are more.
 pub fn shortened(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -40,7 +40,7 @@ pub(super) fn percent_to(share: f64, places: usize) -> String {
     format!("{} %", decimal(share * 100.0, places))
 }
 
-/// With so many places, and no "-0.0".
+/// A number with this many decimal places, and never "-0.0".
 pub fn decimal(number: f64, places: usize) -> String {
     let text = format!("{number:.places$}");
     match text.strip_prefix('-') {
@@ -49,7 +49,7 @@ pub fn decimal(number: f64, places: usize) -> String {
     }
 }
 
-/// An attribute of the profile as people name it: a custom one by its own name.
+/// The name of a profile attribute for people, without `custom_attributes.`.
 pub fn attribute_name(attribute: &str) -> String {
     shortened(&one_line(attribute.strip_prefix("custom_attributes.").unwrap_or(attribute)), NAME_LENGTH)
 }
@@ -59,25 +59,25 @@ pub fn metric_name(metric: &str) -> String {
     metric.replace('_', " ")
 }
 
-/// A number without places that say nothing: 20, 2.5, 0.25.
+/// A number without trailing zeros: 20, 2.5, 0.25.
 pub fn plain(number: f64) -> String {
     let text = decimal(number, 2);
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// Up to twelve as a word.
+/// Numbers up to twelve as a word.
 pub(super) fn number_word(number: usize) -> String {
     const WORDS: [&str; 13] = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
     WORDS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_string())
 }
 
-/// As people name it: October 2026.
+/// The month for people: October 2026.
 pub fn month_name(month: Month) -> String {
     month.first_day().format("%B %Y").to_string()
 }
 
-/// Values as bars between the lowest and the highest of them, a dot for one that is missing; empty where there is no
-/// second value to compare with.
+/// Draws values as bars between the lowest and the highest, with a dot for a missing one. Empty if there are fewer than two
+/// values.
 pub fn sparkline(values: &[Option<i64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let known = || values.iter().flatten();
@@ -88,12 +88,12 @@ pub fn sparkline(values: &[Option<i64>]) -> String {
     let first = values.iter().position(Option::is_some).unwrap_or_default();
     let bar = |value: &Option<i64>| match value {
         None => '·',
-        // All alike: a line in the middle.
+        // All equal: a line in the middle.
         Some(_) if low == high => BARS[3],
-        // In i128: the difference of two i64 is none.
+        // In i128: the difference of two i64 may not fit into an i64.
         Some(value) => {
-            let place = i128::from(*value) - i128::from(*low);
-            BARS[(place * (BARS.len() as i128 - 1) / (i128::from(*high) - i128::from(*low))) as usize]
+            let above = i128::from(*value) - i128::from(*low);
+            BARS[(above * (BARS.len() as i128 - 1) / (i128::from(*high) - i128::from(*low))) as usize]
         }
     };
     values[first..].iter().map(bar).collect()

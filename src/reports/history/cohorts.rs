@@ -1,4 +1,4 @@
-//! The cohorts of a month, and what each of them is compared with.
+//! The cohorts of a month, and the month with which each is compared.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
@@ -8,7 +8,7 @@ use archive::snapshot::Manifest;
 use archive::table::{TableError, instants};
 use domain::{Basis, Month};
 
-/// One cohort of a month, as reports and histories see it: what was observed, and what it is compared with.
+/// One cohort of a month for histories and reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CohortMonth {
     pub cohort_key: String,
@@ -18,7 +18,7 @@ pub struct CohortMonth {
     pub announced: Option<u64>,
     /// Whether the month belongs to the cohort's H.
     pub in_history: bool,
-    /// p: null for the cohort's first month, and outside H.
+    /// p; `None` in the cohort's first month and outside H.
     pub compared: Option<Compared>,
 }
 
@@ -28,12 +28,11 @@ pub struct Compared {
     pub end: DateTime<Utc>,
 }
 
-/// The cohorts of a snapshot and the job's rules, with what each is compared with according to the history before it.
-/// Sorted by key.
+/// The cohorts of a snapshot and the job's rules, sorted by key. The history before gives the compared month of each.
 pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
     let states = State::read(previous)?;
     let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced, is_whole: bool| {
-        // Of a cohort that is known to lack members nobody can tell who left it.
+        // If a cohort is known to lack members, it is unknown who left it.
         let in_history = basis == Basis::MonthEnd && is_whole;
         let state = states.get(&cohort_key).filter(|_| in_history);
         CohortMonth {
@@ -50,17 +49,16 @@ pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: O
         let is_whole = !manifest.incomplete.contains(&entry.cohort_key);
         cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, entry.announced, is_whole)
     });
-    // A rule may look at every cohort and every contact: it is as good as the worst of them.
-    // And where something is missing, nobody knows who is in it.
+    // A rule may use every cohort and every contact, so it has the lowest basis of them. If anything is incomplete, the
+    // members of rules are unknown.
     let rules = definitions.rules.iter().filter(|_| manifest.incomplete.is_empty());
-    let ruled = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, true));
-    let mut cohorts: Vec<CohortMonth> = observed.chain(ruled).collect();
+    let of_rules = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, true));
+    let mut cohorts: Vec<CohortMonth> = observed.chain(of_rules).collect();
     cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
     Ok(cohorts)
 }
 
-/// The cohorts as a small table for the counting queries: each row carries the month's bounds, so that no query needs
-/// a literal.
+/// The cohorts as a small table for the counting queries. Each row has the month's bounds, so that no query needs a literal.
 pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<DataFrame, HistoryError> {
     let span = manifest.span()?;
     let n = cohorts.len();
@@ -71,7 +69,7 @@ pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<Dat
         Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
         Column::new("cohort_name".into(), cohorts.iter().map(|cohort| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
         Column::new("has_conversations".into(), vec![manifest.conversations; n]),
-        // Whoever was not observed has left the workspace only if everyone was.
+        // A contact that is missing has left the workspace only if everyone was observed.
         Column::new("knows_gone".into(), vec![manifest.has_everyone(); n]),
         Column::new("in_history".into(), cohorts.iter().map(|cohort| cohort.in_history).collect::<Vec<_>>()),
         Column::new("intercom_count".into(), cohorts.iter().map(announced).collect::<Vec<Option<i64>>>()),

@@ -1,4 +1,4 @@
-//! What the job file says that histories and reports depend on, besides the snapshots.
+//! The part of the job file on which histories and reports depend.
 
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
@@ -10,9 +10,9 @@ use archive::table::{TableError, instants};
 
 #[derive(Clone, Debug, Default)]
 pub struct Definitions {
-    /// Cohorts by behaviour. Names are unique.
+    /// Cohorts by rule. Names are unique.
     pub rules: Vec<Rule>,
-    /// The attributes that members are described by.
+    /// The attributes that describe members.
     pub profile: Vec<ProfileEntry>,
     /// The thresholds of `conversation_activity`.
     pub opened_at_least: Vec<u32>,
@@ -27,11 +27,11 @@ pub struct ProfileEntry {
 }
 
 impl Definitions {
-    /// SHA-256 of everything in them: what is derived under other definitions is stale.
+    /// SHA-256 of all definitions. If it differs, a history is out of date.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
-            // Lengths go before texts, so that no two lists of texts look alike.
+            // The length before each text: so different lists of texts never hash the same bytes.
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         };
@@ -52,13 +52,13 @@ impl Definitions {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Of custom attributes those that are wanted. The values of all others, which may be many and large, stay on disk.
+    /// Only the custom attributes of the profile. The others may be many and large and are not read.
     pub fn wanted(&self, attributes: LazyFrame) -> LazyFrame {
         let names = self.profile.iter().filter_map(|entry| entry.custom_name.as_deref());
         attributes.filter(names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false)))
     }
 
-    /// The wanted attributes as a small table for the counting queries.
+    /// The profile as a small table for the counting queries.
     pub fn profile_frame(&self, manifest: &Manifest) -> Result<DataFrame, HistoryError> {
         let month = manifest.month()?.first_day();
         let n = self.profile.len();

@@ -1,4 +1,4 @@
-//! Who is in which cohort this month: the members that were observed, and those of the job's rules.
+//! The members of all cohorts of a month: the observed ones, and those of the job's rules.
 
 use polars::prelude::*;
 
@@ -8,7 +8,7 @@ use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBER
 use archive::table::{TableError, filter_sql};
 use domain::GroupName;
 
-/// The columns of the snapshot's members. `records` are those of the history before.
+/// All members, with the columns of the snapshot's members. `records` are those of the history before.
 pub(super) fn of(
     snapshot: &Snapshot,
     definitions: &Definitions,
@@ -24,10 +24,10 @@ pub(super) fn of(
         let name = format!("the rule `{}`", rule.name);
         all.push(filter_sql(facts, &name, rule.condition.sql())?.select([lit(key).alias("cohort_key"), col("contact_id")]));
     }
-    Ok(concat(all, UnionArgs::default()).map_err(|error| TableError::new("gather", "the members", error))?)
+    Ok(concat(all, UnionArgs::default()).map_err(|error| TableError::new("collect", "the members", error))?)
 }
 
-/// What the rule may ask about each contact that was there at the month's end: the columns that `rules` documents.
+/// The facts of each contact that existed at the month's end: the columns that the module `rules` documents.
 fn facts(snapshot: &Snapshot, rule: &Rule, compared: Option<Compared>, records: LazyFrame) -> Result<LazyFrame, HistoryError> {
     let span = snapshot.manifest.span()?;
     let micros = |at: chrono::DateTime<chrono::Utc>| lit(at.timestamp_micros());
@@ -59,7 +59,7 @@ fn facts(snapshot: &Snapshot, rule: &Rule, compared: Option<Compared>, records: 
                     FactKind::Text => col("value"),
                     FactKind::Number => col("value_number"),
                     FactKind::Flag => when(col("value_type").eq(lit("flag"))).then(col("value").eq(lit("true"))).otherwise(lit(NULL)),
-                    // As Intercom writes dates: seconds.
+                    // Intercom writes dates as seconds.
                     FactKind::Instant => (col("value_number") * lit(1_000_000.0)).cast(DataType::Int64),
                 };
                 let of_attribute = snapshot.scan(&ATTRIBUTES)?.filter(col("attribute").eq(lit(name.as_str())));
@@ -79,7 +79,7 @@ fn facts(snapshot: &Snapshot, rule: &Rule, compared: Option<Compared>, records: 
     Ok(facts.with_columns(month).with_columns(instants))
 }
 
-/// Whether each contact is in a group; null for everyone when the snapshot does not hold the group.
+/// Adds whether each contact is in a group; null for everyone if the snapshot does not have the group.
 fn with_group(snapshot: &Snapshot, facts: LazyFrame, group: &GroupName, alias: &str) -> Result<LazyFrame, HistoryError> {
     let Some(cohort) = CohortEntry::named(&snapshot.manifest.cohorts, group) else {
         return Ok(facts.with_column(lit(NULL).cast(DataType::Boolean).alias(alias)));
@@ -99,7 +99,7 @@ mod tests {
     use archive::table::Kind;
 
     #[test]
-    fn a_rule_may_ask_about_every_column_of_a_contact() {
+    fn a_rule_can_use_every_column_of_a_contact() {
         let facts: Vec<&str> = FACTS.iter().map(|column| column.name).collect();
         for column in CONTACTS.columns.iter().filter(|column| !["contact_id", "in_population"].contains(&column.name)) {
             let fact = FACTS.iter().find(|fact| fact.name == column.name).map(|fact| fact.kind);
@@ -111,6 +111,6 @@ mod tests {
             };
             assert_eq!(fact, Some(kind), "{}", column.name);
         }
-        assert_eq!(facts.len(), CONTACTS.columns.len() - 2 + 4, "what is no column of contacts: {facts:?}");
+        assert_eq!(facts.len(), CONTACTS.columns.len() - 2 + 4, "facts that are no column of contacts: {facts:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of each cohort's H.
+//! The state of each cohort's H: its first and last month.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl State {
         Ok(DataFrame::new(states.len(), columns).map_err(|error| TableError::new("make", "`states`", error))?)
     }
 
-    /// The cohort's state after a month of its H.
+    /// The state of a cohort after a month of its H.
     pub(super) fn after(before: Option<State>, span: &MonthSpan) -> State {
         let month = span.month.first_day();
         let Some(before) = before else {
@@ -66,7 +66,7 @@ impl State {
         State { first_month: before.first_month, last_month: month, last_month_end: span.end, months: before.months + 1 }
     }
 
-    /// All cohorts' states after this month.
+    /// The states of all cohorts after this month.
     pub(super) fn all_after(before: BTreeMap<String, State>, cohorts: &[CohortMonth], span: &MonthSpan) -> BTreeMap<String, State> {
         let mut states = before;
         for cohort in cohorts.iter().filter(|cohort| cohort.in_history) {

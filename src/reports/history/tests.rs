@@ -1,7 +1,7 @@
-//! A job's months from snapshot folders to histories: small stories, whose tables are checked row by row.
+//! Builds histories from small snapshots and checks their tables row by row.
 
-mod beside;
 mod numbers;
+mod other_parts;
 mod story;
 
 use std::path::PathBuf;
@@ -12,32 +12,32 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::on_paper::assert_shows;
-use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Others, Part, Spool};
+use archive::snapshot::{Assembly, Cohort, CohortEntry, Deduplication, Manifest, Spool, SpooledStream};
 use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 
-/// A job's folder, of which the months are observed one after the other.
+/// A job's folder. Its months are observed one after the other.
 struct Place {
     root: TempDir,
     definitions: Definitions,
     last: Option<History>,
 }
 
-/// What was in the workspace when a month was observed.
+/// The state of the workspace when a month was observed.
 struct Observation<'a> {
     month: &'a str,
     basis: Basis,
-    /// Everybody there is.
+    /// All contacts.
     contacts: Vec<Contact>,
-    /// Keys, and who is in the group.
+    /// Keys and members of the groups.
     cohorts: Vec<(&'a str, Vec<&'a str>)>,
-    /// Who opened a conversation, once for each.
+    /// The contact that opened each conversation.
     opened_by: Vec<&'a str>,
     /// `everyone`, `cohorts` or the key of a cohort.
     population: &'a str,
 }
 
 impl<'a> Observation<'a> {
-    /// At the month's end, and compared with everyone.
+    /// Observed at the month's end, with everyone as the population.
     fn of(month: &'a str, contacts: Vec<Contact>, cohorts: Vec<(&'a str, Vec<&'a str>)>) -> Observation<'a> {
         Observation { month, basis: Basis::MonthEnd, contacts, cohorts, opened_by: Vec::new(), population: "everyone" }
     }
@@ -71,7 +71,7 @@ impl Place {
         self.root.path().join(name)
     }
 
-    /// Publishes the month's snapshot and builds its history after the last one's.
+    /// Publishes the month's snapshot and builds its history from the last one.
     fn observe(&mut self, observation: &Observation<'_>) -> &History {
         let snapshot = self.snapshot(observation);
         let history = build(&snapshot, &self.definitions, self.last.as_ref(), &self.folder("history"), &self.folder(".work")).unwrap();
@@ -84,12 +84,12 @@ impl Place {
         let observed_at = span.end + Duration::hours(1);
         let stream = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
             let folder = work.join(name);
-            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
+            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Deduplication::default(), observed_at).unwrap();
             spool.push(observation.contacts.iter().filter(|contact| is_in(contact)).cloned().collect());
-            Part::whole(folder, spool.finish().unwrap())
+            SpooledStream::whole(folder, spool.finish().unwrap())
         };
         let in_group = |members: &Vec<&str>, contact: &Contact| members.contains(&contact.id.as_str());
-        let mut streams: Vec<Part> = observation
+        let mut streams: Vec<SpooledStream> = observation
             .cohorts
             .iter()
             .enumerate()
@@ -110,9 +110,9 @@ impl Place {
             state: None,
         };
         let folder = work.join("conversations");
-        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Others::default(), observed_at).unwrap();
+        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Deduplication::default(), observed_at).unwrap();
         spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
-        let conversations = Part::whole(folder, spool.finish().unwrap());
+        let conversations = SpooledStream::whole(folder, spool.finish().unwrap());
 
         let key = |(stream, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), stream, tagged_before: None };
         let assembly = Assembly {
@@ -166,7 +166,7 @@ impl Place {
     }
 }
 
-/// One table of a history, as it is on disk.
+/// One table of a history, read from disk.
 fn read(history: &History, table: &'static Table) -> DataFrame {
     history.scan(table).unwrap().collect().unwrap()
 }

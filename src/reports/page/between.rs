@@ -1,4 +1,4 @@
-//! What is between cohorts: who went from one to another, and who is in both.
+//! Movement between cohorts, and their overlap.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use super::{count, share, shown};
 use crate::digest::{CohortDigest, Digest, decimal, grouped};
 use archive::table::Rows;
 
-/// Ways that are drawn, those that most went.
+/// The maximum number of ways that are drawn: those with most contacts.
 const WAYS: usize = 40;
-/// Cohorts of the overlap matrix, the largest.
+/// The maximum number of cohorts in the overlap matrix: the largest ones.
 const COHORTS: usize = 20;
 
-/// Ends of ways that are no cohorts, by their keys: where those who joined came from, and where those who left went.
+/// The names of ends of ways that are no cohorts, by their keys: where contacts came from, and where they went.
 const BEFORE: [(&str, &str); 3] =
     [("(none)", "in no cohort before"), ("(stayed)", "in others, and still there"), ("(new)", "new contacts")];
 const AFTER: [(&str, &str); 3] = [("(none)", "in no cohort now"), ("(stayed)", "still in others"), ("(gone)", "left the workspace")];
@@ -48,13 +48,13 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
     if ways.is_empty() {
         let is_compared = digest.cohorts.iter().any(|cohort| cohort.compared_month.is_some());
         return Ok(
-            html! { p { @if is_compared { "Nobody moved." } @else { "Who moved is told once there is a month to compare with." } } },
+            html! { p { @if is_compared { "Nobody moved." } @else { "Movement is shown when there is a month to compare with." } } },
         );
     }
     ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
     let left_out = ways.len().saturating_sub(WAYS);
     ways.truncate(WAYS);
-    // A cohort stands on both sides: who left it, and who joined it.
+    // A cohort is on both sides: contacts that left it, and contacts that joined it.
     let (mut left, mut right) = (Side::default(), Side::default());
     let links: Vec<Value> = ways
         .iter()
@@ -78,10 +78,10 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
 }
 
 fn end_name(key: &str, name: &str, no_cohorts: [(&str, &str); 3]) -> String {
-    no_cohorts.iter().find(|(of, _)| *of == key).map_or_else(|| shown(name), |(_, told)| (*told).to_string())
+    no_cohorts.iter().find(|(of, _)| *of == key).map_or_else(|| shown(name), |(_, label)| (*label).to_string())
 }
 
-/// The names on one side of the flow, in the order in which they come.
+/// The names on one side of the flow, in order of appearance.
 #[derive(Default)]
 struct Side<'a> {
     places: HashMap<&'a str, usize>,

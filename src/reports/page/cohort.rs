@@ -1,4 +1,4 @@
-//! A cohort's own section: how it grew and shrank, who stays and for how long, what its members have in common, what they
+//! The section of a cohort: how it grew and shrank, who stays and for how long, what its members have in common, what they
 //! did.
 
 mod common;
@@ -19,7 +19,7 @@ use super::{About, shown};
 use crate::digest::{self, CohortDigest, Tables};
 use archive::table::Rows;
 
-/// What the sections are made of.
+/// The input of all sections.
 pub(super) struct Sections<'a> {
     trends: Rows<'a>,
     growth: Growth<'a>,
@@ -75,7 +75,7 @@ impl<'a> Sections<'a> {
 }
 
 impl Sections<'_> {
-    /// What was out of the ordinary this month, and what was expected of it; whether a chart shows it or not.
+    /// The odd metrics of this month with the expected values, also those that no chart shows.
     fn odd(&self, cohort: &CohortDigest) -> PolarsResult<Option<String>> {
         let mut odd = Vec::new();
         for row in of_cohort(self.trends, cohort)? {
@@ -89,13 +89,13 @@ impl Sections<'_> {
             odd.push((metric, digest::odd(metric, value, low, high)));
         }
         let metrics: Vec<&str> = odd.iter().map(|(metric, _)| *metric).collect();
-        odd.retain(|(metric, _)| !digest::is_told_by(metric, &metrics));
-        let odd: Vec<String> = odd.into_iter().map(|(_, told)| told).collect();
+        odd.retain(|(metric, _)| !digest::is_implied_by(metric, &metrics));
+        let odd: Vec<String> = odd.into_iter().map(|(_, sentence)| sentence).collect();
         Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join("; "))))
     }
 }
 
-/// What is said in place of a figure that there is nothing to draw of.
+/// The text instead of a figure without data.
 fn nothing(title: &str, why: &str) -> Markup {
     html! { div class="nothing" { h3 { (title) } p { (why) } } }
 }

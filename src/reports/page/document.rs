@@ -1,4 +1,4 @@
-//! The frame of a page: what is in its head, and what may run in it.
+//! The frame of a page: its head, and its Content-Security-Policy.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("assets/page.css");
 const SCRIPT: &str = include_str!("assets/page.js");
-/// Apache ECharts 6.1.0 as its npm package has it; its licence is beside it.
+/// Apache ECharts 6.1.0 from its npm package; the licence is in the same folder.
 const CHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 
-/// What every page with charts has besides its body, and something to spare.
+/// The size of a page with charts without its body, with some reserve.
 pub(super) const FRAME_BYTES: usize = CHARTS.len() + SCRIPT.len() + STYLE.len() + 4096;
 
 /// A page with charts, drawn from `figures` by the script: JSON that is [`escaped`].
@@ -21,7 +21,7 @@ pub(super) fn with_charts(title: &str, body: &Markup, figures: &str) -> String {
     document(title, &policy(&[CHARTS, SCRIPT]), body, Some(&scripts))
 }
 
-/// A page that runs nothing.
+/// A page without scripts.
 pub(super) fn without_script(title: &str, body: &Markup) -> String {
     document(title, &policy(&[]), body, None)
 }
@@ -29,7 +29,7 @@ pub(super) fn without_script(title: &str, body: &Markup) -> String {
 fn document(title: &str, policy: &str, body: &Markup, scripts: Option<&Markup>) -> String {
     let document = html! {
         (DOCTYPE)
-        // The script takes the class away: until then there are no charts.
+        // The script removes the class: until then there are no charts.
         html lang="en" class=[scripts.map(|_| "no-script")] {
             head {
                 meta charset="utf-8";
@@ -55,7 +55,7 @@ fn policy(scripts: &[&str]) -> String {
     format!("default-src 'none'; script-src {scripts}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'", hash(STYLE))
 }
 
-/// JSON that ends no element and begins no comment, whatever a text in it holds.
+/// JSON in which no text can end an element or begin a comment.
 pub(super) fn escaped(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn nothing_in_the_assets_ends_their_element() {
         for asset in [CHARTS, SCRIPT, STYLE] {
-            // A carriage return would be another byte to the browser, and the hash another one.
+            // A browser normalises carriage returns, and then the hash would differ.
             assert!(["</script", "</style", "<!--", "\r"].iter().all(|end| !asset.contains(end)));
         }
     }

@@ -1,15 +1,15 @@
-//! A figure: a chart with the table of its numbers behind it.
+//! A figure: a chart and the table of its numbers.
 
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::document::escaped;
 
-/// A table for people: the first cell of a row names it.
+/// A table for people. The first cell of a row is its name.
 pub(super) struct Grid {
     pub caption: String,
     pub head: Vec<String>,
-    /// How many of the first columns are text, 6 at the most; the others are numbers, and stand to the right.
+    /// The number of text columns at the start, 6 at most. The others are numbers, aligned to the right.
     pub texts: usize,
     pub rows: Vec<Vec<String>>,
 }
@@ -32,17 +32,17 @@ impl Grid {
     }
 }
 
-/// A table of these rows. Wide ones scroll within themselves: so the keyboard has to reach them.
+/// Puts the rows into a table. A wide table scrolls on its own, so it must be reachable by keyboard.
 pub(super) fn framed(caption: &str, rows: &Markup) -> Markup {
     html! { div class="scroll" role="region" tabindex="0" aria-label=(caption) { table { caption { (caption) } (rows) } } }
 }
 
-/// The names of columns.
+/// The heads of columns.
 pub(super) fn head(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_string()).collect()
 }
 
-/// The figures of a page as the script reads them: JSON, by the id of their chart, that may stand in HTML.
+/// The figures of a page for the script: JSON that is safe in HTML, by the ID of the chart.
 #[derive(Default)]
 pub(super) struct Figures {
     entries: Vec<String>,
@@ -53,9 +53,9 @@ pub(super) struct Figure<'a> {
     /// Unique on the page.
     pub id: String,
     pub title: &'a str,
-    /// What it shows and how to read it.
+    /// An explanation of what it shows.
     pub about: String,
-    /// What the script draws; its `kind` says how.
+    /// The data for the script. Its `kind` selects the chart.
     pub chart: Value,
     pub table: Grid,
 }
@@ -79,7 +79,7 @@ impl Figures {
         self.bytes
     }
 
-    /// Those of another part of the page.
+    /// Adds the figures of another part of the page.
     pub(super) fn extend(&mut self, other: Figures) {
         self.bytes += other.bytes;
         self.entries.extend(other.entries);
@@ -90,7 +90,7 @@ impl Figures {
     }
 }
 
-/// A number as a chart needs it: more digits would draw no better, and a page has thousands of them.
+/// Rounds a number for a chart: more digits are invisible, and a page has thousands of numbers.
 pub(super) fn drawn(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }

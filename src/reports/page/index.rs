@@ -9,10 +9,10 @@ use super::{count, document, shown};
 use crate::digest::{grouped, month_name};
 use domain::{Basis, Month};
 
-/// Months of which the members of each cohort are shown.
+/// The number of months for which the members of each cohort are shown.
 const MONTHS_SHOWN: usize = 12;
 
-/// A month that is held.
+/// A month of the job.
 #[derive(Clone, Debug)]
 pub struct MonthLine {
     pub month: Month,
@@ -27,7 +27,7 @@ pub struct MonthLine {
 pub struct Observation {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
-    /// Whether it was published although not all of it came.
+    /// Whether it was published although it is incomplete.
     pub is_incomplete: bool,
 }
 
@@ -50,9 +50,9 @@ pub fn index(job: &str, months: &[MonthLine]) -> String {
             h1 { "Customers by month" }
         }
         main {
-            @if months.is_empty() { p { "No month is held." } } @else { (list(&months)) (cohorts(&months)) }
+            @if months.is_empty() { p { "There are no months." } } @else { (list(&months)) (cohorts(&months)) }
         }
-        footer { p { "Made by cohorts. What each figure means is told by " code { "cohorts schema" } "." } }
+        footer { p { "Made by cohorts. The meaning of each figure: " code { "cohorts schema" } "." } }
     };
     document::without_script(&format!("{}: months", shown(job)), &body)
 }
@@ -74,8 +74,8 @@ fn list(months: &[&MonthLine]) -> Markup {
                     }
                 }
                 tbody {
-                    @for (place, line) in months.iter().enumerate() {
-                        @for missed in missed(months, place) {
+                    @for (position, line) in months.iter().enumerate() {
+                        @for missed in missed(months, position) {
                             tr { th scope="row" { (month_name(missed)) } td colspan="6" { "not observed" } }
                         }
                         tr {
@@ -102,10 +102,10 @@ fn list(months: &[&MonthLine]) -> Markup {
     }
 }
 
-/// The months between this one and the next newer one that is held, the newest first.
-fn missed(months: &[&MonthLine], place: usize) -> Vec<Month> {
-    let Some(newer) = place.checked_sub(1).and_then(|place| months.get(place)) else { return Vec::new() };
-    (months[place].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
+/// The missing months between this one and the next newer one, the newest first.
+fn missed(months: &[&MonthLine], position: usize) -> Vec<Month> {
+    let Some(newer) = position.checked_sub(1).and_then(|position| months.get(position)) else { return Vec::new() };
+    (months[position].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
 }
 
 /// A basis in words.
@@ -118,7 +118,7 @@ fn observed(basis: Basis) -> &'static str {
     }
 }
 
-/// The members of each cohort in the last months; of the cohorts of the newest.
+/// The members of each cohort of the newest month, over the last months.
 fn cohorts(months: &[&MonthLine]) -> Markup {
     let months = &months[..months.len().min(MONTHS_SHOWN)];
     let Some(newest) = months.first() else { return html! {} };

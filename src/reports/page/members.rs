@@ -8,10 +8,10 @@ use super::{count, shown};
 use crate::digest::{CohortDigest, grouped};
 use archive::table::Rows;
 
-/// Members of a cohort that the page shows.
+/// The maximum number of members of a cohort on the page.
 const SHOWN: usize = 25;
 
-/// Those who came or left, and then those who opened most conversations, of each cohort: what [`table`] shows.
+/// The members of each cohort that [`table`] shows: those who joined or departed, then those who opened most conversations.
 ///
 /// # Errors
 /// When a column is missing.
@@ -24,7 +24,7 @@ pub fn some_members(members: &DataFrame) -> PolarsResult<DataFrame> {
         .with_column(stayed.alias("stayed"))
         .sort_by_exprs([col("cohort_key"), col("stayed"), col("conversations_opened"), col("contact_id")], order)
         .collect()?;
-    // Rows of a cohort stand together now: the first of each are kept.
+    // The rows of a cohort are adjacent now: the first ones are kept.
     let keys = sorted.column("cohort_key")?.str()?;
     let (mut last, mut taken) = (None, 0);
     let is_kept: BooleanChunked = keys

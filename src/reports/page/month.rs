@@ -14,12 +14,12 @@ use crate::analysis::{ExpectedMonth, OddMonth};
 use crate::digest::{CohortDigest, Digest, Tables, month_name};
 use domain::{Basis, Month};
 
-/// Cohorts that have a section of their own, the largest, at the most.
+/// The maximum number of cohorts with a section of their own: the largest ones.
 const SECTIONS: usize = 40;
-/// A page can be mailed: sections are added as long as it stays under this.
+/// The maximum size of a page, so that it can be mailed. Sections are added while the page is smaller.
 const BYTES_MAX: usize = 2_900_000;
 
-/// What a page says of its month besides the tables.
+/// The facts of a page besides the tables.
 #[derive(Clone, Debug)]
 pub struct About {
     pub job: String,
@@ -32,7 +32,7 @@ pub struct About {
     pub expected_months: Vec<ExpectedMonth>,
 }
 
-/// `people` are rows of members, where the job wants them shown.
+/// `people` are rows of members, if the job wants them shown.
 ///
 /// # Errors
 /// When a table or a column is missing.
@@ -44,7 +44,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     let quality = tables.named("data_quality")?;
     let notices = notices::notices(about, digest, quality)?;
     let noticed = notices::all(digest, quality)?;
-    // What every page has, with links to as many sections as there may be.
+    // The part that every page has, with links to all possible sections.
     let bytes =
         |overview: &Markup| overview.0.len() + [&movement, &overlap, &notices, &noticed].map(|part| part.0.len()).iter().sum::<usize>();
     let room = BYTES_MAX.saturating_sub(document::FRAME_BYTES + bytes(&overview::cohorts(digest, |_| Some("cohort-000".to_string()))));
@@ -64,7 +64,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
         main {
             (notices)
             (overview::stands_out(digest))
-            (overview::cohorts(digest, |place| sections.contains_key(&place).then(|| anchor(place))))
+            (overview::cohorts(digest, |position| sections.contains_key(&position).then(|| anchor(position))))
             section aria-labelledby="between" {
                 h2 id="between" { "Between the cohorts" }
                 (movement)
@@ -87,7 +87,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     Ok(document::with_charts(&title, &body, &figures.into_json()))
 }
 
-/// The sections of the largest cohorts that fit into so many bytes, by the cohort's place among all.
+/// The sections of the largest cohorts that fit into this many bytes, by the cohort's position.
 fn sections(
     about: &About,
     digest: &Digest,
@@ -98,25 +98,25 @@ fn sections(
 ) -> PolarsResult<BTreeMap<usize, Markup>> {
     let made = Sections::read(about, tables)?;
     let mut by_size: Vec<(usize, &CohortDigest)> = digest.cohorts.iter().enumerate().collect();
-    by_size.sort_by_key(|(place, cohort)| (Reverse(cohort.members), *place));
+    by_size.sort_by_key(|(position, cohort)| (Reverse(cohort.members), *position));
     let mut sections = BTreeMap::new();
-    for (place, cohort) in by_size.into_iter().take(SECTIONS) {
+    for (position, cohort) in by_size.into_iter().take(SECTIONS) {
         let mut own = Figures::default();
         let people = people.map(|people| members::table(people, cohort)).transpose()?;
-        let section = made.drawn(cohort, &anchor(place), people, &mut own)?;
+        let section = made.drawn(cohort, &anchor(position), people, &mut own)?;
         let bytes = section.0.len() + own.bytes();
         if bytes > room {
             break;
         }
         room -= bytes;
         figures.extend(own);
-        sections.insert(place, section);
+        sections.insert(position, section);
     }
     Ok(sections)
 }
 
-fn anchor(place: usize) -> String {
-    format!("cohort-{place}")
+fn anchor(position: usize) -> String {
+    format!("cohort-{position}")
 }
 
 fn compared(digest: &Digest) -> String {

@@ -1,4 +1,4 @@
-//! What is to be known before the figures are believed, in plain words; and everything that was noticed.
+//! The notices at the top of the page, which a reader must know first; and the table of all findings.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,22 +11,22 @@ use crate::digest::{Digest, month_name};
 use archive::table::Rows;
 use domain::Basis;
 
-/// Findings at the top of the page; the table at its end has more.
+/// The maximum number of findings at the top of the page; the table at its end has more.
 const AT_THE_TOP: usize = 6;
-/// Cohorts and the like that a notice names.
+/// The maximum number of subjects that a notice names.
 const SUBJECTS: usize = 8;
-/// Findings that the page lists.
+/// The maximum number of findings in the table.
 const LISTED: usize = 200;
 
-/// Nothing when the month was seen at its end and came whole.
+/// Empty if the month was observed at its end and is complete.
 pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> PolarsResult<Markup> {
     let names = names(digest);
-    let mut told: Vec<(&str, String)> = basis(about, digest).into_iter().map(|text| ("warning", text)).collect();
+    let mut notices: Vec<(&str, String)> = basis(about, digest).into_iter().map(|text| ("warning", text)).collect();
     for severity in ["error", "warning"] {
-        // What is true of several is said once.
+        // Findings with the same text are one notice.
         let mut of_detail: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for row in quality.of("severity", severity)? {
-            // What a basis means is said above.
+            // The basis has its own notices.
             if quality.text("check_name", row)? == "basis" {
                 continue;
             }
@@ -35,17 +35,17 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
             let value = if quality.text("value", row)?.is_empty() { String::new() } else { format!(" ({})", found(quality, row)?) };
             of_detail.entry(quality.text("detail", row)?).or_default().push(subject + &value);
         }
-        told.extend(of_detail.into_iter().map(|(detail, subjects)| (severity, sentence(detail, &subjects))));
+        notices.extend(of_detail.into_iter().map(|(detail, subjects)| (severity, sentence(detail, &subjects))));
     }
-    if told.is_empty() {
+    if notices.is_empty() {
         return Ok(html! {});
     }
-    let more = told.len().saturating_sub(AT_THE_TOP);
+    let more = notices.len().saturating_sub(AT_THE_TOP);
     Ok(html! {
         section class="notices" aria-labelledby="notices" {
             h2 id="notices" { "Before you read on" }
             ul {
-                @for (severity, text) in told.iter().take(AT_THE_TOP) {
+                @for (severity, text) in notices.iter().take(AT_THE_TOP) {
                     li class=(severity) { strong { @if *severity == "error" { "Error. " } @else { "Warning. " } } (text) }
                 }
                 @if more > 0 { li { (more) " more: see " a href="#quality" { "what was noticed" } "." } }
@@ -54,7 +54,7 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
     })
 }
 
-/// What was found, and of what: a few of them, where they are many.
+/// The notice of a finding with its subjects; only the first ones, if there are many.
 fn sentence(detail: &str, subjects: &[String]) -> String {
     let more = subjects.len().saturating_sub(SUBJECTS);
     let named = subjects[..subjects.len() - more].join(", ");
@@ -66,9 +66,9 @@ fn names(digest: &Digest) -> HashMap<&str, String> {
     digest.cohorts.iter().map(|cohort| (cohort.cohort_key.as_str(), shown(&cohort.name))).collect()
 }
 
-/// What the basis means, where it is not the month's end.
+/// Explains each basis other than month_end.
 fn basis(about: &About, digest: &Digest) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     for basis in [Basis::Preliminary, Basis::Late, Basis::Reconstructed] {
         let of_basis: Vec<String> =
             digest.cohorts.iter().filter(|cohort| cohort.basis == basis.as_str()).map(|cohort| shown(&cohort.name)).collect();
@@ -90,9 +90,9 @@ fn basis(about: &About, digest: &Digest) -> Vec<String> {
             Basis::MonthEnd => continue,
         };
         let whom = if of_basis.len() == digest.cohorts.len() { "all cohorts".to_string() } else { of_basis.join(", ") };
-        told.push(format!("{what} This is true of {whom}."));
+        notices.push(format!("{what} This is true of {whom}."));
     }
-    told
+    notices
 }
 
 fn found(quality: Rows<'_>, row: usize) -> PolarsResult<String> {
@@ -100,7 +100,7 @@ fn found(quality: Rows<'_>, row: usize) -> PolarsResult<String> {
     Ok(if expected.is_empty() { shown(value) } else { format!("{}, expected {}", shown(value), shown(expected)) })
 }
 
-/// Everything that was noticed, the gravest first.
+/// The table of all findings, the most severe first.
 pub(super) fn all(digest: &Digest, quality: Rows<'_>) -> PolarsResult<Markup> {
     let names = names(digest);
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! The month at a glance: what stands out, and each cohort in a line.
+//! The overview of the month: what stands out, and one line for each cohort.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::trend_line::trend_line;
 use super::{count, share, shown};
 use crate::digest::{CohortDigest, Digest, grouped};
 
-/// Cohorts that have a line; more would make the page too large to mail.
+/// The maximum number of cohorts with a line; more would make the page too large to mail.
 const LINES: usize = 400;
 
 pub(super) fn stands_out(digest: &Digest) -> Markup {
@@ -23,7 +23,7 @@ pub(super) fn stands_out(digest: &Digest) -> Markup {
     }
 }
 
-/// `anchor` gives the section of the cohort in a place, if it has one.
+/// `anchor` gives the section of the cohort at a position, if it has one.
 pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>) -> Markup {
     let more = digest.cohorts.len().saturating_sub(LINES);
     let caption = "The cohorts this month, with their members month by month, twelve at the most";
@@ -44,10 +44,10 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                     }
                 }
                 tbody {
-                    @for (place, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
+                    @for (position, cohort) in digest.cohorts.iter().take(LINES).enumerate() {
                         tr {
                             th scope="row" {
-                                @if let Some(anchor) = anchor(place) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
+                                @if let Some(anchor) = anchor(position) { a href=(format!("#{anchor}")) { (shown(&cohort.name)) } }
                                 @else { (shown(&cohort.name)) }
                             }
                             td { (cohort.kind) }

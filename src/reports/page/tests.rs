@@ -8,7 +8,7 @@ use domain::Month;
 
 const COHORTS: usize = 500;
 const MONTHS: i64 = 60;
-/// As long as Intercom lets a name be.
+/// A name of the maximum length in Intercom.
 const LONG: usize = 255;
 
 fn now() -> Month {
@@ -23,7 +23,7 @@ fn name(cohort: usize) -> String {
     format!("{cohort:05} {}", "ß&".repeat(LONG / 2))
 }
 
-/// So many rows for each cohort, with a column for each of these.
+/// A table with this many rows for each cohort, and a column for each of these.
 struct Made {
     each: usize,
     columns: Vec<Column>,
@@ -35,7 +35,7 @@ impl Made {
         made.texts(&["cohort_key"], |cohort, _| key(cohort)).texts(&["cohort_name"], |cohort, _| name(cohort))
     }
 
-    /// The cohort of each row, and which of its rows it is.
+    /// The cohort of each row, and the number of the row within the cohort.
     fn rows(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let each = self.each;
         (0..COHORTS * each).map(move |row| (row / each, row % each))
@@ -208,21 +208,21 @@ fn a_page_of_a_large_job_can_still_be_mailed() {
     let people = some_members(&members()).unwrap();
     let html = month(&about(), &digest, &tables, Some(&people)).unwrap();
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
-    // What is left out is said.
-    for told in [
+    // The page says what it leaves out.
+    for sentence in [
         "100 more cohorts are in the report",
         " smaller cohorts have no section here",
         "9960 more are in the report movement",
         "1300 more are in the report",
         "The band is what the months before let expect",
     ] {
-        assert!(html.contains(told), "{told}");
+        assert!(html.contains(sentence), "{sentence}");
     }
     assert!(html.contains("odd"));
 }
 
 #[test]
-fn some_members_are_those_who_came_or_left_and_the_most_talkative() {
+fn some_members_are_those_who_joined_or_departed_and_those_with_most_conversations() {
     let people = some_members(&members()).unwrap();
     assert_eq!(people.height(), COHORTS * 25);
     let first = people.head(Some(25));

@@ -1,13 +1,13 @@
-//! A small line of a few values, in a line of text: static, so that it prints and needs no script.
+//! A small chart of a few values within a line of text. It is static SVG, so it can be printed and needs no script.
 
 use maud::{Markup, html};
 
 const WIDTH: f64 = 96.0;
 const HEIGHT: f64 = 24.0;
-/// Room for the line's own width and its last dot.
+/// Margin for the width of the line and its last dot.
 const MARGIN: f64 = 3.0;
 
-/// From the first known value on; nothing where there are not two. What is missing is a gap.
+/// Draws the values from the first known one on; empty if there are fewer than two. A missing value is a gap.
 pub(super) fn trend_line(values: &[Option<i64>], label: &str) -> Markup {
     let values = &values[values.iter().position(Option::is_some).unwrap_or_default()..];
     let known = || values.iter().flatten();

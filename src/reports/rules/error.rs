@@ -1,4 +1,4 @@
-//! What can be wrong with a condition.
+//! The errors of a condition.
 
 use std::fmt;
 
@@ -8,11 +8,10 @@ use sqlparser::tokenizer::Location;
 
 use domain::{GroupKind, GroupName, did_you_mean, unseen_difference};
 
-/// Longer parts are quoted up to here.
+/// Quoted parts are cut after this many characters.
 const QUOTED_CHARACTERS: usize = 60;
 
-/// Where in the condition something stands, counted from 1; written as the start of a message, or not at all where the
-/// parser does not know.
+/// A position in the condition, counted from 1. It is the start of a message, or empty if the parser does not know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub line: u64,
@@ -70,13 +69,13 @@ pub enum ConditionError {
     Mismatch { place: Place, first: String, first_is: &'static str, second: String, second_is: &'static str, why: &'static str },
     #[error("{place}`{part}` cannot be used: {why}")]
     Value { place: Place, part: String, why: &'static str },
-    /// What was written anew did not read as one condition: a fault of this program, told rather than run.
+    /// The rewritten SQL is not one condition. This is a bug; it is reported instead of running the SQL.
     #[error("the condition was understood, but could not be written for the query; please report it")]
     Unwritable,
 }
 
 impl ConditionError {
-    /// sqlparser tells the place at the end of its text.
+    /// sqlparser writes the position at the end of its text.
     pub(super) fn from_parser(error: ParserError) -> ConditionError {
         let text = match error {
             ParserError::RecursionLimitExceeded => return ConditionError::TooDeep,
@@ -99,7 +98,7 @@ impl ConditionError {
     }
 }
 
-/// A part of the condition as a message quotes it: on one line, and not at any length.
+/// Quotes a part of the condition for a message: on one line, and cut if it is long.
 pub(super) fn quoted(part: impl fmt::Display) -> String {
     let text = part.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(QUOTED_CHARACTERS) {
@@ -129,7 +128,7 @@ fn list(groups: &[GroupName]) -> String {
     }
 }
 
-/// A group of the job that a reader would take for the one that was named.
+/// A hint if a group of the job looks the same as the one that was named.
 fn same_looking(name: &str, groups: &[GroupName]) -> String {
     let differing = groups.iter().find_map(|group| Some((group, unseen_difference(name, &group.text)?)));
     differing

@@ -13,11 +13,11 @@ pub const MONTH_END: &str = "month_end";
 
 const OF_CONTACT: &str = "as in the snapshot's contacts";
 
-/// What a rule may ask about a contact, besides its custom attributes and the job's groups. Those of the contact are
-/// columns of the snapshot's contacts, under the same names; a test of the history holds this list against that table.
+/// The facts of a contact that a rule can use, besides its custom attributes and the job's groups. Those of the contact are
+/// columns of the snapshot's contacts with the same names; a test of the history compares this list with that table.
 pub const FACTS: &[FactColumn] = &[
-    column(CONVERSATIONS_OPENED, FactKind::Number, "conversations of the month that the contact began; null when the job fetches none"),
-    column(NEWLY_UNSUBSCRIBED, FactKind::Flag, "unsubscribed now and not so in the compared month; null when there is none"),
+    column(CONVERSATIONS_OPENED, FactKind::Number, "conversations of the month that the contact opened; null if the job fetches none"),
+    column(NEWLY_UNSUBSCRIBED, FactKind::Flag, "unsubscribed now and not in the compared month; null if there is no compared month"),
     column(MONTH_START, FactKind::Instant, "first instant of the month"),
     column(MONTH_END, FactKind::Instant, "first instant after the month"),
     column("role", FactKind::Text, "`user` or `lead`"),

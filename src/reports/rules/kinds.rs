@@ -1,11 +1,11 @@
-//! The kinds of a condition's parts, and which of them go together.
+//! The kinds of a condition's parts, and which of them can be combined.
 
 use sqlparser::ast::BinaryOperator;
 
 use super::FactKind;
-use super::pieces::Constant;
+use super::fragments::Constant;
 
-/// What a part of a condition holds: a fact, or a span of time, which no column holds.
+/// The kind of a part of a condition: of a fact, or a span of time, which no column has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Fact(FactKind),
@@ -26,13 +26,13 @@ impl Kind {
     }
 }
 
-/// What a part says of its kind.
+/// What is known of a part's kind from the part alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
     Known(Kind),
-    /// A text literal: a text, or beside an instant an instant.
+    /// A text literal: an instant if it is compared with one, else a text.
     Literal,
-    /// A custom attribute: whatever is needed.
+    /// A custom attribute: any kind that is needed.
     Open,
 }
 

@@ -1,4 +1,4 @@
-//! What a name in a condition stands for.
+//! Resolves the names in a condition.
 
 use sqlparser::ast::Ident;
 
@@ -9,7 +9,7 @@ use super::{FactColumn, FactKind, vocabulary};
 
 const CUSTOM: &str = "custom_attributes";
 
-/// Names that are this much alike are worth suggesting.
+/// A name at least this similar is suggested.
 const ALIKE: f64 = 0.8;
 
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ pub(super) enum Named<'a> {
 }
 
 impl Named<'_> {
-    /// `None` for a custom attribute: what it holds is known only from how it is used.
+    /// `None` for a custom attribute: its kind is known only from its use.
     pub(super) fn kind(&self) -> Option<FactKind> {
         match self {
             Named::Column(column) => Some(column.kind),
@@ -37,7 +37,7 @@ impl Named<'_> {
 }
 
 impl<'a> Names<'a> {
-    /// What a path of names stands for: `country`, `custom_attributes.plan`, `tag."Big one"`, `"segment:Active"`.
+    /// Resolves a path of names: `country`, `custom_attributes.plan`, `tag."Big one"`, `"segment:Active"`.
     pub(super) fn resolve(&self, path: &[Ident]) -> Result<Named<'a>, ConditionError> {
         match path {
             [name] => self.single(name),
@@ -54,7 +54,7 @@ impl<'a> Names<'a> {
     }
 
     fn single(&self, name: &Ident) -> Result<Named<'a>, ConditionError> {
-        // The parser takes a keyword for a name where nothing else fits.
+        // The parser takes a keyword for a name if nothing else fits.
         if name.quote_style.is_none() && vocabulary::is_keyword(&name.value) {
             let reason = format!("`{}` stands where a value should", name.value);
             return Err(ConditionError::Syntax { place: place(name), reason });
@@ -91,7 +91,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The groups that a text names: those spelled like it, or else those whose names look alike.
+    /// The groups that a text names: those with the same spelling, else those whose names look alike.
     fn alike(&self, kind: Option<GroupKind>, text: &str) -> Vec<&'a GroupName> {
         let of_kind = || self.groups.iter().filter(|group| kind.is_none_or(|kind| group.kind == kind));
         let exact: Vec<&GroupName> = of_kind().filter(|group| group.text == text).collect();
@@ -121,7 +121,7 @@ enum Owner {
     Group(GroupKind),
 }
 
-/// Whether a name is this one: letter by letter when it is quoted.
+/// Whether a name equals the text. Case matters only if the name is quoted.
 fn is(name: &Ident, text: &str) -> bool {
     match name.quote_style {
         Some(_) => name.value == text,

@@ -1,21 +1,21 @@
-//! Types a condition and writes it anew, over the columns of the facts.
+//! Checks the types of a condition and rewrites it as SQL over the columns of the facts.
 //!
-//! Every part is asked twice: `guess` says what it holds, as far as it says so itself, and `piece` writes it as the kind
-//! that its place needs. Between the two a custom attribute gets its kind: that of what it is compared with.
+//! Every part is visited twice: `guess` finds its kind, as far as the part itself shows it, and `fragment` writes it as the
+//! kind that is needed there. A custom attribute gets its kind in between, from what it is compared with.
 
 use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, Interval, UnaryOperator, Value};
 
 use super::error::{ConditionError, Place, quoted};
+use super::fragments::{Constant, Fragment, Precedence, Size, chain, literals};
 use super::kinds::{Arithmetic, FLAG, Guess, INSTANT, Kind, NUMBER, Operator, TEXT, calculated};
 use super::names::{Named, Names};
-use super::pieces::{Constant, Hold, Piece, Size, chain, literals};
 use super::size::plain_argument;
 use super::{Reference, times};
 
-/// A pattern becomes a regular expression, and those have limits.
+/// A pattern becomes a regular expression, and regular expressions have limits.
 const MAX_PATTERN: usize = 500;
 
-const USE_IS_NULL: &str = "nothing is equal to NULL or greater; write IS NULL or IS NOT NULL";
+const USE_IS_NULL: &str = "no comparison with NULL is true; write IS NULL or IS NOT NULL";
 
 pub(super) struct Rewriter<'a> {
     names: Names<'a>,
@@ -27,10 +27,10 @@ impl<'a> Rewriter<'a> {
         Rewriter { names, references: Vec::new() }
     }
 
-    /// The SQL of a whole condition, and what it refers to.
+    /// The SQL of a whole condition, and its references.
     pub(super) fn condition(mut self, expression: &Expr) -> Result<(String, Vec<Reference>), ConditionError> {
-        let piece = self.piece(expression, FLAG)?;
-        Ok((piece.closed(), self.references))
+        let fragment = self.fragment(expression, FLAG)?;
+        Ok((fragment.finished(), self.references))
     }
 
     fn guess(&self, expression: &Expr) -> Result<Guess, ConditionError> {
@@ -76,7 +76,7 @@ impl<'a> Rewriter<'a> {
         Ok(self.names.resolve(path)?.kind().map_or(Guess::Open, |kind| Guess::Known(Kind::Fact(kind))))
     }
 
-    /// What parts that are compared with each other hold together.
+    /// The common kind of parts that are compared with each other.
     fn unify<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<Guess, ConditionError> {
         let mut together: Option<(&Expr, Guess)> = None;
         for part in parts {
@@ -97,7 +97,7 @@ impl<'a> Rewriter<'a> {
         Ok(together.map_or(Guess::Open, |(_, guess)| guess))
     }
 
-    /// The kind of parts that are compared; what leaves it open is compared as text.
+    /// As [`Rewriter::unify`]; parts without a known kind are compared as text.
     fn common<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<Kind, ConditionError> {
         Ok(match self.unify(parts)? {
             Guess::Known(kind) => kind,
@@ -105,15 +105,15 @@ impl<'a> Rewriter<'a> {
         })
     }
 
-    /// Writes a part as the kind that its place needs.
-    fn piece(&mut self, expression: &Expr, wanted: Kind) -> Result<Piece, ConditionError> {
+    /// Writes a part as the kind that is needed there.
+    fn fragment(&mut self, expression: &Expr, wanted: Kind) -> Result<Fragment, ConditionError> {
         let guess = self.guess(expression)?;
         if !guess.fits(wanted) {
             let place = Place::of(expression);
             return Err(ConditionError::Kind { place, part: quoted(expression), is: guess.as_str(), needed: wanted.as_str() });
         }
         match expression {
-            Expr::Nested(inner) => self.piece(inner, wanted),
+            Expr::Nested(inner) => self.fragment(inner, wanted),
             Expr::Identifier(name) => self.name(std::slice::from_ref(name), wanted),
             Expr::CompoundIdentifier(path) => self.name(path, wanted),
             Expr::Value(value) => literal(expression, &value.value, wanted),
@@ -127,18 +127,22 @@ impl<'a> Rewriter<'a> {
                     DataType::Timestamp(None, _) => times::instant(text),
                     _ => None,
                 };
-                Ok(Piece::constant(Constant::Micros(micros.ok_or_else(|| ConditionError::value(expression, INSTANT_FORMS))?)))
+                Ok(Fragment::constant(Constant::Micros(micros.ok_or_else(|| ConditionError::value(expression, INSTANT_FORMS))?)))
             }
             Expr::Interval(interval) => span(expression, interval),
             Expr::UnaryOp { op, expr } => match op {
-                UnaryOperator::Not => not(&self.piece(expr, FLAG)?),
-                UnaryOperator::Plus => self.piece(expr, wanted),
+                UnaryOperator::Not => not(&self.fragment(expr, FLAG)?),
+                UnaryOperator::Plus => self.fragment(expr, wanted),
                 _ => {
-                    let operand = self.piece(expr, wanted)?;
+                    let operand = self.fragment(expr, wanted)?;
                     match operand.constant {
-                        Some(Constant::Number(number)) => Ok(Piece::constant(Constant::Number(-number))),
-                        Some(Constant::Micros(micros)) => Ok(Piece::constant(Constant::Micros(-micros))),
-                        None => Piece::made(format!("-{}", operand.held(Hold::Whole)), Hold::Sum, Size::around([&operand])),
+                        Some(Constant::Number(number)) => Ok(Fragment::constant(Constant::Number(-number))),
+                        Some(Constant::Micros(micros)) => Ok(Fragment::constant(Constant::Micros(-micros))),
+                        None => Fragment::checked(
+                            format!("-{}", operand.in_parentheses_below(Precedence::Atom)),
+                            Precedence::Sum,
+                            Size::around([&operand]),
+                        ),
                     }
                 }
             },
@@ -152,11 +156,15 @@ impl<'a> Rewriter<'a> {
             },
             Expr::IsNull(expr) | Expr::IsNotNull(expr) => {
                 let kind = self.common([expr.as_ref()])?;
-                let operand = self.piece(expr, kind)?;
+                let operand = self.fragment(expr, kind)?;
                 let word = if matches!(expression, Expr::IsNull(_)) { "NULL" } else { "NOT NULL" };
-                Piece::made(format!("{} IS {word}", operand.held(Hold::Whole)), Hold::Comparison, Size::around([&operand]))
+                Fragment::checked(
+                    format!("{} IS {word}", operand.in_parentheses_below(Precedence::Atom)),
+                    Precedence::Comparison,
+                    Size::around([&operand]),
+                )
             }
-            // Polars compares with TRUE, which leaves null null; in SQL these are never null.
+            // Polars compares with TRUE, so null stays null. In SQL these are never null.
             Expr::IsTrue(expr) => self.or_when_null(expr, "FALSE"),
             Expr::IsNotFalse(expr) => self.or_when_null(expr, "TRUE"),
             Expr::IsNotTrue(expr) => not(&self.or_when_null(expr, "FALSE")?),
@@ -177,9 +185,9 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    fn name(&mut self, path: &[Ident], wanted: Kind) -> Result<Piece, ConditionError> {
+    fn name(&mut self, path: &[Ident], wanted: Kind) -> Result<Fragment, ConditionError> {
         Ok(match (self.names.resolve(path)?, wanted) {
-            (Named::Column(column), _) => Piece::column(&column.sql_name()),
+            (Named::Column(column), _) => Fragment::column(&column.sql_name()),
             (Named::Group(group), _) => self.reference("group", |alias| Reference::Group { group: group.clone(), alias }),
             (Named::Attribute(name), Kind::Fact(kind)) => {
                 self.reference("attribute", |alias| Reference::Attribute { name: name.clone(), kind, alias })
@@ -188,69 +196,74 @@ impl<'a> Rewriter<'a> {
         })
     }
 
-    /// The column of a reference, which gets a name of its own the first time.
-    fn reference(&mut self, prefix: &str, make: impl Fn(String) -> Reference) -> Piece {
+    /// The column of a reference. A new reference gets a new alias.
+    fn reference(&mut self, prefix: &str, make: impl Fn(String) -> Reference) -> Fragment {
         if let Some(known) = self.references.iter().find(|known| **known == make(known.alias().to_string())) {
-            return Piece::column(known.alias());
+            return Fragment::column(known.alias());
         }
         let number = self.references.iter().filter(|known| known.alias().starts_with(prefix)).count() + 1;
         let alias = format!("{prefix}_{number}");
         self.references.push(make(alias.clone()));
-        Piece::column(&alias)
+        Fragment::column(&alias)
     }
 
-    /// The operands of a chain of one operator, however it is grouped.
-    fn operands(&mut self, expression: &Expr, operator: &BinaryOperator) -> Result<Vec<Piece>, ConditionError> {
+    /// The operands of a chain of one operator, with any grouping.
+    fn operands(&mut self, expression: &Expr, operator: &BinaryOperator) -> Result<Vec<Fragment>, ConditionError> {
         let mut operands = Vec::new();
         let mut waiting = vec![expression];
         while let Some(part) = waiting.pop() {
             match part {
                 Expr::BinaryOp { left, op, right } if op == operator => waiting.extend([right.as_ref(), left.as_ref()]),
                 Expr::Nested(inner) => waiting.push(inner),
-                operand => operands.push(self.piece(operand, FLAG)?),
+                operand => operands.push(self.fragment(operand, FLAG)?),
             }
         }
         Ok(operands)
     }
 
-    fn comparison(&mut self, left: &Expr, sign: &str, right: &Expr) -> Result<Piece, ConditionError> {
+    fn comparison(&mut self, left: &Expr, sign: &str, right: &Expr) -> Result<Fragment, ConditionError> {
         let kind = self.common([left, right])?;
         if kind == FLAG && !matches!(sign, "=" | "<>") {
             return Err(ConditionError::value(left, "a flag is neither less nor greater than another, only equal or not"));
         }
-        let (left, right) = (self.piece(left, kind)?, self.piece(right, kind)?);
-        let sql = format!("{} {sign} {}", left.held(Hold::Sum), right.held(Hold::Sum));
-        Piece::made(sql, Hold::Comparison, Size::around([&left, &right]))
+        let (left, right) = (self.fragment(left, kind)?, self.fragment(right, kind)?);
+        let sql = format!("{} {sign} {}", left.in_parentheses_below(Precedence::Sum), right.in_parentheses_below(Precedence::Sum));
+        Fragment::checked(sql, Precedence::Comparison, Size::around([&left, &right]))
     }
 
-    fn between(&mut self, expr: &Expr, is_negated: bool, low: &Expr, high: &Expr) -> Result<Piece, ConditionError> {
+    fn between(&mut self, expr: &Expr, is_negated: bool, low: &Expr, high: &Expr) -> Result<Fragment, ConditionError> {
         let kind = self.common([expr, low, high])?;
         if kind == FLAG {
             return Err(ConditionError::value(expr, "a flag is neither less nor greater than another, only equal or not"));
         }
-        let (operand, low, high) = (self.piece(expr, kind)?, self.piece(low, kind)?, self.piece(high, kind)?);
+        let (operand, low, high) = (self.fragment(expr, kind)?, self.fragment(low, kind)?, self.fragment(high, kind)?);
         let word = if is_negated { "NOT BETWEEN" } else { "BETWEEN" };
-        let sql = format!("{} {word} {} AND {}", operand.held(Hold::Sum), low.held(Hold::Sum), high.held(Hold::Sum));
-        Piece::made(sql, Hold::Comparison, Size::around([&operand, &operand, &low, &high]))
+        let sql = format!(
+            "{} {word} {} AND {}",
+            operand.in_parentheses_below(Precedence::Sum),
+            low.in_parentheses_below(Precedence::Sum),
+            high.in_parentheses_below(Precedence::Sum)
+        );
+        Fragment::checked(sql, Precedence::Comparison, Size::around([&operand, &operand, &low, &high]))
     }
 
-    fn in_list(&mut self, expr: &Expr, is_negated: bool, list: &[Expr]) -> Result<Piece, ConditionError> {
+    fn in_list(&mut self, expr: &Expr, is_negated: bool, list: &[Expr]) -> Result<Fragment, ConditionError> {
         if let Some(other) = list.iter().find(|entry| !is_literal(entry)) {
             return Err(ConditionError::value(other, "a list of IN holds literals, and none of them NULL"));
         }
         let kind = self.common(std::iter::once(expr).chain(list))?;
-        let operand = self.piece(expr, kind)?;
-        // Polars would type the literal by its size, and then not find it in a list of another type.
+        let operand = self.fragment(expr, kind)?;
+        // Polars types the literal by its size, and does not find it in a list of another type.
         if operand.constant.is_some() {
             return Err(ConditionError::value(expr, "IN looks for what a column holds, not for a literal"));
         }
-        let entries = list.iter().map(|entry| self.piece(entry, kind)).collect::<Result<Vec<_>, _>>()?;
+        let entries = list.iter().map(|entry| self.fragment(entry, kind)).collect::<Result<Vec<_>, _>>()?;
         let word = if is_negated { "NOT IN" } else { "IN" };
-        let sql = format!("{} {word} ({})", operand.held(Hold::Whole), literals(&entries));
-        Piece::made(sql, Hold::Comparison, Size::around([&operand]))
+        let sql = format!("{} {word} ({})", operand.in_parentheses_below(Precedence::Atom), literals(&entries));
+        Fragment::checked(sql, Precedence::Comparison, Size::around([&operand]))
     }
 
-    fn like(&mut self, expr: &Expr, word: &str, is_negated: bool, pattern: &Expr) -> Result<Piece, ConditionError> {
+    fn like(&mut self, expr: &Expr, word: &str, is_negated: bool, pattern: &Expr) -> Result<Fragment, ConditionError> {
         let text = match pattern {
             Expr::Value(value) => match &value.value {
                 Value::SingleQuotedString(text) => text,
@@ -267,15 +280,15 @@ impl<'a> Rewriter<'a> {
         if text.chars().count() > MAX_PATTERN {
             return Err(ConditionError::value(pattern, "a pattern has at most 500 characters"));
         }
-        let operand = self.piece(expr, TEXT)?;
+        let operand = self.fragment(expr, TEXT)?;
         let not = if is_negated { "NOT " } else { "" };
-        let sql = format!("{} {not}{word} {}", operand.held(Hold::Whole), Piece::text(text).sql);
-        Piece::made(sql, Hold::Comparison, Size::around([&operand]))
+        let sql = format!("{} {not}{word} {}", operand.in_parentheses_below(Precedence::Atom), Fragment::text(text).sql);
+        Fragment::checked(sql, Precedence::Comparison, Size::around([&operand]))
     }
 
-    fn or_when_null(&mut self, expr: &Expr, instead: &str) -> Result<Piece, ConditionError> {
-        let flag = self.piece(expr, FLAG)?;
-        Piece::made(format!("COALESCE({}, {instead})", flag.sql), Hold::Whole, Size::around([&flag]))
+    fn or_when_null(&mut self, expr: &Expr, instead: &str) -> Result<Fragment, ConditionError> {
+        let flag = self.fragment(expr, FLAG)?;
+        Fragment::checked(format!("COALESCE({}, {instead})", flag.sql), Precedence::Atom, Size::around([&flag]))
     }
 
     fn case(
@@ -284,7 +297,7 @@ impl<'a> Rewriter<'a> {
         conditions: &[CaseWhen],
         else_result: Option<&Expr>,
         wanted: Kind,
-    ) -> Result<Piece, ConditionError> {
+    ) -> Result<Fragment, ConditionError> {
         if results(conditions, else_result).next().is_none() {
             return Err(ConditionError::Value {
                 place: conditions.first().map_or(Place { line: 0, column: 0 }, |arm| Place::of(&arm.result)),
@@ -296,15 +309,15 @@ impl<'a> Rewriter<'a> {
             Some(operand) => self.common(std::iter::once(operand).chain(conditions.iter().map(|arm| &arm.condition)))?,
             None => FLAG,
         };
-        let operand = operand.map(|operand| self.piece(operand, compared)).transpose()?;
+        let operand = operand.map(|operand| self.fragment(operand, compared)).transpose()?;
         let mut sql = "CASE".to_string();
         let mut size = Size::ONE;
         if let Some(operand) = &operand {
-            sql += &format!(" {}", operand.held(Hold::Whole));
+            sql += &format!(" {}", operand.in_parentheses_below(Precedence::Atom));
             size = size.and(operand, conditions.len());
         }
         for arm in conditions {
-            let (when, then) = (self.piece(&arm.condition, compared)?, self.result(&arm.result, wanted)?);
+            let (when, then) = (self.fragment(&arm.condition, compared)?, self.result(&arm.result, wanted)?);
             sql += &format!(" WHEN {} THEN {}", when.sql, then.sql);
             size = size.and(&when, 1).and(&then, 1);
         }
@@ -314,37 +327,37 @@ impl<'a> Rewriter<'a> {
             size = size.and(&otherwise, 1);
         }
         sql += " END";
-        // Literals alone would be as narrow as they happen to be.
+        // If all results are literals, Polars would take their narrowest type.
         let sql = match wanted {
             NUMBER => format!("CAST({sql} AS DOUBLE)"),
             INSTANT | Kind::Span => format!("CAST({sql} AS BIGINT)"),
             TEXT | FLAG => sql,
         };
-        Piece::made(sql, Hold::Whole, size)
+        Fragment::checked(sql, Precedence::Atom, size)
     }
 
-    fn result(&mut self, expression: &Expr, wanted: Kind) -> Result<Piece, ConditionError> {
-        if is_null(expression) { Ok(Piece::whole("NULL")) } else { self.piece(expression, wanted) }
+    fn result(&mut self, expression: &Expr, wanted: Kind) -> Result<Fragment, ConditionError> {
+        if is_null(expression) { Ok(Fragment::atom("NULL")) } else { self.fragment(expression, wanted) }
     }
 
-    fn function(&mut self, expression: &Expr, function: &Function, wanted: Kind) -> Result<Piece, ConditionError> {
+    fn function(&mut self, expression: &Expr, function: &Function, wanted: Kind) -> Result<Fragment, ConditionError> {
         let arguments = arguments(expression, function)?;
         let name = function.name.to_string().to_uppercase();
         if name == "COALESCE" {
-            let pieces = arguments.into_iter().map(|argument| self.piece(argument, wanted)).collect::<Result<Vec<_>, _>>()?;
-            return coalesce(pieces);
+            let fragments = arguments.into_iter().map(|argument| self.fragment(argument, wanted)).collect::<Result<Vec<_>, _>>()?;
+            return coalesce(fragments);
         }
         let [argument] = arguments.as_slice() else {
             return Err(ConditionError::value(expression, "this function takes one argument"));
         };
-        let operand = self.piece(argument, if name == "ABS" { NUMBER } else { TEXT })?;
+        let operand = self.fragment(argument, if name == "ABS" { NUMBER } else { TEXT })?;
         if let Some(Constant::Number(number)) = operand.constant {
-            return Ok(Piece::constant(Constant::Number(number.abs())));
+            return Ok(Fragment::constant(Constant::Number(number.abs())));
         }
         let call = format!("{name}({})", operand.sql);
-        // Polars counts in unsigned numbers, which have no difference below zero.
+        // Polars returns an unsigned number, and a difference of those cannot be negative.
         let sql = if name == "LENGTH" { format!("CAST({call} AS DOUBLE)") } else { call };
-        Piece::made(sql, Hold::Whole, Size::around([&operand]))
+        Fragment::checked(sql, Precedence::Atom, Size::around([&operand]))
     }
 
     fn arithmetic(&self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Arithmetic, ConditionError> {
@@ -352,28 +365,32 @@ impl<'a> Rewriter<'a> {
         Arithmetic::of(op, first, second).ok_or_else(|| mismatch(left, first, right, second, ARITHMETIC))
     }
 
-    fn calculation(&mut self, whole: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Piece, ConditionError> {
+    fn calculation(&mut self, whole: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Fragment, ConditionError> {
         let kinds = self.arithmetic(left, op, right)?;
-        let (first, second) = (self.piece(left, kinds.left)?, self.piece(right, kinds.right)?);
+        let (first, second) = (self.fragment(left, kinds.left)?, self.fragment(right, kinds.right)?);
         if *op == BinaryOperator::Divide && second.constant == Some(Constant::Number(0.0)) {
             return Err(ConditionError::value(whole, "it divides by zero"));
         }
         if let (Some(first), Some(second)) = (first.constant, second.constant) {
             let constant = calculated(first, op, second).ok_or_else(|| ConditionError::value(whole, "the result is out of range"))?;
-            return Ok(Piece::constant(constant));
+            return Ok(Fragment::constant(constant));
         }
-        let (sign, hold, right_hold) = match op {
-            BinaryOperator::Plus => ('+', Hold::Sum, Hold::Product),
-            BinaryOperator::Minus => ('-', Hold::Sum, Hold::Product),
-            BinaryOperator::Multiply => ('*', Hold::Product, Hold::Whole),
-            _ => ('/', Hold::Product, Hold::Whole),
+        let (sign, precedence, right_precedence) = match op {
+            BinaryOperator::Plus => ('+', Precedence::Sum, Precedence::Product),
+            BinaryOperator::Minus => ('-', Precedence::Sum, Precedence::Product),
+            BinaryOperator::Multiply => ('*', Precedence::Product, Precedence::Atom),
+            _ => ('/', Precedence::Product, Precedence::Atom),
         };
         let (divisor, times) = match (op, second.constant) {
-            // Polars divides by zero without a word and gets infinity, or NaN, which is greater than everything.
+            // Polars divides by zero without an error. The result is infinity, or NaN, which is greater than everything.
             (BinaryOperator::Divide, None) => (format!("NULLIF({}, 0)", second.sql), 2),
-            _ => (second.held(right_hold), 1),
+            _ => (second.in_parentheses_below(right_precedence), 1),
         };
-        Piece::made(format!("{} {sign} {divisor}", first.held(hold)), hold, Size::around([&first]).and(&second, times))
+        Fragment::checked(
+            format!("{} {sign} {divisor}", first.in_parentheses_below(precedence)),
+            precedence,
+            Size::around([&first]).and(&second, times),
+        )
     }
 }
 
@@ -381,26 +398,26 @@ const INSTANT_FORMS: &str = "an instant is written like '2026-10-01', '2026-10-0
 const PATTERN: &str = "a pattern is a text in single quotes, with % for any characters and _ for one";
 const ARITHMETIC: &str = "numbers go with numbers, an interval with an interval, and an instant takes + or - an interval";
 
-fn literal(expression: &Expr, value: &Value, wanted: Kind) -> Result<Piece, ConditionError> {
+fn literal(expression: &Expr, value: &Value, wanted: Kind) -> Result<Fragment, ConditionError> {
     match (value, wanted) {
-        (Value::Boolean(true), _) => Ok(Piece::whole("TRUE")),
-        (Value::Boolean(false), _) => Ok(Piece::whole("FALSE")),
+        (Value::Boolean(true), _) => Ok(Fragment::atom("TRUE")),
+        (Value::Boolean(false), _) => Ok(Fragment::atom("FALSE")),
         (Value::SingleQuotedString(text), INSTANT) => times::instant(text)
-            .map(|micros| Piece::constant(Constant::Micros(micros)))
+            .map(|micros| Fragment::constant(Constant::Micros(micros)))
             .ok_or_else(|| ConditionError::value(expression, INSTANT_FORMS)),
-        (Value::SingleQuotedString(text), _) => Ok(Piece::text(text)),
+        (Value::SingleQuotedString(text), _) => Ok(Fragment::text(text)),
         (Value::Number(digits, _), _) => digits
             .parse::<f64>()
             .ok()
             .filter(|number| number.is_finite())
-            .map(|number| Piece::constant(Constant::Number(number)))
+            .map(|number| Fragment::constant(Constant::Number(number)))
             .ok_or_else(|| ConditionError::value(expression, "the number is out of range")),
         _ => Err(ConditionError::value(expression, USE_IS_NULL)),
     }
 }
 
 /// Reads `INTERVAL '90 days'`, `INTERVAL '90' DAY` and `INTERVAL 90 DAY`.
-fn span(expression: &Expr, interval: &Interval) -> Result<Piece, ConditionError> {
+fn span(expression: &Expr, interval: &Interval) -> Result<Fragment, ConditionError> {
     let wrong = |why| ConditionError::value(expression, why);
     let is_odd = interval.leading_precision.is_some() || interval.last_field.is_some() || interval.fractional_seconds_precision.is_some();
     let text = match interval.value.as_ref() {
@@ -414,22 +431,22 @@ fn span(expression: &Expr, interval: &Interval) -> Result<Piece, ConditionError>
         Some(unit) => format!("{text} {unit}"),
         None => text.clone(),
     };
-    times::span(&text).map(|micros| Piece::constant(Constant::Micros(micros))).map_err(wrong)
+    times::span(&text).map(|micros| Fragment::constant(Constant::Micros(micros))).map_err(wrong)
 }
 
-fn not(flag: &Piece) -> Result<Piece, ConditionError> {
-    Piece::made(format!("NOT {}", flag.held(Hold::Whole)), Hold::Comparison, Size::around([flag]))
+fn not(flag: &Fragment) -> Result<Fragment, ConditionError> {
+    Fragment::checked(format!("NOT {}", flag.in_parentheses_below(Precedence::Atom)), Precedence::Comparison, Size::around([flag]))
 }
 
-/// The first of these that is not null. What is known is never null, so nothing after it counts; then what is left has a
-/// column's type.
-fn coalesce(pieces: Vec<Piece>) -> Result<Piece, ConditionError> {
-    let end = pieces.iter().position(|piece| piece.constant.is_some()).map_or(pieces.len(), |known| known + 1);
-    match &pieces[..end] {
+/// The first of these that is not null. A constant is never null, so everything after the first constant is dropped. What
+/// is left has a column's type.
+fn coalesce(fragments: Vec<Fragment>) -> Result<Fragment, ConditionError> {
+    let end = fragments.iter().position(|fragment| fragment.constant.is_some()).map_or(fragments.len(), |known| known + 1);
+    match &fragments[..end] {
         [one] => Ok(one.clone()),
         several => {
-            let arguments = several.iter().map(|piece| piece.sql.as_str()).collect::<Vec<_>>().join(", ");
-            Piece::made(format!("COALESCE({arguments})"), Hold::Whole, Size::around(several))
+            let arguments = several.iter().map(|fragment| fragment.sql.as_str()).collect::<Vec<_>>().join(", ");
+            Fragment::checked(format!("COALESCE({arguments})"), Precedence::Atom, Size::around(several))
         }
     }
 }

@@ -1,19 +1,19 @@
-//! How large a condition may be, so that no step on its way runs out of stack.
+//! Limits the size of a condition, so that no step runs out of stack.
 //!
-//! Reading and rewriting recurse, and so does Polars' reading of SQL, without protection and with large frames. A long
-//! chain of `AND` or `OR` is no depth here: it is flattened, and written as a shallow tree.
+//! Reading and rewriting recurse, and so does Polars' SQL reader, without protection and with large frames. A long chain of
+//! `AND` or `OR` adds no depth: it is flattened and written as a shallow tree.
 
 use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::error::ConditionError;
 
-/// How deep parts may nest. What people write nests five deep.
+/// The maximum depth of nesting. What people write nests five deep.
 const MAX_DEPTH: usize = 16;
 
-/// How many parts there may be besides the literals of `IN` lists.
+/// The maximum number of parts, without the literals of `IN` lists.
 const MAX_PARTS: usize = 1_000;
 
-/// Measures without recursing, for an expression may be deeper than the stack.
+/// Measures without recursion, because an expression may be deeper than the stack.
 pub(super) fn check(expression: &Expr) -> Result<(), ConditionError> {
     let mut waiting = vec![(expression, 0)];
     let mut parts = 0;
@@ -41,7 +41,7 @@ fn chain_operator(expression: &Expr) -> Option<&BinaryOperator> {
     }
 }
 
-/// The parts of an expression of a kind that is let through; others are refused by name later.
+/// The parts of an expression of an allowed kind. Other kinds are refused by name later.
 fn children(expression: &Expr) -> Vec<&Expr> {
     match expression {
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => vec![inner],

@@ -1,4 +1,4 @@
-//! A rule as a person writes it, and what becomes of it.
+//! Conditions as people write them, and the result: SQL or an error.
 
 mod accepted;
 mod limits;
@@ -67,7 +67,7 @@ fn becomes(table: &[(&str, &str)]) {
     }
 }
 
-/// Each text with the beginning of its message.
+/// Checks that each text is refused, with the start of its message.
 #[track_caller]
 fn refused(table: &[(&str, &str)]) {
     for (text, message) in table {

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// Nothing that a rule asks about lasts longer.
+/// The longest span of time in a rule.
 const LONGEST: i64 = 365_250 * DAY;
 
 /// Reads `2026-10-01` (its first instant in UTC), an RFC 3339 instant, or a date and time without an offset, in UTC.

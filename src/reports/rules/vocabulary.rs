@@ -1,7 +1,7 @@
-//! The words that a condition may be made of, checked before anything is parsed.
+//! Checks the words of a condition before it is parsed.
 //!
-//! sqlparser reads all dialects at once: data types, lambdas, queries, hints. Words that mean nothing here never reach
-//! it, so that what it makes of the rest is of a few kinds, and a wrong word is told with its place and in our terms.
+//! sqlparser reads all dialects at once: data types, lambdas, queries, hints. Words that a condition cannot use never reach
+//! it. So its result has only a few kinds of expressions, and a wrong word is reported with its position and in our terms.
 
 use sqlparser::ast::Ident;
 use sqlparser::dialect::Dialect;
@@ -10,7 +10,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace, Word};
 use super::error::{ConditionError, Place, quoted};
 use super::names::Names;
 
-/// Words as the dialect that Polars reads has them, but for its oddities: there `/*! … */` is no comment but code.
+/// The dialect that Polars reads, without its oddities: there `/*! … */` is code, not a comment.
 #[derive(Debug)]
 pub(super) struct PlainDialect;
 
@@ -27,7 +27,7 @@ impl Dialect for PlainDialect {
 const KEYWORDS: &[&str] =
     &["AND", "OR", "NOT", "BETWEEN", "IN", "LIKE", "ILIKE", "IS", "NULL", "TRUE", "FALSE", "CASE", "WHEN", "THEN", "ELSE", "END"];
 
-/// Keywords that only begin a literal: what follows has to be one.
+/// Keywords that can only begin a literal: a literal must follow.
 const LITERAL_KEYWORDS: &[&str] = &["INTERVAL", "DATE", "TIMESTAMP"];
 
 const UNITS: &[&str] = &[
@@ -93,7 +93,7 @@ pub(super) fn is_keyword(word: &str) -> bool {
     KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
-/// What is left without the space between the words. A comment is an error: it could hide half of the condition.
+/// Removes the space between words. A comment is an error: it could hide half of the condition.
 pub(super) fn without_space(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, ConditionError> {
     let mut words = Vec::new();
     for token in tokens {
@@ -111,7 +111,7 @@ pub(super) fn without_space(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithS
     Ok(words)
 }
 
-/// Refuses every word that a condition has no use for, and every name that stands for nothing.
+/// Refuses every word that a condition cannot use, and every unknown name.
 pub(super) fn check(tokens: &[TokenWithSpan], names: &Names<'_>) -> Result<(), ConditionError> {
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -148,7 +148,7 @@ fn check_sign(token: &TokenWithSpan, sign: &Token) -> Result<(), ConditionError>
     }
 }
 
-/// Checks the name, keyword or path of names that begins here, and says how many tokens it takes.
+/// Checks the name, keyword or path of names that begins here. Returns the number of its tokens.
 fn check_name(tokens: &[TokenWithSpan], at: usize, names: &Names<'_>) -> Result<usize, ConditionError> {
     let path = path(&tokens[at..]);
     let taken = 2 * path.len() - 1;

@@ -141,7 +141,7 @@ fn work_that_cannot_be_read_is_fetched_again() {
     fs::write(work.join("conversations/conversations-00000.arrows"), &whole[..whole.len() / 2]).unwrap();
     let recorder = Scripted::before(simulator.address(), |_| None);
     let finished = observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
-    assert!(finished.stderr.contains("cannot be read, and the list is fetched anew"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("cannot be read, so the stream is fetched again"), "{}", finished.stderr);
     let again: Vec<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again, ["conversations", "population", "tag:1373897", "tag:1400074"]);
     check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "mended");

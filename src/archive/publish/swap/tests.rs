@@ -9,7 +9,7 @@ const MONTHS: [&str; 2] = ["run_month=2026-09", "run_month=2026-10"];
 /// A job's folder with two months of one table.
 struct Place(tempfile::TempDir);
 
-/// What a file system says that exchanges nothing.
+/// The answer of a file system that cannot exchange folders.
 fn unsupported(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::InvalidInput.into())
 }
@@ -35,7 +35,7 @@ impl Place {
         self.table().join(MONTHS[1])
     }
 
-    /// A folder that is written and not shown.
+    /// Writes a folder without publishing it.
     fn stage(&self, text: &str) -> PathBuf {
         let staged = self.work().join("staged-snapshot");
         create_folder(&staged.join("contacts")).unwrap();
@@ -49,7 +49,7 @@ impl Place {
         put(&self.stage(text), &self.table().join(month), exchange).unwrap();
     }
 
-    /// The two months are there and nothing else, and one of them says this.
+    /// Only the two months exist, and one of them has this text.
     #[track_caller]
     fn check(&self, text: &str) {
         assert_eq!(entry_names(&self.table()).unwrap(), MONTHS);
@@ -60,46 +60,46 @@ impl Place {
     }
 }
 
-/// Looks at the table again and again while months are replaced: which entries it has, hidden ones included, and whether
-/// each shown month has its manifest. Gives the number of looks, and what was seen that is not both months, once each.
-fn looks_during(place: &Place, exchange: Exchange) -> (u64, BTreeSet<Vec<String>>) {
+/// Reads the table again and again while months are replaced: which entries it has, hidden ones included, and whether each
+/// month has its manifest. Returns the number of reads, and each state that was not both months.
+fn read_during_swaps(place: &Place, exchange: Exchange) -> (u64, BTreeSet<Vec<String>>) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let looking = scope.spawn(|| {
-            let (mut looks, mut others) = (0, BTreeSet::new());
+        let reading = scope.spawn(|| {
+            let (mut reads, mut others) = (0, BTreeSet::new());
             while !is_over.load(Ordering::Relaxed) {
                 let listed = fs::read_dir(place.table()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
                 let mut seen: Vec<String> = listed.filter(|name| place.table().join(name).join(MANIFEST).exists()).collect();
                 seen.sort();
-                looks += 1;
+                reads += 1;
                 if seen != MONTHS {
                     others.insert(seen);
                 }
             }
-            (looks, others)
+            (reads, others)
         });
         for round in 0..200 {
             place.publish(MONTHS[round % 2], &round.to_string(), exchange);
         }
         is_over.store(true, Ordering::Relaxed);
-        looking.join().unwrap()
+        reading.join().unwrap()
     })
 }
 
 #[test]
-fn a_reader_who_never_stops_looking_sees_each_month_once() {
+fn a_reader_always_sees_each_month_once() {
     let place = Place::new();
-    let (looks, others) = looks_during(&place, exchange);
-    assert!(looks > 200, "{looks}");
-    assert_eq!(others, BTreeSet::new(), "in {looks} looks");
+    let (reads, others) = read_during_swaps(&place, exchange);
+    assert!(reads > 200, "{reads}");
+    assert_eq!(others, BTreeSet::new(), "in {reads} reads");
     place.check("199");
 }
 
 #[test]
-fn where_nothing_can_be_exchanged_no_month_is_there_twice() {
+fn without_exchange_no_month_exists_twice() {
     let place = Place::new();
-    let (looks, others) = looks_during(&place, unsupported);
-    assert!(looks > 200, "{looks}");
+    let (reads, others) = read_during_swaps(&place, unsupported);
+    assert!(reads > 200, "{reads}");
     let is_short = |seen: &Vec<String>| seen.len() < 2 && seen.iter().all(|name| MONTHS.contains(&name.as_str()));
     assert!(others.iter().all(is_short), "{others:?}");
     place.check("199");
@@ -118,7 +118,7 @@ fn a_crash_between_two_steps_leaves_the_old_folder_or_the_new_one() {
     for has_new in [false, true] {
         let place = Place::new();
         let staged = place.stage("new");
-        set_aside(&place.work(), &place.month()).unwrap();
+        move_aside(&place.work(), &place.month()).unwrap();
         assert_eq!(entry_names(&place.table()).unwrap(), MONTHS[..1], "nothing beside the months");
         if has_new {
             rename(&staged, &place.month()).unwrap();
@@ -129,7 +129,7 @@ fn a_crash_between_two_steps_leaves_the_old_folder_or_the_new_one() {
 }
 
 #[test]
-fn an_old_folder_comes_back_when_the_new_one_cannot_be_put_in_its_place() {
+fn an_old_folder_is_moved_back_when_the_new_one_cannot_be_moved() {
     let place = Place::new();
     let error = put(&place.work().join("staged-nothing"), &place.month(), unsupported).unwrap_err();
     assert!(error.to_string().contains("run_month=2026-10"), "{error}");
@@ -142,7 +142,7 @@ fn unfinished_work_is_replaced_like_a_month() {
     let stream = place.work().join("run_month=2026-11/tag-1");
     create_folder(&stream).unwrap();
     fs::write(stream.join("contacts-00000.arrows"), "old").unwrap();
-    set_aside(&place.work(), &stream).unwrap();
+    move_aside(&place.work(), &stream).unwrap();
     recover(&place.work()).unwrap();
     assert_eq!(file_names(&stream).unwrap(), ["contacts-00000.arrows"]);
     for exchange in [exchange, unsupported] {
@@ -154,7 +154,7 @@ fn unfinished_work_is_replaced_like_a_month() {
 }
 
 #[test]
-fn names_in_a_work_folder_lead_nowhere_else() {
+fn names_in_a_work_folder_cannot_lead_out_of_the_job_folder() {
     let work = Path::new("/job/.work");
     for (name, expected) in [
         ("aside-snapshots@run_month=2026-10", Some("/job/snapshots/run_month=2026-10")),
@@ -165,14 +165,14 @@ fn names_in_a_work_folder_lead_nowhere_else() {
         ("aside-snapshots@..@..@other", None),
         ("staged-snapshots@run_month=2026-10", None),
     ] {
-        assert_eq!(place_of(work, name).as_deref(), expected.map(Path::new), "{name}");
+        assert_eq!(original_path(work, name).as_deref(), expected.map(Path::new), "{name}");
     }
-    assert!(set_aside(work, Path::new("/elsewhere/run_month=2026-10")).is_err());
+    assert!(move_aside(work, Path::new("/elsewhere/run_month=2026-10")).is_err());
 }
 
 #[cfg(unix)]
 #[test]
-fn of_a_linked_month_the_link_is_replaced_and_nothing_behind_it() {
+fn of_a_linked_month_only_the_link_is_replaced() {
     use std::os::unix::fs::symlink;
     for exchange in [exchange, unsupported] {
         let place = Place::new();
@@ -190,17 +190,17 @@ fn of_a_linked_month_the_link_is_replaced_and_nothing_behind_it() {
         recover(&place.work()).unwrap();
         place.check("new");
         assert_eq!(fs::read_to_string(archive.join("contacts/part")).unwrap(), "old");
-        // One that leads nowhere is not taken for a month that is not there.
+        // A broken link counts as a month.
         fs::remove_dir_all(place.month()).unwrap();
         symlink("/nowhere", place.month()).unwrap();
         assert_eq!(folder_names(&place.table()).unwrap(), MONTHS);
-        place.publish(MONTHS[1], "anew", exchange);
-        place.check("anew");
+        place.publish(MONTHS[1], "newer", exchange);
+        place.check("newer");
     }
 }
 
 #[test]
-fn a_file_in_the_place_of_a_month_stays() {
+fn a_file_with_the_name_of_a_month_stays() {
     for exchange in [exchange, unsupported] {
         let place = Place::new();
         fs::write(place.table().join("run_month=2026-11"), "mine").unwrap();
@@ -210,8 +210,8 @@ fn a_file_in_the_place_of_a_month_stays() {
 }
 
 #[test]
-fn what_an_older_version_set_aside_comes_back_or_goes_and_nothing_else_does() {
-    let is_ours = |shown: &str, aside: &Path| shown.starts_with("run_month=") && aside.join(MANIFEST).exists();
+fn only_folders_that_an_older_version_moved_aside_are_recovered() {
+    let is_ours = |name: &str, aside: &Path| name.starts_with("run_month=") && aside.join(MANIFEST).exists();
     let place = Place::new();
     for hidden in [".git", ".hidden", ".run_month=2026-07"] {
         create_folder(&place.table().join(hidden)).unwrap();

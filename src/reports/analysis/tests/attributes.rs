@@ -24,12 +24,12 @@ fn profiles(lines: &str) -> DataFrame {
 }
 
 #[test]
-fn others_are_the_population_without_the_cohort_of_the_roles_that_occur_in_it() {
+fn others_are_contacts_outside_the_cohort_with_a_role_that_members_have() {
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS));
-    // No lead is in A, so the 14 other users are compared with: 10 - 1 on free, 8 - 5 on pro, 2 - 0 on nothing.
+    // A has no leads, so it is compared with the 14 other users: 10 - 1 on free, 8 - 5 on pro, 2 - 0 on nothing.
     // pro: 5/6 of those known against 3/12 is 10/3, Katz's interval; odds (5 · 9) / (1 · 3), Woolf's. The least expected cell is
-    // 6 · 8 / 18 < 5, so the exact test of [5 1 | 3 9], and free is the same table seen from the other side.
-    // unknown: 0 of all 6, and 2 of all 14: no interval; as probable as it gets: p = 1.
+    // 6 · 8 / 18 < 5, so the exact test of [5 1 | 3 9], and free has the same table with sides exchanged.
+    // unknown: 0 of all 6, and 2 of all 14: no interval, and the most probable table: p = 1.
     // q: 0.042986 · 3/2, twice, 1.
     assert_shows(
         &report,
@@ -51,12 +51,12 @@ fn others_are_the_population_without_the_cohort_of_the_roles_that_occur_in_it() 
 }
 
 #[test]
-fn with_leads_among_the_members_other_leads_are_compared_with_too() {
+fn if_the_cohort_has_leads_other_leads_are_compared_too() {
     let lead = profiles("2026-03 tag:a '' lead - - 1\n 2026-03 tag:a plan lead free - 1");
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS).vstack(&lead).unwrap());
     // 30 contacts, 7 members: 23 others, and a table for each role. pro: users [5 1 | 3 9], leads [0 1 | 2 5]. Mantel and Haenszel:
     // lift (5 · 12/18 + 0) / (3 · 6/18 + 2 · 1/8), odds (5 · 9/18 + 0) / (1 · 3/18 + 1 · 2/8). The exact test convolves both tables' draws.
-    // Nothing is known of 2 users and 2 leads: of all 7, and of all 23.
+    // The value of 2 users and 2 leads is unknown; the shares are of all 7, and of all 23.
     assert_shows(
         &report,
         "
@@ -96,7 +96,7 @@ fn large_strata_are_tested_together() {
             2026-03 tag:a plan lead free - 15",
         ),
     );
-    // Users [24 16 | 30 70], leads [5 15 | 20 80]: 29 of 60 against 50 of 200 would be 1.93 times as often, but users are rather in A.
+    // Users [24 16 | 30 70], leads [5 15 | 20 80]: 29 of 60 against 50 of 200 would be 1.93 times as often, but A has more users.
     // By scipy's chi2 over the sums of Cochran, and the formulas of Greenland and Robins, Robins, Breslow and Greenland.
     assert_shows(
         &report,
@@ -140,7 +140,7 @@ fn large_tables_are_tested_by_chi_square_and_q_is_over_all_of_the_cohorts_rows()
 }
 
 #[test]
-fn what_another_cohort_has_changes_no_q() {
+fn q_does_not_depend_on_other_cohorts() {
     let report = profile(
         vec![cohort("a", None), cohort("b", None)],
         &["plan"],
@@ -157,7 +157,7 @@ fn what_another_cohort_has_changes_no_q() {
             2026-03 tag:b plan user free - 25",
         ),
     );
-    // A's two p are 0.046594, B's 1: over the report q of A would be 0.093187.
+    // A's two p are 0.046594, B's 1: over the whole report, q of A would be 0.093187.
     assert_shows(
         &report,
         "
@@ -170,7 +170,7 @@ fn what_another_cohort_has_changes_no_q() {
 }
 
 #[test]
-fn nothing_is_compared_without_members_or_without_others() {
+fn without_members_or_others_there_is_no_comparison() {
     let cohorts = ["a", "b", "c"].map(|letter| cohort(letter, None));
     let report = profile(
         cohorts.into(),
@@ -188,7 +188,8 @@ fn nothing_is_compared_without_members_or_without_others() {
             2026-03 tag:c plan user pro  - 1",
         ),
     );
-    // A is everyone, B is nobody: no role occurs in it. No other has what one of C's members has, nor lacks what the other has.
+    // A has everyone, B nobody and so no role. Of C's two members, one has a value that no other contact has, and the other one a value
+    // that all others have.
     assert_shows(
         &report,
         "
@@ -225,7 +226,7 @@ fn shares_of_the_compared_month_are_the_cohorts_own() {
             ))
             .unwrap(),
     );
-    // A in February: two of the three known were on pro, none on free, nothing is known of one of four; team has no row, since nobody has
+    // A in February: two of the three known were on pro, none on free, one of four is unknown. team has no row, because nobody has
     // it now. B's p is January: both were on pro. C was empty in February.
     assert_shows(
         &report,
@@ -244,8 +245,8 @@ fn shares_of_the_compared_month_are_the_cohorts_own() {
 }
 
 #[test]
-fn the_fifty_most_frequent_values_have_a_row_ties_by_value() {
-    // v00 to v51 twice each, and `zz` three times: v00 to v48 fit beside it.
+fn the_fifty_most_frequent_values_have_a_row_and_ties_are_in_order() {
+    // v00 to v51 occur twice each, and `zz` three times: so v00 to v48 and `zz` have rows.
     let mut lines = "2026-03 '' '' user - - 107\n 2026-03 tag:a '' user - - 4\n 2026-03 '' plan user zz - 3\n".to_string();
     for value in 0..52 {
         lines += &format!("2026-03 '' plan user v{value:02} - 2\n");
@@ -267,7 +268,7 @@ fn the_fifty_most_frequent_values_have_a_row_ties_by_value() {
 }
 
 #[test]
-fn values_that_look_like_the_remainders_are_counted_with_them() {
+fn values_that_equal_the_labels_are_counted_with_them() {
     let report = profile(
         vec![cohort("a", None)],
         &["plan"],
@@ -283,7 +284,8 @@ fn values_that_look_like_the_remainders_are_counted_with_them() {
             2026-03 tag:a plan user pro       - 1",
         ),
     );
-    // Of ten, one has nothing: with the two called so, three are unknown; of the four members, two. Known are the others: 2 and 5.
+    // Of ten contacts, one has no value and two have the label as value: three are unknown, two of them among the four members. The
+    // others are known: 2 members and 5 others.
     assert_shows(
         &report,
         "
@@ -295,22 +297,22 @@ fn values_that_look_like_the_remainders_are_counted_with_them() {
 }
 
 #[test]
-fn an_attribute_that_nobody_has_is_unknown_of_everyone() {
+fn an_attribute_that_nobody_has_is_unknown_for_everyone() {
     let report = profile(vec![cohort("a", None)], &["plan", "typo"], table(PLANS));
-    // All have it, that is none is without: a half is added to each cell, 6.5/7 against 14.5/15.
+    // All are unknown and none is known: a half is added to each cell, 6.5/7 against 14.5/15.
     assert_shows(
         &only(&report, "attribute", "typo"),
         "
         value      members  members_known  member_share  others  others_known  other_share  lift      lift_low  lift_high  odds_ratio  p_value
         (unknown)  6        0              1             14      0             1            0.960591  0.766334  1.20409    0.448276    1",
     );
-    // Nor does anything come of a month in which nobody is observed at all.
+    // A month without contacts has no rows.
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS).clear());
     assert_shows(&report, "cohort_key  value");
 }
 
 #[test]
-fn ten_thousand_values_give_fifty_and_the_rest() {
+fn ten_thousand_values_give_fifty_rows_and_the_rest() {
     let n = 10_000;
     let value = |index: usize| (index > 0).then(|| format!("id-{index:05}"));
     let population = |key: &str, rows: &[usize]| {

@@ -1,6 +1,6 @@
-//! What the reports find where there is nothing to find: cohorts whose members are told by coins. The share of cohorts of which
-//! any q is below 0.05 has to be at most 0.05, but for the chance of the draws. The queries are left out, since they only count:
-//! here are their results.
+//! What the reports find in random data: coins decide who is a member of a cohort. The share of cohorts with any q below 0.05
+//! must be at most 0.05, except for random deviation. The queries are left out because they only count; the test draws their
+//! results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ const CONTACTS: usize = 600;
 /// At most 0.05 and three standard errors of 200 months, as if the two cohorts of each were one: 0.05 + 3 √(0.05 · 0.95 / 200) = 0.0962.
 const LIMIT: f64 = 0.096_233;
 
-/// Of the first months drawn, the shares of cohorts and of months in which any value of this column is below 0.05. A cohort's rows are
-/// the family that q is of.
+/// The shares of cohorts and of months in which any value of this column is below 0.05, over the first drawn months. The rows of a
+/// cohort are one family of tests.
 fn shares_found(months: u64, planted: Planted, (report, column): (&str, &str), draw: Draw) -> (f64, f64) {
     let (mut found, mut cohorts, mut found_months) = (0, 0, 0);
     for seed in 0..months {
@@ -38,12 +38,12 @@ fn shares_found(months: u64, planted: Planted, (report, column): (&str, &str), d
 fn check_calibrated(report: &str, q: &str, draw: Draw) {
     let (by_chance, _) = shares_found(MONTHS_DRAWN, Planted::Nothing, (report, q), draw);
     assert!(by_chance <= LIMIT, "{report}: {by_chance} of all cohorts have something, where there is nothing");
-    // The coins can be read: where they are loaded, it is seen.
+    // Loaded coins are found.
     let (_, loaded) = shares_found(10, Planted::Something, (report, q), draw);
     assert!(loaded >= 0.9, "{report}: only {loaded} of all months have what is there");
 }
 
-/// That the draws would show a q that is none: by p, of which a cohort has many, the limit would not be kept.
+/// Checks that the draws would show a wrong q: with p, of which a cohort has many, the share is above the limit.
 #[track_caller]
 fn check_that_p_would_fail(report: &str, p: &str, draw: Draw) {
     let (by_chance, _) = shares_found(50, Planted::Nothing, (report, p), draw);
@@ -115,8 +115,8 @@ fn drawn_profiles(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) 
     (DataFrame::new(n, columns).unwrap(), facts)
 }
 
-/// Two years of two cohorts. All throw a coin each month for being in A; a fourth of all, by two coins, change sides about B. Loaded
-/// coins fall a little more often on A's side each month.
+/// Two years of two cohorts. Each month a coin decides for each contact whether it is in A, and two coins select a fourth of all to
+/// enter or leave B. Loaded coins give A a little more often each month.
 fn drawn_months(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) {
     const METRICS: [&str; 14] = [
         "members",
@@ -178,8 +178,8 @@ fn drawn_months(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) {
     (counts(frame.unwrap()), facts)
 }
 
-/// A workspace of ten cohorts that does not change: of a thousand members each, some part is replaced by as many others a month, and
-/// everyone does what they do with the same chance. A shock makes so many times as many open in the last month.
+/// A stable workspace of ten cohorts with a thousand members each: every month, some members are replaced by as many others, and the
+/// probability of each action stays the same. A shock multiplies the number of openers in the last month.
 fn steady(rng: &mut ChaCha8Rng, churn: f64, months: usize, shock: f64) -> (DataFrame, Facts) {
     const METRICS: [&str; 10] = [
         "members",
@@ -193,7 +193,7 @@ fn steady(rng: &mut ChaCha8Rng, churn: f64, months: usize, shock: f64) -> (DataF
         "departed",
         "newly_unsubscribed",
     ];
-    // How many of so many, by the normal approximation: cheap, and near enough.
+    // A binomial draw by the normal approximation: cheap and accurate enough.
     let mut some = |of: i64, chance: f64| {
         let bell = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
         let mean = of as f64 * chance;
@@ -203,14 +203,14 @@ fn steady(rng: &mut ChaCha8Rng, churn: f64, months: usize, shock: f64) -> (DataF
     let mut frame: Option<DataFrame> = None;
     for letter in &letters {
         let mut series: Vec<Vec<i64>> = vec![Vec::new(); METRICS.len()];
-        // Ten thousand who are not in it: they come in as often as members go out, on average.
+        // Ten thousand contacts outside the cohort: on average as many enter as members leave.
         let (mut members, mut unsubscribed) = (1_000, 100);
         for month in 0..months {
             let before = members;
             let (departed, joined) = (some(before, churn), some(10_000, churn * 0.1));
             let unsubscribed_stay = unsubscribed - some(unsubscribed, departed as f64 / before as f64);
             let (of_joined, newly) = (some(joined, 0.1), some(before, 0.002));
-            // As many subscribe again, so that the share stays.
+            // As many subscribe again, so that the share does not change.
             unsubscribed = (unsubscribed_stay + of_joined + newly - some(unsubscribed_stay, 0.018)).clamp(0, before);
             members = before - departed + joined;
             let openers = some(members, if month + 1 == months { 0.02 * shock } else { 0.02 });
@@ -238,7 +238,7 @@ fn steady(rng: &mut ChaCha8Rng, churn: f64, months: usize, shock: f64) -> (DataF
     (counts(frame.unwrap()), facts)
 }
 
-/// Of so many workspaces, the share whose report has any direction that is not flat, and any odd month.
+/// The share of workspaces whose report has any direction that is not flat, and the share with any odd month.
 fn share_of_reports(workspaces: u64, shock: f64) -> (f64, f64) {
     let (mut directed, mut odd, mut reports) = (0, 0, 0);
     for churn in [0.02, 0.1, 0.5] {
@@ -256,12 +256,12 @@ fn share_of_reports(workspaces: u64, shock: f64) -> (f64, f64) {
 }
 
 #[test]
-fn where_nothing_changes_few_reports_of_ten_cohorts_have_a_direction_or_an_odd_month() {
+fn few_reports_of_a_stable_workspace_have_a_direction_or_an_odd_month() {
     // At most 1 in 5 and 1 in 8, and three standard errors of 120 reports; the figures of many more are in the documentation.
     let (directed, odd) = share_of_reports(40, 1.0);
     assert!(directed <= 0.2 + 3.0 * (0.2_f64 * 0.8 / 120.0).sqrt(), "{directed} have a direction");
     assert!(odd <= 0.125 + 3.0 * (0.125_f64 * 0.875 / 120.0).sqrt(), "{odd} have an odd month");
-    // Four times as many who open are seen.
+    // Four times as many openers are found.
     let (_, odd) = share_of_reports(4, 4.0);
     assert!(odd >= 0.9, "{odd} have the odd month");
 }

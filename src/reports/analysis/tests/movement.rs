@@ -1,6 +1,6 @@
 use super::*;
 
-/// Everyone's way between February and March. `there` was created long ago, `new` in March.
+/// The cohorts of everyone in February and March. `there` was created long ago, `new` in March.
 const STANDING: &str = "
     cohort_key  contact_id      change      is_gone
     tag:a       a-to-b          departed    false
@@ -52,9 +52,9 @@ fn movement(population: PopulationKind) -> DataFrame {
 
 #[test]
 fn contacts_move_between_cohorts_and_from_and_to_outside_them() {
-    // Of A's seven in February one is still there: one joined B, one C, one is in no cohort now, one is gone. Two joined nothing and are in
-    // another: B, where one was before, and D, which nobody can have joined in its first month. The one who left A and B for C
-    // counts twice. Whoever was in A before and joins B without leaving A stayed; the others of B's came from outside.
+    // A had seven members in February. One is still there, one joined B, one joined C, one is in no cohort now, one is gone. Two joined
+    // nothing and are in another cohort: in B, where one was before, and in D, which nobody can join in its first month. The one who
+    // left A and B for C counts twice. A member of A that joins B without leaving A stayed; the others who joined B came from outside.
     assert_shows(
         &movement(PopulationKind::Everyone),
         "
@@ -73,7 +73,7 @@ fn contacts_move_between_cohorts_and_from_and_to_outside_them() {
 }
 
 #[test]
-fn who_is_gone_is_known_only_when_everyone_is_observed() {
+fn gone_contacts_are_known_only_if_everyone_is_observed() {
     let report = movement(PopulationKind::Cohorts);
     assert_shows(
         &only(&report, "from_cohort", "tag:a"),
@@ -87,7 +87,7 @@ fn who_is_gone_is_known_only_when_everyone_is_observed() {
 }
 
 #[test]
-fn nobody_moves_where_nothing_is_compared() {
+fn without_a_compared_month_there_are_no_rows() {
     let facts = facts("2026-03", vec![cohort("d", None)]);
     let (standing, contacts, counts) = (table(STANDING).tail(Some(2)).lazy(), table(CONTACTS).lazy(), table(COUNTS).lazy());
     let report = build("movement", &Inputs { standing, contacts, counts, ..inputs(&facts) }, &facts);
@@ -95,7 +95,7 @@ fn nobody_moves_where_nothing_is_compared() {
 }
 
 #[test]
-fn everyone_who_left_is_in_a_row_from_there_and_everyone_who_joined_in_a_row_to_there() {
+fn everyone_who_left_or_joined_is_in_a_row() {
     let report = movement(PopulationKind::Everyone);
     let standing = table(STANDING);
     let rows = |column: &str, key: &str| only(&report, column, key).column("contacts").unwrap().i64().unwrap().sum().unwrap_or_default();
@@ -103,8 +103,7 @@ fn everyone_who_left_is_in_a_row_from_there_and_everyone_who_joined_in_a_row_to_
         let of_cohort = only(&standing, "cohort_key", key);
         of_cohort.column("change").unwrap().str().unwrap().iter().filter(|change| changes.contains(&change.unwrap())).count() as i64
     };
-    // Each of these contacts left one cohort, or joined one, but for two: `ab-to-c` comes to C from two, and nobody joins two of those
-    // that somebody else left.
+    // Each of these contacts is in one row of the cohort that it left or joined. Only `ab-to-c` joins C from two cohorts and counts twice.
     for key in ["tag:a", "tag:b", "tag:c", "tag:d"] {
         assert_eq!(rows("from_cohort", key), who(key, &["departed"]), "from {key}");
         let twice = i64::from(key == "tag:c");

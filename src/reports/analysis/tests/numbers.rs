@@ -8,7 +8,7 @@ fn profile(lines: &str) -> DataFrame {
 }
 
 /// Ten of twelve users have 1, 2, 2, 5 (four times, once as 5.0), 7, 7 and 10 seats. A are one each with 5, 5.0, 7 and 10, and one
-/// without. The lead's hundred seats are not compared with.
+/// without. The lead's hundred seats are not in the comparison.
 const SEATS: &str = "
     2026-03 ''    ''    user -    -    12
     2026-03 ''    ''    lead -    -    1
@@ -27,7 +27,7 @@ const SEATS: &str = "
     2026-03 tag:b ''    user -    -    1";
 
 #[test]
-fn members_values_are_described_and_compared_with_others() {
+fn values_of_members_are_described_and_compared_with_others() {
     // Members 5, 5, 7, 10: mean 27/4; positions 0.3, 1.5 and 2.7 are 5, 6 and 7 + 0.7 · 3. Others 1, 2, 2, 5, 5, 7: 3.5.
     // U: 5 beats three and ties two of the six, twice; 7 beats five and ties one; 10 beats all: 4 + 4 + 5.5 + 6 = 19.5.
     // 2 · 19.5 / 24 - 1 = 0.625. Ties of 2, 4 and 2 give 6 + 60 + 6 = 72: the variance is 24/12 · (11 - 72/90) = 20.4,
@@ -55,7 +55,7 @@ fn members_values_are_described_and_compared_with_others() {
 fn a_mixed_attribute_is_a_finding() {
     let with_text = format!("{SEATS}\n 2026-03 '' seats lead many - 3\n 2026-03 '' plan user pro - 4");
     let facts = Facts { profile: vec!["seats".to_string(), "plan".to_string()], ..facts("2026-03", vec![cohort("a", None)]) };
-    // Of a value that is no number, so many contacts have the same characters as a number.
+    // Some contacts have a text with the same characters as another contact's number.
     let found = |lines: &str, numbers_of_texts: i64| {
         let inputs = Inputs {
             profiles: table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"))
@@ -69,15 +69,15 @@ fn a_mixed_attribute_is_a_finding() {
         only(&build("data_quality", &inputs, &facts), "check_name", "mixed_attribute")
     };
     assert_shows(&found(&with_text, 0), "month severity check_name subject value expected\n 2026-03 warning mixed_attribute seats 3 0");
-    // Numbers alone and texts alone are none.
+    // An attribute with only numbers or only texts is no finding.
     let apart = format!("{SEATS}\n 2026-03 '' plan user pro - 4");
     assert_shows(&found(&apart, 0), "subject");
     assert_shows(&found(&apart, 1), "subject value\n plan 3");
 }
 
 #[test]
-fn an_attribute_with_a_value_that_is_no_number_has_no_row() {
-    // Whoever has it, and even where another contact has the same text as a number.
+fn an_attribute_with_a_value_that_is_not_a_number_has_no_row() {
+    // Also if another contact has the same characters as a number.
     assert_shows(&profile(&format!("{SEATS}\n 2026-03 '' seats lead many - 1")), "cohort_key attribute");
     for (first, second) in [("5", "-"), ("-", "5")] {
         let lines = format!(

@@ -1,6 +1,6 @@
 use super::*;
 
-/// January was A's first month, and March was not observed: who is new in April may have entered in March.
+/// January was A's first month, and March was not observed: new members of April may have entered in March.
 const TRIANGLE: &str = "
     cohort_key  entry_month  observed_month  retained  retained_unbroken
     tag:a       2026-01      2026-01         10        10
@@ -13,11 +13,11 @@ const TRIANGLE: &str = "
     tag:gone    2026-01      2026-01         3         3";
 
 #[test]
-fn each_month_holds_the_whole_triangle_without_the_ages_that_were_not_observed() {
+fn each_month_has_the_whole_triangle_without_unobserved_ages() {
     let facts = facts("2026-04", vec![cohort("a", Some("2026-02")), cohort("b", None)]);
     let report = build("retention", &Inputs { triangle: table(TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
-    // Those who entered in January have no age of 2, those of February none of 1. Of January's ten, eight, then seven are
-    // there, one of these after a break: 7/10 retained, 6 unbroken. B's only month is its first, and nobody was there.
+    // Entrants of January have no age of 2, those of February no age of 1. Of January's ten, first eight and then seven are
+    // members, one of them after a break: 7/10 retained, 6 unbroken. B's only month is its first, and it was empty.
     // Wilson, z = 1.96: 8/10 gives 0.490162 to 0.943318, 7/10 0.396778 to 0.892209, 1/4 0.045587 to 0.699358.
     assert_shows(
         &report,
@@ -34,7 +34,7 @@ fn each_month_holds_the_whole_triangle_without_the_ages_that_were_not_observed()
 }
 
 #[test]
-fn ages_are_counted_over_the_turn_of_the_year() {
+fn ages_are_counted_across_the_end_of_a_year() {
     let facts = facts("2027-02", vec![cohort("a", Some("2027-01"))]);
     let triangle = table(
         "
@@ -55,11 +55,12 @@ fn cohorts_without_a_history_have_no_triangle() {
 }
 
 #[test]
-fn the_curve_pools_the_months_of_entry_that_are_known_and_old_enough() {
+fn the_curve_pools_known_months_of_entry_that_are_old_enough() {
     let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
     let report = build("retention_curve", &Inputs { triangle: table(survival::TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
-    // A: February, March, April, July and August are known. At an age of 1 there are February, March and July: 8 + 6 + 4 entrants, of whom
-    // 6 + 4 + 1 are there; at 2 February and April, at 3 March and April, and so on. B's entries are not known, and D has none.
+    // A: February, March, April, July and August are known. February, March and July have an age of 1: 8 + 6 + 4 entrants, of
+    // whom 6 + 4 + 1 are members. February and April have an age of 2, March and April an age of 3, and so on. B's entries are unknown,
+    // and D has none.
     assert_shows(
         &report,
         "
@@ -76,7 +77,7 @@ fn the_curve_pools_the_months_of_entry_that_are_known_and_old_enough() {
     );
 }
 
-/// Entries of February to May, followed until June; January was the first month of either.
+/// Entries of February to May, observed until June. January was the first month of both cohorts.
 const CHANGING: &str = "
     cohort_key  entry_month  observed_month  retained  retained_unbroken
     tag:a       2026-01      2026-01         500       500
@@ -113,10 +114,10 @@ const CHANGING: &str = "
     tag:b       2026-06      2026-06         30        30";
 
 #[test]
-fn a_change_compares_the_last_three_months_with_those_before() {
+fn a_change_compares_entrants_of_the_last_three_months_with_earlier_ones() {
     let facts = facts("2026-06", ["a", "b", "c"].map(|letter| cohort(letter, Some("2026-05"))).into());
     let report = build("retention_change", &Inputs { triangle: table(CHANGING).lazy(), ..inputs(&facts) }, &facts);
-    // March, April and May are recent; June's have had no month to depart in. A: recent 20 + 20 + 20, 6 + 4, 4 of 60 + 14 + ... = 74;
+    // March, April and May are recent; entrants of June had no month yet in which to depart. A: recent 20 + 20 + 20, 6 + 4, 4 of 60 + 14 + ... = 74;
     // earlier 40 + 10 + 5 + 5 = 60, and Σ d n_recent / n = 88.945523. (74/88.945523) / (60/45.054477) = 0.624733,
     // times and over exp(1.96 √(1/88.945523 + 1/45.054477)). q: 0.001008 · 2/1; 0.924495.
     assert_shows(
@@ -138,10 +139,10 @@ fn a_change_compares_the_last_three_months_with_those_before() {
 }
 
 #[test]
-fn few_departures_or_entries_that_are_not_known_change_nothing() {
+fn there_is_no_test_for_few_departures_or_unknown_entries() {
     let facts = facts("2026-08", vec![cohort("a", Some("2026-07"))]);
     let report = build("retention_change", &Inputs { triangle: table(survival::TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
-    // The last three months before August are July, June, which nobody is known to have entered in, and April.
+    // The last three months before August are July, June (without known entrants) and April.
     // Recent: 3 of July at k = 1, 2 of April at k = 3; expected 7 · 4/18 + 2 · 4/4 + 1 · 2/6.
     assert_shows(
         &report,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn rates_are_parts_of_their_whole_and_null_where_there_is_none() {
+fn rates_are_null_if_their_whole_is_zero() {
     let facts = facts("2026-02", ["a", "b", "c"].map(|letter| cohort(letter, Some("2026-01"))).into());
     let counts = counts(table(
         "

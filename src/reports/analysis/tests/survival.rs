@@ -37,7 +37,7 @@ pub(super) const TRIANGLE: &str = "
 fn survival_is_a_product_limit_over_the_known_entries() {
     let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
     let report = build("membership_survival", &Inputs { triangle: table(TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
-    // A: those of January and of June, which comes after the gap, may have entered before. k = 1: February 8 to 6, March 6 to 4, July 4
+    // A: the entrants of January, and of June, which follows the gap, may have entered earlier. k = 1: February 8 to 6, March 6 to 4, July 4
     // to 1; after April (March's) and August (July's) nothing is known of 4 + 1. k = 2: February 6 to 5, then the gap.
     // k = 3: April 4 to 2, who come back from the gap at their age; March's are back at k = 4, February's at k = 5.
     // n* = (1 - S) / (S · Σ d / (n (n - d))): 18, 14.03, 9.19, 10.55, the same where nobody departs, 11.70; then Wilson's interval at S.
@@ -57,8 +57,8 @@ fn survival_is_a_product_limit_over_the_known_entries() {
 }
 
 #[test]
-fn rows_end_where_a_gap_leaves_nobody_at_risk() {
-    // April is missing: of those of February and March nobody is seen from the first to the second month.
+fn rows_end_if_a_gap_leaves_nobody_at_risk() {
+    // April is missing: no entrant of February or March is observed from the first to the second month.
     let triangle = table(
         "
         cohort_key  entry_month  observed_month  retained  retained_unbroken
@@ -84,8 +84,8 @@ fn rows_end_where_a_gap_leaves_nobody_at_risk() {
 }
 
 #[test]
-fn one_entry_month_without_a_gap_survives_as_it_is_retained() {
-    // Nobody enters but in February, and nobody comes back.
+fn with_one_entry_month_and_no_gap_survival_equals_retention() {
+    // All entrants are of February, and nobody returns.
     let triangle = table(
         "
         cohort_key  entry_month  observed_month  retained  retained_unbroken

@@ -11,7 +11,7 @@ fn of_a(metric: &str, now: &str, compared: &str, written: DataFrame) -> DataFram
     only(&trends(now, vec![cohort("a", Some(compared))], written), "metric", metric)
 }
 
-/// A count that goes by these steps, from `start` on.
+/// A count that changes by these steps, from `start` on.
 fn steps(start: i64, steps: &[i64]) -> Vec<i64> {
     let mut values = vec![start];
     values.extend(steps.iter().scan(start, |value, step| {
@@ -57,7 +57,7 @@ fn stocks_are_tested_by_signed_ranks_and_flows_by_mann_kendall() {
     // Each is a column of the summary.
     let summary = Report::named("cohort_summary").unwrap().table.columns;
     assert!(STOCKS.iter().chain(&FLOWS).all(|metric| summary.iter().any(|column| column.name == *metric)));
-    // Of a first month there is nothing but its value.
+    // A first month has only its value.
     let members = only(&report, "metric", "members");
     assert_shows(
         &members,
@@ -74,8 +74,8 @@ fn stocks_are_tested_by_signed_ranks_and_flows_by_mann_kendall() {
 }
 
 #[test]
-fn what_is_counted_since_a_month_that_is_not_the_month_before_is_no_value() {
-    // March is compared with January: its flows are of two months. Conversations are of March alone.
+fn changes_since_an_earlier_month_than_the_month_before_have_no_value() {
+    // March is compared with January: its flows cover two months. Conversations cover only March.
     let written = || {
         table(
             "
@@ -93,7 +93,7 @@ fn what_is_counted_since_a_month_that_is_not_the_month_before_is_no_value() {
     }
     assert_shows(&only(&of_march, "metric", "openers"), "value previous_value change\n 6 4 -");
     assert_shows(&only(&of_march, "metric", "opener_rate"), "value previous_value change\n 0.375 0.4 -");
-    // April's are of one month, and there is nothing to compare them with; May's have April's, and expect what it was.
+    // April's cover one month and have nothing to compare with. May's are compared with April's, which are also expected.
     let of_april = trends("2026-04", vec![cohort("a", Some("2026-03"))], written().head(Some(3)));
     assert_shows(&only(&of_april, "metric", "joined"), "value previous_value change expected history_months\n 1 - - - 3");
     let of_may = trends("2026-05", vec![cohort("a", Some("2026-04"))], written());
@@ -111,7 +111,7 @@ fn a_change_needs_the_month_before() {
     assert_shows(&march, &format!("{columns}\n 2026-03 A 16 10 - - 4"));
     let april = of_a("members", "2026-04", "2026-03", table(WITH_A_GAP));
     assert_shows(&april, &format!("{columns}\n 2026-04 A 12 16 -4 -0.25 5"));
-    // From nothing there is a change, and no rate of it.
+    // A change from 0 has no rate.
     let from_nothing = of_a("members", "2026-02", "2026-01", months_in_a_row("a", "2026-01", &[("members", &[0, 7])]));
     assert_shows(&from_nothing, &format!("{columns}\n 2026-02 A 7 0 7 - 2"));
 }
@@ -121,7 +121,7 @@ fn a_year_ago_is_twelve_months_before() {
     // 12 against 8 of April 2025: 4/8.
     let april = of_a("members", "2026-04", "2026-03", table(WITH_A_GAP));
     assert_shows(&april, "year_ago_value year_rate\n 8 0.5");
-    // No April 2025, and one with nobody.
+    // No April 2025, and an empty one.
     let (before, after) = (table(WITH_A_GAP).head(Some(1)), table(WITH_A_GAP).tail(Some(3)));
     let april = of_a("members", "2026-04", "2026-03", before.vstack(&after).unwrap());
     assert_shows(&april, "year_ago_value year_rate\n - -");
@@ -149,7 +149,7 @@ fn the_slope_is_the_median_of_all_pairs_of_the_last_twelve_months() {
 }
 
 #[test]
-fn a_stock_rises_or_falls_when_its_changes_are_on_one_side_of_zero() {
+fn a_stock_rises_or_falls_if_its_changes_have_one_sign() {
     // Seven changes up: of 2⁷ signs one is as extreme on this side, and one on the other: 2/128. Nothing else has a p, so q = p.
     let rising = of_a("members", "2026-08", "2026-07", months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22, 29])]));
     let columns = "slope_per_month  trend_p  trend_q  direction";
@@ -170,7 +170,7 @@ fn a_stock_rises_or_falls_when_its_changes_are_on_one_side_of_zero() {
 }
 
 #[test]
-fn what_is_older_than_twelve_months_has_no_part_in_the_trend() {
+fn months_before_the_last_twelve_do_not_affect_the_trend() {
     // A fall into May 2025, the first of the twelve, and eleven rises since: 2/2¹¹.
     let members = steps(500, &[-100, -90, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     let report = of_a("members", "2026-04", "2026-03", months_in_a_row("a", "2025-03", &[("members", &members)]));
@@ -232,7 +232,7 @@ fn after(metric: &str, changes: &[i64]) -> DataFrame {
 }
 
 #[test]
-fn a_stock_is_expected_to_go_on_as_it_went() {
+fn a_stock_is_expected_to_change_as_before() {
     let with_last = |metric: &str, last: i64, earlier: &[i64]| after(metric, &[earlier, &[last]].concat());
     let columns = "change expected expected_low expected_high anomaly_p anomaly_q is_anomaly history_months";
     // 44 + 2, and t(11) = 2.200985 times √(8/11 · 13/12) to either side. 12 is 10 off: p = 2.2e-7, and the rate has the same p.
@@ -241,10 +241,10 @@ fn a_stock_is_expected_to_go_on_as_it_went() {
     let p = odd.column("anomaly_p").unwrap().f64().unwrap().get(0).unwrap();
     assert!((p / 2.219_401_729_672_821e-7 - 1.0).abs() < 1e-9, "{p}");
     assert_shows(&with_last("active_members", -8, &EARLIER), &format!("{columns}\n -8 46 44.04635 47.95365 0 0 true 14"));
-    // A count of less than ten off is not odd, however unlikely. A rate is.
+    // A count that is less than ten away is not odd, however unlikely. A rate is.
     assert_shows(&with_last("active_members", 11, &EARLIER), &format!("{columns}\n 11 46 44.04635 47.95365 0.000001 0.000001 false 14"));
     assert_shows(&with_last("active_rate", 11, &EARLIER), &format!("{columns}\n 0.11 0.46 0.440463 0.479537 0.000001 0.000001 true 14"));
-    // What is likely is not.
+    // A likely value is not odd.
     assert_shows(&with_last("active_rate", 3, &EARLIER), &format!("{columns}\n 0.03 0.46 0.440463 0.479537 0.283888 0.283888 false 14"));
     // With eleven earlier changes nothing is odd; six are enough for an interval, five are not.
     assert_shows(&with_last("active_members", 12, &EARLIER[1..]), &format!("{columns}\n 12 45.090909 43.156506 47.025312 - - false 13"));
@@ -253,7 +253,7 @@ fn a_stock_is_expected_to_go_on_as_it_went() {
 }
 
 #[test]
-fn what_another_cohort_does_is_part_of_anomaly_q() {
+fn anomaly_q_depends_on_the_other_cohorts() {
     let a = months_in_a_row("a", "2026-01", &[("members", &steps(20, &[&EARLIER[..], &[5]].concat()))]);
     let b = months_in_a_row("b", "2026-01", &[("members", &steps(20, &[&EARLIER[..], &[2]].concat()))]);
     let now = "2027-02";
@@ -268,9 +268,9 @@ fn what_another_cohort_does_is_part_of_anomaly_q() {
 }
 
 #[test]
-fn an_odd_month_is_told_once() {
-    // Fifty more, and forty-eight less a month later: expected were 46 in the one and 99.7 in the other. Where 48 is is what was
-    // expected before the odd month.
+fn the_return_after_an_odd_month_is_not_odd() {
+    // Fifty more, and forty-eight less a month later: 46 were expected in the first month and 99.7 in the second. 48 is the level
+    // that was expected before the odd month.
     let (odd, back) = ([&EARLIER[..], &[50]].concat(), [&EARLIER[..], &[50, -48]].concat());
     for metric in ["active_members", "active_rate"] {
         assert_shows(&after(metric, &odd), "is_anomaly\n true");
@@ -286,13 +286,13 @@ fn an_odd_month_is_told_once() {
     let columns = "value expected expected_low expected_high anomaly_p is_anomaly history_months";
     assert_shows(&openers(&[&usual[..], &[40]].concat()), &format!("{columns}\n 40 12 8.092699 15.907301 0 true 13"));
     assert_shows(&openers(&[&usual[..], &[40, 12]].concat()), &format!("{columns}\n 12 14.153846 -3.789116 32.096808 0.79811 false 14"));
-    // Eight more is unlikely, and too few to call it odd; ten are.
+    // Eight more are unlikely, but too few to be odd. Ten more are odd.
     assert_shows(&openers(&[&usual[..], &[20]].concat()), &format!("{columns}\n 20 12 8.092699 15.907301 0.000892 false 13"));
     assert_shows(&openers(&[&usual[..], &[22]].concat()), &format!("{columns}\n 22 12 8.092699 15.907301 0.000153 true 13"));
 }
 
 #[test]
-fn rates_that_change_alike_have_no_spread_though_their_last_digits_differ() {
+fn equal_changes_of_a_rate_have_no_spread_despite_rounding() {
     // One of fifty more each month: 0.06 - 0.04 and 0.08 - 0.06 are not the same in floating point.
     let mut changes = vec![1; 12];
     let counts = |changes: &[i64]| months_in_a_row("a", "2026-01", &[("active_members", &steps(0, changes)), ("members", &[50; 14])]);
@@ -326,7 +326,7 @@ fn a_month_outside_the_history_has_its_own_value_and_nothing_else() {
 }
 
 #[test]
-fn a_month_outside_the_history_is_no_part_of_later_trends() {
+fn a_month_outside_the_history_does_not_affect_later_trends() {
     // The counts of a late month are not kept; if they were, they would be marked.
     let written = table(
         "

@@ -1,4 +1,4 @@
-//! Snapshots that hold one number in several texts, as they were written before each number had one.
+//! Snapshots of older versions, in which one number has several texts.
 
 use super::*;
 use crate::rules::{Condition, FACTS, Rule};
@@ -43,14 +43,14 @@ impl Place {
 }
 
 #[test]
-fn every_reader_of_a_snapshot_sees_one_value_for_each_number() {
+fn every_reader_of_a_snapshot_reads_one_value_for_each_number() {
     let mut place = Place::new();
     let fees = ProfileEntry { attribute: "custom_attributes.fees".to_string(), custom_name: Some("fees".to_string()) };
     place.definitions.profile = vec![fees];
     let condition = |name: &str, text: &str| Rule { name: name.into(), condition: Condition::parse(text, FACTS, &[]).unwrap() };
     place.definitions.rules =
         vec![condition("by-text", "custom_attributes.fees = '49'"), condition("by-number", "custom_attributes.fees = 0")];
-    // The last is a text, which looks like a number to people alone.
+    // The last one is a text that looks like a number.
     place.observe_with_texts("2026-01", &["a", "c"], &["49.0", "49", "-0.0", "1e16", "1e+21", "9007199254740993", "'99.0'"]);
     let rows = ["49", "49.0", "0.0", "10000000000000000", "1e21", "9007199254740993", "'99.0'"];
     let february = place.observe_with_texts("2026-02", &["a", "b", "c"], &rows);
@@ -81,7 +81,7 @@ fn every_reader_of_a_snapshot_sees_one_value_for_each_number() {
         2026-02  tag:1           custom_attributes.fees  0                  0                      1  1
         2026-02  tag:1           custom_attributes.fees  49                 49                     2  2",
     );
-    // What reports read of both months is the same, but for who is in the cohort.
+    // Reports read the same of both months, except for the members of the cohort.
     let snapshot = |month: &str| Snapshot::open(&place.folder("snapshots"), month.parse().unwrap()).unwrap().unwrap();
     let read = |month: &str| snapshot(month).scan(&ATTRIBUTES).unwrap().collect().unwrap();
     assert!(read("2026-01").equals_missing(&read("2026-02")));

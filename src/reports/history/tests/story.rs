@@ -2,9 +2,9 @@
 //!
 //! | who | J | F | M | – | M | late | J | A | |
 //! |---|---|---|---|---|---|---|---|---|---|
-//! | stays | x | x | x | | x | x | x | x | there from the first month: the entry is not known |
-//! | leaves, returns | x | | x | | x | | x | | absent from the late month too, which counts for nothing |
-//! | early | | x | x | | | | | | is in the group in January, but created in February |
+//! | stays | x | x | x | | x | x | x | x | a member from the first month: the entry is unknown |
+//! | leaves, returns | x | | x | | x | | x | | also absent in the late month, which does not count |
+//! | early | | x | x | | | | | | in the group in January, but created in February |
 //! | february | | x | | | | | x | x | |
 //! | gone | | | x | | | | | | deleted during the missing month |
 //! | march | | | x | | x | x | x | x | |
@@ -41,7 +41,7 @@ fn observations() -> Vec<Observation<'static>> {
     ]
 }
 
-/// A month's history, by table, and its hash.
+/// The tables and the hash of a month's history.
 struct Told {
     tables: BTreeMap<&'static str, DataFrame>,
     hash: String,
@@ -70,10 +70,10 @@ fn check_month(month: usize, table: &'static Table, expected: &str) {
 }
 
 #[test]
-fn everyone_stands_somewhere_in_each_month() {
+fn standing_has_every_member_and_everyone_who_left() {
     let columns = "contact_id change entered_month months_in_cohort is_gone";
     let expected = [
-        // January: whoever is there was there before, for all that is known; `early` was not created yet.
+        // January, the first month: all members may have entered earlier. `early` was not created yet.
         "
         leaver     first_seen  -        1  false
         stays      first_seen  -        1  false",
@@ -89,7 +89,7 @@ fn everyone_stands_somewhere_in_each_month() {
         leaver     returned    -        1  false
         march      joined      2026-03  1  false
         stays      retained    -        3  false",
-        // May is compared with March. As far as known they were members in April, too: `may` may have entered then.
+        // May is compared with March. They may have been members in April: so `may` may have entered then.
         "
         early      departed    2026-02  -  false
         gone       departed    2026-03  -  true
@@ -127,7 +127,7 @@ fn everyone_stands_somewhere_in_each_month() {
 }
 
 #[test]
-fn the_ledger_holds_everyone_ever_seen() {
+fn the_ledger_has_everyone_ever_seen() {
     let names = "contact_id  entered_month  entry_is_censored  spell_start  spell_months  last_month";
     let may = "
         early      2026-02  false  2026-02  2  2026-03
@@ -138,7 +138,7 @@ fn the_ledger_holds_everyone_ever_seen() {
         may        2026-05  true   2026-05  1  2026-05
         stays      2026-01  true   2026-01  5  2026-05";
     check_month(MAY, &LEDGER, &format!("{names}\n{may}"));
-    // The late month leaves it as it is.
+    // The late month does not change it.
     check_month(JUNE, &LEDGER, &format!("{names}\n{may}"));
     check_month(
         AUGUST,
@@ -160,7 +160,7 @@ fn the_ledger_holds_everyone_ever_seen() {
 }
 
 #[test]
-fn counts_are_of_every_month_of_the_history_and_of_this_one() {
+fn counts_cover_every_month_of_the_history_and_this_one() {
     let names = "month in_history members previous_members retained joined returned departed departed_gone net_change intercom_count";
     let until_may = "
         2026-01  true   2  -  -  -  -  -  -   -  3
@@ -180,7 +180,7 @@ fn counts_are_of_every_month_of_the_history_and_of_this_one() {
 }
 
 #[test]
-fn the_triangle_follows_those_who_entered_in_each_month() {
+fn the_triangle_has_the_entrants_of_each_month() {
     let expected = "
         entry_month  observed_month  retained  retained_unbroken
         2026-01      2026-01         2         2
@@ -210,8 +210,8 @@ fn the_triangle_follows_those_who_entered_in_each_month() {
 }
 
 #[test]
-fn an_entry_is_known_only_where_the_month_before_was_observed() {
-    // January is the first month; May and July come after a gap. Nobody new was there in June, which is none of the history.
+fn an_entry_is_known_only_if_the_month_before_was_observed() {
+    // January is the first month; May and July come after a gap. June had no entrants, and it is outside the history.
     let entries = STORY[AUGUST].tables[LEDGER.name].clone().lazy();
     let entries = entries.group_by([col("entered_month"), col("entry_is_censored")]).agg([len().cast(DataType::Int64).alias("entrants")]);
     assert_shows(
@@ -228,7 +228,7 @@ fn an_entry_is_known_only_where_the_month_before_was_observed() {
 }
 
 #[test]
-fn states_tell_the_history_of_a_cohort() {
+fn states_have_the_first_and_last_month_of_a_cohort() {
     let names = "cohort_key  first_month  last_month  last_month_end        months";
     check_month(MARCH, &STATES, &format!("{names}\n tag:1 2026-01 2026-03 2026-04-01T00:00:00Z 3"));
     check_month(MAY, &STATES, &format!("{names}\n tag:1 2026-01 2026-05 2026-06-01T00:00:00Z 4"));
@@ -237,21 +237,21 @@ fn states_tell_the_history_of_a_cohort() {
 }
 
 #[test]
-fn the_last_record_of_those_who_left_stays_for_a_month() {
+fn the_last_record_of_those_who_left_is_kept_for_a_month() {
     let ids = |month: usize| {
         let people = &STORY[month].tables[PEOPLE.name];
         people.column("contact_id").unwrap().str().unwrap().iter().flatten().map(str::to_string).collect::<Vec<_>>()
     };
     // `gone` was deleted before May, and is known from March.
     assert_eq!(ids(MAY), ["early", "gone", "leaver", "march", "may", "stays"]);
-    // In June nothing is compared, but July is with May: its members are kept.
+    // June is not compared, but July is compared with May: the members of May are kept.
     assert_eq!(ids(JUNE), ["late-only", "leaver", "march", "may", "stays"]);
     assert_eq!(ids(JULY), ["february", "july", "july-only", "leaver", "march", "may", "stays"]);
 }
 
 #[test]
 fn the_same_months_give_the_same_history() {
-    // The manifest lists the hashes of all files, and holds no clock.
+    // The manifest has the hashes of all files and no time.
     let hashes = |months: &[Told]| months.iter().map(|told| told.hash.clone()).collect::<Vec<_>>();
     assert_eq!(hashes(&tell(4)), hashes(&STORY[..4]));
 }

@@ -11,7 +11,7 @@ use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use archive::table::Rows;
 
-/// Values that are drawn, the strongest.
+/// The maximum number of values that are drawn: the strongest ones.
 const VALUES: usize = 12;
 
 pub(super) struct Common<'a> {
@@ -101,7 +101,7 @@ impl<'a> Common<'a> {
     }
 }
 
-/// A q value, as precise as anybody reads it.
+/// A q value, rounded for people.
 fn q(value: f64) -> String {
     if value < 0.001 { "< 0.001".to_string() } else { decimal(value, 3) }
 }

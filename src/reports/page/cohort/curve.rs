@@ -1,4 +1,4 @@
-//! How long members stay, as lines over the months since they entered, each with its band: who is there, after a break or
+//! How long members stay, as lines over the months since entry, each with its interval: members after a break or
 //! without, and who never left.
 
 use maud::Markup;
@@ -11,11 +11,11 @@ use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use archive::table::Rows;
 
-/// Months since entry that are drawn.
+/// The maximum number of months since entry that are drawn.
 const MONTHS: i64 = 36;
 const NOTHING: &str = "Is known once somebody has entered after the first month observed and another month has passed.";
 
-/// Of all who entered, how many are members so many months later.
+/// The share of all entrants who are members some months later.
 pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
     let title = "Who stays, all together";
     let (mut points, mut cells) = (Vec::new(), Vec::new());
@@ -37,7 +37,7 @@ pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, fig
             format!("{} to {}", share(low), share(high)),
         ]);
     }
-    // All who entered are there when they enter.
+    // At entry, all entrants are members.
     if points.len() < 2 {
         return Ok(nothing(title, NOTHING));
     }
@@ -53,7 +53,7 @@ pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, fig
     Ok(figures.add(Figure { id: format!("{anchor}-curve"), title, about: about.to_string(), chart, table }))
 }
 
-/// Of all who entered, how many are still members after so many months, without a break.
+/// The share of all entrants who are still members after some months, without a break.
 pub(super) fn survival(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
     let title = "How long they stay";
     let (mut points, mut cells) = (Vec::new(), Vec::new());
@@ -97,7 +97,7 @@ fn ends(rows: Rows<'_>, names: [&str; 3], row: usize) -> PolarsResult<[Option<f6
     Ok([share?, low?, high?])
 }
 
-/// Months, the share with its interval, and of how many.
+/// The months, the share with its interval, and the number of contacts.
 fn point(months: i64, [share, low, high]: [Option<f64>; 3], of: i64) -> Value {
     json!([months, share.map(drawn), low.map(drawn), high.map(drawn), of])
 }

@@ -12,7 +12,7 @@ use crate::page::{count, shown};
 use archive::table::Rows;
 use domain::{Basis, Month};
 
-/// Months that are drawn, the last ones.
+/// The maximum number of months that are drawn: the last ones.
 const MONTHS: i64 = 36;
 
 pub(super) struct Growth<'a> {
@@ -23,7 +23,7 @@ pub(super) struct Growth<'a> {
     pub expected: &'a [ExpectedMonth],
 }
 
-/// A line of what there is, over bars of what came and went.
+/// A chart with a line for the level, above bars for those who joined and departed.
 struct Series {
     level: &'static str,
     up: &'static str,
@@ -87,12 +87,12 @@ impl Growth<'_> {
         if rows.iter().all(|(_, row)| matches!(self.months.count(series.level, *row), Ok(Some(0)))) {
             return Ok(nothing(title, "Nobody, in all of these months."));
         }
-        // Months that were missed are gaps, not left out.
+        // Missing months are shown as gaps.
         let months: Vec<Month> = (first.index()..=self.until.index()).map(Month::from_index).collect();
         let values = |name: &str| months.iter().map(|month| column(name, *month)).collect::<PolarsResult<Vec<_>>>();
         let (level, up) = (values(series.level)?, values(series.up)?);
         let down = series.down.map(values).transpose()?;
-        // A month that was not observed at its end is the last one, if any: others are not in the history.
+        // Only the last month can be outside the history, if it was not observed at its end.
         let is_late = cohort.basis != Basis::MonthEnd.as_str();
         let names: Vec<String> = months
             .iter()
@@ -143,21 +143,21 @@ impl Growth<'_> {
         Ok(rows)
     }
 
-    /// How many the months before a month let expect; never fewer than nobody.
+    /// The interval expected for a month from the months before; never below 0.
     fn expected_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> Option<(i64, i64)> {
         let is_of = |of: &&ExpectedMonth| of.cohort_key == cohort.cohort_key && of.month == month && of.metric == series.level;
         let end = |end: f64| end.max(0.0).round() as i64;
         self.expected.iter().find(is_of).map(|of| (end(of.low), end(of.high)))
     }
 
-    /// Which of a series' metrics were out of the ordinary in a month.
+    /// The odd metrics of a series in a month.
     fn odd_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> String {
         let is_of = |odd: &&OddMonth| odd.cohort_key == cohort.cohort_key && odd.month == month && series.odd.contains(&odd.metric);
         self.odd.iter().filter(is_of).map(|odd| metric_name(odd.metric)).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// A metric's name as a constant word, for the head of a table.
+/// A metric's name for the head of a table.
 fn words(metric: &'static str) -> &'static str {
     if metric == "newly_unsubscribed" { "newly so" } else { metric }
 }

@@ -1,4 +1,4 @@
-//! Who stays: of those who entered in a month, how many are there so many months later.
+//! Retention: how many of the entrants of a month are members some months later.
 
 use maud::Markup;
 use polars::prelude::PolarsResult;
@@ -11,7 +11,7 @@ use crate::page::{share, shown};
 use archive::table::Rows;
 use domain::Month;
 
-/// Months of entry that are drawn, the last ones in which somebody entered; and months since.
+/// The maximum number of months of entry (the last ones with entrants) and of months since entry that are drawn.
 const ENTRIES: usize = 13;
 const AGES: i64 = 24;
 
@@ -28,8 +28,8 @@ struct Cell {
 
 impl Cell {
     /// The count, the share and its interval.
-    fn told(&self) -> String {
-        // All who entered are there when they enter.
+    fn text(&self) -> String {
+        // At entry, all entrants are members.
         if self.age == 0 {
             return grouped(self.retained);
         }
@@ -68,7 +68,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         let first = of_entry.first();
         let censored = if first.is_some_and(|cell| cell.is_censored) { " or before" } else { "" };
         let entrants = first.map_or(String::new(), |cell| grouped(cell.entrants));
-        let of_age = |age: i64| of_entry.iter().find(|cell| cell.age == age).map_or(String::new(), |cell| cell.told());
+        let of_age = |age: i64| of_entry.iter().find(|cell| cell.age == age).map_or(String::new(), |cell| cell.text());
         [format!("{entry}{censored}"), entrants].into_iter().chain(ages.clone().map(of_age)).collect()
     };
     let names = ["entered".to_string(), "entrants".to_string()].into_iter();
@@ -83,7 +83,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     Ok(figures.add(Figure { id: format!("{anchor}-retention"), title, about: about.to_string(), chart, table }))
 }
 
-/// Of months in which somebody entered.
+/// The cells of months with entrants.
 fn cells(rows: Rows<'_>, cohort: &CohortDigest) -> PolarsResult<Vec<Cell>> {
     let mut cells = Vec::new();
     for row in of_cohort(rows, cohort)? {

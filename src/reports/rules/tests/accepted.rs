@@ -156,7 +156,7 @@ fn attribute(name: &str, kind: FactKind, number: usize) -> Reference {
 }
 
 #[test]
-fn an_attribute_is_of_the_kind_that_it_is_used_as() {
+fn the_use_of_an_attribute_decides_its_kind() {
     use FactKind::{Flag, Instant, Number, Text};
     for (text, kind) in [
         ("custom_attributes.x > 5", Number),
@@ -273,7 +273,7 @@ fn names_of_groups() {
 }
 
 #[test]
-fn every_fixed_column_can_be_named_bare() {
+fn every_fixed_column_can_be_named_without_quotes() {
     for column in COLUMNS {
         let condition = accepted(&format!("{} IS NULL", column.name));
         assert_eq!(condition.sql(), format!("\"{}\" IS NULL", column.sql_name()));

@@ -1,12 +1,12 @@
 use super::*;
 
-/// What a worker of the runtime has, where Polars runs and tests do.
+/// Runs with the stack of a runtime worker, where Polars and tests run.
 fn on_a_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap()
 }
 
 #[test]
-fn a_long_text_is_not_read() {
+fn a_long_text_is_refused() {
     let text = format!("role = '{}'", "x".repeat(MAX_CHARACTERS));
     assert_eq!(parse(&text).unwrap_err(), ConditionError::TooLong { length: MAX_CHARACTERS + 9, most: MAX_CHARACTERS });
     let text = format!("role = '{}'", "ü".repeat(MAX_CHARACTERS - 9));
@@ -14,7 +14,7 @@ fn a_long_text_is_not_read() {
 }
 
 #[test]
-fn nothing_that_is_deep_runs_out_of_stack() {
+fn deep_conditions_do_not_overflow_the_stack() {
     on_a_small_stack(|| {
         for text in [
             "(".repeat(9_000),
@@ -45,7 +45,7 @@ fn nothing_that_is_deep_runs_out_of_stack() {
 }
 
 #[test]
-fn parts_nest_as_deep_as_a_person_writes_and_not_deeper() {
+fn the_depth_of_nesting_is_limited() {
     let nested = |depth: usize| {
         let open = "(newly_unsubscribed AND (has_hard_bounced OR ".repeat(depth);
         format!("{open} marked_email_as_spam{}", "))".repeat(depth))
@@ -81,7 +81,7 @@ fn a_list_may_be_long() {
 }
 
 #[test]
-fn what_polars_writes_twice_does_not_multiply() {
+fn parts_that_polars_doubles_do_not_multiply() {
     let mut text = "conversations_opened".to_string();
     for _ in 0..12 {
         text = format!("CASE {text} {} END", "WHEN 1 THEN 1 ".repeat(8));
@@ -95,7 +95,7 @@ fn what_polars_writes_twice_does_not_multiply() {
 }
 
 #[test]
-fn there_is_room_for_a_query_around() {
+fn a_condition_fits_into_a_query() {
     let text = format!("{}conversations_opened{} > 1", "ABS(1 - ".repeat(6), ")".repeat(6));
     let condition = accepted(&text);
     let around = format!("SELECT 1 FROM (SELECT 1 FROM (SELECT 1 FROM facts WHERE (a AND NOT {})))", condition.sql());
@@ -103,7 +103,7 @@ fn there_is_room_for_a_query_around() {
 }
 
 #[test]
-fn conditions_are_compared_by_what_they_say() {
+fn conditions_are_equal_if_their_sql_is_equal() {
     assert_eq!(accepted("conversations_opened>=5"), accepted("(\"conversations_opened\" >= 5.0)"));
     assert_ne!(accepted("tag.value_lead"), accepted("tag.twin"));
 }

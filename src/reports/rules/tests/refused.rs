@@ -69,7 +69,7 @@ fn kinds() {
 #[test]
 fn values() {
     refused(&[
-        ("role = NULL", "line 1, column 8: `NULL` cannot be used: nothing is equal to NULL"),
+        ("role = NULL", "line 1, column 8: `NULL` cannot be used: no comparison with NULL is true"),
         ("role IN ('a', NULL)", "line 1, column 15: `NULL` cannot be used: a list of IN holds literals"),
         ("role IN (country)", "line 1, column 10: `country` cannot be used: a list of IN holds literals"),
         ("5 IN (4, 5)", "line 1, column 1: `5` cannot be used: IN looks for what a column holds"),
@@ -99,7 +99,7 @@ fn values() {
 }
 
 #[test]
-fn what_has_no_place_in_a_condition() {
+fn parts_that_a_condition_cannot_have() {
     refused(&[
         ("conversations_opened IN (SELECT 1)", "line 1, column 26: `SELECT` is not available in a condition: it is one expression"),
         ("conversations_opened > (SELECT 1)", "line 1, column 25: `SELECT` is not available"),
@@ -145,7 +145,7 @@ fn what_has_no_place_in_a_condition() {
 }
 
 #[test]
-fn what_is_no_sql() {
+fn texts_that_are_not_sql() {
     refused(&[
         ("", "the condition is empty"),
         (" \n\t", "the condition is empty"),
@@ -169,7 +169,7 @@ fn what_is_no_sql() {
 }
 
 #[test]
-fn what_would_leave_the_condition() {
+fn texts_that_would_end_the_condition_early() {
     refused(&[
         ("1=1; DROP TABLE facts", "line 1, column 4: `;` is not available in a condition: it is one expression, not a row of statements"),
         ("1=1;", "line 1, column 4: `;` is not available"),

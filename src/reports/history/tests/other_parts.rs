@@ -1,13 +1,13 @@
-//! What is beside the ways of members: cohorts that come and go, records, attributes, populations.
+//! Other parts of a history: cohorts that disappear, records, attributes, populations.
 
 use super::*;
 
 #[test]
-fn a_cohort_that_disappears_goes_on_where_it_was() {
+fn a_cohort_that_returns_continues_its_history() {
     let mut place = Place::new();
     let contacts = || ["x", "y", "z"].map(user).to_vec();
     place.observe(&Observation::of("2026-01", contacts(), vec![("tag:1", vec!["x"])]));
-    // `tag:2` begins to exist: its first members were there before, for all that is known.
+    // The first month of `tag:2`: its members may have entered earlier.
     let february = place.observe(&Observation::of("2026-02", contacts(), vec![("tag:1", vec!["x", "y"]), ("tag:2", vec!["x"])]));
     let names = "cohort_key  contact_id  change  entered_month  months_in_cohort";
     check(
@@ -20,7 +20,7 @@ fn a_cohort_that_disappears_goes_on_where_it_was() {
             tag:2  x  first_seen  -        1"
         ),
     );
-    // In March it is not there, and tag:1 has nobody.
+    // In March it does not exist, and tag:1 is empty.
     let march = place.observe(&Observation::of("2026-03", contacts(), vec![("tag:1", vec![])]));
     check(march, &STANDING, &format!("{names}\n tag:1 x departed - -\n tag:1 y departed 2026-02 -"));
     check(
@@ -33,7 +33,7 @@ fn a_cohort_that_disappears_goes_on_where_it_was() {
         tag:1       2026-03  0        0      0        0                     2                 0         0       2
         tag:2       2026-02  1        1      0        0                     -                 -         -       -",
     );
-    // In April it is compared with February, tag:1 with the month in which it was empty.
+    // In April it is compared with February, and tag:1 with March, in which it was empty.
     let april = place.observe(&Observation::of("2026-04", contacts(), vec![("tag:1", vec!["y"]), ("tag:2", vec!["x", "z"])]));
     check(
         april,
@@ -56,7 +56,7 @@ fn a_cohort_that_disappears_goes_on_where_it_was() {
 }
 
 #[test]
-fn who_unsubscribed_or_became_a_user_is_told_by_the_record_of_the_compared_month() {
+fn records_of_the_compared_month_show_who_unsubscribed_or_became_a_user() {
     let mut place = Place::new();
     let unsubscribed = |contact: Contact, is: Option<bool>| Contact { unsubscribed_from_emails: is, ..contact };
     let lead = |id: &str| Contact { role: Role::Lead, ..user(id) };
@@ -73,7 +73,7 @@ fn who_unsubscribed_or_became_a_user_is_told_by_the_record_of_the_compared_month
     // `outsider` is in the workspace but not in the cohort.
     let in_january = vec![("tag:1", vec!["asked", "before", "silent", "still", "was-lead"])];
     place.observe(&Observation::of("2026-01", january, in_january));
-    // `new` was created since, `stranger` before, though nobody had seen it.
+    // `new` was created since; `stranger` before, but it was never observed.
     let created = |contact: Contact, text: &str| Contact { created_at: Some(at(text)), ..contact };
     let february = vec![
         unsubscribed(user("asked"), Some(true)),
@@ -108,14 +108,14 @@ fn who_unsubscribed_or_became_a_user_is_told_by_the_record_of_the_compared_month
         2026-01  5        1             0             -                   -
         2026-02  8        6             1             3                   1",
     );
-    // In March nothing is compared with January any more.
+    // In March no cohort is compared with January any more.
     let march = place.observe(&Observation::of("2026-03", Vec::new(), vec![("tag:1", vec![])]));
     let months = read(march, &RECORDS).lazy().select([col("month").min().alias("first"), col("month").max().alias("last")]);
     assert_shows(&months.collect().unwrap(), "first last\n 2026-02 2026-02");
 }
 
 #[test]
-fn a_month_counts_what_its_members_did() {
+fn counts_include_what_members_did_in_the_month() {
     let mut place = Place::new();
     let seen = |id: &str, text: &str| Contact { last_seen_at: Some(at(text)), ..user(id) };
     let contacts = vec![
@@ -130,7 +130,7 @@ fn a_month_counts_what_its_members_did() {
         |basis| Observation { basis, opened_by: opened_by.clone(), ..Observation::of("2026-02", contacts.clone(), cohorts.clone()) };
     let names = "in_history members users leads active_members openers conversations_opened hard_bounced marked_spam";
     check(place.observe(&observation(Basis::MonthEnd)), &COUNTS, &format!("{names}\n true 3 2 1 1 2 3 1 1"));
-    // A late month does not know who was active in it.
+    // In a late month it is unknown who was active.
     let mut place = Place::new();
     check(place.observe(&observation(Basis::Late)), &COUNTS, &format!("{names}\n false 3 2 1 - 2 3 1 1"));
 }
@@ -149,15 +149,15 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
             Contact { country: Some("Chile".into()), ..plan(user("x"), x) },
             Contact { role: Role::Lead, unsubscribed_from_emails: Some(true), ..plan(user("y"), number(5)) },
             Contact { unsubscribed_from_emails: Some(false), ..plan(user("z"), AttributeValue::Text("5".into())) },
-            // Created after the month's end: part of no population.
+            // Created after the month's end: not in the population.
             Contact { created_at: Some(at("2026-04-01T00:00:00Z")), ..plan(user("future"), number(9)) },
         ]
     };
     let cohort = |members: &[&'static str]| vec![("tag:1", members.to_vec())];
     place.observe(&Observation::of("2026-01", contacts(number(4)), cohort(&["x", "y"])));
     let february = place.observe(&Observation::of("2026-02", contacts(number(5)), cohort(&["x", "z", "future"])));
-    // Of January the cohort's own counts are left, since it is compared with it. `y` has left and counts no more. What is
-    // a number of one user is a text of another: the value is no number then.
+    // The cohort's own counts of January are kept, because it is compared with January. `y` has left and is not counted. One
+    // user has a number and another a text with the same characters: so the value is not a number.
     check(
         february,
         &PROFILES,
@@ -181,7 +181,7 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
         2026-02  tag:1       custom_attributes.plan    user  5      -             2  1
         2026-02  tag:1       unsubscribed_from_emails  user  false  -             1  0",
     );
-    // In March January is compared with no more.
+    // In March no cohort is compared with January.
     let march = place.observe(&Observation::of("2026-03", contacts(number(5)), cohort(&[])));
     let months = read(march, &PROFILES).lazy().select([col("month").min().alias("month")]).collect().unwrap();
     assert_shows(&months, "month\n 2026-02");
@@ -195,7 +195,7 @@ fn the_population_may_be_a_group_or_the_cohorts() {
     for (population, expected) in [
         ("everyone", "'' 4\n tag:1 2\n tag:2 2"),
         ("cohorts", "'' 3\n tag:1 2\n tag:2 2"),
-        // Within tag:2 only one of tag:1 is.
+        // Only one member of tag:1 is in tag:2.
         ("tag:2", "'' 2\n tag:1 1\n tag:2 2"),
     ] {
         let mut place = Place::new();
@@ -203,29 +203,29 @@ fn the_population_may_be_a_group_or_the_cohorts() {
         check(history, &PROFILES, &format!("{columns}\n{expected}"));
         let departed = Observation { population, ..Observation::of("2026-03", contacts(), vec![("tag:1", vec![]), ("tag:2", vec![])]) };
         let counts = read(place.observe(&departed), &COUNTS).lazy().filter(col("departed").is_not_null());
-        // Who was observed by nobody is gone for certain only when everyone was to be observed.
+        // A contact that was not observed is certainly gone only if everyone was observed.
         let gone = if population == "everyone" { "0" } else { "-" };
         assert_shows(&counts.collect().unwrap(), &format!("departed departed_gone\n 2 {gone}\n 2 {gone}"));
     }
 }
 
 #[test]
-fn a_months_end_at_which_nobody_is_there_is_a_history() {
+fn a_month_without_contacts_has_a_history() {
     let mut place = Place::new();
     let history = place.observe(&Observation::of("2026-01", Vec::new(), vec![("tag:1", vec![])]));
     check(history, &STANDING, "contact_id");
     check(history, &COUNTS, "month members openers conversations_opened joined\n 2026-01 0 0 0 -");
     check(history, &TRIANGLE, "entry_month observed_month retained retained_unbroken\n 2026-01 2026-01 0 0");
     check(history, &PROFILES, "contacts");
-    // Nor is a job without cohorts a failure.
+    // A job without cohorts has one too.
     let history = place.observe(&Observation::of("2026-02", vec![user("x")], Vec::new()));
     check(history, &STANDING, "contact_id");
     check(history, &STATES, "cohort_key first_month\n tag:1 2026-01");
 }
 
 #[test]
-fn profiles_read_each_attribute_as_the_report_of_members_does() {
-    // The two queries name the columns each for itself: SQL has no other way.
+fn profiles_read_each_attribute_like_the_report_of_members() {
+    // SQL cannot share the names of the columns, so each of the two queries has them.
     let cases = |sql: &'static str| -> Vec<&'static str> {
         sql.lines().map(str::trim).filter(|line| line.starts_with("WHEN f.attribute = ")).collect()
     };

@@ -1,5 +1,6 @@
-//! The members of groups by the contacts' own lists of tags (and, in 1.x, segments), out of the stream of everyone: no search,
-//! and nobody asked but those whose list was cut short. What comes of it is a stream like any other, whose records are those of everyone.
+//! Derives the members of groups from the contacts' own lists of tags (on 1.x also of segments) in the stream of everyone.
+//! This needs no search; only contacts whose lists the API cut must be asked. The result is a stream like any other. The
+//! contacts' records are in the stream of everyone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -7,68 +8,74 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::chunks::{Spooled, chunk, each_contact, write_chunk};
-use super::columns::{ContactColumns, HeldColumns};
+use super::columns::{ContactColumns, DeferredColumns};
 use super::record::load_stream;
 use super::tables::{CONTACTS, TAGGED};
 use super::tag_dates::tags_of;
-use super::{Part, SnapshotError, StreamRecord};
+use super::{SnapshotError, SpooledStream, StreamRecord};
 use crate::publish;
 use crate::table::{TableError, read_bundled};
 use domain::{Contact, ContactId, GroupKind, cohort_key};
 
-/// Members of a tag in memory before they are written.
+/// A chunk is written when this many members of a group are in memory.
 const CHUNK_MEMBERS: usize = 65_536;
 
-/// A group, and where its stream is to be.
+/// A group whose members are derived, and the folder for its stream.
 #[derive(Clone, Debug)]
-pub struct Tallied {
+pub struct DerivedTag {
     pub key: String,
     pub folder: PathBuf,
 }
 
-/// The contacts whose own list does not tell all of their tags, ascending.
-pub fn untold(everyone: &Part) -> Result<BTreeSet<String>, SnapshotError> {
-    let mut untold = BTreeSet::new();
-    each(everyone, &mut |contact, tag| {
+/// The contacts whose own list of tags is truncated, ascending.
+pub fn truncated_tags(everyone: &SpooledStream) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut truncated = BTreeSet::new();
+    each_tag(everyone, &mut |contact, tag| {
         if tag.is_none() {
-            untold.insert(contact.to_string());
+            truncated.insert(contact.to_string());
         }
         Ok(())
     })?;
-    Ok(untold)
+    Ok(truncated)
 }
 
-/// Writes the streams of these tags. `answers` is the folder of what those were asked whose list was cut short. Blocks.
-pub fn tally(everyone: &Part, tags: &[Tallied], untold: &BTreeSet<String>, answers: &Path) -> Result<Vec<StreamRecord>, SnapshotError> {
+/// Writes the streams of these groups. `truncated` are the contacts with truncated lists, `answers` is the folder with their
+/// tags as fetched one by one. Blocks.
+pub fn derive_members(
+    everyone: &SpooledStream,
+    tags: &[DerivedTag],
+    truncated: &BTreeSet<String>,
+    answers: &Path,
+) -> Result<Vec<StreamRecord>, SnapshotError> {
     let mut streams: HashMap<&str, MemberWriter<'_>> = HashMap::new();
     for tag in tags {
         streams.insert(&tag.key, MemberWriter::new(&tag.folder)?);
     }
-    // What they were asked counts, and what their lists told before.
-    let answered = tags_of(answers, untold)?.into_iter();
-    let mut of_untold: BTreeSet<(String, String)> = answered.map(|(contact, tag)| (contact, cohort_key(GroupKind::Tag, &tag))).collect();
-    each(everyone, &mut |contact, tag| {
+    // Of a truncated list both count: the tags that it names and those that the answer names.
+    let answered = tags_of(answers, truncated)?.into_iter();
+    let mut completed: BTreeSet<(String, String)> = answered.map(|(contact, tag)| (contact, cohort_key(GroupKind::Tag, &tag))).collect();
+    each_tag(everyone, &mut |contact, tag| {
         let Some(tag) = tag else { return Ok(()) };
-        if untold.contains(contact) {
-            of_untold.insert((contact.to_string(), tag.to_string()));
+        if truncated.contains(contact) {
+            completed.insert((contact.to_string(), tag.to_string()));
             return Ok(());
         }
         streams.get_mut(tag).map_or(Ok(()), |stream| stream.push(contact))
     })?;
-    for (contact, tag) in &of_untold {
+    for (contact, tag) in &completed {
         streams.get_mut(tag.as_str()).map_or(Ok(()), |stream| stream.push(contact))?;
     }
     let finished = tags.iter().filter_map(|tag| Some(streams.remove(tag.key.as_str())?.finish(&everyone.record)));
     finished.collect()
 }
 
-/// Takes a contact and one of its tags; without a tag, a contact whose list was cut short.
-pub(super) type Take<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
+/// Called with a contact and the cohort key of one of its groups, or with `None` for a contact whose list is truncated.
+pub(super) type VisitTag<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
 
-/// Every contact and tag, by the newest record of the contact.
-pub(super) fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotError> {
+/// Visits every contact and group, by the newest record of the contact.
+pub(super) fn each_tag(everyone: &SpooledStream, visit: &mut VisitTag<'_>) -> Result<(), SnapshotError> {
     for (folder, chunks) in everyone.folders() {
-        // A record that came again when it was newer is in a later chunk.
+        // When a newer record of a contact came, it is in a later chunk.
         let has_renewed = load_stream(folder).is_none_or(|record| record.renewed > 0);
         let mut later: HashSet<ContactId> = HashSet::new();
         for index in (0..chunks).rev() {
@@ -78,7 +85,7 @@ pub(super) fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotE
             for (contact, tag) in column("contact_id")?.iter().zip(column("cohort_key")?.iter()) {
                 let contact = contact.unwrap_or_default();
                 if !has_renewed || !later.contains(&ContactId::of(contact)) {
-                    take(contact, tag)?;
+                    visit(contact, tag)?;
                 }
             }
             if has_renewed {
@@ -89,10 +96,10 @@ pub(super) fn each(everyone: &Part, take: &mut Take<'_>) -> Result<(), SnapshotE
     Ok(())
 }
 
-/// The members of one tag on their way to disk.
+/// Writes the members of one group in chunks.
 struct MemberWriter<'a> {
     folder: &'a Path,
-    members: HeldColumns,
+    members: DeferredColumns,
     rows: u64,
     chunks: usize,
 }
@@ -101,7 +108,7 @@ impl<'a> MemberWriter<'a> {
     fn new(folder: &'a Path) -> Result<MemberWriter<'a>, SnapshotError> {
         publish::remove_folder(folder)?;
         publish::create_folder(folder)?;
-        Ok(MemberWriter { folder, members: HeldColumns::default(), rows: 0, chunks: 0 })
+        Ok(MemberWriter { folder, members: DeferredColumns::default(), rows: 0, chunks: 0 })
     }
 
     fn push(&mut self, contact: &str) -> Result<(), SnapshotError> {
@@ -122,18 +129,18 @@ impl<'a> MemberWriter<'a> {
         }
         let record = StreamRecord {
             rows: self.rows,
-            held: self.rows,
+            deferred: self.rows,
             chunks: self.chunks,
             observed_at: everyone.observed_at,
             is_complete: everyone.is_complete,
-            ..StreamRecord::begun(everyone.started_at)
+            ..StreamRecord::new(everyone.started_at)
         };
         Ok(record)
     }
 }
 
 fn reading(error: PolarsError) -> TableError {
-    TableError::new("read", "the tags of everyone", error)
+    TableError::new("read", "the contacts' own lists of tags", error)
 }
 
 #[cfg(test)]
@@ -141,7 +148,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Others, Spool, TagDates, members_of};
+    use crate::snapshot::{Deduplication, Spool, TagDates, members_of};
     use domain::{OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated_at: i64, tags: &[&str], is_complete: bool) -> Contact {
@@ -150,22 +157,22 @@ mod tests {
     }
 
     fn members(folder: &Path, record: &StreamRecord) -> Vec<String> {
-        members_of(&Part::whole(folder.to_path_buf(), record.clone())).unwrap().texts().map(String::from).collect()
+        members_of(&SpooledStream::whole(folder.to_path_buf(), record.clone())).unwrap().texts().map(String::from).collect()
     }
 
     #[test]
-    fn the_newest_record_of_a_contact_tells_its_tags_and_whoever_was_asked_tells_the_rest() {
+    fn the_newest_record_of_a_contact_counts_and_answers_complete_truncated_lists() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("population");
-        let mut spool = Spool::create(folder.clone(), Others::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let mut spool = Spool::create(folder.clone(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(vec![contact("a", 1, &["vip"], true), contact("b", 1, &["vip", "press"], true), contact("c", 1, &["vip"], false)]);
         spool.save(Some("{}".to_string())).unwrap();
-        // It came again: in the same chunk, and in another one.
+        // Newer records: of `d` in the same chunk, of `a` in a later one.
         spool.push(vec![contact("d", 1, &["vip"], true), contact("d", 2, &["press"], true), contact("a", 2, &["press"], true)]);
         spool.record().is_complete = true;
-        let everyone = Part::whole(folder, spool.finish().unwrap());
-        let untold = untold(&everyone).unwrap();
-        assert_eq!(untold, BTreeSet::from(["c".to_string()]));
+        let everyone = SpooledStream::whole(folder, spool.finish().unwrap());
+        let truncated = truncated_tags(&everyone).unwrap();
+        assert_eq!(truncated, BTreeSet::from(["c".to_string()]));
 
         let answers = place.path().join("answers");
         let mut dates = TagDates::open(answers.clone()).unwrap();
@@ -173,9 +180,9 @@ mod tests {
             dates.push(id.to_string(), vec![TagDate { tag_id: tag.to_string(), applied_at: None }]).unwrap();
         }
         dates.flush().unwrap();
-        let tag = |tag_id: &str| Tallied { key: format!("tag:{tag_id}"), folder: place.path().join(tag_id) };
+        let tag = |tag_id: &str| DerivedTag { key: format!("tag:{tag_id}"), folder: place.path().join(tag_id) };
         let tags = [tag("vip"), tag("press"), tag("nobody")];
-        let records = tally(&everyone, &tags, &untold, &answers).unwrap();
+        let records = derive_members(&everyone, &tags, &truncated, &answers).unwrap();
         let found: Vec<Vec<String>> = tags.iter().zip(&records).map(|(tag, record)| members(&tag.folder, record)).collect();
         assert_eq!(found, [vec!["b", "c"], vec!["a", "b", "c", "d"], vec![]]);
         assert_eq!(records.iter().map(|record| record.rows).collect::<Vec<_>>(), [2, 4, 0]);
