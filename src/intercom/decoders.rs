@@ -1,5 +1,5 @@
-//! Every decoder of what the API sends in numbers, for whoever wants to try them with bytes of their own: the fuzzer and
-//! its regressions. Each gives how many rows it read, or what was wrong.
+//! The decoders of responses that hold many rows, for the fuzzer and its regression tests. Each returns the number of rows, or
+//! an error message.
 
 use super::{v1, v2, wire};
 

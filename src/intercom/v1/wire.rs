@@ -15,18 +15,18 @@ use domain::{Contact, Conversation, GroupKind, Holder, Oddities};
 pub(super) use counts::{conversation_states, sizes, totals};
 pub(super) use person::Person;
 
-/// One answer of a scroll. It says nothing of how many there are.
+/// One page of a scroll. It has no total.
 #[derive(Debug)]
 pub(super) struct ScrollPage {
     pub persons: Vec<Person>,
-    /// Where the scroll goes on. Never missing on a page with rows.
+    /// The cursor. Never missing on a page with rows.
     pub param: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 struct Pages {
     total_pages: Option<Whole>,
-    /// An address, which is not followed: that there is one is enough.
+    /// An address. It is not followed, only its presence counts.
     next: Option<Text>,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
     Ok(ScrollPage { persons, param })
 }
 
-/// What is odd in the page itself is told with the first of them: who rides along on a scroll takes the rows that it came for.
+/// The oddities of the page itself are added to its first row, since subscribers of a scroll take single rows.
 fn persons(wire: Vec<person::WirePerson>, counted: Oddities) -> Result<Vec<Person>, DecodeError> {
     let person = |(index, wire): (usize, person::WirePerson)| wire.into_person().ok_or_else(|| shape(format!("users[{index}].id")));
     let mut persons: Vec<Person> = wire.into_iter().enumerate().map(person).collect::<Result<_, _>>()?;

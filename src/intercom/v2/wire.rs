@@ -16,7 +16,7 @@ pub(crate) struct WirePage<T> {
     pub total: Option<u64>,
     pub next: Next,
     pub oddities: Oddities,
-    /// The workspace that the rows say they are of.
+    /// The workspace ID in the rows.
     pub workspace_id: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
     Ok(WirePage { oddities, ..page? })
 }
 
-/// The same search, for who was found.
+/// The same page, decoded for a lookup.
 pub(crate) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
     contact_page(body, |wire| wire.into_holder(tag))
 }
