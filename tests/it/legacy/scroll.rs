@@ -131,7 +131,11 @@ fn a_scroll_that_breaks_off_is_begun_anew_and_nobody_is_lost_or_there_twice() {
         // Among the leads, after all users.
         Mishap { simulator: &["--faults-at", "3=scroll_restart@/contacts/scroll"], begun: 2..=2, told: RESTARTING },
         // Each time a little further.
-        Mishap { simulator: &["--faults-at", "2=scroll_restart@/users/scroll,12=scroll_restart@/users/scroll"], begun: 3..=3, told: RESTARTING },
+        Mishap {
+            simulator: &["--faults-at", "2=scroll_restart@/users/scroll,12=scroll_restart@/users/scroll"],
+            begun: 3..=3,
+            told: RESTARTING,
+        },
         // The answer is lost, and the server has moved on: the scroll is still open there, and a page of it is gone.
         Mishap {
             simulator: &["--scroll-expiry", "2s", "--faults-at", "40=cut@/users/scroll"],
