@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::signals::interrupted;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
-use domain::{Group, GroupKind, GroupName, Reference, Referring, unseen_difference};
+use domain::{Group, GroupKind, GroupName, MakeReference, Reference, unseen_difference};
 use intercom::{Change, Client, TagCall};
 use job::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
 use job::{self, Why};
@@ -82,7 +82,7 @@ fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &s
 }
 
 fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
-    let flags: [(&[String], Referring); 4] = [
+    let flags: [(&[String], MakeReference); 4] = [
         (&arguments.id, Reference::ContactId),
         (&arguments.user_id, Reference::ExternalId),
         (&arguments.email, Reference::Email),

@@ -9,7 +9,7 @@ use super::client::{Api, Client};
 use super::error::{Failure, RequestError, StreamError};
 use super::transport::Request;
 use super::wire;
-use domain::{Group, Holder, Reference};
+use domain::{FoundContact, Group, Reference};
 
 /// Whether a tag is added or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Client {
     }
 
     /// Looks up the contacts that have these references, users and leads, and whether they have the tag.
-    pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<Holder>, StreamError> {
+    pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<FoundContact>, StreamError> {
         let tag = tag.map(|tag| tag.id.as_str());
         match &self.api {
             Api::V1(api) => api.find(references, tag).await,

@@ -75,7 +75,7 @@ impl TagDates {
 
     /// Whether the contact was asked about, or is being asked about.
     pub fn knows(&self, contact_id: &str) -> bool {
-        self.known.holds(contact_id)
+        self.known.contains(contact_id)
     }
 
     /// Whether the contact has still to be asked about. Says so once.

@@ -33,7 +33,7 @@ impl ContactNumbers {
                 let mut near = 0;
                 let mut unknown = Vec::new();
                 for text in texts.iter().flatten() {
-                    match ids.place(text, near) {
+                    match ids.position(text, near) {
                         Some(place) => near = place,
                         None => unknown.push(ContactId::of(text)),
                     }
@@ -73,7 +73,7 @@ impl ContactNumbers {
 fn numbers_of(ids: &ContactIds, texts: &StringChunked) -> Int64Chunked {
     let mut near = 0;
     let mut number = |text: &str| {
-        let place = ids.place(text, near)?;
+        let place = ids.position(text, near)?;
         near = place;
         Some(place as i64)
     };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::numbered::Page;
 use crate::wire::lenient::{Text, Whole, counting, owned, some};
 use crate::wire::{DecodeError, decode, shape};
-use domain::{Contact, Conversation, GroupKind, Holder, Oddities};
+use domain::{Contact, Conversation, FoundContact, GroupKind, Oddities};
 
 pub(super) use counts::{conversation_states, sizes, totals};
 pub(super) use person::Person;
@@ -56,7 +56,7 @@ pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
 }
 
 /// A list by e-mail or, in 1.0, a single user.
-pub(super) fn holders(body: &[u8], tag: Option<&str>) -> Result<Vec<Holder>, DecodeError> {
+pub(super) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<Vec<FoundContact>, DecodeError> {
     let persons = match contacts(body) {
         Ok(page) => page.rows,
         Err(list) => vec![decode::<person::WirePerson>(body)?.into_person().ok_or(list)?],
@@ -64,7 +64,7 @@ pub(super) fn holders(body: &[u8], tag: Option<&str>) -> Result<Vec<Holder>, Dec
     let holder = |person: Person| {
         let is_tagged = tag.and_then(|tag| person.is_in(GroupKind::Tag, tag));
         let Contact { id, role, external_id, email, .. } = person.contact;
-        Holder { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged }
+        FoundContact { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged }
     };
     Ok(persons.into_iter().map(holder).collect())
 }

@@ -7,13 +7,13 @@ use super::cursor::CursorStream;
 use super::{V2, wire};
 use crate::error::{RequestError, StreamError};
 use crate::transport::Request;
-use domain::{Holder, Reference, TagDate};
+use domain::{FoundContact, Reference, TagDate};
 
 /// The most filters in one search.
 const FILTERS_MAX: usize = 15;
 
 impl V2 {
-    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<Holder>, StreamError> {
+    pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
@@ -23,7 +23,7 @@ impl V2 {
                 Some(is_tagged) => is_tagged,
                 None => self.tag_dates(&holder.id).await?.unwrap_or_default().iter().any(|found| found.tag_id == tag),
             };
-            Ok::<_, StreamError>(Holder { is_tagged: Some(is_tagged), ..holder })
+            Ok::<_, StreamError>(FoundContact { is_tagged: Some(is_tagged), ..holder })
         });
         try_join_all(checked).await
     }
@@ -42,9 +42,12 @@ impl V2 {
     }
 
     /// Reads all pages: more contacts than fit on a page may share an address.
-    async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<Holder>, StreamError> {
+    async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let request = Request::search("/contacts/search", json!({ "operator": "OR", "value": filters }), super::by_creation());
-        CursorStream::new(self.transport.clone(), request, self.page_size, wire::holders).expecting_tag(tag.map(str::to_string)).all().await
+        CursorStream::new(self.transport.clone(), request, self.page_size, wire::found_contacts)
+            .expecting_tag(tag.map(str::to_string))
+            .all()
+            .await
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::wire::lenient::{Whole, counting};
 use crate::wire::next::Next;
 use crate::wire::{DecodeError, decode, shape};
-use domain::{Contact, Conversation, Holder, Oddities};
+use domain::{Contact, Conversation, FoundContact, Oddities};
 
 #[derive(Debug)]
 pub(crate) struct WirePage<T> {
@@ -46,8 +46,8 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
 }
 
 /// The same page, decoded for a lookup.
-pub(crate) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
-    contact_page(body, |wire| wire.into_holder(tag))
+pub(crate) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<WirePage<FoundContact>, DecodeError> {
+    contact_page(body, |wire| wire.into_found_contact(tag))
 }
 
 fn contact_page<T>(body: &[u8], mut row: impl FnMut(contact::WireContact) -> Option<T>) -> Result<WirePage<T>, DecodeError> {

@@ -23,7 +23,7 @@ impl Person {
             GroupKind::Tag => &self.contact.tags,
             GroupKind::Segment => &self.contact.segments,
         };
-        own.as_ref()?.tell(id)
+        own.as_ref()?.contains(id)
     }
 }
 

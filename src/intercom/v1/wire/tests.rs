@@ -98,7 +98,7 @@ fn counts_are_keyed_by_any_name_and_have_nested_pages() {
 #[test]
 fn contacts_with_an_address_come_as_a_list_or_alone() {
     let found = |body: &str| {
-        holders(body.as_bytes(), Some("7")).map(|holders| holders.into_iter().map(|one| (one.id, one.is_tagged)).collect::<Vec<_>>())
+        found_contacts(body.as_bytes(), Some("7")).map(|holders| holders.into_iter().map(|one| (one.id, one.is_tagged)).collect::<Vec<_>>())
     };
     let list = r#"{"type":"user.list","users":[{"type":"user","id":"a","tags":{"tags":[{"id":7}]}},{"type":"user","id":"b","tags":{"tags":[]}},{"type":"user","id":"c"}]}"#;
     assert_eq!(found(list).unwrap(), [("a".to_string(), Some(true)), ("b".to_string(), Some(false)), ("c".to_string(), None)]);

@@ -3,7 +3,7 @@ use serde::Deserialize;
 use crate::wire::attributes::Attributes;
 use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
 use crate::wire::{checked_id, is_id};
-use domain::{Contact, Holder, Oddities, OwnTags, Role};
+use domain::{Contact, FoundContact, Oddities, OwnTags, Role};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {
@@ -94,10 +94,10 @@ impl WireContact {
     }
 
     /// The contact's references, and whether it has the tag.
-    pub(super) fn into_holder(self, tag: Option<&str>) -> Option<Holder> {
+    pub(super) fn into_found_contact(self, tag: Option<&str>) -> Option<FoundContact> {
         let Contact { id, role, external_id, email, tags, .. } = self.into_contact(None, &mut Oddities::default())?;
-        let is_tagged = tag.and_then(|tag| tags?.tell(tag));
-        Some(Holder { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged })
+        let is_tagged = tag.and_then(|tag| tags?.contains(tag));
+        Some(FoundContact { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged })
     }
 
     /// `None` when there is no id.
@@ -114,7 +114,7 @@ impl WireContact {
         };
         let tags = self.tags.0.and_then(Tags::own);
         if let (Some(tag), Some(tags)) = (expected_tag, &tags)
-            && tags.tell(tag) == Some(false)
+            && tags.contains(tag) == Some(false)
         {
             oddities.tag_unconfirmed += 1;
         }
