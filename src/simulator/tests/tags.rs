@@ -336,11 +336,11 @@ async fn the_probes_report_dates_of_tags_and_former_members() {
     let served = Served::new().await;
     let earlier = NOW - 100 * 86_400;
     for group in [format!("tag:{VALUE_LEAD_ID}"), "segment:63bbdd50aa01c0ffee000001".to_owned(), "role:lead".to_owned()] {
-        let told = served.probe(&format!("members?group={group}&at={earlier}")).await;
+        let earlier_members = served.probe(&format!("members?group={group}&at={earlier}")).await;
         let now = served.members(&group).await;
         assert_eq!(ids(&served.probe(&format!("members?group={group}&at={}", NOW + 86_400 * 40)).await), now, "no look ahead");
         served.simulator.set_now(DateTime::from_timestamp(earlier, 0).unwrap());
-        assert_eq!(ids(&told), served.members(&group).await, "{group}");
+        assert_eq!(ids(&earlier_members), served.members(&group).await, "{group}");
         served.simulator.set_now(DateTime::from_timestamp(NOW, 0).unwrap());
     }
     let applied = served.probe(&format!("applied?tag={VALUE_LEAD_ID}")).await;
