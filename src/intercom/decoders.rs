@@ -3,8 +3,10 @@
 
 use super::{v1, v2, wire};
 
+/// Decodes a body. Returns the number of rows, or an error message.
 pub type Decoder = fn(&[u8]) -> Result<usize, String>;
 
+/// The decoders by name.
 pub const DECODERS: &[(&str, Decoder)] = &[
     ("v2-contacts", |body| v2::contact_rows(body).map_err(|error| error.to_string())),
     ("v2-conversations", |body| v2::conversation_rows(body).map_err(|error| error.to_string())),

@@ -11,10 +11,13 @@ use crate::tls::CertificateProblem;
 /// The client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// The HTTP client could not be built.
     #[error("the HTTP client could not be set up")]
     Setup(#[source] reqwest::Error),
+    /// The proxy that the environment names cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// The API version cannot be sent as a header.
     #[error("`{0}` is no usable API version")]
     Version(String),
 }
@@ -23,10 +26,15 @@ pub enum ClientError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("`{method} {path}` {failure} ({attempts} in {elapsed:.1?})", attempts = Attempts(*.attempts))]
 pub struct RequestError {
+    /// `GET`, `POST` or `DELETE`.
     pub method: &'static str,
+    /// The path, without ids of contacts.
     pub path: String,
+    /// How often the request was sent.
     pub attempts: u32,
+    /// The time from the first attempt to the failure of the last.
     pub elapsed: Duration,
+    /// How the last attempt failed.
     pub failure: Failure,
     /// Whether this client has had successful responses before: then address, token and version are right.
     pub after_success: bool,
@@ -95,6 +103,7 @@ pub enum StreamError {
     /// Far more rows than announced.
     #[error("`{path}` returned {rows} rows up to page {page} although it announced {announced}; the stream would never end")]
     Endless { path: String, page: u32, rows: u64, announced: u64 },
+    /// The list of API 1.x ended at its limit, before it reached the requested rows.
     #[error("`{path}` of 1.x ends at 10,000 records, before the start of the requested period")]
     TooLong { path: String },
     /// A page in the middle is empty.

@@ -26,7 +26,9 @@ const EXCLUSIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// How requests to one address leave this machine.
 #[derive(Clone, Debug)]
 pub enum Route {
+    /// Without a proxy.
     Direct(Reason),
+    /// Through this proxy.
     Through(Proxy),
 }
 
@@ -57,8 +59,10 @@ pub struct Proxy {
 /// A proxy that is named but cannot be used. Nothing is sent without it: that may be forbidden, or hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
+    /// The variable's value is not the address of a proxy.
     #[error("the proxy that {0} names cannot be used: its value is not the address of a proxy")]
     Address(&'static str),
+    /// The proxy is neither an HTTP nor an HTTPS proxy.
     #[error("the proxy that {0} names cannot be used: its address is neither http nor https (SOCKS is not supported)")]
     Scheme(&'static str),
 }

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 /// The API's time now lies between these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerTime {
+    /// The earliest possible time.
     pub earliest: DateTime<Utc>,
+    /// The latest possible time.
     pub latest: DateTime<Utc>,
 }
 

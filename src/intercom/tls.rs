@@ -9,10 +9,15 @@ use rustls::CertificateError;
 /// Why a certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
+    /// It has expired.
     Expired,
+    /// It is not valid yet.
     NotYetValid,
+    /// This machine does not trust its issuer.
     UnknownIssuer,
+    /// It is for another host.
     WrongName,
+    /// Another reason.
     Other,
 }
 
