@@ -333,6 +333,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::Stream { source, .. } if let StreamError::PageRefused { source, .. } = &**source => {
             with(INCOMPLETE, refused_hint(source))
         }
+        JobError::Stream { source, .. } if matches!(**source, StreamError::TooLong { .. }) => {
+            with(INCOMPLETE, "set `intercom.api_version` to 2.0 or later, or `conversations = false`")
+        }
         JobError::Stream { .. } | JobError::TooSlow { .. } => {
             with(INCOMPLETE, "the finished streams are kept: run it again; if it stays, show this message to Intercom's support")
         }
@@ -411,9 +414,9 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         )
     } else if error.is_too_large() {
         (USAGE, "set a smaller `intercom.page_size`")
-    } else if error.is_refused_later() {
+    } else if error.is_rejected_after_success() {
         (INCOMPLETE, refused_hint(error))
-    } else if is_first && error.is_misdirected() {
+    } else if is_first && error.is_wrong_address() {
         (USAGE, "there is no such thing at this address: check `intercom.base_url` and `intercom.region`")
     } else if error.is_unusable() {
         (
@@ -425,9 +428,9 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
             UNAVAILABLE,
             "what came is not what Intercom documents: check `intercom.base_url`, and whether something stands between; if it stays, show this message to Intercom's support",
         )
-    } else if error.is_passing() && is_first {
+    } else if error.is_transient() && is_first {
         (UNAVAILABLE, "check the network, `intercom.base_url` and Intercom's status page, then run it again")
-    } else if error.is_passing() {
+    } else if error.is_transient() {
         (UNAVAILABLE, "the finished streams are kept: run it again to go on; if it stays, check the network and Intercom's status page")
     } else {
         (UNEXPECTED, "the API refused what was asked; check `intercom.base_url` and `intercom.api_version`")

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::signals::interrupted;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
-use domain::{Group, GroupKind, GroupName, Reference, Referring, unseen_difference};
+use domain::{Group, GroupKind, GroupName, MakeReference, Reference, unseen_difference};
 use intercom::{Change, Client, TagCall};
 use job::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
 use job::{self, Why};
@@ -82,7 +82,7 @@ fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &s
 }
 
 fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
-    let flags: [(&[String], Referring); 4] = [
+    let flags: [(&[String], MakeReference); 4] = [
         (&arguments.id, Reference::ContactId),
         (&arguments.user_id, Reference::ExternalId),
         (&arguments.email, Reference::Email),
@@ -204,7 +204,7 @@ fn as_json(done: &Done) -> String {
 fn plan_as_json(new_tag: Option<String>, calls: &[TagCall], done: &Done) -> String {
     let call = |(request, body): (String, Option<Value>)| serde_json::json!({ "request": request, "body": body }).to_string();
     let create = new_tag.map(|name| call(("POST /tags".to_string(), Some(serde_json::json!({ "name": name })))));
-    let calls: Vec<String> = create.into_iter().chain(calls.iter().map(|one| call(one.shown()))).collect();
+    let calls: Vec<String> = create.into_iter().chain(calls.iter().map(|one| call(one.preview()))).collect();
     format!("{{\"calls\": {}, \"contacts\": {}}}", stdout::json_lines(&calls), stdout::json_lines(&entries(done)))
 }
 
@@ -216,7 +216,7 @@ fn plan_as_text(new_tag: Option<String>, calls: &[TagCall], done: &Done, change:
         text.push_str(&format!("POST /tags {}\n", serde_json::json!({ "name": name })));
     }
     for call in calls {
-        let (request, body) = call.shown();
+        let (request, body) = call.preview();
         text.push_str(format!("{request} {}", body.map(|body| body.to_string()).unwrap_or_default()).trim_end());
         text.push('\n');
     }

@@ -1,15 +1,15 @@
 use std::fmt;
 
-/// How the membership of a cohort was observed, worst first, so that `max` is the better one.
+/// How the membership of a cohort was observed. Ordered from worst to best, so that `max` is the better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Basis {
-    /// The month had not ended.
+    /// Observed before the month's end.
     Preliminary,
-    /// Later than the job's grace after the month's end: membership is of the observation.
+    /// Observed later than the job's grace after the month's end. The membership is that of the observation.
     Late,
-    /// Present members whose tag was applied before the month's end: a lower bound.
+    /// Current members whose tag was applied before the month's end: a lower bound.
     Reconstructed,
-    /// Within the job's grace after the month's end.
+    /// Observed within the job's grace after the month's end.
     MonthEnd,
 }
 

@@ -1,10 +1,10 @@
 use std::fmt;
 
-/// By how much what came may differ from what was announced.
+/// By how much the number of rows may differ from the announced total.
 #[derive(Clone, Copy, Debug)]
 pub enum Allowed {
     Nothing,
-    /// This part of the members, and at least 1, or 5 from 1,000 members on.
+    /// This share of the members, but at least 1, or 5 from 1,000 members on.
     Tolerance(f64),
 }
 
@@ -17,15 +17,15 @@ impl Allowed {
     }
 }
 
-/// A list of which not everything came.
+/// An incomplete stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortfall {
     pub stream: String,
     pub came: u64,
     pub expected: u64,
-    /// Who says so, as the end of the sentence `270 came, 300 …`.
+    /// The source of the expected number, as the end of the sentence `270 came, 300 …`.
     pub source: &'static str,
-    /// What else is known of the difference.
+    /// More about the difference.
     pub detail: Option<String>,
 }
 
@@ -37,26 +37,26 @@ impl fmt::Display for Shortfall {
     }
 }
 
-/// Whether what came agrees with the totals that the API announced with the first page and with the last. A live list
-/// may change between them: anything between the two totals agrees, with what is allowed on either side.
+/// Whether the number of rows agrees with the totals that the API announced on the first and the last page. A stream may change while it is
+/// read: any number between the two totals agrees, and `allowed` widens the range on both sides.
 pub fn agrees(came: u64, first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
     let (Some(first), Some(last)) = (first, last) else { return true };
     let allowed = allowed.of(last);
     (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
-/// The part of a listed count, and the members, by which what came of a group may differ from it: listed counts lag.
+/// By which share, and by how many members, a group may differ from its count in the list of groups. These counts lag behind.
 const LISTED_PART: f64 = 0.05;
 const LISTED_MEMBERS: u64 = 5;
 
-/// Whether what came of a group differs from the count in the listing of groups by more than that lags.
+/// Whether the number of rows of a group differs from its count in the list of groups by more than such counts lag behind.
 pub fn differs_from_listing(came: u64, listed: u64) -> bool {
     let gap = listed.abs_diff(came);
     gap > LISTED_MEMBERS && gap as f64 > listed as f64 * LISTED_PART
 }
 
-/// Whether a list announced fewer on its last page than on its first, by more than is allowed. A list that was cut short
-/// looks like this; so does a group that people leave in numbers while it is read.
+/// Whether a stream announced fewer rows on its last page than on its first, by more than `allowed`. This happens when a stream was cut short,
+/// and also when many members leave a group while it is read.
 pub fn shrank(first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
     first.zip(last).is_some_and(|(first, last)| last + allowed.of(first) < first)
 }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_lost_half_of_itself_shrank() {
+    fn a_stream_that_lost_half_of_its_rows_shrank() {
         let check = |first, last| shrank(first, last, Allowed::Tolerance(0.001));
         assert!(check(Some(300), Some(150)));
         assert!(check(Some(300), Some(298)));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_grew_while_it_was_walked_is_complete() {
+    fn a_stream_that_grew_while_it_was_read_is_complete() {
         let check = |came, first, last| agrees(came, first, last, Allowed::Tolerance(0.001));
         assert!(check(100, Some(100), Some(100)));
         assert!(check(99, Some(100), Some(100)));

@@ -3,15 +3,15 @@ use compact_str::CompactString;
 
 use super::Number;
 
-/// A tag of a contact, and when it was put on.
+/// A tag of a contact, and when it was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagDate {
     pub tag_id: String,
-    /// `None` where the API gives none that can be read.
+    /// `None` if the API gives no readable date.
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// A contact is a user or a lead, under these names whichever API version it came from.
+/// A contact is a user or a lead. These names are used for all API versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     User,
@@ -27,11 +27,11 @@ impl Role {
     }
 }
 
-/// The columns that tell who a contact is, in every table that has them.
+/// The columns that identify a contact, in every table that has them.
 pub const IDENTIFIERS: &[&str] = &["external_id", "email", "phone", "name"];
 
 /// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.
-/// Tests hold the snapshot's table and the counting queries against it.
+/// Tests compare the snapshot's table and the counting queries with it.
 pub const PROFILE_COLUMNS: &[&str] = &[
     "role",
     "owner_id",
@@ -60,10 +60,10 @@ pub const PROFILE_COLUMNS: &[&str] = &[
     "referrer",
 ];
 
-/// One contact as observed, checked. `None` is what the API gave as null, left out, or what could not be read
-/// (counted as one of the page's `Oddities`). An empty text stays an empty text.
+/// One contact as observed, checked. A field is `None` if the API sent null, left it out, or sent a value that could not be read (counted in the
+/// page's `Oddities`). An empty text stays an empty text.
 ///
-/// Texts of up to 24 bytes, which most are, Intercom's ids among them, stand in the contact itself.
+/// Texts of up to 24 bytes, among them most texts and Intercom's ids, are stored in the contact itself.
 #[derive(Clone, Debug)]
 pub struct Contact {
     pub id: CompactString,
@@ -107,14 +107,14 @@ pub struct Contact {
     pub utm_term: Option<CompactString>,
     pub referrer: Option<CompactString>,
     pub custom_attributes: Vec<CustomAttribute>,
-    /// What the contact itself says it carries; `None` when it does not say.
+    /// The contact's own list of tags; `None` if the record has none.
     pub tags: Option<OwnTags>,
-    /// The segments that it says it is in. Only 1.x tells.
+    /// The contact's own list of segments. Only 1.x has it.
     pub segments: Option<OwnTags>,
 }
 
 impl Contact {
-    /// Of whom nothing else is known. Each generation of the API fills in what it tells.
+    /// A contact without data. Each generation of the API fills in the fields that it has.
     pub fn unknown(id: impl Into<CompactString>, role: Role) -> Contact {
         Contact {
             id: id.into(),
@@ -164,22 +164,22 @@ impl Contact {
     }
 }
 
-/// The IDs of a contact's tags, as the contact itself lists them; or of its segments.
+/// A contact's own list of tags, or of segments: their IDs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnTags {
     pub ids: Vec<CompactString>,
-    /// Whether there are no others: 2.x lists ten at the most.
+    /// Whether the list has all of them: 2.x lists at most ten.
     pub is_complete: bool,
 }
 
 impl OwnTags {
-    /// Whether one is among them; `None` when it may be among those that are not listed.
-    pub fn tell(&self, id: &str) -> Option<bool> {
+    /// Whether the contact has this tag or segment; `None` when the list is not complete and lacks it.
+    pub fn contains(&self, id: &str) -> Option<bool> {
         if self.ids.iter().any(|own| own == id) { Some(true) } else { self.is_complete.then_some(false) }
     }
 }
 
-/// One custom attribute of one contact. Null ones are left out: not set and null are the same to the API.
+/// One custom attribute of one contact. Null ones are left out: for the API, null and not set are the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomAttribute {
     pub name: CompactString,
@@ -191,18 +191,18 @@ pub enum AttributeValue {
     Text(CompactString),
     Number(Number),
     Bool(bool),
-    /// Whatever else the API sent (references to custom objects), as JSON text.
+    /// Any other value that the API sent (references to custom objects), as JSON text.
     Json(CompactString),
 }
 
-/// One conversation of the month.
+/// One conversation.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     pub id: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: Option<DateTime<Utc>>,
     pub opener: Opener,
-    /// The ids of the contacts that take part in it, as it lists them.
+    /// The ids of its contacts, as it lists them.
     pub contact_ids: Vec<String>,
     pub author_type: Option<String>,
     pub source_type: Option<String>,
@@ -210,15 +210,15 @@ pub struct Conversation {
     pub state: Option<String>,
 }
 
-/// Who wrote first.
+/// Who opened a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opener {
-    /// A user or lead: it counts as opened by this contact.
+    /// A user or lead: this contact opened it.
     Contact(String),
     /// A user or lead, but the API does not say which one.
     UnknownContact,
-    /// An admin, a bot, a campaign: nobody's opened conversation.
+    /// An admin, a bot or a campaign. It counts for no contact.
     Workspace,
-    /// The conversation has no author: a bot, a workflow or an import made it. Nobody's either.
+    /// The conversation has no author: a bot, a workflow or an import created it. It counts for no contact.
     NoAuthor,
 }

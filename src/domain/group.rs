@@ -2,6 +2,7 @@ use std::fmt;
 
 use super::are_alike;
 
+/// A group is a tag or a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GroupKind {
     Tag,
@@ -36,7 +37,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// `tag:<id>` or `segment:<id>`: stable when the name changes.
+    /// `tag:<id>` or `segment:<id>`. It does not change with the name.
     pub fn key(&self) -> String {
         cohort_key(self.kind, &self.id)
     }
@@ -47,12 +48,12 @@ pub fn cohort_key(kind: GroupKind, id: &str) -> String {
     format!("{kind}:{id}")
 }
 
-/// How well a name fits a group.
+/// How well a name matches a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// It is the name, the ID or the cohort key.
+    /// The name, the ID or the cohort key is equal.
     Exact,
-    /// It looks like the name.
+    /// It looks like the name, see [`are_alike`].
     Alike,
 }
 
@@ -68,15 +69,15 @@ impl GroupName {
         GroupName { kind, text: text.into() }
     }
 
-    /// Reads `tag:NAME` or `segment:NAME`, where NAME may be a name, an ID or `id:<ID>`.
+    /// Parses `tag:NAME` or `segment:NAME`, where NAME may be a name, an ID or `id:<ID>`.
     pub fn parse_qualified(text: &str) -> Option<GroupName> {
         let (kind, name) = text.split_once(':')?;
         let name = name.trim();
         (!name.is_empty()).then(|| GroupKind::parse(kind.trim()).map(|kind| GroupName::new(kind, name)))?
     }
 
-    /// Whether this is a name of the group with that cohort key, which is or was called by these names. Of several groups
-    /// that fit, one that fits exactly is meant.
+    /// How well this name matches the group with that cohort key, whose current and former names are these; `None` if it does not. An exact match
+    /// takes precedence over groups that only look alike.
     pub fn fit(&self, cohort_key: &str, names: [&str; 2]) -> Option<Fit> {
         let (kind, id) = cohort_key.split_once(':')?;
         if kind != self.kind.as_str() {
@@ -90,8 +91,8 @@ impl GroupName {
         names.iter().any(|name| are_alike(name, text)).then_some(Fit::Alike)
     }
 
-    /// Whether a group is meant by this name of a job, by how well names fit it: one that another of the job's names fits
-    /// exactly is not the one that this name merely looks like.
+    /// Whether this name of a job means a group; `fit` returns how well a name matches the group. If another name of the job matches it exactly, a
+    /// name that only looks alike does not mean it.
     pub fn means(&self, names_of_job: &[GroupName], fit: impl Fn(&GroupName) -> Option<Fit>) -> bool {
         match fit(self) {
             Some(Fit::Exact) => true,
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_fits_by_id_key_and_name_exactly_and_by_looks_alike() {
+    fn id_key_and_name_match_exactly_and_similar_names_alike() {
         let fit = |text: &str| GroupName::new(GroupKind::Tag, text).fit("tag:7", ["Café", "old name"]);
         for text in ["Café", "old name", "7", "id:7", "id: 7", "tag:7", " 7 "] {
             assert_eq!(fit(text), Some(Fit::Exact), "{text}");
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_another_name_fits_exactly_is_not_meant_by_one_that_looks_alike() {
+    fn an_exact_match_of_another_name_takes_precedence() {
         let [exact, alike] = ["VIP", "vip"].map(|text| GroupName::new(GroupKind::Tag, text));
         let means = |name: &GroupName, of_job: &[&GroupName]| {
             let of_job: Vec<GroupName> = of_job.iter().copied().cloned().collect();

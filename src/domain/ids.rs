@@ -4,15 +4,15 @@ use std::collections::hash_map::Entry;
 
 use compact_str::CompactString;
 
-/// What is known of each contact, by its id. Intercom's ids are 24 hex digits: kept as twelve bytes each, the one thing
-/// of a run that grows with the workspace (some 20 MB for a million contacts).
+/// A map by contact id. Intercom's ids are 24 hex digits and are stored as twelve bytes each: this is the only memory of a run that grows with
+/// the workspace (about 20 MB for a million contacts).
 #[derive(Debug)]
 pub struct IdMap<V> {
     object_ids: HashMap<[u8; 12], V>,
     others: HashMap<Box<str>, V>,
 }
 
-/// An id in as little space: twelve bytes in place, any other text beside it. Ordered as texts are.
+/// A compact id: twelve bytes inline, any other text on the heap. Ordered like the texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ContactId {
     Object([u8; 12]),
@@ -48,7 +48,7 @@ impl Ord for ContactId {
     }
 }
 
-/// Twelve bytes in their order: a comparison of numbers takes no call.
+/// The bytes as a number of the same order: comparing numbers is faster than comparing arrays.
 fn as_number(bytes: &[u8; 12]) -> u128 {
     bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
@@ -59,17 +59,17 @@ impl PartialOrd for ContactId {
     }
 }
 
-/// The contacts of a list: each once, in the order of their texts.
+/// Distinct contact ids, sorted by text.
 #[derive(Debug, Default)]
 pub struct ContactIds(Vec<ContactId>);
 
 impl ContactIds {
-    pub fn holds(&self, id: &str) -> bool {
+    pub fn contains(&self, id: &str) -> bool {
         self.0.binary_search(&ContactId::of(id)).is_ok()
     }
 
-    /// Where the id is. Looked for from `near` on, which costs little where one id follows another of a list in order.
-    pub fn place(&self, id: &str, near: usize) -> Option<usize> {
+    /// The index of the id. The search starts at `near`, which is fast when ids are looked up in order.
+    pub fn position(&self, id: &str, near: usize) -> Option<usize> {
         let id = ContactId::of(id);
         let ids = self.0.get(near..).filter(|ids| ids.first().is_some_and(|first| *first <= id));
         let (from, ids) = ids.map_or((0, &self.0[..near.min(self.0.len())]), |ids| (near, ids));
@@ -78,7 +78,7 @@ impl ContactIds {
             reach *= 2;
         }
         let within = &ids[reach / 2..ids.len().min(reach)];
-        within.binary_search(&id).ok().map(|place| from + reach / 2 + place)
+        within.binary_search(&id).ok().map(|index| from + reach / 2 + index)
     }
 
     pub fn len(&self) -> usize {
@@ -89,7 +89,7 @@ impl ContactIds {
         self.0.is_empty()
     }
 
-    /// These ids, too.
+    /// Adds ids.
     pub fn with(self, others: Vec<ContactId>) -> ContactIds {
         if others.is_empty() { self } else { ContactIds::from([self.0, others].concat()) }
     }
@@ -107,7 +107,7 @@ impl From<Vec<ContactId>> for ContactIds {
     }
 }
 
-/// What an [`IdMap`] held: the ids of twelve bytes, ascending, and the others.
+/// The contents of an [`IdMap`]: the ids of twelve bytes, ascending, and the others.
 pub type SortedIds<V> = (Vec<([u8; 12], V)>, HashMap<Box<str>, V>);
 
 /// A set of contact ids.
@@ -121,7 +121,7 @@ impl<V> Default for IdMap<V> {
 }
 
 impl<V> IdMap<V> {
-    /// What is known of the id, which is `first` when it is new; and whether it is.
+    /// The value of the id, and whether the id is new. The value of a new id is `first`.
     pub fn entry(&mut self, id: &str, first: V) -> (&mut V, bool) {
         match object_id(id) {
             Some(bytes) => entered(self.object_ids.entry(bytes), first),
@@ -155,12 +155,12 @@ fn entered<K, V>(entry: Entry<'_, K, V>, first: V) -> (&mut V, bool) {
 }
 
 impl IdSet {
-    pub fn holds(&self, id: &str) -> bool {
+    pub fn contains(&self, id: &str) -> bool {
         let IdMap { object_ids, others } = &self.0;
         object_id(id).map_or_else(|| others.contains_key(id), |bytes| object_ids.contains_key(&bytes))
     }
 
-    /// Whether the id is new.
+    /// Adds the id. Returns whether it is new.
     pub fn insert(&mut self, id: &str) -> bool {
         self.0.entry(id, ()).1
     }
@@ -174,7 +174,7 @@ impl IdSet {
     }
 }
 
-/// What each byte is as a lower-case hex digit; more than 15 for one that is none.
+/// The value of each byte as a lower-case hex digit; more than 15 for other bytes.
 const DIGITS: [u8; 256] = {
     let mut digits = [u8::MAX; 256];
     let mut digit = 0;
@@ -213,8 +213,8 @@ mod tests {
             "zzzzzzzzzzzzzzzzzzzzzzzz",
             "é67d60a98a68186f43bafdb",
         ] {
-            assert!(!ids.holds(id) && ids.insert(id), "{id}");
-            assert!(ids.holds(id) && !ids.insert(id), "{id}");
+            assert!(!ids.contains(id) && ids.insert(id), "{id}");
+            assert!(ids.contains(id) && !ids.insert(id), "{id}");
         }
         assert_eq!(ids.len(), 6);
     }
@@ -225,20 +225,20 @@ mod tests {
         let ids = ContactIds::from(texts.iter().chain(&texts[..2]).map(|text| ContactId::of(text)).collect::<Vec<_>>());
         texts.sort_unstable();
         assert_eq!(ids.texts().collect::<Vec<_>>(), texts);
-        assert!(texts.iter().all(|text| ids.holds(text)) && !ids.holds("667d60a98a68186f43bafdba"));
+        assert!(texts.iter().all(|text| ids.contains(text)) && !ids.contains("667d60a98a68186f43bafdba"));
     }
 
     #[test]
-    fn an_id_has_the_same_place_wherever_it_is_looked_for_from() {
+    fn the_position_of_an_id_does_not_depend_on_the_start_of_the_search() {
         let text = |number: usize| format!("{number:024x}");
         for count in [0, 1, 2, 3, 50] {
             let ids = ContactIds::from((0..count).map(|number| ContactId::of(&text(2 * number + 1))).collect::<Vec<_>>());
             for near in 0..count + 3 {
                 for number in 0..count {
-                    assert_eq!(ids.place(&text(2 * number + 1), near), Some(number), "{number} of {count} from {near}");
+                    assert_eq!(ids.position(&text(2 * number + 1), near), Some(number), "{number} of {count} from {near}");
                 }
                 for number in 0..=count {
-                    assert_eq!(ids.place(&text(2 * number), near), None, "{number} of {count} from {near}");
+                    assert_eq!(ids.position(&text(2 * number), near), None, "{number} of {count} from {near}");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! The words of the field as types: months, cohorts, contacts, conversations. No I/O, no clock, nothing serializable:
-//! each edge (wire, files, settings) has its own twins and converts.
+//! The domain types: months, cohorts, contacts, conversations. No I/O, no clock, nothing serializable: each boundary (API, files, settings)
+//! has its own types and converts.
 
 mod basis;
 mod completeness;
@@ -24,8 +24,8 @@ pub use name::{are_alike, did_you_mean, name_key, unseen_difference};
 pub use number::Number;
 pub use oddities::Oddities;
 pub use partition::{DayPartition, Partition, SecondPartition};
-pub use reference::{Holder, Reference, Referring};
+pub use reference::{FoundContact, MakeReference, Reference};
 pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 
-/// The cohort key of everyone in the population, as streams and findings name it. It is no cohort.
+/// The key of the population in streams and findings. The population is not a cohort.
 pub const POPULATION: &str = "population";

@@ -21,7 +21,7 @@ pub struct MonthSpan {
     pub end: DateTime<Utc>,
 }
 
-/// Months in a row, observed at once. Written like the month when it is one.
+/// Consecutive months that are observed together. A single month is displayed as that month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Months {
     pub first: Month,
@@ -40,7 +40,7 @@ impl Month {
     }
 
     pub fn first_day(self) -> NaiveDate {
-        // `year` and `month` come from a parsed four-digit year or from an existing date, one step apart at the most.
+        // `year` and `month` come from a parsed four-digit year or from an existing date, at most one step away from it.
         NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or(NaiveDate::MIN)
     }
 
@@ -59,7 +59,7 @@ impl Month {
 
     /// The month of this [index](Month::index).
     pub fn from_index(index: i64) -> Month {
-        // A remainder is 0 to 11; years are those of existing months.
+        // The remainder is 0 to 11, and the year is that of an existing month.
         Month { year: index.div_euclid(12) as i32, month: index.rem_euclid(12) as u32 + 1 }
     }
 
@@ -86,7 +86,7 @@ impl MonthSpan {
 }
 
 impl Months {
-    /// Each of them, ascending.
+    /// The months, ascending.
     pub fn each(self) -> impl Iterator<Item = Month> {
         std::iter::successors(Some(self.first), move |month| Some(month.next()).filter(|next| *next <= self.last))
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_midnights_the_first_counts() {
+    fn the_first_of_two_midnights_counts() {
         // Since 2026 Havana keeps summer time: no clock goes back on 2026-11-01.
         check("2020-11", "America/Havana", "2020-11-01T04:00:00", "2020-12-01T05:00:00");
         check("2026-11", "America/Havana", "2026-11-01T04:00:00", "2026-12-01T04:00:00");

@@ -1,4 +1,4 @@
-//! When two names of groups look alike. Everything that compares names, beyond whether they are equal, asks here.
+//! Whether two names of groups look alike. All comparisons of names other than equality are here.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
@@ -7,21 +7,21 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 const DOT_ABOVE: char = '\u{307}';
-/// Looks like a blank, and is none by its properties.
+/// Looks like a blank, but is no whitespace by its properties.
 const BRAILLE_BLANK: char = '\u{2800}';
-/// Invisible characters after it spell which flag is shown: those of England and Scotland differ in nothing else.
+/// Invisible characters after it select the flag: the flags of England and Scotland differ only in these.
 const BLACK_FLAG: char = '\u{1F3F4}';
 const FLAG_SPELLING: std::ops::RangeInclusive<char> = '\u{E0020}'..='\u{E007F}';
 
-/// What two names have in common that look alike: the name after NFKC case folding, with each run of blanks as one space
-/// and without blanks at its ends, and without invisible characters. Empty when nothing of the name can be seen.
+/// A key that is equal for names that look alike: the name after NFKC case folding, with each run of blanks as one space, without blanks at the
+/// ends and without invisible characters. Empty when the name is invisible.
 ///
-/// `İ`, `I`, `ı` and `i` are one letter. Which of them is the capital of which depends on the language (Turkish pairs `I`
-/// with `ı`), and a name does not say its language; folding alone would also leave a dot over the `i` of `İ`.
+/// `İ`, `I`, `ı` and `i` count as the same letter. Which is the capital of which depends on the language (Turkish pairs `I` with `ı`), and the
+/// language of a name is unknown. Folding alone would also leave a dot over the `i` of `İ`.
 pub fn name_key(name: &str) -> String {
     let has_flag = name.contains(BLACK_FLAG);
-    // Full case folding by the tables of the standard library: the first step is for capitals whose small letter has
-    // another capital (`ẞ`), the second for small letters that share one (`ς`, `ſ`, `ß` as SS).
+    // Full case folding with the tables of the standard library. The first step handles capitals whose lower-case letter has another capital
+    // (`ẞ`), the second lower-case letters that share a capital (`ς`, `ſ`, `ß` as SS).
     let folded = name.nfkd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     let seen = folded.filter(|c| !is_invisible(*c, has_flag)).nfkd();
     let mut letter = ' ';
@@ -29,21 +29,20 @@ pub fn name_key(name: &str) -> String {
         if !is_combining_mark(*c) {
             letter = *c;
         }
-        // The letter has its own dot.
+        // The letter itself has a dot.
         *c != DOT_ABOVE || !matches!(letter, 'i' | 'j')
     });
     with_single_blanks(without_dots)
 }
 
-/// Whether two names are equal but for case, forms of letters, blanks and invisible characters; see [`name_key`].
+/// Whether two names are equal except for case, forms of letters, blanks and invisible characters; see [`name_key`].
 pub fn are_alike(one: &str, other: &str) -> bool {
     let key = name_key(one);
     !key.is_empty() && key == name_key(other)
 }
 
-/// How a name that is shown differs from the one that was given, when a reader could not see that it does: letters of
-/// another script, a blank of another kind, an invisible character: `U+0406 in place of U+0049`. `None` when they are
-/// equal, or differ visibly.
+/// The difference between two names that look the same but are not equal: letters of another script, another kind of blank, an invisible
+/// character. For example `U+0406 in place of U+0049`. `None` when they are equal or differ visibly.
 pub fn unseen_difference(given: &str, shown: &str) -> Option<String> {
     let looks = |name: &str| {
         let has_flag = name.contains(BLACK_FLAG);
@@ -60,12 +59,12 @@ pub fn unseen_difference(given: &str, shown: &str) -> Option<String> {
         if expected != found {
             return Some(format!("{} in place of {}", code(found), code(expected)));
         }
-        // Equal to the end: they would be equal.
+        // Both ended, so the names are equal.
         found?;
     }
 }
 
-/// The end of a sentence that suggests a name for the one that was given, and says when the two only look the same.
+/// The end of a message that suggests a name for the given one, and says if the two only look the same.
 pub fn did_you_mean(given: &str, shown: &str) -> String {
     match unseen_difference(given, shown) {
         Some(difference) => format!("; did you mean `{shown}`? It looks the same, but its characters differ: {difference}."),
@@ -73,7 +72,7 @@ pub fn did_you_mean(given: &str, shown: &str) -> String {
     }
 }
 
-/// Whether nothing shows a character: it is ignored by default (joiners, selectors, soft hyphens), or controls something.
+/// Whether a character is invisible: ignored by default (joiners, selectors, soft hyphens), or a control character.
 fn is_invisible(c: char, has_flag: bool) -> bool {
     let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c);
     (is_ignorable && !(has_flag && FLAG_SPELLING.contains(&c))) || (c.is_control() && !c.is_whitespace())

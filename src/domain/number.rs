@@ -1,16 +1,16 @@
-//! A number that may be written in several ways, as one value with one text.
+//! Numbers with one canonical value and text.
 
 use std::fmt;
 
-/// A number, however it was written: 49, 49.0 and 4.9e1 are equal, and so are 0 and -0.0. Equal numbers have equal texts.
+/// A number, independent of how it was written: 49, 49.0 and 4.9e1 are equal, and so are 0 and -0.0. Equal numbers have equal texts.
 ///
-/// A whole number from -2^63 to 2^64 - 1 is exact, every other number is the double that is nearest to it. As a text, whole
-/// numbers under 10^21 have all of their digits, others the fewest that give the same double; an exponent stands from 10^21
-/// on and below 10^-6: `49`, `0.1`, `1e-7`, `1.5e21`. The form is ours, and not that of a library that may change it.
+/// A whole number from -2^63 to 2^64 - 1 is exact, every other number is the nearest double. As text, whole numbers below 10^21 have all their
+/// digits, others the fewest that give the same double. An exponent is used from 10^21 on and below 10^-6: `49`, `0.1`, `1e-7`, `1.5e21`. The
+/// format is defined here, since a library might change its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number(Form);
 
-/// A number has one form alone: that of whole numbers where it can.
+/// Each number has exactly one form: a whole one if possible.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Whole(u64),
@@ -23,7 +23,7 @@ const PAST_I64: f64 = 9_223_372_036_854_775_808.0;
 const PAST_U64: f64 = 18_446_744_073_709_551_616.0;
 
 impl Number {
-    /// `None` of what is no number (NaN, infinity).
+    /// `None` for NaN and infinity.
     pub fn from_f64(number: f64) -> Option<Number> {
         // The casts are exact: the number is whole and in range.
         let form = match number.fract() == 0.0 {
@@ -34,7 +34,7 @@ impl Number {
         number.is_finite().then_some(Number(form))
     }
 
-    /// The double that is nearest to it; never -0.0.
+    /// The nearest double; never -0.0.
     pub fn as_f64(self) -> f64 {
         match self.0 {
             Form::Whole(number) => number as f64,
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_number_has_one_text_however_it_was_written() {
+    fn each_number_has_one_text() {
         let cases: [(&str, &[&str]); 22] = [
             ("49", &["49", "49.0", "4.9e1", "4.9E+1", "490e-1", "49.000"]),
             ("-49", &["-49", "-49.0", "-4.9e1"]),
@@ -127,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_that_a_double_cannot_tell_apart_are_two() {
+    fn whole_numbers_are_exact_beyond_the_precision_of_doubles() {
         assert_ne!(read("9007199254740992"), read("9007199254740993"));
         assert_eq!(read("9007199254740992").as_f64(), read("9007199254740993").as_f64());
     }
 
     #[test]
-    fn zero_has_no_sign_and_what_is_no_number_is_none() {
+    fn zero_has_no_sign_and_nan_is_none() {
         assert_eq!(read("-0.0").as_f64().to_bits(), 0);
         for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert_eq!(Number::from_f64(odd), None);

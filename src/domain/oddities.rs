@@ -1,30 +1,30 @@
-/// How often something was not as documented, but could be read or passed over.
+/// How often values were not as documented, but could be read or ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Oddities {
-    /// Dates in milliseconds or as text, read as what they mean.
+    /// Dates in milliseconds or as text. They are converted.
     pub dates_of_other_form: u64,
-    /// Dates that no instant can be made from: taken as null.
+    /// Dates that cannot be read. They become null.
     pub dates_unreadable: u64,
-    /// Dates before 1970, kept as they are.
+    /// Dates before 1970. They are kept.
     pub dates_before_1970: u64,
-    /// Contacts whose role is neither `user` nor `lead`: taken as a user when it has an external id, else as a lead.
+    /// Contacts whose role is neither `user` nor `lead`. Those with an external id count as users, others as leads.
     pub roles_unknown: u64,
-    /// Contacts of a tag whose own, complete list of tags lacks it.
+    /// Members of a tag whose own list of tags is complete but lacks it.
     pub tag_unconfirmed: u64,
-    /// Conversations that a user or lead began, but the API does not say who.
+    /// Conversations opened by a user or lead that the API does not name.
     pub openers_unknown: u64,
     /// Conversations without an author.
     pub without_author: u64,
-    /// Fields of another type than documented, taken as null.
+    /// Fields of another type than documented. They become null.
     pub fields_mistyped: u64,
-    /// Texts in which something that is no character was replaced with U+FFFD.
+    /// Texts in which invalid characters were replaced with U+FFFD.
     pub texts_repaired: u64,
-    /// Custom attributes that were nested too deep, taken as null.
+    /// Custom attributes that are nested too deep. They become null.
     pub nested_too_deep: u64,
 }
 
 impl Oddities {
-    /// Each count with its name, which is also the name of the finding that it becomes.
+    /// Each count with its name, which is also the name of its finding.
     pub fn counts(&self) -> [(&'static str, u64); 10] {
         [
             ("dates_of_other_form", self.dates_of_other_form),

@@ -4,22 +4,21 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::{Contact, Role, TimeZone};
 
-/// A part of a list that is followed in a chain of its own. The partitions of a list have nothing in common, and together
-/// they are the list.
+/// A part of a stream with its own cursor. The partitions of a stream are disjoint, and together they are the whole stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Partition {
     Contacts(DayPartition),
     Conversations(SecondPartition),
 }
 
-/// Contacts that were created on these calendar days of the workspace, both included; without an end, before or after
-/// as well. Days, because that is what Intercom cuts contacts' dates to, in the workspace's own time zone.
+/// Contacts that were created on these calendar days of the workspace, both included; without `first` or `last` the range is open. The unit is
+/// days, because Intercom compares contacts' dates by day, in the workspace's own time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayPartition {
     pub first: Option<NaiveDate>,
     pub last: Option<NaiveDate>,
     pub timezone: TimeZone,
-    /// Of a day that is too large for one chain.
+    /// For a day that is too large for one partition.
     pub role: Option<Role>,
 }
 
@@ -32,7 +31,7 @@ pub struct SecondPartition {
 
 impl DayPartition {
     pub fn contains(&self, contact: &Contact) -> bool {
-        // Every contact was created some day: a date that cannot be read is counted as such, and proves nothing here.
+        // Every contact was created on some day. An unreadable date proves nothing here; it is counted as an oddity.
         let is_of_days = contact.created_at.is_none_or(|instant| {
             let day = self.timezone.date(instant);
             self.first.is_none_or(|first| first <= day) && self.last.is_none_or(|last| day <= last)
@@ -40,8 +39,8 @@ impl DayPartition {
         is_of_days && self.role.is_none_or(|role| contact.role == role)
     }
 
-    /// Noon of the day before the first: everything of later days is after it. At noon, because no change of the clocks
-    /// and no zone that differs by some hours makes another day of it.
+    /// Noon of the day before the first: all later days are after it. Noon, because neither a clock change nor a zone that differs by some hours
+    /// moves it to another day.
     pub fn after(&self) -> Option<DateTime<Utc>> {
         let first = self.first?;
         self.noon_of((1..=2).filter_map(|days| first.checked_sub_days(Days::new(days))))
@@ -53,8 +52,7 @@ impl DayPartition {
         self.noon_of((1..=2).filter_map(|days| last.checked_add_days(Days::new(days))))
     }
 
-    /// Noon of the first of these days that exists: zones that crossed the date line left out a whole day, and nobody was
-    /// created on it.
+    /// Noon of the first of these days that exists. Zones that crossed the date line skipped a whole day, on which no contact was created.
     fn noon_of(&self, days: impl Iterator<Item = NaiveDate>) -> Option<DateTime<Utc>> {
         days.filter_map(|day| self.timezone.noon(day)).next()
     }
@@ -66,7 +64,7 @@ impl SecondPartition {
     }
 }
 
-/// As part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`.
+/// Used as part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_belongs_to_exactly_one_of_adjoining_slices_when_the_clocks_change() {
+    fn a_contact_belongs_to_exactly_one_of_adjoining_partitions_when_the_clocks_change() {
         // Dublin: 25 October 2026 lasts from 2026-10-24T23:00Z to 2026-10-26T00:00Z, 29 March from 00:00Z to 23:00Z.
         for (day, edges) in [
             ("2026-10-25", ["2026-10-24T22:59:59Z", "2026-10-24T23:00:00Z", "2026-10-25T23:59:59Z", "2026-10-26T00:00:00Z"]),
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_divides_a_day() {
+    fn a_role_restricts_a_day() {
         let partition = DayPartition { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", TimeZone::utc()) };
         assert!(partition.contains(&created("2026-10-25T12:00:00Z", Role::Lead)));
         assert!(!partition.contains(&created("2026-10-25T12:00:00Z", Role::User)));

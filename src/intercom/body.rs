@@ -1,5 +1,5 @@
-//! Bodies of answers: read as they come, then inflated and decoded off the threads that wait for the network, at most as
-//! many at once as there are cores.
+//! Response bodies: read from the network, then inflated and decoded on blocking threads, so that decoding does not delay
+//! network I/O. At most one body per core is decoded at a time.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use tokio::sync::Semaphore;
 
 use super::error::NoAnswer;
 
-/// A page of 150 contacts is about half a megabyte; a body beyond this is no page.
+/// A page of 150 contacts is about half a megabyte; no page is larger than this.
 const BODY_MAX: usize = 64 << 20;
-/// Bodies up to this are decoded where they came: it takes less than to hand them over and back.
+/// Bodies up to this size are decoded on the calling thread: that is faster than handing them to another one.
 const SMALL: usize = 16 << 10;
-/// The same of what is still to be inflated, ten times its size and more.
+/// The same for gzip bodies, which inflate to ten times their size and more.
 const SMALL_GZIP: usize = 1 << 10;
-/// What a buffer grows by at the least.
+/// The smallest step by which a buffer grows.
 const ROOM: usize = 64 << 10;
-/// Bytes that one byte of a deflated stream can stand for.
+/// The highest compression ratio that deflate can reach.
 const RATIO_MAX: usize = 1032;
 
-/// As it came over the network.
+/// A response body as received, possibly compressed.
 #[derive(Debug)]
 pub(super) struct Body {
     bytes: Vec<u8>,
@@ -46,7 +46,7 @@ impl Body {
         Body { bytes: Vec::new(), is_gzip: false }
     }
 
-    /// Bytes that came.
+    /// The number of bytes received.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -65,8 +65,7 @@ fn is_gzip(headers: &HeaderMap) -> bool {
     named.is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"gzip") || encoding.eq_ignore_ascii_case(b"x-gzip"))
 }
 
-/// What a gzip stream stands for, all of its members. One that breaks off, or does not agree with its checksum, is an
-/// answer that was cut.
+/// Inflates all members of a gzip stream. A stream that ends early or has a wrong checksum counts as a truncated response.
 fn inflated(gzip: &[u8]) -> Result<Vec<u8>, NoAnswer> {
     let mut plain = Vec::with_capacity(announced(gzip));
     let mut rest = gzip;
@@ -83,7 +82,7 @@ fn inflated(gzip: &[u8]) -> Result<Vec<u8>, NoAnswer> {
                 break;
             }
             if plain.len() == plain.capacity() {
-                // One more than a body may have: so that a bomb shows, and is inflated no further.
+                // One byte more than the limit is enough to detect a decompression bomb.
                 plain.reserve_exact(plain.len().max(ROOM).min(BODY_MAX + 1 - plain.len()));
             } else if member.total_in() == taken && plain.len() == given {
                 return Err(NoAnswer::Cut);
@@ -94,14 +93,14 @@ fn inflated(gzip: &[u8]) -> Result<Vec<u8>, NoAnswer> {
     Ok(plain)
 }
 
-/// The size that the last member of a gzip stream says it has, as far as it can be true; and some more, so that the end of
-/// the stream is seen without another round.
+/// The size that the last member of a gzip stream declares, capped at what is possible, plus one byte: then the end of the
+/// stream is seen without another round.
 fn announced(gzip: &[u8]) -> usize {
     let size = gzip.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
     size.min(gzip.len().saturating_mul(RATIO_MAX)).min(BODY_MAX) + 1
 }
 
-/// Where bodies are decoded.
+/// Decodes bodies, with a limit on how many at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Decoding {
     cores: Arc<Semaphore>,
@@ -113,25 +112,25 @@ impl Decoding {
         Decoding { cores: Arc::new(Semaphore::new(cores)) }
     }
 
-    /// Inflates and decodes a body, all of it on one thread.
+    /// Inflates and decodes a body on one thread.
     ///
     /// # Errors
-    /// When a body cannot be inflated, or is larger than any page.
+    /// When the body cannot be inflated or is larger than any page.
     pub(super) async fn run<T: Send + 'static>(&self, body: Body, decode: impl FnOnce(&[u8]) -> T + Send + 'static) -> Result<T, NoAnswer> {
         if body.is_small() {
             return body.decoded(decode);
         }
-        // Nobody closes it.
+        // The semaphore is never closed.
         let core = self.cores.clone().acquire_owned().await.ok();
         let work = tokio::task::spawn_blocking(move || {
-            // Until the work is done, not only until nobody waits for it.
+            // Held until the work is done, even if the caller stops waiting.
             let _core = core;
             body.decoded(decode)
         });
         match work.await {
             Ok(decoded) => decoded,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime is going down.
+            // The runtime is shutting down.
             Err(_) => Err(NoAnswer::Cut),
         }
     }
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_not_whole_is_a_cut_answer() {
+    fn a_truncated_or_corrupt_gzip_stream_is_a_cut_answer() {
         let whole = gzip(&text(5_000));
         for length in 1..whole.len() {
             assert_eq!(inflated(&whole[..length]), Err(NoAnswer::Cut), "{length} of {} bytes", whole.len());
@@ -183,18 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_inflated_to_the_bound_and_no_further() {
+    fn a_decompression_bomb_is_inflated_up_to_the_limit_only() {
         let bound = gzip(&vec![b' '; BODY_MAX]);
         assert_eq!(inflated(&bound).map(|plain| plain.len()), Ok(BODY_MAX));
         assert_eq!(inflated(&gzip(&vec![b' '; BODY_MAX + 1])), Err(NoAnswer::TooLarge));
         let bomb = [&bound[..], &bound, &bound, &bound].concat();
         assert_eq!(inflated(&bomb), Err(NoAnswer::TooLarge));
-        // What a stream says of itself is not taken for granted.
+        // The declared size is capped.
         assert!(announced(&[0xff; 20]) <= 20 * RATIO_MAX + 1);
     }
 
     #[tokio::test]
-    async fn a_body_is_decoded_on_one_thread_wherever_that_is() {
+    async fn small_bodies_are_decoded_on_the_calling_thread_and_large_ones_elsewhere() {
         let decoding = Decoding::new();
         let here = std::thread::current().id();
         for (bytes, is_gzip, is_here) in

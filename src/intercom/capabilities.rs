@@ -2,27 +2,28 @@ use domain::GroupKind;
 
 use crate::{v1, v2};
 
-/// What a version of the API can do, known from its number: nobody outside this crate asks which generation it is.
+/// What a version of the API can do. Callers test these fields and never compare version numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Rows of a page, at most.
+    /// The largest page size.
     pub max_page_size: u32,
-    /// `/me` says whose workspace the token is of.
+    /// `/me` names the workspace that the token belongs to.
     pub names_workspace: bool,
-    /// Contacts list the segments that they are in, and all of their tags. 2.x lists ten tags and no segments.
+    /// A contact's record lists its segments, and all of its tags. On 2.x it lists at most ten tags and no segments.
     pub lists_own_segments: bool,
-    /// Lists can be read in partitions of days and seconds.
+    /// Streams can be read in partitions: contacts by days, conversations by seconds.
     pub has_partitions: bool,
-    /// Contacts say since when they carry a tag.
+    /// The API says when each tag was put on a contact.
     pub dates_tags: bool,
-    /// A call that tags many is done for the others when it names somebody who is not there (2.16).
+    /// A bulk tag call that names a missing contact is still applied to the others (2.16).
     pub tags_in_part: bool,
-    /// Lists longer than the first ride on a scroll, with pages of the second, and end with an empty one.
+    /// Streams with more rows than the first number are read by a scroll, whose pages have as many rows as the second and
+    /// which ends with an empty page.
     scroll: Option<(u64, u64)>,
 }
 
 impl Capabilities {
-    /// Of a version such as `2.14`. What is no version is taken for the oldest of the second generation.
+    /// The capabilities of a version such as `2.14`. Any other text counts as the oldest version of 2.x.
     pub fn of(api_version: &str) -> Capabilities {
         let (major, minor) = api_version.split_once('.').unwrap_or_default();
         let number = |part: &str| part.parse::<u32>().unwrap_or_default();
@@ -38,12 +39,12 @@ impl Capabilities {
         }
     }
 
-    /// Whether contacts list the groups of this kind that they are in, all of them or the first ten.
+    /// Whether a contact's record lists its groups of this kind, all of them or the first ten.
     pub fn lists_own(&self, kind: GroupKind) -> bool {
         kind == GroupKind::Tag || self.lists_own_segments
     }
 
-    /// How many pages a list of so many rows has, of which there is one at least.
+    /// How many pages a stream of so many rows has; at least one.
     pub fn pages(&self, rows: u64, page_size: u32) -> u64 {
         match self.scroll {
             Some((numbered_rows, scroll_rows)) if rows > numbered_rows => rows.div_ceil(scroll_rows) + 1,
@@ -57,17 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_of_lists_and_of_the_scroll() {
+    fn number_of_pages_by_cursor_and_by_scroll() {
         let (first, second) = (Capabilities::of("1.4"), Capabilities::of("2.14"));
         assert_eq!([0, 1, 60, 61, 10_000].map(|rows| first.pages(rows, 60)), [1, 1, 1, 2, 167]);
         assert_eq!(first.pages(10_001, 60), 102);
         assert_eq!([0, 150, 10_001].map(|rows| second.pages(rows, 150)), [1, 1, 67]);
-        // A page is never longer than the API gives.
+        // The page size is capped at the API's maximum.
         assert_eq!((first.pages(120, 150), second.pages(150, 0)), (2, 150));
     }
 
     #[test]
-    fn what_versions_can_do() {
+    fn capabilities_of_versions() {
         let of = |version: &str| {
             let of = Capabilities::of(version);
             (of.names_workspace, of.lists_own_segments, of.has_partitions, of.tags_in_part)

@@ -1,10 +1,12 @@
-//! Every decoder of what the API sends in numbers, for whoever wants to try them with bytes of their own: the fuzzer and
-//! its regressions. Each gives how many rows it read, or what was wrong.
+//! The decoders of responses that hold many rows, for the fuzzer and its regression tests. Each returns the number of rows, or
+//! an error message.
 
 use super::{v1, v2, wire};
 
+/// Decodes a body. Returns the number of rows, or an error message.
 pub type Decoder = fn(&[u8]) -> Result<usize, String>;
 
+/// The decoders by name.
 pub const DECODERS: &[(&str, Decoder)] = &[
     ("v2-contacts", |body| v2::contact_rows(body).map_err(|error| error.to_string())),
     ("v2-conversations", |body| v2::conversation_rows(body).map_err(|error| error.to_string())),

@@ -1,5 +1,5 @@
-//! What can go wrong, told for a person: method, path, status, Intercom's code and request id, tries and time. Never
-//! the token, never a query (it may hold a cursor), never a body (it may hold a contact's data).
+//! Errors. Their messages name method, path, status, Intercom's error code and request id, the number of attempts and the time.
+//! They never contain the token, a query (it may hold a cursor) or a body (it may hold a contact's data).
 
 use std::fmt;
 use std::time::Duration;
@@ -8,93 +8,117 @@ use super::wire::{self, DecodeError};
 use crate::proxy::{ProxyError, ProxyFailure};
 use crate::tls::CertificateProblem;
 
-/// The client could not be made.
+/// The client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// The HTTP client could not be built.
     #[error("the HTTP client could not be set up")]
     Setup(#[source] reqwest::Error),
+    /// The proxy that the environment names cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// The API version cannot be sent as a header.
     #[error("`{0}` is no usable API version")]
     Version(String),
 }
 
-/// One request that failed for good.
+/// A request that failed after all its attempts.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("`{method} {path}` {failure} ({attempts} in {elapsed:.1?})", attempts = Attempts(*.attempts))]
 pub struct RequestError {
+    /// `GET`, `POST` or `DELETE`.
     pub method: &'static str,
+    /// The path, without ids of contacts.
     pub path: String,
+    /// How often the request was sent.
     pub attempts: u32,
+    /// The time from the first attempt to the failure of the last.
     pub elapsed: Duration,
+    /// How the last attempt failed.
     pub failure: Failure,
-    /// Whether this client has had good answers before: then address, token and version are right.
-    pub follows_answers: bool,
+    /// Whether this client has had successful responses before: then address, token and version are right.
+    pub after_success: bool,
 }
 
+/// How one attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No answer, or only the beginning of one.
+    /// No response, or only the beginning of one.
     NoAnswer(NoAnswer),
-    /// It did not get through the proxy.
+    /// The request did not get through the proxy.
     Proxy(ProxyFailure),
-    /// An answer with a status that says no.
+    /// A status other than 200.
     Status { status: u16, code: Option<String>, request_id: Option<String> },
-    /// Status 200, and nothing.
+    /// Status 200 with an empty body.
     Empty,
-    /// Status 200, but no JSON of this API: half of it, or a page of something in between.
+    /// Status 200, but not a JSON object: a truncated body, or the HTML page of a proxy.
     Unreadable(String),
-    /// Status 200 with the body of an error.
+    /// Status 200 with an error as its body.
     ErrorList { code: Option<String>, request_id: Option<String> },
-    /// Status 200 and JSON, but not as the API documents it: a list that is none, a row without an id.
+    /// Status 200 and JSON, but not as the API documents it: no list where one belongs, a row without an id.
     Undocumented { path: String },
-    /// A list that is documented to come whole came in pages, and its next page cannot be asked for.
-    InPages { page: u32 },
+    /// A list that is documented as unpaged came in pages, and its next page cannot be requested.
+    Paged { page: u32 },
 }
 
+/// Why there is no complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
+    /// No connection to the host.
     Connect,
-    /// Whoever answers is nobody whom the program can trust.
+    /// The host's certificate is not accepted.
     Certificate(CertificateProblem),
+    /// The response did not come in time.
     Timeout,
+    /// The response ended early.
     Cut,
+    /// The body is larger than any page.
     TooLarge,
 }
 
-/// A stream that cannot be trusted to have seen, or ever to see, every page.
+/// A stream that stopped before its end, because a request failed or because it could not be trusted to be complete.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StreamError {
+    /// A request failed.
     #[error(transparent)]
     Request(#[from] RequestError),
-    #[error("page {page} of `{path}` gives a cursor that was given before; the listing would never end")]
+    /// A cursor came a second time.
+    #[error("page {page} of `{path}` has a cursor that an earlier page had; the stream would never end")]
     CursorLoop { path: String, page: u32 },
+    /// The API no longer knows the cursor.
     #[error("page {page} of `{path}` was refused: its cursor has expired")]
     CursorRefused { path: String, page: u32, source: Box<RequestError> },
+    /// A later page was refused.
     #[error("page {page} of `{path}` was refused, although the pages before it were answered")]
     PageRefused { path: String, page: u32, source: Box<RequestError> },
-    #[error("page {page} of `{path}` holds {rows} rows of days that were not asked for")]
-    NotAskedFor { path: String, page: u32, rows: usize },
+    /// Rows outside the requested partition came: the API did not filter as documented.
+    #[error("page {page} of `{path}` holds {rows} rows of days that were not requested")]
+    UnexpectedRows { path: String, page: u32, rows: usize },
+    /// The next page is given as an address. Addresses are not followed.
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
     ForeignNext { path: String, page: u32 },
-    #[error("`{path}` has given {pages} empty pages in a row by page {page}, each with a new cursor; the listing would never end")]
+    /// Too many empty pages in a row.
+    #[error("`{path}` returned {pages} empty pages in a row up to page {page}, each with a new cursor; the stream would never end")]
     Empty { path: String, page: u32, pages: u32 },
-    #[error("`{path}` has given {rows} rows by page {page} although it announced {announced}; the listing would never end")]
+    /// Far more rows than announced.
+    #[error("`{path}` returned {rows} rows up to page {page} although it announced {announced}; the stream would never end")]
     Endless { path: String, page: u32, rows: u64, announced: u64 },
-    #[error(
-        "`{path}` of 1.x ends at 10,000 records, before the month's first; use an `intercom.api_version` from 2.0 on, or set `conversations = false`"
-    )]
+    /// The list of API 1.x ended at its limit, before it reached the requested rows.
+    #[error("`{path}` of 1.x ends at 10,000 records, before the start of the requested period")]
     TooLong { path: String },
-    #[error("page {page} of `{path}` is empty although there are {last}; what should have been on it did not come")]
-    Hole { path: String, page: u32, last: u32 },
+    /// A page in the middle is empty.
+    #[error("page {page} of `{path}` is empty although there are {last} pages; its rows are missing")]
+    EmptyPage { path: String, page: u32, last: u32 },
+    /// Fewer rows than announced.
     #[error("`{path}` ended after {rows} rows although it announced {announced}")]
-    Short { path: String, rows: u64, announced: u64 },
+    TooFewRows { path: String, rows: u64, announced: u64 },
+    /// The task that read the stream is gone.
     #[error("the stream was abandoned")]
     Abandoned,
 }
 
 impl RequestError {
-    /// 401, 402 and 403: another token or another permission is needed, trying again does not help.
+    /// 401, 402 and 403: another token or permission is needed. A retry does not help.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 401..=403, .. })
     }
@@ -104,6 +128,7 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { code: Some(code), .. } if code == "intercom_version_invalid")
     }
 
+    /// Status 404.
     pub fn is_not_found(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 404, .. })
     }
@@ -113,12 +138,12 @@ impl RequestError {
         matches!(self.failure, Failure::Status { status: 410, .. })
     }
 
-    /// A redirect or 404: this is not the API, or not this API.
-    pub fn is_misdirected(&self) -> bool {
+    /// A redirect, 404 or 405: the address is not the API's, or not this API's.
+    pub fn is_wrong_address(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })
     }
 
-    /// Page numbers reach no further; the scroll does.
+    /// The list is longer than page numbers reach. The scroll has no such limit.
     pub(super) fn is_page_limit(&self) -> bool {
         self.has_code(400, wire::PAGE_LIMIT)
     }
@@ -127,8 +152,8 @@ impl RequestError {
         self.has_code(400, wire::SCROLL_EXISTS)
     }
 
-    /// The open scroll expired, or the server gave it up.
-    pub(super) fn is_scroll_over(&self) -> bool {
+    /// The open scroll expired, or the server dropped it.
+    pub(super) fn is_scroll_lost(&self) -> bool {
         let is_expired = self.path.ends_with("/scroll") && matches!(&self.failure, Failure::Status { status: 404, .. });
         is_expired || self.has_code(500, wire::SCROLL_RESTART)
     }
@@ -137,47 +162,49 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
-    /// Whether a page was refused for the cursor that it goes on from. Only its message says so: a 404, or another
-    /// `client_error`, is also what a search answers whose index holds a row that was deleted.
+    /// Whether a page was refused because of its cursor. Only the error's message says so: a search also answers with a 404
+    /// or another `client_error` when its index holds a deleted row.
     pub(super) fn is_cursor_refused(&self) -> bool {
         [400, 404, 422].into_iter().any(|status| self.has_code(status, wire::CURSOR_INVALID))
     }
 
-    /// A 4xx that is neither about the token nor about the rate, and that no waiting cures.
+    /// A 4xx that is neither about the token nor about the rate, and that a later attempt cannot fix.
     pub(super) fn is_rejected(&self) -> bool {
         let is_4xx = matches!(self.failure, Failure::Status { status: 400 | 404..=407 | 409..=428 | 430..=499, .. });
-        is_4xx && !self.is_version_refused() && !self.is_passing()
+        is_4xx && !self.is_version_refused() && !self.is_transient()
     }
 
-    /// The same, to a client that had good answers before: what was asked for is the matter, not address, token or version.
-    pub fn is_refused_later(&self) -> bool {
-        self.follows_answers && self.is_rejected()
+    /// A rejected request of a client that had successful responses before: the reason is what was requested, not address,
+    /// token or version.
+    pub fn is_rejected_after_success(&self) -> bool {
+        self.after_success && self.is_rejected()
     }
 
-    pub(super) fn is_late(&self) -> bool {
-        self.failure.is_late()
+    pub(super) fn is_timeout(&self) -> bool {
+        self.failure.is_timeout()
     }
 
-    /// Good answers came, with nothing in them.
+    /// Status 200 with an empty body.
     pub fn is_empty(&self) -> bool {
         self.failure == Failure::Empty
     }
 
-    /// An answer came, and it is none of this API.
+    /// A response came that is not this API's.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.failure, Failure::Unreadable(_))
     }
 
-    /// Good answers came that can never be used, however often they are asked for: a person has to look.
+    /// Responses came that cannot be used, however often they are requested: a person has to look.
     pub fn is_unusable(&self) -> bool {
-        matches!(self.failure, Failure::Undocumented { .. } | Failure::InPages { .. })
+        matches!(self.failure, Failure::Undocumented { .. } | Failure::Paged { .. })
     }
 
+    /// The body is larger than any page.
     pub fn is_too_large(&self) -> bool {
         self.failure == Failure::NoAnswer(NoAnswer::TooLarge)
     }
 
-    /// Why it did not get through the proxy, when that is why it failed.
+    /// Why the request did not get through the proxy, if that is why it failed.
     pub fn proxy_failure(&self) -> Option<&ProxyFailure> {
         match &self.failure {
             Failure::Proxy(failure) => Some(failure),
@@ -185,7 +212,7 @@ impl RequestError {
         }
     }
 
-    /// What is wrong with the certificate of the host, when that is why it failed.
+    /// What is wrong with the host's certificate, if that is why it failed.
     pub fn certificate_problem(&self) -> Option<CertificateProblem> {
         match self.failure {
             Failure::NoAnswer(NoAnswer::Certificate(problem)) => Some(problem),
@@ -193,32 +220,30 @@ impl RequestError {
         }
     }
 
-    /// Whether the same request may well work later. A scroll that is open elsewhere ends there some time.
-    pub fn is_passing(&self) -> bool {
-        self.failure.is_worth_another_try() || self.is_scroll_over() || self.is_scroll_open_elsewhere()
+    /// Whether the same request may succeed later. A scroll that another program has open ends at some time.
+    pub fn is_transient(&self) -> bool {
+        self.failure.is_retryable() || self.is_scroll_lost() || self.is_scroll_open_elsewhere()
     }
 }
 
 impl Failure {
-    /// The classes that are tried again: 408, 429, 5xx, transport errors, and 200 with an unreadable body.
-    pub fn is_worth_another_try(&self) -> bool {
+    /// Whether a request is tried again: 408, 429, 5xx, transport errors, and 200 with an unreadable body.
+    pub fn is_retryable(&self) -> bool {
         match self {
             Failure::NoAnswer(reason) => *reason != NoAnswer::TooLarge,
             Failure::Proxy(failure) => !failure.is_final(),
             Failure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             Failure::Unreadable(_) | Failure::Empty | Failure::ErrorList { .. } | Failure::Undocumented { .. } => true,
-            Failure::InPages { .. } => false,
+            Failure::Paged { .. } => false,
         }
     }
-}
 
-impl Failure {
-    /// The answer did not come in time, here or at a gateway on the way.
-    pub(super) fn is_late(&self) -> bool {
+    /// The response did not come in time, here or at a gateway on the way.
+    pub(super) fn is_timeout(&self) -> bool {
         matches!(self, Failure::NoAnswer(NoAnswer::Timeout) | Failure::Status { status: 408 | 504, .. })
     }
 
-    /// Nothing was done about the request: it did not arrive, or was refused for its rate alone.
+    /// The API did not act on the request: it did not arrive, or was rate limited.
     pub(super) fn was_not_acted_on(&self) -> bool {
         let is_unsent = matches!(self, Failure::NoAnswer(NoAnswer::Connect | NoAnswer::Certificate(_)) | Failure::Proxy(_));
         is_unsent || matches!(self, Failure::Status { status: 429, .. })
@@ -237,16 +262,16 @@ impl fmt::Display for Failure {
             Failure::Empty => write!(f, "was answered with nothing: status 200 and an empty body"),
             Failure::Unreadable(problem) => write!(f, "was answered with {problem}"),
             Failure::Undocumented { path } => write!(f, "was answered with JSON that is not as documented at `{path}`"),
-            Failure::InPages { page } => {
-                write!(f, "was answered with a list in pages, of which page {page} cannot be asked for; it is documented to come whole")
+            Failure::Paged { page } => {
+                write!(f, "was answered with a list in pages, and page {page} cannot be requested; the list is documented as unpaged")
             }
-            Failure::ErrorList { code, request_id } => write_told(f, "was answered with status 200 and an error", code, request_id),
-            Failure::Status { status, code, request_id } => write_told(f, &format!("answered {status}"), code, request_id),
+            Failure::ErrorList { code, request_id } => write_with_ids(f, "was answered with status 200 and an error", code, request_id),
+            Failure::Status { status, code, request_id } => write_with_ids(f, &format!("answered {status}"), code, request_id),
         }
     }
 }
 
-fn write_told(f: &mut fmt::Formatter<'_>, what: &str, code: &Option<String>, request_id: &Option<String>) -> fmt::Result {
+fn write_with_ids(f: &mut fmt::Formatter<'_>, what: &str, code: &Option<String>, request_id: &Option<String>) -> fmt::Result {
     f.write_str(what)?;
     if let Some(code) = code {
         write!(f, " `{code}`")?;

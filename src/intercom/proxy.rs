@@ -1,13 +1,13 @@
-//! Which HTTP proxy requests to an address go through, if any: one decision for the Intercom client and the webhook.
+//! Which HTTP proxy requests to an address go through, if any. Other HTTP clients of the same process can use it too.
 //!
-//! - An address on this machine is never asked through a proxy, whatever the environment says: a proxy cannot reach it,
+//! - An address on this machine is never requested through a proxy, whatever the environment says: a proxy cannot reach it,
 //!   and would see the access token.
-//! - An `https` address is asked through the proxy of `HTTPS_PROXY` or else `ALL_PROXY` (or the same in lower case; on
-//!   macOS and Windows else the one of the system's configuration), unless `NO_PROXY` excepts its host. The proxy sees host
+//! - An `https` address is requested through the proxy of `HTTPS_PROXY` or else `ALL_PROXY` (or the same in lower case; on
+//!   macOS and Windows else the one of the system's configuration), unless `NO_PROXY` excludes its host. The proxy sees host
 //!   and port.
 //! - `HTTP_PROXY` is never used: plain `http` is for this machine alone.
 //!
-//! The value of a proxy variable may hold a password: nothing here shows more of it than host and port.
+//! The value of a proxy variable may hold a password: only host and port of it are ever shown.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,14 +19,16 @@ use reqwest::{ClientBuilder, Url};
 
 use crate::tls::CertificateProblem;
 
-/// Of each pair the first that is set counts; when it is empty, the next pair does.
+/// Of each pair the first that is set counts. If it is empty, the next pair counts.
 const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
-const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const EXCLUSIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// How requests to one address leave this machine.
 #[derive(Clone, Debug)]
 pub enum Route {
+    /// Without a proxy.
     Direct(Reason),
+    /// Through this proxy.
     Through(Proxy),
 }
 
@@ -35,12 +37,13 @@ pub enum Route {
 pub enum Reason {
     /// The address is on this machine.
     Loopback,
-    /// `NO_PROXY` excepts the host.
-    Excepted,
+    /// `NO_PROXY` excludes the host.
+    Excluded,
     /// No variable names a proxy.
     NotSet,
 }
 
+/// An HTTP proxy, as the environment names it.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     /// Without user name and password.
@@ -53,16 +56,19 @@ pub struct Proxy {
     origin: &'static str,
 }
 
-/// A proxy that is named but cannot be used. Nobody is asked without it: that may be forbidden, or hang.
+/// A proxy that is named but cannot be used. Nothing is sent without it: that may be forbidden, or hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
+    /// The variable's value is not the address of a proxy.
     #[error("the proxy that {0} names cannot be used: its value is not the address of a proxy")]
     Address(&'static str),
+    /// The proxy is neither an HTTP nor an HTTPS proxy.
     #[error("the proxy that {0} names cannot be used: its address is neither http nor https (SOCKS is not supported)")]
     Scheme(&'static str),
 }
 
 impl ProxyError {
+    /// What to do.
     pub const HINT: &str =
         "write it like http://proxy.example:3128 (or http://user:password@…), unset the variable, or name the host in NO_PROXY";
 }
@@ -74,13 +80,13 @@ pub fn is_loopback(url: &Url) -> bool {
     host.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// How requests to this address leave this machine, as the environment of this process says.
+/// How requests to this address leave this machine, by the environment of this process.
 ///
 /// # Errors
-/// When a proxy is named for the address that cannot be used.
+/// When the proxy that is named for the address cannot be used.
 pub fn route(address: &str) -> Result<Route, ProxyError> {
     let from_environment = decide(address, |name| std::env::var_os(name))?;
-    // On macOS and Windows this reads the system's configuration, too. Elsewhere it finds the same variables again: none.
+    // On macOS and Windows this also reads the system's configuration. Elsewhere it reads the same variables again.
     match (&from_environment, address.parse()) {
         (Route::Direct(Reason::NotSet), Ok(uri)) => {
             let origin = "the system's configuration";
@@ -100,10 +106,10 @@ fn decide(address: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<
     let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, variable(name)?)));
     let named = VARIABLES.into_iter().filter_map(first).find(|(_, value)| !value.to_string_lossy().trim().is_empty());
     let (Some((name, value)), Ok(uri), "https") = (named, url.as_str().parse(), url.scheme()) else { return direct(Reason::NotSet) };
-    let exceptions = first(EXCEPTIONS).map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
-    // Any proxy will do to learn whether the host is excepted.
-    if Matcher::builder().https("http://proxy.invalid").no(exceptions).build().intercept(&uri).is_none() {
-        return direct(Reason::Excepted);
+    let excluded = first(EXCLUSIONS).map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
+    // Any proxy will do to find out whether the host is excluded.
+    if Matcher::builder().https("http://proxy.invalid").no(excluded).build().intercept(&uri).is_none() {
+        return direct(Reason::Excluded);
     }
     let value = value.into_string().map_err(|_| ProxyError::Address(name))?;
     let value = value.trim();
@@ -122,7 +128,7 @@ fn decide(address: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<
 impl Proxy {
     fn of(found: &Intercept, origin: &'static str) -> Option<Proxy> {
         let address = found.uri().to_string();
-        // More is asked of an address here than of what an environment may hold: a host, and a port that is one.
+        // Stricter than the matcher: the address needs a host and a valid port.
         let url = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
         let host = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
         let credentials = found.basic_auth().cloned().map(|mut value| {
@@ -142,19 +148,19 @@ impl Proxy {
         self.origin
     }
 
-    /// Why a request failed, when it was not sent because there was no connection through this proxy.
+    /// Why there was no connection through this proxy; `None` when the request failed for another reason.
     pub fn failure(&self, error: &reqwest::Error) -> Option<ProxyFailure> {
         if !error.is_connect() {
             return None;
         }
-        let mut why = if error.is_timeout() { Why::Late } else { Why::Tls(CertificateProblem::of(error)) };
+        let mut why = if error.is_timeout() { Why::Timeout } else { Why::Tls(CertificateProblem::of(error)) };
         let mut cause = error.source();
         while let Some(found) = cause {
-            // The type is private to the connector; tests hold its words to this.
+            // The error type is private to the connector. Tests check that its messages are still these.
             match found.to_string().strip_prefix("tunnel error: ") {
                 Some("proxy authorization required") => why = Why::Credentials,
-                Some("failed to create underlying connection") if why != Why::Late => why = Why::Unreachable,
-                Some(_) if why != Why::Late => why = Why::Refused,
+                Some("failed to create underlying connection") if why != Why::Timeout => why = Why::Unreachable,
+                Some(_) if why != Why::Timeout => why = Why::Refused,
                 _ => {}
             }
             cause = found.source();
@@ -181,18 +187,18 @@ pub struct ProxyFailure {
 enum Why {
     /// There is no connection to the proxy.
     Unreachable,
-    /// No connection came about in time, to the proxy or to the host behind it.
-    Late,
+    /// No connection in time, to the proxy or to the host behind it.
+    Timeout,
     /// 407.
     Credentials,
-    /// It answered, and not with a tunnel.
+    /// It answered, but opened no tunnel.
     Refused,
-    /// There is a tunnel, and at its end nobody whom the program can trust; why, where a certificate tells.
+    /// There is a tunnel, but no TLS connection through it; with the problem, if the certificate is the reason.
     Tls(Option<CertificateProblem>),
 }
 
 impl ProxyFailure {
-    /// What only a person can put right. A password that is wrong stays wrong, and repeating it may lock an account.
+    /// Whether only a person can fix it. A wrong password stays wrong, and repeating it may lock an account.
     pub fn is_final(&self) -> bool {
         self.why == Why::Credentials
     }
@@ -201,10 +207,10 @@ impl ProxyFailure {
     pub fn hint(&self) -> &'static str {
         match self.why {
             Why::Credentials => "put user name and password into the proxy's address: http://user:password@host:port",
-            // A proxy that inspects TLS is a likely reason, also where nothing was said of a certificate.
+            // A proxy that inspects TLS is a likely reason, even if no certificate was reported.
             Why::Tls(problem) => problem.unwrap_or(CertificateProblem::UnknownIssuer).hint(),
-            Why::Unreachable | Why::Late | Why::Refused => {
-                "check the proxy, and whether it lets requests to that host through; NO_PROXY names hosts that are asked without it"
+            Why::Unreachable | Why::Timeout | Why::Refused => {
+                "check the proxy, and whether it lets requests to that host through; NO_PROXY names hosts that are reached without it"
             }
         }
     }
@@ -215,7 +221,7 @@ impl fmt::Display for ProxyFailure {
         let ProxyFailure { proxy, why } = self;
         match why {
             Why::Unreachable => write!(f, "no connection to the proxy {proxy}"),
-            Why::Late => write!(f, "no connection in time through the proxy {proxy}"),
+            Why::Timeout => write!(f, "no connection in time through the proxy {proxy}"),
             Why::Credentials => write!(f, "the proxy {proxy} refused: it asks for a user name and password (407)"),
             Why::Refused => write!(f, "the proxy {proxy} refused to connect to the host"),
             Why::Tls(None) => write!(f, "no TLS connection to the host through the proxy {proxy}"),
@@ -234,8 +240,7 @@ impl Route {
     }
 }
 
-/// Sends all requests of the client that is built through this proxy, or through none: what is in the environment does
-/// not count any more.
+/// Makes the client send all its requests through this proxy, or through none. The client ignores the environment.
 ///
 /// # Errors
 /// When the client cannot use the address.
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_never_asked_through_a_proxy() {
+    fn this_machine_is_never_reached_through_a_proxy() {
         let everything = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
         for value in ["http://proxy.example:3128", "::::"] {
             let variables: Vec<(&str, &str)> = everything.iter().map(|name| (*name, value)).chain([("NO_PROXY", "")]).collect();
@@ -305,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_are_excepted_are_asked_directly() {
-        for (exceptions, expected) in [
+    fn excluded_hosts_are_reached_directly() {
+        for (excluded, expected) in [
             ("api.intercom.io", true),
             ("intercom.io", true),
             ("example.com, .intercom.io", true),
@@ -316,17 +321,17 @@ mod tests {
             ("", false),
             ("127.0.0.1,localhost", false),
         ] {
-            for name in EXCEPTIONS {
+            for name in EXCLUSIONS {
                 for value in ["http://proxy.example:3128", "::::"] {
-                    let shown = shown(API, &[("HTTPS_PROXY", value), (name, exceptions)]);
-                    assert_eq!(shown == "Excepted", expected, "{name}={exceptions}: {shown}");
+                    let shown = shown(API, &[("HTTPS_PROXY", value), (name, excluded)]);
+                    assert_eq!(shown == "Excluded", expected, "{name}={excluded}: {shown}");
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_and_not_quoted() {
+    fn invalid_proxies_are_refused_and_not_quoted() {
         for (value, is_scheme) in [
             ("::::", false),
             ("http://", false),
@@ -343,11 +348,11 @@ mod tests {
             for name in ["HTTPS_PROXY", "all_proxy"] {
                 let error = decided(API, &[(name, value)]).map(|_| ()).unwrap_err();
                 assert_eq!(matches!(error, ProxyError::Scheme(_)), is_scheme, "{value}: {error}");
-                let told = format!("{error} {error:?}");
-                assert!(told.contains(name) && !told.contains("s3cret"), "{told}");
+                let shown = format!("{error} {error:?}");
+                assert!(shown.contains(name) && !shown.contains("s3cret"), "{shown}");
             }
         }
-        // It does not fall through to the next variable, nor to none.
+        // Neither the next variable nor a direct connection is used in its place.
         assert!(decided(API, &[("HTTPS_PROXY", "::::"), ("ALL_PROXY", "http://proxy.example:3128")]).is_err());
     }
 
@@ -356,11 +361,11 @@ mod tests {
         let variables = [("HTTPS_PROXY", "http://me:s3cr%3At@proxy.example:3128")];
         let proxy = decided(API, &variables).unwrap().proxy().unwrap();
         assert_eq!(proxy.credentials.as_ref().unwrap(), "Basic bWU6czNjcjp0");
-        let told = format!("{proxy} {proxy:?}");
-        assert!(!["s3cr", "bWU6", "me:"].iter().any(|secret| told.contains(secret)), "{told}");
+        let shown = format!("{proxy} {proxy:?}");
+        assert!(!["s3cr", "bWU6", "me:"].iter().any(|secret| shown.contains(secret)), "{shown}");
         assert_eq!(proxy.address, "http://proxy.example:3128/");
         let configured = configure(reqwest::Client::builder(), Some(&proxy)).unwrap();
-        let told = format!("{configured:?}");
-        assert!(!["s3cr", "bWU6", "me:"].iter().any(|secret| told.contains(secret)), "{told}");
+        let shown = format!("{configured:?}");
+        assert!(!["s3cr", "bWU6", "me:"].iter().any(|secret| shown.contains(secret)), "{shown}");
     }
 }

@@ -1,4 +1,4 @@
-//! A list being followed from its first page to its last, whichever way the API pages it.
+//! A stream of pages, read from its first page to its last, by cursors, page numbers or the scroll.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -6,53 +6,55 @@ use serde::{Deserialize, Serialize};
 use super::error::StreamError;
 use domain::Oddities;
 
-/// Rows that a list may give beyond twice its announced total before the stream is stopped: live lists grow.
+/// How many rows may come beyond twice the announced total before a stream is stopped: live streams grow.
 const ENDLESS_SLACK: u64 = 1_000;
-/// Empty pages in a row before a stream is stopped. A few may stand between full ones.
+/// How many empty pages in a row are allowed. A few may come between full ones.
 const EMPTY_MAX: u32 = 50;
 
-/// One page, checked and typed.
+/// One page of a stream, checked and typed.
 #[derive(Debug)]
 pub struct Page<T> {
+    /// The rows of the page. There may be none.
     pub rows: Vec<T>,
-    /// How many rows the API says the whole list has, as of this page.
+    /// How many rows the whole stream has, according to this page.
     pub total: Option<u64>,
+    /// How often values on the page were not as documented.
     pub oddities: Oddities,
-    /// The workspace that the contacts on the page say they are of.
+    /// The workspace ID in the page's contacts.
     pub workspace_id: Option<String>,
-    /// The list is read again from its start: what came before this page counts no more.
-    pub begins_anew: bool,
-    /// Where the list goes on after this page, for a later process; `None` on the last page, and where a list can only be
-    /// read in one go.
+    /// The stream has restarted: discard all rows that came before this page.
+    pub is_restart: bool,
+    /// Where the stream continues after this page, also for a later process; `None` on the last page, and for streams that
+    /// cannot be resumed.
     pub cursor: Option<Cursor>,
 }
 
-/// A place in a list, to go on from. Whoever keeps it need not understand it.
+/// The position from which a stream continues. It can be stored as JSON; its contents are opaque to callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// A cursor, or the number of a page.
+    /// The API's cursor, or a page number.
     pub(super) at: String,
-    /// Which of the lists that make up the stream.
+    /// The index of the list, if the stream consists of several.
     pub(super) list: usize,
-    /// Pages and rows before it.
+    /// Pages and rows before this position.
     pub(super) pages: u32,
     pub(super) rows: u64,
 }
 
-/// A list being followed.
+/// A stream of contacts or conversations. Call [`Stream::next`] until it returns `None`.
 pub struct Stream<T> {
     pages: Box<dyn Pages<T>>,
-    /// The first page, when it was looked at before it was taken.
+    /// The next page, if it was peeked at.
     peeked: Option<Result<Option<Page<T>>, StreamError>>,
     is_shared: bool,
 }
 
 /// A way of paging.
 pub(super) trait Pages<T>: Send {
-    /// The next page, or `None` after the last. After an error the stream is over.
+    /// The next page, or `None` after the last. After an error the stream has ended.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, StreamError>>;
 
-    /// How many rows the list has, where that is known before its first page is taken.
+    /// How many rows the stream has, if that is known before the first page is taken.
     fn announced(&self) -> Option<u64> {
         None
     }
@@ -63,22 +65,23 @@ impl<T> Stream<T> {
         Stream { pages: Box::new(pages), peeked: None, is_shared: false }
     }
 
-    /// Of a stream whose pages come to several streams at the same time.
+    /// A stream that gets its pages together with other streams.
     pub(super) fn shared(pages: impl Pages<T> + 'static) -> Stream<T> {
         Stream { pages: Box::new(pages), peeked: None, is_shared: true }
     }
 
-    /// Whether other streams wait for this one to take its pages: such streams are followed side by side, none after another.
+    /// Whether this stream gets its pages together with other streams. Read such streams concurrently: each waits until the
+    /// others have taken their pages.
     pub fn is_shared(&self) -> bool {
         self.is_shared
     }
 
-    /// How many rows the list has, where that is known already.
+    /// How many rows the stream has, if that is known already.
     pub fn announced(&self) -> Option<u64> {
         self.pages.announced()
     }
 
-    /// The next page, which stays the next one; `None` when there is none, or when it failed.
+    /// Looks at the next page without taking it; `None` when there is none, or when it failed.
     pub async fn peek(&mut self) -> Option<&Page<T>> {
         if self.peeked.is_none() {
             self.peeked = Some(self.pages.next().await);
@@ -89,7 +92,7 @@ impl<T> Stream<T> {
     /// The next page, or `None` after the last.
     ///
     /// # Errors
-    /// When a request failed for good, or when the list would never end. After an error the stream is over.
+    /// When a request failed after all its attempts, or when the stream would never end. After an error the stream has ended.
     pub async fn next(&mut self) -> Result<Option<Page<T>>, StreamError> {
         match self.peeked.take() {
             Some(page) => page,
@@ -100,7 +103,7 @@ impl<T> Stream<T> {
 
 impl<T> std::fmt::Debug for Stream<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Walk").field("is_shared", &self.is_shared).finish_non_exhaustive()
+        f.debug_struct("Stream").field("is_shared", &self.is_shared).finish_non_exhaustive()
     }
 }
 
@@ -114,17 +117,17 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Of a list whose first pages came before.
+    /// For a stream that continues at a cursor.
     pub(super) fn after(cursor: &Cursor) -> Bounds {
         Bounds { page: cursor.pages, rows: cursor.rows, empty: 0 }
     }
 
-    /// Of a list that goes on at the page of this number.
+    /// For a stream that continues at this page number.
     pub(super) fn numbered_after(page: u32, rows: u64) -> Bounds {
         Bounds { page: page.saturating_sub(1), rows, empty: 0 }
     }
 
-    /// The place at which the list goes on after the pages so far.
+    /// A cursor for what follows the pages so far.
     pub(super) fn cursor(&self, list: usize, at: String) -> Cursor {
         Cursor { at, list, pages: self.page, rows: self.rows }
     }
@@ -137,7 +140,10 @@ impl Bounds {
         self.page
     }
 
-    /// Takes note of a page: its number.
+    /// Counts a page and returns its number.
+    ///
+    /// # Errors
+    /// When the stream would never end.
     pub(super) fn page(&mut self, path: &str, rows: usize, total: Option<u64>) -> Result<u32, StreamError> {
         self.page += 1;
         self.rows += rows as u64;

@@ -1,23 +1,26 @@
-//! The writes: the only ones that this program knows. A tag is made; it is put on people and companies, or taken from
-//! them, in calls that the API takes whole or, from 2.16 on, in part without a word.
+//! All writes of this client: create a tag, put it on people and companies, or remove it from them. The API accepts a bulk call
+//! as a whole or, from 2.16 on, in part; then only the response's members show who was left out.
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use super::client::{Api, Client};
 use super::error::{Failure, RequestError, StreamError};
-use super::transport::Ask;
-use super::{Api, Client, wire};
-use domain::{Group, Holder, Reference};
+use super::transport::Request;
+use super::wire;
+use domain::{FoundContact, Group, Reference};
 
-/// Whether a tag is put on or taken off.
+/// Whether a tag is added or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Add the tag.
     Tag,
+    /// Remove the tag.
     Untag,
 }
 
-/// One request that would change something.
+/// One request that adds or removes a tag. [`Client::tag_calls`] makes them, [`Client::send_tags`] sends them.
 #[derive(Clone, Debug)]
 pub struct TagCall {
     tag: Group,
@@ -34,51 +37,57 @@ enum Form {
     Detach,
 }
 
-/// What the API says of a call that it took.
+/// What the response to an accepted call says.
 #[derive(Debug)]
 pub enum TagAnswer {
+    /// The change was made for all members.
     Done,
-    /// For others than these: who are not there, and who are as they were.
+    /// The change was made for all members but these.
     InPart {
+        /// Members that do not exist.
         absent: Vec<Reference>,
+        /// Members whose tag was not changed.
         unchanged: Vec<Reference>,
     },
-    /// Not for everybody, and it does not say for whom.
-    InUntoldPart,
-    /// With another tag, of this ID.
+    /// The change was not made for all members; for which ones is unknown.
+    InUnknownPart,
+    /// The call changed another tag, with this ID.
     OtherTag(String),
 }
 
 impl TagCall {
-    /// What the documentation of 1.x advises; 2.x has no other advice.
+    /// The largest bulk call. The documentation of 1.x advises 50; that of 2.x gives no number.
     pub const MEMBERS_MAX: usize = 50;
 
+    /// Who is changed.
     pub fn members(&self) -> &[Reference] {
         &self.members
     }
 
+    /// Whether the tag is added or removed.
     pub fn change(&self) -> Change {
         self.change
     }
 
+    /// The tag.
     pub fn tag(&self) -> &Group {
         &self.tag
     }
 
-    /// Whether it takes one contact's tag away, which the API refuses for one that the contact does not carry.
+    /// Whether the call removes one contact's tag. The API refuses that if the contact does not have the tag.
     pub fn is_detach(&self) -> bool {
         self.form == Form::Detach
     }
 
-    /// The same in two halves; a call for one member is its own first half.
+    /// Splits the call in two. If it has one member, the first half has it.
     pub fn halves(self) -> (TagCall, TagCall) {
         let TagCall { tag, change, mut members, form } = self;
         let second = members.split_off(members.len().div_ceil(2));
         (TagCall { tag: tag.clone(), change, members, form }, TagCall { tag, change, members: second, form })
     }
 
-    /// As it would be sent: method and path, body.
-    pub fn shown(&self) -> (String, Option<Value>) {
+    /// The request without sending it: method and path, and the body.
+    pub fn preview(&self) -> (String, Option<Value>) {
         match self.form {
             Form::Bulk => ("POST /tags".to_string(), Some(self.body())),
             Form::Detach => (format!("DELETE /contacts/{}/tags/{}", self.first(), self.tag.id), None),
@@ -101,23 +110,23 @@ impl TagCall {
 }
 
 impl Client {
-    /// Whether people can be tagged by Intercom's id alone: others have to be found first.
+    /// Whether people can be tagged by Intercom's id only. Other references have to be looked up first, see [`Client::find`].
     pub fn tags_by_id_only(&self) -> bool {
         matches!(self.api, Api::V2(_))
     }
 
-    /// Makes a tag, or gives the one of this name.
+    /// Creates a tag, or returns the existing one with this name.
     pub async fn create_tag(&self, name: &str) -> Result<Group, RequestError> {
-        let ask = Ask::post("/tags", json!({ "name": name }));
+        let request = Request::post("/tags", json!({ "name": name }));
         let name = name.to_string();
-        self.transport.send(&ask, move |body| wire::tag(body, &name)).await
+        self.transport.send(&request, move |body| wire::tag(body, &name)).await
     }
 
-    /// The calls that change these members, people and companies apart, so many in each.
+    /// The calls that change these members: people and companies in separate calls, each with up to `most` members.
     pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>, most: usize) -> Vec<TagCall> {
         let (companies, people): (Vec<Reference>, Vec<Reference>) =
             members.into_iter().partition(|member| matches!(member, Reference::CompanyId(_)));
-        // 2.x has no bulk call that takes a tag from people.
+        // 2.x has no bulk call that removes a tag from people.
         let form = if self.tags_by_id_only() && change == Change::Untag { Form::Detach } else { Form::Bulk };
         let mut calls = Vec::new();
         for (members, form) in [(people, form), (companies, Form::Bulk)] {
@@ -128,39 +137,39 @@ impl Client {
         calls
     }
 
-    /// Sends a call, and tells what the answer says of it.
+    /// Sends a call and returns what the response says.
     pub async fn send_tags(&self, call: &TagCall) -> Result<TagAnswer, RequestError> {
-        let ask = match call.form {
-            Form::Bulk => Ask::post("/tags", call.body()),
-            Form::Detach => Ask::delete("/contacts/{id}/tags/{id}", format!("/contacts/{}/tags/{}", call.first(), call.tag.id)),
+        let request = match call.form {
+            Form::Bulk => Request::post("/tags", call.body()),
+            Form::Detach => Request::delete("/contacts/{id}/tags/{id}", format!("/contacts/{}/tags/{}", call.first(), call.tag.id)),
         };
-        let carries = call.change == Change::Tag;
-        let handled = self.transport.send(&ask, move |body| wire::handled(body, carries)).await?;
-        if handled.tag != call.tag.id {
-            return Ok(TagAnswer::OtherTag(handled.tag));
+        let tagged = call.change == Change::Tag;
+        let change = self.transport.send(&request, move |body| wire::tag_change(body, tagged)).await?;
+        if change.tag != call.tag.id {
+            return Ok(TagAnswer::OtherTag(change.tag));
         }
-        let Some(members) = handled.members.filter(|_| call.form == Form::Bulk) else { return Ok(TagAnswer::Done) };
+        let Some(members) = change.members.filter(|_| call.form == Form::Bulk) else { return Ok(TagAnswer::Done) };
         let distinct: HashSet<&Reference> = call.members.iter().collect();
-        let is_right = members.values().all(|now| *now == carries);
+        let is_right = members.values().all(|now| *now == tagged);
         if is_right && members.len() >= distinct.len() {
             return Ok(TagAnswer::Done);
         }
-        // What came back are Intercom's ids.
+        // The response names members by Intercom's ids.
         let is_by_id = |member: &Reference| matches!(member, Reference::ContactId(_));
         let with = |wanted: Option<bool>| {
             let now = |member: &&Reference| members.get(member.text()).copied() == wanted;
             call.members.iter().filter(now).cloned().collect()
         };
         Ok(match &call.members[..] {
-            all if all.iter().all(is_by_id) => TagAnswer::InPart { absent: with(None), unchanged: with(Some(!carries)) },
+            all if all.iter().all(is_by_id) => TagAnswer::InPart { absent: with(None), unchanged: with(Some(!tagged)) },
             [one] if members.is_empty() => TagAnswer::InPart { absent: vec![one.clone()], unchanged: Vec::new() },
             [one] => TagAnswer::InPart { absent: Vec::new(), unchanged: vec![one.clone()] },
-            _ => TagAnswer::InUntoldPart,
+            _ => TagAnswer::InUnknownPart,
         })
     }
 
-    /// The contacts that answer to these references: users and leads, with whether they carry the tag.
-    pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<Holder>, StreamError> {
+    /// Looks up the contacts that have these references, users and leads, and whether they have the tag.
+    pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<FoundContact>, StreamError> {
         let tag = tag.map(|tag| tag.id.as_str());
         match &self.api {
             Api::V1(api) => api.find(references, tag).await,
@@ -170,17 +179,17 @@ impl Client {
 }
 
 impl RequestError {
-    /// The API understood the call and will not do it for what it names: no such member, no such tag, several of them.
+    /// The API understood a tag call but refused it: a member or the tag does not exist, or a reference is ambiguous.
     pub fn is_refused(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 400 | 404 | 409 | 410 | 422, .. })
     }
 
-    /// Several users share the address.
+    /// Status 409: several users share the address.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 409, .. })
     }
 
-    /// There is no such member; or there was, and it became part of another.
+    /// The member does not exist, or was merged into another one.
     pub fn is_missing(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 404 | 410, .. })
     }

@@ -1,4 +1,4 @@
-//! Why there is no TLS connection, where the host's certificate is the reason.
+//! Why a TLS connection failed, if the host's certificate is the reason.
 
 use std::error::Error;
 use std::fmt;
@@ -6,18 +6,23 @@ use std::io;
 
 use rustls::CertificateError;
 
-/// What a person has to know about a certificate that is not accepted.
+/// Why a certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
+    /// It has expired.
     Expired,
+    /// It is not valid yet.
     NotYetValid,
+    /// This machine does not trust its issuer.
     UnknownIssuer,
+    /// It is for another host.
     WrongName,
+    /// Another reason.
     Other,
 }
 
 impl CertificateProblem {
-    /// Of a request that was not sent; `None` when something else is the reason.
+    /// The problem that made a request fail; `None` when the certificate is not the reason.
     pub fn of(error: &reqwest::Error) -> Option<CertificateProblem> {
         find(error)
     }
@@ -31,15 +36,15 @@ impl CertificateProblem {
             CertificateProblem::UnknownIssuer => {
                 "when a proxy or firewall inspects TLS, its certificate authority has to be among those that the system trusts, or in the file that SSL_CERT_FILE names"
             }
-            CertificateProblem::WrongName => "check the address: another host answers there, or something in between",
+            CertificateProblem::WrongName => "check the address: another host, or a device in between, answers there",
             CertificateProblem::Other => {
-                "look at it with `openssl s_client -connect HOST:443`: another host may answer there, or something in between"
+                "inspect it with `openssl s_client -connect HOST:443`: another host, or a device in between, may answer there"
             }
         }
     }
 }
 
-/// Of the host that it belongs to.
+/// Reads well after the name of the host.
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -68,7 +73,7 @@ fn find(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
     if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
         return Some(problem.into());
     }
-    // An I/O error does not name what it wraps as its source, but the source of that.
+    // `source()` of an I/O error skips the error that it wraps and returns the source of that one.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let next = wrapped.map(|wrapped| -> &(dyn Error + 'static) { wrapped }).or_else(|| error.source());
     next.and_then(find)
@@ -79,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_found_under_whatever_wraps_it() {
+    fn a_certificate_problem_is_found_in_nested_errors() {
         let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
         assert_eq!(find(&wrapped), Some(CertificateProblem::UnknownIssuer));

@@ -1,4 +1,4 @@
-//! One request: through the rate limiter, sent, answered, decoded, and tried again where that makes sense.
+//! Sends one request: waits for the rate limiter, sends, decodes the response, and retries where that can help.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,38 +12,38 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::body::{Body, Decoding};
-use super::concurrency::Came;
+use super::concurrency::Outcome;
 use super::error::{ClientError, Failure, NoAnswer, RequestError};
 use super::rate_limiter::{RateLimiter, RateWindow, WindowReport};
-use super::retry::{Circumstances, Tries, Verdict};
+use super::retry::{Retries, RetryContext, Verdict};
 use super::server_clock::{ServerClock, ServerTime};
+use super::types::{Options, Traffic};
+use super::wire;
 use super::wire::next::ListNext;
-use super::{Options, Traffic, wire};
 use crate::proxy::{self, Proxy};
 use crate::tls::CertificateProblem;
 
 const VERSION: HeaderName = HeaderName::from_static("intercom-version");
-const USER_AGENT: &str = concat!("intercom-cohorts/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Pages of a list that is documented to come whole.
+/// The most pages of a list that is documented as unpaged.
 const LIST_PAGES_MAX: u32 = 1_000;
-/// Windows last ten seconds.
+/// A later reset is not believed: windows last ten seconds.
 const RESET_MAX: Duration = Duration::from_secs(60);
 
-/// What is asked, without the parts that are the same for every request.
+/// One request, without the parts that all requests share.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
+pub(super) struct Request {
     method: Method,
-    /// As messages name it: ids of contacts are left out.
+    /// The path as messages show it, without the ids of contacts.
     path: String,
-    /// Where it goes, when that is not the same.
+    /// The path to send to, if it differs from `path`.
     address: Option<String>,
     query: Vec<(&'static str, String)>,
     body: Option<serde_json::Value>,
-    /// Whether an answer that was lost may be asked for once more.
+    /// Whether the request may be sent again after its response was lost.
     is_repeatable: bool,
-    /// Whether an answer that did not come in time is left to the caller, who asks for less.
-    is_given_up_when_late: bool,
+    /// Whether a timeout is returned to the caller instead of being retried: the caller requests a smaller page.
+    returns_timeouts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,63 +53,63 @@ enum Method {
     Delete,
 }
 
-impl Ask {
-    pub(super) fn get(path: &str) -> Ask {
-        Ask {
+impl Request {
+    pub(super) fn get(path: &str) -> Request {
+        Request {
             method: Method::Get,
             path: path.to_string(),
             address: None,
             query: Vec::new(),
             body: None,
             is_repeatable: true,
-            is_given_up_when_late: false,
+            returns_timeouts: false,
         }
     }
 
-    /// A search: query, sort and paging stand in the body. (As a query parameter a cursor is ignored, and page 1
-    /// comes back for ever.)
-    pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Ask {
+    /// A search: query, sort and paging are in the body. (The API ignores a cursor in the query string and returns page 1 for
+    /// ever.)
+    pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Request {
         let body = serde_json::json!({ "query": query, "sort": sort });
-        Ask::post(path, body)
+        Request::post(path, body)
     }
 
-    /// A change. Every one that this client knows may be sent again: the second time it changes nothing.
-    pub(super) fn post(path: &str, body: serde_json::Value) -> Ask {
-        Ask { method: Method::Post, body: Some(body), ..Ask::get(path) }
+    /// A search or a change. All changes of this client are idempotent, so they may be sent again.
+    pub(super) fn post(path: &str, body: serde_json::Value) -> Request {
+        Request { method: Method::Post, body: Some(body), ..Request::get(path) }
     }
 
-    /// `path` stands for `address` in messages.
-    pub(super) fn delete(path: &str, address: String) -> Ask {
-        Ask { method: Method::Delete, address: Some(address), ..Ask::get(path) }
+    /// Messages show `path` in place of `address`.
+    pub(super) fn delete(path: &str, address: String) -> Request {
+        Request { method: Method::Delete, address: Some(address), ..Request::get(path) }
     }
 
-    /// The same at another address, for which the path stands in messages.
-    pub(super) fn at(mut self, address: String) -> Ask {
+    /// Sends to `address`. Messages still show the path.
+    pub(super) fn at(mut self, address: String) -> Request {
         self.address = Some(address);
         self
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Ask {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Request {
         self.query.push((name, value.into()));
         self
     }
 
-    /// The same, but not to be sent again once it may have been answered: the answer moves something on.
-    pub(super) fn once(mut self) -> Ask {
+    /// Forbids to send the request again once the server may have acted on it: the response moves the scroll on.
+    pub(super) fn once(mut self) -> Request {
         self.is_repeatable = false;
         self
     }
 
-    /// The same, but an answer that does not come in time is not asked for again as it is.
-    pub(super) fn given_up_when_late(mut self) -> Ask {
-        self.is_given_up_when_late = true;
+    /// Returns a timeout to the caller instead of retrying.
+    pub(super) fn returning_timeouts(mut self) -> Request {
+        self.returns_timeouts = true;
         self
     }
 
-    /// The same, for one page of a list.
-    pub(super) fn page(&self, per_page: u32, cursor: Option<&str>) -> Ask {
-        let mut ask = self.clone();
-        match &mut ask.body {
+    /// The request for one page of a list.
+    pub(super) fn page(&self, per_page: u32, cursor: Option<&str>) -> Request {
+        let mut request = self.clone();
+        match &mut request.body {
             Some(body) => {
                 let mut pagination = serde_json::json!({ "per_page": per_page });
                 if let Some(cursor) = cursor {
@@ -118,16 +118,16 @@ impl Ask {
                 body["pagination"] = pagination;
             }
             None => {
-                ask.query.push(("per_page", per_page.to_string()));
+                request.query.push(("per_page", per_page.to_string()));
                 if let Some(cursor) = cursor {
-                    ask.query.push(("starting_after", cursor.to_string()));
+                    request.query.push(("starting_after", cursor.to_string()));
                 }
             }
         }
-        ask
+        request
     }
 
-    /// The same for requests that take the server about as long: whose path, and whose pages, are the same.
+    /// Equal for requests that take the server about the same time: those with the same path and page size.
     fn kind(&self) -> u64 {
         let in_query = self.query.iter().find(|(name, _)| *name == "per_page").map(|(_, number)| number.as_str());
         let in_body = self.body.as_ref().and_then(|body| body["pagination"]["per_page"].as_u64());
@@ -145,7 +145,7 @@ impl Ask {
 pub(super) struct Transport {
     http: reqwest::Client,
     proxy: Option<Proxy>,
-    /// To be recognised where it should not be; requests carry it by themselves.
+    /// Kept to detect it in responses. The HTTP client adds it to requests.
     token: SecretString,
     base_url: String,
     rate_limiter: RateLimiter,
@@ -153,24 +153,24 @@ pub(super) struct Transport {
     give_up_after: Duration,
     requests: AtomicU64,
     retries: AtomicU64,
-    had_answer: AtomicBool,
+    had_success: AtomicBool,
     last_progress: Mutex<Instant>,
     server_clock: ServerClock,
 }
 
-/// What is shorter is no secret, and may well be a part of what the API says.
+/// A shorter token is no secret, and may occur in a response by chance.
 const SHORTEST_SECRET: usize = 8;
 
 impl Transport {
     pub(super) fn new(options: &Options) -> Result<Transport, ClientError> {
-        // Twice in one process (the demo, tests) is fine: the first provider stays.
+        // It fails if a provider is installed already. Then that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let version = HeaderValue::from_str(&options.api_version).map_err(|_| ClientError::Version(options.api_version.clone()))?;
         headers.insert(VERSION, version);
-        // Settings let only visible ASCII through as a token.
+        // A token that no header can carry is not sent: the API answers 401.
         let mut bearer =
             HeaderValue::from_str(&format!("Bearer {}", options.token.expose_secret())).unwrap_or(HeaderValue::from_static("Bearer"));
         bearer.set_sensitive(true);
@@ -182,14 +182,14 @@ impl Transport {
         let http = proxy::configure(reqwest::Client::builder(), proxy.as_ref())
             .map_err(ClientError::Setup)?
             .default_headers(headers)
-            .user_agent(USER_AGENT)
-            // Bodies are inflated where they are decoded.
+            .user_agent(&options.user_agent)
+            // Bodies are inflated when they are decoded.
             .gzip(false)
             .timeout(options.request_timeout)
-            // Shorter than the request's own, so that it shows when there is no connection through a proxy.
+            // Shorter than the request's timeout, so that a missing connection through a proxy can be recognised.
             .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout * 9 / 10))
             .pool_max_idle_per_host(options.max_concurrency)
-            // A redirect would carry the token to an address that nobody configured.
+            // A redirect would send the token to an address that nobody configured.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(ClientError::Setup)?;
@@ -203,7 +203,7 @@ impl Transport {
             give_up_after: options.give_up_after,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            had_answer: AtomicBool::new(false),
+            had_success: AtomicBool::new(false),
             last_progress: Mutex::new(Instant::now()),
             server_clock: ServerClock::new(),
         })
@@ -221,28 +221,28 @@ impl Transport {
         Traffic { requests: self.requests.load(Ordering::Relaxed), retries: self.retries.load(Ordering::Relaxed) }
     }
 
-    /// Asks until there is a good answer or the budget is spent. A body that cannot be decoded counts as a failed
-    /// try: half a body and a proxy's HTML page pass.
+    /// Sends a request until it succeeds or its retries are used up. A body that cannot be decoded counts as a failed attempt:
+    /// a truncated body or a proxy's HTML page is transient.
     ///
-    /// A body is decoded elsewhere and holds no place of the rate limiter meanwhile; whoever sends waits for it, so that there are
-    /// never more bodies than there are senders.
+    /// The permit of the rate limiter is released before the body is decoded. The sender waits for the decoding, so there are
+    /// never more bodies in memory than senders.
     pub(super) async fn send<T: Send + 'static>(
         &self,
-        ask: &Ask,
+        request: &Request,
         decode: impl Fn(&[u8]) -> Result<T, wire::DecodeError> + Clone + Send + 'static,
     ) -> Result<T, RequestError> {
         let begun = Instant::now();
-        let mut tries = Tries::new();
+        let mut retries = Retries::new();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let (failure, asked_to_wait) = match self.attempt(ask).await {
-                Ok((body, heard)) => match self.decoded(body, decode.clone()).await {
+            let (failure, retry_after) = match self.attempt(request).await {
+                Ok((body, server_time)) => match self.decoded(body, decode.clone()).await {
                     Ok(value) => {
-                        if let Some(heard) = heard {
-                            self.server_clock.learn(heard);
+                        if let Some(time) = server_time {
+                            self.server_clock.record(time);
                         }
-                        self.had_answer.store(true, Ordering::Relaxed);
+                        self.had_success.store(true, Ordering::Relaxed);
                         *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                         return Ok(value);
                     }
@@ -251,66 +251,65 @@ impl Transport {
                 Err(failed) => failed,
             };
             let progress = *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
-            let circumstances = Circumstances {
-                had_answer: self.had_answer.load(Ordering::Relaxed),
+            let context = RetryContext {
+                had_success: self.had_success.load(Ordering::Relaxed),
                 stalled_for: progress.max(begun).elapsed(),
                 give_up_after: self.give_up_after,
-                asked_to_wait,
+                retry_after,
             };
-            let method = ask.method.name();
-            let may_repeat = ask.is_repeatable || failure.was_not_acted_on();
-            let is_left_to_caller = ask.is_given_up_when_late && failure.is_late();
+            let method = request.method.name();
+            let may_repeat = request.is_repeatable || failure.was_not_acted_on();
+            let is_left_to_caller = request.returns_timeouts && failure.is_timeout();
             if is_left_to_caller {
                 self.retries.fetch_add(1, Ordering::Relaxed);
             }
-            match tries.after(&failure, circumstances) {
-                Verdict::Again(delay) if may_repeat && !is_left_to_caller => {
+            match retries.after(&failure, context) {
+                Verdict::Retry(delay) if may_repeat && !is_left_to_caller => {
                     self.retries.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", ask.path, delay.as_secs_f64());
+                    tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", request.path, delay.as_secs_f64());
                     if matches!(failure, Failure::Status { status: 429, .. }) {
-                        // Everyone waits: the window is everyone's.
+                        // All requests wait: they share the window.
                         self.rate_limiter.pause(delay);
                     } else {
                         tokio::time::sleep(delay).await;
                     }
                 }
-                Verdict::Again(_) | Verdict::GiveUp => {
-                    let (path, elapsed) = (ask.path.clone(), begun.elapsed());
-                    let follows_answers = circumstances.had_answer;
-                    return Err(RequestError { method, path, attempts: attempt, elapsed, failure, follows_answers });
+                Verdict::Retry(_) | Verdict::GiveUp => {
+                    let (path, elapsed) = (request.path.clone(), begun.elapsed());
+                    let after_success = context.had_success;
+                    return Err(RequestError { method, path, attempts: attempt, elapsed, failure, after_success });
                 }
             }
         }
     }
 
-    /// Every row of a list that is documented to come whole. Should it come in pages after all, they are asked for one by
-    /// one.
+    /// All rows of a list that is documented as unpaged. If it comes in pages nevertheless, they are requested one by one.
     ///
     /// # Errors
-    /// Also when a next page is named that cannot be asked for, or that never ends: half a list is none.
-    pub(super) async fn whole_list<T: PartialEq + Send + 'static>(
+    /// Also when a next page cannot be requested, or when there is no end: an incomplete list is never returned.
+    pub(super) async fn full_list<T: PartialEq + Send + 'static>(
         &self,
-        ask: &Ask,
+        request: &Request,
         decode: wire::Decode<T>,
     ) -> Result<Vec<T>, RequestError> {
         let begun = Instant::now();
         let mut rows: Vec<T> = Vec::new();
         let mut asked: HashSet<String> = HashSet::new();
-        let mut next = ask.clone();
+        let mut next = request.clone();
         for page in 1.. {
             let answer = self.send(&next, decode).await?;
-            // A server that passes over what asks for the next page gives the same one again.
+            // A server that ignores the paging parameter returns the same page again.
             let is_repeated = !answer.rows.is_empty() && rows.ends_with(&answer.rows);
             rows.extend(answer.rows);
             next = match answer.pages.after(page) {
                 ListNext::End if !is_repeated && !answer.length.exceeds(rows.len()) => return Ok(rows),
                 ListNext::With(name, value) if page < LIST_PAGES_MAX && !is_repeated && asked.insert(value.clone()) => {
-                    ask.clone().with(name, value)
+                    request.clone().with(name, value)
                 }
                 ListNext::End | ListNext::With(..) | ListNext::Unknown => {
-                    let (method, path) = (ask.method.name(), ask.path.clone());
-                    let failure = Failure::InPages { page: page + 1 };
-                    return Err(RequestError { method, path, attempts: 1, elapsed: begun.elapsed(), failure, follows_answers: true });
+                    let (method, path) = (request.method.name(), request.path.clone());
+                    let failure = Failure::Paged { page: page + 1 };
+                    return Err(RequestError { method, path, attempts: 1, elapsed: begun.elapsed(), failure, after_success: true });
                 }
             };
         }
@@ -329,58 +328,58 @@ impl Transport {
         self.decoding.run(body, decode).await.map_err(Failure::NoAnswer)?
     }
 
-    /// One try: the body of a 200 and what it says of the time, or why there is none and how long the server asks to wait.
-    async fn attempt(&self, ask: &Ask) -> Result<(Body, Option<ServerTime>), (Failure, Option<Duration>)> {
-        let permit = self.rate_limiter.pass(ask.kind()).await;
+    /// One attempt. Returns the body of a 200 and the server's time, or the failure and how long the server asks to wait.
+    async fn attempt(&self, request: &Request) -> Result<(Body, Option<ServerTime>), (Failure, Option<Duration>)> {
+        let permit = self.rate_limiter.pass(request.kind()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let url = format!("{}{}", self.base_url, ask.address.as_ref().unwrap_or(&ask.path));
-        let mut request = match ask.method {
+        let url = format!("{}{}", self.base_url, request.address.as_ref().unwrap_or(&request.path));
+        let mut builder = match request.method {
             Method::Get => self.http.get(url),
             Method::Post => self.http.post(url),
             Method::Delete => self.http.delete(url),
         };
-        if !ask.query.is_empty() {
-            request = request.query(&ask.query);
+        if !request.query.is_empty() {
+            builder = builder.query(&request.query);
         }
-        if let Some(body) = &ask.body {
-            request = request.json(body);
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
         }
         let begun = Instant::now();
-        let sent = request.send().await;
+        let sent = builder.send().await;
         if sent.is_err() {
-            permit.answered(Came::Badly);
+            permit.record(Outcome::Failure);
         }
         let response = sent.map_err(|error| (no_answer(&error, self.proxy.as_ref()), None))?;
         let window = window_report(response.headers());
-        let asked_to_wait = retry_after(response.headers()).or(window.resets_in);
-        self.rate_limiter.learn(window);
-        let heard = self.server_clock.heard(response.headers(), begun);
+        let retry_after = retry_after(response.headers()).or(window.resets_in);
+        self.rate_limiter.apply(window);
+        let server_time = self.server_clock.read(response.headers(), begun);
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
         let body = Body::read(response).await;
-        permit.answered(match (status, &body) {
-            (429, _) => Came::TooSoon,
-            (500.., _) | (_, Err(_)) => Came::Badly,
-            _ => Came::Well,
+        permit.record(match (status, &body) {
+            (429, _) => Outcome::RateLimited,
+            (500.., _) | (_, Err(_)) => Outcome::Failure,
+            _ => Outcome::Success,
         });
         drop(permit);
         let body = match body {
             Ok(body) => body,
-            // What the status says weighs more than a body that broke off.
+            // The status matters more than a body that was cut off.
             Err(_) if status != 200 => Body::empty(),
             Err(reason) => return Err((Failure::NoAnswer(reason), None)),
         };
-        tracing::debug!(method = ask.method.name(), path = ask.path, status, bytes = body.len(), "answered");
+        tracing::debug!(method = request.method.name(), path = request.path, status, bytes = body.len(), "answered");
         if status == 200 {
-            return Ok((body, heard));
+            return Ok((body, server_time));
         }
-        let told = self.decoding.run(body, wire::error_body).await.unwrap_or_default();
-        // What sits between may send back what it was sent.
+        let error = self.decoding.run(body, wire::error_body).await.unwrap_or_default();
+        // A proxy or gateway may send the token back.
         let token = self.token.expose_secret();
         let is_harmless = |text: &String| token.len() < SHORTEST_SECRET || !text.contains(token);
-        let code = told.code.filter(is_harmless);
-        let failure = Failure::Status { status, code, request_id: told.request_id.or(request_id).filter(is_harmless) };
-        Err((failure, asked_to_wait.filter(|_| status == 429 || status == 503)))
+        let code = error.code.filter(is_harmless);
+        let failure = Failure::Status { status, code, request_id: error.request_id.or(request_id).filter(is_harmless) };
+        Err((failure, retry_after.filter(|_| status == 429 || status == 503)))
     }
 }
 
@@ -409,24 +408,24 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
     })
 }
 
-/// The rate headers. The reset is an instant of the server's clock: `Date` tells what time it is there, so that a
-/// wrong clock here does not make the pause wrong.
+/// Reads the rate headers. The reset is a time of the server's clock. It is compared with the `Date` header, so that a wrong
+/// clock here does not make the pause wrong.
 fn window_report(headers: &HeaderMap) -> WindowReport {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    let there = headers.get(DATE).and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
-    let now = there.map(|date| date.timestamp()).unwrap_or_else(|| wall_clock().timestamp());
+    let server_date = headers.get(DATE).and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
+    let now = server_date.map(|date| date.timestamp()).unwrap_or_else(|| wall_clock().timestamp());
     let resets_in = number("x-ratelimit-reset").map(|reset| {
         let seconds = reset.saturating_sub(u64::try_from(now).unwrap_or_default());
         // `Date` has whole seconds: a reset within this second is at most a second away.
         Duration::from_secs(seconds.max(1))
     });
-    // A reset beyond any window is a wrong clock or another unit: as good as none.
+    // A reset far beyond the window means a wrong clock or another unit. It is ignored.
     let resets_in = resets_in.filter(|reset| *reset <= RESET_MAX);
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     WindowReport { limit: number("x-ratelimit-limit").map(small), remaining: number("x-ratelimit-remaining").map(small), resets_in }
 }
 
-/// The one place of the client that asks the wall clock: what a server without a `Date` header means by its reset.
+/// The only use of the wall clock in this crate: to interpret the reset of a server without a `Date` header.
 fn wall_clock() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
@@ -435,7 +434,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// Intercom's id of the request, when it looks like one: it ends up in messages.
+/// Intercom's id of the request, if it is safe to print: messages show it.
 fn request_id(headers: &HeaderMap) -> Option<String> {
     wire::plain_token(headers.get("x-request-id")?.to_str().ok()?)
 }

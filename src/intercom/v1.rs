@@ -1,5 +1,5 @@
-//! What 1.0 to 1.4 are asked: users and leads apart, lists by page number up to 10,000 records, and beyond that one
-//! scroll over everyone, which all streams that need it share.
+//! API 1.0 to 1.4: separate lists for users and leads, read by page number up to 10,000 records. Beyond that there is one scroll
+//! over everyone, which all streams that need it share.
 
 mod contacts;
 mod conversations;
@@ -14,20 +14,20 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use self::contacts::{ContactStream, Who};
+use self::contacts::{ContactStream, Selection};
 use self::conversations::ConversationStream;
 use self::scroll::Scroll;
 use super::error::RequestError;
 use super::stream::{Cursor, Stream};
-use super::transport::{Ask, Transport};
+use super::transport::{Request, Transport};
 use super::wire::DecodeError;
 use domain::{Contact, Conversation, Group};
 
 pub(super) use numbered::NUMBERED_ROWS;
 
-/// The most that a page holds.
+/// The largest page size.
 pub(super) const PAGE_SIZE_MAX: u32 = 60;
-/// Records of a page of the scroll.
+/// Records on a page of the scroll.
 pub(super) const SCROLL_ROWS: u64 = 100;
 
 #[derive(Clone, Debug)]
@@ -44,19 +44,19 @@ impl V1 {
     }
 
     pub(super) async fn everyone(&self, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
-        ContactStream::open(self, Who::Everyone, from).await
+        ContactStream::open(self, Selection::Everyone, from).await
     }
 
     pub(super) async fn members(&self, group: &Group, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
-        ContactStream::open(self, Who::Members(group.clone()), from).await
+        ContactStream::open(self, Selection::Members(group.clone()), from).await
     }
 
     pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
-        self.total(&Who::Members(group.clone())).await
+        self.total(&Selection::Members(group.clone())).await
     }
 
     pub(super) async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
-        self.total(&Who::Everyone).await
+        self.total(&Selection::Everyone).await
     }
 
     pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
@@ -64,20 +64,20 @@ impl V1 {
     }
 
     pub(super) async fn try_conversations(&self) -> Result<(), RequestError> {
-        self.transport.send(&Ask::get("/conversations").with("per_page", "1"), wire::conversations).await.map(|_| ())
+        self.transport.send(&Request::get("/conversations").with("per_page", "1"), wire::conversations).await.map(|_| ())
     }
 
-    /// The total that the lists announce; not known when one of them does not.
-    async fn total(&self, who: &Who) -> Result<Option<u64>, RequestError> {
+    /// The sum of the totals that the lists announce; `None` if one of them announces none.
+    async fn total(&self, selection: &Selection) -> Result<Option<u64>, RequestError> {
         let mut sum = Some(0);
-        for list in who.lists() {
+        for list in selection.lists() {
             let total = self.list_total(list).await?;
             sum = sum.zip(total).map(|(sum, total)| sum + total);
         }
         Ok(sum)
     }
 
-    async fn list_total(&self, list: Ask) -> Result<Option<u64>, RequestError> {
+    async fn list_total(&self, list: Request) -> Result<Option<u64>, RequestError> {
         Ok(self.transport.send(&list.with("per_page", "1"), wire::contacts).await?.total)
     }
 }

@@ -1,6 +1,6 @@
-//! JSON as both generations send it, and its turning into domain values. Everything is optional here but what makes a
-//! row a row; unknown keys are passed over; ids may be numbers, dates may be milliseconds or text. What was odd is
-//! counted, never quoted: a message names the place in the document, not the contact's data.
+//! JSON that both generations of the API send, decoded into domain values. Only the id of a row is required; unknown keys are
+//! ignored; ids may be numbers, dates may be milliseconds or text. Oddities are counted and never quoted: an error names the
+//! path in the document, not the contact's data.
 
 pub(super) mod attributes;
 pub(super) mod lenient;
@@ -13,14 +13,14 @@ use compact_str::CompactString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ListedGroup, Workspace};
+use super::types::{ListedGroup, Workspace};
 use domain::{Group, GroupKind, Oddities, Opener, TagDate};
 use lenient::{Stamp, Text, Whole};
 use next::ListPages;
 
 pub(super) use lenient::plain_token;
 
-/// Why a body could not be decoded, without a word of it.
+/// Why a body could not be decoded. Contains none of its text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DecodeError {
     #[error("an empty body")]
@@ -45,7 +45,7 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
         Some(b'{') => {}
         Some(_) => return Err(DecodeError::Syntax),
     }
-    if let Some(ToldError { code, request_id }) = error_list(body) {
+    if let Some(ApiError { code, request_id }) = error_list(body) {
         return Err(DecodeError::ErrorList { code, request_id });
     }
     match decode_object(body) {
@@ -57,7 +57,8 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
     }
 }
 
-/// Texts of a body that is UTF-8 throughout need not be looked at one by one. In one that is not, only what is read is.
+/// Decoding from a `&str` is faster, since it does not validate each text. A body that is not UTF-8 is decoded from bytes: then
+/// only the fields that are used must be valid.
 fn decode_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     match std::str::from_utf8(body) {
         Ok(text) => decode_from(serde_json::Deserializer::from_str(text), body),
@@ -72,22 +73,22 @@ where
 {
     let value = lenient::counting_when_good(|| T::deserialize(&mut json)).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => DecodeError::Half,
-        serde_json::error::Category::Data => DecodeError::Shape { path: odd_place::<T>(body) },
+        serde_json::error::Category::Data => DecodeError::Shape { path: path_of_error::<T>(body) },
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => DecodeError::Syntax,
     })?;
     json.end().map_err(|_| DecodeError::Syntax)?;
     Ok(value)
 }
 
-/// Where a body is not as documented. To keep the place in mind while a body is decoded takes longer than to decode it, so
-/// only one that failed is read again for it.
-fn odd_place<T: DeserializeOwned>(body: &[u8]) -> String {
+/// The path at which a body is not as documented. Tracking the path takes longer than decoding, so only a body that failed is
+/// decoded again with it.
+fn path_of_error<T: DeserializeOwned>(body: &[u8]) -> String {
     let mut json = serde_json::Deserializer::from_slice(body);
     let again = lenient::counting_when_good(|| serde_path_to_error::deserialize::<_, T>(&mut json));
     again.err().map_or_else(|| ".".to_string(), |error| shape_path(error.path()))
 }
 
-/// The path with the names of free-form objects left out: a custom attribute's name is the workspace's own.
+/// The path without the names of custom attributes: those are the workspace's data.
 fn shape_path(path: &serde_path_to_error::Path) -> String {
     let text = path.to_string();
     match text.split_once("custom_attributes") {
@@ -96,8 +97,8 @@ fn shape_path(path: &serde_path_to_error::Path) -> String {
     }
 }
 
-/// An id as Intercom gives them: digits, letters, `_` and `-`, not many. Whatever else stands where an id should be is none:
-/// ids become parts of addresses and of the names of files.
+/// An id of Intercom's form: a short text of digits, letters, `_` and `-`. Anything else is no id: ids become parts of addresses
+/// and of file names.
 pub(super) fn checked_id(text: Option<Text>) -> Option<CompactString> {
     lenient::some(text).filter(|id| is_id(id))
 }
@@ -116,25 +117,26 @@ pub(super) fn shape(path: impl Into<String>) -> DecodeError {
 
 // ---- errors ----
 
+/// What an error body says.
 #[derive(Default)]
-pub(super) struct ToldError {
+pub(super) struct ApiError {
     pub code: Option<String>,
     pub request_id: Option<String>,
 }
 
-/// Code and request id of an error body, of whatever kind it is. Messages are left out: they may quote data.
-pub(super) fn error_body(body: &[u8]) -> ToldError {
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return ToldError::default() };
+/// Code and request id of an error body of any kind. Messages are left out: they may quote data.
+pub(super) fn error_body(body: &[u8]) -> ApiError {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return ApiError::default() };
     let first = value.get("errors").and_then(|errors| errors.get(0));
     let text = |value: Option<&serde_json::Value>| plain_token(value?.as_str()?);
     // Old versions say `type` where later ones say `code`.
     let code = || first.and_then(|error| text(error.get("code")).or_else(|| text(error.get("type"))));
     let message = first.and_then(|error| error.get("message")).and_then(serde_json::Value::as_str);
-    ToldError { code: message.and_then(code_of_message).or_else(code), request_id: text(value.get("request_id")) }
+    ApiError { code: message.and_then(code_of_message).or_else(code), request_id: text(value.get("request_id")) }
 }
 
-/// The error that a body of a good answer is, whatever else it holds: an `error.list` with an empty `data` is no empty list.
-fn error_list(body: &[u8]) -> Option<ToldError> {
+/// The error in the body of a response with status 200. An `error.list` with an empty `data` is an error, not an empty list.
+fn error_list(body: &[u8]) -> Option<ApiError> {
     #[derive(Deserialize)]
     struct Kind {
         #[serde(rename = "type", default)]
@@ -142,7 +144,7 @@ fn error_list(body: &[u8]) -> Option<ToldError> {
         #[serde(default)]
         errors: serde_json::Value,
     }
-    // Few bodies hold the word; only those are read for it.
+    // Few bodies contain the word. Only those are parsed here.
     memchr::memmem::find(body, b"\"error")?;
     let kind: Kind = serde_json::from_slice(body).ok()?;
     let has_errors = kind.errors.as_array().is_some_and(|errors| !errors.is_empty());
@@ -151,14 +153,14 @@ fn error_list(body: &[u8]) -> Option<ToldError> {
 
 /// Another scroll is open in the workspace.
 pub(super) const SCROLL_EXISTS: &str = "scroll_exists";
-/// The scroll cannot go on; a new one may be begun.
+/// The scroll cannot continue; a new one may be started.
 pub(super) const SCROLL_RESTART: &str = "scroll_restart";
-/// The cursor that a page goes on from is not known, or not any more.
+/// The API does not know the cursor, or no longer knows it.
 pub(super) const CURSOR_INVALID: &str = "cursor_invalid";
-/// A list by page numbers goes no further.
+/// Page numbers reach no further in this list.
 pub(super) const PAGE_LIMIT: &str = "page_limit";
 
-/// What some errors say in their message alone, or under the code of something else.
+/// The code of errors that only their message identifies.
 fn code_of_message(message: &str) -> Option<String> {
     let message = message.to_ascii_lowercase();
     let says = |words: &str| message.contains(words);
@@ -178,7 +180,7 @@ fn code_of_message(message: &str) -> Option<String> {
 
 // ---- totals, workspace, groups, attributes ----
 
-/// The total of a list or search, whatever its rows are.
+/// The total of a list or search with any rows.
 pub(super) fn total(body: &[u8]) -> Result<Option<u64>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
@@ -230,16 +232,16 @@ impl WireGroup {
     }
 }
 
-/// A page of a list that is documented to come whole. Most are the only one.
+/// A page of a list that is documented as unpaged. Usually it is the only one.
 #[derive(Debug)]
 pub(super) struct ListPage<T> {
     pub rows: Vec<T>,
     pub pages: ListPages,
-    /// What the list says of its length.
+    /// What the response says about the length of the list.
     pub length: ListLength,
 }
 
-/// How many there are in all, where a list says so, and whether it says that it was cut short.
+/// The length of a list, as far as the response gives it: the total, and whether there is more.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ListLength {
     #[serde(default)]
@@ -249,13 +251,13 @@ pub(super) struct ListLength {
 }
 
 impl ListLength {
-    /// Whether so many rows cannot be all there are.
+    /// Whether the list has more than this many rows.
     pub(super) fn exceeds(&self, rows: usize) -> bool {
         self.has_more.0 == Some(true) || self.total_count.0.is_some_and(|total| total > rows as u64)
     }
 }
 
-/// Reads such a page.
+/// Decodes such a page.
 pub(super) type Decode<T> = fn(&[u8]) -> Result<ListPage<T>, DecodeError>;
 
 impl<T> ListPage<T> {
@@ -296,7 +298,7 @@ pub(super) fn segments(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError
     ListPage::of(segments, pages, length, |segment| segment.listed(GroupKind::Segment, "segments"))
 }
 
-/// One tag, under the name that was asked for when it comes without.
+/// One tag. If the response has no name, it gets the requested one.
 pub(super) fn tag(body: &[u8], name: &str) -> Result<Group, DecodeError> {
     let listed = decode::<WireGroup>(body)?.listed(GroupKind::Tag, "")?.group;
     Ok(if listed.name.is_empty() { Group { name: name.to_string(), ..listed } } else { listed })
@@ -326,16 +328,16 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
     })
 }
 
-/// What the answer to a change of a tag tells.
-pub(super) struct Handled {
-    /// The tag that was put on or taken off.
+/// The response to a tag call.
+pub(super) struct TagChange {
+    /// The ID of the tag that was added or removed.
     pub tag: String,
-    /// Intercom's ids of the members that it was about, with whether they carry the tag now; `None` before 2.16.
+    /// Intercom's ids of the changed members, and whether they have the tag now; `None` before 2.16.
     pub members: Option<HashMap<String, bool>>,
 }
 
-/// `carries`: what the members are to do from now on, where the answer does not say.
-pub(super) fn handled(body: &[u8], carries: bool) -> Result<Handled, DecodeError> {
+/// `tagged` is used for members for which the response does not say whether they have the tag.
+pub(super) fn tag_change(body: &[u8], tagged: bool) -> Result<TagChange, DecodeError> {
     #[derive(Deserialize)]
     struct Answer {
         id: Text,
@@ -351,11 +353,11 @@ pub(super) fn handled(body: &[u8], carries: bool) -> Result<Handled, DecodeError
     let answer: Answer = decode(body)?;
     let tag = checked_id(Some(answer.id)).ok_or_else(|| shape("id"))?.into();
     if answer.users.is_none() && answer.companies.is_none() {
-        return Ok(Handled { tag, members: None });
+        return Ok(TagChange { tag, members: None });
     }
     let members = answer.users.into_iter().chain(answer.companies).flatten();
-    let members = members.filter_map(|member| Some((lenient::owned(member.id)?, member.tagged.0.unwrap_or(carries))));
-    Ok(Handled { tag, members: Some(members.collect()) })
+    let members = members.filter_map(|member| Some((lenient::owned(member.id)?, member.tagged.0.unwrap_or(tagged))));
+    Ok(TagChange { tag, members: Some(members.collect()) })
 }
 
 /// One group by its ID.
@@ -383,9 +385,9 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
     ListPage::of(data, pages, length, |attribute| Ok(custom(attribute)))
 }
 
-// ---- what conversations of both generations have ----
+// ---- conversations of both generations ----
 
-/// Who began a conversation. Without an author's id, the only contact of a conversation must be the one who wrote.
+/// Who opened a conversation. If the author is a contact without an id, it is the conversation's only contact.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
     match author_type {
         Some(_) if is_contact(author_type) => {}
@@ -405,10 +407,10 @@ pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, conta
     }
 }
 
-/// The ids of those who take part in a conversation, each once. A contact without an id is passed over.
+/// The distinct ids of a conversation's contacts. Contacts without an id are left out.
 ///
 /// # Errors
-/// When something that is no id stands where one should be.
+/// When an id is not of Intercom's form.
 pub(super) fn participants(listed: impl Iterator<Item = Option<Text>>) -> Result<Vec<String>, &'static str> {
     let mut ids: Vec<String> = Vec::new();
     for listed in listed {
@@ -421,7 +423,7 @@ pub(super) fn participants(listed: impl Iterator<Item = Option<Text>>) -> Result
     Ok(ids)
 }
 
-/// The author's id, where a contact is the author and one is given. That of an admin or a bot is nobody's concern.
+/// The author's id, if the author is a contact and has one. Ids of admins and bots are not used.
 ///
 /// # Errors
 /// As [`participants`].
@@ -433,7 +435,7 @@ fn is_contact(author_type: Option<&str>) -> bool {
     matches!(author_type, Some("user" | "lead" | "contact"))
 }
 
-/// None where none is given.
+/// `None` when there is no id.
 fn checked(given: Option<Text>) -> Result<Option<String>, ()> {
     let given = lenient::owned(given).filter(|id| !id.is_empty());
     match given {
@@ -442,7 +444,7 @@ fn checked(given: Option<Text>) -> Result<Option<String>, ()> {
     }
 }
 
-/// Of the workspace that an answer names, if it names one.
+/// The workspace's ID, if the response has one.
 ///
 /// # Errors
 /// As [`participants`].

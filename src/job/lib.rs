@@ -145,6 +145,7 @@ pub fn client(settings: &Settings, token: SecretString) -> Result<Client, Client
         base_url: intercom.base_url.clone(),
         token,
         api_version: intercom.api_version.clone(),
+        user_agent: concat!("intercom-cohorts/", env!("CARGO_PKG_VERSION")).to_string(),
         page_size: intercom.page_size,
         max_concurrency: intercom.max_concurrency,
         rate_share: intercom.rate_share,

@@ -112,7 +112,7 @@ pub async fn list(
     let (mut first, mut last) = (None, None);
     let mut unconfirmed = 0;
     while let Some(page) = next(&mut stream).await? {
-        if page.begins_anew {
+        if page.is_restart {
             first = None;
             // Whoever was passed on, or waits for it, is not passed on twice; unless everything is.
             if rows.begin_anew()? {

@@ -359,7 +359,7 @@ impl StreamReader {
                 return Err(Ended::Failed(JobError::OtherWorkspace { held: expected.clone(), found: found.clone() }));
             }
             let mut spool = match pages.spool.take() {
-                Some(spool) if !page.begins_anew => spool,
+                Some(spool) if !page.is_restart => spool,
                 Some(_) => {
                     pages.others_before.clear();
                     self.create((self.clock)()).map_err(Ended::Failed)?
@@ -432,7 +432,7 @@ impl StreamReader {
 }
 
 fn is_not_asked_for(error: &JobError) -> bool {
-    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::NotAskedFor { .. }))
+    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::UnexpectedRows { .. }))
 }
 
 /// Why a stream that came to its end cannot have brought all there is.

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use answer::Answer;
-use domain::{Group, GroupKind, Holder, Reference};
+use domain::{FoundContact, Group, GroupKind, Reference};
 use intercom::{Change, Client, RequestError, StreamError, TagAnswer, TagCall};
 
 pub use input::{Input, InputError, Item, read};
@@ -237,16 +237,16 @@ async fn look_up(
 
 /// Holders by what they may be named by.
 struct ByName<'a> {
-    ids: HashMap<&'a str, Vec<&'a Holder>>,
-    emails: HashMap<String, Vec<&'a Holder>>,
-    external_ids: HashMap<&'a str, Vec<&'a Holder>>,
+    ids: HashMap<&'a str, Vec<&'a FoundContact>>,
+    emails: HashMap<String, Vec<&'a FoundContact>>,
+    external_ids: HashMap<&'a str, Vec<&'a FoundContact>>,
 }
 
 impl<'a> ByName<'a> {
-    fn of(holders: &'a [Holder]) -> ByName<'a> {
-        let mut ids: HashMap<&str, Vec<&Holder>> = HashMap::new();
-        let mut emails: HashMap<String, Vec<&Holder>> = HashMap::new();
-        let mut external_ids: HashMap<&str, Vec<&Holder>> = HashMap::new();
+    fn of(holders: &'a [FoundContact]) -> ByName<'a> {
+        let mut ids: HashMap<&str, Vec<&FoundContact>> = HashMap::new();
+        let mut emails: HashMap<String, Vec<&FoundContact>> = HashMap::new();
+        let mut external_ids: HashMap<&str, Vec<&FoundContact>> = HashMap::new();
         for holder in holders {
             // Two pages may show the same contact.
             if ids.contains_key(holder.id.as_str()) {
@@ -263,7 +263,7 @@ impl<'a> ByName<'a> {
         ByName { ids, emails, external_ids }
     }
 
-    fn of_reference(&self, reference: &Reference) -> Vec<&'a Holder> {
+    fn of_reference(&self, reference: &Reference) -> Vec<&'a FoundContact> {
         let found = match reference {
             Reference::Email(email) => self.emails.get(&email.to_lowercase()),
             Reference::ExternalId(id) => self.external_ids.get(id.as_str()),
@@ -442,7 +442,7 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
                 answer::changed(member, call.change())
             }
         }),
-        Ok(TagAnswer::InUntoldPart) => Sent::Split(Became::Unknown),
+        Ok(TagAnswer::InUnknownPart) => Sent::Split(Became::Unknown),
         Ok(TagAnswer::OtherTag(id)) => Sent::OtherTag(id),
         Err(error) if !error.is_refused() => Sent::Stop(error),
         Err(error) => match call.members() {

@@ -1,4 +1,4 @@
-//! HTTP around the dialects: credentials, rate limits, faults and versions.
+//! The HTTP layer: credentials, rate limits, faults and versions. The dialects do the rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,31 +15,32 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::call::{Call, Desk, is_write};
-use super::connection::Scissors;
-use super::corrupt::{Asked, corrupt};
+use super::call::{Call, is_write};
+use super::connection::ConnectionControl;
+use super::context::ReadContext;
+use super::corrupt::{RequestKey, corrupt};
 use super::faults::{ErrorBody, Fault, scatter};
 use super::limits::Verdict;
 use super::prepared::{Content, takes_gzip};
 use super::reply::{Delivery, HTML, JSON, Reply, TEXT, finish, hang};
-use super::request_log::Question;
+use super::request_log::ReadRequest;
 use super::tagging::count_members;
 use super::traffic::InFlight;
 use super::version::Version;
 use super::world_view::WorldView;
-use super::writes::WriteSeen;
+use super::writes::LoggedWrite;
 use super::{Simulator, probes, v1, v2};
 
 /// Longer request bodies are refused.
 const MAX_BODY: usize = 1 << 20;
-/// How late a slow answer is.
+/// The delay of a slow response.
 const SLOW: Duration = Duration::from_millis(1_500);
-/// How long an answer has lain in a store that pretends to.
+/// The `Age` of a response that pretends to come from a cache, in seconds.
 const AGE: i64 = 3_600;
-/// What comes in place of JSON.
+/// The body of a garbage response.
 const GARBAGE: &str = "<html><body>Please stand by.</body></html>";
 
-/// Answers every request there is.
+/// Handles all requests.
 pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request) -> Response {
     let begun = Instant::now();
     let path = request.uri().path().to_owned();
@@ -53,7 +54,7 @@ pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request)
     if !late.is_zero() {
         tokio::time::sleep(late).await;
     }
-    let scissors = request.extensions().get::<ConnectInfo<Scissors>>().map(|info| info.0.clone());
+    let connection = request.extensions().get::<ConnectInfo<ConnectionControl>>().map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
     let (method, body) = (parts.method.clone(), receive(body).await);
     let written = is_write(&method, &path).then(|| body.as_ref().map_or((0, 0), |body| (count_members(body), body.len())));
@@ -61,16 +62,16 @@ pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request)
     let reply = reply(&simulator, parts, body, fault, number, second, &request_id).await;
     if let Some((members, bytes)) = written {
         let status = reply.status.as_u16();
-        simulator.0.writes.note(WriteSeen { method: method.to_string(), path: path.clone(), members, bytes, status });
+        simulator.0.writes.record(LoggedWrite { method: method.to_string(), path: path.clone(), members, bytes, status });
     }
-    simulator.0.traffic.judged(second, reply.status == StatusCode::TOO_MANY_REQUESTS);
+    simulator.0.traffic.count_in_window(second, reply.status == StatusCode::TOO_MANY_REQUESTS);
     tracing::debug!(%path, status = reply.status.as_u16(), ?fault, number, "answered");
     if reply.delivery == Delivery::Never {
-        // The answer is made, for what was asked is done, and thrown away. The request stays in flight.
+        // The request was executed, but its response is thrown away. The request stays in flight.
         drop(reply);
-        return hang(scissors).await;
+        return hang(connection).await;
     }
-    finish(reply, &request_id, begun, scissors, in_flight)
+    finish(reply, &request_id, begun, connection, in_flight)
 }
 
 async fn reply(
@@ -127,7 +128,7 @@ async fn reply(
     reply
 }
 
-/// An error in the body of a good answer, with an empty list of every name beside it.
+/// An error as the body of a response with status 200, beside empty lists under all names.
 fn error_list(request_id: &str) -> String {
     let errors = json!([{"code": "server_error", "message": "Something went wrong"}]);
     json!({
@@ -137,7 +138,7 @@ fn error_list(request_id: &str) -> String {
     .to_string()
 }
 
-/// Hands the request to the dialect of its version.
+/// Passes the request to the dialect of its version.
 async fn dialect(
     simulator: &Simulator,
     parts: Parts,
@@ -169,7 +170,7 @@ async fn dialect(
             simulator.0.scrolls.end();
             return Err(ApiError::scroll_broke());
         }
-        // As if it had lain idle for too long.
+        // As if the scroll had expired.
         Some(Fault::Cursor) if is_scroll && call.parameter("scroll_param").is_some() => {
             simulator.0.scrolls.end();
             return Err(ApiError::scroll_not_found());
@@ -178,7 +179,7 @@ async fn dialect(
         _ => {}
     }
     let corrupting = match fault {
-        Some(Fault::Page(fault)) => Some((fault, Asked::new(&call, &parts.uri))),
+        Some(Fault::Page(fault)) => Some((fault, RequestKey::new(&call, &parts.uri))),
         _ => None,
     };
     if call.is_write() {
@@ -189,37 +190,37 @@ async fn dialect(
         })
         .await;
     }
-    let question = Arc::new(Question::new(&call, &parts.uri));
-    // Scrolls go on with every request; pages that once moved an entry depend on more than the question.
+    let read = Arc::new(ReadRequest::new(&call, &parts.uri));
+    // A scroll moves on with each request, and pages that once moved an entry depend on more than the request.
     let prepares = simulator.0.prepares && fault.is_none() && !is_scroll && !simulator.0.moves.any();
     let takes_gzip = takes_gzip(headers);
-    let kept = if prepares { simulator.view().prepared.find(&question, takes_gzip) } else { None };
+    let kept = if prepares { simulator.view().prepared.find(&read, takes_gzip) } else { None };
     let content = match kept {
         Some(content) => content,
         None => {
-            let (simulator, question) = (simulator.clone(), Arc::clone(&question));
+            let (simulator, read) = (simulator.clone(), Arc::clone(&read));
             work(move || {
                 let view = simulator.view();
-                let body = read(&simulator, &view, &call)?;
+                let body = answer_read(&simulator, &view, &call)?;
                 Ok(match corrupting {
-                    Some((fault, asked)) => Content::fresh(corrupt(body, fault, &asked)),
-                    None if prepares => view.prepared.keep(question, Content::fresh(body), takes_gzip),
+                    Some((fault, key)) => Content::fresh(corrupt(body, fault, &key)),
+                    None if prepares => view.prepared.keep(read, Content::fresh(body), takes_gzip),
                     None => Content::fresh(body),
                 })
             })
             .await?
         }
     };
-    simulator.0.log.note(question, content.is_page);
+    simulator.0.log.record(read, content.is_page);
     Ok(content)
 }
 
-fn read(simulator: &Simulator, view: &WorldView, call: &Call) -> Result<String, ApiError> {
-    let desk = Desk { view, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
-    if call.version.is_legacy() { v1::answer(&desk, call) } else { v2::answer(&desk, call) }
+fn answer_read(simulator: &Simulator, view: &WorldView, call: &Call) -> Result<String, ApiError> {
+    let context = ReadContext { view, scrolls: &simulator.0.scrolls, moves: &simulator.0.moves, cap_silent: simulator.0.cap_silent };
+    if call.version.is_legacy() { v1::answer(&context, call) } else { v2::answer(&context, call) }
 }
 
-/// Searches may take a while in an unoptimised build; other connections go on meanwhile.
+/// Runs on a blocking thread: a search can take a while in an unoptimised build, and other connections must not wait.
 async fn work(work: impl FnOnce() -> Result<Content, ApiError> + Send + 'static) -> Result<Content, ApiError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request ended in a panic");
@@ -271,7 +272,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         })
 }
 
-/// The base of absolute links: as the client wrote it, for a tunnel may stand between.
+/// The base of absolute links: the host that the client requested, since there may be a tunnel in between.
 fn base(simulator: &Simulator, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let listening = || simulator.0.address.get().map(ToString::to_string);
@@ -287,19 +288,19 @@ async fn receive(body: Body) -> Result<Bytes, ApiError> {
     to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::parameter_invalid("the request body is too long or was cut"))
 }
 
-/// Twenty lower-case letters and digits, as seen live.
+/// Twenty lower-case letters and digits, as on the real service.
 fn request_id(seed: u64, number: u64) -> String {
     const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..20).map(|place| SIGNS[(scatter(seed, place, number) % 36) as usize] as char).collect()
 }
 
-/// A second as `Date` writes it, so much later.
+/// A time in the format of `Date`, shifted by `by` seconds.
 fn date(second: u64, by: i64) -> Option<String> {
     let at = DateTime::from_timestamp(i64::try_from(second).ok()?.checked_add(by)?, 0)?;
     Some(at.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
-/// Rate windows follow the wall clock, whatever time it is in the world.
+/// Rate windows follow the wall clock, not the world's clock.
 fn unix_second() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

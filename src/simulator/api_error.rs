@@ -1,4 +1,4 @@
-//! Errors in the words of the API.
+//! Errors as the API sends them.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -9,7 +9,7 @@ pub(crate) struct ApiError {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: String,
-    /// Path of the contact that a merged one lives on in, for the `Link` header.
+    /// For a merged contact, the path of the contact that it was merged into: for the `Link` header.
     pub canonical: Option<String>,
 }
 
@@ -18,12 +18,12 @@ impl ApiError {
         Self { status, code, message: message.into(), canonical: None }
     }
 
-    /// 400 `parameter_invalid`. The fact sheet has no recorded wording for refused searches: ours says what is refused and why.
+    /// 400 `parameter_invalid`. The API's message for refused searches is not known. This one says what is refused and why.
     pub(crate) fn parameter_invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message)
     }
 
-    /// 400 for a cursor that no page gave out.
+    /// 400 for a cursor that no page contained.
     pub(crate) fn bad_cursor() -> Self {
         let message = "Invalid starting_after param. Please try again using a starting_after value from a paginated response";
         Self::new(StatusCode::BAD_REQUEST, "client_error", message)
@@ -39,7 +39,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "User Not Found")
     }
 
-    /// 409 where one user is asked for by an address that several have. The words are an assumption.
+    /// 409 when an address is given to identify one user, but several have it. The message is an assumption.
     pub(crate) fn shared_email() -> Self {
         let message = "Multiple existing users match this email address - must be more specific using user_id";
         Self::new(StatusCode::CONFLICT, "conflict", message)
@@ -56,7 +56,7 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
-    /// 404 for a scroll that is not open, any more or for this list.
+    /// 404 for a scroll that is no longer open, or that is open for another list.
     pub(crate) fn scroll_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "scroll parameter not found")
     }
@@ -83,7 +83,7 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)
     }
 
-    /// What the service says to a status that is asked for as a fault.
+    /// The error for a status that a fault requests.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
             401 => Self::unauthorized(),

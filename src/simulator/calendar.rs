@@ -20,9 +20,9 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Where the invented workspace is, unless it is told otherwise.
+    /// The time zone of the invented workspace by default.
     pub fn dublin() -> Zone {
-        // The table has it, and a test asks for it.
+        // The table has this zone; a test checks that.
         "Europe/Dublin".parse().unwrap_or(Zone { name: "UTC".to_owned(), rules: TimeZone::UTC })
     }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// First second of a local day. Midnight may not exist (the clock jumps over it: then the day begins at the jump) or exist twice (the first counts).
+/// The first second of a local day. If the clock jumps over midnight, the day begins at the jump. If there are two midnights, the first counts.
 pub(crate) fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
     let midnight = date.and_time(NaiveTime::MIN).and_utc().timestamp();
     let parts = (i16::try_from(date.year()), i8::try_from(date.month()), i8::try_from(date.day()));
@@ -61,12 +61,12 @@ pub(crate) fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
         (Ok(year), Ok(month), Ok(day)) => jiff::civil::Date::new(year, month, day).ok(),
         _ => None,
     };
-    // No clock changes in years that the rules do not reach.
+    // There are no clock changes in years beyond the rules.
     let Some(civil) = civil else { return midnight - offset(zone, midnight) };
     match zone.rules.to_ambiguous_timestamp(civil.to_datetime(jiff::civil::Time::midnight())).offset() {
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => midnight - i64::from(offset.seconds()),
         AmbiguousOffset::Gap { .. } => {
-            // Around a jump over midnight local dates only grow, so the first second with this date can be bisected.
+            // Local dates only increase around a jump over midnight, so bisection finds the first second with this date.
             let (mut before, mut reached) = (midnight - 26 * 3600, midnight + 26 * 3600);
             while reached - before > 1 {
                 let middle = before + (reached - before) / 2;
@@ -80,7 +80,7 @@ pub(crate) fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
     }
 }
 
-/// `[start, end)` of the local day that holds an instant; nothing when the calendar does not reach that far.
+/// `[start, end)` of the local day that contains an instant; `None` beyond the calendar.
 pub(crate) fn day_around(zone: &Zone, instant: i64) -> Option<(i64, i64)> {
     let date = local_date(zone, instant)?;
     let next = date.checked_add_days(Days::new(1))?;
@@ -93,14 +93,14 @@ pub(crate) fn start_of_month(zone: &Zone, year: i32, month: i32) -> i64 {
     NaiveDate::from_ymd_opt(year, month as u32, 1).map_or(0, |first| start_of_day(zone, first))
 }
 
-/// Seconds east of UTC; beyond the rules' calendar as at its end.
+/// Seconds east of UTC. Beyond the rules' calendar, the offset at its end.
 fn offset(zone: &Zone, instant: i64) -> i64 {
     let end = if instant < 0 { Timestamp::MIN } else { Timestamp::MAX };
     i64::from(zone.rules.to_offset(Timestamp::from_second(instant).unwrap_or(end)).seconds())
 }
 
 fn local_date(zone: &Zone, instant: i64) -> Option<NaiveDate> {
-    // The extremes of chrono's range overflow when an offset is added; no year beyond them matters here.
+    // At the ends of chrono's range, adding an offset would overflow.
     const REACH: i64 = 8_000_000_000_000;
     if !(-REACH..=REACH).contains(&instant) {
         return None;
@@ -152,7 +152,7 @@ mod tests {
         assert!(day_around(&Zone::dublin(), 1_790_000_000_000).is_some(), "milliseconds are a far year");
     }
     #[test]
-    fn a_zone_has_the_name_that_it_was_asked_by() {
+    fn a_zone_keeps_the_name_it_was_parsed_from() {
         assert_eq!(Zone::dublin().name(), "Europe/Dublin");
         assert_eq!("Etc/GMT+5".parse::<Zone>().map(|zone| zone.to_string()), Ok("Etc/GMT+5".to_owned()));
         assert!("Europe/Dubln".parse::<Zone>().is_err() && "europe/dublin".parse::<Zone>().is_err());

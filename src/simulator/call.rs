@@ -1,4 +1,4 @@
-//! A request as far as a dialect sees it, and what it is answered from.
+//! A request as the dialects get it.
 
 use std::sync::Arc;
 
@@ -8,34 +8,22 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::api_error::ApiError;
-use super::numbered::Moves;
-use super::scroll::Scrolls;
 use super::version::Version;
-use super::world_view::WorldView;
 
-/// A request as far as a dialect sees it.
+/// A request as the dialects get it.
 pub(crate) struct Call {
     pub method: Method,
     pub path: String,
-    /// Decoded pairs, in order.
+    /// Decoded parameters, in order.
     pub query: Vec<(String, String)>,
     pub body: Bytes,
     pub version: Version,
     /// `http://host:port` as the client wrote it: the base of absolute links.
     pub base: String,
-    /// A fault: the last entry of a list page comes on top of the next one instead.
+    /// A fault: the last entry of a list page is moved to the top of the next page.
     pub moves: bool,
-    /// A fault: the index that searches and groups are answered from lacks a tenth of the contacts, and its totals agree.
+    /// A fault: the index behind searches and groups lacks a tenth of the contacts, also in its totals.
     pub is_behind: bool,
-}
-
-/// What a dialect answers reads from.
-pub(crate) struct Desk<'a> {
-    pub view: &'a WorldView,
-    pub scrolls: &'a Scrolls,
-    pub moves: &'a Moves,
-    /// Lists end silently where they reach their cap, instead of with an error.
-    pub cap_silent: bool,
 }
 
 impl Call {
@@ -44,7 +32,7 @@ impl Call {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A query parameter as JSON text, for code that takes values from bodies, too.
+    /// A query parameter as a JSON value, for code that also reads values from bodies.
     pub(crate) fn parameter_value(&self, name: &str) -> Option<Value> {
         self.parameter(name).map(Value::from)
     }
@@ -56,7 +44,7 @@ impl Call {
         if body.is_object() { Ok(body) } else { Err(ApiError::parameter_invalid("Request body is not a JSON object")) }
     }
 
-    /// The cursor of 2.x that the request goes on from: in the query of a list, in the body of a search.
+    /// The request's cursor of 2.x: in the query of a list, in the body of a search.
     pub(crate) fn cursor(&self) -> Option<String> {
         if self.version.is_legacy() {
             return None;
@@ -68,7 +56,7 @@ impl Call {
         Some(body["pagination"]["starting_after"].as_str()?.to_owned())
     }
 
-    /// What an index that may be behind has of these.
+    /// Those of these contacts that the index has, which may be behind.
     pub(crate) fn indexed(&self, found: Arc<[u32]>) -> Arc<[u32]> {
         if self.is_behind { found.iter().copied().filter(|index| index % 10 != 0).collect() } else { found }
     }
@@ -89,7 +77,7 @@ pub(crate) fn is_write(method: &Method, path: &str) -> bool {
     !matches!(*method, Method::GET | Method::HEAD) && !path.ends_with("/search") && path.trim_end_matches('/') != "/companies/list"
 }
 
-/// Writes a body. Bodies are plain structs and maps with text keys, which always have a JSON form.
+/// Serialises a body. Bodies are plain structs and maps with text keys, for which this cannot fail.
 pub(crate) fn write(body: &impl Serialize) -> Result<String, ApiError> {
     serde_json::to_string(body).map_err(|error| {
         tracing::error!(%error, "a body has no JSON form");

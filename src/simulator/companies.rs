@@ -1,4 +1,4 @@
-//! `/companies`, in the words of both generations.
+//! `/companies` of both generations.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::call::{Call, Desk, write};
+use super::call::{Call, write};
+use super::context::ReadContext;
 use super::numbered;
 use super::scroll::Kind;
 use super::world::WORKSPACE_ID;
@@ -15,8 +16,8 @@ use super::world_view::WorldView;
 
 /// `GET /companies`: one by `company_id` or `name` (a bare object: the description says "a single company"), else a list, filtered by `tag_id` or
 /// `segment_id`.
-pub(crate) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let view = desk.view;
+pub(crate) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let view = context.view;
     if let Some(company_id) = call.parameter("company_id") {
         let found = view.companies().find(|(_, company)| company.company_id == company_id);
         return single(view, found.map(|(index, _)| index));
@@ -28,13 +29,13 @@ pub(crate) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let in_segment =
         |index: u32| call.parameter("segment_id").is_none_or(|id| view.segments_of_company(index).any(|segment| segment.id == id));
     let found: Vec<u32> = view.companies().map(|(index, _)| index).filter(|index| tagged(*index) && in_segment(*index)).collect();
-    page(desk, call, &found)
+    page(context, call, &found)
 }
 
-/// `POST /companies/list`: those with users only.
-pub(crate) fn list_all(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let found: Vec<u32> = desk.view.companies().map(|(index, _)| index).filter(|index| users(desk.view, *index) > 0).collect();
-    page(desk, call, &found)
+/// `POST /companies/list`: only companies with users.
+pub(crate) fn list_all(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let found: Vec<u32> = context.view.companies().map(|(index, _)| index).filter(|index| users(context.view, *index) > 0).collect();
+    page(context, call, &found)
 }
 
 pub(crate) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
@@ -42,10 +43,10 @@ pub(crate) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
 }
 
 /// `GET /companies/scroll`.
-pub(crate) fn scroll(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let entries = || desk.view.companies().map(|(index, _)| index).collect::<Arc<[u32]>>();
-    let (shown, param) = desk.scrolls.next(Kind::Companies, call, entries)?;
-    let shown: Vec<Value> = shown.into_iter().map(|index| full_body(desk.view, index)).collect();
+pub(crate) fn scroll(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let entries = || context.view.companies().map(|(index, _)| index).collect::<Arc<[u32]>>();
+    let (shown, param) = context.scrolls.next(Kind::Companies, call, entries)?;
+    let shown: Vec<Value> = shown.into_iter().map(|index| full_body(context.view, index)).collect();
     write(&if call.version.is_legacy() {
         json!({"type": "company.list", "companies": shown, "scroll_param": param})
     } else {
@@ -58,7 +59,7 @@ pub(crate) fn find(view: &WorldView, id: &str) -> Option<u32> {
     view.companies().find(|(_, company)| company.id == id).map(|(index, _)| index)
 }
 
-/// A company by the customer's own id.
+/// A company by the workspace's own id.
 pub(crate) fn find_by_company_id(view: &WorldView, company_id: &str) -> Option<u32> {
     view.companies().find(|(_, company)| company.company_id == company_id).map(|(index, _)| index)
 }
@@ -77,16 +78,16 @@ fn single(view: &WorldView, index: Option<u32>) -> Result<String, ApiError> {
     write(&full_body(view, index.ok_or_else(not_found)?))
 }
 
-/// Companies end silently at the cap, as seen on the live service.
-fn page(desk: &Desk, call: &Call, found: &[u32]) -> Result<String, ApiError> {
+/// Lists of companies end silently at the page limit, as on the real service.
+fn page(context: &ReadContext, call: &Call, found: &[u32]) -> Result<String, ApiError> {
     let default = if call.version.is_legacy() { 50 } else { 15 };
-    let page = numbered::page(desk, call, found, numbered::descending(call)?, default, true)?;
-    let shown: Vec<Value> = page.shown.into_iter().map(|index| full_body(desk.view, index)).collect();
+    let page = numbered::page(context.moves, call, found, numbered::descending(call)?, default, true)?;
+    let shown: Vec<Value> = page.shown.into_iter().map(|index| full_body(context.view, index)).collect();
     let (kind, entries) = if call.version.is_legacy() { ("company.list", "companies") } else { ("list", "data") };
     write(&json!({"type": kind, entries: shown, "total_count": page.total_count, "pages": page.pages}))
 }
 
-/// A company as a contact's own list shows it.
+/// A company as part of a contact.
 pub(crate) fn body(view: &WorldView, index: u32) -> Value {
     let company = &view.world.companies[index as usize];
     let tags: Vec<Value> = view.tags_of_company(index).map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
@@ -110,7 +111,7 @@ pub(crate) fn body(view: &WorldView, index: u32) -> Value {
     })
 }
 
-/// A company as `/companies` shows it: with its users counted and its segments named.
+/// A company as `/companies` shows it, with the number of its users and with its segments.
 fn full_body(view: &WorldView, index: u32) -> Value {
     let mut body = body(view, index);
     let segments: Vec<Value> = view.segments_of_company(index).map(|segment| json!({"type": "segment", "id": segment.id})).collect();

@@ -1,4 +1,4 @@
-//! Connections that can be cut in mid-body or reset: what no answer built with care can do.
+//! Connections that can be cut in the middle of a body, or reset. The HTTP server has no means for that.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -12,45 +12,46 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Cuts the connection that a request came in on.
+/// Cuts or resets the connection of a request.
 #[derive(Clone)]
-pub(crate) struct Scissors {
-    blade: Arc<Mutex<Blade>>,
+pub(crate) struct ConnectionControl {
+    output: Arc<Mutex<Output>>,
     stopping: watch::Receiver<bool>,
 }
 
-enum Blade {
-    Idle,
-    /// The next answer's head goes out whole, then so many bytes of its body.
-    Armed(usize),
-    /// So many bytes go out, then nothing more.
-    Cutting(usize),
-    /// Nothing goes out, and the connection is reset.
+/// What the connection still sends.
+enum Output {
+    All,
+    /// The whole head of the next response, then this many bytes of its body.
+    HeadAnd(usize),
+    /// This many bytes, then nothing.
+    Bytes(usize),
+    /// Nothing: the connection is reset.
     Reset,
 }
 
-impl Scissors {
-    /// Lets the next answer's head and `bytes` of its body through.
+impl ConnectionControl {
+    /// Sends the head of the next response and `bytes` of its body, then closes the connection.
     pub(crate) fn cut_after(&self, bytes: usize) {
-        *self.blade.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Armed(bytes);
+        *self.output.lock().unwrap_or_else(PoisonError::into_inner) = Output::HeadAnd(bytes);
     }
 
-    /// Lets nothing of the next answer through.
+    /// Resets the connection in place of the next response.
     pub(crate) fn reset(&self) {
-        *self.blade.lock().unwrap_or_else(PoisonError::into_inner) = Blade::Reset;
+        *self.output.lock().unwrap_or_else(PoisonError::into_inner) = Output::Reset;
     }
 
-    /// Done when the server stops, which waits for its answers.
+    /// Completes when the server stops. A stopping server waits for responses under way.
     pub(crate) async fn server_stops(&self) {
-        // A server that is gone has stopped, too.
+        // An error means that the server is gone.
         let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 }
 
-/// A listener whose connections carry [`Scissors`].
+/// A listener whose connections have a [`ConnectionControl`].
 pub(crate) struct CuttableListener {
     pub listener: TcpListener,
-    /// Turns true when the server is to stop.
+    /// Becomes true when the server shall stop.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -61,10 +62,10 @@ impl Listener for CuttableListener {
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         let (stream, peer) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection waits for full packets");
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let scissors = Scissors { blade: Arc::new(Mutex::new(Blade::Idle)), stopping: self.stopping.clone() };
-        (CuttableStream { stream, scissors }, peer)
+        let control = ConnectionControl { output: Arc::new(Mutex::new(Output::All)), stopping: self.stopping.clone() };
+        (CuttableStream { stream, control }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -72,16 +73,16 @@ impl Listener for CuttableListener {
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Scissors {
+impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionControl {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().scissors.clone()
+        stream.io().control.clone()
     }
 }
 
-/// A connection that stops in the middle of an answer when told to.
+/// A connection that a [`ConnectionControl`] can end in the middle of a response.
 pub(crate) struct CuttableStream {
     stream: TcpStream,
-    scissors: Scissors,
+    control: ConnectionControl,
 }
 
 impl AsyncRead for CuttableStream {
@@ -93,36 +94,36 @@ impl AsyncRead for CuttableStream {
 impl AsyncWrite for CuttableStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut blade = this.scissors.blade.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Blade::Armed(body) = *blade
+        let mut output = this.control.output.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Output::HeadAnd(body) = *output
             && let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n")
         {
-            *blade = Blade::Cutting(head + 4 + body);
+            *output = Output::Bytes(head + 4 + body);
         }
-        match &mut *blade {
-            Blade::Cutting(0) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-            Blade::Cutting(left) => {
+        match &mut *output {
+            Output::Bytes(0) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            Output::Bytes(left) => {
                 let allowed = bytes.len().min(*left);
                 let written = ready!(Pin::new(&mut this.stream).poll_write(context, &bytes[..allowed]))?;
                 *left -= written;
                 Poll::Ready(Ok(written))
             }
-            Blade::Reset => {
-                // Without it the connection would end as after an answer.
+            Output::Reset => {
+                // Without this the connection would be closed normally.
                 if let Err(error) = this.stream.set_zero_linger() {
-                    tracing::debug!(%error, "a connection ends without a reset");
+                    tracing::debug!(%error, "the connection is closed without a reset");
                 }
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
-            Blade::Idle | Blade::Armed(_) => Pin::new(&mut this.stream).poll_write(context, bytes),
+            Output::All | Output::HeadAnd(_) => Pin::new(&mut this.stream).poll_write(context, bytes),
         }
     }
 
-    /// Without it each body would be copied behind its head.
+    /// Without this each body would be copied into one buffer with its head.
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let idle = matches!(*this.scissors.blade.lock().unwrap_or_else(PoisonError::into_inner), Blade::Idle);
-        if idle {
+        let sends_all = matches!(*this.control.output.lock().unwrap_or_else(PoisonError::into_inner), Output::All);
+        if sends_all {
             return Pin::new(&mut this.stream).poll_write_vectored(context, parts);
         }
         let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);

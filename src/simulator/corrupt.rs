@@ -1,4 +1,4 @@
-//! List pages that are wrong in ways that still look like list pages.
+//! Faults in list pages that still look like list pages.
 
 mod bytes;
 mod entries;
@@ -12,50 +12,49 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::faults::{PageFault, checksum};
 
-/// What a corrupted page takes from its request, so that the same request gets the same page.
-pub(crate) struct Asked {
-    /// The cursor that the request carried; where pages have numbers, the URL of the request.
+/// The parts of a request that decide how its page is corrupted, so that the same request gets the same page.
+pub(crate) struct RequestKey {
+    /// The request's cursor or, for page numbers, its URL.
     from: Option<String>,
-    /// A number that stands for the whole request.
-    mark: u64,
-    /// Whether the request goes on from a page, in the words of either generation.
+    /// A checksum of the request.
+    checksum: u64,
+    /// Whether the request is for a later page than the first.
     is_later: bool,
     is_legacy: bool,
 }
 
-impl Asked {
+impl RequestKey {
     pub(crate) fn new(call: &Call, uri: &Uri) -> Self {
         let from = if call.parameter("page").is_some() { Some(format!("{}{uri}", call.base)) } else { call.cursor() };
         let is_later = ["page", "starting_after"].iter().any(|name| call.parameter(name).is_some());
-        let mark = checksum(&[uri.to_string().as_bytes(), &call.body].concat());
-        Self { from, mark, is_later, is_legacy: call.version.is_legacy() }
+        let checksum = checksum(&[uri.to_string().as_bytes(), &call.body].concat());
+        Self { from, checksum, is_later, is_legacy: call.version.is_legacy() }
     }
 }
 
-/// Applies a fault to the body of a list page. Bodies that are no list with pages stay as they are, and so do pages that lack what the fault
-/// would change.
-pub(crate) fn corrupt(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> {
+/// Applies a fault to the body of a list page. Other bodies do not change, nor do pages that lack what the fault would change.
+pub(crate) fn corrupt(body: String, fault: PageFault, request: &RequestKey) -> Vec<u8> {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
         return body.into_bytes();
     };
     if fault == PageFault::PagedGroups {
-        return entries::halve(page, asked.is_later, asked.is_legacy).to_string().into_bytes();
+        return entries::halve(page, request.is_later, request.is_legacy).to_string().into_bytes();
     }
-    // A scroll has no `pages` that could be wrong.
+    // A scroll has no `pages`.
     let is_paged = page["pages"].is_object();
     if !is_paged && !page["scroll_param"].is_string() {
         return body.into_bytes();
     }
     let name = ["conversations", "users", "contacts", "companies"].into_iter().find(|name| page[*name].is_array()).unwrap_or("data");
-    // Taken out, so that page and entries can be changed side by side.
+    // Moved out, so that page and entries can both be changed.
     let mut list = page.get_mut(name).and_then(Value::as_array_mut).map(mem::take).unwrap_or_default();
     match fault {
         PageFault::Loop if is_paged => {
             let number = page["pages"]["page"].as_u64().unwrap_or(1) + 1;
-            // The first page has no cursor that it could repeat: its next page will.
-            if let Some(url) = asked.from.as_ref().filter(|from| from.starts_with("http")) {
+            // The first page has no cursor to repeat, but the second one has.
+            if let Some(url) = request.from.as_ref().filter(|from| from.starts_with("http")) {
                 page["pages"]["next"] = json!(url);
-            } else if let Some(cursor) = &asked.from {
+            } else if let Some(cursor) = &request.from {
                 page["pages"]["next"] = json!({"page": number, "starting_after": cursor});
             }
         }
@@ -88,7 +87,7 @@ pub(crate) fn corrupt(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> 
         PageFault::Drop => entries::drop_one(&mut list),
         PageFault::Repeat => entries::repeat_one(&mut list),
         PageFault::Stale => entries::add_older_version(&mut list),
-        PageFault::Outside => entries::add_outsider(&mut list, asked.mark),
+        PageFault::Outside => entries::add_outsider(&mut list, request.checksum),
         PageFault::Huge => entries::swell_one(&mut list),
         PageFault::NotUtf8 => bytes::corrupt_encoding(&mut list),
         PageFault::HalfCharacter => bytes::halve_characters(&mut list),
@@ -101,13 +100,13 @@ pub(crate) fn corrupt(body: String, fault: PageFault, asked: &Asked) -> Vec<u8> 
         PageFault::Nulls => types::empty(&mut list),
         PageFault::Mistyped => types::mistype(&mut list),
     }
-    if let Some(place) = page.get_mut(name).filter(|place| place.is_array()) {
-        *place = Value::Array(list);
+    if let Some(entries) = page.get_mut(name).filter(|entries| entries.is_array()) {
+        *entries = Value::Array(list);
     }
     bytes::write(&page)
 }
 
-/// Says that there is no next page in the words of the generation: a last page of 1.x has `next: null`, one of 2.x has none.
+/// Removes the next page as each generation does on its last page: `next: null` in 1.x, no `next` in 2.x.
 fn end(pages: &mut Value) {
     if let Some(pages) = pages.as_object_mut() {
         match pages.get_mut("next") {
@@ -122,14 +121,14 @@ fn end(pages: &mut Value) {
 mod tests {
     use super::*;
 
-    fn asked(from: Option<&str>) -> Asked {
-        Asked { from: from.map(str::to_owned), mark: 7, is_later: false, is_legacy: false }
+    fn request(from: Option<&str>) -> RequestKey {
+        RequestKey { from: from.map(str::to_owned), checksum: 7, is_later: false, is_legacy: false }
     }
 
     fn corrupted(fault: PageFault) -> Value {
         let entry = |id: &str, at: i64| json!({"id": id, "created_at": at});
         let page = json!({"type": "list", "data": [entry("5", 1), entry("6a", 2), entry("7", 3)], "total_count": 3, "pages": {"page": 2}});
-        serde_json::from_slice(&corrupt(page.to_string(), fault, &asked(Some("abc")))).unwrap()
+        serde_json::from_slice(&corrupt(page.to_string(), fault, &request(Some("abc")))).unwrap()
     }
 
     #[test]
@@ -150,11 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_1x_are_spoiled_by_their_own_words() {
+    fn pages_of_1x_are_corrupted_in_their_own_form() {
         let page = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "total_count": 2, "pages": {"next": "http://here/users?page=3"}});
         let url = "http://here/users?page=2";
         let corrupted =
-            |page: &Value, fault| serde_json::from_slice::<Value>(&corrupt(page.to_string(), fault, &asked(Some(url)))).unwrap();
+            |page: &Value, fault| serde_json::from_slice::<Value>(&corrupt(page.to_string(), fault, &request(Some(url)))).unwrap();
         assert_eq!(corrupted(&page, PageFault::Loop)["pages"]["next"], url);
         assert_eq!(corrupted(&page, PageFault::Short)["pages"], json!({"next": null}));
         let scroll = json!({"type": "user.list", "users": [{"id": "5"}, {"id": "6"}], "scroll_param": "abc"});
@@ -166,16 +165,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_page_stays() {
+    fn other_bodies_do_not_change() {
         for body in ["{\"type\":\"list\",\"data\":[]}", "no json", "[]"] {
             for fault in [PageFault::Drop, PageFault::Short, PageFault::Outside, PageFault::Extra] {
-                assert_eq!(corrupt(body.to_owned(), fault, &asked(None)), body.as_bytes());
+                assert_eq!(corrupt(body.to_owned(), fault, &request(None)), body.as_bytes());
             }
         }
     }
 
     #[test]
-    fn an_empty_page_has_nothing_to_spoil() {
+    fn an_empty_page_does_not_change() {
         let page = json!({"type": "list", "data": [], "total_count": 0, "pages": {"page": 1}});
         for fault in [
             PageFault::Drop,
@@ -188,7 +187,7 @@ mod tests {
             PageFault::NotUtf8,
             PageFault::Nested,
         ] {
-            assert_eq!(corrupt(page.to_string(), fault, &asked(None)), page.to_string().as_bytes(), "{fault:?}");
+            assert_eq!(corrupt(page.to_string(), fault, &request(None)), page.to_string().as_bytes(), "{fault:?}");
         }
     }
 }

@@ -1,10 +1,11 @@
-//! `/counts`: served from 1.0 to 2.6. Tags and segments are told by name, archived ones among them, so equal names cannot be told apart.
+//! `/counts`, from 1.0 to 2.6. It lists tags and segments by name, including archived ones, so equal names cannot be distinguished.
 
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::call::{Call, Desk, write};
+use super::call::{Call, write};
 use super::companies;
+use super::context::ReadContext;
 use super::numbered;
 use super::world::ADMINS;
 use super::world::companies::SEGMENTS;
@@ -12,15 +13,15 @@ use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::Role;
 use super::world_view::WorldView;
 
-pub(crate) fn counts(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let view = desk.view;
+pub(crate) fn counts(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let view = context.view;
     write(&match (call.parameter("type"), call.parameter("count")) {
         (None, None) => totals(view),
         (Some("user"), None) => json!({"type": "count", "user": {"user": {"count": people(view, Role::User)}}}),
         (Some("user"), Some("tag")) => json!({"type": "count", "user": {"tag": user_tags(view)}}),
         (Some("user"), Some("segment")) => json!({"type": "count", "user": {"segment": user_segments(view)}}),
         (Some("company"), None) => json!({"type": "count", "company": {"count": view.companies().count()}}),
-        (Some("company"), Some("tag")) => return company_tags(desk, call),
+        (Some("company"), Some("tag")) => return company_tags(context, call),
         (Some("company"), Some("segment")) => json!({"type": "count", "company": {"segment": company_segments(view)}}),
         (Some("company"), Some("user")) => json!({"type": "count", "company": {"user": company_users(view)}}),
         (Some("conversation"), None) => json!({"type": "count", "conversation": conversations(view)}),
@@ -64,9 +65,9 @@ fn archived(view: &WorldView, groups: &'static [Archived]) -> impl Iterator<Item
     })
 }
 
-/// Paged, and `pages` lies in `pages`. That other counts are not paged follows the documentation's samples.
-fn company_tags(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let view = desk.view;
+/// Paged, with `pages` nested in `pages`. Other counts are not paged in the documentation's samples.
+fn company_tags(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let view = context.view;
     let all: Vec<Value> = view
         .tags()
         .map(|tag| {
@@ -75,9 +76,9 @@ fn company_tags(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         })
         .chain(ARCHIVED_TAGS.iter().map(|tag| named(tag.name, 0)))
         .collect();
-    let places: Vec<u32> = (0..all.len() as u32).collect();
-    let page = numbered::page(desk, call, &places, false, 50, false)?;
-    let shown: Vec<&Value> = page.shown.iter().map(|place| &all[*place as usize]).collect();
+    let indices: Vec<u32> = (0..all.len() as u32).collect();
+    let page = numbered::page(context.moves, call, &indices, false, 50, false)?;
+    let shown: Vec<&Value> = page.shown.iter().map(|index| &all[*index as usize]).collect();
     write(&json!({"type": "count", "company": {"tag": shown}, "pages": {"pages": page.pages}}))
 }
 

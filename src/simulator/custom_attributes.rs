@@ -8,7 +8,7 @@ use super::world_view::WorldView;
 /// The length of a large text.
 const LARGE: usize = 1_000;
 
-/// One attribute of every type the API knows, unless a lead, and what requests wrote.
+/// One attribute of each type for users, none for leads; and those that requests wrote.
 pub(crate) fn custom_attributes(view: &WorldView, index: u32) -> Map<String, Value> {
     let (contact, now) = (view.contact(index), view.now);
     let mut attributes = Map::new();
@@ -40,7 +40,7 @@ fn invented_attributes(contact: &Contact, index: u32, now: i64, plan: Plan, attr
     }
 }
 
-/// Texts of so many bytes together, which no two contacts share.
+/// Texts with a total of this many bytes, different for each contact.
 fn large_texts(id: &str, bytes: usize, attributes: &mut Map<String, Value>) {
     for (number, from) in (0..bytes).step_by(LARGE).enumerate() {
         let length = LARGE.min(bytes - from);

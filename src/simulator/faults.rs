@@ -1,4 +1,4 @@
-//! Faults on demand: which request goes wrong, and how. Applying a fault is the business of [`super::answer`].
+//! Faults on demand: which request fails, and how. [`super::answer`] applies them.
 
 mod kinds;
 
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::kinds::{ErrorBody, Fault, PageFault};
 
-/// A part of a fault specification that cannot be understood.
+/// A part of a fault specification that cannot be parsed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FaultSpecError {
     /// Not `kind:probability` or `kind@path:probability`.
@@ -43,9 +43,9 @@ struct Rule {
     path: Option<String>,
 }
 
-/// Which requests go wrong. The first rule that applies to a request wins; those for request numbers come before random ones.
+/// Which requests fail. The first rule that applies to a request wins. Rules for request numbers come before random ones.
 ///
-/// | kinds | what comes back |
+/// | kinds | the response |
 /// |---|---|
 /// | `401` `403` `404` `500` `502` `503` `504` | that status with an `error.list` |
 /// | `500-html` `502-html` `503-html` `504-html`, `html` | that status as an HTML page; the last is short for the first |
@@ -53,50 +53,50 @@ struct Rule {
 /// | `429`, `429-bare` | rate limited, with the usual headers or without any |
 /// | `garbage`, `empty`, `half` | 200 with HTML, with nothing, with half of the JSON |
 /// | `error_list` | 200 with an `error.list`, and empty lists beside it |
-/// | `index_behind` | searches and groups: a tenth of the contacts is missing, and the totals agree |
+/// | `index_behind` | searches and groups: a tenth of the contacts is missing, also from the totals |
 /// | `content-type`, `noheaders` | the right answer as `text/plain` or, every second request, `text/html`; without rate headers |
-/// | `date+1h` `date-1h`, `bad-date`, `aged` | the right answer, its `Date` an hour off (any time, as in `date+40d`); with a `Date` that is none; with one of an hour ago and an `Age` of an hour |
+/// | `date+1h` `date-1h`, `bad-date`, `aged` | the right answer, its `Date` an hour off (any time, as in `date+40d`); with an invalid `Date`; with a `Date` of an hour ago and an `Age` of an hour |
 /// | `slow`, `trickle`, `hang` | the right answer 1.5 s late; at 256 bytes a second; never, with the connection open |
 /// | `reset`, `cut` | the connection is reset before a byte of the answer; ends in mid-body |
-/// | `cursor` | with a cursor: 400, as for a bad one; with a scroll: 404, and the scroll is gone; without either all goes well |
+/// | `cursor` | with a cursor: 400, as for a bad one; with a scroll: 404, and the scroll is gone; other requests succeed |
 /// | `scroll_restart` | scrolls: 500, and the scroll is gone |
 /// | `loop`, `foreign-next`, `short` | list pages: the next cursor is the one just sent; `next` is a URL on another host; is missing (scrolls: an empty page) |
-/// | `move` | list pages: the last entry comes on top of the next page instead, even when that page has no fault |
-/// | `drop`, `repeat`, `stale` | list pages: one entry is missing; is there twice; is there twice, once as it was a day before its last change |
+/// | `move` | list pages: the last entry is moved to the top of the next page, even when that page has no fault |
+/// | `drop`, `repeat`, `stale` | list pages: one entry is missing; comes twice; comes twice, once as it was a day before its last change |
 /// | `outside` | list pages: one entry more, created ten years before the oldest of the others |
-/// | `total`, `shrink` | list pages: `total_count` is 10 % too high, or too low, by one at least |
+/// | `total`, `shrink` | list pages: `total_count` is 10 % too high, or too low, at least by one |
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
-/// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects in each other's place |
+/// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects have each other's types |
 /// | `huge` | list pages: one entry has a custom attribute of 5 MB |
 /// | `not_utf8`, `half_character` | list pages: one entry has texts with bytes that are no UTF-8; with half a surrogate pair |
 /// | `nested` | list pages: one entry has 10,000 lists within one another, as a custom attribute and elsewhere |
 /// | `paged_groups` | lists of tags, segments and attributes: in two pages, with a cursor (1.x: an address) to the second |
-/// | `null_source`, `merged_author` | conversations: every third has no source; the authors are contacts that are no more |
-/// | `markup` | list pages: each entry has the custom attributes `note`, with markup for those who pay, and `own_id`, another one for each |
+/// | `null_source`, `merged_author` | conversations: every third has no source; the authors are contacts that no longer exist |
+/// | `markup` | list pages: each entry has the custom attributes `note`, with markup for contacts on a paid plan, and `own_id`, different for each |
 ///
-/// Asked again, a request with the same fault gets the same page; scrolls, which go on with every request, do not.
+/// The same request with the same fault gets the same page. Scrolls do not: they move on with each request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     rules: Vec<Rule>,
 }
 
 impl Faults {
-    /// Everything goes well.
+    /// No faults.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The names of all kinds and what they bring back, for people.
+    /// The help text: the names of all kinds and their responses.
     pub fn kinds() -> String {
         kinds::list()
     }
 
-    /// Reads `--faults` (`kind[@path]:probability,…`) and `--faults-at` (`n[-[m]]=kind[@path],…`; `n-` is from the n-th on).
+    /// Parses `--faults` (`kind[@path]:probability,…`) and `--faults-at` (`n[-[m]]=kind[@path],…`; `n-` is from the n-th on).
     ///
     /// Requests are counted from 1; with a path, only those whose path begins with it are counted.
     ///
     /// # Errors
-    /// Names the first part that cannot be understood.
+    /// Names the first part that cannot be parsed.
     pub fn parse(random: Option<&str>, at: Option<&str>) -> Result<Self, FaultSpecError> {
         let parts = |spec: Option<&str>| -> Vec<String> {
             spec.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
@@ -142,12 +142,12 @@ pub(crate) struct FaultPlan {
 }
 
 impl FaultPlan {
-    /// Random faults follow the seed and the number of the request, so the same requests in the same order meet the same faults.
+    /// Random faults depend on the seed and the number of the request, so the same requests in the same order get the same faults.
     pub(crate) fn new(faults: Faults, seed: u64) -> Self {
         Self { seed, rules: faults.rules.into_iter().map(|rule| (rule, AtomicU64::new(0))).collect() }
     }
 
-    /// What goes wrong with the request that has just come in.
+    /// The fault for the request that has just arrived.
     pub(crate) fn next(&self, path: &str) -> Option<Fault> {
         let mut chosen = None;
         for (number, (rule, count)) in self.rules.iter().enumerate() {
@@ -167,7 +167,7 @@ impl FaultPlan {
     }
 }
 
-/// A number that depends on all three and looks like chance (the finisher of SplitMix64).
+/// A pseudo-random number from all three (the finisher of SplitMix64).
 pub(crate) fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
     let mut mixed = seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for _ in 0..2 {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn chances_are_met_about_as_often_as_asked_and_the_same_each_time() {
+    fn random_faults_are_as_frequent_as_requested_and_reproducible() {
         let count = || {
             let plan = plan("500@/contacts:0.25,slow:0", "");
             (0..10_000).map(|_| plan.next("/contacts/search")).collect::<Vec<_>>()
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named() {
+    fn parts_that_cannot_be_parsed_are_named() {
         let refused = |random: &str, at: &str| Faults::parse(Some(random), Some(at)).unwrap_err().to_string();
         assert!(refused("boom:0.1", "").starts_with("`boom` is no kind of fault; there are 401, "));
         assert_eq!(refused("500:1.5", ""), "`1.5` is not a probability from 0 to 1");
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_is_nothing_wrong() {
+    fn an_empty_specification_has_no_faults() {
         assert_eq!(Faults::parse(None, None), Ok(Faults::none()));
         assert_eq!(Faults::parse(Some(" , "), Some("")), Ok(Faults::none()));
     }

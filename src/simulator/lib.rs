@@ -1,17 +1,18 @@
 //! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.16 does, over an invented workspace.
 //!
-//! It is written from the facts known about the API, not from the client of this crate, and shares no type with it: a misread fact shows up as a
-//! difference between the two. Where the facts are unsure, the code says "assumption".
+//! It is written from the known facts about the API, not from the client, and shares no type with it: a misread fact shows up as a difference
+//! between the two. Where the facts are unsure, the code says "assumption".
 //!
-//! - `world` invents everybody and all they will ever do from a seed; `moment` is the world at one instant, a pure function of the two.
-//! - `overlay` is what requests wrote (tags, contacts), laid over a world that never changes; a moment is looked at through it.
-//! - `v2` answers calls about a moment: routes and bodies of the 2.x dialect over `search` and `paging`. `v1` does so for 1.x over `numbered`
-//!   pages and `scroll`s. They know no HTTP beyond methods; what both generations have (`tagging`, `segments`, `enrolment`, `companies`,
-//!   `counts`, `workspace`) stands beside them.
-//! - `answer` is HTTP: credentials, `limits` and `faults`; `reply` the headers, and how much of an answer arrives; `corrupt` list pages that are
-//!   wrong. `connection` can cut an answer in the middle. `prepared` answers are kept and given again, for benchmarks.
-//! - `probes` tells tests the truth under `/_simulator/`, past the code that it is there to check; what was asked is in `traffic`, `reads` and
-//!   `writes`.
+//! - `world` invents all contacts and everything they will ever do, from a seed. `world_view` is the world at one instant, a pure function of
+//!   world and instant.
+//! - `overlay` has what requests wrote (tags, contacts). The world itself never changes: a view combines it with an overlay.
+//! - `v2` answers calls of the 2.x dialect from a view, with `search` and `paging`. `v1` does so for 1.x, with `numbered` pages and `scroll`s.
+//!   They know nothing of HTTP but methods. What both generations have is in `tagging`, `segments`, `contact_data`, `companies`, `counts` and
+//!   `workspace`.
+//! - `answer` is the HTTP layer: credentials, `limits` and `faults`. `reply` adds the headers and decides how much of a response is sent.
+//!   `corrupt` applies faults to list pages. `connection` can cut a response in the middle. `prepared` caches responses, for benchmarks.
+//! - `probes` gives tests the truth under `/_simulator/`, without the code under test. `traffic`, `request_log` and `writes` record the
+//!   requests.
 //!
 //! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall; rate windows always follow the wall.
 
@@ -21,10 +22,11 @@ mod calendar;
 mod call;
 mod companies;
 mod connection;
+mod contact_data;
+mod context;
 mod corrupt;
 mod counts;
 mod custom_attributes;
-mod enrolment;
 mod faults;
 mod limits;
 mod numbered;
@@ -68,7 +70,7 @@ pub use self::traffic::{Stats, WindowStats};
 pub use self::world::WorldOptions;
 
 use self::api_error::ApiError;
-use self::connection::{CuttableListener, Scissors};
+use self::connection::{ConnectionControl, CuttableListener};
 use self::faults::FaultPlan;
 use self::limits::Limits;
 use self::numbered::Moves;
@@ -85,7 +87,7 @@ use self::writes::Writes;
 pub struct Options {
     /// The workspace.
     pub world: WorldOptions,
-    /// The instant at which the world stands still; without one it follows the wall clock.
+    /// The fixed time of the world; without one it follows the wall clock.
     pub now: Option<DateTime<Utc>>,
     /// The API version of requests without an `Intercom-Version` header.
     pub default_version: String,
@@ -95,20 +97,20 @@ pub struct Options {
     pub workspace_rate_limit: u32,
     /// The only token accepted. Without one any token is, unless it begins with `invalid`.
     pub token: Option<String>,
-    /// What goes wrong.
+    /// Which requests fail, and how.
     pub faults: Faults,
-    /// How long every answer takes at least.
+    /// The minimum response time.
     pub latency: Duration,
-    /// How old a contact must be for searches to find it; a few minutes on the real service, nothing here unless asked for.
+    /// How old a contact must be for searches to find it: a few minutes on the real service, by default zero here.
     pub search_delay: Duration,
     /// Whether 1.x is served. An app for which it is switched off gets 400 `intercom_version_invalid`.
     pub legacy: bool,
     /// Whether lists by page number end with an empty page at 10,000 records, instead of with an error.
     pub cap_silent: bool,
-    /// How long an open scroll may lie idle.
+    /// How long an open scroll may be idle.
     pub scroll_expiry: Duration,
-    /// Whether answers to reads are kept for the next time they are asked for, and what was read is listed by a probe. Of use while the world
-    /// stands still: one that follows the wall clock forgets them every second.
+    /// Whether responses to reads are cached, and a probe lists the reads. Useful when the world's time is fixed: otherwise the cache is emptied
+    /// every second.
     pub prepared_pages: bool,
 }
 
@@ -152,20 +154,20 @@ struct Shared {
     moves: Moves,
     writes: Writes,
     log: RequestLog,
-    /// Whether answers to reads are kept for the next time.
+    /// Whether responses to reads are cached.
     prepares: bool,
-    /// Where requests come in, once they do.
+    /// The address of the listener, once there is one.
     address: OnceLock<SocketAddr>,
     clock: Mutex<Clock>,
-    /// Held from the look at the world to the change of it, so that writes come one after another.
+    /// Locked from the read of the view to its change, so that writes come one after another.
     writing: Mutex<()>,
 }
 
-/// The latest look at the world.
+/// The current view of the world.
 struct Clock {
     view: Arc<WorldView>,
-    /// When a world that follows the wall clock is looked at again; never for one that stands still.
-    stale_after: Option<Instant>,
+    /// When the view is rebuilt, if the world follows the wall clock; never if its time is fixed.
+    rebuild_at: Option<Instant>,
 }
 
 impl Simulator {
@@ -176,7 +178,7 @@ impl Simulator {
         let world = Arc::new(World::new(world));
         let search_delay = i64::from(u32::try_from(search_delay.as_secs()).unwrap_or(u32::MAX));
         let clock = match now {
-            Some(now) => Clock::still(&world, Arc::default(), now, search_delay),
+            Some(now) => Clock::fixed(&world, Arc::default(), now, search_delay),
             None => Clock::running(&world, Arc::default(), search_delay),
         };
         Self(Arc::new(Shared {
@@ -202,30 +204,30 @@ impl Simulator {
         }))
     }
 
-    /// Moves the world to an instant, where it stands still. What was written after that instant is not seen there.
+    /// Sets the world's time and fixes it. Writes after that instant are not visible.
     pub fn set_now(&self, now: DateTime<Utc>) {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = Clock::still(&self.0.world, Arc::clone(&self.view().overlay), now, self.0.search_delay);
-        *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = still;
+        let fixed = Clock::fixed(&self.0.world, Arc::clone(&self.view().overlay), now, self.0.search_delay);
+        *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = fixed;
     }
 
-    /// What has happened so far.
+    /// What was requested so far.
     pub fn stats(&self) -> Stats {
         self.0.traffic.stats(self.0.log.pages_repeated())
     }
 
-    /// Serves until `shutdown` is done, then finishes the answers under way.
+    /// Serves until `shutdown` completes, then finishes the responses under way.
     ///
     /// # Errors
     /// When the listener fails for good.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         if let Ok(address) = listener.local_addr() {
-            // A second listener changes nothing: the first address is as good.
+            // With a second listener the first address is kept.
             let _ = self.0.address.set(address);
         }
         let router = Router::new().fallback(answer::answer).layer(CompressionLayer::new()).with_state(self.clone());
-        let service = router.into_make_service_with_connect_info::<Scissors>();
-        // Answers that never come must not be waited for.
+        let service = router.into_make_service_with_connect_info::<ConnectionControl>();
+        // Responses that never come must not delay the shutdown.
         let (stop, stopping) = watch::channel(false);
         let shutdown = async move {
             shutdown.await;
@@ -234,22 +236,22 @@ impl Simulator {
         axum::serve(CuttableListener { listener, stopping }, service).with_graceful_shutdown(shutdown).await
     }
 
-    /// The world now. One that follows the wall clock is looked at again after a second, or later when a look takes long.
+    /// The world now. If it follows the wall clock, the view is rebuilt after a second, or later if that takes long.
     fn view(&self) -> Arc<WorldView> {
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        if clock.stale_after.is_some_and(|stale| stale <= Instant::now()) {
+        if clock.rebuild_at.is_some_and(|at| at <= Instant::now()) {
             *clock = Clock::running(&self.0.world, Arc::clone(&clock.view.overlay), self.0.search_delay);
         }
         Arc::clone(&clock.view)
     }
 
-    /// Changes the world as a request asks: `change` gives the moment after it, unless it refuses.
+    /// Executes a write: `change` returns the view after it, or refuses.
     fn write(&self, change: impl FnOnce(&WorldView) -> Result<(WorldView, String), ApiError>) -> Result<String, ApiError> {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.view();
         let (after, body) = change(&before)?;
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        // Meanwhile the clock may have moved on.
+        // The clock may have moved on meanwhile.
         clock.view = Arc::new(if Arc::ptr_eq(&clock.view, &before) { after } else { clock.view.with_overlay(after.overlay) });
         Ok(body)
     }
@@ -263,9 +265,9 @@ impl Simulator {
 }
 
 impl Clock {
-    fn still(world: &Arc<World>, overlay: Arc<Overlay>, now: DateTime<Utc>, search_delay: i64) -> Self {
+    fn fixed(world: &Arc<World>, overlay: Arc<Overlay>, now: DateTime<Utc>, search_delay: i64) -> Self {
         let view = WorldView::new(Arc::clone(world), now.timestamp()).with_search_delay(search_delay).with_overlay(overlay);
-        Self { view: Arc::new(view), stale_after: None }
+        Self { view: Arc::new(view), rebuild_at: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "a world that follows the wall clock has to ask it")]
@@ -274,6 +276,6 @@ impl Clock {
         let view = WorldView::new(Arc::clone(world), Utc::now().timestamp()).with_search_delay(search_delay).with_overlay(overlay);
         let view = Arc::new(view);
         let pause = (begun.elapsed() * 10).max(Duration::from_secs(1));
-        Self { view, stale_after: Some(Instant::now() + pause) }
+        Self { view, rebuild_at: Some(Instant::now() + pause) }
     }
 }

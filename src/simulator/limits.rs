@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 /// Length of a window in seconds.
 pub(crate) const WINDOW: u64 = 10;
 
-/// What the limits say to one request.
+/// Whether one request is allowed, and the rate headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// The limit of the app, or of the workspace when that one is exceeded.
@@ -17,7 +17,7 @@ pub(crate) struct Verdict {
     pub allowed: bool,
 }
 
-/// Counts the requests of each app (a token is one) and of all together.
+/// Counts the requests of each app (identified by its token) and of all apps together.
 pub(crate) struct Limits {
     app: u32,
     workspace: u32,
@@ -39,7 +39,7 @@ impl Limits {
 
     /// Counts a request of an app at a wall-clock second. Refused requests do not count.
     pub(crate) fn take(&self, app: &str, second: u64) -> Verdict {
-        // Counters stay sound whatever a panicking thread did between two additions.
+        // The counters are valid even if a thread panicked between two additions.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let number = second / WINDOW;
         if window.number != number {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_gives_its_limit_and_the_next_one_again() {
+    fn each_window_allows_its_limit() {
         let limits = Limits::new(2, 100);
         let remaining: Vec<_> = [1001, 1009, 1009].map(|second| limits.take("app", second)).into();
         assert_eq!(remaining[0], Verdict { limit: 2, remaining: 1, reset: 1010, allowed: true });

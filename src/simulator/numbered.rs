@@ -1,4 +1,4 @@
-//! Lists by page number, as 1.x has them: offsets into what is there at the moment of asking, links as absolute URLs, and a cap.
+//! Lists by page number, as in 1.x: offsets into the current entries, absolute URLs as links, and a limit on the number of records.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::call::{Call, Desk};
+use super::call::Call;
 
-/// Lists go no further than this many records.
+/// The most records that page numbers can reach.
 const CAP: u64 = 10_000;
 /// The longest page.
 const MAX_PER_PAGE: u64 = 60;
@@ -21,13 +21,13 @@ pub(crate) struct NumberedPage {
     pub pages: Value,
 }
 
-/// The pages that once left their last entry to the next one, by their links: they always do from then on, so that the next page, which knows
-/// nothing but its number, can begin with that entry.
+/// The pages, by their links, whose last entry was once moved to the next page. It stays moved from then on, so that the next page, which
+/// depends on its number only, can begin with that entry.
 #[derive(Default)]
 pub(crate) struct Moves(Mutex<HashSet<String>>);
 
 impl Moves {
-    fn note(&self, page: String) {
+    fn record(&self, page: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(page);
     }
 
@@ -36,16 +36,16 @@ impl Moves {
         !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    fn knows(&self, page: &str) -> bool {
+    fn contains(&self, page: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(page)
     }
 }
 
-/// Cuts a page out of `entries`, which ascend, as the query's `page` and `per_page` ask.
+/// The page of `entries`, which ascend, that the query's `page` and `per_page` request.
 ///
-/// `silent` lists end at the cap with an empty page that says there is nothing at all, as companies did; others refuse.
+/// Beyond the limit, `silent` lists return an empty page with a total of 0, as companies did; others refuse.
 pub(crate) fn page(
-    desk: &Desk,
+    moves: &Moves,
     call: &Call,
     entries: &[u32],
     descending: bool,
@@ -66,12 +66,12 @@ pub(crate) fn page(
     let total = entries.len();
     let total_pages = (total as u64).div_ceil(per_page);
     if call.moves {
-        desk.moves.note(link(call, number, per_page));
+        moves.record(link(call, number, per_page));
     }
     let moved = |page: u64| {
-        // Nothing moves to a page that cannot be asked for, nor from one that would have nothing left.
+        // No entry moves to a page beyond the limit, nor from a page with one entry.
         let has_next = page < total_pages && (page + 1).saturating_mul(per_page) <= CAP;
-        usize::from(has_next && per_page > 1 && desk.moves.knows(&link(call, page, per_page)))
+        usize::from(has_next && per_page > 1 && moves.contains(&link(call, page, per_page)))
     };
     let (start, end) = (total.min((end - per_page) as usize) - moved(number - 1), total.min(end as usize) - moved(number));
     let shown = if descending { entries[total - end..total - start].iter().rev().copied().collect() } else { entries[start..end].to_vec() };
@@ -79,7 +79,7 @@ pub(crate) fn page(
     Ok(NumberedPage { shown, total_count: total, pages: pages(next, total_pages) })
 }
 
-/// `order`: newest first unless asked otherwise. Another word is refused (an assumption).
+/// `order`: newest first by default. Other words are refused (an assumption).
 pub(crate) fn descending(call: &Call) -> Result<bool, ApiError> {
     match call.parameter("order") {
         None | Some("desc") => Ok(true),
@@ -88,14 +88,14 @@ pub(crate) fn descending(call: &Call) -> Result<bool, ApiError> {
     }
 }
 
-/// The absolute link to a page, with everything that was asked repeated.
+/// The absolute link to a page, with all other query parameters repeated.
 pub(crate) fn link(call: &Call, page: u64, per_page: u64) -> String {
     let kept = call.query.iter().filter(|(name, _)| name != "page" && name != "per_page");
-    let asked: String = kept.map(|(name, value)| format!("{}={}&", encoded(name), encoded(value))).collect();
-    format!("{}{}?{asked}per_page={per_page}&page={page}", call.base, call.path)
+    let others: String = kept.map(|(name, value)| format!("{}={}&", encoded(name), encoded(value))).collect();
+    format!("{}{}?{others}per_page={per_page}&page={page}", call.base, call.path)
 }
 
-/// A number from 1. What is smaller counts as 1, what is no number is refused (both assumptions).
+/// A number from 1. Smaller numbers count as 1, other text is refused (both assumptions).
 fn positive(call: &Call, name: &str) -> Result<Option<u64>, ApiError> {
     let number = |text: &str| text.trim().parse::<i64>().map(|number| number.max(1) as u64);
     call.parameter(name).map(number).transpose().map_err(|_| ApiError::parameter_invalid(format!("'{name}' is not a number")))

@@ -1,7 +1,7 @@
-//! What requests wrote, laid over a world that never changes.
+//! What requests wrote. The world itself never changes; a view shows both.
 //!
-//! An overlay is a value: a write works on a copy, which takes the original's place when all went well. So a request is done wholly or not at all,
-//! and a moment that somebody still reads stays as it is. Copies are cheap: contacts in it are shared.
+//! An overlay is immutable: a write works on a copy, which replaces the original when the write succeeds. So a write is atomic, and a view
+//! that is still being read does not change. Copies are cheap, since they share their contacts.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -12,30 +12,30 @@ use super::world::World;
 use super::world::groups::{self, Tag};
 use super::world::people::{Contact, TagSpell};
 
-/// What requests wrote. Tags and contacts that were made carry numbers after those of the world.
+/// What requests wrote. New tags and contacts have numbers after those of the world.
 #[derive(Clone, Default)]
 pub(crate) struct Overlay {
-    /// Tags that were made, renamed or deleted, by number.
+    /// Tags that were created, renamed or deleted, by number.
     tags: BTreeMap<u16, Arc<WrittenTag>>,
     created: Vec<Arc<Contact>>,
-    /// Contacts of the world that were written to, whole, by index.
+    /// Contacts of the world that were changed, by index.
     edited: HashMap<u32, Arc<Contact>>,
-    /// Those among them whose address or external id may differ from the world's.
+    /// Changed contacts whose address or external id may differ from the world's.
     readdressed: Vec<u32>,
     /// Tags of companies, by the index of the company.
     company_tags: BTreeMap<u32, Vec<CompanyTag>>,
 }
 
-/// A tag that was made, renamed or deleted.
+/// A tag that was created, renamed or deleted.
 #[derive(Clone)]
 pub(crate) struct WrittenTag {
     pub tag: Tag,
-    /// Nothing for tags of the world.
+    /// `None` for tags of the world.
     pub created_at: Option<i64>,
     pub deleted_at: Option<i64>,
 }
 
-/// A tag that a company carries from an instant on.
+/// A tag that a company has from an instant on.
 #[derive(Clone, Copy)]
 pub(crate) struct CompanyTag {
     pub tag: u16,
@@ -43,21 +43,21 @@ pub(crate) struct CompanyTag {
 }
 
 impl Overlay {
-    /// A contact as it was written; nothing for contacts that no request touched.
+    /// A contact as requests changed it; `None` for contacts that no request changed.
     pub(crate) fn contact(&self, world: &World, index: u32) -> Option<&Contact> {
         match (index as usize).checked_sub(world.contacts.len()) {
-            Some(place) => self.created.get(place).map(Arc::as_ref),
+            Some(number) => self.created.get(number).map(Arc::as_ref),
             None => self.edited.get(&index).map(Arc::as_ref),
         }
     }
 
-    /// Contacts that requests made, with their indices.
+    /// Contacts that requests created, with their indices.
     pub(crate) fn created<'a>(&'a self, world: &World) -> impl Iterator<Item = (u32, &'a Contact)> + use<'a> {
         let first = world.contacts.len() as u32;
         self.created.iter().zip(first..).map(|(contact, index)| (index, contact.as_ref()))
     }
 
-    /// Contacts of the world that requests wrote to, with their indices.
+    /// Contacts of the world that requests changed, with their indices.
     pub(crate) fn edited(&self) -> impl Iterator<Item = (u32, &Contact)> {
         self.edited.iter().map(|(index, contact)| (*index, contact.as_ref()))
     }
@@ -70,13 +70,13 @@ impl Overlay {
     /// A contact to write to.
     pub(crate) fn edit(&mut self, world: &World, index: u32) -> &mut Contact {
         let shared = match (index as usize).checked_sub(world.contacts.len()) {
-            Some(place) => &mut self.created[place],
+            Some(number) => &mut self.created[number],
             None => self.edited.entry(index).or_insert_with(|| Arc::new(world.contact(index).clone())),
         };
         Arc::make_mut(shared)
     }
 
-    /// A contact whose own data are about to be written, and the notes about that.
+    /// A contact whose data will be changed. Records that they were.
     pub(crate) fn edit_data(&mut self, world: &World, index: u32, now: i64) -> &mut Contact {
         if (index as usize) < world.contacts.len() && !self.readdressed.contains(&index) {
             self.readdressed.push(index);
@@ -86,7 +86,7 @@ impl Overlay {
         contact
     }
 
-    /// Makes a contact without any data and returns its index. The id begins with the time, as all ids do.
+    /// Creates a contact without data and returns its index. Its id begins with the time, as all ids do.
     pub(crate) fn create_contact(&mut self, world: &World, now: i64) -> u32 {
         let index = (world.contacts.len() + self.created.len()) as u32;
         let suffix = scatter(world.options.seed, u64::from(index), now as u64);
@@ -95,18 +95,18 @@ impl Overlay {
         index
     }
 
-    /// A tag that was made, renamed or deleted.
+    /// A tag that was created, renamed or deleted.
     pub(crate) fn tag(&self, number: u16) -> Option<&WrittenTag> {
         self.tags.get(&number).map(Arc::as_ref)
     }
 
-    /// How many tags there are numbers for, together with the world's.
+    /// The number of tag numbers in use, including the world's.
     pub(crate) fn tag_numbers(&self, world: &World) -> u16 {
         let in_world = world.tags.len() as u16;
         self.tags.last_key_value().map_or(in_world, |(last, _)| in_world.max(last + 1))
     }
 
-    /// Makes a tag; nothing when there are too many for their numbers.
+    /// Creates a tag; `None` when there are no more numbers.
     pub(crate) fn create_tag(&mut self, world: &World, name: String, now: i64) -> Option<u16> {
         let number = self.tag_numbers(world);
         number.checked_add(1)?;
@@ -127,7 +127,7 @@ impl Overlay {
         Some(Arc::make_mut(shared))
     }
 
-    /// Gives a contact a tag or takes it away. What the world has in store for this tag and contact later on gives way to a tag that is given.
+    /// Adds a tag to a contact or removes it. Adding it replaces later spells of this tag that the world has planned.
     pub(crate) fn tag_contact(&mut self, world: &World, index: u32, tag: u16, tagged: bool, now: i64) {
         let contact = self.edit(world, index);
         let carries = contact.has_tag_at(tag, now);
@@ -146,7 +146,7 @@ impl Overlay {
         self.company_tags.get(&company).into_iter().flatten().filter(move |tag| tag.from <= now).copied()
     }
 
-    /// Gives a company a tag or takes it away.
+    /// Adds a tag to a company or removes it.
     pub(crate) fn tag_company(&mut self, company: u32, tag: u16, tagged: bool, now: i64) {
         let tags = self.company_tags.entry(company).or_default();
         if !tagged {

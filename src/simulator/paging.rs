@@ -1,4 +1,5 @@
-//! Keyset pages: a cursor names the last entry seen, so there is no state on the server and nothing is skipped or repeated when entries come and go.
+//! Keyset pagination: a cursor names the last entry of a page. So the server keeps no state, and no entry is skipped or repeated when others
+//! come and go.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +21,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    /// The key of a date: milliseconds, as seen in live cursors.
+    /// The key of a date: milliseconds, as in cursors of the real service.
     pub(crate) fn date(seconds: Option<i64>) -> Self {
         seconds.map_or(Key::Nothing, |seconds| Key::Number(seconds.saturating_mul(1000)))
     }
@@ -31,7 +32,7 @@ impl Key {
     }
 }
 
-/// Where a page ends: the last entry's key and id, and the number of the next page.
+/// The end of a page: the last entry's key and id, and the number of the next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     pub key: Key,
@@ -79,7 +80,7 @@ impl Position {
         format!("{first}\n{rest}")
     }
 
-    /// Reads a cursor of the list endpoints. A `+` that became a space on the way is refused, as it should be.
+    /// Reads a cursor of the list endpoints. A `+` that was decoded to a space makes it invalid.
     pub(crate) fn from_list_cursor(cursor: &str) -> Result<Self, ApiError> {
         Self::read_list_cursor(cursor).ok_or_else(ApiError::bad_cursor)
     }
@@ -96,30 +97,30 @@ impl Position {
     }
 }
 
-/// `+/+/+/+/` in base64; long enough that the first line of a cursor is always full.
+/// `+/+/+/+/` in base64, long enough to fill the first line of a cursor.
 const OPAQUE_START: [u8; 24] = [
     0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB,
     0xFF, 0xBF,
 ];
 
-/// What to show of a sorted list.
+/// Which page of a sorted list to return.
 pub(crate) struct Cut {
     pub descending: bool,
     pub per_page: usize,
     pub after: Option<Position>,
-    /// The last entry is left to the next page, if there is one: the cursor names the entry before it, so that nothing is lost whether or not
-    /// that page is cut the same way.
+    /// Whether the last entry is moved to the next page, if there is one. The cursor then names the entry before it, so nothing is lost, with
+    /// or without the same fault on that page.
     pub moves: bool,
 }
 
-/// Entries of one page, and where the next begins, if there is one. `entries` ascend by `place` (key, then id), which also gives the place of one.
-pub(crate) fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, String)) -> (Vec<u32>, Option<Position>) {
+/// The entries of one page, and the position of the next page, if there is one. `entries` ascend by `sort_key`: the key, then the id.
+pub(crate) fn page(entries: &[u32], cut: &Cut, sort_key: impl Fn(u32) -> (Key, String)) -> (Vec<u32>, Option<Position>) {
     let mut shown: Vec<u32>;
     let more;
     if cut.descending {
         let end = cut.after.as_ref().map_or(entries.len(), |after| {
             entries.partition_point(|entry| {
-                let (key, id) = place(*entry);
+                let (key, id) = sort_key(*entry);
                 (&key, &id) < (&after.key, &after.id)
             })
         });
@@ -129,7 +130,7 @@ pub(crate) fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, Stri
     } else {
         let start = cut.after.as_ref().map_or(0, |after| {
             entries.partition_point(|entry| {
-                let (key, id) = place(*entry);
+                let (key, id) = sort_key(*entry);
                 (&key, &id) <= (&after.key, &after.id)
             })
         });
@@ -137,20 +138,20 @@ pub(crate) fn page(entries: &[u32], cut: &Cut, place: impl Fn(u32) -> (Key, Stri
         shown = entries[start..end].to_vec();
         more = end < entries.len();
     }
-    // A page without entries would have no place to go on from.
+    // A page without entries would have no cursor.
     if cut.moves && more && shown.len() > 1 {
         shown.pop();
     }
     let next = shown.last().filter(|_| more).map(|last| {
-        let (key, id) = place(*last);
+        let (key, id) = sort_key(*last);
         Position { key, id, page: cut.after.as_ref().map_or(1, |after| after.page) + 1 }
     });
     (shown, next)
 }
 
-/// The page size that was asked for, cut to what is allowed. That too large a size is cut, not refused, is an assumption.
-pub(crate) fn per_page(asked: Option<&Value>, default: u64) -> Result<usize, ApiError> {
-    let asked = match asked {
+/// The requested page size, capped at the maximum. That a larger size is capped, not refused, is an assumption.
+pub(crate) fn per_page(requested: Option<&Value>, default: u64) -> Result<usize, ApiError> {
+    let requested = match requested {
         None | Some(Value::Null) => default,
         Some(Value::Number(number)) => number.as_u64().unwrap_or(if number.as_f64().unwrap_or(0.0) > 1.0 { MAX_PER_PAGE } else { 1 }),
         Some(Value::String(text)) => {
@@ -158,7 +159,7 @@ pub(crate) fn per_page(asked: Option<&Value>, default: u64) -> Result<usize, Api
         }
         Some(_) => return Err(ApiError::parameter_invalid("per_page is not a number")),
     };
-    Ok(asked.clamp(1, MAX_PER_PAGE) as usize)
+    Ok(requested.clamp(1, MAX_PER_PAGE) as usize)
 }
 
 /// The `pages` object of a list.
@@ -195,13 +196,13 @@ impl Pages {
 mod tests {
     use super::*;
 
-    fn walk(descending: bool, per_page: usize, moves: bool) -> Vec<u32> {
+    fn read_all(descending: bool, per_page: usize, moves: bool) -> Vec<u32> {
         // Ten entries, six of which share a key.
-        let place = |entry: u32| (Key::Number(i64::from(entry.clamp(2, 7))), format!("{entry:02}"));
+        let sort_key = |entry: u32| (Key::Number(i64::from(entry.clamp(2, 7))), format!("{entry:02}"));
         let entries: Vec<u32> = (0..10).collect();
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let (shown, next) = page(&entries, &Cut { descending, per_page, after, moves }, place);
+            let (shown, next) = page(&entries, &Cut { descending, per_page, after, moves }, sort_key);
             seen.extend(shown);
             let Some(next) = next else { return seen };
             after = Some(Position::from_search_cursor(&next.to_search_cursor()).unwrap());
@@ -212,8 +213,8 @@ mod tests {
     fn pages_show_every_entry_once_whatever_their_length() {
         for per_page in 1..12 {
             for moves in [false, true] {
-                assert_eq!(walk(false, per_page, moves), (0..10).collect::<Vec<_>>());
-                assert_eq!(walk(true, per_page, moves), (0..10).rev().collect::<Vec<_>>());
+                assert_eq!(read_all(false, per_page, moves), (0..10).collect::<Vec<_>>());
+                assert_eq!(read_all(true, per_page, moves), (0..10).rev().collect::<Vec<_>>());
             }
         }
     }
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn page_sizes_are_cut_to_the_allowed_ones() {
+    fn page_sizes_are_capped() {
         let size = |value: Value| per_page(Some(&value), 50);
         assert_eq!(per_page(None, 50), Ok(50));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! `/_simulator/…`: the truth of the world for tests, read straight from the lives in it and not through the search code.
+//! `/_simulator/…`: the true state of the world for tests, computed from the contacts' lives and not by the search code.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::traffic::{Stats, WindowStats};
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
 use super::world::people::{Contact, Role};
 use super::world_view::WorldView;
-use super::writes::WriteSeen;
+use super::writes::LoggedWrite;
 
-/// What there is to ask.
+/// The help text.
 pub(crate) const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
 
-/// Answers a probe; nothing when there is no such probe.
+/// Answers a probe; `None` when there is no such probe.
 pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
     let view = &*simulator.view();
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -24,8 +24,8 @@ pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String
         "/_simulator/members" => members(view, parameter("group")?, seconds(parameter("at"))),
         "/_simulator/applied" => applied(view, parameter("tag")?),
         "/_simulator/conversations" => Some(conversations(view, seconds(parameter("from")), seconds(parameter("to")))),
-        "/_simulator/writes" => Some(simulator.0.writes.all().iter().map(WriteSeen::body).collect()),
-        "/_simulator/requests" => simulator.0.log.told(parameter("reset") == Some("true")),
+        "/_simulator/writes" => Some(simulator.0.writes.all().iter().map(LoggedWrite::body).collect()),
+        "/_simulator/requests" => simulator.0.log.to_json(parameter("reset") == Some("true")),
         "/_simulator/shared_emails" => Some(shared_emails(view)),
         _ => None,
     }
@@ -67,7 +67,7 @@ fn state(view: &WorldView) -> Value {
     })
 }
 
-/// What was put away: lists and searches do not show it, the counts of 1.x do.
+/// Archived groups: lists and searches do not contain them, the counts of 1.x do.
 fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl Iterator<Item = Value> {
     groups.iter().map(move |group| {
         let held = |index: &u32| group.holds(view.world.options.seed, *index);
@@ -76,8 +76,8 @@ fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl I
     })
 }
 
-/// Ids of a group's members at an instant up to now, or now, in their order. Of what requests wrote, contacts' tags are told as of the
-/// instant and all else as it is now.
+/// The ids of a group's members, sorted, at an instant up to now, or now. Tags that requests wrote are those of the instant; all other data
+/// that they wrote are those of now.
 fn members(view: &WorldView, group: &str, at: Option<i64>) -> Option<Value> {
     let now = at.unwrap_or(view.now).min(view.now);
     let existing = |view| existing_at(view, now);
@@ -99,7 +99,7 @@ fn members(view: &WorldView, group: &str, at: Option<i64>) -> Option<Value> {
     Some(json!(ids))
 }
 
-/// Who carries a tag now, and since when, in the order of ids: `{"contact_id", "applied_at"}`. An earlier spell of the tag does not count.
+/// The contacts that have a tag now, and since when, sorted by id: `{"contact_id", "applied_at"}`. Earlier spells of the tag do not count.
 fn applied(view: &WorldView, id: &str) -> Option<Value> {
     let tag = view.find_tag(id)?.number;
     let carried = existing(view).filter_map(|contact| {
@@ -109,7 +109,7 @@ fn applied(view: &WorldView, id: &str) -> Option<Value> {
     Some(carried.collect())
 }
 
-/// Conversations begun in `[from, to)`, as far as they have begun now.
+/// Conversations created in `[from, to)` and up to now.
 fn conversations(view: &WorldView, from: Option<i64>, to: Option<i64>) -> Value {
     let range = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
     let begun = view.world.conversations.iter().filter(|conversation| conversation.created_at <= view.now);
@@ -145,7 +145,7 @@ fn shared_emails(view: &WorldView) -> Value {
     shared.into_iter().map(entry).collect()
 }
 
-/// Everybody who exists, made by requests or not, in the order of ids: told by the lives, not by the moment's lists.
+/// All contacts that exist, including those that requests created, sorted by id. Computed from their lives, not from the view's lists.
 fn existing(view: &WorldView) -> impl Iterator<Item = &Contact> {
     existing_at(view, view.now)
 }
@@ -156,7 +156,7 @@ fn existing_at(view: &WorldView, at: i64) -> impl Iterator<Item = &Contact> {
     all.into_iter()
 }
 
-/// Of everybody who exists at some time.
+/// The indices of all contacts of all times.
 fn indices(view: &WorldView) -> impl Iterator<Item = u32> {
     let created = view.overlay.created(&view.world).map(|(index, _)| index);
     (0..view.world.contacts.len() as u32).chain(created)

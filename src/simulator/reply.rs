@@ -1,4 +1,4 @@
-//! An answer on its way out: the headers that all share, and how much of it arrives, and when.
+//! Sending a response: the common headers, and how much of it is sent, and when.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use axum::response::Response;
 use futures_util::stream;
 
 use super::api_error::ApiError;
-use super::connection::Scissors;
+use super::connection::ConnectionControl;
 use super::limits::Verdict;
 use super::traffic::InFlight;
 
@@ -18,14 +18,14 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The hash of the build that answers; not the API's version.
+/// The hash of the server's build; not the API's version.
 const BUILD: &str = "3f0c7c8d1b5e4a6f9d2e8c7b6a5f4e3d2c1b0a9f";
-/// How much of a trickling answer comes at once, and how long the pause after it is: a page of the usual length takes minutes, the answer to a
-/// question about one thing does not.
-const PIECE: usize = 256;
+/// The chunk size of a trickling response, and the pause after each chunk: a page of usual length takes minutes, the response for a single
+/// object does not.
+const CHUNK: usize = 256;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An answer before the headers that all share.
+/// A response before the common headers.
 pub(crate) struct Reply {
     pub status: StatusCode,
     pub content_type: Option<&'static str>,
@@ -33,25 +33,25 @@ pub(crate) struct Reply {
     /// Whether the body is compressed already.
     pub gzipped: bool,
     pub link: Option<String>,
-    /// What takes the place of the server's own `Date`.
+    /// Replaces the server's own `Date`.
     pub date: Option<String>,
-    /// How many seconds it claims to have lain in a store.
+    /// The `Age` header, in seconds.
     pub age: Option<i64>,
     pub rate: Option<Verdict>,
     pub delivery: Delivery,
 }
 
-/// What becomes of an answer on its way.
+/// How a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Whole,
     /// Half of the body, then the end of the connection.
     Cut,
-    /// Not a byte, and a reset connection.
+    /// Nothing; the connection is reset.
     Reset,
-    /// Piece by piece.
+    /// In small chunks.
     Trickle,
-    /// Not at all, while the connection stays open.
+    /// Nothing; the connection stays open.
     Never,
 }
 
@@ -77,7 +77,7 @@ impl Reply {
         Self { link, ..Self::new(error.status, JSON, error.body(request_id), rate) }
     }
 
-    /// An error of the server or of a proxy before it, as a page for people.
+    /// An error of the server or of a proxy, as an HTML page.
     pub(crate) fn error_page(status: StatusCode) -> Self {
         let title = match status {
             StatusCode::INTERNAL_SERVER_ERROR => "We're sorry, but something went wrong (500)".to_owned(),
@@ -93,11 +93,17 @@ impl Reply {
     }
 }
 
-/// Sends an answer. `in_flight` is let go when nothing of it is left to be sent.
-pub(crate) fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: Option<Scissors>, in_flight: InFlight) -> Response {
+/// Sends a response. `in_flight` is dropped when all of it was sent.
+pub(crate) fn finish(
+    reply: Reply,
+    request_id: &str,
+    begun: Instant,
+    connection: Option<ConnectionControl>,
+    in_flight: InFlight,
+) -> Response {
     let length = reply.body.len();
     let body = match reply.delivery {
-        Delivery::Trickle => trickling(reply.body, scissors.clone(), in_flight),
+        Delivery::Trickle => trickling(reply.body, connection.clone(), in_flight),
         _ => Body::from(reply.body),
     };
     let mut response = Response::new(body);
@@ -107,16 +113,16 @@ pub(crate) fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: O
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     if matches!(reply.delivery, Delivery::Cut | Delivery::Trickle) {
-        // Keeps the compression away, so that a piece of the body is a piece of what is sent.
+        // Prevents compression, so that a part of the body is a part of what is sent.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if reply.gzipped {
-        // The layer lets it pass, and says itself what an answer varies with only where it may compress one.
+        // The compression layer does not touch it, and adds `Vary` only to responses that it may compress.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
-    // Every value below is made of visible ASCII; what could not be sent is left out.
+    // All values below are visible ASCII. One that is not a valid header would be left out.
     let mut add = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
@@ -135,42 +141,45 @@ pub(crate) fn finish(reply: Reply, request_id: &str, begun: Instant, scissors: O
     for (name, value) in link.into_iter().chain(reply.date.map(|date| ("date", date))).chain(age) {
         add(name, value);
     }
-    match (reply.delivery, scissors) {
-        (Delivery::Cut, Some(scissors)) => scissors.cut_after(length / 2),
-        (Delivery::Reset, Some(scissors)) => scissors.reset(),
+    match (reply.delivery, connection) {
+        (Delivery::Cut, Some(connection)) => connection.cut_after(length / 2),
+        (Delivery::Reset, Some(connection)) => connection.reset(),
         _ => {}
     }
     response
 }
 
-/// Keeps the client waiting until it goes away, which drops this future, or the server stops. Nothing is sent even then.
-pub(crate) async fn hang(scissors: Option<Scissors>) -> Response {
-    match scissors {
-        Some(scissors) => {
-            scissors.server_stops().await;
-            scissors.reset();
+/// Keeps the client waiting until it disconnects, which drops this future, or until the server stops. Sends nothing in either case.
+pub(crate) async fn hang(connection: Option<ConnectionControl>) -> Response {
+    match connection {
+        Some(connection) => {
+            connection.server_stops().await;
+            connection.reset();
         }
         None => std::future::pending().await,
     }
     Response::new(Body::empty())
 }
 
-/// The body, piece by piece. It is dropped when the client goes away, and breaks off when the server stops.
-fn trickling(body: Bytes, scissors: Option<Scissors>, in_flight: InFlight) -> Body {
-    Body::from_stream(stream::unfold((body, Duration::ZERO, scissors, in_flight), |(mut rest, pause, scissors, in_flight)| async move {
-        if rest.is_empty() {
-            return None;
-        }
-        let stops = async {
-            match &scissors {
-                Some(scissors) => scissors.server_stops().await,
-                None => std::future::pending().await,
+/// The body in chunks. It is dropped when the client disconnects, and ends early when the server stops.
+fn trickling(body: Bytes, connection: Option<ConnectionControl>, in_flight: InFlight) -> Body {
+    Body::from_stream(stream::unfold(
+        (body, Duration::ZERO, connection, in_flight),
+        |(mut rest, pause, connection, in_flight)| async move {
+            if rest.is_empty() {
+                return None;
             }
-        };
-        let piece = tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(rest.split_to(PIECE.min(rest.len()))),
-            () = stops => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-        };
-        Some((piece, (rest, PAUSE, scissors, in_flight)))
-    }))
+            let stops = async {
+                match &connection {
+                    Some(connection) => connection.server_stops().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let chunk = tokio::select! {
+                () = tokio::time::sleep(pause) => Ok(rest.split_to(CHUNK.min(rest.len()))),
+                () = stops => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+            };
+            Some((chunk, (rest, PAUSE, connection, in_flight)))
+        },
+    ))
 }

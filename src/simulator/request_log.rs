@@ -1,4 +1,4 @@
-//! The reads that were answered: how many pages were asked for twice and, for a bench that asks for the same again, all of them.
+//! A log of the reads: how many pages were requested twice and, for a benchmark that repeats them, all requests.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::version::Version;
 
-/// The record holds the first of them, not more. A month of a million contacts takes a tenth.
-const KEPT: usize = 200_000;
+/// The most requests that are recorded. A run over a million contacts needs a tenth.
+const MAX_RECORDED: usize = 200_000;
 
-/// A read, as far as its answer depends on it. Two that are equal get the same answer, while nothing changes and no scroll is read: no read
-/// depends on who asks.
+/// All parts of a read that its response depends on. Equal reads get the same response, as long as nothing changes and no scroll is read. The
+/// token does not matter.
 ///
-/// Its texts are copies: parts of the buffer that they were received in would keep the whole buffer.
+/// Its texts are copies: slices of the receive buffer would keep the whole buffer in memory.
 #[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Question {
-    /// In the links of numbered pages.
+pub(crate) struct ReadRequest {
+    /// The base of the links on numbered pages.
     base: String,
     version: Version,
     method: Method,
@@ -29,7 +29,7 @@ pub(crate) struct Question {
     body: Vec<u8>,
 }
 
-impl Question {
+impl ReadRequest {
     pub(crate) fn new(call: &Call, uri: &Uri) -> Self {
         Self {
             base: call.base.clone(),
@@ -40,46 +40,46 @@ impl Question {
         }
     }
 
-    /// How much memory it takes, about.
+    /// Its approximate size in memory.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.base.len() + self.target.len() + self.body.len()
     }
 
-    fn told(&self) -> Value {
+    fn to_json(&self) -> Value {
         let body = (!self.body.is_empty()).then(|| String::from_utf8_lossy(&self.body));
         json!({"method": self.method.as_str(), "path": self.target, "version": self.version.to_string(), "body": body})
     }
 }
 
-/// What was answered with 200.
+/// The reads that were answered with 200.
 pub(crate) struct RequestLog {
     hasher: RandomState,
-    /// A number for each page; that two pages share one is left to chance, which makes it one in a million for millions of pages.
+    /// A 64-bit hash of each page. With millions of pages, the chance that two have the same hash is one in a million.
     pages: Mutex<HashSet<u64>>,
     pages_repeated: AtomicU64,
-    /// In the order of the answers, when they are kept.
-    record: Option<Mutex<Vec<Arc<Question>>>>,
+    /// In the order of the responses, if they are recorded.
+    requests: Option<Mutex<Vec<Arc<ReadRequest>>>>,
 }
 
 impl RequestLog {
-    /// Nothing was read yet. `keeps` tells whether there is a record.
+    /// An empty log. `keeps`: whether the requests are recorded.
     pub(crate) fn new(keeps: bool) -> Self {
-        let record = keeps.then(Mutex::default);
-        Self { hasher: RandomState::new(), pages: Mutex::default(), pages_repeated: AtomicU64::new(0), record }
+        let requests = keeps.then(Mutex::default);
+        Self { hasher: RandomState::new(), pages: Mutex::default(), pages_repeated: AtomicU64::new(0), requests }
     }
 
-    /// Notes a read that is answered with 200.
-    pub(crate) fn note(&self, question: Arc<Question>, is_page: bool) {
+    /// Records a read that is answered with 200.
+    pub(crate) fn record(&self, request: Arc<ReadRequest>, is_page: bool) {
         if is_page {
-            let mark = self.hasher.hash_one(&question);
-            if !self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(mark) {
+            let hash = self.hasher.hash_one(&request);
+            if !self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(hash) {
                 self.pages_repeated.fetch_add(1, Ordering::Relaxed);
             }
         }
-        if let Some(record) = &self.record {
-            let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-            if record.len() < KEPT {
-                record.push(question);
+        if let Some(requests) = &self.requests {
+            let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
+            if requests.len() < MAX_RECORDED {
+                requests.push(request);
             }
         }
     }
@@ -88,12 +88,12 @@ impl RequestLog {
         self.pages_repeated.load(Ordering::Relaxed)
     }
 
-    /// What was read, in the order of the answers; nothing when there is no record. A reset begins it anew after that.
-    pub(crate) fn told(&self, reset: bool) -> Option<Value> {
-        let mut record = self.record.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let questions = if reset { std::mem::take(&mut *record) } else { record.clone() };
-        // Answers go on being noted while these are written out.
-        drop(record);
-        Some(questions.iter().map(|question| question.told()).collect())
+    /// The recorded requests, in the order of the responses; `None` when they are not recorded. `reset` empties the log afterwards.
+    pub(crate) fn to_json(&self, reset: bool) -> Option<Value> {
+        let mut requests = self.requests.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let recorded = if reset { std::mem::take(&mut *requests) } else { requests.clone() };
+        // Unlocked before the conversion, so that other requests need not wait.
+        drop(requests);
+        Some(recorded.iter().map(|request| request.to_json()).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Scrolls: one for the whole workspace, gone when nobody asks for a minute.
+//! Scrolls: one for the whole workspace. It expires when no page is requested for a minute.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::api_error::ApiError;
 use super::call::Call;
 use super::faults::scatter;
 
-/// Records a call.
+/// Records per call.
 const PER_CALL: usize = 100;
 
 /// What is scrolled over.
@@ -20,9 +20,9 @@ pub(crate) enum Kind {
     Companies,
 }
 
-/// The place for the one scroll that may be open.
+/// The only scroll that may be open at a time.
 pub(crate) struct Scrolls {
-    /// How long an open scroll may lie idle. Follows the wall clock, whatever time it is in the world.
+    /// How long an open scroll may be idle, by the wall clock.
     expiry: Duration,
     seed: u64,
     slot: Mutex<Slot>,
@@ -37,7 +37,7 @@ struct Slot {
 struct Open {
     kind: Kind,
     param: String,
-    /// What was there when the scroll was opened.
+    /// The entries at the time when the scroll was opened.
     entries: Arc<[u32]>,
     shown: usize,
     used: Instant,
@@ -49,12 +49,12 @@ impl Scrolls {
         Self { expiry, seed, slot: Mutex::default() }
     }
 
-    /// The next records, and the parameter for those after them. Without a parameter a scroll is opened over `entries`.
+    /// The next records, and the parameter for the following ones. Without a parameter it opens a scroll over `entries`.
     ///
-    /// The scroll ends with the call that has nothing more to show; before that nothing but time ends it.
+    /// The scroll ends with the call that returns no records, or when it expires.
     pub(crate) fn next(&self, kind: Kind, call: &Call, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {
         let param = call.parameter("scroll_param");
-        // The slot is whole whatever a panicking thread did: it is changed by single assignments.
+        // The slot is valid after a panic: it is changed by single assignments.
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.open.as_ref().is_some_and(|open| open.used.elapsed() >= self.expiry) {
             slot.open = None;
@@ -75,7 +75,7 @@ impl Scrolls {
             return Err(ApiError::scroll_not_found());
         };
         let mut shown: Vec<u32> = open.entries.iter().skip(open.shown).take(PER_CALL).copied().collect();
-        // The next call gives it, for what is shown is what counts.
+        // The next call returns it, since `shown` does not count it.
         if call.moves && open.shown + shown.len() < open.entries.len() {
             shown.pop();
         }
@@ -88,7 +88,7 @@ impl Scrolls {
         Ok((shown, param))
     }
 
-    /// Ends the open scroll, as a failure of the service does.
+    /// Ends the open scroll, like a failure of the service.
     pub(crate) fn end(&self) {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).open = None;
     }

@@ -1,4 +1,4 @@
-//! The search grammar of 2.x: what a request body may ask, and what it means.
+//! The search language of 2.x: how a request body is parsed, and what it matches.
 
 pub(crate) mod contacts;
 pub(crate) mod conversations;
@@ -14,7 +14,7 @@ const MAX_FILTERS: usize = 15;
 /// At most this many groups inside each other.
 const MAX_LEVELS: usize = 2;
 
-/// What a field holds, which decides the operators it knows.
+/// The type of a field. It decides which operators are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Number,
     Boolean,
     Date,
-    /// Text that knows `=` and `!=` only.
+    /// Text with the operators `=` and `!=` only.
     Tag,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Dates<'a> {
     Days(&'a Zone),
     /// To the second, all comparisons; both `>` and `<` exclude the value itself. Conversations.
     ///
-    /// Assumption: Intercom's table calls `>` "greater or equal" while live users found `<` exclusive; clients must ask a second wider.
+    /// Assumption: Intercom's table calls `>` "greater or equal", but users found `<` to be exclusive. Clients must search a second wider.
     Seconds,
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Query<F> {
     Any(Vec<Query<F>>),
 }
 
-/// One comparison. Negated ones are complements: they also hold for entries without a value (an assumption).
+/// One comparison. A negated one also matches entries without a value (an assumption).
 #[derive(Debug)]
 pub(crate) struct Test {
     check: Check,
@@ -73,9 +73,9 @@ enum Check {
     },
 }
 
-/// A value of an entry.
+/// A value of a field of an entry.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Held<'a> {
+pub(crate) enum FieldValue<'a> {
     Text(&'a str),
     Number(f64),
     Boolean(bool),
@@ -83,16 +83,16 @@ pub(crate) enum Held<'a> {
 }
 
 impl<F: Copy> Query<F> {
-    /// Whether an entry is found; `test` answers for one field of the entry.
-    pub(crate) fn holds(&self, test: &impl Fn(F, &Test) -> bool) -> bool {
+    /// Whether an entry matches; `test` answers for one field of the entry.
+    pub(crate) fn matches(&self, test: &impl Fn(F, &Test) -> bool) -> bool {
         match self {
             Query::Filter(field, wanted) => test(*field, wanted),
-            Query::All(parts) => parts.iter().all(|part| part.holds(test)),
-            Query::Any(parts) => parts.iter().any(|part| part.holds(test)),
+            Query::All(parts) => parts.iter().all(|part| part.matches(test)),
+            Query::Any(parts) => parts.iter().any(|part| part.matches(test)),
         }
     }
 
-    /// The filters that every entry found must pass: those of the outermost AND.
+    /// The filters that every match must pass: those of the outermost AND.
     pub(crate) fn required(&self) -> Vec<(F, &Test)> {
         match self {
             Query::Filter(field, test) => vec![(*field, test)],
@@ -106,7 +106,7 @@ impl<F: Copy> Query<F> {
 
 impl Test {
     /// Whether the values of a field pass.
-    pub(crate) fn accepts<'a>(&self, values: impl IntoIterator<Item = Held<'a>>) -> bool {
+    pub(crate) fn accepts<'a>(&self, values: impl IntoIterator<Item = FieldValue<'a>>) -> bool {
         let mut values = values.into_iter();
         let found = match self.check {
             Check::Unset => values.next().is_none(),
@@ -115,7 +115,7 @@ impl Test {
         found != self.negated
     }
 
-    /// The only text that passes, if there is just one.
+    /// The text that must be equal, if there is exactly one.
     pub(crate) fn single_text(&self) -> Option<&str> {
         match &self.check {
             Check::OneOfTexts(texts) if !self.negated && texts.len() == 1 => Some(&texts[0]),
@@ -133,26 +133,26 @@ impl Test {
 }
 
 impl Check {
-    fn accepts(&self, value: Held<'_>) -> bool {
+    fn accepts(&self, value: FieldValue<'_>) -> bool {
         match (self, value) {
-            (Check::OneOfTexts(texts), Held::Text(held)) => texts.iter().any(|text| text == held),
-            (Check::Contains(part), Held::Text(held)) => held.to_lowercase().contains(part),
-            (Check::StartsWith(part), Held::Text(held)) => held.to_lowercase().starts_with(part),
-            (Check::EndsWith(part), Held::Text(held)) => held.to_lowercase().ends_with(part),
-            (Check::OneOfNumbers(numbers), Held::Number(held)) => numbers.contains(&held),
-            (Check::OneOfBooleans(booleans), Held::Boolean(held)) => booleans.contains(&held),
-            (Check::Between(from, until), Held::Date(held)) => (*from..*until).contains(&held),
-            (Check::Above { limit, inclusive }, Held::Number(held)) => held > *limit || (*inclusive && held == *limit),
-            (Check::Below { limit, inclusive }, Held::Number(held)) => held < *limit || (*inclusive && held == *limit),
+            (Check::OneOfTexts(texts), FieldValue::Text(value)) => texts.iter().any(|text| text == value),
+            (Check::Contains(part), FieldValue::Text(value)) => value.to_lowercase().contains(part),
+            (Check::StartsWith(part), FieldValue::Text(value)) => value.to_lowercase().starts_with(part),
+            (Check::EndsWith(part), FieldValue::Text(value)) => value.to_lowercase().ends_with(part),
+            (Check::OneOfNumbers(numbers), FieldValue::Number(value)) => numbers.contains(&value),
+            (Check::OneOfBooleans(booleans), FieldValue::Boolean(value)) => booleans.contains(&value),
+            (Check::Between(from, until), FieldValue::Date(value)) => (*from..*until).contains(&value),
+            (Check::Above { limit, inclusive }, FieldValue::Number(value)) => value > *limit || (*inclusive && value == *limit),
+            (Check::Below { limit, inclusive }, FieldValue::Number(value)) => value < *limit || (*inclusive && value == *limit),
             _ => false,
         }
     }
 }
 
-/// Reads the `query` of a search body. `find` knows the fields by name.
+/// Parses the `query` of a search body. `find` looks up fields by name.
 ///
 /// # Errors
-/// 400 `parameter_invalid`, saying which part is refused.
+/// 400 `parameter_invalid`, with the part that is refused.
 pub(crate) fn parse<F>(query: Option<&Value>, dates: Dates<'_>, find: &impl Fn(&str) -> Option<(F, Kind)>) -> Result<Query<F>, ApiError> {
     match query {
         None | Some(Value::Null) => Err(ApiError::parameter_invalid("query is required")),
@@ -209,7 +209,7 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
     let values: Vec<&Value> = match value {
         Value::Array(values) if list => values.iter().collect(),
         _ if list => return Err(ApiError::parameter_invalid(format!("operator '{operator}' needs an array of values for field '{name}'"))),
-        // Assumption: null asks for entries without a value.
+        // Assumption: null matches entries without a value.
         Value::Null if matches!(operator, "=" | "!=") => return Ok(Test { check: Check::Unset, negated }),
         value => vec![value],
     };
@@ -222,7 +222,7 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
         Kind::Text | Kind::Tag => {
             let texts: Vec<String> =
                 values.iter().map(|value| text(value).ok_or_else(|| wrong(value, "a string"))).collect::<Result<_, _>>()?;
-            // Assumption: equality minds case, the partial matches do not.
+            // Assumption: equality is case-sensitive, partial matches are not.
             match (operator, texts.first()) {
                 ("~" | "!~", Some(part)) => Check::Contains(part.to_lowercase()),
                 ("^", Some(part)) => Check::StartsWith(part.to_lowercase()),
@@ -246,7 +246,7 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
         Kind::Date => {
             let instant = values.first().and_then(|value| date(value)).ok_or_else(|| wrong(value, "a Unix timestamp"))?;
             let (start, end) = match dates {
-                // A value no calendar reaches stands for itself: everything is before it, or after it.
+                // A value beyond the calendar is compared as it is: all dates are before it, or after it.
                 Dates::Days(zone) => day_around(zone, instant).unwrap_or((instant, instant.saturating_add(1))),
                 Dates::Seconds => (instant, instant.saturating_add(1)),
             };
@@ -262,7 +262,7 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
     Ok(Test { check, negated })
 }
 
-/// Ids are often sent as numbers, so numbers count as text.
+/// Ids are often sent as numbers, so numbers are accepted as text.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -327,9 +327,9 @@ mod tests {
         error.message
     }
 
-    fn accepts(field: &str, operator: &str, value: Value, held: Held<'_>, dates: Dates<'_>) -> bool {
+    fn accepts(field: &str, operator: &str, value: Value, own: FieldValue<'_>, dates: Dates<'_>) -> bool {
         let query = json!({"field": field, "operator": operator, "value": value});
-        parse(Some(&query), dates, &find).unwrap().holds(&|_, test| test.accepts([held]))
+        parse(Some(&query), dates, &find).unwrap().matches(&|_, test| test.accepts([own]))
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_search_is_refused() {
+    fn invalid_searches_are_refused() {
         assert_eq!(refusal(json!([])), "each filter must be an object with field, operator and value");
         assert_eq!(refusal(json!({"field": "name", "value": 1})), "operator is required");
         assert_eq!(refusal(json!({"field": "name", "operator": "="})), "value is required");
@@ -375,17 +375,18 @@ mod tests {
     fn contact_dates_are_days_of_the_workspace() {
         // 25 October 2026 lasts 25 hours in Dublin: from 2026-10-24T23:00Z to 2026-10-26T00:00Z.
         let (start, end, noon) = (1_792_882_800, 1_792_972_800, 1_792_929_600);
-        let holds = |operator, at| accepts("created_at", operator, json!(noon), Held::Date(at), dublin());
+        let holds = |operator, at| accepts("created_at", operator, json!(noon), FieldValue::Date(at), dublin());
         assert_eq!([start - 1, start, end - 1, end].map(|at| holds("=", at)), [false, true, true, false]);
         assert_eq!([start, noon + 1, end - 1, end].map(|at| holds(">", at)), [false, false, false, true]);
         assert_eq!([start - 1, start, noon - 1].map(|at| holds("<", at)), [true, false, false]);
-        let example = accepts("created_at", ">", json!("1577869200"), Held::Date(1_577_923_200), Dates::Days(&"UTC".parse().unwrap()));
+        let example =
+            accepts("created_at", ">", json!("1577869200"), FieldValue::Date(1_577_923_200), Dates::Days(&"UTC".parse().unwrap()));
         assert!(example, "Intercom's own example: 2020-01-01 09:00 with > begins on 2020-01-02 00:00");
     }
 
     #[test]
     fn conversation_dates_are_seconds() {
-        let holds = |operator, at| accepts("created_at", operator, json!(100), Held::Date(at), Dates::Seconds);
+        let holds = |operator, at| accepts("created_at", operator, json!(100), FieldValue::Date(at), Dates::Seconds);
         assert_eq!(
             [">", "<", ">=", "<=", "=", "!="].map(|operator| [99, 100, 101].map(|at| holds(operator, at))),
             [
@@ -400,19 +401,19 @@ mod tests {
     }
 
     #[test]
-    fn huge_and_tiny_dates_are_no_trouble() {
+    fn extreme_dates_do_not_panic() {
         for value in [json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(1e300), json!(1_790_000_000_000i64)] {
             for operator in ["=", ">", "<"] {
-                accepts("created_at", operator, value.clone(), Held::Date(1_790_000_000), dublin());
+                accepts("created_at", operator, value.clone(), FieldValue::Date(1_790_000_000), dublin());
             }
         }
     }
 
     #[test]
-    fn negations_hold_for_what_is_unset() {
+    fn negations_match_entries_without_a_value() {
         let query = parse(Some(&json!({"field": "name", "operator": "!=", "value": "x"})), dublin(), &find).unwrap();
-        assert!(query.holds(&|_, test| test.accepts([])));
+        assert!(query.matches(&|_, test| test.accepts([])));
         let query = parse(Some(&json!({"field": "name", "operator": "=", "value": null})), dublin(), &find).unwrap();
-        assert!(query.holds(&|_, test| test.accepts([])) && !query.holds(&|_, test| test.accepts([Held::Text("")])));
+        assert!(query.matches(&|_, test| test.accepts([])) && !query.matches(&|_, test| test.accepts([FieldValue::Text("")])));
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct SegmentBody<'a> {
 }
 
 impl<'a> SegmentBody<'a> {
-    /// `count` is sent only when it was asked for.
+    /// `count` is sent only on request.
     pub(crate) fn new(segment: &'a Segment, count: Option<usize>) -> Self {
         let person_type = match segment.person {
             Role::User => "user",
@@ -34,7 +34,7 @@ impl<'a> SegmentBody<'a> {
     }
 }
 
-/// `GET /segments`: those of people or, in 1.x with `type=company`, those of companies.
+/// `GET /segments`: segments of contacts or, in 1.x with `type=company`, of companies.
 pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     if call.version.is_legacy() && call.parameter("type") == Some("company") {
         let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(view, call, segment)).collect();
@@ -62,7 +62,7 @@ fn of_companies(view: &WorldView, call: &Call, segment: &'static CompanySegment)
     SegmentBody { r#type: "segment", id, name, created_at: *created_at, updated_at: *created_at, person_type: "company", count }
 }
 
-/// Whether the sizes of segments are asked for.
+/// Whether the sizes of segments are requested.
 fn counts(call: &Call) -> bool {
     call.parameter("include_count") == Some("true")
 }

@@ -1,4 +1,4 @@
-//! `/tags`, read and written, in both generations.
+//! Reads and writes of `/tags`, in both generations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     write(&if call.version.is_legacy() { json!({"type": "tag.list", "tags": tags}) } else { json!({"type": "list", "data": tags}) })
 }
 
-/// `GET /tags/{id}`; archived tags are shown, too.
+/// `GET /tags/{id}`, also for archived tags.
 pub(crate) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
     let archived = || ARCHIVED_TAGS.iter().find(|tag| tag.id == id).map(|tag| tag_body(tag.id, tag.name));
     let body = view.find_tag(id).map(|tag| tag_body(tag.id, tag.name)).or_else(archived);
@@ -37,14 +37,14 @@ fn tag_body(id: &str, name: &str) -> Value {
     json!({"type": "tag", "id": id, "name": name})
 }
 
-/// A tag on a contact, with who put it there and when.
+/// A tag of a contact, with who added it and when.
 pub(crate) fn applied_tag(tag: ListedTag, spell: &TagSpell) -> Value {
     let applied_by = json!({"type": "admin", "id": ADMINS[usize::from(spell.admin)].0.to_string()});
     json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": spell.from, "applied_by": applied_by})
 }
 
-/// `POST /tags`: makes or renames a tag, puts it on contacts or on companies, or takes it from them. A draft is given back only when everything
-/// went well, so an unknown member leaves everybody untagged.
+/// `POST /tags`: creates or renames a tag, adds it to contacts or companies, or removes it from them. The changed overlay is returned only if
+/// all of it succeeded, so with one unknown member nobody is tagged.
 pub(crate) fn post(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let invalid = || ApiError::parameter_invalid("invalid tag parameters");
     let body = call.object()?;
@@ -77,7 +77,7 @@ pub(crate) fn post(view: &WorldView, call: &Call) -> Result<(WorldView, String),
         },
         (None, None) => return Err(invalid()),
     };
-    // Handled members by id, and whether each carries the tag now.
+    // The changed members by id, and whether each has the tag now.
     let (mut done_users, mut done_companies) = (BTreeMap::new(), BTreeMap::new());
     let skips = call.version >= V2_16;
     for member in users.into_iter().flatten() {
@@ -142,7 +142,7 @@ pub(crate) fn attach(view: &WorldView, call: &Call, contact: u32) -> Result<(Wor
     Ok((next, answer))
 }
 
-/// `DELETE /contacts/{id}/tags/{tag_id}`; a tag that the contact does not carry is not found (an assumption).
+/// `DELETE /contacts/{id}/tags/{tag_id}`; 404 if the contact does not have the tag (an assumption).
 pub(crate) fn detach(view: &WorldView, contact: u32, id: &str) -> Result<(WorldView, String), ApiError> {
     let (tag, spell) = view.tags_of(contact).find(|(tag, _)| tag.id == id).ok_or_else(ApiError::resource_not_found)?;
     let mut draft = (*view.overlay).clone();
@@ -151,7 +151,7 @@ pub(crate) fn detach(view: &WorldView, contact: u32, id: &str) -> Result<(WorldV
     Ok((view.with_overlay(Arc::new(draft)), answer))
 }
 
-/// How many members a write names, for tests.
+/// The number of members in a write, for tests.
 pub(crate) fn count_members(body: &[u8]) -> usize {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     ["users", "companies"].iter().filter_map(|key| body[key].as_array()).map(Vec::len).sum()
@@ -169,13 +169,13 @@ fn untags(member: &Value) -> bool {
     member["untag"] == true
 }
 
-/// Names are compared without case.
+/// Names are compared case-insensitively.
 fn find_by_name<'a>(view: &'a WorldView, name: &str) -> Option<ListedTag<'a>> {
     let name = name.to_lowercase();
     view.tags().find(|tag| tag.name.to_lowercase() == name)
 }
 
-/// That a name somebody else has is refused is an assumption.
+/// That a name in use is refused is an assumption.
 fn rename(view: &WorldView, draft: &mut Overlay, tag: ListedTag, name: &str) -> Result<(), ApiError> {
     if find_by_name(view, name).is_some_and(|other| other.number != tag.number) {
         return Err(ApiError::parameter_invalid("tag name is already in use"));
@@ -186,7 +186,8 @@ fn rename(view: &WorldView, draft: &mut Overlay, tag: ListedTag, name: &str) -> 
     Ok(())
 }
 
-/// A member by Intercom's id or, in 1.x, as a user by the customer's own id or by an address that nobody else has. Leads have Intercom's id only.
+/// A member by Intercom's id or, in 1.x, a user by the workspace's own id or by an address that only this user has. Leads have Intercom's id
+/// only.
 fn find_contact(view: &WorldView, call: &Call, member: &Value) -> Result<u32, ApiError> {
     let found = match (id(member.get("id")), id(member.get("user_id")), id(member.get("email"))) {
         (Some(id), ..) => view.find_contact(&id),
@@ -209,7 +210,7 @@ fn find_company(view: &WorldView, member: &Value) -> Option<u32> {
     }
 }
 
-/// Ids come as text and as numbers.
+/// Ids may be text or numbers.
 pub(crate) fn id(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(id) => Some(id.clone()),

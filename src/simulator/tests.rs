@@ -1,4 +1,4 @@
-//! Tests of the parts together: the world over time, and searches through the dialect.
+//! Tests of several parts together: the world over time, and searches through the dialect.
 
 mod connections;
 mod faulty_pages;
@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 
 use super::api_error::ApiError;
 use super::calendar::{DAY, start_of_month};
-use super::call::{Call, Desk};
+use super::call::Call;
+use super::context::ReadContext;
 use super::numbered::Moves;
 use super::scroll::Scrolls;
 use super::v2;
@@ -51,11 +52,11 @@ pub(super) fn call(method: Method, path: &str, query: &[(&str, &str)], body: &st
     }
 }
 
-/// An answer of 2.x from a moment alone, without open scrolls.
+/// A response of 2.x from a view alone, without open scrolls.
 fn answer(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let scrolls = Scrolls::new(Duration::from_secs(60), 1);
     let moves = Moves::default();
-    v2::answer(&Desk { view, scrolls: &scrolls, moves: &moves, cap_silent: false }, call)
+    v2::answer(&ReadContext { view, scrolls: &scrolls, moves: &moves, cap_silent: false }, call)
 }
 
 fn get(view: &WorldView, path: &str, query: &[(&str, &str)], version: &str) -> Result<Value, ApiError> {
@@ -66,8 +67,8 @@ fn search(view: &WorldView, path: &str, body: &Value, version: &str) -> Result<V
     answer(view, &call(Method::POST, path, &[], &body.to_string(), version)).map(|body| serde_json::from_str(&body).unwrap())
 }
 
-/// Every entry of a search, in the order of its pages.
-fn walk(view: &WorldView, path: &str, query: Value, sort: Value, per_page: u64) -> Vec<Value> {
+/// All entries of a search, in the order of its pages.
+fn read_all(view: &WorldView, path: &str, query: Value, sort: Value, per_page: u64) -> Vec<Value> {
     let (mut entries, mut pages, mut cursor) = (Vec::new(), 0, Value::Null);
     loop {
         let body = json!({"query": query, "sort": sort, "pagination": {"per_page": per_page, "starting_after": cursor}});
@@ -101,7 +102,7 @@ fn a_seed_is_a_world() {
 }
 
 #[test]
-fn the_world_has_the_size_that_was_asked_for_and_grows() {
+fn the_world_has_the_requested_size_and_grows() {
     let world = world(5_000);
     let count = |year, month| WorldView::new(Arc::clone(&world), start_of_month(&world.options.timezone, year, month)).contacts.len();
     let now = count(2026, 11);
@@ -130,7 +131,7 @@ fn groups_have_their_sizes_flows_and_trends() {
     assert!(tag(&view(2025, 11), "VIP").len() > tag(&now, "VIP").len());
     assert!(tag(&view(2026, 1), "winter sale").len() > 50 && tag(&view(2026, 7), "winter sale").is_empty());
     assert!(now.segment_members.iter().all(|members| !members.is_empty()));
-    // Monthly flows of the two groups that people look at first.
+    // Monthly flows of the two most important groups.
     for members in [|view: &WorldView| view.members_of_tag(VALUE_LEAD_ID).to_vec(), |view: &WorldView| view.segment_members[0].to_vec()] {
         for month in 1..=10 {
             let before: HashSet<u32> = members(&view(2026, month)).into_iter().collect();
@@ -219,12 +220,12 @@ fn every_contact_is_on_exactly_one_page() {
     let all = json!({"field": "created_at", "operator": ">", "value": 0});
     for (sort, per_page) in [("created_at", 7), ("updated_at", 150), ("last_seen_at", 50), ("name", 150)] {
         for order in ["ascending", "descending"] {
-            let found = walk(&view, "/contacts/search", all.clone(), json!({"field": sort, "order": order}), per_page);
+            let found = read_all(&view, "/contacts/search", all.clone(), json!({"field": sort, "order": order}), per_page);
             let unique: HashSet<&str> = ids(&found).into_iter().collect();
             assert_eq!((unique.len(), found.len()), (view.contacts.len(), view.contacts.len()), "{sort} {order}");
         }
     }
-    let newest = walk(&view, "/contacts/search", all, Value::Null, 150);
+    let newest = read_all(&view, "/contacts/search", all, Value::Null, 150);
     assert!(newest.is_sorted_by_key(|contact| -contact["created_at"].as_i64().unwrap()));
 }
 
@@ -262,7 +263,7 @@ fn searches_find_what_the_world_knows() {
     let active = &view.world.segments[0];
     assert_eq!(count(filter("segment_id", "=", json!(active.id))), view.segment_members[0].len());
     assert_eq!(count(filter("role", "=", json!("user"))) + count(filter("role", "=", json!("lead"))), view.contacts.len());
-    // Days that meet: left `< d`, right `> d - 1`.
+    // Adjoining days: left `< d`, right `> d - 1`.
     let (day, both) = (NOW - 400 * DAY, filter("tag_id", "=", json!("1373897")));
     let left = json!({"operator": "AND", "value": [both, filter("created_at", "<", json!(day))]});
     let right = json!({"operator": "AND", "value": [both, filter("created_at", ">", json!(day - DAY))]});
@@ -332,13 +333,13 @@ fn conversations_are_found_to_the_second() {
     let next = start_of_month(&view.world.options.timezone, 2026, 10);
     let filter = |operator: &str, value: i64| json!({"field": "created_at", "operator": operator, "value": value});
     let range = |from: i64, until: i64| json!({"operator": "AND", "value": [filter(">", from), filter("<", until)]});
-    let found = walk(&view, "/conversations/search", range(month - 1, next), json!({"field": "created_at", "order": "ascending"}), 20);
+    let found = read_all(&view, "/conversations/search", range(month - 1, next), json!({"field": "created_at", "order": "ascending"}), 20);
     let truth: Vec<String> =
         view.conversations().iter().filter(|one| (month..next).contains(&one.created_at)).map(|one| one.id.to_string()).collect();
     assert_eq!(ids(&found), truth);
     assert!(found.iter().any(|one| one["created_at"] == month) && found.iter().any(|one| one["created_at"] == next - 1));
     assert!(
-        walk(&view, "/conversations/search", range(month * 1000, next * 1000), Value::Null, 20).is_empty(),
+        read_all(&view, "/conversations/search", range(month * 1000, next * 1000), Value::Null, 20).is_empty(),
         "milliseconds find nothing"
     );
     let kinds: HashSet<String> = found.iter().map(|one| one["source"]["author"]["type"].to_string()).collect();
@@ -346,7 +347,7 @@ fn conversations_are_found_to_the_second() {
 }
 
 #[test]
-fn nothing_that_is_sent_ends_in_a_panic() {
+fn no_request_causes_a_panic() {
     let view = WorldView::new(world(50), NOW);
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
     let bodies = [

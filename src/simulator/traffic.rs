@@ -1,4 +1,4 @@
-//! How much was asked: in all, at once, and in each window of the rate limit.
+//! Counts of requests: in total, at the same time, and in each window of the rate limit.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +10,13 @@ use super::limits::WINDOW;
 /// What the simulator has seen so far. Requests to `/_simulator/` do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests that came in.
+    /// Requests received.
     pub requests: u64,
-    /// The most that were being answered at the same time.
+    /// The most requests in flight at the same time.
     pub max_in_flight: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
-    /// How often a page was answered with 200 that had been answered so before, to the same question.
+    /// How many pages were answered with 200 to a request that had been answered with 200 before.
     pub pages_repeated: u64,
     /// The windows in which there were requests, oldest first.
     pub windows: Vec<WindowStats>,
@@ -27,7 +27,7 @@ pub struct Stats {
 pub struct WindowStats {
     /// Its first second, in Unix seconds.
     pub start: u64,
-    /// Requests that were decided on in it.
+    /// Requests in this window.
     pub requests: u64,
     /// Those of them that were answered 429.
     pub rate_limited: u64,
@@ -39,12 +39,12 @@ pub(crate) struct Traffic {
     requests: AtomicU64,
     pub(super) in_flight: AtomicU64,
     max_in_flight: AtomicU64,
-    /// By their starts.
+    /// By start.
     windows: Mutex<BTreeMap<u64, WindowStats>>,
 }
 
 impl Traffic {
-    /// Counts a request in. The number counts from 1.
+    /// Counts a new request and returns its number, from 1.
     pub(crate) fn enter(&self) -> u64 {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
@@ -52,10 +52,10 @@ impl Traffic {
         number
     }
 
-    /// Counts a request in the window of the second at which the limits judged it.
-    pub(crate) fn judged(&self, second: u64, rate_limited: bool) {
+    /// Counts a request in the rate window of this second.
+    pub(crate) fn count_in_window(&self, second: u64, rate_limited: bool) {
         let start = second / WINDOW * WINDOW;
-        // Counters stay sound whatever a panicking thread did between two additions.
+        // The counters are valid even if a thread panicked between two additions.
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry(start).or_insert(WindowStats { start, ..WindowStats::default() });
         window.requests += 1;
@@ -75,7 +75,7 @@ impl Traffic {
     }
 }
 
-/// A request that is being answered; it may outlive the making of the answer.
+/// A request in flight, until its response was sent.
 pub(crate) struct InFlight(pub Simulator);
 
 impl Drop for InFlight {

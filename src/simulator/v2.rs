@@ -1,5 +1,4 @@
-//! The 2.x dialect: contacts, searches, cursors. A function of the moment, the open scroll and the call; HTTP around it is [`super::answer`]'s
-//! business.
+//! The 2.x dialect: contacts, searches, cursors. A function of the view, the open scroll and the call. [`super::answer`] is the HTTP layer.
 
 mod attributes;
 mod contact_body;
@@ -8,7 +7,8 @@ mod conversation_body;
 mod conversations;
 
 use super::api_error::ApiError;
-use super::call::{Call, Desk};
+use super::call::Call;
+use super::context::ReadContext;
 use super::version::V2_6;
 use super::world_view::WorldView;
 use super::{companies, counts, segments, tagging, workspace};
@@ -16,9 +16,9 @@ use super::{companies, counts, segments, tagging, workspace};
 /// Answers a call with a JSON body.
 ///
 /// # Errors
-/// What the API refuses, in its words. What 1.x alone has is 400 `intercom_version_invalid`; unknown paths and methods a path lacks are 404.
-pub(crate) fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let view = desk.view;
+/// Errors as the API sends them: 400 `intercom_version_invalid` for resources that only 1.x has, 404 for unknown paths and methods.
+pub(crate) fn answer(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let view = context.view;
     match (call.method.as_str(), call.segments().as_slice()) {
         ("GET", ["me"]) => workspace::me(view),
         ("GET", ["admins"]) => workspace::admins(),
@@ -36,20 +36,20 @@ pub(crate) fn answer(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         ("GET", ["contacts", id, "companies"]) => contacts::companies(view, call, id),
         ("GET", ["conversations"]) => conversations::list(view, call),
         ("POST", ["conversations", "search"]) => conversations::search(view, call),
-        ("GET", ["companies"]) => companies::list(desk, call),
-        ("POST", ["companies", "list"]) => companies::list_all(desk, call),
-        ("GET", ["companies", "scroll"]) => companies::scroll(desk, call),
+        ("GET", ["companies"]) => companies::list(context, call),
+        ("POST", ["companies", "list"]) => companies::list_all(context, call),
+        ("GET", ["companies", "scroll"]) => companies::scroll(context, call),
         ("GET", ["companies", id]) => companies::show(view, id),
-        ("GET", ["counts"]) if call.version <= V2_6 => counts::counts(desk, call),
+        ("GET", ["counts"]) if call.version <= V2_6 => counts::counts(context, call),
         (_, ["users", ..] | ["counts"]) => Err(ApiError::version_invalid()),
         _ => Err(ApiError::resource_not_found()),
     }
 }
 
-/// Does what a write asks, and answers it: the moment after it, and a body.
+/// Executes a write. Returns the view after it, and the body of the response.
 ///
 /// # Errors
-/// As for reads; then nothing is done.
+/// As for reads. Then nothing was changed.
 pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     match (call.method.as_str(), call.segments().as_slice()) {
         ("POST", ["tags"]) => tagging::post(view, call),

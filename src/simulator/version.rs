@@ -9,13 +9,13 @@ pub(crate) struct Version {
     minor: u8,
 }
 
-/// Users are found by e-mail as a list, no more as one object.
+/// A search for users by e-mail returns a list, no longer a single object.
 pub(crate) const V1_1: Version = Version { major: 1, minor: 1 };
-/// Deleting a tag in use names what depends on it.
+/// The error for deleting a tag in use names what depends on it.
 pub(crate) const V2_5: Version = Version { major: 2, minor: 5 };
 /// The last version with `/counts`.
 pub(crate) const V2_6: Version = Version { major: 2, minor: 6 };
-/// `formatted_phone` is in the contact of this version alone; conversations gain `ai_agent`.
+/// The only version with `formatted_phone` in contacts; the first with `ai_agent` in conversations.
 pub(crate) const V2_11: Version = Version { major: 2, minor: 11 };
 /// Conversations name their company.
 pub(crate) const V2_15: Version = Version { major: 2, minor: 15 };
@@ -26,7 +26,7 @@ pub(crate) const V2_16: Version = Version { major: 2, minor: 16 };
 const V1_4: Version = Version { major: 1, minor: 4 };
 
 impl Version {
-    /// The version an `Intercom-Version` header names. `Preview`, anything between 1.4 and 2.0 and anything later than 2.16 is not served.
+    /// The version in an `Intercom-Version` header. `Preview`, versions between 1.4 and 2.0 and versions after 2.16 are not served.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once('.')?;
         let digits = |text: &str| {

@@ -1,15 +1,15 @@
-//! The invented workspace: everybody who ever signs up, and all they will ever do, from 2023 to the end of 2027.
+//! The invented workspace: all contacts who ever sign up, and everything they do from 2023 to the end of 2027.
 //!
-//! The world itself never changes. What the API shows is the world seen at an instant (see [`super::moment`]), so two looks at one instant are
-//! equal, and a look at an earlier instant shows what was there then.
+//! The world itself never changes. The API shows a view of it at an instant (see [`super::world_view`]). So two views at the same instant are
+//! equal, and a view at an earlier instant shows the state of that time.
 //!
 //! # What an analyst should be able to find
 //!
-//! The population grows month after month, and what is not named here comes and goes by chance. Months are those of the workspace's time
-//! zone, figures those of the end of 2026-10.
+//! The population grows every month, and all that is not named here varies at random. Months are those of the workspace's time zone, figures
+//! those of the end of 2026-10.
 //!
 //! - Who is at risk: of the users with the tag `churn risk` about 80 % are on the plan `free` and a third live in Brazil; of all users it
-//!   is 40 % and 13 %. Users who begin on `free` stop visiting sooner, in Brazil far sooner ([`people`]), and admins look for them
+//!   is 40 % and 13 %. Users who begin on `free` stop visiting sooner, in Brazil far sooner ([`people`]), and admins tag them
 //!   ([`groups`]). In the segment `Slipping Away` both are frequent, too.
 //! - A segment that dies out: `Trial users` is largest at the end of 2025-02 and loses members in every month from 2025-03 to 2027-08, for
 //!   the [`new_prices`] know no trials, and the long ones that still run end one after another ([`people`]). In worlds of 2,000 contacts or
@@ -37,7 +37,7 @@ use self::groups::{Extra, Segment, Tag};
 use self::people::Contact;
 use super::calendar::{Zone, start_of_month};
 
-/// The one generator of the world: its algorithm is fixed, so a seed means the same world in every release.
+/// The random generator of the world. Its algorithm is fixed, so a seed gives the same world in every release.
 pub(crate) type Rng = rand_chacha::ChaCha8Rng;
 
 /// What kind of workspace to invent.
@@ -51,11 +51,11 @@ pub struct WorldOptions {
     pub timezone: Zone,
     /// Tags `cohort 001`, `cohort 002`, … beyond the named ones.
     pub extra_groups: usize,
-    /// How many of these a contact carries on average, whoever it is; without it few carry any. Nothing else depends on it.
+    /// How many of these a contact has on average, the same for all contacts; without it few contacts have any. Nothing else depends on it.
     pub memberships: Option<f64>,
-    /// One more tag, `bulk import`, which so many of the oldest contacts hold at any instant.
+    /// One more tag, `bulk import`, which this many of the oldest contacts have at any instant.
     pub big_tag: Option<usize>,
-    /// About how many bytes of texts each contact has as custom attributes, beside the others.
+    /// About how many bytes of additional text custom attributes each contact has.
     pub attribute_bytes: usize,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct World {
     directory: OnceLock<Directory>,
 }
 
-/// Who carries an external id or an address, dead or alive. Addresses are in lower case.
+/// The contacts with an external id or an address, also deleted ones. Addresses are in lower case.
 #[derive(Default)]
 struct Directory {
     external_ids: HashMap<String, Vec<u32>>,
@@ -96,24 +96,24 @@ impl World {
         let mut contacts = people::invent(&mut lives, &options, companies.len());
         groups::hand_out(&mut lives, &tags, &mut contacts);
         let conversations = conversations::invent(&mut rng(options.seed, 3), &options.timezone, &contacts);
-        // Last, so that nothing else depends on them.
+        // These come last, so that nothing else depends on them.
         groups::hand_out_evenly(&mut rng(options.seed, 4), &tags, &mut contacts);
         groups::hand_out_big_tag(&tags, &mut contacts);
         Self { options, contacts, tags, segments, companies, conversations, directory: OnceLock::new() }
     }
 
-    /// The index of a contact, dead or alive.
+    /// The index of a contact, also of a deleted one.
     pub(crate) fn find_contact(&self, id: &str) -> Option<u32> {
         let found = self.contacts.binary_search_by(|contact| contact.id.as_str().cmp(id)).ok()?;
         Some(found as u32)
     }
 
-    /// Who was invented with an external id, ascending.
+    /// The contacts that were invented with an external id, ascending.
     pub(crate) fn with_external_id(&self, external_id: &str) -> &[u32] {
         self.directory().external_ids.get(external_id).map_or(&[], Vec::as_slice)
     }
 
-    /// Who was invented with an address, ascending; case does not matter.
+    /// The contacts that were invented with an address, ascending; case does not matter.
     pub(crate) fn with_email(&self, email: &str) -> &[u32] {
         self.directory().emails.get(&email.to_lowercase()).map_or(&[], Vec::as_slice)
     }
@@ -133,7 +133,7 @@ impl World {
         })
     }
 
-    /// A contact by index; indices only come from this world.
+    /// A contact by its index in this world.
     pub(crate) fn contact(&self, index: u32) -> &Contact {
         &self.contacts[index as usize]
     }
@@ -146,7 +146,7 @@ pub(crate) const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
 /// 2028-01-01 00:00 UTC: nothing happens after it.
 pub(crate) const WORLD_END: i64 = 1_830_297_600;
 
-/// When the price list changed: since then there have been no trials, and nobody becomes `VIP`.
+/// When the price list changed: since then there are no new trials, and nobody becomes `VIP`.
 pub(crate) fn new_prices(zone: &Zone) -> i64 {
     start_of_month(zone, 2025, 3)
 }
@@ -161,7 +161,7 @@ pub(crate) const ADMINS: [(u64, &str, &str); 4] = [
 /// The bot that answers first.
 pub(crate) const BOT_ID: u64 = 5_000_200;
 
-/// A generator for one part of the world, so that more draws in one part leave the others as they are.
+/// A generator for one part of the world, so that more draws in one part do not change the others.
 fn rng(seed: u64, part: u64) -> Rng {
     let mut rng = Rng::seed_from_u64(seed);
     rng.set_stream(part);
@@ -175,7 +175,7 @@ fn exponential(rng: &mut Rng, mean: i64) -> i64 {
     1 + (-share.ln() * mean as f64) as i64
 }
 
-/// A time in `[start, end)`; `start` when there is none.
+/// A random time in `[start, end)`; `start` if the range is empty.
 fn between(rng: &mut Rng, start: i64, end: i64) -> i64 {
     use rand::RngExt;
     if end > start { rng.random_range(start..end) } else { start }

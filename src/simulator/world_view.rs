@@ -16,7 +16,7 @@ use super::world::{World, companies};
 /// Results of this many different searches are kept for the pages after the first.
 const KEPT_SEARCHES: usize = 512;
 
-/// Who exists and who is in which group at an instant, and the searches already answered for it.
+/// Which contacts exist at an instant and which groups they are in, and a cache of searches.
 pub(crate) struct WorldView {
     pub world: Arc<World>,
     /// What requests wrote so far.
@@ -31,32 +31,32 @@ pub(crate) struct WorldView {
     pub segment_members: Vec<Arc<[u32]>>,
     /// Contacts younger than this many seconds are not searchable yet.
     pub search_delay: i64,
-    /// Answers that are kept as they were sent, if any are.
+    /// Cached responses.
     pub prepared: Prepared,
-    untouched: Arc<Untouched>,
+    base: Arc<BaseLists>,
     begun_conversations: usize,
     found: Mutex<HashMap<String, Arc<[u32]>>>,
     contacts_of_companies: OnceLock<Vec<Vec<u32>>>,
 }
 
-/// What the world alone shows at the instant, before anything was written.
-struct Untouched {
+/// The lists of the world without what requests wrote.
+struct BaseLists {
     contacts: Arc<[u32]>,
     tag_members: Vec<Arc<[u32]>>,
     segment_members: Vec<Arc<[u32]>>,
 }
 
-/// A living tag.
+/// A tag that exists.
 #[derive(Clone, Copy)]
 pub(crate) struct ListedTag<'a> {
-    /// How contacts' spells call it.
+    /// Its number in the contacts' spells.
     pub number: u16,
     pub id: &'a str,
     pub name: &'a str,
 }
 
 impl WorldView {
-    /// Looks at everybody once.
+    /// Evaluates all contacts of the world at an instant.
     pub(crate) fn new(world: Arc<World>, now: i64) -> Self {
         let mut contacts = Vec::new();
         let mut tag_members = vec![Vec::new(); world.tags.len()];
@@ -78,59 +78,59 @@ impl WorldView {
         }
         let shared = |lists: Vec<Vec<u32>>| lists.into_iter().map(Arc::from).collect();
         let (tag_members, segment_members) = (shared(tag_members), shared(segment_members));
-        let untouched = Arc::new(Untouched { contacts: contacts.into(), tag_members, segment_members });
-        Self::over(world, untouched, Arc::default(), now, 0)
+        let base = Arc::new(BaseLists { contacts: contacts.into(), tag_members, segment_members });
+        Self::build(world, base, Arc::default(), now, 0)
     }
 
-    /// The same moment, with contacts that become searchable only some seconds after their creation.
+    /// The same view, with contacts that become searchable this many seconds after their creation.
     pub(crate) fn with_search_delay(self, search_delay: i64) -> Self {
         Self { search_delay, ..self }
     }
 
-    /// The same moment with another overlay.
+    /// A view at the same instant with another overlay.
     pub(crate) fn with_overlay(&self, overlay: Arc<Overlay>) -> Self {
-        Self::over(Arc::clone(&self.world), Arc::clone(&self.untouched), overlay, self.now, self.search_delay)
+        Self::build(Arc::clone(&self.world), Arc::clone(&self.base), overlay, self.now, self.search_delay)
     }
 
-    fn over(world: Arc<World>, untouched: Arc<Untouched>, overlay: Arc<Overlay>, now: i64, search_delay: i64) -> Self {
+    fn build(world: Arc<World>, base: Arc<BaseLists>, overlay: Arc<Overlay>, now: i64, search_delay: i64) -> Self {
         let begun_conversations = world.conversations.partition_point(|conversation| conversation.created_at <= now);
         let mut view = Self {
-            contacts: Arc::clone(&untouched.contacts),
-            tag_members: untouched.tag_members.clone(),
-            segment_members: untouched.segment_members.clone(),
+            contacts: Arc::clone(&base.contacts),
+            tag_members: base.tag_members.clone(),
+            segment_members: base.segment_members.clone(),
             world,
             overlay,
             now,
             search_delay,
             prepared: Prepared::default(),
-            untouched,
+            base,
             begun_conversations,
             found: Mutex::default(),
             contacts_of_companies: OnceLock::new(),
         };
-        view.lay_over();
+        view.apply_overlay();
         view
     }
 
-    /// Brings the lists in line with the overlay. Costs as much as was written, not as much as there is.
-    fn lay_over(&mut self) {
+    /// Updates the lists for the overlay. The cost depends on the size of the overlay, not of the world.
+    fn apply_overlay(&mut self) {
         let (world, overlay, now) = (Arc::clone(&self.world), Arc::clone(&self.overlay), self.now);
         let mut tags: BTreeMap<usize, Change> = BTreeMap::new();
         let mut segments: BTreeMap<usize, Change> = BTreeMap::new();
         let mut created = Vec::new();
         let mut compare = |before: Option<&Contact>, after: &Contact, index: u32| {
-            let held = |contact: &Contact, tag: u16| contact.has_tag_at(tag, now);
-            for tag in before.into_iter().flat_map(|before| before.tags_at(now)).filter(|spell| !held(after, spell.tag)) {
-                tags.entry(usize::from(tag.tag)).or_default().gone.insert(index);
+            let has_tag = |contact: &Contact, tag: u16| contact.has_tag_at(tag, now);
+            for tag in before.into_iter().flat_map(|before| before.tags_at(now)).filter(|spell| !has_tag(after, spell.tag)) {
+                tags.entry(usize::from(tag.tag)).or_default().removed.insert(index);
             }
-            for tag in after.tags_at(now).filter(|spell| !before.is_some_and(|before| held(before, spell.tag))) {
-                tags.entry(usize::from(tag.tag)).or_default().come.push(index);
+            for tag in after.tags_at(now).filter(|spell| !before.is_some_and(|before| has_tag(before, spell.tag))) {
+                tags.entry(usize::from(tag.tag)).or_default().added.push(index);
             }
-            // Tagging moves nobody between segments; other changes may.
+            // A change of tags does not change segments. Other changes may.
             for (number, segment) in world.segments.iter().enumerate().filter(|_| after.written.is_some()) {
                 match (before.is_some_and(|before| segment.holds(before, now)), segment.holds(after, now)) {
-                    (true, false) => _ = segments.entry(number).or_default().gone.insert(index),
-                    (false, true) => segments.entry(number).or_default().come.push(index),
+                    (true, false) => _ = segments.entry(number).or_default().removed.insert(index),
+                    (false, true) => segments.entry(number).or_default().added.push(index),
                     _ => {}
                 }
             }
@@ -142,7 +142,7 @@ impl WorldView {
         for (index, contact) in overlay.edited().filter(|(_, contact)| contact.exists_at(now)) {
             compare(Some(world.contact(index)), contact, index);
         }
-        self.contacts = self.changed(&self.contacts, Change { come: created, gone: HashSet::new() });
+        self.contacts = self.changed(&self.contacts, Change { added: created, removed: HashSet::new() });
         self.tag_members.resize(usize::from(overlay.tag_numbers(&world)), Arc::default());
         for (number, change) in tags {
             self.tag_members[number] = self.changed(&self.tag_members[number], change);
@@ -158,26 +158,26 @@ impl WorldView {
     }
 
     fn changed(&self, list: &Arc<[u32]>, change: Change) -> Arc<[u32]> {
-        if change.come.is_empty() && change.gone.is_empty() {
+        if change.added.is_empty() && change.removed.is_empty() {
             return Arc::clone(list);
         }
-        let mut changed: Vec<u32> = list.iter().copied().filter(|index| !change.gone.contains(index)).chain(change.come).collect();
+        let mut changed: Vec<u32> = list.iter().copied().filter(|index| !change.removed.contains(index)).chain(change.added).collect();
         changed.sort_by(|one, other| self.order(*one, *other));
         changed.into()
     }
 
-    /// Which of two contacts has the smaller id.
+    /// Compares two contacts by id.
     pub(crate) fn order(&self, one: u32, other: u32) -> Ordering {
         let in_world = |index: u32| (index as usize) < self.world.contacts.len();
         if in_world(one) && in_world(other) { one.cmp(&other) } else { self.contact(one).id.cmp(&self.contact(other).id) }
     }
 
-    /// Conversations begun so far, oldest first.
+    /// The conversations so far, oldest first.
     pub(crate) fn conversations(&self) -> &[Conversation] {
         &self.world.conversations[..self.begun_conversations]
     }
 
-    /// A contact as it is now; indices only come from this moment or its world.
+    /// A contact as it is now, by its index in this view or its world.
     pub(crate) fn contact(&self, index: u32) -> &Contact {
         self.overlay.contact(&self.world, index).unwrap_or_else(|| self.world.contact(index))
     }
@@ -188,39 +188,40 @@ impl WorldView {
         self.world.find_contact(id).or_else(created).filter(|index| self.contact(*index).exists_at(self.now))
     }
 
-    /// The contacts among some that exist and pass, in the order of ids, each once: those of the world and all that the world cannot know.
-    fn pick(&self, of_world: &[u32], passes: impl Fn(&Contact) -> bool) -> Vec<u32> {
+    /// The contacts that exist and pass the test, sorted by id, each once. The candidates are `of_world` and all contacts that the overlay may have
+    /// changed in this respect.
+    fn select(&self, of_world: &[u32], passes: impl Fn(&Contact) -> bool) -> Vec<u32> {
         let rewritten = self.overlay.readdressed().iter().copied();
         let created = self.overlay.created(&self.world).map(|(index, _)| index);
         let candidates = of_world.iter().copied().chain(rewritten).chain(created);
-        let mut picked: Vec<u32> = candidates.filter(|index| self.exists(*index) && passes(self.contact(*index))).collect();
-        picked.sort_by(|one, other| self.order(*one, *other));
-        picked.dedup();
-        picked
+        let mut selected: Vec<u32> = candidates.filter(|index| self.exists(*index) && passes(self.contact(*index))).collect();
+        selected.sort_by(|one, other| self.order(*one, *other));
+        selected.dedup();
+        selected
     }
 
     fn exists(&self, index: u32) -> bool {
         self.contact(index).exists_at(self.now)
     }
 
-    /// The user with an external id: a user id in the words of 1.x.
+    /// The user with an external id, which 1.x calls user id.
     pub(crate) fn find_user(&self, external_id: &str) -> Option<u32> {
         let wanted = Some(external_id);
-        self.pick(self.world.with_external_id(external_id), |contact| contact.external_id_at(self.now) == wanted).first().copied()
+        self.select(self.world.with_external_id(external_id), |contact| contact.external_id_at(self.now) == wanted).first().copied()
     }
 
-    /// Everybody of a role with an address; case does not matter (an assumption).
+    /// All contacts of a role with an address; case does not matter (an assumption).
     pub(crate) fn with_email(&self, email: &str, role: Role) -> Vec<u32> {
         let email = email.to_lowercase();
         if email.is_empty() {
             return Vec::new();
         }
-        self.pick(self.world.with_email(&email), |contact| {
-            contact.role_at(self.now) == role && contact.email.as_ref().is_some_and(|held| held.to_lowercase() == email)
+        self.select(self.world.with_email(&email), |contact| {
+            contact.role_at(self.now) == role && contact.email.as_ref().is_some_and(|own| own.to_lowercase() == email)
         })
     }
 
-    /// A living tag by its number.
+    /// An existing tag by its number.
     pub(crate) fn tag(&self, number: u16) -> Option<ListedTag<'_>> {
         let tag = match self.overlay.tag(number) {
             Some(written) => {
@@ -233,22 +234,22 @@ impl WorldView {
         tag.map(|tag| ListedTag { number, id: &tag.id, name: &tag.name })
     }
 
-    /// Every living tag.
+    /// All existing tags.
     pub(crate) fn tags(&self) -> impl Iterator<Item = ListedTag<'_>> {
         (0..self.overlay.tag_numbers(&self.world)).filter_map(|number| self.tag(number))
     }
 
-    /// A living tag by its id.
+    /// An existing tag by its id.
     pub(crate) fn find_tag(&self, id: &str) -> Option<ListedTag<'_>> {
         self.tags().find(|tag| tag.id == id)
     }
 
-    /// Living tags that a contact carries.
+    /// The existing tags that a contact has.
     pub(crate) fn tags_of(&self, index: u32) -> impl Iterator<Item = (ListedTag<'_>, &TagSpell)> {
         self.contact(index).tags_at(self.now).filter_map(|spell| Some((self.tag(spell.tag)?, spell)))
     }
 
-    /// Living tags that a company carries, with the instant since when.
+    /// The existing tags that a company has, and since when.
     pub(crate) fn tags_of_company(&self, company: u32) -> impl Iterator<Item = (ListedTag<'_>, i64)> {
         self.overlay.tags_of_company(company, self.now).filter_map(|carried| Some((self.tag(carried.tag)?, carried.from)))
     }
@@ -277,7 +278,7 @@ impl WorldView {
             .filter(move |segment| segment.holds(company, |id| self.tags_of_company(index).any(|(tag, _)| tag.id == id)))
     }
 
-    /// Contacts of a company, in the order of ids. Counted for all companies at once, when first asked.
+    /// The contacts of a company, sorted by id. Computed for all companies at the first call.
     pub(crate) fn contacts_of_company(&self, company: u32) -> &[u32] {
         let all = self.contacts_of_companies.get_or_init(|| {
             let mut all = vec![Vec::new(); self.world.companies.len()];
@@ -291,20 +292,20 @@ impl WorldView {
         all.get(company as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Members of a tag by its id; nobody when there is no such tag.
+    /// The members of a tag by its id; none when there is no such tag.
     pub(crate) fn members_of_tag(&self, id: &str) -> &[u32] {
         self.find_tag(id).map_or(&[], |tag| self.tag_members[usize::from(tag.number)].borrow())
     }
 
-    /// Members of a segment by its id; nobody when there is no such segment.
+    /// The members of a segment by its id; none when there is no such segment.
     pub(crate) fn members_of_segment(&self, id: &str) -> &[u32] {
         let segment = self.world.segments.iter().position(|segment| segment.id == id);
         segment.map_or(&[], |segment| self.segment_members[segment].borrow())
     }
 
-    /// The sorted result of a search, worked out once. `name` must tell all that the result depends on.
+    /// The sorted result of a search, which is cached. `name` must contain everything that the result depends on.
     pub(crate) fn found(&self, name: String, search: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
-        // The map is whole at every await and panic: each change to it is a single call.
+        // The map is valid after a panic: each change to it is a single call.
         let kept = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         kept.unwrap_or_else(|| {
             let result: Arc<[u32]> = search().into();
@@ -318,9 +319,9 @@ impl WorldView {
     }
 }
 
-/// Who enters a list, and who leaves it.
+/// Additions to and removals from a list.
 #[derive(Default)]
 struct Change {
-    come: Vec<u32>,
-    gone: HashSet<u32>,
+    added: Vec<u32>,
+    removed: HashSet<u32>,
 }

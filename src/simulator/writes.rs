@@ -1,12 +1,12 @@
-//! The writes that came in, so that tests can prove what was sent.
+//! A log of the writes, so that tests can check what was sent.
 
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-/// One request that wanted to change the workspace, whatever became of it.
+/// One write request, successful or not.
 #[derive(Clone)]
-pub(crate) struct WriteSeen {
+pub(crate) struct LoggedWrite {
     pub method: String,
     pub path: String,
     /// How many users and companies its body names.
@@ -15,23 +15,23 @@ pub(crate) struct WriteSeen {
     pub status: u16,
 }
 
-impl WriteSeen {
+impl LoggedWrite {
     pub(crate) fn body(&self) -> Value {
-        let WriteSeen { method, path, members, bytes, status } = self;
+        let LoggedWrite { method, path, members, bytes, status } = self;
         json!({"method": method, "path": path, "members": members, "bytes": bytes, "status": status})
     }
 }
 
-/// All of them, in the order of their answers.
+/// All writes, in the order of their responses.
 #[derive(Default)]
-pub(crate) struct Writes(Mutex<Vec<WriteSeen>>);
+pub(crate) struct Writes(Mutex<Vec<LoggedWrite>>);
 
 impl Writes {
-    pub(crate) fn note(&self, seen: WriteSeen) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    pub(crate) fn record(&self, write: LoggedWrite) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(write);
     }
 
-    pub(crate) fn all(&self) -> Vec<WriteSeen> {
+    pub(crate) fn all(&self) -> Vec<LoggedWrite> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -1,5 +1,5 @@
-//! What trends and odd months say of workspaces in which nothing changes, and of those in which something does: the counts
-//! of cohorts are drawn, and judged as `cohort_trends` is defined. Figures for `docs/statistics.md`:
+//! Simulates how often trends and odd months are found in workspaces without a change, and in workspaces with one. The counts of cohorts are
+//! drawn at random and judged by the definition of `cohort_trends`. Figures for `docs/statistics.md`:
 //! `cargo test --lib stats::calibration -- --ignored --nocapture`.
 
 use std::io::Write;
@@ -40,13 +40,13 @@ const RATIOS: [(&str, &str, &str, Measure); 5] = [
 const MONTHS: i64 = 24;
 const FIRST_REPORT: i64 = 12;
 
-/// What is planted in a cohort.
+/// The change that is planted in a cohort.
 #[derive(Clone, Copy, PartialEq)]
 enum Planted {
     Nothing,
-    /// So much more join each month than leave, as a part of all members.
+    /// By how much more members join each month than leave, as a share of all members.
     Growth(f64),
-    /// So many times as many leave in the last month.
+    /// The factor by which more members leave in the last month.
     Shock(f64),
 }
 
@@ -58,7 +58,7 @@ struct Metric {
     series: Vec<(i64, f64)>,
 }
 
-/// What stays with a member.
+/// The lasting properties of a member.
 struct Member {
     is_user: bool,
     is_unsubscribed: bool,
@@ -69,7 +69,7 @@ struct Member {
 }
 
 fn member(rng: &mut ChaCha8Rng) -> Member {
-    // Half of all open conversations, each at a rate of its own.
+    // Half of all members open conversations, each at its own rate.
     let opens = if happens(rng, 0.5) { 0.18 * exponential(rng) } else { 0.0 };
     Member {
         is_user: happens(rng, 0.8),
@@ -121,7 +121,7 @@ fn cohort(rng: &mut ChaCha8Rng, size: f64, churn: f64, planted: Planted) -> Vec<
             binomial(rng, now, 0.005),
             binomial(rng, now, 0.005),
         ];
-        // What is counted since the month before is not known of the first month.
+        // Counts since the month before are unknown for the first month.
         let known = if month > 1 { since.as_slice() } else { &[] };
         for (metric, value) in metrics.iter_mut().zip(values.iter().chain(known)) {
             metric.series.push((month, *value as f64));
@@ -143,10 +143,10 @@ fn cohort(rng: &mut ChaCha8Rng, size: f64, churn: f64, planted: Planted) -> Vec<
     metrics
 }
 
-/// The cohorts of a report, and its metrics of which something is said: (cohort, metric).
+/// The metrics of a report with a finding: (cohort, metric).
 type Found = Vec<(usize, &'static str)>;
 
-/// Those that rise or fall, in the months up to `now`. The family of tests is the cohort.
+/// The metrics that rise or fall in the months up to `now`. The family of tests is the cohort.
 fn directions(cohorts: &[Vec<Metric>], now: i64) -> Found {
     let mut found = Vec::new();
     for (cohort, metrics) in cohorts.iter().enumerate() {
@@ -162,7 +162,7 @@ fn directions(cohorts: &[Vec<Metric>], now: i64) -> Found {
     found
 }
 
-/// Those that are odd in this month. The family of tests is the report.
+/// The metrics that are odd in this month. The family of tests is the report.
 fn anomalies(cohorts: &[Vec<Metric>], now: i64) -> Found {
     let (mut rows, mut p) = (Vec::new(), Vec::new());
     for (cohort, metrics) in cohorts.iter().enumerate() {
@@ -182,7 +182,7 @@ fn anomalies(cohorts: &[Vec<Metric>], now: i64) -> Found {
         .collect()
 }
 
-/// A report's ten cohorts, in the first of which something is planted.
+/// The ten cohorts of a report. The first one has the planted change.
 fn workspace(rng: &mut ChaCha8Rng, churn: f64, planted: Planted) -> Vec<Vec<Metric>> {
     (0..10).map(|index| cohort(rng, 500.0, churn, if index == 0 { planted } else { Planted::Nothing })).collect()
 }
@@ -223,7 +223,7 @@ fn shock_found(rng: &mut ChaCha8Rng, churn: f64, times: f64, worlds: u32) -> f64
 }
 
 #[test]
-fn workspaces_that_do_not_change_are_rarely_said_to() {
+fn workspaces_without_a_change_rarely_have_findings() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     for churn in [0.02, 0.1, 0.5] {
         let [turned, odd] = false_reports(rng, churn, 12);
@@ -236,7 +236,7 @@ fn workspaces_that_do_not_change_are_rarely_said_to() {
 fn growth_and_shocks_are_found() {
     let rng = &mut ChaCha8Rng::seed_from_u64(3);
     let [one_year, two_years] = growth_found(rng, 0.05, 0.02, 100);
-    // As often as by signed ranks with all rows of a report as the family: 0.43 and 0.655 of 200 workspaces.
+    // At least as often as with signed ranks and all rows of a report as the family: 0.43 and 0.655 of 200 workspaces.
     assert!(one_year >= 0.43 && two_years >= 0.655, "{one_year} after a year, {two_years} after two");
     let found = shock_found(rng, 0.05, 2.6, 40);
     assert!(found >= 0.8, "{found}");

@@ -1,5 +1,5 @@
-//! What is told of members who have nothing in common, and of those who have: the counts of values are drawn, and chosen
-//! as what is told in words is defined.
+//! Simulates how often sentences are reported for groups whose members have nothing in common, and for groups whose members have. The counts
+//! of values are drawn at random and selected by the definition of the sentences.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -24,16 +24,16 @@ fn drawn(rng: &mut ChaCha8Rng, contacts: [u64; 2], values: u64, favoured: f64) -
         .collect()
 }
 
-/// What is judged of a value: its rank in its attribute.
+/// A value that is judged: its rank in its attribute.
 struct Value {
     rank: u64,
     members: u64,
     lift: Option<Ratio>,
 }
 
-/// What is told of a cohort of 170 among 5,000: how many values, and whether the favoured ones are among them. It has three
+/// What is reported for a cohort of 170 among 5,000: how many values, and whether the favoured ones are among them. It has three
 /// attributes of 5, 30 and 40 values.
-fn told(rng: &mut ChaCha8Rng, favoured: f64) -> (usize, bool) {
+fn reported(rng: &mut ChaCha8Rng, favoured: f64) -> (usize, bool) {
     const MEMBERS: [u64; 2] = [140, 30];
     const OTHERS: [u64; 2] = [3_800, 1_030];
     let (mut judged, mut p) = (Vec::new(), Vec::new());
@@ -52,24 +52,24 @@ fn told(rng: &mut ChaCha8Rng, favoured: f64) -> (usize, bool) {
     }
     let q = benjamini_hochberg(&p);
     let alpha = selected_alpha(&q);
-    let is_told = |(value, q): &(Value, Option<f64>)| {
+    let is_reported = |(value, q): &(Value, Option<f64>)| {
         let low = alpha.and_then(|alpha| value.lift?.low_at(alpha));
         value.members >= 5 && q.is_some_and(|q| q < 0.05) && low.is_some_and(|low| low > 1.5)
     };
-    let told: Vec<_> = judged.into_iter().zip(q).filter(is_told).collect();
-    (told.len(), told.iter().any(|(value, _)| value.rank == 2))
+    let chosen: Vec<_> = judged.into_iter().zip(q).filter(is_reported).collect();
+    (chosen.len(), chosen.iter().any(|(value, _)| value.rank == 2))
 }
 
 #[test]
-fn chance_is_not_told() {
+fn chance_differences_are_not_reported() {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
-    let found = (0..600).filter(|_| told(rng, 1.0).0 > 0).count();
+    let found = (0..600).filter(|_| reported(rng, 1.0).0 > 0).count();
     assert!(found <= 30, "{found} of 600 cohorts without anything in common have a sentence");
 }
 
 #[test]
-fn what_members_have_in_common_is_told() {
+fn common_properties_of_members_are_reported() {
     let rng = &mut ChaCha8Rng::seed_from_u64(8);
-    let found = (0..60).filter(|_| told(rng, 4.0).1).count();
+    let found = (0..60).filter(|_| reported(rng, 4.0).1).count();
     assert!(found >= 54, "{found} of 60");
 }

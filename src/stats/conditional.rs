@@ -1,15 +1,13 @@
 use super::tables::{Margins, TwoByTwo};
 
-/// How probable each number of members with the value is, given the margins: up to a common factor, for each number from
-/// `first` on.
+/// The probability of each number of members with the value, given the margins: up to a common factor, for each number from `first` on.
 struct Distribution {
     first: u128,
     weights: Vec<f64>,
 }
 
-/// The exact conditional test: of all tables with the margins of these strata, the part of those whose number of members with
-/// the value, over all strata, is as probable as the one observed or less, where 1e-14 more is still as probable. With
-/// one stratum it is that of Fisher (1935), The logic of inductive inference, JRSS 98:39-82; with several the distributions
+/// The exact conditional test: the share of all tables with the margins of these strata whose number of members with the value, over all
+/// strata, is at most as probable as the observed one, with a tolerance of 1e-14. With one stratum it is the test of Fisher (1935), The logic of inductive inference, JRSS 98:39-82; with several the distributions
 /// are convolved: Gart (1970), Point and interval estimation of the common odds ratio, Biometrika 57:471-475. 1 when no
 /// stratum has both groups.
 pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
@@ -17,7 +15,7 @@ pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
     let together = compared.iter().map(|(_, margins)| hypergeometric(margins)).reduce(|sum, one| convolved(&sum, &one));
     let Some(Distribution { first, weights }) = together else { return 1.0 };
     let observed: u128 = compared.iter().map(|(table, _)| u128::from(table.members_with)).sum();
-    // What is too improbable for f64 is not in the list.
+    // The list leaves out numbers that are too improbable for f64.
     let place = observed.checked_sub(first).and_then(|place| usize::try_from(place).ok());
     let limit = place.and_then(|place| weights.get(place)).map_or(0.0, |weight| weight * (1.0 + 1e-14));
     let all: f64 = weights.iter().sum();
@@ -25,10 +23,10 @@ pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
     (extreme / all).min(1.0)
 }
 
-/// The numbers of one table, weighed relative to the most probable one, by the ratio of neighbours: logarithms of
-/// factorials lose up to 1e-9 with a million contacts. With an expected cell under 5 a table as probable as one on the other
-/// side is within some 20 steps, so that rounding stays under the tolerance, and within some 400 steps weights leave f64,
-/// whatever the total. A table out there has no weight.
+/// The probabilities of the numbers of one table, relative to the most probable one, computed from the ratio of neighbours: logarithms of
+/// factorials lose up to 1e-9 with a million contacts. If an expected cell is under 5, a table that is as probable as one on the other side is
+/// within about 20 steps, so that rounding errors stay below the tolerance. After about 400 steps the weights are too small for f64, for any
+/// total. Such a table has no weight.
 fn hypergeometric(margins: &Margins) -> Distribution {
     let [members, with, total] = [margins.members, margins.with, margins.total].map(u128::from);
     let lowest = (members + with).saturating_sub(total);

@@ -4,47 +4,46 @@ use super::intervals::Interval;
 use super::student;
 use super::trend::{mann_kendall, signed_rank, theil_sen};
 
-/// How a metric comes about, month after month.
+/// Whether a metric is a stock or a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// What is there at the month's end, most of it since the month before. Its changes are judged.
+    /// The number at the month's end, most of it carried over from the month before. Its changes are judged.
     Stock,
-    /// What happened within the month. Its values are judged.
+    /// The number of events within the month. Its values are judged.
     Flow,
 }
 
-/// Where a metric goes.
+/// The trend of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
     /// How many of the last twelve months have a value.
     pub months: usize,
-    /// Theil and Sen's.
+    /// The slope of Theil and Sen.
     pub slope_per_month: Option<f64>,
-    /// Of the signed-rank test for stocks, of Mann and Kendall's for flows. Two-sided.
+    /// From the signed-rank test for stocks, from Mann and Kendall's test for flows. Two-sided.
     pub p_value: Option<f64>,
 }
 
-/// What earlier months let expect of a month.
+/// The expected value of a month by the earlier months.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expectation {
     pub expected: f64,
     /// The 95 % prediction interval. None with fewer than six earlier values or changes.
     pub interval: Option<Interval>,
-    /// How likely a month like the earlier ones would be as far off, either way. None with fewer than twelve earlier values or
+    /// The probability that a month like the earlier ones is at least as far off, in either direction. None with fewer than twelve earlier values or
     /// changes, when they do not differ, and when the month has no value.
     pub p_value: Option<f64>,
 }
 
-/// A trend looks so many months back, the last one included.
+/// The number of months of a trend, including the last one.
 const WINDOW_MONTHS: i64 = 12;
 const INTERVAL_SAMPLE_MIN: usize = 6;
 const TEST_SAMPLE_MIN: usize = 12;
-/// Changes of shares that are the same on paper differ in their last digits. A spread of no more than this part of the largest
-/// value is none.
+/// Changes of shares that are equal on paper differ in their last digits. A spread of up to this share of the largest value counts as zero.
 const ROUNDING: f64 = 1e-12;
 
-/// The trend of the last twelve months up to `now`, of a series of (month, value) in which months may lack. The test of a
-/// stock sees the changes from one month of the twelve to the next, where both have a value.
+/// The trend of the last twelve months up to `now` in a series of (month, value), in which months may be missing. The test of a stock uses the
+/// changes from one of these months to the next, if both have a value.
 pub fn trend(measure: Measure, series: &[(i64, f64)], now: i64) -> Trend {
     let first = now.saturating_sub(WINDOW_MONTHS - 1);
     let values: BTreeMap<i64, f64> = known(series).filter(|(month, _)| (first..=now).contains(month)).collect();
@@ -57,12 +56,12 @@ pub fn trend(measure: Measure, series: &[(i64, f64)], now: i64) -> Trend {
     Trend { months: points.len(), slope_per_month: theil_sen(&points), p_value }
 }
 
-/// What the months before `now` let expect of it. A stock: its value of the month before, and the mean of all earlier changes
-/// from a month to the next. A flow: the mean of all earlier values. The interval is that of one more normal observation
+/// The expected value of `now` by the months before. For a stock: the value of the month before, plus the mean of all earlier changes from one
+/// month to the next. For a flow: the mean of all earlier values. The interval is that of one more normal observation
 /// (Hahn and Meeker 1991, Statistical intervals, 4.7), t with n - 1 degrees of freedom and s √(1 + 1/n); the test uses the same t.
 ///
-/// None without an earlier value or change, and for a stock without a value of the month before. Earlier values or changes
-/// that do not differ let expect just themselves: the interval has no width.
+/// None without an earlier value or change, and for a stock without a value of the month before. If the earlier values or changes do not differ,
+/// the interval has no width.
 pub fn expectation(measure: Measure, series: &[(i64, f64)], now: i64) -> Option<Expectation> {
     let values: BTreeMap<i64, f64> = known(series).filter(|(month, _)| *month <= now).collect();
     let base = match measure {
@@ -94,7 +93,7 @@ fn known(series: &[(i64, f64)]) -> impl Iterator<Item = (i64, f64)> {
     series.iter().copied().filter(|(_, value)| value.is_finite())
 }
 
-/// What is judged, by month: the values of a flow, and the changes of a stock from the month before.
+/// The judged numbers by month: the values of a flow, or the changes of a stock from the month before.
 fn sample(measure: Measure, values: &BTreeMap<i64, f64>) -> BTreeMap<i64, f64> {
     match measure {
         Measure::Flow => values.clone(),
@@ -124,19 +123,19 @@ mod tests {
         assert_eq!((found.expected, found.p_value), (4.0, None));
         assert_close(low, 4.0 - reach, "low");
         assert_close(high, 4.0 + reach, "high");
-        // The month itself, and what comes after it, changes nothing.
+        // The month itself and later months have no influence.
         assert_eq!(expectation(Measure::Flow, &series[..6], 7), Some(found));
         assert_eq!(expectation(Measure::Flow, &[&series[..], &[(8, 3.0)]].concat(), 7), Some(found));
         assert_eq!(expectation(Measure::Flow, &series, 6).unwrap().interval, None, "five earlier values");
     }
 
     #[test]
-    fn a_stock_goes_on_as_it_went() {
+    fn a_stock_is_expected_to_change_as_before() {
         // 10, 12, 13, 19: changes 2, 1, 6, so 19 + 3.
         let series = months(&[10.0, 12.0, 13.0, 19.0, 0.0]);
         assert_eq!(expectation(Measure::Stock, &series, 5).unwrap().expected, 22.0);
         assert_eq!(expectation(Measure::Stock, &series, 2), None, "no earlier change");
-        // The change over a gap is not one of a month, neither among the earlier ones nor as the one expected.
+        // A change over a gap is not a change of one month, neither among the earlier ones nor as the expected one.
         let gap = [(1, 10.0), (2, 12.0), (4, 50.0), (5, 51.0), (7, 60.0)];
         assert_eq!(expectation(Measure::Stock, &gap, 6).unwrap().expected, 52.5);
         assert_eq!(expectation(Measure::Stock, &gap, 7), None);
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_to_what_was_usual_is_expected() {
+    fn a_return_to_the_usual_value_is_expected() {
         let usual = |month: i64| 60.0 + (month * month % 11) as f64;
         let mut series: Vec<(i64, f64)> = (1..=24).map(|month| (month, usual(month))).collect();
         series[22].1 = 600.0;
@@ -155,7 +154,7 @@ mod tests {
 
     #[test]
     fn months_that_do_not_differ_test_nothing() {
-        // 0.1, 0.2, … go up by the same on paper, not in the last digits.
+        // The steps of 0.1, 0.2, … are equal on paper, but not in the last digits.
         let shares: Vec<f64> = (1..=20).map(|month| f64::from(month) / 10.0).collect();
         for (measure, series, expected) in [(Measure::Flow, vec![7.0; 20], 7.0), (Measure::Stock, shares, 2.0)] {
             let found = expectation(measure, &months(&series), 20).unwrap();
@@ -167,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_trend_sees_twelve_months() {
-        // Rising for twelve months, after falling steeply; a month lacks.
+        // Rising for twelve months after a steep fall; one month is missing.
         let series: Vec<(i64, f64)> =
             (1..=24_i64).map(|month| (month, (month - 13).abs() as f64)).filter(|(month, _)| *month != 20).collect();
         for (measure, p_value) in

@@ -1,8 +1,8 @@
-//! How the tests of this module read `tests/golden/stats`, which the scripts there write.
+//! Reads the golden files of `tests/golden/stats`, which the scripts there write.
 
 use std::collections::HashMap;
 
-/// A line of a golden file, by column.
+/// A row of a golden file, by column.
 pub(super) struct Row(HashMap<String, String>);
 
 impl Row {
@@ -51,7 +51,7 @@ pub(super) fn assert_close(actual: f64, expected: f64, case: &str) {
     assert!((actual - expected).abs() <= 1e-9 * expected.abs(), "{case}: {actual:e}, expected {expected:e}");
 }
 
-/// An empty expectation stands for less than 1e-300: anything from 0 to there will do.
+/// An empty expectation means less than 1e-300: any value from 0 to there passes.
 #[track_caller]
 pub(super) fn assert_p(actual: Option<f64>, expected: Option<f64>, case: &str) {
     let actual = actual.unwrap_or_else(|| panic!("{case}: no p-value"));

@@ -1,6 +1,6 @@
 use super::normal::Z_95;
 
-/// The ends of a 95 % interval, in the unit of what it is about.
+/// The ends of a 95 % interval, in the unit of the estimate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     pub low: f64,
@@ -16,7 +16,7 @@ pub fn wilson(successes: u64, trials: u64) -> Option<Interval> {
     Some(score(successes as f64, (trials - successes) as f64, trials as f64))
 }
 
-/// The same of successes and failures that need not be whole, of which there are `n` > 0 together.
+/// The same for successes and failures that need not be whole, with the sum `n` > 0.
 pub(super) fn score(successes: f64, failures: f64, n: f64) -> Interval {
     let (s, f, z2) = (successes, failures, Z_95 * Z_95);
     // The ends solve (n + z²) p² - (2s + z²) p + s²/n = 0. The lower one is the product of both over the upper one, because

@@ -1,8 +1,8 @@
 //! Intervals, tests and ranks on plain slices, each with its source named. Knows nothing of cohorts, frames or files.
 //!
-//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored, and what cannot be
-//! said of the rest is `None`. Intervals are 95 % unless a level is given, all tests two-sided. The golden files of
-//! `tests/golden/stats` hold each function to a known library, or to exact arithmetic, at 1e-9 relative for p-values down to
+//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored; a result that the others do not determine is
+//! `None`. Intervals are 95 % unless a level is given, all tests two-sided. The golden files of
+//! `tests/golden/stats` compare each function with a known library, or with exact arithmetic, at 1e-9 relative for p-values down to
 //! 1e-200; under 1e-300 a p-value may be 0. What each number is for, and what it assumes: `docs/statistics.md`.
 
 #[cfg(test)]

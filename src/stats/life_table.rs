@@ -1,15 +1,15 @@
 use super::intervals::{Interval, score};
 
-/// What was seen of members between k - 1 and k months after they entered: a row of a life table before it is judged.
+/// Counts of members between k - 1 and k months after their entry: the input of one row of a life table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PersonMonths {
     /// Unbroken members at k - 1 months, seen in that month and in the next one.
     pub at_risk: u64,
     /// Those of them who are absent at k months.
     pub departed: u64,
-    /// Those who are still members at k months, and of whom the month after is not known.
+    /// Those who are still members at k months, but whose following month is unknown.
     pub censored: u64,
-    /// Those of whom the month before k - 1 is not known: they come back at their age after a gap.
+    /// Those whose month before k - 1 is unknown: they come back at this age after a gap.
     pub resumed: u64,
 }
 
@@ -19,9 +19,9 @@ pub struct LifeTableRow {
     /// k, in whole months from 1.
     pub duration_months: i64,
     pub counts: PersonMonths,
-    /// Of those at risk, the part that departs within the k-th month.
+    /// The share of those at risk that departs within the k-th month.
     pub hazard: f64,
-    /// The part of all entrants that is still there after k months, 0..=1, and its 95 % interval.
+    /// The share of all entrants that is still a member after k months, 0..=1, and its 95 % interval.
     pub survival: f64,
     pub interval: Interval,
 }
@@ -31,12 +31,12 @@ pub struct LifeTableRow {
 /// confidence limits for the cumulative probability of survival in life table analysis, J. Chronic Dis. 31:557-560: Wilson's
 /// at the survival S, of the effective number n* = (1 - S) / (S · Σ d / (n (n - d))), where Σ is Greenwood's (1926).
 ///
-/// Nobody departed: n* is the least number at risk so far. Everybody did: n* is that of the row before, or the number at
-/// risk when this is the first one.
+/// If nobody departed, n* is the least number at risk so far. If everybody did, n* is that of the row before, or in the first row the number at
+/// risk.
 ///
-/// `months` are those of k = 1, 2, …. A row for each until nobody is at risk. More departed than at risk count as all.
+/// `months` are those of k = 1, 2, …. There is a row for each until nobody is at risk. If more departed than were at risk, all of them departed.
 pub fn life_table(months: &[PersonMonths]) -> Vec<LifeTableRow> {
-    // 1 - S is summed: the difference would lose the digits of a small one.
+    // 1 - S is summed up: a difference would lose the digits of a small value.
     let (mut survival, mut lost, mut greenwood) = (1.0_f64, 0.0_f64, 0.0_f64);
     let mut effective: Option<f64> = None;
     let row = |(duration_months, counts): (i64, &PersonMonths)| {

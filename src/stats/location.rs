@@ -1,4 +1,4 @@
-/// The value under which a part `q` of all lies, by linear interpolation between the two nearest: type 7 of Hyndman and
+/// The quantile `q`, by linear interpolation between the two nearest values: type 7 of Hyndman and
 /// Fan (1996), Sample quantiles in statistical packages, Am. Stat. 50:361-365, the default of NumPy and R.
 ///
 /// `tallies` are values with their counts, ascending. None without values, or with `q` outside 0..=1.
@@ -39,7 +39,7 @@ pub fn mean(tallies: impl Iterator<Item = (f64, u64)> + Clone) -> Option<f64> {
     Some(mean.clamp(f64::MIN, f64::MAX))
 }
 
-/// The middle one, or the mean of the two in the middle; in any order. None without values.
+/// The middle value, or the mean of the two in the middle; values in any order. None without values.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);

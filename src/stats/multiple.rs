@@ -1,6 +1,6 @@
-/// The q-values of p-values, in their order: the least false discovery rate at which each would be called one. Step-up
+/// The q-values of p-values, in their order: the smallest false discovery rate at which each would be a discovery. Step-up
 /// procedure of Benjamini and Hochberg (1995), Controlling the false discovery rate, JRSS B 57:289-300; adjusted as by
-/// Yekutieli and Benjamini (1999). What is null, or no number of 0..=1, stays null and does not count as a test.
+/// Yekutieli and Benjamini (1999). A null, or a number outside 0..=1, stays null and does not count as a test.
 pub fn benjamini_hochberg(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut tests: Vec<(usize, f64)> =
         p_values.iter().enumerate().filter_map(|(i, p)| p.filter(|p| (0.0..=1.0).contains(p)).map(|p| (i, p))).collect();
@@ -18,10 +18,10 @@ pub fn benjamini_hochberg(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     q_values
 }
 
-/// The level at which intervals are read of findings that were chosen because q is below 0.05: that of 1 - 0.05 R / m, of m tests
-/// of which R were chosen, so that of the intervals told 95 % hold the truth on average. Benjamini and Yekutieli (2005), False
-/// discovery rate-adjusted multiple confidence intervals for selected parameters, JASA 100:71-81. Null is no test; None
-/// when nothing was chosen.
+/// The alpha for the intervals of findings that were selected because q is below 0.05: 0.05 R / m for R selected of m tests, so that on average
+/// 95 % of the reported intervals contain the true value. Benjamini and Yekutieli (2005), False
+/// discovery rate-adjusted multiple confidence intervals for selected parameters, JASA 100:71-81. A null is not a test. None
+/// when nothing was selected.
 pub fn selected_alpha(q_values: &[Option<f64>]) -> Option<f64> {
     let (tests, chosen) = (q_values.iter().flatten().count(), q_values.iter().flatten().filter(|q| **q < 0.05).count());
     (chosen > 0).then(|| 0.05 * (chosen as f64 / tests as f64))
@@ -41,13 +41,13 @@ mod tests {
             assert_eq!(q.is_some(), expected.is_some());
             assert_close(q.unwrap_or(1.0), expected.unwrap_or(1.0), "by hand");
         }
-        // A later p lends its smaller q to an earlier one: 0.04 · 2/1 = 0.08, 0.05 · 2/2 = 0.05.
+        // An earlier p gets the smaller q of a later one: 0.04 · 2/1 = 0.08, 0.05 · 2/2 = 0.05.
         assert_eq!(benjamini_hochberg(&[Some(0.04), Some(0.05)]), [Some(0.05), Some(0.05)]);
     }
 
     #[test]
-    fn levels_of_chosen_findings_by_hand() {
-        // Two of five tests, nulls are none: 0.05 · 2 / 5.
+    fn levels_of_selected_findings_by_hand() {
+        // Two of five tests (nulls do not count): 0.05 · 2 / 5.
         assert_close(selected_alpha(&[Some(0.01), None, Some(0.05), Some(0.9), Some(0.049), Some(0.2)]).unwrap(), 0.02, "two of five");
         assert_eq!(selected_alpha(&[Some(0.0); 3]), Some(0.05), "all of them");
         assert_eq!(selected_alpha(&[Some(0.05), None]), None);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_p_value_is_no_test() {
+    fn invalid_p_values_are_not_tests() {
         assert_eq!(benjamini_hochberg(&[]), []);
         assert_eq!(benjamini_hochberg(&[None]), [None]);
         let odd = [Some(f64::NAN), Some(f64::INFINITY), Some(-0.1), Some(1.1), Some(0.5), Some(0.0), Some(1.0)];

@@ -1,6 +1,6 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-/// Φ⁻¹(0.975): what a 95 % interval reaches to either side, in standard errors.
+/// Φ⁻¹(0.975): the half-width of a 95 % interval in standard errors.
 pub(super) const Z_95: f64 = 1.959_963_984_540_054;
 
 /// P(|Z| ≥ |z|) of a standard normal Z, as erfc(|z| / √2): Abramowitz and Stegun, Handbook of Mathematical Functions,
@@ -12,7 +12,7 @@ pub(super) fn two_sided(z: f64) -> f64 {
     libm::erfc(z.abs() * FRAC_1_SQRT_2)
 }
 
-/// The z ≥ 0 with P(|Z| ≥ z) = `alpha`. None for an `alpha` that is not in 0..=1 or is under 1e-300, where z has no end.
+/// The z ≥ 0 with P(|Z| ≥ z) = `alpha`. None for an `alpha` outside 0..=1 or under 1e-300, where z has no limit.
 pub(super) fn two_sided_quantile(alpha: f64) -> Option<f64> {
     if !(1e-300..=1.0).contains(&alpha) {
         return None;

@@ -10,21 +10,21 @@ pub struct Tally {
     pub others: u64,
 }
 
-/// What the ranks of two groups say of each other.
+/// The comparison of two groups by ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MannWhitney {
-    /// The pairs of a member and another in which the member is larger, ties a half.
+    /// The number of pairs of a member and another contact in which the member is larger; ties count half.
     pub u_members: f64,
     /// Two-sided.
     pub p_value: f64,
-    /// -1 to 1: how much likelier a member is larger than smaller. Positive when members are larger.
+    /// The probability that a member is larger minus the probability that it is smaller: -1 to 1, positive when members are larger.
     pub cliffs_delta: f64,
     /// The 95 % interval of delta, within -1..=1. None when a group is a single contact, and when no contact is both larger than
-    /// some and smaller than others of the other group: then nothing says how far chance reaches.
+    /// some and smaller than others of the other group: then the effect of chance cannot be estimated.
     pub delta_interval: Option<Interval>,
 }
 
-/// Counts are summed and cubed exactly up to this many contacts of both groups.
+/// Up to this many contacts in both groups, sums and cubes are exact.
 const MOST_CONTACTS: u128 = 1 << 42;
 
 /// The rank test of Mann and Whitney (1947), Ann. Math. Stat. 18:50-60: normal approximation, with variance corrected for
@@ -32,7 +32,7 @@ const MOST_CONTACTS: u128 = 1 << 42;
 /// Bull. 114:494-509, as 2U / (n₁ n₂) - 1. The interval of delta has the variance and the degrees of freedom of Brunner and
 /// Munzel (2000), The nonparametric Behrens-Fisher problem, Biom. J. 42:17-25, which allow groups to differ in spread.
 ///
-/// A row per distinct value, ascending. p is 1 when all are tied. None when a group is empty, or both together are over
+/// `tallies` has a row per distinct value, ascending. p is 1 when all are tied. None when a group is empty, or when both together have more than
 /// 2⁴² contacts.
 pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     let rows: Vec<(u128, u128)> =
@@ -63,7 +63,7 @@ pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     Some(MannWhitney { u_members: twice_u as f64 / 2.0, p_value, cliffs_delta, delta_interval })
 }
 
-/// What the interval of delta reaches to either side.
+/// The half-width of the interval of delta.
 fn delta_reach(rows: &[(u128, u128)]) -> Option<f64> {
     let swapped: Vec<(u128, u128)> = rows.iter().map(|&(members, others)| (others, members)).collect();
     let ((members, of_members), (others, of_others)) = (placements(rows)?, placements(&swapped)?);
@@ -72,8 +72,8 @@ fn delta_reach(rows: &[(u128, u128)]) -> Option<f64> {
     (variance > 0.0).then_some(2.0 * student::reach_95(degrees)? * variance.sqrt())
 }
 
-/// The size of the first group, and the variance of the mean of its placements: of the shares of the second group that are
-/// smaller, ties a half. None for groups under two.
+/// The size of the first group, and the variance of the mean of its placements. A placement is the share of the second group that is smaller, with
+/// ties counted half. None for groups of fewer than two.
 fn placements(rows: &[(u128, u128)]) -> Option<(f64, f64)> {
     let second = rows.iter().map(|(_, second)| second).sum::<u128>() as f64;
     let mut below = 0;
@@ -88,7 +88,7 @@ fn placements(rows: &[(u128, u128)]) -> Option<(f64, f64)> {
     let first = rows.iter().map(|(first, _)| first).sum::<u128>() as f64;
     let mean = placed.iter().map(|(count, placement)| count * placement).sum::<f64>() / first;
     let squares: f64 = placed.iter().map(|(count, placement)| count * (placement - mean).powi(2)).sum();
-    // Placements that are all the same may differ in their last digits.
+    // Placements that are equal on paper may differ in their last digits.
     let variance = squares / (first - 1.0);
     (first >= 2.0).then_some((first, if variance < 1e-24 { 0.0 } else { variance / first }))
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_groups_and_values_that_are_no_numbers() {
+    fn empty_groups_and_invalid_values() {
         assert_eq!(mann_whitney(&[]), None);
         assert_eq!(mann_whitney(&tallies(&[(1.0, 0, 5)])), None);
         assert_eq!(mann_whitney(&tallies(&[(1.0, 5, 0), (f64::NAN, 0, 5), (f64::INFINITY, 0, 5)])), None);

@@ -4,8 +4,8 @@ use super::intervals::{Interval, wilson};
 use super::life_table::PersonMonths;
 use super::normal::two_sided;
 
-/// A cell of one cohort's retention triangle: those who entered in a month, so many months later. There is a cell for
-/// each observed month from the entry on, and months are numbered without gaps.
+/// A cell of one cohort's retention triangle: the contacts that entered in a month, this many months later. There is a cell for each observed
+/// month from the entry on. Months are numbered without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionCell {
     pub entry_month: i64,
@@ -13,17 +13,17 @@ pub struct RetentionCell {
     /// Whether the month before the entry was not observed, so that they may have entered earlier.
     pub entry_is_censored: bool,
     pub entrants: u64,
-    /// Those who are members at that age, after a break or without.
+    /// Members at that age, with or without a break.
     pub retained: u64,
-    /// Those who were members in every observed month up to that age.
+    /// Members in every observed month up to that age.
     pub retained_unbroken: u64,
 }
 
-/// Of all whose entry is known, and who are so old now, how many are still members.
+/// How many of the contacts with a known entry, that can have reached this age, are still members at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetentionCurvePoint {
     pub age_months: i64,
-    /// How many months of entry are pooled here.
+    /// The number of entry months that are pooled.
     pub entry_months: u64,
     pub entrants: u64,
     pub retained: u64,
@@ -32,14 +32,14 @@ pub struct RetentionCurvePoint {
     pub interval: Option<Interval>,
 }
 
-/// Whether those who entered lately depart sooner or later than those who entered before.
+/// Whether recent entrants depart sooner or later than earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetentionChange {
     pub recent_entrants: u64,
     pub earlier_entrants: u64,
     pub recent_departed: u64,
     pub earlier_departed: u64,
-    /// How many of the recent ones would have departed, had both parts the same hazard at each age.
+    /// How many of the recent entrants would have departed if both parts had the same hazard at each age.
     pub recent_expected: f64,
     /// None with fewer than ten departures in either part.
     pub test: Option<LogRank>,
@@ -47,20 +47,20 @@ pub struct RetentionChange {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogRank {
-    /// The hazard of the recent ones over that of the earlier ones. Under 1: newer entrants stay longer.
+    /// The hazard of the recent entrants divided by that of the earlier ones. Under 1, recent entrants stay longer.
     pub hazard_ratio: f64,
     pub interval: Interval,
     /// Two-sided.
     pub p_value: f64,
 }
 
-/// So many observed months before this one make up the recent entries.
+/// The recent entries are those of this many observed months before the current one.
 const RECENT_MONTHS: usize = 3;
 const DEPARTURES_MIN: u64 = 10;
-/// As the definition of the interval writes it.
+/// The value in the definition of the interval.
 const REACH: f64 = 1.96;
 
-/// The retention of all entry months that are not censored together, at each age that one of them has, youngest first.
+/// The pooled retention of all entry months that are not censored, at each age that any of them has, lowest age first.
 pub fn retention_curve(cells: &[RetentionCell]) -> Vec<RetentionCurvePoint> {
     let mut ages: BTreeMap<i64, RetentionCurvePoint> = BTreeMap::new();
     for cell in known(cells) {
@@ -80,8 +80,8 @@ pub fn retention_curve(cells: &[RetentionCell]) -> Vec<RetentionCurvePoint> {
     ages.into_values().map(|point| RetentionCurvePoint { interval: wilson(point.retained, point.entrants), ..point }).collect()
 }
 
-/// The person-months of first spells whose entry is known, for k = 1, 2, … until nobody is at risk: what a life table is
-/// made of. `months` are those that were observed, in any order.
+/// The person-months of first spells with a known entry, for k = 1, 2, … until nobody is at risk: the input of a life table. `months` are the
+/// observed ones, in any order.
 pub fn person_months(cells: &[RetentionCell], months: &[i64]) -> Vec<PersonMonths> {
     let all = by_duration(known(cells), &months.iter().copied().collect());
     in_order(&all).copied().collect()
@@ -120,7 +120,7 @@ pub fn retention_change(cells: &[RetentionCell], months: &[i64], now: i64) -> Re
         let hazard_ratio = recent_departed as f64 / recent_expected / (earlier_departed as f64 / earlier_expected);
         let reach = (REACH * (1.0 / recent_expected + 1.0 / earlier_expected).sqrt()).exp();
         let interval = Interval { low: hazard_ratio / reach, high: (hazard_ratio * reach).min(f64::MAX) };
-        // Without variance there was no age at which both parts could be compared.
+        // Without variance, there is no age at which both parts can be compared.
         let p_value = if variance > 0.0 { two_sided(difference / variance.sqrt()) } else { 1.0 };
         LogRank { hazard_ratio, interval, p_value }
     });
@@ -142,7 +142,7 @@ fn entrants<'a>(cells: impl Iterator<Item = &'a RetentionCell>) -> u64 {
     cells.filter(|cell| cell.age_months == 0).map(|cell| cell.entrants).fold(0, u64::saturating_add)
 }
 
-/// The person-months of each duration k that has any.
+/// The person-months by duration k, without empty ones.
 fn by_duration<'a>(cells: impl Iterator<Item = &'a RetentionCell>, months: &BTreeSet<i64>) -> BTreeMap<i64, PersonMonths> {
     let unbroken: BTreeMap<(i64, i64), u64> = cells.map(|cell| ((cell.entry_month, cell.age_months), cell.retained_unbroken)).collect();
     let is_observed = |entry: i64, age: i64| entry.checked_add(age).is_some_and(|month| months.contains(&month));

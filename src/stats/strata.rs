@@ -3,7 +3,7 @@ use super::intervals::Interval;
 use super::normal::{Z_95, two_sided, two_sided_quantile};
 use super::tables::TwoByTwo;
 
-/// A ratio of members to others. Above 1: commoner among members.
+/// A ratio of members to others. Above 1, the value is more common among members.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     pub ratio: f64,
@@ -12,25 +12,25 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// The ratio whose 95 % interval begins there. None when an end is not over 0, or over the ratio.
+    /// The ratio whose 95 % interval begins at `low`. None when either is not over 0, or when `low` is over the ratio.
     pub fn from_low(ratio: f64, low: f64) -> Option<Ratio> {
         let is_interval = 0.0 < low && low <= ratio && ratio.is_finite();
         is_interval.then(|| Ratio { ratio, log_error: Some((ratio / low).ln() / Z_95) })
     }
 
-    /// The 95 % interval: that of the logarithm.
+    /// The 95 % interval, computed for the logarithm.
     pub fn interval(&self) -> Option<Interval> {
         let reach = (Z_95 * self.log_error?).exp();
         Some(Interval { low: self.ratio / reach, high: (self.ratio * reach).min(f64::MAX) })
     }
 
-    /// The lower end of the two-sided interval at level 1 - `alpha`. None for an `alpha` that is no level.
+    /// The lower end of the two-sided interval at level 1 - `alpha`. None for an invalid `alpha`.
     pub fn low_at(&self, alpha: f64) -> Option<f64> {
         Some(self.ratio / (two_sided_quantile(alpha)? * self.log_error?).exp())
     }
 }
 
-/// The ratio of the share of members to the share of others that the strata have in common: Mantel and Haenszel (1959),
+/// The common ratio, over the strata, of the share of members to the share of others: Mantel and Haenszel (1959),
 /// Statistical aspects of the analysis of data from retrospective studies, JNCI 22:719-748, for shares by Tarone (1981). The
 /// error is that of Greenland and Robins (1985), Estimation of a common effect parameter from sparse follow-up data,
 /// Biometrics 41:55-68. With one stratum it is the plain ratio, with the interval of Katz et al. (1978).
@@ -49,7 +49,7 @@ pub fn risk_ratio(strata: &[TwoByTwo]) -> Option<Ratio> {
     ratio(members, others, spread / members / others)
 }
 
-/// The ratio of the odds that the strata have in common: Mantel and Haenszel (1959). The error is that of Robins, Breslow and
+/// The common odds ratio of the strata: Mantel and Haenszel (1959). The error is that of Robins, Breslow and
 /// Greenland (1986), Estimators of the Mantel-Haenszel variance consistent in both sparse data and large-strata limiting models,
 /// Biometrics 42:311-323. With one stratum it is the plain ratio, with the interval of Woolf (1955).
 ///
@@ -77,11 +77,11 @@ fn ratio(above: f64, below: f64, variance: f64) -> Option<Ratio> {
     ratio.is_finite().then(|| Ratio { ratio, log_error: (ratio > 0.0 && variance.is_finite()).then(|| variance.max(0.0).sqrt()) })
 }
 
-/// How likely groups that are alike in each stratum would differ as much. The χ² test of Cochran (1954), Some methods for
+/// The p-value for the hypothesis that the groups are alike in each stratum. The χ² test of Cochran (1954), Some methods for
 /// strengthening the common χ² tests, Biometrics 10:417-451, and Mantel and Haenszel (1959), without correction; when a cell,
 /// summed over the strata, is expected to be under 5, the exact conditional test.
 ///
-/// 1 when no stratum can tell; None when a group is empty.
+/// 1 when no stratum is informative; None when a group is empty.
 pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
     Pooled::of(strata)?;
     let (mut difference, mut variance) = (0.0, 0.0);
@@ -103,19 +103,19 @@ pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
     if variance <= 0.0 {
         return Some(1.0);
     }
-    // Sums that are 5 on paper may be a little less.
+    // Sums that are 5 on paper may be slightly less.
     let is_sparse = expected.iter().any(|count| *count < 5.0 - 1e-11);
     Some(if is_sparse { exact_p(strata) } else { two_sided(difference / variance.sqrt()) })
 }
 
-/// Over all strata.
+/// The sums over all strata.
 struct Pooled {
     with: u128,
     without: u128,
 }
 
 impl Pooled {
-    /// None when a group is empty, or has more than can be counted.
+    /// None when a group is empty or its size overflows.
     fn of(strata: &[TwoByTwo]) -> Option<Pooled> {
         let sum = |cell: fn(&TwoByTwo) -> u64| strata.iter().map(|table| u128::from(cell(table))).sum::<u128>();
         let [a, b, c, d] = [
@@ -129,7 +129,7 @@ impl Pooled {
     }
 }
 
-/// The cells of the strata that have anyone.
+/// The cells of the strata that are not empty.
 fn cells(strata: &[TwoByTwo]) -> Option<impl Iterator<Item = [f64; 4]>> {
     let pooled = Pooled::of(strata)?;
     let shift = if pooled.with == 0 || pooled.without == 0 { 0.5 } else { 0.0 };
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_value_of_one_role_is_no_difference() {
-        // Members are leads mostly, and leads have it: pooled it looks like 4.6 times as often.
+        // Most members are leads, and leads have it more often: pooled, it looks 4.6 times as common.
         let strata = [table([1, 9, 10, 90]), table([45, 45, 5, 5])];
         assert_close(risk_ratio(&strata).unwrap().ratio, 1.0, "lift");
         assert_close(odds_ratio(&strata).unwrap().ratio, 1.0, "odds");
@@ -211,7 +211,7 @@ mod tests {
         assert_close(risk_ratio(&all).unwrap().ratio, 5.5 / 6.0 / (7.5 / 8.0), "shares");
         assert_close(odds_ratio(&all).unwrap().ratio, 5.5 / 7.5, "odds");
         assert_eq!(association(&all), Some(1.0));
-        // No member has it: 0, of which nothing tells the error. No other has it: no ratio.
+        // No member has it: 0, with an unknown error. No other has it: no ratio.
         let (nobody, only_members) = ([table([0, 8, 3, 5])], [table([3, 5, 0, 8])]);
         for found in [risk_ratio(&nobody), odds_ratio(&nobody)] {
             assert_eq!(found, Some(Ratio { ratio: 0.0, log_error: None }));

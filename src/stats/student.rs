@@ -4,7 +4,7 @@ use super::normal::Z_95;
 
 /// P(|T| ≥ |t|) of Student's T (1908), The probable error of a mean, Biometrika 6:1-25, as the incomplete beta function
 /// I(df / (df + t²); df / 2, 1 / 2): Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1. None when `t` is
-/// no number, and for a `df` that is not over 0, or over a million, where digits are lost.
+/// NaN, and for a `df` that is not over 0, or over a million, where digits are lost.
 pub(super) fn two_sided(t: f64, df: f64) -> Option<f64> {
     if t.is_nan() || !is_degrees(df) || df > 1e6 {
         return None;
@@ -13,14 +13,14 @@ pub(super) fn two_sided(t: f64, df: f64) -> Option<f64> {
     if !square.is_finite() {
         return Some(0.0);
     }
-    // Each fraction converges fast on its own side.
+    // Each of the two fractions converges fast on its side.
     let is_far = square * (df + 2.0) > 3.0 * df;
     let tail = if is_far { far(square, df) } else { 1.0 - near(square, df) };
     Some(tail.clamp(0.0, 1.0))
 }
 
-/// What a 95 % interval reaches to either side: the t with P(|T| ≥ t) = 0.05. None when `df` is not over 0 and finite, and
-/// under 0.05 degrees, where t is of no use.
+/// The half-width of a 95 % interval: the t with P(|T| ≥ t) = 0.05. None when `df` is not over 0 and finite, and under 0.05 degrees, where t is
+/// meaningless.
 pub(super) fn reach_95(df: f64) -> Option<f64> {
     if !is_degrees(df) || df < 0.05 {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn reach_95(df: f64) -> Option<f64> {
         let (z, z2) = (Z_95, Z_95 * Z_95);
         return Some(z + z * (z2 + 1.0) / (4.0 * df) + z * (5.0 * z2 * z2 + 16.0 * z2 + 3.0) / (96.0 * df * df));
     }
-    // Newton's method on the tail, which is convex: from the normal quantile on, which is too small, it never steps back.
+    // Newton's method on the tail, which is convex: it starts at the normal quantile, which is too small, and never overshoots.
     let mut t = Z_95;
     for _ in 0..1_000 {
         let density = 2.0 * gamma_ratio(df / 2.0) / (PI * df).sqrt() * (-(df + 1.0) / 2.0 * (t * t / df).ln_1p()).exp();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn any_numbers_give_a_probability_or_nothing() {
+    fn any_numbers_give_a_probability_or_none() {
         for df in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!((two_sided(1.0, df), reach_95(df)), (None, None), "{df}");
         }

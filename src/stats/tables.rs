@@ -1,4 +1,4 @@
-/// How many of two disjoint groups have a value, and how many have not.
+/// How many contacts of two disjoint groups have a value, and how many do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TwoByTwo {
     pub members_with: u64,
@@ -7,7 +7,7 @@ pub struct TwoByTwo {
     pub others_without: u64,
 }
 
-/// The sums of a table whose groups both have someone.
+/// The sums of a table without an empty group.
 pub(super) struct Margins {
     pub(super) members: u64,
     pub(super) others: u64,
@@ -17,7 +17,7 @@ pub(super) struct Margins {
 }
 
 impl TwoByTwo {
-    /// None when a group is empty, and when the total is beyond u64.
+    /// None when a group is empty, and when the total exceeds u64.
     pub(super) fn margins(&self) -> Option<Margins> {
         let members = self.members_with.checked_add(self.members_without)?;
         let others = self.others_with.checked_add(self.others_without)?;

@@ -20,11 +20,11 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
     median(&slopes)
 }
 
-/// Fifty years of months. The work grows with the third power.
+/// Fifty years of months. The work grows with the third power of the length.
 const MOST_CHANGES: usize = 600;
 
 /// The signed-rank test of Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics 1:80-83: whether changes
-/// lie about zero. Exact by counting all signs, also with ties, which get mid-ranks (Pratt and Gibbons 1981, Concepts of
+/// are symmetric about zero. Exact by counting all signs, also with ties, which get mid-ranks (Pratt and Gibbons 1981, Concepts of
 /// nonparametric theory, 3.7); zeros are dropped. Two-sided: twice the smaller tail, and at most 1.
 ///
 /// 1 when all changes are zero. None without changes, or with more than 600 that are not zero.
@@ -39,7 +39,7 @@ pub fn signed_rank(changes: &[f64]) -> Option<f64> {
     }
     changes.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
 
-    // Ranks are doubled, so that mid-ranks are whole. `chances` holds how likely each sum of positive ranks is.
+    // Ranks are doubled, so that mid-ranks are whole. `chances` has the probability of each sum of positive ranks.
     let (mut chances, mut observed, mut below) = (vec![1.0], 0, 0);
     for tied in changes.chunk_by(|a, b| a.abs() == b.abs()) {
         let rank = 2 * below + tied.len() + 1;
@@ -56,7 +56,7 @@ pub fn signed_rank(changes: &[f64]) -> Option<f64> {
     Some((2.0 * at_most.min(at_least)).min(1.0))
 }
 
-/// Whether values, in order of time, rise or fall: Mann (1945), Nonparametric tests against trend, Econometrica 13:245-259,
+/// Whether values in order of time rise or fall: Mann (1945), Nonparametric tests against trend, Econometrica 13:245-259,
 /// with the normal approximation of Kendall (1975), Rank correlation methods, corrected for ties and continuity. Two-sided.
 ///
 /// 1 when all are tied. None with fewer than two values; two always give 1.

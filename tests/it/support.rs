@@ -1,5 +1,5 @@
-//! What the tests share: the program and the simulator as child processes, scripted servers, job files, folders as
-//! bytes, tables as rows, and the oracle.
+//! What the tests share: the program and the simulator as child processes, scripted servers, job files, folders as bytes, tables as rows, and
+//! the oracle.
 
 pub(crate) mod fixture;
 pub(crate) mod http;
@@ -15,10 +15,10 @@ pub(crate) mod workspace;
 
 use std::time::{Duration, Instant};
 
-/// The token of all runs. Whatever the program prints or writes, this text is not in it.
+/// The token of all runs. It must not occur in anything that the program prints or writes.
 pub(crate) const TOKEN: &str = "tok3n-of-the-tests-dG9rM24";
 
-/// Waits until a condition holds: a poll with a limit, so that nothing hangs and nothing sleeps longer than it must.
+/// Waits until a condition is true. Polls it with a time limit.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -27,8 +27,8 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Runs the cases side by side, a few at a time, and fails with the messages of all that failed. For cases that mostly
-/// wait: one after the other they would take minutes.
+/// Runs the cases concurrently, a few at a time, and fails with the messages of all failed cases. For cases that spend most of their time
+/// waiting: one after the other they would take minutes.
 pub(crate) fn side_by_side<T: Sync>(cases: &[T], name: impl Fn(&T) -> String + Sync, check: impl Fn(&T) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failures = std::sync::Mutex::new(Vec::new());

@@ -148,7 +148,7 @@ impl Assembly {
                 }
                 if let Some(population) = population {
                     let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(assembling)?;
-                    let is_in: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| population.holds(id)))).collect();
+                    let is_in: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| population.contains(id)))).collect();
                     rows.with_column(is_in.with_name("in_population".into()).into_column()).map_err(assembling)?;
                 }
                 let attributes = read_bundled(&chunk, Contact::TABLES, &ATTRIBUTES, None)?;
@@ -167,7 +167,7 @@ impl Assembly {
             let members = members_of(&self.streams[cohort.stream])?;
             let holders = cohort.tagged_before.as_ref().map(TaggedBefore::contacts).transpose()?;
             let mut ids = StringChunkedBuilder::new("contact_id".into(), members.len());
-            members.texts().filter(|id| holders.as_ref().is_none_or(|holders| holders.holds(id))).for_each(|id| ids.append_value(id));
+            members.texts().filter(|id| holders.as_ref().is_none_or(|holders| holders.contains(id))).for_each(|id| ids.append_value(id));
             let ids = ids.finish();
             counts.push(ids.len() as u64);
             let key = Column::new_scalar("cohort_key".into(), PlSmallStr::from_str(&cohort.key).into(), ids.len());
@@ -295,7 +295,7 @@ pub fn lacks_records(streams: &[SpooledStream]) -> Result<Vec<bool>, SnapshotErr
     for part in streams {
         let mut lacks = false;
         for chunk in part.chunks::<Contact>() {
-            each_contact(&chunk, &DEFERRED, &mut |id, _| lacks |= !all.holds(id))?;
+            each_contact(&chunk, &DEFERRED, &mut |id, _| lacks |= !all.contains(id))?;
         }
         lacking.push(lacks);
     }

@@ -75,7 +75,7 @@ impl TagDates {
 
     /// Whether the contact has an answer, or is being asked.
     pub fn knows(&self, contact_id: &str) -> bool {
-        self.known.holds(contact_id)
+        self.known.contains(contact_id)
     }
 
     /// Claims a contact for asking. Returns true only once for each contact, and false if it has an answer.

@@ -34,7 +34,7 @@ impl ContactNumbers {
                 let mut near = 0;
                 let mut unknown = Vec::new();
                 for text in texts.iter().flatten() {
-                    match ids.place(text, near) {
+                    match ids.position(text, near) {
                         Some(position) => near = position,
                         None => unknown.push(ContactId::of(text)),
                     }
@@ -74,7 +74,7 @@ impl ContactNumbers {
 fn numbers_of(ids: &ContactIds, texts: &StringChunked) -> Int64Chunked {
     let mut near = 0;
     let mut number = |text: &str| {
-        let position = ids.place(text, near)?;
+        let position = ids.position(text, near)?;
         near = position;
         Some(position as i64)
     };

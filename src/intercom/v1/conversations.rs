@@ -1,4 +1,4 @@
-//! The month's conversations. Nothing filters them by date: they are read newest first until all of a page are older.
+//! The conversations of a period. The API has no filter by date: they are read newest first until all rows of a page are older.
 
 use std::sync::Arc;
 
@@ -6,36 +6,36 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::numbered::{Broken, Numbered};
+use super::numbered::{ListError, Numbered};
 use super::wire;
 use crate::error::StreamError;
 use crate::stream::{Cursor, Page, Pages};
-use crate::transport::{Ask, Transport};
+use crate::transport::{Request, Transport};
 use domain::{Allowed, Conversation};
 
 const PATH: &str = "/conversations";
-/// Pages asked for at the same time. The last of them may be asked for in vain.
+/// How many pages are requested at the same time. The last ones may not be needed.
 const AHEAD: usize = 4;
-/// The part of a list that may have gone while it was read.
+/// The share of a list that may disappear while it is read.
 const DRIFT: f64 = 0.001;
 
 pub(super) struct ConversationStream {
     list: Numbered<Conversation>,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
-    /// Whether each page so far was in the order that was asked for.
+    /// Whether all pages so far were in the requested order.
     is_newest_first: bool,
     is_over: bool,
 }
 
 impl ConversationStream {
     pub(super) fn new(transport: Arc<Transport>, per_page: u32, start: DateTime<Utc>, end: DateTime<Utc>) -> ConversationStream {
-        let ask = Ask::get(PATH).with("order", "desc").with("sort", "created_at");
-        let list = Numbered::new(transport, ask, per_page, AHEAD, wire::conversations);
+        let request = Request::get(PATH).with("order", "desc").with("sort", "created_at");
+        let list = Numbered::new(transport, request, per_page, AHEAD, wire::conversations);
         ConversationStream { list, start, end, is_newest_first: true, is_over: false }
     }
 
-    /// Goes on where an earlier stream stopped. What came in between has moved the pages: some rows come again.
+    /// Continues at a cursor. New conversations have moved the pages since, so some rows come again.
     pub(super) fn from(mut self, cursor: Option<&Cursor>) -> ConversationStream {
         if let Some(cursor) = cursor {
             self.list.skip_to(cursor);
@@ -49,31 +49,31 @@ impl ConversationStream {
         }
         let page = match self.list.next().await {
             Ok(Some(page)) => page,
-            // The list came to its end before the month's start was reached: then all of it came.
-            Ok(None) => return self.whole().map(|()| None),
-            Err(Broken::Capped) => return Err(StreamError::TooLong { path: PATH.to_string() }),
-            Err(Broken::Failed(error)) => return Err(error),
+            // The list ended before the start of the period was reached, so all of it must have come.
+            Ok(None) => return self.check_complete().map(|()| None),
+            Err(ListError::PageLimit) => return Err(StreamError::TooLong { path: PATH.to_string() }),
+            Err(ListError::Failed(error)) => return Err(error),
         };
         self.is_newest_first &= page.rows.is_sorted_by(|a, b| a.created_at >= b.created_at);
         self.is_over = !page.rows.is_empty() && page.rows.iter().all(|row| self.is_before(row));
-        // As a search of 2.x would give: a second wider on both sides.
+        // The same period as in a search of 2.x: a second wider on both sides.
         let second = TimeDelta::seconds(1);
         let wanted = |row: &Conversation| self.start - second <= row.created_at && row.created_at < self.end + second;
         let rows = page.rows.into_iter().filter(wanted).collect();
         let cursor = self.list.cursor(0).filter(|_| !self.is_over);
-        Ok(Some(Page { rows, total: None, oddities: page.oddities, workspace_id: None, begins_anew: false, cursor }))
+        Ok(Some(Page { rows, total: None, oddities: page.oddities, workspace_id: None, is_restart: false, cursor }))
     }
 
-    fn whole(&self) -> Result<(), StreamError> {
+    fn check_complete(&self) -> Result<(), StreamError> {
         let (rows, announced) = (self.list.rows(), self.list.total.unwrap_or_default());
         if rows + Allowed::Tolerance(DRIFT).of(announced) < announced {
-            return Err(StreamError::Short { path: PATH.to_string(), rows, announced });
+            return Err(StreamError::TooFewRows { path: PATH.to_string(), rows, announced });
         }
         Ok(())
     }
 
-    /// Whether this one, and everything that follows it, began before the month. Where the order is by the latest change
-    /// after all, what last changed before the month also began before it.
+    /// Whether this conversation and all that follow it began before the period. If the API sorts by the latest change instead,
+    /// a conversation that last changed before the period also began before it.
     fn is_before(&self, row: &Conversation) -> bool {
         let was_changed_before = row.updated_at.is_some_and(|updated_at| updated_at < self.start);
         row.created_at < self.start && (self.is_newest_first || was_changed_before)

@@ -1,5 +1,5 @@
-//! Lists by page number. Once the first page tells how many there are, the others are asked for side by side and given
-//! in their order. The `next` address is never followed: the numbers are enough, and it may lead anywhere.
+//! Lists by page number. The first page says how many there are. The others are requested concurrently and returned in order. The
+//! `next` address is never followed: the numbers are enough, and it may lead to another host.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use futures_util::{FutureExt, StreamExt};
 
 use crate::error::{RequestError, StreamError};
 use crate::stream::{Bounds, Cursor};
-use crate::transport::{Ask, Transport};
+use crate::transport::{Request, Transport};
 use crate::wire::DecodeError;
 use domain::Oddities;
 
-/// Records that page numbers reach.
+/// The number of records that page numbers can reach.
 pub(crate) const NUMBERED_ROWS: u64 = 10_000;
 
 /// One page, typed.
@@ -32,102 +32,102 @@ pub(super) type Decode<T> = fn(&[u8]) -> Result<Page<T>, DecodeError>;
 
 pub(super) struct Numbered<T> {
     transport: Arc<Transport>,
-    ask: Ask,
+    request: Request,
     per_page: u32,
     decode: Decode<T>,
-    /// Pages asked for at the same time.
+    /// How many pages are requested at the same time.
     ahead: usize,
     under_way: FuturesOrdered<BoxFuture<'static, Result<Page<T>, RequestError>>>,
-    /// The next page to ask for, and the last that there is as far as known.
-    to_ask: u32,
+    /// The next page to request, and the last page as far as known.
+    next_page: u32,
     last: u32,
-    /// What the list announced with its latest page.
+    /// The total that the latest page announced.
     pub total: Option<u64>,
     bounds: Bounds,
 }
 
-/// Why a list did not come to its end.
-pub(super) enum Broken {
+/// Why a list was not read to its end.
+pub(super) enum ListError {
     /// Page numbers reach no further.
-    Capped,
+    PageLimit,
     Failed(StreamError),
 }
 
 impl<T: Send + 'static> Numbered<T> {
-    pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, ahead: usize, decode: Decode<T>) -> Numbered<T> {
-        let ask = ask.with("per_page", per_page.to_string());
+    pub(super) fn new(transport: Arc<Transport>, request: Request, per_page: u32, ahead: usize, decode: Decode<T>) -> Numbered<T> {
+        let request = request.with("per_page", per_page.to_string());
         let (under_way, bounds) = (FuturesOrdered::new(), Bounds::default());
-        Numbered { transport, ask, per_page, decode, ahead, under_way, to_ask: 1, last: 1, total: None, bounds }
+        Numbered { transport, request, per_page, decode, ahead, under_way, next_page: 1, last: 1, total: None, bounds }
     }
 
-    /// Goes on at a page: those before it came before. A place of another kind of list is passed over.
+    /// Continues at the page of a cursor. A cursor of another kind is ignored.
     pub(super) fn skip_to(&mut self, cursor: &Cursor) {
         let Ok(page) = cursor.at.parse() else { return };
         self.under_way = FuturesOrdered::new();
-        self.to_ask = page;
-        // As long as nothing else is known, the page itself is asked for.
+        self.next_page = page;
+        // The last page is unknown, but it is not before this one.
         self.last = self.last.max(page);
         self.bounds = Bounds::numbered_after(page, cursor.rows);
     }
 
-    /// Where the list goes on after the pages that were given; `None` after the last.
+    /// A cursor for what follows the pages returned so far; `None` after the last.
     pub(super) fn cursor(&self, list: usize) -> Option<Cursor> {
         let next = self.bounds.pages() + 1;
         (next <= self.last).then(|| self.bounds.cursor(list, next.to_string()))
     }
 
-    /// Asks for the first page, which will be given first. Whether page numbers reach the end of the list.
+    /// Fetches the first page, which `next` returns first. Returns whether page numbers reach the end of the list.
     pub(super) async fn open(&mut self) -> Result<bool, RequestError> {
-        let first = self.request(1).await?;
-        self.to_ask = 2;
-        self.learn(1, &first);
+        let first = self.fetch(1).await?;
+        self.next_page = 2;
+        self.update_end(1, &first);
         self.under_way.push_back(std::future::ready(Ok(first)).boxed());
         Ok(u64::from(self.last) * u64::from(self.per_page) <= NUMBERED_ROWS)
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<Page<T>>, Broken> {
-        while self.to_ask <= self.last && self.under_way.len() < self.ahead {
-            let request = self.request(self.to_ask);
-            self.under_way.push_back(request);
-            self.to_ask += 1;
+    pub(super) async fn next(&mut self) -> Result<Option<Page<T>>, ListError> {
+        while self.next_page <= self.last && self.under_way.len() < self.ahead {
+            let page = self.fetch(self.next_page);
+            self.under_way.push_back(page);
+            self.next_page += 1;
         }
         let page = match self.under_way.next().await {
             None => return Ok(None),
             Some(Ok(page)) => page,
-            Some(Err(error)) if error.is_page_limit() => return Err(Broken::Capped),
-            Some(Err(error)) => return Err(Broken::Failed(error.into())),
+            Some(Err(error)) if error.is_page_limit() => return Err(ListError::PageLimit),
+            Some(Err(error)) => return Err(ListError::Failed(error.into())),
         };
-        // The cap may show as an empty page that says there is nothing at all: no total to hold the rows so far against.
+        // At the page limit, the API may return an empty page with a total of 0. That total is no total of the list.
         let is_nothing = page.rows.is_empty() && page.total.unwrap_or_default() == 0;
         let announced = page.total.filter(|_| !is_nothing);
-        let number = self.bounds.page(self.ask.path(), page.rows.len(), announced).map_err(Broken::Failed)?;
+        let number = self.bounds.page(self.request.path(), page.rows.len(), announced).map_err(ListError::Failed)?;
         if number > 1 && is_nothing {
-            return Err(Broken::Capped);
+            return Err(ListError::PageLimit);
         }
         if let Some(last) = page.last.filter(|last| page.rows.is_empty() && number < *last) {
-            return Err(Broken::Failed(StreamError::Hole { path: self.ask.path().to_string(), page: number, last }));
+            return Err(ListError::Failed(StreamError::EmptyPage { path: self.request.path().to_string(), page: number, last }));
         }
-        self.learn(number, &page);
+        self.update_end(number, &page);
         Ok(Some(page))
     }
 
-    /// Rows so far, repeated ones among them.
+    /// Rows so far, including repeated ones.
     pub(super) fn rows(&self) -> u64 {
         self.bounds.rows()
     }
 
-    /// Lists grow and shrink while they are read: the latest page knows best. Where it does not say whether more follow, a
-    /// full one is asked for its next.
-    fn learn(&mut self, number: u32, page: &Page<T>) {
+    /// Lists grow and shrink while they are read, so the latest page counts. If it does not say whether more follow, there may be
+    /// a next page after a full one.
+    fn update_end(&mut self, number: u32, page: &Page<T>) {
         self.total = page.total.or(self.total);
-        let told = page.last.filter(|last| *last > 0 || page.rows.is_empty());
+        let reported = page.last.filter(|last| *last > 0 || page.rows.is_empty());
         let is_full = page.rows.len() as u64 >= u64::from(self.per_page);
-        self.last = told.unwrap_or(if page.has_next || is_full { number + 1 } else { number });
+        self.last = reported.unwrap_or(if page.has_next || is_full { number + 1 } else { number });
     }
 
-    fn request(&self, number: u32) -> BoxFuture<'static, Result<Page<T>, RequestError>> {
+    fn fetch(&self, number: u32) -> BoxFuture<'static, Result<Page<T>, RequestError>> {
         let (transport, decode) = (self.transport.clone(), self.decode);
-        let ask = self.ask.clone().with("page", number.to_string());
-        async move { transport.send(&ask, decode).await }.boxed()
+        let request = self.request.clone().with("page", number.to_string());
+        async move { transport.send(&request, decode).await }.boxed()
     }
 }

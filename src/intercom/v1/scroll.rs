@@ -1,27 +1,27 @@
-//! The one scroll that a workspace may have open, over all users and then all leads, and those who ride along.
+//! The scroll over all users and then all leads. A workspace can have only one open at a time, so streams share it.
 //!
-//! Streams board before any of them asks for a page; the first that asks makes the scroll depart with everyone aboard. Who
-//! comes later takes the next lap. Each rider picks from every page what it came for.
+//! Streams subscribe before any of them asks for a page. The first that asks starts the scroll for all subscribers. Those that
+//! subscribe later get the next scroll. Each subscriber receives every page and picks the rows that it needs.
 //!
-//! The server remembers where a scroll stands, and a lost answer is a lost page: such a scroll is begun anew, as are one
-//! that expired and one that the server gave up.
+//! The server keeps the position of a scroll, so a lost response is a lost page. Such a scroll is restarted, and so is one that
+//! expired or that the server dropped.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as Turn, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::wire::{self, Person, ScrollPage};
 use crate::error::{RequestError, StreamError};
 use crate::stream::Bounds;
-use crate::transport::{Ask, Transport};
+use crate::transport::{Request, Transport};
 
 const PATHS: [&str; 2] = ["/users/scroll", "/contacts/scroll"];
-/// Pages that a rider may lag behind: the scroll expires when nobody asks for a minute.
-const LAG: usize = 4;
-const LAPS_MAX: u32 = 6;
+/// How many pages a subscriber may lag behind. The scroll expires when no page is requested for a minute.
+const BUFFERED_PAGES: usize = 4;
+const ATTEMPTS_MAX: u32 = 6;
 /// How long to wait for a scroll that another program has open. It expires a minute after its last use.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -29,86 +29,89 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Scroll {
     transport: Arc<Transport>,
     give_up_after: Duration,
-    platform: Mutex<Platform>,
-    /// Held by the lap that is under way.
-    turn: Turn<()>,
+    pending: Mutex<Pending>,
+    /// Locked while a scroll is under way.
+    is_open: AsyncMutex<()>,
 }
 
+/// The subscribers of the next scroll.
 #[derive(Debug, Default)]
-struct Platform {
-    tickets: u64,
-    waiting: Vec<(u64, mpsc::Sender<Leg>)>,
+struct Pending {
+    last_id: u64,
+    subscribers: Vec<(u64, mpsc::Sender<ScrollEvent>)>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Leg {
+pub(super) enum ScrollEvent {
     Page(Arc<Vec<Person>>),
-    /// What came so far counts no more.
-    Anew,
+    /// Discard the pages so far: the scroll starts again.
+    Restarted,
     End,
     Failed(StreamError),
 }
 
-/// A place in a lap.
-pub(super) struct Rider {
+/// One stream's part in a scroll.
+pub(super) struct Subscription {
     scroll: Arc<Scroll>,
-    ticket: u64,
-    legs: mpsc::Receiver<Leg>,
+    id: u64,
+    events: mpsc::Receiver<ScrollEvent>,
 }
 
 enum Stopped {
-    /// Nobody is aboard any more.
-    Deserted,
-    /// A new lap may come to its end.
-    Broken(StreamError),
+    /// All subscribers are gone.
+    NoSubscribers,
+    /// Another attempt may succeed.
+    Lost(StreamError),
     Failed(StreamError),
 }
 
 impl Scroll {
     pub(super) fn new(transport: Arc<Transport>, give_up_after: Duration) -> Scroll {
-        Scroll { transport, give_up_after, platform: Mutex::default(), turn: Turn::default() }
+        Scroll { transport, give_up_after, pending: Mutex::default(), is_open: AsyncMutex::default() }
     }
 
-    pub(super) fn board(self: &Arc<Scroll>) -> Rider {
-        let (sender, legs) = mpsc::channel(LAG);
-        let mut platform = self.platform.lock().unwrap_or_else(PoisonError::into_inner);
-        platform.tickets += 1;
-        let ticket = platform.tickets;
-        platform.waiting.push((ticket, sender));
-        Rider { scroll: self.clone(), ticket, legs }
+    /// Subscribes to the next scroll.
+    pub(super) fn subscribe(self: &Arc<Scroll>) -> Subscription {
+        let (sender, events) = mpsc::channel(BUFFERED_PAGES);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.last_id += 1;
+        let id = pending.last_id;
+        pending.subscribers.push((id, sender));
+        Subscription { scroll: self.clone(), id, events }
     }
 
-    /// Departs with everyone who waits, if this ticket is among them.
-    fn depart(self: &Arc<Scroll>, ticket: u64) {
-        let mut platform = self.platform.lock().unwrap_or_else(PoisonError::into_inner);
-        if !platform.waiting.iter().any(|(waiting, _)| *waiting == ticket) {
+    /// Starts a scroll for all pending subscribers, unless this one's scroll was started before.
+    fn start_for(self: &Arc<Scroll>, id: u64) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pending.subscribers.iter().any(|(subscriber, _)| *subscriber == id) {
             return;
         }
-        let riders = platform.waiting.drain(..).map(|(_, sender)| sender).collect();
-        drop(platform);
-        tokio::spawn(self.clone().drive(riders).instrument(tracing::info_span!("scroll")));
+        let subscribers = pending.subscribers.drain(..).map(|(_, sender)| sender).collect();
+        drop(pending);
+        tokio::spawn(self.clone().run(subscribers).instrument(tracing::info_span!("scroll")));
     }
 
-    async fn drive(self: Arc<Scroll>, mut riders: Vec<mpsc::Sender<Leg>>) {
-        let _turn = self.turn.lock().await;
-        for lap in 1..=LAPS_MAX {
-            let leg = match self.lap(&mut riders).await {
-                Ok(()) => Leg::End,
-                Err(Stopped::Deserted) => return,
-                Err(Stopped::Broken(error)) if lap < LAPS_MAX => {
-                    tracing::warn!(%error, lap, "the scroll broke off and is begun anew");
-                    Leg::Anew
+    async fn run(self: Arc<Scroll>, mut subscribers: Vec<mpsc::Sender<ScrollEvent>>) {
+        let _open = self.is_open.lock().await;
+        for attempt in 1..=ATTEMPTS_MAX {
+            let event = match self.attempt(&mut subscribers).await {
+                Ok(()) => ScrollEvent::End,
+                Err(Stopped::NoSubscribers) => return,
+                Err(Stopped::Lost(error)) if attempt < ATTEMPTS_MAX => {
+                    tracing::warn!(%error, attempt, "the scroll was lost; restarting it");
+                    ScrollEvent::Restarted
                 }
-                Err(Stopped::Broken(error) | Stopped::Failed(error)) => Leg::Failed(error),
+                Err(Stopped::Lost(error) | Stopped::Failed(error)) => ScrollEvent::Failed(error),
             };
-            let is_over = !matches!(leg, Leg::Anew);
-            if tell(&mut riders, &leg).await.is_err() || is_over {
+            let is_over = !matches!(event, ScrollEvent::Restarted);
+            if send_to_all(&mut subscribers, &event).await.is_err() || is_over {
                 return;
             }
         }
     }
 
-    async fn lap(&self, riders: &mut Vec<mpsc::Sender<Leg>>) -> Result<(), Stopped> {
+    /// Scrolls once over everyone.
+    async fn attempt(&self, subscribers: &mut Vec<mpsc::Sender<ScrollEvent>>) -> Result<(), Stopped> {
         for path in PATHS {
             let announced = self.announced(path).await?;
             let mut bounds = Bounds::default();
@@ -117,62 +120,63 @@ impl Scroll {
                 && let Some(param) = page.param
             {
                 bounds.page(path, page.persons.len(), announced).map_err(Stopped::Failed)?;
-                tell(riders, &Leg::Page(Arc::new(page.persons))).await?;
-                let ask = Ask::get(path).with("scroll_param", param).once();
-                page = self.transport.send(&ask, wire::scroll_page).await.map_err(broken)?;
+                send_to_all(subscribers, &ScrollEvent::Page(Arc::new(page.persons))).await?;
+                let request = Request::get(path).with("scroll_param", param).once();
+                page = self.transport.send(&request, wire::scroll_page).await.map_err(stopped)?;
             }
         }
         Ok(())
     }
 
-    /// How many there are to scroll over, as the list tells.
+    /// How many rows to expect, by the total of the list.
     async fn announced(&self, scroll: &str) -> Result<Option<u64>, Stopped> {
-        let list = Ask::get(scroll.trim_end_matches("/scroll")).with("per_page", "1");
+        let list = Request::get(scroll.trim_end_matches("/scroll")).with("per_page", "1");
         let page = self.transport.send(&list, wire::contacts).await.map_err(|error| Stopped::Failed(error.into()))?;
         Ok(page.total)
     }
 
-    /// The first page. A scroll that is open elsewhere is waited for.
+    /// Opens the scroll: its first page. Waits while another program has a scroll open.
     async fn begin(&self, path: &str) -> Result<ScrollPage, Stopped> {
         let begun = Instant::now();
         loop {
-            match self.transport.send(&Ask::get(path).once(), wire::scroll_page).await {
+            match self.transport.send(&Request::get(path).once(), wire::scroll_page).await {
                 Ok(page) => return Ok(page),
                 Err(error) if error.is_scroll_open_elsewhere() && begun.elapsed() + WAIT < self.give_up_after => {
-                    tracing::warn!("another scroll is open in this workspace; waiting for it to end or to expire");
+                    tracing::warn!("another scroll is open in this workspace; waiting until it ends or expires");
                     tokio::time::sleep(WAIT).await;
                 }
-                // Waited for long enough: another lap would only wait as long again.
+                // It waited long enough. Another attempt would only wait again.
                 Err(error) if error.is_scroll_open_elsewhere() => return Err(Stopped::Failed(error.into())),
-                Err(error) => return Err(broken(error)),
+                Err(error) => return Err(stopped(error)),
             }
         }
     }
 }
 
-/// The scroll expired or was given up; or the failure passes, and may have moved the scroll on without us.
-fn broken(error: RequestError) -> Stopped {
-    if error.is_passing() { Stopped::Broken(error.into()) } else { Stopped::Failed(error.into()) }
+/// A scroll that expired or was dropped can be restarted. So can one after a transient failure: the server may have moved on
+/// although the page did not arrive.
+fn stopped(error: RequestError) -> Stopped {
+    if error.is_transient() { Stopped::Lost(error.into()) } else { Stopped::Failed(error.into()) }
 }
 
-/// Tells everyone aboard, and lets those go who no longer listen.
-async fn tell(riders: &mut Vec<mpsc::Sender<Leg>>, leg: &Leg) -> Result<(), Stopped> {
+/// Sends an event to all subscribers, and removes those that are gone.
+async fn send_to_all(subscribers: &mut Vec<mpsc::Sender<ScrollEvent>>, event: &ScrollEvent) -> Result<(), Stopped> {
     let mut gone = Vec::new();
-    for (place, rider) in riders.iter().enumerate() {
-        if rider.send(leg.clone()).await.is_err() {
-            gone.push(place);
+    for (index, subscriber) in subscribers.iter().enumerate() {
+        if subscriber.send(event.clone()).await.is_err() {
+            gone.push(index);
         }
     }
-    for place in gone.into_iter().rev() {
-        riders.remove(place);
+    for index in gone.into_iter().rev() {
+        subscribers.remove(index);
     }
-    if riders.is_empty() { Err(Stopped::Deserted) } else { Ok(()) }
+    if subscribers.is_empty() { Err(Stopped::NoSubscribers) } else { Ok(()) }
 }
 
-impl Rider {
-    pub(super) async fn next(&mut self) -> Leg {
-        self.scroll.depart(self.ticket);
-        // The driver says how it ended before it goes; silence is the end of the runtime.
-        self.legs.recv().await.unwrap_or(Leg::Failed(StreamError::Abandoned))
+impl Subscription {
+    pub(super) async fn next(&mut self) -> ScrollEvent {
+        self.scroll.start_for(self.id);
+        // The task always sends how it ended. Without that, the runtime is shutting down.
+        self.events.recv().await.unwrap_or(ScrollEvent::Failed(StreamError::Abandoned))
     }
 }

@@ -10,23 +10,23 @@ use serde::Deserialize;
 use super::numbered::Page;
 use crate::wire::lenient::{Text, Whole, counting, owned, some};
 use crate::wire::{DecodeError, decode, shape};
-use domain::{Contact, Conversation, GroupKind, Holder, Oddities};
+use domain::{Contact, Conversation, FoundContact, GroupKind, Oddities};
 
 pub(super) use counts::{conversation_states, sizes, totals};
 pub(super) use person::Person;
 
-/// One answer of a scroll. It says nothing of how many there are.
+/// One page of a scroll. It has no total.
 #[derive(Debug)]
 pub(super) struct ScrollPage {
     pub persons: Vec<Person>,
-    /// Where the scroll goes on. Never missing on a page with rows.
+    /// The cursor. Never missing on a page with rows.
     pub param: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 struct Pages {
     total_pages: Option<Whole>,
-    /// An address, which is not followed: that there is one is enough.
+    /// An address. It is not followed, only its presence counts.
     next: Option<Text>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
 }
 
 /// A list by e-mail or, in 1.0, a single user.
-pub(super) fn holders(body: &[u8], tag: Option<&str>) -> Result<Vec<Holder>, DecodeError> {
+pub(super) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<Vec<FoundContact>, DecodeError> {
     let persons = match contacts(body) {
         Ok(page) => page.rows,
         Err(list) => vec![decode::<person::WirePerson>(body)?.into_person().ok_or(list)?],
@@ -64,7 +64,7 @@ pub(super) fn holders(body: &[u8], tag: Option<&str>) -> Result<Vec<Holder>, Dec
     let holder = |person: Person| {
         let is_tagged = tag.and_then(|tag| person.is_in(GroupKind::Tag, tag));
         let Contact { id, role, external_id, email, .. } = person.contact;
-        Holder { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged }
+        FoundContact { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged }
     };
     Ok(persons.into_iter().map(holder).collect())
 }
@@ -86,7 +86,7 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
     Ok(ScrollPage { persons, param })
 }
 
-/// What is odd in the page itself is told with the first of them: who rides along on a scroll takes the rows that it came for.
+/// The oddities of the page itself are added to its first row, since subscribers of a scroll take single rows.
 fn persons(wire: Vec<person::WirePerson>, counted: Oddities) -> Result<Vec<Person>, DecodeError> {
     let person = |(index, wire): (usize, person::WirePerson)| wire.into_person().ok_or_else(|| shape(format!("users[{index}].id")));
     let mut persons: Vec<Person> = wire.into_iter().enumerate().map(person).collect::<Result<_, _>>()?;

@@ -1,13 +1,13 @@
-//! What 2.x tells of sizes, now that `/counts` is gone: the totals of lists and searches, asked for one row.
+//! Sizes on 2.x, which has no `/counts`: the totals of lists and searches, by requests for one row.
 
 use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
 
 use super::V2;
 use crate::error::RequestError;
-use crate::transport::Ask;
+use crate::transport::Request;
+use crate::types::{Totals, id_field};
 use crate::wire as shared;
-use crate::{Totals, id_field};
 use domain::{Group, Role};
 
 impl V2 {
@@ -17,13 +17,13 @@ impl V2 {
         Ok(Totals { users, leads, companies })
     }
 
-    /// How many companies there are, or how many of them hold a tag.
+    /// How many companies there are, or how many of them have a tag.
     pub(crate) async fn company_count(&self, group: Option<&Group>) -> Result<Option<u64>, RequestError> {
-        let mut ask = Ask::get("/companies").with("per_page", "1");
+        let mut request = Request::get("/companies").with("per_page", "1");
         if let Some(group) = group {
-            ask = ask.with(id_field(group.kind), group.id.as_str());
+            request = request.with(id_field(group.kind), group.id.as_str());
         }
-        self.transport.send(&ask, shared::total).await
+        self.transport.send(&request, shared::total).await
     }
 
     pub(crate) async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
@@ -34,14 +34,14 @@ impl V2 {
         try_join_all(states).await
     }
 
-    /// How many conversations hold a tag.
+    /// How many conversations have a tag.
     pub(crate) async fn tagged_conversation_count(&self, tag: &Group) -> Result<Option<u64>, RequestError> {
         self.search_total("/conversations/search", equals("tag_ids", &tag.id)).await
     }
 
     async fn search_total(&self, path: &str, query: Value) -> Result<Option<u64>, RequestError> {
-        let ask = Ask::search(path, query, super::by_creation()).page(1, None);
-        self.transport.send(&ask, shared::total).await
+        let request = Request::search(path, query, super::by_creation()).page(1, None);
+        self.transport.send(&request, shared::total).await
     }
 }
 

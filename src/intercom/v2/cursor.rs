@@ -1,5 +1,5 @@
-//! Lists of 2.x go on at a cursor. A stream ends where no cursor is and nowhere else: an empty page is not the end. It
-//! refuses a cursor that was given before, and a next page that is anywhere but here.
+//! Streams of 2.x, paged by cursor. A stream ends at a page without a cursor, and only there: an empty page is not the end. A
+//! cursor that came before is an error, and so is a next page given as an address.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,25 +11,25 @@ use futures_util::future::BoxFuture;
 use super::wire::WirePage;
 use crate::error::{RequestError, StreamError};
 use crate::stream::{Bounds, Cursor, Page, Pages};
-use crate::transport::{Ask, Transport};
+use crate::transport::{Request, Transport};
 use crate::wire::DecodeError;
 use crate::wire::next::Next;
 
 pub(super) struct CursorStream<T> {
     transport: Arc<Transport>,
-    ask: Ask,
+    request: Request,
     per_page: u32,
     decode: Decode<T>,
     expected_tag: Option<String>,
-    is_asked_for: Option<IsAskedFor<T>>,
+    is_expected: Option<IsExpected<T>>,
     halves_late_pages: bool,
     at: At,
-    /// Hashes of the cursors so far: eight bytes a page.
+    /// Hashes of the cursors so far, eight bytes per page.
     seen: HashSet<u64>,
     bounds: Bounds,
 }
 
-type IsAskedFor<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
+type IsExpected<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
 type Decode<T> = fn(&[u8], Option<&str>) -> Result<WirePage<T>, DecodeError>;
 
 enum At {
@@ -39,15 +39,15 @@ enum At {
 }
 
 impl<T: Send + 'static> CursorStream<T> {
-    pub(super) fn new(transport: Arc<Transport>, ask: Ask, per_page: u32, decode: Decode<T>) -> CursorStream<T> {
+    pub(super) fn new(transport: Arc<Transport>, request: Request, per_page: u32, decode: Decode<T>) -> CursorStream<T> {
         let (at, seen, bounds) = (At::First, HashSet::new(), Bounds::default());
         CursorStream {
             transport,
-            ask,
+            request,
             per_page,
             decode,
             expected_tag: None,
-            is_asked_for: None,
+            is_expected: None,
             halves_late_pages: false,
             at,
             seen,
@@ -55,7 +55,7 @@ impl<T: Send + 'static> CursorStream<T> {
         }
     }
 
-    /// Goes on where an earlier stream of the same list stopped.
+    /// Continues at the cursor of an earlier stream.
     pub(super) fn from(mut self, cursor: Option<&Cursor>) -> CursorStream<T> {
         if let Some(cursor) = cursor {
             self.seen.insert(hash(&cursor.at));
@@ -65,19 +65,19 @@ impl<T: Send + 'static> CursorStream<T> {
         self
     }
 
-    /// Halves the page, down to one row, when an answer does not come in time.
+    /// Halves the page size after a timeout, down to one row.
     pub(super) fn halving_late_pages(mut self) -> CursorStream<T> {
         self.halves_late_pages = true;
         self
     }
 
-    /// Refuses rows that the search did not ask for: then it was not understood, and nobody knows what else is missing.
-    pub(super) fn expecting(mut self, is_asked_for: impl Fn(&T) -> bool + Send + Sync + 'static) -> CursorStream<T> {
-        self.is_asked_for = Some(Box::new(is_asked_for));
+    /// Refuses rows that the search did not request: then the API did not apply the filter, and other rows may be missing.
+    pub(super) fn expecting(mut self, is_expected: impl Fn(&T) -> bool + Send + Sync + 'static) -> CursorStream<T> {
+        self.is_expected = Some(Box::new(is_expected));
         self
     }
 
-    /// Counts rows whose own list of tags is complete and lacks this one.
+    /// Counts rows as odd whose own list of tags is complete but lacks this tag.
     pub(super) fn expecting_tag(mut self, id: Option<String>) -> CursorStream<T> {
         self.expected_tag = id;
         self
@@ -89,11 +89,11 @@ impl<T: Send + 'static> CursorStream<T> {
             At::First => None,
             At::After(cursor) => Some(cursor.as_str()),
         };
-        let answer = self.ask_page(cursor).await;
-        let path = || self.ask.path().to_string();
+        let answer = self.fetch(cursor).await;
+        let path = || self.request.path().to_string();
         let has_cursor = !matches!(std::mem::replace(&mut self.at, At::End), At::First);
         let (per_page, answer) = match answer {
-            // A cursor does not live for ever; the list itself was answered before.
+            // Cursors expire. The request itself was accepted before.
             Err(error) if has_cursor && error.is_cursor_refused() => {
                 return Err(StreamError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
@@ -104,10 +104,10 @@ impl<T: Send + 'static> CursorStream<T> {
         };
         self.per_page = per_page;
         let WirePage { rows, total, next, oddities, workspace_id } = answer;
-        let page = self.bounds.page(self.ask.path(), rows.len(), total)?;
-        let strangers = self.is_asked_for.as_ref().map_or(0, |is_asked_for| rows.iter().filter(|row| !is_asked_for(row)).count());
-        if strangers > 0 {
-            return Err(StreamError::NotAskedFor { path: path(), page, rows: strangers });
+        let page = self.bounds.page(self.request.path(), rows.len(), total)?;
+        let unexpected = self.is_expected.as_ref().map_or(0, |is_expected| rows.iter().filter(|row| !is_expected(row)).count());
+        if unexpected > 0 {
+            return Err(StreamError::UnexpectedRows { path: path(), page, rows: unexpected });
         }
         let cursor = match next {
             Next::End => None,
@@ -121,28 +121,28 @@ impl<T: Send + 'static> CursorStream<T> {
                 Some(cursor)
             }
         };
-        Ok(Some(Page { rows, total, oddities, workspace_id, begins_anew: false, cursor }))
+        Ok(Some(Page { rows, total, oddities, workspace_id, is_restart: false, cursor }))
     }
 
-    /// One page, and of how many rows it was asked for in the end.
-    async fn ask_page(&self, cursor: Option<&str>) -> Result<(u32, WirePage<T>), RequestError> {
+    /// Fetches one page. Returns the page size that worked, and the page.
+    async fn fetch(&self, cursor: Option<&str>) -> Result<(u32, WirePage<T>), RequestError> {
         let mut per_page = self.per_page;
         loop {
-            let ask = self.ask.page(per_page, cursor);
-            let ask = if self.halves_late_pages && per_page > 1 { ask.given_up_when_late() } else { ask };
+            let request = self.request.page(per_page, cursor);
+            let request = if self.halves_late_pages && per_page > 1 { request.returning_timeouts() } else { request };
             let (decode, tag) = (self.decode, self.expected_tag.clone());
-            match self.transport.send(&ask, move |body| decode(body, tag.as_deref())).await {
-                // Searches of conversations take longer than any proxy waits, the longer the more is asked for.
-                Err(error) if per_page > 1 && error.is_late() && self.halves_late_pages => {
+            match self.transport.send(&request, move |body| decode(body, tag.as_deref())).await {
+                // Searches of conversations can take longer than a proxy waits. Smaller pages are faster.
+                Err(error) if per_page > 1 && error.is_timeout() && self.halves_late_pages => {
                     per_page /= 2;
-                    tracing::warn!("`{}` was not answered in time; asking for {per_page} at once", self.ask.path());
+                    tracing::warn!("`{}` was not answered in time; requesting {per_page} rows at once", self.request.path());
                 }
                 answer => return Ok((per_page, answer?)),
             }
         }
     }
 
-    /// Every row of a list that is known to be short.
+    /// All rows, for streams that are known to be short.
     pub(super) async fn all(mut self) -> Result<Vec<T>, StreamError> {
         let mut rows = Vec::new();
         while let Some(page) = self.next_page().await? {
@@ -151,10 +151,10 @@ impl<T: Send + 'static> CursorStream<T> {
         Ok(rows)
     }
 
-    /// The announced total alone: one request for one page.
+    /// The announced total, by a request for one page.
     pub(super) async fn total(self) -> Result<Option<u64>, RequestError> {
         let decode = self.decode;
-        let answer = self.transport.send(&self.ask.page(self.per_page, None), move |body| decode(body, None)).await?;
+        let answer = self.transport.send(&self.request.page(self.per_page, None), move |body| decode(body, None)).await?;
         Ok(answer.total)
     }
 }

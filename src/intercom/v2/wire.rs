@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::wire::lenient::{Whole, counting};
 use crate::wire::next::Next;
 use crate::wire::{DecodeError, decode, shape};
-use domain::{Contact, Conversation, Holder, Oddities};
+use domain::{Contact, Conversation, FoundContact, Oddities};
 
 #[derive(Debug)]
 pub(crate) struct WirePage<T> {
@@ -16,7 +16,7 @@ pub(crate) struct WirePage<T> {
     pub total: Option<u64>,
     pub next: Next,
     pub oddities: Oddities,
-    /// The workspace that the rows say they are of.
+    /// The workspace ID in the rows.
     pub workspace_id: Option<String>,
 }
 
@@ -45,9 +45,9 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
     Ok(WirePage { oddities, ..page? })
 }
 
-/// The same search, for who was found.
-pub(crate) fn holders(body: &[u8], tag: Option<&str>) -> Result<WirePage<Holder>, DecodeError> {
-    contact_page(body, |wire| wire.into_holder(tag))
+/// The same page, decoded for a lookup.
+pub(crate) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<WirePage<FoundContact>, DecodeError> {
+    contact_page(body, |wire| wire.into_found_contact(tag))
 }
 
 fn contact_page<T>(body: &[u8], mut row: impl FnMut(contact::WireContact) -> Option<T>) -> Result<WirePage<T>, DecodeError> {

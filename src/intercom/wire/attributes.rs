@@ -1,4 +1,4 @@
-//! Custom attributes: an object of the workspace's own names, straight into a list, without a tree of values in between.
+//! Custom attributes: an object whose keys the workspace chose, decoded into a list without an intermediate JSON value.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::lenient::count;
 use domain::{AttributeValue, CustomAttribute, Number};
 
-/// By name. Of a name that comes twice, the last value counts; null is no value.
+/// Sorted by name. If a name comes twice, the last value counts; null is no value.
 #[derive(Debug, Default)]
 pub(crate) struct Attributes(pub Vec<CustomAttribute>);
 
@@ -26,7 +26,7 @@ impl<'de> Deserialize<'de> for Attributes {
                 while let Some((Name(name), value)) = object.next_entry()? {
                     entries.push((name, value));
                 }
-                // The sort is stable: the last of a name is the last of its run.
+                // The sort is stable, so the last value of a name stays last.
                 entries.sort_by(|(one, _), (other, _)| one.cmp(other));
                 entries.dedup_by(|later, kept| {
                     let is_same = later.0 == kept.0;
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Attribute {
     }
 }
 
-/// References to custom objects and the like, which are rare. What is nested too deep is no value.
+/// Lists and objects are kept as JSON. They are rare: references to custom objects. A value nested too deep is dropped.
 fn as_json(value: Option<Value>) -> Attribute {
     if value.is_none() {
         count(|oddities| oddities.nested_too_deep += 1);
@@ -109,10 +109,10 @@ fn as_json(value: Option<Value>) -> Attribute {
     Attribute(value.map(|value| AttributeValue::Json(value.to_string().into())))
 }
 
-/// Lists and objects within one another that an attribute may have. The reader refuses a body with more than 127 of them.
+/// The deepest nesting in an attribute. serde_json refuses a body with more than 127 levels.
 const NESTED_MAX: usize = 100;
 
-/// A value of so many levels of lists and objects at the most; `None` when it has more, which are read over.
+/// A value with at most this many levels of lists and objects; `None` when it has more.
 struct Json {
     levels: usize,
 }

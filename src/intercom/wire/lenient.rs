@@ -1,4 +1,4 @@
-//! Values that arrive in more than one form.
+//! Types for values that the API sends in more than one form.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,23 +11,23 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use domain::{Number, Oddities};
 
-/// A text, or a number or flag written as one: equal numbers as equal texts. Null, lists and objects are no text.
+/// A text. Numbers and flags are converted, equal numbers to equal texts. Null, lists and objects are `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Text(pub Option<CompactString>);
 
-/// A whole number that may arrive as text; anything else is none.
+/// A whole number, also as text. Anything else is `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Whole(pub Option<u64>);
 
-/// `true` or `false`; anything else is neither.
+/// `true` or `false`. Anything else is `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Flag(pub Option<bool>);
 
-/// An object; null is none, and so is every other form.
+/// An object. Null and anything else are `None`.
 #[derive(Debug)]
 pub(crate) struct Nested<T>(pub Option<T>);
 
-/// A list of objects; null is none, and so is every other form. What in it is no object is left out.
+/// A list of objects. Null and anything else are `None`. Elements that are no objects are left out.
 #[derive(Debug)]
 pub(crate) struct Listed<T>(pub Option<Vec<T>>);
 
@@ -57,7 +57,7 @@ pub(crate) fn some(text: Option<Text>) -> Option<CompactString> {
     text?.0
 }
 
-/// The same, for what there are few of.
+/// The same as a `String`, for texts that are few.
 pub(crate) fn owned(text: Option<Text>) -> Option<String> {
     some(text).map(CompactString::into_string)
 }
@@ -103,7 +103,7 @@ fn from_number(number: i64, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
         return DateTime::from_timestamp(number, 0);
     }
     oddities.dates_of_other_form += 1;
-    // Microseconds and beyond are not dates that anyone has seen from this API.
+    // Microseconds have not been seen from this API.
     (number.unsigned_abs() <= SECONDS_MAX.unsigned_abs() * 1_000).then(|| DateTime::from_timestamp_millis(number))?
 }
 
@@ -115,38 +115,38 @@ fn from_iso(text: &str) -> Option<DateTime<Utc>> {
 }
 
 thread_local! {
-    /// What was odd so far in the bodies themselves. Bodies are decoded on one thread from start to end.
+    /// The oddities of the body that this thread is decoding. A body is decoded on one thread.
     static COUNTED: Cell<Oddities> = Cell::default();
 }
 
-/// Takes note of what is odd in the body that is being decoded.
+/// Counts an oddity of the body that is being decoded.
 pub(super) fn count(change: impl FnOnce(&mut Oddities)) {
     let mut counted = COUNTED.get();
     change(&mut counted);
     COUNTED.set(counted);
 }
 
-/// Decodes. What a body that could not be decoded had counted is forgotten: it may be decoded once more.
+/// Decodes. If that fails, the oddities counted meanwhile are dropped: the body may be decoded once more.
 pub(crate) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let before = COUNTED.get();
     decode().inspect_err(|_| COUNTED.set(before))
 }
 
-/// Decodes, and counts what was odd in the body: fields of another type than documented, texts that were repaired.
+/// Decodes and returns the oddities of the body: fields of another type than documented, repaired texts.
 pub(crate) fn counting<T>(decode: impl FnOnce() -> T) -> (T, Oddities) {
     COUNTED.take();
     let decoded = decode();
     (decoded, COUNTED.take())
 }
 
-/// Of another form than documented: taken note of, and passed over.
+/// Counts a value of another type than documented, and returns `none` in its place.
 fn odd<T>(none: T) -> T {
     count(|oddities| oddities.fields_mistyped += 1);
     none
 }
 
-/// A visitor for lists and objects: of every other form nothing is made.
-macro_rules! passed_over {
+/// The visitor methods for all forms except lists and objects: each returns `$none`.
+macro_rules! ignore_scalars {
     ($type:ty, $none:expr) => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("any value")
@@ -177,7 +177,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
         struct Form<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Form<T> {
             type Value = Nested<T>;
-            passed_over!(Nested<T>, Nested(None));
+            ignore_scalars!(Nested<T>, Nested(None));
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Nested<T>, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(odd(Nested(None)))
@@ -195,7 +195,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Listed<T> {
         struct Form<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Form<T> {
             type Value = Listed<T>;
-            passed_over!(Listed<T>, Listed(None));
+            ignore_scalars!(Listed<T>, Listed(None));
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Listed<T>, A::Error> {
                 let mut values = Vec::new();
                 while let Some(Nested(value)) = list.next_element::<Nested<T>>()? {
@@ -212,7 +212,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Listed<T> {
     }
 }
 
-/// A visitor that takes whatever comes: each form has a way to the value, lists and objects are read over.
+/// A visitor that accepts every form: scalars are converted, lists and objects are skipped.
 macro_rules! lenient {
     ($type:ident, bool: $bool:expr, int: $int:expr, large: $large:expr, float: $float:expr, text: $text:expr, none: $none:expr, odd: $odd:expr) => {
         impl<'de> Deserialize<'de> for $type {
@@ -287,9 +287,9 @@ lenient!(Stamp,
     bool: |_| Stamp::Unreadable,
     int: Stamp::Number,
     large: |_| Stamp::Unreadable,
-    // Whole seconds with a decimal point are dates too; the comparison is false for everything that is none.
+    // Seconds with a decimal point are dates too. The comparison is false for NaN.
     float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
     text: |value: &str| Stamp::Text(value.into()),
     none: Stamp::Null,
-    // Told as a date that cannot be read.
+    // Counted as an unreadable date.
     odd: Stamp::Unreadable);

@@ -1,4 +1,4 @@
-//! Where a list goes on.
+//! The next page of a list.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ pub(crate) enum Next {
     #[default]
     End,
     After(String),
-    /// An address, which is never followed: it may lead to another host, and the token would go with it.
+    /// An address. It is never followed: it may lead to another host, which would get the token.
     Address(String),
 }
 
-/// What a list that is documented to come whole says of pages.
+/// The `pages` of a list that is documented as unpaged.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ListPages {
     #[serde(default)]
@@ -28,31 +28,31 @@ pub(crate) struct ListPages {
     total_pages: Whole,
 }
 
-/// How the next page of such a list is asked for: the name of a parameter, and its value.
+/// How to request the next page of such a list: the name of a parameter, and its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ListNext {
     End,
     With(&'static str, String),
-    /// There is a next page, and nothing says how to ask for it.
+    /// There is a next page, but the response does not say how to request it.
     Unknown,
 }
 
 impl ListPages {
-    /// Where a list goes on after its page of this number.
+    /// How to request the page after the page with this number.
     pub(crate) fn after(&self, page: u32) -> ListNext {
         match &self.next {
             Next::After(cursor) => ListNext::With("starting_after", cursor.clone()),
             Next::Address(address) => in_address(address).unwrap_or(ListNext::Unknown),
-            // The page that was asked for did not come: whatever asked for it was passed over.
+            // Another page came than the requested one: the server ignored the parameter.
             Next::End if self.page.0.is_some_and(|at| at < u64::from(page)) => ListNext::Unknown,
-            // Some lists number their pages and name no next one.
+            // Some lists have page numbers and no `next`.
             Next::End if self.total_pages.0.is_some_and(|last| last > u64::from(page)) => ListNext::With("page", (page + 1).to_string()),
             Next::End => ListNext::End,
         }
     }
 }
 
-/// What an address asks for beyond the list itself.
+/// The paging parameter in an address.
 fn in_address(address: &str) -> Option<ListNext> {
     let url = reqwest::Url::parse(address).or_else(|_| reqwest::Url::parse("http://relative")?.join(address)).ok()?;
     let value = |wanted: &str| {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_comes_in_pages_says_how_it_goes_on() {
+    fn how_to_request_the_next_page_of_a_list() {
         let with = |name, value: &str| ListNext::With(name, value.to_string());
         assert_eq!(after("{}"), ListNext::End);
         assert_eq!(after(r#"{"page":1,"total_pages":1,"next":null}"#), ListNext::End);
@@ -115,6 +115,6 @@ mod tests {
         assert_eq!(after(r#"{"page":1,"total_pages":2}"#), with("page", "2"));
         assert_eq!(after(r#"{"total_pages":"2"}"#), with("page", "2"));
         let second = serde_json::from_str::<ListPages>(r#"{"page":1,"total_pages":2}"#).unwrap().after(2);
-        assert_eq!(second, ListNext::Unknown, "the first page came again");
+        assert_eq!(second, ListNext::Unknown, "the server returned the first page again");
     }
 }

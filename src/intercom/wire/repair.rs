@@ -1,9 +1,9 @@
-//! JSON that would be JSON but for the contents of a few texts or numbers. One record must not cost the page that it is on,
-//! so each character that no text can hold is replaced, and the rest of the page is read as it is.
+//! Repairs bodies that are valid JSON except for a few texts or numbers. One bad record must not cost the whole page, so each
+//! invalid character is replaced and the rest of the page is decoded as it is.
 
 use super::lenient::count;
 
-/// Of one body: the body repaired, and how much was replaced.
+/// A repaired body, and how many texts and numbers were replaced.
 pub(super) struct Repaired {
     pub body: Vec<u8>,
     texts: u64,
@@ -11,7 +11,7 @@ pub(super) struct Repaired {
 }
 
 impl Repaired {
-    /// Counts what was replaced, once the repaired body could be decoded.
+    /// Counts the replacements as oddities. To be called when the repaired body was decoded.
     pub(super) fn count(&self) {
         count(|oddities| {
             oddities.texts_repaired += self.texts;
@@ -20,12 +20,11 @@ impl Repaired {
     }
 }
 
-/// What takes the place of a character, as JSON.
+/// Replaces an invalid character.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// The body with U+FFFD in place of what is no character: bytes that are no UTF-8, half a surrogate pair, a control
-/// character, a backslash that begins no escape. Numbers that are larger than any number are null. `None` when there is
-/// nothing of the kind.
+/// The body with U+FFFD in place of invalid characters: bytes that are no UTF-8, half a surrogate pair, a control character, a
+/// backslash that starts no escape. Numbers beyond the range of `f64` become null. `None` when there is nothing to repair.
 pub(super) fn repaired(body: &[u8]) -> Option<Repaired> {
     let mut repaired = Repaired { body: Vec::with_capacity(body.len()), texts: 0, numbers: 0 };
     let (mut at, mut is_in_text, mut is_changed) = (0, false, false);
@@ -38,8 +37,8 @@ pub(super) fn repaired(body: &[u8]) -> Option<Repaired> {
                 repaired.take(&rest[..1])
             }
             (true, _) => match character(rest) {
-                Character::Good(length) => repaired.take(&rest[..length]),
-                Character::None(length) => {
+                Character::Valid(length) => repaired.take(&rest[..length]),
+                Character::Invalid(length) => {
                     is_changed = true;
                     repaired.body.extend_from_slice(REPLACEMENT);
                     length
@@ -68,40 +67,40 @@ impl Repaired {
     }
 }
 
-/// The first character in the contents of a text, or what stands where one should, with the number of its bytes.
+/// The first character of a text, valid or not, with the number of its bytes.
 enum Character {
-    Good(usize),
-    None(usize),
+    Valid(usize),
+    Invalid(usize),
 }
 
 fn character(rest: &[u8]) -> Character {
     match rest[0] {
         b'\\' => escape(rest),
-        0x00..=0x1f => Character::None(1),
-        0x20..=0x7f => Character::Good(1),
+        0x00..=0x1f => Character::Invalid(1),
+        0x20..=0x7f => Character::Valid(1),
         // No character has more bytes.
         _ => match rest[..rest.len().min(4)].utf8_chunks().next() {
             Some(chunk) => match chunk.valid().chars().next() {
-                Some(character) => Character::Good(character.len_utf8()),
-                None => Character::None(chunk.invalid().len()),
+                Some(character) => Character::Valid(character.len_utf8()),
+                None => Character::Invalid(chunk.invalid().len()),
             },
-            None => Character::None(1),
+            None => Character::Invalid(1),
         },
     }
 }
 
 fn escape(rest: &[u8]) -> Character {
     match (rest.get(1), code_unit(rest)) {
-        // Both halves: a character.
-        (_, Some(0xD800..=0xDBFF)) if code_unit(&rest[6..]).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => Character::Good(12),
-        (_, Some(0xD800..=0xDFFF)) => Character::None(6),
-        (_, Some(_)) => Character::Good(6),
-        (Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't'), None) => Character::Good(2),
-        _ => Character::None(1),
+        // Both halves of a surrogate pair.
+        (_, Some(0xD800..=0xDBFF)) if code_unit(&rest[6..]).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => Character::Valid(12),
+        (_, Some(0xD800..=0xDFFF)) => Character::Invalid(6),
+        (_, Some(_)) => Character::Valid(6),
+        (Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't'), None) => Character::Valid(2),
+        _ => Character::Invalid(1),
     }
 }
 
-/// What `\u` and four digits at the start stand for.
+/// The value of a `\u` escape at the start.
 fn code_unit(rest: &[u8]) -> Option<u16> {
     let digits = rest.get(..6)?.strip_prefix(b"\\u")?;
     let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_character_is_replaced_and_its_text_counted_once() {
+    fn invalid_characters_are_replaced_and_each_text_is_counted_once() {
         for (odd, expected) in [
             (&b"x\xffy\xc3"[..], "x\u{fffd}y\u{fffd}"),
             (b"\xe2\x82x\xf0\x9f\x98", "\u{fffd}x\u{fffd}"),
@@ -145,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_larger_than_any_is_null() {
+    fn a_number_out_of_range_becomes_null() {
         let long = "9".repeat(400);
         let body = format!("[1e999,-1E+400, {long},1e308,-0.5,\"1e999\"]");
         assert_eq!(of(body.as_bytes()), Some(("[null,null, null,1e308,-0.5,\"1e999\"]".to_string(), 0, 3)));
     }
 
     #[test]
-    fn what_else_is_no_json_is_left_alone() {
+    fn other_invalid_json_is_not_repaired() {
         for body in [&b"{\"a\": tru}"[..], b"{\"a\": \"b", b"\xff\xfe", b"", b"{\"a\": \"\\\"\\u00e9\\/\"} \\ud800"] {
             assert_eq!(of(body), None, "{body:?}");
         }

@@ -86,10 +86,10 @@ fn cause(error: &RequestError) -> Option<Cause> {
         Some(Cause::Token)
     } else if error.is_version_refused() {
         Some(Cause::Version)
-    } else if error.is_misdirected() {
+    } else if error.is_wrong_address() {
         Some(Cause::Address)
     } else {
-        error.is_passing().then_some(Cause::Passing)
+        error.is_transient().then_some(Cause::Passing)
     }
 }
 

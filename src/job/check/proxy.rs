@@ -32,7 +32,7 @@ fn shown(route: &Route, address: &str) -> String {
     match route {
         Route::Through(proxy) => format!("requests to `{address}` go through `{}`, as {} says", proxy.host(), proxy.origin()),
         Route::Direct(Reason::Loopback) => format!("none: `{address}` is on this machine"),
-        Route::Direct(Reason::Excepted) => format!("none: NO_PROXY excepts `{address}`"),
+        Route::Direct(Reason::Excluded) => format!("none: NO_PROXY excepts `{address}`"),
         Route::Direct(Reason::NotSet) => format!("none for `{address}`: neither HTTPS_PROXY nor ALL_PROXY is set"),
     }
 }

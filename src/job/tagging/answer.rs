@@ -1,7 +1,7 @@
 //! What an answer of the API means for whom it is about.
 
 use super::{Became, Outcome};
-use domain::{Holder, Reference, Role};
+use domain::{FoundContact, Reference, Role};
 use intercom::{Change, Client, RequestError, StreamError, TagCall};
 
 /// Ids named in a reason, at the most.
@@ -16,7 +16,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// Users answer to addresses and to the workspace's own ids; leads to Intercom's ids alone.
-    pub(super) fn of(reference: &Reference, holders: &[&Holder]) -> Answer {
+    pub(super) fn of(reference: &Reference, holders: &[&FoundContact]) -> Answer {
         if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
             return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
         }
@@ -113,7 +113,8 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
                 return Ok(Outcome { id: Some(id.clone()), ..Outcome::new(Became::NotTagged) });
             }
             Reference::Email(email) => {
-                let is_same = |holder: &&Holder| holder.email.as_ref().is_some_and(|other| other.to_lowercase() == email.to_lowercase());
+                let is_same =
+                    |holder: &&FoundContact| holder.email.as_ref().is_some_and(|other| other.to_lowercase() == email.to_lowercase());
                 if let Answer::Nobody(outcome) = Answer::of(member, &holders.iter().filter(is_same).collect::<Vec<_>>()) {
                     return Ok(outcome);
                 }

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use domain::{Reference, Referring};
+use domain::{MakeReference, Reference};
 
 /// The columns that name somebody, the surest first, with their other names: in small letters, without spaces, `-` and
 /// `_`.
-const COLUMNS: [(&[&str], Referring); 4] = [
+const COLUMNS: [(&[&str], MakeReference); 4] = [
     (&["id", "contactid"], Reference::ContactId),
     (&["userid", "externalid"], Reference::ExternalId),
     (&["email", "emailaddress"], Reference::Email),
@@ -73,7 +73,7 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     let delimiter = DELIMITERS.into_iter().find(|delimiter| header(*delimiter).iter().any(|name| known(name).is_some()));
     let delimiter = delimiter.ok_or(InputError::Header(first))?;
     let names = header(delimiter);
-    let mut columns: Vec<(usize, Referring)> = Vec::new();
+    let mut columns: Vec<(usize, MakeReference)> = Vec::new();
     for (kind, (_, reference)) in COLUMNS.iter().enumerate() {
         let mut places = names.iter().enumerate().filter(|(_, name)| known(name) == Some(kind));
         if let Some((place, _)) = places.next() {
@@ -134,7 +134,7 @@ fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, csv::ByteReco
     })
 }
 
-fn named(record: &csv::ByteRecord, columns: &[(usize, Referring)]) -> Result<Reference, String> {
+fn named(record: &csv::ByteRecord, columns: &[(usize, MakeReference)]) -> Result<Reference, String> {
     for (place, reference) in columns {
         let text = std::str::from_utf8(record.get(*place).unwrap_or_default());
         let text = plain(trimmed(text.map_err(|_| "it is not UTF-8 text; save the file as CSV UTF-8".to_string())?));

@@ -1,4 +1,4 @@
-//! Entries of a page that are too many, too few or too old. Whatever happens to one entry happens to the one in the middle.
+//! Faults with whole entries: too many, too few, or out of date. A fault of one entry applies to the one in the middle.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,12 @@ use crate::calendar::DAY;
 use crate::faults::checksum;
 
 const TEN_YEARS: i64 = 3_653 * DAY;
-/// The length of a text that nobody expects.
+/// The length of a huge text.
 const HUGE: usize = 5_000_000;
-/// What can have been otherwise before.
+/// Flags that can have been different earlier.
 const FLAGS: [&str; 5] = ["unsubscribed_from_emails", "marked_email_as_spam", "has_hard_bounced", "open", "read"];
 
-/// A list that is documented to come whole, in two pages: the first with the way to the second.
+/// Splits a list that is documented as unpaged into two pages. The first one names the second.
 pub(super) fn halve(mut body: Value, is_second: bool, is_legacy: bool) -> Value {
     let name = ["tags", "segments", "data"].into_iter().find(|name| body[*name].is_array());
     let Some(list) = name.and_then(|name| body[name].as_array_mut()).filter(|list| list.len() > 1) else { return body };
@@ -28,7 +28,7 @@ pub(super) fn halve(mut body: Value, is_second: bool, is_legacy: bool) -> Value 
     body
 }
 
-/// Every third conversation was made by something that is no author.
+/// Removes the source of every third conversation.
 pub(super) fn remove_sources(list: &mut [Value]) {
     for entry in list.iter_mut().step_by(3) {
         for source in ["source", "conversation_message"] {
@@ -39,7 +39,7 @@ pub(super) fn remove_sources(list: &mut [Value]) {
     }
 }
 
-/// Authors who are contacts get ids that nobody has, as if they had been merged into who takes part now.
+/// Gives authors that are contacts an id that no contact has, as if they had been merged into the contact that takes part now.
 pub(super) fn merge_authors(list: &mut [Value]) {
     for entry in list {
         for source in ["source", "conversation_message"] {
@@ -64,13 +64,13 @@ pub(super) fn repeat_one(list: &mut Vec<Value>) {
     }
 }
 
-/// The entry as it may have been a day before its last change: another name, other flags, another state. It stands before or after the right
-/// one, as the id decides: both are met, and a page that is asked for again is the same.
+/// Adds the entry as it may have been a day before its last change: another name, other flags, another state. It comes before or after the
+/// current one, depending on the id: both orders occur, and the same request gets the same page.
 pub(super) fn add_older_version(list: &mut Vec<Value>) {
     let middle = list.len() / 2;
     let Some(mut older) = list.get(middle).cloned() else { return };
     let (Some(id), Some(updated_at)) = (older["id"].as_str(), older["updated_at"].as_i64()) else { return };
-    let place = middle + usize::from(checksum(id.as_bytes()).is_multiple_of(2));
+    let position = middle + usize::from(checksum(id.as_bytes()).is_multiple_of(2));
     older["updated_at"] = json!(updated_at - DAY);
     if let Some(name) = older.get_mut("name") {
         *name = json!("An earlier name");
@@ -83,22 +83,22 @@ pub(super) fn add_older_version(list: &mut Vec<Value>) {
     if let Some(state) = older.get_mut("state") {
         *state = json!(if *state == "open" { "closed" } else { "open" });
     }
-    list.insert(place, older);
+    list.insert(position, older);
 }
 
-/// One who was created ten years before the oldest entry, so that no range that fits the page holds it. `mark` decides the ids.
-pub(super) fn add_outsider(list: &mut Vec<Value>, mark: u64) {
+/// Adds an entry that was created ten years before the oldest one, outside any range that fits the page. `seed` decides its id.
+pub(super) fn add_outsider(list: &mut Vec<Value>, seed: u64) {
     let Some(oldest) = list.iter().filter_map(|entry| entry["created_at"].as_i64()).min() else { return };
     let middle = list.len() / 2;
     let mut outsider = list[middle].clone();
     let created_at = (oldest - TEN_YEARS).max(0);
     let is_numeric = outsider["id"].as_str().is_some_and(|id| id.bytes().all(|sign| sign.is_ascii_digit()));
-    // Longer than the numbers of this world, or a date and a suffix as ids of contacts are: nobody has either.
-    outsider["id"] = json!(if is_numeric { format!("9{:018}", mark % 10_u64.pow(18)) } else { format!("{created_at:08x}{mark:016x}") });
+    // An id that no entry has: longer than the numbers of this world, or a date and a suffix like the ids of contacts.
+    outsider["id"] = json!(if is_numeric { format!("9{:018}", seed % 10_u64.pow(18)) } else { format!("{created_at:08x}{seed:016x}") });
     outsider["created_at"] = json!(created_at);
     for own in ["external_id", "user_id", "company_id"] {
         if let Some(Value::String(id)) = outsider.get_mut(own) {
-            *id = format!("outsider-{mark:x}");
+            *id = format!("outsider-{seed:x}");
         }
     }
     list.insert(middle, outsider);
@@ -111,7 +111,7 @@ pub(super) fn swell_one(list: &mut [Value]) {
     }
 }
 
-/// What a page that shows attributes must not run, for those on a plan that is paid for; and an attribute that no two share.
+/// Adds two attributes: markup that an HTML page must not execute, for contacts on a paid plan; and a value that is different for each.
 pub(super) fn mark_up(list: &mut [Value]) {
     for entry in list {
         let id = entry["id"].clone();

@@ -1,9 +1,9 @@
-//! Values of entries in types that they should not have.
+//! Faults with the types of values.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-/// Ids become numbers where they can; dates become text, milliseconds or ISO 8601, in turn.
+/// Converts ids to numbers where possible, and dates to text, milliseconds or ISO 8601 in turn.
 pub(super) fn loosen(list: &mut [Value]) {
     for (number, entry) in list.iter_mut().enumerate() {
         loosen_value(entry, number);
@@ -26,7 +26,7 @@ fn loosen_fields(fields: &mut Map<String, Value>, number: usize) {
             *value = json!(id);
         } else if name.ends_with("_at")
             && let Some(seconds) = value.as_i64()
-            // The world has dates in milliseconds of its own.
+            // Some dates of the world are in milliseconds already.
             && seconds < 100_000_000_000
         {
             *value = match number % 3 {
@@ -43,7 +43,7 @@ fn loosen_fields(fields: &mut Map<String, Value>, number: usize) {
     }
 }
 
-/// Leaves id, type, date of creation and lists, which say how much there is; all else is null.
+/// Sets all fields to null but id, type, date of creation and lists, which give totals.
 pub(super) fn empty(list: &mut [Value]) {
     let is_list = |value: &Value| {
         let kind = value["type"].as_str().unwrap_or_default();
@@ -58,8 +58,8 @@ pub(super) fn empty(list: &mut [Value]) {
     }
 }
 
-/// Texts become numbers or objects, booleans text, arrays null or objects, objects text or what they are with other fields, in turn: what it
-/// is depends on the number of the entry and of the field. Ids, types, numbers and dates stay.
+/// Converts texts to numbers or objects, booleans to text, arrays to null or objects, and objects to text or to objects with mistyped fields.
+/// Which of two depends on the number of the entry and of the field. Ids, types, numbers and dates do not change.
 pub(super) fn mistype(list: &mut [Value]) {
     for (number, entry) in list.iter_mut().enumerate() {
         if let Some(fields) = entry.as_object_mut() {
@@ -69,11 +69,11 @@ pub(super) fn mistype(list: &mut [Value]) {
 }
 
 fn mistype_fields(fields: &mut Map<String, Value>, turn: usize) {
-    for (place, (name, value)) in fields.iter_mut().enumerate() {
+    for (number, (name, value)) in fields.iter_mut().enumerate() {
         if name == "type" || name == "id" || name.ends_with("_id") {
             continue;
         }
-        let first = (turn + place).is_multiple_of(2);
+        let first = (turn + number).is_multiple_of(2);
         *value = match value.take() {
             Value::String(text) if first => json!(text.len()),
             Value::String(text) => json!({"value": text}),
@@ -82,7 +82,7 @@ fn mistype_fields(fields: &mut Map<String, Value>, turn: usize) {
             Value::Array(items) => json!({"items": items}),
             Value::Object(fields) if first => Value::String(Value::Object(fields).to_string()),
             Value::Object(mut fields) => {
-                mistype_fields(&mut fields, turn + place);
+                mistype_fields(&mut fields, turn + number);
                 Value::Object(fields)
             }
             other => other,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_survive_nulls() {
+    fn lists_are_not_set_to_null() {
         let tags = json!({"type": "tag.list", "tags": []});
         let mut list =
             [json!({"type": "user", "id": "5", "created_at": 1, "updated_at": 2, "name": "N", "tags": tags, "avatar": {"type": "avatar"}})];

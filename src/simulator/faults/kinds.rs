@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::FaultSpecError;
 
-/// One way in which an answer can be wrong.
+/// One kind of faulty response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// An error status.
@@ -15,27 +15,27 @@ pub(crate) enum Fault {
     RateLimitedBare,
     /// 200 without a body.
     Empty,
-    /// 200 with the first half of the JSON, whole as far as HTTP can tell.
+    /// 200 with the first half of the JSON; complete for HTTP.
     Half,
-    /// 200 with something that is no JSON.
+    /// 200 with a body that is not JSON.
     Garbage,
-    /// 200 with an `error.list`, and empty lists beside it.
+    /// 200 with an `error.list` and empty lists.
     ErrorList,
-    /// Searches and groups lack a tenth of the contacts, and their totals agree.
+    /// Searches and groups lack a tenth of the contacts, also in their totals.
     IndexBehind,
     /// The right answer under another content type.
     ContentType,
     /// The right answer without rate headers.
     NoHeaders,
-    /// The right answer, its `Date` so many seconds ahead of the clock, or behind it.
+    /// The right answer with a `Date` this many seconds ahead.
     Date(i64),
-    /// The right answer with a `Date` that is none.
+    /// The right answer with an invalid `Date`.
     BadDate,
-    /// The right answer as something between keeps it: its `Date` is old, and its `Age` says how old.
+    /// The right answer as from a cache: with an old `Date` and the matching `Age`.
     Aged,
     /// The right answer, late.
     Slow,
-    /// The right answer in small pieces with pauses.
+    /// The right answer in small chunks with pauses.
     Trickle,
     /// No answer at all; the connection stays open.
     Hang,
@@ -43,34 +43,34 @@ pub(crate) enum Fault {
     Reset,
     /// The connection is closed in mid-body.
     Cut,
-    /// What a request goes on from is not known any more; requests that begin something go well.
+    /// The cursor or scroll of a request is no longer known. Requests without one succeed.
     Cursor,
-    /// The open scroll breaks with a 500 and has to be begun anew; other requests go well.
+    /// The open scroll fails with a 500 and has to be restarted. Other requests succeed.
     ScrollRestart,
-    /// The last entry of a list page comes on top of the next one.
+    /// The last entry of a list page is moved to the top of the next page.
     Move,
-    /// A list page that is wrong and still looks like one.
+    /// A faulty list page that still looks like one.
     Page(PageFault),
 }
 
-/// What comes with an error status.
+/// The body of an error status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorBody {
     /// The documented `error.list`.
     Json,
-    /// A page for people, as proxies send it.
+    /// An HTML page, as proxies send it.
     Html,
     Nothing,
 }
 
-/// What is wrong with a list page. Other answers stay as they are.
+/// The fault of a list page. Other responses do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageFault {
     /// The next cursor is the one just sent.
     Loop,
     /// `pages.next` is a URL on another host.
     ForeignNext,
-    /// There is no next page, whatever the list still holds; a page of a scroll is empty, which is how scrolls end.
+    /// The page has no next page, although the list has more entries. A page of a scroll is empty, which ends the scroll.
     Short,
     /// One entry is silently missing.
     Drop,
@@ -78,7 +78,7 @@ pub(crate) enum PageFault {
     Repeat,
     /// One entry appears twice: as it is, and as it was a day before its last change.
     Stale,
-    /// One entry more, created years before the others.
+    /// One more entry, created years before the others.
     Outside,
     /// `total_count` is 10 % too high.
     Total,
@@ -88,25 +88,25 @@ pub(crate) enum PageFault {
     Extra,
     /// Ids as JSON numbers; dates as text, in milliseconds or in ISO 8601.
     Stringly,
-    /// Nothing is known of the entries but id, type, date of creation and lists.
+    /// All fields are null but id, type, date of creation and lists.
     Nulls,
-    /// Texts, booleans, arrays and objects in each other's place.
+    /// Texts, booleans, arrays and objects have each other's types.
     Mistyped,
     /// One entry has a custom attribute of 5 MB.
     Huge,
-    /// One entry has texts with bytes that are no UTF-8.
+    /// One entry has texts with invalid UTF-8.
     NotUtf8,
     /// One entry has texts that end in half a surrogate pair.
     HalfCharacter,
-    /// One entry has lists within lists, ten thousand of them.
+    /// One entry has ten thousand nested lists.
     Nested,
-    /// Each entry has a custom attribute with markup, and one with a value of its own.
+    /// Each entry has a custom attribute with markup, and one with a different value for each.
     Markup,
     /// A list of tags, segments or attributes comes in two pages.
     PagedGroups,
     /// Every third conversation has no source (in 1.x, no message).
     NullSource,
-    /// The author of a conversation is a contact that is no more.
+    /// The author of a conversation is a contact that no longer exists.
     MergedAuthor,
 }
 
@@ -122,14 +122,14 @@ const fn bare(status: u16) -> Fault {
     Fault::Status { status, body: ErrorBody::Nothing }
 }
 
-/// The names of kinds that belong together, and what they bring back.
+/// The names of related kinds, and a description of their responses.
 struct Group {
     kinds: &'static [(&'static str, Fault)],
-    brings: &'static str,
+    response: &'static str,
 }
 
-const fn group(kinds: &'static [(&'static str, Fault)], brings: &'static str) -> Group {
-    Group { kinds, brings }
+const fn group(kinds: &'static [(&'static str, Fault)], response: &'static str) -> Group {
+    Group { kinds, response }
 }
 
 const GROUPS: &[Group] = &[
@@ -158,14 +158,14 @@ const GROUPS: &[Group] = &[
     group(&[("empty", Fault::Empty)], "200 without a body"),
     group(&[("half", Fault::Half)], "200 with the first half of the JSON"),
     group(&[("garbage", Fault::Garbage)], "200 with an HTML page"),
-    group(&[("error_list", Fault::ErrorList)], "200 with an error.list, and empty lists beside it"),
+    group(&[("error_list", Fault::ErrorList)], "200 with an error.list and empty lists"),
     group(&[("content-type", Fault::ContentType)], "the right JSON as text/plain or, every second request, text/html"),
     group(&[("noheaders", Fault::NoHeaders)], "the right answer without rate headers"),
     group(
         &[("date+1h", Fault::Date(3_600)), ("date-1h", Fault::Date(-3_600))],
         "the right answer, its Date an hour (or other time, as in date+40d) off",
     ),
-    group(&[("bad-date", Fault::BadDate)], "the right answer with a Date that is none"),
+    group(&[("bad-date", Fault::BadDate)], "the right answer with an invalid Date"),
     group(&[("aged", Fault::Aged)], "the right answer with a Date of an hour ago, and that Age"),
     group(&[("slow", Fault::Slow)], "the right answer, 1.5 s late"),
     group(&[("trickle", Fault::Trickle)], "the right answer at 256 bytes a second"),
@@ -177,12 +177,12 @@ const GROUPS: &[Group] = &[
     group(&[("loop", Fault::Page(PageFault::Loop))], "lists: the next cursor is the one just sent"),
     group(&[("foreign-next", Fault::Page(PageFault::ForeignNext))], "lists: next is a URL on another host"),
     group(&[("short", Fault::Page(PageFault::Short))], "lists: next is missing; scrolls: an empty page"),
-    group(&[("move", Fault::Move)], "lists: the last entry comes on top of the next page instead"),
-    group(&[("index_behind", Fault::IndexBehind)], "searches and groups: a tenth is missing, and totals agree"),
+    group(&[("move", Fault::Move)], "lists: the last entry is moved to the top of the next page"),
+    group(&[("index_behind", Fault::IndexBehind)], "searches and groups: a tenth is missing, also from totals"),
     group(&[("drop", Fault::Page(PageFault::Drop))], "lists: one entry is missing"),
-    group(&[("repeat", Fault::Page(PageFault::Repeat))], "lists: one entry is there twice"),
-    group(&[("stale", Fault::Page(PageFault::Stale))], "lists: one entry is there twice, once as it was a day before"),
-    group(&[("outside", Fault::Page(PageFault::Outside))], "lists: one entry more, ten years older than the others"),
+    group(&[("repeat", Fault::Page(PageFault::Repeat))], "lists: one entry comes twice"),
+    group(&[("stale", Fault::Page(PageFault::Stale))], "lists: one entry comes twice, once as it was a day before"),
+    group(&[("outside", Fault::Page(PageFault::Outside))], "lists: one more entry, ten years older than the others"),
     group(&[("total", Fault::Page(PageFault::Total))], "lists: total_count is 10 % too high"),
     group(&[("shrink", Fault::Page(PageFault::Shrink))], "lists: total_count is 10 % too low"),
     group(&[("extra", Fault::Page(PageFault::Extra))], "lists: unknown keys, and next: null"),
@@ -190,12 +190,12 @@ const GROUPS: &[Group] = &[
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
     group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: texts, booleans, arrays and objects mixed up"),
     group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
-    group(&[("not_utf8", Fault::Page(PageFault::NotUtf8))], "lists: one entry has texts that are no UTF-8"),
+    group(&[("not_utf8", Fault::Page(PageFault::NotUtf8))], "lists: one entry has texts with invalid UTF-8"),
     group(&[("half_character", Fault::Page(PageFault::HalfCharacter))], "lists: one entry has half a surrogate pair in texts"),
-    group(&[("nested", Fault::Page(PageFault::Nested))], "lists: one entry has 10,000 lists within one another"),
+    group(&[("nested", Fault::Page(PageFault::Nested))], "lists: one entry has 10,000 nested lists"),
     group(&[("paged_groups", Fault::Page(PageFault::PagedGroups))], "lists of tags, segments and attributes: in two pages"),
     group(&[("null_source", Fault::Page(PageFault::NullSource))], "conversations: every third has no source"),
-    group(&[("merged_author", Fault::Page(PageFault::MergedAuthor))], "conversations: their authors are contacts that are no more"),
+    group(&[("merged_author", Fault::Page(PageFault::MergedAuthor))], "conversations: their authors no longer exist"),
     group(&[("markup", Fault::Page(PageFault::Markup))], "lists: custom attributes `note`, with markup, and `own_id`"),
 ];
 
@@ -219,14 +219,14 @@ fn date(word: &str) -> Option<Fault> {
     }
 }
 
-/// A line for each kind, for people.
+/// The help text: a line for each kind.
 pub(super) fn list() -> String {
     const WIDTH: usize = 14;
     let line = |group: &Group| {
         let names = names(group.kinds.iter().copied(), " ");
-        // What does not fit beside the names stands below them.
+        // If the names are too long, the description goes on the next line.
         let names = if names.len() > WIDTH { format!("{names}\n  {:WIDTH$}", "") } else { format!("{names:WIDTH$}") };
-        format!("  {names}  {}", group.brings)
+        format!("  {names}  {}", group.response)
     };
     GROUPS.iter().map(line).collect::<Vec<_>>().join("\n")
 }

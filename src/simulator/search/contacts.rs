@@ -1,6 +1,6 @@
 //! Which contacts a search finds.
 
-use super::{Dates, Held, Kind, Query, Test};
+use super::{Dates, FieldValue, Kind, Query, Test};
 use crate::api_error::ApiError;
 use crate::paging::Key;
 use crate::world::ADMINS;
@@ -36,7 +36,7 @@ pub(crate) enum Field {
     MonthlySpend,
     Newsletter,
     Date(DateField),
-    /// Documented, and never set in this world: avatars and the fields of mobile apps.
+    /// Documented, but never set in this world: avatars and the fields of mobile apps.
     Never,
 }
 
@@ -71,7 +71,7 @@ impl DateField {
     }
 }
 
-/// The field of a name, as the documentation's table spells it.
+/// A field by its name in the documentation's table.
 pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     let date = |field| Some((Field::Date(field), Kind::Date));
     let text = |field| Some((field, Kind::Text));
@@ -126,12 +126,13 @@ pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     }
 }
 
-/// Reads the `query` of a contact search.
+/// Parses the `query` of a contact search.
 pub(crate) fn parse(view: &WorldView, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
     super::parse(query, Dates::Days(&view.world.options.timezone), &find)
 }
 
-/// Everybody found, ascending by the sort field, then id. Starts from the smallest group that the search requires and from its days of creation.
+/// The contacts found, ascending by the sort field, then id. Checks only the smallest group that the search requires, within its days of
+/// creation.
 pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<u32> {
     let mut candidates: &[u32] = &view.contacts;
     let (mut from, mut until) = (i64::MIN, view.now - view.search_delay + 1);
@@ -148,11 +149,12 @@ pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<
             (from, until) = (from.max(start), until.min(end));
         }
     }
-    // Indices ascend with creation, so a range of days is a slice.
+    // Indices ascend with creation, so a range of days is a slice of the indices.
     let created_before = |limit: i64| candidates.partition_point(|index| view.contact(*index).created_at < limit);
     let (start, end) = (created_before(from), created_before(until));
     let slice = candidates.get(start..end).unwrap_or(&[]);
-    let mut found: Vec<u32> = slice.iter().copied().filter(|index| query.holds(&|field, test| passes(view, *index, field, test))).collect();
+    let mut found: Vec<u32> =
+        slice.iter().copied().filter(|index| query.matches(&|field, test| passes(view, *index, field, test))).collect();
     if !matches!(sort, Field::Id | Field::Date(DateField::Created)) {
         found.sort_by_cached_key(|index| (key(view, *index, sort), view.contact(*index).id.as_str()));
     }
@@ -177,9 +179,9 @@ pub(crate) fn key(view: &WorldView, index: u32, sort: Field) -> Key {
 
 fn passes(view: &WorldView, index: u32, field: Field, test: &Test) -> bool {
     let (contact, now) = (view.contact(index), view.now);
-    let text = |text: Option<&str>| test.accepts(text.map(Held::Text));
+    let text = |text: Option<&str>| test.accepts(text.map(FieldValue::Text));
     let place = contact.place.map(|(country, city)| (&COUNTRIES[country], COUNTRIES[country].cities[city]));
-    let reached = |at: Option<i64>| test.accepts([Held::Boolean(at.is_some_and(|at| at <= now))]);
+    let reached = |at: Option<i64>| test.accepts([FieldValue::Boolean(at.is_some_and(|at| at <= now))]);
     match field {
         Field::Id => text(Some(&contact.id)),
         Field::Role => text(Some(contact.role_at(now).word())),
@@ -198,14 +200,14 @@ fn passes(view: &WorldView, index: u32, field: Field, test: &Test) -> bool {
         Field::Unsubscribed => reached(contact.unsubscribed_at),
         Field::MarkedAsSpam => reached(contact.spam_at),
         Field::HardBounced => reached(contact.bounced_at),
-        Field::Tag => test.accepts(view.tags_of(index).map(|(tag, _)| Held::Text(tag.id))),
-        Field::Segment => test.accepts(view.segments_of(index).map(|segment| Held::Text(segment.id))),
+        Field::Tag => test.accepts(view.tags_of(index).map(|(tag, _)| FieldValue::Text(tag.id))),
+        Field::Segment => test.accepts(view.segments_of(index).map(|segment| FieldValue::Text(segment.id))),
         Field::Plan => text(contact.plan_attribute_at(now).map(|plan| plan.word())),
         Field::Industry => text(contact.industry),
-        Field::Seats => test.accepts(contact.plan_attribute_at(now).map(|_| Held::Number(f64::from(contact.seats)))),
-        Field::MonthlySpend => test.accepts(contact.monthly_spend_at(now).map(Held::Number)),
-        Field::Newsletter => test.accepts(contact.newsletter_at(now).map(Held::Boolean)),
-        Field::Date(date) => test.accepts(date.of(contact, now).map(Held::Date)),
+        Field::Seats => test.accepts(contact.plan_attribute_at(now).map(|_| FieldValue::Number(f64::from(contact.seats)))),
+        Field::MonthlySpend => test.accepts(contact.monthly_spend_at(now).map(FieldValue::Number)),
+        Field::Newsletter => test.accepts(contact.newsletter_at(now).map(FieldValue::Boolean)),
+        Field::Date(date) => test.accepts(date.of(contact, now).map(FieldValue::Date)),
         Field::Never => test.accepts([]),
     }
 }

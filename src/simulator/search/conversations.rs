@@ -1,6 +1,6 @@
 //! Which conversations a search finds.
 
-use super::{Dates, Held, Kind, Query, Test};
+use super::{Dates, FieldValue, Kind, Query, Test};
 use crate::api_error::ApiError;
 use crate::paging::Key;
 use crate::world::ADMINS;
@@ -29,7 +29,7 @@ pub(crate) enum Field {
     Read,
 }
 
-/// The field of a name, as the documentation's table spells it.
+/// A field by its name in the documentation's table.
 pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     Some(match name {
         "id" => (Field::Id, Kind::Text),
@@ -53,12 +53,12 @@ pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     })
 }
 
-/// Reads the `query` of a conversation search.
+/// Parses the `query` of a conversation search.
 pub(crate) fn parse(query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
     super::parse(query, Dates::Seconds, &find)
 }
 
-/// Conversations found, ascending by the sort field, then id. `priority` gives the word of the version asked for.
+/// The conversations found, ascending by the sort field, then id. `priority` returns the priority's name in the requested version.
 pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
     let (mut from, mut until) = (i64::MIN, i64::MAX);
     for (field, test) in query.required() {
@@ -71,7 +71,7 @@ pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field, priorit
     let (start, end) = (created_before(from), created_before(until));
     let slice = all.get(start..end).unwrap_or(&[]);
     let passing = slice.iter().zip(start as u32..);
-    let passing = passing.filter(|(conversation, _)| query.holds(&|field, test| passes(view, conversation, field, test, priority)));
+    let passing = passing.filter(|(conversation, _)| query.matches(&|field, test| passes(view, conversation, field, test, priority)));
     let mut found: Vec<u32> = passing.map(|(_, index)| index).collect();
     if sort == Field::UpdatedAt {
         found.sort_by_cached_key(|index| (all[*index as usize].updated_at(view.now), *index));
@@ -96,25 +96,25 @@ pub(crate) fn key(view: &WorldView, index: u32, sort: Field) -> Key {
 
 fn passes(view: &WorldView, conversation: &Conversation, field: Field, test: &Test, priority: fn(u8) -> &'static str) -> bool {
     let (world, now) = (&view.world, view.now);
-    let text = |text: &str| test.accepts([Held::Text(text)]);
+    let text = |text: &str| test.accepts([FieldValue::Text(text)]);
     let open = conversation.open_at(now);
     match field {
         Field::Id => text(&conversation.id.to_string()),
-        Field::CreatedAt => test.accepts([Held::Date(conversation.created_at)]),
-        Field::UpdatedAt => test.accepts([Held::Date(conversation.updated_at(now))]),
+        Field::CreatedAt => test.accepts([FieldValue::Date(conversation.created_at)]),
+        Field::UpdatedAt => test.accepts([FieldValue::Date(conversation.updated_at(now))]),
         Field::SourceType => text(conversation.source_type()),
         Field::DeliveredAs => text(conversation.delivered_as()),
         Field::AuthorId => text(&conversation.author(world).id),
         Field::AuthorType => text(conversation.author(world).kind),
-        Field::AuthorName => test.accepts(conversation.author(world).name.as_deref().map(Held::Text)),
+        Field::AuthorName => test.accepts(conversation.author(world).name.as_deref().map(FieldValue::Text)),
         Field::AuthorEmail => text(&conversation.author(world).email),
-        Field::ContactIds => test.accepts(conversation.participants().map(|index| Held::Text(&world.contact(index).id))),
-        Field::AdminAssigneeId => test.accepts(conversation.assignee.map(|admin| Held::Number(ADMINS[usize::from(admin)].0 as f64))),
+        Field::ContactIds => test.accepts(conversation.participants().map(|index| FieldValue::Text(&world.contact(index).id))),
+        Field::AdminAssigneeId => test.accepts(conversation.assignee.map(|admin| FieldValue::Number(ADMINS[usize::from(admin)].0 as f64))),
         Field::TeamAssigneeId => test.accepts([]),
-        Field::TagIds => test.accepts(conversation.tag.and_then(|tag| view.tag(tag)).map(|tag| Held::Text(tag.id))),
+        Field::TagIds => test.accepts(conversation.tag.and_then(|tag| view.tag(tag)).map(|tag| FieldValue::Text(tag.id))),
         Field::State => text(conversation.state_at(now)),
         Field::Priority => text(priority(conversation.priority)),
-        Field::Open => test.accepts([Held::Boolean(open)]),
-        Field::Read => test.accepts([Held::Boolean(!open)]),
+        Field::Open => test.accepts([FieldValue::Boolean(open)]),
+        Field::Read => test.accepts([FieldValue::Boolean(!open)]),
     }
 }

@@ -1,4 +1,4 @@
-//! The order that a search asks for.
+//! The sort order of a search.
 
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(crate) struct Sort<'a> {
     pub descending: bool,
 }
 
-/// Reads `sort`. From 2.16 unknown orders are refused; before, they are ignored (that the default then applies is an assumption).
+/// Parses `sort`. From 2.16 on unknown orders are refused. Before, they are ignored; that the default then applies is an assumption.
 pub(crate) fn sort<'a>(sort: Option<&'a Value>, default_field: &'a str, checks_order: bool) -> Result<Sort<'a>, ApiError> {
     let field = match sort.and_then(|sort| sort.get("field")) {
         None | Some(Value::Null) => default_field,

@@ -1,4 +1,4 @@
-//! Answers that come late, in part or not at all, and errors in all their bodies.
+//! Responses that are late, partial or missing, and errors with all kinds of bodies.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,15 +16,15 @@ async fn faulty(at: &str) -> (Simulator, u16) {
     serving(Options { faults, ..Options::default() }).await
 }
 
-/// Sends a request and leaves the connection open; reads end after half a second without a byte.
-fn asking(port: u16, path: &str) -> TcpStream {
+/// Sends a request and keeps the connection open. Reads time out after half a second without a byte.
+fn send(port: u16, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     stream.write_all(ask(path, BEARER).as_bytes()).unwrap();
     stream
 }
 
-/// What comes until the connection ends, or until nothing comes any more, and how it ended.
+/// Reads until the connection ends or a read times out. Returns the text and how it ended.
 async fn read(mut stream: TcpStream) -> (String, Option<ErrorKind>, TcpStream) {
     let reading = tokio::task::spawn_blocking(move || {
         let (mut came, mut buffer) = (Vec::new(), [0; 65_536]);
@@ -73,7 +73,7 @@ async fn errors_of_the_server_have_three_bodies() {
 }
 
 #[tokio::test]
-async fn content_types_lie_about_what_is_right() {
+async fn content_types_are_wrong_for_the_right_body() {
     let (_, port) = faulty("1-2=content-type").await;
     let mut answers = Vec::new();
     for _ in 0..3 {
@@ -90,19 +90,19 @@ async fn content_types_lie_about_what_is_right() {
 #[tokio::test]
 async fn a_connection_is_reset_before_the_first_byte() {
     let (simulator, port) = faulty("1=reset").await;
-    let (came, end, _) = read(asking(port, "/contacts")).await;
+    let (came, end, _) = read(send(port, "/contacts")).await;
     assert_eq!((came.as_str(), end), ("", Some(ErrorKind::ConnectionReset)));
     nothing_in_flight(&simulator).await;
     assert!(exchange(port, &ask("/contacts", BEARER)).await.starts_with("HTTP/1.1 200"), "the server goes on");
 }
 
 #[tokio::test]
-async fn an_answer_trickles_as_long_as_somebody_waits() {
+async fn a_response_trickles_as_long_as_the_client_waits() {
     let (simulator, port) = faulty("1-2=trickle").await;
     let begun = Instant::now();
     let small = exchange(port, &ask("/tags/1373897", BEARER)).await;
     assert!(small.contains("value_lead") && begun.elapsed() < Duration::from_millis(900), "{small}");
-    let (came, end, stream) = read(asking(port, "/contacts")).await;
+    let (came, end, stream) = read(send(port, "/contacts")).await;
     let (head, body) = came.split_once("\r\n\r\n").unwrap();
     assert!(waits(end) && (1..1_024).contains(&body.len()), "{came} {end:?}");
     assert_eq!(in_flight(&simulator), 1);
@@ -114,9 +114,9 @@ async fn an_answer_trickles_as_long_as_somebody_waits() {
 }
 
 #[tokio::test]
-async fn an_answer_never_comes_and_holds_nobody_else_up() {
+async fn a_hanging_response_delays_no_other() {
     let (simulator, port) = faulty("1=hang,2=hang").await;
-    let (first, second) = (asking(port, "/contacts"), asking(port, "/tags"));
+    let (first, second) = (send(port, "/contacts"), send(port, "/tags"));
     let (came, end, first) = read(first).await;
     assert!(came.is_empty() && waits(end), "{came} {end:?}");
     let others = exchange(port, &ask("/tags", BEARER)).await;
@@ -127,7 +127,7 @@ async fn an_answer_never_comes_and_holds_nobody_else_up() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_waits_for_no_hanging_answer() {
+async fn a_stopping_server_does_not_wait_for_hanging_responses() {
     let faults = Faults::parse(Some("hang@/contacts:1,trickle@/conversations:1"), None).unwrap();
     let world = WorldOptions { contacts: 100, ..WorldOptions::default() };
     let simulator = Simulator::new(Options { world, now: DateTime::from_timestamp(NOW, 0), faults, ..Options::default() });
@@ -136,7 +136,7 @@ async fn a_server_that_stops_waits_for_no_hanging_answer() {
     let (stop, stopped) = oneshot::channel::<()>();
     let server = simulator.clone();
     let serving = tokio::spawn(async move { server.serve(listener, async { stopped.await.unwrap_or_default() }).await });
-    let (hanging, trickling) = (asking(port, "/contacts"), asking(port, "/conversations"));
+    let (hanging, trickling) = (send(port, "/contacts"), send(port, "/conversations"));
     let (came, end, hanging) = read(hanging).await;
     assert!(came.is_empty() && waits(end));
     stop.send(()).unwrap();

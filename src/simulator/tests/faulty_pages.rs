@@ -1,4 +1,4 @@
-//! List pages with faults, in both dialects, against the same pages without.
+//! List pages with faults, in both dialects, compared with the same pages without.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::*;
 
 const YEAR: i64 = 365 * 86_400;
 
-/// One world for all, with the faults that are asked for.
+/// The same world for all tests, with these faults.
 async fn served(random: &str, at: &str) -> Served {
     let faults = Faults::parse(Some(random), Some(at)).unwrap();
     Served::with(Options { world: WorldOptions { contacts: 200, ..WorldOptions::default() }, faults, ..Options::default() }).await
@@ -50,7 +50,7 @@ fn entries(pages: &[Value]) -> Vec<Value> {
     pages.iter().flat_map(list).cloned().collect()
 }
 
-/// Every record by its id, the one that was changed last if there are several.
+/// Each record by its id; the latest version if there are several.
 fn newest(entries: &[Value]) -> BTreeMap<String, Value> {
     let mut newest = BTreeMap::new();
     for entry in entries {
@@ -76,18 +76,18 @@ async fn a_request_with_a_cursor_is_refused_as_for_a_bad_one() {
     let scroll = served.get("1.4", "/users/scroll").await.json();
     let path = format!("/users/scroll?scroll_param={}", scroll["scroll_param"].as_str().unwrap());
     assert_eq!(served.get("1.4", &path).await.refusal(), (404, "not_found".to_owned()));
-    assert_eq!(served.get("1.4", "/users/scroll").await.status, 200, "it can be begun anew");
+    assert_eq!(served.get("1.4", "/users/scroll").await.status, 200, "it can be restarted");
 }
 
 #[tokio::test]
-async fn the_newest_version_of_everybody_is_the_right_one() {
+async fn the_newest_version_of_each_record_is_the_right_one() {
     let (clean, stale) = (served("", "").await, served("stale:1", "").await);
     for path in ["/contacts/search", "/contacts", "/conversations/search", "/conversations"] {
         let (clean, stale) = (entries(&pages(&clean, path, 10).await), pages(&stale, path, 10).await);
         let all = entries(&stale);
         assert_eq!(all.len(), clean.len() + stale.len(), "one more on each page of {path}");
         assert_eq!(newest(&all), newest(&clean), "{path}");
-        // Both orders are met.
+        // Both orders occur.
         let twins = all.windows(2).filter(|pair| pair[0]["id"] == pair[1]["id"]);
         let older_first: HashSet<bool> = twins.map(|pair| pair[0]["updated_at"].as_i64() < pair[1]["updated_at"].as_i64()).collect();
         assert_eq!(older_first.len(), 2, "{path}");
@@ -115,7 +115,7 @@ async fn an_entry_moves_to_the_next_page_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_page_that_lost_its_last_entry_is_the_same_again() {
+async fn a_page_without_its_last_entry_is_the_same_on_repetition() {
     let (clean, moved) = (served("", "").await, served("", "1-2=move").await);
     let right = page(&clean, "/contacts/search", 10, &Value::Null).await.json();
     let first = page(&moved, "/contacts/search", 10, &Value::Null).await.json();
@@ -123,7 +123,7 @@ async fn a_page_that_lost_its_last_entry_is_the_same_again() {
     assert_eq!(page(&moved, "/contacts/search", 10, &Value::Null).await.json(), first);
     let second = page(&moved, "/contacts/search", 10, &first["pages"]["next"]["starting_after"]).await.json();
     assert_eq!((&list(&second)[0], &second["pages"]["page"]), (&list(&right)[9], &json!(2)), "on top, with a fault or without");
-    // Page numbers tell nothing of what came before them: what moved once has moved.
+    // A page number does not depend on earlier pages, so a moved entry stays moved.
     let moved = served("", "2=move").await;
     let urls = [1, 2, 3].map(|number| format!("/users?per_page=10&page={number}"));
     let mut seen = Vec::new();
@@ -133,7 +133,7 @@ async fn a_page_that_lost_its_last_entry_is_the_same_again() {
     assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [10, 9, 11, 9, 11]);
     assert_eq!((&seen[1], &seen[2]), (&seen[3], &seen[4]));
     let others = moved.get("1.4", "/users?per_page=10&page=2&order=asc").await.json();
-    assert_eq!(list(&others).len(), 10, "another list is another list");
+    assert_eq!(list(&others).len(), 10, "another list is not affected");
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn totals_shrink_and_lists_end_too_early() {
 }
 
 #[tokio::test]
-async fn somebody_comes_who_was_not_asked_for() {
+async fn an_entry_comes_that_was_not_requested() {
     let (clean, wrong) = (served("", "").await, served("outside:1", "").await);
     for path in ["/contacts/search", "/conversations/search", "/contacts"] {
         let right = page(&clean, path, 10, &Value::Null).await.json();
@@ -175,7 +175,7 @@ async fn somebody_comes_who_was_not_asked_for() {
             list(&more).iter().partition(|entry| known.contains(entry["id"].as_str().unwrap()));
         assert_eq!((inside, outside.len()), (list(&right).iter().collect(), 1), "{path}");
         assert!(outside[0]["created_at"].as_i64().unwrap() < NOW - 5 * YEAR);
-        assert_eq!(page(&wrong, path, 10, &Value::Null).await.json(), more, "the same request, the same stranger");
+        assert_eq!(page(&wrong, path, 10, &Value::Null).await.json(), more, "the same request gets the same entry");
         let other = page(&wrong, path, 11, &Value::Null).await.json();
         assert!(!list(&other).iter().any(|entry| entry["id"] == outside[0]["id"]), "{path}");
     }
@@ -229,6 +229,6 @@ async fn one_entry_is_huge() {
         for entry in huge[name].as_array_mut().unwrap() {
             entry["custom_attributes"].as_object_mut().unwrap().remove("huge_text");
         }
-        assert!(huge[name] == right[name], "{path}: all else is as it was");
+        assert!(huge[name] == right[name], "{path}: nothing else has changed");
     }
 }

@@ -1,4 +1,4 @@
-//! Answers over a real connection.
+//! Responses over a real connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::NOW;
 use crate::*;
 
-/// Sends one request on a connection of its own and returns all that comes back.
+/// Sends one request on its own connection and returns the whole response.
 pub(super) async fn exchange(port: u16, request: &str) -> String {
     let request = request.to_owned();
     let exchange = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // A cut connection may also end in an error; what came before it counts.
+        // A cut connection may also end in an error. The bytes before it count.
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     });
@@ -91,7 +91,7 @@ async fn a_window_that_is_used_up_answers_429() {
 }
 
 #[tokio::test]
-async fn faults_break_answers_as_named() {
+async fn faults_change_responses_as_named() {
     let at = "1=500,2=html,3=empty,4=garbage,5=half,6=cut,7=429,8=429-bare,9=noheaders,10=401,11=drop";
     let faults = Faults::parse(None, Some(at)).unwrap();
     let (simulator, port) = serving(Options { faults, ..Options::default() }).await;

@@ -1,4 +1,4 @@
-//! What was written is seen wherever somebody looks, and when.
+//! Writes are visible in all reads, from their time on.
 
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn both_generations_see_what_either_wrote() {
 }
 
 #[tokio::test]
-async fn cursors_walk_over_what_was_written() {
+async fn cursors_include_written_contacts() {
     let served = Served::new().await;
     for number in 0..25 {
         served.post("1.4", "/users", json!({"user_id": format!("fresh-{number}")})).await.json();
@@ -95,7 +95,7 @@ async fn cursors_walk_over_what_was_written() {
 }
 
 #[tokio::test]
-async fn time_goes_on_over_what_was_written() {
+async fn writes_stay_visible_as_time_passes() {
     let served = Served::new().await;
     let at = |seconds: i64| DateTime::from_timestamp(NOW + seconds, 0).unwrap();
     let members = served.members(&format!("tag:{VALUE_LEAD_ID}")).await;
@@ -111,7 +111,7 @@ async fn time_goes_on_over_what_was_written() {
     assert!(all.iter().any(|one| one["id"] == user["id"]) && all.last().unwrap()["id"] != user["id"]);
     let tagged = served.get("2.11", &format!("/contacts/{}/tags", user["id"].as_str().unwrap())).await.json();
     assert_eq!(tagged["data"][0]["applied_at"], NOW);
-    // Before the writes nothing of them is there.
+    // Before their time, the writes are not visible.
     served.simulator.set_now(at(-1));
     assert!(served.members(&format!("tag:{VALUE_LEAD_ID}")).await.contains(&members[0]));
     assert_eq!(served.get("1.4", "/users?user_id=fresh").await.status, 404);
@@ -119,7 +119,7 @@ async fn time_goes_on_over_what_was_written() {
 }
 
 #[tokio::test]
-async fn the_big_tag_is_for_the_oldest_and_changes_nothing_else() {
+async fn the_big_tag_belongs_to_the_oldest_contacts_and_changes_nothing_else() {
     let (seed, contacts) = (7, 400);
     let plain = World::new(WorldOptions { seed, contacts, ..WorldOptions::default() });
     let big = World::new(WorldOptions { seed, contacts, big_tag: Some(90), ..WorldOptions::default() });
@@ -137,7 +137,7 @@ async fn the_big_tag_is_for_the_oldest_and_changes_nothing_else() {
 }
 
 #[test]
-fn extra_tags_are_carried_by_as_many_as_asked_for_and_change_nothing_else() {
+fn extra_tags_have_the_requested_shares_and_change_nothing_else() {
     let options = WorldOptions { seed: 7, contacts: 3_000, ..WorldOptions::default() };
     let plain = World::new(options.clone());
     let world = World::new(WorldOptions { extra_groups: 7, memberships: Some(2.4), ..options });
@@ -159,7 +159,7 @@ fn extra_tags_are_carried_by_as_many_as_asked_for_and_change_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_was_still_a_write() {
+async fn a_write_is_executed_even_if_its_response_is_lost() {
     let faults = Faults::parse(None, Some("1=empty@/tags,2=500@/tags,3=half@/tags")).unwrap();
     let served =
         Served::with(Options { world: WorldOptions { contacts: 60, ..WorldOptions::default() }, faults, ..Options::default() }).await;
@@ -167,7 +167,11 @@ async fn an_answer_that_is_lost_was_still_a_write() {
         served.post("1.4", "/tags", json!({"name": name})).await;
     }
     let names = served.get("2.11", "/tags").await.text;
-    assert_eq!(["first", "second", "third"].map(|name| names.contains(name)), [false, false, true], "half an answer comes after the deed");
+    assert_eq!(
+        ["first", "second", "third"].map(|name| names.contains(name)),
+        [false, false, true],
+        "half a response comes after the write"
+    );
     let statuses: Vec<Value> = served.probe("writes").await.as_array().unwrap().iter().map(|write| write["status"].clone()).collect();
     assert_eq!(statuses, [200, 500, 200]);
 }

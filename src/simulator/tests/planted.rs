@@ -1,4 +1,4 @@
-//! What an analyst should be able to find in a demo is there, in worlds of its size and of the smallest one that promises it: see `world`.
+//! Demo worlds have the patterns that an analyst should find (see `world`), also in the smallest size that promises them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::world::people::{Contact, Plan, Role};
 use crate::world::{World, WorldOptions};
 use crate::world_view::WorldView;
 
-/// A world, and looks at it.
-struct Seen {
+/// A world with helpers to view it.
+struct TestWorld {
     world: Arc<World>,
     /// For messages.
     name: String,
 }
 
-impl Seen {
-    /// A month's first instant, which is the end of the month before; months roll over into other years.
+impl TestWorld {
+    /// The first instant of a month, which is the end of the month before. Months roll over into other years.
     fn start(&self, year: i32, month: i32) -> i64 {
         start_of_month(&self.world.options.timezone, year, month)
     }
@@ -27,7 +27,7 @@ impl Seen {
         WorldView::new(Arc::clone(&self.world), self.start(year, month + 1))
     }
 
-    /// Members of the tag or segment at the ends of so many months, the first of which is told.
+    /// The members of a tag or segment at the ends of this many months, from the given one on.
     fn members(&self, group: &str, year: i32, month: i32, months: i32) -> Vec<HashSet<u32>> {
         let tag = self.world.tags.iter().position(|tag| tag.name == group);
         let segment = self.world.segments.iter().position(|segment| segment.name == group);
@@ -52,8 +52,8 @@ impl Seen {
     }
 }
 
-fn worlds(seeds: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Seen> {
-    seeds.flat_map(|seed| [2_000, 5_000].map(|contacts| (seed, contacts))).map(|(seed, contacts)| Seen {
+fn worlds(seeds: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = TestWorld> {
+    seeds.flat_map(|seed| [2_000, 5_000].map(|contacts| (seed, contacts))).map(|(seed, contacts)| TestWorld {
         world: Arc::new(World::new(WorldOptions { seed, contacts, ..WorldOptions::default() })),
         name: format!("seed {seed}, {contacts} contacts"),
     })

@@ -1,4 +1,4 @@
-//! Answers that are kept: they are those that would be made, for as long as nothing changes.
+//! Cached responses: they equal new ones as long as nothing changes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,12 +10,12 @@ use super::over_http::serving;
 use super::{NOW, served};
 use crate::*;
 
-/// In the name of one host, so that links are alike on every port.
+/// With the same host in all requests, so that links do not depend on the port.
 const PLAIN: &str = "Host: localhost\r\nAuthorization: Bearer t0ken\r\n";
 const GZIP: &str = "Host: localhost\r\nAuthorization: Bearer t0ken\r\nAccept-Encoding: gzip\r\n";
 
-/// A request, and what came back.
-struct Asked<'a> {
+/// A request.
+struct TestRequest<'a> {
     port: u16,
     method: &'a str,
     version: &'a str,
@@ -23,12 +23,12 @@ struct Asked<'a> {
     body: &'a str,
 }
 
-struct Came {
+struct TestResponse {
     head: String,
     body: Vec<u8>,
 }
 
-impl Came {
+impl TestResponse {
     fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
@@ -48,10 +48,10 @@ impl Came {
     }
 }
 
-impl Asked<'_> {
-    /// On a connection of its own.
-    async fn send(&self, headers: &str) -> Came {
-        let Asked { port, method, version, path, body } = *self;
+impl TestRequest<'_> {
+    /// Sends it on its own connection.
+    async fn send(&self, headers: &str) -> TestResponse {
+        let TestRequest { port, method, version, path, body } = *self;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nConnection: close\r\nIntercom-Version: {version}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -65,10 +65,10 @@ impl Asked<'_> {
         });
         let answer = exchange.await.unwrap();
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-        Came { head: String::from_utf8(answer[..end].to_vec()).unwrap(), body: answer[end + 4..].to_vec() }
+        TestResponse { head: String::from_utf8(answer[..end].to_vec()).unwrap(), body: answer[end + 4..].to_vec() }
     }
 
-    async fn gzipped(&self) -> Came {
+    async fn gzipped(&self) -> TestResponse {
         self.send(GZIP).await
     }
 }
@@ -88,11 +88,11 @@ async fn stats(port: u16) -> Value {
 
 async fn probe(port: u16, path: &str) -> Value {
     let path = format!("/_simulator/{path}");
-    serde_json::from_slice(&Asked { port, method: "GET", version: "2.14", path: &path, body: "" }.send(PLAIN).await.body).unwrap()
+    serde_json::from_slice(&TestRequest { port, method: "GET", version: "2.14", path: &path, body: "" }.send(PLAIN).await.body).unwrap()
 }
 
 #[tokio::test]
-async fn a_kept_answer_is_the_one_that_would_be_made() {
+async fn a_cached_response_equals_a_new_one() {
     let ((simulator, kept), (_, made)) = (preparing().await, serving(Options::default()).await);
     let all = json!({"query": {"field": "created_at", "operator": ">", "value": 0}, "pagination": {"per_page": 150}}).to_string();
     for (method, version, path, body) in [
@@ -104,42 +104,45 @@ async fn a_kept_answer_is_the_one_that_would_be_made() {
         ("GET", "1.4", "/users?per_page=60&page=2", ""),
         ("GET", "1.4", "/counts", ""),
     ] {
-        let plain = Asked { port: made, method, version, path, body }.send(PLAIN).await.body;
-        let asked = Asked { port: kept, method, version, path, body };
+        let plain = TestRequest { port: made, method, version, path, body }.send(PLAIN).await.body;
+        let request = TestRequest { port: kept, method, version, path, body };
         for time in ["first", "second"] {
-            assert!(asked.gzipped().await.gunzipped() == plain, "{method} {path}, gzip, the {time} time");
-            let bare = asked.send(PLAIN).await;
+            assert!(request.gzipped().await.gunzipped() == plain, "{method} {path}, gzip, the {time} time");
+            let bare = request.send(PLAIN).await;
             assert!(bare.body == plain && bare.header("content-encoding").is_none(), "{method} {path}, plain, the {time} time");
         }
         let found = simulator.view().prepared.len();
-        assert!(asked.gzipped().await.body == asked.gzipped().await.body && simulator.view().prepared.len() == found, "it is kept once");
+        assert!(
+            request.gzipped().await.body == request.gzipped().await.body && simulator.view().prepared.len() == found,
+            "it is cached once"
+        );
     }
     assert_eq!(simulator.view().prepared.len(), 7);
-    let listed = Asked { port: kept, method: "GET", version: "1.4", path: "/users", body: "" };
+    let listed = TestRequest { port: kept, method: "GET", version: "1.4", path: "/users", body: "" };
     for host in ["one", "two"] {
         let page = listed.send(&PLAIN.replace("localhost", host)).await;
         assert!(
             String::from_utf8(page.body).unwrap().contains(&format!("http://{host}/users?per_page=50&page=2")),
-            "links to the host asked"
+            "links to the host request"
         );
     }
 }
 
 #[tokio::test]
-async fn what_is_written_shows_at_once() {
+async fn writes_are_visible_at_once() {
     let (simulator, port) = preparing().await;
     let vip = probe(port, "state").await["groups"].as_array().unwrap().iter().find(|group| group["name"] == "VIP").unwrap().clone();
     let tag = vip["group"].as_str().unwrap().trim_start_matches("tag:").to_owned();
     let body = search(&tag, 50, &Value::Null);
-    let asked = Asked { port, method: "POST", version: "2.14", path: "/contacts/search", body: &body };
-    let total = || async { asked.gzipped().await.json()["total_count"].as_u64().unwrap() };
+    let request = TestRequest { port, method: "POST", version: "2.14", path: "/contacts/search", body: &body };
+    let total = || async { request.gzipped().await.json()["total_count"].as_u64().unwrap() };
     let before = total().await;
     assert_eq!((before, simulator.view().prepared.len()), (vip["count"].as_u64().unwrap(), 1));
 
     let members = probe(port, &format!("members?group=tag:{tag}")).await;
     let somebody = members[0].as_str().unwrap();
     let path = format!("/contacts/{somebody}/tags/{tag}");
-    let untagged = Asked { port, method: "DELETE", version: "2.14", path: &path, body: "" }.gzipped().await;
+    let untagged = TestRequest { port, method: "DELETE", version: "2.14", path: &path, body: "" }.gzipped().await;
     assert!(untagged.head.starts_with("HTTP/1.1 200"), "{}", untagged.head);
     assert_eq!(simulator.view().prepared.len(), 0, "a write empties it");
     assert_eq!((total().await, total().await), (before - 1, before - 1));
@@ -149,25 +152,25 @@ async fn what_is_written_shows_at_once() {
 }
 
 #[tokio::test]
-async fn kept_answers_pass_the_same_doors() {
+async fn cached_responses_pass_the_same_checks() {
     let faults = Faults::parse(None, Some("3=500,4=half,5=drop,6=429")).unwrap();
     let (simulator, port) = serving(Options { faults, prepared_pages: true, ..Options::default() }).await;
-    let asked = Asked { port, method: "GET", version: "2.14", path: "/contacts?per_page=20", body: "" };
+    let request = TestRequest { port, method: "GET", version: "2.14", path: "/contacts?per_page=20", body: "" };
     let mut came = Vec::new();
     for _ in 0..7 {
-        came.push(asked.gzipped().await);
+        came.push(request.gzipped().await);
     }
     let statuses: Vec<&str> = came.iter().map(|came| &came.head[9..12]).collect();
     assert_eq!(statuses, ["200", "200", "500", "200", "200", "429", "200"]);
     assert!(came[1].body == came[0].body && came[6].body == came[0].body && came[3].body != came[0].body && came[4].body != came[0].body);
-    let remaining = |came: &Came| came.header("x-ratelimit-remaining").unwrap().parse::<u32>().unwrap();
-    let reset = |came: &Came| came.header("x-ratelimit-reset").unwrap().to_owned();
+    let remaining = |came: &TestResponse| came.header("x-ratelimit-remaining").unwrap().parse::<u32>().unwrap();
+    let reset = |came: &TestResponse| came.header("x-ratelimit-reset").unwrap().to_owned();
     // Another window may begin in between.
     assert!(reset(&came[1]) != reset(&came[0]) || remaining(&came[1]) == remaining(&came[0]) - 1);
     assert_ne!(came[0].header("x-request-id"), came[1].header("x-request-id"));
-    let of_stranger = asked.send(&GZIP.replace("t0ken", "invalid")).await;
+    let of_stranger = request.send(&GZIP.replace("t0ken", "invalid")).await;
     assert!(of_stranger.head.starts_with("HTTP/1.1 401"), "{}", of_stranger.head);
-    let refused = Asked { version: "2.17", ..asked }.gzipped().await;
+    let refused = TestRequest { version: "2.17", ..request }.gzipped().await;
     assert!(refused.head.starts_with("HTTP/1.1 400"), "{}", refused.head);
 
     let stats = stats(port).await;
@@ -182,20 +185,20 @@ async fn kept_answers_pass_the_same_doors() {
 }
 
 #[tokio::test]
-async fn an_empty_window_refuses_what_is_kept() {
+async fn rate_limits_apply_to_cached_responses() {
     let (_, port) = serving(Options { rate_limit: 2, prepared_pages: true, ..Options::default() }).await;
-    let asked = Asked { port, method: "GET", version: "2.14", path: "/contacts?per_page=20", body: "" };
+    let request = TestRequest { port, method: "GET", version: "2.14", path: "/contacts?per_page=20", body: "" };
     let mut refused = 0;
     // As many as in the test of the limit itself.
     for _ in 0..9 {
-        refused += u64::from(asked.gzipped().await.head.starts_with("HTTP/1.1 429"));
+        refused += u64::from(request.gzipped().await.head.starts_with("HTTP/1.1 429"));
     }
     assert!(refused >= 3);
     assert_eq!(stats(port).await["rate_limited"], refused);
 }
 
 #[tokio::test]
-async fn scrolls_go_on_and_moved_entries_stay_moved() {
+async fn scrolls_are_not_cached_and_moved_entries_stay_moved() {
     let faults = Faults::parse(None, Some("3=move@/users")).unwrap();
     let world = WorldOptions { contacts: 300, ..WorldOptions::default() };
     let served = served::Served::with(Options { world, faults, prepared_pages: true, ..Options::default() }).await;
@@ -209,21 +212,21 @@ async fn scrolls_go_on_and_moved_entries_stay_moved() {
 }
 
 #[tokio::test]
-async fn what_was_read_is_listed_until_it_is_reset() {
+async fn reads_are_listed_until_the_log_is_reset() {
     let (_, port) = preparing().await;
     let body = search("1373897", 5, &Value::Null);
-    let page = Asked { port, method: "POST", version: "2.14", path: "/contacts/search", body: &body };
+    let page = TestRequest { port, method: "POST", version: "2.14", path: "/contacts/search", body: &body };
     let (tags, unknown) =
-        (Asked { method: "GET", version: "1.4", path: "/tags?x=%C3%A9", body: "", ..page }, Asked { path: "/nothing", ..page });
-    let write = Asked { path: "/tags", body: r#"{"name":"new"}"#, ..page };
-    for asked in [&page, &tags, &page, &unknown, &write] {
-        asked.gzipped().await;
+        (TestRequest { method: "GET", version: "1.4", path: "/tags?x=%C3%A9", body: "", ..page }, TestRequest { path: "/nothing", ..page });
+    let write = TestRequest { path: "/tags", body: r#"{"name":"new"}"#, ..page };
+    for request in [&page, &tags, &page, &unknown, &write] {
+        request.gzipped().await;
     }
     let of_page = json!({"method": "POST", "path": "/contacts/search", "version": "2.14", "body": body});
     let of_tags = json!({"method": "GET", "path": "/tags?x=%C3%A9", "version": "1.4", "body": null});
     let all = json!([of_page, of_tags, of_page]);
     assert_eq!(probe(port, "requests").await, all);
-    assert_eq!(probe(port, "requests?reset=true").await, all, "the last look at it");
+    assert_eq!(probe(port, "requests?reset=true").await, all, "the log before the reset");
     assert_eq!(probe(port, "requests").await, json!([]));
     assert_eq!(stats(port).await["pages_repeated"], 1, "tags have no pages");
 

@@ -1,4 +1,4 @@
-//! A simulator behind a real listener, and the few words that tests of a dialect need.
+//! A simulator behind a real listener, and helpers for tests of a dialect.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ pub(super) struct Served {
     port: u16,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub status: u16,
@@ -41,7 +41,7 @@ impl Answer {
 }
 
 impl Served {
-    /// A world of 600 contacts, standing still.
+    /// A world of 600 contacts with a fixed time.
     pub(super) async fn new() -> Self {
         Self::with(Options { world: WorldOptions { contacts: 600, ..WorldOptions::default() }, ..Options::default() }).await
     }
@@ -87,7 +87,7 @@ impl Served {
         self.post("2.11", "/contacts/search", query).await.json()["total_count"].clone()
     }
 
-    /// Sends a request on a connection of its own; an empty version is none.
+    /// Sends a request on its own connection; an empty version sends no header.
     pub(super) async fn send(&self, method: &str, version: &str, path: &str, body: &str, token: &str) -> Answer {
         let port = self.port;
         let version = if version.is_empty() { String::new() } else { format!("Intercom-Version: {version}\r\n") };
@@ -109,7 +109,7 @@ impl Served {
         Answer { status, text: text.to_owned() }
     }
 
-    /// Follows `next` from page to page, and gives every entry.
+    /// Follows `next` from page to page and returns all entries.
     pub(super) async fn follow(&self, version: &str, first: &str, entries: &str) -> Vec<Value> {
         let (mut path, mut all) = (first.to_owned(), Vec::new());
         loop {
@@ -125,7 +125,7 @@ impl Served {
         }
     }
 
-    /// Reads a scroll to its end, and gives every page.
+    /// Reads a scroll to its end and returns all pages.
     pub(super) async fn scroll(&self, path: &str, entries: &str) -> Vec<Vec<Value>> {
         let (mut param, mut pages) = (String::new(), Vec::new());
         loop {

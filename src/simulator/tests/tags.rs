@@ -10,7 +10,7 @@ use crate::world::groups::{VALUE_LEAD, VALUE_LEAD_ID};
 use crate::world::people::{Contact, End};
 use crate::*;
 
-/// Ids of users that can be told by user id, too.
+/// Ids and user ids of users.
 async fn users(served: &Served) -> Vec<(String, String)> {
     let page = served.get("1.4", "/users?per_page=60").await.json();
     let users = page["users"].as_array().unwrap().iter();
@@ -39,7 +39,7 @@ async fn a_bulk_tag_of_1x_takes_users_by_any_of_their_ids() {
     let id = tag["id"].as_str().unwrap();
     let expected = sorted(vec![users[0].0.clone(), users[1].0.clone(), users[2].0.clone(), lead.clone()]);
     assert_eq!(served.members(&format!("tag:{id}")).await, expected);
-    // The same name in other letters is the same tag; `untag` counts for its entry alone.
+    // The same name in other case is the same tag; `untag` applies to its entry only.
     let members = json!([{"id": users[0].0, "untag": true}, {"id": users[3].0, "untag": false}]);
     assert_eq!(served.post("1.1", "/tags", json!({"name": name.to_uppercase(), "users": members})).await.json(), tag);
     let expected = sorted(vec![users[3].0.clone(), users[1].0.clone(), users[2].0.clone(), lead]);
@@ -96,7 +96,7 @@ async fn unknown_members_are_skipped_from_2_16() {
 }
 
 #[tokio::test]
-async fn what_is_no_tag_is_refused() {
+async fn invalid_tag_calls_are_refused() {
     let served = Served::new().await;
     let user = users(&served).await[0].0.clone();
     for body in [
@@ -124,7 +124,7 @@ async fn what_is_no_tag_is_refused() {
 }
 
 #[tokio::test]
-async fn tags_are_made_renamed_and_deleted() {
+async fn tags_are_created_renamed_and_deleted() {
     let served = Served::new().await;
     let user = users(&served).await[0].0.clone();
     let tag = served.post("2.11", "/tags", json!({"name": "Fresh", "users": [{"id": user}]})).await.json();
@@ -212,7 +212,7 @@ async fn a_token_that_reads_only_writes_nothing() {
 }
 
 #[tokio::test]
-async fn users_and_leads_are_made() {
+async fn users_and_leads_are_created() {
     let served = Served::new().await;
     let attributes = json!({"paid": true, "seats": 7, "note": null});
     let made = served
@@ -243,16 +243,16 @@ async fn users_and_leads_are_made() {
     assert_eq!((&renamed["id"], &renamed["name"]), (&old_lead["id"], &json!("Lea")));
 }
 
-/// What a world has in store, for tests that look for somebody in particular.
+/// A contact of the world with certain properties.
 fn somebody(served: &Served, wanted: impl Fn(&Contact) -> bool) -> Contact {
     served.simulator.0.world.contacts.iter().find(|contact| wanted(contact)).unwrap().clone()
 }
 
 #[tokio::test]
-async fn a_contacts_tags_say_since_when() {
+async fn the_tags_of_a_contact_have_dates() {
     let served = Served::with(Options { world: WorldOptions { contacts: 2_000, ..WorldOptions::default() }, ..Options::default() }).await;
     let of = |contact: &str| format!("/contacts/{contact}/tags");
-    // All tags, however many, in one list without pages, as the descriptions show it.
+    // All tags in one list without pages, as documented.
     let collector = somebody(&served, |contact| contact.exists_at(NOW) && contact.tags_at(NOW).count() > 10);
     let expected: Vec<Value> = collector
         .tags_at(NOW)
@@ -267,7 +267,7 @@ async fn a_contacts_tags_say_since_when() {
     }
     let body = served.get("2.11", &format!("/contacts/{}", collector.id)).await.json();
     assert_eq!((&body["tags"]["has_more"], &body["tags"]["url"]), (&json!(true), &json!(of(&collector.id))));
-    // The spell that lasts now counts, neither one before it nor one to come.
+    // The current spell counts, not an earlier or a later one.
     let returned = somebody(&served, |contact| {
         let spells: Vec<_> = contact.tags.iter().filter(|spell| spell.tag == VALUE_LEAD).collect();
         contact.exists_at(NOW)
@@ -305,7 +305,7 @@ async fn tags_of_nobody_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_tag_put_on_anew_is_as_old_as_its_request() {
+async fn a_tag_that_is_added_again_has_the_date_of_its_request() {
     let served = Served::new().await;
     let at = |seconds: i64| DateTime::from_timestamp(NOW + seconds, 0).unwrap();
     let group = format!("applied?tag={VALUE_LEAD_ID}");
@@ -332,15 +332,15 @@ async fn a_tag_put_on_anew_is_as_old_as_its_request() {
 }
 
 #[tokio::test]
-async fn the_probes_tell_of_tags_and_of_former_members() {
+async fn the_probes_report_dates_of_tags_and_former_members() {
     let served = Served::new().await;
     let earlier = NOW - 100 * 86_400;
     for group in [format!("tag:{VALUE_LEAD_ID}"), "segment:63bbdd50aa01c0ffee000001".to_owned(), "role:lead".to_owned()] {
-        let told = served.probe(&format!("members?group={group}&at={earlier}")).await;
+        let earlier_members = served.probe(&format!("members?group={group}&at={earlier}")).await;
         let now = served.members(&group).await;
         assert_eq!(ids(&served.probe(&format!("members?group={group}&at={}", NOW + 86_400 * 40)).await), now, "no look ahead");
         served.simulator.set_now(DateTime::from_timestamp(earlier, 0).unwrap());
-        assert_eq!(ids(&told), served.members(&group).await, "{group}");
+        assert_eq!(ids(&earlier_members), served.members(&group).await, "{group}");
         served.simulator.set_now(DateTime::from_timestamp(NOW, 0).unwrap());
     }
     let applied = served.probe(&format!("applied?tag={VALUE_LEAD_ID}")).await;

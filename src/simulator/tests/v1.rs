@@ -1,4 +1,4 @@
-//! Reading in 1.x, over HTTP.
+//! Reads of 1.x, over HTTP.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -161,7 +161,7 @@ async fn a_workspace_has_one_scroll() {
 }
 
 #[tokio::test]
-async fn a_scroll_that_breaks_can_be_begun_anew() {
+async fn a_scroll_that_fails_can_be_restarted() {
     let faults = Faults::parse(None, Some("2=scroll_restart@/users/scroll")).unwrap();
     let served = Served::with(Options { world: of_contacts(400), faults, ..Options::default() }).await;
     let first = served.get("1.4", "/users/scroll").await.json();
@@ -215,7 +215,7 @@ async fn counts_are_keyed_by_name_and_names_can_be_equal() {
 }
 
 #[tokio::test]
-async fn archived_groups_are_in_no_list() {
+async fn no_list_contains_archived_groups() {
     let served = Served::new().await;
     for version in ["1.4", "2.11"] {
         assert!(!served.get(version, "/tags").await.text.contains("old campaign"));

@@ -3,16 +3,17 @@
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
-use crate::call::{Call, Desk, write};
+use crate::call::{Call, write};
+use crate::context::ReadContext;
 use crate::numbered;
 use crate::world::ADMINS;
 use crate::world::conversations::Conversation;
 use crate::world::people::Role;
 use crate::world_view::WorldView;
 
-/// `GET /conversations`: by latest change, newest first, unless asked otherwise. Nothing filters by date.
-pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let (view, now) = (desk.view, desk.view.now);
+/// `GET /conversations`: by latest change, newest first, by default. There is no filter by date.
+pub(super) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let (view, now) = (context.view, context.view.now);
     let person = person(view, call)?;
     let admin = match call.parameter("type") {
         Some("admin") => call.parameter("admin_id"),
@@ -25,7 +26,7 @@ pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         person.is_none_or(|person| conversation.participants().any(|index| index == person))
             && admin.is_none_or(|id| assignee().as_deref() == Some(id))
             && open.is_none_or(|open| conversation.open_at(now) == open)
-            // Read is what is closed; unread=false does not ask for anything.
+            // Closed conversations count as read; unread=false has no effect.
             && (unread != Some(true) || conversation.open_at(now))
     };
     let all = view.conversations();
@@ -36,13 +37,13 @@ pub(super) fn list(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         Some("waiting_since") => found.sort_by_key(|index| (waiting_since(&all[*index as usize], now), *index)),
         Some(other) => return Err(ApiError::parameter_invalid(format!("'{other}' is not a field to sort by"))),
     }
-    let page = numbered::page(desk, call, &found, numbered::descending(call)?, 20, desk.cap_silent)?;
+    let page = numbered::page(context.moves, call, &found, numbered::descending(call)?, 20, context.cap_silent)?;
     let plain = call.parameter("display_as") == Some("plaintext");
     let shown: Vec<Value> = page.shown.into_iter().map(|index| body(view, index, plain)).collect();
     write(&json!({"type": "conversation.list", "pages": page.pages, "total_count": page.total_count, "conversations": shown}))
 }
 
-/// `GET /conversations/{id}`, with no parts beside the first message (an assumption: this world has none).
+/// `GET /conversations/{id}`, with the first message only: this world has no other parts (an assumption).
 pub(super) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
     let found = view.conversations().iter().zip(0u32..).find(|(conversation, _)| conversation.id.to_string() == id);
     let (_, index) = found.ok_or_else(ApiError::resource_not_found)?;
@@ -51,7 +52,7 @@ pub(super) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
     write(&body)
 }
 
-/// The one whose conversations are asked for. Leads are asked for with `intercom_user_id`, too.
+/// The contact whose conversations are requested. `intercom_user_id` is also used for leads.
 fn person(view: &WorldView, call: &Call) -> Result<Option<u32>, ApiError> {
     if call.parameter("type") == Some("admin") {
         return Ok(None);

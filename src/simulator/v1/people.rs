@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::person_body::{lead_user_id, person_body};
 use crate::api_error::ApiError;
 use crate::calendar::DAY;
-use crate::call::{Call, Desk, write};
+use crate::call::{Call, write};
 use crate::companies;
+use crate::context::ReadContext;
 use crate::numbered;
 use crate::paging::Key;
 use crate::scroll::Kind;
@@ -18,16 +19,16 @@ use crate::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS};
 use crate::world::people::Role;
 use crate::world_view::WorldView;
 
-/// `GET /users`: users alone; with a tag, a segment or a company, leads among them.
-pub(super) fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let view = desk.view;
+/// `GET /users`: only users; with a tag, a segment or a company also leads.
+pub(super) fn users(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let view = context.view;
     if let Some(user_id) = call.parameter("user_id") {
         return user(view, view.find_user(user_id).ok_or_else(ApiError::contact_not_found)?);
     }
     if let Some(email) = call.parameter("email") {
         let found = view.with_email(email, Role::User);
         if call.version >= V1_1 {
-            return page(desk, call, Role::User, found.into());
+            return page(context, call, Role::User, found.into());
         }
         return match found[..] {
             [] => Err(ApiError::contact_not_found()),
@@ -38,12 +39,12 @@ pub(super) fn users(desk: &Desk, call: &Call) -> Result<String, ApiError> {
     let filtered = ["tag_id", "segment_id", "company_id"].iter().any(|name| call.parameter(name).is_some());
     let roles: &[Role] = if filtered { &[Role::User, Role::Lead] } else { &[Role::User] };
     let found = listed(view, call, roles, sort_field(call)?)?;
-    page(desk, call, Role::User, if filtered { call.indexed(found) } else { found })
+    page(context, call, Role::User, if filtered { call.indexed(found) } else { found })
 }
 
 /// `GET /contacts`: leads, always by creation.
-pub(super) fn leads(desk: &Desk, call: &Call) -> Result<String, ApiError> {
-    let view = desk.view;
+pub(super) fn leads(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
+    let view = context.view;
     if let Some(user_id) = call.parameter("user_id") {
         return user(view, find_lead_by_user_id(view, user_id)?);
     }
@@ -51,32 +52,32 @@ pub(super) fn leads(desk: &Desk, call: &Call) -> Result<String, ApiError> {
         Some(email) => view.with_email(email, Role::Lead).into(),
         None => listed(view, call, &[Role::Lead], Field::Date(DateField::Created))?,
     };
-    page(desk, call, Role::Lead, found)
+    page(context, call, Role::Lead, found)
 }
 
 /// `GET /companies/{id}/users`.
-pub(super) fn of_company(desk: &Desk, call: &Call, id: &str) -> Result<String, ApiError> {
-    let company = companies::find(desk.view, id).ok_or_else(companies::not_found)?;
-    page(desk, call, Role::User, desk.view.contacts_of_company(company).into())
+pub(super) fn of_company(context: &ReadContext, call: &Call, id: &str) -> Result<String, ApiError> {
+    let company = companies::find(context.view, id).ok_or_else(companies::not_found)?;
+    page(context, call, Role::User, context.view.contacts_of_company(company).into())
 }
 
 pub(super) fn show(view: &WorldView, id: &str, role: Role) -> Result<String, ApiError> {
     user(view, find(view, id, role)?)
 }
 
-/// Everybody of a role, a hundred a call, in the order of creation (an assumption).
-pub(super) fn scroll(desk: &Desk, call: &Call, role: Role) -> Result<String, ApiError> {
-    let view = desk.view;
+/// All contacts of a role, a hundred per call, in the order of creation (an assumption).
+pub(super) fn scroll(context: &ReadContext, call: &Call, role: Role) -> Result<String, ApiError> {
+    let view = context.view;
     let (kind, list, entries) = words(role);
     let all = || of_roles(view, &view.contacts, &[role]).collect::<Arc<[u32]>>();
-    let (shown, param) = desk.scrolls.next(kind, call, all)?;
-    // Whoever went since the scroll was opened is left out, so a page can be shorter.
+    let (shown, param) = context.scrolls.next(kind, call, all)?;
+    // Contacts that were deleted since the scroll was opened are left out, so a page can be shorter.
     let shown = shown.into_iter().filter(|index| view.contact(*index).exists_at(view.now));
     let shown: Vec<Value> = shown.map(|index| person_body(view, index)).collect();
     write(&json!({"type": list, entries: shown, "scroll_param": param}))
 }
 
-/// One person as a bare object.
+/// One contact, without a list around it.
 pub(super) fn user(view: &WorldView, index: u32) -> Result<String, ApiError> {
     write(&person_body(view, index))
 }
@@ -104,9 +105,9 @@ fn of_roles(view: &WorldView, members: &[u32], roles: &[Role]) -> impl Iterator<
     members.iter().copied().filter(|index| roles.contains(&view.contact(*index).role_at(view.now)))
 }
 
-fn page(desk: &Desk, call: &Call, role: Role, found: Arc<[u32]>) -> Result<String, ApiError> {
-    let page = numbered::page(desk, call, &found, numbered::descending(call)?, 50, desk.cap_silent)?;
-    let shown: Vec<Value> = page.shown.into_iter().map(|index| person_body(desk.view, index)).collect();
+fn page(context: &ReadContext, call: &Call, role: Role, found: Arc<[u32]>) -> Result<String, ApiError> {
+    let page = numbered::page(context.moves, call, &found, numbered::descending(call)?, 50, context.cap_silent)?;
+    let shown: Vec<Value> = page.shown.into_iter().map(|index| person_body(context.view, index)).collect();
     let (_, list, entries) = words(role);
     let mut body = json!({"type": list, "pages": page.pages, entries: shown, "total_count": page.total_count});
     if role == Role::Lead {
@@ -115,7 +116,7 @@ fn page(desk: &Desk, call: &Call, role: Role, found: Arc<[u32]>) -> Result<Strin
     write(&body)
 }
 
-/// Everybody that the filters let through, ascending by the sort field, then id.
+/// The contacts that pass the filters, ascending by the sort field, then id.
 fn listed(view: &WorldView, call: &Call, roles: &[Role], sort: Field) -> Result<Arc<[u32]>, ApiError> {
     let (tag, segment, company) = (call.parameter("tag_id"), call.parameter("segment_id"), call.parameter("company_id"));
     if tag.is_some() && segment.is_some() {
@@ -154,7 +155,7 @@ fn members_of_segment<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], Ap
     if known { Ok(view.members_of_segment(id)) } else { Err(ApiError::resource_not_found()) }
 }
 
-/// The id is the customer's own or, as an assumption, Intercom's.
+/// The id is the workspace's own or, as an assumption, Intercom's.
 fn members_of_company<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiError> {
     let company = companies::find_by_company_id(view, id).or_else(|| companies::find(view, id));
     company.map(|company| view.contacts_of_company(company)).ok_or_else(companies::not_found)

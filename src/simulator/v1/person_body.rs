@@ -1,4 +1,4 @@
-//! The user object, which leads have, too.
+//! The user object, which is also that of leads.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::world::people::{Contact, Role};
 use crate::world::{ADMINS, WORKSPACE_ID};
 use crate::world_view::WorldView;
 
-/// A user or a lead as 1.x shows them at the moment: all tags, not ten of them.
+/// A user or a lead as 1.x shows it: with all tags, not ten of them.
 pub(super) fn person_body(view: &WorldView, index: u32) -> Value {
     let (contact, now) = (view.contact(index), view.now);
     let is_lead = contact.role_at(now) == Role::Lead;
@@ -27,7 +27,7 @@ pub(super) fn person_body(view: &WorldView, index: u32) -> Value {
         .map(|company| json!({"type": "company", "company_id": company.company_id, "id": company.id, "name": company.name}))
         .collect();
     let browser = contact.browser.map(|(name, version)| format!("{name}/{version} ({})", contact.os.unwrap_or("unknown")));
-    // A world of people, not of objects: what 2.x calls custom objects was not there yet.
+    // 1.x does not have what 2.x calls custom objects.
     let attributes: Map<String, Value> = custom_attributes(view, index).into_iter().filter(|(_, value)| !value.is_object()).collect();
     json!({
         "type": if is_lead { "contact" } else { "user" },
@@ -67,7 +67,7 @@ pub(super) fn person_body(view: &WorldView, index: u32) -> Value {
     })
 }
 
-/// A name as a page of HTML would hold it: 1.x sends names so, once escaped whatever they are.
+/// A name escaped for HTML, once, as 1.x sends it.
 fn escaped(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for character in name.chars() {
@@ -96,7 +96,7 @@ fn pseudonym(contact: &Contact) -> String {
     format!("{} {}", COLOURS[(day % 5) as usize], THINGS[(second % 5) as usize])
 }
 
-/// Empty when nothing is known. Latitudes come as numbers, as text and as null, as seen in samples.
+/// Empty when nothing is known. Latitudes are numbers, text or null, as in samples.
 fn location_data(contact: &Contact, view: &WorldView) -> Value {
     let Some((country, city)) = contact.place else {
         return json!({});

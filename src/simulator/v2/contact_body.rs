@@ -23,7 +23,7 @@ pub(super) struct ContactBody<'a> {
     external_id: Option<&'a str>,
     role: &'static str,
     email: Option<&'a str>,
-    /// In few answers.
+    /// Only in few responses.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_domain: Option<&'a str>,
     phone: Option<&'a str>,
@@ -78,7 +78,7 @@ pub(super) struct ContactBody<'a> {
     enabled_push_messaging: Option<Option<bool>>,
     sms_consent: bool,
     unsubscribed_from_sms: bool,
-    /// No documentation knows it; clients must not mind.
+    /// Undocumented; clients must ignore it.
     undocumented_score: f64,
 }
 
@@ -126,7 +126,7 @@ struct Location {
     continent_code: Option<&'static str>,
 }
 
-/// Things that belong to a contact: ten at most, and where to find all of them.
+/// Objects of a contact: at most ten, and the URL of the full list.
 #[derive(Serialize)]
 struct Linked {
     r#type: &'static str,
@@ -153,7 +153,7 @@ impl Linked {
 }
 
 impl<'a> ContactBody<'a> {
-    /// A contact as a version shows it at the moment.
+    /// A contact as a version shows it.
     pub(super) fn new(view: &'a WorldView, index: u32, version: Version) -> Self {
         let (world, now) = (&view.world, view.now);
         let contact = view.contact(index);
@@ -224,7 +224,7 @@ impl<'a> ContactBody<'a> {
             ios_sdk_version: None,
             ios_last_seen_at: None,
             custom_attributes: custom_attributes(view, index),
-            // "The whole may be null": it is for leads that were never tagged nor seen.
+            // "The whole may be null": it is null for leads that were never tagged nor seen.
             tags: (role == Role::User || !tags.is_empty() || !contact.visits.is_empty()).then(|| link("tags", "tag", tags)),
             notes: link("notes", "note", (1..=contact.notes).map(|number| format!("{}{number:02}", 3000 + index)).collect()),
             companies: link(

@@ -8,7 +8,7 @@ use super::contact_body::ContactBody;
 use crate::api_error::ApiError;
 use crate::call::{Call, write};
 use crate::companies;
-use crate::enrolment::{Data, conflict};
+use crate::contact_data::{ContactData, conflict};
 use crate::paging::{self, Cut, Key, Pages, Position};
 use crate::search::contacts::{found, key, parse, sortable};
 use crate::search::sort::sort;
@@ -31,7 +31,7 @@ fn list_body(view: &WorldView, call: &Call, shown: &[u32], total_count: usize, p
     write(&ContactList { r#type: "list", data, total_count, pages })
 }
 
-/// `GET /contacts`: newest first (an assumption), ten a page unless asked otherwise.
+/// `GET /contacts`: newest first (an assumption), ten per page by default.
 pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 10)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;
@@ -41,7 +41,7 @@ pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     list_body(view, call, &shown, view.contacts.len(), Pages::new(&cut, view.contacts.len(), next))
 }
 
-/// `POST /contacts/search`: newest first unless asked otherwise (an assumption). A cursor in the query string is not looked at.
+/// `POST /contacts/search`: newest first by default (an assumption). A cursor in the query string is ignored.
 pub(super) fn search(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
     let query = parse(view, body.get("query"))?;
@@ -72,8 +72,8 @@ pub(super) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, Ap
     write(&ContactBody::new(view, index, call.version))
 }
 
-/// `GET /contacts/{id}/tags`: all of them, however many, without pages; each with the beginning of the spell that lasts now. Assumptions:
-/// their order, and 410 for merged contacts from 2.16, which the description names for the contact itself only.
+/// `GET /contacts/{id}/tags`: all tags without pages, each with the start of its current spell. Assumptions: their order, and 410 for merged
+/// contacts from 2.16 on, which is documented for the contact itself only.
 pub(super) fn tags(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let tags = view.tags_of(existing(view, call, id)?).map(|(tag, spell)| applied_tag(tag, spell));
     write(&json!({"type": "list", "data": tags.collect::<Vec<_>>()}))
@@ -84,7 +84,7 @@ pub(super) fn segments(view: &WorldView, call: &Call, id: &str) -> Result<String
     write(&json!({"type": "list", "data": segments}))
 }
 
-/// `GET /contacts/{id}/companies`: one page holds them all.
+/// `GET /contacts/{id}/companies`: all on one page.
 pub(super) fn companies(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let contact = view.contact(existing(view, call, id)?);
     let companies: Vec<_> = contact.companies.iter().map(|company| companies::body(view, *company)).collect();
@@ -92,10 +92,11 @@ pub(super) fn companies(view: &WorldView, call: &Call, id: &str) -> Result<Strin
     write(&json!({"type": "list", "total_count": companies.len(), "data": companies, "pages": pages}))
 }
 
-/// `POST /contacts`: a user unless `role` says `lead`. What a user has already is 409; leads may share an address with anybody (an assumption).
+/// `POST /contacts`: creates a user, or with `role: lead` a lead. 409 if a user has the id or address already; leads may share any address
+/// (an assumption).
 pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let body = call.object()?;
-    let data = Data::read(&body, "external_id")?;
+    let data = ContactData::read(&body, "external_id")?;
     let role = match body.get("role").and_then(Value::as_str) {
         Some("lead") => Role::Lead,
         Some("user") => Role::User,
@@ -115,7 +116,7 @@ pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String
     Ok((next, body))
 }
 
-/// The index of a contact that exists; for merged ones the answer of the version.
+/// The index of a contact that exists; for merged ones the version's response.
 pub(super) fn existing(view: &WorldView, call: &Call, id: &str) -> Result<u32, ApiError> {
     if let Some(index) = view.find_contact(id) {
         return Ok(index);

@@ -6,7 +6,7 @@ use crate::version::{V2_11, V2_15, V2_16, Version};
 use crate::world::ADMINS;
 use crate::world_view::WorldView;
 
-/// The word of a priority: two until 2.15, levels from 2.16.
+/// The name of a priority: two names up to 2.15, levels from 2.16 on.
 pub(super) fn priority_word(version: Version) -> fn(u8) -> &'static str {
     if version >= V2_16 {
         |level| ["none", "low", "medium", "high", "urgent"][usize::from(level.min(4))]
@@ -15,7 +15,7 @@ pub(super) fn priority_word(version: Version) -> fn(u8) -> &'static str {
     }
 }
 
-/// A conversation as a version shows it at the moment.
+/// A conversation as a version shows it.
 pub(super) fn conversation_body(view: &WorldView, index: u32, version: Version) -> Value {
     let (world, now) = (&view.world, view.now);
     let conversation = &view.conversations()[index as usize];
@@ -25,7 +25,7 @@ pub(super) fn conversation_body(view: &WorldView, index: u32, version: Version) 
         .participants()
         .map(|index| {
             let contact = view.contact(index);
-            // Seen absent in live bodies, so it is left out rather than null.
+            // The real service leaves it out, so it is not null here.
             match contact.external_id_at(now) {
                 Some(external_id) => json!({"type": "contact", "id": contact.id, "external_id": external_id}),
                 None => json!({"type": "contact", "id": contact.id}),

@@ -38,17 +38,17 @@ pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     list_body(view, call, &shown, total, Pages::new(&cut, total, next))
 }
 
-/// `POST /conversations/search`: last updated first unless asked otherwise (an assumption).
+/// `POST /conversations/search`: last updated first by default (an assumption).
 pub(super) fn search(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
     let query = parse(body.get("query"))?;
-    // Only contact searches are known to check the order of 2.16.
+    // In 2.16, only contact searches are known to check the sort order.
     let sort = sort(body.get("sort"), "updated_at", false)?;
     let field = sortable(sort.field).ok_or_else(|| ApiError::parameter_invalid(format!("'{}' is not a field to sort by", sort.field)))?;
     let pagination = body.get("pagination");
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 20)?;
     let cut = Cut { descending: sort.descending, per_page, after: search_cursor(pagination)?, moves: call.moves };
-    // Priorities have other words from 2.16, so a search can find others there.
+    // Priorities have other names from 2.16 on, so a search can have other results.
     let name = format!("conversations {} {field:?} {}", call.version >= V2_16, body["query"]);
     let all = view.found(name, || found(view, &query, field, priority_word(call.version)));
     let (shown, next) = paging::page(&all, &cut, |index| (key(view, index, field), view.conversations()[index as usize].id.to_string()));

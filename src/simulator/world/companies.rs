@@ -8,14 +8,14 @@ use super::{Rng, WORKSPACE_CREATED_AT, names};
 pub(crate) struct Company {
     /// 24 hexadecimal digits.
     pub id: String,
-    /// The id in the customer's own system.
+    /// The workspace's own id.
     pub company_id: String,
     pub name: String,
     pub created_at: i64,
     pub monthly_spend: u32,
 }
 
-/// A segment of companies: a rule, as for people.
+/// A segment of companies: a rule, as for contacts.
 pub(crate) struct CompanySegment {
     pub id: &'static str,
     pub name: &'static str,
@@ -25,12 +25,12 @@ pub(crate) struct CompanySegment {
 
 enum Rule {
     SpendsFrom(u32),
-    /// Carries a tag, by id: such a tag cannot be deleted.
+    /// Companies with this tag, by id. The tag cannot be deleted.
     Tagged(&'static str),
 }
 
 impl CompanySegment {
-    /// Whether a company is in the segment; `tagged` tells whether it carries a tag, by id.
+    /// Whether a company is in the segment; `tagged` returns whether it has a tag, by id.
     pub(crate) fn holds(&self, company: &Company, tagged: impl FnOnce(&str) -> bool) -> bool {
         match self.rule {
             Rule::SpendsFrom(least) => company.monthly_spend >= least,
@@ -38,7 +38,7 @@ impl CompanySegment {
         }
     }
 
-    /// The tag that the rule asks for, by id.
+    /// The tag that the rule requires, by id.
     pub(crate) fn needs_tag(&self) -> Option<&'static str> {
         match self.rule {
             Rule::SpendsFrom(_) => None,

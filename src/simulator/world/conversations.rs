@@ -10,7 +10,7 @@ use super::people::{Contact, Role};
 use super::{ADMINS, BOT_ID, Rng, WORKSPACE_CREATED_AT, WORLD_END, World, between, exponential};
 use crate::calendar::{DAY, MONTH, Zone, start_of_month};
 
-/// Who began.
+/// Who opened the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Starter {
     Contact,
@@ -26,10 +26,10 @@ pub(crate) struct Conversation {
     pub created_at: i64,
     /// Index into the world's contacts.
     pub contact: u32,
-    /// A second participant, in few.
+    /// A second participant, in a few conversations.
     pub other: Option<u32>,
     pub starter: Starter,
-    /// Came as an e-mail rather than through the messenger.
+    /// Opened by e-mail, not in the messenger.
     pub by_email: bool,
     pub closed_at: i64,
     /// Index into [`ADMINS`].
@@ -42,16 +42,16 @@ pub(crate) struct Conversation {
 
 /// The author of a conversation's first message.
 pub(crate) struct Author {
-    /// `user`, `lead`, `admin` or `bot`: 2.x bodies still tell users from leads here.
+    /// `user`, `lead`, `admin` or `bot`: bodies of 2.x also distinguish users and leads here.
     pub kind: &'static str,
     pub id: String,
     pub name: Option<String>,
-    /// `""` when there is none, as seen in live bodies.
+    /// `""` when there is none, as on the real service.
     pub email: String,
 }
 
 impl Conversation {
-    /// Who wrote first, in the role they had then.
+    /// The author of the first message, with the role at that time.
     pub(crate) fn author(&self, world: &World) -> Author {
         match self.starter {
             Starter::Contact => {
@@ -69,12 +69,12 @@ impl Conversation {
         }
     }
 
-    /// Who takes part, as indices of contacts.
+    /// The participants, as indices of contacts.
     pub(crate) fn participants(&self) -> impl Iterator<Item = u32> {
         [self.contact].into_iter().chain(self.other)
     }
 
-    /// How the first message came.
+    /// How the first message was delivered.
     pub(crate) fn delivered_as(&self) -> &'static str {
         match self.starter {
             Starter::Contact => "customer_initiated",
@@ -109,7 +109,7 @@ impl Conversation {
     }
 }
 
-/// Every conversation there will ever be, by creation.
+/// All conversations, by creation.
 pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Conversation> {
     let mut opened: Vec<(i64, u32)> = Vec::new();
     for (contact, number) in contacts.iter().zip(0u32..) {
@@ -118,7 +118,7 @@ pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Co
         for visits in &contact.visits {
             let mut at = visits.from + exponential(rng, mean_gap);
             while at < visits.until.min(end) {
-                // The gaps are those of a value lead; others drop three of four.
+                // The gaps are those of a value lead. For others, three of four conversations are dropped.
                 if contact.has_tag_at(VALUE_LEAD, at) || rng.random_bool(0.25) {
                     opened.push((at, number));
                 }
@@ -132,15 +132,15 @@ pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Co
     opened.into_iter().zip(0u64..).map(|((at, contact), number)| conversation(rng, number, at, contact, contacts)).collect()
 }
 
-/// Time between two conversations of a value lead who visits. A Pareto tail: half the contacts wait half a year or longer, some a few days; and
-/// six in a thousand talk nearly every day.
+/// The time between two conversations of a visiting value lead, with a Pareto tail: half a year or longer for half of the contacts, a few days
+/// for some; six in a thousand have a conversation nearly every day.
 fn mean_gap(rng: &mut Rng) -> i64 {
     let rarity: f64 = rng.random_range(0.0002..1.0);
     let per_month = if rng.random_bool(0.006) { rng.random_range(15.0..40.0) } else { (0.15 / rarity.powf(0.62)).min(12.0) };
     (MONTH as f64 / per_month) as i64
 }
 
-/// In the first and in the last second of every local month somebody writes.
+/// Adds a conversation in the first and the last second of every local month.
 fn month_edges(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
     for month in 2..=60 {
         let start = start_of_month(zone, 2023, month);
@@ -155,7 +155,7 @@ fn month_edges(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Ve
     }
 }
 
-/// On 2026-09-15 at nine nothing works. Of the users who visit in those days two in five write, some twice, until the next evening.
+/// The outage of 2026-09-15, from nine o'clock. Until the next evening, two in five of the visiting users open a conversation, some of them two.
 fn outage(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
     let at = start_of_month(zone, 2026, 9) + 14 * DAY + 9 * 3_600;
     for (contact, number) in contacts.iter().zip(0u32..) {
@@ -178,7 +178,7 @@ fn conversation(rng: &mut Rng, number: u64, created_at: i64, contact: u32, conta
     };
     let other = rng.random_bool(0.01).then(|| rng.random_range(0..contacts.len() as u32));
     Conversation {
-        // Ids are used by others, too, so they have gaps.
+        // Ids have gaps, since other objects use them too.
         id: 215_000_000_000_000 + number * 7,
         created_at,
         contact,

@@ -1,7 +1,7 @@
-//! Tags and segments: who is in them, and when.
+//! Tags and segments, and their members over time.
 //!
-//! A tag is a fact about a contact, so its spells are part of the world. A segment is a rule that is evaluated at the instant of asking, as on the
-//! real service, and leaves no trace.
+//! The spells of a tag are part of the world. A segment is a rule that is evaluated at the time of the request, as on the real service. It has no
+//! history.
 
 use rand::RngExt;
 
@@ -10,7 +10,7 @@ use super::{ADMINS, Rng, WORLD_END, exponential, new_prices};
 use crate::calendar::{DAY, MONTH, Zone, start_of_month};
 use crate::faults::scatter;
 
-/// One tag and how contacts come and go.
+/// One tag, and how its members come and go.
 #[derive(Clone)]
 pub(crate) struct Tag {
     /// Decimal digits.
@@ -22,19 +22,19 @@ pub(crate) struct Tag {
 /// How members come and go. Months are mean stays; `share` is the part of contacts that is ever in the tag.
 #[derive(Clone)]
 enum Flow {
-    /// In at some time after `opens` or sign-up, out, and back again: `stay` and `away` months on average.
+    /// Members join at some time after `opens` or sign-up, leave and come back: `stay` and `away` are mean months.
     Steady {
         share: f64,
         stay: i64,
         away: i64,
         opens: i64,
     },
-    /// Entries get denser from `opens` to the world's end, few leave.
+    /// Entries become more frequent from `opens` to the world's end. Few members leave.
     Growing {
         share: f64,
         opens: i64,
     },
-    /// Only early contacts come in; nobody after `closes`.
+    /// Only early contacts join; nobody after `closes`.
     Shrinking {
         share: f64,
         closes: i64,
@@ -43,19 +43,19 @@ enum Flow {
     Winter {
         share: f64,
     },
-    /// While the contact stays away, once an admin has noticed; removed when the contact is back. Of those who slip away all are noticed,
-    /// of other users who began on the free plan and of the rest so many.
+    /// Added while the contact stays away, once an admin has noticed; removed when the contact is back. All contacts that slip away are noticed;
+    /// of other users who began on the free plan, and of all others, these shares.
     Dormant {
         free: f64,
         rest: f64,
     },
     /// Exactly one contact, the first user.
     One,
-    /// Of all contacts, whoever they are, this share at any instant; handed out by [`hand_out_evenly`].
+    /// This share of all contacts at any instant. Assigned by [`hand_out_evenly`].
     Even {
         share: f64,
     },
-    /// So many of the oldest contacts there are; handed out by [`hand_out_big_tag`].
+    /// This many of the oldest existing contacts. Assigned by [`hand_out_big_tag`].
     Oldest(usize),
     Nobody,
 }
@@ -64,11 +64,11 @@ enum Flow {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Extra {
     pub tags: usize,
-    /// How many of them a contact carries on average; without it few carry any.
+    /// How many of them a contact has on average; without it few contacts have any.
     pub memberships: Option<f64>,
 }
 
-/// Months that a contact carries one of them, on average.
+/// The mean number of months that a contact has one of them.
 const EXTRA_STAY: i64 = 11;
 
 /// The id of `value_lead`.
@@ -76,40 +76,40 @@ pub(crate) const VALUE_LEAD_ID: &str = "1373897";
 /// Index of `value_lead` in the world's tags.
 pub(crate) const VALUE_LEAD: u16 = 0;
 
-/// The id of the tag that [`super::WorldOptions::big_tag`] asks for.
+/// The id of the tag of [`super::WorldOptions::big_tag`].
 pub(crate) const BIG_TAG_ID: &str = "1399001";
 
-/// A tag without members, as a request makes it.
+/// A tag without members, as a request creates it.
 pub(crate) fn empty_tag(id: String, name: String) -> Tag {
     Tag { id, name, flow: Flow::Nobody }
 }
 
-/// Something put away: lists do not show it and searches do not find it, but the counts of 1.x tell of it.
+/// An archived group: lists and searches do not contain it, but the counts of 1.x do.
 pub(crate) struct Archived {
     pub id: &'static str,
     pub name: &'static str,
-    /// One contact in so many is in it.
+    /// One in this many contacts is a member.
     one_in: u64,
 }
 
 impl Archived {
-    /// Whether a contact is in it; a matter of its index alone, so that archived groups draw nothing from the world's generator.
+    /// Whether a contact is a member. It depends on the index only, so that archived groups do not use the world's generator.
     pub(crate) fn holds(&self, seed: u64, index: u32) -> bool {
         scatter(seed, self.one_in, u64::from(index)).is_multiple_of(self.one_in)
     }
 }
 
-/// Tags put away. One has the name of a living tag: counts keyed by name cannot tell them apart.
+/// Archived tags. One has the name of an existing tag: counts by name cannot distinguish them.
 pub(crate) const ARCHIVED_TAGS: [Archived; 2] =
     [Archived { id: "1390001", name: "old campaign", one_in: 17 }, Archived { id: "1390002", name: "VIP", one_in: 23 }];
 
-/// Segments put away.
+/// Archived segments.
 pub(crate) const ARCHIVED_SEGMENTS: [Archived; 2] = [
     Archived { id: "63bbdd50aa01c0ffee0000a1", name: "Signed up in 2023", one_in: 13 },
     Archived { id: "63bbdd50aa01c0ffee0000a2", name: "New", one_in: 29 },
 ];
 
-/// Every tag of the workspace; those beyond the named ones, then the one of the oldest contacts if it is wanted.
+/// All tags of the workspace: the named ones, the extra ones, then the one of the oldest contacts if requested.
 pub(crate) fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
@@ -158,7 +158,7 @@ pub(crate) fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
         .collect()
 }
 
-/// Gives everybody their tags.
+/// Assigns the tags.
 pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
     for (number, contact) in people.iter_mut().enumerate() {
@@ -166,8 +166,8 @@ pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     }
 }
 
-/// Gives the tags that are for everybody alike. A contact comes with its share of them, then carries and lacks each by turns, so that the shares
-/// hold at any instant. Changes nothing but the spells of these tags, and needs a generator of its own for that.
+/// Assigns the tags with the same share of all contacts. A contact starts with its share of them, then has and lacks each in turn, so that the
+/// shares are right at any instant. It changes only the spells of these tags, and needs its own generator for that.
 pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let even = |(tag, number): (&Tag, u16)| match tag.flow {
         Flow::Even { share } if share > 0.0 => Some((number, share)),
@@ -192,8 +192,8 @@ pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact
     }
 }
 
-/// Gives the tag of the oldest contacts to as many as it is for: whoever leaves makes place for the oldest one without it. Draws nothing from the
-/// world's generator, and changes nothing but the spells of this tag.
+/// Assigns the tag of the oldest contacts: when a member is deleted, the oldest contact without the tag gets it. It does not use the world's
+/// generator, and changes only the spells of this tag.
 pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     let Some((tag, size)) = tags.iter().zip(0u16..).find_map(|(tag, number)| match tag.flow {
         Flow::Oldest(size) => Some((number, size)),
@@ -201,14 +201,14 @@ pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     }) else {
         return;
     };
-    // Deaths before births of the same second: the place is free for somebody older.
+    // Deletions before creations in the same second, so that an older contact gets the tag.
     let mut events: Vec<(i64, bool, usize)> = Vec::with_capacity(people.len() * 2);
     for (number, contact) in people.iter().enumerate() {
         events.push((contact.created_at, true, number));
         events.extend(contact.gone_at().map(|gone| (gone, false, number)));
     }
     events.sort_unstable();
-    // Contacts are ordered by creation, so the members are those before `next` that are still there.
+    // Contacts are ordered by creation, so the members are those before `next` that still exist.
     let (mut born, mut next, mut members) = (0, 0, 0);
     for (at, is_birth, number) in events {
         if is_birth {
@@ -230,7 +230,7 @@ pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
 fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> Vec<TagSpell> {
     let mut spells = Vec::new();
     let end = contact.gone_at().unwrap_or(WORLD_END);
-    // A few contacts collect tags: more than the ten that a contact body shows.
+    // A few contacts have many tags: more than the ten that a contact body shows.
     let collector = rng.random_bool(0.004);
     for (tag, number) in tags.iter().zip(0u16..) {
         let mut add = |rng: &mut Rng, from: i64, until: i64| {
@@ -275,7 +275,7 @@ fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> V
             Flow::Winter { share } if rng.random_bool(*share) => {
                 for year in 0..5 {
                     if rng.random_bool(0.6) {
-                        // 2023-11-10 and the years after it; a day or two of drift does not matter here.
+                        // 2023-11-10 and the following years. A drift of a day or two does not matter here.
                         let november = 1_699_574_400 + year * 31_557_600;
                         let (from, until) = (november + rng.random_range(0..35 * DAY), november + rng.random_range(56 * DAY..92 * DAY));
                         add(rng, from, until);
@@ -344,7 +344,7 @@ enum Rule {
     Newsletter,
 }
 
-/// Every segment of the workspace. Ids are the same in every world.
+/// All segments of the workspace. Their ids are the same in every world.
 pub(crate) fn segments() -> Vec<Segment> {
     let segment = |id, name, created_at, person, rule| Segment { id, name, created_at, updated_at: created_at + 86_400, person, rule };
     vec![

@@ -13,7 +13,7 @@ const SURNAME: [&str; 16] =
     ["Orr", "Quen", "Mal", "Tov", "Bris", "Hal", "Sker", "Dun", "Vla", "Ney", "Pell", "Gar", "Lund", "Izo", "Wex", "Cald"];
 const SURNAME_END: [&str; 14] = ["isk", "dale", "ova", "sen", "ardi", "wick", "muth", "ero", "stad", "kova", "ley", "ani", "ström", "oğlu"];
 
-/// Names that have broken somebody's import, export or page.
+/// Names that are known to break imports, exports or pages.
 const HOSTILE: [&str; 18] = [
     "=1+2",
     "@x",
@@ -74,7 +74,7 @@ const fn country(
     Country { name, code, continent, dial, cities }
 }
 
-/// A person's name as somebody typed it.
+/// A person's name as a user would type it.
 pub(crate) fn person(rng: &mut Rng) -> String {
     if rng.random_bool(0.03) {
         return pick(rng, &HOSTILE).to_string();

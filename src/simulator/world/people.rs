@@ -29,7 +29,7 @@ impl Role {
     }
 }
 
-/// What the customer pays for.
+/// The customer's plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Plan {
     #[default]
@@ -51,7 +51,7 @@ impl Plan {
     }
 }
 
-/// A time in which a contact carried a tag: `[from, until)`.
+/// A period in which a contact had a tag: `[from, until)`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TagSpell {
     /// Index into the world's tags.
@@ -70,7 +70,7 @@ pub(crate) enum End {
     Merged(u32),
 }
 
-/// A time in which the contact visits every few days: `[from, until)`.
+/// A period in which the contact visits every few days: `[from, until)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Visits {
     pub from: i64,
@@ -80,20 +80,20 @@ pub(crate) struct Visits {
 /// What requests wrote to a contact, beside its tags.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
-    /// A request made the contact: nothing about it is invented.
+    /// Whether a request created the contact, so that none of its data are invented.
     pub created: bool,
-    /// The latest request that wrote to it.
+    /// The time of the latest write.
     pub at: i64,
     pub attributes: Map<String, Value>,
 }
 
-/// One contact's whole life. What holds at an instant is asked with the `_at` methods.
+/// The whole life of a contact. The `_at` methods return its state at an instant.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contact {
     /// 24 hexadecimal digits that begin with the creation time.
     pub id: String,
     pub created_at: i64,
-    /// When the contact became a user; from the beginning for most, never for some.
+    /// When the contact became a user: at creation for most, never for some.
     pub user_since: Option<i64>,
     pub end: Option<(i64, End)>,
     pub external_id: Option<String>,
@@ -125,18 +125,18 @@ pub(crate) struct Contact {
     /// Indices into the world's companies.
     pub companies: Vec<u32>,
     pub notes: u32,
-    /// Nothing in an invented world: only copies in the overlay have it.
+    /// Only for contacts in an overlay; `None` in an invented world.
     pub written: Option<Box<Written>>,
 }
 
 impl Contact {
-    /// A contact that a request makes: a lead about whom nothing is known.
+    /// A contact as a request creates it: a lead without data.
     pub(crate) fn made_by_request(id: String, now: i64) -> Self {
         let written = Written { created: true, at: now, ..Written::default() };
         Self { id, created_at: now, visit_gap: DAY, written: Some(Box::new(written)), ..Self::default() }
     }
 
-    /// Whether the contact has come and not gone.
+    /// Whether the contact was created and not deleted.
     pub(crate) fn exists_at(&self, now: i64) -> bool {
         self.created_at <= now && self.gone_at().is_none_or(|gone| now < gone)
     }
@@ -156,7 +156,7 @@ impl Contact {
         self.external_id.as_deref().filter(|_| self.role_at(now) == Role::User)
     }
 
-    /// Users on trial or after it; leads count as free.
+    /// The plan during or after the trial; leads count as free.
     pub(crate) fn plan_at(&self, now: i64) -> Plan {
         match self.upgrade {
             Some((at, plan)) if at <= now => plan,
@@ -174,7 +174,7 @@ impl Contact {
         self.began_free() && slips_away(self.plan, self.place)
     }
 
-    /// The latest visit; nothing for contacts that were imported and never came.
+    /// The latest visit; `None` for contacts that were imported and never visited.
     pub(crate) fn last_seen_at(&self, now: i64) -> Option<i64> {
         let visits = self.visits.iter().rev().find(|visits| visits.from <= now)?;
         let latest = now.min(visits.until - 1).max(visits.from);
@@ -189,13 +189,13 @@ impl Contact {
         (reachable >= first).then(|| first + (reachable - first) / gap * gap)
     }
 
-    /// Mail is opened by those who still visit, at once.
+    /// Contacts that still visit open their mail at once.
     pub(crate) fn last_email_opened_at(&self, now: i64) -> Option<i64> {
         let (contacted, seen) = (self.last_contacted_at(now)?, self.last_seen_at(now)?);
         Some(contacted.min(seen))
     }
 
-    /// Few ever answer a mail.
+    /// Few contacts ever answer a mail.
     pub(crate) fn last_replied_at(&self, now: i64) -> Option<i64> {
         self.last_email_opened_at(now).filter(|_| self.visit_gap % 4 == 0)
     }
@@ -227,23 +227,23 @@ impl Contact {
         Some(price * f64::from(self.seats))
     }
 
-    /// The custom attribute `newsletter`: those who unsubscribe want none any more.
+    /// The custom attribute `newsletter`: false for contacts that have unsubscribed.
     pub(crate) fn newsletter_at(&self, now: i64) -> Option<bool> {
         let unsubscribed = self.unsubscribed_at.is_some_and(|at| at <= now);
         self.newsletter.map(|wanted| wanted && !unsubscribed)
     }
 
-    /// Tags carried at an instant.
+    /// The tags at an instant.
     pub(crate) fn tags_at(&self, now: i64) -> impl Iterator<Item = &TagSpell> {
         self.tags.iter().filter(move |spell| spell.from <= now && now < spell.until)
     }
 
-    /// Whether the contact carries a tag at an instant.
+    /// Whether the contact has a tag at an instant.
     pub(crate) fn has_tag_at(&self, tag: u16, now: i64) -> bool {
         self.tags_at(now).any(|spell| spell.tag == tag)
     }
 
-    /// The latest change that the world knows of; moves on nearly everything, as on the real service.
+    /// The latest change. Nearly every event counts as one, as on the real service.
     pub(crate) fn updated_at(&self, now: i64) -> i64 {
         let tagging = self.tags.iter().flat_map(|spell| [spell.from, spell.until]);
         let written = self.written.as_ref().map(|written| written.at);
@@ -253,7 +253,7 @@ impl Contact {
     }
 }
 
-/// Everybody who ever signs up, sorted by id. Tags come later: see `groups`.
+/// All contacts who ever sign up, sorted by id. Tags come later: see `groups`.
 pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) -> Vec<Contact> {
     let births = births(rng, options);
     let mut people: Vec<Contact> = Vec::with_capacity(births.len());
@@ -262,7 +262,7 @@ pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) ->
         if let Some((at, End::Merged(_))) = contact.end {
             contact.end = Some((at, merge_target(rng, &people, at)));
         }
-        // Some people share an address with somebody before them.
+        // Some contacts share an address with an earlier one.
         if number > 20 && rng.random_bool(0.012) {
             contact.email = people[number - rng.random_range(1..20)].email.clone();
         }
@@ -274,12 +274,12 @@ pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) ->
 
 /// Creation times and the rest of the ids, sorted. Sign-ups grow steadily from the workspace's first day to the world's end.
 fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
-    // The rate grows linearly to seven times its start, so by time t (0 to 1) a share of (t + 3 t²) / 4 has come.
+    // The rate grows linearly to seven times its start, so a share of (t + 3 t²) / 4 has signed up by time t (0 to 1).
     let span = (WORLD_END - WORKSPACE_CREATED_AT) as f64;
     let counted = (1_793_491_200 - WORKSPACE_CREATED_AT) as f64 / span; // 2026-11-01
     let still_here = 0.93;
-    // Imports give many contacts one second. The big one, in the spring of 2024, is longer than the longest page, so that it lies over a
-    // page's edge; it comes on top. Others are so small that they make no month odd.
+    // Imports create many contacts in one second. The big one, in the spring of 2024, is longer than the longest page, so that it spans two
+    // pages; it is additional. The others are so small that they make no month odd.
     let mut big_import = 170.min(options.contacts / 12);
     let largest_import = (options.contacts / 150).clamp(3, 40);
     let others = (options.contacts as f64 / still_here - big_import as f64).max(0.0);
@@ -331,7 +331,7 @@ fn person(rng: &mut Rng, number: usize, created_at: i64, suffix: u64, companies:
     };
     let visits = visits(rng, created_at, is_user, plan, slips_away(plan, place));
     let end = rng.random_bool(0.11).then(|| {
-        // Merges happen early, when the double is noticed; index 0 stands for a target that `invent` fills in.
+        // Merges happen early, when the duplicate is noticed. Index 0 is a placeholder for the target, which `invent` fills in.
         let (end, mean) = if number > 50 && rng.random_bool(0.3) { (End::Merged(0), MONTH) } else { (End::Deleted, 14 * MONTH) };
         (created_at + DAY + exponential(rng, mean), end)
     });
@@ -394,8 +394,8 @@ fn slips_away(plan: Plan, place: Option<(usize, usize)>) -> bool {
     plan == Plan::Free && place.is_some_and(|(country, _)| COUNTRIES[country].name == "Brazil")
 }
 
-/// Makes every third trial begun before [`new_prices`] a long one, and undoes those begun since. Long ones end evenly over the thirty
-/// months after the change, so that every month loses some.
+/// Makes every third trial begun before [`new_prices`] a long one, and removes those begun since. Long trials end evenly over the thirty months
+/// after the change, so that some end in every month.
 fn end_trials(options: &WorldOptions, people: &mut [Contact]) {
     let change = new_prices(&options.timezone);
     let mut begun = 0u32;
@@ -429,7 +429,7 @@ fn country(rng: &mut Rng) -> usize {
     }
 }
 
-/// Visiting and staying away in turn. Free contacts stay shorter, leads mostly come once, and slipping ones are back rarely.
+/// Periods of visits. Those on the free plan are shorter; most leads visit in one period only; contacts that slip away rarely come back.
 fn visits(rng: &mut Rng, created_at: i64, is_user: bool, plan: Plan, slips_away: bool) -> Vec<Visits> {
     if rng.random_bool(0.06) {
         return Vec::new(); // imported, never seen
@@ -450,7 +450,7 @@ fn visits(rng: &mut Rng, created_at: i64, is_user: bool, plan: Plan, slips_away:
     spells
 }
 
-/// The sign-up time as the customer's own system reported it, which is wrong now and then.
+/// The sign-up time as the workspace's own system reported it, which is sometimes wrong.
 fn signed_up_at(rng: &mut Rng, user_since: Option<i64>) -> Option<i64> {
     let since = user_since?;
     match rng.random_range(0..1000) {
@@ -476,7 +476,7 @@ fn belongs_to(rng: &mut Rng, is_user: bool, companies: usize) -> Vec<u32> {
     list
 }
 
-/// Somebody earlier who was there at the time of the merge; deletion when chance finds nobody.
+/// An earlier contact that existed at the time of the merge; a deletion if none is found at random.
 fn merge_target(rng: &mut Rng, people: &[Contact], at: i64) -> End {
     for _ in 0..20 {
         let target = rng.random_range(0..people.len());

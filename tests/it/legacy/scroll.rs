@@ -120,18 +120,22 @@ struct Mishap {
     told: &'static str,
 }
 
-const ANEW: &str = "the scroll broke off and is begun anew";
+const RESTARTING: &str = "the scroll was lost; restarting it";
 
 #[test]
 fn a_scroll_that_breaks_off_is_begun_anew_and_nobody_is_lost_or_there_twice() {
     let mishaps = [
         // It expires between two pages.
-        Mishap { simulator: &["--scroll-expiry", "1s", "--faults-at", "30=slow@/users/scroll"], begun: 2..=6, told: ANEW },
-        Mishap { simulator: &["--faults-at", "30=scroll_restart@/users/scroll"], begun: 2..=2, told: ANEW },
+        Mishap { simulator: &["--scroll-expiry", "1s", "--faults-at", "30=slow@/users/scroll"], begun: 2..=6, told: RESTARTING },
+        Mishap { simulator: &["--faults-at", "30=scroll_restart@/users/scroll"], begun: 2..=2, told: RESTARTING },
         // Among the leads, after all users.
-        Mishap { simulator: &["--faults-at", "3=scroll_restart@/contacts/scroll"], begun: 2..=2, told: ANEW },
+        Mishap { simulator: &["--faults-at", "3=scroll_restart@/contacts/scroll"], begun: 2..=2, told: RESTARTING },
         // Each time a little further.
-        Mishap { simulator: &["--faults-at", "2=scroll_restart@/users/scroll,12=scroll_restart@/users/scroll"], begun: 3..=3, told: ANEW },
+        Mishap {
+            simulator: &["--faults-at", "2=scroll_restart@/users/scroll,12=scroll_restart@/users/scroll"],
+            begun: 3..=3,
+            told: RESTARTING,
+        },
         // The answer is lost, and the server has moved on: the scroll is still open there, and a page of it is gone.
         Mishap {
             simulator: &["--scroll-expiry", "2s", "--faults-at", "40=cut@/users/scroll"],
@@ -263,7 +267,7 @@ fn a_listing_survives_a_scroll_that_is_begun_anew() {
         // Not at the end of a thousand, so that some wait to be printed.
         let simulator = small_world(&["--faults-at", "35=scroll_restart@/users/scroll"]);
         let listed = ask(&simulator.base_url, "1.4", ["members", BULK]).arguments(arguments).succeed();
-        assert!(listed.stderr.contains(ANEW), "{}", listed.stderr);
+        assert!(listed.stderr.contains(RESTARTING), "{}", listed.stderr);
         let text = if is_file { std::fs::read_to_string(&file).unwrap() } else { listed.stdout };
         let first_word =
             |line: &str| line.trim_start_matches(['{', '"']).trim_start_matches("contact_id\":\"").chars().take(24).collect::<String>();

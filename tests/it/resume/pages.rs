@@ -116,7 +116,11 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
     });
     let job = plain_job().with_intercom("request_timeout = \"6s\"");
     let finished = observe(&place.job(&job, &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
-    assert!(finished.stderr.contains("asking for 10 at once") && finished.stderr.contains("asking for 5 at once"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("requesting 10 rows at once") && finished.stderr.contains("requesting 5 rows at once"),
+        "{}",
+        finished.stderr
+    );
     let asked: Vec<u64> = recorder
         .requests()
         .iter()

@@ -1,4 +1,4 @@
-//! Months that many tests look at, made once. Tests that change something work on a copy.
+//! Months that many tests read, created once. Tests that change something use a copy.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use super::program::{Finished, run};
 use super::simulator::Simulator;
 use super::truth::{AUGUST, JULY, Month, Named, OCTOBER, SEPTEMBER, Truth};
 
-/// Groups of all kinds: names that break CSV or run as formulas, an empty one, one that begins to exist in August.
+/// Groups of all kinds: names that break CSV or act as formulas, an empty group, one that exists from August on.
 pub(crate) const COHORTS: &[Named] = &[
     ("segment:63bbdd50aa01c0ffee000001", "Active"),
     ("segment:63bbdd50aa01c0ffee000002", "New"),
@@ -39,15 +39,15 @@ pub(crate) fn job() -> Job {
         .with_intercom("page_size = 40")
 }
 
-/// A job of a few groups for what needs only some month.
+/// A job with a few groups, for tests that need any month.
 pub(crate) fn plain_job() -> Job {
     let job =
         Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["value_lead", "VIP"]), segments: texts(&["Active"]), ..Job::empty() };
-    // So small that even the month's conversations are two pages.
+    // The page size is so small that the month's conversations have two pages.
     job.with_top("profile = [\"role\", \"custom_attributes.plan\"]").with_intercom("page_size = 20")
 }
 
-/// Months and the truth about them. It stays until the next test run clears it away.
+/// Months and the truth about them. The next test run deletes the folder.
 pub(crate) struct Months {
     pub place: Place,
     pub truths: Vec<Truth>,
@@ -72,7 +72,7 @@ pub(crate) fn four_months() -> &'static Months {
         for month in &MONTHS {
             let simulator = Simulator::at(month.as_of, &[]);
             let file = place.job(&job(), &simulator.base_url);
-            // The month's name is left out: the last one that has ended is the default.
+            // Without `--month`: the default is the last month that has ended.
             runs.push(run(&file, &["--as-of", month.as_of]).succeed());
             truths.push(Truth::ask(&simulator, month, COHORTS));
         }
@@ -81,7 +81,7 @@ pub(crate) fn four_months() -> &'static Months {
     &MONTHS_MADE
 }
 
-/// One month of [`plain_job`]: what a failing run finds and has to leave alone.
+/// One month of [`plain_job`], which a failing run must not change.
 pub(crate) fn one_month() -> &'static Path {
     static MONTH_MADE: LazyLock<PathBuf> = LazyLock::new(|| {
         let place = Place::kept("one-month");

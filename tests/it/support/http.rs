@@ -1,4 +1,4 @@
-//! A few lines of HTTP/1.1 over a blocking socket: what the tests themselves ask, and what a recording proxy passes on.
+//! A minimal HTTP/1.1 client over a blocking socket, for the tests' own requests and for those that a recording proxy forwards.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ pub(crate) struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Sends one request to `host:port` and reads the answer to its end.
+/// Sends one request to `host:port` and reads the whole response.
 pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -43,12 +43,12 @@ pub(crate) fn json(base_url: &str, target: &str) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// Text as it may stand in a query.
+/// Percent-encodes text for a query.
 pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// The reverse.
+/// Decodes percent-encoded text.
 pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! Job files, and a place for one job and what it writes.
+//! Job files, and a folder for one job and its output.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::tables::Table;
 
-/// What a job file holds. Written with its own output folder and server.
+/// The contents of a job file, without server and output folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub timezone: Option<String>,
@@ -17,11 +17,11 @@ pub(crate) struct Job {
     pub top: Vec<String>,
     /// More lines under `[intercom]`.
     pub intercom: Vec<String>,
-    /// More lines at the end, sections of their own.
+    /// More sections at the end.
     pub sections: Vec<String>,
 }
 
-/// A month whose run should cost little: one tag, nobody else, no conversations.
+/// A job with a quick run: one tag, only its members, no conversations.
 pub(crate) fn small_job() -> Job {
     let job = Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["value_lead"]), ..Job::empty() };
     job.with_top("conversations = false").with_top("population = \"cohorts\"").with_top("profile = [\"role\"]")
@@ -52,13 +52,13 @@ impl Job {
     }
 }
 
-/// A folder of its own with a job file in it and the output beside it. Gone when dropped.
+/// A temporary folder with a job file and the output. Deleted when dropped.
 pub(crate) struct Place {
     folder: PathBuf,
     _guard: Option<TempDir>,
 }
 
-/// The name of every job here, and so of its folder.
+/// The name of all jobs of the tests, and so of their folders.
 pub(crate) const NAME: &str = "rehearsal";
 
 impl Place {
@@ -67,13 +67,12 @@ impl Place {
         Place { folder: guard.path().to_path_buf(), _guard: Some(guard) }
     }
 
-    /// A place that outlives everything in this process: statics are never dropped. What processes that have ended left
-    /// is cleared away first.
+    /// A folder for statics, which are never dropped. Deletes the folders of earlier processes first.
     pub(crate) fn kept(name: &str) -> Place {
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
         for entry in fs::read_dir(&all).into_iter().flatten().flatten() {
             if !Path::new("/proc").join(entry.file_name()).exists() {
-                // Another test process may be quicker.
+                // Another test process may have deleted it already.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -82,7 +81,7 @@ impl Place {
         Place { folder, _guard: None }
     }
 
-    /// A place that begins with what another job folder holds.
+    /// A folder with a copy of another job folder.
     pub(crate) fn with(job_folder: &Path) -> Place {
         let place = Place::new();
         super::tree::copy(job_folder, &place.job_folder());
@@ -103,7 +102,7 @@ impl Place {
 
     /// Writes the job file for a server. A second one replaces it.
     pub(crate) fn job(&self, job: &Job, base_url: &str) -> PathBuf {
-        // JSON's texts and lists are TOML's, too.
+        // Texts and lists of JSON are also valid TOML.
         let list = |texts: &[String]| serde_json::to_string(texts).unwrap();
         let mut text = format!("name = \"{NAME}\"\n");
         if let Some(timezone) = &job.timezone {
@@ -117,7 +116,7 @@ impl Place {
         }
         text.push_str(&format!("{}\n[intercom]\nbase_url = \"{base_url}\"\n", job.top.join("\n")));
         text.push_str(&format!("{}\n", job.intercom.join("\n")));
-        // A section of the same name completes this one, and may name another folder.
+        // A section of the same name is merged into this one, and may set another folder.
         let output = job.sections.iter().find_map(|section| section.strip_prefix("[output]\n")).unwrap_or_default();
         text.push_str(&format!("[output]\n{output}\n"));
         if !output.contains("dir =") {

@@ -1,5 +1,5 @@
-//! The reports worked out again from the truth, by the contract's definitions and in the plainest way: sets of ids, and
-//! for each month all months before it. What needs a distribution (p, q, intervals) is not: the statistics have tests of their own.
+//! Computes the reports from the truth, by the contract's definitions and in the simplest way: with sets of ids, and for each month with all months
+//! before it. It leaves out what needs a distribution (p, q, intervals): the statistics have their own tests.
 
 mod flows;
 mod profiles;
@@ -52,7 +52,7 @@ impl<'a> Oracle<'a> {
         (index, &self.months[index])
     }
 
-    /// H of a cohort up to a month, which is in it or not.
+    /// H of a cohort up to a month, including the month if it is in H.
     fn history(&self, index: usize, key: &str) -> Vec<&'a Truth> {
         self.months[..=index].iter().filter(|truth| truth.is_in_history() && truth.cohort(key).is_some()).collect()
     }
@@ -170,7 +170,7 @@ impl<'a> Oracle<'a> {
             Some((_, earlier)) if earlier.iter().any(|truth| was_in(truth)) => "returned",
             Some(_) => "joined",
         };
-        // The entry is known of those who were absent in the month before; outside H nothing is.
+        // The entry is known for contacts that were absent in the month before; outside H it is unknown.
         let history = self.history(index, key);
         let first_seen = history.iter().position(|truth| was_in(truth));
         let entered = first_seen.filter(|first| {
@@ -179,7 +179,7 @@ impl<'a> Oracle<'a> {
         let entered = entered.map(|first| day(&history[first].month));
         let spell = history.iter().rev().take_while(|truth| was_in(truth)).last();
         let spell = spell.filter(|_| is_present && truth.is_in_history()).map(|start| truth.index() - start.index() + 1);
-        // The last known record of those who are gone is an earlier month's.
+        // For contacts that no longer exist, the last known record is from an earlier month.
         let record = self.months[..=index].iter().rev().find_map(|truth| truth.contacts.get(id)).unwrap();
         row([
             ("month", Cell::Day(day(&truth.month))),
@@ -290,7 +290,7 @@ impl<'a> Oracle<'a> {
                     ("contacts_share", ratio(Some(contacts), Some(length(&members)))),
                     ("conversations_opened", count(those.iter().sum::<i64>())),
                 ]);
-                // The contract writes the labels of buckets out, those of thresholds not.
+                // The contract gives the labels of buckets, but not those of thresholds.
                 cells.extend(label.map(|label| ("label".to_string(), Cell::Text(label))));
                 rows.insert(vec![cohort.key.clone(), measure.to_string(), least.to_string()], cells);
             }

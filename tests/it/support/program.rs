@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::TOKEN;
 
-/// No run of these tests takes this long; one that does hangs.
+/// A run that takes this long hangs.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A command line that is about to be run.
@@ -20,10 +20,10 @@ pub(crate) struct Program {
     limit: Duration,
 }
 
-/// How it ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// The exit code; none after a signal.
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -32,7 +32,7 @@ pub(crate) struct Finished {
 /// `cohorts` with these arguments, no variable of the tests' own environment, and a token.
 pub(crate) fn cohorts<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cohorts"));
-    // A relative output folder must not land among the sources.
+    // A relative output folder must not be created in the sources.
     command.args(arguments).env_clear().env("INTERCOM_ACCESS_TOKEN", TOKEN).current_dir(std::env::temp_dir());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Program { command, limit: LIMIT }
@@ -58,7 +58,7 @@ pub(crate) fn backfill(job: &Path, (from, to): (&str, &str), as_of: &str, argume
     on(job, "backfill", &["--from", from, "--to", to, "--as-of", as_of]).arguments(arguments)
 }
 
-/// `cohorts` asking this server in this version, without a job.
+/// `cohorts` with this server and API version, without a job.
 pub(crate) fn ask<A: AsRef<OsStr>>(base_url: &str, version: &str, arguments: impl IntoIterator<Item = A>) -> Program {
     cohorts(arguments).variable("COHORTS__INTERCOM__BASE_URL", base_url).variable("COHORTS__INTERCOM__API_VERSION", version)
 }
@@ -84,12 +84,12 @@ impl Program {
         self
     }
 
-    /// For the few programs that have much to do, and more so beside other tests.
+    /// For the few runs that take long, especially next to other tests.
     pub(crate) fn with_limit(self, limit: Duration) -> Program {
         Program { limit, ..self }
     }
 
-    /// The same as a shell starts it, after these commands. Sets standard streams to their defaults.
+    /// Starts the program from a shell, after these commands. Resets the standard streams to their defaults.
     pub(crate) fn in_shell(self, commands: &str) -> Program {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("{commands}; exec \"$0\" \"$@\"")]).arg(self.command.get_program()).args(self.command.get_args());
@@ -114,14 +114,14 @@ impl Program {
         self.start().finish()
     }
 
-    /// Runs it to its end, which is a success.
+    /// Runs it to its end, which must be a success.
     pub(crate) fn succeed(self) -> Finished {
         let finished = self.finish();
         finished.check_code(0);
         finished
     }
 
-    /// Starts it and goes on.
+    /// Starts it in the background.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         let gather = |mut stream: Box<dyn Read + Send>| {
@@ -136,7 +136,7 @@ impl Program {
         Running { child, stdout, stderr, limit: self.limit }
     }
 
-    /// Starts it, and gives its first line of standard output once it has printed it.
+    /// Starts it and waits for its first line of standard output.
     pub(crate) fn start_with_line(mut self) -> (Child, String) {
         let mut child = self.command.stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
@@ -145,7 +145,7 @@ impl Program {
     }
 }
 
-/// A program that runs; killed when dropped.
+/// A running program; killed when dropped.
 pub(crate) struct Running {
     child: Child,
     stdout: Option<JoinHandle<String>>,
@@ -167,12 +167,12 @@ impl Running {
         self.finish_watching(|| None).0
     }
 
-    /// Waits for its end, and looks at something again and again meanwhile. Gives the last that was seen.
-    pub(crate) fn finish_watching(mut self, look: impl Fn() -> Option<u64>) -> (Finished, Option<u64>) {
-        let mut seen = None;
-        let status = self.wait(|| seen = look().or(seen));
+    /// Waits for its end and polls a value meanwhile. Returns the last value.
+    pub(crate) fn finish_watching(mut self, poll: impl Fn() -> Option<u64>) -> (Finished, Option<u64>) {
+        let mut last = None;
+        let status = self.wait(|| last = poll().or(last));
         let text = |stream: Option<JoinHandle<String>>| stream.map(|stream| stream.join().unwrap()).unwrap_or_default();
-        (Finished { code: status.code(), stdout: text(self.stdout.take()), stderr: text(self.stderr.take()) }, seen)
+        (Finished { code: status.code(), stdout: text(self.stdout.take()), stderr: text(self.stderr.take()) }, last)
     }
 
     fn wait(&mut self, mut meanwhile: impl FnMut()) -> ExitStatus {
@@ -194,7 +194,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Ended already, or ends now: both are well.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -212,20 +212,19 @@ impl Finished {
         assert_eq!(self.code, None, "{}", self.stderr);
     }
 
-    /// Asserts the exit code, one error on standard error that names these things, a hint what to do, and that nothing
-    /// was printed as a result.
+    /// Asserts the exit code, exactly one error on standard error that contains these words, a hint, and an empty standard output.
     #[track_caller]
     pub(crate) fn check_failure(&self, code: i32, named: &[&str]) {
         self.check_code(code);
         let errors = self.stderr.lines().filter(|line| line.starts_with("error")).count();
-        assert_eq!(errors, 1, "one error, told once:\n{}", self.stderr);
+        assert_eq!(errors, 1, "exactly one error:\n{}", self.stderr);
         let error = &self.stderr[self.stderr.find("error").unwrap()..];
         for word in named {
             assert!(error.contains(word), "the error does not say `{word}`:\n{}", self.stderr);
         }
-        // Wrong arguments are clap's to tell, and its last line says where help is.
-        assert!(error.contains("hint: ") || error.contains("try '--help'"), "no word about what to do:\n{error}");
+        // clap reports wrong arguments, and its last line points to the help.
+        assert!(error.contains("hint: ") || error.contains("try '--help'"), "no hint:\n{error}");
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
-        assert_eq!(self.stdout, "", "a failure is no result");
+        assert_eq!(self.stdout, "", "a failure prints no result");
     }
 }

@@ -1,5 +1,5 @@
-//! A server that answers as a test says: for what no simulator of a well-behaved API does. And a recorder in front of
-//! the simulator that sees every request, passes it on, and may answer some of them in its own way.
+//! A server whose responses a test defines, for behaviour that the simulator does not have. It can also be a proxy in front of the simulator that
+//! records all requests, forwards them, and answers some of them itself.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -40,7 +40,7 @@ impl Request {
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| http::decoded(value)).next_back()
     }
 
-    /// The rows asked for in a page, of a list or a search; none when the request is for no list.
+    /// The requested page size of a list or search; `None` for other requests.
     pub(crate) fn per_page(&self) -> Option<u64> {
         let listed = self.parameter("per_page").map(|number| number.parse().unwrap());
         listed.or_else(|| self.json()["pagination"]["per_page"].as_u64())
@@ -73,9 +73,9 @@ pub(crate) enum Reply {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     },
-    /// Bytes as they are, then the end of the connection.
+    /// Raw bytes, then the end of the connection.
     Raw(Vec<u8>),
-    /// Never.
+    /// No response.
     Hang,
 }
 
@@ -93,10 +93,10 @@ impl Reply {
     }
 }
 
-/// A reply that is given more than once.
+/// Creates a reply, for use more than once.
 pub(crate) type MakeReply = fn() -> Reply;
 
-/// A listening server; it ends when dropped, whatever it was doing.
+/// A listening server; it stops when dropped.
 pub(crate) struct Scripted {
     pub base_url: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -106,7 +106,7 @@ pub(crate) struct Scripted {
 type Answer = dyn Fn(&Request) -> Reply + Send + Sync;
 
 impl Scripted {
-    /// Answers each request with what the closure says.
+    /// Answers each request with the reply that the closure returns.
     pub(crate) fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
@@ -121,7 +121,7 @@ impl Scripted {
         Scripted { base_url, requests, runtime: Some(runtime) }
     }
 
-    /// Answers in order; the last reply answers all that comes after it.
+    /// Answers in order; the last reply is repeated.
     pub(crate) fn replies(replies: Vec<MakeReply>) -> Scripted {
         let next = Mutex::new(0);
         Scripted::new(move |_| {
@@ -132,7 +132,7 @@ impl Scripted {
         })
     }
 
-    /// Passes every request on to the server at `address`, but for those that the closure answers itself.
+    /// Forwards all requests to the server at `address`, except those that the closure answers.
     pub(crate) fn before(address: &str, answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Scripted {
         let address = address.to_string();
         Scripted::new(move |request| answer(request).unwrap_or_else(|| forward(&address, request)))
@@ -145,29 +145,29 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        // Not waited for: what hangs on purpose would never end.
+        // Without waiting: connections that hang on purpose would never end.
         self.runtime.take().unwrap().shutdown_background();
     }
 }
 
-/// What the server at `address` answers.
+/// Forwards a request to the server at `address`.
 pub(crate) fn forward(address: &str, request: &Request) -> Reply {
-    let passed = ["authorization", "accept", "content-type", "intercom-version"];
-    let headers: Vec<_> = request.headers.iter().filter(|(name, _)| passed.contains(&name.as_str())).cloned().collect();
+    let forwarded = ["authorization", "accept", "content-type", "intercom-version"];
+    let headers: Vec<_> = request.headers.iter().filter(|(name, _)| forwarded.contains(&name.as_str())).cloned().collect();
     let answer = http::send(address, &request.method, &request.target, &headers, &request.body);
     let dropped = ["content-length", "transfer-encoding", "connection"];
     let headers = answer.headers.into_iter().filter(|(name, _)| !dropped.contains(&name.as_str())).collect();
     Reply::Http { status: answer.status, headers, body: answer.body }
 }
 
-/// One connection: request after request until it ends.
+/// Serves one connection until it ends.
 async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Arc<Answer>) {
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         seen.lock().unwrap().push(request.clone());
         let answer = answer.clone();
         let is_last = request.header("connection") == Some("close");
-        // Answers may block: those of a recorder ask the server behind it.
+        // The closure may block: a proxy requests from the server behind it.
         let reply = tokio::task::spawn_blocking(move || answer(&request)).await;
         let sent = match reply {
             Ok(Reply::Http { status, headers, body }) => {

@@ -18,7 +18,7 @@ pub(crate) struct Simulator {
     pub base_url: String,
 }
 
-/// What `/_simulator/stats` tells.
+/// The result of `/_simulator/stats`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stats {
     pub requests: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Stats {
 }
 
 impl Simulator {
-    /// A world of some hundred contacts at an instant, with more arguments; later ones win.
+    /// A world of a few hundred contacts at an instant, with more arguments, which override the defaults.
     pub(crate) fn at(now: &str, arguments: &[&str]) -> Simulator {
         let program = cohorts(["simulate", "--port", "0", "--now", now]);
         let has = |name: &str| arguments.contains(&name);
@@ -52,19 +52,19 @@ impl Simulator {
         Stats { requests: number("requests"), max_in_flight: number("max_in_flight"), rate_limited: number("rate_limited") }
     }
 
-    /// Requests in each window of ten seconds that saw any.
+    /// The number of requests in each window of ten seconds that had any.
     pub(crate) fn windows(&self) -> Vec<u64> {
         let stats = http::json(&self.base_url, "/_simulator/stats");
         stats["windows"].as_array().unwrap().iter().map(|window| window["requests"].as_u64().unwrap()).collect()
     }
 
-    /// Who is in a group now, read past the search code.
+    /// The current members of a group, by the probe and not by the search code.
     pub(crate) fn members(&self, group: &str) -> Vec<String> {
         let members = http::json(&self.base_url, &format!("/_simulator/members?group={}", http::encoded(group)));
         members.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_string()).collect()
     }
 
-    /// Who carries a tag now, and since when.
+    /// The contacts that have a tag now, and since when.
     pub(crate) fn applied(&self, tag: &str) -> BTreeMap<String, DateTime<Utc>> {
         let applied = http::json(&self.base_url, &format!("/_simulator/applied?tag={tag}"));
         let since = |row: &Value| DateTime::from_timestamp(row["applied_at"].as_i64().unwrap(), 0).unwrap();
@@ -76,18 +76,18 @@ impl Simulator {
         http::json(&self.base_url, "/_simulator/state")
     }
 
-    /// Requests that wanted to change something: `{"method", "path", "members", "bytes", "status"}`.
+    /// Write requests: `{"method", "path", "members", "bytes", "status"}`.
     pub(crate) fn writes(&self) -> Vec<Value> {
         http::json(&self.base_url, "/_simulator/writes").as_array().unwrap().clone()
     }
 
-    /// Conversations begun in `[from, to)`.
+    /// Conversations created in `[from, to)`.
     pub(crate) fn conversations(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Value> {
         let target = format!("/_simulator/conversations?from={}&to={}", from.timestamp(), to.timestamp());
         http::json(&self.base_url, &target).as_array().unwrap().clone()
     }
 
-    /// Everybody, by the plain list, page after page.
+    /// All contacts, by the list.
     pub(crate) fn contacts(&self) -> Vec<Value> {
         let mut contacts = Vec::new();
         let mut target = "/contacts?per_page=150".to_string();

@@ -48,7 +48,7 @@ impl Table {
         Table::of(&ParquetReader::new(file).finish().unwrap())
     }
 
-    /// The tables in a file of a job's folder; none in one that holds no tables.
+    /// The tables in a file of a job's folder; an empty list for files of other kinds.
     pub(crate) fn all_in(path: &Path) -> Vec<Table> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => vec![Table::parquet(path)],
@@ -109,7 +109,7 @@ impl Table {
         self.rows.iter().map(|row| names.clone().zip(row.iter().cloned()).collect()).collect()
     }
 
-    /// The rows by the texts of their key, of which each is there once.
+    /// The rows by their keys, which must be unique.
     pub(crate) fn keyed(&self, key: &[&str]) -> BTreeMap<Vec<String>, Row> {
         let mut keyed = BTreeMap::new();
         for row in self.rows_by_name() {
@@ -138,7 +138,7 @@ impl Cell {
         }
     }
 
-    /// Equal; ratios to the last few bits, since the order of operations is nobody's promise.
+    /// Whether the cells are equal; ratios may differ in their last bits, since the order of operations is not specified.
     pub(crate) fn agrees(&self, other: &Cell) -> bool {
         match (self, other) {
             (Cell::Ratio(a), Cell::Ratio(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
@@ -147,7 +147,7 @@ impl Cell {
     }
 }
 
-/// Asserts that the columns named in `expected` hold what is expected, for exactly the expected keys.
+/// Asserts that the keys are those of `expected`, and that the columns named there have the expected values.
 #[track_caller]
 pub(crate) fn check_rows(found: &BTreeMap<Vec<String>, Row>, expected: &BTreeMap<Vec<String>, Row>, what: &str) {
     let keys = |rows: &BTreeMap<Vec<String>, Row>| rows.keys().cloned().collect::<Vec<_>>();
@@ -167,7 +167,7 @@ pub(crate) struct CsvCell {
     pub quoted: bool,
 }
 
-/// Reads RFC 4180, strictly: lines end with CRLF, quotes stand around whole cells and are doubled within.
+/// Parses RFC 4180 strictly: lines end with CRLF, quotes enclose whole cells and are doubled inside.
 pub(crate) fn csv(path: &Path) -> (Vec<String>, Vec<Vec<CsvCell>>) {
     let text = String::from_utf8(std::fs::read(path).unwrap()).unwrap();
     assert!(text.ends_with("\r\n"), "{} does not end with a line break", path.display());

@@ -1,10 +1,10 @@
-//! Folders as bytes.
+//! The contents of folders.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Every file under a folder, by its path in it. A folder that is not there holds nothing.
+/// All files under a folder, by relative path; none if the folder does not exist.
 pub(crate) type Tree = BTreeMap<String, Vec<u8>>;
 
 pub(crate) fn tree(folder: &Path) -> Tree {
@@ -26,20 +26,20 @@ fn gather(folder: &Path, prefix: &str, found: &mut Tree) {
     }
 }
 
-/// What readers of a job's folder see: all but the lock and the work.
+/// The published files of a job's folder: all but the lock and the unfinished work.
 pub(crate) fn published(job_folder: &Path) -> Tree {
     let mut found = tree(job_folder);
     found.retain(|name, _| !name.starts_with(".work/") && name != ".lock");
     found
 }
 
-/// The tables of a tree without the manifests, which tell of the run: how many requests it took.
+/// The files of a tree without the manifests, which depend on the run: they have its number of requests.
 pub(crate) fn tables(mut tree: Tree) -> Tree {
     tree.retain(|name, _| !name.ends_with("manifest.json"));
     tree
 }
 
-/// Asserts that both hold the same files with the same bytes, and names those that differ.
+/// Asserts that both have the same files with the same bytes, and names those that differ.
 #[track_caller]
 pub(crate) fn check_same(left: &Tree, right: &Tree, what: &str) {
     let mut different: Vec<&String> = left.iter().filter(|(name, bytes)| right.get(*name) != Some(bytes)).map(|(name, _)| name).collect();

@@ -1,4 +1,4 @@
-//! What was true of a month when it was observed, asked of the simulator past the client's ways.
+//! The true state of a month when it was observed, by the simulator's probes and not by the client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::simulator::Simulator;
 
-/// A month with its bounds written out by hand, and the instant of the run that observes it.
+/// A month with its bounds, written by hand, and the instant of the run that observes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Month {
     pub name: &'static str,
@@ -23,8 +23,8 @@ const fn at_its_end(name: &'static str, start: &'static str, end: &'static str, 
     Month { name, start, end, as_of, basis: "month_end" }
 }
 
-// Dublin is an hour ahead of UTC until the last Sunday of October. The runs come two days after each end, so that the
-// contacts who signed up meanwhile have to be left out.
+// Dublin is an hour ahead of UTC until the last Sunday of October. The runs are two days after each month's end, so contacts who signed up in
+// between have to be left out.
 pub(crate) const MAY: Month = at_its_end("2026-05", "2026-04-30T23:00:00Z", "2026-05-31T23:00:00Z", "2026-06-02T23:00:00Z");
 pub(crate) const JUNE: Month = at_its_end("2026-06", "2026-05-31T23:00:00Z", "2026-06-30T23:00:00Z", "2026-07-02T23:00:00Z");
 pub(crate) const JULY: Month = at_its_end("2026-07", "2026-06-30T23:00:00Z", "2026-07-31T23:00:00Z", "2026-08-02T23:00:00Z");
@@ -46,7 +46,7 @@ pub(crate) fn instant(text: &str) -> DateTime<Utc> {
 pub(crate) struct Cohort {
     pub key: String,
     pub name: String,
-    /// Everyone whom the group holds, whenever they were created.
+    /// All contacts in the group, also those created after the month's end.
     pub holds: BTreeSet<String>,
 }
 
@@ -57,11 +57,11 @@ pub(crate) struct Truth {
     pub end: DateTime<Utc>,
     pub observed_at: DateTime<Utc>,
     pub basis: String,
-    /// Everybody in the workspace, by id, as the API shows them.
+    /// All contacts of the workspace, by id, as the API shows them.
     pub contacts: BTreeMap<String, Value>,
     pub cohorts: Vec<Cohort>,
     pub conversations: BTreeSet<String>,
-    /// How many conversations of the month each contact began.
+    /// How many conversations each contact opened in the month.
     pub opened: BTreeMap<String, i64>,
 }
 
@@ -101,7 +101,7 @@ impl Truth {
         self.cohorts.iter().find(|cohort| cohort.key == key)
     }
 
-    /// S(C, m): those whom the group holds, without those created at or after the month's end.
+    /// S(C, m): the contacts in the group, without those created at or after the month's end.
     pub(crate) fn members(&self, key: &str) -> BTreeSet<String> {
         let Some(cohort) = self.cohort(key) else { return BTreeSet::new() };
         cohort.holds.iter().filter(|id| self.created_at(id) < self.end).cloned().collect()
@@ -127,7 +127,7 @@ impl Truth {
     }
 }
 
-/// An instant as the API shows it: in seconds, but for the few that it shows in milliseconds.
+/// An instant as the API shows it: in seconds or, in a few cases, in milliseconds.
 pub(crate) fn seconds(value: &Value) -> Option<DateTime<Utc>> {
     let number = value.as_i64()?;
     if number > 100_000_000_000 { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }

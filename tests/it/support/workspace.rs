@@ -1,5 +1,5 @@
-//! A workspace that a test makes up, for what the simulator's world does not hold. It answers what the job asks: `/me`,
-//! tags, segments, everyone, members of a group, and no conversations.
+//! A workspace that a test defines, for cases that the simulator's world does not have. It answers the job's requests: `/me`, tags, segments, all
+//! contacts, members of a group, and no conversations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ pub(crate) struct Workspace {
     pub tags: BTreeMap<String, (String, BTreeSet<String>)>,
     /// The same of segments.
     pub segments: BTreeMap<String, (String, BTreeSet<String>)>,
-    /// Names of custom attributes that the workspace lists.
+    /// Names of the workspace's custom attributes.
     pub attributes: Vec<String>,
 }
 
-/// How the rows of a stream are dealt out to pages, and what total they announce.
-pub(crate) type Dealer = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
+/// Splits the rows of a stream into pages, and gives the announced total.
+pub(crate) type Paginate = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
 
 /// Twenty-four hexadecimal digits, as Intercom's ids have.
 pub(crate) fn contact_id(number: usize) -> String {
@@ -34,7 +34,7 @@ pub(crate) fn contact(id: &str, created_at: i64) -> Value {
         "unsubscribed_from_emails": false, "has_hard_bounced": false, "marked_email_as_spam": false, "custom_attributes": {}})
 }
 
-/// Full pages and the true total.
+/// Full pages and the correct total.
 pub(crate) fn plainly(_stream: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
     let total = rows.len();
     (rows.chunks(per_page).map(<[Value]>::to_vec).collect(), Some(total))
@@ -43,15 +43,15 @@ pub(crate) fn plainly(_stream: &str, rows: Vec<Value>, per_page: usize) -> (Vec<
 impl Workspace {
     pub(crate) fn serve(
         self,
-        deal: impl Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync + 'static,
+        paginate: impl Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync + 'static,
     ) -> Scripted {
-        let deal: Arc<Dealer> = Arc::new(deal);
-        Scripted::new(move |request| self.answer(request, &deal))
+        let paginate: Arc<Paginate> = Arc::new(paginate);
+        Scripted::new(move |request| self.answer(request, &paginate))
     }
 
-    fn answer(&self, request: &Request, deal: &Arc<Dealer>) -> Reply {
+    fn answer(&self, request: &Request, paginate: &Arc<Paginate>) -> Reply {
         if let Some(stream) = request.stream() {
-            return Reply::json(&self.page(request, &stream, deal));
+            return Reply::json(&self.page(request, &stream, paginate));
         }
         let tag = |(id, (name, _)): (&String, &(String, _))| json!({"type": "tag", "id": id, "name": name});
         let segment = |(id, (name, members)): (&String, &(String, BTreeSet<String>))| json!({"type": "segment", "id": id, "name": name, "person_type": "contact", "count": members.len()});
@@ -70,7 +70,7 @@ impl Workspace {
         }
     }
 
-    fn page(&self, request: &Request, stream: &str, deal: &Arc<Dealer>) -> Value {
+    fn page(&self, request: &Request, stream: &str, paginate: &Arc<Paginate>) -> Value {
         let members = |group: Option<&(String, BTreeSet<String>)>| -> Vec<String> {
             group.map(|(_, members)| members.iter().cloned().collect()).unwrap_or_default()
         };
@@ -81,7 +81,7 @@ impl Workspace {
             None => Vec::new(),
         };
         let rows: Vec<Value> = ids.iter().filter_map(|id| self.contacts.get(id).cloned()).collect();
-        let (pages, total) = deal(stream, rows, request.per_page().unwrap() as usize);
+        let (pages, total) = paginate(stream, rows, request.per_page().unwrap() as usize);
         let number: usize = request.cursor().map_or(0, |cursor| cursor.trim_start_matches("after-").parse().unwrap());
         let mut links = json!({"type": "pages", "page": number + 1, "per_page": request.per_page(), "total_pages": pages.len()});
         if number + 1 < pages.len() {

@@ -64,7 +64,7 @@ impl WireConversation {
         let persons = customers.unwrap_or_else(|| self.user.0.into_iter().collect());
         let contact_ids = participants(persons.into_iter().map(|person| person.id))?;
         let opener = opener(author_type.as_deref(), author_id, &contact_ids, oddities);
-        // `open` is all that early versions tell; it holds the snoozed ones, too.
+        // Early versions have only `open`, which is also true for snoozed conversations.
         let open = || self.open.0.map(|open| if open { "open" } else { "closed" }.to_string());
         let state = owned(self.state).or_else(open);
         let updated_at = self.updated_at.instant(oddities);

@@ -1,9 +1,9 @@
-//! `/counts` as 1.x sends it. Which shape `type=user` has, and whether a count is a number or an object around one, is
-//! not agreed upon: both are read.
+//! `/counts` as 1.x sends it. Sources disagree on the shape of `type=user`, and on whether a count is a number or an object with
+//! one: both are accepted.
 
 use serde_json::Value;
 
-use crate::Totals;
+use crate::types::Totals;
 use crate::wire::{DecodeError, decode, shape};
 
 type JsonObject = serde_json::Map<String, Value>;
@@ -20,7 +20,7 @@ pub(in crate::v1) fn totals(body: &[u8]) -> Result<Totals, DecodeError> {
     let hash: JsonObject = decode(body)?;
     let count = |name: &str| hash.get(name).and_then(count);
     let totals = Totals { users: count("user"), leads: count("lead"), companies: count("company") };
-    // A hash without any of them is another answer.
+    // A response with none of them is something else.
     if totals.users.is_none() && totals.leads.is_none() && totals.companies.is_none() { Err(shape("user.count")) } else { Ok(totals) }
 }
 
@@ -36,10 +36,10 @@ pub(in crate::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, Dec
     let mut sizes = Vec::with_capacity(entries.len());
     for entry in entries {
         let entry = entry.as_object().ok_or_else(|| shape(format!("{of}.{by}[]")))?;
-        // The name is the key: any text at all. One without a number can be asked for by its ID.
+        // The key is the group's name, any text. A group without a number can be requested by its ID.
         sizes.extend(entry.iter().find_map(|(name, value)| Some((name.clone(), count(value)?))));
     }
-    // `pages` lies in `pages`, as far as seen.
+    // In the responses seen so far, `pages` is nested in `pages`.
     let pages = hash.get("pages").map(|pages| pages.get("pages").unwrap_or(pages));
     let last = pages.and_then(|pages| pages.get("total_pages")).and_then(Value::as_u64).and_then(|last| u32::try_from(last).ok());
     Ok(Sizes { sizes, last: last.unwrap_or(1) })

@@ -1,15 +1,15 @@
-//! Names as 1.x sends them: it escapes some for HTML.
+//! Names as 1.x sends them: some are escaped for HTML.
 
 use compact_str::CompactString;
 
-/// What escaping for HTML makes, beside numbers. A table of these alone rather than a crate that knows all names of
-/// HTML: escaping makes no other, so `&copy;` in a name is what somebody typed.
+/// The named entities that escaping for HTML produces, beside numeric ones. Others are kept: `&copy;` in a name was typed by
+/// somebody. So a crate that knows all HTML entities would be wrong here.
 const NAMED: [(&str, char); 5] = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
 
-/// The longest entity, without `&` and `;`: leading zeros beyond it are nobody's escaping.
+/// The longest entity, without `&` and `;`. No escaping produces more leading zeros.
 const LONGEST: usize = 10;
 
-/// The name before it was escaped, once: `&amp;#39;` was `&#39;`. An `&` that begins no entity stays.
+/// Undoes one level of escaping: `&amp;#39;` becomes `&#39;`. An `&` that starts no entity stays.
 pub(super) fn unescaped(name: CompactString) -> CompactString {
     let Some(first) = name.find('&') else { return name };
     let mut text = CompactString::with_capacity(name.len());
@@ -33,10 +33,10 @@ pub(super) fn unescaped(name: CompactString) -> CompactString {
     text
 }
 
-/// The character of the entity that a text begins with, and the entity's length.
+/// The character of the entity at the start of a text, and the entity's length.
 fn entity(text: &str) -> Option<(char, usize)> {
     let inner = text.strip_prefix('&')?;
-    // No further: a long name may hold many of `&` and none of `;`.
+    // The search is bounded: a long name may contain many `&` and no `;`.
     let end = inner.bytes().take(LONGEST + 1).position(|byte| byte == b';')?;
     let inner = &inner[..end];
     let character = match inner.strip_prefix('#') {
@@ -45,7 +45,7 @@ fn entity(text: &str) -> Option<(char, usize)> {
                 Some(digits) => (digits, 16),
                 None => (number, 10),
             };
-            // A sign would be read as part of a number.
+            // `from_str_radix` would accept a sign.
             let is_plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
             u32::from_str_radix(digits, radix).ok().filter(|code| is_plain && *code != 0).and_then(char::from_u32)
         }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_escaped_is_undone_once() {
+    fn one_level_of_escaping_is_undone() {
         let cases = [
             ("O&#39;Brien", "O'Brien"),
             ("O&#x27;Brien", "O'Brien"),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entity_stays() {
+    fn text_without_entities_stays() {
         for name in [
             "R&D",
             "R & D",

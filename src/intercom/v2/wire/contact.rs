@@ -3,7 +3,7 @@ use serde::Deserialize;
 use crate::wire::attributes::Attributes;
 use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
 use crate::wire::{checked_id, is_id};
-use domain::{Contact, Holder, Oddities, OwnTags, Role};
+use domain::{Contact, FoundContact, Oddities, OwnTags, Role};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {
@@ -73,7 +73,7 @@ struct Location {
     continent_code: Option<Text>,
 }
 
-/// At most ten of a contact's tags; `has_more` and `total_count` tell whether these are all.
+/// At most ten of a contact's tags; `has_more` and `total_count` say whether these are all.
 #[derive(Deserialize)]
 struct Tags {
     #[serde(default)]
@@ -93,14 +93,14 @@ impl WireContact {
         self.workspace_id.as_ref()?.0.as_ref().filter(|id| is_id(id)).map(ToString::to_string)
     }
 
-    /// Who it is, with whether they carry a tag.
-    pub(super) fn into_holder(self, tag: Option<&str>) -> Option<Holder> {
+    /// The contact's references, and whether it has the tag.
+    pub(super) fn into_found_contact(self, tag: Option<&str>) -> Option<FoundContact> {
         let Contact { id, role, external_id, email, tags, .. } = self.into_contact(None, &mut Oddities::default())?;
-        let is_tagged = tag.and_then(|tag| tags?.tell(tag));
-        Some(Holder { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged })
+        let is_tagged = tag.and_then(|tag| tags?.contains(tag));
+        Some(FoundContact { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged })
     }
 
-    /// `None` when there is no id: a row without one is nobody.
+    /// `None` when there is no id.
     pub(super) fn into_contact(self, expected_tag: Option<&str>, oddities: &mut Oddities) -> Option<Contact> {
         let id = checked_id(self.id)?;
         let external_id = some(self.external_id);
@@ -114,7 +114,7 @@ impl WireContact {
         };
         let tags = self.tags.0.and_then(Tags::own);
         if let (Some(tag), Some(tags)) = (expected_tag, &tags)
-            && tags.tell(tag) == Some(false)
+            && tags.contains(tag) == Some(false)
         {
             oddities.tag_unconfirmed += 1;
         }
@@ -172,8 +172,8 @@ impl Tags {
         let data = self.data.0?;
         let listed = data.len() as u64;
         let ids: Vec<_> = data.into_iter().filter_map(|reference| some(reference.id)).collect();
-        // One without an ID may be any.
-        let is_whole = ids.len() as u64 == listed && self.total_count.is_none_or(|total| total.0 == Some(listed));
-        Some(OwnTags { ids, is_complete: is_whole && self.has_more.0 == Some(false) })
+        // A tag without an ID may be any tag.
+        let is_full = ids.len() as u64 == listed && self.total_count.is_none_or(|total| total.0 == Some(listed));
+        Some(OwnTags { ids, is_complete: is_full && self.has_more.0 == Some(false) })
     }
 }

@@ -11,7 +11,7 @@ fn contact(json: &str) -> (Contact, Oddities) {
 }
 
 #[test]
-fn only_a_cursor_means_more() {
+fn only_a_cursor_means_a_next_page() {
     let next = |pages: &str| page(&format!(r#"{{"data":[],"pages":{pages}}}"#)).next;
     assert_eq!(page(r#"{"data":[]}"#).next, Next::End);
     assert_eq!(next("null"), Next::End);
@@ -53,7 +53,7 @@ fn dates_come_in_many_forms_and_are_counted() {
 }
 
 #[test]
-fn ids_may_be_numbers_and_unknown_keys_are_passed_over() {
+fn ids_may_be_numbers_and_unknown_keys_are_ignored() {
     let (contact, oddities) =
         contact(r#"{"id":17,"role":"lead","external_id":null,"email":"","owner_id":5,"new":{"deep":[1]},"location":{}}"#);
     assert_eq!((contact.id.as_str(), contact.email.as_deref(), contact.owner_id.as_deref()), ("17", Some(""), Some("5")));
@@ -95,7 +95,7 @@ fn custom_attributes_keep_their_type() {
 }
 
 #[test]
-fn what_is_wrong_is_said_without_quoting_it() {
+fn decode_errors_quote_no_data() {
     let check = |body: &str, expected: &str| assert_eq!(contacts(body.as_bytes(), None).unwrap_err().to_string(), expected, "{body}");
     check("", "an empty body");
     check("  <html>ann@example.com</html>", "an HTML page in place of JSON");
@@ -109,7 +109,7 @@ fn what_is_wrong_is_said_without_quoting_it() {
 }
 
 #[test]
-fn the_first_author_opens_a_conversation() {
+fn the_opener_is_the_author_of_the_source() {
     let opener = |json: &str| {
         let body = format!(r#"{{"conversations":[{{"id":1,"created_at":1,{json}}}]}}"#);
         conversations(body.as_bytes(), None).unwrap().rows.remove(0).opener
@@ -121,17 +121,17 @@ fn the_first_author_opens_a_conversation() {
     assert_eq!(opener(r#""source":{"author":{"type":"bot"}}"#), Workspace);
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"}]}"#), Contact("u".into()));
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"},{"id":"v"}]}"#), UnknownContact);
-    // Bots, workflows and imports make conversations without an author: nobody opened those, whoever takes part.
+    // Bots, workflows and imports create conversations without an author. They have no opener, whoever takes part.
     for source in [r#""source":null"#, r#""source":{"author":null}"#, r#""state":"open""#] {
         assert_eq!(opener(&format!(r#"{source},"contacts":{{"contacts":[{{"id":"u"}}]}}"#)), NoAuthor, "{source}");
     }
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"},{"id":"u"}]}"#), Contact("u".into()));
-    // Ids are checked where they are somebody's; those of admins and bots are nobody's concern.
+    // Ids of contacts are checked. Those of admins and bots are not used.
     assert_eq!(opener(r#""source":{"author":{"type":"bot","id":"../x"}}"#), Workspace);
     for odd in [r#""source":{"author":{"type":"user","id":"../x"}}"#, r#""contacts":{"contacts":[{"id":"a/b"}]}"#] {
         assert!(conversations(format!(r#"{{"conversations":[{{"id":1,"created_at":1,{odd}}}]}}"#).as_bytes(), None).is_err(), "{odd}");
     }
-    // Whether an author who takes no part is still there, is known when all contacts are.
+    // The author counts even if the contacts do not include it. Whether it still exists is known once all contacts are read.
     assert_eq!(opener(r#""source":{"author":{"type":"lead","id":"l"}},"contacts":{"contacts":[{"id":"u"}]}"#), Contact("l".into()));
 }
 
@@ -144,7 +144,7 @@ fn half_a_surrogate_pair_is_replaced() {
 }
 
 #[test]
-fn a_contact_tells_its_own_tags() {
+fn the_own_list_of_tags_is_complete_only_if_the_api_says_so() {
     let own = |tags: &str| contact(&format!(r#"{{"id":"a","role":"user","tags":{tags}}}"#)).0.tags;
     let ids = |ids: &[&str], is_complete| Some(OwnTags { ids: ids.iter().map(|id| (*id).into()).collect(), is_complete });
     assert_eq!(own("null"), None);
@@ -159,38 +159,38 @@ fn a_contact_tells_its_own_tags() {
 }
 
 #[test]
-fn of_an_attribute_that_comes_twice_the_last_value_counts() {
+fn the_last_value_of_a_repeated_attribute_counts() {
     let json = r#"{"id":"a","custom_attributes":{"b":1,"a":"x","c":true,"b":2,"c":null,"a":"y"}}"#;
     let attributes = contact(json).0.custom_attributes;
-    let told: Vec<(&str, &AttributeValue)> = attributes.iter().map(|attribute| (attribute.name.as_str(), &attribute.value)).collect();
-    assert_eq!(told, [("a", &AttributeValue::Text("y".into())), ("b", &AttributeValue::Number(2_u64.into()))]);
+    let values: Vec<(&str, &AttributeValue)> = attributes.iter().map(|attribute| (attribute.name.as_str(), &attribute.value)).collect();
+    assert_eq!(values, [("a", &AttributeValue::Text("y".into())), ("b", &AttributeValue::Number(2_u64.into()))]);
 }
 
 #[test]
-fn a_field_of_another_type_is_counted_once_however_often_the_body_is_read() {
+fn a_mistyped_field_is_counted_once_even_if_the_body_is_decoded_twice() {
     let (_, oddities) = contact(r#"{"id":"a","role":"user","email":["x"],"name":"\ud800"}"#);
     assert_eq!(oddities.fields_mistyped, 1);
 }
 
 #[test]
-fn bytes_that_are_no_text_cost_a_character_and_only_where_they_are_read() {
+fn invalid_utf8_costs_one_character_and_only_in_known_fields() {
     let body =
         |field: &str| [format!(r#"{{"data":[{{"id":"a","{field}":"x"#).as_bytes(), b"\xff", br#"y"},{"id":"b","name":"z"}]}"#].concat();
     let page = |field: &str| contacts(&body(field), None).unwrap();
     let repaired = |field: &str| (page(field).rows.len(), page(field).oddities.texts_repaired);
     assert_eq!((repaired("unknown"), repaired("name")), ((2, 0), (2, 1)));
     assert_eq!(page("name").rows[0].name.as_deref(), Some("x\u{fffd}y"));
-    // An id of other characters is none.
+    // It makes an id invalid.
     let bad_id = [&b"{\"data\":[{\"id\":\"a\xff\"}]}"[..]].concat();
     assert!(matches!(contacts(&bad_id, None), Err(DecodeError::Shape { path }) if path == "data[0].id"));
 }
 
 #[test]
-fn what_is_nested_too_deep_costs_its_attribute_alone() {
+fn an_attribute_nested_too_deep_is_dropped_alone() {
     let nested = |levels: usize| format!("{}1{}", r#"[{"a":"#.repeat(levels / 2), "}]".repeat(levels / 2));
-    let told = |levels: usize| {
+    let read = |levels: usize| {
         let deep = nested(levels);
-        // Read over wherever nothing is made of it.
+        // Skipped wherever its value is not used.
         let json = format!(
             r#"{{"id":"a","role":"user","custom_attributes":{{"deep":{deep},"after":[1]}},"name":{deep},"unknown":{deep},"tags":{deep}}}"#
         );
@@ -198,9 +198,9 @@ fn what_is_nested_too_deep_costs_its_attribute_alone() {
         (contact.custom_attributes.iter().map(|attribute| attribute.name.to_string()).collect::<Vec<_>>(), oddities.nested_too_deep)
     };
     let text = |text: &str| text.to_string();
-    assert_eq!(told(100), (vec![text("after"), text("deep")], 0));
+    assert_eq!(read(100), (vec![text("after"), text("deep")], 0));
     for levels in [102, 128, 20_000] {
-        assert_eq!(told(levels), (vec![text("after")], 1), "{levels} levels");
+        assert_eq!(read(levels), (vec![text("after")], 1), "{levels} levels");
     }
     let conversation = format!(r#"{{"conversations":[{{"id":1,"created_at":1,"state":{0},"custom_attributes":{0}}}]}}"#, nested(20_000));
     assert_eq!(conversations(conversation.as_bytes(), None).unwrap().rows.len(), 1);

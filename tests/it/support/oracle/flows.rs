@@ -1,4 +1,4 @@
-//! Who stays, for how long, and where the others go.
+//! Retention, survival and movement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ impl Oracle<'_> {
             let members = |at: i64| history.iter().find(|truth| truth.index() == at).map(|truth| truth.members(&cohort.key));
             let spells = first_spells(&history, &cohort.key);
             for age in 0..=history.first().map_or(-1, |first| truth.index() - first.index()) {
-                // The months of entry that are known and were seen at that age, those who entered, are there, were always there.
+                // The known entry months that were observed at that age; their entrants, members, and members without a break.
                 let entries: Vec<&&Truth> = history.iter().filter(|entry| knows_entries(&history, entry)).collect();
                 let entries: Vec<&&Truth> = entries.into_iter().filter(|entry| members(entry.index() + age).is_some()).collect();
                 let is_of = |spell: &&FirstSpell| entries.iter().any(|entry| entry.index() == spell.entered);
@@ -78,7 +78,7 @@ impl Oracle<'_> {
         rows
     }
 
-    /// By cohort key. Which of the entrants left, and how many of them would have, contact by contact.
+    /// By cohort key. The entrants that departed, and how many were expected to, contact by contact.
     pub(crate) fn retention_change(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         let mut rows = Rows::new();
@@ -150,7 +150,7 @@ impl Oracle<'_> {
         rows
     }
 
-    /// By the keys of both places. The population is everyone.
+    /// By the keys of source and target. The population is everyone.
     pub(crate) fn movement(&self, month: &str) -> Rows {
         let (index, truth) = self.at(month);
         // A cohort, p, who left it, who joined it.
@@ -167,7 +167,7 @@ impl Oracle<'_> {
             .collect();
         let in_any = |of: &dyn Fn(usize) -> BTreeSet<String>| -> BTreeSet<String> { (0..flows.len()).flat_map(of).collect() };
         let (left_any, joined_any) = (in_any(&|flow| flows[flow].3.clone()), in_any(&|flow| flows[flow].4.clone()));
-        // Who was in a cohort and is still in it, and who is in any cohort of the job at all, even one that is compared with nothing.
+        // The contacts that stayed in a cohort, and those in any cohort of the job, even one that is not compared.
         let stayed = in_any(&|flow| {
             let (cohort, _, before, ..) = &flows[flow];
             before.intersection(&truth.members(&cohort.key)).cloned().collect()
@@ -216,7 +216,7 @@ impl Oracle<'_> {
 struct FirstSpell {
     id: String,
     entered: i64,
-    /// The months of the history in which it was there from then on, until the first in which it was not.
+    /// The months of the history from the entry on in which it was a member, up to the first in which it was not.
     seen: BTreeSet<i64>,
 }
 
@@ -230,12 +230,12 @@ fn first_spells(history: &[&Truth], key: &str) -> Vec<FirstSpell> {
     ids.into_iter().map(spell).collect()
 }
 
-/// Whether who is first seen in this month is known to have entered in it.
+/// Whether contacts that are first seen in this month are known to have entered in it.
 fn knows_entries(history: &[&Truth], entry: &Truth) -> bool {
     history.iter().any(|truth| truth.index() == entry.index() - 1)
 }
 
-/// Those who are there k - 1 months after they entered, where the next month was observed too, and those of them who are gone then.
+/// The number of members k - 1 months after their entry whose next month was observed too, and how many of them had departed then.
 fn at_risk(spells: &[&FirstSpell], history: &[&Truth], k: i64) -> (i64, i64) {
     let is_observed = |at: i64| history.iter().any(|truth| truth.index() == at);
     let followed = spells.iter().filter(|spell| spell.seen.contains(&(spell.entered + k - 1)) && is_observed(spell.entered + k));

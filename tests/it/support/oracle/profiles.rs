@@ -1,4 +1,4 @@
-//! What members have in common, one contact after the other.
+//! The profiles of members, contact by contact.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{Oracle, Rows, length, ratio, row};
 use crate::support::tables::{Cell, count, day, text};
 use crate::support::truth::Truth;
 
-/// What a contact has, by the name of an attribute as the job names it; null when it has none.
+/// A contact's value of an attribute, by its name in the job; null when it has none.
 pub(super) fn value_of<'a>(contact: &'a Value, attribute: &str) -> &'a Value {
     match attribute.strip_prefix("custom_attributes.") {
         Some(custom) => &contact["custom_attributes"][custom],
@@ -155,7 +155,7 @@ impl Oracle<'_> {
     }
 }
 
-/// Contacts by value, and of how many of them it is known.
+/// The number of contacts by value, and of those with a known value.
 struct Share {
     counts: BTreeMap<String, i64>,
     known: i64,
@@ -172,7 +172,7 @@ impl Share {
         self.counts.get(value).copied().unwrap_or_default()
     }
 
-    /// Those of whom `value` is a share.
+    /// The number of contacts that the share of `value` refers to.
     fn of(&self, value: &str) -> i64 {
         if value == "(unknown)" { self.all } else { self.known }
     }
@@ -184,7 +184,7 @@ impl Share {
 
 /// The sums over the strata of members and others, one over the other.
 fn mantel_haenszel(strata: &[[Share; 2]], value: &str, terms: fn([f64; 4], f64) -> (f64, f64)) -> Cell {
-    // Where nothing is known of members, others have nobody to be compared with.
+    // If no member has a known value, there is nothing to compare.
     let tables = strata.iter().filter(|[members, _]| members.of(value) > 0).map(|groups| {
         let [a, c] = [0, 1].map(|group| groups[group].with(value) as f64);
         let [b, d] = [0, 1].map(|group| (groups[group].of(value) - groups[group].with(value)) as f64);
@@ -210,7 +210,7 @@ fn quantile(sorted: &[f64], q: f64) -> Cell {
     Cell::Ratio(low + (high - low) * position.fract())
 }
 
-/// Of all pairs of a member and another: those in which the member is larger less those in which it is smaller.
+/// Over all pairs of a member and another contact: the share in which the member is larger minus the share in which it is smaller.
 fn cliffs_delta(members: &[f64], others: &[f64]) -> Cell {
     let pairs = members.iter().flat_map(|member| others.iter().map(move |other| i64::from(member > other) - i64::from(member < other)));
     ratio(Some(pairs.sum()), Some((members.len() * others.len()) as i64))

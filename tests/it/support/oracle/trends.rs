@@ -1,4 +1,4 @@
-//! Each metric of the summary over the months of a cohort's history.
+//! The trends of each metric of the summary over the months of a cohort's history.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl Oracle<'_> {
             let previous = self.past(index, &cohort.key).last().map(|truth| truth.index());
             let now = self.summary(index, &cohort.key);
             for metric in STOCKS.into_iter().chain(FLOWS).chain(SINCE_COMPARED) {
-                // Since a compared month that is not the month before, it is of several months.
+                // If the compared month is not the month before, the count covers several months.
                 let is_of_a_month = |month: i64| !SINCE_COMPARED.contains(&metric) || summaries.contains_key(&(month - 1));
                 let at = |month: i64| summaries.get(&month).filter(|_| is_of_a_month(month)).and_then(|summary| number(&summary[metric]));
                 let this = truth.index();

@@ -1,4 +1,4 @@
-//! Making contacts and writing their data, in both generations.
+//! Creating and updating contacts, in both generations.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::tagging::id;
 use super::world::people::{Contact, Role};
 use super::world_view::WorldView;
 
-/// What a request says about a contact.
-pub(crate) struct Data {
+/// The data of a contact in a request.
+pub(crate) struct ContactData {
     pub id: Option<String>,
-    /// The customer's own id of a user: `user_id` in 1.x, `external_id` in 2.x.
+    /// The workspace's own id of a user: `user_id` in 1.x, `external_id` in 2.x.
     pub external_id: Option<String>,
     pub email: Option<String>,
     name: Option<String>,
@@ -23,8 +23,8 @@ pub(crate) struct Data {
     attributes: Map<String, Value>,
 }
 
-impl Data {
-    /// Reads a body; `own_id` is the name of the customer's own id. Keys that are not known here are ignored.
+impl ContactData {
+    /// Reads a body; `own_id` is the key of the workspace's own id. Unknown keys are ignored.
     pub(crate) fn read(body: &Value, own_id: &str) -> Result<Self, ApiError> {
         let text = |key: &str| id(body.get(key));
         let attributes = match body.get("custom_attributes") {
@@ -48,8 +48,8 @@ impl Data {
         })
     }
 
-    /// The user that is meant: by id, by the customer's own id, or by an address. An address that belongs to users with another own id means
-    /// nobody yet: so several users come to share one.
+    /// The user that the data identify: by id, by the workspace's own id, or by an address. If an own id is given, the address is not used:
+    /// so several users can share one.
     pub(crate) fn find_user(&self, view: &WorldView) -> Result<Option<u32>, ApiError> {
         if let Some(id) = &self.id {
             let found = view.find_contact(id).filter(|index| view.contact(*index).role_at(view.now) == Role::User);
@@ -65,7 +65,7 @@ impl Data {
         }
     }
 
-    /// Writes to a contact that exists, or makes one; gives the moment after it, and who it is.
+    /// Updates an existing contact or creates one. Returns the view after the change, and the contact's index.
     pub(crate) fn save(self, view: &WorldView, existing: Option<u32>, role: Role) -> (WorldView, u32) {
         let mut draft: Overlay = (*view.overlay).clone();
         let index = existing.unwrap_or_else(|| draft.create_contact(&view.world, view.now));
@@ -78,7 +78,7 @@ impl Data {
     }
 
     fn write(self, contact: &mut Contact) {
-        let Data { id: _, external_id, email, name, phone, signed_up_at, attributes } = self;
+        let ContactData { id: _, external_id, email, name, phone, signed_up_at, attributes } = self;
         contact.external_id = external_id.or(contact.external_id.take());
         contact.email = email.or(contact.email.take());
         contact.name = name.or(contact.name.take());
@@ -88,7 +88,7 @@ impl Data {
     }
 }
 
-/// 409 for what another contact has already.
+/// 409: another contact has this id or address already.
 pub(crate) fn conflict(id: &str) -> ApiError {
     let message = format!("A contact matching those details already exists with id={id}");
     ApiError::new(StatusCode::CONFLICT, "conflict", message)
