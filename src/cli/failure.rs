@@ -348,7 +348,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         }
         JobError::OtherTag { .. } => with(NOT_FOUND, "look at both with `cohorts tags`, then run it again"),
         JobError::Apply { .. } => with(UNAVAILABLE, "run it again with --apply-tags to go on"),
-        JobError::NotFollowed(_) => {
+        JobError::NotFetched(_) => {
             with(UNEXPECTED, "what came is kept; please report this message, with `plan.json` of the folder under `.work/`")
         }
         JobError::Interrupted => with(INTERRUPTED, "run it again to go on"),

@@ -27,19 +27,19 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
             StreamKind::Everyone => "everyone".to_string(),
             StreamKind::Conversations if months.first == months.last => "conversations of the month".to_string(),
             StreamKind::Conversations => "conversations of these months".to_string(),
-            StreamKind::Members(group) if stream.tallied.is_some() => {
+            StreamKind::Members(group) if stream.derived.is_some() => {
                 format!("{} {}, from everyone's own lists", group.kind, one_line(&group.name))
             }
             StreamKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };
-        let chains = plan.chains(stream);
-        let requests = chains.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
+        let partitions = plan.partitions(stream);
+        let requests = partitions.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
         let requests = stream.size.map(|_| requests);
         table.add_row(vec![
             Cell::new(&stream.key),
             Cell::new(of),
             right(number(stream.size)),
-            right(chains.len().to_string()),
+            right(partitions.len().to_string()),
             right(number(requests)),
         ]);
     }
@@ -53,13 +53,13 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     let asking = number(Some(estimate.asking));
     text.push_str(&format!(
         "\n{} streams, {requests} requests, {asking} of them for names, sizes and totals",
-        number(Some(estimate.chains as u64))
+        number(Some(estimate.partitions as u64))
     ));
     if estimate.contacts > 0 {
-        text.push_str(&format!("; about {} more for contacts whose lists are cut short", number(Some(estimate.contacts))));
+        text.push_str(&format!("; about {} more for contacts with truncated lists", number(Some(estimate.contacts))));
     }
-    if plan.streams.iter().any(|stream| stream.size.is_none() && stream.tallied.is_none()) {
-        text.push_str("; and the pages of what is not told");
+    if plan.streams.iter().any(|stream| stream.size.is_none() && stream.derived.is_none()) {
+        text.push_str("; and the pages of streams of unknown size");
     }
     text.push_str(&format!("\nabout {} at one second a request\n", humantime::format_duration(estimate.time)));
     text

@@ -68,7 +68,7 @@ pub enum JobError {
     #[error("the work was interrupted")]
     Interrupted,
     #[error("`{0}` was never followed, by a mistake of this program")]
-    NotFollowed(String),
+    NotFetched(String),
     #[error("the snapshot failed")]
     Snapshot(#[from] SnapshotError),
     #[error("not every month can be used{}", damaged_lines(.0))]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
-use super::scheduler::{Followed, Witness};
+use super::scheduler::{StreamResult, Witness};
 use super::{Context, Event, JobError, JobFolder, basis_at, scheduler, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, Part, TaggedBefore};
@@ -45,24 +45,24 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     work::claim(&work, context, plan)?;
     (context.observer)(Event::Planned { months, streams: plan.streams.len() });
 
-    let followed = match scheduler::follow(context, &work, plan, accepts_incomplete).await {
+    let results = match scheduler::fetch_streams(context, &work, plan, accepts_incomplete).await {
         // Conversations do not say whose they are: what came of the wrong workspace must not be taken over by a later run.
         Err(error @ JobError::OtherWorkspace { .. }) => {
             publish::remove_folder(&work)?;
             return Err(error);
         }
-        followed => followed?,
+        results => results?,
     };
-    let fetched = |(planned, followed): (&super::PlannedStream, &Followed)| FetchedStream {
+    let fetched = |(planned, results): (&super::PlannedStream, &StreamResult)| FetchedStream {
         key: planned.key.clone(),
         kind: planned.kind.clone(),
         listed: planned.listed,
-        part: followed.part.clone(),
-        failure: followed.failure.as_ref().map(super::error::in_a_line),
-        witness: followed.witness,
+        part: results.part.clone(),
+        failure: results.failure.as_ref().map(super::error::in_a_line),
+        witness: results.witness,
     };
-    let streams: Vec<FetchedStream> = plan.streams.iter().zip(&followed).map(fetched).collect();
-    leave_out_the_unseen(plan, followed)?;
+    let streams: Vec<FetchedStream> = plan.streams.iter().zip(&results).map(fetched).collect();
+    leave_out_the_unseen(plan, results)?;
     let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
     Ok(Fetched { streams, tag_dates })
@@ -72,12 +72,12 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
 ///
 /// # Errors
 /// Why nothing came, when no cohort is left.
-fn leave_out_the_unseen(plan: &mut Plan, followed: Vec<Followed>) -> Result<(), JobError> {
-    let is_seen: Vec<bool> = followed.iter().map(|stream| stream.part.record.pages > 0 || stream.failure.is_none()).collect();
-    let is_complete: Vec<bool> = followed.iter().map(|stream| stream.part.record.is_complete).collect();
+fn leave_out_the_unseen(plan: &mut Plan, results: Vec<StreamResult>) -> Result<(), JobError> {
+    let is_seen: Vec<bool> = results.iter().map(|stream| stream.part.record.pages > 0 || stream.failure.is_none()).collect();
+    let is_complete: Vec<bool> = results.iter().map(|stream| stream.part.record.is_complete).collect();
     plan.cohorts.retain(|cohort| is_seen[cohort.stream]);
     if plan.cohorts.is_empty()
-        && let Some(failure) = followed.into_iter().find_map(|stream| stream.failure)
+        && let Some(failure) = results.into_iter().find_map(|stream| stream.failure)
     {
         return Err(failure);
     }

@@ -219,7 +219,7 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
         );
         return Some(finding(Severity::Warning, "search_behind", record.came(), searched, detail));
     }
-    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.vouches(record.came(), tolerance)) {
+    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.can_confirm(record.came(), tolerance)) {
         let detail =
             "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
                       not be, or were not, asked: nothing but the search says that they are no members"
@@ -242,7 +242,7 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
     let record = &stream.part.record;
     let is_of_members = matches!(stream.kind, StreamKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    let is_vouched_for = stream.witness.is_some_and(|witness| witness.vouches(record.came(), tolerance));
+    let is_vouched_for = stream.witness.is_some_and(|witness| witness.can_confirm(record.came(), tolerance));
     if !record.is_complete || is_vouched_for || !is_month_end {
         return None;
     }

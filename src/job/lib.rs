@@ -362,7 +362,7 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
     let mut plan = Plan::make(context, &folder, &scope).await?;
     plan.held = folder.snapshot(scope.newest().month)?.map(|held| held.manifest.basis());
     plan.size(context).await?;
-    plan.is_sized_again = true;
+    plan.is_planned_again = true;
     Ok(plan)
 }
 

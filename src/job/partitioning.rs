@@ -47,7 +47,7 @@ pub(super) struct Partitioner<'a> {
     pub client: &'a Client,
     pub scope: &'a Scope,
     pub page_size: u32,
-    pub places: usize,
+    pub max_concurrency: usize,
     pub now: DateTime<Utc>,
 }
 
@@ -68,12 +68,12 @@ enum Stretch {
 }
 
 /// Rows that a partition of a list should have; `None` when the list is as well followed in one chain.
-pub fn rows_per_partition(rows: u64, page_size: u64, places: usize) -> Option<u64> {
+pub fn rows_per_partition(rows: u64, page_size: u64, max_concurrency: usize) -> Option<u64> {
     let pages = rows.div_ceil(page_size.max(1));
-    if pages <= FEW_PAGES || places < 2 {
+    if pages <= FEW_PAGES || max_concurrency < 2 {
         return None;
     }
-    Some(pages.div_ceil(places as u64 * SLICES_PER_PLACE).max(SLICE_PAGES) * page_size)
+    Some(pages.div_ceil(max_concurrency as u64 * SLICES_PER_PLACE).max(SLICE_PAGES) * page_size)
 }
 
 /// A piece of the stretch: from this day or second on, and before that one.
@@ -126,7 +126,7 @@ impl Partitioning {
 
 impl Partitioner<'_> {
     pub(super) fn is_long(&self, rows: u64) -> bool {
-        self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.places).is_some()
+        self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.max_concurrency).is_some()
     }
 
     /// Slices of a list of so many rows. `oldest` is when the first of a group's members was created, where that is known.
@@ -141,7 +141,7 @@ impl Partitioner<'_> {
     ) -> Result<Option<Partitioning>, RequestError> {
         let page_size = u64::from(self.page_size);
         let Some(rows_per_partition) =
-            rows_per_partition(rows, page_size, self.places).filter(|_| self.client.capabilities().has_partitions)
+            rows_per_partition(rows, page_size, self.max_concurrency).filter(|_| self.client.capabilities().has_partitions)
         else {
             return Ok(None);
         };

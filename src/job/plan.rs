@@ -8,7 +8,7 @@ use super::bounds::old_table_finding;
 use super::partitioning::{FEW_PAGES, Partitioner, Partitioning};
 use super::prior_month::{MonthSizes, prior_month};
 use super::resolve::resolve;
-use super::strategy::{TOTALS, expected_untold};
+use super::strategy::{TOTALS, expected_truncated_tags};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
@@ -34,11 +34,11 @@ pub struct Plan {
     /// What the months before held.
     pub(super) sizes_before: Vec<MonthSizes>,
     /// Whether the run that is planned asks where to cut long lists once more.
-    pub(super) is_sized_again: bool,
+    pub(super) is_planned_again: bool,
     /// Requests that it took to make the plan, which a run makes anew.
     pub(super) opening: u64,
     /// Contacts who are expected to be asked for their tags, because their own lists were cut short.
-    pub(super) expected_asks: u64,
+    pub(super) expected_contact_requests: u64,
 }
 
 /// What a plan costs, as far as sizes are known.
@@ -50,7 +50,7 @@ pub struct Estimate {
     pub asking: u64,
     /// Beside them, about so many that ask contacts for their tags.
     pub contacts: u64,
-    pub chains: usize,
+    pub partitions: usize,
     /// At a second a page, and within the share of the rate limit.
     pub time: Duration,
 }
@@ -111,7 +111,7 @@ pub struct PlannedStream {
     pub listed: Option<u64>,
     /// Where the members of a tag are taken from the contacts' own lists of tags while everyone is read: how many the tag
     /// announced before.
-    pub tallied: Option<u64>,
+    pub derived: Option<u64>,
     /// Its partitions, when it is long. Whether it is may turn out with its first page.
     pub partitioning: Option<Partitioning>,
 }
@@ -194,7 +194,7 @@ impl Plan {
                     kind: StreamKind::Everyone,
                     size: None,
                     listed: None,
-                    tallied: None,
+                    derived: None,
                     partitioning: None,
                 });
             }
@@ -224,7 +224,7 @@ impl Plan {
                 kind: StreamKind::Conversations,
                 size: None,
                 listed: None,
-                tallied: None,
+                derived: None,
                 partitioning: None,
             });
         }
@@ -265,9 +265,9 @@ impl Plan {
             has_tag_dates: false,
             findings: Vec::new(),
             sizes_before: Vec::new(),
-            is_sized_again: false,
+            is_planned_again: false,
             opening: 0,
-            expected_asks: 0,
+            expected_contact_requests: 0,
         }
     }
 
@@ -277,7 +277,7 @@ impl Plan {
         match self.streams.iter().position(|stream| stream.kind == kind) {
             Some(stream) => stream,
             None => {
-                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, tallied: None, partitioning: None });
+                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, derived: None, partitioning: None });
                 self.streams.len() - 1
             }
         }
@@ -369,7 +369,7 @@ impl Plan {
         let (client, scope) = (&context.client, &scope);
         let intercom = &context.settings.intercom;
         let partitioner =
-            Partitioner { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
+            Partitioner { client, scope, page_size: intercom.page_size, max_concurrency: intercom.max_concurrency, now: (context.clock)() };
         let sized = self.streams.iter().map(|stream| async {
             let size = match (stream.size, &stream.kind) {
                 (Some(size), _) => Some(size),
@@ -401,8 +401,8 @@ impl Plan {
             let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
             // As a run does, which weighs by the first page of everyone.
-            let untold = if tells_all { 0.0 } else { untold(client).await? };
-            for list in self.tally(sized, everyone, untold, &context.settings) {
+            let truncated_tags = if tells_all { 0.0 } else { truncated_tags(client).await? };
+            for list in self.choose_derived(sized, everyone, truncated_tags, &context.settings) {
                 self.streams[list].partitioning = None;
             }
         }
@@ -427,30 +427,30 @@ impl Plan {
     }
 
     /// The chains of pages that a list is followed in, each with its rows as far as they are known.
-    pub fn chains<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
+    pub fn partitions<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
         match &stream.partitioning {
-            _ if stream.tallied.is_some() => Vec::new(),
+            _ if stream.derived.is_some() => Vec::new(),
             Some(partitioning) => partitioning.partitions.iter().map(|sized| (Some(&sized.partition), Some(sized.rows))).collect(),
             None => vec![(None, stream.size)],
         }
     }
 
     pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
-        let chains = self.streams.iter().flat_map(|stream| self.chains(stream));
-        let pages: Vec<u64> = chains.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
-        let sizing = |partitioning: &Partitioning| if self.is_sized_again { partitioning.sizing() } else { 0 };
+        let partitions = self.streams.iter().flat_map(|stream| self.partitions(stream));
+        let pages: Vec<u64> = partitions.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
+        let sizing = |partitioning: &Partitioning| if self.is_planned_again { partitioning.sizing() } else { 0 };
         // Each list in partitions ends with its total.
         let sizing: u64 =
             self.streams.iter().filter_map(|stream| stream.partitioning.as_ref()).map(|partitioning| sizing(partitioning) + 1).sum();
-        let tallied = self.streams.iter().filter(|stream| stream.tallied.is_some()).count() as u64;
-        let tallying = tallied * if self.is_sized_again { TOTALS } else { 1 };
+        let tallied = self.streams.iter().filter(|stream| stream.derived.is_some()).count() as u64;
+        let deriving = tallied * if self.is_planned_again { TOTALS } else { 1 };
         // Whether a tag is worth it is asked of each, once it is known that everyone is many.
-        let is_weighed =
-            self.is_sized_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
-        let is_other_tag = |stream: &&PlannedStream| is_weighed && stream.kind.is_tag() && stream.tallied.is_none();
-        let tallying = tallying + self.streams.iter().filter(is_other_tag).count() as u64;
-        let opening = if self.is_sized_again { self.opening } else { 0 };
-        let asking = opening + sizing + tallying;
+        let asks_tag_sizes =
+            self.is_planned_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
+        let is_other_tag = |stream: &&PlannedStream| asks_tag_sizes && stream.kind.is_tag() && stream.derived.is_none();
+        let deriving = deriving + self.streams.iter().filter(is_other_tag).count() as u64;
+        let opening = if self.is_planned_again { self.opening } else { 0 };
+        let asking = opening + sizing + deriving;
         let requests = pages.iter().sum::<u64>() + asking;
         let places = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
@@ -458,12 +458,12 @@ impl Plan {
         // The longest stream is a chain of its own; the others fill the places beside it.
         let is_cut = self.streams.iter().any(|stream| stream.partitioning.is_some());
         let beginning = BEGINNING + if is_cut { CUTTING } else { 0.0 };
-        let all = requests + self.expected_asks;
+        let all = requests + self.expected_contact_requests;
         let walking = (beginning + longest.max(all as f64 / places.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;
         let dates = self.tag_date_requests();
         let dating = (dates as f64 * SECONDS_PER_CONTACT / places).max(rate(dates));
         let time = Duration::from_secs((walking.max(rate(all)) + dating).ceil() as u64);
-        Estimate { requests: requests + dates, asking, contacts: self.expected_asks, chains: pages.len(), time }
+        Estimate { requests: requests + dates, asking, contacts: self.expected_contact_requests, partitions: pages.len(), time }
     }
 
     pub fn timezone(&self) -> &TimeZone {
@@ -478,9 +478,9 @@ pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
 }
 
 /// The part of everyone whose lists of tags are cut short, by their first page.
-async fn untold(client: &Client) -> Result<f64, JobError> {
+async fn truncated_tags(client: &Client) -> Result<f64, JobError> {
     let mut everyone = client.everyone(None, None).await?;
-    Ok(everyone.peek().await.map_or(0.0, |page| expected_untold(&page.rows)))
+    Ok(everyone.peek().await.map_or(0.0, |page| expected_truncated_tags(&page.rows)))
 }
 
 /// The custom attributes that the job's profile names and the workspace does not have.

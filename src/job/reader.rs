@@ -18,10 +18,10 @@ use archive::snapshot::{Others, Progress, SnapshotError, Spool, Spooled, StreamR
 use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
 use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
 
-pub(super) use probe::Look;
+pub(super) use probe::Probe;
 
 /// All pages of one stream come from within this time, else it is done again.
-const WALK_AGE_MAX: Duration = Duration::hours(24);
+const STREAM_AGE_MAX: Duration = Duration::hours(24);
 
 pub(super) struct StreamReader {
     pub client: Client,
@@ -34,7 +34,7 @@ pub(super) struct StreamReader {
     /// Whether a list that turns out to be long is given back to be followed in partitions.
     pub may_partition: bool,
     pub page_size: u32,
-    pub places: usize,
+    pub max_concurrency: usize,
     pub folder: PathBuf,
     /// Groups that are looked for in the contacts' own lists.
     pub own_lists_of: Arc<[Group]>,
@@ -74,12 +74,12 @@ pub(super) enum Begun {
 
 pub(super) struct Opened {
     at: DateTime<Utc>,
-    list: List,
+    stream: OpenStream,
     /// How far an earlier run came.
     progress: Option<Progress>,
 }
 
-enum List {
+enum OpenStream {
     Contacts(Stream<Contact>),
     Conversations(Stream<Conversation>),
 }
@@ -94,7 +94,7 @@ enum Ended {
 impl Begun {
     pub(super) fn is_shared(&self) -> bool {
         let Begun::Open(opened) = self else { return false };
-        matches!(&opened.list, List::Contacts(stream) if stream.is_shared())
+        matches!(&opened.stream, OpenStream::Contacts(stream) if stream.is_shared())
     }
 
     /// Whether nothing of it came yet.
@@ -144,16 +144,16 @@ impl StreamReader {
         let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.place).ok());
         let progress = progress.filter(|_| cursor.is_some());
         let from = cursor.as_ref();
-        let list = match &self.planned.kind {
-            StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(List::Contacts),
-            StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(List::Contacts),
+        let stream = match &self.planned.kind {
+            StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(OpenStream::Contacts),
+            StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(OpenStream::Contacts),
             StreamKind::Conversations => {
                 let SecondPartition { start, end } = self.seconds();
-                Ok(List::Conversations(self.client.conversations(start, end, from)))
+                Ok(OpenStream::Conversations(self.client.conversations(start, end, from)))
             }
         };
-        let list = list.map_err(|source| self.failed(source))?;
-        Ok(Opened { at, list, progress })
+        let stream = stream.map_err(|source| self.failed(source))?;
+        Ok(Opened { at, stream, progress })
     }
 
     fn days(&self) -> Option<&DayPartition> {
@@ -273,7 +273,7 @@ impl StreamReader {
     }
 
     fn is_young(&self, record: &StreamRecord) -> bool {
-        (self.clock)() - record.started_at <= WALK_AGE_MAX
+        (self.clock)() - record.started_at <= STREAM_AGE_MAX
     }
 
     async fn anew(&self, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
@@ -281,13 +281,13 @@ impl StreamReader {
     }
 
     async fn once(&self, opened: Opened, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
-        let Opened { at, list, progress } = opened;
-        match list {
-            List::Contacts(stream) => {
+        let Opened { at, stream, progress } = opened;
+        match stream {
+            OpenStream::Contacts(stream) => {
                 let as_written = |contact| self.with_own_groups(self.privacy.apply(contact));
                 self.follow(stream, at, progress, |_| true, as_written, before).await
             }
-            List::Conversations(stream) => {
+            OpenStream::Conversations(stream) => {
                 let seconds = self.seconds();
                 let is_wanted = move |row: &Conversation| seconds.contains(row.created_at);
                 self.follow(stream, at, progress, is_wanted, |row| row, before).await
@@ -370,7 +370,7 @@ impl StreamReader {
             let (total, cursor) = (page.total, page.cursor.clone());
             pages.take(&mut spool, page, (self.clock)(), &is_wanted, &as_written);
             let record = spool.record();
-            let is_too_slow = record.observed_at - record.started_at > WALK_AGE_MAX;
+            let is_too_slow = record.observed_at - record.started_at > STREAM_AGE_MAX;
             if is_too_slow {
                 return Err(Ended::Again(JobError::TooSlow { months, stream: self.planned.title() }));
             }

@@ -83,7 +83,7 @@ struct WorkStream {
     group: Option<WorkGroup>,
     size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    tallied: Option<u64>,
+    derived: Option<u64>,
     /// Where it is long.
     #[serde(rename = "division", default, skip_serializing_if = "Option::is_none")]
     partitioning: Option<WorkPartitioning>,
@@ -132,8 +132,8 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     // What came of a partition is only good for a list in the same partitions.
     for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.others)).filter_map(WorkStream::into_stream) {
         match plan.streams.iter_mut().find(|planned| planned.key == stream.key && planned.kind == stream.kind) {
-            Some(planned) => (planned.partitioning, planned.tallied) = (stream.partitioning, stream.tallied.filter(|_| has_everyone)),
-            None => others.push(WorkStream::of(&PlannedStream { tallied: None, ..stream })),
+            Some(planned) => (planned.partitioning, planned.derived) = (stream.partitioning, stream.derived.filter(|_| has_everyone)),
+            None => others.push(WorkStream::of(&PlannedStream { derived: None, ..stream })),
         }
     }
     let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), stream: cohort.stream };
@@ -251,7 +251,7 @@ impl WorkStream {
             key: stream.key.clone(),
             group,
             size: stream.size,
-            tallied: stream.tallied,
+            derived: stream.derived,
             partitioning: stream.partitioning.as_ref().map(WorkPartitioning::of),
         }
     }
@@ -269,7 +269,7 @@ impl WorkStream {
             Some(partitioning) => Some(partitioning.into_partitioning()?),
             None => None,
         };
-        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, partitioning })
+        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, derived: self.derived, partitioning })
     }
 }
 
