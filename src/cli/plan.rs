@@ -15,9 +15,9 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
         let names: Vec<String> = plan.scope.spans.iter().map(|span| span.month.to_string()).collect();
         text.push_str(&format!("would get a snapshot: {}\n", names.join(", ")));
     }
-    if let Some(held) = plan.held {
-        let would = if plan.scope.basis > held { "a run would replace it" } else { "a run would change nothing without --replace" };
-        text.push_str(&format!("the month has a snapshot already, basis {held}: {would}\n"));
+    if let Some(published) = plan.published {
+        let would = if plan.scope.basis > published { "a run would replace it" } else { "a run would change nothing without --replace" };
+        text.push_str(&format!("the month has a snapshot already, basis {published}: {would}\n"));
     }
     text.push('\n');
     let number = |number: Option<u64>| number.map_or("not told".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));

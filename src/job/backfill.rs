@@ -4,7 +4,7 @@
 
 use super::{
     Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, observe, prospect, rebuild,
-    tell_of_others, timezone,
+    report_unfinished, timezone,
 };
 use domain::{Basis, Month, Months};
 
@@ -42,7 +42,7 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
     let _lock = folder.lock("backfill")?;
     folder.prepare()?;
     folder.recover()?;
-    tell_of_others(&folder, options.months)?;
+    report_unfinished(&folder, options.months)?;
     let BackfillPlan { plan, kept } = planned(context, &folder, options).await?;
     let (published, unresolved) = match plan {
         None => (Vec::new(), Vec::new()),

@@ -198,7 +198,7 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
     }
     for months in folder.unfinished()? {
         let work = folder.work_of(months);
-        if work::is_hashed_as_it_came(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
+        if work::is_hashed_unnormalized(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
             done.as_spelled.push(months);
         }
         for stream in streams(&work)? {

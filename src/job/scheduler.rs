@@ -210,7 +210,7 @@ impl Scheduler<'_> {
             }));
         }
         let begun = try_join_all(readers).await?;
-        self.may_lack_records |= begun.iter().any(|waiting| waiting.begun.relies_on_others());
+        self.may_lack_records |= begun.iter().any(|waiting| waiting.begun.deferred_records());
         self.waiting.extend(begun);
         Ok(())
     }

@@ -268,7 +268,7 @@ fn faults_on_pages_of_1x_leave_no_trace_in_the_tables() {
             check_same(&tables(published(&place.job_folder())), undisturbed(), fault.at);
             assert_eq!(place.manifest("2026-07")["retries"], fault.retries);
             assert_eq!(simulator.stats().rate_limited, fault.rate_limited);
-            assert_eq!(finished.stderr.contains("the stream is done again"), fault.second_walk, "{}", finished.stderr);
+            assert_eq!(finished.stderr.contains("the stream is read again"), fault.second_walk, "{}", finished.stderr);
         },
     );
 }
