@@ -1,4 +1,4 @@
-//! The plan of `--dry-run`, for a person.
+//! The fetch plan of `--dry-run`, as text.
 
 use comfy_table::Cell;
 
@@ -20,8 +20,8 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
         text.push_str(&format!("the month has a snapshot already, basis {published}: {would}\n"));
     }
     text.push('\n');
-    let number = |number: Option<u64>| number.map_or("not told".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));
-    let mut table = drawn(&["list", "of", "rows", "walks", "requests"]);
+    let number = |number: Option<u64>| number.map_or("unknown".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));
+    let mut table = drawn(&["stream", "of", "rows", "partitions", "requests"]);
     for stream in &plan.streams {
         let of = match &stream.kind {
             StreamKind::Everyone => "everyone".to_string(),
@@ -45,14 +45,20 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     }
     if plan.has_tag_dates {
         let most = number(Some(plan.tag_date_requests()));
-        table.add_row(vec![Cell::new("tag_dates"), Cell::new("holders of the tags, each once"), right(&most), Cell::new(""), right(&most)]);
+        table.add_row(vec![
+            Cell::new("tag_dates"),
+            Cell::new("contacts with the tags, each once"),
+            right(&most),
+            Cell::new(""),
+            right(&most),
+        ]);
     }
     text.push_str(&trimmed(&table));
     let estimate = plan.estimate(settings, window);
     let requests = number(Some(estimate.requests));
     let asking = number(Some(estimate.asking));
     text.push_str(&format!(
-        "\n{} streams, {requests} requests, {asking} of them for names, sizes and totals",
+        "\n{} partitions, {requests} requests, {asking} of them for names, sizes and totals",
         number(Some(estimate.partitions as u64))
     ));
     if estimate.contacts > 0 {

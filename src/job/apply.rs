@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
 use crate::settings::JobRule;
-use crate::tagging::{self, Became, Item, Stopped, Target};
+use crate::tagging::{self, Item, ItemResult, Stopped, Target};
 use archive::publish::Damage;
 use archive::snapshot::{month_folder, months_in};
 use archive::table::TableError;
@@ -118,26 +118,26 @@ impl Tags<'_> {
     }
 
     /// Takes note of what became of one contact.
-    fn settle(&mut self, key: (String, String), change: Change, became: Became, applied: &mut Applied) {
+    fn settle(&mut self, key: (String, String), change: Change, result: ItemResult, applied: &mut Applied) {
         let pending = self.pending.remove(&key);
         let was_certain = self.certain.remove(&key).is_some();
         let mut is_ours = false;
-        match (change, became) {
-            (Change::Tag, Became::Tagged) => {
+        match (change, result) {
+            (Change::Tag, ItemResult::Tagged) => {
                 applied.gained += 1;
                 is_ours = true;
             }
-            (Change::Tag, Became::AlreadyTagged) if pending == Some(true) => is_ours = true,
-            (Change::Tag, Became::AlreadyTagged) => applied.carried_before += 1,
-            (Change::Untag, Became::Untagged) => applied.lost += 1,
-            (Change::Untag, Became::NotTagged) => {}
-            (_, Became::NotFound) => applied.gone += 1,
+            (Change::Tag, ItemResult::AlreadyTagged) if pending == Some(true) => is_ours = true,
+            (Change::Tag, ItemResult::AlreadyTagged) => applied.carried_before += 1,
+            (Change::Untag, ItemResult::Untagged) => applied.lost += 1,
+            (Change::Untag, ItemResult::NotTagged) => {}
+            (_, ItemResult::NotFound) => applied.gone += 1,
             // The next run tries again, without asking whether it may.
-            (_, became) => {
+            (_, result) => {
                 applied.failed += 1;
                 is_ours = was_certain;
                 if let Some(may_carry) = pending {
-                    let is_told = change == Change::Tag && became != Became::Unknown;
+                    let is_told = change == Change::Tag && result != ItemResult::Unknown;
                     self.pending.insert(key.clone(), may_carry && !is_told);
                 }
             }
@@ -236,7 +236,7 @@ impl<'a> Plan<'a> {
             }
             for (item, outcome) in done.items.iter().zip(&done.outcomes) {
                 let Ok(Reference::ContactId(id)) = &item.given else { continue };
-                tags.settle((rule.clone(), id.clone()), change, outcome.became, applied);
+                tags.settle((rule.clone(), id.clone()), change, outcome.result, applied);
             }
             match done.stopped {
                 Some(Stopped::Failed(error)) => return Err(failed(error.into())),

@@ -37,12 +37,12 @@ pub enum Target {
 pub struct Outcome {
     /// Intercom's id of the contact, where it is known.
     pub id: Option<String>,
-    pub became: Became,
+    pub result: ItemResult,
     pub reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Became {
+pub enum ItemResult {
     Tagged,
     AlreadyTagged,
     Untagged,
@@ -60,35 +60,35 @@ pub enum Became {
     NotTried,
 }
 
-impl Became {
+impl ItemResult {
     pub fn as_str(self) -> &'static str {
         match self {
-            Became::Tagged => "tagged",
-            Became::AlreadyTagged => "already tagged",
-            Became::Untagged => "untagged",
-            Became::NotTagged => "not tagged",
-            Became::NotFound => "not found",
-            Became::Ambiguous => "ambiguous e-mail",
-            Became::Unusable => "unusable",
-            Became::Failed => "failed",
-            Became::Unknown => "unknown",
-            Became::NotTried => "not tried",
+            ItemResult::Tagged => "tagged",
+            ItemResult::AlreadyTagged => "already tagged",
+            ItemResult::Untagged => "untagged",
+            ItemResult::NotTagged => "not tagged",
+            ItemResult::NotFound => "not found",
+            ItemResult::Ambiguous => "ambiguous e-mail",
+            ItemResult::Unusable => "unusable",
+            ItemResult::Failed => "failed",
+            ItemResult::Unknown => "unknown",
+            ItemResult::NotTried => "not tried",
         }
     }
 
     /// Whether it is now as it was to be.
     pub fn is_done(self) -> bool {
-        matches!(self, Became::Tagged | Became::AlreadyTagged | Became::Untagged | Became::NotTagged)
+        matches!(self, ItemResult::Tagged | ItemResult::AlreadyTagged | ItemResult::Untagged | ItemResult::NotTagged)
     }
 }
 
 impl Outcome {
-    fn new(became: Became) -> Outcome {
-        Outcome { id: None, became, reason: None }
+    fn new(result: ItemResult) -> Outcome {
+        Outcome { id: None, result, reason: None }
     }
 
-    fn because(became: Became, reason: impl Into<String>) -> Outcome {
-        Outcome { id: None, became, reason: Some(reason.into()) }
+    fn because(result: ItemResult, reason: impl Into<String>) -> Outcome {
+        Outcome { id: None, result, reason: Some(reason.into()) }
     }
 }
 
@@ -155,7 +155,7 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
                 first.entry(reference).or_insert(index);
                 None
             }
-            Err(problem) => Some(Outcome::because(Became::Unusable, problem)),
+            Err(problem) => Some(Outcome::because(ItemResult::Unusable, problem)),
         });
     }
     let mut distinct: Vec<(usize, Reference)> = first.into_iter().map(|(reference, index)| (index, reference.clone())).collect();
@@ -170,13 +170,13 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
     let mut places: HashMap<Reference, usize> = HashMap::new();
     for (index, reference) in distinct {
         if !answer::is_plausible(&reference) {
-            outcomes[index] = Some(Outcome::because(Became::NotFound, "Intercom's IDs are letters and digits"));
+            outcomes[index] = Some(Outcome::because(ItemResult::NotFound, "Intercom's IDs are letters and digits"));
             continue;
         }
         let (reference, is_tagged, known) = match found.get(&reference) {
             None => (reference, None, Known::Unasked),
             Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged, Known::Found),
-            Some(Answer::Nobody(outcome)) if outcome.became == Became::NotFound && matches!(reference, Reference::ContactId(_)) => {
+            Some(Answer::Nobody(outcome)) if outcome.result == ItemResult::NotFound && matches!(reference, Reference::ContactId(_)) => {
                 (reference, None, Known::Missing)
             }
             Some(Answer::Nobody(outcome)) => {
@@ -185,12 +185,12 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
             }
         };
         let as_it_should_be = match (change, is_tagged) {
-            (Change::Tag, Some(true)) => Some(Became::AlreadyTagged),
-            (Change::Untag, Some(false)) => Some(Became::NotTagged),
+            (Change::Tag, Some(true)) => Some(ItemResult::AlreadyTagged),
+            (Change::Untag, Some(false)) => Some(ItemResult::NotTagged),
             _ => None,
         };
-        if let Some(became) = as_it_should_be {
-            outcomes[index] = Some(Outcome { id: Some(reference.text().to_string()), ..Outcome::new(became) });
+        if let Some(result) = as_it_should_be {
+            outcomes[index] = Some(Outcome { id: Some(reference.text().to_string()), ..Outcome::new(result) });
             continue;
         }
         let place = *places.entry(reference.clone()).or_insert_with(|| {
@@ -309,7 +309,7 @@ impl Work {
     /// As it would be, when nothing is done.
     pub fn planned(mut self) -> Done {
         for member in &self.members {
-            let mut outcome = Outcome::new(Became::NotTried);
+            let mut outcome = Outcome::new(ItemResult::NotTried);
             match (&member.reference, member.known) {
                 (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
                 (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will tell".to_string()),
@@ -351,7 +351,8 @@ impl Work {
         let items_of: HashMap<Reference, Vec<usize>> =
             self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
         // With what their members are when their turn never comes: halves of a call that was done in part may be done.
-        let mut waiting: Vec<(TagCall, Became)> = self.calls(client).into_iter().map(|call| (call, Became::NotTried)).rev().collect();
+        let mut waiting: Vec<(TagCall, ItemResult)> =
+            self.calls(client).into_iter().map(|call| (call, ItemResult::NotTried)).rev().collect();
         let mut under_way = FuturesUnordered::new();
         let mut stopped: Option<Stopped> = None;
         let (mut done, all) = (0, self.members.len());
@@ -393,12 +394,12 @@ impl Work {
                 }
                 Sent::OtherTag(id) => {
                     let reason = format!("the API used another tag, id:{id}");
-                    call.members().iter().for_each(|member| note(member, &Outcome::because(Became::Failed, &reason)));
+                    call.members().iter().for_each(|member| note(member, &Outcome::because(ItemResult::Failed, &reason)));
                     stopped.get_or_insert(Stopped::OtherTag(id));
                 }
                 Sent::Stop(error) => {
                     if error.is_unauthorized() {
-                        let outcome = Outcome::because(Became::Failed, answer::told(&error));
+                        let outcome = Outcome::because(ItemResult::Failed, answer::told(&error));
                         call.members().iter().for_each(|member| note(member, &outcome));
                     }
                     stopped.get_or_insert(Stopped::Failed(error));
@@ -408,7 +409,7 @@ impl Work {
         drop(under_way);
         for (call, meanwhile) in &waiting {
             for member in call.members() {
-                let outcome = if *meanwhile == Became::Unknown { answer::unanswered(member) } else { Outcome::new(*meanwhile) };
+                let outcome = if *meanwhile == ItemResult::Unknown { answer::unanswered(member) } else { Outcome::new(*meanwhile) };
                 note(member, &outcome);
             }
         }
@@ -421,7 +422,7 @@ enum Sent {
     Settled(Vec<(Reference, Outcome)>),
     /// It was not done, or not for everybody, and nobody said for whom; and what its members are until they are asked
     /// about again.
-    Split(Became),
+    Split(ItemResult),
     OtherTag(String),
     /// There is no use in going on.
     Stop(RequestError),
@@ -437,12 +438,12 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
             if absent.contains(member) {
                 answer::not_found(member)
             } else if unchanged.contains(member) {
-                Outcome::because(Became::Failed, "the API took the call and left it as it was")
+                Outcome::because(ItemResult::Failed, "the API took the call and left it as it was")
             } else {
                 answer::changed(member, call.change())
             }
         }),
-        Ok(TagAnswer::InUntoldPart) => Sent::Split(Became::Unknown),
+        Ok(TagAnswer::InUntoldPart) => Sent::Split(ItemResult::Unknown),
         Ok(TagAnswer::OtherTag(id)) => Sent::OtherTag(id),
         Err(error) if !error.is_refused() => Sent::Stop(error),
         Err(error) => match call.members() {
@@ -450,7 +451,7 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
                 Ok(outcome) => Sent::Settled(vec![(member.clone(), outcome)]),
                 Err(error) => Sent::Stop(error),
             },
-            _ => Sent::Split(Became::NotTried),
+            _ => Sent::Split(ItemResult::NotTried),
         },
     }
 }
@@ -463,9 +464,9 @@ fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
         let earlier = *first.entry(reference).or_insert(index);
         if earlier != index {
             let same = items[earlier].row.map_or("given before".to_string(), |row| format!("same as row {row}"));
-            let outcome = outcomes[earlier].clone().unwrap_or(Outcome::new(Became::NotTried));
+            let outcome = outcomes[earlier].clone().unwrap_or(Outcome::new(ItemResult::NotTried));
             outcomes[index] = Some(Outcome { reason: Some(same), ..outcome });
         }
     }
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::new(Became::NotTried))).collect()
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::new(ItemResult::NotTried))).collect()
 }

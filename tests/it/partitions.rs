@@ -103,8 +103,8 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let planned = run(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
         let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
         assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
-        let told = planned.lines().find(|line| line.contains(" streams, ")).unwrap();
-        let told: usize = told.split(" streams, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let told = planned.lines().find(|line| line.contains(" partitions, ")).unwrap();
+        let told: usize = told.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
         run(&file, &AS_OF).succeed();

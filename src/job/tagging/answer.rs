@@ -1,6 +1,6 @@
 //! What an answer of the API means for whom it is about.
 
-use super::{Became, Outcome};
+use super::{ItemResult, Outcome};
 use domain::{Holder, Reference, Role};
 use intercom::{Change, Client, RequestError, StreamError, TagCall};
 
@@ -29,15 +29,15 @@ impl Answer {
             }
             [] if leads.is_empty() => Answer::Nobody(not_found(reference)),
             [] => Answer::Nobody(Outcome::because(
-                Became::NotFound,
+                ItemResult::NotFound,
                 format!("no user, but a lead answers to it: name leads by their ID ({})", listed(&leads)),
             )),
-            _ => Answer::Nobody(Outcome::because(Became::Ambiguous, format!("{} users answer to it: {}", users.len(), listed(&users)))),
+            _ => Answer::Nobody(Outcome::because(ItemResult::Ambiguous, format!("{} users answer to it: {}", users.len(), listed(&users)))),
         }
     }
 
     pub(super) fn failed(error: &RequestError) -> Answer {
-        Answer::Nobody(Outcome::because(Became::Failed, told(error)))
+        Answer::Nobody(Outcome::because(ItemResult::Failed, told(error)))
     }
 }
 
@@ -68,20 +68,20 @@ fn id_of(member: &Reference) -> Option<String> {
 }
 
 pub(super) fn unanswered(member: &Reference) -> Outcome {
-    Outcome { id: id_of(member), ..Outcome::because(Became::Unknown, "sent, but no clean answer came") }
+    Outcome { id: id_of(member), ..Outcome::because(ItemResult::Unknown, "sent, but no clean answer came") }
 }
 
 pub(super) fn changed(member: &Reference, change: Change) -> Outcome {
-    let became = match change {
-        Change::Tag => Became::Tagged,
-        Change::Untag => Became::Untagged,
+    let result = match change {
+        Change::Tag => ItemResult::Tagged,
+        Change::Untag => ItemResult::Untagged,
     };
-    Outcome { id: id_of(member), ..Outcome::new(became) }
+    Outcome { id: id_of(member), ..Outcome::new(result) }
 }
 
 pub(super) fn not_found(member: &Reference) -> Outcome {
     Outcome::because(
-        Became::NotFound,
+        ItemResult::NotFound,
         match member {
             Reference::ContactId(_) => "no contact has this ID; the workspace's own ID is a user_id",
             Reference::ExternalId(_) => "no user has this user_id; Intercom's own ID is an id",
@@ -103,14 +103,14 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
         let holders = match client.find(std::slice::from_ref(member), Some(call.tag())).await {
             Ok(holders) => holders,
             Err(StreamError::Request(error)) if error.is_ambiguous() => {
-                return Ok(Outcome::because(Became::Ambiguous, "several users answer to it; this version of the API does not say who"));
+                return Ok(Outcome::because(ItemResult::Ambiguous, "several users answer to it; this version of the API does not say who"));
             }
             Err(StreamError::Request(error)) if !error.is_refused() => return Err(error),
             Err(_) => Vec::new(),
         };
         match member {
             Reference::ContactId(id) if holders.iter().any(|holder| holder.id == *id) => {
-                return Ok(Outcome { id: Some(id.clone()), ..Outcome::new(Became::NotTagged) });
+                return Ok(Outcome { id: Some(id.clone()), ..Outcome::new(ItemResult::NotTagged) });
             }
             Reference::Email(email) => {
                 let is_same = |holder: &&Holder| holder.email.as_ref().is_some_and(|other| other.to_lowercase() == email.to_lowercase());
@@ -121,5 +121,5 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
             _ => {}
         }
     }
-    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(Became::Failed, told(error)) })
+    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(ItemResult::Failed, told(error)) })
 }
