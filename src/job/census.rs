@@ -1,5 +1,4 @@
-//! What a workspace has, counted: its groups with their sizes, its people, companies and conversations. Nothing here
-//! is fetched that is not a count.
+//! Counts of a workspace: its groups with their sizes, its contacts, companies and conversations. Only counts are fetched.
 
 use std::collections::HashMap;
 
@@ -8,17 +7,17 @@ use futures_util::future::try_join_all;
 use domain::{Group, GroupKind};
 use intercom::{Client, Counted, ListedGroup, RequestError};
 
-/// One thing counted.
+/// One count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Of a group.
+    /// The ID of a group.
     pub id: Option<String>,
     pub name: String,
-    /// `None` when the API did not say.
+    /// `None` if the API did not give it.
     pub count: Option<u64>,
 }
 
-/// What is to be counted.
+/// What to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Users, leads, companies, tags and segments.
@@ -27,10 +26,10 @@ pub enum Question {
     By(Counted, GroupKind),
 }
 
-/// How far a count has come: groups done, groups in all.
+/// Reports progress: groups done, groups in total.
 pub type Told<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Counts. `None` when this version of the API does not count such a thing.
+/// Counts. `None` if this API version does not have such a count.
 pub async fn take(client: &Client, question: Question, told: Told<'_>) -> Result<Option<Vec<Count>>, RequestError> {
     match question {
         Question::Everything => everything(client).await.map(Some),
@@ -64,8 +63,8 @@ fn named(counts: Vec<(&str, Option<u64>)>) -> Vec<Count> {
     counts.into_iter().map(|(name, count)| Count { id: None, name: name.to_string(), count }).collect()
 }
 
-/// The cheapest way that tells: the listing itself, then the sizes by name, as far as a name means one group; then one
-/// question a group, side by side.
+/// Uses the cheapest source: the listing itself, then sizes by name if a name means one group, then one request a group, side by
+/// side.
 async fn sizes(
     client: &Client,
     of: Counted,
@@ -99,7 +98,7 @@ async fn sizes(
     try_join_all(counts).await
 }
 
-/// Sizes whose name belongs to one listed group and was told once: archived groups are told too, and may share a name.
+/// Sizes whose name belongs to one listed group and came once: archived groups come, too, and may have the same name.
 fn unambiguous(groups: &[ListedGroup], sizes: Vec<(String, u64)>) -> HashMap<String, u64> {
     let mut told: HashMap<String, (u64, u32)> = HashMap::new();
     for (name, size) in sizes {
@@ -118,13 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_two_groups_have_tells_the_size_of_neither() {
+    fn a_name_of_two_groups_gives_the_size_of_neither() {
         let group = |id: &str, name: &str| ListedGroup {
             group: Group { kind: GroupKind::Tag, id: id.to_string(), name: name.to_string() },
             count: None,
         };
-        let groups = [group("1", "once"), group("2", "twice listed"), group("3", "twice listed"), group("4", "twice told")];
-        let sizes = [("once", 5), ("twice listed", 6), ("twice told", 7), ("twice told", 8), ("archived", 9)];
+        let groups = [group("1", "once"), group("2", "twice listed"), group("3", "twice listed"), group("4", "sent twice")];
+        let sizes = [("once", 5), ("twice listed", 6), ("sent twice", 7), ("sent twice", 8), ("archived", 9)];
         let sizes = sizes.map(|(name, size)| (name.to_string(), size)).into();
         assert_eq!(unambiguous(&groups, sizes), HashMap::from([("once".to_string(), 5)]));
     }

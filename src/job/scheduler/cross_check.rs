@@ -8,7 +8,7 @@
 
 use super::{Scheduler, StreamResult};
 use crate::plan::StreamKind;
-use crate::tag_dates::{ANSWERS, Asking, Gone};
+use crate::tag_dates::{ANSWERS, Gone, TagRequests};
 use crate::{JobError, error, joined};
 use archive::publish;
 use archive::snapshot::{Comparison, Part, Searched, StreamRecord, Tallied, compare, stream_folder, tally, untold};
@@ -114,7 +114,7 @@ impl Scheduler<'_> {
             return Ok(false);
         }
         tracing::info!("requesting all tags of {} contacts whose lists were truncated", untold.len());
-        let asking = Asking::open(self.context, self.plan.scope.months, self.work).await?;
+        let asking = TagRequests::open(self.context, self.plan.scope.months, self.work).await?;
         if let Err(error) = asking.ask(untold, Gone::AreUnknown).await {
             tracing::warn!("requesting the tags of these contacts failed: {}", error::in_a_line(&error));
         }

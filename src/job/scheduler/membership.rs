@@ -8,7 +8,7 @@ use super::{Done, Scheduler, StreamResult, StreamRun, Waiting, Witness};
 use crate::partitioning::FEW_PAGES;
 use crate::plan::{StreamKind, pages};
 use crate::reader::Probe;
-use crate::tag_dates::{Asking, Gone};
+use crate::tag_dates::{Gone, TagRequests};
 use crate::{Context, Event, JobError, error, joined, work};
 use archive::publish;
 use archive::snapshot::{Part, StreamRecord, Tallied, stream_folder, tally, untold};
@@ -116,7 +116,7 @@ impl Scheduler<'_> {
         }
         let asking = match &self.truncated_tags.asking {
             Some(asking) => asking.clone(),
-            None => self.truncated_tags.asking.insert(Asking::open(self.context, self.plan.scope.months, self.work).await?).clone(),
+            None => self.truncated_tags.asking.insert(TagRequests::open(self.context, self.plan.scope.months, self.work).await?).clone(),
         };
         self.truncated_tags.under_way += 1;
         self.running.spawn(async move { Done::Asked(asking.ask(untold, Gone::HaveNoTags).await.err()) });
@@ -223,7 +223,7 @@ impl Scheduler<'_> {
 #[derive(Default)]
 pub(super) struct TruncatedTags {
     found: u64,
-    asking: Option<Asking>,
+    asking: Option<TagRequests>,
     /// Partitions whose contacts are being requested.
     under_way: usize,
     failure: Option<JobError>,
@@ -235,7 +235,7 @@ struct DeriveMembers {
     months: Months,
     work: PathBuf,
     /// The answers so far, if some contacts were requested already.
-    asking: Option<Asking>,
+    asking: Option<TagRequests>,
     /// Requests that a search for the members would take.
     search_requests: u64,
     everyone: Part,
@@ -275,7 +275,7 @@ impl DeriveMembers {
         }
         let asking = match self.asking.clone() {
             Some(asking) => asking,
-            None => Asking::open(context, self.months, &self.work).await?,
+            None => TagRequests::open(context, self.months, &self.work).await?,
         };
         if let Err(error) = asking.ask(untold.clone(), Gone::HaveNoTags).await {
             return failed(error::in_a_line(&error));
