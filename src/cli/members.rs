@@ -171,7 +171,7 @@ impl<W: Write> Rows for Pages<W> {
         self.out.write_all(page.as_bytes()).and_then(|()| self.out.flush()).map_err(|error| ListingError::write(error.into()))
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         Ok(false)
     }
 

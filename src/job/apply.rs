@@ -74,7 +74,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         plan.check(observed, context.settings.job.max_tag_change, is_forced)?;
     }
 
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for plan in plans {
         (context.observer)(Event::Applying { rule: plan.rule.rule.name.clone() });
         let mut applied = plan.applied();
@@ -84,19 +84,19 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
             let Applied { gained, lost, failed, .. } = applied;
             (context.observer)(Event::Applied { rule: applied.rule.clone(), gained, lost, failed });
         }
-        told.push(applied);
+        results.push(applied);
         // What was done is written down, whatever becomes of the rest.
         if let Err(error) = done {
             tags.write_pending()?;
-            publish_applied(context, folder, month, told, &tags.certain)?;
+            publish_applied(context, folder, month, results, &tags.certain)?;
             return Err(error);
         }
     }
-    if told.iter().any(Applied::is_change) {
-        publish_applied(context, folder, month, told.clone(), &tags.certain)?;
+    if results.iter().any(Applied::is_change) {
+        publish_applied(context, folder, month, results.clone(), &tags.certain)?;
     }
     tags.write_pending()?;
-    Ok(told)
+    Ok(results)
 }
 
 /// What is known of the tags that this job put on.
@@ -222,14 +222,14 @@ impl<'a> Plan<'a> {
             }
             let failed = |source: StreamError| JobError::Apply { rule: rule.clone(), source: source.into() };
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
-            let told = |_: &str, _: usize, _: usize| {};
-            let work = tagging::prepare(&context.client, self.target.clone(), change, items, &told).await.map_err(failed)?;
+            let on_progress = |_: &str, _: usize, _: usize| {};
+            let work = tagging::prepare(&context.client, self.target.clone(), change, items, &on_progress).await.map_err(failed)?;
             // Whoever is to be tagged is not tagged yet: if it turns out later that they are, this run did it.
             if change == Change::Tag {
                 tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));
                 tags.write_pending()?;
             }
-            let done = work.carry_out(&context.client, &told, std::future::pending()).await.map_err(|error| failed(error.into()))?;
+            let done = work.carry_out(&context.client, &on_progress, std::future::pending()).await.map_err(|error| failed(error.into()))?;
             if let Some(tag) = &done.tag {
                 applied.tag_id.clone_from(&tag.id);
                 applied.tag_name.clone_from(&tag.name);
@@ -310,7 +310,7 @@ mod tests {
     fn a_rules_tag_is_the_one_that_intercom_takes_the_name_for_or_a_new_one() {
         let tag = |id: &str, name: &str| Group { kind: GroupKind::Tag, id: id.into(), name: name.into() };
         let existing = [tag("7", "VIP\u{200b}"), tag("8", "Heavy Openers"), tag("9", "STRASSE")];
-        let told = |name: &str| {
+        let target_of = |name: &str| {
             let condition = Condition::parse("role = 'user'", reports::rules::FACTS, &[]).unwrap();
             let rule = JobRule { rule: reports::rules::Rule { name: "rule".into(), condition }, apply_tag: Some(name.into()) };
             match target(&rule, &existing) {
@@ -321,13 +321,13 @@ mod tests {
             }
         };
         for name in ["Heavy Openers", "heavy openers", "HEAVY OPENERS", "8", "id:8", "tag:8"] {
-            assert_eq!(told(name), "id:8", "{name}");
+            assert_eq!(target_of(name), "id:8", "{name}");
         }
-        assert_eq!(told("Light Openers"), "new Light Openers");
+        assert_eq!(target_of("Light Openers"), "new Light Openers");
         // A tag that only looks like it is neither used nor doubled.
-        let looks = told("VIP");
+        let looks = target_of("VIP");
         assert!(looks.contains("did you mean `VIP\u{200b}` (id:7)? It looks the same") && looks.contains("U+200B"), "{looks}");
-        assert_eq!(told("straße"), "tag `straße` is not in the workspace; did you mean `STRASSE`?");
-        assert_eq!(told("id:99"), "tag `id:99` is not in the workspace");
+        assert_eq!(target_of("straße"), "tag `straße` is not in the workspace; did you mean `STRASSE`?");
+        assert_eq!(target_of("id:99"), "tag `id:99` is not in the workspace");
     }
 }

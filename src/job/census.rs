@@ -27,10 +27,10 @@ pub enum Question {
 }
 
 /// Reports progress: groups done, groups in total.
-pub type Told<'a> = &'a (dyn Fn(usize, usize) + Sync);
+pub type OnProgress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Counts. `None` if this API version does not have such a count.
-pub async fn take(client: &Client, question: Question, told: Told<'_>) -> Result<Option<Vec<Count>>, RequestError> {
+pub async fn take(client: &Client, question: Question, on_progress: OnProgress<'_>) -> Result<Option<Vec<Count>>, RequestError> {
     match question {
         Question::Everything => everything(client).await.map(Some),
         Question::Total(Counted::Conversations) => Ok(Some(named(client.conversation_states().await?))),
@@ -43,7 +43,7 @@ pub async fn take(client: &Client, question: Question, told: Told<'_>) -> Result
         }
         Question::By(of, kind) => {
             let Some(groups) = client.groups(of, kind).await? else { return Ok(None) };
-            Ok(Some(sizes(client, of, kind, groups, told).await?))
+            Ok(Some(sizes(client, of, kind, groups, on_progress).await?))
         }
     }
 }
@@ -70,7 +70,7 @@ async fn sizes(
     of: Counted,
     kind: GroupKind,
     groups: Vec<ListedGroup>,
-    told: Told<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<Vec<Count>, RequestError> {
     // A tag's listing says nothing of companies or conversations, whatever it says.
     let listed = |listed: &ListedGroup| listed.count.filter(|_| of == Counted::People || kind == GroupKind::Segment);
@@ -87,7 +87,7 @@ async fn sizes(
                 Some(count) => Some(count),
                 None => {
                     let count = client.size(of, &group.group).await?;
-                    told(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, unknown);
+                    on_progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, unknown);
                     count
                 }
             };
@@ -100,16 +100,16 @@ async fn sizes(
 
 /// Sizes whose name belongs to one listed group and came once: archived groups come, too, and may have the same name.
 fn unambiguous(groups: &[ListedGroup], sizes: Vec<(String, u64)>) -> HashMap<String, u64> {
-    let mut told: HashMap<String, (u64, u32)> = HashMap::new();
+    let mut by_name: HashMap<String, (u64, u32)> = HashMap::new();
     for (name, size) in sizes {
-        told.entry(name).or_insert((size, 0)).1 += 1;
+        by_name.entry(name).or_insert((size, 0)).1 += 1;
     }
     let mut listed: HashMap<&str, u32> = HashMap::new();
     for group in groups {
         *listed.entry(&group.group.name).or_default() += 1;
     }
-    told.retain(|name, (_, times)| *times == 1 && listed.get(name.as_str()) == Some(&1));
-    told.into_iter().map(|(name, (size, _))| (name, size)).collect()
+    by_name.retain(|name, (_, times)| *times == 1 && listed.get(name.as_str()) == Some(&1));
+    by_name.into_iter().map(|(name, (size, _))| (name, size)).collect()
 }
 
 #[cfg(test)]

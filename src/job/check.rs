@@ -111,7 +111,7 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
         Some(_) | None => None,
     };
     let answers = match &client {
-        Some(client) => api::ask(client, &settings, now).await.told(client, &settings, &mut findings),
+        Some(client) => api::ask(client, &settings, now).await.findings(client, &settings, &mut findings),
         None => None,
     };
     if let (Some(client), Some(answers)) = (&client, &answers) {

@@ -48,7 +48,7 @@ pub trait Rows {
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError>;
 
     /// The list is read from its start again. Whether what was taken is forgotten: what a reader has seen is not.
-    fn begin_anew(&mut self) -> Result<bool, ListingError>;
+    fn restart(&mut self) -> Result<bool, ListingError>;
 
     /// All rows came.
     fn finish(self) -> Result<(), ListingError>;
@@ -104,7 +104,7 @@ pub async fn list(
     tolerance: f64,
     privacy: &Privacy,
     mut rows: impl Rows,
-    told: &(dyn Fn(u64, Option<u64>) + Sync),
+    on_progress: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
     let mut stream = client.members(group, None, None).await?;
     let mut seen = IdSet::default();
@@ -115,7 +115,7 @@ pub async fn list(
         if page.begins_anew {
             first = None;
             // Whoever was passed on, or waits for it, is not passed on twice; unless everything is.
-            if rows.begin_anew()? {
+            if rows.restart()? {
                 seen = IdSet::default();
                 waiting.clear();
             }
@@ -125,7 +125,7 @@ pub async fn list(
         unconfirmed += page.oddities.tag_unconfirmed;
         let new = page.rows.into_iter().filter(|contact| seen.insert(&contact.id));
         waiting.extend(new.map(|contact| privacy.apply(contact)));
-        told(seen.len() as u64, last);
+        on_progress(seen.len() as u64, last);
         if waiting.len() >= rows.at_once() {
             rows.take(&columns(&waiting)?)?;
             waiting.clear();

@@ -93,7 +93,7 @@ impl Outcome {
 }
 
 /// How far it has come: what is done, of how many.
-pub type Told<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
+pub type OnProgress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 
 /// Everything that is known before the first change.
 #[derive(Debug)]
@@ -146,7 +146,13 @@ pub enum Stopped {
 }
 
 /// Finds out whom the items mean, as far as the calls need it. Changes nothing.
-pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec<Item>, told: Told<'_>) -> Result<Work, StreamError> {
+pub async fn prepare(
+    client: &Client,
+    target: Target,
+    change: Change,
+    items: Vec<Item>,
+    on_progress: OnProgress<'_>,
+) -> Result<Work, StreamError> {
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
     let mut first: HashMap<&Reference, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -165,7 +171,7 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
         Target::Existing(group) => Some(group),
         Target::New(_) => None,
     };
-    let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, told).await? } else { HashMap::new() };
+    let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, on_progress).await? } else { HashMap::new() };
     let mut members: Vec<Member> = Vec::new();
     let mut places: HashMap<Reference, usize> = HashMap::new();
     for (index, reference) in distinct {
@@ -207,7 +213,7 @@ async fn look_up(
     client: &Client,
     distinct: &[(usize, Reference)],
     tag: Option<&Group>,
-    told: Told<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<HashMap<Reference, Answer>, StreamError> {
     let by_search = |reference: &&Reference| !matches!(reference, Reference::CompanyId(_)) && answer::is_plausible(reference);
     let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
@@ -230,7 +236,7 @@ async fn look_up(
             }
             Err(error) => return Err(error),
         }
-        told("looked up", answers.len(), wanted.len());
+        on_progress("looked up", answers.len(), wanted.len());
     }
     Ok(answers)
 }
@@ -337,7 +343,7 @@ impl Work {
     pub async fn carry_out(
         mut self,
         client: &Client,
-        told: Told<'_>,
+        on_progress: OnProgress<'_>,
         interruption: impl Future<Output = ()>,
     ) -> Result<Done, RequestError> {
         let mut interruption = std::pin::pin!(interruption);
@@ -386,7 +392,7 @@ impl Work {
                 Sent::Settled(outcomes) => {
                     done += outcomes.len();
                     outcomes.iter().for_each(|(member, outcome)| note(member, outcome));
-                    told("done", done, all);
+                    on_progress("done", done, all);
                 }
                 Sent::Split(meanwhile) => {
                     let (left, right) = call.halves();
@@ -399,7 +405,7 @@ impl Work {
                 }
                 Sent::Stop(error) => {
                     if error.is_unauthorized() {
-                        let outcome = Outcome::because(ItemResult::Failed, answer::told(&error));
+                        let outcome = Outcome::because(ItemResult::Failed, answer::reason(&error));
                         call.members().iter().for_each(|member| note(member, &outcome));
                     }
                     stopped.get_or_insert(Stopped::Failed(error));

@@ -132,12 +132,12 @@ fn write_applied(folder: &JobFolder, month: Month, mut manifest: AppliedManifest
 /// Takes people out of what is kept of tagging: they are nobody's to untag any more. Whether they were in it, and what is
 /// damaged and therefore left as it is.
 pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
-    let (mut held, mut damaged) = (false, Vec::new());
+    let (mut found, mut damaged) = (false, Vec::new());
     let mut pending = read_pending(folder)?;
     if pending.keys().any(|(_, contact)| people.contains(contact)) {
         pending.retain(|(_, contact), _| !people.contains(contact));
         write_pending(folder, &pending)?;
-        held = true;
+        found = true;
     }
     for month in months_in(&folder.applied())? {
         let (manifest, mut tagged) = match read_applied(folder, month) {
@@ -151,10 +151,10 @@ pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(b
         if tagged.keys().any(|(_, contact)| people.contains(contact)) {
             tagged.retain(|(_, contact), _| !people.contains(contact));
             write_applied(folder, month, manifest, &tagged)?;
-            held = true;
+            found = true;
         }
     }
-    Ok((held, damaged))
+    Ok((found, damaged))
 }
 
 /// Keeps whom a run is tagging; nobody leaves no file.

@@ -124,7 +124,7 @@ impl Answers {
 
 impl Asked {
     /// Tells of API, workspace, permissions and rate limit, and gives the answers when there are any.
-    pub(super) fn told(self, client: &Client, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Answers> {
+    pub(super) fn findings(self, client: &Client, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Answers> {
         let address = &settings.intercom.base_url;
         let answers = match self {
             Asked::Unanswered(error) => {
@@ -151,15 +151,15 @@ impl Asked {
     }
 }
 
-fn region(expected: Option<&str>, told: Option<&str>) -> Finding {
-    match (expected, told) {
+fn region(expected: Option<&str>, found: Option<&str>) -> Finding {
+    match (expected, found) {
         (_, None) => Finding::noted("region", "not told by `GET /me`"),
-        (Some(expected), Some(told)) if !expected.eq_ignore_ascii_case(told) => Finding::warning(
+        (Some(expected), Some(found)) if !expected.eq_ignore_ascii_case(found) => Finding::warning(
             "region",
-            format!("the workspace is hosted in {told}, the settings say {expected}"),
+            format!("the workspace is hosted in {found}, the settings say {expected}"),
             Some("set intercom.region to where it is hosted; requests to another region may be slow or refused"),
         ),
-        (_, Some(told)) => Finding::fine("region", format!("the workspace is hosted in {told}")),
+        (_, Some(found)) => Finding::fine("region", format!("the workspace is hosted in {found}")),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn another_region_than_the_settings_say_is_a_warning() {
-        let warns = |expected, told| matches!(region(expected, told).seen, Seen::Warning { .. });
+        let warns = |expected, found| matches!(region(expected, found).seen, Seen::Warning { .. });
         assert!(warns(Some("us"), Some("EU")));
         assert!(!warns(Some("eu"), Some("EU")) && !warns(None, Some("EU")) && !warns(Some("us"), None));
     }

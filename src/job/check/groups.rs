@@ -38,7 +38,7 @@ pub(super) async fn check(
         let subject = if is_population { format!("population: {name}") } else { name.to_string() };
         let Some(listed) = answers.listed(name.kind) else {
             are_listed = false;
-            lines.push(Line::Told(Finding::noted(subject, format!("not checked: the {}s could not be listed", name.kind))));
+            lines.push(Line::Finding(Finding::noted(subject, format!("not checked: the {}s could not be listed", name.kind))));
             continue;
         };
         let existing: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
@@ -67,7 +67,7 @@ pub(super) async fn check(
     let sizes = join_all(found.iter().map(|found| size(client, found, answers.contacts.is_ok()))).await;
     for line in lines {
         findings.push(match line {
-            Line::Told(finding) => finding,
+            Line::Finding(finding) => finding,
             Line::Sized { subject, number, was_renamed, is_again } => {
                 sized(subject, &found[number].group, &sizes[number], was_renamed, is_again)
             }
@@ -90,7 +90,7 @@ pub(super) async fn check(
 
 /// A line about a group of the job.
 enum Line {
-    Told(Finding),
+    Finding(Finding),
     Sized { subject: String, number: usize, was_renamed: bool, is_again: bool },
     Unresolved { subject: String, unresolved: Unresolved, is_population: bool },
 }

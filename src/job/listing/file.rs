@@ -70,7 +70,7 @@ impl<R: Rows> Rows for TextFile<R> {
         self.rows.take(rows)
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         self.rows = (self.form)(self.draft.open()?);
         Ok(true)
     }
@@ -106,7 +106,7 @@ impl Rows for ParquetFile {
         Ok(())
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         // Files of the same names are written over; what is left of the others goes with the folder.
         self.chunks.clear();
         Ok(true)

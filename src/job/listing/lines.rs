@@ -35,7 +35,7 @@ impl<W: Write> Rows for Lines<W> {
         .map_err(ListingError::write)
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         Ok(false)
     }
 

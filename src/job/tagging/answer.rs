@@ -37,7 +37,7 @@ impl Answer {
     }
 
     pub(super) fn failed(error: &RequestError) -> Answer {
-        Answer::Nobody(Outcome::because(ItemResult::Failed, told(error)))
+        Answer::Nobody(Outcome::because(ItemResult::Failed, reason(error)))
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn is_plausible(member: &Reference) -> bool {
 }
 
 /// Why, without how long it took: the same cause is told in the same words.
-pub(super) fn told(error: &RequestError) -> String {
+pub(super) fn reason(error: &RequestError) -> String {
     format!("`{} {}` {}", error.method, error.path, error.failure)
 }
 
@@ -121,5 +121,5 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
             _ => {}
         }
     }
-    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(ItemResult::Failed, told(error)) })
+    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(ItemResult::Failed, reason(error)) })
 }
