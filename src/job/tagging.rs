@@ -1,8 +1,8 @@
-//! A tag put on people and companies in bulk, or taken from them, with what became of each. The only thing that this
-//! program does to a workspace; doing it twice changes nothing.
+//! Adds a tag to contacts and companies in bulk, or removes it, with a result for each. This is the only change that this program
+//! makes in a workspace; to repeat it changes nothing.
 //!
-//! A call is taken whole or not at all before 2.16, and silently in part from then on: so what is not done is split
-//! until the culprit is alone, and everybody else is done.
+//! Before 2.16 a call succeeds or fails as a whole; from 2.16 on it may silently succeed in part. So a call that failed is split
+//! until the failing member is alone and all others are done.
 
 mod answer;
 mod input;
@@ -19,23 +19,23 @@ use intercom::{Change, Client, RequestError, StreamError, TagAnswer, TagCall};
 
 pub use input::{Input, InputError, Item, read};
 
-/// People looked up between two looks at how far it has come.
+/// Contacts looked up between two progress reports.
 const LOOKUP: usize = 600;
-/// Calls under way at the same time; the gate may let fewer through.
+/// Calls under way at the same time; the rate limiter may allow fewer.
 const CALLS: usize = 16;
 
-/// The tag in question.
+/// The tag to add or remove.
 #[derive(Clone, Debug)]
 pub enum Target {
     Existing(Group),
-    /// To be made, under this name.
+    /// To be created with this name.
     New(String),
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Intercom's id of the contact, where it is known.
+    /// Intercom's id of the contact, if known.
     pub id: Option<String>,
     pub result: ItemResult,
     pub reason: Option<String>,
@@ -46,17 +46,17 @@ pub enum ItemResult {
     Tagged,
     AlreadyTagged,
     Untagged,
-    /// It did not carry the tag in the first place.
+    /// It did not have the tag.
     NotTagged,
     NotFound,
     /// Several users have the address.
     Ambiguous,
-    /// A row that names nobody.
+    /// A row that names no contact or company.
     Unusable,
     Failed,
-    /// A call was sent and never answered cleanly: it may have been done, or not.
+    /// A call was sent without a clear answer: it may have been done or not.
     Unknown,
-    /// The work was given up before its turn came, or only shown.
+    /// The work stopped before, or was only planned.
     NotTried,
 }
 
@@ -76,7 +76,7 @@ impl ItemResult {
         }
     }
 
-    /// Whether it is now as it was to be.
+    /// Whether the item is now as requested.
     pub fn is_done(self) -> bool {
         matches!(self, ItemResult::Tagged | ItemResult::AlreadyTagged | ItemResult::Untagged | ItemResult::NotTagged)
     }
@@ -92,7 +92,7 @@ impl Outcome {
     }
 }
 
-/// How far it has come: what is done, of how many.
+/// Reports progress: the step, how many are done, and how many in total.
 pub type OnProgress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 
 /// Everything that is known before the first change.
@@ -101,13 +101,13 @@ pub struct Work {
     target: Target,
     change: Change,
     items: Vec<Item>,
-    /// What is known already, by item.
+    /// The results known already, by item.
     outcomes: Vec<Option<Outcome>>,
     /// Each once.
     members: Vec<Member>,
 }
 
-/// Whom a call will name, with the items that mean them.
+/// A contact or company that a call will name, with the items that mean it.
 #[derive(Debug)]
 struct Member {
     reference: Reference,
@@ -115,25 +115,25 @@ struct Member {
     known: Known,
 }
 
-/// What was found out about a member before the first change.
+/// What is known about a member before the first change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Found,
-    /// Nobody was found. A new contact may be missing from searches for some minutes: the call has the last word.
+    /// Not found. A new contact may be missing from searches for some minutes, so the call decides.
     Missing,
-    /// Only the call will tell.
+    /// Only the call will show it.
     Unasked,
 }
 
-/// What has become of all items.
+/// The results of all items.
 #[derive(Debug)]
 pub struct Done {
     pub tag: Option<Group>,
-    /// Whether the tag was made for this.
+    /// Whether the tag was created by this call.
     pub is_new: bool,
     pub items: Vec<Item>,
     pub outcomes: Vec<Outcome>,
-    /// Why the work was given up.
+    /// Why the work stopped.
     pub stopped: Option<Stopped>,
 }
 
@@ -141,11 +141,11 @@ pub struct Done {
 pub enum Stopped {
     Failed(RequestError),
     Interrupted,
-    /// The tag was renamed or deleted meanwhile: the API used another one, of this ID.
+    /// The tag was renamed or deleted in the meantime: the API used another tag with this ID.
     OtherTag(String),
 }
 
-/// Finds out whom the items mean, as far as the calls need it. Changes nothing.
+/// Looks up the contacts that the items mean, as far as the calls need it. Changes nothing.
 pub async fn prepare(
     client: &Client,
     target: Target,
@@ -208,7 +208,7 @@ pub async fn prepare(
     Ok(Work { target, change, items, outcomes, members })
 }
 
-/// Who answers to ids and addresses.
+/// Looks up contacts by ids and addresses.
 async fn look_up(
     client: &Client,
     distinct: &[(usize, Reference)],
@@ -225,7 +225,7 @@ async fn look_up(
                 let holders = ByName::of(&holders);
                 answers.extend(some.iter().map(|reference| (reference.clone(), Answer::of(reference, &holders.of_reference(reference)))));
             }
-            // One that the API will not search for must not stand in the way of the others.
+            // An item that the API refuses to search must not block the others.
             Err(StreamError::Request(error)) if error.is_refused() && some.len() > 1 => {
                 let (left, right) = some.split_at(some.len() / 2);
                 waiting.extend([right, left]);
@@ -287,7 +287,7 @@ impl Work {
             Target::Existing(group) => group.clone(),
             Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
         };
-        // Whoever is probably not there would spoil a call for the others, where calls are taken whole or not at all.
+        // A contact that probably does not exist would fail the call for the others, if calls succeed or fail as a whole.
         let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.capabilities().tags_in_part;
         let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
         let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
@@ -296,7 +296,7 @@ impl Work {
         calls
     }
 
-    /// Whether the tag has to be made first: for somebody, or because nobody at all was named.
+    /// The name of the tag, if it must be created first.
     pub fn new_tag(&self) -> Option<&str> {
         match &self.target {
             Target::New(name) if self.items.is_empty() || !self.members.is_empty() => Some(name),
@@ -304,7 +304,7 @@ impl Work {
         }
     }
 
-    /// Intercom's IDs of the contacts about whom something will be sent.
+    /// Intercom's IDs of the contacts in the calls.
     pub fn to_change(&self) -> impl Iterator<Item = &str> {
         self.members.iter().filter_map(|member| match &member.reference {
             Reference::ContactId(id) => Some(id.as_str()),
@@ -312,14 +312,14 @@ impl Work {
         })
     }
 
-    /// As it would be, when nothing is done.
+    /// The results of a dry run.
     pub fn planned(mut self) -> Done {
         for member in &self.members {
             let mut outcome = Outcome::new(ItemResult::NotTried);
             match (&member.reference, member.known) {
                 (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
-                (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will tell".to_string()),
-                _ => outcome.reason = Some("not looked up; the call will tell".to_string()),
+                (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will show it".to_string()),
+                _ => outcome.reason = Some("not looked up; the call will show it".to_string()),
             }
             for item in &member.items {
                 self.outcomes[*item] = Some(outcome.clone());
@@ -336,10 +336,10 @@ impl Work {
         Done { tag, is_new, outcomes: settled(&self.items, self.outcomes), items: self.items, stopped }
     }
 
-    /// Makes the tag when it is missing, and sends the calls, until there is an interruption.
+    /// Creates the tag if it is missing, and sends the calls, until an interrupt.
     ///
     /// # Errors
-    /// When the tag could not be made: nobody was tagged.
+    /// If the tag could not be created: nothing was tagged.
     pub async fn carry_out(
         mut self,
         client: &Client,
@@ -356,7 +356,7 @@ impl Work {
         }
         let items_of: HashMap<Reference, Vec<usize>> =
             self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
-        // With what their members are when their turn never comes: halves of a call that was done in part may be done.
+        // With the result of members that are never sent again: halves of a call that succeeded in part may be done.
         let mut waiting: Vec<(TagCall, ItemResult)> =
             self.calls(client).into_iter().map(|call| (call, ItemResult::NotTried)).rev().collect();
         let mut under_way = FuturesUnordered::new();
@@ -371,7 +371,7 @@ impl Work {
         loop {
             while stopped.is_none() && under_way.len() < CALLS {
                 let Some((call, _)) = waiting.pop() else { break };
-                // Until the answer is there, and when none comes.
+                // Until an answer comes, and if none comes.
                 call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
                 under_way.push(async move {
                     let sent = send(client, &call).await;
@@ -426,11 +426,10 @@ impl Work {
 /// How a call ended.
 enum Sent {
     Settled(Vec<(Reference, Outcome)>),
-    /// It was not done, or not for everybody, and nobody said for whom; and what its members are until they are asked
-    /// about again.
+    /// It failed, for all or for some unknown members; with their result until they are sent again.
     Split(ItemResult),
     OtherTag(String),
-    /// There is no use in going on.
+    /// Further calls would fail, too.
     Stop(RequestError),
 }
 
@@ -444,7 +443,7 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
             if absent.contains(member) {
                 answer::not_found(member)
             } else if unchanged.contains(member) {
-                Outcome::because(ItemResult::Failed, "the API took the call and left it as it was")
+                Outcome::because(ItemResult::Failed, "the API accepted the call but changed nothing")
             } else {
                 answer::changed(member, call.change())
             }
@@ -462,7 +461,7 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
     }
 }
 
-/// An outcome for every item: who is named twice shares the first one's, and what is still open was not tried.
+/// A result for every item: a repeated item gets that of the first one, and an open item was not tried.
 fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     let mut first: HashMap<&Reference, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {

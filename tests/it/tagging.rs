@@ -381,7 +381,7 @@ fn what_was_sent_and_never_answered_is_unknown_and_not_untouched() {
                 other => assert_eq!(other, "unknown", "{given} on {version}"),
             }
         }
-        assert!(stopped.stdout.contains("no clean answer came"));
+        assert!(stopped.stdout.contains("there was no clear answer"));
     }
 }
 

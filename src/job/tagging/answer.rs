@@ -1,13 +1,13 @@
-//! What an answer of the API means for whom it is about.
+//! What an answer of the API means for the members of a call.
 
 use super::{ItemResult, Outcome};
 use domain::{Holder, Reference, Role};
 use intercom::{Change, Client, RequestError, StreamError, TagCall};
 
-/// Ids named in a reason, at the most.
+/// The maximum number of ids in a reason.
 const CANDIDATES_MAX: usize = 10;
 
-/// Whom a reference means.
+/// The contact that a reference means.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     One { id: String, is_tagged: Option<bool> },
@@ -15,7 +15,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Users answer to addresses and to the workspace's own ids; leads to Intercom's ids alone.
+    /// Users can be named by address and by the workspace's own id, leads only by Intercom's id.
     pub(super) fn of(reference: &Reference, holders: &[&Holder]) -> Answer {
         if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
             return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
@@ -30,9 +30,9 @@ impl Answer {
             [] if leads.is_empty() => Answer::Nobody(not_found(reference)),
             [] => Answer::Nobody(Outcome::because(
                 ItemResult::NotFound,
-                format!("no user, but a lead answers to it: name leads by their ID ({})", listed(&leads)),
+                format!("no user, but a lead has it: name leads by their ID ({})", listed(&leads)),
             )),
-            _ => Answer::Nobody(Outcome::because(ItemResult::Ambiguous, format!("{} users answer to it: {}", users.len(), listed(&users)))),
+            _ => Answer::Nobody(Outcome::because(ItemResult::Ambiguous, format!("{} users have it: {}", users.len(), listed(&users)))),
         }
     }
 
@@ -47,7 +47,7 @@ fn listed(ids: &[&str]) -> String {
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
-/// Whether it can be asked for at all: an id becomes part of an address.
+/// Whether it can be requested: an id becomes part of a URL.
 pub(super) fn is_plausible(member: &Reference) -> bool {
     match member {
         Reference::ContactId(id) => !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
@@ -55,7 +55,7 @@ pub(super) fn is_plausible(member: &Reference) -> bool {
     }
 }
 
-/// Why, without how long it took: the same cause is told in the same words.
+/// The reason, without the elapsed time: the same cause gives the same text.
 pub(super) fn reason(error: &RequestError) -> String {
     format!("`{} {}` {}", error.method, error.path, error.failure)
 }
@@ -68,7 +68,7 @@ fn id_of(member: &Reference) -> Option<String> {
 }
 
 pub(super) fn unanswered(member: &Reference) -> Outcome {
-    Outcome { id: id_of(member), ..Outcome::because(ItemResult::Unknown, "sent, but no clean answer came") }
+    Outcome { id: id_of(member), ..Outcome::because(ItemResult::Unknown, "sent, but there was no clear answer") }
 }
 
 pub(super) fn changed(member: &Reference, change: Change) -> Outcome {
@@ -91,7 +91,7 @@ pub(super) fn not_found(member: &Reference) -> Outcome {
     )
 }
 
-/// Why a call for one member alone was refused.
+/// Why a call for a single member was refused.
 pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference, error: &RequestError) -> Result<Outcome, RequestError> {
     let needs_a_look = match member {
         Reference::Email(_) => true,
@@ -103,7 +103,7 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
         let holders = match client.find(std::slice::from_ref(member), Some(call.tag())).await {
             Ok(holders) => holders,
             Err(StreamError::Request(error)) if error.is_ambiguous() => {
-                return Ok(Outcome::because(ItemResult::Ambiguous, "several users answer to it; this version of the API does not say who"));
+                return Ok(Outcome::because(ItemResult::Ambiguous, "several users have it; this API version does not say which"));
             }
             Err(StreamError::Request(error)) if !error.is_refused() => return Err(error),
             Err(_) => Vec::new(),
