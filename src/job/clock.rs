@@ -82,7 +82,8 @@ impl ClockOffset {
             subject: "clock".to_string(),
             value: Some(self.text()),
             expected: Some("within 5m".to_string()),
-            detail: "this machine's clock differs from the API's; month and basis are the same with both, but `observed_at` is as wrong as the clock"
+            detail: "this machine's clock differs from the API's; month and basis are the same with both, but `observed_at` is as wrong \
+                     as the clock"
                 .to_string(),
         }
     }

@@ -18,7 +18,7 @@ use archive::snapshot::{
 };
 use domain::{Month, Months};
 
-/// Whom to forget.
+/// The person to forget.
 #[derive(Clone, Debug)]
 pub enum Person {
     Contact(String),

@@ -98,7 +98,7 @@ pub enum Identifiers {
     Drop,
 }
 
-/// Who is told how a run ended.
+/// Where the run summary is sent.
 #[derive(Clone, Debug)]
 pub struct Notify {
     pub url: Option<WebhookUrl>,
@@ -124,7 +124,7 @@ pub struct Job {
     pub html_members: bool,
 }
 
-/// A rule of the job, and the tag that its members get in Intercom, when a run is told to.
+/// A rule of the job, and the tag that its members get in Intercom with `--apply-tags`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobRule {
     pub rule: Rule,
@@ -168,7 +168,7 @@ impl ProfileAttribute {
 /// Who counts as a member of a tag in a month that is observed late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagHistory {
-    /// Whoever holds it when it is observed.
+    /// Contacts with the tag when it is observed.
     Current,
     /// Those of them to whom it was applied before the month's end.
     AppliedAt,

@@ -40,13 +40,11 @@ impl Plan {
         let deriving = worth_it.len() as u64 * TOTALS + contact_requests;
         let count = worth_it.len();
         if deriving >= searching {
-            tracing::info!(
-                "searching for the members of {count} groups: {searching} requests, instead of about {deriving} to derive them from own lists"
-            );
+            tracing::info!("searching for the members of {count} groups: {searching} requests, instead of about {deriving} to derive them");
             return Vec::new();
         }
         tracing::info!(
-            "the members of {count} groups are derived from the contacts' own lists: about {deriving} requests, instead of {searching} to search"
+            "the members of {count} groups are derived from the contacts' own lists: about {deriving} requests, instead of {searching}"
         );
         self.expected_contact_requests = contact_requests;
         for (stream, total) in &worth_it {
