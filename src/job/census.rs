@@ -72,7 +72,7 @@ async fn sizes(
     groups: Vec<ListedGroup>,
     on_progress: OnProgress<'_>,
 ) -> Result<Vec<Count>, RequestError> {
-    // A tag's listing says nothing of companies or conversations, whatever it says.
+    // The listing of tags only counts contacts.
     let listed = |listed: &ListedGroup| listed.count.filter(|_| of == Counted::People || kind == GroupKind::Segment);
     let is_told = groups.iter().all(|group| listed(group).is_some());
     let by_name = if is_told { None } else { client.sizes_by_name(of, kind).await? };

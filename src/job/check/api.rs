@@ -13,7 +13,7 @@ use intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
 /// A person waits for the result, so requests that take longer are reported as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `None` for what the job does not need.
+/// `None` if the job does not need it.
 pub(super) struct Answers {
     pub workspace: Result<Workspace, RequestError>,
     /// Unknown if neither the job nor the workspace names one.

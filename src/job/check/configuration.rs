@@ -7,7 +7,7 @@ use crate::settings::{SecretString, Settings, Survey, open_to_others, read_token
 /// Every key with its value and its origin, and every error in the settings.
 pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
     let mut findings = Vec::new();
-    // What a file that was not read would have overridden is not in force.
+    // A file that was not read might have overridden any value.
     for value in survey.values.into_iter().filter(|_| survey.unread.is_empty()) {
         findings.push(Finding::fine(value.key, format!("{} (from {})", value.value, value.origin)));
     }

@@ -95,7 +95,7 @@ pub(super) fn not_found(member: &Reference) -> Outcome {
 pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference, error: &RequestError) -> Result<Outcome, RequestError> {
     let needs_a_look = match member {
         Reference::Email(_) => true,
-        // Either there is nobody, or they do not carry the tag.
+        // Either the contact does not exist, or it does not have the tag.
         Reference::ContactId(_) => call.is_detach(),
         Reference::ExternalId(_) | Reference::CompanyId(_) => false,
     };

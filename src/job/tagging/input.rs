@@ -87,7 +87,7 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     match records.pop() {
         Some((_, last)) if last.len() == 1 && last.get(0) == Some(END.as_bytes()) => {}
         Some((row, _)) => return Err(InputError::Unclosed(row)),
-        // The header itself has swallowed the end.
+        // The open quotation mark is in the header.
         None => return Err(InputError::Unclosed(1)),
     }
     if records.is_empty() {
