@@ -18,15 +18,15 @@ Exit codes:
     1  a bug, or an unexpected failure
     2  usage or configuration, an output that cannot be written, a month that has not begun
     3  not authorised
-    4  a group, or a contact to tag, was not found, or not without doubt; the others were done
+    4  a group, or a contact to tag, was not found or is ambiguous; the others were done
     5  the API could not be reached or kept failing, or the disk is full, or a limit on the size
-       of files was met: run again to go on
+       of files was reached: run again to continue
     6  the data failed a completeness check; nothing was published
     7  another process works on this job
     8  `status --check` found something
-  130  interrupted; run again to go on";
+  130  interrupted; run again to continue";
 
-/// Month-end cohorts of an Intercom workspace: who is in each tag and segment, who came, who left, who stays.
+/// Month-end cohorts of an Intercom workspace: who is in each tag and segment, who joined, who left, who stayed
 #[derive(Debug, Parser)]
 #[command(name = "cohorts", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(super) struct Cli {
@@ -38,13 +38,13 @@ pub(super) struct Cli {
 
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// How log lines look on standard error
+    /// The format of log lines on standard error
     #[arg(long, value_enum, value_name = "FORMAT", global = true, default_value = "text", help_heading = "Everywhere")]
     pub log_format: LogFormat,
-    /// Say more: once for steps and requests, twice for everything
+    /// Log more: once for steps and requests, twice for everything
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Everywhere")]
     pub verbose: u8,
-    /// Say only what went wrong
+    /// Log only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Everywhere")]
     pub quiet: bool,
 }
@@ -57,53 +57,53 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Watch the whole thing: an embedded Intercom, some months, the job at each month's end
+    /// Try everything: an embedded Intercom, some months, and the job at each month's end
     Demo(Demo),
     /// The month-end job: fetch, snapshot, history, reports
     Run(Run),
-    /// Past months that have no snapshot: members as they are now, conversations as they were
+    /// Publish past months that have no snapshot: members as they are now, conversations as they were
     ///
-    /// Members and contacts are read once, the conversations of all months once. Membership is of the time of the
-    /// observation (basis `late`), or worked out from the dates of tags (`reconstructed`, see `tag_history`): such a month
-    /// reports its own counts and is compared with no other.
+    /// Members, contacts and the conversations of all months are read once. Members are those at the time of the observation (basis
+    /// `late`), or reconstructed from the dates of tags (`reconstructed`, see `tag_history`). Such a month reports its own counts
+    /// and is not compared with other months.
     Backfill(Backfill),
     /// Rebuild history and reports from stored snapshots, offline
     Report(Report),
-    /// What a job holds: months, basis, sizes, gaps, stale reports, unfinished work
+    /// Show the months of a job: basis, sizes, gaps, stale reports, unfinished work
     Status(Status),
-    /// Everything that a run would stumble over, before it: settings, token, permissions, groups, disk
+    /// Find problems before a run: settings, token, permissions, groups, disk
     ///
-    /// Ends with the lowest exit code of the errors it found, and with 0 when there are none; warnings do not count.
-    /// Nothing is written, neither to Intercom nor to the disk.
+    /// Ends with the lowest exit code of the errors found, or with 0 if there are none; warnings do not count. Nothing is written,
+    /// neither to Intercom nor to the disk.
     Check(Check),
-    /// One person out of every snapshot, history, report and unfinished work
+    /// Remove one person from every snapshot, history, report and unfinished work
     ///
-    /// Each folder is made anew without the person and replaced whole; what follows from the snapshots is rebuilt. If it is
-    /// interrupted, the next call goes on with it. How many were forgotten is noted, never who. A person who is still in
-    /// Intercom comes back with the next run: delete them there first.
+    /// Each folder is written again without the person and replaced in one step; history and reports are rebuilt. If it is
+    /// interrupted, the next call continues. Only the number of forgotten persons is recorded. A person who is still in Intercom
+    /// comes back with the next run: delete the person there first.
     Forget(Forget),
-    /// The workspace's tags, with IDs and how many contacts hold each
+    /// List the workspace's tags, with IDs and the number of contacts
     Tags(Groups),
-    /// The workspace's segments, with IDs and how many contacts are in each
+    /// List the workspace's segments, with IDs and the number of contacts
     Segments(Groups),
-    /// How many users, leads, companies, tags and segments there are, or how many of something by tag or segment
+    /// Count users, leads, companies, tags and segments, or count by tag or segment
     Counts(Counts),
-    /// The customers in one tag or segment as they are now, every page
+    /// List the customers in one tag or segment as they are now, every page
     Members(Members),
-    /// Put a tag on users, leads or companies in bulk; it is made when it does not exist
+    /// Add a tag to users, leads or companies in bulk; a missing tag is created
     Tag(Tagging),
-    /// Take a tag from users, leads or companies in bulk
+    /// Remove a tag from users, leads or companies in bulk
     Untag(Tagging),
-    /// The data dictionary: every table's columns, types, units and what null means
+    /// Print the data dictionary: every table's columns, types, units and the meaning of null
     Schema(Schema),
-    /// The embedded Intercom alone, on loopback, to try clients against
+    /// Run only the embedded Intercom, on loopback, to test clients
     Simulate(Simulate),
-    /// Shell completions, to standard output
+    /// Print shell completions
     Completions(Completions),
 }
 
 impl Command {
-    /// The name of a command that works on a job's months: its log ends with a line that says how it ended.
+    /// The name of a command that works on a job's months: its log ends with the run summary.
     pub(super) fn on_months(&self) -> Option<&'static str> {
         match self {
             Command::Run(_) => Some("run"),
@@ -116,16 +116,16 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Where the results go, in a folder `demo`; an earlier demo there is replaced
+    /// The folder for the results, in a folder `demo`; an earlier demo there is replaced
     #[arg(long, value_name = "DIR", default_value = "output")]
     pub out: PathBuf,
-    /// How many months to live through, the last one being October 2026
+    /// The number of months; the last one is October 2026
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=34))]
     pub months: u32,
-    /// How many contacts the workspace has in the end, about
+    /// About how many contacts the workspace has at the end
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pub contacts: u32,
-    /// What the invented world is made from: the same seed gives the same bytes
+    /// The seed of the generated workspace: the same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
@@ -147,7 +147,7 @@ impl JobFile {
     }
 }
 
-/// For what is asked of a workspace without a job.
+/// For commands that read a workspace without a job.
 #[derive(Debug, Args)]
 pub(super) struct Workspace {
     /// Settings: region, API version, token file (see config/default.toml for every key)
@@ -174,7 +174,7 @@ pub(super) struct Groups {
 pub(super) struct Counts {
     #[command(flatten)]
     pub workspace: Workspace,
-    /// What is counted; without it everything, and with --by users and leads together
+    /// What to count; by default everything, and with --by users and leads together
     #[arg(long, value_enum, value_name = "WHAT")]
     pub of: Option<Of>,
     /// Count in each tag or in each segment
@@ -190,7 +190,7 @@ pub(super) enum Of {
     /// Users and leads
     Users,
     Companies,
-    /// Alone: by their states
+    /// Without --by: by their states
     Conversations,
 }
 
@@ -204,16 +204,16 @@ pub(super) enum By {
 pub(super) struct Members {
     #[command(flatten)]
     pub workspace: Workspace,
-    /// tag:NAME or segment:NAME; an ID, or id:<ID>, does for a name
+    /// tag:NAME or segment:NAME; an ID or id:<ID> can be used for the name
     #[arg(value_name = "GROUP", value_parser = group)]
     pub group: GroupName,
-    /// The form; by default what the name of FILE ends with, and a table without a file
+    /// The format; by default that of FILE's extension, or a table without a file
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<MembersFormat>,
-    /// Write to a file, which appears when everyone came; without it to standard output, page by page
+    /// Write to a file, which appears when all members came; by default to standard output, page by page
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The instant that counts as now; only with an API on this machine
+    /// Use this instant as the current time; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,
 }
@@ -252,7 +252,7 @@ pub(super) struct Tagging {
     /// A CSV with any of the columns id, user_id, email, company_id; `-` for standard input
     #[arg(long, value_name = "FILE.csv")]
     pub from: Option<PathBuf>,
-    /// Find out whom it would be, print what would be sent, and stop
+    /// Look up the contacts, print the requests that would be sent, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Print JSON
@@ -267,25 +267,22 @@ pub(super) struct Run {
     /// The month to observe; by default the last one that has ended in the job's time zone
     #[arg(long, value_name = "YYYY-MM", value_parser = month)]
     pub month: Option<Month>,
-    /// Resolve, ask for sizes, print the plan, and stop
+    /// Resolve groups, request sizes, print the fetch plan, and stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Replace a snapshot of the same rank
+    /// Replace a snapshot of the same basis
     #[arg(long)]
     pub replace: bool,
-    /// Publish although some members did not come; `data_quality` says which
+    /// Publish although members are missing; `data_quality` says which
     #[arg(long)]
     pub accept_incomplete: bool,
-    /// Publish the snapshot, and leave history and reports to `cohorts report` or the next run
-    #[arg(long, conflicts_with_all = ["dry_run", "apply_tags"])]
-    pub snapshot_only: bool,
-    /// Write the tags of the job's rules to Intercom: who is a member gets it, whom this job tagged and who is none loses it
+    /// Write the tags of the job's rules to Intercom: members get the tag, former members that this job tagged lose it
     #[arg(long, conflicts_with = "dry_run")]
     pub apply_tags: bool,
-    /// With --apply-tags: however many change (see `max_tag_change`)
+    /// With --apply-tags: without the limit of `max_tag_change`
     #[arg(long, requires = "apply_tags")]
     pub force_tags: bool,
-    /// The instant that counts as now; only with an API on this machine
+    /// Use this instant as the current time; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,
 }
@@ -300,13 +297,13 @@ pub(super) struct Backfill {
     /// The last month
     #[arg(long, value_name = "YYYY-MM", value_parser = month)]
     pub to: Month,
-    /// Resolve, ask for sizes, print the plan, and stop
+    /// Resolve groups, request sizes, print the fetch plan, and stop
     #[arg(long)]
     pub dry_run: bool,
-    /// Replace snapshots of the same rank
+    /// Replace snapshots of the same basis
     #[arg(long)]
     pub replace: bool,
-    /// The instant that counts as now; only with an API on this machine
+    /// Use this instant as the current time; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,
 }
@@ -321,8 +318,8 @@ pub(super) struct Report {
     /// Rebuild every month
     #[arg(long)]
     pub all: bool,
-    /// Give up the month when its snapshot is damaged: removes its snapshot, history and reports, and rebuilds the later
-    /// months without it. Restore the snapshot from a backup instead, if there is one: the month cannot be fetched again
+    /// Give up the month if its snapshot is damaged: removes its snapshot, history and reports, and rebuilds the later months
+    /// without it. If there is a backup, restore the snapshot instead: the month cannot be fetched again
     #[arg(long, requires = "month")]
     pub accept_loss: bool,
 }
@@ -334,10 +331,10 @@ pub(super) struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Read every byte of snapshots, histories and reports, and exit with 8 when something is missing, stale or damaged
+    /// Read every byte of snapshots, histories and reports, and exit with 8 if something is missing, stale or damaged
     #[arg(long)]
     pub check: bool,
-    /// The instant that counts as now; only with an API on this machine
+    /// Use this instant as the current time; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,
 }
@@ -369,7 +366,7 @@ pub(super) struct Schema {
     /// One table: a report by its name, or snapshot/NAME or history/NAME; by default all
     #[arg(value_name = "REPORT")]
     pub table: Option<String>,
-    /// Print the SQL that counts the report
+    /// Print the SQL of the report
     #[arg(long, conflicts_with_all = ["json", "markdown"])]
     pub sql: bool,
     /// Print JSON
@@ -383,45 +380,45 @@ pub(super) struct Schema {
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Kinds of faults:\n{}", Faults::kinds()))]
 pub(super) struct Simulate {
-    /// The port on this machine; 0 takes a free one
+    /// The port on this machine; 0 uses a free one
     #[arg(long, value_name = "P", default_value_t = 8080)]
     pub port: u16,
     /// The loopback address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = loopback)]
     pub address: IpAddr,
-    /// The instant that the world shows; by default it follows the clock
+    /// The instant at which the workspace is shown; by default the current time
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub now: Option<DateTime<Utc>>,
-    /// The API version of requests that name none
+    /// The API version of requests without a version
     #[arg(long, value_name = "VERSION", default_value = "2.11")]
     pub default_version: String,
-    /// What goes wrong at random, as kind:probability, for example 500:0.02,429:0.01,cut:0.01
+    /// Random faults, as kind:probability, for example 500:0.02,429:0.01,cut:0.01
     ///
     /// With a path, as in 404@/segments:0.1, only requests whose path begins with it. The kinds are listed below.
     #[arg(long, value_name = "SPEC")]
     pub faults: Option<String>,
-    /// What goes wrong at which request, as number=kind, for example 3=500,7-9=html,20-=401
+    /// Faults at given requests, as number=kind, for example 3=500,7-9=html,20-=401
     ///
     /// Requests are counted from 1; 20- is from the 20th on. With a path, as in 2=drop@/contacts, only requests whose path begins with it
     /// are counted.
     #[arg(long, value_name = "SPEC")]
     pub faults_at: Option<String>,
-    /// What the invented world is made from
+    /// The seed of the generated workspace
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// How many contacts the workspace has in November 2026, about
+    /// About how many contacts the workspace has in November 2026
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pub contacts: u32,
-    /// How many tags there are beside the named ones
+    /// The number of tags in addition to the named ones
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub extra_groups: u32,
-    /// How many of the --extra-groups a contact carries on average; by default 1 to 6 of 100 ever carry one
+    /// How many of the --extra-groups a contact has on average; by default 1 to 6 of 100 contacts ever have one
     #[arg(long, value_name = "N")]
     pub memberships: Option<f64>,
     /// The workspace's time zone
     #[arg(long, value_name = "ZONE", default_value = "Europe/Dublin")]
     pub timezone: Zone,
-    /// The only access token that is accepted; by default any that does not begin with `invalid`
+    /// The only accepted access token; by default every token that does not begin with `invalid`
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
     /// Requests that one app may send in ten seconds
@@ -430,32 +427,31 @@ pub(super) struct Simulate {
     /// Requests that all apps together may send in ten seconds
     #[arg(long, value_name = "N", default_value_t = 4_167, value_parser = clap::value_parser!(u32).range(1..))]
     pub workspace_rate_limit: u32,
-    /// How long each answer takes at least
+    /// The minimum time of each answer
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub latency: Duration,
     /// How long a new contact is missing from searches
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub search_delay: Duration,
-    /// One more tag, `bulk import`, which so many of the oldest contacts hold
+    /// Add a tag `bulk import` to so many of the oldest contacts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub big_tag: Option<u32>,
-    /// How many bytes of custom attributes each contact has beside the usual ones, in texts of 1,000
+    /// Additional bytes of custom attributes for each contact, in texts of 1,000
     #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub attribute_bytes: u32,
-    /// Serve 2.x only: requests of version 1.x are refused
+    /// Serve only 2.x: requests of version 1.x are refused
     #[arg(long)]
     pub without_1x: bool,
     /// Lists of 1.x end with an empty page at 10,000 records, instead of with an error
     #[arg(long)]
     pub cap_silent: bool,
-    /// How long an open scroll may lie idle
+    /// How long an open scroll may be idle
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub scroll_expiry: Duration,
-    /// Keep answers to reads, compressed, and give them again: so the server does not hold up a benchmark. Needs --now
+    /// Cache answers to reads, compressed, so that the server does not slow down a benchmark. Needs --now
     ///
-    /// An answer is made when it is first asked for, and given from then on until something is written; faults, scrolls and what goes beyond
-    /// 2 GiB are not kept. Limits, latency and counts are as without. What was read is listed by GET /_simulator/requests, which
-    /// ?reset=true empties.
+    /// An answer is made at the first request and reused until something is written; faults, scrolls and answers beyond 2 GiB are not
+    /// cached. Limits, latency and counts do not change. GET /_simulator/requests lists the requests; ?reset=true empties the list.
     #[arg(long, requires = "now")]
     pub prepared_pages: bool,
 }

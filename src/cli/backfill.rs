@@ -41,10 +41,10 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     let outcome = job::backfill(&context, &options).await.inspect_err(|error| tracker.failed(error)).map_err(failed)?;
     progress.finish();
     tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.settings);
-    tell(&JobFolder::new(&context.settings), outcome)
+    report(&JobFolder::new(&context.settings), outcome)
 }
 
-/// The hints of a run name flags that a backfill does not have.
+/// Replaces the hints of a run that name flags which a backfill lacks.
 fn failed(error: JobError) -> Failure {
     let hint = match &error {
         JobError::NotBegun { .. } => "choose an earlier --to",
@@ -58,13 +58,13 @@ fn kept(months: &[(Month, Basis)]) -> String {
     months.iter().map(|(month, basis)| format!("{month} is published already, basis {basis}\n")).collect()
 }
 
-fn tell(folder: &JobFolder, outcome: BackfillOutcome) -> Result<u8, Failure> {
+fn report(folder: &JobFolder, outcome: BackfillOutcome) -> Result<u8, Failure> {
     let mut text = kept(&outcome.kept);
     for (month, basis) in &outcome.published {
         text.push_str(&format!("{month} published, basis {basis}\n"));
     }
     if outcome.published.is_empty() {
-        text.push_str("nothing was fetched (--replace makes months of the same basis anew)\n");
+        text.push_str("nothing was fetched (--replace replaces months of the same basis)\n");
     }
     text.push_str(&format!("\nreports    {}\nsnapshots  {}\n", folder.reports().display(), folder.snapshots().display()));
     stdout::print(&text)?;

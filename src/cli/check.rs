@@ -1,4 +1,4 @@
-//! `check`: everything that a run would stumble over, a line each.
+//! `check`: finds the problems that a run would meet, one line each.
 
 use comfy_table::Cell;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use reports::digest::one_line;
 #[derive(Serialize)]
 struct Line {
     level: &'static str,
-    /// The exit code of a run that meets it; of errors only.
+    /// The exit code that a run would have; only for errors.
     code: Option<u8>,
     subject: String,
     detail: String,

@@ -1,5 +1,5 @@
-//! What time it is. The wall clock is asked once: after that a run follows the time that has passed, so that no step of the
-//! clock (NTP, a person) moves an instant of a run behind an earlier one or over the end of a month.
+//! The current time. The wall clock is read once; after that, the elapsed time is added. So a step of the clock (NTP, a person)
+//! cannot move an instant of a run before an earlier one, or past the end of a month.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +16,14 @@ pub(super) fn wall_clock() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// The running clock, or the instant of `--as-of`, at which time stands still.
+/// The running clock, or the fixed instant of `--as-of`.
 pub(super) fn clock(as_of: Option<DateTime<Utc>>, settings: &Settings) -> Result<Clock, Failure> {
     match as_of {
         None => Ok(running()),
         Some(instant) if settings.intercom.is_loopback => Ok(standing_at(instant)),
         Some(_) => Err(Failure::usage(
             format!("--as-of is refused: `{}` is not on this machine", settings.intercom.base_url),
-            "--as-of exists for rehearsals against `cohorts simulate`; a real workspace only tells who is in a group now",
+            "--as-of is for tests with `cohorts simulate`; a real workspace only shows who is in a group now",
         )),
     }
 }
@@ -32,16 +32,16 @@ pub(super) fn standing_at(instant: DateTime<Utc>) -> Clock {
     Arc::new(move || instant)
 }
 
-/// The time that passes is the larger of two measures, of which no clock step moves either. [`Instant`] leaves out the time that a
-/// suspended machine slept, which [`uptime`] counts where there is one (Linux). Where there is none, and where a virtual machine
-/// was paused without noticing, the clock falls behind: then the API's `Date` shows it, and the month says so (`clock_differs`).
+/// The elapsed time is the larger of two measures; a clock step changes neither. [`Instant`] does not count the time that a
+/// machine was suspended; [`uptime`] does, on Linux. Elsewhere, and after a virtual machine was paused without notice, this clock
+/// falls behind. Then the API's `Date` shows the difference, and the month reports it (`clock_differs`).
 fn running() -> Clock {
     let (begun, up) = (Instant::now(), uptime());
     let slept = move || uptime().zip(up).map(|(now, then)| now.saturating_sub(then)).unwrap_or_default();
     since(wall_clock(), move || begun.elapsed().max(slept()))
 }
 
-/// The clock that showed `start` when no time had passed. It stands still where the measure would go back.
+/// A clock that begins at `start`. It never goes back.
 fn since(start: DateTime<Utc>, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Clock {
     let furthest = AtomicU64::new(0);
     Arc::new(move || {
@@ -51,7 +51,7 @@ fn since(start: DateTime<Utc>, elapsed: impl Fn() -> Duration + Send + Sync + 's
     })
 }
 
-/// How long the machine has been up, its sleep included.
+/// How long the machine has been up, including suspended time.
 fn uptime() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/uptime").ok()?;
     Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_follows_the_time_that_passes_from_when_it_began() {
+    fn the_clock_adds_the_elapsed_time_to_its_start() {
         let start: DateTime<Utc> = "2026-10-31T23:59:58Z".parse().unwrap();
         let seconds = Arc::new(AtomicU64::new(0));
         let clock = since(start, {
@@ -79,13 +79,13 @@ mod tests {
     #[test]
     fn the_running_clock_begins_at_the_wall_and_never_goes_back() {
         let (before, clock) = (wall_clock(), running());
-        let told: Vec<DateTime<Utc>> = (0..1_000).map(|_| clock()).collect();
-        assert!(told.is_sorted() && before <= told[0], "{before} {told:?}");
+        let instants: Vec<DateTime<Utc>> = (0..1_000).map(|_| clock()).collect();
+        assert!(instants.is_sorted() && before <= instants[0], "{before} {instants:?}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_machine_tells_how_long_it_is_up() {
+    fn the_uptime_of_the_machine_is_known() {
         assert!(uptime().is_some_and(|up| !up.is_zero()));
     }
 }

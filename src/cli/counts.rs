@@ -1,4 +1,4 @@
-//! `tags`, `segments` and `counts`: what the workspace has, with IDs and sizes.
+//! `tags`, `segments` and `counts`: the groups of the workspace with IDs and sizes, and other counts.
 
 use comfy_table::Cell;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use job::census::{self, Count, Question};
 use reports::digest::{grouped, one_line};
 
 pub(super) async fn groups(arguments: &Groups, kind: GroupKind, progress: &Progress) -> Result<u8, Failure> {
-    tell(&arguments.workspace, Question::By(Counted::People, kind), arguments.json, progress).await
+    print_counts(&arguments.workspace, Question::By(Counted::People, kind), arguments.json, progress).await
 }
 
 pub(super) async fn counts(arguments: &Counts, progress: &Progress) -> Result<u8, Failure> {
@@ -32,14 +32,14 @@ pub(super) async fn counts(arguments: &Counts, progress: &Progress) -> Result<u8
         (Some(of), None) => Question::Total(of),
         (of, Some(by)) => Question::By(of.unwrap_or(Counted::People), by),
     };
-    tell(&arguments.workspace, question, arguments.json, progress).await
+    print_counts(&arguments.workspace, question, arguments.json, progress).await
 }
 
-async fn tell(workspace: &Workspace, question: Question, json: bool, progress: &Progress) -> Result<u8, Failure> {
+async fn print_counts(workspace: &Workspace, question: Question, json: bool, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&workspace.sources())?;
     let client = run::client(&settings)?;
-    let told = |done: usize, all: usize| progress.count("sizes asked", done as u64, all as u64);
-    let counts = census::take(&client, question, &told).await?;
+    let on_progress = |done: usize, all: usize| progress.count("sizes requested", done as u64, all as u64);
+    let counts = census::take(&client, question, &on_progress).await?;
     progress.finish();
     let counts = counts.ok_or_else(|| not_counted(question, &settings.intercom.api_version))?;
     stdout::print(&if json { as_json(&counts) } else { as_table(&counts) })?;
@@ -78,7 +78,7 @@ fn as_table(counts: &[Count]) -> String {
     let have_ids = counts.iter().any(|count| count.id.is_some());
     let mut table = if have_ids { drawn(&["id", "name", "count"]) } else { drawn(&["what", "count"]) };
     for count in counts {
-        let number = count.count.map_or("not told".to_string(), |count| grouped(i64::try_from(count).unwrap_or(i64::MAX)));
+        let number = count.count.map_or("unknown".to_string(), |count| grouped(i64::try_from(count).unwrap_or(i64::MAX)));
         let mut row = vec![Cell::new(one_line(&count.name)), right(number)];
         if have_ids {
             row.insert(0, Cell::new(count.id.as_deref().unwrap_or_default()));

@@ -1,5 +1,5 @@
-//! Six months in a few seconds: the embedded Intercom in this process, and the month-end job at each month's end,
-//! over real HTTP and through the same code as `cohorts run`.
+//! Six months in a few seconds: the embedded Intercom in this process and the month-end job at each month's end, over real HTTP
+//! and with the same code as `cohorts run`.
 
 use chrono::Duration;
 use tokio::net::TcpListener;
@@ -16,11 +16,11 @@ use job::{self, JobFolder, RunOptions};
 use simulator::{Options, Simulator, WorldOptions};
 
 const TIMEZONE: &str = "Europe/Dublin";
-/// The last month lived through: the world has a fixed calendar, so that a demo is the same every day.
+/// The last month of the demo. It is fixed, so that a demo is the same every day.
 const LAST_MONTH: &str = "2026-10";
-/// When the job runs: so long after each month's end.
+/// How long after each month's end the job runs.
 const AFTER_MONTH_END: Duration = Duration::hours(2);
-/// Ten times the real limit: the demo should not spend its seconds waiting for a window.
+/// Ten times the real limit, so that the demo does not wait for a rate-limit window.
 const RATE_LIMIT: u32 = 16_670;
 const JOB: &str = r#"
 name = "demo"
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
 
     let zone = settings::zones().zone(TIMEZONE).ok_or(job::JobError::NoTimezone { found: Some(TIMEZONE.to_string()) })?;
 
-    progress.say("inventing a workspace");
+    progress.say("generating a workspace");
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| Failure::unexpected("cannot listen on loopback", error))?;
     let address = listener.local_addr().map_err(|error| Failure::unexpected("the listener has no address", error))?;
     let timezone = TIMEZONE.parse().map_err(|error| Failure::unexpected("the time zone of the demo's workspace", error))?;
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     let options =
         Options { world, now: Some(last.span(&zone).end), rate_limit: RATE_LIMIT, workspace_rate_limit: RATE_LIMIT, ..Options::default() };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
-    let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
+    let simulator = making.await.map_err(|error| Failure::unexpected("the simulated workspace could not be generated", error))?;
     let server = simulator.clone();
     tokio::spawn(async move { server.serve(listener, std::future::pending()).await });
 
@@ -96,13 +96,13 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     Ok(0)
 }
 
-/// Removes what an earlier demo left, and nothing else: a folder with months of another workspace is somebody's.
+/// Removes the files of an earlier demo. A folder with months of another workspace is refused.
 async fn clear(folder: &JobFolder, context: &job::Context) -> Result<(), Failure> {
     let own = context.client.workspace().await.map_err(job::JobError::from)?.id;
     for month in months_in(&folder.snapshots()).map_err(job::JobError::from)? {
-        let held = folder.snapshot(month).map_err(job::JobError::from)?;
-        if held.is_some_and(|held| held.manifest.workspace_id != own) {
-            let message = format!("`{}` holds months that no demo made", folder.root().display());
+        let published = folder.snapshot(month).map_err(job::JobError::from)?;
+        if published.is_some_and(|published| published.manifest.workspace_id != own) {
+            let message = format!("`{}` has months that are not from a demo", folder.root().display());
             return Err(Failure::usage(message, "choose another folder with --out"));
         }
     }

@@ -1,4 +1,4 @@
-//! Failures as a person reads them at 3 a.m.: what failed, where, why, what to do; and their exit codes.
+//! Failures: what failed, where, why, and what to do; and their exit codes.
 
 use std::error::Error;
 
@@ -39,7 +39,7 @@ struct Plain {
 }
 
 impl Failure {
-    /// Wrong usage, with what to do.
+    /// Wrong usage, with a hint.
     pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
         Failure { code: USAGE, error: Box::new(Plain { message: message.into(), source: None }), hint: Some(hint.into()) }
     }
@@ -50,46 +50,46 @@ impl Failure {
 
     /// The month was published, but not with every group that the job names.
     pub(super) fn published_without(unresolved: Vec<Unresolved>) -> Failure {
-        let hint = "the other groups were published; mend the names in the job file, then run it again with --replace".to_string();
+        let hint = "the other groups were published; correct the names in the job file, then run it again with --replace".to_string();
         Failure { code: NOT_FOUND, error: Box::new(JobError::Unresolved(unresolved)), hint: Some(hint) }
     }
 
-    /// What was asked for was done, or would be, for some and not for others; which, was printed.
+    /// Some items succeeded, or would succeed, and others not. They were printed.
     pub(super) fn not_all(message: String, hint: &str) -> Failure {
         Failure { code: NOT_FOUND, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
-    /// The tag could not be made, so nobody was tagged.
+    /// The tag could not be created, so nothing was tagged.
     pub(super) fn not_made(error: RequestError) -> Failure {
         if error.is_refused() && !error.is_missing() && !error.is_version_refused() {
             let error = Plain { message: "the API refuses a tag of this name".to_string(), source: Some(Box::new(error)) };
-            let hint = "nobody was tagged; a shorter or plainer name may do (how long one may be is not documented)".to_string();
+            let hint = "nothing was tagged; try a shorter or simpler name (the maximum length is not documented)".to_string();
             return Failure { code: USAGE, error: Box::new(error), hint: Some(hint) };
         }
         Failure::unchanged(
             error,
-            "the token needs the permission to write tags; nobody was tagged",
-            "nobody was tagged; run it again later",
+            "the token needs the permission to write tags; nothing was tagged",
+            "nothing was tagged; run it again later",
         )
     }
 
-    /// A change was given up in the middle; what was done before, was printed.
+    /// A change stopped in the middle. The rows completed before were printed.
     pub(super) fn stopped(error: RequestError) -> Failure {
         Failure::unchanged(
             error,
-            "the token needs the permission to write contacts, companies and tags; what was done is listed above",
-            "what was done is listed above; run it again to go on: who is done stays done",
+            "the token needs the permission to write contacts, companies and tags; completed rows are listed above",
+            "completed rows are listed above; run it again to continue: they are skipped",
         )
     }
 
-    /// A change that the API did not take: what to do when the token may not write, and otherwise.
+    /// The API did not accept a change. The hints: if the token may not write, and otherwise.
     fn unchanged(error: RequestError, unauthorized: &str, otherwise: &str) -> Failure {
         let (code, _) = request_code_and_hint(&error, true);
         let hint = if error.is_unauthorized() { unauthorized } else { otherwise }.to_string();
         Failure { code, error: Box::new(error), hint: Some(hint) }
     }
 
-    /// The result exists, and standard output does not take it.
+    /// The result exists, but writing it to standard output failed.
     pub(super) fn unprinted(error: std::io::Error) -> Failure {
         let (code, hint) = if disk::is_full(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
         let error = Plain { message: "the result could not be printed".to_string(), source: Some(Box::new(error)) };
@@ -101,19 +101,19 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Somebody is still in what is damaged. Who is not said.
+    /// A person may still be in damaged files. The message does not name the person.
     pub(super) fn not_all_forgotten(forgotten: &Forgotten) -> Failure {
         let damaged = forgotten.damaged.iter().map(|damaged| format!("\n  {damaged}"));
         let tags = forgotten.damaged_tags.iter().map(|(month, problem)| format!("\n  applied tags of {month}: {problem}"));
-        let message = format!("not everything could be looked through{}", damaged.chain(tags).collect::<String>());
-        let hint = "restore what is damaged, or give the month up with `cohorts report --month YYYY-MM --accept-loss`; then run `cohorts forget` again";
+        let message = format!("not everything could be searched{}", damaged.chain(tags).collect::<String>());
+        let hint = "restore the damaged files, or give up the month with `cohorts report --month YYYY-MM --accept-loss`; then run `cohorts forget` again";
         Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
-    /// The tag went under the hands of the work.
+    /// The tag disappeared during the work.
     pub(super) fn other_tag(id: &str) -> Failure {
-        let message = format!("the tag was renamed or deleted meanwhile: the API used another one, id:{id}");
-        Failure::not_all(message, "look at both with `cohorts tags`; what was done is listed above")
+        let message = format!("the tag was renamed or deleted in the meantime: the API used another tag, id:{id}");
+        Failure::not_all(message, "compare both with `cohorts tags`; completed rows are listed above")
     }
 
     /// A change that was interrupted.
@@ -123,7 +123,7 @@ impl Failure {
 
     pub(super) fn interrupted() -> Failure {
         let message = "interrupted".to_string();
-        let hint = Some("nothing half-done was published; run it again to go on".to_string());
+        let hint = Some("nothing incomplete was published; run it again to continue".to_string());
         Failure { code: INTERRUPTED, error: Box::new(Plain { message, source: None }), hint }
     }
 
@@ -153,7 +153,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("\nhint: {hint}"));
         }
-        // Names are data, and may hold what a terminal would obey.
+        // Names are data and may contain control sequences of a terminal.
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
     }
 
@@ -169,7 +169,7 @@ impl Failure {
         let mut last = self.error.to_string();
         while let Some(error) = cause {
             let message = error.to_string();
-            // Wrappers that only pass a message on say it once.
+            // Skip wrappers that only repeat the message.
             if message != last {
                 causes.push(message.clone());
             }
@@ -210,7 +210,7 @@ impl From<ClientError> for Failure {
     }
 }
 
-/// Of a command that only asks, so that nothing is kept and nothing undone.
+/// For a command that only reads: nothing is kept and nothing is undone.
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Failure {
         let (code, hint) = request_code_and_hint(&error, true);
@@ -247,7 +247,7 @@ impl From<ListingError> for Failure {
                 return Failure { code, hint, error: Box::new(error.clone()) };
             }
             ListingError::Stream(_) | ListingError::Incomplete { .. } => {
-                (INCOMPLETE, "rows that were printed are not all there are, and no file was written; run it again")
+                (INCOMPLETE, "the printed rows are incomplete, and no file was written; run it again")
             }
             ListingError::Table(_)
             | ListingError::Publish(_)
@@ -284,17 +284,17 @@ impl From<Trouble> for Failure {
             Trouble::Setting(_) => (USAGE, "config/default.toml documents every key"),
             Trouble::Unresolved(unresolved) => return unresolved.into(),
             Trouble::Archived { .. } => (NOT_FOUND, ARCHIVED_HINT),
-            Trouble::DiskSpace { .. } => (UNAVAILABLE, "make room, or put `output.dir` on a larger disk"),
+            Trouble::DiskSpace { .. } => (UNAVAILABLE, "free some space, or put `output.dir` on a larger disk"),
         };
         Failure { code, error: Box::new(trouble), hint: Some(hint.to_string()) }
     }
 }
 
-const DISK_FULL: &str =
-    "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow: make room or lift the limit, and run it again";
-const DISK_FULL_KEPT: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow; what there was room for is kept: make room or lift the limit, and run it again to go on";
-const DAMAGED_HINT: &str = "restore the folder from a backup; if there is none, `cohorts report --month YYYY-MM --accept-loss` goes on without that month; `cohorts status --check` looks for more";
-const REBUILD: &str = "the snapshots were not touched: `cohorts status --check` names what of them is damaged, if anything; `cohorts report --all` builds the rest anew";
+const DISK_FULL: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow: free some space or raise the limit, and run it again";
+const DISK_FULL_KEPT: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow; the rows written so far are kept: free some space or raise the limit, and run it again to continue";
+const DAMAGED_HINT: &str = "restore the folder from a backup; if there is none, `cohorts report --month YYYY-MM --accept-loss` continues without that month; `cohorts status --check` searches for more damage";
+const REBUILD: &str =
+    "the snapshots were not changed: `cohorts status --check` shows whether they are damaged; `cohorts report --all` rebuilds the rest";
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
@@ -302,31 +302,34 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     if error.is_unsound_answer() {
-        return with(INCOMPLETE, "the finished streams are kept: run it again later; if it stays, show this message to Intercom's support");
+        return with(
+            INCOMPLETE,
+            "the finished streams are kept: run it again later; if it fails again, show this message to Intercom's support",
+        );
     }
     if let Some(request) = error.request() {
         return request_code_and_hint(request, matches!(error, JobError::Request(_)));
     }
     match error {
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
-        JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is taken"),
+        JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is used"),
         JobError::ClockDiffers { .. } => with(USAGE, CLOCK_HINT),
-        JobError::LowerBasis { .. } => with(USAGE, "to make it anew all the same, move the month's folder under snapshots/ away first"),
+        JobError::LowerBasis { .. } => with(USAGE, "to replace it anyway, first move the month's folder under snapshots/ away"),
         JobError::WouldDrop { .. } => {
-            with(NOT_FOUND, "take the name out of the job file to let the group go, or move the month's folder under snapshots/ away first")
+            with(NOT_FOUND, "to drop the group, remove its name from the job file; or first move the month's folder under snapshots/ away")
         }
         JobError::WouldLose { .. } => with(
             INCOMPLETE,
-            "run it again without --accept-incomplete; to have it all the same, move the month's folder under snapshots/ away first",
+            "run it again without --accept-incomplete; to replace it anyway, first move the month's folder under snapshots/ away",
         ),
         JobError::IncompleteTags { .. } => {
-            with(INCOMPLETE, "the month is published; make it whole with --replace, then run it with --apply-tags")
+            with(INCOMPLETE, "the month is published; complete it with --replace, then run it with --apply-tags")
         }
         JobError::OtherWorkspace { .. } => with(USAGE, "give this job another `name`, or use the other workspace's token"),
         JobError::OtherKey { .. } => {
             with(USAGE, "set `privacy.hash_key_file` to the key of the earlier months; with a new key, give this job another `name`")
         }
-        JobError::Unresolved(_) => with(NOT_FOUND, "mend the names in the job file; a name, an ID or \"id:<ID>\" will do"),
+        JobError::Unresolved(_) => with(NOT_FOUND, "correct the names in the job file; use a name, an ID or \"id:<ID>\""),
         JobError::Incomplete { .. } => {
             with(INCOMPLETE, "the complete streams are kept: run it again later, or publish it as it is with --accept-incomplete")
         }
@@ -337,39 +340,37 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(INCOMPLETE, "set `intercom.api_version` to 2.0 or later, or `conversations = false`")
         }
         JobError::Stream { .. } | JobError::TooSlow { .. } => {
-            with(INCOMPLETE, "the finished streams are kept: run it again; if it stays, show this message to Intercom's support")
+            with(INCOMPLETE, "the finished streams are kept: run it again; if it fails again, show this message to Intercom's support")
         }
-        JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock goes with the process"),
+        JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock ends with the process"),
         JobError::OtherFileSystem { .. } => with(
             USAGE,
-            "keep all that is in the job's folder on one file system: mount or link `output.dir` or the job's folder there, not a folder in it",
+            "keep the whole job's folder on one file system: mount or link `output.dir` or the job's folder, not a folder inside it",
         ),
-        JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the months that are there"),
+        JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the published months"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
         JobError::LargeTagChange { .. } => {
-            with(USAGE, "look at the rule's members in the reports; --force-tags applies it all the same, `max_tag_change` allows more")
+            with(USAGE, "check the rule's members in the reports; --force-tags applies the change anyway, `max_tag_change` sets the limit")
         }
-        JobError::OtherTag { .. } => with(NOT_FOUND, "look at both with `cohorts tags`, then run it again"),
-        JobError::Apply { .. } => with(UNAVAILABLE, "run it again with --apply-tags to go on"),
-        JobError::NotFollowed(_) => {
-            with(UNEXPECTED, "what came is kept; please report this message, with `plan.json` of the folder under `.work/`")
+        JobError::OtherTag { .. } => with(NOT_FOUND, "compare both with `cohorts tags`, then run it again"),
+        JobError::Apply { .. } => with(UNAVAILABLE, "run it again with --apply-tags to continue"),
+        JobError::NotFetched(_) => {
+            with(UNEXPECTED, "the rows are kept; please report this message, with `plan.json` of the folder under `.work/`")
         }
-        JobError::Interrupted => with(INTERRUPTED, "run it again to go on"),
+        JobError::Interrupted => with(INTERRUPTED, "run it again to continue"),
         JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
         JobError::Snapshot(SnapshotError::Format { .. }) => {
-            with(UNEXPECTED, "a newer version of this program wrote it: use that one; nothing was changed")
+            with(UNEXPECTED, "a newer version of this program wrote it: use that version; nothing was changed")
         }
         JobError::Snapshot(error) if error.is_damage() => with(INCOMPLETE, DAMAGED_HINT),
         JobError::Damaged(_) => with(INCOMPLETE, DAMAGED_HINT),
         JobError::DamagedApplied(_) => with(
             INCOMPLETE,
-            "restore `applied/` from a backup; or move that folder away: then the tags that this job put on count as a person's, and it never takes them off",
+            "restore `applied/` from a backup; or move that folder away: then the tags that this job added count as a person's, and it never removes them",
         ),
-        JobError::DamagedJournal { .. } => {
-            with(INCOMPLETE, "delete the file, and run `cohorts forget` again for everyone who was to be forgotten")
-        }
+        JobError::DamagedJournal { .. } => with(INCOMPLETE, "delete the file, and run `cohorts forget` again for each of these persons"),
         JobError::History { source: HistoryError::Damaged(_), .. } => {
-            with(INCOMPLETE, "the snapshots were not touched: `cohorts report --all` builds the rest anew")
+            with(INCOMPLETE, "the snapshots were not changed: `cohorts report --all` rebuilds the rest")
         }
         JobError::Snapshot(_) => with(UNEXPECTED, REBUILD),
         JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
@@ -385,21 +386,21 @@ fn client_code_and_hint(error: &ClientError) -> (u8, Option<String>) {
     }
 }
 
-/// What to do about a request that the API refuses though it answers others.
+/// What to do if the API refuses a request but answers others.
 fn refused_hint(error: &RequestError) -> &'static str {
     if error.is_missing() && error.path.starts_with("/conversations") {
-        "Intercom answers so while its index holds a conversation that was deleted: another `intercom.api_version` has helped, and so may some days; --accept-incomplete publishes the month without its conversations"
+        "Intercom answers like this while its index contains a deleted conversation: another `intercom.api_version` has helped, and waiting some days may help; --accept-incomplete publishes the month without its conversations"
     } else if error.is_missing() {
-        "other requests were answered, so address and token are right: this version may not have it, or a search still names what was deleted; run it again later, or with another `intercom.api_version`"
+        "other requests were answered, so address and token are right: this API version may not have it, or a search still returns something that was deleted; run it again later, or with another `intercom.api_version`"
     } else {
-        "the same run had good answers, so address and token are right: another `intercom.api_version` may be answered; if it stays, show this message to Intercom's support"
+        "other requests of this run were answered, so address and token are right: try another `intercom.api_version`; if it fails again, show this message to Intercom's support"
     }
 }
 
-/// `is_first`: nothing was fetched yet that could be kept.
+/// `is_first`: no rows were fetched yet.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
     if let Some(failure) = error.proxy_failure() {
-        let kept = if is_first { "" } else { "the finished streams are kept, run it again to go on; " };
+        let kept = if is_first { "" } else { "the finished streams are kept, run it again to continue; " };
         return (UNAVAILABLE, Some(format!("{kept}{}", failure.hint())));
     }
     if let Some(problem) = error.certificate_problem() {
@@ -416,24 +417,27 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         (USAGE, "set a smaller `intercom.page_size`")
     } else if error.is_rejected_after_success() {
         (INCOMPLETE, refused_hint(error))
-    } else if is_first && error.is_wrong_address() {
-        (USAGE, "there is no such thing at this address: check `intercom.base_url` and `intercom.region`")
+    } else if is_first && error.is_misdirected() {
+        (USAGE, "this address does not exist: check `intercom.base_url` and `intercom.region`")
     } else if error.is_unusable() {
         (
             INCOMPLETE,
-            "it came each time it was asked for, so waiting will not mend it: another `intercom.api_version` may; else show this message to Intercom's support",
+            "the answer was the same each time, so waiting does not help: try another `intercom.api_version`; otherwise show this message to Intercom's support",
         )
     } else if error.is_unreadable() {
         (
             UNAVAILABLE,
-            "what came is not what Intercom documents: check `intercom.base_url`, and whether something stands between; if it stays, show this message to Intercom's support",
+            "the answer is not as Intercom documents it: check `intercom.base_url`, and whether a proxy is in between; if it fails again, show this message to Intercom's support",
         )
     } else if error.is_transient() && is_first {
         (UNAVAILABLE, "check the network, `intercom.base_url` and Intercom's status page, then run it again")
-    } else if error.is_transient() {
-        (UNAVAILABLE, "the finished streams are kept: run it again to go on; if it stays, check the network and Intercom's status page")
+    } else if error.is_passing() {
+        (
+            UNAVAILABLE,
+            "the finished streams are kept: run it again to continue; if it fails again, check the network and Intercom's status page",
+        )
     } else {
-        (UNEXPECTED, "the API refused what was asked; check `intercom.base_url` and `intercom.api_version`")
+        (UNEXPECTED, "the API refused the request; check `intercom.base_url` and `intercom.api_version`")
     };
     (code, Some(hint.to_string()))
 }

@@ -1,4 +1,4 @@
-//! `forget`: one person out of everything that a job keeps.
+//! `forget`: removes one person from everything that a job keeps.
 
 use super::arguments::Forget;
 use super::failure::Failure;
@@ -16,45 +16,45 @@ pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Fa
     let person = match (arguments.contact, arguments.email) {
         (Some(id), _) => Person::Contact(id),
         (None, Some(address)) => Person::Email(address),
-        // The parser asks for one of them.
-        (None, None) => return Err(Failure::usage("nobody is named", "give --contact ID or --email ADDRESS")),
+        // The parser requires one of them.
+        (None, None) => return Err(Failure::usage("no person is named", "give --contact ID or --email ADDRESS")),
     };
     let _lock = folder.lock("forget")?;
     folder.prepare()?;
     folder.recover()?;
     let observer = progress.observer();
     let forgetting = tokio::task::spawn_blocking(move || job::forget(&folder, &settings, &privacy, &person, &observer));
-    let forgotten = forgetting.await.map_err(|error| Failure::unexpected("forgetting broke off", error))??;
+    let forgotten = forgetting.await.map_err(|error| Failure::unexpected("forgetting stopped", error))??;
     progress.finish();
-    stdout::print(&told(&forgotten))?;
+    stdout::print(&text(&forgotten))?;
     if forgotten.is_unfinished() { Err(Failure::not_all_forgotten(&forgotten)) } else { Ok(0) }
 }
 
-/// Without saying who.
-fn told(forgotten: &Forgotten) -> String {
+/// The result, without naming the person.
+fn text(forgotten: &Forgotten) -> String {
     let mut text = String::new();
     let list = |months: &[String]| months.join(", ");
     let names = |months: &[domain::Month]| list(&months.iter().map(ToString::to_string).collect::<Vec<_>>());
     if forgotten.is_nothing() && forgotten.rebuilt.is_empty() {
-        text.push_str("nothing that this job keeps is about this person; nothing was changed\n");
+        text.push_str("this job keeps nothing about this person; nothing was changed\n");
     } else {
         text.push_str("forgotten\n");
     }
     if forgotten.people > 1 {
         text.push_str(&format!(
-            "contacts                    {} (all that ever had the address, and whom an interrupted call was about)\n",
+            "contacts                    {} (all that ever had the address, and those of an interrupted call)\n",
             forgotten.people
         ));
     }
     if !forgotten.snapshots.is_empty() {
-        text.push_str(&format!("taken out of the snapshots  {}\n", names(&forgotten.snapshots)));
+        text.push_str(&format!("removed from the snapshots  {}\n", names(&forgotten.snapshots)));
     }
     if !forgotten.work.is_empty() {
         let months: Vec<String> = forgotten.work.iter().map(ToString::to_string).collect();
-        text.push_str(&format!("of unfinished work of       {}\n", list(&months)));
+        text.push_str(&format!("and unfinished work of      {}\n", list(&months)));
     }
     if forgotten.tags {
-        text.push_str("of the notes of whom this job tagged\n");
+        text.push_str("and from the record of contacts that this job tagged\n");
     }
     if !forgotten.rebuilt.is_empty() {
         let months: Vec<String> = forgotten.rebuilt.iter().map(|rebuilt| rebuilt.month.to_string()).collect();
@@ -65,14 +65,14 @@ fn told(forgotten: &Forgotten) -> String {
     }
     if !forgotten.unsearchable.is_empty() {
         text.push_str(&format!(
-            "no address can be looked up in {}: what is only there is found by --contact\n",
+            "addresses cannot be searched in {}: use --contact for contacts that are only there\n",
             names(&forgotten.unsearchable)
         ));
     }
     if !forgotten.as_spelled.is_empty() {
         text.push_str(&format!(
-            "{} hashed addresses as they came: they were searched for this one as given and in small letters, and for no other \
-             spelling; what has another one there is found by --contact\n",
+            "{} hashed addresses without normalizing them: only this address as given and in lower case was searched there; use \
+             --contact for other spellings\n",
             list(&forgotten.as_spelled.iter().map(ToString::to_string).collect::<Vec<_>>())
         ));
     }

@@ -1,5 +1,5 @@
-//! A log line as one flat JSON object: which process, which command, where it is, what happened, with the fields of the
-//! event and of the spans around it beside each other, so that a log store matches on plain names.
+//! A log line as one flat JSON object: process, command, step, message, and the fields of the event and of its spans side by
+//! side, so that a log store can match on plain names.
 
 use std::fmt;
 
@@ -39,12 +39,12 @@ where
         if let Some(command) = self.0.command {
             line.put("command", command.into());
         }
-        let place = self.0.place();
-        if let Some(step) = place.step {
+        let position = self.0.position();
+        if let Some(step) = position.step {
             line.put("step", step.as_str().into());
         }
-        // Where an event names its own month, that is the one it is about.
-        if let Some(months) = place.months.filter(|_| !own.has("month")) {
+        // An event's own month takes precedence.
+        if let Some(months) = position.months.filter(|_| !own.has("month")) {
             if months.first != months.last {
                 line.put("first_month", months.first.to_string().into());
             }
@@ -68,7 +68,7 @@ impl Line {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// A later value takes the place of an earlier one.
+    /// A later value replaces an earlier one.
     fn put(&mut self, name: &str, value: Value) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,

@@ -1,5 +1,5 @@
-//! The command line: arguments, and what of a run becomes an exit code, a line on standard error or a result on
-//! standard output. One command a file. The only part of the program that asks the wall clock what time it is.
+//! The command line: arguments, exit codes, messages on standard error and results on standard output. One command a file. Only
+//! this part of the program reads the wall clock.
 
 mod arguments;
 mod backfill;
@@ -43,11 +43,11 @@ use signals::interrupted;
 use domain::GroupKind;
 use intercom::Change;
 
-/// Of a thread that may run queries: Polars goes through a plan by recursion, which in an unoptimised build takes more than
-/// the usual two MiB. Only what is used of it takes memory.
+/// The stack of a thread that may run queries: Polars processes a plan by recursion, which needs more than the usual two MiB in
+/// an unoptimised build. Unused stack takes no memory.
 const STACK: usize = 16 << 20;
 
-/// Parses, runs, and answers with the exit code that the README lists.
+/// Parses, runs, and returns an exit code of the README.
 pub fn main() -> ExitCode {
     // Everything this program writes is readable by its owner only.
     #[cfg(unix)]
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => return tell(&answer(&message), LogFormat::Text),
+        Err(message) => return report_failure(&answer(&message), LogFormat::Text),
     };
     let tracker = RunTracker::begin(cli.command.on_months(), clock::wall_clock());
     let progress = logging::start(&cli.global, &tracker);
@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let ended = Err(Failure::unexpected("the runtime could not be started", error));
-            let code = tell(&ended, log_format);
+            let code = report_failure(&ended, log_format);
             if let Some(summary) = RunSummary::of(&tracker, &ended, clock::wall_clock()) {
                 summary.log();
             }
@@ -79,9 +79,9 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(work(cli.command, &progress, &tracker));
     progress.finish();
     let summary = RunSummary::of(&tracker, &ended, clock::wall_clock());
-    let code = tell(&ended, log_format);
+    let code = report_failure(&ended, log_format);
     if let Some(summary) = summary {
-        // Whoever interrupts this waits no longer; what the run came to stands.
+        // An interrupt ends the wait for the webhook; the exit code stays.
         runtime.block_on(async {
             tokio::select! {
                 () = summary.notify() => {}
@@ -90,12 +90,12 @@ pub fn main() -> ExitCode {
         });
         summary.log();
     }
-    // Blocking work that an interrupted command left behind is not waited for: what it writes is staged, not shown.
+    // Do not wait for blocking work of an interrupted command: its writes are staged, not published.
     runtime.shutdown_background();
     code
 }
 
-/// What clap has to say in place of a command.
+/// Help, version or a usage error from clap.
 fn answer(message: &clap::Error) -> Result<u8, Failure> {
     let printed = message.print().and_then(|()| io::stdout().flush());
     // Help and version are results, a usage error is not; clap knows which goes where.
@@ -107,18 +107,18 @@ fn answer(message: &clap::Error) -> Result<u8, Failure> {
 
 async fn work(command: Command, progress: &progress::Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     let is_server = matches!(command, Command::Simulate(_));
-    // They have to say what was done until then.
+    // These commands report what was done before the interrupt.
     let ends_by_itself = matches!(command, Command::Tag(_) | Command::Untag(_));
     tokio::select! {
         ended = dispatch(command, progress, tracker) => ended,
-        never = progress.keep_telling() => match never {},
-        // The embedded Intercom alone has nothing that an interruption could cut short.
+        never = progress.keep_updating() => match never {},
+        // The embedded Intercom has no work that an interrupt could break off.
         () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
     }
 }
 
-/// Tells a failure, and gives the exit code.
-fn tell(ended: &Result<u8, Failure>, log_format: LogFormat) -> ExitCode {
+/// Reports a failure and returns the exit code.
+fn report_failure(ended: &Result<u8, Failure>, log_format: LogFormat) -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(*code),
         Err(failure) => {

@@ -1,4 +1,4 @@
-//! Log lines on standard error, around the progress line when there is one.
+//! Log lines on standard error, above the progress line if there is one.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,13 +13,13 @@ use super::json_lines::JsonLines;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 
-/// Sets logging up, and decides what of the progress is shown: a live line on a terminal, log lines elsewhere.
+/// Sets up logging and progress: a live line on a terminal, log lines elsewhere.
 pub(super) fn start(global: &Global, tracker: &RunTracker) -> Progress {
     let is_terminal = io::stderr().is_terminal();
     let draws = is_terminal && !global.quiet && global.verbose == 0 && global.log_format == LogFormat::Text;
     let level = match (global.quiet, global.verbose) {
         (true, _) => LevelFilter::ERROR,
-        // The live line tells the steps already.
+        // The live line shows the steps already.
         (false, 0) if draws => LevelFilter::WARN,
         (false, 0) => LevelFilter::INFO,
         (false, 1) => LevelFilter::DEBUG,
@@ -30,7 +30,7 @@ pub(super) fn start(global: &Global, tracker: &RunTracker) -> Progress {
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let writer = AroundProgress(progress.clone());
     let registry = tracing_subscriber::registry().with(targets);
-    // Set twice only in tests of this crate; then the first one stays.
+    // Set twice only in tests of this crate; the first one is kept.
     let _ = match global.log_format {
         LogFormat::Text => {
             let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).with_target(false);
@@ -54,7 +54,7 @@ impl<'a> MakeWriter<'a> for AroundProgress {
     }
 }
 
-/// Gathers one event and prints it whole.
+/// Collects one event and prints it at once.
 struct LineWriter {
     progress: Progress,
     line: Vec<u8>,
@@ -74,7 +74,7 @@ impl Write for LineWriter {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         let line = std::mem::take(&mut self.line);
-        // A closed standard error has no reader to tell.
+        // If standard error is closed, there is nowhere to report it.
         self.progress.aside(|| drop(io::stderr().lock().write_all(&line)));
     }
 }

@@ -1,4 +1,4 @@
-//! `members`: the customers in one group, to a person, a program or a file.
+//! `members`: prints or writes the customers in one group.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
         (None, MembersFormat::Csv) => to.write(Lines::csv(stdout())).await,
         (None, MembersFormat::Jsonl) => to.write(Lines::jsonl(stdout())).await,
         (None, MembersFormat::Parquet) => return Err(needs_file("Parquet cannot be printed")),
-        // A pipe or a device is written to as it is.
+        // Pipes and devices are written to directly.
         (Some(path), MembersFormat::Table) if is_special(path) => to.write(Pages::new(open(path)?)).await,
         (Some(path), MembersFormat::Csv) if is_special(path) => to.write(Lines::csv(open(path)?)).await,
         (Some(path), MembersFormat::Jsonl) if is_special(path) => to.write(Lines::jsonl(open(path)?)).await,
@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     match listed {
         Ok(members) => {
             if let Some(count) = count.filter(|count| differs_from_listing(members, *count)) {
-                tracing::warn!("the listing of segments counts {count}: either may be behind; compare the segment in Intercom");
+                tracing::warn!("the listing of segments counts {count}: either may be out of date; compare the segment in Intercom");
             }
             tracing::info!(members, group = group.key(), "listed as of {}", clock().format("%Y-%m-%d %H:%M:%S UTC"));
             Ok(0)
@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     }
 }
 
-/// The group of this name that exists.
+/// The existing group of this name.
 async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure> {
     let listed = match name.kind {
         GroupKind::Tag => client.tags().await?,
@@ -74,7 +74,7 @@ async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure>
     Ok(ListedGroup { group, count })
 }
 
-/// As it is asked for, or as the file's name says; a table where it goes to standard output.
+/// The requested format, otherwise that of the file's extension; a table for standard output.
 fn format(format: Option<MembersFormat>, output: Option<&Path>) -> Result<MembersFormat, Failure> {
     let Some(path) = output else { return Ok(format.unwrap_or(MembersFormat::Table)) };
     let summary = path.extension().and_then(|summary| summary.to_str()).unwrap_or_default().to_lowercase();
@@ -85,12 +85,12 @@ fn format(format: Option<MembersFormat>, output: Option<&Path>) -> Result<Member
         _ => None,
     };
     format.or(by_name).ok_or_else(|| {
-        let message = format!("the name of `{}` does not tell in which form it is to be written", path.display());
-        Failure::usage(message, "end it with .csv, .jsonl or .parquet, or add --format")
+        let message = format!("the format of `{}` is unknown", path.display());
+        Failure::usage(message, "use the extension .csv, .jsonl or .parquet, or add --format")
     })
 }
 
-/// The file that is to be written; none when that is standard output under one of its names.
+/// The file to write; `None` for standard output, under any of its names.
 fn file(output: Option<&Path>) -> Option<&Path> {
     output.filter(|path| !["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| *path == Path::new(name)))
 }
@@ -99,7 +99,7 @@ fn needs_file(message: &str) -> Failure {
     Failure::usage(message, "name a file: -o members.parquet")
 }
 
-/// A pipe, a socket, a device: anything that is there and is neither file nor folder.
+/// Whether the path exists and is neither a file nor a folder: a pipe, a socket or a device.
 fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
@@ -121,15 +121,15 @@ struct To<'a> {
 
 impl To<'_> {
     async fn write(&self, rows: impl Rows) -> Result<u64, ListingError> {
-        let told = |done: u64, total: Option<u64>| match total {
+        let on_progress = |done: u64, total: Option<u64>| match total {
             Some(total) => self.progress.count("members", done, total),
             None => self.progress.say(format!("members: {done}")),
         };
-        listing::list(self.client, self.group, self.settings.completeness.tolerance, self.privacy, rows, &told).await
+        listing::list(self.client, self.group, self.settings.completeness.tolerance, self.privacy, rows, &on_progress).await
     }
 }
 
-/// A table for people: a page with its own head at a time, so that a list of any size needs the memory of a page.
+/// A table for people. Each page has its own header, so that memory does not grow with the number of members.
 struct Pages<W> {
     out: W,
     printed: u64,
@@ -163,7 +163,7 @@ impl<W: Write> Rows for Pages<W> {
         let page = if rows.height() > 0 {
             Self::draw(rows).map_err(ListingError::write)?
         } else if self.printed == 0 {
-            "nobody is in it\n".to_string()
+            "it has no members\n".to_string()
         } else {
             String::new()
         };
@@ -171,7 +171,7 @@ impl<W: Write> Rows for Pages<W> {
         self.out.write_all(page.as_bytes()).and_then(|()| self.out.flush()).map_err(|error| ListingError::write(error.into()))
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         Ok(false)
     }
 

@@ -1,5 +1,5 @@
-//! The webhook: what it is told of how a run ended, and how that is sent. It has a client of its own, which has never
-//! seen the access token, and what becomes of it changes nothing for the run.
+//! The webhook: its message and how it is sent. It has its own HTTP client, which never has the access token. A failure of the
+//! webhook does not change the result of the run.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ const USER_AGENT: &str = concat!("intercom-cohorts/", env!("CARGO_PKG_VERSION"))
 const TRIES: usize = 4;
 const DELAY_MIN: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For one try.
+/// For one attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// For all of them: a scheduler waits for the end of the process.
+/// For all attempts: systemd or cron waits for the end of the process.
 const TIMEOUT_OF_ALL: Duration = Duration::from_secs(30);
 
-/// How a run or a backfill ended. No contact's data, and no secret.
+/// The result of a run or a backfill. It has no contact data and no secret.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Notification {
     /// `cohorts.run` or `cohorts.backfill`.
@@ -29,15 +29,15 @@ pub(crate) struct Notification {
     pub outcome: &'static str,
     pub exit_code: u8,
     pub job: String,
-    /// The last of the months, as `YYYY-MM`; null when the run ended before it was known.
+    /// The last of the months, as `YYYY-MM`; null if the run ended before it was known.
     pub month: Option<String>,
-    /// All that the command was about: of a run the one.
+    /// All months of the command; one for a run.
     pub months: Vec<String>,
-    /// Of the last of the months; null when it has no snapshot that this run made or found.
+    /// Of the last of the months; null if it has no snapshot.
     pub basis: Option<String>,
     /// Of all the months.
     pub cohorts: Vec<NotifiedCohort>,
-    /// Keys of the streams that disagree with the totals of the API.
+    /// Keys of the streams that do not agree with the totals of the API.
     pub incomplete: Vec<String>,
     /// Earlier months without a snapshot, which a run without `--month` warns of.
     pub missed: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) struct Notification {
     pub started_at: DateTime<Utc>,
     pub ended_at: DateTime<Utc>,
     pub duration_seconds: f64,
-    /// What went wrong, with its causes; null when nothing did.
+    /// The error with its causes; null if there was none.
     pub message: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) struct NotifiedCohort {
     pub members: u64,
 }
 
-/// Why nobody was told. Without the address: it may be a secret.
+/// Why the webhook was not notified. Without the address, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotifyError {
     #[error("the HTTP client could not be set up")]
@@ -102,9 +102,9 @@ impl NotifyError {
     }
 }
 
-/// Sends it, some times if need be, until an answer says that it was taken.
+/// Sends the message, with retries, until the webhook accepts it.
 pub(crate) async fn send(address: &SecretString, notification: &Notification) -> Result<(), NotifyError> {
-    // The first provider of a process stays.
+    // The first provider of a process is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = proxy::route(address.expose_secret()).map_err(NotifyError::NoProxy)?.proxy();
     let client = proxy::configure(reqwest::Client::builder(), proxy.as_ref())
@@ -112,7 +112,7 @@ pub(crate) async fn send(address: &SecretString, notification: &Notification) ->
         .user_agent(USER_AGENT)
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
-        // What is told is for the address that was configured.
+        // Send only to the configured address.
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|_| NotifyError::Setup)?;

@@ -1,4 +1,4 @@
-//! The plan of `--dry-run`, for a person.
+//! The fetch plan of `--dry-run`, as text.
 
 use comfy_table::Cell;
 
@@ -15,51 +15,57 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
         let names: Vec<String> = plan.scope.spans.iter().map(|span| span.month.to_string()).collect();
         text.push_str(&format!("would get a snapshot: {}\n", names.join(", ")));
     }
-    if let Some(held) = plan.held {
-        let would = if plan.scope.basis > held { "a run would replace it" } else { "a run would change nothing without --replace" };
-        text.push_str(&format!("the month has a snapshot already, basis {held}: {would}\n"));
+    if let Some(published) = plan.published {
+        let would = if plan.scope.basis > published { "a run would replace it" } else { "a run would change nothing without --replace" };
+        text.push_str(&format!("the month has a snapshot already, basis {published}: {would}\n"));
     }
     text.push('\n');
-    let number = |number: Option<u64>| number.map_or("not told".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));
-    let mut table = drawn(&["list", "of", "rows", "walks", "requests"]);
+    let number = |number: Option<u64>| number.map_or("unknown".to_string(), |number| grouped(i64::try_from(number).unwrap_or(i64::MAX)));
+    let mut table = drawn(&["stream", "of", "rows", "partitions", "requests"]);
     for stream in &plan.streams {
         let of = match &stream.kind {
             StreamKind::Everyone => "everyone".to_string(),
             StreamKind::Conversations if months.first == months.last => "conversations of the month".to_string(),
             StreamKind::Conversations => "conversations of these months".to_string(),
-            StreamKind::Members(group) if stream.tallied.is_some() => {
+            StreamKind::Members(group) if stream.derived.is_some() => {
                 format!("{} {}, from everyone's own lists", group.kind, one_line(&group.name))
             }
             StreamKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };
-        let chains = plan.chains(stream);
-        let requests = chains.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
+        let partitions = plan.partitions(stream);
+        let requests = partitions.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
         let requests = stream.size.map(|_| requests);
         table.add_row(vec![
             Cell::new(&stream.key),
             Cell::new(of),
             right(number(stream.size)),
-            right(chains.len().to_string()),
+            right(partitions.len().to_string()),
             right(number(requests)),
         ]);
     }
     if plan.has_tag_dates {
         let most = number(Some(plan.tag_date_requests()));
-        table.add_row(vec![Cell::new("tag_dates"), Cell::new("holders of the tags, each once"), right(&most), Cell::new(""), right(&most)]);
+        table.add_row(vec![
+            Cell::new("tag_dates"),
+            Cell::new("contacts with the tags, each once"),
+            right(&most),
+            Cell::new(""),
+            right(&most),
+        ]);
     }
     text.push_str(&trimmed(&table));
     let estimate = plan.estimate(settings, window);
     let requests = number(Some(estimate.requests));
     let asking = number(Some(estimate.asking));
     text.push_str(&format!(
-        "\n{} streams, {requests} requests, {asking} of them for names, sizes and totals",
-        number(Some(estimate.chains as u64))
+        "\n{} partitions, {requests} requests, {asking} of them for names, sizes and totals",
+        number(Some(estimate.partitions as u64))
     ));
     if estimate.contacts > 0 {
-        text.push_str(&format!("; about {} more for contacts whose lists are cut short", number(Some(estimate.contacts))));
+        text.push_str(&format!("; about {} more for contacts with truncated lists", number(Some(estimate.contacts))));
     }
-    if plan.streams.iter().any(|stream| stream.size.is_none() && stream.tallied.is_none()) {
-        text.push_str("; and the pages of what is not told");
+    if plan.streams.iter().any(|stream| stream.size.is_none() && stream.derived.is_none()) {
+        text.push_str("; and the pages of streams of unknown size");
     }
     text.push_str(&format!("\nabout {} at one second a request\n", humantime::format_duration(estimate.time)));
     text

@@ -1,5 +1,5 @@
-//! Progress: a live line on a terminal; elsewhere a log line for each step, and one every ten seconds in between. It
-//! carries no fact that the log or a manifest lacks.
+//! Progress: a live line on a terminal; elsewhere a log line for each step, and one every ten seconds in between. Every fact in
+//! it is also in the log or in a manifest.
 
 mod fetching;
 
@@ -33,12 +33,12 @@ struct State {
     last_line: Option<Instant>,
 }
 
-/// What the line is about.
+/// What the progress line shows.
 #[derive(Default)]
 enum Doing {
     #[default]
     Nothing,
-    /// A step that is told by its name alone, since then.
+    /// A step with a name only, and when it began.
     Step(String, Instant),
     Fetching(Fetching),
 }
@@ -59,9 +59,8 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks where the work is, as long as it goes on: the live line stays true while nothing comes, and without one there
-    /// is a line in the log every ten seconds.
-    pub(super) async fn keep_telling(&self) -> Infallible {
+    /// Updates the progress while the work runs: the live line every tick, otherwise a log line every ten seconds.
+    pub(super) async fn keep_updating(&self) -> Infallible {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let requests = self.tracker.traffic().requests;
@@ -95,7 +94,7 @@ impl Progress {
         }
     }
 
-    /// Runs with the line out of the way.
+    /// Hides the line while `print` runs.
     pub(super) fn aside(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }
@@ -108,14 +107,14 @@ impl Progress {
         self.bar.set_message(message);
     }
 
-    /// What begins: on the live line alone, since the log tells it when it is done.
+    /// Shows the start of a step on the live line only; the log shows its end.
     fn show(&self, message: String) {
         tracing::debug!("{message}");
         self.bar.set_message(message.clone());
         *self.state() = State { doing: Doing::Step(message, Instant::now()), last_line: Some(Instant::now()) };
     }
 
-    /// How far a count has come.
+    /// Shows a count.
     pub(super) fn count(&self, what: &str, done: u64, all: u64) {
         let line = format!("{what}: {done} of {all}");
         if self.bar.is_hidden() {
@@ -173,7 +172,7 @@ impl Progress {
                     Built::History => "history",
                     Built::Reports => "reports",
                 };
-                tracing::warn!(%month, "the {what} of {month} is damaged and is built anew from the snapshots: {problem}");
+                tracing::warn!(%month, "the {what} of {month} is damaged and is rebuilt from the snapshots: {problem}");
             }
             Event::Applying { rule } => {
                 self.tracker.enter(Step::ApplyTags, None);
@@ -189,16 +188,16 @@ impl Progress {
 
     fn take_of_fetching(&self, event: Event) {
         let mut state = self.state();
-        // Streams are followed after their plan stands.
+        // Streams are fetched after the plan was made.
         let Doing::Fetching(fetching) = &mut state.doing else { return };
         let now = Instant::now();
         match event {
             Event::Kept { stream, rows } => {
-                tracing::info!(rows, "taken over from an earlier run");
+                tracing::info!(rows, "reused from an earlier run");
                 fetching.kept(stream, rows, now);
             }
             Event::Resumed { stream, rows } => {
-                tracing::info!(rows, "going on where an earlier run stopped");
+                tracing::info!(rows, "resuming where an earlier run stopped");
                 fetching.resumed(stream, rows, now);
             }
             Event::Partitioned { partitions } => fetching.more_streams(partitions.saturating_sub(1)),

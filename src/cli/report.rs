@@ -15,10 +15,10 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     }
     let settings = run::load(&arguments.job.sources())?;
     let folder = JobFolder::new(&settings);
-    let held = months_in(&folder.snapshots()).map_err(JobError::from)?;
-    let (Some(oldest), Some(newest)) = (held.first(), held.last()) else {
+    let published = months_in(&folder.snapshots()).map_err(JobError::from)?;
+    let (Some(oldest), Some(newest)) = (published.first(), published.last()) else {
         return Err(Failure::usage(
-            format!("`{}` holds no snapshot", folder.snapshots().display()),
+            format!("there is no snapshot in `{}`", folder.snapshots().display()),
             "`cohorts run` makes one; check the job's name and `output.dir`",
         ));
     };
@@ -29,8 +29,8 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     });
     let scope = match arguments.month {
         _ if arguments.all => RefreshScope::All,
-        Some(month) if arguments.accept_loss && held.contains(&month) => RefreshScope::StaleUntil(*newest),
-        Some(month) if !held.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
+        Some(month) if arguments.accept_loss && published.contains(&month) => RefreshScope::StaleUntil(*newest),
+        Some(month) if !published.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
         month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
     };
     let _lock = folder.lock("report")?;
@@ -43,13 +43,13 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
         let refreshed = job::refresh(&work_folder, &work_settings, &scope, &BTreeSet::new(), &observer)?;
         Ok::<_, JobError>((accepted, refreshed))
     });
-    let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding broke off", error))?;
+    let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding stopped", error))?;
     let (accepted, Refreshed { rebuilt, damaged }) = rebuilding?;
     progress.finish();
     tracker.did(!rebuilt.is_empty(), &[], &settings);
     let mut text = String::new();
     if let (Some(month), Some(accepted)) = (lost, accepted) {
-        text.push_str(&told(month, &accepted));
+        text.push_str(&loss_text(month, &accepted));
     }
     for month in &rebuilt {
         let what = match (month.history, month.digest.is_some()) {
@@ -64,10 +64,10 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     if damaged.is_empty() { Ok(0) } else { Err(JobError::Damaged(damaged).into()) }
 }
 
-fn told(month: Month, accepted: &AcceptedLoss) -> String {
+fn loss_text(month: Month, accepted: &AcceptedLoss) -> String {
     match accepted {
-        AcceptedLoss::None => format!("{month}  its snapshot is whole: nothing was given up\n"),
-        AcceptedLoss::TakenAsItIs => format!("{month}  its snapshot is taken as it is; it is not the one that was published\n"),
+        AcceptedLoss::None => format!("{month}  its snapshot is not damaged: nothing was given up\n"),
+        AcceptedLoss::TakenAsItIs => format!("{month}  its snapshot is accepted as it is; it differs from the published one\n"),
         AcceptedLoss::Month(error) => format!("{month}  given up: snapshot, history and reports removed ({error})\n"),
     }
 }

@@ -43,10 +43,10 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
     tracker.did(is_new, &outcome.missed, &context.settings);
-    tell(&context.settings, outcome, options.snapshot_only)
+    report(&context.settings, outcome)
 }
 
-/// Loads the settings and says what the layers had to say.
+/// Loads the settings and logs the messages of their layers.
 pub(super) fn load(sources: &Sources) -> Result<Settings, Failure> {
     let settings = settings::load(sources)?;
     for notice in &settings.notices {
@@ -73,25 +73,25 @@ pub(super) fn context(
     Ok(Context { settings, client, privacy, clock, checks_clock, observer: progress.observer() })
 }
 
-/// Months after those that were asked for are left as they are: rebuilding them may take long.
+/// Later months are not rebuilt, because that may take long.
 pub(super) fn warn_of_stale(months: &[Month]) {
     if !months.is_empty() {
         let names: Vec<String> = months.iter().map(Month::to_string).collect();
         tracing::warn!(
-            "later months are stale now: {}; `cohorts report --all` mends them, and so does the next run for the newest month",
+            "later months are stale now: {}; `cohorts report --all` rebuilds them, and so does the next run for the newest month",
             names.join(", ")
         );
     }
 }
 
-/// For an end with another reason.
+/// If the run ends for another reason.
 pub(super) fn warn_of_unresolved(unresolved: &[Unresolved]) {
     for missing in unresolved {
         tracing::warn!("{missing}");
     }
 }
 
-/// What is known to lack something.
+/// The incomplete cohorts, as the end of a sentence.
 fn incomplete(keys: &[String]) -> String {
     if keys.is_empty() { String::new() } else { format!(", incomplete: {}; data_quality says why", keys.join(", ")) }
 }
@@ -100,35 +100,35 @@ fn warn_of_missed(months: &[Month]) {
     if let (Some(first), Some(last)) = (months.first(), months.last()) {
         let names: Vec<String> = months.iter().map(Month::to_string).collect();
         tracing::warn!(
-            "months without a snapshot: {}; nobody can observe them as month_end any more, `cohorts backfill --from {first} --to {last}` \
-             gets them late",
+            "months without a snapshot: {}; they can no longer be observed as month_end, but `cohorts backfill --from {first} --to {last}` \
+             fetches them with basis late",
             names.join(", ")
         );
     }
 }
 
-/// What became of it, on standard output. Groups that were not found are told on standard error.
-fn tell(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
+/// Prints the result to standard output. Groups that were not found are reported on standard error.
+fn report(settings: &Settings, outcome: RunOutcome) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
     let month = outcome.month;
     let mut text = match outcome.published {
         Published::Now(basis) => format!("{month} published, basis {basis}{}\n\n", incomplete(&outcome.incomplete)),
         Published::Before(basis) => format!(
-            "{month} is published already, basis {basis}{}; nothing was fetched (--replace makes it anew)\n",
+            "{month} is published already, basis {basis}{}; nothing was fetched (--replace fetches it again)\n",
             incomplete(&outcome.incomplete)
         ),
     };
     if let Published::Before(_) = outcome.published
         && outcome.rebuilt.iter().any(|rebuilt| rebuilt.month == month)
     {
-        text.push_str("its history or reports were missing or stale, and were built anew from the snapshot\n");
+        text.push_str("its history or reports were missing or stale, and were rebuilt from the snapshot\n");
     }
     warn_of_missed(&outcome.missed);
     if !outcome.incomplete.is_empty() && matches!(outcome.published, Published::Before(_)) {
-        tracing::warn!("the published snapshot of {month} is incomplete ({}); --replace makes it anew", outcome.incomplete.join(", "));
+        tracing::warn!("the published snapshot of {month} is incomplete ({}); --replace fetches it again", outcome.incomplete.join(", "));
     }
     for name in &outcome.lacking {
-        tracing::warn!("the job names {name}, which the published snapshot of {month} does not hold; --replace makes it anew");
+        tracing::warn!("the job names {name}, which the published snapshot of {month} lacks; --replace fetches it again");
     }
     if matches!(outcome.published, Published::Now(_)) {
         if let Some(digest) = outcome.rebuilt.iter().find(|rebuilt| rebuilt.month == month).and_then(|rebuilt| rebuilt.digest.as_ref()) {
@@ -145,14 +145,14 @@ fn tell(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result
         }
         text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(archive::snapshot::month_folder(month)).display()));
     }
-    let others: Vec<String> =
+    let earlier: Vec<String> =
         outcome.rebuilt.iter().filter(|rebuilt| rebuilt.month != month).map(|rebuilt| rebuilt.month.to_string()).collect();
-    if !others.is_empty() {
-        text.push_str(&format!("also brought up to date: {}\n", others.join(", ")));
+    if !earlier.is_empty() {
+        text.push_str(&format!("also brought up to date: {}\n", earlier.join(", ")));
     }
     for applied in &outcome.applied {
         text.push_str(&format!(
-            "rule {}: tag `{}` put on {}, taken from {}; {} members, of whom {} had it before\n",
+            "rule {}: tag `{}` added to {}, removed from {}; {} members, {} of them had it before\n",
             applied.rule,
             one_line(&applied.tag_name),
             applied.gained,
@@ -166,7 +166,7 @@ fn tell(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result
     if undone > 0 && outcome.unresolved.is_empty() {
         return Err(Failure::not_all(
             format!("the tags of {undone} contacts could not be brought up to date"),
-            "run it again with --apply-tags: who is done stays done",
+            "run it again with --apply-tags: completed contacts are skipped",
         ));
     }
     warn_of_stale(&outcome.stale);

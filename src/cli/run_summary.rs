@@ -1,4 +1,4 @@
-//! How a run, a backfill or a report ended: the line that ends its log, and what the webhook is told.
+//! How a run, a backfill or a report ended: the last line of its log, and the message to the webhook.
 
 use chrono::{DateTime, Utc};
 use tracing::field::display;
@@ -25,7 +25,7 @@ pub(super) struct RunSummary {
 }
 
 impl RunSummary {
-    /// `None` for a command that works on no month.
+    /// `None` for a command without months.
     pub(super) fn of(tracker: &RunTracker, ended: &Result<u8, Failure>, now: DateTime<Utc>) -> Option<RunSummary> {
         let known = tracker.known();
         let (exit_code, failure) = match ended {
@@ -57,7 +57,7 @@ impl RunSummary {
         Some(self.known.months?.last)
     }
 
-    /// The last of the months, when it is held.
+    /// The last of the months, if it is published.
     fn last_observed(&self) -> Option<&Observed> {
         self.known.observed.iter().find(|observed| Some(observed.month) == self.last_month())
     }
@@ -83,11 +83,11 @@ impl RunSummary {
         );
     }
 
-    /// Tells the webhook, where there is one. What becomes of that is a warning at most.
+    /// Notifies the webhook, if there is one. A failure is only a warning.
     pub(super) async fn notify(&self) {
         let Some(url) = self.known.webhook.as_ref().filter(|_| self.exit_code != INTERRUPTED) else { return };
         if let Err(error) = notify::send(&url.address, &self.notification()).await {
-            tracing::warn!(host = %url.host, status = error.status(), "the webhook was not told how the run ended: {error}");
+            tracing::warn!(host = %url.host, status = error.status(), "the webhook was not notified: {error}");
         }
     }
 

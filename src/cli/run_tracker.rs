@@ -1,5 +1,5 @@
-//! What a run, a backfill or a report has come to so far. It is kept beside the work, not in it: every line of the JSON
-//! log says where the work is, and how it ended is told however it ended.
+//! The state of a run, a backfill or a report. It is kept outside the work itself: every line of the JSON log shows the current
+//! step, and the run summary is written however the work ended.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,9 +22,9 @@ pub(super) enum Step {
     ApplyTags,
 }
 
-/// Where the work is.
+/// The current step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub step: Option<Step>,
     pub months: Option<Months>,
     step_begun: Instant,
@@ -34,7 +34,7 @@ pub(super) struct Place {
 #[derive(Clone)]
 pub(super) struct RunTracker {
     pub run_id: Arc<str>,
-    /// `run`, `backfill` or `report`; none for a command that works on no month.
+    /// `run`, `backfill` or `report`; `None` for a command without months.
     pub command: Option<&'static str>,
     pub started_at: DateTime<Utc>,
     pub begun: Instant,
@@ -42,22 +42,22 @@ pub(super) struct RunTracker {
 }
 
 struct State {
-    place: Place,
+    position: Position,
     known: Known,
     client: Option<Client>,
 }
 
-/// What there is to tell at the end.
+/// What the run summary reports.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
-    /// All that it is about.
+    /// All months of the command.
     pub months: Option<Months>,
     pub job: String,
-    /// Nobody, before the settings are read and for what only looks.
+    /// The webhook; `None` before the settings are read, and for a dry run.
     pub webhook: Option<WebhookUrl>,
     /// Whether a snapshot, history or report is new.
     pub is_new: bool,
-    /// Those of the months that are held.
+    /// Those of the months that are published.
     pub observed: Vec<Observed>,
     pub incomplete: Vec<String>,
     pub missed: Vec<Month>,
@@ -79,15 +79,15 @@ impl Step {
 impl RunTracker {
     pub(super) fn begin(command: Option<&'static str>, now: DateTime<Utc>) -> RunTracker {
         let begun = Instant::now();
-        // Two processes may begin in the same second; the standard library seeds its hashers at random.
+        // Two processes may begin in the same second. The standard library seeds its hashers at random.
         let random = RandomState::new().build_hasher().finish() as u32;
-        let place = Place { step: None, months: None, step_begun: begun };
+        let position = Position { step: None, months: None, step_begun: begun };
         RunTracker {
             run_id: format!("{}-{random:08x}", now.format("%Y%m%dT%H%M%SZ")).into(),
             command,
             started_at: now,
             begun,
-            state: Arc::new(Mutex::new(State { place, known: Known::default(), client: None })),
+            state: Arc::new(Mutex::new(State { position, known: Known::default(), client: None })),
         }
     }
 
@@ -95,8 +95,8 @@ impl RunTracker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn place(&self) -> Place {
-        self.state().place
+    pub(super) fn position(&self) -> Position {
+        self.state().position
     }
 
     pub(super) fn known(&self) -> Known {
@@ -107,24 +107,24 @@ impl RunTracker {
         self.state().client.as_ref().map(Client::traffic).unwrap_or_default()
     }
 
-    /// What the rate limit allows, once a response has told it.
+    /// What the rate limit allows, once a response has shown it.
     pub(super) fn requests_per_second_allowed(&self) -> Option<f64> {
         self.state().client.as_ref()?.rate_window().map(RateWindow::per_second)
     }
 
-    /// The months that the command is about.
+    /// Sets the months of the command.
     pub(super) fn is_about(&self, months: Months) {
         let mut state = self.state();
         state.known.months = Some(months);
-        state.place.months = Some(months);
+        state.position.months = Some(months);
     }
 
-    /// The settings are read: from here on there is somebody to tell, unless it only looks.
-    pub(super) fn has_settings(&self, settings: &Settings, only_looks: bool) {
+    /// The settings are read: from here on the webhook is known. A dry run does not notify it.
+    pub(super) fn has_settings(&self, settings: &Settings, is_dry_run: bool) {
         let mut state = self.state();
         state.known.job.clone_from(&settings.job.name);
-        state.known.webhook = settings.notify.url.clone().filter(|_| !only_looks);
-        state.place.step = Some(Step::Plan);
+        state.known.webhook = settings.notify.url.clone().filter(|_| !is_dry_run);
+        state.position.step = Some(Step::Plan);
     }
 
     pub(super) fn asks(&self, client: &Client) {
@@ -132,13 +132,13 @@ impl RunTracker {
     }
 
     pub(super) fn enter(&self, step: Step, months: Option<Months>) {
-        let place = &mut self.state().place;
-        *place = Place { step: Some(step), months: months.or(place.months), step_begun: Instant::now() };
+        let position = &mut self.state().position;
+        *position = Position { step: Some(step), months: months.or(position.months), step_begun: Instant::now() };
     }
 
-    /// How long the present step has taken.
+    /// How long the current step has taken.
     pub(super) fn in_step(&self) -> Duration {
-        self.place().step_begun.elapsed()
+        self.position().step_begun.elapsed()
     }
 
     pub(super) fn failed(&self, error: &JobError) {
@@ -147,7 +147,7 @@ impl RunTracker {
         }
     }
 
-    /// The work is done; what its months hold now is looked up.
+    /// The work is done. Reads the cohorts of its months.
     pub(super) fn did(&self, is_new: bool, missed: &[Month], settings: &Settings) {
         let folder = JobFolder::new(settings);
         let months = self.state().known.months;

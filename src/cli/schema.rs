@@ -1,4 +1,4 @@
-//! The data dictionary, from the column lists that the program itself writes by.
+//! The data dictionary, from the table schemas that the program writes with.
 
 use comfy_table::Cell;
 use serde_json::json;
@@ -12,7 +12,7 @@ use archive::table::Table;
 use reports::analysis::{REPORTS, Report, SMALL_INPUTS};
 use reports::history;
 
-/// A table, the name to ask for it by, and the report when it is one.
+/// A table with its name on the command line, and its report if it is one.
 struct Listed {
     name: String,
     table: &'static Table,
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     let text = if arguments.sql {
         tables.retain(|listed| listed.report.is_some());
         if tables.is_empty() {
-            return Err(Failure::usage("only reports are counted by SQL", "leave --sql away for the columns"));
+            return Err(Failure::usage("only reports have SQL", "omit --sql to print the columns"));
         }
         tables.iter().filter_map(|listed| listed.report).map(sql).collect::<Vec<_>>().join("\n")
     } else if arguments.json {
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The counting query, after those of the history's tables that it reads: together, all that looks at every row.
+/// The query of a report, after the queries of the history tables that it reads: together they read every row.
 fn sql(report: &Report) -> String {
     let small: String = SMALL_INPUTS.iter().map(|(name, columns)| format!("--   {name}: {columns}\n")).collect();
     let mut text = format!(

@@ -1,12 +1,12 @@
-//! The signals that end a command, and the one that must not.
+//! The signals that end a command, and one that must not.
 
-/// Keeps a write past the limit on the size of files (`ulimit -f`, `LimitFSIZE`) from ending the process: it fails like a
-/// write to a full disk instead. Needs a runtime around it.
+/// Prevents that a write past the file size limit (`ulimit -f`, `LimitFSIZE`) ends the process: the write fails like one to a full
+/// disk. Must be called within a runtime.
 pub(super) fn survive_size_limit() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // The handler stays for as long as the process lives. Without it the signal ends the process by itself.
+        // The handler stays as long as the process lives. Without a handler, the signal ends the process.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())));
     }
 }
@@ -18,12 +18,12 @@ pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-    // `nohup` starts a program with this signal ignored, and a handler would undo that. Where nobody can tell, the signal
-    // does what it does without a handler.
+    // `nohup` starts a program with this signal ignored; a handler would undo that. If it is unknown whether the signal is ignored,
+    // no handler is installed.
     if is_hangup_ignored() == Some(false) {
         kinds.push(SignalKind::hangup());
     }
-    // Without a handler a signal ends the process by itself.
+    // Without a handler, a signal ends the process.
     let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
     if signals.is_empty() {
         std::future::pending::<()>().await;
@@ -38,7 +38,7 @@ pub(super) async fn interrupted() {
     }
 }
 
-/// Whether this process ignores SIGHUP; `None` where that cannot be known. Only Linux tells without unsafe code.
+/// Whether this process ignores SIGHUP; `None` if unknown. Only on Linux can this be read without unsafe code.
 #[cfg(unix)]
 fn is_hangup_ignored() -> Option<bool> {
     ignores(&std::fs::read_to_string("/proc/self/status").ok()?, rustix::process::Signal::HUP.as_raw())
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ignored_signals_stand_in_the_mask() {
+    fn ignored_signals_are_in_the_mask() {
         let status = "Name:\tcohorts\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001004\nSigCgt:\t0000000000000001\n";
         assert_eq!([1, 3, 13, 64].map(|signal| ignores(status, signal)), [Some(false), Some(true), Some(true), Some(false)]);
         assert_eq!(ignores("Name:\tcohorts\n", 1), None);

@@ -15,7 +15,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
     if let Some(memberships) = arguments.memberships.filter(|memberships| !(0.0..=f64::from(arguments.extra_groups)).contains(memberships))
     {
         return Err(Failure::usage(
-            format!("nobody can carry {memberships} of {} extra tags", arguments.extra_groups),
+            format!("a contact cannot have {memberships} of {} extra tags", arguments.extra_groups),
             "for example --extra-groups 7 --memberships 2.4",
         ));
     }
@@ -48,10 +48,10 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
         prepared_pages: arguments.prepared_pages,
     };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
-    let simulator = making.await.map_err(|error| Failure::unexpected("the world could not be made", error))?;
-    // The line comes when requests are answered: a script may wait for it.
+    let simulator = making.await.map_err(|error| Failure::unexpected("the simulated workspace could not be generated", error))?;
+    // Printed once requests are answered: a script may wait for this line.
     stdout::print(&format!("http://{address}"))?;
-    // A rehearsal sees the world as of the instant at which it stands still.
+    // With a fixed time, the job must use the same instant.
     let as_of = arguments.now.map_or(String::new(), |now| format!(" --as-of {}", now.format("%Y-%m-%dT%H:%M:%SZ")));
     stdout::print_error(&format!(
         "the embedded Intercom listens; try it from another shell, Ctrl-C ends it:\n  \

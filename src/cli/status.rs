@@ -60,7 +60,7 @@ fn as_json(status: &job::Status) -> String {
 fn as_table(status: &job::Status) -> String {
     let mut text = String::new();
     if status.months.is_empty() && status.unreadable.is_empty() {
-        text.push_str(&format!("{} holds no month yet\n", status.job));
+        text.push_str(&format!("{} has no month yet\n", status.job));
     } else {
         let mut table = drawn(&["month", "basis", "observed", "cohorts", "members", "bytes", "reports", ""]);
         for month in &status.months {
@@ -104,20 +104,20 @@ fn as_table(status: &job::Status) -> String {
     line("months without a snapshot", &status.gaps);
     line("due", status.due.as_slice());
     if let Some(holder) = &status.holder {
-        text.push_str(&format!("at work: {holder}; what is unfinished is in its hands\n"));
+        text.push_str(&format!("at work: {holder}; the unfinished work is its own\n"));
     }
     for months in &status.unfinished {
         if status.holder.is_some() {
             text.push_str(&format!("unfinished work of {months}\n"));
             continue;
         }
-        let is_held = status.months.iter().any(|held| months.first == months.last && held.month == months.first);
-        let command = match (months.first == months.last, is_held) {
+        let is_published = status.months.iter().any(|month| months.first == months.last && month.month == months.first);
+        let command = match (months.first == months.last, is_published) {
             (true, false) => format!("run --month {}", months.first),
             (true, true) => format!("run --month {} --replace", months.first),
             (false, _) => format!("backfill --from {} --to {}", months.first, months.last),
         };
-        text.push_str(&format!("unfinished work of {months}: `cohorts {command}` goes on with it; or delete its folder in .work/\n"));
+        text.push_str(&format!("unfinished work of {months}: `cohorts {command}` continues it; or delete its folder in .work/\n"));
     }
     if status.is_forgetting && status.holder.is_none() {
         text.push_str("unfinished: a `cohorts forget`; run it again\n");

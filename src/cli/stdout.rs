@@ -1,11 +1,10 @@
-//! The two streams. Results go to standard output, everything else to standard error; a pipe that its reader closed
-//! early is no failure.
+//! Results go to standard output, everything else to standard error. A pipe that its reader closed early is not a failure.
 
 use std::io::{self, Write};
 
 use super::failure::Failure;
 
-/// Prints a result, with a line break at the end when it has none.
+/// Prints a result; adds a line break at the end if it has none.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
@@ -13,7 +12,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     result(printed)
 }
 
-/// What became of writing a result.
+/// Converts the result of printing.
 pub(super) fn result(printed: io::Result<()>) -> Result<(), Failure> {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unprinted(error)),
@@ -21,12 +20,12 @@ pub(super) fn result(printed: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// JSON values as an array with one in each line: for people who look, and tools that compare lines.
+/// A JSON array with one value a line, for people and for tools that compare lines.
 pub(super) fn json_lines(values: &[String]) -> String {
     if values.is_empty() { "[]".to_string() } else { format!("[\n  {}\n]", values.join(",\n  ")) }
 }
 
-/// Prints a message. When even that fails there is nobody left to tell.
+/// Prints a message. If that fails, there is nowhere to report it.
 pub(super) fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! What ends a run: each cohort's month in a line, and what stands out.
+//! The summary of a run: one line for each cohort, and what stands out.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Drawn, prese
 use domain::Month;
 use reports::digest::{Digest, grouped, one_line, shortened, sparkline};
 
-/// Longer names would make the table wider than anybody's terminal.
+/// Longer names would make the table wider than a terminal.
 const NAME_LENGTH: usize = 40;
 
-/// A table as all commands draw them: no lines but one under the head.
+/// The table style of all commands: only one line, under the header.
 pub(super) fn drawn(head: &[&str]) -> Drawn {
     let mut drawn = Drawn::new();
     drawn.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -27,7 +27,7 @@ pub(super) fn trimmed(drawn: &Drawn) -> String {
     drawn.lines().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
-/// Who joined and departed since when, where it is not the month before.
+/// Cohorts that are compared with an earlier month than the one before.
 fn compared_over_a_gap(digest: &Digest) -> String {
     let mut months: BTreeMap<Month, Vec<String>> = BTreeMap::new();
     for cohort in &digest.cohorts {

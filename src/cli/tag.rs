@@ -1,4 +1,4 @@
-//! `tag` and `untag`: people and companies in bulk, from flags or a file, with what became of each.
+//! `tag` and `untag`: contacts and companies in bulk, from flags or a file, with the result for each.
 
 use std::fs::File;
 use std::io;
@@ -16,26 +16,29 @@ use super::summary::{drawn, trimmed};
 use super::{run, stdout};
 use domain::{Group, GroupKind, GroupName, MakeReference, Reference, unseen_difference};
 use intercom::{Change, Client, TagCall};
-use job::tagging::{self, Became, Done, InputError, Item, Outcome, Stopped, Target};
+use job::tagging::{self, Done, InputError, Item, ItemResult, Outcome, Stopped, Target};
 use job::{self, Why};
 use reports::digest::{grouped, one_line};
 
 /// Lines of a table that are drawn together.
 const PAGE_ROWS: usize = 1_000;
-/// Characters of what was given that a table shows; JSON has all of them.
+/// Characters of an input that a table shows; JSON has all of them.
 const GIVEN_SHOWN: usize = 80;
 
 pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.workspace.sources())?;
     let items = items(arguments)?;
     if items.is_empty() && change == Change::Untag {
-        return Err(Failure::usage("nobody is named", "name them with --id, --user-id, --email, --company-id or --from FILE.csv"));
+        return Err(Failure::usage(
+            "no contact or company is named",
+            "name them with --id, --user-id, --email, --company-id or --from FILE.csv",
+        ));
     }
     let client = run::client(&settings)?;
-    let told = |what: &str, done: usize, all: usize| progress.count(what, done as u64, all as u64);
+    let on_progress = |what: &str, done: usize, all: usize| progress.count(what, done as u64, all as u64);
     let prepared = async {
         let target = target(&client, &arguments.name, change).await?;
-        Ok::<_, Failure>(tagging::prepare(&client, target, change, items, &told).await?)
+        Ok::<_, Failure>(tagging::prepare(&client, target, change, items, &on_progress).await?)
     };
     let work = tokio::select! {
         work = prepared => work?,
@@ -46,32 +49,31 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
         let (new_tag, calls) = (work.new_tag().map(str::to_string), work.calls(&client));
         let done = work.planned();
         stdout::print(&if arguments.json { plan_as_json(new_tag, &calls, &done) } else { plan_as_text(new_tag, &calls, &done, change) })?;
-        let is_fine = |outcome: &Outcome| is_open(outcome) || outcome.became.is_done();
-        return verdict(&done, is_fine, "cannot be done", "mend these, or leave them: the others would be done all the same");
+        let is_fine = |outcome: &Outcome| is_open(outcome) || outcome.result.is_done();
+        return verdict(&done, is_fine, "cannot be done", "correct these rows or leave them: the others would be changed anyway");
     }
-    let done = work.carry_out(&client, &told, interrupted()).await.map_err(Failure::not_made)?;
+    let done = work.carry_out(&client, &on_progress, interrupted()).await.map_err(Failure::not_made)?;
     progress.finish();
     if let (true, Some(tag)) = (done.is_new, &done.tag) {
-        tracing::warn!("the tag `{}` did not exist; it was made, its ID is {}", one_line(&tag.name), tag.id);
+        tracing::warn!("the tag `{}` did not exist; it was created with the ID {}", one_line(&tag.name), tag.id);
     }
     let printed = stdout::print(&if arguments.json { as_json(&done) } else { as_text(&done) });
-    printed
-        .map_err(|failure| failure.but("what was asked for was done, as far as it could be; only the list of it could not be printed"))?;
+    printed.map_err(|failure| failure.but("the changes were made; only the list of results could not be printed"))?;
     match &done.stopped {
         Some(Stopped::Failed(error)) => return Err(Failure::stopped(error.clone())),
         Some(Stopped::OtherTag(id)) => return Err(Failure::other_tag(id)),
         Some(Stopped::Interrupted) => {
-            return Err(Failure::interrupted_change("what was done is listed above; run it again to go on: who is done stays done"));
+            return Err(Failure::interrupted_change("completed rows are listed above; run it again to continue: they are skipped"));
         }
         None => {}
     }
-    let is_fine = |outcome: &Outcome| outcome.became.is_done();
-    verdict(&done, is_fine, "could not be done", "mend these, then run it again: who is done stays done")
+    let is_fine = |outcome: &Outcome| outcome.result.is_done();
+    verdict(&done, is_fine, "could not be done", "correct these rows, then run it again: completed rows are skipped")
 }
 
-/// In a plan, what is not settled is what would be sent.
+/// In a plan, undecided items are those that would be sent.
 fn is_open(outcome: &Outcome) -> bool {
-    outcome.became == Became::NotTried
+    outcome.result == ItemResult::NotTried
 }
 
 fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &str) -> Result<u8, Failure> {
@@ -92,7 +94,7 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
     for (texts, reference) in flags {
         for text in texts {
             let text = text.trim();
-            let given = if text.is_empty() { Err("it names nobody".to_string()) } else { Ok(reference(text.to_string())) };
+            let given = if text.is_empty() { Err("it is empty".to_string()) } else { Ok(reference(text.to_string())) };
             items.push(Item { row: None, given });
         }
     }
@@ -100,7 +102,7 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
         let shown = path.display();
         let failed = |error: InputError| match error {
             InputError::Read(source) => {
-                Failure::usage(format!("`{shown}` cannot be read: {source}"), "check the path of --from, and who may read it")
+                Failure::usage(format!("`{shown}` cannot be read: {source}"), "check the path of --from and its permissions")
             }
             error => Failure::usage(
                 format!("`{shown}` cannot be used: {error}"),
@@ -113,11 +115,11 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
             tagging::read(File::open(path).map_err(|error| failed(error.into()))?).map_err(failed)?
         };
         if !input.ignored.is_empty() {
-            tracing::warn!("`{shown}` has columns that name nobody, and are passed over: {}", input.ignored.join(", "));
+            tracing::warn!("`{shown}` has columns that are not used: {}", input.ignored.join(", "));
         }
         if input.companies_among_people > 0 {
             tracing::warn!(
-                "`{shown}` has columns for people and for companies; {} rows name no person, and stand for the company of their company_id",
+                "`{shown}` has columns for contacts and for companies; {} rows name no contact and are used for the company of their company_id",
                 input.companies_among_people
             );
         }
@@ -126,27 +128,23 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
     Ok(items)
 }
 
-/// The tag of this name; one that is not there is made, unless it is to be taken from somebody.
+/// The tag of this name. To tag, a missing tag is created later; to untag, it must exist.
 async fn target(client: &Client, text: &str, change: Change) -> Result<Target, Failure> {
     let name = text.trim();
     if name.is_empty() {
-        return Err(Failure::usage("the tag has no name", "`cohorts tags` lists those that there are"));
+        return Err(Failure::usage("the tag has no name", "`cohorts tags` lists the existing tags"));
     }
     let groups: Vec<Group> = client.tags().await?.into_iter().map(|listed| listed.group).collect();
     let asked = GroupName::new(GroupKind::Tag, name);
     match job::resolve(&asked, &groups, &[]) {
         Ok((group, _)) => {
             if let Some(difference) = unseen_difference(name, &group.name) {
-                tracing::warn!(
-                    "the tag `{}`, id:{}, looks like the one that is named, and is taken for it: {difference}",
-                    group.name,
-                    group.id
-                );
+                tracing::warn!("the tag `{}`, id:{}, looks like the given name and is used: {difference}", group.name, group.id);
             }
             Ok(Target::Existing(group))
         }
-        // `tag:VIP` is how other commands name a group, `id:5` is an ID, and other groups are no tags: none of these is the
-        // name of a new one.
+        // `tag:VIP` is how other commands name a group, `id:5` is an ID, and other groups are not tags: none of these is the name
+        // of a new tag.
         Err(unresolved) if ["tag:", "id:", "segment:", "rule:"].iter().any(|prefix| name.starts_with(prefix)) => {
             match name.strip_prefix("tag:") {
                 Some(rest) => Ok(Target::Existing(job::resolve(&GroupName::new(GroupKind::Tag, rest), &groups, &[])?.0)),
@@ -159,7 +157,7 @@ async fn target(client: &Client, text: &str, change: Change) -> Result<Target, F
                 && let Some(difference) = unseen_difference(name, &other.name)
             {
                 tracing::warn!(
-                    "the tag `{}`, id:{}, looks the same as the one to be made, but its characters differ: {difference}",
+                    "the tag `{}`, id:{}, looks the same as the new one, but its characters differ: {difference}",
                     other.name,
                     other.id
                 );
@@ -189,7 +187,7 @@ fn entries(done: &Done) -> Vec<String> {
             by: given.map(Reference::by),
             given: given.map(Reference::text),
             id: outcome.id.as_deref(),
-            result: outcome.became.as_str(),
+            result: outcome.result.as_str(),
             reason: outcome.reason.as_deref(),
         })
     };
@@ -248,12 +246,12 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Every item in a line, and a line that counts them. In a plan, `open` stands for what is not settled.
+/// One line for each item, and a line with counts. In a plan, `open` is the result of undecided items.
 fn table(done: &Done, open: Option<&'static str>) -> String {
-    // Who was not found, or not looked for, may be sent all the same: the call has the last word.
-    let became = |outcome: &Outcome| match open {
+    // An item that was not found, or not looked up, may be sent anyway: the API decides.
+    let result = |outcome: &Outcome| match open {
         Some(open) if is_open(outcome) => outcome.id.as_ref().map_or("would be sent", |_| open),
-        _ => outcome.became.as_str(),
+        _ => outcome.result.as_str(),
     };
     let mut text = String::new();
     let pairs: Vec<(&Item, &Outcome)> = done.items.iter().zip(&done.outcomes).collect();
@@ -266,7 +264,7 @@ fn table(done: &Done, open: Option<&'static str>) -> String {
                 Cell::new(given.map(Reference::by).unwrap_or_default()),
                 Cell::new(shortened(&one_line(given.map(Reference::text).unwrap_or_default()))),
                 Cell::new(outcome.id.as_deref().unwrap_or_default()),
-                Cell::new(became(outcome)),
+                Cell::new(result(outcome)),
                 Cell::new(one_line(outcome.reason.as_deref().unwrap_or_default())),
             ];
             if has_rows {
@@ -278,9 +276,9 @@ fn table(done: &Done, open: Option<&'static str>) -> String {
     }
     let mut counts: Vec<(&str, i64)> = Vec::new();
     for (_, outcome) in &pairs {
-        match counts.iter_mut().find(|(name, _)| *name == became(outcome)) {
+        match counts.iter_mut().find(|(name, _)| *name == result(outcome)) {
             Some((_, count)) => *count += 1,
-            None => counts.push((became(outcome), 1)),
+            None => counts.push((result(outcome), 1)),
         }
     }
     let counts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{} {name}", grouped(count))).collect();

@@ -1,4 +1,4 @@
-//! Values of arguments, as they are typed: groups, instants, months, people.
+//! Parses argument values: groups, instants, months, persons.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     instant.or_else(day).ok_or_else(|| "write it like 2026-11-01T02:00:00Z".to_string())
 }
 
-/// A month that Intercom has been there for: an earlier one is a slip of the pen, and would be published as empty.
+/// A month since Intercom exists. An earlier one is a typing error and would be published as empty.
 pub(super) fn month(text: &str) -> Result<Month, String> {
     let month: Month = text.parse().map_err(|error: MonthError| error.to_string())?;
     let first = Month::of(NaiveDate::from_ymd_opt(2011, 1, 1).unwrap_or_default());
@@ -26,20 +26,20 @@ pub(super) fn month(text: &str) -> Result<Month, String> {
 }
 
 pub(super) fn loopback(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "it is no IP address".to_string())?;
+    let address: IpAddr = text.parse().map_err(|_| "it is not an IP address".to_string())?;
     if address.is_loopback() { Ok(address) } else { Err("the embedded Intercom listens on loopback only".to_string()) }
 }
 
-/// What an unset variable of a script leaves must not stand for everybody without an address.
+/// Refuses an empty text: an unset variable of a script must not mean all contacts without an address.
 pub(super) fn email_address(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let is_address = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    if is_address { Ok(text.to_string()) } else { Err("it is no e-mail address") }
+    if is_address { Ok(text.to_string()) } else { Err("it is not an e-mail address") }
 }
 
 pub(super) fn contact_id(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
-    if text.is_empty() { Err("it is no ID") } else { Ok(text.to_string()) }
+    if text.is_empty() { Err("it is not an ID") } else { Ok(text.to_string()) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! `run --apply-tags`: the members of the job's rules get the rules' tags in Intercom, as a difference to what this job
-//! did before. Only whom this job tagged is ever untagged: a tag that a person put on stays.
+//! `run --apply-tags`: writes the tags of the job's rules to Intercom. Only the difference to the last applied state is sent. Only
+//! contacts that this job tagged are untagged: a tag that a person added stays.
 //!
-//! What the job has tagged is kept beside the months, `applied/run_month=…/`: a snapshot is never edited, and tags are
-//! written only when everything is published. Before a change is sent, whom it is about is written down as pending, so
-//! that an interrupted run knows afterwards whom it tagged itself.
+//! The contacts that the job tagged are recorded beside the months, in `applied/run_month=…/`: a snapshot is never edited, and
+//! tags are written only after everything is published. Before a change is sent, its contacts are recorded as pending, so that
+//! after an interrupted run it is known which contacts this job tagged.
 
 mod notes;
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
 use crate::settings::JobRule;
-use crate::tagging::{self, Became, Item, Stopped, Target};
+use crate::tagging::{self, Item, ItemResult, Stopped, Target};
 use archive::publish::Damage;
 use archive::snapshot::{month_folder, months_in};
 use archive::table::TableError;
@@ -26,7 +26,7 @@ use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending
 
 pub(super) use self::notes::{forget, problems};
 
-/// What became of one rule's tag.
+/// The result for one rule's tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     pub rule: String,
@@ -37,11 +37,11 @@ pub struct Applied {
     /// Tagged, and untagged, by this run.
     pub gained: u64,
     pub lost: u64,
-    /// Members that carry the tag without this job's doing; it never takes it from them.
+    /// Members that had the tag before; this job never removes it from them.
     pub carried_before: u64,
-    /// Contacts that are no longer there.
+    /// Contacts that no longer exist.
     pub gone: u64,
-    /// What the API refused or did not answer cleanly; the next run tries again.
+    /// Contacts for which the API refused the change or gave no clear answer. The next run tries again.
     pub failed: u64,
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
     let mut plans = Vec::new();
     for rule in rules {
         let (name, target) = (&rule.rule.name, target(rule, &existing)?);
-        // Of a tag that was deleted, or that the rule had before another one, nobody carries this one.
+        // If the rule's earlier tag was deleted or replaced, no contact has the new tag yet.
         tags.certain.retain(|(of_rule, _), tag| of_rule != name || matches!(&target, Target::Existing(group) if group.id == *tag));
         plans.push(Plan::make(folder, month, rule, target, &tags)?);
     }
@@ -74,7 +74,7 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         plan.check(observed, context.settings.job.max_tag_change, is_forced)?;
     }
 
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for plan in plans {
         (context.observer)(Event::Applying { rule: plan.rule.rule.name.clone() });
         let mut applied = plan.applied();
@@ -84,22 +84,22 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
             let Applied { gained, lost, failed, .. } = applied;
             (context.observer)(Event::Applied { rule: applied.rule.clone(), gained, lost, failed });
         }
-        told.push(applied);
-        // What was done is written down, whatever becomes of the rest.
+        results.push(applied);
+        // Record the changes so far, even if the rest fails.
         if let Err(error) = done {
             tags.write_pending()?;
-            publish_applied(context, folder, month, told, &tags.certain)?;
+            publish_applied(context, folder, month, results, &tags.certain)?;
             return Err(error);
         }
     }
-    if told.iter().any(Applied::is_change) {
-        publish_applied(context, folder, month, told.clone(), &tags.certain)?;
+    if results.iter().any(Applied::is_change) {
+        publish_applied(context, folder, month, results.clone(), &tags.certain)?;
     }
     tags.write_pending()?;
-    Ok(told)
+    Ok(results)
 }
 
-/// What is known of the tags that this job put on.
+/// The recorded tags of this job.
 struct Tags<'a> {
     folder: &'a JobFolder,
     certain: Tagged,
@@ -111,33 +111,33 @@ impl Tags<'_> {
         notes::write_pending(self.folder, &self.pending)
     }
 
-    /// Whoever was to be tagged, was not, and is no member any more needs nothing.
+    /// Drops pending contacts that were not tagged and are no longer members.
     fn forget_unsent(&mut self, plan: &Plan<'_>) {
         let name = &plan.rule.rule.name;
         self.pending.retain(|(rule, contact), may_carry| rule != name || *may_carry || plan.members.contains(contact));
     }
 
-    /// Takes note of what became of one contact.
-    fn settle(&mut self, key: (String, String), change: Change, became: Became, applied: &mut Applied) {
+    /// Records the result for one contact.
+    fn settle(&mut self, key: (String, String), change: Change, result: ItemResult, applied: &mut Applied) {
         let pending = self.pending.remove(&key);
         let was_certain = self.certain.remove(&key).is_some();
         let mut is_ours = false;
-        match (change, became) {
-            (Change::Tag, Became::Tagged) => {
+        match (change, result) {
+            (Change::Tag, ItemResult::Tagged) => {
                 applied.gained += 1;
                 is_ours = true;
             }
-            (Change::Tag, Became::AlreadyTagged) if pending == Some(true) => is_ours = true,
-            (Change::Tag, Became::AlreadyTagged) => applied.carried_before += 1,
-            (Change::Untag, Became::Untagged) => applied.lost += 1,
-            (Change::Untag, Became::NotTagged) => {}
-            (_, Became::NotFound) => applied.gone += 1,
-            // The next run tries again, without asking whether it may.
-            (_, became) => {
+            (Change::Tag, ItemResult::AlreadyTagged) if pending == Some(true) => is_ours = true,
+            (Change::Tag, ItemResult::AlreadyTagged) => applied.carried_before += 1,
+            (Change::Untag, ItemResult::Untagged) => applied.lost += 1,
+            (Change::Untag, ItemResult::NotTagged) => {}
+            (_, ItemResult::NotFound) => applied.gone += 1,
+            // The next run tries again, without a check of `max_tag_change`.
+            (_, result) => {
                 applied.failed += 1;
                 is_ours = was_certain;
                 if let Some(may_carry) = pending {
-                    let is_told = change == Change::Tag && became != Became::Unknown;
+                    let is_told = change == Change::Tag && result != ItemResult::Unknown;
                     self.pending.insert(key.clone(), may_carry && !is_told);
                 }
             }
@@ -148,16 +148,16 @@ impl Tags<'_> {
     }
 }
 
-/// What has to change for one rule.
+/// The changes for one rule.
 struct Plan<'a> {
     rule: &'a JobRule,
     target: Target,
     members: BTreeSet<String>,
-    /// Whom this job tagged for the rule.
+    /// The contacts that this job tagged for the rule.
     tagged: BTreeSet<String>,
     gains: Vec<String>,
     losses: Vec<String>,
-    /// Gains that an earlier run was allowed already.
+    /// Gains that were allowed in an earlier run.
     allowed: usize,
 }
 
@@ -181,7 +181,7 @@ impl<'a> Plan<'a> {
     }
 
     /// # Errors
-    /// When more would change than the job allows unasked: of those tagged before, or the first time of everyone.
+    /// If more would change than the job allows: as a share of those tagged before, or of everyone the first time.
     fn check(&self, observed: u64, allowed: f64, is_forced: bool) -> Result<(), JobError> {
         let changes = (self.gains.len() + self.losses.len()).saturating_sub(self.allowed) as u64;
         let of = if self.tagged.is_empty() { observed } else { self.tagged.len() as u64 };
@@ -222,21 +222,21 @@ impl<'a> Plan<'a> {
             }
             let failed = |source: StreamError| JobError::Apply { rule: rule.clone(), source: source.into() };
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
-            let told = |_: &str, _: usize, _: usize| {};
-            let work = tagging::prepare(&context.client, self.target.clone(), change, items, &told).await.map_err(failed)?;
-            // Whoever is to be tagged is not tagged yet: if it turns out later that they are, this run did it.
+            let on_progress = |_: &str, _: usize, _: usize| {};
+            let work = tagging::prepare(&context.client, self.target.clone(), change, items, &on_progress).await.map_err(failed)?;
+            // These contacts do not have the tag yet: if they have it later, this run added it.
             if change == Change::Tag {
                 tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));
                 tags.write_pending()?;
             }
-            let done = work.carry_out(&context.client, &told, std::future::pending()).await.map_err(|error| failed(error.into()))?;
+            let done = work.carry_out(&context.client, &on_progress, std::future::pending()).await.map_err(|error| failed(error.into()))?;
             if let Some(tag) = &done.tag {
                 applied.tag_id.clone_from(&tag.id);
                 applied.tag_name.clone_from(&tag.name);
             }
             for (item, outcome) in done.items.iter().zip(&done.outcomes) {
                 let Ok(Reference::ContactId(id)) = &item.given else { continue };
-                tags.settle((rule.clone(), id.clone()), change, outcome.became, applied);
+                tags.settle((rule.clone(), id.clone()), change, outcome.result, applied);
             }
             match done.stopped {
                 Some(Stopped::Failed(error)) => return Err(failed(error.into())),
@@ -255,12 +255,11 @@ impl Applied {
     }
 }
 
-/// The tag of a rule; one that is not there yet will be made.
+/// The tag of a rule. A missing tag is created later.
 ///
 /// # Errors
-/// When nothing must be written, because it is not certain which tag is meant: the name fits several tags, is the ID of
-/// none, or only looks like the name of one. Intercom itself tells names apart in everything but case, so that a call with
-/// this name would make a second tag that nobody could tell from the first.
+/// If it is not certain which tag is meant: the name fits several tags, is an ID that does not exist, or only looks like the name of
+/// a tag. Intercom ignores only case in names, so a call with this name would create a second tag that looks like the first.
 fn target(rule: &JobRule, existing: &[Group]) -> Result<Target, JobError> {
     let name = GroupName::new(GroupKind::Tag, rule.apply_tag.clone().unwrap_or_default());
     let refused = |why| Err(JobError::Unresolved(vec![Unresolved { name: name.clone(), why }]));
@@ -272,22 +271,22 @@ fn target(rule: &JobRule, existing: &[Group]) -> Result<Target, JobError> {
     }
 }
 
-/// Whether Intercom takes this for the name of the tag, or it is the tag's ID.
+/// Whether Intercom accepts this as the name of the tag, or it is the tag's ID.
 fn is_named(name: &GroupName, tag: &Group) -> bool {
     let plain = |text: &str| text.trim().to_lowercase();
     name.fit(&tag.key(), [&tag.name, &tag.name]) == Some(Fit::Exact) || plain(&name.text) == plain(&tag.name)
 }
 
-/// Written as an ID, which no tag can be made from.
+/// Whether it is written as an ID. No tag can be created from an ID.
 fn is_id(name: &GroupName) -> bool {
     ["id:", "tag:"].iter().any(|prefix| name.text.starts_with(prefix))
 }
 
-/// Who is in a cohort this month.
+/// The members of a cohort this month.
 fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
     let in_history = |source| JobError::History { month, source };
     let history = folder.history(month).map_err(|damage| in_history(damage.into()))?;
-    // It has just been built. Without it nobody would be a member, and everybody would lose the tag.
+    // It was just built. Without it the rule would have no members, and all contacts would lose the tag.
     let gone = || Damage { folder: folder.histories().join(month_folder(month)), problem: "it is gone".to_string() };
     let history = history.ok_or_else(|| in_history(gone().into()))?;
     let failed = |error| JobError::table(month, error);
@@ -310,7 +309,7 @@ mod tests {
     fn a_rules_tag_is_the_one_that_intercom_takes_the_name_for_or_a_new_one() {
         let tag = |id: &str, name: &str| Group { kind: GroupKind::Tag, id: id.into(), name: name.into() };
         let existing = [tag("7", "VIP\u{200b}"), tag("8", "Heavy Openers"), tag("9", "STRASSE")];
-        let told = |name: &str| {
+        let target_of = |name: &str| {
             let condition = Condition::parse("role = 'user'", reports::rules::FACTS, &[]).unwrap();
             let rule = JobRule { rule: reports::rules::Rule { name: "rule".into(), condition }, apply_tag: Some(name.into()) };
             match target(&rule, &existing) {
@@ -321,13 +320,13 @@ mod tests {
             }
         };
         for name in ["Heavy Openers", "heavy openers", "HEAVY OPENERS", "8", "id:8", "tag:8"] {
-            assert_eq!(told(name), "id:8", "{name}");
+            assert_eq!(target_of(name), "id:8", "{name}");
         }
-        assert_eq!(told("Light Openers"), "new Light Openers");
+        assert_eq!(target_of("Light Openers"), "new Light Openers");
         // A tag that only looks like it is neither used nor doubled.
-        let looks = told("VIP");
+        let looks = target_of("VIP");
         assert!(looks.contains("did you mean `VIP\u{200b}` (id:7)? It looks the same") && looks.contains("U+200B"), "{looks}");
-        assert_eq!(told("straße"), "tag `straße` is not in the workspace; did you mean `STRASSE`?");
-        assert_eq!(told("id:99"), "tag `id:99` is not in the workspace");
+        assert_eq!(target_of("straße"), "tag `straße` is not in the workspace; did you mean `STRASSE`?");
+        assert_eq!(target_of("id:99"), "tag `id:99` is not in the workspace");
     }
 }

@@ -1,38 +1,38 @@
-//! A range of past months: members, contacts and conversations are read once, and each month that has no snapshot, or a
-//! lesser one, gets its own. Membership is of the time of the observation (basis `late`), but for tags whose dates are
-//! read (`reconstructed`).
+//! A range of past months: members, contacts and conversations are read once. Each month without a snapshot, or with one of a lower
+//! basis, gets its own. Members are those at the time of the observation (basis `late`), except for tags whose dates are read
+//! (`reconstructed`).
 
 use super::{
     Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, observe, prospect, rebuild,
-    tell_of_others, timezone,
+    report_unfinished, timezone,
 };
 use domain::{Basis, Month, Months};
 
 #[derive(Clone, Copy, Debug)]
 pub struct BackfillOptions {
     pub months: Months,
-    /// Whether a snapshot of the same basis is made anew.
+    /// Whether a snapshot of the same basis is replaced.
     pub replace: bool,
 }
 
 #[derive(Debug)]
 pub struct BackfillOutcome {
     pub published: Vec<(Month, Basis)>,
-    /// Months whose snapshots stay.
+    /// Months whose snapshots are kept.
     pub kept: Vec<(Month, Basis)>,
     /// Groups that were not found; the others were published.
     pub unresolved: Vec<Unresolved>,
     pub rebuilt: Vec<Rebuilt>,
     /// Months whose snapshots are damaged.
     pub damaged: Vec<DamagedMonth>,
-    /// Later months, which are stale now.
+    /// Later months, which are out of date now.
     pub stale: Vec<Month>,
 }
 
 /// What a backfill would do.
 #[derive(Debug)]
 pub struct BackfillPlan {
-    /// None when every month is there.
+    /// `None` if every month is published.
     pub plan: Option<Plan>,
     pub kept: Vec<(Month, Basis)>,
 }
@@ -42,7 +42,7 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
     let _lock = folder.lock("backfill")?;
     folder.prepare()?;
     folder.recover()?;
-    tell_of_others(&folder, options.months)?;
+    report_unfinished(&folder, options.months)?;
     let BackfillPlan { plan, kept } = planned(context, &folder, options).await?;
     let (published, unresolved) = match plan {
         None => (Vec::new(), Vec::new()),
@@ -56,7 +56,7 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
     Ok(BackfillOutcome { published, kept, unresolved, rebuilt, stale, damaged })
 }
 
-/// Names resolved, sizes asked, no page of members fetched, nothing written.
+/// Resolves names and requests sizes, but fetches no page of members and writes nothing.
 pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
     planned(context, &JobFolder::new(&context.settings), options).await
 }
@@ -70,8 +70,8 @@ async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOption
     let mut wanted = Vec::new();
     for span in &scope.spans {
         let now = prospect(&context.settings.job, (context.clock)(), span);
-        match folder.snapshot(span.month)?.map(|held| held.manifest.basis()) {
-            Some(held) if now < held || (now == held && !options.replace) => kept.push((span.month, held)),
+        match folder.snapshot(span.month)?.map(|published| published.manifest.basis()) {
+            Some(published) if now < published || (now == published && !options.replace) => kept.push((span.month, published)),
             _ => wanted.push(span.month),
         }
     }

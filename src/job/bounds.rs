@@ -1,6 +1,5 @@
-//! Where months begin and end beside months that are held: the rules of a zone change, and so may the job's zone. A new
-//! month then begins where the one before ended and ends where the one after begins, so that no time is in two months or
-//! in none.
+//! The bounds of months. The rules of a time zone change, and so may the job's time zone. A new month therefore begins where the
+//! published month before it ended, and ends where the published month after it begins: no time is in two months or in none.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
@@ -8,39 +7,39 @@ use super::{JobError, JobFolder};
 use archive::snapshot::{Finding, Manifest, Severity, months_in};
 use domain::{Month, MonthSpan, Months, TimeZone};
 
-/// No two zones are further apart than this. A manifest that is, was not written by this program.
+/// No two time zones are further apart. A manifest with such bounds was not written by this program.
 const APART_MAX: TimeDelta = TimeDelta::hours(26);
 
-/// The check that tells of months cut in another zone than this one.
+/// The check that reports months with bounds of another time zone.
 pub const TIMEZONE_CHANGED: &str = "timezone_changed";
 
-/// A month that has a snapshot, as its manifest says it was cut.
+/// A month that has a snapshot, with the bounds of its manifest.
 #[derive(Clone, Debug)]
-pub(super) struct HeldMonth {
+pub(super) struct PublishedMonth {
     pub span: MonthSpan,
     pub timezone: String,
-    /// Not known of months that older programs wrote.
+    /// Unknown for months that an older program wrote.
     pub table: Option<String>,
 }
 
-/// Months as they are to be fetched, ascending, and what is to be said about their bounds.
+/// The bounds of the months to fetch, ascending, and findings about them.
 #[derive(Clone, Debug)]
 pub(super) struct Cut {
     pub spans: Vec<MonthSpan>,
     pub findings: Vec<(Month, Finding)>,
 }
 
-/// Which bound of a month meets a held one.
+/// Which bound of a month meets a published month.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Start,
     End,
 }
 
-impl HeldMonth {
-    pub(super) fn of(manifest: &Manifest) -> Option<HeldMonth> {
+impl PublishedMonth {
+    pub(super) fn of(manifest: &Manifest) -> Option<PublishedMonth> {
         let span = manifest.span().ok()?;
-        Some(HeldMonth { span, timezone: manifest.timezone.clone(), table: manifest.timezone_table.clone() })
+        Some(PublishedMonth { span, timezone: manifest.timezone.clone(), table: manifest.timezone_table.clone() })
     }
 }
 
@@ -50,33 +49,35 @@ pub(super) fn is_near(span: &MonthSpan) -> bool {
     [span.start - utc.start, span.end - utc.end].into_iter().all(|apart| apart.abs() <= APART_MAX)
 }
 
-/// Whether a month with these bounds meets the held ones beside it.
-pub(super) fn fits(held: &[HeldMonth], span: &MonthSpan) -> bool {
-    let meets = |held: &HeldMonth| {
-        let (before, after) = (held.span.month.next() == span.month, held.span.month.previous() == span.month);
-        (!before || held.span.end == span.start) && (!after || held.span.start == span.end)
+/// Whether a month with these bounds meets the published months beside it.
+pub(super) fn fits(published: &[PublishedMonth], span: &MonthSpan) -> bool {
+    let meets = |published: &PublishedMonth| {
+        let (before, after) = (published.span.month.next() == span.month, published.span.month.previous() == span.month);
+        (!before || published.span.end == span.start) && (!after || published.span.start == span.end)
     };
-    held.iter().filter(|held| is_near(&held.span)).all(meets)
+    published.iter().filter(|published| is_near(&published.span)).all(meets)
 }
 
-/// The held months whose manifests can be read, ascending. One that cannot be must not keep another from being observed.
-pub(super) fn held_months(folder: &JobFolder) -> Result<Vec<HeldMonth>, JobError> {
+/// The published months whose manifests can be read, ascending. A manifest that cannot be read must not block other months.
+pub(super) fn published_months(folder: &JobFolder) -> Result<Vec<PublishedMonth>, JobError> {
     let months = months_in(&folder.snapshots())?;
     let opened = months.into_iter().filter_map(|month| folder.snapshot(month).ok().flatten());
-    Ok(opened.filter_map(|snapshot| HeldMonth::of(&snapshot.manifest)).collect())
+    Ok(opened.filter_map(|snapshot| PublishedMonth::of(&snapshot.manifest)).collect())
 }
 
-/// The bounds of these months, of which `is_made` tells those that get a snapshot. The others, and months beside them,
-/// stay as they are held.
-pub(super) fn cut(months: Months, timezone: &TimeZone, held: &[HeldMonth], is_made: impl Fn(Month) -> bool) -> Cut {
+/// The bounds of these months. Those for which `is_made` holds get a snapshot; the others, and the months beside them, keep the
+/// bounds with which they were published.
+pub(super) fn cut(months: Months, timezone: &TimeZone, published: &[PublishedMonth], is_made: impl Fn(Month) -> bool) -> Cut {
     let is_among = |month: Month| months.first <= month && month <= months.last;
-    let fixed: Vec<&HeldMonth> =
-        held.iter().filter(|held| is_near(&held.span) && !(is_among(held.span.month) && is_made(held.span.month))).collect();
-    let find = |month: Month| fixed.iter().copied().find(|held| held.span.month == month);
+    let fixed: Vec<&PublishedMonth> = published
+        .iter()
+        .filter(|published| is_near(&published.span) && !(is_among(published.span.month) && is_made(published.span.month)))
+        .collect();
+    let find = |month: Month| fixed.iter().copied().find(|published| published.span.month == month);
     let mut all = Cut { spans: Vec::new(), findings: Vec::new() };
     for month in months.each() {
-        if let Some(held) = find(month) {
-            all.spans.push(held.span);
+        if let Some(published) = find(month) {
+            all.spans.push(published.span);
             continue;
         }
         let own = month.span(timezone);
@@ -87,11 +88,12 @@ pub(super) fn cut(months: Months, timezone: &TimeZone, held: &[HeldMonth], is_ma
             end: after.map_or(own.end, |after| after.span.start),
         };
         let met = [(before, Bound::Start, own.start, span.start), (after, Bound::End, own.end, span.end)];
-        for (held, bound, own, taken) in met {
-            all.findings.extend(held.filter(|_| own != taken).map(|held| (month, met_finding(timezone, held, bound, own, taken))));
+        for (published, bound, own, taken) in met {
+            all.findings
+                .extend(published.filter(|_| own != taken).map(|published| (month, met_finding(timezone, published, bound, own, taken))));
         }
         if month == months.first && before.is_none() {
-            let earlier = fixed.iter().filter(|held| held.span.month < month).max_by_key(|held| held.span.month);
+            let earlier = fixed.iter().filter(|published| published.span.month < month).max_by_key(|published| published.span.month);
             all.findings.extend(earlier.and_then(|earlier| gap_finding(timezone, earlier)).map(|finding| (month, finding)));
         }
         all.spans.push(span);
@@ -99,19 +101,19 @@ pub(super) fn cut(months: Months, timezone: &TimeZone, held: &[HeldMonth], is_ma
     all
 }
 
-fn met_finding(timezone: &TimeZone, held: &HeldMonth, bound: Bound, own: DateTime<Utc>, taken: DateTime<Utc>) -> Finding {
+fn met_finding(timezone: &TimeZone, published: &PublishedMonth, bound: Bound, own: DateTime<Utc>, taken: DateTime<Utc>) -> Finding {
     let (other, met, begins) = match bound {
         Bound::Start => ("before", "ended", "begin"),
         Bound::End => ("after", "begins", "end"),
     };
-    let is_renamed = held.timezone != timezone.name();
+    let is_renamed = published.timezone != timezone.name();
     let table = timezone.table().version_text();
     let by = |zone: &str, table: &str| if is_renamed { format!("in {zone}") } else { format!("by the rules of {zone} in {table}") };
-    let theirs = match &held.table {
-        // It has been moved itself, to meet a month that was cut by another table.
-        Some(held) if !is_renamed && *held == table => "as it was cut to meet a month beside it".to_string(),
-        held_table => {
-            by(&held.timezone, &held_table.as_ref().map_or("an older IANA table".to_string(), |table| format!("IANA table {table}")))
+    let theirs = match &published.table {
+        // Its own bound was moved, to meet a month with bounds of another table.
+        Some(published) if !is_renamed && *published == table => "where it meets another month".to_string(),
+        their_table => {
+            by(&published.timezone, &their_table.as_ref().map_or("an older IANA table".to_string(), |table| format!("IANA table {table}")))
         }
     };
     let ours = by(timezone.name(), &format!("IANA table {table}"));
@@ -122,18 +124,18 @@ fn met_finding(timezone: &TimeZone, held: &HeldMonth, bound: Bound, own: DateTim
         apart(own, taken),
     );
     let (check_name, value, expected) = match is_renamed {
-        true => (TIMEZONE_CHANGED, timezone.name().to_string(), held.timezone.clone()),
+        true => (TIMEZONE_CHANGED, timezone.name().to_string(), published.timezone.clone()),
         false => ("timezone_rules_changed", text(taken), text(own)),
     };
     finding(check_name, value, expected, detail)
 }
 
-/// Of a zone that has been changed since a month that does not adjoin: nothing overlaps, but months are no longer alike.
-fn gap_finding(timezone: &TimeZone, earlier: &HeldMonth) -> Option<Finding> {
+/// The time zone changed since an earlier month that is not adjacent: nothing overlaps, but the months are not comparable.
+fn gap_finding(timezone: &TimeZone, earlier: &PublishedMonth) -> Option<Finding> {
     let own = earlier.span.month.span(timezone).end;
     (earlier.timezone != timezone.name() && own != earlier.span.end).then(|| {
         let detail = format!(
-            "{}, the last month held before this one, was cut in {} and ended at {}; in {timezone} it would have ended {}",
+            "{}, the last month published before this one, was cut in {} and ended at {}; in {timezone} it would have ended {}",
             earlier.span.month,
             earlier.timezone,
             text(earlier.span.end),
@@ -143,24 +145,24 @@ fn gap_finding(timezone: &TimeZone, earlier: &HeldMonth) -> Option<Finding> {
     })
 }
 
-/// Of a month that stays as an interrupted run has cut it.
+/// The month keeps the bounds of an interrupted run.
 pub(super) fn begun_finding(timezone: &TimeZone, own: &MonthSpan, begun: &MonthSpan) -> Finding {
     let from_to = |span: &MonthSpan| format!("{} to {}", text(span.start), text(span.end));
     let detail = format!(
-        "an interrupted run cut the month by other rules of {timezone}: it stays so, for the sake of what was observed at its end; by \
-         IANA table {} it would be {}",
+        "an interrupted run used other rules of {timezone} for this month; its bounds are kept, because the rows were observed at the \
+         month's end; by IANA table {} it would be {}",
         timezone.table().version_text(),
         from_to(own),
     );
     finding("timezone_rules_changed", from_to(begun), from_to(own), detail)
 }
 
-/// What is to be said when the table that months are cut by is old.
+/// A warning if the time zone table is old.
 pub fn old_table(timezone: &TimeZone, now: DateTime<Utc>) -> Option<String> {
     let table = timezone.table();
     table.is_old(now).then(|| {
         format!(
-            "the {table}, is older than a year: where the rules of {timezone} have changed since, the month begins or ends at another instant"
+            "the {table}, is older than a year: if the rules of {timezone} have changed since, the month begins or ends at another time"
         )
     })
 }
@@ -210,20 +212,20 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn held(name: &str, start: &str, end: &str, timezone: &str) -> HeldMonth {
+    fn published(name: &str, start: &str, end: &str, timezone: &str) -> PublishedMonth {
         let span = MonthSpan { month: month(name), start: at(start), end: at(end) };
-        HeldMonth { span, timezone: timezone.to_string(), table: Some("2025b".to_string()) }
+        PublishedMonth { span, timezone: timezone.to_string(), table: Some("2025b".to_string()) }
     }
 
     /// November 2026 as the IANA table of 2025 has Vancouver: to 08:00 UTC on 1 December.
-    fn old_november() -> HeldMonth {
-        held("2026-11", "2026-11-01T07:00:00Z", "2026-12-01T08:00:00Z", "America/Vancouver")
+    fn old_november() -> PublishedMonth {
+        published("2026-11", "2026-11-01T07:00:00Z", "2026-12-01T08:00:00Z", "America/Vancouver")
     }
 
-    fn cut_all(first: &str, last: &str, zone: &str, held: &[HeldMonth], kept: &[&str]) -> (Vec<(String, String)>, Vec<String>) {
+    fn cut_all(first: &str, last: &str, zone: &str, published: &[PublishedMonth], kept: &[&str]) -> (Vec<(String, String)>, Vec<String>) {
         let zone = TimeZone::embedded(zone).unwrap();
         let months = Months { first: month(first), last: month(last) };
-        let cut = cut(months, &zone, held, |month| !kept.contains(&month.to_string().as_str()));
+        let cut = cut(months, &zone, published, |month| !kept.contains(&month.to_string().as_str()));
         let spans = cut.spans.iter().map(|span| (text(span.start), text(span.end))).collect();
         (spans, cut.findings.iter().map(|(month, finding)| format!("{month} {}: {}", finding.check_name, finding.detail)).collect())
     }
@@ -250,8 +252,8 @@ mod tests {
 
     #[test]
     fn a_month_ends_where_the_one_after_begins() {
-        let december = held("2026-12", "2026-12-01T08:00:00Z", "2027-01-01T08:00:00Z", "America/Vancouver");
-        // Made anew, and made only now: what the month itself was cut by before does not matter.
+        let december = published("2026-12", "2026-12-01T08:00:00Z", "2027-01-01T08:00:00Z", "America/Vancouver");
+        // Replaced or new: the month's own earlier bounds do not matter.
         for all in [vec![old_november(), december.clone()], vec![december]] {
             let (spans, findings) = cut_all("2026-11", "2026-11", "America/Vancouver", &all, &[]);
             assert_eq!(spans, [span("2026-11-01T07:00:00Z", "2026-12-01T08:00:00Z")]);
@@ -262,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn months_of_a_backfill_meet_each_other_and_those_that_are_held() {
+    fn months_of_a_backfill_meet_each_other_and_published_months() {
         let (october, january) = (
-            held("2026-10", "2026-10-01T06:00:00Z", "2026-11-01T06:30:00Z", "America/Vancouver"),
-            held("2027-01", "2027-01-01T08:00:00Z", "2027-02-01T08:00:00Z", "America/Vancouver"),
+            published("2026-10", "2026-10-01T06:00:00Z", "2026-11-01T06:30:00Z", "America/Vancouver"),
+            published("2027-01", "2027-01-01T08:00:00Z", "2027-02-01T08:00:00Z", "America/Vancouver"),
         );
         let all = [october, old_november(), january];
         let (spans, findings) = cut_all("2026-10", "2027-01", "America/Vancouver", &all, &["2026-10", "2027-01"]);
@@ -279,7 +281,7 @@ mod tests {
         assert_eq!(findings.len(), 2);
         assert!(findings[0].starts_with("2026-11 ") && findings[0].contains("30 minutes later"), "{}", findings[0]);
         assert!(findings[1].starts_with("2026-12 ") && findings[1].contains("would end 1 hour earlier"), "{}", findings[1]);
-        // All of them anew: each as the zone has it.
+        // All of them replaced: each as the time zone has it.
         let (spans, findings) = cut_all("2026-10", "2027-01", "America/Vancouver", &all, &[]);
         assert_eq!(spans[1], span("2026-11-01T07:00:00Z", "2026-12-01T07:00:00Z"));
         assert!(spans.windows(2).all(|pair| pair[0].1 == pair[1].0) && findings.is_empty());
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn another_zone_matters_where_its_instants_are_others() {
-        let kiev = held("2026-10", "2026-09-30T21:00:00Z", "2026-10-31T22:00:00Z", "Europe/Kiev");
+        let kiev = published("2026-10", "2026-09-30T21:00:00Z", "2026-10-31T22:00:00Z", "Europe/Kiev");
         let (spans, findings) = cut_all("2026-11", "2026-11", "Europe/Kyiv", std::slice::from_ref(&kiev), &[]);
         assert_eq!((spans, findings), (vec![span("2026-10-31T22:00:00Z", "2026-11-30T22:00:00Z")], Vec::new()));
         let (spans, findings) = cut_all("2026-11", "2026-11", "Asia/Tokyo", std::slice::from_ref(&kiev), &[]);
@@ -300,13 +302,13 @@ mod tests {
         let (spans, findings) = cut_all("2026-12", "2026-12", "Asia/Tokyo", std::slice::from_ref(&kiev), &[]);
         assert_eq!(spans, [span("2026-11-30T15:00:00Z", "2026-12-31T15:00:00Z")]);
         assert_eq!(findings.len(), 1);
-        assert!(findings[0].contains("2026-10, the last month held before this one, was cut in Europe/Kiev"), "{}", findings[0]);
+        assert!(findings[0].contains("2026-10, the last month published before this one, was cut in Europe/Kiev"), "{}", findings[0]);
         assert_eq!(cut_all("2026-12", "2026-12", "Europe/Kyiv", &[kiev], &[]).1, [] as [&str; 0]);
     }
 
     #[test]
     fn a_manifest_with_absurd_bounds_moves_no_month() {
-        let absurd = held("2026-11", "2026-11-01T07:00:00Z", "2027-12-01T08:00:00Z", "America/Vancouver");
+        let absurd = published("2026-11", "2026-11-01T07:00:00Z", "2027-12-01T08:00:00Z", "America/Vancouver");
         let (spans, findings) = cut_all("2026-12", "2026-12", "America/Vancouver", &[absurd], &[]);
         assert_eq!((spans, findings), (vec![span("2026-12-01T07:00:00Z", "2027-01-01T07:00:00Z")], Vec::new()));
     }

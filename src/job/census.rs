@@ -1,5 +1,4 @@
-//! What a workspace has, counted: its groups with their sizes, its people, companies and conversations. Nothing here
-//! is fetched that is not a count.
+//! Counts of a workspace: its groups with their sizes, its contacts, companies and conversations. Only counts are fetched.
 
 use std::collections::HashMap;
 
@@ -8,17 +7,17 @@ use futures_util::future::try_join_all;
 use domain::{Group, GroupKind};
 use intercom::{Client, Counted, ListedGroup, RequestError};
 
-/// One thing counted.
+/// One count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Of a group.
+    /// The ID of a group.
     pub id: Option<String>,
     pub name: String,
-    /// `None` when the API did not say.
+    /// `None` if the API did not give it.
     pub count: Option<u64>,
 }
 
-/// What is to be counted.
+/// What to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Users, leads, companies, tags and segments.
@@ -27,11 +26,11 @@ pub enum Question {
     By(Counted, GroupKind),
 }
 
-/// How far a count has come: groups done, groups in all.
-pub type Told<'a> = &'a (dyn Fn(usize, usize) + Sync);
+/// Reports progress: groups done, groups in total.
+pub type OnProgress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Counts. `None` when this version of the API does not count such a thing.
-pub async fn take(client: &Client, question: Question, told: Told<'_>) -> Result<Option<Vec<Count>>, RequestError> {
+/// Counts. `None` if this API version does not have such a count.
+pub async fn take(client: &Client, question: Question, on_progress: OnProgress<'_>) -> Result<Option<Vec<Count>>, RequestError> {
     match question {
         Question::Everything => everything(client).await.map(Some),
         Question::Total(Counted::Conversations) => Ok(Some(named(client.conversation_states().await?))),
@@ -44,7 +43,7 @@ pub async fn take(client: &Client, question: Question, told: Told<'_>) -> Result
         }
         Question::By(of, kind) => {
             let Some(groups) = client.groups(of, kind).await? else { return Ok(None) };
-            Ok(Some(sizes(client, of, kind, groups, told).await?))
+            Ok(Some(sizes(client, of, kind, groups, on_progress).await?))
         }
     }
 }
@@ -64,16 +63,16 @@ fn named(counts: Vec<(&str, Option<u64>)>) -> Vec<Count> {
     counts.into_iter().map(|(name, count)| Count { id: None, name: name.to_string(), count }).collect()
 }
 
-/// The cheapest way that tells: the listing itself, then the sizes by name, as far as a name means one group; then one
-/// question a group, side by side.
+/// Uses the cheapest source: the listing itself, then sizes by name if a name means one group, then one request a group, side by
+/// side.
 async fn sizes(
     client: &Client,
     of: Counted,
     kind: GroupKind,
     groups: Vec<ListedGroup>,
-    told: Told<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<Vec<Count>, RequestError> {
-    // A tag's listing says nothing of companies or conversations, whatever it says.
+    // The listing of tags only counts contacts.
     let listed = |listed: &ListedGroup| listed.count.filter(|_| of == Counted::People || kind == GroupKind::Segment);
     let is_told = groups.iter().all(|group| listed(group).is_some());
     let by_name = if is_told { None } else { client.sizes_by_name(of, kind).await? };
@@ -88,7 +87,7 @@ async fn sizes(
                 Some(count) => Some(count),
                 None => {
                     let count = client.size(of, &group.group).await?;
-                    told(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, unknown);
+                    on_progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, unknown);
                     count
                 }
             };
@@ -99,18 +98,18 @@ async fn sizes(
     try_join_all(counts).await
 }
 
-/// Sizes whose name belongs to one listed group and was told once: archived groups are told too, and may share a name.
+/// Sizes whose name belongs to one listed group and came once: archived groups come, too, and may have the same name.
 fn unambiguous(groups: &[ListedGroup], sizes: Vec<(String, u64)>) -> HashMap<String, u64> {
-    let mut told: HashMap<String, (u64, u32)> = HashMap::new();
+    let mut by_name: HashMap<String, (u64, u32)> = HashMap::new();
     for (name, size) in sizes {
-        told.entry(name).or_insert((size, 0)).1 += 1;
+        by_name.entry(name).or_insert((size, 0)).1 += 1;
     }
     let mut listed: HashMap<&str, u32> = HashMap::new();
     for group in groups {
         *listed.entry(&group.group.name).or_default() += 1;
     }
-    told.retain(|name, (_, times)| *times == 1 && listed.get(name.as_str()) == Some(&1));
-    told.into_iter().map(|(name, (size, _))| (name, size)).collect()
+    by_name.retain(|name, (_, times)| *times == 1 && listed.get(name.as_str()) == Some(&1));
+    by_name.into_iter().map(|(name, (size, _))| (name, size)).collect()
 }
 
 #[cfg(test)]
@@ -118,13 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_two_groups_have_tells_the_size_of_neither() {
+    fn a_name_of_two_groups_gives_the_size_of_neither() {
         let group = |id: &str, name: &str| ListedGroup {
             group: Group { kind: GroupKind::Tag, id: id.to_string(), name: name.to_string() },
             count: None,
         };
-        let groups = [group("1", "once"), group("2", "twice listed"), group("3", "twice listed"), group("4", "twice told")];
-        let sizes = [("once", 5), ("twice listed", 6), ("twice told", 7), ("twice told", 8), ("archived", 9)];
+        let groups = [group("1", "once"), group("2", "twice listed"), group("3", "twice listed"), group("4", "sent twice")];
+        let sizes = [("once", 5), ("twice listed", 6), ("sent twice", 7), ("sent twice", 8), ("archived", 9)];
         let sizes = sizes.map(|(name, size)| (name.to_string(), size)).into();
         assert_eq!(unambiguous(&groups, sizes), HashMap::from([("once".to_string(), 5)]));
     }

@@ -1,7 +1,7 @@
-//! What a run would stumble over, looked for before it: settings, token, API, permissions, groups, disk. Everything
-//! that is found is told, not only the first; nothing is written to Intercom, and nothing is left behind on disk.
+//! Finds problems before a run: settings, token, API, permissions, groups, disk. It reports all findings, not only the first.
+//! Nothing is written to Intercom, and nothing stays on disk.
 //!
-//! Names, time zone and attributes are judged by the job's own functions, so that what is fine here does not fail there.
+//! Names, time zone and attributes are checked by the job's own functions, so that a run has the same result.
 
 mod api;
 mod configuration;
@@ -15,7 +15,7 @@ use crate::{Clock, JobError, JobFolder, PriorMonth, Unresolved};
 use domain::{Group, GroupName};
 use intercom::{ClientError, RequestError, Workspace};
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug)]
 pub struct Finding {
     pub subject: String,
@@ -27,16 +27,16 @@ pub enum Seen {
     Fine(String),
     /// Neither good nor bad.
     Noted(String),
-    /// A run goes on all the same.
+    /// A run would continue.
     Warning {
         what: String,
         hint: Option<String>,
     },
-    /// A run would fail, or go without it.
+    /// A run would fail, or leave it out.
     Error(Trouble),
 }
 
-/// What would end a run, or leave something out of it. The command line knows each one's exit code.
+/// Why a run would fail or leave something out. The command line has the exit code of each.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     #[error("{problem} (in {origin})", problem = .0.problem, origin = .0.origin)]
@@ -55,7 +55,7 @@ pub enum Trouble {
     Job(#[from] JobError),
     #[error("{0}")]
     Unresolved(Unresolved),
-    #[error("{name} is archived{}: no list shows it, and a run goes without it", .group.as_ref().map_or(String::new(), |group| format!(" (it is `{}`, id:{})", group.name, group.id)))]
+    #[error("{name} is archived{}: the API does not list it, and a run leaves it out", .group.as_ref().map_or(String::new(), |group| format!(" (it is `{}`, id:{})", group.name, group.id)))]
     Archived { name: GroupName, group: Option<Group> },
     #[error("{free} are free and a month needs about {need}")]
     DiskSpace { free: String, need: String },
@@ -64,7 +64,7 @@ pub enum Trouble {
 /// What to do about a clock that is wrong.
 pub const CLOCK_HINT: &str = "set this machine's clock, and keep it right with NTP (`timedatectl set-ntp true`), then run it again";
 /// What to do about an archived group.
-pub const ARCHIVED_HINT: &str = "bring it back in Intercom, or take it out of the job file";
+pub const ARCHIVED_HINT: &str = "restore it in Intercom, or remove it from the job file";
 
 impl Finding {
     fn fine(subject: impl Into<String>, what: impl Into<String>) -> Finding {
@@ -84,7 +84,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything that the settings say for certain where it is.
+/// Checks everything whose settings are valid.
 pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
     let now = clock();
     let knows_intercom = survey.is_certain_of("intercom");
@@ -111,7 +111,7 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
         Some(_) | None => None,
     };
     let answers = match &client {
-        Some(client) => api::ask(client, &settings, now).await.told(client, &settings, &mut findings),
+        Some(client) => api::ask(client, &settings, now).await.findings(client, &settings, &mut findings),
         None => None,
     };
     if let (Some(client), Some(answers)) = (&client, &answers) {
@@ -128,8 +128,8 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
             if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &prior_month.workspace_id)
                 && client.capabilities().names_workspace
             {
-                let what = format!("`GET /me` names none; the months before are of `{before}`, and contacts of another one are refused");
-                findings.push(Finding::warning("workspace", what, Some("make sure that the token is the one of that workspace")));
+                let what = format!("`GET /me` names none; earlier months are of `{before}`, and contacts of another workspace are refused");
+                findings.push(Finding::warning("workspace", what, Some("make sure that the token is of that workspace")));
             }
             if knows_timezone {
                 findings.extend(api::timezone(&settings.job, answers, &prior_month, now));
@@ -139,13 +139,13 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
             planned
         }
         _ => {
-            findings.push(Finding::noted("groups", "not checked, nor is what needs them: mend the errors above first"));
+            findings.push(Finding::noted("groups", "not checked, nor is anything that needs them: correct the errors above first"));
             None
         }
     };
     match output {
         Some(tried) => output::check(&folder, tried, planned, &mut findings),
-        None => findings.push(Finding::noted("output", "not checked: the settings do not say for certain where it is")),
+        None => findings.push(Finding::noted("output", "not checked: its settings have errors")),
     }
     findings
 }
@@ -154,7 +154,7 @@ fn prior_month(folder: &JobFolder, answers: &api::Answers, findings: &mut Vec<Fi
     let workspace_id = answers.workspace.as_ref().ok().and_then(|workspace| workspace.id.as_deref());
     match crate::prior_month(folder, workspace_id) {
         Ok(mut prior_month) => {
-            // History goes through every month: a run ends at the first that cannot be read.
+            // History needs every month: a run ends at the first month that cannot be read.
             for (month, error) in prior_month.unreadable.drain(..) {
                 findings.push(Finding::error(format!("snapshot of {month}"), JobError::from(error)));
             }

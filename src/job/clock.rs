@@ -1,5 +1,5 @@
-//! This machine's clock against the API's. Which month has ended, and on which basis it is observed, follows from the clock
-//! here: a wrong one would publish a month that has not ended as one that has.
+//! Compares this machine's clock with the API's. The clock decides which month has ended and its basis: a wrong clock would
+//! publish a month that has not ended.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use archive::snapshot::{Finding, Severity};
 use domain::{Basis, Month, Months, TimeZone};
 use intercom::{Client, ServerTime};
 
-/// What clocks may differ by.
+/// The allowed difference between the clocks.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// How far this machine's clock is from what the API's may show at the same time.
+/// The smallest difference between this machine's clock and the API's that the answers allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockOffset {
     now: DateTime<Utc>,
-    /// Positive where this machine's clock is ahead.
+    /// Positive if this machine's clock is ahead.
     ahead: TimeDelta,
 }
 
-/// What a run would do otherwise by the API's clock.
+/// What would be different with the API's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
     /// Another month is the last one that has ended.
@@ -51,8 +51,8 @@ impl ClockOffset {
         self.now - self.ahead
     }
 
-    /// What a run about these months, or else about the last one that has ended, would do otherwise. Clocks that differ by as
-    /// much as they may are the same.
+    /// What would be different with the API's clock for these months, or for the last ended month. `None` within the allowed
+    /// difference.
     pub fn otherwise(&self, grace: Duration, timezone: &TimeZone, asked: Option<Months>) -> Option<Otherwise> {
         if self.is_tolerable() {
             return None;
@@ -82,8 +82,8 @@ impl ClockOffset {
             subject: "clock".to_string(),
             value: Some(self.text()),
             expected: Some("within 5m".to_string()),
-            detail: "this machine's clock against the API's; by both the month is the same and has the same basis, but `observed_at` is \
-                     as wrong as the clock"
+            detail: "this machine's clock differs from the API's; month and basis are the same with both, but `observed_at` is as wrong \
+                     as the clock"
                 .to_string(),
         }
     }
@@ -113,22 +113,22 @@ impl fmt::Display for Otherwise {
     }
 }
 
-/// `None` when the API does not say what time it is there.
+/// `None` if the API's time is unknown.
 pub fn clock_offset(client: &Client, now: DateTime<Utc>) -> Option<ClockOffset> {
     client.server_time().map(|there| ClockOffset::of(now, there))
 }
 
-/// Before anything is fetched, once the API has answered something.
+/// Checks the clock before anything is fetched, after the first answer of the API.
 ///
 /// # Errors
-/// When the months that were asked for, or else the last one that has ended, are not the same by the API's clock.
+/// If the requested months, or the last ended month, are different with the API's clock.
 pub(super) async fn check(context: &Context, timezone: &TimeZone, asked: Option<Months>) -> Result<(), JobError> {
     if apart(context).is_none() {
         return Ok(());
     }
-    // Something between may have given an old answer. It cannot give one to a search.
+    // A cache in between may have given an old answer. A search is not cached.
     if let Err(error) = context.client.oldest(None).await {
-        tracing::debug!(%error, "the time could not be asked for once more");
+        tracing::debug!(%error, "requesting the time again failed");
     }
     let Some(offset) = apart(context) else { return Ok(()) };
     match offset.otherwise(context.settings.job.grace, timezone, asked) {
@@ -140,7 +140,7 @@ pub(super) async fn check(context: &Context, timezone: &TimeZone, asked: Option<
     }
 }
 
-/// What the month's reports say of it. Also of time that passed without this machine noticing, while it fetched.
+/// The finding for the month's reports. It also shows time that passed unnoticed while the month was fetched.
 pub(super) fn finding(context: &Context) -> Option<Finding> {
     apart(context).map(|offset| offset.finding())
 }
@@ -174,23 +174,23 @@ mod tests {
     }
 
     #[test]
-    fn another_month_or_another_basis_is_told_and_nothing_else() {
+    fn only_another_month_or_basis_is_reported() {
         let grace = Duration::from_secs(3 * 24 * 3600);
-        let told = |here: &str, there: &str, asked: Option<&str>| {
+        let otherwise_text = |here: &str, there: &str, asked: Option<&str>| {
             let asked = asked.map(|month| month.parse::<Month>().unwrap().into());
             offset(here, there).otherwise(grace, &TimeZone::utc(), asked).map(|otherwise| otherwise.to_string())
         };
         // The month has ended by one clock and not by the other.
         let month = "the last month that has ended is 2026-10 by this machine's clock, and 2026-09 by the API's";
-        assert_eq!(told("2026-11-01T00:03:00Z", "2026-10-31T23:50:00Z", None).as_deref(), Some(month));
+        assert_eq!(otherwise_text("2026-11-01T00:03:00Z", "2026-10-31T23:50:00Z", None).as_deref(), Some(month));
         let ended = "2026-10 would be `month_end` by this machine's clock, and `preliminary` by the API's";
-        assert_eq!(told("2026-11-01T00:03:00Z", "2026-10-31T23:50:00Z", Some("2026-10")).as_deref(), Some(ended));
+        assert_eq!(otherwise_text("2026-11-01T00:03:00Z", "2026-10-31T23:50:00Z", Some("2026-10")).as_deref(), Some(ended));
         // The grace is over by one clock and not by the other.
         let late = "2026-10 would be `month_end` by this machine's clock, and `late` by the API's";
-        assert_eq!(told("2026-11-03T23:00:00Z", "2026-11-04T00:00:01Z", None).as_deref(), Some(late));
-        // Both say the same of the month; or they differ by no more than they may.
-        assert_eq!(told("2026-11-02T00:00:00Z", "2026-11-02T05:00:00Z", None), None);
-        assert_eq!(told("2026-11-01T00:03:00Z", "2026-10-31T23:50:00Z", Some("2026-08")), None);
-        assert_eq!(told("2026-11-01T00:03:00Z", "2026-10-31T23:59:00Z", None), None);
+        assert_eq!(otherwise_text("2026-11-03T23:00:00Z", "2026-11-04T00:00:01Z", None).as_deref(), Some(late));
+        // Month and basis are the same with both clocks, or the difference is allowed.
+        assert_eq!(otherwise_text("2026-11-02T00:00:00Z", "2026-11-02T05:00:00Z", None), None);
+        assert_eq!(otherwise_text("2026-11-01T00:03:00Z", "2026-10-31T23:50:00Z", Some("2026-08")), None);
+        assert_eq!(otherwise_text("2026-11-01T00:03:00Z", "2026-10-31T23:59:00Z", None), None);
     }
 }

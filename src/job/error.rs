@@ -1,4 +1,4 @@
-//! Why a job ended without success. What to do about it is the command line's to say.
+//! Why a job failed. The command line adds what to do about it.
 
 use std::path::PathBuf;
 
@@ -22,61 +22,61 @@ pub enum JobError {
     NotBegun { month: Month, start: DateTime<Utc> },
     #[error("{offset}: {otherwise}")]
     ClockDiffers { offset: ClockOffset, otherwise: Otherwise },
-    #[error("{month} holds a snapshot of basis `{held}`; one made now would be `{now}`, which is worth less and does not replace it")]
-    LowerBasis { month: Month, held: Basis, now: Basis },
-    #[error("{month}: a replacement would lose what the snapshot holds of groups that are no longer found: {}", .dropped.join(", "))]
+    #[error("{month} has a snapshot of basis `{published}`; a new one would have the lower basis `{now}` and does not replace it")]
+    LowerBasis { month: Month, published: Basis, now: Basis },
+    #[error("{month}: a replacement would lose groups of the snapshot that are no longer found: {}", .dropped.join(", "))]
     WouldDrop { month: Month, dropped: Vec<String> },
-    #[error("{month}: what is published came whole, and a replacement would not, so it stays: {}", .lost.join(", "))]
+    #[error("{month}: the published snapshot is complete and its replacement would not be, so it is kept: {}", .lost.join(", "))]
     WouldLose { month: Month, lost: Vec<String> },
-    #[error("{month} is incomplete ({}): nobody knows who is a member of a rule, so no tag was put on or taken", .incomplete.join(", "))]
+    #[error("{month} is incomplete ({}): the members of rules are unknown, so no tag was added or removed", .incomplete.join(", "))]
     IncompleteTags { month: Month, incomplete: Vec<String> },
-    #[error("the job's folder holds months of the workspace `{held}`; the token belongs to `{found}`")]
-    OtherWorkspace { held: String, found: String },
-    #[error("the identifiers in the snapshot of {month} were hashed with another key (`{held}`; this one is `{found}`)")]
-    OtherKey { month: Month, held: String, found: String },
+    #[error("the job's folder has months of the workspace `{published}`; the token belongs to `{found}`")]
+    OtherWorkspace { published: String, found: String },
+    #[error("the identifiers in the snapshot of {month} were hashed with another key (`{published}`; this one is `{found}`)")]
+    OtherKey { month: Month, published: String, found: String },
     #[error("not every group was found{}", unresolved_lines(.0))]
     Unresolved(Vec<Unresolved>),
-    #[error("{months}: after two streams the members that came still differ from what the API says elsewhere, so nothing was published{}", incomplete_lines(.streams))]
+    #[error("{months}: after two readings the members still differ from what the API says elsewhere, so nothing was published{}", incomplete_lines(.streams))]
     Incomplete { months: Months, streams: Vec<Shortfall> },
-    #[error("{months}: `{stream}` could not be followed to its end, so nothing was published")]
+    #[error("{months}: `{stream}` could not be read to its end, so nothing was published")]
     Stream { months: Months, stream: String, source: Box<StreamError> },
     #[error("{months}: the pages of `{stream}` came more than a day apart, twice, so nothing was published")]
     TooSlow { months: Months, stream: String },
     #[error("{months}: `{stream}` was not fetched, so nothing was published")]
     Fetch { months: Months, stream: String, source: Box<RequestError> },
-    #[error("the API did not answer what the job needs to begin")]
+    #[error("the first requests of the job failed")]
     Request(#[from] RequestError),
-    #[error("the client could not be made")]
+    #[error("the HTTP client could not be set up")]
     Client(#[from] ClientError),
     #[error("`{path}` is locked: {holder}", path = .path.display())]
     Locked { path: PathBuf, holder: Holder },
-    #[error("`{}` is on another file system than `{}`: what is finished cannot be moved there in one step", .folder.display(), .work.display())]
+    #[error("`{}` is on another file system than `{}`: finished folders cannot be moved there in one step", .folder.display(), .work.display())]
     OtherFileSystem { folder: PathBuf, work: PathBuf },
     #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
     NoSnapshot { month: Month, path: PathBuf },
-    #[error("{month} is not the newest month that is held, {newest} is: tags say what holds now")]
+    #[error("{month} is not the newest published month, {newest} is: tags must show the newest month")]
     NotNewest { month: Month, newest: Month },
     #[error(
-        "the rule `{rule}` would put its tag on {gains} and take it from {losses}, together more than {:.0} % of {of}; nobody was changed",
+        "the rule `{rule}` would add its tag to {gains} contacts and remove it from {losses}, together more than {:.0} % of {of}; nothing was changed",
         .allowed * 100.0
     )]
     LargeTagChange { rule: String, gains: u64, losses: u64, of: u64, allowed: f64 },
-    #[error("the tag of the rule `{rule}` was not brought up to date; the month is published, and what was done is noted")]
+    #[error("the tag of the rule `{rule}` was not brought up to date; the month is published, and the changes so far are recorded")]
     Apply { rule: String, source: Box<StreamError> },
-    #[error("the tag of the rule `{rule}` was renamed or deleted meanwhile: the API used another one, id:{id}")]
+    #[error("the tag of the rule `{rule}` was renamed or deleted in the meantime: the API used another tag, id:{id}")]
     OtherTag { rule: String, id: String },
     #[error("the work was interrupted")]
     Interrupted,
-    #[error("`{0}` was never followed, by a mistake of this program")]
-    NotFollowed(String),
+    #[error("`{0}` was never fetched: this is a bug of this program")]
+    NotFetched(String),
     #[error("the snapshot failed")]
     Snapshot(#[from] SnapshotError),
     #[error("not every month can be used{}", damaged_lines(.0))]
     Damaged(Vec<DamagedMonth>),
-    #[error("whom an unfinished `cohorts forget` is about cannot be read in `{path}`", path = .path.display())]
+    #[error("the persons of an unfinished `cohorts forget` cannot be read from `{path}`", path = .path.display())]
     DamagedJournal { path: PathBuf },
-    /// What was written to Intercom, which nothing can rebuild.
-    #[error("what this job tagged is not known for certain")]
+    /// The record of the tags written to Intercom. It cannot be rebuilt.
+    #[error("the record of the contacts that this job tagged is damaged")]
     DamagedApplied(#[source] Damage),
     #[error("the history of {month} failed")]
     History { month: Month, source: HistoryError },
@@ -97,7 +97,7 @@ impl JobError {
         }
     }
 
-    /// The request that failed, when one did.
+    /// The request that failed, if any.
     pub fn request(&self) -> Option<&RequestError> {
         match self {
             JobError::Request(error) => Some(error),
@@ -110,7 +110,7 @@ impl JobError {
         }
     }
 
-    /// A stream that would never come right, or a page that holds nothing however often it is asked for.
+    /// An answer that repeating the request does not improve.
     pub fn is_unsound_answer(&self) -> bool {
         match self {
             JobError::Fetch { source, .. } => source.is_empty(),
@@ -131,7 +131,7 @@ pub(super) fn in_a_line(error: &JobError) -> String {
         parts.push(error.to_string());
         cause = error.source();
     }
-    // Of a list, why it ended is enough: that nothing was published because of it is not true where it is accepted.
+    // For a stream, the cause is enough: if it is accepted, "nothing was published" is not true.
     if matches!(error, JobError::Fetch { .. } | JobError::Stream { .. }) {
         parts.remove(0);
     }

@@ -1,4 +1,4 @@
-//! What happens while a job works, for whoever watches: progress lines, logs, tests.
+//! Events of a running job, for progress lines, logs and tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,35 +7,35 @@ use domain::{Basis, Month, Months};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It is known which months it is about.
+    /// The months are known.
     Planning {
         months: Months,
     },
-    /// The plan stands: so many streams.
+    /// The plan is made.
     Planned {
         months: Months,
         streams: usize,
     },
-    /// What it will take, before it begins.
+    /// The expected cost, before the first stream is fetched.
     Expected {
         requests: u64,
         time: Duration,
     },
-    /// A stream that an earlier run finished is taken over.
+    /// A stream that an earlier run finished is reused.
     Kept {
         stream: String,
         rows: u64,
     },
-    /// A stream goes on where an earlier run stopped, with so many rows.
+    /// A stream continues where an earlier run stopped, with so many rows.
     Resumed {
         stream: String,
         rows: u64,
     },
-    /// A list is long, and is followed in so many partitions.
+    /// A long stream is fetched in so many partitions.
     Partitioned {
         partitions: usize,
     },
-    /// A list in partitions is followed once more, in one chain.
+    /// A stream is fetched again with one cursor.
     Unpartitioned,
     StreamStarted {
         stream: String,
@@ -46,7 +46,7 @@ pub enum Event {
         rows: u64,
         total: Option<u64>,
     },
-    /// A stream is done again, and why.
+    /// A stream is read again.
     StreamAgain {
         stream: String,
         why: String,
@@ -58,7 +58,7 @@ pub enum Event {
     Publishing {
         month: Month,
     },
-    /// The month's snapshot is there to be seen.
+    /// The month's snapshot is visible.
     Published {
         month: Month,
         basis: Basis,
@@ -67,7 +67,7 @@ pub enum Event {
     Applying {
         rule: String,
     },
-    /// So many got it, lost it, or could not be brought up to date.
+    /// The number of contacts that got the tag, lost it, or could not be changed.
     Applied {
         rule: String,
         gained: u64,
@@ -83,7 +83,7 @@ pub enum Event {
         month: Month,
         what: Built,
     },
-    /// History or reports of a month are not what was built, and are built anew.
+    /// History or reports of a month are damaged and are rebuilt.
     Damaged {
         month: Month,
         what: Built,

@@ -1,14 +1,14 @@
-//! All network work of a month: every stream of the plan, side by side, into the spool.
+//! Fetches the streams of a plan side by side into the spool.
 //!
-//! A stream that an earlier, interrupted run finished is taken over when it is of a better basis than a stream made now would
-//! have, or of the same and younger than a day. One that it did not finish is gone on with where it stopped.
+//! A stream that an earlier, interrupted run finished is reused if its basis is better than that of a new reading, or if its basis
+//! is the same and it is less than a day old. A stream that was not finished is resumed.
 
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
-use super::scheduler::{Followed, Witness};
+use super::scheduler::{StreamResult, Witness};
 use super::{Context, Event, JobError, JobFolder, basis_at, scheduler, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, SpooledStream, TaggedBefore};
@@ -18,7 +18,7 @@ use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     streams: Vec<FetchedStream>,
-    /// When the tags of tag members were put on them, where the plan asks for it.
+    /// When tags were applied to their members, if the plan wants these dates.
     tag_dates: Option<PathBuf>,
 }
 
@@ -26,89 +26,92 @@ pub(super) struct Fetched {
 pub(super) struct FetchedStream {
     pub key: String,
     pub kind: StreamKind,
-    /// The members that the listing of groups told, where it told any.
+    /// The number of members in the listing of groups, if it has one.
     pub listed: Option<u64>,
-    pub part: SpooledStream,
-    /// Why it was not finished, where that was accepted.
+    pub part: Part,
+    /// Why it was not finished, if an incomplete stream was accepted.
     pub failure: Option<String>,
-    /// What another source says of it.
+    /// What a second source says about its members.
     pub witness: Option<Witness>,
 }
 
-/// Fetches what the plan names. What came stays on disk, whatever happens to the rest.
+/// Fetches the streams of the plan. Rows that came stay on disk, even if another stream fails.
 ///
-/// Where an incomplete month is accepted, a stream that fails is worth what came of it; cohorts of which nothing came at all leave
-/// the plan, and conversations that did not all come are not counted.
+/// If an incomplete month is accepted, the rows of a failed stream are used. Cohorts without a single page leave the plan, and
+/// incomplete conversations are not counted.
 pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
     let months = plan.scope.months;
     let work = folder.work_of(months);
     work::claim(&work, context, plan)?;
     (context.observer)(Event::Planned { months, streams: plan.streams.len() });
 
-    let followed = match scheduler::follow(context, &work, plan, accepts_incomplete).await {
-        // Conversations do not say whose they are: what came of the wrong workspace must not be taken over by a later run.
+    let results = match scheduler::fetch_streams(context, &work, plan, accepts_incomplete).await {
+        // Conversations do not name their workspace: rows of the wrong workspace must not be reused by a later run.
         Err(error @ JobError::OtherWorkspace { .. }) => {
             publish::remove_folder(&work)?;
             return Err(error);
         }
-        followed => followed?,
+        results => results?,
     };
-    let fetched = |(planned, followed): (&super::PlannedStream, &Followed)| FetchedStream {
+    let fetched = |(planned, results): (&super::PlannedStream, &StreamResult)| FetchedStream {
         key: planned.key.clone(),
         kind: planned.kind.clone(),
         listed: planned.listed,
-        part: followed.part.clone(),
-        failure: followed.failure.as_ref().map(super::error::in_a_line),
-        witness: followed.witness,
+        part: results.part.clone(),
+        failure: results.failure.as_ref().map(super::error::in_a_line),
+        witness: results.witness,
     };
-    let streams: Vec<FetchedStream> = plan.streams.iter().zip(&followed).map(fetched).collect();
-    leave_out_the_unseen(plan, followed)?;
-    let tags: Vec<SpooledStream> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
+    let streams: Vec<FetchedStream> = plan.streams.iter().zip(&results).map(fetched).collect();
+    leave_out_unfetched(plan, results)?;
+    let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
     Ok(Fetched { streams, tag_dates })
 }
 
-/// Takes out of the plan what not a single page came of, and conversations that did not all come.
+/// Removes cohorts without a single page, and incomplete conversations, from the plan.
 ///
 /// # Errors
-/// Why nothing came, when no cohort is left.
-fn leave_out_the_unseen(plan: &mut Plan, followed: Vec<Followed>) -> Result<(), JobError> {
-    let is_seen: Vec<bool> = followed.iter().map(|stream| stream.part.record.pages > 0 || stream.failure.is_none()).collect();
-    let is_complete: Vec<bool> = followed.iter().map(|stream| stream.part.record.is_complete).collect();
-    plan.cohorts.retain(|cohort| is_seen[cohort.stream]);
+/// The failure of a stream, if no cohort is left.
+fn leave_out_unfetched(plan: &mut Plan, results: Vec<StreamResult>) -> Result<(), JobError> {
+    let has_rows: Vec<bool> = results.iter().map(|stream| stream.part.record.pages > 0 || stream.failure.is_none()).collect();
+    let is_complete: Vec<bool> = results.iter().map(|stream| stream.part.record.is_complete).collect();
+    plan.cohorts.retain(|cohort| has_rows[cohort.stream]);
     if plan.cohorts.is_empty()
-        && let Some(failure) = followed.into_iter().find_map(|stream| stream.failure)
+        && let Some(failure) = results.into_iter().find_map(|stream| stream.failure)
     {
         return Err(failure);
     }
     let conversations = plan.streams.iter().position(|stream| stream.kind == StreamKind::Conversations);
-    // Part of a month's conversations, counted, would look like a quiet month: they are kept, and not counted.
+    // A part of a month's conversations would look like a quiet month, so they are not counted.
     plan.has_conversations &= conversations.is_none_or(|stream| is_complete[stream]);
     let population = match &plan.population {
         PlannedPopulation::Everyone => plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone),
         PlannedPopulation::Group { stream, .. } => Some(*stream),
         PlannedPopulation::Cohorts => None,
     };
-    if population.is_some_and(|stream| !is_seen[stream]) {
-        // Who is known is in some cohort.
+    if population.is_some_and(|stream| !has_rows[stream]) {
+        // All contacts that came are in some cohort.
         plan.population = PlannedPopulation::Cohorts;
     }
     Ok(())
 }
 
 impl FetchedStream {
-    /// What came, and what should have come on whose word.
+    /// How many rows came, how many were expected, and according to which source.
     pub(super) fn shortfall(&self, tolerance: f64) -> Shortfall {
         let record = &self.part.record;
         let (stream, came) = (self.key.clone(), record.received());
         match self.witness.filter(|witness| witness.contradicts(came, tolerance)) {
             Some(Witness::OwnLists(comparison)) => {
-                let differing = format!("{} did not come, {} came whose list lacks the group", comparison.missing, comparison.unconfirmed);
+                let differing = format!(
+                    "{} are missing, {} came but do not have the group in their own list",
+                    comparison.missing, comparison.unconfirmed
+                );
                 let unknown = match comparison.unknown {
                     0 => String::new(),
-                    unknown => format!("; of {unknown} more nobody knows, as their lists were cut short and they could not be asked"),
+                    unknown => format!("; {unknown} more are unknown: their lists were truncated and their tags could not be requested"),
                 };
-                let source = "hold it by the contacts' own lists";
+                let source = "have it in the contacts' own lists";
                 Shortfall { stream, came, expected: comparison.holders, source, detail: Some(format!("{differing}{unknown}")) }
             }
             Some(Witness::Listing(listed)) => {
@@ -135,13 +138,13 @@ impl Fetched {
         self.incomplete().map(|stream| stream.key.clone()).collect()
     }
 
-    /// People that were taken out of unfinished work: as many as of the list that held most of them.
+    /// Persons that `forget` removed from unfinished work: the largest number in one stream.
     pub(super) fn forgotten(&self) -> u64 {
         let contacts = self.streams.iter().filter(|stream| stream.kind != StreamKind::Conversations);
         contacts.map(|stream| stream.part.record.forgotten).max().unwrap_or_default()
     }
 
-    /// What is missing of those that are not complete.
+    /// What is missing in the incomplete streams.
     pub(super) fn shortfalls(&self, tolerance: f64) -> Vec<Shortfall> {
         self.incomplete().map(|stream| stream.shortfall(tolerance)).collect()
     }
@@ -151,7 +154,7 @@ impl Fetched {
         self.streams.iter().find_map(|stream| stream.part.record.workspace_id.clone())
     }
 
-    /// When the last page of all came.
+    /// When the last page of all streams came.
     pub(super) fn observed_at(&self) -> DateTime<Utc> {
         self.streams.iter().map(|stream| stream.part.record.observed_at).max().unwrap_or(DateTime::UNIX_EPOCH)
     }
@@ -174,12 +177,12 @@ impl Fetched {
         plan.cohorts.iter().map(entry).collect()
     }
 
-    /// Whether the members of the month are worked out from the dates of their tags.
+    /// Whether the members are reconstructed from the dates of their tags.
     fn is_reconstructed(&self, cohort: &PlannedCohort, basis: Basis) -> bool {
         self.tag_dates.is_some() && cohort.group.kind == GroupKind::Tag && basis == Basis::Late
     }
 
-    /// What becomes the snapshot of one of the plan's months.
+    /// The input for the snapshot of one month.
     pub(super) fn assembly(&self, plan: &Plan, span: &MonthSpan, grace: std::time::Duration) -> Assembly {
         let cohort = |cohort: &PlannedCohort| {
             let basis = basis_at(self.streams[cohort.stream].part.record.observed_at, span, grace);
@@ -192,7 +195,7 @@ impl Fetched {
         };
         let is_conversations = |stream: &&FetchedStream| stream.kind == StreamKind::Conversations;
         Assembly {
-            // The stream of conversations is the plan's last: the indices of the others are the plan's.
+            // Conversations are the last stream of the plan, so the indices of the other streams do not change.
             streams: self.streams.iter().filter(|stream| !is_conversations(stream)).map(|stream| stream.part.clone()).collect(),
             population: match &plan.population {
                 PlannedPopulation::Group { stream, .. } => Some(*stream),

@@ -1,4 +1,4 @@
-//! What a fetch noticed, as the manifest keeps it and `data_quality` reports it.
+//! Findings of a fetch, for the manifest and the report `data_quality`.
 
 use super::basis_at;
 use super::fetch::{Fetched, FetchedStream};
@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, StreamRecord, Written};
 use domain::{Allowed, Basis, MonthSpan, agrees};
 
-/// What the manifest of one month keeps.
+/// The findings for the manifest of one month.
 pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
     let of_bounds = plan.scope.findings.iter().filter(|(month, _)| *month == span.month).map(|(_, finding)| finding.clone());
     let late = of_late_facts(fetched, span, settings.job.grace);
@@ -18,7 +18,7 @@ pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, setting
 fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
     let mut findings = plan.findings.clone();
     let tolerance = settings.completeness.tolerance;
-    // The stream of everyone has each contact: counting what is odd about it in its groups' streams too would only repeat it.
+    // The stream of everyone has each contact: oddities in the streams of groups would only repeat them.
     let has_everyone = fetched.streams().iter().any(|stream| stream.kind == StreamKind::Everyone);
     for stream in fetched.streams() {
         findings.extend(totals(stream, tolerance));
@@ -34,7 +34,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     findings
 }
 
-/// Cohorts that were observed at the month's end, and contacts whose facts are of later.
+/// Cohorts were observed at the month's end, but facts about contacts later.
 fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
     let basis = |stream: &&FetchedStream| basis_at(stream.part.record.observed_at, span, grace);
     let contacts: Vec<&FetchedStream> = fetched.streams().iter().filter(|stream| stream.kind != StreamKind::Conversations).collect();
@@ -47,13 +47,13 @@ fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration
         subject: "contacts".to_string(),
         value: Some(latest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
         expected: Some(Basis::MonthEnd.as_str().to_string()),
-        detail: "who was in the cohorts was observed at the month's end; what is known of the contacts (last seen, unsubscribed, …) is of \
-                 this later instant"
+        detail: "cohort members were observed at the month's end, but the contacts' attributes (last seen, unsubscribed, …) at this later \
+                 time"
             .to_string(),
     })
 }
 
-/// What became clear when the streams were put together.
+/// The findings of putting the streams together.
 pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written, tolerance: f64) -> Vec<Finding> {
     let mut findings = reconstructed(assembly, cohorts, written);
     findings.extend(strays(assembly, &written.firsts, Allowed::Tolerance(tolerance)));
@@ -64,8 +64,8 @@ pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written:
             subject: "conversations".to_string(),
             value: Some(written.merged_authors.to_string()),
             expected: Some("0".to_string()),
-            detail: "conversations whose author is no contact any more (merged into another, most likely) and takes no part in them; they \
-                     count for the one contact that does"
+            detail: "conversations whose author is no longer a contact (probably merged into another); they count for the only contact \
+                     that takes part in them"
                 .to_string(),
         });
     }
@@ -76,13 +76,13 @@ pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written:
             subject: "contacts".to_string(),
             value: Some(written.drifted.to_string()),
             expected: Some("0".to_string()),
-            detail: "contacts that had been changed when a later list gave them; the newest record of each counts".to_string(),
+            detail: "contacts that changed before a later stream returned them again; the newest record of each is used".to_string(),
         });
     }
     findings
 }
 
-/// Cohorts whose members were worked out from the dates of their tags.
+/// Cohorts whose members were reconstructed from the dates of their tags.
 fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written) -> Vec<Finding> {
     let finding = |severity, check_name: &str, subject: &str, value: u64, expected: u64, detail: &str| Finding {
         severity,
@@ -95,11 +95,11 @@ fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written
     let mut findings = Vec::new();
     for (index, cohort) in assembly.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.tagged_before.is_some()) {
         let observed = cohorts.get(index).map_or(0, |entry| entry.members);
-        let detail = "a lower bound: of those who hold the tag now, the ones to whom it was applied before the month's end; who was \
-                      untagged since cannot be known";
+        let detail = "a lower bound: contacts with the tag now to whom it was applied before the month's end; contacts that were \
+                      untagged since then are unknown";
         findings.push(finding(Severity::Warning, "reconstructed", &cohort.key, written.members[index], observed, detail));
         if written.undated[index] > 0 {
-            let detail = "holders of the tag without a date; they are left out";
+            let detail = "contacts with the tag but without a date for it; they are left out";
             findings.push(finding(Severity::Warning, "tag_date_missing", &cohort.key, written.undated[index], 0, detail));
         }
     }
@@ -107,21 +107,21 @@ fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written
 }
 
 fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding> {
-    // With everyone as the population, a contact that only a group's stream saw came or went while the job worked.
-    // If all of it came: else this is what is missing of it.
+    // If everyone is the population and complete, a contact that only a group has was created or deleted while the job ran.
+    // If everyone is incomplete, such contacts are its missing rows.
     let is_whole = assembly.streams.first().is_some_and(|everyone| everyone.record.is_complete);
     let has_everyone = assembly.population.is_none() && is_whole && firsts.len() > assembly.cohorts.len();
     let strays: u64 = firsts.iter().skip(1).sum();
     if !has_everyone || strays == 0 {
         return Vec::new();
     }
-    // A few come or go. When there are many, one of the two lists is behind, and nothing says which.
+    // A few such contacts are normal. If there are many, one of the two streams is out of date, and it is unknown which.
     let (severity, detail) = if strays > allowed.of(firsts[0]) {
-        let detail = "contacts that a group held but the list of everyone did not, more than come or go while the job works: one of the \
-                      two is behind; compare their sizes in Intercom, and run it again with --replace if they differ from these";
+        let detail = "contacts that a group has and everyone has not, too many to be created or deleted while the job ran: one of the two \
+                      is out of date; compare their sizes in Intercom, and run it again with --replace if they differ from these";
         (Severity::Warning, detail)
     } else {
-        (Severity::Info, "contacts that a group held but the list of everyone did not: they came or went while the job worked")
+        (Severity::Info, "contacts that a group has and everyone has not: they were created or deleted while the job ran")
     };
     vec![Finding {
         severity,
@@ -146,20 +146,20 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     match record.last_total {
-        // Nothing came: that is told below.
+        // Reported below, with the failure.
         None if stream.failure.is_some() => {}
         None => {
-            let detail = "the API announced no total: that every row came cannot be proved";
+            let detail = "the API announced no total, so nothing proves that every row came";
             findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
         }
-        // Members that own lists tell against the search are told below.
+        // Members derived against the search are reported by `witnessed`.
         Some(_) if record.searched.is_some() => {}
         Some(total) if total != came && record.is_complete => {
             let is_between = agrees(came, record.first_total, record.last_total, Allowed::Nothing);
             let detail = if is_between {
-                "what came lies between the totals announced before and after: the list changed while it was read"
+                "the number of rows is between the totals announced before and after: the stream changed while it was read"
             } else {
-                "what came differs from the announced total, within the tolerance"
+                "the number of rows differs from the announced total, within the tolerance"
             };
             findings.push(finding(Severity::Info, "announced_total", came, total.to_string(), detail));
         }
@@ -177,26 +177,26 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
     if let Some(listed) = stream.listed.filter(|listed| *listed != came && record.is_complete) {
         let (severity, detail) = match stream.witness {
             Some(witness @ Witness::Listing(_)) if witness.contradicts(came, tolerance) => {
-                let detail = "members that came, twice; the listing of segments counts another number. Either may be behind: compare the \
+                let detail = "members in two readings; the listing of segments has another count. Either may be out of date: compare the \
                               segment in Intercom, and run it again with --replace if it differs from this";
                 (Severity::Warning, detail)
             }
-            _ => (Severity::Info, "members that came; the listing of segments gives another count"),
+            _ => (Severity::Info, "members that came; the listing of segments has another count"),
         };
         findings.push(finding(severity, "listed_count", came, listed.to_string(), detail));
     }
     if record.repeated > 0 {
-        let detail = "rows that came more than once, because the list shifted while it was read; each is counted once";
+        let detail = "rows that came more than once, because the stream shifted while it was read; each is counted once";
         findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));
     }
     if record.renewed > 0 {
-        let detail = "rows that had been changed when they came again; the newest record of each counts";
+        let detail = "rows that changed before they came again; the newest record of each is used";
         findings.push(finding(Severity::Info, "changed_while_read", record.renewed, "0".to_string(), detail));
     }
     findings
 }
 
-/// What the contacts' own lists say of a group that was searched for.
+/// Compares a group that was searched for with the contacts' own lists.
 fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<Finding> {
     let record = &stream.part.record;
     let Some(Witness::OwnLists(comparison)) = stream.witness else { return None };
@@ -209,41 +209,41 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
         detail,
     };
     let differing = format!(
-        "{} whose list names the group were missing from the search, {} came whose list lacks it",
+        "{} with the group in their own list are missing from the search, {} are in the search but do not have it in their own list",
         comparison.missing, comparison.unconfirmed
     );
     if let Some(searched) = record.searched {
         let detail = format!(
-            "the search for the group differs from the contacts' own lists, in two readings, with a total that agreed with it; the members \
-             are those whose own list names the group ({differing})"
+            "in two readings the search for the group differed from the contacts' own lists, although its total agreed with it; the \
+             members are the contacts whose own list has the group ({differing})"
         );
         return Some(finding(Severity::Warning, "search_behind", record.received(), searched, detail));
     }
-    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.vouches(record.received(), tolerance)) {
+    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.can_confirm(record.came(), tolerance)) {
         let detail =
-            "contacts whose lists of tags were cut short before they named the group, whom the search did not give, and who could \
-                      not be, or were not, asked: nothing but the search says that they are no members"
+            "contacts with truncated lists of tags that the search did not return and whose tags were not, or could not be, requested: \
+                      only the search says that they are not members"
                 .to_string();
         return Some(finding(Severity::Warning, "own_lists_cut_short", comparison.unknown_missing, 0, detail));
     }
     let is_within = comparison.differing() > 0 && !stream.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance));
     is_within.then(|| {
-        let detail = format!("contacts whose own list of groups differs from what came, within the tolerance: {differing}");
+        let detail = format!("contacts whose own list of groups differs from the search, within the tolerance: {differing}");
         finding(Severity::Info, "own_lists", comparison.differing(), 0, detail)
     })
 }
 
-/// Members that a month has to lose at the least for a fall by more than half to be told.
+/// The minimum number of lost members for a fall by more than half to be reported.
 const FALL_MIN: u64 = 5;
 
-/// A group, or everyone, that is less than half of what it was, where nothing else says that this is so.
+/// A group, or everyone, is less than half of the size before, and no second source confirms it.
 fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settings) -> Option<Finding> {
     let (grace, tolerance) = (settings.job.grace, settings.completeness.tolerance);
     let record = &stream.part.record;
     let is_of_members = matches!(stream.kind, StreamKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    let is_vouched_for = stream.witness.is_some_and(|witness| witness.vouches(record.received(), tolerance));
-    if !record.is_complete || is_vouched_for || !is_month_end {
+    let is_confirmed = stream.witness.is_some_and(|witness| witness.can_confirm(record.came(), tolerance));
+    if !record.is_complete || is_confirmed || !is_month_end {
         return None;
     }
     let (month, before) = plan.size_before(&stream.key, span.month)?;
@@ -255,7 +255,7 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
         value: Some(came.to_string()),
         expected: Some(before.to_string()),
         detail: format!(
-            "less than half of what {month} held, and nothing else says that this is so: {}",
+            "less than half of the size in {month}, and no second source confirms it: {}",
             if is_of_members {
                 "open the group in Intercom and compare its size; if that is larger, run it again with --replace"
             } else {
@@ -266,44 +266,50 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
 }
 
 fn unfinished(record: &StreamRecord) -> &'static str {
-    if record.pages == 0 { "nothing of it came" } else { "the list was not read to its end" }
+    if record.pages == 0 { "no page came" } else { "the stream was not read to its end" }
 }
 
 fn oddities(stream: &FetchedStream) -> Vec<Finding> {
     let counts = &stream.part.record.oddities;
     let what = if stream.kind == StreamKind::Conversations { "conversations" } else { "contacts" };
-    let told = ODDITIES.iter().filter_map(|(severity, check_name, detail)| Some((severity, check_name, counts.get(*check_name)?, detail)));
-    told.map(|(severity, check_name, count, detail)| Finding {
-        severity: *severity,
-        check_name: check_name.to_string(),
-        subject: stream.key.clone(),
-        value: Some(count.to_string()),
-        expected: Some("0".to_string()),
-        detail: format!("{detail} ({what})"),
-    })
-    .collect()
+    let reported =
+        ODDITIES.iter().filter_map(|(severity, check_name, detail)| Some((severity, check_name, counts.get(*check_name)?, detail)));
+    reported
+        .map(|(severity, check_name, count, detail)| Finding {
+            severity: *severity,
+            check_name: check_name.to_string(),
+            subject: stream.key.clone(),
+            value: Some(count.to_string()),
+            expected: Some("0".to_string()),
+            detail: format!("{detail} ({what})"),
+        })
+        .collect()
 }
 
-/// What each of `Oddities::counts` means to a reader of the reports.
+/// The severity and the meaning of each of `Oddities::counts`.
 const ODDITIES: &[(Severity, &str, &str)] = &[
-    (Severity::Warning, "dates_unreadable", "dates that no instant can be made from; they are null"),
+    (Severity::Warning, "dates_unreadable", "dates that cannot be read; they are null"),
     (Severity::Info, "dates_of_other_form", "dates in milliseconds or as text, read as what they mean"),
     (Severity::Info, "dates_before_1970", "dates before 1970, kept as they are"),
-    (Severity::Warning, "roles_unknown", "contacts that are neither user nor lead; a user when it has an external id, else a lead"),
-    (Severity::Warning, "tag_unconfirmed", "contacts that the search gave for the tag although their own list of tags lacks it"),
-    (Severity::Warning, "fields_mistyped", "fields of another type than documented, taken as null"),
+    (
+        Severity::Warning,
+        "roles_unknown",
+        "contacts that are neither user nor lead; they count as users if they have an external id, otherwise as leads",
+    ),
+    (Severity::Warning, "tag_unconfirmed", "contacts that the search returned for the tag although it is not in their own list of tags"),
+    (Severity::Warning, "fields_mistyped", "fields of another type than documented; they are null"),
     (
         Severity::Warning,
         "texts_repaired",
-        "texts with bytes that are no UTF-8, half a surrogate pair, control characters or unknown escapes; U+FFFD stands for each of them",
+        "texts with invalid UTF-8, half a surrogate pair, control characters or unknown escapes; each is replaced by U+FFFD",
     ),
-    (Severity::Warning, "nested_too_deep", "custom attributes of more than 100 levels of lists and objects, taken as null"),
+    (Severity::Warning, "nested_too_deep", "custom attributes with more than 100 levels of lists and objects; they are null"),
     (
         Severity::Info,
         "without_author",
-        "conversations without an author, which a bot, a workflow or an import made; they are counted for nobody",
+        "conversations without an author, made by a bot, a workflow or an import; they are not counted for any contact",
     ),
-    (Severity::Warning, "openers_unknown", "conversations that a user or lead began, but the API does not say who"),
+    (Severity::Warning, "openers_unknown", "conversations that a user or lead began, but the API does not say which"),
 ];
 
 #[cfg(test)]
@@ -312,9 +318,9 @@ mod tests {
     use domain::Oddities;
 
     #[test]
-    fn every_oddity_is_told() {
+    fn every_oddity_is_reported() {
         for (name, _) in Oddities::default().counts() {
-            assert!(ODDITIES.iter().any(|(_, told, _)| *told == name), "{name}");
+            assert!(ODDITIES.iter().any(|(_, check_name, _)| *check_name == name), "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The job's folder under the output folder: what is where, and its state after a crash.
+//! The job's folder under the output folder: its paths, and recovery after a crash.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -14,7 +14,7 @@ use reports::report::PAGE;
 
 const BACKFILL: &str = "backfill=";
 
-/// Where a job keeps everything.
+/// The folder of a job.
 #[derive(Clone, Debug)]
 pub struct JobFolder {
     root: PathBuf,
@@ -51,12 +51,12 @@ impl JobFolder {
         self.reports().join(month_folder(month)).join(PAGE)
     }
 
-    /// What this job wrote back to Intercom.
+    /// The tags that this job wrote to Intercom.
     pub fn applied(&self) -> PathBuf {
         self.root.join("applied")
     }
 
-    /// Whom a run is tagging, or was when it was interrupted.
+    /// The contacts that a run is tagging, or was tagging when it was interrupted.
     pub fn pending(&self) -> PathBuf {
         self.applied().join("pending.arrows")
     }
@@ -65,19 +65,19 @@ impl JobFolder {
         self.root.join(".work")
     }
 
-    /// Whom a `forget` that has not ended is about.
+    /// The persons of an unfinished `forget`.
     pub fn forgetting(&self) -> PathBuf {
         self.work().join("forgetting.json")
     }
 
-    /// Where the streams of a run, or of a backfill, are spooled.
+    /// The work folder of a run or a backfill, with its spools.
     pub fn work_of(&self, months: Months) -> PathBuf {
         let name =
             if months.first == months.last { month_folder(months.first) } else { format!("{BACKFILL}{}_{}", months.first, months.last) };
         self.work().join(name)
     }
 
-    /// The months of the runs and backfills that have not ended.
+    /// The months of unfinished runs and backfills.
     pub fn unfinished(&self) -> Result<Vec<Months>, PublishError> {
         let range = |name: &str| -> Option<Months> {
             let (first, last) = name.strip_prefix(BACKFILL)?.split_once('_')?;
@@ -92,9 +92,8 @@ impl JobFolder {
         [self.snapshots(), self.histories(), self.reports(), self.applied()]
     }
 
-    /// Makes the folders and proves that they can be written, and that what is finished can be moved to where it is
-    /// shown, before anything is asked of the API. Needs the lock: two processes that prove it at once would take each
-    /// other's proof away.
+    /// Creates the folders and checks, before the first request, that they can be written and that finished folders can be moved
+    /// to their place. Needs the lock: two processes would remove each other's test file.
     pub fn prepare(&self) -> Result<(), JobError> {
         for folder in [self.work(), self.snapshots(), self.histories(), self.reports()] {
             publish::create_folder(&folder)?;
@@ -103,10 +102,10 @@ impl JobFolder {
         self.tables().iter().filter(|table| is_there(table)).try_for_each(|table| prove(&self.work(), table, ".writable"))
     }
 
-    /// Finds out the same, made where they are missing included, and leaves everything as it was: the folder that was
-    /// tried, the nearest that exists. Needs no lock.
+    /// Checks the same without a change that stays, and without the lock. Returns the folder that was tried: the nearest existing
+    /// one.
     pub fn try_out(&self) -> Result<PathBuf, JobError> {
-        // The name is this process's own: the proof of a run beside it stays.
+        // A name of this process: the test file of a run at the same time stays.
         let name = format!(".writable-{}", std::process::id());
         let existing = self.root.ancestors().find(|folder| is_there(folder)).unwrap_or(Path::new("."));
         prove(existing, existing, &name)?;
@@ -118,24 +117,24 @@ impl JobFolder {
         Ok(existing.to_path_buf())
     }
 
-    /// Who works on the job. Only looks.
+    /// The process that works on the job. Changes nothing.
     ///
     /// # Errors
-    /// When the lock is there and a run could not open it.
+    /// If there is a lock that a run could not open.
     pub fn holder(&self) -> Result<Option<Holder>, JobError> {
         lock::holder(&lock::path(&self.root), &self.work())
     }
 
-    /// Takes the job's lock, and writes into it who holds it: `purpose` is the command.
+    /// Takes the job's lock and writes this process into it; `purpose` is the command.
     ///
     /// # Errors
-    /// When another process holds it.
+    /// If another process has it.
     pub fn lock(&self, purpose: &str) -> Result<Lock, JobError> {
         lock::take(&lock::path(&self.root), &self.work(), purpose)
     }
 
-    /// Puts right what a crash in the middle of a swap may have left, and removes what was being written. Finished streams
-    /// stay, and so does everything in the folders of months that this program did not put there. Needs the lock.
+    /// Recovers from a crash during a swap and removes staged files. Finished streams stay, and so do files of others in the
+    /// folders of months. Needs the lock.
     pub fn recover(&self) -> Result<(), JobError> {
         publish::recover(&self.work())?;
         let is_month = |shown: &str, aside: &Path| month_of(shown).is_some() && aside.join(MANIFEST).exists();
@@ -147,20 +146,20 @@ impl JobFolder {
     }
 }
 
-/// Whether there is something at the path, be it a link that leads nowhere.
+/// Whether the path exists, also as a dangling link.
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Writes a file into one folder and moves it to another, from where it is removed.
+/// Writes a file into one folder, moves it to another, and removes it.
 fn prove(work: &Path, folder: &Path, name: &str) -> Result<(), JobError> {
     let (written, moved) = (work.join(name), folder.join(name));
-    // What a process that was killed left.
+    // The file of a process that was killed.
     let _ = std::fs::remove_file(&written);
     let write = || OpenOptions::new().write(true).create_new(true).open(&written).map(drop);
     write().map_err(|error| PublishError::new("write in", work, error))?;
     std::fs::rename(&written, &moved).and_then(|()| std::fs::remove_file(&moved)).map_err(|error| {
-        // It may still be where it was written.
+        // It may not have been moved.
         let _ = std::fs::remove_file(&written);
         match error.kind() {
             io::ErrorKind::CrossesDevices => JobError::OtherFileSystem { folder: folder.to_path_buf(), work: work.to_path_buf() },

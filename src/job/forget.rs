@@ -1,6 +1,6 @@
-//! One person out of everything that the job keeps: every snapshot, unfinished work, what was tagged, and the histories
-//! and reports that follow from them. Whom it is about stands in the work folder until all of it is done, so that a
-//! second call finishes what a first one began; afterwards only how many were forgotten is left.
+//! Removes one person from everything that the job keeps: snapshots, unfinished work, the record of tags, and the histories and
+//! reports built from them. The person is recorded in the work folder until all of it is done, so that a second call can finish
+//! the first; afterwards only the number of forgotten persons is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,36 +18,36 @@ use archive::snapshot::{
 };
 use domain::{Month, Months};
 
-/// Whom to forget.
+/// The person to forget.
 #[derive(Clone, Debug)]
 pub enum Person {
     Contact(String),
     Email(String),
 }
 
-/// What was done.
+/// The result.
 #[derive(Debug, Default)]
 pub struct Forgotten {
-    /// People who were looked for, by contact id; none when nobody has the address.
+    /// Persons that were searched, by contact id; 0 if no contact has the address.
     pub people: usize,
-    /// Months whose snapshots held any of them.
+    /// Months whose snapshots had any of them.
     pub snapshots: Vec<Month>,
-    /// Unfinished runs and backfills that did.
+    /// Unfinished runs and backfills that had any of them.
     pub work: Vec<Months>,
-    /// Whether the notes of what was tagged did.
+    /// Whether the record of tags had any of them.
     pub tags: bool,
     pub rebuilt: Vec<Rebuilt>,
-    /// Months without a snapshot whose history or reports were removed: nothing could build them anew.
+    /// Months without a snapshot whose history or reports were removed, because they cannot be rebuilt.
     pub orphans: Vec<Month>,
-    /// Months that keep no addresses to look through.
+    /// Months without addresses to search.
     pub unsearchable: Vec<Month>,
-    /// Months that could not be looked through, because they are damaged: whoever they hold is still in them, and in what
-    /// was built from them.
+    /// Months that could not be searched, because they are damaged: a person in them is still there, and in everything built from
+    /// them.
     pub damaged: Vec<DamagedMonth>,
-    /// The same of the notes of whom this job tagged.
+    /// The same for the record of tags.
     pub damaged_tags: Vec<(Month, String)>,
-    /// Months, and unfinished work, whose addresses were hashed as they came: they were looked through for the address as it was
-    /// given and in small letters, and for no other spelling.
+    /// Months, and unfinished work, whose addresses were hashed without normalizing: only the address as given and in lower case was
+    /// searched.
     pub as_spelled: Vec<Months>,
 }
 
@@ -56,13 +56,13 @@ impl Forgotten {
         self.snapshots.is_empty() && self.work.is_empty() && !self.tags && self.orphans.is_empty()
     }
 
-    /// Whether a later call has something left to do.
+    /// Whether a later call has work left.
     pub fn is_unfinished(&self) -> bool {
         !self.damaged.is_empty() || !self.damaged_tags.is_empty()
     }
 }
 
-/// Whom a call that has not ended is about.
+/// The persons of an unfinished call.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Journal {
     contact_ids: BTreeSet<String>,
@@ -86,7 +86,7 @@ pub fn forget(
     if people.is_empty() {
         return Ok(done);
     }
-    // They are all looked through again.
+    // All of them are searched again.
     done.damaged.clear();
     publish::write_json(&folder.forgetting(), &Journal { contact_ids: people.clone() })?;
 
@@ -103,17 +103,17 @@ pub fn forget(
         }
     }
     for months in folder.unfinished()? {
-        let mut held = false;
+        let mut found = false;
         for stream in streams(&folder.work_of(months))? {
-            held |= forget_in_stream(&stream, &people, &folder.work())?;
+            found |= forget_in_stream(&stream, &people, &folder.work())?;
         }
-        if held {
+        if found {
             done.work.push(months);
         }
     }
     (done.tags, done.damaged_tags) = apply::forget(folder, &people)?;
-    // Whatever was built from another snapshot is stale now. What was built from a damaged one may hold the person, so
-    // that nothing is built on it.
+    // Histories built from another snapshot are out of date now. A history of a damaged snapshot may have the person, so nothing is
+    // built on it.
     if let Some(last) = months.last() {
         let without = damaged.keys().copied().collect();
         let Refreshed { rebuilt, damaged: found } = refresh(folder, settings, &RefreshScope::StaleUntil(*last), &without, observer)?;
@@ -135,7 +135,7 @@ pub fn forget(
     Ok(done)
 }
 
-/// Whether the month's snapshot held any of them.
+/// Whether the month's snapshot had any of them.
 fn forget_in_month(folder: &JobFolder, month: Month, people: &BTreeSet<String>) -> Result<bool, JobError> {
     let Some(snapshot) = folder.snapshot(month)? else { return Ok(false) };
     match without_people(&snapshot, people, &folder.work())? {
@@ -147,10 +147,10 @@ fn forget_in_month(folder: &JobFolder, month: Month, people: &BTreeSet<String>) 
     }
 }
 
-/// Whom a call was about that has not ended.
+/// The persons of an unfinished call.
 ///
 /// # Errors
-/// When that was written down and cannot be read any more.
+/// If they were recorded and cannot be read.
 fn unfinished(folder: &JobFolder) -> Result<BTreeSet<String>, JobError> {
     let path = folder.forgetting();
     let bytes = match std::fs::read(&path) {
@@ -164,11 +164,11 @@ fn unfinished(folder: &JobFolder) -> Result<BTreeSet<String>, JobError> {
     }
 }
 
-/// The contacts that ever had this address, whichever way addresses are written.
+/// The contacts that ever had this address, however addresses are written.
 fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgotten) -> Result<BTreeSet<String>, JobError> {
     let address = address.trim();
     let same = same_address(address);
-    // Months hashed by older programs hold the address as it came.
+    // Older programs hashed addresses without normalizing them.
     let spellings = [address.to_string(), address.to_lowercase(), same.clone()];
     let written: BTreeSet<String> = spellings.into_iter().filter_map(|text| privacy.written(Some(text))).collect();
     let is_it = |email: &str| same_address(email) == same || written.contains(email);
@@ -198,7 +198,7 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
     }
     for months in folder.unfinished()? {
         let work = folder.work_of(months);
-        if work::is_hashed_as_it_came(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
+        if work::is_hashed_unnormalized(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
             done.as_spelled.push(months);
         }
         for stream in streams(&work)? {

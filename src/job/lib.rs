@@ -1,6 +1,5 @@
-//! The month-end job, as one page of prose: lock, look at what is there, plan, fetch, publish the snapshot, then bring
-//! history and reports up to date. Everything before the snapshot can be repeated at the price of the requests;
-//! everything after it can be rebuilt offline.
+//! The month-end job: lock, check the existing snapshot, plan, fetch, publish the snapshot, then bring history and reports up to
+//! date. Everything before the snapshot can be repeated at the cost of requests; everything after it can be rebuilt offline.
 
 pub mod census;
 pub mod check;
@@ -59,7 +58,7 @@ pub use forget::{Forgotten, Person, forget};
 pub use lock::{Holder, Lock};
 pub use months::{AcceptedLoss, DamagedMonth};
 pub use observed::{Observed, ObservedCohort, observed};
-pub use partitioning::{Partitioning, Piece, SizedPartition, cut, merge, rows_per_partition};
+pub use partitioning::{Partitioning, SizedPartition, SubRange, merge, rows_per_partition, split};
 pub use plan::{Estimate, Plan, PlannedStream, StreamKind, pages, similar_attribute, unknown_attributes};
 pub use prior_month::{PriorMonth, prior_month};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
@@ -71,12 +70,12 @@ pub use scope::Scope;
 use scope::prospect;
 use status::{missed_before, stale_after};
 
-/// What counts as now. The command line gives the wall clock, or the instant of `--as-of`, at which it stands still.
+/// The current time: the wall clock, or the fixed instant of `--as-of`.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// The last month that has ended, when none is named.
+    /// `None`: the last month that has ended.
     pub month: Option<Month>,
     pub replace: bool,
     pub accept_incomplete: bool,
@@ -90,50 +89,50 @@ pub struct RunOptions {
 pub enum ApplyTags {
     #[default]
     No,
-    /// Unless too many would change.
+    /// Unless more would change than the job allows.
     Within,
-    /// However many change.
+    /// No limit.
     All,
 }
 
-/// How a run ended that did not fail.
+/// The result of a run that did not fail.
 #[derive(Debug)]
 pub struct RunOutcome {
     pub month: Month,
     pub published: Published,
     /// Groups that were not found; the others were published.
     pub unresolved: Vec<Unresolved>,
-    /// What was published although not all of it came: cohort keys, `population`, `conversations`.
+    /// What was published incomplete: cohort keys, `population`, `conversations`.
     pub incomplete: Vec<String>,
-    /// Groups that the job names and a snapshot published before does not hold.
+    /// Groups that the job names and the published snapshot lacks.
     pub lacking: Vec<GroupName>,
     /// Months whose history or reports were brought up to date.
     pub rebuilt: Vec<Rebuilt>,
-    /// Later months, which are stale now.
+    /// Later months, which are out of date now.
     pub stale: Vec<Month>,
     /// Months whose snapshots are damaged.
     pub damaged: Vec<DamagedMonth>,
     /// Earlier months without a snapshot, when no month was named.
     pub missed: Vec<Month>,
-    /// What became of the rules' tags.
+    /// The results for the rules' tags.
     pub applied: Vec<Applied>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
     Now(Basis),
-    /// There was a snapshot already, of this basis, and it stays.
+    /// The month had a snapshot of this basis already, which was kept.
     Before(Basis),
 }
 
-/// Everything that a run needs from outside.
+/// Everything that a run needs from its caller.
 #[derive(Clone)]
 pub struct Context {
     pub settings: Settings,
     pub client: Client,
     pub privacy: Arc<Privacy>,
     pub clock: Clock,
-    /// Whether the clock is held against the API's: not one that stands still.
+    /// Whether the clock is compared with the API's. A fixed clock is not.
     pub checks_clock: bool,
     pub observer: Observer,
 }
@@ -154,19 +153,19 @@ pub fn client(settings: &Settings, token: SecretString) -> Result<Client, Client
     })
 }
 
-/// What the settings say of identifiers.
+/// How identifiers are written, from the settings.
 pub fn privacy(settings: &Settings) -> Result<Privacy, PrivacyError> {
     let privacy = &settings.privacy;
     let identifiers = match (privacy.identifiers, &privacy.hash_key_file) {
         (settings::Identifiers::Keep, _) => Identifiers::Keep,
         (settings::Identifiers::Hash, Some(path)) => Identifiers::Hash(HashKey::read(path)?),
-        // Settings that hash without a key are refused.
+        // Settings that hash without a key are refused before.
         (settings::Identifiers::Drop, _) | (settings::Identifiers::Hash, None) => Identifiers::Drop,
     };
     Ok(Privacy::new(identifiers, privacy.drop.iter().cloned()))
 }
 
-/// The time zone in which months begin and end: the job's, or else the workspace's own.
+/// The time zone of the months: the job's, otherwise the workspace's.
 pub fn timezone(job: &Job, workspace: &Workspace) -> Result<TimeZone, JobError> {
     match (&job.timezone, &workspace.timezone) {
         (Some(timezone), _) => Ok(timezone.clone()),
@@ -182,7 +181,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     folder.prepare()?;
     folder.recover()?;
 
-    // A job that names its time zone knows without asking anyone which month it is about, and whether it is published.
+    // If the job names its time zone, the month is known without a request, and so is whether it is published.
     if let Some(timezone) = context.settings.job.timezone.clone()
         && let Some(outcome) = published_before(context, &folder, &Scope::at(context, options.month, timezone)?, options).await?
     {
@@ -193,9 +192,9 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
         Planned::Now(plan) => *plan,
     };
     let month = plan.scope.newest().month;
-    tell_of_others(&folder, plan.months())?;
+    report_unfinished(&folder, plan.months())?;
     let (published, incomplete) = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
-    // Of one month, one is published, or the reason why not is an error.
+    // One month is published; otherwise `observe` returned an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, &folder, month, options).await?;
     let missed = missed(&folder, month, options)?;
@@ -215,13 +214,13 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
 }
 
 enum Planned {
-    /// The month is published, and stays.
+    /// The month is published already, and its snapshot is kept.
     Before(Box<RunOutcome>),
     Now(Box<Plan>),
 }
 
-/// What is to be fetched. When the API cannot even be asked that and an incomplete month is accepted, what an earlier run
-/// was to fetch: so what it did fetch can be published.
+/// The fetch plan. If the API does not answer and an incomplete month is accepted, the plan of an earlier, unfinished run: so its
+/// rows can be published.
 async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) -> Result<Planned, JobError> {
     let asked = async {
         let scope = Scope::ask(context, options.month).await?;
@@ -232,8 +231,8 @@ async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) ->
     };
     match asked.await {
         Err(JobError::Request(error)) if options.accept_incomplete => {
-            let Some(plan) = work::prior_month(context, folder, options.month)? else { return Err(error.into()) };
-            tracing::error!(%error, "the API cannot be asked; going by what an earlier run of {} has", plan.months());
+            let Some(plan) = work::resume_plan(context, folder, options.month)? else { return Err(error.into()) };
+            tracing::error!(%error, "the API does not answer; using the rows of an earlier run of {}", plan.months());
             match published_before(context, folder, &plan.scope, options).await? {
                 Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
                 None => Ok(Planned::Now(Box::new(plan))),
@@ -243,11 +242,11 @@ async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) ->
     }
 }
 
-/// Work of other months is nobody's to throw away: it may hold what was observed at their end. And whoever was to be
-/// forgotten still is.
-fn tell_of_others(folder: &JobFolder, months: Months) -> Result<(), JobError> {
+/// Reports unfinished work of other months, and an unfinished `forget`. It is not removed: its rows may have been observed at the
+/// end of their month.
+fn report_unfinished(folder: &JobFolder, months: Months) -> Result<(), JobError> {
     if folder.forgetting().exists() {
-        tracing::warn!("a `cohorts forget` has not ended: run it again, it goes on with whom it was about");
+        tracing::warn!("a `cohorts forget` did not finish: run it again to continue it for the same persons");
     }
     for others in work::of_others(folder, months)? {
         let again = if others.first == others.last {
@@ -255,15 +254,12 @@ fn tell_of_others(folder: &JobFolder, months: Months) -> Result<(), JobError> {
         } else {
             format!("cohorts backfill --from {} --to {}", others.first, others.last)
         };
-        tracing::warn!(
-            "there is unfinished work of {others}, which is left alone: `{again}` goes on with it, or delete `{}`",
-            folder.work_of(others).display()
-        );
+        tracing::warn!("unfinished work of {others} is kept: `{again}` continues it, or delete `{}`", folder.work_of(others).display());
     }
     Ok(())
 }
 
-/// All network work of a plan, and its months' snapshots; with what of them did not all come.
+/// Fetches the plan and publishes its months' snapshots. Also returns the keys of what is incomplete.
 async fn observe(
     context: &Context,
     folder: &JobFolder,
@@ -296,7 +292,7 @@ async fn observe(
     Ok((published, incomplete))
 }
 
-/// How the run ends when the month's snapshot stays: brings history and reports up to date, and asks the API nothing.
+/// Ends a run whose month is published already and kept: brings history and reports up to date, without requests.
 async fn published_before(
     context: &Context,
     folder: &JobFolder,
@@ -305,20 +301,20 @@ async fn published_before(
 ) -> Result<Option<RunOutcome>, JobError> {
     let month = scope.newest().month;
     let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
-    let (held, now) = (snapshot.manifest.basis(), scope.basis);
-    if options.replace && now < held {
-        return Err(JobError::LowerBasis { month, held, now });
+    let (published, now) = (snapshot.manifest.basis(), scope.basis);
+    if options.replace && now < published {
+        return Err(JobError::LowerBasis { month, published, now });
     }
-    if options.replace || now > held {
+    if options.replace || now > published {
         return Ok(None);
     }
     let work = folder.work_of(month.into());
     if work::is_of_before(&work, snapshot.manifest.observed_at) {
-        // A crash came between the snapshot and the end of the work that it was made from.
+        // A crash after the snapshot was published, before its work folder was removed.
         publish::remove_folder(&work)?;
     } else if work.exists() {
         tracing::warn!(
-            "there is unfinished work of {month}, of a replacement: --replace goes on with it; the month stays as it is, or delete `{}`",
+            "there is unfinished work of a replacement of {month}: --replace continues it; to keep the month as it is, delete `{}`",
             work.display()
         );
     }
@@ -328,7 +324,7 @@ async fn published_before(
     let applied = applied(context, folder, month, options).await?;
     Ok(Some(RunOutcome {
         month,
-        published: Published::Before(held),
+        published: Published::Before(published),
         unresolved: Vec::new(),
         incomplete: snapshot.manifest.incomplete,
         lacking,
@@ -352,39 +348,39 @@ async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &
     }
 }
 
-/// Who names a month knows which ones there are.
+/// Nothing if a month was named.
 fn missed(folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
     if options.month.is_some() { Ok(Vec::new()) } else { missed_before(folder, month) }
 }
 
-/// The groups that the job names and a snapshot does not hold.
+/// The groups that the job names and a snapshot lacks.
 fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
     let holds = |name: &&GroupName| snapshot.manifest.cohorts.iter().any(|cohort| name.means(&job.groups, |name| cohort.fit(name)));
     job.groups.iter().filter(|name| !holds(name)).cloned().collect()
 }
 
-/// What a run would do: names resolved, sizes asked, no page of members fetched, nothing written.
+/// What a run would do: resolves names and requests sizes, but fetches no page of members and writes nothing.
 pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
     let folder = JobFolder::new(&context.settings);
     let scope = Scope::ask(context, options.month).await?;
     let mut plan = Plan::make(context, &folder, &scope).await?;
-    plan.held = folder.snapshot(scope.newest().month)?.map(|held| held.manifest.basis());
+    plan.published = folder.snapshot(scope.newest().month)?.map(|snapshot| snapshot.manifest.basis());
     plan.size(context).await?;
-    plan.is_sized_again = true;
+    plan.is_planned_again = true;
     Ok(plan)
 }
 
-/// The cohorts that the month's snapshot holds, that the job still names, and that can no longer be found: a replacement
-/// without them would lose what nobody can observe again.
+/// The cohorts of the month's snapshot that the job still names and that are no longer found. A replacement would lose them, and
+/// they cannot be observed again.
 fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
-    // Of a backfill's months each has its own.
+    // Each month of a backfill has its own basis.
     let now = prospect(&context.settings.job, (context.clock)(), span);
-    let Some(held) = folder.snapshot(span.month)? else { return Ok(Vec::new()) };
+    let Some(published) = folder.snapshot(span.month)? else { return Ok(Vec::new()) };
     let groups = &context.settings.job.groups;
     let is_meant = |cohort: &CohortEntry, name: &GroupName| name.means(groups, |name| cohort.fit(name));
     let is_lost =
         |cohort: &&CohortEntry| cohort.basis() >= now && plan.unresolved.iter().any(|unresolved| is_meant(cohort, &unresolved.name));
-    Ok(held.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
+    Ok(published.manifest.cohorts.iter().filter(is_lost).map(|cohort| format!("{} ({})", cohort.configured, cohort.cohort_key)).collect())
 }
 
 async fn publish_snapshot(
@@ -400,14 +396,14 @@ async fn publish_snapshot(
     let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
     // A plan without cohorts ends before anything is fetched.
     let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
-    if let Some(held) = folder.snapshot(span.month)? {
-        let held_basis = held.manifest.basis();
-        if basis < held_basis {
-            return Err(JobError::LowerBasis { month: span.month, held: held_basis, now: basis });
+    if let Some(published) = folder.snapshot(span.month)? {
+        let published_basis = published.manifest.basis();
+        if basis < published_basis {
+            return Err(JobError::LowerBasis { month: span.month, published: published_basis, now: basis });
         }
-        // What came whole is not given up for what did not.
-        let lost: Vec<String> = incomplete.iter().filter(|key| !held.manifest.incomplete.contains(key)).cloned().collect();
-        if basis == held_basis && !lost.is_empty() {
+        // A complete cohort is not replaced by an incomplete one.
+        let lost: Vec<String> = incomplete.iter().filter(|key| !published.manifest.incomplete.contains(key)).cloned().collect();
+        if basis == published_basis && !lost.is_empty() {
             return Err(JobError::WouldLose { month: span.month, lost });
         }
     }
@@ -456,8 +452,8 @@ async fn publish_snapshot(
     Ok(basis)
 }
 
-/// Brings the histories and reports up to this month up to date. Gives those that were built, and the later months,
-/// which nobody asked about and which may be stale now.
+/// Brings the histories and reports of the months up to `last` up to date. Returns those that were built, and the later months
+/// that are out of date now.
 async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
     let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
     let rebuilding = tokio::task::spawn_blocking(move || {
@@ -468,12 +464,12 @@ async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(
     joined(rebuilding.await)
 }
 
-/// The result of a blocking task; a panic in it goes on here.
+/// The result of a blocking task. A panic in it is resumed here.
 fn joined<T>(result: Result<Result<T, JobError>, tokio::task::JoinError>) -> Result<T, JobError> {
     match result {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // Only the runtime's end cancels blocking tasks.
+        // Blocking tasks are cancelled only when the runtime ends.
         Err(_) => Err(JobError::Interrupted),
     }
 }

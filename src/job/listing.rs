@@ -1,5 +1,5 @@
-//! The members of one group as they are now: every page, passed on as it comes, so that a list of any size needs the
-//! memory of a few pages. Nothing is kept.
+//! The members of one group as they are now. Pages are passed on as they come, so that memory does not grow with the group. Nothing
+//! is saved.
 
 mod file;
 mod lines;
@@ -16,16 +16,14 @@ use intercom::{Client, RequestError, Stream, StreamError};
 pub use file::{ParquetFile, TextFile};
 pub use lines::Lines;
 
-/// A contact with everything that the API tells of it: the columns of a snapshot's contacts, and the custom attributes
-/// as one.
+/// A contact with everything that the API gives: the columns of a snapshot's contacts, and all custom attributes in one column.
 pub const LISTING: Table =
     Table { name: "listing", row: "a member of the group, as it is now", key: &["contact_id"], columns: &LISTING_COLUMNS };
 
 const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
     let about = "the custom attributes as one JSON object; those that are not set are left out";
     let mut columns = [Column::new("custom_attributes", Kind::Json, about); CONTACTS.columns.len()];
-    // Which population a contact belongs to is a question of a month's job: that column is left out, and its place
-    // goes to the last.
+    // Without the column of the population, which only a month's job has; the last column takes its position.
     let (mut from, mut to) = (0, 0);
     while from < CONTACTS.columns.len() {
         if from != IN_POPULATION {
@@ -37,18 +35,18 @@ const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
     columns
 };
 
-/// The place of `in_population` in the contacts table; a test holds it there.
+/// The position of `in_population` in the contacts table; a test checks it.
 const IN_POPULATION: usize = 1;
 
-/// Where rows go.
+/// A target for rows.
 pub trait Rows {
-    /// How many are worth taking at once.
+    /// The preferred number of rows for `take`.
     fn at_once(&self) -> usize;
 
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError>;
 
-    /// The list is read from its start again. Whether what was taken is forgotten: what a reader has seen is not.
-    fn begin_anew(&mut self) -> Result<bool, ListingError>;
+    /// The stream is read again from its start. Returns whether earlier rows were dropped; printed rows cannot be.
+    fn restart(&mut self) -> Result<bool, ListingError>;
 
     /// All rows came.
     fn finish(self) -> Result<(), ListingError>;
@@ -58,7 +56,7 @@ pub trait Rows {
 pub enum ListingError {
     #[error(transparent)]
     Request(#[from] RequestError),
-    #[error("the list cannot be followed to its end")]
+    #[error("the members could not be read to the end")]
     Stream(#[source] StreamError),
     #[error("{came} members came, {announced} were announced")]
     Incomplete { came: u64, announced: u64 },
@@ -70,8 +68,8 @@ pub enum ListingError {
     Columns(#[from] SnapshotError),
     #[error(transparent)]
     Write(TableError),
-    /// Whoever read the rows has enough of them.
-    #[error("the reader has left")]
+    /// The reader of the rows closed the pipe.
+    #[error("the reader closed the pipe")]
     Closed,
 }
 
@@ -84,7 +82,7 @@ impl ListingError {
         }
     }
 
-    /// A pipe that its reader closed is no failure of writing.
+    /// A pipe that its reader closed is not a write error.
     pub fn write(error: PolarsError) -> ListingError {
         if io_error(&error).is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             ListingError::Closed
@@ -94,17 +92,17 @@ impl ListingError {
     }
 }
 
-/// Follows the group's list to its end. The number of members, each counted once.
+/// Reads all members of the group. Returns their number, each counted once.
 ///
 /// # Errors
-/// When not every member came, within the tolerance: rows that went to a reader are there all the same, a file is not.
+/// If members are missing, beyond the tolerance. Printed rows stay, but no file is written.
 pub async fn list(
     client: &Client,
     group: &Group,
     tolerance: f64,
     privacy: &Privacy,
     mut rows: impl Rows,
-    told: &(dyn Fn(u64, Option<u64>) + Sync),
+    on_progress: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
     let mut stream = client.members(group, None, None).await?;
     let mut seen = IdSet::default();
@@ -114,8 +112,8 @@ pub async fn list(
     while let Some(page) = next(&mut stream).await? {
         if page.is_restart {
             first = None;
-            // Whoever was passed on, or waits for it, is not passed on twice; unless everything is.
-            if rows.begin_anew()? {
+            // Pass each contact on once, unless everything is read again.
+            if rows.restart()? {
                 seen = IdSet::default();
                 waiting.clear();
             }
@@ -125,7 +123,7 @@ pub async fn list(
         unconfirmed += page.oddities.tag_unconfirmed;
         let new = page.rows.into_iter().filter(|contact| seen.insert(&contact.id));
         waiting.extend(new.map(|contact| privacy.apply(contact)));
-        told(seen.len() as u64, last);
+        on_progress(seen.len() as u64, last);
         if waiting.len() >= rows.at_once() {
             rows.take(&columns(&waiting)?)?;
             waiting.clear();
@@ -138,7 +136,7 @@ pub async fn list(
     }
     rows.finish()?;
     if unconfirmed > 0 {
-        tracing::warn!("{unconfirmed} of {came} came although their own list of tags lacks the tag: the search is behind");
+        tracing::warn!("{unconfirmed} of {came} members do not have the tag in their own list of tags: the search is out of date");
     }
     Ok(came)
 }

@@ -1,8 +1,8 @@
-//! One writer at a time: the lock of a job's folder, and who holds it.
+//! The lock of a job's folder: one process at a time writes.
 //!
-//! It is `flock` on `.lock`, which the system gives back however a process ends. A file can be deleted and made anew
-//! while it is held; so the work folder is locked as well, where the file system locks folders, and a lock counts only on
-//! the file that is at the path.
+//! It is `flock` on `.lock`, which the system releases however a process ends. A file can be deleted and created again while it is
+//! locked. Therefore the work folder is locked as well, if the file system can lock folders, and a lock counts only if its file
+//! is still at the path.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -17,11 +17,11 @@ use archive::publish::{self, PublishError};
 
 /// Bytes of a lock file that are read.
 const HOLDER_MAX: u64 = 200;
-/// Whoever only looks holds it for an instant, and a file is deleted between two looks at most.
+/// A process that only checks the lock has it for an instant, and a file is deleted at most between two tries.
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Held while something writes into the job's folder; released when dropped, or when the process ends however it ends.
+/// Kept while a process writes into the job's folder. Released when dropped, or when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -31,12 +31,12 @@ pub struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Nobody holds it any more. What a process that was killed left there is passed over.
+        // Empties the file. The text of a process that was killed is ignored.
         let _ = self.file.set_len(0);
     }
 }
 
-/// Who works on a job.
+/// The process that works on a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub process: String,
@@ -54,18 +54,18 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What came of one try.
+/// The result of one try.
 enum Try {
     Taken(Lock),
     Held(Holder),
-    /// What was locked is not at the path any more.
+    /// The locked file is no longer at the path.
     Replaced,
 }
 
-/// Takes the lock, and writes into it who holds it: `purpose` is the command.
+/// Takes the lock and writes this process into it; `purpose` is the command.
 ///
 /// # Errors
-/// When another process holds it. A process that has ended holds nothing, whatever stands in the file.
+/// If another process has it. A process that has ended has no lock, whatever the file says.
 pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, JobError> {
     publish::create_folder(work)?;
     let mut outcome = Try::Replaced;
@@ -81,13 +81,13 @@ pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, JobE
     match outcome {
         Try::Taken(mut lock) => {
             let holder = format!("process {} (`cohorts {purpose}`)", std::process::id());
-            // Who holds it is for a message only: a disk that is full is found out where it matters.
+            // The text is only for messages, so a full disk does not matter here.
             let _ = lock.file.set_len(0).and_then(|()| lock.file.write_all(holder.as_bytes()));
             Ok(lock)
         }
         Try::Held(holder) => Err(JobError::Locked { path: path.to_path_buf(), holder }),
         Try::Replaced => {
-            let problem = io::Error::other("something deletes it and makes it anew all the time");
+            let problem = io::Error::other("another program deletes and creates it all the time");
             Err(PublishError::new("lock", path, problem).into())
         }
     }
@@ -103,7 +103,7 @@ fn once(path: &Path, work: &Path) -> io::Result<Try> {
     if !is_at(&file, path)? {
         return Ok(Try::Replaced);
     }
-    // A file system that locks no folders (NFS) refuses that, and has the file alone.
+    // A file system that cannot lock folders (NFS) refuses this; then only the file is locked.
     let folder = File::open(work).ok();
     if let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(File::try_lock) {
         return Ok(Try::Held(Holder { process: "another process".to_string(), since: None }));
@@ -111,10 +111,10 @@ fn once(path: &Path, work: &Path) -> io::Result<Try> {
     Ok(Try::Taken(Lock { file, _folder: folder }))
 }
 
-/// Who holds the lock. Only looks: nothing is made, and what it takes for the look is shared and gone at once.
+/// The process that has the lock. Creates nothing; takes only a shared lock and releases it at once.
 ///
 /// # Errors
-/// When the lock is there and a run could not open it.
+/// If there is a lock that a run could not open.
 pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, JobError> {
     let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     match opened(path, &mut OpenOptions::new()) {
@@ -126,7 +126,7 @@ pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, JobErro
     Ok(is_at_work.then(|| Holder { process: "another process".to_string(), since: None }))
 }
 
-/// The lock file itself, never one that a link leads to.
+/// Opens the lock file itself, never the target of a link.
 fn opened(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.read(true).write(true);
     #[cfg(unix)]
@@ -135,7 +135,7 @@ fn opened(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     }
     options.open(path).map_err(|error| match path.symlink_metadata() {
-        Ok(found) if found.is_symlink() => io::Error::other("it is a symbolic link, through which nothing is locked; delete it"),
+        Ok(found) if found.is_symlink() => io::Error::other("it is a symbolic link, which cannot be locked; delete it"),
         _ => error,
     })
 }
@@ -157,19 +157,19 @@ fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Who has written into a lock file that is held. What is no text, or of no use, is left out of the message.
+/// The process in a lock file. Text that cannot be used is left out of the message.
 fn holder_in(file: &File) -> Holder {
     let mut process = String::new();
     let _ = file.take(HOLDER_MAX).read_to_string(&mut process);
     if process.is_empty() || process.contains(|character: char| character.is_control()) {
         return Holder { process: "another process".to_string(), since: None };
     }
-    // It is written once, when the lock was taken.
+    // Written once, when the lock was taken.
     let since = file.metadata().and_then(|found| found.modified()).ok();
     Holder { process, since: since.map(|since| DateTime::<Utc>::from(since).trunc_subsecs(0)) }
 }
 
-/// Where a job's lock is.
+/// The path of a job's lock.
 pub(super) fn path(root: &Path) -> PathBuf {
     root.join(".lock")
 }
@@ -243,7 +243,7 @@ mod tests {
         assert!(!is_at(&file, &place.path()).unwrap());
         std::fs::write(place.path(), "").unwrap();
         assert!(!is_at(&file, &place.path()).unwrap());
-        // Who came too late for the first file has the second one all the same.
+        // A process that was too late for the first file gets the second one.
         file.try_lock().unwrap();
         place.take().unwrap();
     }

@@ -1,4 +1,4 @@
-//! The job's months, opened and replaced in one place: nothing is used that is not what was published.
+//! Opens and replaces the job's months, and checks that a month is the one that was published.
 
 use super::{JobError, JobFolder};
 use archive::publish::{self, Damage, PublishError, Staging};
@@ -20,11 +20,11 @@ impl std::fmt::Display for DamagedMonth {
 }
 
 impl JobFolder {
-    /// The month's snapshot; `None` when there is none.
+    /// The month's snapshot; `None` if there is none.
     ///
     /// # Errors
-    /// When there is one that cannot be used. A snapshot whose history was built from another one that it does not say it
-    /// replaces was not put there by this program.
+    /// If it cannot be used. A history that was built from another snapshot, which this one does not name as replaced, shows that
+    /// this program did not publish it.
     pub fn snapshot(&self, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let Some(snapshot) = Snapshot::open(&self.snapshots(), month)? else { return Ok(None) };
         match history::recorded_snapshot(&self.histories(), month) {
@@ -36,30 +36,30 @@ impl JobFolder {
         }
     }
 
-    /// The month's history; `None` when there is none that this program understands.
+    /// The month's history; `None` if there is none that this program can read.
     ///
     /// # Errors
-    /// When its manifest is damaged.
+    /// If its manifest is damaged.
     pub fn history(&self, month: Month) -> Result<Option<History>, Damage> {
         History::open(&self.histories(), month)
     }
 
-    /// Shows a month's snapshot, in place of the one that is there. The manifest says from which one the history was built
-    /// that is out of date from then on.
+    /// Publishes a month's snapshot, and replaces the existing one. The manifest names the snapshot from which the existing history
+    /// was built; that history is out of date from then on.
     pub(super) fn publish_snapshot(&self, month: Month, staging: Staging, manifest: Manifest) -> Result<(), PublishError> {
         let manifest = Manifest { replaces: history::recorded_snapshot(&self.histories(), month), ..manifest };
         staging.commit(&self.snapshots().join(month_folder(month)), &manifest).map(drop)
     }
 
-    /// Gives up what is damaged of a month, so that the job goes on without it. Needs the job's lock.
+    /// Removes a damaged month, so that the job can continue without it. Needs the job's lock.
     ///
     /// # Errors
-    /// When there is no such month.
+    /// If there is no such month.
     pub fn accept_loss(&self, month: Month) -> Result<AcceptedLoss, JobError> {
         let opened = match Snapshot::open(&self.snapshots(), month) {
             Ok(None) => return Err(JobError::NoSnapshot { month, path: self.snapshots() }),
             Ok(Some(snapshot)) => snapshot.verify().map_err(SnapshotError::from),
-            // Not damage: another program can read it.
+            // Not damage: another version of the program can read it.
             Err(error @ SnapshotError::Format { .. }) => return Err(error.into()),
             Err(error) => Err(error),
         };
@@ -77,13 +77,13 @@ impl JobFolder {
     }
 }
 
-/// What was given up of a month.
+/// What was removed of a month.
 #[derive(Debug)]
 pub enum AcceptedLoss {
-    /// Its snapshot is whole.
+    /// Its snapshot is not damaged.
     None,
-    /// Its snapshot is whole, but not the one that its history was built from: from now on it is the month's.
+    /// Its snapshot is not damaged, but its history was built from another one: it is accepted from now on.
     TakenAsItIs,
-    /// All of it: snapshot, history and reports are removed.
+    /// Snapshot, history and reports were removed.
     Month(SnapshotError),
 }

@@ -1,4 +1,4 @@
-//! What a month's snapshot and history say of its cohorts, for whoever is told how a run ended.
+//! A month's cohorts from its snapshot and history, for the run summary.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use archive::table::TableError;
 use domain::{Basis, Month};
 use reports::history::{self, COUNTS, History, HistoryError};
 
-/// A month that is held.
+/// A published month.
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub month: Month,
     pub basis: Basis,
     /// Rules included.
     pub cohorts: Vec<ObservedCohort>,
-    /// Keys of the streams that were published although they disagree with the totals of the API.
+    /// Keys of the streams that were published although they do not agree with the totals of the API.
     pub incomplete: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct ObservedCohort {
     pub members: u64,
 }
 
-/// `None` when the month has no snapshot. Cohorts that the history has not counted are left out.
+/// `None` if the month has no snapshot. Cohorts that the history has not counted are left out.
 pub fn observed(folder: &JobFolder, job: &Job, month: Month) -> Result<Option<Observed>, JobError> {
     let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
     let in_history = |source| JobError::History { month, source };

@@ -1,4 +1,4 @@
-//! What people look at, made beside the reports: the page of a month, and the index of all.
+//! The HTML pages beside the reports: the page of a month, and the index of all months.
 
 use polars::prelude::{DataFrame, PolarsResult};
 
@@ -26,7 +26,7 @@ impl Page {
         Page { tables: Tables::default(), shows_members, people: None }
     }
 
-    /// Keeps of a table what a page shows. Tables with a row for each contact are let go of.
+    /// Keeps the tables that a page shows. Tables with a row for each contact are dropped.
     pub(super) fn take(&mut self, name: &'static str, frame: DataFrame) -> PolarsResult<()> {
         match name {
             "members" if self.shows_members => self.people = Some(page::some_members(&frame)?),
@@ -52,8 +52,8 @@ impl Page {
     }
 }
 
-/// Writes the index of the months that are held, where the job wants pages, or did: so that no link leads nowhere. Needs
-/// the job's lock.
+/// Writes the index of the published months, if the job wants pages or wanted them before, so that no link is broken. Needs the
+/// job's lock.
 pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(), JobError> {
     let path = folder.index();
     if !settings.output.formats.contains(&Format::Html) && !path.exists() {
@@ -68,17 +68,17 @@ pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(),
         }
     }
     let html = page::index(&settings.job.name, &months);
-    if std::fs::read(&path).is_ok_and(|held| held == html.as_bytes()) {
+    if std::fs::read(&path).is_ok_and(|existing| existing == html.as_bytes()) {
         return Ok(());
     }
     Ok(publish::write_file(&path, html.as_bytes())?)
 }
 
-/// Without a snapshot, as far as its history tells.
+/// A month's line in the index. Without a snapshot, only from its history.
 fn month_line(folder: &JobFolder, month: Month, snapshot: Option<&Snapshot>) -> Result<MonthLine, JobError> {
     let manifest = snapshot.map(|snapshot| &snapshot.manifest);
     let page = format!("reports/{}/{PAGE}", month_folder(month));
-    // A history that is missing, stale or damaged, and was not asked for, has no counts to show.
+    // A history that is missing, out of date or damaged has no counts to show.
     let counts = folder.history(month).ok().flatten().and_then(|history| history.scan(&history::COUNTS).ok());
     let cohorts = match counts {
         Some(counts) => {

@@ -1,8 +1,8 @@
-//! Lists that are too long for one chain are cut into partitions, each a chain of its own. A chain of pages is serial, so the
-//! longest one sets how long a run takes: partitions are made about equally large, and no smaller than is worth a chain.
+//! Splits long streams into partitions, each with its own cursor. The pages of one cursor come one after another, so the largest
+//! partition sets how long a run takes. Partitions are therefore about equally large, and not too small.
 //!
-//! Where to cut is asked: searches for one row tell how many there are in a stretch of days or seconds. Stretches that are
-//! too large are cut again, a single day by role; small neighbours are put together.
+//! Probes give the number of rows in a range of days or seconds. Ranges that are too large are split again, a single day by
+//! role; small neighbours are merged.
 
 use std::ops::Range;
 
@@ -14,48 +14,48 @@ use super::plan::StreamKind;
 use domain::{DayPartition, Partition, Role, SecondPartition, TimeZone};
 use intercom::{Client, RequestError};
 
-/// Lists of up to so many pages are one chain: at a second a page, a quarter of a minute.
+/// Streams of up to so many pages have one partition: at a second a page, a quarter of a minute.
 pub(super) const FEW_PAGES: u64 = 16;
-/// Slices are no shorter than so many pages: finding where they end takes a request each.
-const SLICE_PAGES: u64 = 8;
-/// Slices for each request that may be under way, so that the last ones to end leave few of them idle.
-const SLICES_PER_PLACE: u64 = 2;
-/// Stretches that are this much larger than they should be are cut again.
+/// Partitions have at least so many pages: to find where a partition ends takes a request.
+const PARTITION_PAGES: u64 = 8;
+/// Partitions for each request that may be under way, so that few requests are idle while the last partitions end.
+const PARTITIONS_PER_REQUEST: u64 = 2;
+/// Ranges that are larger than wanted by this factor are split again.
 const TOO_LARGE: f64 = 1.5;
-/// How often at the most: a workspace that imported all its contacts in an hour has its one large day by then.
+/// The maximum number of rounds: enough to reach the one large day of a workspace that imported all its contacts in an hour.
 const ROUNDS_MAX: u32 = 6;
 
-/// A list in partitions.
+/// The partitions of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partitioning {
     pub partitions: Vec<SizedPartition>,
-    /// Rows of the list as a whole when it was divided.
+    /// Rows of the whole stream when it was partitioned.
     pub total: u64,
-    /// What it took to find the partitions.
+    /// Requests that it took to find the partitions.
     pub requests: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SizedPartition {
     pub partition: Partition,
-    /// Rows when the list was divided.
+    /// Rows when the stream was partitioned.
     pub rows: u64,
 }
 
-/// What lists are divided by.
+/// Finds the partitions of a stream.
 pub(super) struct Partitioner<'a> {
     pub client: &'a Client,
     pub scope: &'a Scope,
     pub page_size: u32,
-    pub places: usize,
+    pub max_concurrency: usize,
     pub now: DateTime<Utc>,
 }
 
-/// Where a list is cut.
+/// The range of creation times of a stream.
 #[derive(Clone, Debug)]
-enum Stretch {
-    /// From the day of the first contact to today, as days of the workspace. Contacts of before and after belong to the
-    /// first and last partition.
+enum FullRange {
+    /// From the day of the first contact to today, in the time zone of the workspace. Contacts from before and after belong to
+    /// the first and the last partition.
     Days {
         first: NaiveDate,
         last: NaiveDate,
@@ -67,72 +67,72 @@ enum Stretch {
     },
 }
 
-/// Rows that a partition of a list should have; `None` when the list is as well followed in one chain.
-pub fn rows_per_partition(rows: u64, page_size: u64, places: usize) -> Option<u64> {
+/// Rows that a partition should have; `None` if the stream needs no partitions.
+pub fn rows_per_partition(rows: u64, page_size: u64, max_concurrency: usize) -> Option<u64> {
     let pages = rows.div_ceil(page_size.max(1));
-    if pages <= FEW_PAGES || places < 2 {
+    if pages <= FEW_PAGES || max_concurrency < 2 {
         return None;
     }
-    Some(pages.div_ceil(places as u64 * SLICES_PER_PLACE).max(SLICE_PAGES) * page_size)
+    Some(pages.div_ceil(max_concurrency as u64 * PARTITIONS_PER_REQUEST).max(PARTITION_PAGES) * page_size)
 }
 
-/// A piece of the stretch: from this day or second on, and before that one.
+/// A part of the full range: days or seconds from the start of `at` to before its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct SubRange {
     pub at: Range<i64>,
     pub role: Option<Role>,
     pub rows: u64,
 }
 
-/// As many pieces of equal length as it takes for so many rows, if they were spread evenly. A single day is cut by role.
-pub fn cut(piece: &Piece, rows_per_partition: u64, has_roles: bool) -> Vec<Piece> {
-    let length = piece.at.end - piece.at.start;
-    let wanted = i64::try_from(piece.rows.div_ceil(rows_per_partition.max(1))).unwrap_or(i64::MAX);
+/// Splits a range into parts of equal length, as many as are needed if its rows were spread evenly. A single day is split by role.
+pub fn split(range: &SubRange, rows_per_partition: u64, has_roles: bool) -> Vec<SubRange> {
+    let length = range.at.end - range.at.start;
+    let wanted = i64::try_from(range.rows.div_ceil(rows_per_partition.max(1))).unwrap_or(i64::MAX);
     let count = wanted.clamp(1, length.max(1));
-    let sized = |at: Range<i64>, role| Piece { at, role, rows: 0 };
+    let sized = |at: Range<i64>, role| SubRange { at, role, rows: 0 };
     if count > 1 {
-        // In i128: the product of two long stretches of seconds is no i64.
-        let edge = |index: i64| piece.at.start + (i128::from(length) * i128::from(index) / i128::from(count)) as i64;
-        return (0..count).map(|index| sized(edge(index)..edge(index + 1), piece.role)).collect();
+        // In i128: the product of two long ranges of seconds can overflow i64.
+        let edge = |index: i64| range.at.start + (i128::from(length) * i128::from(index) / i128::from(count)) as i64;
+        return (0..count).map(|index| sized(edge(index)..edge(index + 1), range.role)).collect();
     }
-    match piece.role {
-        None if has_roles && wanted > 1 => [Role::User, Role::Lead].map(|role| sized(piece.at.clone(), Some(role))).into(),
+    match range.role {
+        None if has_roles && wanted > 1 => [Role::User, Role::Lead].map(|role| sized(range.at.clone(), Some(role))).into(),
         _ => Vec::new(),
     }
 }
 
-/// Neighbours that are small enough together become one.
-pub fn merge(pieces: Vec<Piece>, rows_per_partition: u64) -> Vec<Piece> {
-    let mut merged: Vec<Piece> = Vec::new();
-    for piece in pieces {
+/// Merges neighbours that are small enough together.
+pub fn merge(ranges: Vec<SubRange>, rows_per_partition: u64) -> Vec<SubRange> {
+    let mut merged: Vec<SubRange> = Vec::new();
+    for range in ranges {
         match merged.last_mut() {
-            Some(last) if last.role.is_none() && piece.role.is_none() && last.rows + piece.rows <= rows_per_partition => {
-                last.at.end = piece.at.end;
-                last.rows += piece.rows;
+            Some(last) if last.role.is_none() && range.role.is_none() && last.rows + range.rows <= rows_per_partition => {
+                last.at.end = range.at.end;
+                last.rows += range.rows;
             }
-            _ => merged.push(piece),
+            _ => merged.push(range),
         }
     }
     merged
 }
 
 impl Partitioning {
-    /// What a run asks before the pages of the partitions: the first page of the whole list, which tells its size, and what
-    /// the cuts take.
-    pub(super) fn sizing(&self) -> u64 {
+    /// Requests of a run before the pages of the partitions: the first page of the whole stream, which gives its size, and
+    /// those that find the partitions.
+    pub(super) fn probe_requests(&self) -> u64 {
         1 + self.requests
     }
 }
 
 impl Partitioner<'_> {
     pub(super) fn is_long(&self, rows: u64) -> bool {
-        self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.places).is_some()
+        self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.max_concurrency).is_some()
     }
 
-    /// Slices of a list of so many rows. `oldest` is when the first of a group's members was created, where that is known.
+    /// The partitions of a stream of so many rows. `oldest` is when the first member of a group was created, if known.
     ///
-    /// `None` when it is as well followed in one chain, and when it cannot be divided: sizes are not told, the workspace's
-    /// time zone is not known, or all of it is of one day.
+    /// `None` if the stream needs no partitions, or cannot be partitioned: its sizes or the workspace's time zone are unknown,
+    /// or all rows are of one day.
     pub(super) async fn partition(
         &self,
         kind: &StreamKind,
@@ -141,13 +141,13 @@ impl Partitioner<'_> {
     ) -> Result<Option<Partitioning>, RequestError> {
         let page_size = u64::from(self.page_size);
         let Some(rows_per_partition) =
-            rows_per_partition(rows, page_size, self.places).filter(|_| self.client.capabilities().has_partitions)
+            rows_per_partition(rows, page_size, self.max_concurrency).filter(|_| self.client.capabilities().has_partitions)
         else {
             return Ok(None);
         };
         let mut requests = 0;
-        let stretch = match (kind, &self.scope.workspace_timezone) {
-            (StreamKind::Conversations, _) => Stretch::Seconds { start: self.scope.start(), end: self.scope.end() },
+        let full = match (kind, &self.scope.workspace_timezone) {
+            (StreamKind::Conversations, _) => FullRange::Seconds { start: self.scope.start(), end: self.scope.end() },
             (_, None) => return Ok(None),
             (kind, Some(timezone)) => {
                 let group = kind.group();
@@ -160,47 +160,47 @@ impl Partitioner<'_> {
                 };
                 let Some(oldest) = oldest else { return Ok(None) };
                 let day = |instant: DateTime<Utc>| timezone.date(instant);
-                Stretch::Days { first: day(oldest), last: day(self.now).max(day(oldest)), timezone: timezone.clone() }
+                FullRange::Days { first: day(oldest), last: day(self.now).max(day(oldest)), timezone: timezone.clone() }
             }
         };
-        let Some(pieces) = self.pieces(kind, &stretch, rows, rows_per_partition, &mut requests).await? else { return Ok(None) };
-        let sized = |piece: &Piece| SizedPartition { partition: stretch.partition(piece), rows: piece.rows };
-        Ok((pieces.len() > 1).then(|| Partitioning { partitions: pieces.iter().map(sized).collect(), total: rows, requests }))
+        let Some(ranges) = self.ranges(kind, &full, rows, rows_per_partition, &mut requests).await? else { return Ok(None) };
+        let sized = |range: &SubRange| SizedPartition { partition: full.partition(range), rows: range.rows };
+        Ok((ranges.len() > 1).then(|| Partitioning { partitions: ranges.iter().map(sized).collect(), total: rows, requests }))
     }
 
-    async fn pieces(
+    async fn ranges(
         &self,
         kind: &StreamKind,
-        stretch: &Stretch,
+        full: &FullRange,
         rows: u64,
         rows_per_partition: u64,
         requests: &mut u64,
-    ) -> Result<Option<Vec<Piece>>, RequestError> {
-        let has_roles = matches!(stretch, Stretch::Days { .. });
-        let is_too_large = |piece: &Piece| piece.rows as f64 > rows_per_partition as f64 * TOO_LARGE;
-        let mut pieces = vec![Piece { at: stretch.range(), role: None, rows }];
+    ) -> Result<Option<Vec<SubRange>>, RequestError> {
+        let has_roles = matches!(full, FullRange::Days { .. });
+        let is_too_large = |range: &SubRange| range.rows as f64 > rows_per_partition as f64 * TOO_LARGE;
+        let mut ranges = vec![SubRange { at: full.range(), role: None, rows }];
         for _ in 0..ROUNDS_MAX {
-            let of = |piece: &Piece| if is_too_large(piece) { cut(piece, rows_per_partition, has_roles) } else { Vec::new() };
-            let cuts: Vec<Vec<Piece>> = pieces.iter().map(of).collect();
-            if cuts.iter().all(Vec::is_empty) {
+            let of = |range: &SubRange| if is_too_large(range) { split(range, rows_per_partition, has_roles) } else { Vec::new() };
+            let splits: Vec<Vec<SubRange>> = ranges.iter().map(of).collect();
+            if splits.iter().all(Vec::is_empty) {
                 break;
             }
-            *requests += cuts.iter().map(Vec::len).sum::<usize>() as u64;
-            let counts = try_join_all(cuts.iter().flatten().map(|piece| self.count(kind, stretch.partition(piece)))).await?;
+            *requests += splits.iter().map(Vec::len).sum::<usize>() as u64;
+            let counts = try_join_all(splits.iter().flatten().map(|range| self.count(kind, full.partition(range)))).await?;
             let mut counts = counts.into_iter();
             let mut next = Vec::new();
-            for (piece, parts) in pieces.into_iter().zip(cuts) {
+            for (range, parts) in ranges.into_iter().zip(splits) {
                 if parts.is_empty() {
-                    next.push(piece);
+                    next.push(range);
                 }
                 for part in parts {
                     let Some(rows) = counts.next().flatten() else { return Ok(None) };
-                    next.push(Piece { rows, ..part });
+                    next.push(SubRange { rows, ..part });
                 }
             }
-            pieces = next;
+            ranges = next;
         }
-        Ok(Some(merge(pieces, rows_per_partition)))
+        Ok(Some(merge(ranges, rows_per_partition)))
     }
 
     async fn count(&self, kind: &StreamKind, partition: Partition) -> Result<Option<u64>, RequestError> {
@@ -212,29 +212,29 @@ impl Partitioner<'_> {
     }
 }
 
-impl Stretch {
+impl FullRange {
     fn range(&self) -> Range<i64> {
         match self {
-            Stretch::Days { first, last, .. } => number(*first)..number(*last) + 1,
-            Stretch::Seconds { start, end } => start.timestamp()..end.timestamp(),
+            FullRange::Days { first, last, .. } => number(*first)..number(*last) + 1,
+            FullRange::Seconds { start, end } => start.timestamp()..end.timestamp(),
         }
     }
 
-    fn partition(&self, piece: &Piece) -> Partition {
+    fn partition(&self, range: &SubRange) -> Partition {
         let whole = self.range();
-        let (is_first, is_last) = (piece.at.start <= whole.start, piece.at.end >= whole.end);
+        let (is_first, is_last) = (range.at.start <= whole.start, range.at.end >= whole.end);
         match self {
-            Stretch::Days { timezone, .. } => Partition::Contacts(DayPartition {
-                first: (!is_first).then(|| day(piece.at.start)),
-                last: (!is_last).then(|| day(piece.at.end - 1)),
+            FullRange::Days { timezone, .. } => Partition::Contacts(DayPartition {
+                first: (!is_first).then(|| day(range.at.start)),
+                last: (!is_last).then(|| day(range.at.end - 1)),
                 timezone: timezone.clone(),
-                role: piece.role,
+                role: range.role,
             }),
-            Stretch::Seconds { start, end } => {
+            FullRange::Seconds { start, end } => {
                 let instant = |second: i64| DateTime::from_timestamp(second, 0);
                 Partition::Conversations(SecondPartition {
-                    start: instant(piece.at.start).filter(|_| !is_first).unwrap_or(*start),
-                    end: instant(piece.at.end).filter(|_| !is_last).unwrap_or(*end),
+                    start: instant(range.at.start).filter(|_| !is_first).unwrap_or(*start),
+                    end: instant(range.at.end).filter(|_| !is_last).unwrap_or(*end),
                 })
             }
         }
@@ -254,12 +254,12 @@ fn day(number: i64) -> NaiveDate {
 mod tests {
     use super::*;
 
-    fn piece(at: Range<i64>, rows: u64) -> Piece {
-        Piece { at, role: None, rows }
+    fn range(at: Range<i64>, rows: u64) -> SubRange {
+        SubRange { at, role: None, rows }
     }
 
     #[test]
-    fn short_lists_are_one_chain_and_long_ones_fill_the_places_twice() {
+    fn short_streams_have_one_partition_and_long_ones_two_per_request() {
         assert_eq!(rows_per_partition(2_400, 150, 16), None);
         assert_eq!(rows_per_partition(2_401, 150, 16), Some(1_200));
         assert_eq!(rows_per_partition(1_000_000, 150, 16), Some(209 * 150));
@@ -267,30 +267,30 @@ mod tests {
     }
 
     #[test]
-    fn pieces_adjoin_and_cover_what_was_cut() {
+    fn parts_adjoin_and_cover_the_range() {
         for (at, rows) in [(0..100, 1_000), (-5..2, 10_000), (0..1, 50), (7..3_000, 333)] {
-            let pieces = cut(&piece(at.clone(), rows), 100, false);
-            let edges: Vec<i64> = pieces.iter().map(|piece| piece.at.start).chain(pieces.last().map(|last| last.at.end)).collect();
+            let ranges = split(&range(at.clone(), rows), 100, false);
+            let edges: Vec<i64> = ranges.iter().map(|range| range.at.start).chain(ranges.last().map(|last| last.at.end)).collect();
             assert!(edges.windows(2).all(|pair| pair[0] < pair[1]), "{edges:?}");
-            if let Some(first) = pieces.first() {
+            if let Some(first) = ranges.first() {
                 assert_eq!((first.at.start, edges[edges.len() - 1]), (at.start, at.end));
             }
-            assert!(pieces.len() as i64 <= at.end - at.start);
+            assert!(ranges.len() as i64 <= at.end - at.start);
         }
     }
 
     #[test]
-    fn a_single_day_is_cut_by_role_and_no_further() {
-        let roles: Vec<Option<Role>> = cut(&piece(5..6, 1_000), 100, true).iter().map(|piece| piece.role).collect();
+    fn a_single_day_is_split_by_role_and_no_further() {
+        let roles: Vec<Option<Role>> = split(&range(5..6, 1_000), 100, true).iter().map(|range| range.role).collect();
         assert_eq!(roles, [Some(Role::User), Some(Role::Lead)]);
-        assert_eq!(cut(&Piece { role: Some(Role::User), ..piece(5..6, 1_000) }, 100, true), []);
-        assert_eq!(cut(&piece(5..6, 1_000), 100, false), [], "a second of conversations has no roles");
-        assert_eq!(cut(&piece(5..6, 90), 100, true), []);
+        assert_eq!(split(&SubRange { role: Some(Role::User), ..range(5..6, 1_000) }, 100, true), []);
+        assert_eq!(split(&range(5..6, 1_000), 100, false), [], "a second of conversations has no roles");
+        assert_eq!(split(&range(5..6, 90), 100, true), []);
     }
 
     #[test]
-    fn small_neighbours_become_one() {
-        let merged = merge(vec![piece(0..1, 40), piece(1..2, 60), piece(2..3, 1), piece(3..9, 200), piece(9..10, 0)], 100);
-        assert_eq!(merged, [piece(0..2, 100), piece(2..3, 1), piece(3..9, 200), piece(9..10, 0)]);
+    fn small_neighbours_are_merged() {
+        let merged = merge(vec![range(0..1, 40), range(1..2, 60), range(2..3, 1), range(3..9, 200), range(9..10, 0)], 100);
+        assert_eq!(merged, [range(0..2, 100), range(2..3, 1), range(3..9, 200), range(9..10, 0)]);
     }
 }

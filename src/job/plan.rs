@@ -1,4 +1,4 @@
-//! What a run will fetch: names → IDs, and the streams that follow from them.
+//! The fetch plan: groups by name → IDs, and the streams to fetch.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::bounds::old_table_finding;
 use super::partitioning::{FEW_PAGES, Partitioner, Partitioning};
 use super::prior_month::{MonthSizes, prior_month};
 use super::resolve::resolve;
-use super::strategy::{TOTALS, expected_untold};
+use super::strategy::{TOTALS, expected_truncated_tags};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
@@ -23,46 +23,46 @@ pub struct Plan {
     pub cohorts: Vec<PlannedCohort>,
     pub population: PlannedPopulation,
     pub has_conversations: bool,
-    /// In the order in which they are begun; the stream of the population, when there is one, first.
+    /// In the order in which they start. The stream of the population, if any, is the first.
     pub streams: Vec<PlannedStream>,
     pub unresolved: Vec<Unresolved>,
-    /// The basis of the snapshot that the month has already.
-    pub held: Option<Basis>,
-    /// Whether the dates of the tags' holders are read: some month is seen late, and the job asks for it.
+    /// The basis of the published snapshot, if the month has one.
+    pub published: Option<Basis>,
+    /// Whether the dates of tags are fetched: the job wants them, and some month is observed late.
     pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
-    /// What the months before held.
+    /// The sizes in earlier months.
     pub(super) sizes_before: Vec<MonthSizes>,
-    /// Whether the run that is planned asks where to cut long lists once more.
-    pub(super) is_sized_again: bool,
-    /// Requests that it took to make the plan, which a run makes anew.
+    /// Whether a run will make the requests of this plan again: it is the plan of a dry run.
+    pub(super) is_planned_again: bool,
+    /// Requests that it took to make the plan. A run after a dry run makes them again.
     pub(super) opening: u64,
-    /// Contacts who are expected to be asked for their tags, because their own lists were cut short.
-    pub(super) expected_asks: u64,
+    /// Expected number of requests for contacts with truncated lists of tags.
+    pub(super) expected_contact_requests: u64,
 }
 
-/// What a plan costs, as far as sizes are known.
+/// The cost of a plan, as far as sizes are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// For pages, and for what is asked beside them.
+    /// All requests, except those in `contacts`.
     pub requests: u64,
-    /// Those of them that ask for names, sizes and totals.
+    /// Requests for names, sizes and totals, included in `requests`.
     pub asking: u64,
-    /// Beside them, about so many that ask contacts for their tags.
+    /// About so many additional requests for the tags of contacts.
     pub contacts: u64,
-    pub chains: usize,
-    /// At a second a page, and within the share of the rate limit.
+    pub partitions: usize,
+    /// At one second a page, and within the share of the rate limit.
     pub time: Duration,
 }
 
-/// Requests that follow one another before the first list is followed: workspace, groups, sizes, first page.
-const BEGINNING: f64 = 4.0;
-/// And those by which long lists are cut, a search for one row being no quicker than a page; and what it takes until
-/// as many requests are under way as may be.
-const CUTTING: f64 = 10.0;
+/// Requests one after another before the first stream is fetched: workspace, groups, sizes, first page.
+const STARTING_PAGES: f64 = 4.0;
+/// And those that partition long streams (a search for one row takes as long as a page), and the time until as many requests
+/// are under way as allowed.
+const PARTITIONING_PAGES: f64 = 10.0;
 /// What a page of a search takes in practice, as measured by other connectors.
 const SECONDS_PER_PAGE: f64 = 1.0;
-/// What one contact's tags take, at a guess.
+/// What a request for one contact's tags takes, estimated.
 const SECONDS_PER_CONTACT: f64 = 0.25;
 /// The length of a rate window.
 const SECONDS_PER_WINDOW: f64 = 10.0;
@@ -98,21 +98,19 @@ impl PlannedPopulation {
     }
 }
 
-/// One list of the API: a group, everyone, or the month's conversations. It is followed in one stream, or in one for each of
-/// its partitions.
+/// One stream of the API: a group, everyone, or the month's conversations.
 #[derive(Clone, Debug)]
 pub struct PlannedStream {
-    /// The key under which it is spooled, counted and told of.
+    /// Its name in the spool, the counts and the log.
     pub key: String,
     pub kind: StreamKind,
-    /// Rows that the API announces, where it was asked.
+    /// The announced total, if it was requested.
     pub size: Option<u64>,
     /// Members that the listing of groups counts.
     pub listed: Option<u64>,
-    /// Where the members of a tag are taken from the contacts' own lists of tags while everyone is read: how many the tag
-    /// announced before.
-    pub tallied: Option<u64>,
-    /// Its partitions, when it is long. Whether it is may turn out with its first page.
+    /// The announced total of the group, if its members are derived from the contacts' own lists while everyone is read.
+    pub derived: Option<u64>,
+    /// Its partitions, if it is long. In a run, the first page decides.
     pub partitioning: Option<Partitioning>,
 }
 
@@ -137,7 +135,7 @@ impl StreamKind {
 }
 
 impl PlannedStream {
-    /// For messages: the key, and the group's name as far as it can be printed.
+    /// For messages: the key, and the group's name without control characters.
     pub(super) fn title(&self) -> String {
         match &self.kind {
             StreamKind::Members(group) => {
@@ -194,7 +192,7 @@ impl Plan {
                     kind: StreamKind::Everyone,
                     size: None,
                     listed: None,
-                    tallied: None,
+                    derived: None,
                     partitioning: None,
                 });
             }
@@ -204,14 +202,14 @@ impl Plan {
                     let stream = plan.stream_of(&group, announced(&group));
                     plan.population = PlannedPopulation::Group { group, stream };
                 }
-                // Without its population the month's comparisons would mean something else.
+                // With another population, the month's comparisons would mean something else.
                 None => return Err(JobError::Unresolved(plan.unresolved)),
             },
         }
         for name in &job.groups {
             let Some(group) = find(&mut plan, name) else { continue };
             if plan.cohorts.iter().any(|cohort| cohort.group == group) {
-                tracing::warn!("{name} is a group that the job names already; it is observed once");
+                tracing::warn!("{name}: the job names this group twice; it is fetched once");
                 continue;
             }
             let stream = plan.stream_of(&group, announced(&group));
@@ -224,7 +222,7 @@ impl Plan {
                 kind: StreamKind::Conversations,
                 size: None,
                 listed: None,
-                tallied: None,
+                derived: None,
                 partitioning: None,
             });
         }
@@ -252,7 +250,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Of which nothing is decided.
+    /// A plan without streams.
     pub(super) fn empty(scope: Scope) -> Plan {
         Plan {
             scope,
@@ -261,29 +259,29 @@ impl Plan {
             has_conversations: false,
             streams: Vec::new(),
             unresolved: Vec::new(),
-            held: None,
+            published: None,
             has_tag_dates: false,
             findings: Vec::new(),
             sizes_before: Vec::new(),
-            is_sized_again: false,
+            is_planned_again: false,
             opening: 0,
-            expected_asks: 0,
+            expected_contact_requests: 0,
         }
     }
 
-    /// The stream of this group, shared by everything that needs it.
+    /// The index of the group's stream; added if it is new.
     fn stream_of(&mut self, group: &Group, size: Option<u64>) -> usize {
         let kind = StreamKind::Members(group.clone());
         match self.streams.iter().position(|stream| stream.kind == kind) {
             Some(stream) => stream,
             None => {
-                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, tallied: None, partitioning: None });
+                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, derived: None, partitioning: None });
                 self.streams.len() - 1
             }
         }
     }
 
-    /// A group that the month goes without.
+    /// Records a group that was not found and is left out.
     pub(super) fn miss(&mut self, unresolved: Unresolved) {
         self.findings.push(Finding {
             severity: Severity::Error,
@@ -297,10 +295,12 @@ impl Plan {
     }
 
     fn workspace_unnamed(&mut self, expected: String, is_documented: bool) {
-        // 1.x is not documented to have `/me`: there is nothing odd about it.
+        // 1.x is not documented to have `/me`, so this is expected there.
         let severity = if is_documented { Severity::Warning } else { Severity::Info };
         if is_documented {
-            tracing::warn!("`GET /me` names no workspace; the months before are of `{expected}`, and contacts of another one are refused");
+            tracing::warn!(
+                "`GET /me` names no workspace; earlier months are of `{expected}`, and contacts of another workspace are refused"
+            );
         }
         self.findings.push(Finding {
             severity,
@@ -308,8 +308,8 @@ impl Plan {
             subject: "workspace".to_string(),
             value: None,
             expected: Some(expected),
-            detail: "`GET /me` named no workspace; contacts that name another one than the months before are refused, and where they \
-                     name none, nothing shows whose they are"
+            detail: "`GET /me` named no workspace; contacts of another workspace than in earlier months are refused, but contacts that \
+                     name no workspace cannot be checked"
                 .to_string(),
         });
     }
@@ -322,11 +322,11 @@ impl Plan {
             subject: group.key(),
             value: Some(group.name.clone()),
             expected: Some(configured.to_string()),
-            detail: "the name in the job no longer resolves; the ID of the last month's manifest was used".to_string(),
+            detail: "the name in the job is not found any more; the ID in the manifest of an earlier month was used".to_string(),
         });
     }
 
-    /// Custom attributes of the profile that the workspace does not have are worth a warning, not a failure.
+    /// Custom attributes of the profile that the workspace lacks are a warning, not a failure.
     async fn check_profile(&mut self, context: &Context) {
         if !context.settings.job.has_custom_attributes() {
             return;
@@ -334,10 +334,10 @@ impl Plan {
         let listed = context.client.custom_attributes().await;
         let existing = match listed {
             Ok(Some(existing)) => existing,
-            // Nothing of the month depends on this list.
+            // The month does not depend on the names of attributes.
             listed => {
                 if let Err(error) = listed {
-                    tracing::warn!(%error, "the workspace's attributes could not be listed; the profile's names were not checked");
+                    tracing::warn!(%error, "listing the workspace's attributes failed; the names in the profile were not checked");
                 }
                 self.findings.push(Finding {
                     severity: Severity::Info,
@@ -363,13 +363,13 @@ impl Plan {
         }
     }
 
-    /// Asks for the sizes that are not known yet, one request each, and where long lists are to be cut.
+    /// Requests the sizes that are unknown, one request each, and partitions long streams.
     pub(super) async fn size(&mut self, context: &Context) -> Result<(), JobError> {
         let scope = self.scope.clone();
         let (client, scope) = (&context.client, &scope);
         let intercom = &context.settings.intercom;
         let partitioner =
-            Partitioner { client, scope, page_size: intercom.page_size, places: intercom.max_concurrency, now: (context.clock)() };
+            Partitioner { client, scope, page_size: intercom.page_size, max_concurrency: intercom.max_concurrency, now: (context.clock)() };
         let sized = self.streams.iter().map(|stream| async {
             let size = match (stream.size, &stream.kind) {
                 (Some(size), _) => Some(size),
@@ -378,7 +378,7 @@ impl Plan {
                 (None, StreamKind::Conversations) => client.conversation_count(scope.start(), scope.end()).await?,
             };
             let Some(rows) = size.filter(|_| stream.partitioning.is_none()) else { return Ok((size, None)) };
-            // A run reads this off the first page, which it needs all the same.
+            // A run reads this from the first page, which it needs anyway.
             let oldest = match &stream.kind {
                 StreamKind::Members(group) if partitioner.is_long(rows) => client.oldest(Some(group)).await?,
                 _ => None,
@@ -390,19 +390,19 @@ impl Plan {
             stream.size = size;
             stream.partitioning = stream.partitioning.take().or(partitioning);
         }
-        // Only where everyone is many: of a short list there is not much to save.
-        let tells_all = client.capabilities().lists_own_segments;
+        // Only if everyone is long: a short stream saves little.
+        let lists_all_groups = client.capabilities().lists_own_segments;
         let everyone = self.streams.iter().find(|stream| stream.kind == StreamKind::Everyone);
         let is_long = |stream: &&PlannedStream| {
-            stream.partitioning.is_some() || (tells_all && pages(stream.size, &context.settings) > Some(FEW_PAGES))
+            stream.partitioning.is_some() || (lists_all_groups && pages(stream.size, &context.settings) > Some(FEW_PAGES))
         };
         if let Some(everyone) = everyone.filter(is_long).and_then(|stream| stream.size) {
-            let may_be = |stream: &PlannedStream| if tells_all { stream.kind.group().is_some() } else { stream.kind.is_tag() };
+            let may_be = |stream: &PlannedStream| if lists_all_groups { stream.kind.group().is_some() } else { stream.kind.is_tag() };
             let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
-            // As a run does, which weighs by the first page of everyone.
-            let untold = if tells_all { 0.0 } else { untold(client).await? };
-            for list in self.tally(sized, everyone, untold, &context.settings) {
+            // As a run does: estimated from the first page of everyone.
+            let truncated_tags = if lists_all_groups { 0.0 } else { truncated_tags(client).await? };
+            for list in self.choose_derived(sized, everyone, truncated_tags, &context.settings) {
                 self.streams[list].partitioning = None;
             }
         }
@@ -418,7 +418,7 @@ impl Plan {
         self.cohorts.iter().filter(|cohort| cohort.group.kind == GroupKind::Tag)
     }
 
-    /// The requests for the dates of tags, at the most: one for each holder of any.
+    /// The maximum number of requests for the dates of tags: one for each contact with a tag of the job.
     pub fn tag_date_requests(&self) -> u64 {
         if !self.has_tag_dates {
             return 0;
@@ -426,44 +426,44 @@ impl Plan {
         self.tag_cohorts().filter_map(|cohort| self.streams[cohort.stream].size).sum()
     }
 
-    /// The chains of pages that a list is followed in, each with its rows as far as they are known.
-    pub fn chains<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
+    /// The partitions of a stream, with their rows if known. `None` stands for the whole stream.
+    pub fn partitions<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
         match &stream.partitioning {
-            _ if stream.tallied.is_some() => Vec::new(),
+            _ if stream.derived.is_some() => Vec::new(),
             Some(partitioning) => partitioning.partitions.iter().map(|sized| (Some(&sized.partition), Some(sized.rows))).collect(),
             None => vec![(None, stream.size)],
         }
     }
 
     pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
-        let chains = self.streams.iter().flat_map(|stream| self.chains(stream));
-        let pages: Vec<u64> = chains.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
-        let sizing = |partitioning: &Partitioning| if self.is_sized_again { partitioning.sizing() } else { 0 };
-        // Each list in partitions ends with its total.
-        let sizing: u64 =
-            self.streams.iter().filter_map(|stream| stream.partitioning.as_ref()).map(|partitioning| sizing(partitioning) + 1).sum();
-        let tallied = self.streams.iter().filter(|stream| stream.tallied.is_some()).count() as u64;
-        let tallying = tallied * if self.is_sized_again { TOTALS } else { 1 };
-        // Whether a tag is worth it is asked of each, once it is known that everyone is many.
-        let is_weighed =
-            self.is_sized_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
-        let is_other_tag = |stream: &&PlannedStream| is_weighed && stream.kind.is_tag() && stream.tallied.is_none();
-        let tallying = tallying + self.streams.iter().filter(is_other_tag).count() as u64;
-        let opening = if self.is_sized_again { self.opening } else { 0 };
-        let asking = opening + sizing + tallying;
+        let partitions = self.streams.iter().flat_map(|stream| self.partitions(stream));
+        let pages: Vec<u64> = partitions.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
+        let probes = |partitioning: &Partitioning| if self.is_planned_again { partitioning.probe_requests() } else { 0 };
+        // Each partitioned stream ends with a request for its total.
+        let probes: u64 =
+            self.streams.iter().filter_map(|stream| stream.partitioning.as_ref()).map(|partitioning| probes(partitioning) + 1).sum();
+        let tallied = self.streams.iter().filter(|stream| stream.derived.is_some()).count() as u64;
+        let deriving = tallied * if self.is_planned_again { TOTALS } else { 1 };
+        // If everyone is long, the size of each tag is requested to choose its strategy.
+        let asks_tag_sizes =
+            self.is_planned_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
+        let is_other_tag = |stream: &&PlannedStream| asks_tag_sizes && stream.kind.is_tag() && stream.derived.is_none();
+        let deriving = deriving + self.streams.iter().filter(is_other_tag).count() as u64;
+        let opening = if self.is_planned_again { self.opening } else { 0 };
+        let asking = opening + probes + deriving;
         let requests = pages.iter().sum::<u64>() + asking;
-        let places = settings.intercom.max_concurrency.max(1) as f64;
+        let concurrency = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
-        // The longest stream is a chain of its own; the others fill the places beside it.
-        let is_cut = self.streams.iter().any(|stream| stream.partitioning.is_some());
-        let beginning = BEGINNING + if is_cut { CUTTING } else { 0.0 };
-        let all = requests + self.expected_asks;
-        let walking = (beginning + longest.max(all as f64 / places.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;
+        // The longest partition is read one page after another; the others run beside it.
+        let is_partitioned = self.streams.iter().any(|stream| stream.partitioning.is_some());
+        let start = STARTING_PAGES + if is_partitioned { PARTITIONING_PAGES } else { 0.0 };
+        let all = requests + self.expected_contact_requests;
+        let fetching = (start + longest.max(all as f64 / concurrency.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;
         let dates = self.tag_date_requests();
-        let dating = (dates as f64 * SECONDS_PER_CONTACT / places).max(rate(dates));
-        let time = Duration::from_secs((walking.max(rate(all)) + dating).ceil() as u64);
-        Estimate { requests: requests + dates, asking, contacts: self.expected_asks, chains: pages.len(), time }
+        let tag_dates = (dates as f64 * SECONDS_PER_CONTACT / concurrency).max(rate(dates));
+        let time = Duration::from_secs((fetching.max(rate(all)) + tag_dates).ceil() as u64);
+        Estimate { requests: requests + dates, asking, contacts: self.expected_contact_requests, partitions: pages.len(), time }
     }
 
     pub fn timezone(&self) -> &TimeZone {
@@ -471,16 +471,16 @@ impl Plan {
     }
 }
 
-/// Pages of so many rows, of which there is one at least.
+/// The number of pages for so many rows, at least one.
 pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
     let intercom = &settings.intercom;
     rows.map(|rows| intercom.capabilities().pages(rows, intercom.page_size))
 }
 
-/// The part of everyone whose lists of tags are cut short, by their first page.
-async fn untold(client: &Client) -> Result<f64, JobError> {
+/// The share of contacts with truncated lists of tags, estimated from the first page of everyone.
+async fn truncated_tags(client: &Client) -> Result<f64, JobError> {
     let mut everyone = client.everyone(None, None).await?;
-    Ok(everyone.peek().await.map_or(0.0, |page| expected_untold(&page.rows)))
+    Ok(everyone.peek().await.map_or(0.0, |page| expected_truncated_tags(&page.rows)))
 }
 
 /// The custom attributes that the job's profile names and the workspace does not have.
@@ -488,8 +488,7 @@ pub fn unknown_attributes<'a>(job: &'a Job, existing: &[String]) -> Vec<&'a Stri
     job.profile.iter().filter_map(ProfileAttribute::custom_name).filter(|name| !existing.contains(name)).collect()
 }
 
-/// The end of a sentence that says which attribute of the workspace has a name that looks like an unknown one: values are
-/// found by the exact name alone.
+/// The end of a sentence: an attribute of the workspace with a name similar to the unknown one. Only the exact name matches.
 pub fn similar_attribute(unknown: &str, existing: &[String]) -> String {
     let similar = existing.iter().find(|name| are_alike(name, unknown) || unseen_difference(unknown, name).is_some());
     similar.map_or(String::new(), |name| did_you_mean(unknown, name))

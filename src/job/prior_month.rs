@@ -1,47 +1,47 @@
-//! What the months that are held tell a new one: the IDs that names had, where months end, how identifiers are written.
+//! What a run needs from published months: the IDs of renamed groups, the bounds of months, and how identifiers are written.
 
 use std::collections::BTreeMap;
 
-use super::bounds::{HeldMonth, cut};
+use super::bounds::{PublishedMonth, cut};
 use super::plan::Plan;
 use super::{JobError, JobFolder};
 use crate::privacy::HASH_PREFIX;
 use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
 use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 
-/// What the manifests of a job's months tell, the newest month first.
+/// From the manifests of a job's months, the newest month first.
 #[derive(Debug, Default)]
 pub struct PriorMonth {
     pub cohorts: Vec<CohortEntry>,
-    /// The workspace of the newest month that names one: as its contacts name it, else as the API did.
+    /// The workspace of the newest month that names one: as its contacts name it, otherwise as the API did.
     pub workspace_id: Option<String>,
-    /// Sizes at the end of months, for a month to be held against.
+    /// Sizes at the end of months, to compare a new month with.
     pub sizes: Vec<MonthSizes>,
-    months: Vec<HeldMonth>,
+    months: Vec<PublishedMonth>,
     /// How identifiers are written.
     identifiers: Vec<(Month, String)>,
-    /// An old month that cannot be read must not keep this one from being observed; what is built from it will say so.
+    /// Months that cannot be read. They do not block a new month; the reports built from them will show it.
     pub unreadable: Vec<(Month, SnapshotError)>,
 }
 
-/// What a month held, of what was observed whole at its end.
+/// The sizes of a month's cohorts that were completely observed at its end.
 #[derive(Clone, Debug)]
 pub struct MonthSizes {
     pub month: Month,
-    /// By cohort key, and `population` where that is everyone.
+    /// By cohort key, and `population` if that is everyone.
     sizes: BTreeMap<String, u64>,
 }
 
 impl MonthSizes {
     fn of(month: Month, snapshot: &Snapshot) -> MonthSizes {
         let manifest = &snapshot.manifest;
-        let is_whole = |key: &str| !manifest.incomplete.iter().any(|incomplete| incomplete == key);
+        let is_complete = |key: &str| !manifest.incomplete.iter().any(|incomplete| incomplete == key);
         let cohorts = manifest.cohorts.iter().filter(|cohort| cohort.basis() == Basis::MonthEnd);
         let mut sizes: BTreeMap<String, u64> = cohorts.map(|cohort| (cohort.cohort_key.clone(), cohort.members)).collect();
         if manifest.has_everyone() {
             sizes.insert(POPULATION.to_string(), snapshot.rows_of(&CONTACTS));
         }
-        sizes.retain(|key, _| is_whole(key));
+        sizes.retain(|key, _| is_complete(key));
         MonthSizes { month, sizes }
     }
 
@@ -51,13 +51,13 @@ impl MonthSizes {
 }
 
 impl Plan {
-    /// How large a cohort, or everyone, was in the last month before this one that observed it whole at its end.
+    /// The size of a cohort, or of everyone, in the last month before this one that observed it completely at its end.
     pub(super) fn size_before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
         let before = self.sizes_before.iter().filter(|before| before.month < month);
         before.filter_map(|before| Some((before.month, before.get(key)?))).next()
     }
 
-    /// Whether fewer came than the month before had, by more than is allowed.
+    /// Whether fewer rows came than in the month before, by more than is allowed.
     pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
         self.size_before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
@@ -65,25 +65,25 @@ impl Plan {
 
 impl PriorMonth {
     /// # Errors
-    /// When identifiers were hashed with another key: nobody could be told to be the same any more.
+    /// If identifiers were hashed with another key: the same contact would have two identifiers.
     pub fn check_key(&self, label: &str) -> Result<(), JobError> {
-        let is_other = |(_, held): &&(Month, String)| [label, held].iter().all(|label| label.starts_with(HASH_PREFIX)) && held != label;
+        let is_other = |(_, other): &&(Month, String)| [label, other].iter().all(|label| label.starts_with(HASH_PREFIX)) && other != label;
         match self.identifiers.iter().find(is_other) {
-            Some((month, held)) => Err(JobError::OtherKey { month: *month, held: held.clone(), found: label.to_string() }),
+            Some((month, published)) => Err(JobError::OtherKey { month: *month, published: published.clone(), found: label.to_string() }),
             None => Ok(()),
         }
     }
 
-    /// What a run would say about where the month begins and ends, or the one after it when it is held already.
+    /// The findings of a run about the bounds of this month, or of the next month if this one is published already.
     pub fn bounds(&self, month: Month, timezone: &TimeZone) -> Vec<Finding> {
-        let is_held = self.months.iter().any(|held| held.span.month == month);
-        let month = if is_held { month.next() } else { month };
+        let is_published = self.months.iter().any(|published| published.span.month == month);
+        let month = if is_published { month.next() } else { month };
         cut(month.into(), timezone, &self.months, |_| true).findings.into_iter().map(|(_, finding)| finding).collect()
     }
 }
 
 /// # Errors
-/// When a month is of another workspace than this one.
+/// If a month is of another workspace.
 pub fn prior_month(folder: &JobFolder, workspace_id: Option<&str>) -> Result<PriorMonth, JobError> {
     let mut all = PriorMonth::default();
     for month in months_in(&folder.snapshots())?.into_iter().rev() {
@@ -95,12 +95,12 @@ pub fn prior_month(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Pri
                 continue;
             }
         };
-        if let (Some(held), Some(found)) = (&snapshot.manifest.workspace_id, workspace_id)
-            && held != found
+        if let (Some(published), Some(found)) = (&snapshot.manifest.workspace_id, workspace_id)
+            && published != found
         {
-            return Err(JobError::OtherWorkspace { held: held.clone(), found: found.to_string() });
+            return Err(JobError::OtherWorkspace { published: published.clone(), found: found.to_string() });
         }
-        all.months.extend(HeldMonth::of(&snapshot.manifest));
+        all.months.extend(PublishedMonth::of(&snapshot.manifest));
         all.sizes.push(MonthSizes::of(month, &snapshot));
         let of_contacts = snapshot.manifest.contact_workspace_id.or(snapshot.manifest.workspace_id);
         all.workspace_id = all.workspace_id.take().or(of_contacts);

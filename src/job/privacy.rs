@@ -1,6 +1,5 @@
-//! What becomes of a contact's identifiers before anything is written: kept, hashed with a key, or left out. Identifiers
-//! are e-mail, name, phone and the workspace's own id; `contact_id` is Intercom's and stays, so that months can be joined.
-//! (Of IP addresses nothing is ever read.)
+//! How a contact's identifiers are written: kept, hashed with a key, or dropped. Identifiers are e-mail, name, phone and the
+//! workspace's own id. `contact_id` is Intercom's and is always kept, so that months can be joined. (IP addresses are never read.)
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,26 +12,26 @@ use unicode_normalization::UnicodeNormalization;
 
 use domain::Contact;
 
-/// Bytes below which a key is no secret.
+/// The minimum length of a key in bytes.
 const KEY_MIN: usize = 16;
-/// Of the fingerprint: enough to tell keys apart, and of no use to find one.
+/// The length of the fingerprint: enough to distinguish keys, but of no use to find one.
 const FINGERPRINT_BYTES: usize = 8;
-/// What the fingerprint is the hash of.
+/// The text whose hash is the fingerprint.
 const FINGERPRINT_OF: &str = "cohorts: fingerprint of the key";
 
 #[derive(Debug, thiserror::Error)]
 pub enum PrivacyError {
     #[error("the key file `{path}` cannot be read", path = .path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("the key in `{path}` has {length} bytes; a key of fewer than {KEY_MIN} can be guessed", path = .path.display())]
+    #[error("the key in `{path}` has {length} bytes; a key of fewer than {KEY_MIN} bytes can be guessed", path = .path.display())]
     Short { path: PathBuf, length: usize },
 }
 
-/// What is done to contacts on their way to disk.
+/// How contacts are changed before they are written to disk.
 #[derive(Debug, Default)]
 pub struct Privacy {
     identifiers: Identifiers,
-    /// Names of custom attributes that are left out.
+    /// Names of custom attributes to drop.
     dropped: HashSet<String>,
 }
 
@@ -72,7 +71,7 @@ impl HashKey {
     fn mac(&self, text: &str) -> Vec<u8> {
         match Hmac::<Sha256>::new_from_slice(self.0.expose_secret()) {
             Ok(mac) => mac.chain_update(text.as_bytes()).finalize().into_bytes().to_vec(),
-            // HMAC takes keys of every length.
+            // HMAC accepts keys of any length.
             Err(_) => Vec::new(),
         }
     }
@@ -91,8 +90,8 @@ impl Privacy {
         Privacy { identifiers, dropped: dropped.into_iter().collect() }
     }
 
-    /// How identifiers are written, as manifests tell it: `keep`, `drop`, or `hash:` and the key's fingerprint. What was
-    /// written in different ways cannot be compared.
+    /// The label in manifests of how identifiers are written: `keep`, `drop`, or `hash:` and the key's fingerprint. Identifiers with
+    /// different labels cannot be compared.
     pub fn label(&self) -> String {
         match &self.identifiers {
             Identifiers::Keep => KEEP.to_string(),
@@ -101,13 +100,13 @@ impl Privacy {
         }
     }
 
-    /// How an e-mail address is spelled before it is hashed, as manifests tell it; `None` where none is hashed. Months that do not
-    /// tell hashed addresses as they came.
+    /// The label in manifests of how an e-mail address is normalized before it is hashed; `None` if none is hashed. Months without
+    /// this label hashed addresses as they came.
     pub fn email_hash(&self) -> Option<&'static str> {
         matches!(self.identifiers, Identifiers::Hash(_)).then_some(LOWERCASE)
     }
 
-    /// An e-mail address as it is written. One that is hashed is found again whatever its capitals.
+    /// An e-mail address as it is written. Before hashing, it is normalized to lower case.
     pub fn written_email(&self, address: Option<String>) -> Option<String> {
         match &self.identifiers {
             Identifiers::Hash(_) => self.written(address.map(|address| same_address(&address))),
@@ -115,7 +114,7 @@ impl Privacy {
         }
     }
 
-    /// An identifier as it is written; an empty text says nothing about anybody.
+    /// An identifier as it is written. An empty text is not hashed.
     pub fn written(&self, identifier: Option<String>) -> Option<String> {
         match &self.identifiers {
             Identifiers::Keep => identifier,
@@ -140,18 +139,18 @@ impl Privacy {
     }
 }
 
-/// What spellings of one address have in common: no blanks around it, one form of accents, small letters. Servers may tell
-/// `Ada` from `ada`, but none is known that does.
+/// The normalized form of an address: no blanks around it, one form of accents, lower case. Servers may distinguish `Ada` from
+/// `ada`, but none is known that does.
 pub fn same_address(address: &str) -> String {
-    // Small letters may be decomposed (that of `İ` is).
+    // Lower-case letters may be decomposed (that of `İ` is).
     address.trim().to_lowercase().nfc().collect()
 }
 
-/// The label of addresses that are hashed in small letters.
+/// The label of addresses that are hashed in lower case.
 const LOWERCASE: &str = "lowercase";
-/// The label of identifiers that are written as they are.
+/// The label of identifiers that are kept.
 pub const KEEP: &str = "keep";
-/// The label of identifiers that are not written.
+/// The label of identifiers that are dropped.
 pub const DROP: &str = "drop";
 /// What the label of hashed identifiers begins with.
 pub const HASH_PREFIX: &str = "hash:";
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_hashed_is_the_same_whatever_its_capitals() {
+    fn an_address_is_hashed_in_lower_case() {
         let privacy = Privacy::new(Identifiers::Hash(key(b"0123456789abcdef")), []);
         let written = |address: &str| privacy.written_email(Some(address.to_string())).unwrap();
         let known = key(b"0123456789abcdef").hash("zoë@customer.example");

@@ -1,5 +1,5 @@
-//! One stream, on its own task: taken over, gone on with or begun; followed to its end into its spool; and done once more
-//! when what came cannot be all there is.
+//! Reads one stream, or one partition of it, into its spool, on its own task. It reuses or resumes the rows of an earlier run,
+//! and reads the stream a second time if the rows cannot be complete.
 
 mod own_groups;
 mod probe;
@@ -18,33 +18,33 @@ use archive::snapshot::{Deduplication, Progress, SnapshotError, Spool, Spooled, 
 use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
 use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
 
-pub(super) use probe::Look;
+pub(super) use probe::Probe;
 
-/// All pages of one stream come from within this time, else it is done again.
-const WALK_AGE_MAX: Duration = Duration::hours(24);
+/// All pages of a stream must come within this time. Otherwise it is read again.
+const STREAM_AGE_MAX: Duration = Duration::hours(24);
 
 pub(super) struct StreamReader {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
-    /// Of a partition, under its own key.
+    /// For a partition, with the key of the partition.
     pub planned: PlannedStream,
-    /// The partition of the list, when it is not all of it.
+    /// `None` for the whole stream.
     pub partition: Option<Partition>,
-    /// Whether a list that turns out to be long is given back to be followed in partitions.
+    /// Whether a long stream is handed back to the scheduler, to be partitioned.
     pub may_partition: bool,
     pub page_size: u32,
-    pub places: usize,
+    pub max_concurrency: usize,
     pub folder: PathBuf,
-    /// Groups that are looked for in the contacts' own lists.
+    /// Groups to look for in the contacts' own lists.
     pub own_lists_of: Arc<[Group]>,
-    /// What the other lists have.
-    pub others: Deduplication,
+    /// The records that other streams have.
+    pub others: Others,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
     pub privacy: Arc<Privacy>,
-    /// Whether a stream that cannot be finished is worth what came of it.
+    /// Whether the rows of a stream that failed are accepted.
     pub accepts_incomplete: bool,
 }
 
@@ -52,15 +52,15 @@ pub(super) struct StreamReader {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Fetched(Box<Fetched>),
-    /// The API gave rows of other days than those of the partition: the list cannot be followed in partitions.
+    /// The API returned rows of days outside the partition: the stream cannot be partitioned.
     NotPartitioned(JobError),
 }
 
-/// What became of a stream.
+/// The result of a stream or partition.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub record: StreamRecord,
-    /// Why it was not finished, where that is accepted.
+    /// Why it was not finished, if an incomplete stream is accepted.
     pub failure: Option<JobError>,
 }
 
@@ -68,25 +68,25 @@ pub(super) struct Fetched {
 pub(super) enum Begun {
     Kept(StreamRecord),
     Open(Box<Opened>),
-    /// It could not be begun, and what an earlier run has of it is accepted.
+    /// It could not be opened, and the rows of an earlier run are accepted.
     Failed(JobError),
 }
 
 pub(super) struct Opened {
     at: DateTime<Utc>,
-    list: List,
+    stream: OpenStream,
     /// How far an earlier run came.
     progress: Option<Progress>,
 }
 
-enum List {
+enum OpenStream {
     Contacts(Stream<Contact>),
     Conversations(Stream<Conversation>),
 }
 
 /// Why a stream ended before its last page.
 enum Ended {
-    /// Done again from the start, it may come to its end.
+    /// It may succeed if it is read again from the start.
     Again(JobError),
     Failed(JobError),
 }
@@ -94,16 +94,16 @@ enum Ended {
 impl Begun {
     pub(super) fn is_shared(&self) -> bool {
         let Begun::Open(opened) = self else { return false };
-        matches!(&opened.list, List::Contacts(stream) if stream.is_shared())
+        matches!(&opened.stream, OpenStream::Contacts(stream) if stream.is_shared())
     }
 
-    /// Whether nothing of it came yet.
+    /// Whether no page of it came yet.
     pub(super) fn is_fresh(&self) -> bool {
         matches!(self, Begun::Open(opened) if opened.progress.is_none())
     }
 
-    /// Whether an earlier run left records of its rows to other lists.
-    pub(super) fn relies_on_others(&self) -> bool {
+    /// Whether an earlier run deferred contact records to other streams.
+    pub(super) fn deferred_records(&self) -> bool {
         match self {
             Begun::Kept(record) => record.deferred > 0,
             Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.deferred > 0),
@@ -114,7 +114,7 @@ impl Begun {
 
 impl StreamReader {
     pub(super) async fn begin(&self) -> Result<Begun, JobError> {
-        if let Some(record) = self.readable(self.kept(), |record| record).await? {
+        if let Some(record) = self.readable(self.reusable(), |record| record).await? {
             return Ok(Begun::Kept(record));
         }
         let progress = self.readable(self.resumable(), |progress| &progress.record).await?;
@@ -125,7 +125,7 @@ impl StreamReader {
         }
     }
 
-    /// What an earlier run left, unless it cannot be read: everything can be fetched again.
+    /// What an earlier run left, or `None` if it cannot be read: then it is fetched again.
     async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &StreamRecord) -> Result<Option<T>, JobError> {
         let Some(left) = left else { return Ok(None) };
         let (folder, kind) = (self.folder.clone(), self.planned.kind.clone());
@@ -144,16 +144,16 @@ impl StreamReader {
         let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.cursor).ok());
         let progress = progress.filter(|_| cursor.is_some());
         let from = cursor.as_ref();
-        let list = match &self.planned.kind {
-            StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(List::Contacts),
-            StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(List::Contacts),
+        let stream = match &self.planned.kind {
+            StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(OpenStream::Contacts),
+            StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(OpenStream::Contacts),
             StreamKind::Conversations => {
                 let SecondPartition { start, end } = self.seconds();
-                Ok(List::Conversations(self.client.conversations(start, end, from)))
+                Ok(OpenStream::Conversations(self.client.conversations(start, end, from)))
             }
         };
-        let list = list.map_err(|source| self.failed(source))?;
-        Ok(Opened { at, list, progress })
+        let stream = stream.map_err(|source| self.failed(source))?;
+        Ok(Opened { at, stream, progress })
     }
 
     fn days(&self) -> Option<&DayPartition> {
@@ -177,36 +177,38 @@ impl StreamReader {
     pub(super) async fn run(self, begun: Begun) -> Result<Outcome, JobError> {
         let opened = match begun {
             Begun::Kept(record) => {
-                self.tell(Event::Kept { stream: self.key(), rows: record.rows });
+                self.report(Event::Kept { stream: self.key(), rows: record.rows });
                 return Ok(Outcome::Fetched(Box::new(Fetched { record, failure: None })));
             }
             Begun::Failed(error) => return self.given_up(error).await,
             Begun::Open(opened) => opened,
         };
-        self.tell(Event::StreamStarted { stream: self.key() });
+        self.report(Event::StreamStarted { stream: self.key() });
         let is_resumed = opened.progress.is_some();
-        let mut outcome = self.once(*opened, None).await;
+        let mut outcome = self.read(*opened, None).await;
         if let (true, Err(Ended::Again(error))) = (is_resumed, &outcome) {
-            // An expired cursor, say. A stream that was never fetched whole is not yet fetched once.
-            self.tell_again(reason(error));
-            outcome = self.anew(None).await;
+            // For example an expired cursor. This does not count as the first reading: the stream was never read as a whole.
+            self.report_again(reason(error));
+            outcome = self.read_again(None).await;
         }
-        // The first time, what came has to agree exactly; the second time, within the tolerance.
+        // The first reading must agree with the totals exactly, the second within the tolerance.
         let (before, why) = match outcome {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
             Ok(record) => {
                 let why = shortfall(&record, self.planned.size);
                 (record, why)
             }
-            Err(Ended::Again(error)) if self.partition.is_some() && is_not_asked_for(&error) => return Ok(Outcome::NotPartitioned(error)),
-            Err(Ended::Again(error)) => (StreamRecord::new((self.clock)()), reason(&error)),
+            Err(Ended::Again(error)) if self.partition.is_some() && is_outside_partition(&error) => {
+                return Ok(Outcome::NotPartitioned(error));
+            }
+            Err(Ended::Again(error)) => (StreamRecord::begun((self.clock)()), reason(&error)),
             Err(Ended::Failed(error)) => return self.given_up(error).await,
         };
-        self.tell_again(why);
-        self.put_aside()?;
-        match self.anew(Some(&before)).await {
+        self.report_again(why);
+        self.set_aside()?;
+        match self.read_again(Some(&before)).await {
             Ok(record) if record.is_complete => Ok(self.done(record)),
-            // The job decides what becomes of a stream that is still not whole; it is told of the fuller one.
+            // Still incomplete: the job decides. It gets the reading with more rows.
             Ok(_) => {
                 let record = self.fuller().await?;
                 Ok(self.done(record))
@@ -215,17 +217,17 @@ impl StreamReader {
         }
     }
 
-    /// Where the first stream is while there is a second one: it may have brought more.
+    /// The folder of the first reading during the second one: it may have more rows.
     fn aside(&self) -> PathBuf {
         self.folder.with_extension("first")
     }
 
-    fn put_aside(&self) -> Result<(), JobError> {
+    fn set_aside(&self) -> Result<(), JobError> {
         publish::remove_folder(&self.aside())?;
         Ok(publish::move_folder(&self.folder, &self.aside())?)
     }
 
-    /// The fuller one of the streams on disk, which is put in the place of the other.
+    /// Keeps the reading with more rows.
     async fn fuller(&self) -> Result<StreamRecord, JobError> {
         let left = |folder: &std::path::Path| load_progress(folder).map(|progress| progress.record).or_else(|| load_stream(folder));
         let (first, second) = (left(&self.aside()), left(&self.folder));
@@ -238,21 +240,21 @@ impl StreamReader {
         Ok(kept.unwrap_or_else(|| StreamRecord::new((self.clock)())))
     }
 
-    /// A stream that could not be finished: an error, or what is on disk of it.
+    /// A stream failed: returns the error, or the rows on disk if an incomplete stream is accepted.
     async fn given_up(self, error: JobError) -> Result<Outcome, JobError> {
         if !self.accepts_incomplete || matches!(error, JobError::OtherWorkspace { .. }) {
             return Err(error);
         }
-        tracing::error!("the stream is taken as far as it came: {}", super::error::in_a_line(&error));
+        tracing::error!("the stream failed; the rows that came are used: {}", super::error::in_a_line(&error));
         let record = self.fuller().await?;
         Ok(Outcome::Fetched(Box::new(Fetched { record: StreamRecord { is_complete: false, ..record }, failure: Some(error) })))
     }
 
-    /// The stream that an earlier run finished, when it is as good as one made now.
-    pub(super) fn kept(&self) -> Option<StreamRecord> {
+    /// The rows of an earlier run that finished the stream, if they are as good as rows fetched now.
+    pub(super) fn reusable(&self) -> Option<StreamRecord> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);
-        // What was observed at the month's end is worth more than what could be fetched later, however old it is.
+        // An observation at the month's end has a better basis than a later one, however old it is.
         let is_as_good = |record: &StreamRecord| {
             let (then, now_basis) = (basis(record.observed_at), basis(now));
             let is_worth_it = then > now_basis || (then == now_basis && self.is_young(record));
@@ -261,8 +263,8 @@ impl StreamReader {
         load_stream(&self.folder).filter(is_as_good)
     }
 
-    /// How far an earlier run came, when going on makes a stream as good as one begun now: all of it from within a day, and
-    /// nothing of it from before the month's end that would be from after it.
+    /// The progress of an earlier run, if resuming is as good as a fresh start: all pages come within a day, and no page is from
+    /// before the month's end if a fresh start would be after it.
     fn resumable(&self) -> Option<Progress> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);
@@ -273,30 +275,31 @@ impl StreamReader {
     }
 
     fn is_young(&self, record: &StreamRecord) -> bool {
-        (self.clock)() - record.started_at <= WALK_AGE_MAX
+        (self.clock)() - record.started_at <= STREAM_AGE_MAX
     }
 
-    async fn anew(&self, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
-        self.once(self.open(None).await.map_err(Ended::Failed)?, before).await
+    async fn read_again(&self, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
+        self.read(self.open(None).await.map_err(Ended::Failed)?, before).await
     }
 
-    async fn once(&self, opened: Opened, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
-        let Opened { at, list, progress } = opened;
-        match list {
-            List::Contacts(stream) => {
+    async fn read(&self, opened: Opened, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
+        let Opened { at, stream, progress } = opened;
+        match stream {
+            OpenStream::Contacts(stream) => {
                 let as_written = |contact| self.with_own_groups(self.privacy.apply(contact));
-                self.follow(stream, at, progress, |_| true, as_written, before).await
+                self.read_pages_of(stream, at, progress, |_| true, as_written, before).await
             }
-            List::Conversations(stream) => {
+            OpenStream::Conversations(stream) => {
                 let seconds = self.seconds();
                 let is_wanted = move |row: &Conversation| seconds.contains(row.created_at);
-                self.follow(stream, at, progress, is_wanted, |row| row, before).await
+                self.read_pages_of(stream, at, progress, is_wanted, |row| row, before).await
             }
         }
     }
 
-    /// Every page of the stream into its spool, and whether they can be all there are. `before` is the stream that could not.
-    async fn follow<R: Spooled>(
+    /// Reads every page into the spool and decides whether the rows can be complete. `before` is the first reading, if this is
+    /// the second.
+    async fn read_pages_of<R: Spooled>(
         &self,
         mut stream: Stream<R>,
         opened_at: DateTime<Utc>,
@@ -305,30 +308,30 @@ impl StreamReader {
         as_written: impl Fn(R) -> R,
         before: Option<&StreamRecord>,
     ) -> Result<StreamRecord, Ended> {
-        let mut pages = Pages { spool: None, others_before: HashSet::new(), cursor: None };
+        let mut pages = Pages { spool: None, unwanted_before: HashSet::new(), cursor: None };
         if let Some(progress) = progress {
-            self.tell(Event::Resumed { stream: self.key(), rows: progress.record.rows });
+            self.report(Event::Resumed { stream: self.key(), rows: progress.record.rows });
             let (folder, others) = (self.folder.clone(), self.others.clone());
             let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
-            // Chunks that cannot be read are no reason to fail: everything can be fetched again.
+            // If chunks cannot be read, the stream is fetched again.
             let mut spool = joined(resumed.await).map_err(Ended::Again)?;
-            // What was not looked for before is not known of those who came before.
+            // For the earlier rows only the groups that were looked for then are known.
             spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
             pages.spool = Some(spool);
         }
         let came = self.take_pages(&mut stream, &mut pages, opened_at, is_wanted, as_written).await;
         if let Err(ended) = came {
-            // What came since the last chunk stays, too; what it failed of is told, whether or not this succeeds.
+            // Save the rows since the last chunk, too. The first error is returned, whether or not this succeeds.
             if let (Some(spool), Some(cursor)) = (pages.spool, pages.cursor)
                 && let Err(error) = self.save(spool, Some(cursor)).await
             {
-                tracing::warn!(%error, "what came last could not be kept");
+                tracing::warn!(%error, "the last rows could not be saved");
             }
             return Err(ended);
         }
         let mut spool = match pages.spool {
             Some(spool) => spool,
-            // A list without a single page.
+            // No page came.
             None => self.create(opened_at).map_err(Ended::Failed)?,
         };
         let came = spool.len() + spool.record().outside + spool.record().forgotten;
@@ -356,41 +359,40 @@ impl StreamReader {
             if let (Some(expected), Some(found)) = (&self.scope.expected_workspace, &page.workspace_id)
                 && expected != found
             {
-                return Err(Ended::Failed(JobError::OtherWorkspace { held: expected.clone(), found: found.clone() }));
+                return Err(Ended::Failed(JobError::OtherWorkspace { published: expected.clone(), found: found.clone() }));
             }
             let mut spool = match pages.spool.take() {
                 Some(spool) if !page.is_restart => spool,
                 Some(_) => {
-                    pages.others_before.clear();
+                    pages.unwanted_before.clear();
                     self.create((self.clock)()).map_err(Ended::Failed)?
                 }
-                // Only now: what an earlier run has of it may still be worth something while nothing came.
+                // Not before the first page: until then the rows of an earlier run may still be needed.
                 None => self.create(opened_at).map_err(Ended::Failed)?,
             };
             let (total, cursor) = (page.total, page.cursor.clone());
             pages.take(&mut spool, page, (self.clock)(), &is_wanted, &as_written);
             let record = spool.record();
-            let is_too_slow = record.observed_at - record.started_at > WALK_AGE_MAX;
+            let is_too_slow = record.observed_at - record.started_at > STREAM_AGE_MAX;
             if is_too_slow {
                 return Err(Ended::Again(JobError::TooSlow { months, stream: self.planned.title() }));
             }
             if spool.is_full(cursor.is_some()) {
                 spool = self.save(spool, cursor.clone()).await.map_err(Ended::Failed)?;
             }
-            self.tell(Event::Page { stream: self.key(), rows: spool.len(), total });
+            self.report(Event::Page { stream: self.key(), rows: spool.len(), total });
             pages.spool = Some(spool);
             pages.cursor = cursor;
         }
     }
 
-    /// Whether what came can be all there is. The first time it has to agree with the totals; the second time, within the
-    /// tolerance.
+    /// Whether the rows can be complete. The first reading must agree with the totals exactly, the second within the tolerance.
     fn is_complete(&self, came: u64, record: &StreamRecord, before: Option<&StreamRecord>) -> bool {
         let tolerance = Allowed::Tolerance(self.tolerance);
         let allowed = if before.is_some() { tolerance } else { Allowed::Nothing };
-        // A search that gives nobody for a group that the listing says has members is no answer.
+        // A search that returns nobody is no answer if the listing counts members.
         let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > tolerance.of(listed));
-        // A group that people do leave begins the second time about where it ended the first time.
+        // If people really left the group, the second reading begins with about the total that the first one ended with.
         let shrunk_before = before.filter(|before| shrank(before.first_total, before.last_total, tolerance));
         let has_really_shrunk = shrunk_before.and_then(|before| before.last_total).zip(record.first_total);
         let has_really_shrunk = has_really_shrunk.is_some_and(|(then, now)| now <= then + tolerance.of(then));
@@ -404,9 +406,8 @@ impl StreamReader {
         Ok(spool)
     }
 
-    /// Writes what is in memory, and where the stream goes on.
+    /// Writes the rows in memory, and the cursor.
     async fn save<R: Spooled>(&self, mut spool: Spool<R>, cursor: Option<Cursor>) -> Result<Spool<R>, JobError> {
-        // A place is a few texts and numbers.
         let cursor = cursor.and_then(|cursor| serde_json::to_string(&cursor).ok());
         let saved = tokio::task::spawn_blocking(move || spool.save(cursor).map(|()| spool).map_err(|error: SnapshotError| error.into()));
         joined(saved.await)
@@ -416,37 +417,37 @@ impl StreamReader {
         self.planned.key.clone()
     }
 
-    fn tell(&self, event: Event) {
+    fn report(&self, event: Event) {
         (self.observer)(event);
     }
 
-    fn tell_again(&self, why: String) {
-        tracing::warn!("the stream is done again: {why}");
-        self.tell(Event::StreamAgain { stream: self.key(), why });
+    fn report_again(&self, why: String) {
+        tracing::warn!("the stream is read again: {why}");
+        self.report(Event::StreamAgain { stream: self.key(), why });
     }
 
     fn done(self, record: StreamRecord) -> Outcome {
-        self.tell(Event::StreamDone { stream: self.key(), rows: record.rows });
+        self.report(Event::StreamDone { stream: self.key(), rows: record.rows });
         Outcome::Fetched(Box::new(Fetched { record, failure: None }))
     }
 }
 
-fn is_not_asked_for(error: &JobError) -> bool {
-    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::UnexpectedRows { .. }))
+fn is_outside_partition(error: &JobError) -> bool {
+    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::NotAskedFor { .. }))
 }
 
-/// Why a stream that came to its end cannot have brought all there is.
+/// Why the rows of a finished stream cannot be complete.
 fn shortfall(record: &StreamRecord, listed: Option<u64>) -> String {
     let came = record.received();
     match (record.first_total, record.last_total) {
         (Some(first), Some(last)) if last < first && came >= last => {
-            format!("the announced total fell from {first} to {last} while {came} came")
+            format!("the announced total fell from {first} to {last} while {came} rows came")
         }
-        (first, last) => format!("{came} came, {} announced", last.max(first).max(listed).unwrap_or_default()),
+        (first, last) => format!("{came} rows came, {} announced", last.max(first).max(listed).unwrap_or_default()),
     }
 }
 
-/// Why a stream has to be done again.
+/// Why a stream must be read again.
 fn reason(error: &JobError) -> String {
     match error {
         JobError::Stream { source, .. } => source.to_string(),
@@ -454,18 +455,18 @@ fn reason(error: &JobError) -> String {
     }
 }
 
-/// What came of a stream so far.
+/// What a stream has read so far.
 struct Pages<R: Spooled> {
-    /// `None` before the first page, and while a page is taken.
+    /// `None` before the first page, and while a page is processed.
     spool: Option<Spool<R>>,
-    /// Rows of the page before that were not wanted.
-    others_before: HashSet<String>,
-    /// Where the list goes on after the last page.
+    /// IDs on the previous page that were not wanted.
+    unwanted_before: HashSet<String>,
+    /// The cursor after the last page.
     cursor: Option<Cursor>,
 }
 
 impl<R: Spooled> Pages<R> {
-    /// Rows that are not wanted were not asked for: the API cuts wider.
+    /// Drops rows that were not requested: the API returns a wider range.
     fn take(
         &mut self,
         spool: &mut Spool<R>,
@@ -474,13 +475,13 @@ impl<R: Spooled> Pages<R> {
         is_wanted: impl Fn(&R) -> bool,
         as_written: impl Fn(R) -> R,
     ) {
-        let (wanted, others): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
-        // Each once: a list that shifts gives a row again on the same page or on the next one.
+        let (wanted, unwanted): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
+        // Count each once: if the stream shifts, a row comes again on the same page or on the next one.
         spool.record().workspace_id = spool.record().workspace_id.take().or(page.workspace_id);
-        let others: HashSet<String> = others.iter().map(|row| row.id().to_string()).collect();
-        let outside = others.difference(&self.others_before).count() as u64;
+        let unwanted: HashSet<String> = unwanted.iter().map(|row| row.id().to_string()).collect();
+        let outside = unwanted.difference(&self.unwanted_before).count() as u64;
         spool.record().page(at, page.total, outside, page.oddities);
-        self.others_before = others;
+        self.unwanted_before = unwanted;
         spool.push(wanted.into_iter().map(as_written).collect());
     }
 }

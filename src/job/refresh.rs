@@ -1,5 +1,5 @@
-//! History and reports, brought up to date with the snapshots: offline, a month at a time, oldest first. What is
-//! current is left alone, so that a second run changes nothing.
+//! Brings history and reports up to date with the snapshots: offline, a month at a time, oldest first. Current files are not
+//! changed, so a second run changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ use reports::digest::Digest;
 use reports::history::{self, CohortMonth, Definitions, History, ProfileEntry};
 use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 
-/// Which months are built.
+/// The months to build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Those up to this month whose history or reports are missing or stale.
+    /// Those up to this month whose history or reports are missing or out of date.
     StaleUntil(Month),
     /// These, and whatever they need.
     Months(BTreeSet<Month>),
@@ -42,19 +42,19 @@ impl Scope {
 pub struct Rebuilt {
     pub month: Month,
     pub history: bool,
-    /// What the reports tell, when they were built.
+    /// The digest of the reports, if they were built.
     pub digest: Option<Digest>,
 }
 
-/// What came of it.
+/// The result of a refresh.
 #[derive(Debug, Default)]
 pub struct Refreshed {
     pub rebuilt: Vec<Rebuilt>,
-    /// Months that could not be built, because their snapshots are damaged; those after them are built as after a gap.
+    /// Months that could not be built, because their snapshots are damaged. Later months are built as after a gap.
     pub damaged: Vec<DamagedMonth>,
 }
 
-/// Needs the job's lock. `without` are months that are left as they are and that no other month builds on.
+/// Needs the job's lock. Months in `without` are not changed, and no other month is built on them.
 pub fn refresh(
     folder: &JobFolder,
     settings: &Settings,
@@ -72,26 +72,26 @@ pub fn refresh(
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => continue,
             Err(error) if error.is_damage() => {
-                let held = chain.held(month, None);
-                chain.cannot_build(month, error, held);
+                let current = chain.current_history(month, None);
+                chain.cannot_build(month, error, current);
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
         let is_wanted = scope.wants(month);
-        let has_built_history = match chain.held(month, Some(&snapshot)) {
+        let has_built_history = match chain.current_history(month, Some(&snapshot)) {
             Some(history) if !is_wanted => {
                 chain.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: false });
                 false
             }
-            held => {
-                if !chain.build(month, snapshot, held)? {
+            current => {
+                if !chain.build(month, snapshot, current)? {
                     continue;
                 }
                 true
             }
         };
-        // With single months asked for, the reports of the others are left as they are.
+        // If single months are requested, the reports of other months are not changed.
         let may_build = is_wanted || matches!(scope, Scope::StaleUntil(_));
         let builds_report = may_build && (is_wanted || chain.needs_report(month));
         let digest = if builds_report { chain.build_reports(month, settings)? } else { None };
@@ -115,7 +115,7 @@ struct Chain<'a> {
 
 struct Link {
     month: Month,
-    /// None when it is damaged.
+    /// `None` if it is damaged.
     snapshot: Option<Snapshot>,
     history: History,
     /// Whether every byte of the history is known to be what was built.
@@ -123,9 +123,9 @@ struct Link {
 }
 
 impl Chain<'_> {
-    /// The month's history, when it is what would be built now. What is read of it in passing is verified here, all else
-    /// when it is built on.
-    fn held(&self, month: Month, snapshot: Option<&Snapshot>) -> Option<History> {
+    /// The month's history, if it is up to date. The tables that are read anyway are verified here, the others before another
+    /// history is built on it.
+    fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Option<History> {
         let opened = self.folder.history(month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
             if let Some(problem) = history.problems(false).into_iter().next() {
@@ -150,15 +150,15 @@ impl Chain<'_> {
         (self.observer)(Event::Damaged { month, what, problem: problem.to_string() });
     }
 
-    /// Notes that a month's snapshot is damaged. What was built from it while it was whole is still right, and the months
-    /// after it rest on that.
-    fn cannot_build(&mut self, month: Month, error: SnapshotError, held: Option<History>) {
+    /// Records that a month's snapshot is damaged. A history that was built before the damage is still correct, and later months
+    /// are built on it.
+    fn cannot_build(&mut self, month: Month, error: SnapshotError, current: Option<History>) {
         self.done.damaged.push(DamagedMonth { month, error });
-        self.links.extend(held.map(|history| Link { month, snapshot: None, history, is_verified: false }));
+        self.links.extend(current.map(|history| Link { month, snapshot: None, history, is_verified: false }));
     }
 
-    /// Builds a month's history on the last one. Whether it could be; else the one that is held stays.
-    fn build(&mut self, month: Month, snapshot: Snapshot, held: Option<History>) -> Result<bool, JobError> {
+    /// Builds a month's history on the last one. Returns false if its snapshot is damaged; then the current history is kept.
+    fn build(&mut self, month: Month, snapshot: Snapshot, current: Option<History>) -> Result<bool, JobError> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
         let previous = self.links.last().map(|link| &link.history);
@@ -173,15 +173,14 @@ impl Chain<'_> {
                 Ok(true)
             }
             Err(history::HistoryError::Snapshot(error)) if error.is_damage() => {
-                self.cannot_build(month, error, held);
+                self.cannot_build(month, error, current);
                 Ok(false)
             }
             Err(source) => Err(JobError::History { month, source }),
         }
     }
 
-    /// Sees to it that the last history is what was built: a damaged one is built anew, and so are those before it that
-    /// are damaged too.
+    /// Verifies the last history. Rebuilds it if it is damaged, and the damaged histories before it.
     fn verify_last(&mut self) -> Result<(), JobError> {
         let mut damaged = Vec::new();
         while let Some(link) = self.links.last_mut().filter(|link| !link.is_verified) {
@@ -195,7 +194,7 @@ impl Chain<'_> {
             }
         }
         while let Some(Link { month, snapshot, .. }) = damaged.pop() {
-            // One whose snapshot is damaged too was named already; the next month is built as after a gap.
+            // A month with a damaged snapshot was reported already; the next month is built as after a gap.
             if let Some(snapshot) = snapshot
                 && self.build(month, snapshot, None)?
             {
@@ -205,7 +204,7 @@ impl Chain<'_> {
         Ok(())
     }
 
-    /// Whether the reports of the last month are missing, stale or damaged.
+    /// Whether the reports of the last month are missing, out of date or damaged.
     fn needs_report(&self, month: Month) -> bool {
         let Some(link) = self.links.last() else { return false };
         match report::standing(&self.folder.reports(), month, &link.source(), false) {
@@ -218,7 +217,7 @@ impl Chain<'_> {
         }
     }
 
-    /// Builds the reports of the last month, which is this one. `None` when its snapshot is damaged, which is noted.
+    /// Builds the reports of the last month, which is this one. `None` if its snapshot is damaged, which is recorded.
     fn build_reports(&mut self, month: Month, settings: &Settings) -> Result<Option<Digest>, JobError> {
         self.verify_last()?;
         let earlier = self.links.len().checked_sub(2);
@@ -287,7 +286,7 @@ fn build_reports(
         profile: lazy(definitions.profile_frame(&snapshot.manifest))?,
     };
     let failed = |source| JobError::Report { month, source };
-    let unread = |error| table(TableError::new("tell", format!("the reports of {month}"), error));
+    let unread = |error| table(TableError::new("summarize", format!("the reports of {month}"), error));
     let formats: Vec<ReportFormat> = settings.output.formats.iter().filter_map(table_format).collect();
     let mut writer = ReportWriter::new(&folder.work(), month, &formats).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
@@ -306,7 +305,7 @@ fn build_reports(
     Ok(digest)
 }
 
-/// What the reports are told of a cohort in a month.
+/// The facts about a cohort in a month that the reports need.
 pub fn cohort_facts(cohort: &CohortMonth) -> CohortFacts {
     let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();
     CohortFacts {
@@ -347,7 +346,7 @@ fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]
     })
 }
 
-/// What follows from the months before, and from what is missing.
+/// Findings from the months before, and from missing streams.
 fn noticed(definitions: &Definitions, manifest: &Manifest, cohorts: &[CohortMonth], month: Month) -> Vec<Found> {
     let warning = |check_name: &str, subject: &str, value: Option<String>, expected: Option<String>, detail: &str| Found {
         severity: "warning".to_string(),
@@ -360,19 +359,19 @@ fn noticed(definitions: &Definitions, manifest: &Manifest, cohorts: &[CohortMont
     let mut noticed = Vec::new();
     for cohort in cohorts {
         if let Some(compared) = cohort.compared.map(|compared| compared.month).filter(|compared| compared.next() != month) {
-            let detail = "compared with an earlier month than the last one, which was not observed at its end or did not come whole: \
-                          who joined and who departed did so since then";
+            let detail = "compared with an earlier month than the last one, which was not observed at its end or was incomplete: \
+                          joined and departed count since then";
             noticed.push(warning("compared_over_a_gap", &cohort.cohort_key, Some(compared.to_string()), None, detail));
         }
     }
     for rule in definitions.rules.iter().filter(|_| !manifest.incomplete.is_empty()) {
-        let detail = "not everything of the month came: nobody knows who is a member of the rule, and it is left out";
+        let detail = "the month is incomplete: the members of the rule are unknown, and it is left out";
         noticed.push(warning("rule_not_counted", &rule.cohort_key(), None, None, detail));
     }
     noticed
 }
 
-/// What the job file says that histories and reports depend on.
+/// The part of the job file that histories and reports depend on.
 pub(super) fn definitions(job: &Job) -> Definitions {
     let entry = |attribute: &crate::settings::ProfileAttribute| ProfileEntry {
         attribute: attribute.label(),

@@ -82,7 +82,7 @@ pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]
         return Ok((group.clone(), false));
     }
     let key = name_key(text);
-    // Of a name that shows nothing, nothing can be told.
+    // A name without visible characters is similar to nothing.
     let is_alike = |other: &str| !key.is_empty() && name_key(other) == key;
     let alike: Vec<&Group> = of_kind.iter().copied().filter(|group| is_alike(&group.name)).collect();
     match alike.as_slice() {

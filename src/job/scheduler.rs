@@ -1,9 +1,9 @@
-//! Every list of a plan, side by side: each in one chain of pages, or in one for each of its partitions, the longest first and
-//! as many at once as requests may be under way.
+//! Fetches the streams of a plan side by side. A short stream has one partition, a long one has several. The longest partitions
+//! start first; as many run at once as requests may be under way.
 //!
-//! A list in partitions is whole when each partition is, and when together they are about as many as the whole list announces
-//! before and after. Where they are not, or where the API does not cut its lists as asked, the list is followed once more,
-//! in one chain.
+//! A partitioned stream is complete when each partition is complete and when their rows together agree with the totals that the
+//! API announces for the whole stream, before and after. If they do not agree, or if the API returns rows outside a partition,
+//! the whole stream is fetched again with one cursor.
 
 mod cross_check;
 mod membership;
@@ -16,93 +16,98 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 pub(super) use self::cross_check::Witness;
-use self::membership::{Told, Untold};
+use self::membership::{Derivation, TruncatedTags};
 use super::partitioning::Partitioning;
 use super::plan::{Plan, PlannedStream, StreamKind};
-use super::reader::{Begun, Fetched, Look, Outcome, StreamReader};
+use super::reader::{Begun, Fetched, Outcome, Probe, StreamReader};
 use super::{Context, Event, JobError, joined, work};
 use archive::publish;
 use archive::snapshot::{Deduplication, RecordIndex, SpooledStream, lacks_records, stream_folder};
 use domain::{Allowed, Group, Partition, agrees};
 use intercom::RequestError;
 
-/// What came of a list.
+/// The result of one stream.
 #[derive(Debug)]
-pub(super) struct Followed {
-    pub part: SpooledStream,
-    /// Why it was not finished, where that is accepted.
+pub(super) struct StreamResult {
+    pub part: Part,
+    /// Why it was not finished, if an incomplete stream is accepted.
     pub failure: Option<JobError>,
-    /// What another source says of it.
+    /// What a second source says about its members.
     pub witness: Option<Witness>,
 }
 
-/// Follows every list of the plan, which is told of lists that turn out to be long.
-pub(super) async fn follow(context: &Context, work: &Path, plan: &mut Plan, accepts_incomplete: bool) -> Result<Vec<Followed>, JobError> {
-    let lists = plan.streams.iter().map(|_| List::default()).collect();
-    // Dropped on `?`, which ends the chains that are still followed.
+/// Fetches every stream of the plan. Writes the partitions of long streams into the plan.
+pub(super) async fn fetch_streams(
+    context: &Context,
+    work: &Path,
+    plan: &mut Plan,
+    accepts_incomplete: bool,
+) -> Result<Vec<StreamResult>, JobError> {
+    let streams = plan.streams.iter().map(|_| StreamRun::default()).collect();
+    // Dropped on `?`, which cancels the partitions that are still running.
     let running = JoinSet::new();
     let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_none());
     let waits_for_everyone = has_everyone && context.client.capabilities().has_partitions;
-    let mut chains = Chains {
+    let mut scheduler = Scheduler {
         context,
         work,
         plan,
         accepts_incomplete,
-        lists,
+        streams,
         waiting: Vec::new(),
         running,
-        places_taken: 0,
-        held: RecordIndex::default(),
-        untold: Untold::default(),
+        permits_taken: 0,
+        held: Held::default(),
+        truncated_tags: TruncatedTags::default(),
         waits_for_everyone,
-        is_in_doubt: false,
+        may_lack_records: false,
     };
-    // Every stream is opened before any is followed: so they may share what they read.
-    let all: Vec<usize> = (0..chains.lists.len()).collect();
-    chains.begin(&all, true).await?;
-    // What an earlier run has begun goes on as it was.
-    let is_open = |waiting: &Waiting| chains.plan.streams[waiting.list].kind == StreamKind::Everyone && waiting.begun.is_fresh();
-    chains.waits_for_everyone = waits_for_everyone && chains.waiting.iter().any(is_open);
+    // Open all streams before fetching any, so that they can share one scroll.
+    let all: Vec<usize> = (0..scheduler.streams.len()).collect();
+    scheduler.begin(&all, true).await?;
+    // A stream that an earlier run began keeps its strategy.
+    let is_fresh = |waiting: &Waiting| scheduler.plan.streams[waiting.stream].kind == StreamKind::Everyone && waiting.begun.is_fresh();
+    scheduler.waits_for_everyone = waits_for_everyone && scheduler.waiting.iter().any(is_fresh);
     if context.client.capabilities().lists_own_segments {
-        chains.choose_tallied_at_once();
-        work::note(work, chains.plan)?;
+        scheduler.choose_strategy_at_once();
+        work::note(work, scheduler.plan)?;
     }
-    chains.follow().await?;
-    chains.complete().await?;
-    chains.cross_check().await?;
-    let key = |list: usize| chains.plan.streams[list].key.clone();
-    chains.lists.into_iter().enumerate().map(|(at, list)| list.followed.ok_or_else(|| JobError::NotFollowed(key(at)))).collect()
+    scheduler.run_to_end().await?;
+    scheduler.refetch_missing_records().await?;
+    scheduler.cross_check().await?;
+    let key = |stream: usize| scheduler.plan.streams[stream].key.clone();
+    scheduler.streams.into_iter().enumerate().map(|(at, stream)| stream.result.ok_or_else(|| JobError::NotFetched(key(at)))).collect()
 }
 
-struct Chains<'a> {
+struct Scheduler<'a> {
     context: &'a Context,
     work: &'a Path,
     plan: &'a mut Plan,
     accepts_incomplete: bool,
-    /// As the plan has them.
-    lists: Vec<List>,
+    /// In the order of the plan.
+    streams: Vec<StreamRun>,
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
-    places_taken: usize,
-    held: RecordIndex,
-    untold: Untold,
-    /// Whether it is open yet where the members of tags are taken from.
+    permits_taken: usize,
+    held: Held,
+    truncated_tags: TruncatedTags,
+    /// Whether tags wait until their membership strategy is chosen, after the first page of everyone.
     waits_for_everyone: bool,
-    /// Whether a list that others relied on may lack some of what it had.
-    is_in_doubt: bool,
+    /// Whether a stream was restarted to which other streams deferred contact records.
+    may_lack_records: bool,
 }
 
 #[derive(Default)]
-struct List {
-    chains: Vec<Chain>,
-    /// Why it cannot be followed in partitions.
+struct StreamRun {
+    partitions: Vec<PartitionRun>,
+    /// Why it cannot be fetched in partitions.
     refused: Option<JobError>,
-    followed: Option<Followed>,
-    /// Whether the records of all its rows are kept, whatever other lists have.
+    result: Option<StreamResult>,
+    /// Whether it keeps every record, also those that another stream has.
     keeps_all: bool,
 }
 
-struct Chain {
+struct PartitionRun {
     key: String,
     state: State,
 }
@@ -110,52 +115,52 @@ struct Chain {
 enum State {
     Open,
     Fetched(Box<Fetched>),
-    /// Of a list that is followed in another way instead.
+    /// Its stream is fetched with one cursor instead.
     Dropped,
 }
 
 struct Waiting {
-    list: usize,
-    /// Whether its first page was looked at.
-    is_looked_at: bool,
-    chain: usize,
+    stream: usize,
+    /// Whether its first page was read to learn its size.
+    is_probed: bool,
+    partition: usize,
     reader: StreamReader,
     begun: Begun,
-    /// As far as they are known: what is not, may be long.
+    /// `None` if unknown: then it may be long.
     rows: Option<u64>,
 }
 
 enum Done {
-    Looked {
+    Probed {
         waiting: Box<Waiting>,
-        look: Look,
+        probe: Probe,
     },
-    /// Everyone was looked at, and the sizes of tags were asked.
-    Weighed {
+    /// Everyone was probed, and the sizes of the tags were requested.
+    TagSizes {
         waiting: Box<Waiting>,
-        look: Look,
+        probe: Probe,
         tags: Result<Vec<(usize, u64)>, RequestError>,
     },
-    Chain {
-        list: usize,
-        chain: usize,
-        has_place: bool,
+    Partition {
+        stream: usize,
+        partition: usize,
+        has_permit: bool,
         outcome: Box<Result<Outcome, JobError>>,
     },
-    /// The closing total of a list in partitions.
+    /// The closing total of a partitioned stream.
     Closed {
-        list: usize,
+        stream: usize,
         total: Option<u64>,
     },
-    /// Contacts whose own lists were cut short, or why they could not be asked.
+    /// The tags of contacts with truncated lists were requested; the error if that failed.
     Asked(Option<JobError>),
-    /// The members that contacts' own lists tell.
-    Tallied(Box<Result<Told, JobError>>),
+    /// Members were derived from the contacts' own lists.
+    Derived(Box<Result<Derivation, JobError>>),
 }
 
-impl Chains<'_> {
-    /// Follows what waits, and what comes of it, to the end.
-    async fn follow(&mut self) -> Result<(), JobError> {
+impl Scheduler<'_> {
+    /// Runs all waiting partitions, and those that follow from their results, to the end.
+    async fn run_to_end(&mut self) -> Result<(), JobError> {
         loop {
             self.start();
             let Some(done) = self.running.join_next().await else { return Ok(()) };
@@ -167,58 +172,57 @@ impl Chains<'_> {
         }
     }
 
-    /// Follows lists anew that have members whose record was left to a list that does not have it any more.
-    async fn complete(&mut self) -> Result<(), JobError> {
-        // Each time round more lists keep all of their records.
-        while std::mem::take(&mut self.is_in_doubt) {
-            let is_of_contacts = |list: &usize| self.plan.streams[*list].kind != StreamKind::Conversations;
-            let lists: Vec<usize> = (0..self.lists.len()).filter(is_of_contacts).collect();
-            let parts: Vec<SpooledStream> =
-                lists.iter().filter_map(|list| Some(self.lists[*list].followed.as_ref()?.part.clone())).collect();
-            let asked = tokio::task::spawn_blocking(move || Ok(lacks_records(&parts)?));
+    /// A stream may defer a contact's record to an earlier stream. If that stream was restarted and no longer has the record,
+    /// the deferring stream is fetched again.
+    async fn refetch_missing_records(&mut self) -> Result<(), JobError> {
+        // Ends: each round, more streams keep all of their records.
+        while std::mem::take(&mut self.may_lack_records) {
+            let is_of_contacts = |stream: &usize| self.plan.streams[*stream].kind != StreamKind::Conversations;
+            let streams: Vec<usize> = (0..self.streams.len()).filter(is_of_contacts).collect();
+            let parts: Vec<Part> = streams.iter().filter_map(|stream| Some(self.streams[*stream].result.as_ref()?.part.clone())).collect();
+            let asked = tokio::task::spawn_blocking(move || Ok(without_record(&parts)?));
             let lacking: Vec<bool> = joined(asked.await)?;
-            for (list, _) in lists.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
-                tracing::warn!(
-                    "`{}` is followed once more: records of its members were left to a list that has changed",
-                    self.plan.streams[list].key
-                );
-                self.lists[list].keeps_all = true;
-                // Everyone's own lists tell members, and no records.
-                self.plan.streams[list].tallied = None;
-                self.anew(list).await?;
+            for (stream, _) in streams.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
+                tracing::warn!("refetching `{}`: contact records were deferred to a stream that restarted", self.plan.streams[stream].key);
+                self.streams[stream].keeps_all = true;
+                // Own lists give members, but no records.
+                self.plan.streams[stream].derived = None;
+                self.restart(stream).await?;
             }
-            self.follow().await?;
+            self.run_to_end().await?;
         }
         Ok(())
     }
 
-    /// Opens the chains of these lists.
-    async fn begin(&mut self, lists: &[usize], may_partition: bool) -> Result<(), JobError> {
+    /// Opens the partitions of these streams.
+    async fn begin(&mut self, streams: &[usize], may_partition: bool) -> Result<(), JobError> {
         let mut readers = Vec::new();
-        for &list in lists {
-            let planned = &self.plan.streams[list];
-            let chains = self.plan.chains(planned);
-            self.lists[list].chains =
-                chains.iter().map(|(partition, _)| Chain { key: key(planned, *partition), state: State::Open }).collect();
-            readers.extend(chains.into_iter().enumerate().map(|(chain, (partition, rows))| {
-                let reader = self.reader(list, planned, partition, may_partition);
-                async move { reader.begin().await.map(|begun| Waiting { list, is_looked_at: !may_partition, chain, reader, begun, rows }) }
+        for &stream in streams {
+            let planned = &self.plan.streams[stream];
+            let partitions = self.plan.partitions(planned);
+            self.streams[stream].partitions =
+                partitions.iter().map(|(range, _)| PartitionRun { key: key(planned, *range), state: State::Open }).collect();
+            readers.extend(partitions.into_iter().enumerate().map(|(at, (range, rows))| {
+                let reader = self.reader(stream, planned, range, may_partition);
+                async move {
+                    reader.begin().await.map(|begun| Waiting { stream, is_probed: !may_partition, partition: at, reader, begun, rows })
+                }
             }));
         }
         let begun = try_join_all(readers).await?;
-        self.is_in_doubt |= begun.iter().any(|waiting| waiting.begun.relies_on_others());
+        self.may_lack_records |= begun.iter().any(|waiting| waiting.begun.deferred_records());
         self.waiting.extend(begun);
         Ok(())
     }
 
-    fn reader(&self, list: usize, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
+    fn reader(&self, stream: usize, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
         let settings = &self.context.settings;
         let key = key(planned, partition);
         let folder = stream_folder(self.work, &key);
         let own_lists_of = self.own_lists_of(&planned.kind);
         let planned = match partition {
-            // What the listing of groups tells is of the whole.
-            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, tallied: None, partitioning: None },
+            // The counts of the listing of groups are for the whole stream.
+            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, derived: None, partitioning: None },
             None => planned.clone(),
         };
         StreamReader {
@@ -230,9 +234,9 @@ impl Chains<'_> {
             may_partition: may_partition && partition.is_none(),
             own_lists_of,
             page_size: settings.intercom.page_size,
-            places: settings.intercom.max_concurrency,
+            max_concurrency: settings.intercom.max_concurrency,
             folder,
-            others: Deduplication { index: self.held.clone(), rank: list, keeps_all: self.lists[list].keeps_all },
+            others: Others { held: self.held.clone(), rank: stream, keeps_all: self.streams[stream].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -241,28 +245,27 @@ impl Chains<'_> {
         }
     }
 
-    /// The groups of the job that are looked for in the own lists of a list's contacts: their members are taken from there,
-    /// or held against it.
+    /// The groups of the job to look for in the own lists of a stream's contacts: to derive their members, or to check them.
     fn own_lists_of(&self, kind: &StreamKind) -> Arc<[Group]> {
         let groups = self.plan.streams.iter().filter_map(|stream| stream.kind.group()).filter(|_| *kind == StreamKind::Everyone);
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
-    /// Starts what waits, as long as there are places. Everyone first, from whom others take members and records; then those
-    /// of unknown length, then the longest: so all end at about the same time.
+    /// Starts waiting partitions while there are free permits. Everyone first, because other streams derive members and take
+    /// records from it; then those of unknown length, then the longest: so all end at about the same time.
     fn start(&mut self) {
         loop {
-            // A chain that shares its pages would make the others wait for its place.
+            // Streams that share one scroll take no permit: one that waits for a permit would block the others.
             let shared = self.waiting.iter().position(|waiting| waiting.begun.is_shared());
-            if shared.is_none() && self.places_taken >= self.context.settings.intercom.max_concurrency.max(1) {
+            if shared.is_none() && self.permits_taken >= self.context.settings.intercom.max_concurrency.max(1) {
                 return;
             }
             let rows = |at: &usize| {
-                let Waiting { list, rows, .. } = &self.waiting[*at];
-                (self.plan.streams[*list].kind == StreamKind::Everyone, rows.unwrap_or(u64::MAX))
+                let Waiting { stream, rows, .. } = &self.waiting[*at];
+                (self.plan.streams[*stream].kind == StreamKind::Everyone, rows.unwrap_or(u64::MAX))
             };
-            let may_start = |at: &usize| !self.is_undecided(self.waiting[*at].list);
-            // Of equally long ones the first.
+            let may_start = |at: &usize| !self.is_undecided(self.waiting[*at].stream);
+            // If equally long, the first.
             let longest = || (0..self.waiting.len()).rev().filter(may_start).max_by_key(rows);
             let Some(next) = shared.or_else(longest) else { return };
             let mut waiting = self.waiting.remove(next);
@@ -270,81 +273,81 @@ impl Chains<'_> {
                 self.run(waiting, false);
                 continue;
             }
-            self.places_taken += 1;
-            if waiting.is_looked_at {
+            self.permits_taken += 1;
+            if waiting.is_probed {
                 self.run(waiting, true);
                 continue;
             }
             let span = tracing::info_span!("stream", key = waiting.reader.key());
-            let look = async move {
-                let look = waiting.reader.look(&mut waiting.begun).await;
-                waiting.is_looked_at = true;
-                Done::Looked { waiting: Box::new(waiting), look }
+            let probe = async move {
+                let probe = waiting.reader.probe(&mut waiting.begun).await;
+                waiting.is_probed = true;
+                Done::Probed { waiting: Box::new(waiting), probe }
             };
-            self.running.spawn(look.instrument(span));
+            self.running.spawn(probe.instrument(span));
         }
     }
 
-    fn run(&mut self, waiting: Waiting, has_place: bool) {
-        let Waiting { list, chain, reader, begun, .. } = waiting;
+    fn run(&mut self, waiting: Waiting, has_permit: bool) {
+        let Waiting { stream, partition, reader, begun, .. } = waiting;
         let span = tracing::info_span!("stream", key = reader.key());
-        let stream = async move { Done::Chain { list, chain, has_place, outcome: Box::new(reader.run(begun).await) } };
-        self.running.spawn(stream.instrument(span));
+        let task = async move { Done::Partition { stream, partition, has_permit, outcome: Box::new(reader.run(begun).await) } };
+        self.running.spawn(task.instrument(span));
     }
 
     async fn take(&mut self, done: Done) -> Result<(), JobError> {
-        let (list, chain, outcome) = match done {
-            Done::Closed { list, total } => return self.close(list, total).await,
-            Done::Looked { waiting, look } => return self.looked(*waiting, look).await,
-            Done::Weighed { waiting, look, tags } => return self.weighed(*waiting, look, tags).await,
+        let (stream, partition, outcome) = match done {
+            Done::Closed { stream, total } => return self.close(stream, total).await,
+            Done::Probed { waiting, probe } => return self.probed(*waiting, probe).await,
+            Done::TagSizes { waiting, probe, tags } => return self.choose_strategy(*waiting, probe, tags).await,
             Done::Asked(error) => return self.asked(error).await,
-            Done::Tallied(told) => return self.tallied_all((*told)?).await,
-            Done::Chain { list, chain, has_place, outcome } => {
-                self.places_taken -= usize::from(has_place);
-                (list, chain, *outcome)
+            Done::Derived(derivation) => return self.take_derived((*derivation)?).await,
+            Done::Partition { stream, partition, has_permit, outcome } => {
+                self.permits_taken -= usize::from(has_permit);
+                (stream, partition, *outcome)
             }
         };
         let state = match outcome? {
             Outcome::Fetched(fetched) => State::Fetched(fetched),
             Outcome::NotPartitioned(error) => {
-                // The partitions that are under way end first: they write to their folders.
-                self.lists[list].refused = Some(error);
-                for waiting in self.waiting.extract_if(.., |waiting| waiting.list == list) {
-                    self.lists[list].chains[waiting.chain].state = State::Dropped;
+                // Partitions that are under way must end first: they still write to their folders.
+                self.streams[stream].refused = Some(error);
+                for waiting in self.waiting.extract_if(.., |waiting| waiting.stream == stream) {
+                    self.streams[stream].partitions[waiting.partition].state = State::Dropped;
                 }
                 State::Dropped
             }
         };
-        self.lists[list].chains[chain].state = state;
-        if self.plan.streams[list].kind == StreamKind::Everyone {
-            self.ask_untold(chain).await?;
+        self.streams[stream].partitions[partition].state = state;
+        if self.plan.streams[stream].kind == StreamKind::Everyone {
+            self.ask_truncated_tags(partition).await?;
         }
-        if self.lists[list].chains.iter().any(|chain| matches!(chain.state, State::Open)) {
+        if self.streams[stream].partitions.iter().any(|partition| matches!(partition.state, State::Open)) {
             return Ok(());
         }
-        match self.lists[list].refused.take() {
-            Some(error) => self.read_whole(list, &super::error::in_a_line(&error)).await,
-            None => self.finish(list).await,
+        match self.streams[stream].refused.take() {
+            Some(error) => self.refetch_unpartitioned(stream, &super::error::in_a_line(&error)).await,
+            None => self.finish(stream).await,
         }
     }
 
-    /// What the first page of everyone tells is weighed before it goes on: whether the members of tags are taken from there.
-    async fn looked(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
-        let is_awaited = self.plan.streams[waiting.list].kind == StreamKind::Everyone && self.waits_for_everyone;
-        if is_awaited && look.partitioning.is_some() {
-            self.weigh(waiting, look);
+    /// Before everyone continues, its first page is used to choose the membership strategy of the tags.
+    async fn probed(&mut self, waiting: Waiting, probe: Probe) -> Result<(), JobError> {
+        let is_awaited = self.plan.streams[waiting.stream].kind == StreamKind::Everyone && self.waits_for_everyone;
+        if is_awaited && probe.partitioning.is_some() {
+            self.ask_tag_sizes(waiting, probe);
             return Ok(());
         }
         self.waits_for_everyone &= !is_awaited;
-        self.go_on(waiting, look).await
+        self.fetch_probed(waiting, probe).await
     }
 
-    /// A list goes on in one chain, or in partitions.
-    async fn go_on(&mut self, waiting: Waiting, look: Look) -> Result<(), JobError> {
-        match look.partitioning {
+    /// Continues a probed stream: with one cursor, or in partitions.
+    async fn fetch_probed(&mut self, waiting: Waiting, probe: Probe) -> Result<(), JobError> {
+        match probe.partitioning {
             Some(partitioning) => {
-                self.places_taken -= 1;
-                self.partition(waiting.list, partitioning).await
+                self.permits_taken -= 1;
+                self.partition(waiting.stream, partitioning).await
             }
             None => {
                 self.run(waiting, true);
@@ -353,46 +356,46 @@ impl Chains<'_> {
         }
     }
 
-    /// Whether a list waits for what the first page of everyone tells.
-    fn is_undecided(&self, list: usize) -> bool {
-        self.waits_for_everyone && self.plan.streams[list].kind.is_tag()
+    /// Whether a stream waits until its membership strategy is chosen.
+    fn is_undecided(&self, stream: usize) -> bool {
+        self.waits_for_everyone && self.plan.streams[stream].kind.is_tag()
     }
 
-    async fn partition(&mut self, list: usize, partitioning: Partitioning) -> Result<(), JobError> {
-        let stream = &mut self.plan.streams[list];
-        tracing::info!("`{}` has {} rows and is followed in {} partitions", stream.key, partitioning.total, partitioning.partitions.len());
+    async fn partition(&mut self, stream: usize, partitioning: Partitioning) -> Result<(), JobError> {
+        let planned = &mut self.plan.streams[stream];
+        tracing::info!("`{}` has {} rows and is fetched in {} partitions", planned.key, partitioning.total, partitioning.partitions.len());
         (self.context.observer)(Event::Partitioned { partitions: partitioning.partitions.len() });
-        stream.partitioning = Some(partitioning);
+        planned.partitioning = Some(partitioning);
         work::note(self.work, self.plan)?;
-        self.begin(&[list], false).await
+        self.begin(&[stream], false).await
     }
 
-    /// Begins a list anew, in one chain.
-    async fn read_whole(&mut self, list: usize, why: &str) -> Result<(), JobError> {
-        let stream = &mut self.plan.streams[list];
-        tracing::warn!("`{}` is followed once more, in one chain instead of partitions: {why}", stream.key);
-        stream.partitioning = None;
+    /// Fetches a stream again with one cursor.
+    async fn refetch_unpartitioned(&mut self, stream: usize, why: &str) -> Result<(), JobError> {
+        let planned = &mut self.plan.streams[stream];
+        tracing::warn!("`{}` is fetched again with one cursor instead of partitions: {why}", planned.key);
+        planned.partitioning = None;
         work::note(self.work, self.plan)?;
-        self.anew(list).await
+        self.restart(stream).await
     }
 
-    async fn anew(&mut self, list: usize) -> Result<(), JobError> {
+    async fn restart(&mut self, stream: usize) -> Result<(), JobError> {
         (self.context.observer)(Event::Unpartitioned);
-        self.held.remove(list);
-        self.is_in_doubt = true;
-        for chain in &self.lists[list].chains {
-            publish::remove_folder(&stream_folder(self.work, &chain.key))?;
+        self.held.withdraw(stream);
+        self.may_lack_records = true;
+        for partition in &self.streams[stream].partitions {
+            publish::remove_folder(&stream_folder(self.work, &partition.key))?;
         }
-        self.lists[list].followed = None;
-        self.begin(&[list], false).await
+        self.streams[stream].result = None;
+        self.begin(&[stream], false).await
     }
 
-    /// All chains of a list have ended.
-    async fn finish(&mut self, list: usize) -> Result<(), JobError> {
-        let is_whole = self.lists[list].fetched().all(|fetched| fetched.failure.is_none() && fetched.record.is_complete);
-        let planned = &self.plan.streams[list];
+    /// All partitions of a stream have ended.
+    async fn finish(&mut self, stream: usize) -> Result<(), JobError> {
+        let is_whole = self.streams[stream].fetched().all(|fetched| fetched.failure.is_none() && fetched.record.is_complete);
+        let planned = &self.plan.streams[stream];
         if planned.partitioning.is_none() || !is_whole {
-            return self.close(list, None).await;
+            return self.close(stream, None).await;
         }
         let (client, kind) = (self.context.client.clone(), planned.kind.clone());
         let (start, end) = (self.plan.scope.start(), self.plan.scope.end());
@@ -403,45 +406,46 @@ impl Chains<'_> {
                 StreamKind::Conversations => client.conversation_count(start, end).await,
             };
             if let Err(error) = &total {
-                tracing::warn!(%error, "the closing total of the list was not told; its first one counts");
+                tracing::warn!(%error, "the closing total of the stream is unknown; its first total is used");
             }
-            Done::Closed { list, total: total.ok().flatten() }
+            Done::Closed { stream, total: total.ok().flatten() }
         });
         Ok(())
     }
 
-    async fn close(&mut self, list: usize, last_total: Option<u64>) -> Result<(), JobError> {
-        let part = |chain: &Chain, fetched: &Fetched| (stream_folder(self.work, &chain.key), fetched.record.clone());
-        let came: Vec<_> = self.lists[list].chains.iter().filter_map(|chain| Some(part(chain, chain.fetched()?))).collect();
-        let part = match (&self.plan.streams[list].partitioning, came.as_slice()) {
-            (None, [(folder, record)]) => SpooledStream::whole(folder.clone(), record.clone()),
-            (None, _) => return Err(JobError::NotFollowed(self.plan.streams[list].key.clone())), // a list in one chain has one
-            (Some(partitioning), _) => SpooledStream::of_partitions(came, partitioning.total, last_total),
+    async fn close(&mut self, stream: usize, last_total: Option<u64>) -> Result<(), JobError> {
+        let part = |partition: &PartitionRun, fetched: &Fetched| (stream_folder(self.work, &partition.key), fetched.record.clone());
+        let came: Vec<_> =
+            self.streams[stream].partitions.iter().filter_map(|partition| Some(part(partition, partition.fetched()?))).collect();
+        let part = match (&self.plan.streams[stream].partitioning, came.as_slice()) {
+            (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
+            (None, _) => return Err(JobError::NotFetched(self.plan.streams[stream].key.clone())), // one cursor, so one partition
+            (Some(partitioning), _) => Part::of_partitions(came, partitioning.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
-        let (came, first, last) = (part.record.received(), part.record.first_total, part.record.last_total);
-        if self.plan.streams[list].partitioning.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
+        let (came, first, last) = (part.record.came(), part.record.first_total, part.record.last_total);
+        if self.plan.streams[stream].partitioning.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
             let announced = last.max(first).unwrap_or_default();
-            return self.read_whole(list, &format!("{came} came in partitions, the whole list announces {announced}")).await;
+            return self.refetch_unpartitioned(stream, &format!("the partitions have {came} rows, the API announces {announced}")).await;
         }
-        let is_everyone = self.plan.streams[list].kind == StreamKind::Everyone;
-        let list = &mut self.lists[list];
-        let failure = list.chains.iter_mut().find_map(|chain| match &mut chain.state {
+        let is_everyone = self.plan.streams[stream].kind == StreamKind::Everyone;
+        let run = &mut self.streams[stream];
+        let failure = run.partitions.iter_mut().find_map(|partition| match &mut partition.state {
             State::Fetched(fetched) => fetched.failure.take(),
             State::Open | State::Dropped => None,
         });
-        list.followed = Some(Followed { part, failure, witness: None });
-        if is_everyone { self.tally().await } else { Ok(()) }
+        run.result = Some(StreamResult { part, failure, witness: None });
+        if is_everyone { self.derive_members().await } else { Ok(()) }
     }
 }
 
-impl List {
+impl StreamRun {
     fn fetched(&self) -> impl Iterator<Item = &Fetched> {
-        self.chains.iter().filter_map(Chain::fetched)
+        self.partitions.iter().filter_map(PartitionRun::fetched)
     }
 }
 
-impl Chain {
+impl PartitionRun {
     fn fetched(&self) -> Option<&Fetched> {
         match &self.state {
             State::Fetched(fetched) => Some(fetched),
@@ -450,7 +454,7 @@ impl Chain {
     }
 }
 
-/// The name of a stream: of its folder, and of it in the log.
+/// The key of a partition: the name of its folder, and its name in the log.
 fn key(planned: &PlannedStream, partition: Option<&Partition>) -> String {
     partition.map_or(planned.key.clone(), |partition| format!("{}@{partition}", planned.key))
 }

@@ -1,33 +1,33 @@
-//! Which months a run is about, and what an observation made now is worth for them.
+//! The months of a run, and the basis of an observation made now.
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::bounds::{Cut, begun_finding, cut, fits, held_months, is_near};
+use super::bounds::{Cut, begun_finding, cut, fits, is_near, published_months};
 use super::{Context, Event, JobError, JobFolder, clock, timezone};
 use crate::settings::{Job, TagHistory, zones};
 use archive::snapshot::Finding;
 use domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
 use intercom::Workspace;
 
-/// Which months of which workspace, seen from when.
+/// The months and the workspace of a run.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Not known before the API was asked, nor when it does not tell.
+    /// Unknown before the first request, and if the API does not name it.
     pub workspace_id: Option<String>,
-    /// What earlier months say the contacts' workspace is, where the API does not say whose token it is.
+    /// The workspace of earlier months, if the API does not name the token's workspace.
     pub expected_workspace: Option<String>,
     pub timezone: TimeZone,
-    /// The workspace's own, in which Intercom cuts contacts' dates to days. Not known before the API was asked.
+    /// The workspace's own, in which Intercom truncates contacts' dates to days. Unknown before the first request.
     pub workspace_timezone: Option<TimeZone>,
     /// The months that are fetched together.
     pub months: Months,
-    /// Those of them that get a snapshot, ascending.
+    /// Those of these months that get a snapshot, ascending.
     pub spans: Vec<MonthSpan>,
     /// First instant of the first month.
     start: DateTime<Utc>,
     /// The last of the months.
     newest: MonthSpan,
-    /// What is to be said about where months begin and end.
+    /// Findings about the bounds of months.
     pub findings: Vec<(Month, Finding)>,
     /// The basis that an observation made now has, for the newest month.
     pub basis: Basis,
@@ -45,8 +45,8 @@ impl Scope {
     pub(super) fn over(context: &Context, months: Months, timezone: TimeZone) -> Result<Scope, JobError> {
         (context.observer)(Event::Planning { months });
         let now = (context.clock)();
-        let held = held_months(&JobFolder::new(&context.settings))?;
-        let Cut { spans, findings } = cut(months, &timezone, &held, |_| true);
+        let published = published_months(&JobFolder::new(&context.settings))?;
+        let Cut { spans, findings } = cut(months, &timezone, &published, |_| true);
         let newest = spans.last().copied().unwrap_or_else(|| months.last.span(&timezone));
         if now < newest.start {
             return Err(JobError::NotBegun { month: months.last, start: newest.start });
@@ -65,10 +65,10 @@ impl Scope {
         })
     }
 
-    /// The same months, of which only these get a snapshot: they meet the others as those are held.
+    /// The same months, but only these get a snapshot. The others keep the bounds with which they were published.
     pub(super) fn only(self, context: &Context, wanted: &[Month]) -> Result<Scope, JobError> {
-        let held = held_months(&JobFolder::new(&context.settings))?;
-        let Cut { mut spans, findings } = cut(self.months, &self.timezone, &held, |month| wanted.contains(&month));
+        let published = published_months(&JobFolder::new(&context.settings))?;
+        let Cut { mut spans, findings } = cut(self.months, &self.timezone, &published, |month| wanted.contains(&month));
         let newest = spans.last().copied().unwrap_or(self.newest);
         let start = spans.first().map_or(self.start, |first| first.start);
         spans.retain(|span| wanted.contains(&span.month));
@@ -76,8 +76,8 @@ impl Scope {
         Ok(Scope { start, newest, spans, findings, basis, ..self })
     }
 
-    /// The one month as an interrupted run of the same zone has cut it by another table, unless months beside it are cut
-    /// otherwise: what that run observed at the month's end is not given up.
+    /// The month with the bounds of an interrupted run that used another table of the same time zone, unless the months beside it
+    /// have other bounds: rows that were observed at the month's end are not lost.
     pub(super) fn as_begun(
         &self,
         context: &Context,
@@ -86,7 +86,7 @@ impl Scope {
     ) -> Result<Option<Scope>, JobError> {
         let begun = MonthSpan { start, end, ..self.newest };
         let is_alike = self.months.first == self.months.last && timezone == self.timezone.name() && is_near(&begun);
-        if !is_alike || !fits(&held_months(&JobFolder::new(&context.settings))?, &begun) {
+        if !is_alike || !fits(&published_months(&JobFolder::new(&context.settings))?, &begun) {
             return Ok(None);
         }
         let mut scope = self.clone().cut_at(context, start, end);
@@ -96,14 +96,14 @@ impl Scope {
         Ok(Some(scope))
     }
 
-    /// The one month, as an earlier run has cut it.
+    /// The month with the bounds of an earlier run.
     pub(super) fn cut_at(self, context: &Context, start: DateTime<Utc>, end: DateTime<Utc>) -> Scope {
         let newest = MonthSpan { month: self.months.last, start, end };
         let basis = prospect(&context.settings.job, (context.clock)(), &newest);
         Scope { start, newest, spans: vec![newest], basis, ..self }
     }
 
-    /// Asks which workspace it is, and takes its time zone when the job names none.
+    /// Asks the API for the workspace, and takes its time zone if the job names none.
     pub(super) async fn ask(context: &Context, month: Option<Month>) -> Result<Scope, JobError> {
         let workspace = context.client.workspace().await?;
         let timezone = timezone(&context.settings.job, &workspace)?;
@@ -111,7 +111,7 @@ impl Scope {
         Ok(Scope::at(context, month, timezone)?.of(workspace))
     }
 
-    /// The same, of this workspace.
+    /// The same months, with this workspace.
     pub(super) fn of(self, workspace: Workspace) -> Scope {
         let workspace_timezone = workspace.timezone.and_then(|name| zones().zone(&name));
         Scope { workspace_id: workspace.id, workspace_timezone, ..self }
@@ -141,7 +141,7 @@ impl Scope {
 /// The basis that a month's snapshot has when everything is observed now.
 pub(super) fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis {
     let basis = basis_at(now, span, job.grace);
-    // The worst of the cohorts' is the snapshot's: segments have no dates to work their members out from.
+    // The lowest basis of the cohorts is that of the snapshot: members of segments cannot be reconstructed, they have no dates.
     let all_tags = job.groups.iter().all(|name| name.kind == GroupKind::Tag);
     if basis == Basis::Late && job.tag_history == TagHistory::AppliedAt && all_tags { Basis::Reconstructed } else { basis }
 }

@@ -1,5 +1,5 @@
 //! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
-//! Files are read once, here; what comes out is checked and typed, and nothing later asks where a value came from.
+//! Files are read once, here. The result is checked and typed; later code does not need the origin of a value.
 
 mod address;
 mod keys;
@@ -24,7 +24,7 @@ pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_token, token_or
 pub use values::InForce;
 pub use zones::{Zones, zones};
 
-/// Everything a command needs to know that is not an argument of its own.
+/// Everything that a command needs besides its own arguments.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub intercom: Intercom,
@@ -33,7 +33,7 @@ pub struct Settings {
     pub privacy: Privacy,
     pub notify: Notify,
     pub job: Job,
-    /// What the layers did that a person should hear of once logging is set up.
+    /// Messages about the layers, logged once logging is set up.
     pub notices: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct Completeness {
     pub tolerance: f64,
 }
 
-/// What of a contact's identifiers is written.
+/// How a contact's identifiers are written.
 #[derive(Clone, Debug)]
 pub struct Privacy {
     pub identifiers: Identifiers,
@@ -98,7 +98,7 @@ pub enum Identifiers {
     Drop,
 }
 
-/// Who is told how a run ended.
+/// Where the run summary is sent.
 #[derive(Clone, Debug)]
 pub struct Notify {
     pub url: Option<WebhookUrl>,
@@ -118,13 +118,13 @@ pub struct Job {
     pub grace: Duration,
     pub tag_history: TagHistory,
     pub rules: Vec<JobRule>,
-    /// How much of a rule's tag one run may change unasked: a share of those who carry it by this job.
+    /// How many tags of a rule one run may change: a share of the contacts that this job tagged.
     pub max_tag_change: f64,
     /// Whether the month's page shows some members by name.
     pub html_members: bool,
 }
 
-/// A rule of the job, and the tag that its members get in Intercom, when a run is told to.
+/// A rule of the job, and the tag that its members get in Intercom with `--apply-tags`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobRule {
     pub rule: Rule,
@@ -165,12 +165,12 @@ impl ProfileAttribute {
     }
 }
 
-/// Who counts as a member of a tag in a month that is observed late.
+/// The members of a tag in a month that is observed late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagHistory {
-    /// Whoever holds it when it is observed.
+    /// Contacts with the tag when it is observed.
     Current,
-    /// Those of them to whom it was applied before the month's end.
+    /// Those of them to which it was applied before the month's end.
     AppliedAt,
 }
 

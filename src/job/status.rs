@@ -1,5 +1,5 @@
-//! What a job holds: months, bases, sizes, gaps, stale reports, damage, unfinished work. Reads manifests only, unless all
-//! bytes are to be checked.
+//! The status of a job: months, bases, sizes, gaps, reports that are out of date, damage, unfinished work. Reads only manifests,
+//! unless all bytes are to be checked.
 
 use chrono::{DateTime, Utc};
 
@@ -17,17 +17,17 @@ pub struct Status {
     pub months: Vec<MonthStatus>,
     /// Months without a snapshot between the first and the last expected one.
     pub gaps: Vec<Month>,
-    /// The last month that has ended, when it has no snapshot.
+    /// The last month that has ended, if it has no snapshot.
     pub due: Option<Month>,
-    /// Months with work that a run or a backfill has not finished.
+    /// Months with unfinished work of a run or a backfill.
     pub unfinished: Vec<Months>,
-    /// Whether a `forget` has not ended.
+    /// Whether a `forget` is unfinished.
     pub is_forgetting: bool,
-    /// Who works on the job now: what is unfinished is that process's.
+    /// The process that works on the job now; the unfinished work is its own.
     pub holder: Option<Holder>,
-    /// Months whose snapshot cannot be read at all, and why.
+    /// Months whose snapshot cannot be read, and why.
     pub unreadable: Vec<(Month, String)>,
-    /// What is wrong with what this job keeps of the tags that it put on, by month.
+    /// Damage in the record of tags that this job added, by month.
     pub damaged_applied: Vec<(Month, String)>,
 }
 
@@ -40,9 +40,9 @@ pub struct MonthStatus {
     /// Memberships, over all cohorts.
     pub members: u64,
     pub bytes: u64,
-    /// Whether history and reports are what the snapshots give.
+    /// Whether history and reports are up to date.
     pub is_current: bool,
-    /// What is wrong with files of the snapshot, of the history and of the reports, a text each.
+    /// Damage in files of the snapshot, the history and the reports, as texts.
     pub damaged: Vec<String>,
     pub damaged_history: Vec<String>,
     pub damaged_reports: Vec<String>,
@@ -51,7 +51,7 @@ pub struct MonthStatus {
 }
 
 impl Status {
-    /// Whether something is missing or stale.
+    /// Whether something is missing or out of date.
     pub fn needs_attention(&self) -> bool {
         let is_wanting = |month: &MonthStatus| {
             !month.is_current || !month.damaged.is_empty() || month.missing_groups > 0 || !month.incomplete.is_empty()
@@ -67,20 +67,21 @@ impl Status {
     }
 }
 
-/// With `reads_all`, every byte of snapshots, histories, reports and notes of tags is read and held against its manifest;
-/// without, only the sizes are.
-/// `now` decides which month is due; the time zone is the newest snapshot's when the job names none.
+/// With `reads_all`, every byte of snapshots, histories, reports and the record of tags is read and compared with its manifest;
+/// otherwise only the sizes are. `now` decides which month is due; the time zone is the newest snapshot's if the job names none.
 pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
-    let Held { months, unreadable, timezone } = held(folder, job, reads_all)?;
+    let Manifests { months, unreadable, timezone } = read_manifests(folder, job, reads_all)?;
     let zone = job.timezone.clone().or(timezone);
-    let held = |month: &Month| months.iter().any(|held| held.month == *month) || unreadable.iter().any(|(held, _)| held == month);
+    let is_published = |month: &Month| {
+        months.iter().any(|published| published.month == *month) || unreadable.iter().any(|(unreadable, _)| unreadable == month)
+    };
     let last_ended = zone.map(|zone| Month::last_ended(now, &zone));
-    let due = last_ended.filter(|month| !held(month));
+    let due = last_ended.filter(|month| !is_published(month));
     let gaps = match (months.first(), months.last()) {
-        // Up to the newest snapshot, or to the month that is due, which is told apart.
+        // Up to the newest snapshot, or to the month that is due, which is reported separately.
         (Some(first), Some(last)) => {
             let end = last_ended.map_or(last.month, |ended| ended.max(last.month));
-            between(first.month, end).filter(|month| !held(month)).collect()
+            between(first.month, end).filter(|month| !is_published(month)).collect()
         }
         _ => Vec::new(),
     };
@@ -92,17 +93,17 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
         unfinished: folder.unfinished()?,
         is_forgetting: folder.forgetting().exists(),
         damaged_applied: apply::problems(folder, reads_all)?,
-        // A lock that a run could not open is that run's to tell.
+        // A lock that cannot be opened is reported by the next run.
         holder: folder.holder().ok().flatten(),
         unreadable,
     })
 }
 
-/// The months without a snapshot between the first that is held and this one.
+/// The months without a snapshot between the first published month and this one.
 pub(super) fn missed_before(folder: &JobFolder, month: Month) -> Result<Vec<Month>, JobError> {
-    let held = months_in(&folder.snapshots())?;
-    let Some(first) = held.iter().min() else { return Ok(Vec::new()) };
-    Ok(between(*first, month).filter(|between| !held.contains(between)).collect())
+    let published = months_in(&folder.snapshots())?;
+    let Some(first) = published.iter().min() else { return Ok(Vec::new()) };
+    Ok(between(*first, month).filter(|between| !published.contains(between)).collect())
 }
 
 /// The months after the first and before the last.
@@ -110,22 +111,22 @@ fn between(first: Month, last: Month) -> impl Iterator<Item = Month> {
     std::iter::successors(Some(first.next()), |month| Some(month.next())).take_while(move |month| *month < last)
 }
 
-/// The months after this one whose histories or reports are not what the snapshots give.
+/// The months after this one whose histories or reports are out of date.
 pub(super) fn stale_after(folder: &JobFolder, job: &Job, last: Month) -> Result<Vec<Month>, JobError> {
-    let stale = held(folder, job, false)?.months.into_iter().filter(|month| month.month > last && !month.is_current);
+    let stale = read_manifests(folder, job, false)?.months.into_iter().filter(|month| month.month > last && !month.is_current);
     Ok(stale.map(|month| month.month).collect())
 }
 
-/// What the manifests of a job tell, oldest month first.
-struct Held {
+/// The content of a job's manifests, oldest month first.
+struct Manifests {
     months: Vec<MonthStatus>,
     unreadable: Vec<(Month, String)>,
     /// The newest snapshot's.
     timezone: Option<TimeZone>,
 }
 
-fn held(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Held, JobError> {
-    let mut all = Held { months: Vec::new(), unreadable: Vec::new(), timezone: None };
+fn read_manifests(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Manifests, JobError> {
+    let mut all = Manifests { months: Vec::new(), unreadable: Vec::new(), timezone: None };
     let definitions = definitions(job);
     let mut previous: Option<History> = None;
     for month in months_in(&folder.snapshots())? {

@@ -1,51 +1,55 @@
-//! Whether the members of groups are searched for, or taken from the contacts' own lists while everyone is read anyway: that
-//! takes a request for each contact whose list was cut short, and nobody knows how many those are before all are there.
+//! The membership strategy: search for the members of groups, or derive them from the contacts' own lists while everyone is read
+//! anyway. To derive takes one request for each contact with a truncated list. How many these are is unknown until everyone
+//! was read, so it is estimated.
 
 use super::plan::{Plan, pages};
 use crate::settings::Settings;
 use domain::Contact;
 
-/// Requests that it takes to check the members of a tag that were not searched for: its total, before and after.
+/// Requests to check the derived members of a tag: its total, before and after.
 pub(super) const TOTALS: u64 = 2;
-/// The part of the contacts whose lists are cut short that is expected before anyone was seen, and how many contacts
-/// have to be seen before they weigh as much: a page is a small sample.
-const EXPECTED_UNTOLD: f64 = 0.005;
+/// The expected share of contacts with truncated lists before any contact was read, and the number of contacts that this
+/// expectation counts for: a page is a small sample.
+const EXPECTED_TRUNCATED: f64 = 0.005;
 const EXPECTED_WEIGHT: f64 = 100.0;
 
-/// The part of everyone whose own list of tags does not tell all of them, as a page lets expect.
-pub(super) fn expected_untold(page: &[Contact]) -> f64 {
-    let is_untold = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
-    let found = page.iter().filter(is_untold).count() as f64;
-    (found + EXPECTED_UNTOLD * EXPECTED_WEIGHT) / (page.len() as f64 + EXPECTED_WEIGHT)
+/// The expected share of contacts whose own list of tags is truncated, estimated from a page.
+pub(super) fn expected_truncated_tags(page: &[Contact]) -> f64 {
+    let is_truncated = |contact: &&Contact| contact.tags.as_ref().is_none_or(|tags| !tags.is_complete);
+    let found = page.iter().filter(is_truncated).count() as f64;
+    (found + EXPECTED_TRUNCATED * EXPECTED_WEIGHT) / (page.len() as f64 + EXPECTED_WEIGHT)
 }
 
 impl Plan {
-    /// Takes the members of groups from the contacts' own lists while everyone is read, where that takes fewer requests than
-    /// searching for them. `untold` is the part of the contacts who are expected to be asked for all of their tags. Gives
-    /// the lists that it chose.
-    pub(super) fn tally(&mut self, groups: Vec<(usize, u64)>, everyone: u64, untold: f64, settings: &Settings) -> Vec<usize> {
+    /// Chooses the groups whose members are derived from the contacts' own lists, if that takes fewer requests than to search
+    /// for them. `truncated_tags` is the expected share of contacts with truncated lists. Returns the chosen streams.
+    pub(super) fn choose_derived(
+        &mut self,
+        groups: Vec<(usize, u64)>,
+        everyone: u64,
+        truncated_tags: f64,
+        settings: &Settings,
+    ) -> Vec<usize> {
         let pages = |total: u64| pages(Some(total), settings).unwrap_or(1);
         let worth_it: Vec<(usize, u64)> = groups.into_iter().filter(|(_, total)| pages(*total) > TOTALS).collect();
         if worth_it.is_empty() {
             return Vec::new();
         }
         let searching: u64 = worth_it.iter().map(|(_, total)| pages(*total)).sum();
-        let asks = (everyone as f64 * untold).ceil() as u64;
-        let tallying = worth_it.len() as u64 * TOTALS + asks;
+        let contact_requests = (everyone as f64 * truncated_tags).ceil() as u64;
+        let deriving = worth_it.len() as u64 * TOTALS + contact_requests;
         let count = worth_it.len();
-        if tallying >= searching {
-            tracing::info!(
-                "the members of {count} groups are searched for: {searching} requests instead of about {tallying} by the contacts' own lists"
-            );
+        if deriving >= searching {
+            tracing::info!("searching for the members of {count} groups: {searching} requests, instead of about {deriving} to derive them");
             return Vec::new();
         }
         tracing::info!(
-            "the members of {count} groups are taken from the contacts' own lists: about {tallying} requests instead of {searching}"
+            "the members of {count} groups are derived from the contacts' own lists: about {deriving} requests, instead of {searching}"
         );
-        self.expected_asks = asks;
-        for (list, total) in &worth_it {
-            self.streams[*list].tallied = Some(*total);
+        self.expected_contact_requests = contact_requests;
+        for (stream, total) in &worth_it {
+            self.streams[*stream].derived = Some(*total);
         }
-        worth_it.into_iter().map(|(list, _)| list).collect()
+        worth_it.into_iter().map(|(stream, _)| stream).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! When the job's tags were put on their holders: one request a contact, side by side, each answer kept.
+//! When the job's tags were applied to contacts: one request for each contact, side by side. Each answer is saved.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use super::{Context, Event, JobError, joined};
 use archive::snapshot::{SpooledStream, TagDates, members_of};
 use domain::Months;
 
-/// The folder of the answers in that of the work, and their name in the log.
+/// The folder of the answers in the work folder, and their name in the log.
 pub(super) const ANSWERS: &str = "tag_dates";
 
-/// Asks about every member of these tags that was not asked about yet. Gives the folder of the answers.
-pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledStream>, work: &Path) -> Result<PathBuf, JobError> {
+/// Requests the tags of each member of these tags that was not requested yet. Returns the folder of the answers.
+pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
     let reading = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>, JobError> {
         let mut holders = BTreeSet::new();
         for part in &tags {
@@ -23,23 +23,23 @@ pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledSt
         Ok(holders)
     });
     let holders = joined(reading.await)?;
-    let asking = Asking::open(context, months, work).await?;
+    let asking = TagRequests::open(context, months, work).await?;
     asking.ask(holders, Gone::HaveNoTags).await?;
     asking.end()
 }
 
-/// What is made of contacts that are not there any more when they are asked.
+/// How to treat contacts that no longer exist when their tags are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gone {
-    /// Whoever was deleted carries no tag.
+    /// A deleted contact has no tags.
     HaveNoTags,
-    /// They were there when everyone was read, and nobody knows what they carried.
+    /// They existed when everyone was read, but their tags are unknown.
     AreUnknown,
 }
 
-/// Contacts being asked for their tags, whoever wants to know: each once.
+/// Requests the tags of contacts, each once, for all streams that need them.
 #[derive(Clone)]
-pub(super) struct Asking {
+pub(super) struct TagRequests {
     context: Context,
     months: Months,
     folder: PathBuf,
@@ -52,24 +52,24 @@ struct SoFar {
     asked: u64,
 }
 
-impl Asking {
-    /// Goes on with the answers that an earlier run has.
-    pub(super) async fn open(context: &Context, months: Months, work: &Path) -> Result<Asking, JobError> {
+impl TagRequests {
+    /// Continues with the answers of an earlier run.
+    pub(super) async fn open(context: &Context, months: Months, work: &Path) -> Result<TagRequests, JobError> {
         let folder = work.join(ANSWERS);
         let opening = folder.clone();
         let answers = joined(tokio::task::spawn_blocking(move || Ok(TagDates::open(opening)?)).await)?;
         (context.observer)(Event::StreamStarted { stream: ANSWERS.to_string() });
         let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
-        Ok(Asking { context: context.clone(), months, folder, so_far })
+        Ok(TagRequests { context: context.clone(), months, folder, so_far })
     }
 
-    /// How many of these contacts were not asked before.
+    /// How many of these contacts were not requested yet.
     pub(super) fn unanswered(&self, contacts: &BTreeSet<String>) -> usize {
         let so_far = self.lock();
         contacts.iter().filter(|id| !so_far.answers.knows(id)).count()
     }
 
-    /// Asks these contacts, but for those who were asked before.
+    /// Requests the tags of these contacts, except those already requested.
     pub(super) async fn ask(&self, contacts: BTreeSet<String>, gone: Gone) -> Result<(), JobError> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
@@ -87,7 +87,7 @@ impl Asking {
             let tags = match tags {
                 Ok(tags) => tags,
                 Err(source) => {
-                    // What came stays.
+                    // Answers so far are kept.
                     so_far.answers.flush()?;
                     return Err(JobError::Fetch { months: self.months, stream: "the dates of tags".to_string(), source: source.into() });
                 }
@@ -103,7 +103,7 @@ impl Asking {
         Ok(())
     }
 
-    /// The folder of the answers, once nobody asks any more.
+    /// The folder of the answers, after the last request.
     pub(super) fn end(&self) -> Result<PathBuf, JobError> {
         let mut so_far = self.lock();
         so_far.answers.flush()?;
@@ -112,7 +112,7 @@ impl Asking {
     }
 
     fn lock(&self) -> MutexGuard<'_, SoFar> {
-        // An answer is taken whole or not at all, whatever happens elsewhere.
+        // An answer is added completely or not at all, so a panic elsewhere leaves the state valid.
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! A tag put on people and companies in bulk, or taken from them, with what became of each. The only thing that this
-//! program does to a workspace; doing it twice changes nothing.
+//! Adds a tag to contacts and companies in bulk, or removes it, with a result for each. This is the only change that this program
+//! makes in a workspace; to repeat it changes nothing.
 //!
-//! A call is taken whole or not at all before 2.16, and silently in part from then on: so what is not done is split
-//! until the culprit is alone, and everybody else is done.
+//! Before 2.16 a call succeeds or fails as a whole; from 2.16 on it may silently succeed in part. So a call that failed is split
+//! until the failing member is alone and all others are done.
 
 mod answer;
 mod input;
@@ -19,81 +19,81 @@ use intercom::{Change, Client, RequestError, StreamError, TagAnswer, TagCall};
 
 pub use input::{Input, InputError, Item, read};
 
-/// People looked up between two looks at how far it has come.
+/// Contacts looked up between two progress reports.
 const LOOKUP: usize = 600;
-/// Calls under way at the same time; the gate may let fewer through.
+/// Calls under way at the same time; the rate limiter may allow fewer.
 const CALLS: usize = 16;
 
-/// The tag in question.
+/// The tag to add or remove.
 #[derive(Clone, Debug)]
 pub enum Target {
     Existing(Group),
-    /// To be made, under this name.
+    /// To be created with this name.
     New(String),
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Intercom's id of the contact, where it is known.
+    /// Intercom's id of the contact, if known.
     pub id: Option<String>,
-    pub became: Became,
+    pub result: ItemResult,
     pub reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Became {
+pub enum ItemResult {
     Tagged,
     AlreadyTagged,
     Untagged,
-    /// It did not carry the tag in the first place.
+    /// It did not have the tag.
     NotTagged,
     NotFound,
     /// Several users have the address.
     Ambiguous,
-    /// A row that names nobody.
+    /// A row that names no contact or company.
     Unusable,
     Failed,
-    /// A call was sent and never answered cleanly: it may have been done, or not.
+    /// A call was sent without a clear answer: it may have been done or not.
     Unknown,
-    /// The work was given up before its turn came, or only shown.
+    /// The work stopped before, or was only planned.
     NotTried,
 }
 
-impl Became {
+impl ItemResult {
     pub fn as_str(self) -> &'static str {
         match self {
-            Became::Tagged => "tagged",
-            Became::AlreadyTagged => "already tagged",
-            Became::Untagged => "untagged",
-            Became::NotTagged => "not tagged",
-            Became::NotFound => "not found",
-            Became::Ambiguous => "ambiguous e-mail",
-            Became::Unusable => "unusable",
-            Became::Failed => "failed",
-            Became::Unknown => "unknown",
-            Became::NotTried => "not tried",
+            ItemResult::Tagged => "tagged",
+            ItemResult::AlreadyTagged => "already tagged",
+            ItemResult::Untagged => "untagged",
+            ItemResult::NotTagged => "not tagged",
+            ItemResult::NotFound => "not found",
+            ItemResult::Ambiguous => "ambiguous e-mail",
+            ItemResult::Unusable => "unusable",
+            ItemResult::Failed => "failed",
+            ItemResult::Unknown => "unknown",
+            ItemResult::NotTried => "not tried",
         }
     }
 
-    /// Whether it is now as it was to be.
+    /// Whether the item is now as requested.
     pub fn is_done(self) -> bool {
-        matches!(self, Became::Tagged | Became::AlreadyTagged | Became::Untagged | Became::NotTagged)
+        matches!(self, ItemResult::Tagged | ItemResult::AlreadyTagged | ItemResult::Untagged | ItemResult::NotTagged)
     }
 }
 
 impl Outcome {
-    fn new(became: Became) -> Outcome {
-        Outcome { id: None, became, reason: None }
+    fn new(result: ItemResult) -> Outcome {
+        Outcome { id: None, result, reason: None }
     }
 
-    fn because(became: Became, reason: impl Into<String>) -> Outcome {
-        Outcome { id: None, became, reason: Some(reason.into()) }
+    fn because(result: ItemResult, reason: impl Into<String>) -> Outcome {
+        Outcome { id: None, result, reason: Some(reason.into()) }
     }
 }
 
-/// How far it has come: what is done, of how many.
-pub type Told<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
+/// Reports progress: the step, how many are done, and how many in total.
+pub type OnProgress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 
 /// Everything that is known before the first change.
 #[derive(Debug)]
@@ -101,13 +101,13 @@ pub struct Work {
     target: Target,
     change: Change,
     items: Vec<Item>,
-    /// What is known already, by item.
+    /// The results known already, by item.
     outcomes: Vec<Option<Outcome>>,
     /// Each once.
     members: Vec<Member>,
 }
 
-/// Whom a call will name, with the items that mean them.
+/// A contact or company that a call will name, with the items that mean it.
 #[derive(Debug)]
 struct Member {
     reference: Reference,
@@ -115,25 +115,25 @@ struct Member {
     known: Known,
 }
 
-/// What was found out about a member before the first change.
+/// What is known about a member before the first change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Found,
-    /// Nobody was found. A new contact may be missing from searches for some minutes: the call has the last word.
+    /// Not found. A new contact may be missing from searches for some minutes, so the call decides.
     Missing,
-    /// Only the call will tell.
+    /// Only the call will show it.
     Unasked,
 }
 
-/// What has become of all items.
+/// The results of all items.
 #[derive(Debug)]
 pub struct Done {
     pub tag: Option<Group>,
-    /// Whether the tag was made for this.
+    /// Whether the tag was created by this call.
     pub is_new: bool,
     pub items: Vec<Item>,
     pub outcomes: Vec<Outcome>,
-    /// Why the work was given up.
+    /// Why the work stopped.
     pub stopped: Option<Stopped>,
 }
 
@@ -141,12 +141,18 @@ pub struct Done {
 pub enum Stopped {
     Failed(RequestError),
     Interrupted,
-    /// The tag was renamed or deleted meanwhile: the API used another one, of this ID.
+    /// The tag was renamed or deleted in the meantime: the API used another tag with this ID.
     OtherTag(String),
 }
 
-/// Finds out whom the items mean, as far as the calls need it. Changes nothing.
-pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec<Item>, told: Told<'_>) -> Result<Work, StreamError> {
+/// Looks up the contacts that the items mean, as far as the calls need it. Changes nothing.
+pub async fn prepare(
+    client: &Client,
+    target: Target,
+    change: Change,
+    items: Vec<Item>,
+    on_progress: OnProgress<'_>,
+) -> Result<Work, StreamError> {
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
     let mut first: HashMap<&Reference, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -155,7 +161,7 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
                 first.entry(reference).or_insert(index);
                 None
             }
-            Err(problem) => Some(Outcome::because(Became::Unusable, problem)),
+            Err(problem) => Some(Outcome::because(ItemResult::Unusable, problem)),
         });
     }
     let mut distinct: Vec<(usize, Reference)> = first.into_iter().map(|(reference, index)| (index, reference.clone())).collect();
@@ -165,18 +171,18 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
         Target::Existing(group) => Some(group),
         Target::New(_) => None,
     };
-    let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, told).await? } else { HashMap::new() };
+    let found = if client.tags_by_id_only() { look_up(client, &distinct, tag, on_progress).await? } else { HashMap::new() };
     let mut members: Vec<Member> = Vec::new();
     let mut places: HashMap<Reference, usize> = HashMap::new();
     for (index, reference) in distinct {
         if !answer::is_plausible(&reference) {
-            outcomes[index] = Some(Outcome::because(Became::NotFound, "Intercom's IDs are letters and digits"));
+            outcomes[index] = Some(Outcome::because(ItemResult::NotFound, "Intercom's IDs are letters and digits"));
             continue;
         }
         let (reference, is_tagged, known) = match found.get(&reference) {
             None => (reference, None, Known::Unasked),
             Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged, Known::Found),
-            Some(Answer::Nobody(outcome)) if outcome.became == Became::NotFound && matches!(reference, Reference::ContactId(_)) => {
+            Some(Answer::Nobody(outcome)) if outcome.result == ItemResult::NotFound && matches!(reference, Reference::ContactId(_)) => {
                 (reference, None, Known::Missing)
             }
             Some(Answer::Nobody(outcome)) => {
@@ -185,12 +191,12 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
             }
         };
         let as_it_should_be = match (change, is_tagged) {
-            (Change::Tag, Some(true)) => Some(Became::AlreadyTagged),
-            (Change::Untag, Some(false)) => Some(Became::NotTagged),
+            (Change::Tag, Some(true)) => Some(ItemResult::AlreadyTagged),
+            (Change::Untag, Some(false)) => Some(ItemResult::NotTagged),
             _ => None,
         };
-        if let Some(became) = as_it_should_be {
-            outcomes[index] = Some(Outcome { id: Some(reference.text().to_string()), ..Outcome::new(became) });
+        if let Some(result) = as_it_should_be {
+            outcomes[index] = Some(Outcome { id: Some(reference.text().to_string()), ..Outcome::new(result) });
             continue;
         }
         let place = *places.entry(reference.clone()).or_insert_with(|| {
@@ -202,12 +208,12 @@ pub async fn prepare(client: &Client, target: Target, change: Change, items: Vec
     Ok(Work { target, change, items, outcomes, members })
 }
 
-/// Who answers to ids and addresses.
+/// Looks up contacts by ids and addresses.
 async fn look_up(
     client: &Client,
     distinct: &[(usize, Reference)],
     tag: Option<&Group>,
-    told: Told<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<HashMap<Reference, Answer>, StreamError> {
     let by_search = |reference: &&Reference| !matches!(reference, Reference::CompanyId(_)) && answer::is_plausible(reference);
     let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
@@ -219,7 +225,7 @@ async fn look_up(
                 let holders = ByName::of(&holders);
                 answers.extend(some.iter().map(|reference| (reference.clone(), Answer::of(reference, &holders.of_reference(reference)))));
             }
-            // One that the API will not search for must not stand in the way of the others.
+            // An item that the API refuses to search must not block the others.
             Err(StreamError::Request(error)) if error.is_refused() && some.len() > 1 => {
                 let (left, right) = some.split_at(some.len() / 2);
                 waiting.extend([right, left]);
@@ -230,7 +236,7 @@ async fn look_up(
             }
             Err(error) => return Err(error),
         }
-        told("looked up", answers.len(), wanted.len());
+        on_progress("looked up", answers.len(), wanted.len());
     }
     Ok(answers)
 }
@@ -281,7 +287,7 @@ impl Work {
             Target::Existing(group) => group.clone(),
             Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
         };
-        // Whoever is probably not there would spoil a call for the others, where calls are taken whole or not at all.
+        // A contact that probably does not exist would fail the call for the others, if calls succeed or fail as a whole.
         let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.capabilities().tags_in_part;
         let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
         let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
@@ -290,7 +296,7 @@ impl Work {
         calls
     }
 
-    /// Whether the tag has to be made first: for somebody, or because nobody at all was named.
+    /// The name of the tag, if it must be created first.
     pub fn new_tag(&self) -> Option<&str> {
         match &self.target {
             Target::New(name) if self.items.is_empty() || !self.members.is_empty() => Some(name),
@@ -298,7 +304,7 @@ impl Work {
         }
     }
 
-    /// Intercom's IDs of the contacts about whom something will be sent.
+    /// Intercom's IDs of the contacts in the calls.
     pub fn to_change(&self) -> impl Iterator<Item = &str> {
         self.members.iter().filter_map(|member| match &member.reference {
             Reference::ContactId(id) => Some(id.as_str()),
@@ -306,14 +312,14 @@ impl Work {
         })
     }
 
-    /// As it would be, when nothing is done.
+    /// The results of a dry run.
     pub fn planned(mut self) -> Done {
         for member in &self.members {
-            let mut outcome = Outcome::new(Became::NotTried);
+            let mut outcome = Outcome::new(ItemResult::NotTried);
             match (&member.reference, member.known) {
                 (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
-                (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will tell".to_string()),
-                _ => outcome.reason = Some("not looked up; the call will tell".to_string()),
+                (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will show it".to_string()),
+                _ => outcome.reason = Some("not looked up; the call will show it".to_string()),
             }
             for item in &member.items {
                 self.outcomes[*item] = Some(outcome.clone());
@@ -330,14 +336,14 @@ impl Work {
         Done { tag, is_new, outcomes: settled(&self.items, self.outcomes), items: self.items, stopped }
     }
 
-    /// Makes the tag when it is missing, and sends the calls, until there is an interruption.
+    /// Creates the tag if it is missing, and sends the calls, until an interrupt.
     ///
     /// # Errors
-    /// When the tag could not be made: nobody was tagged.
+    /// If the tag could not be created: nothing was tagged.
     pub async fn carry_out(
         mut self,
         client: &Client,
-        told: Told<'_>,
+        on_progress: OnProgress<'_>,
         interruption: impl Future<Output = ()>,
     ) -> Result<Done, RequestError> {
         let mut interruption = std::pin::pin!(interruption);
@@ -350,8 +356,9 @@ impl Work {
         }
         let items_of: HashMap<Reference, Vec<usize>> =
             self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
-        // With what their members are when their turn never comes: halves of a call that was done in part may be done.
-        let mut waiting: Vec<(TagCall, Became)> = self.calls(client).into_iter().map(|call| (call, Became::NotTried)).rev().collect();
+        // With the result of members that are never sent again: halves of a call that succeeded in part may be done.
+        let mut waiting: Vec<(TagCall, ItemResult)> =
+            self.calls(client).into_iter().map(|call| (call, ItemResult::NotTried)).rev().collect();
         let mut under_way = FuturesUnordered::new();
         let mut stopped: Option<Stopped> = None;
         let (mut done, all) = (0, self.members.len());
@@ -364,7 +371,7 @@ impl Work {
         loop {
             while stopped.is_none() && under_way.len() < CALLS {
                 let Some((call, _)) = waiting.pop() else { break };
-                // Until the answer is there, and when none comes.
+                // Until an answer comes, and if none comes.
                 call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
                 under_way.push(async move {
                     let sent = send(client, &call).await;
@@ -385,7 +392,7 @@ impl Work {
                 Sent::Settled(outcomes) => {
                     done += outcomes.len();
                     outcomes.iter().for_each(|(member, outcome)| note(member, outcome));
-                    told("done", done, all);
+                    on_progress("done", done, all);
                 }
                 Sent::Split(meanwhile) => {
                     let (left, right) = call.halves();
@@ -393,12 +400,12 @@ impl Work {
                 }
                 Sent::OtherTag(id) => {
                     let reason = format!("the API used another tag, id:{id}");
-                    call.members().iter().for_each(|member| note(member, &Outcome::because(Became::Failed, &reason)));
+                    call.members().iter().for_each(|member| note(member, &Outcome::because(ItemResult::Failed, &reason)));
                     stopped.get_or_insert(Stopped::OtherTag(id));
                 }
                 Sent::Stop(error) => {
                     if error.is_unauthorized() {
-                        let outcome = Outcome::because(Became::Failed, answer::told(&error));
+                        let outcome = Outcome::because(ItemResult::Failed, answer::reason(&error));
                         call.members().iter().for_each(|member| note(member, &outcome));
                     }
                     stopped.get_or_insert(Stopped::Failed(error));
@@ -408,7 +415,7 @@ impl Work {
         drop(under_way);
         for (call, meanwhile) in &waiting {
             for member in call.members() {
-                let outcome = if *meanwhile == Became::Unknown { answer::unanswered(member) } else { Outcome::new(*meanwhile) };
+                let outcome = if *meanwhile == ItemResult::Unknown { answer::unanswered(member) } else { Outcome::new(*meanwhile) };
                 note(member, &outcome);
             }
         }
@@ -419,11 +426,10 @@ impl Work {
 /// How a call ended.
 enum Sent {
     Settled(Vec<(Reference, Outcome)>),
-    /// It was not done, or not for everybody, and nobody said for whom; and what its members are until they are asked
-    /// about again.
-    Split(Became),
+    /// It failed, for all or for some unknown members; with their result until they are sent again.
+    Split(ItemResult),
     OtherTag(String),
-    /// There is no use in going on.
+    /// Further calls would fail, too.
     Stop(RequestError),
 }
 
@@ -437,12 +443,12 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
             if absent.contains(member) {
                 answer::not_found(member)
             } else if unchanged.contains(member) {
-                Outcome::because(Became::Failed, "the API took the call and left it as it was")
+                Outcome::because(ItemResult::Failed, "the API accepted the call but changed nothing")
             } else {
                 answer::changed(member, call.change())
             }
         }),
-        Ok(TagAnswer::InUnknownPart) => Sent::Split(Became::Unknown),
+        Ok(TagAnswer::InUntoldPart) => Sent::Split(ItemResult::Unknown),
         Ok(TagAnswer::OtherTag(id)) => Sent::OtherTag(id),
         Err(error) if !error.is_refused() => Sent::Stop(error),
         Err(error) => match call.members() {
@@ -450,12 +456,12 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
                 Ok(outcome) => Sent::Settled(vec![(member.clone(), outcome)]),
                 Err(error) => Sent::Stop(error),
             },
-            _ => Sent::Split(Became::NotTried),
+            _ => Sent::Split(ItemResult::NotTried),
         },
     }
 }
 
-/// An outcome for every item: who is named twice shares the first one's, and what is still open was not tried.
+/// A result for every item: a repeated item gets that of the first one, and an open item was not tried.
 fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     let mut first: HashMap<&Reference, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -463,9 +469,9 @@ fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
         let earlier = *first.entry(reference).or_insert(index);
         if earlier != index {
             let same = items[earlier].row.map_or("given before".to_string(), |row| format!("same as row {row}"));
-            let outcome = outcomes[earlier].clone().unwrap_or(Outcome::new(Became::NotTried));
+            let outcome = outcomes[earlier].clone().unwrap_or(Outcome::new(ItemResult::NotTried));
             outcomes[index] = Some(Outcome { reason: Some(same), ..outcome });
         }
     }
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::new(Became::NotTried))).collect()
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::new(ItemResult::NotTried))).collect()
 }

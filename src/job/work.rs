@@ -1,5 +1,5 @@
-//! Unfinished work says whose it is: of which workspace, months and version, begun when, and by which plan. A later run
-//! goes on with its own; work of other months is named and left alone.
+//! Unfinished work names its workspace, months, API version, plan and the time when it began. A later run continues from work
+//! that fits; it reports unfinished work of other months and leaves it as it is.
 
 use std::path::Path;
 
@@ -16,16 +16,15 @@ use domain::{DayPartition, Group, GroupKind, Month, Months, Partition, Role, Sec
 
 const PLAN_FILE: &str = "plan.json";
 
-/// What stands in the work folder of a run.
+/// The content of `plan.json` in the work folder of a run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Work {
-    /// What its streams are only good for together.
+    /// What must be the same for the rows to be used together.
     #[serde(flatten)]
     of: Of,
-    /// When it was begun.
     started_at: DateTime<Utc>,
-    /// How addresses were spelled before they were hashed when it was begun. Work of an older program, which hashed them as they
-    /// came, goes on as what it is: what it has is worth more.
+    /// How addresses were normalized before they were hashed when the work began. An older program hashed them as they came;
+    /// its work is continued in the same way, because its rows cannot be fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email_hash: Option<String>,
     timezone: String,
@@ -33,24 +32,24 @@ struct Work {
     cohorts: Vec<WorkCohort>,
     #[serde(rename = "walks")]
     streams: Vec<WorkStream>,
-    /// Those of an earlier plan that this one does not have: should the job name them again, they go on as they were.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    others: Vec<WorkStream>,
+    /// Streams of an earlier plan that this plan lacks. If the job names them again, they continue.
+    #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
+    unplanned: Vec<WorkStream>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Of {
     workspace_id: Option<String>,
     api_version: String,
-    /// How identifiers are written in it.
+    /// The label of how identifiers are written in it.
     identifiers: String,
     month_start: DateTime<Utc>,
     month_end: DateTime<Utc>,
 }
 
 impl Of {
-    /// Whether nothing but the bounds of the month differs.
-    fn is_cut_apart_from(&self, other: &Of) -> bool {
+    /// Whether only the bounds of the month differ.
+    fn differs_in_bounds_from(&self, other: &Of) -> bool {
         let with_bounds = |of: &Of| (of.month_start, of.month_end);
         let without = |of: &Of| (of.workspace_id.clone(), of.api_version.clone(), of.identifiers.clone());
         without(self) == without(other) && with_bounds(self) != with_bounds(other)
@@ -60,11 +59,11 @@ impl Of {
         if found.workspace_id != self.workspace_id {
             "it is of another workspace"
         } else if found.api_version != self.api_version {
-            "it was fetched in another version of the API"
+            "it was fetched with another API version"
         } else if found.identifiers != self.identifiers {
-            "identifiers are written in another way in it"
+            "it writes identifiers in another way"
         } else {
-            "its month begins or ends at another instant"
+            "its month begins or ends at another time"
         }
     }
 }
@@ -76,15 +75,16 @@ struct WorkCohort {
     stream: usize,
 }
 
-/// A stream; one of members names its group.
+/// A stream. A stream of members names its group.
 #[derive(Debug, Serialize, Deserialize)]
 struct WorkStream {
     key: String,
     group: Option<WorkGroup>,
     size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tallied: Option<u64>,
-    /// Where it is long.
+    /// The announced total, if the members are derived from the contacts' own lists.
+    #[serde(rename = "tallied", default, skip_serializing_if = "Option::is_none")]
+    derived: Option<u64>,
+    /// If it is long.
     #[serde(rename = "division", default, skip_serializing_if = "Option::is_none")]
     partitioning: Option<WorkPartitioning>,
 }
@@ -96,7 +96,7 @@ struct WorkGroup {
     name: String,
 }
 
-/// Takes the work folder over when it is of this workspace, version and month; else begins anew.
+/// Takes over the work folder if it is of this workspace, version and month. Otherwise it starts with an empty folder.
 pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
     let mut of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
@@ -106,7 +106,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         month_end: plan.scope.end(),
     };
     let found = read(work);
-    if let Some(begun) = found.as_ref().filter(|found| found.of.is_cut_apart_from(&of))
+    if let Some(begun) = found.as_ref().filter(|found| found.of.differs_in_bounds_from(&of))
         && let Some(scope) = plan.scope.as_begun(context, &begun.timezone, (begun.of.month_start, begun.of.month_end))?
     {
         plan.scope = scope;
@@ -114,8 +114,8 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     }
     if found.as_ref().is_none_or(|found| found.of != of) {
         if work.exists() {
-            let why = found.as_ref().map_or("it does not say whose it is", |found| of.differs_from(&found.of));
-            tracing::warn!("what an earlier run left in `{}` cannot be gone on with, and is removed: {why}", work.display());
+            let why = found.as_ref().map_or("its `plan.json` cannot be read", |found| of.differs_from(&found.of));
+            tracing::warn!("the unfinished work in `{}` cannot be continued and is removed: {why}", work.display());
         }
         publish::remove_folder(work)?;
         publish::create_folder(work)?;
@@ -126,14 +126,14 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         None => context.privacy.email_hash().map(str::to_string),
     };
     let started_at = found.as_ref().map_or_else(|| (context.clock)(), |found| found.started_at);
-    // Members can only be taken from everyone where everyone is read.
+    // Members can only be derived if everyone is read.
     let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone);
-    let mut others = Vec::new();
-    // What came of a partition is only good for a list in the same partitions.
-    for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.others)).filter_map(WorkStream::into_stream) {
+    let mut unplanned = Vec::new();
+    // The rows of a partition are only of use if the stream keeps the same partitions.
+    for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.unplanned)).filter_map(WorkStream::into_stream) {
         match plan.streams.iter_mut().find(|planned| planned.key == stream.key && planned.kind == stream.kind) {
-            Some(planned) => (planned.partitioning, planned.tallied) = (stream.partitioning, stream.tallied.filter(|_| has_everyone)),
-            None => others.push(WorkStream::of(&PlannedStream { tallied: None, ..stream })),
+            Some(planned) => (planned.partitioning, planned.derived) = (stream.partitioning, stream.derived.filter(|_| has_everyone)),
+            None => unplanned.push(WorkStream::of(&PlannedStream { derived: None, ..stream })),
         }
     }
     let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), stream: cohort.stream };
@@ -145,22 +145,22 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         population: plan.population.label(),
         cohorts: plan.cohorts.iter().map(cohort).collect(),
         streams: plan.streams.iter().map(WorkStream::of).collect(),
-        others,
+        unplanned,
     };
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
-/// Takes note of lists that are followed in partitions, or no more.
+/// Writes the current partitions and strategies of the streams into the work folder.
 pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
-    // It was written when the work was claimed.
+    // `claim` wrote it.
     let Some(mut written) = read(work) else { return Ok(()) };
     written.streams = plan.streams.iter().map(WorkStream::of).collect();
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
-/// The plan of the month's unfinished run: what can be published when the API cannot be asked any more. Without a month,
-/// that of the newest one.
-pub(super) fn prior_month(context: &Context, folder: &JobFolder, month: Option<Month>) -> Result<Option<Plan>, JobError> {
+/// The plan of the month's unfinished run, to publish its rows when the API does not answer any more. Without a month: of the
+/// newest unfinished run.
+pub(super) fn resume_plan(context: &Context, folder: &JobFolder, month: Option<Month>) -> Result<Option<Plan>, JobError> {
     let newest = || {
         Ok::<_, JobError>(folder.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
     };
@@ -188,19 +188,19 @@ pub(super) fn prior_month(context: &Context, folder: &JobFolder, month: Option<M
     Ok(Some(plan))
 }
 
-/// Whether work was begun before an instant: that of a snapshot which was observed then went into it. Work that does not
-/// say when it was begun is of no use to anyone.
+/// Whether work began before an instant. If a snapshot was observed at that instant, it was made from this work. Work without a
+/// start time counts as older: it is of no use.
 pub(super) fn is_of_before(work: &Path, instant: DateTime<Utc>) -> bool {
     work.exists() && read(work).is_none_or(|work| work.started_at <= instant)
 }
 
-/// How addresses in unfinished work were spelled before they were hashed.
+/// How addresses in unfinished work were normalized before they were hashed.
 pub(super) fn email_hash(work: &Path) -> Option<String> {
     read(work)?.email_hash
 }
 
-/// Whether addresses in unfinished work were hashed as they came, with the key of this label.
-pub(super) fn is_hashed_as_it_came(work: &Path, label: &str) -> bool {
+/// Whether addresses in unfinished work were hashed without being normalized, with the key of this label.
+pub(super) fn is_hashed_unnormalized(work: &Path, label: &str) -> bool {
     let is_it = |work: Work| label.starts_with(HASH_PREFIX) && work.of.identifiers == label && work.email_hash.is_none();
     read(work).is_some_and(is_it)
 }
@@ -215,7 +215,7 @@ fn read(work: &Path) -> Option<Work> {
 }
 
 impl Work {
-    /// `None` when it does not fit together.
+    /// `None` if it is inconsistent.
     fn into_plan(self, scope: Scope) -> Option<Plan> {
         let streams: Vec<PlannedStream> = self.streams.into_iter().map(WorkStream::into_stream).collect::<Option<_>>()?;
         let group_of = |stream: usize| match &streams.get(stream)?.kind {
@@ -251,7 +251,7 @@ impl WorkStream {
             key: stream.key.clone(),
             group,
             size: stream.size,
-            tallied: stream.tallied,
+            derived: stream.derived,
             partitioning: stream.partitioning.as_ref().map(WorkPartitioning::of),
         }
     }
@@ -269,11 +269,11 @@ impl WorkStream {
             Some(partitioning) => Some(partitioning.into_partitioning()?),
             None => None,
         };
-        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, tallied: self.tallied, partitioning })
+        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, derived: self.derived, partitioning })
     }
 }
 
-/// A list in partitions.
+/// The partitions of a stream.
 #[derive(Debug, Serialize, Deserialize)]
 struct WorkPartitioning {
     total: u64,
@@ -286,12 +286,12 @@ struct WorkPartitioning {
 struct WorkPartition {
     rows: u64,
     #[serde(flatten)]
-    of: WorkStretch,
+    of: WorkRange,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum WorkStretch {
+enum WorkRange {
     Seconds { start: DateTime<Utc>, end: DateTime<Utc> },
     Days { first_day: Option<NaiveDate>, last_day: Option<NaiveDate>, timezone: String, role: Option<String> },
 }
@@ -301,13 +301,13 @@ impl WorkPartitioning {
         let partition = |sized: &SizedPartition| WorkPartition {
             rows: sized.rows,
             of: match &sized.partition {
-                Partition::Contacts(DayPartition { first, last, timezone, role }) => WorkStretch::Days {
+                Partition::Contacts(DayPartition { first, last, timezone, role }) => WorkRange::Days {
                     first_day: *first,
                     last_day: *last,
                     timezone: timezone.name().to_string(),
                     role: role.map(|role| role.as_str().to_string()),
                 },
-                Partition::Conversations(SecondPartition { start, end }) => WorkStretch::Seconds { start: *start, end: *end },
+                Partition::Conversations(SecondPartition { start, end }) => WorkRange::Seconds { start: *start, end: *end },
             },
         };
         WorkPartitioning {
@@ -320,7 +320,7 @@ impl WorkPartitioning {
     fn into_partitioning(self) -> Option<Partitioning> {
         let partition = |partition: WorkPartition| {
             let of = match partition.of {
-                WorkStretch::Days { first_day, last_day, timezone, role } => Partition::Contacts(DayPartition {
+                WorkRange::Days { first_day, last_day, timezone, role } => Partition::Contacts(DayPartition {
                     first: first_day,
                     last: last_day,
                     timezone: zones().zone(&timezone)?,
@@ -329,7 +329,7 @@ impl WorkPartitioning {
                         Some(name) => Some([Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name)?),
                     },
                 }),
-                WorkStretch::Seconds { start, end } => Partition::Conversations(SecondPartition { start, end }),
+                WorkRange::Seconds { start, end } => Partition::Conversations(SecondPartition { start, end }),
             };
             Some(SizedPartition { partition: of, rows: partition.rows })
         };

@@ -237,8 +237,8 @@ fn a_dry_run_tells_walks_requests_and_time_and_writes_nothing() {
     assert!(planned.stdout.contains(&state["contacts"].to_string()), "{}", planned.stdout);
 
     // What was told is what it takes, but for the requests before the streams.
-    let told = planned.stdout.lines().find(|line| line.contains(" streams, ")).unwrap();
-    let told: usize = told.split(" streams, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let told = planned.stdout.lines().find(|line| line.contains(" partitions, ")).unwrap();
+    let told: usize = told.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(planned.stdout.contains("about "), "{}", planned.stdout);
     let before = recorder.requests().len();
     backfill(&file, ("2026-08", "2026-10"), LATE, &[]).succeed();

@@ -153,7 +153,7 @@ fn what_is_wrong_with_the_certificate_of_the_webhook_is_a_warning() {
             let file =
                 place.job(&small_job().with_section(format!("[notify]\nurl = \"{}/s3cret\"", host(certificate))), &simulator.base_url);
             let finished = run(&file, &["--as-of", JULY.as_of]).variable("SSL_CERT_FILE", trusted(&place)).succeed();
-            let warning = finished.stderr.lines().find(|line| line.contains("the webhook was not told")).unwrap_or_default();
+            let warning = finished.stderr.lines().find(|line| line.contains("the webhook was not notified")).unwrap_or_default();
             assert!(warning.contains(words) && warning.contains(hint) && !warning.contains("s3cret"), "{}", finished.stderr);
         },
     );

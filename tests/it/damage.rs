@@ -123,7 +123,7 @@ fn the_next_month_rests_on_nothing_that_is_damaged() {
             let place = Place::with(two_months());
             flip(&place.job_folder().join(name), *bit);
             let next = observe(&place, &SEPTEMBER).succeed();
-            assert!(next.stderr.contains("the history of 2026-08 is damaged and is built anew"), "{}", next.stderr);
+            assert!(next.stderr.contains("the history of 2026-08 is damaged and is rebuilt"), "{}", next.stderr);
             check_same(&tables(published(&place.job_folder())), &expected, name);
         },
     );
@@ -173,9 +173,9 @@ fn a_snapshot_that_was_exchanged_is_damage_until_it_is_accepted() {
 
     let accepted = offline(&place, "report", &["--month", "2026-07", "--accept-loss"]);
     accepted.check_code(0);
-    assert!(accepted.stdout.contains("2026-07  its snapshot is taken as it is"), "{}", accepted.stdout);
+    assert!(accepted.stdout.contains("2026-07  its snapshot is accepted as it is"), "{}", accepted.stdout);
     offline(&place, "status", &["--check", "--as-of", AUGUST.as_of]).check_code(0);
-    check_same(&tables_of(&place.snapshot("2026-07")), &tables_of(&other.snapshot("2026-07")), "taken as it is");
+    check_same(&tables_of(&place.snapshot("2026-07")), &tables_of(&other.snapshot("2026-07")), "accepted as it is");
 }
 
 fn tables_of(folder: &Path) -> Tree {
@@ -227,7 +227,7 @@ fn forget_does_not_write_damage_anew_and_says_what_is_left_to_do() {
     let before = tables_of(&place.job_folder().join("snapshots/run_month=2026-07"));
     let forgotten = offline(&place, "forget", &["--contact", &id]);
     check_partial(&forgotten, &["snapshots/run_month=2026-07", "attributes/part-0000.parquet", "again"]);
-    assert!(forgotten.stdout.contains("taken out of the snapshots  2026-08") && !forgotten.stderr.contains(&id), "{forgotten:?}");
+    assert!(forgotten.stdout.contains("removed from the snapshots  2026-08") && !forgotten.stderr.contains(&id), "{forgotten:?}");
     check_same(&tables_of(&place.job_folder().join("snapshots/run_month=2026-07")), &before, "a damaged snapshot");
     // In August nothing is left of them, nor in what was built from it.
     for folder in [place.snapshot("2026-08"), place.history("2026-08"), place.reports("2026-08")] {

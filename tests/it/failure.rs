@@ -446,7 +446,7 @@ fn a_job_at_work_keeps_others_out_with_7() {
     let status = |arguments: &[&str]| on(&file, "status", &["--as-of", AUGUST.as_of]).arguments(arguments).succeed().stdout;
     let (text, json) = (status(&[]), status(&["--json"]));
     assert!(text.contains(&format!("at work: {holder} works on this job since 20")), "{text}");
-    assert!(text.contains("unfinished work of 2026-08\n") && !text.contains("delete") && !text.contains("goes on with it"), "{text}");
+    assert!(text.contains("unfinished work of 2026-08\n") && !text.contains("delete") && !text.contains("continues it"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["at_work"]["process"], holder);
     assert!(json["at_work"]["since"].as_str().unwrap().ends_with('Z'), "{json}");

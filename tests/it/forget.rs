@@ -93,7 +93,7 @@ fn an_address_that_is_hashed_is_found_with_the_key_and_not_without() {
         .unwrap();
     let file = place.job(&plain_job(), "http://127.0.0.1:9");
     let unseen = on(&file, "forget", &["--email", email]).succeed();
-    assert!(unseen.stdout.contains("no address can be looked up in 2026-07"), "{}", unseen.stdout);
+    assert!(unseen.stdout.contains("addresses cannot be searched in 2026-07"), "{}", unseen.stdout);
     let file = place.job(&hashed(), "http://127.0.0.1:9");
     on(&file, "forget", &["--email", email]).succeed();
     assert_eq!(files_with(&place.job_folder(), id), Vec::<String>::new());
@@ -113,7 +113,7 @@ fn small_letters(contacts: Vec<(String, String)>) -> (String, String) {
     contacts.iter().find(|(_, email)| is_it(email)).unwrap().clone()
 }
 
-const AS_THEY_CAME: &str = "hashed addresses as they came";
+const AS_THEY_CAME: &str = "hashed addresses without normalizing them";
 
 #[test]
 fn an_address_that_is_hashed_is_found_whatever_its_capitals() {
@@ -172,7 +172,7 @@ fn work_that_an_older_program_hashed_goes_on_as_what_it_is() {
     let forget = || on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", "nobody@nowhere.example"]).succeed();
     assert!(forget().stdout.contains(AS_THEY_CAME));
     let finished = run(&place.job(&hashed(&place), &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
-    assert!(!finished.stderr.contains("cannot be gone on with"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("cannot be continued"), "{}", finished.stderr);
     assert!(place.manifest("2026-07").get("email_hash").is_none());
     assert!(forget().stdout.contains(AS_THEY_CAME));
 }

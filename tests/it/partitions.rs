@@ -103,8 +103,8 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let planned = observe(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
         let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
         assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
-        let told = planned.lines().find(|line| line.contains(" streams, ")).unwrap();
-        let told: usize = told.split(" streams, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let told = planned.lines().find(|line| line.contains(" partitions, ")).unwrap();
+        let told: usize = told.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
         observe(&file, &AS_OF).succeed();
@@ -112,7 +112,7 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         // Contacts with more tags than their list tells are not known before they are read.
         let asked = sent.iter().filter(|request| asks_a_contact(request)).count();
         assert_eq!(sent.len() - asked, told, "{planned}");
-        assert_eq!(asked > 0, planned.contains("more for contacts whose lists are cut short"), "{planned}");
+        assert_eq!(asked > 0, planned.contains("more for contacts with truncated lists"), "{planned}");
     }
 }
 
@@ -156,8 +156,8 @@ fn rows_of_other_days_than_those_asked_for_make_it_one_chain() {
     observe(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |request| is_slice_page(request).then(of_another_day));
-    let finished = observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("followed once more, in one chain"), "{}", finished.stderr);
+    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("fetched again with one cursor"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
     assert!(tree(&place.job_folder().join(".work")).is_empty());
 }
@@ -176,8 +176,8 @@ fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
     };
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), empty);
-    let finished = observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("came in partitions, the whole list announces"), "{}", finished.stderr);
+    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("rows, the API announces"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
 }
 
@@ -247,8 +247,8 @@ fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals()
     let simulator = large();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("are taken from the contacts' own lists"), "{}", finished.stderr);
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("are derived from the contacts' own lists"), "{}", finished.stderr);
     assert_eq!(searches(&recorder.requests(), "1400148"), [1, 1], "its total before and after, and no page");
     check_members(&place, &simulator);
 }
@@ -259,8 +259,8 @@ fn tags_of_few_are_not_taken_from_everyone_where_too_many_lists_would_be_cut_sho
     let job = Job { tags: texts(&["value_lead"]), segments: texts(&["Active"]), ..Job::empty() }.with_intercom("page_size = 60");
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = observe(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("the members of 1 groups are searched for"), "{}", finished.stderr);
+    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("searching for the members of 1 groups"), "{}", finished.stderr);
     assert_eq!(recorder.requests().iter().filter(|request| asks_a_contact(request)).count(), 0);
 }
 
@@ -332,8 +332,8 @@ fn where_contacts_cannot_be_asked_for_their_tags_the_tags_are_searched_for() {
     let recorder = Scripted::before(simulator.address(), |request| {
         asks_a_contact(request).then(|| Reply::text(403, "application/json", r#"{"type":"error.list","errors":[{"code":"forbidden"}]}"#))
     });
-    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("searched for after all") && finished.stderr.contains("403"), "{}", finished.stderr);
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("groups instead: ") && finished.stderr.contains("403"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let undisturbed = Place::new();
     observe(&undisturbed.job(&job(), &simulator.base_url), &AS_OF).succeed();
@@ -351,8 +351,8 @@ fn a_tag_whose_total_does_not_agree_with_everyones_own_tags_is_searched_for() {
         (is_total && asked.fetch_add(1, Ordering::Relaxed) < 2)
             .then(|| Reply::json(&json!({"type": "list", "total_count": 400, "pages": {"type": "pages"}, "data": []})))
     });
-    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("does not agree with the group's total"), "{}", finished.stderr);
+    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("do not agree with the group's total"), "{}", finished.stderr);
     let pages = searches(&recorder.requests(), "1400148").iter().filter(|size| **size == PAGE).count();
     assert!(pages >= simulator.members("tag:1400148").len().div_ceil(PAGE as usize), "{pages} pages");
     check_members(&place, &simulator);
@@ -364,8 +364,8 @@ fn over_1x_members_of_tags_and_segments_come_from_everyone() {
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
     let job = job().with_intercom("api_version = \"1.4\"").with_top("conversations = false");
-    let finished = observe(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
-    assert!(finished.stderr.contains("the members of 4 groups are taken from the contacts' own lists"), "{}", finished.stderr);
+    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    assert!(finished.stderr.contains("the members of 4 groups are derived from the contacts' own lists"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let further = recorder.requests().into_iter().filter(|request| {
         let is_of_group = request.parameter("tag_id").or(request.parameter("segment_id")).is_some();

@@ -70,7 +70,7 @@ fn a_month_that_is_made_anew_leaves_the_later_ones_stale_until_they_are_mended()
 
     // A run that finds another month published warns again, and mends what is not later.
     let again = run(&file, &["--month", "2026-08", "--as-of", AUGUST.as_of]).succeed();
-    assert!(again.stdout.contains("built anew from the snapshot"), "{}", again.stdout);
+    assert!(again.stdout.contains("rebuilt from the snapshot"), "{}", again.stdout);
     assert!(again.stderr.lines().any(|line| line.contains("stale") && line.contains("2026-09")), "{}", again.stderr);
     assert_eq!(stale(&place, &small_job()), ["2026-09"]);
 
@@ -98,7 +98,11 @@ fn a_month_that_is_made_up_for_in_the_middle_is_mended_by_the_next_run_for_the_n
     assert!(filled.stderr.lines().any(|line| line.contains("stale") && line.contains("2026-09")), "{}", filled.stderr);
     assert_eq!(stale(&place, &small_job()), ["2026-09"]);
     let mended = run(&file, &["--as-of", NOW]).succeed();
-    assert!(mended.stdout.contains("2026-09 is published already") && mended.stdout.contains("built anew"), "{}", mended.stdout);
+    assert!(
+        mended.stdout.contains("2026-09 is published already") && mended.stdout.contains("rebuilt from the snapshot"),
+        "{}",
+        mended.stdout
+    );
     assert_eq!(stale(&place, &small_job()), none());
     check_same(&tables(crate::support::tree::tree(&place.reports("2026-09"))), &september, "a late month in between changes no table");
 

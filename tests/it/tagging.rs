@@ -118,7 +118,7 @@ fn everybody_is_named_in_their_own_way_and_the_tag_is_made_when_it_is_missing() 
         let results: Vec<String> = results(&again).into_iter().map(|(_, _, result)| result).collect();
         let known = if version.starts_with('1') { "tagged" } else { "already tagged" };
         assert_eq!(results, [known; 4]);
-        assert!(tagged.stderr.contains("did not exist; it was made") && !again.stderr.contains("was made"), "{}", tagged.stderr);
+        assert!(tagged.stderr.contains("did not exist; it was created") && !again.stderr.contains("was created"), "{}", tagged.stderr);
         assert_eq!(people.carriers(&name).unwrap().len(), 4);
 
         // Away from two of them, under the name in other letters.
@@ -194,7 +194,7 @@ fn who_cannot_be_tagged_is_named_with_the_reason_and_the_others_are_tagged() {
         }
         assert_eq!(reason(10), "same as row 2");
         assert!(tagged.stderr.contains("8 of 12 could not be done") && tagged.stderr.contains("hint: "), "{}", tagged.stderr);
-        assert!(tagged.stderr.contains("passed over: Name"), "{}", tagged.stderr);
+        assert!(tagged.stderr.contains("not used: Name"), "{}", tagged.stderr);
         // Addresses are results, not log lines.
         assert!(!tagged.stderr.contains('@'), "{}", tagged.stderr);
     }
@@ -284,13 +284,13 @@ fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_told() {
         assert_eq!((made.code, people.carriers(&name)), (Some(0), set(&[])), "{made:?}");
         people
             .tag(version, &[&"x".repeat(300), "--id", id])
-            .check_failure(2, &["refuses a tag of this name", "parameter_invalid", "a shorter or plainer name"]);
+            .check_failure(2, &["refuses a tag of this name", "parameter_invalid", "a shorter or simpler name"]);
         people.tag(version, &["  "]).check_failure(2, &["no name"]);
         // Neither is the name of a new tag.
         people.tag(version, &["id:5", "--id", id]).check_failure(4, &["not in the workspace"]);
         people.tag(version, &["tag:valu_lead", "--id", id]).check_failure(4, &["did you mean `value_lead`"]);
         people.untag(version, &["valu_lead", "--id", id]).check_failure(4, &["did you mean `value_lead`"]);
-        people.untag(version, &["VIP"]).check_failure(2, &["nobody is named"]);
+        people.untag(version, &["VIP"]).check_failure(2, &["no contact or company is named"]);
     }
     assert_eq!(people.carriers("valu_lead"), None);
 }
@@ -381,7 +381,7 @@ fn what_was_sent_and_never_answered_is_unknown_and_not_untouched() {
                 other => assert_eq!(other, "unknown", "{given} on {version}"),
             }
         }
-        assert!(stopped.stdout.contains("no clean answer came"));
+        assert!(stopped.stdout.contains("there was no clear answer"));
     }
 }
 
@@ -406,7 +406,7 @@ fn an_interruption_ends_with_the_list_of_what_was_done() {
     assert!(of("tagged").len() >= 50 && of("tagged").is_subset(&carriers), "{}", of("tagged").len());
     assert!(of("not tried").is_disjoint(&carriers) && !of("not tried").is_empty());
     assert_eq!(of("tagged").len() + of("not tried").len() + of("unknown").len(), all.len());
-    assert!(interrupted.stderr.contains("what was done is listed above"), "{}", interrupted.stderr);
+    assert!(interrupted.stderr.contains("completed rows are listed above"), "{}", interrupted.stderr);
 
     let again = ask(&people.simulator.base_url, "2.14", arguments).finish();
     assert_eq!((again.code, people.carriers("until then").unwrap()), (Some(0), all));

@@ -109,7 +109,7 @@ fn own_lists_that_were_cut_short_prove_a_search_wrong_and_do_not_replace_it() {
     });
     let job = Job { segments: Vec::new(), ..plain_job() };
     let (place, program) = july(&recorder.base_url, &job);
-    program.finish().check_failure(6, &["2026-07", VIP, "by the contacts' own lists"]);
+    program.finish().check_failure(6, &["2026-07", VIP, "in the contacts' own lists"]);
     assert!(!place.snapshot("2026-07").exists());
     // What came may be published all the same, and is compared with no other month.
     let file = place.job(&job, &recorder.base_url);

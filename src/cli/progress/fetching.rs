@@ -1,11 +1,11 @@
-//! How far the fetching has come: lists, pages, rows, how quickly, and how much of the rate limit that takes.
+//! The progress of fetching: streams, pages, rows, speed, and the share of the rate limit.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use reports::digest::grouped;
 
-/// How quickly it goes is told of so much of the past: a rate window.
+/// The speed is measured over this time: a rate-limit window.
 const RECENT: Duration = Duration::from_secs(10);
 
 /// One plan being fetched.
@@ -15,13 +15,13 @@ pub(super) struct Fetching {
     done: usize,
     streams: HashMap<String, Fetched>,
     pages: u64,
-    /// Rows that came from the API, whatever an earlier run had.
+    /// Rows that came from the API in this run.
     rows_come: u64,
-    /// Rows come and requests sent by then, over the last seconds.
+    /// Rows and requests so far, at instants of the last seconds.
     samples: VecDeque<Sample>,
 }
 
-/// How far a stream has come.
+/// The progress of a stream.
 struct Fetched {
     begun: Instant,
     pages: u64,
@@ -36,7 +36,7 @@ struct Sample {
     requests: u64,
 }
 
-struct Told {
+struct Numbers {
     rows: u64,
     total: u64,
     /// Rows a second.
@@ -85,14 +85,14 @@ impl Fetching {
         *fetched = Fetched { pages: fetched.pages + 1, rows, total, ..*fetched };
     }
 
-    /// Pages of the stream, and how long it took.
+    /// Ends a stream. Returns its pages and how long it took.
     pub(super) fn done(&mut self, stream: String, now: Instant) -> (u64, Duration) {
         self.done += 1;
         let fetched = self.streams.entry(stream).or_insert_with(|| Fetched::begun(now));
         (fetched.pages, now.saturating_duration_since(fetched.begun))
     }
 
-    /// Where it stands, so that it is known how quickly it goes.
+    /// Takes a sample, to measure the speed.
     pub(super) fn sample(&mut self, requests: u64, now: Instant) {
         self.samples.push_back(Sample { at: now, rows: self.rows_come, requests });
         while self.samples.len() > 2 && self.samples.get(1).is_some_and(|next| now.saturating_duration_since(next.at) >= RECENT) {
@@ -102,9 +102,9 @@ impl Fetching {
 
     /// For the log. `per_second`: requests that the rate limit allows.
     pub(super) fn line(&self, per_second: Option<f64>) -> String {
-        let Told { rows, total, speed, share, left } = self.told(per_second);
+        let Numbers { rows, total, speed, share, left } = self.numbers(per_second);
         let mut line = format!(
-            "{}  fetching: {} of {} lists, {} pages, {} of {} rows",
+            "{}  fetching: {} of {} streams, {} pages, {} of {} rows",
             self.months,
             self.done,
             self.planned,
@@ -118,33 +118,33 @@ impl Fetching {
         line
     }
 
-    /// The same for a terminal, where a line is short: what is looked for first stands first.
+    /// The same for a terminal, where a line is short: the most important numbers come first.
     pub(super) fn brief(&self, per_second: Option<f64>) -> String {
-        let Told { rows, total, speed, share, left } = self.told(per_second);
+        let Numbers { rows, total, speed, share, left } = self.numbers(per_second);
         let mut line = format!("{}  fetching", self.months);
         line.extend(left.map(|left| format!("  {left} left")));
-        line.push_str(&format!("  {}/{} lists  {}/{} rows", self.done, self.planned, count(rows), count(total)));
+        line.push_str(&format!("  {}/{} streams  {}/{} rows", self.done, self.planned, count(rows), count(total)));
         line.extend(speed.map(|speed| format!("  {}/s", count(speed))));
         line.extend(share.map(|share| format!("  {share:.0} % of limit")));
         line.push_str(&format!("  {} pages", count(self.pages)));
         line
     }
 
-    fn told(&self, per_second: Option<f64>) -> Told {
+    fn numbers(&self, per_second: Option<f64>) -> Numbers {
         let rows: u64 = self.streams.values().map(|fetched| fetched.rows).sum();
         let total: u64 = self.streams.values().map(|fetched| fetched.total.unwrap_or(fetched.rows).max(fetched.rows)).sum();
-        let Some((speed, requests)) = self.speeds() else { return Told { rows, total, speed: None, share: None, left: None } };
+        let Some((speed, requests)) = self.speeds() else { return Numbers { rows, total, speed: None, share: None, left: None } };
         let left = (speed > 0.0 && total > rows).then(|| {
             let left = Duration::from_secs(((total - rows) as f64 / speed).ceil() as u64);
-            // What has not begun has told no total yet.
+            // Streams that have not begun have no total yet.
             let at_least = if self.streams.len() < self.planned { "at least" } else { "about" };
             format!("{at_least} {}", humantime::format_duration(left))
         });
         let share = per_second.filter(|allowed| *allowed > 0.0).map(|allowed| requests / allowed * 100.0);
-        Told { rows, total, speed: Some(speed.round() as u64), share, left }
+        Numbers { rows, total, speed: Some(speed.round() as u64), share, left }
     }
 
-    /// Rows and requests a second, of late.
+    /// Rows and requests a second, over the last seconds.
     fn speeds(&self) -> Option<(f64, f64)> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         let seconds = last.at.saturating_duration_since(first.at).as_secs_f64();
@@ -157,26 +157,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_lists_pages_speed_share_and_time() {
+    fn the_line_shows_streams_pages_speed_share_and_time() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut fetching = Fetching::begin("2026-10".to_string(), 3);
         fetching.kept("tag:1".to_string(), 500, start);
         fetching.sample(10, start);
-        assert_eq!(fetching.line(Some(100.0)), "2026-10  fetching: 1 of 3 lists, 0 pages, 500 of 500 rows");
+        assert_eq!(fetching.line(Some(100.0)), "2026-10  fetching: 1 of 3 streams, 0 pages, 500 of 500 rows");
         fetching.begun("population".to_string(), start);
         fetching.page("population".to_string(), 1_500, Some(10_000), at(4));
         fetching.page("population".to_string(), 4_000, Some(10_000), at(9));
         fetching.sample(110, at(10));
         assert_eq!(
             fetching.line(Some(100.0)),
-            "2026-10  fetching: 1 of 3 lists, 2 pages, 4,500 of 10,500 rows, 400 a second, 10 % of the rate limit, at least 15s left"
+            "2026-10  fetching: 1 of 3 streams, 2 pages, 4,500 of 10,500 rows, 400 a second, 10 % of the rate limit, at least 15s left"
         );
         let brief = fetching.brief(Some(100.0));
-        assert_eq!(brief, "2026-10  fetching  at least 15s left  1/3 lists  4,500/10,500 rows  400/s  10 % of limit  2 pages");
+        assert_eq!(brief, "2026-10  fetching  at least 15s left  1/3 streams  4,500/10,500 rows  400/s  10 % of limit  2 pages");
         fetching.begun("conversations".to_string(), at(10));
         assert!(fetching.line(None).ends_with("400 a second, about 15s left"));
-        // Nothing has come for a while.
+        // No rows for a while.
         for second in 11..=21 {
             fetching.sample(110, at(second));
         }

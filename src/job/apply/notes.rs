@@ -1,4 +1,4 @@
-//! What this job keeps of the tags that it put on: a month's notes with their manifest, and whom a run is tagging.
+//! The record of the tags that this job added: one for each month with its manifest, and the pending contacts of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ const TAGGED_FILE: &str = "tagged.parquet";
 /// Beside the months: [`archive::table::write_bundle`].
 const PENDING_FILE: &str = "pending.arrows";
 
-/// What was written to Intercom for a month, and (`tagged.parquet`) what this job may take back.
+/// The tags written to Intercom for a month, and (`tagged.parquet`) those that this job may remove.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AppliedManifest {
     format: u32,
@@ -52,7 +52,7 @@ struct AppliedManifest {
     files: Vec<ListedFile>,
 }
 
-/// One run that changed something, or tried to.
+/// One run that changed tags, or tried to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AppliedRun {
     applied_at: DateTime<Utc>,
@@ -60,22 +60,22 @@ struct AppliedRun {
     rules: Vec<Applied>,
 }
 
-/// Whom this job tagged: by rule and contact, the tag's ID.
+/// The contacts that this job tagged: by rule and contact, the tag's ID.
 pub(super) type Tagged = BTreeMap<(String, String), String>;
 
-/// Whom a run was allowed to tag and could not settle: by rule and contact, whether they may carry the tag by now.
+/// Contacts that a run was allowed to tag and whose result is unknown: by rule and contact, whether they may have the tag now.
 pub(super) type Pending = BTreeMap<(String, String), bool>;
 
-/// Whom this job has tagged, as the newest month with applied tags says.
+/// The contacts that this job has tagged, from the newest month with applied tags.
 pub(super) fn applied_before(folder: &JobFolder) -> Result<Tagged, JobError> {
     let Some(newest) = months_in(&folder.applied())?.into_iter().max() else { return Ok(Tagged::new()) };
     read_applied(folder, newest).map(|(_, tagged)| tagged)
 }
 
-/// A month's notes of tags.
+/// A month's record of tags.
 ///
 /// # Errors
-/// When they are not what was written.
+/// If it is damaged.
 fn read_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, Tagged), JobError> {
     let (manifest, files) = open_applied(folder, month).map_err(JobError::DamagedApplied)?;
     let paths = files.verified(|path| path == TAGGED_FILE).map_err(JobError::DamagedApplied)?;
@@ -92,7 +92,7 @@ fn open_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, Li
     Ok((manifest, files))
 }
 
-/// What is wrong with the notes of tags, by month.
+/// Damage in the records of tags, by month.
 pub(crate) fn problems(folder: &JobFolder, reads_all: bool) -> Result<Vec<(Month, String)>, JobError> {
     let mut problems = Vec::new();
     for month in months_in(&folder.applied())? {
@@ -119,7 +119,7 @@ pub(super) fn publish_applied(
     write_applied(folder, month, manifest, tagged)
 }
 
-/// Shows a month's notes of tags, in place of those that are there.
+/// Publishes a month's record of tags, and replaces the existing one.
 fn write_applied(folder: &JobFolder, month: Month, mut manifest: AppliedManifest, tagged: &Tagged) -> Result<(), JobError> {
     let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
     let rows = write_tagged(tagged, &staging.place(TAGGED_FILE)?)?;
@@ -129,15 +129,14 @@ fn write_applied(folder: &JobFolder, month: Month, mut manifest: AppliedManifest
     Ok(())
 }
 
-/// Takes people out of what is kept of tagging: they are nobody's to untag any more. Whether they were in it, and what is
-/// damaged and therefore left as it is.
+/// Removes persons from the records of tags. Returns whether they were in it, and the damaged records, which are not changed.
 pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
-    let (mut held, mut damaged) = (false, Vec::new());
+    let (mut found, mut damaged) = (false, Vec::new());
     let mut pending = read_pending(folder)?;
     if pending.keys().any(|(_, contact)| people.contains(contact)) {
         pending.retain(|(_, contact), _| !people.contains(contact));
         write_pending(folder, &pending)?;
-        held = true;
+        found = true;
     }
     for month in months_in(&folder.applied())? {
         let (manifest, mut tagged) = match read_applied(folder, month) {
@@ -151,13 +150,13 @@ pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(b
         if tagged.keys().any(|(_, contact)| people.contains(contact)) {
             tagged.retain(|(_, contact), _| !people.contains(contact));
             write_applied(folder, month, manifest, &tagged)?;
-            held = true;
+            found = true;
         }
     }
-    Ok((held, damaged))
+    Ok((found, damaged))
 }
 
-/// Keeps whom a run is tagging; nobody leaves no file.
+/// Saves the pending contacts of a run. If there are none, there is no file.
 pub(super) fn write_pending(folder: &JobFolder, pending: &Pending) -> Result<(), JobError> {
     publish::remove_file(&old_pending(folder))?;
     if pending.is_empty() {
@@ -189,10 +188,10 @@ fn write_pending_table(pending: &Pending, path: &Path) -> Result<(), JobError> {
     Ok(write_bundle(&[frame], &[&PENDING], path).map_err(SnapshotError::from)?)
 }
 
-/// Nobody, when the file is not there.
+/// The pending contacts; empty if there is no file.
 ///
 /// # Errors
-/// When it is not what was written.
+/// If the file is damaged.
 pub(super) fn read_pending(folder: &JobFolder) -> Result<Pending, JobError> {
     let (path, old_path) = (folder.pending(), old_pending(folder));
     let failed = |error| unreadable("read", &path, error);
@@ -213,7 +212,7 @@ pub(super) fn read_pending(folder: &JobFolder) -> Result<Pending, JobError> {
     Ok((0..rows.height()).filter_map(row).collect())
 }
 
-/// Where programs before 2026-12 kept what is pending.
+/// The file of pending contacts in programs before 2026-12.
 fn old_pending(folder: &JobFolder) -> PathBuf {
     folder.applied().join("pending.parquet")
 }

@@ -1,4 +1,4 @@
-//! What Intercom answers: whether it is there, whose workspace it is, and what the token may read.
+//! Checks of Intercom's answers: whether the API answers, which workspace it is, and what the token may read.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use crate::{JobError, PriorMonth};
 use domain::{GroupKind, Month, MonthSpan, TimeZone};
 use intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
 
-/// A person waits for the answer: what does not come within this time is told as it is.
+/// A person waits for the result, so requests that take longer are reported as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `None` for what the job does not need.
+/// `None` if the job does not need it.
 pub(super) struct Answers {
     pub workspace: Result<Workspace, RequestError>,
-    /// Not known when neither the job nor the workspace names one.
+    /// Unknown if neither the job nor the workspace names one.
     pub timezone: Option<TimeZone>,
     pub tags: Option<Result<Vec<ListedGroup>, RequestError>>,
     pub segments: Option<Result<Vec<ListedGroup>, RequestError>>,
     /// The number of all contacts.
     pub contacts: Result<Option<u64>, RequestError>,
-    /// The number of those of the month that a run would observe now.
+    /// The number of conversations in the month that a run would observe now.
     pub conversations: Option<Result<Option<u64>, RequestError>>,
     /// The names of the workspace's custom attributes.
     pub attributes: Option<Result<Option<Vec<String>>, RequestError>>,
 }
 
-/// What was asked for, or the failure that ends all further asking.
+/// The answers, or the failure after which no request is of use.
 pub(super) enum Asked {
     Unanswered(RequestError),
     Answered(Box<Answers>),
@@ -40,7 +40,7 @@ pub(super) fn impatient(settings: &Settings) -> Settings {
     settings
 }
 
-/// Asks for `/me`; then, as far as anyone answers at all, for everything that a run needs to begin, side by side.
+/// Requests `/me`; then, if the API answers at all, everything that a run needs to begin, side by side.
 pub(super) async fn ask(client: &Client, settings: &Settings, now: DateTime<Utc>) -> Asked {
     let workspace = match client.workspace().await {
         Err(error) if matches!(error.failure, Failure::NoAnswer(_) | Failure::Proxy(_)) => return Asked::Unanswered(error),
@@ -71,7 +71,7 @@ async fn wanted<T>(is_wanted: bool, answer: impl Future<Output = T>) -> Option<T
     if is_wanted { Some(answer.await) } else { None }
 }
 
-/// Why no request at all may be answered, whatever it is.
+/// A cause for which every request fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Token,
@@ -80,7 +80,7 @@ enum Cause {
     Passing,
 }
 
-/// `None` for a failure that is about what was asked. That is so of 403: it says which permission is missing.
+/// `None` for a failure of this request only, such as 403, which shows a missing permission.
 fn cause(error: &RequestError) -> Option<Cause> {
     if matches!(error.failure, Failure::Status { status: 401, .. }) {
         Some(Cause::Token)
@@ -94,12 +94,12 @@ fn cause(error: &RequestError) -> Option<Cause> {
 }
 
 impl Answers {
-    /// The first failure, when every request failed for one and the same reason: ten lines would only repeat it.
+    /// The first failure, if every request failed for the same reason: ten lines would only repeat it.
     fn common_failure(&self) -> Option<&RequestError> {
         fn failed<T>(answer: &Option<Result<T, RequestError>>) -> Option<Option<&RequestError>> {
             answer.as_ref().map(|answer| answer.as_ref().err())
         }
-        // That `/me` was not found on 1.x says nothing; an answer without a workspace might be that.
+        // On 1.x, a missing `/me` says nothing, and an answer without a workspace may stand for it.
         let workspace = match &self.workspace {
             Ok(Workspace { id: None, .. }) => None,
             answer => Some(answer.as_ref().err()),
@@ -112,7 +112,7 @@ impl Answers {
         failures.iter().all(|failure| cause(failure) == Some(reason)).then_some(first)
     }
 
-    /// What is listed of a kind, when it could be.
+    /// The groups of a kind, if they could be listed.
     pub(super) fn listed(&self, kind: GroupKind) -> Option<&[ListedGroup]> {
         let listed = match kind {
             GroupKind::Tag => &self.tags,
@@ -123,8 +123,8 @@ impl Answers {
 }
 
 impl Asked {
-    /// Tells of API, workspace, permissions and rate limit, and gives the answers when there are any.
-    pub(super) fn told(self, client: &Client, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Answers> {
+    /// Reports API, workspace, permissions and rate limit. Returns the answers, if any.
+    pub(super) fn findings(self, client: &Client, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Answers> {
         let address = &settings.intercom.base_url;
         let answers = match self {
             Asked::Unanswered(error) => {
@@ -140,7 +140,9 @@ impl Asked {
                 findings.push(region(settings.intercom.expected_region, workspace.region.as_deref()));
                 findings.push(match &workspace.id {
                     Some(id) => Finding::fine("workspace", id),
-                    None => Finding::noted("workspace", "not told by `GET /me`: months of another workspace would not be noticed"),
+                    None => {
+                        Finding::noted("workspace", "unknown, `GET /me` does not name it: months of another workspace would not be noticed")
+                    }
                 });
             }
             Err(error) => findings.push(Finding::error("workspace", error.clone())),
@@ -151,24 +153,24 @@ impl Asked {
     }
 }
 
-fn region(expected: Option<&str>, told: Option<&str>) -> Finding {
-    match (expected, told) {
-        (_, None) => Finding::noted("region", "not told by `GET /me`"),
-        (Some(expected), Some(told)) if !expected.eq_ignore_ascii_case(told) => Finding::warning(
+fn region(expected: Option<&str>, found: Option<&str>) -> Finding {
+    match (expected, found) {
+        (_, None) => Finding::noted("region", "unknown, `GET /me` does not name it"),
+        (Some(expected), Some(found)) if !expected.eq_ignore_ascii_case(found) => Finding::warning(
             "region",
-            format!("the workspace is hosted in {told}, the settings say {expected}"),
+            format!("the workspace is hosted in {found}, the settings say {expected}"),
             Some("set intercom.region to where it is hosted; requests to another region may be slow or refused"),
         ),
-        (_, Some(told)) => Finding::fine("region", format!("the workspace is hosted in {told}")),
+        (_, Some(found)) => Finding::fine("region", format!("the workspace is hosted in {found}")),
     }
 }
 
-/// The time zone of the months: the job's against the workspace's, its table, and where the next month would begin.
+/// The time zone of the months: the job's and the workspace's, its table, and the bounds of the next month.
 pub(super) fn timezone(job: &Job, answers: &Answers, prior_month: &PriorMonth, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = vec![match (&answers.workspace, &job.timezone) {
         (Ok(workspace), _) => of_workspace(job, workspace),
         (Err(_), Some(timezone)) => Finding::fine("time zone", format!("{timezone}, named by the job; {}", timezone.table())),
-        (Err(_), None) => Finding::noted("time zone", "the workspace's own, which could not be asked for"),
+        (Err(_), None) => Finding::noted("time zone", "the workspace's own, which could not be requested"),
     }];
     let Some(timezone) = &answers.timezone else { return findings };
     findings.extend(old_table(timezone, now));
@@ -180,7 +182,7 @@ pub(super) fn timezone(job: &Job, answers: &Answers, prior_month: &PriorMonth, n
     findings
 }
 
-/// This machine's clock against the API's; nothing where that does not say.
+/// Compares this machine's clock with the API's, if that is known.
 pub(super) fn clock(client: &Client, grace: Duration, timezone: Option<&TimeZone>, now: DateTime<Utc>) -> Option<Finding> {
     let offset = crate::clock_offset(client, now)?;
     let otherwise = timezone.and_then(|timezone| offset.otherwise(grace, timezone, None));
@@ -212,7 +214,7 @@ fn of_workspace(job: &Job, workspace: &Workspace) -> Finding {
             Some("months begin and end in the job's; dates that Intercom shows are in the workspace's"),
         ),
         Some(_) => Finding::fine("time zone", format!("{timezone}, named by the job, and the workspace's own; {table}")),
-        None => Finding::fine("time zone", format!("{timezone}, named by the job; the workspace's own is not told; {table}")),
+        None => Finding::fine("time zone", format!("{timezone}, named by the job; the workspace's own is unknown; {table}")),
     }
 }
 
@@ -229,22 +231,22 @@ fn permissions(answers: &Answers) -> Vec<Finding> {
         tried("tags", answers.tags.as_ref(), "the job names no tag"),
         tried("segments", answers.segments.as_ref(), "the job names no segment"),
         tried("contacts", Some(&answers.contacts), ""),
-        tried("conversations", answers.conversations.as_ref(), "the job does without conversations"),
-        Finding::noted("writing", "not tried: a check writes nothing, and of all runs only one with --apply-tags does"),
+        tried("conversations", answers.conversations.as_ref(), "the job does not use conversations"),
+        Finding::noted("writing", "not tried: a check writes nothing, and a run writes only with --apply-tags"),
     ]
 }
 
-/// Requests in ten seconds below which a run seems to stand still.
+/// With fewer requests in ten seconds, a run seems to make no progress.
 const SLOW_SHARE: u32 = 10;
 
 fn rate_limit(client: &Client) -> Finding {
     match client.rate_window() {
-        None => Finding::noted("rate limit", "not told by the API; 167 requests in 10 seconds are assumed"),
+        None => Finding::noted("rate limit", "unknown, the API does not send it; 167 requests in 10 seconds are assumed"),
         Some(window) => {
-            let left = window.remaining.map_or("an untold number".to_string(), |left| left.to_string());
-            let what = format!("{} requests in 10 seconds, {left} left in this window; a run takes at most {}", window.limit, window.share);
+            let left = window.remaining.map_or("an unknown number".to_string(), |left| left.to_string());
+            let what = format!("{} requests in 10 seconds, {left} left in this window; a run uses at most {}", window.limit, window.share);
             match window.share {
-                ..SLOW_SHARE => Finding::warning("rate limit", what, Some("a month takes hours at that; see `intercom.rate_share`")),
+                ..SLOW_SHARE => Finding::warning("rate limit", what, Some("at this rate a month takes hours; see `intercom.rate_share`")),
                 _ => Finding::fine("rate limit", what),
             }
         }
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn another_region_than_the_settings_say_is_a_warning() {
-        let warns = |expected, told| matches!(region(expected, told).seen, Seen::Warning { .. });
+        let warns = |expected, found| matches!(region(expected, found).seen, Seen::Warning { .. });
         assert!(warns(Some("us"), Some("EU")));
         assert!(!warns(Some("eu"), Some("EU")) && !warns(None, Some("EU")) && !warns(Some("us"), None));
     }

@@ -1,13 +1,13 @@
-//! Settings and token: what is known before anyone is asked.
+//! Checks of settings and token, before the first request.
 
 use super::{Finding, Trouble};
 
 use crate::settings::{SecretString, Settings, Survey, open_to_others, read_token, token_origin};
 
-/// Every key with its value and where it comes from, and everything that is wrong with the settings.
+/// Every key with its value and its origin, and every error in the settings.
 pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
     let mut findings = Vec::new();
-    // What a file that was not read would have overridden is not in force.
+    // A file that was not read might have overridden any value.
     for value in survey.values.into_iter().filter(|_| survey.unread.is_empty()) {
         findings.push(Finding::fine(value.key, format!("{} (from {})", value.value, value.origin)));
     }
@@ -23,8 +23,8 @@ pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
     (findings, survey.settings)
 }
 
-/// The token, when there is a usable one.
-/// The key that identifiers are hashed with, where they are.
+/// The token, if there is a usable one.
+/// The key for hashed identifiers, if they are hashed.
 pub(super) fn privacy(settings: &Settings, findings: &mut Vec<Finding>) {
     let file = settings.privacy.hash_key_file.as_deref();
     match crate::privacy(settings) {
@@ -32,8 +32,8 @@ pub(super) fn privacy(settings: &Settings, findings: &mut Vec<Finding>) {
         Ok(privacy) => {
             findings.push(Finding::fine("privacy", format!("identifiers are written as `{}`", privacy.label())));
             if let Some(mode) = file.and_then(open_to_others) {
-                let what = format!("the key of the hashes can be opened by others than its owner (mode {mode:04o})");
-                findings.push(Finding::warning("privacy", what, Some("chmod 600 it: whoever has it can look anybody up")));
+                let what = format!("other users can read the key of the hashes (mode {mode:04o})");
+                findings.push(Finding::warning("privacy", what, Some("chmod 600 it: the key allows to look up any person")));
             }
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn privacy(settings: &Settings, findings: &mut Vec<Finding>) {
 pub(super) fn token(settings: &Settings, is_certain: bool, findings: &mut Vec<Finding>) -> Option<SecretString> {
     let file = settings.intercom.token_file.as_deref();
     if !is_certain {
-        findings.push(Finding::noted("token", "not checked: the settings do not say for certain where it is"));
+        findings.push(Finding::noted("token", "not checked: its settings have errors"));
         return None;
     }
     let token = match read_token(file) {
@@ -56,7 +56,7 @@ pub(super) fn token(settings: &Settings, is_certain: bool, findings: &mut Vec<Fi
     findings.push(match file.and_then(open_to_others) {
         None => Finding::fine("token", format!("found in {origin}")),
         Some(mode) => {
-            let what = format!("found in {origin}, which others than its owner can open (mode {mode:04o})");
+            let what = format!("found in {origin}, which other users can read (mode {mode:04o})");
             Finding::warning("token", what, Some("chmod 600 it, and consider the token known to others"))
         }
     });

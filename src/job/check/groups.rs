@@ -1,4 +1,4 @@
-//! The groups that the job names, and the attributes of its profile: whether a run would find them, and how large they are.
+//! Checks of the job's groups and the attributes of its profile: whether a run would find them, and their sizes.
 
 use futures_util::future::join_all;
 
@@ -16,8 +16,8 @@ struct Found {
     size: Option<u64>,
 }
 
-/// Looks up every group as a run does. Gives the rows that the streams of a run would bring, which goes without the groups
-/// that are not found; `None` when it cannot be told.
+/// Looks up every group as a run does. Returns the rows that a run would fetch, without the groups that are not found; `None` if
+/// unknown.
 pub(super) async fn check(
     client: &Client,
     job: &Job,
@@ -32,13 +32,13 @@ pub(super) async fn check(
     let mut found: Vec<Found> = Vec::new();
     let mut cohorts: Vec<usize> = Vec::new();
     let mut are_listed = true;
-    // Told in the order of the job file; the sizes come later, all at once.
+    // Reported in the order of the job file; the sizes are requested later, all at once.
     let mut lines: Vec<Line> = Vec::new();
     for (name, is_population) in population.into_iter().map(|name| (name, true)).chain(job.groups.iter().map(|name| (name, false))) {
         let subject = if is_population { format!("population: {name}") } else { name.to_string() };
         let Some(listed) = answers.listed(name.kind) else {
             are_listed = false;
-            lines.push(Line::Told(Finding::noted(subject, format!("not checked: the {}s could not be listed", name.kind))));
+            lines.push(Line::Finding(Finding::noted(subject, format!("not checked: the {}s could not be listed", name.kind))));
             continue;
         };
         let existing: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
@@ -52,7 +52,7 @@ pub(super) async fn check(
                         found.len() - 1
                     }
                 };
-                // That the population is one of the cohorts is nothing to mend.
+                // The population may be one of the cohorts.
                 let is_again = !is_population && cohorts.contains(&number);
                 if !is_population {
                     cohorts.push(number);
@@ -62,12 +62,12 @@ pub(super) async fn check(
             Err(unresolved) => lines.push(Line::Unresolved { subject, unresolved, is_population }),
         }
     }
-    // A run publishes the groups that are there, unless the job says otherwise or none is.
+    // A run publishes the groups that exist, unless the job says otherwise or there are none.
     let goes_on = job.missing == Missing::Report && !cohorts.is_empty();
     let sizes = join_all(found.iter().map(|found| size(client, found, answers.contacts.is_ok()))).await;
     for line in lines {
         findings.push(match line {
-            Line::Told(finding) => finding,
+            Line::Finding(finding) => finding,
             Line::Sized { subject, number, was_renamed, is_again } => {
                 sized(subject, &found[number].group, &sizes[number], was_renamed, is_again)
             }
@@ -81,21 +81,21 @@ pub(super) async fn check(
     }
     let sizes: Vec<Option<u64>> = sizes.into_iter().map(|size| size.unwrap_or(None)).collect();
     let contacts = if job.population == Population::Everyone { answers.contacts.clone().unwrap_or(None) } else { Some(0) };
-    // 1.x does not tell how many conversations a month has. They are few beside the contacts.
+    // 1.x does not count the conversations of a month. They are few compared with the contacts.
     let conversations = answers.conversations.clone().and_then(Result::ok).flatten().unwrap_or(0);
-    // Totals are what a server says: their sum must not overflow.
+    // Totals come from a server: their sum must not overflow.
     let rows = sizes.into_iter().chain([contacts]).try_fold(conversations, |rows: u64, more| Some(rows.saturating_add(more?)));
     rows.filter(|_| are_listed)
 }
 
 /// A line about a group of the job.
 enum Line {
-    Told(Finding),
+    Finding(Finding),
     Sized { subject: String, number: usize, was_renamed: bool, is_again: bool },
     Unresolved { subject: String, unresolved: Unresolved, is_population: bool },
 }
 
-/// Where contacts cannot be read, the size is not asked for: that they cannot is told once.
+/// If contacts cannot be read, the size is not requested: the missing permission is reported once.
 async fn size(client: &Client, found: &Found, may_read_contacts: bool) -> Result<Option<u64>, RequestError> {
     match found.size {
         None if may_read_contacts => client.member_count(&found.group, None).await,
@@ -108,32 +108,31 @@ fn sized(subject: String, group: &Group, size: &Result<Option<u64>, RequestError
         Ok(size) => *size,
         Err(error) => return Finding::error(subject, error.clone()),
     };
-    let members = size.map_or("members not told".to_string(), |size| format!("{size} members"));
+    let members = size.map_or("unknown number of members".to_string(), |size| format!("{size} members"));
     let what = format!("`{}`, id:{}, {members}", group.name, group.id);
     if is_again {
-        let hint = "take one of the names out of the job file";
-        Finding::warning(subject, format!("{what}; the job names it already, and it is observed once"), Some(hint))
+        let hint = "remove one of the names from the job file";
+        Finding::warning(subject, format!("{what}; the job names it twice, and it is fetched once"), Some(hint))
     } else if was_renamed {
-        let hint = "mend the name in the job file, or name it by its ID";
-        Finding::warning(subject, format!("{what}; it was renamed, and found by the ID that an earlier month held"), Some(hint))
+        let hint = "correct the name in the job file, or use its ID";
+        Finding::warning(subject, format!("{what}; it was renamed, and was found by its ID in an earlier month"), Some(hint))
     } else if size == Some(0) {
-        Finding::warning(subject, format!("{what}: it is empty"), Some("is it the group that is meant?"))
+        Finding::warning(subject, format!("{what}: it is empty"), Some("is this the right group?"))
     } else {
         Finding::fine(subject, what)
     }
 }
 
-/// Why a group is not found: lists do not show archived groups, though they exist.
+/// Why a group is not found. The API does not list archived groups, although they exist.
 ///
-/// A run knows what lists show. It goes without an archived group as without one that never was: but somebody put it away,
-/// and it can be brought back.
+/// A run leaves out an archived group like one that never existed. But somebody archived it, and it can be restored.
 async fn why(client: &Client, unresolved: Unresolved, prior_month: &PriorMonth) -> Trouble {
     let name = &unresolved.name;
     if !matches!(unresolved.why, Why::NotFound { .. }) {
         return Trouble::Unresolved(unresolved);
     }
     for id in possible_ids(name, prior_month) {
-        // When even this question fails, what is known stays true: no list shows the group.
+        // If this request fails, too, the group is still not listed.
         if let Ok(Some(group)) = client.group(name.kind, &id).await {
             return Trouble::Archived { name: name.clone(), group: Some(group) };
         }
@@ -147,7 +146,7 @@ async fn why(client: &Client, unresolved: Unresolved, prior_month: &PriorMonth) 
     Trouble::Unresolved(unresolved)
 }
 
-/// The IDs that a name which no list shows may stand for.
+/// The possible IDs of a name that is not listed.
 fn possible_ids(name: &GroupName, prior_month: &PriorMonth) -> Vec<String> {
     let text = name.text.trim();
     let prefix = format!("{}:", name.kind);
@@ -171,17 +170,17 @@ pub(super) fn check_profile(job: &Job, answers: &Answers, findings: &mut Vec<Fin
         }
         Some(Err(error)) => {
             let what = format!("custom attributes not checked, since they could not be listed: {error}");
-            findings.push(Finding::warning("profile", what, Some("a run goes on without the list")));
+            findings.push(Finding::warning("profile", what, Some("a run continues without the names")));
             return;
         }
     };
     let unknown = unknown_attributes(job, existing);
     if unknown.is_empty() {
-        findings.push(Finding::fine("profile", "the workspace has every custom attribute that it names"));
+        findings.push(Finding::fine("profile", "the workspace has all its custom attributes"));
     }
     for name in unknown {
         let meant = similar_attribute(name, existing);
         let what = format!("the workspace does not have this attribute; a run reports no value of it{meant}");
-        findings.push(Finding::warning(format!("profile: custom_attributes.{name}"), what, Some("mend its name under `profile`")));
+        findings.push(Finding::warning(format!("profile: custom_attributes.{name}"), what, Some("correct its name under `profile`")));
     }
 }

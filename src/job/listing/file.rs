@@ -8,11 +8,11 @@ use super::{LISTING, ListingError, Rows};
 use archive::publish::{PublishError, Staging};
 use archive::table::{scan_or_empty, sink_parquet, write_parquet};
 
-/// Rows of a chunk on the way to a Parquet file: some megabytes.
+/// Rows of a chunk of a Parquet file: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
 const WHOLE: &str = "whole";
 
-/// A file in the making: beside its place until it is whole, and gone when it never is.
+/// A staged file: beside its target until it is complete, and removed if it never is.
 struct Draft {
     target: PathBuf,
     staging: Staging,
@@ -20,9 +20,9 @@ struct Draft {
 
 impl Draft {
     /// # Errors
-    /// When there is no such folder, or it cannot be written to.
+    /// If there is no such folder, or it cannot be written to.
     fn create(target: &Path) -> Result<Draft, ListingError> {
-        // A link stays a link: what it points to is replaced.
+        // A link is kept, and its target is replaced.
         let target = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
         let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
@@ -31,7 +31,7 @@ impl Draft {
         if target.is_dir() {
             return Err(PublishError::new("write", &target, std::io::Error::other("it is a folder")).into());
         }
-        // What a run that was killed left of the same file goes.
+        // Removes the staged file of a run that was killed.
         let staging = Staging::new(folder, &target.file_name().unwrap_or_default().to_string_lossy())?;
         Ok(Draft { target, staging })
     }
@@ -46,7 +46,7 @@ impl Draft {
     }
 }
 
-/// Rows as text, on their way to a file.
+/// Writes rows as text into a file.
 pub struct TextFile<R> {
     draft: Draft,
     rows: R,
@@ -70,7 +70,7 @@ impl<R: Rows> Rows for TextFile<R> {
         self.rows.take(rows)
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         self.rows = (self.form)(self.draft.open()?);
         Ok(true)
     }
@@ -81,8 +81,7 @@ impl<R: Rows> Rows for TextFile<R> {
     }
 }
 
-/// Rows on their way to a Parquet file: in chunks, which become one file in the end, because Parquet says at its end
-/// what it holds.
+/// Writes rows into a Parquet file: first as chunks, which are merged at the end.
 pub struct ParquetFile {
     draft: Draft,
     chunks: Vec<PathBuf>,
@@ -106,8 +105,8 @@ impl Rows for ParquetFile {
         Ok(())
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
-        // Files of the same names are written over; what is left of the others goes with the folder.
+    fn restart(&mut self) -> Result<bool, ListingError> {
+        // Files of the same names are overwritten; the others are removed with the folder.
         self.chunks.clear();
         Ok(true)
     }

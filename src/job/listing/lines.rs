@@ -5,7 +5,7 @@ use polars::prelude::DataFrame;
 use super::{LISTING, ListingError, Rows};
 use archive::table::{CsvRows, write_jsonl};
 
-/// Rows as lines of text, on their way to whoever reads them.
+/// Writes rows as lines of text.
 pub enum Lines<W> {
     Csv(CsvRows<W>),
     Jsonl(W),
@@ -22,7 +22,7 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Rows for Lines<W> {
-    /// Each page as it comes.
+    /// One page at a time.
     fn at_once(&self) -> usize {
         1
     }
@@ -35,7 +35,7 @@ impl<W: Write> Rows for Lines<W> {
         .map_err(ListingError::write)
     }
 
-    fn begin_anew(&mut self) -> Result<bool, ListingError> {
+    fn restart(&mut self) -> Result<bool, ListingError> {
         Ok(false)
     }
 

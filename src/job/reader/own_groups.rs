@@ -1,10 +1,10 @@
-//! What is kept of the groups that contacts list themselves.
+//! Keeps only the groups of the job in the own lists of contacts.
 
 use super::StreamReader;
 use domain::{Contact, GroupKind, OwnTags};
 
 impl StreamReader {
-    /// Of the contact's own groups those that are looked for, and whether it may be in others of them.
+    /// Keeps those of the contact's own groups that the job needs. The list counts as complete if it names all of these.
     pub(super) fn with_own_groups(&self, contact: Contact) -> Contact {
         let of = |kind: GroupKind, list: Option<OwnTags>| {
             let groups = || self.own_lists_of.iter().filter(|group| group.kind == kind);

@@ -1,14 +1,14 @@
-//! What other sources say of the lists that came: a total is no witness for the rows it came with. The contacts' own lists
-//! are one for tags (in 1.x for segments, too), read in the same run and whichever way the members were found; the counts
-//! of the listing of segments are a weaker one, as they may lag.
+//! Checks the members that a search returned against a second source, the witness. The total that comes with the rows is no
+//! witness: it can be wrong in the same way. The contacts' own lists are the witness for tags (on 1.x also for segments); they
+//! are read in the same run. The counts of the listing of segments are a weaker witness, because they may lag.
 //!
-//! A list that differs from a witness by more than is allowed is followed once more. If it still does, its members are taken
-//! from the contacts' own lists where those are whole, or can be made so by asking a few; else it is incomplete, or the
-//! difference is a warning.
+//! A stream that differs from its witness by more than is allowed is fetched again. If it still differs, its members are derived
+//! from the contacts' own lists, provided that these are complete or become so with a few requests. Otherwise the stream is
+//! incomplete, or the difference is a warning.
 
-use super::{Chains, Followed};
+use super::{Scheduler, StreamResult};
 use crate::plan::StreamKind;
-use crate::tag_dates::{ANSWERS, Asking, Gone};
+use crate::tag_dates::{ANSWERS, Gone, TagRequests};
 use crate::{JobError, error, joined};
 use archive::publish;
 use archive::snapshot::{
@@ -16,10 +16,10 @@ use archive::snapshot::{
 };
 use domain::{Allowed, Group, differs_from_listing};
 
-/// What another source says of a list, and what it is.
+/// The second source for a stream, and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Witness {
-    /// The members are those that the contacts' own lists name, and the group's total agrees.
+    /// The members were derived from the contacts' own lists, and the group's total agrees.
     Totals,
     /// The own lists of everyone's contacts.
     OwnLists(Comparison),
@@ -27,11 +27,11 @@ pub(crate) enum Witness {
     Listing(u64),
 }
 
-/// Contacts who are asked for all of their tags where their lists contradict a search, at the most.
-const ASKED_MAX: usize = 2_000;
+/// At most so many contacts are requested for all of their tags when their lists contradict a search.
+const REQUESTED_MAX: usize = 2_000;
 
 impl Witness {
-    /// Whether it contradicts what came by more than is allowed.
+    /// Whether it differs from the rows that came by more than is allowed.
     pub(crate) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::Totals => false,
@@ -43,15 +43,15 @@ impl Witness {
         }
     }
 
-    /// Whether it can say that what came is all there is. Own lists that were cut short cannot.
-    pub(crate) fn vouches(&self, came: u64, tolerance: f64) -> bool {
+    /// Whether it can confirm that all members came. Truncated own lists cannot.
+    pub(crate) fn can_confirm(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::OwnLists(comparison) => comparison.unknown_missing <= Allowed::Tolerance(tolerance).of(comparison.holders.max(came)),
             Witness::Totals | Witness::Listing(_) => true,
         }
     }
 
-    /// Whether what came cannot be all there is, on the word of this witness alone.
+    /// Whether this witness alone proves that members are missing.
     fn proves_incomplete(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::Listing(listed) => self.contradicts(came, tolerance) && came.saturating_mul(2) < *listed,
@@ -60,176 +60,174 @@ impl Witness {
     }
 }
 
-impl Chains<'_> {
-    /// Holds what came against what other sources say.
+impl Scheduler<'_> {
+    /// Checks every stream against its witness.
     pub(super) async fn cross_check(&mut self) -> Result<(), JobError> {
-        self.hear_witnesses().await?;
-        if self.ask_whose_lists_were_cut().await? {
-            self.hear_witnesses().await?;
+        self.read_witnesses().await?;
+        if self.complete_own_lists().await? {
+            self.read_witnesses().await?;
         }
-        let again: Vec<usize> = self.doubtful().into_iter().filter(|list| self.may_follow_again(*list)).collect();
-        for &list in &again {
-            tracing::warn!("`{}` is read once more: {}", self.plan.streams[list].key, self.difference(list));
-            self.anew(list).await?;
+        let again: Vec<usize> = self.contradicted().into_iter().filter(|stream| self.may_refetch(*stream)).collect();
+        for &stream in &again {
+            tracing::warn!("`{}` is fetched again: {}", self.plan.streams[stream].key, self.difference(stream));
+            self.restart(stream).await?;
         }
         if !again.is_empty() {
-            self.follow().await?;
-            self.complete().await?;
-            self.hear_witnesses().await?;
+            self.run_to_end().await?;
+            self.refetch_missing_records().await?;
+            self.read_witnesses().await?;
         }
-        for list in self.doubtful() {
-            self.settle(list).await?;
+        for stream in self.contradicted() {
+            self.settle(stream).await?;
         }
         Ok(())
     }
 
-    /// Asks the witnesses of each list.
-    async fn hear_witnesses(&mut self) -> Result<(), JobError> {
+    /// Finds the witness of each stream.
+    async fn read_witnesses(&mut self) -> Result<(), JobError> {
         let mut compared = self.own_lists().await?;
-        for (list, planned) in self.plan.streams.iter().enumerate() {
-            let Some(followed) = self.lists[list].followed.as_mut().filter(|followed| followed.failure.is_none()) else { continue };
-            if followed.witness == Some(Witness::Totals) || !matches!(planned.kind, StreamKind::Members(_)) {
+        for (stream, planned) in self.plan.streams.iter().enumerate() {
+            let Some(result) = self.streams[stream].result.as_mut().filter(|result| result.failure.is_none()) else { continue };
+            if result.witness == Some(Witness::Totals) || !matches!(planned.kind, StreamKind::Members(_)) {
                 continue;
             }
-            let of_own_lists = compared.iter().position(|(compared, _)| *compared == list).map(|at| compared.swap_remove(at).1);
-            followed.witness = of_own_lists.map(Witness::OwnLists).or(planned.listed.map(Witness::Listing));
+            let of_own_lists = compared.iter().position(|(compared, _)| *compared == stream).map(|at| compared.swap_remove(at).1);
+            result.witness = of_own_lists.map(Witness::OwnLists).or(planned.listed.map(Witness::Listing));
         }
         Ok(())
     }
 
-    /// Makes own lists whole where that matters: where they contradict a search, and where they cannot vouch for one that
-    /// gives fewer members than the month before had. Asks contacts whose lists were cut short, if they are few.
-    async fn ask_whose_lists_were_cut(&self) -> Result<bool, JobError> {
+    /// Completes truncated own lists if it matters: if they contradict a search, or if a search returned fewer members than the
+    /// month before and they cannot confirm it. Requests these contacts only if they are few.
+    async fn complete_own_lists(&self) -> Result<bool, JobError> {
         let tolerance = self.context.settings.completeness.tolerance;
-        let matters = |list: usize| {
-            let Some(followed) = &self.lists[list].followed else { return false };
-            let Some(witness @ Witness::OwnLists(comparison)) = followed.witness else { return false };
-            let came = followed.part.record.received();
-            let (key, first) = (&self.plan.streams[list].key, self.plan.months().first);
+        let matters = |stream: usize| {
+            let Some(result) = &self.streams[stream].result else { return false };
+            let Some(witness @ Witness::OwnLists(comparison)) = result.witness else { return false };
+            let came = result.part.record.came();
+            let (key, first) = (&self.plan.streams[stream].key, self.plan.months().first);
             let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
-            comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.vouches(came, tolerance)))
+            comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.can_confirm(came, tolerance)))
         };
-        let is_needed = (0..self.lists.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
+        let is_needed = (0..self.streams.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
         let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&everyone)?)).await)?;
-        if untold.len() > ASKED_MAX {
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&everyone)?)).await)?;
+        if untold.len() > REQUESTED_MAX {
             return Ok(false);
         }
-        tracing::info!("{} contacts whose lists of tags were cut short are asked for all of them", untold.len());
-        let asking = Asking::open(self.context, self.plan.scope.months, self.work).await?;
+        tracing::info!("requesting all tags of {} contacts whose lists were truncated", untold.len());
+        let asking = TagRequests::open(self.context, self.plan.scope.months, self.work).await?;
         if let Err(error) = asking.ask(untold, Gone::AreUnknown).await {
-            tracing::warn!("they could not be asked: {}", error::in_a_line(&error));
+            tracing::warn!("requesting the tags of these contacts failed: {}", error::in_a_line(&error));
         }
         asking.end()?;
         Ok(true)
     }
 
-    /// The lists that their witness contradicts.
-    fn doubtful(&self) -> Vec<usize> {
+    /// The streams that their witness contradicts.
+    fn contradicted(&self) -> Vec<usize> {
         let tolerance = self.context.settings.completeness.tolerance;
-        let is_doubtful = |followed: &Followed| {
-            let record = &followed.part.record;
-            // What is incomplete as it is needs no other reason; but own lists may know what a search knows nothing of.
-            (record.is_complete || record.received() == 0)
-                && followed.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance))
+        let is_contradicted = |result: &StreamResult| {
+            let record = &result.part.record;
+            // An incomplete stream needs no second reason; but own lists may name members when the search returned none.
+            (record.is_complete || record.came() == 0)
+                && result.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance))
         };
-        (0..self.lists.len()).filter(|list| self.lists[*list].followed.as_ref().is_some_and(is_doubtful)).collect()
+        (0..self.streams.len()).filter(|stream| self.streams[*stream].result.as_ref().is_some_and(is_contradicted)).collect()
     }
 
-    /// What everyone's own lists say of the groups that were searched for.
+    /// Compares the groups that were searched for with everyone's own lists.
     async fn own_lists(&self) -> Result<Vec<(usize, Comparison)>, JobError> {
         let Some(everyone) = self.whole_everyone() else { return Ok(Vec::new()) };
-        let searched = |list: usize| {
-            let followed = self.lists[list].followed.as_ref().filter(|followed| followed.failure.is_none())?;
-            let group = self.plan.streams[list].kind.group()?;
-            let is_compared = followed.witness != Some(Witness::Totals) && everyone.record.own_lists_of.contains(&group.key());
-            is_compared.then(|| (list, Searched { group: group.clone(), part: followed.part.clone() }))
+        let searched = |stream: usize| {
+            let result = self.streams[stream].result.as_ref().filter(|result| result.failure.is_none())?;
+            let group = self.plan.streams[stream].kind.group()?;
+            let is_compared = result.witness != Some(Witness::Totals) && everyone.record.own_lists_of.contains(&group.key());
+            is_compared.then(|| (stream, Searched { group: group.clone(), part: result.part.clone() }))
         };
-        let (lists, searched): (Vec<usize>, Vec<Searched>) = (0..self.lists.len()).filter_map(searched).unzip();
-        if lists.is_empty() {
+        let (streams, searched): (Vec<usize>, Vec<Searched>) = (0..self.streams.len()).filter_map(searched).unzip();
+        if streams.is_empty() {
             return Ok(Vec::new());
         }
         let answers = self.work.join(ANSWERS);
         let compared = joined(tokio::task::spawn_blocking(move || Ok(compare(&everyone, &searched, &answers)?)).await)?;
-        Ok(lists.into_iter().zip(compared).collect())
+        Ok(streams.into_iter().zip(compared).collect())
     }
 
-    /// Everyone, if all of them came.
-    fn whole_everyone(&self) -> Option<SpooledStream> {
-        let followed = self.everyone()?.followed.as_ref()?;
-        (followed.failure.is_none() && followed.part.record.is_complete).then(|| followed.part.clone())
+    /// Everyone, if complete.
+    fn whole_everyone(&self) -> Option<Part> {
+        let result = self.everyone()?.result.as_ref()?;
+        (result.failure.is_none() && result.part.record.is_complete).then(|| result.part.clone())
     }
 
-    /// Whether a list that is read now is worth as much as what there is of it. Where an incomplete month is accepted, the
-    /// API may not answer at all, and what came stays.
-    fn may_follow_again(&self, list: usize) -> bool {
+    /// Whether fetching the stream again would give it at least the same basis. If an incomplete month is accepted, never: the
+    /// API may not answer at all, so the rows that came are kept.
+    fn may_refetch(&self, stream: usize) -> bool {
         let basis = |at| self.plan.scope.basis_at(at, self.context.settings.job.grace);
-        let followed = self.lists[list].followed.as_ref();
-        !self.accepts_incomplete
-            && followed.is_some_and(|followed| basis(followed.part.record.observed_at) <= basis((self.context.clock)()))
+        let result = self.streams[stream].result.as_ref();
+        !self.accepts_incomplete && result.is_some_and(|result| basis(result.part.record.observed_at) <= basis((self.context.clock)()))
     }
 
-    /// What a witness says, in words.
-    fn difference(&self, list: usize) -> String {
-        let Some(followed) = &self.lists[list].followed else { return String::new() };
-        let came = followed.part.record.received();
-        match followed.witness {
+    /// What the witness says, as text.
+    fn difference(&self, stream: usize) -> String {
+        let Some(result) = &self.streams[stream].result else { return String::new() };
+        let came = result.part.record.came();
+        match result.witness {
             Some(Witness::OwnLists(comparison)) => format!(
-                "{came} members came; the contacts' own lists name {} ({} of them did not come, {} came whose list lacks the group, and \
-                 of {} contacts whose lists were cut short nobody knows)",
+                "the search returned {came} members; the contacts' own lists name {} ({} of them are missing from the search, {} are in \
+                 the search but not in their own list, and {} contacts with truncated lists are unknown)",
                 comparison.holders, comparison.missing, comparison.unconfirmed, comparison.unknown
             ),
-            Some(Witness::Listing(listed)) => format!("{came} members came; the listing of segments counts {listed}"),
-            Some(Witness::Totals) | None => format!("{came} members came"),
+            Some(Witness::Listing(listed)) => format!("the search returned {came} members; the listing of segments counts {listed}"),
+            Some(Witness::Totals) | None => format!("the search returned {came} members"),
         }
     }
 
-    /// Decides what becomes of a list that its witness still contradicts.
-    async fn settle(&mut self, list: usize) -> Result<(), JobError> {
-        let (key, difference) = (self.plan.streams[list].key.clone(), self.difference(list));
+    /// Decides how to publish a stream that its witness still contradicts.
+    async fn settle(&mut self, stream: usize) -> Result<(), JobError> {
+        let (key, difference) = (self.plan.streams[stream].key.clone(), self.difference(stream));
         let tolerance = self.context.settings.completeness.tolerance;
-        let group = self.plan.streams[list].kind.group().cloned();
+        let group = self.plan.streams[stream].kind.group().cloned();
         let everyone = self.whole_everyone();
-        let Some(followed) = &mut self.lists[list].followed else { return Ok(()) };
-        match (followed.witness, group, everyone) {
+        let Some(result) = &mut self.streams[stream].result else { return Ok(()) };
+        match (result.witness, group, everyone) {
             (Some(Witness::OwnLists(comparison)), Some(group), Some(everyone)) if comparison.unknown == 0 => {
-                tracing::warn!("the members of `{key}` are taken from the contacts' own lists, against the search: {difference}");
-                let record = followed.part.record.clone();
+                tracing::warn!("the members of `{key}` are derived from the contacts' own lists, not from the search: {difference}");
+                let record = result.part.record.clone();
                 let part = self.derived(&group, everyone, record).await?;
-                self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::OwnLists(comparison)) });
+                self.streams[stream].result = Some(StreamResult { part, failure: None, witness: Some(Witness::OwnLists(comparison)) });
             }
-            (Some(witness), ..) if witness.proves_incomplete(followed.part.record.received(), tolerance) => {
+            (Some(witness), ..) if witness.proves_incomplete(result.part.record.came(), tolerance) => {
                 tracing::error!("`{key}` is incomplete: {difference}");
-                followed.part.record.is_complete = false;
+                result.part.record.is_complete = false;
                 if matches!(witness, Witness::OwnLists(_)) {
-                    self.forget_everyone()?;
+                    self.discard_everyone()?;
                 }
             }
-            _ => tracing::warn!("`{key}` is published as it came: {difference}"),
+            _ => tracing::warn!("`{key}` is published as the search returned it: {difference}"),
         }
         Ok(())
     }
 
-    /// The members of a group by the contacts' own lists, in the place of what was searched for.
-    async fn derived(&self, group: &Group, everyone: SpooledStream, searched: StreamRecord) -> Result<SpooledStream, JobError> {
-        let tallied = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
+    /// The members of a group, derived from the contacts' own lists instead of the search.
+    async fn derived(&self, group: &Group, everyone: Part, searched: StreamRecord) -> Result<Part, JobError> {
+        let tallied = Tallied { key: group.key(), folder: stream_folder(self.work, &group.key()) };
         let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
         let taking = tokio::task::spawn_blocking(move || -> Result<Vec<StreamRecord>, JobError> {
             let untold = truncated_tags(&everyone)?;
             Ok(derive_members(&everyone, &[tallied], &untold, &answers)?)
         });
         let record = joined(taking.await)?.into_iter().next();
-        let record = record.ok_or_else(|| JobError::NotFollowed(group.key()))?;
+        let record = record.ok_or_else(|| JobError::NotFetched(group.key()))?;
         let StreamRecord { first_total, last_total, .. } = searched;
         Ok(SpooledStream::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.received()), ..record }))
     }
 
-    /// The next run reads everyone anew: as long as it has what was read before, it would find the same difference.
-    fn forget_everyone(&self) -> Result<(), JobError> {
-        let at =
-            self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone).filter(|list| self.may_follow_again(*list));
-        for chain in at.iter().flat_map(|list| &self.lists[*list].chains) {
-            publish::remove_folder(&stream_folder(self.work, &chain.key))?;
+    /// The next run must read everyone again: with the same rows it would find the same difference.
+    fn discard_everyone(&self) -> Result<(), JobError> {
+        let at = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone).filter(|stream| self.may_refetch(*stream));
+        for partition in at.iter().flat_map(|stream| &self.streams[*stream].partitions) {
+            publish::remove_folder(&stream_folder(self.work, &partition.key))?;
         }
         Ok(())
     }

@@ -1,294 +1,302 @@
-//! Groups whose members are taken from the contacts' own lists while everyone is read: which ones, and what comes of it.
+//! Derives the members of groups from the contacts' own lists while everyone is read.
 
 use std::path::PathBuf;
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Chains, Done, Followed, List, Waiting, Witness};
+use super::{Done, Scheduler, StreamResult, StreamRun, Waiting, Witness};
 use crate::partitioning::FEW_PAGES;
 use crate::plan::{StreamKind, pages};
-use crate::reader::Look;
-use crate::tag_dates::{Asking, Gone};
+use crate::reader::Probe;
+use crate::tag_dates::{Gone, TagRequests};
 use crate::{Context, Event, JobError, error, joined, work};
 use archive::publish;
 use archive::snapshot::{DerivedTag, SpooledStream, StreamRecord, derive_members, stream_folder, truncated_tags};
 use domain::{Allowed, Group, Months, agrees};
 use intercom::RequestError;
 
-/// The part of everyone that tells how it will go on.
-const A_SAMPLE: f64 = 0.1;
+/// The share of everyone that is enough to estimate the rest.
+const SAMPLE: f64 = 0.1;
 
-impl Chains<'_> {
-    /// Asks for the sizes of tags, beside what is followed already.
-    pub(super) fn weigh(&mut self, waiting: Waiting, look: Look) {
-        let is_fresh = |waiting: &&Waiting| self.plan.streams[waiting.list].kind.is_tag() && waiting.begun.is_fresh();
-        let tag = |waiting: &Waiting| Some((waiting.list, self.plan.streams[waiting.list].kind.group()?.clone()));
+impl Scheduler<'_> {
+    /// Requests the sizes of tags while other streams are fetched.
+    pub(super) fn ask_tag_sizes(&mut self, waiting: Waiting, probe: Probe) {
+        let is_fresh = |waiting: &&Waiting| self.plan.streams[waiting.stream].kind.is_tag() && waiting.begun.is_fresh();
+        let tag = |waiting: &Waiting| Some((waiting.stream, self.plan.streams[waiting.stream].kind.group()?.clone()));
         let tags: Vec<(usize, Group)> = self.waiting.iter().filter(is_fresh).filter_map(tag).collect();
         let client = self.context.client.clone();
         self.running.spawn(async move {
             let totals = try_join_all(tags.iter().map(|(_, tag)| client.member_count(tag, None))).await;
-            let sized = |totals: Vec<Option<u64>>| tags.iter().zip(totals).filter_map(|((list, _), total)| Some((*list, total?))).collect();
-            Done::Weighed { waiting: Box::new(waiting), look, tags: totals.map(sized) }
+            let sized =
+                |totals: Vec<Option<u64>>| tags.iter().zip(totals).filter_map(|((stream, _), total)| Some((*stream, total?))).collect();
+            Done::TagSizes { waiting: Box::new(waiting), probe, tags: totals.map(sized) }
         });
     }
 
-    /// Decides which tags' members are taken from the contacts' own lists of tags, and goes on with everyone.
-    pub(super) async fn weighed(
+    /// Chooses the membership strategy of the tags, then continues everyone.
+    pub(super) async fn choose_strategy(
         &mut self,
         waiting: Waiting,
-        look: Look,
+        probe: Probe,
         tags: Result<Vec<(usize, u64)>, RequestError>,
     ) -> Result<(), JobError> {
         self.waits_for_everyone = false;
-        match (tags, &look.partitioning) {
+        match (tags, &probe.partitioning) {
             (Ok(tags), Some(everyone)) => {
-                let chosen = self.plan.tally(tags, everyone.total, look.untold, &self.context.settings);
-                self.leave_to_everyone(&chosen);
+                let chosen = self.plan.choose_derived(tags, everyone.total, probe.truncated_tags, &self.context.settings);
+                self.derive_from_everyone(&chosen);
             }
-            (Err(error), _) => tracing::warn!(%error, "the sizes of the tags were not told; each is searched for"),
+            (Err(error), _) => tracing::warn!(%error, "the sizes of the tags are unknown; each tag is searched for"),
             (Ok(_), None) => {}
         }
-        self.go_on(waiting, look).await
+        self.fetch_probed(waiting, probe).await
     }
 
-    /// The same where contacts list all of their groups, and lists tell their length when they are opened. Those that ride on
-    /// the scroll cost nothing as it is.
-    pub(super) fn choose_tallied_at_once(&mut self) {
+    /// The same on 1.x, where contacts list all of their groups and streams announce their size when they are opened. Groups
+    /// that share the scroll cost no requests anyway.
+    pub(super) fn choose_strategy_at_once(&mut self) {
         let announced = |waiting: &Waiting| waiting.reader.announced(&waiting.begun);
-        let everyone = self.waiting.iter().find(|waiting| self.plan.streams[waiting.list].kind == StreamKind::Everyone);
+        let everyone = self.waiting.iter().find(|waiting| self.plan.streams[waiting.stream].kind == StreamKind::Everyone);
         let Some(everyone) = everyone.and_then(announced) else { return };
         if pages(Some(everyone), &self.context.settings).is_none_or(|pages| pages <= FEW_PAGES) {
             return;
         }
-        let is_of_group = |waiting: &&Waiting| self.plan.streams[waiting.list].kind.group().is_some() && !waiting.begun.is_shared();
-        let groups = self.waiting.iter().filter(is_of_group).filter_map(|waiting| Some((waiting.list, announced(waiting)?))).collect();
-        let chosen = self.plan.tally(groups, everyone, 0.0, &self.context.settings);
-        self.leave_to_everyone(&chosen);
+        let is_of_group = |waiting: &&Waiting| self.plan.streams[waiting.stream].kind.group().is_some() && !waiting.begun.is_shared();
+        let groups = self.waiting.iter().filter(is_of_group).filter_map(|waiting| Some((waiting.stream, announced(waiting)?))).collect();
+        let chosen = self.plan.choose_derived(groups, everyone, 0.0, &self.context.settings);
+        self.derive_from_everyone(&chosen);
     }
 
-    fn leave_to_everyone(&mut self, lists: &[usize]) {
-        for &list in lists {
-            self.waiting.retain(|waiting| waiting.list != list);
-            self.lists[list].chains.clear();
+    fn derive_from_everyone(&mut self, streams: &[usize]) {
+        for &stream in streams {
+            self.waiting.retain(|waiting| waiting.stream != stream);
+            self.streams[stream].partitions.clear();
         }
     }
 
-    pub(super) fn everyone(&self) -> Option<&List> {
-        let list = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
-        Some(&self.lists[list])
+    pub(super) fn everyone(&self) -> Option<&StreamRun> {
+        let stream = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
+        Some(&self.streams[stream])
     }
 
-    /// Lists whose members are taken from everyone, and are not there yet.
-    fn awaited(&self) -> Vec<usize> {
-        let is_awaited = |list: &usize| self.plan.streams[*list].tallied.is_some() && self.lists[*list].followed.is_none();
-        (0..self.lists.len()).filter(is_awaited).collect()
+    /// Streams whose members will be derived from everyone.
+    fn pending_derived(&self) -> Vec<usize> {
+        let is_pending = |stream: &usize| self.plan.streams[*stream].derived.is_some() && self.streams[*stream].result.is_none();
+        (0..self.streams.len()).filter(is_pending).collect()
     }
 
-    /// Asks the contacts of a chain of everyone whose own lists were cut short, while the others are still followed.
-    pub(super) async fn ask_untold(&mut self, chain: usize) -> Result<(), JobError> {
-        let lists = self.awaited();
-        let chain = self.everyone().and_then(|everyone| everyone.chains.get(chain)).and_then(|chain| Some((chain, chain.fetched()?)));
-        let Some((chain, fetched)) = chain.filter(|_| !lists.is_empty() && !self.context.client.capabilities().lists_own_segments) else {
+    /// Requests all tags of the contacts with truncated lists in one partition of everyone, while other partitions are fetched.
+    pub(super) async fn ask_truncated_tags(&mut self, partition: usize) -> Result<(), JobError> {
+        let streams = self.pending_derived();
+        let partition = self
+            .everyone()
+            .and_then(|everyone| everyone.partitions.get(partition))
+            .and_then(|partition| Some((partition, partition.fetched()?)));
+        let Some((partition, fetched)) =
+            partition.filter(|_| !streams.is_empty() && !self.context.client.capabilities().lists_own_segments)
+        else {
             return Ok(());
         };
-        let part = SpooledStream::whole(stream_folder(self.work, &chain.key), fetched.record.clone());
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
-        self.untold.found += untold.len() as u64;
-        let searching = self.searching(&lists);
-        if self.untold.found > searching {
-            // Whoever is left is told once everyone is there.
+        let part = Part::whole(stream_folder(self.work, &partition.key), fetched.record.clone());
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
+        self.truncated_tags.found += untold.len() as u64;
+        let search_requests = self.search_requests(&streams);
+        if self.truncated_tags.found > search_requests {
+            // `DeriveMembers` decides once everyone was read.
             return Ok(());
         }
-        let expected = self.expected_untold();
-        if expected > searching && self.has_read(A_SAMPLE) {
-            return self.search(&lists, &format!("about {expected} contacts would be asked, whose lists are cut short")).await;
+        let expected = self.expected_truncated_tags();
+        if expected > search_requests && self.has_read(SAMPLE) {
+            return self
+                .search(&streams, &format!("about {expected} contacts with truncated lists of tags would have to be requested"))
+                .await;
         }
-        if untold.is_empty() || expected > searching {
+        if untold.is_empty() || expected > search_requests {
             return Ok(());
         }
-        let asking = match &self.untold.asking {
+        let asking = match &self.truncated_tags.asking {
             Some(asking) => asking.clone(),
-            None => self.untold.asking.insert(Asking::open(self.context, self.plan.scope.months, self.work).await?).clone(),
+            None => self.truncated_tags.asking.insert(TagRequests::open(self.context, self.plan.scope.months, self.work).await?).clone(),
         };
-        self.untold.under_way += 1;
+        self.truncated_tags.under_way += 1;
         self.running.spawn(async move { Done::Asked(asking.ask(untold, Gone::HaveNoTags).await.err()) });
         Ok(())
     }
 
-    /// Whether at least such a part of everyone was read.
+    /// Whether at least this share of everyone was read.
     fn has_read(&self, part: f64) -> bool {
         self.read_of_everyone().is_some_and(|(read, total)| read >= total * part)
     }
 
-    /// How many contacts will be asked, if it goes on like this.
-    fn expected_untold(&self) -> u64 {
-        let found = self.untold.found as f64;
-        self.read_of_everyone().map_or(self.untold.found, |(read, total)| (found * total / read.max(1.0)).ceil() as u64)
+    /// How many contacts with truncated lists there will be, estimated from those found so far.
+    fn expected_truncated_tags(&self) -> u64 {
+        let found = self.truncated_tags.found as f64;
+        self.read_of_everyone().map_or(self.truncated_tags.found, |(read, total)| (found * total / read.max(1.0)).ceil() as u64)
     }
 
-    /// Rows of everyone that came in finished chains, and all there are.
+    /// Rows of everyone in finished partitions, and in total.
     fn read_of_everyone(&self) -> Option<(f64, f64)> {
-        let list = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
-        let read = self.lists[list].fetched().map(|fetched| fetched.record.rows).sum::<u64>() as f64;
-        Some((read, (self.plan.streams[list].partitioning.as_ref()?.total as f64).max(read)))
+        let stream = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
+        let read = self.streams[stream].fetched().map(|fetched| fetched.record.rows).sum::<u64>() as f64;
+        Some((read, (self.plan.streams[stream].partitioning.as_ref()?.total as f64).max(read)))
     }
 
     /// Requests that it takes to search for the members of these groups.
-    fn searching(&self, lists: &[usize]) -> u64 {
-        lists.iter().filter_map(|list| pages(self.plan.streams[*list].tallied, &self.context.settings)).sum()
+    fn search_requests(&self, streams: &[usize]) -> u64 {
+        streams.iter().filter_map(|stream| pages(self.plan.streams[*stream].derived, &self.context.settings)).sum()
     }
 
-    /// Some were asked, or could not be.
+    /// The requests for truncated lists of one partition ended or failed.
     pub(super) async fn asked(&mut self, error: Option<JobError>) -> Result<(), JobError> {
-        self.untold.under_way -= 1;
-        self.untold.failure = self.untold.failure.take().or(error);
-        let is_there = self.everyone().is_some_and(|everyone| everyone.followed.is_some());
-        if is_there { self.tally().await } else { Ok(()) }
+        self.truncated_tags.under_way -= 1;
+        self.truncated_tags.failure = self.truncated_tags.failure.take().or(error);
+        let has_everyone = self.everyone().is_some_and(|everyone| everyone.result.is_some());
+        if has_everyone { self.derive_members().await } else { Ok(()) }
     }
 
-    /// Begins to take the members of tags from everyone, once everyone is there and nobody is being asked.
-    pub(super) async fn tally(&mut self) -> Result<(), JobError> {
-        let lists = self.awaited();
-        if self.untold.under_way > 0 {
+    /// Starts to derive the members of tags, once everyone was read and no request for a truncated list is under way.
+    pub(super) async fn derive_members(&mut self) -> Result<(), JobError> {
+        let streams = self.pending_derived();
+        if self.truncated_tags.under_way > 0 {
             return Ok(());
         }
-        if let Some(failure) = self.untold.failure.take() {
-            return self.search(&lists, &error::in_a_line(&failure)).await;
+        if let Some(failure) = self.truncated_tags.failure.take() {
+            return self.search(&streams, &error::in_a_line(&failure)).await;
         }
-        let everyone = self.everyone().and_then(|everyone| everyone.followed.as_ref()).filter(|followed| followed.part.record.is_complete);
-        let (Some(everyone), false) = (everyone.map(|followed| followed.part.clone()), lists.is_empty()) else {
-            return self.search(&lists, "not everyone came").await;
+        let everyone = self.everyone().and_then(|everyone| everyone.result.as_ref()).filter(|result| result.part.record.is_complete);
+        let (Some(everyone), false) = (everyone.map(|result| result.part.clone()), streams.is_empty()) else {
+            return self.search(&streams, "everyone is incomplete").await;
         };
-        let group = |list: usize| Some((list, self.plan.streams[list].kind.group()?.clone(), self.plan.streams[list].tallied?));
-        let tallying = Tallying {
+        let group = |stream: usize| Some((stream, self.plan.streams[stream].kind.group()?.clone(), self.plan.streams[stream].derived?));
+        let work = DeriveMembers {
             context: self.context.clone(),
             months: self.plan.scope.months,
             work: self.work.to_path_buf(),
-            asking: self.untold.asking.take(),
-            searching: self.searching(&lists),
+            asking: self.truncated_tags.asking.take(),
+            search_requests: self.search_requests(&streams),
             everyone,
-            groups: lists.into_iter().filter_map(group).map(|(list, group, total)| Awaited { list, group, total }).collect(),
+            groups: streams.into_iter().filter_map(group).map(|(stream, group, total)| PendingGroup { stream, group, total }).collect(),
         };
-        self.running.spawn(async move { Done::Tallied(Box::new(tallying.run().await)) });
+        self.running.spawn(async move { Done::Derived(Box::new(work.run().await)) });
         Ok(())
     }
 
-    /// What came of it. What could not be told, or does not agree with what the tags announce, is searched for.
-    pub(super) async fn tallied_all(&mut self, told: Told) -> Result<(), JobError> {
-        let groups = match told {
-            Told::Members(groups) => groups,
-            Told::Nothing { lists, why } => return self.search(&lists, &why).await,
+    /// Takes the derived members. A group whose members could not be derived, or do not agree with its total, is searched for.
+    pub(super) async fn take_derived(&mut self, derivation: Derivation) -> Result<(), JobError> {
+        let groups = match derivation {
+            Derivation::Members(groups) => groups,
+            Derivation::Failed { streams, why } => return self.search(&streams, &why).await,
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
         let mut disagree = Vec::new();
-        for (list, part) in groups {
+        for (stream, part) in groups {
             let record = &part.record;
-            if !agrees(record.received(), record.first_total, record.last_total, tolerance) {
-                disagree.push(list);
+            if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
+                disagree.push(stream);
                 continue;
             }
-            let stream = self.plan.streams[list].key.clone();
-            let _span = tracing::info_span!("stream", key = stream).entered();
-            (self.context.observer)(Event::StreamDone { stream, rows: record.rows });
-            self.lists[list].followed = Some(Followed { part, failure: None, witness: Some(Witness::Totals) });
+            let key = self.plan.streams[stream].key.clone();
+            let _span = tracing::info_span!("stream", key).entered();
+            (self.context.observer)(Event::StreamDone { stream: key, rows: record.rows });
+            self.streams[stream].result = Some(StreamResult { part, failure: None, witness: Some(Witness::Totals) });
         }
-        self.search(&disagree, "what the contacts' own lists tell does not agree with the group's total").await
+        self.search(&disagree, "the members derived from the contacts' own lists do not agree with the group's total").await
     }
 
-    /// Searches for the members of tags after all.
-    async fn search(&mut self, lists: &[usize], why: &str) -> Result<(), JobError> {
-        for &list in lists {
-            let stream = &mut self.plan.streams[list];
-            stream.tallied = None;
-            publish::remove_folder(&stream_folder(self.work, &stream.key))?;
+    /// Falls back to searching for the members of groups.
+    async fn search(&mut self, streams: &[usize], why: &str) -> Result<(), JobError> {
+        for &stream in streams {
+            let planned = &mut self.plan.streams[stream];
+            planned.derived = None;
+            publish::remove_folder(&stream_folder(self.work, &planned.key))?;
         }
-        if lists.is_empty() {
+        if streams.is_empty() {
             return Ok(());
         }
-        tracing::info!("{} groups are searched for after all: {why}", lists.len());
+        tracing::info!("searching for the members of {} groups instead: {why}", streams.len());
         work::note(self.work, self.plan)?;
-        self.begin(lists, true).await
+        self.begin(streams, true).await
     }
 }
 
-/// The contacts whose own lists were cut short.
+/// The contacts whose own lists of tags were truncated.
 #[derive(Default)]
-pub(super) struct Untold {
+pub(super) struct TruncatedTags {
     found: u64,
-    asking: Option<Asking>,
-    /// How many chains' contacts are being asked.
+    asking: Option<TagRequests>,
+    /// Partitions whose contacts are being requested.
     under_way: usize,
     failure: Option<JobError>,
 }
 
-/// The work of taking the members of groups from everyone, beside the other lists.
-struct Tallying {
+/// Derives the members of groups from everyone, while other streams are fetched.
+struct DeriveMembers {
     context: Context,
     months: Months,
     work: PathBuf,
-    /// Where some were asked while the others were followed.
-    asking: Option<Asking>,
-    /// Requests that it takes to search for the members instead.
-    searching: u64,
-    everyone: SpooledStream,
-    groups: Vec<Awaited>,
+    /// The answers so far, if some contacts were requested already.
+    asking: Option<TagRequests>,
+    /// Requests that a search for the members would take.
+    search_requests: u64,
+    everyone: Part,
+    groups: Vec<PendingGroup>,
 }
 
-/// A group whose members are awaited.
-struct Awaited {
-    list: usize,
+/// A group whose members are to be derived.
+struct PendingGroup {
+    stream: usize,
     group: Group,
-    /// What it announced.
+    /// The total that it announced.
     total: u64,
 }
 
-/// What the contacts' own lists tell.
-pub(super) enum Told {
-    /// By list.
-    Members(Vec<(usize, SpooledStream)>),
-    Nothing {
-        lists: Vec<usize>,
+/// Members derived from the contacts' own lists.
+pub(super) enum Derivation {
+    /// By stream.
+    Members(Vec<(usize, Part)>),
+    Failed {
+        streams: Vec<usize>,
         why: String,
     },
 }
 
-impl Tallying {
-    async fn run(self) -> Result<Told, JobError> {
-        let nothing = |why: String| Ok(Told::Nothing { lists: self.groups.iter().map(|awaited| awaited.list).collect(), why });
+impl DeriveMembers {
+    async fn run(self) -> Result<Derivation, JobError> {
+        let failed = |why: String| Ok(Derivation::Failed { streams: self.groups.iter().map(|pending| pending.stream).collect(), why });
         let (context, reading) = (&self.context, self.everyone.clone());
         let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&reading)?)).await)?;
         if context.client.capabilities().lists_own_segments && !untold.is_empty() {
-            return nothing("contacts do not list all of their groups".to_string());
+            return failed("contacts do not list all of their groups".to_string());
         }
-        // Who was asked already costs nothing more.
+        // Contacts that were requested already cost nothing more.
         let left = self.asking.as_ref().map_or(untold.len(), |asking| asking.unanswered(&untold)) as u64;
-        if left > self.searching {
-            return nothing(format!("to ask {left} contacts whose lists were cut short takes longer"));
+        if left > self.search_requests {
+            return failed(format!("it would take {left} requests for contacts with truncated lists"));
         }
         let asking = match self.asking.clone() {
             Some(asking) => asking,
-            None => Asking::open(context, self.months, &self.work).await?,
+            None => TagRequests::open(context, self.months, &self.work).await?,
         };
         if let Err(error) = asking.ask(untold.clone(), Gone::HaveNoTags).await {
-            return nothing(error::in_a_line(&error));
+            return failed(error::in_a_line(&error));
         }
         let answers = asking.end()?;
-        let folder = |awaited: &Awaited| DerivedTag { key: awaited.group.key(), folder: stream_folder(&self.work, &awaited.group.key()) };
-        let tags: Vec<DerivedTag> = self.groups.iter().map(folder).collect();
+        let folder = |pending: &PendingGroup| Tallied { key: pending.group.key(), folder: stream_folder(&self.work, &pending.group.key()) };
+        let tags: Vec<Tallied> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());
-        // What contacts were asked is of now, however long ago everyone was read.
+        // The answers of contacts are observed now, even if everyone was read long ago.
         let asked_at = (!untold.is_empty()).then(|| (context.clock)());
-        let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &untold, &answers)?)).await)?;
-        let totals = join_all(self.groups.iter().map(|awaited| context.client.member_count(&awaited.group, None))).await;
-        let told = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((awaited, tag), record), total)| {
+        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
+        let totals = join_all(self.groups.iter().map(|pending| context.client.member_count(&pending.group, None))).await;
+        let members = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((pending, tag), record), total)| {
             let record = StreamRecord {
-                first_total: Some(awaited.total),
-                last_total: total.ok().flatten().or(Some(awaited.total)),
+                first_total: Some(pending.total),
+                last_total: total.ok().flatten().or(Some(pending.total)),
                 observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)),
                 ..record
             };
-            (awaited.list, SpooledStream::whole(tag.folder, record))
+            (pending.stream, Part::whole(tag.folder, record))
         });
-        Ok(Told::Members(told.collect()))
+        Ok(Derivation::Members(members.collect()))
     }
 }

@@ -1,19 +1,19 @@
-//! Addresses as settings write them: where the token may go, where the webhook is, and what of them may be shown.
+//! The addresses in settings: of the API and of the webhook, and the parts that may be shown.
 
 use reqwest::Url;
 use secrecy::SecretString;
 
 use intercom::proxy::is_loopback;
 
-/// Where a webhook listens. Whoever knows the whole of it may write there.
+/// The address of a webhook. It is a secret: it allows to write to the webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl {
     pub address: SecretString,
-    /// Scheme, host and port: what may be shown.
+    /// Scheme, host and port: these may be shown.
     pub host: String,
 }
 
-/// An address as it may be shown: without a user name, a password or a query.
+/// An address without user name, password and query, for messages.
 pub(super) fn without_secrets(address: &str) -> String {
     let (address, query) = match address.find(['?', '#']) {
         Some(query) => (&address[..query], "?…"),
@@ -35,7 +35,7 @@ pub(super) fn check_base_url(text: &str) -> Result<bool, &'static str> {
     Ok(is_loopback)
 }
 
-/// The address of a webhook, or what is wrong with it, in words that show nothing of it but the host.
+/// The address of a webhook, or what is wrong with it, as a text that shows only the host.
 pub(super) fn check_webhook(text: &str) -> Result<WebhookUrl, String> {
     let text = text.trim();
     match check(text) {
@@ -53,18 +53,18 @@ fn host(url: &Url) -> String {
 
 /// The address, and whether its host is a loopback literal; or what is wrong with it.
 fn check(text: &str) -> Result<(Url, bool), &'static str> {
-    let url = Url::parse(text).map_err(|_| "is no address; write it like https://api.intercom.io")?;
+    let url = Url::parse(text).map_err(|_| "is not an address; write it like https://api.intercom.io")?;
     if !url.has_host() {
         return Err("has no host");
     }
     let is_loopback = is_loopback(&url);
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user name or password; no address here may, and the token comes from the environment or a file");
+        return Err("has a user name or password, which is refused; the token comes from the environment or a file");
     }
     match url.scheme() {
         "https" => Ok((url, is_loopback)),
         "http" if is_loopback => Ok((url, true)),
-        "http" => Err("would be asked unencrypted; plain http is only for this machine (127.0.0.0/8, ::1, localhost)"),
+        "http" => Err("is not encrypted; plain http is only for this machine (127.0.0.0/8, ::1, localhost)"),
         _ => Err("is neither https nor http"),
     }
 }

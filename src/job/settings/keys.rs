@@ -1,9 +1,9 @@
-//! The names that settings know.
+//! The keys of settings.
 
-/// What the lowest layer is called.
+/// The name of the lowest layer.
 pub(super) const DEFAULTS_ORIGIN: &str = "the built-in defaults";
 
-/// Every key that a layer may hold, as `section.key`; the keys of a job have no section.
+/// Every key of a layer, as `section.key`. The keys of a job have no section.
 pub(super) const KEYS: &[&str] = &[
     "intercom.region",
     "intercom.base_url",
@@ -37,7 +37,7 @@ pub(super) const KEYS: &[&str] = &[
     "html_members",
 ];
 
-/// The known name that is most like this one, when one is like it at all.
+/// The most similar known name, if one is similar enough.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

@@ -1,5 +1,5 @@
-//! Merging the layers. Each one is checked for unknown keys by itself, so that the message can name the file and the
-//! nearest known key.
+//! Merges the layers. Each layer is checked for unknown keys separately, so that the message can name the file and the most similar
+//! key.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ const ENVIRONMENT_PREFIX: &str = "COHORTS";
 /// A flag of the command line that sets a key, with the key it sets.
 pub type Flag = (&'static str, String);
 
-/// Where settings come from, besides the defaults and the environment.
+/// The sources of settings, in addition to the defaults and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub config: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub struct Sources {
     pub flags: Vec<Flag>,
 }
 
-/// A job: the file of `--job`, or one that the program brings along.
+/// A job: the file of `--job`, or the text of a built-in job.
 #[derive(Clone, Debug)]
 pub enum JobSource {
     File(PathBuf),
@@ -48,21 +48,21 @@ pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
     }
 }
 
-/// What the layers give, whether or not it can be used.
+/// The merged layers, valid or not.
 #[derive(Debug)]
 pub struct Survey {
-    /// With a default in place of each value that cannot be used: not to be trusted where there are findings.
+    /// Values that cannot be used are replaced by defaults, so keys with findings must not be trusted.
     pub settings: Settings,
     /// The keys without a finding, in the order of the documentation.
     pub values: Vec<InForce>,
     pub findings: Vec<Finding>,
-    /// Files that gave nothing.
+    /// Files that could not be read.
     pub unread: Vec<SettingsError>,
 }
 
 impl Survey {
-    /// Whether the settings say for certain what this key is: every file was read, and no finding is about it, nor about
-    /// a key that does not exist and may have been meant for it.
+    /// Whether the value of this key is certain: every file was read, and there is no finding about it, nor about an unknown key
+    /// that may be a misspelling of it.
     pub fn is_certain_of(&self, section_or_key: &str) -> bool {
         let is_about = |key: &str| key == section_or_key || key.strip_prefix(section_or_key).is_some_and(|rest| rest.starts_with('.'));
         let casts_doubt = |key: &str| is_about(key) || (!KEYS.contains(&key) && meant(key).is_none_or(is_about));
@@ -70,10 +70,10 @@ impl Survey {
     }
 }
 
-/// Reads and checks all layers, and tells of each key where its value comes from.
+/// Reads and checks all layers, and finds the origin of each value.
 ///
 /// # Errors
-/// When not even the environment can be read.
+/// If the environment cannot be read.
 pub fn survey(sources: &Sources) -> Result<Survey, SettingsError> {
     let defaults = text_layer(DEFAULTS_ORIGIN, DEFAULTS)?;
     let mut layers = vec![(DEFAULTS_ORIGIN.to_string(), defaults.clone())];
@@ -112,7 +112,7 @@ pub fn survey(sources: &Sources) -> Result<Survey, SettingsError> {
     let origin_of = |key: &str| holder_of(key).unwrap_or("the job".to_string());
     let raw = typed(merged, &defaults, &origin_of, &mut findings)?;
     let job_file = match &sources.job {
-        // A job that could not be read lacks nothing that would be worth telling.
+        // If the job could not be read, its missing keys are not reported.
         Some(JobSource::File(path)) if unread.is_empty() => Some(path.as_path()),
         Some(JobSource::File(_) | JobSource::Text { .. }) | None => None,
     };
@@ -128,14 +128,14 @@ pub fn survey(sources: &Sources) -> Result<Survey, SettingsError> {
     Ok(Survey { values: values.collect(), settings, findings, unread })
 }
 
-/// The layers as typed values. A value of the wrong type is told of, and the default takes its place.
+/// The layers as typed values. A value of the wrong type is reported and replaced by the default.
 fn typed(
     mut merged: Config,
     defaults: &Config,
     origin_of: &dyn Fn(&str) -> String,
     findings: &mut Vec<Finding>,
 ) -> Result<Raw, SettingsError> {
-    // Only the first value of a wrong type is ever told: so again and again, until none is left.
+    // `config` reports only the first value of a wrong type, so repeat until none is left.
     for _ in KEYS {
         let error = match merged.clone().try_deserialize() {
             Ok(raw) => return Ok(raw),
@@ -143,7 +143,7 @@ fn typed(
         };
         let Some(finding) = wrong_type(&error, origin_of) else { return Err(one("the layers", &error)) };
         replace(&mut merged.cache, &finding.key, defaults.get::<config::Value>(&finding.key).ok());
-        // A section that is no table is told of as an unknown key already.
+        // A section that is not a table was reported as an unknown key already.
         if !findings.iter().any(|known| known.key == finding.key) {
             findings.push(finding);
         }
@@ -195,9 +195,9 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
         .filter(|key| !KEYS.contains(&key.as_str()))
         .map(|key| {
             let problem = match meant(&key) {
-                // Whoever writes this has a secret in a file, and must hear of it.
+                // There may be a secret in the file, so this must be reported.
                 _ if key.to_lowercase().contains("token") || key.to_lowercase().contains("secret") => {
-                    "no such key; a token belongs in no settings file: take it out, and use the environment variable \
+                    "no such key; a token must not be in a settings file: remove it, and use the environment variable \
                      INTERCOM_ACCESS_TOKEN or a file that `intercom.token_file` names"
                         .to_string()
                 }
@@ -211,7 +211,7 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
     findings
 }
 
-/// 2.10 as a number is 2.1: another version, and nobody would notice.
+/// 2.10 as a number is 2.1, which is another version.
 fn unquoted_version(origin: &str, layer: &Config) -> Option<Finding> {
     let key = "intercom.api_version";
     let value = layer.get::<config::Value>(key).ok()?;
@@ -220,14 +220,14 @@ fn unquoted_version(origin: &str, layer: &Config) -> Option<Finding> {
     is_number.then(|| Finding { key: key.to_string(), origin: origin.to_string(), problem })
 }
 
-/// The key that one which does not exist was meant for, as far as anyone can guess.
+/// The known key that an unknown key was probably meant for.
 fn meant(key: &str) -> Option<&'static str> {
     let last = key.rsplit('.').next().unwrap_or(key);
     let known_last = |known: &&&str| known.rsplit('.').next() == Some(last);
     KEYS.iter().find(known_last).copied().or_else(|| nearest(key, KEYS.iter().copied()))
 }
 
-/// The dotted names of all values that are no tables; an empty table stands for itself unless it is a section.
+/// The dotted names of all values that are not tables. An empty table is included unless it is a section.
 fn flatten(prefix: &str, value: &ValueKind, found: &mut Vec<String>) {
     match value {
         ValueKind::Table(table) if prefix.is_empty() || !table.is_empty() => {
@@ -241,7 +241,7 @@ fn flatten(prefix: &str, value: &ValueKind, found: &mut Vec<String>) {
     }
 }
 
-/// `None` when the error does not say which key it is about.
+/// `None` if the error does not name a key.
 fn wrong_type(error: &config::ConfigError, origin_of: &dyn Fn(&str) -> String) -> Option<Finding> {
     let (key, problem) = match error {
         config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => (key, format!("expected {expected}, found {unexpected}")),
@@ -256,7 +256,7 @@ fn one(layer: &str, error: &config::ConfigError) -> SettingsError {
     SettingsError::Syntax { layer: layer.to_string(), problem: plain(error) }
 }
 
-/// The message, without the lines of a file that it quotes and that hold an address: an address may be a secret.
+/// The message without quoted lines that contain an address, which may be a secret.
 fn plain(error: &config::ConfigError) -> String {
     let text = error.to_string();
     let lines = text.trim().lines().map(|line| match line.split_once('|') {

@@ -1,5 +1,5 @@
-//! Numbers as they are written. On its own, `config` takes 1.5 for 1 where a whole number is wanted, and `true` for 1: such a slip
-//! would change what a job does without a word. A number in quotes is one, as everything from the environment is.
+//! Strict numbers. By default, `config` accepts 1.5 as 1 for a whole number, and `true` as 1: such a typing error would silently
+//! change a job. A number in quotes is accepted, because all values from the environment are texts.
 
 use std::fmt;
 

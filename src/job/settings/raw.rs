@@ -1,4 +1,4 @@
-//! The settings as written, and their turning into checked ones: all findings at once.
+//! The settings as written, and their conversion into checked settings with all findings at once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,13 +18,13 @@ use reports::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
 const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
-/// Where workspaces are hosted.
+/// The regions of workspaces.
 const REGIONS: [(&str, &str); 3] =
     [("us", "https://api.intercom.io"), ("eu", "https://api.eu.intercom.io"), ("au", "https://api.au.intercom.io")];
 const PAGE_SIZE_MAX: u32 = 150;
 const CONCURRENCY_MAX: usize = 256;
 const DEFAULT_MAX_TAG_CHANGE: f64 = 0.5;
-/// Durations beyond this are a slip of the pen, and would overflow sums of instants.
+/// Longer durations are typing errors, and would overflow sums of instants.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +106,7 @@ struct RawNotify {
     url: Option<String>,
 }
 
-/// Collects findings while the checks go on.
+/// Collects findings during the checks.
 struct Findings<'a> {
     found: Vec<Finding>,
     origin_of: &'a dyn Fn(&str) -> String,
@@ -119,10 +119,10 @@ impl Findings<'_> {
 
     fn duration(&mut self, key: &str, text: &str) -> Duration {
         match humantime::parse_duration(text.trim()) {
-            Ok(duration) if duration.is_zero() => self.add(key, format!("`{text}` is no time at all")),
+            Ok(duration) if duration.is_zero() => self.add(key, format!("`{text}` is zero")),
             Ok(duration) if duration > DURATION_MAX => self.add(key, format!("`{text}` is more than a year")),
             Ok(duration) => return duration,
-            Err(_) => self.add(key, format!("`{text}` is no duration; write it like \"60s\", \"15m\" or \"3d\"")),
+            Err(_) => self.add(key, format!("`{text}` is not a duration; write it like \"60s\", \"15m\" or \"3d\"")),
         }
         Duration::ZERO
     }
@@ -139,7 +139,7 @@ impl Findings<'_> {
 }
 
 impl Raw {
-    /// The settings, with a default in place of each value that is found wanting, and what was found.
+    /// The settings, with defaults instead of invalid values, and the findings.
     pub(super) fn check(self, job_file: Option<&Path>, origin_of: &dyn Fn(&str) -> String) -> (Settings, Vec<Finding>) {
         let mut findings = Findings { found: Vec::new(), origin_of };
         let mut notices = Vec::new();
@@ -151,7 +151,7 @@ impl Raw {
         }
 
         let privacy = check_privacy(self.privacy, &mut findings);
-        // Never shown, not even when it is wrong: whoever knows the address of a webhook may write to it.
+        // Never shown, not even if it is wrong: the address of a webhook allows to write to it.
         let url = self.notify.url.and_then(|url| check_webhook(&url).map_err(|problem| findings.add("notify.url", problem)).ok());
 
         let name = self.name.or_else(|| job_file?.file_stem()?.to_str().map(str::to_string)).unwrap_or_else(|| "job".to_string());
@@ -165,7 +165,7 @@ impl Raw {
                 let names = zones().names();
                 let near = nearest(&text, names.iter().map(String::as_str));
                 let near = near.map_or(String::new(), |near| did_you_mean(&text, near));
-                findings.add("timezone", format!("`{text}` is no IANA time zone{near}"));
+                findings.add("timezone", format!("`{text}` is not an IANA time zone{near}"));
             }
             zone
         });
@@ -194,8 +194,7 @@ impl Raw {
         let known = [("current", TagHistory::Current), ("applied_at", TagHistory::AppliedAt)];
         let tag_history = findings.one_of("tag_history", tag_history, &known).unwrap_or(TagHistory::Current);
         if tag_history == TagHistory::AppliedAt && !intercom.capabilities().dates_tags {
-            findings
-                .add("tag_history", "`applied_at` needs an `intercom.api_version` from 2.0 on: 1.x does not tell when a tag was applied");
+            findings.add("tag_history", "`applied_at` needs an `intercom.api_version` from 2.0 on: 1.x does not have the dates of tags");
         }
 
         let conversations = self.conversations.unwrap_or(true);
@@ -252,7 +251,7 @@ fn check_intercom(raw: RawIntercom, findings: &mut Findings<'_>, notices: &mut V
             findings.add("intercom.api_version", "Preview changes without notice and is refused; use 2.0 to 2.16, or 1.0 to 1.4");
         }
         None => findings
-            .add("intercom.api_version", format!("`{}` is no API version; use 2.0 to 2.16, or 1.0 to 1.4, in quotes", raw.api_version)),
+            .add("intercom.api_version", format!("`{}` is not an API version; use 2.0 to 2.16, or 1.0 to 1.4, in quotes", raw.api_version)),
     }
     let page_size = u32::try_from(raw.page_size).ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
     if page_size.is_none() {
@@ -309,10 +308,13 @@ fn check_output(raw: RawOutput, findings: &mut Findings<'_>) -> Output {
 
 fn check_privacy(raw: RawPrivacy, findings: &mut Findings<'_>) -> Privacy {
     let known = [("keep", Identifiers::Keep), ("hash", Identifiers::Hash), ("drop", Identifiers::Drop)];
-    // What cannot be understood was not meant to show more.
+    // For an invalid value, use the strictest choice.
     let identifiers = findings.one_of("privacy.identifiers", &raw.identifiers, &known).unwrap_or(Identifiers::Drop);
     if identifiers == Identifiers::Hash && raw.hash_key_file.is_none() {
-        findings.add("privacy.hash_key_file", "is not set, and `privacy.identifiers` is \"hash\": without a key everybody could hash too");
+        findings.add(
+            "privacy.hash_key_file",
+            "is not set, and `privacy.identifiers` is \"hash\": without a key anybody could compute the hashes",
+        );
     }
     let mut drop = Vec::new();
     for name in raw.drop {

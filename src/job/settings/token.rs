@@ -16,7 +16,7 @@ pub enum TokenError {
     Unusable { origin: String, problem: &'static str },
 }
 
-/// Where the token is looked for, for messages.
+/// The origin of the token, for messages.
 pub fn token_origin(token_file: Option<&Path>) -> String {
     match token_file {
         Some(path) => format!("the file `{}`", path.display()),
@@ -24,7 +24,7 @@ pub fn token_origin(token_file: Option<&Path>) -> String {
     }
 }
 
-/// The permissions of a token file that others than its owner may read or change; `None` when nobody else may.
+/// The permissions of a token file that other users may read or change; `None` if only its owner may.
 pub fn open_to_others(token_file: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -38,8 +38,7 @@ pub fn open_to_others(token_file: &Path) -> Option<u32> {
     }
 }
 
-/// A path as messages may name it. What is no file and has no folder may be the token itself, pasted where its file
-/// belongs.
+/// A path for messages. A text that is not a file and has no folder may be the token itself, pasted instead of its file.
 pub(super) fn shown_path(path: &Path) -> String {
     if path.components().count() > 1 || path.exists() {
         format!("`{}`", path.display())

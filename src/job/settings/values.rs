@@ -1,5 +1,5 @@
-//! The values in force, as a person reads them. None of them is secret: the token is no setting, an address that holds a
-//! user name or a password is refused, and of a webhook's only the host is shown.
+//! The current values, as text. None of them is secret: the token is not a setting, an address with a user name or a password is
+//! refused, and for a webhook only the host is shown.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct InForce {
     pub origin: String,
 }
 
-/// Where the value of a key comes from that no layer holds.
+/// The origin of a value that is in no layer.
 pub(super) fn origin_of_default<'a>(key: &str, defaults: &'a str) -> &'a str {
     match key {
         "intercom.base_url" => "intercom.region",
@@ -109,15 +109,15 @@ mod tests {
         assert_eq!(survey.findings, []);
         assert_eq!(survey.values.iter().map(|value| value.key).collect::<Vec<_>>(), KEYS);
         assert!(survey.values.iter().all(|value| !value.value.is_empty()), "{:?}", survey.values);
-        let told = |key: &str| {
+        let shown = |key: &str| {
             let value = survey.values.iter().find(|value| value.key == key).unwrap();
             (value.value.as_str(), value.origin.as_str())
         };
-        assert_eq!(told("timezone"), ("Europe/Dublin", "the job"));
-        assert_eq!(told("tags"), ("\"VIP\"", "the job"));
-        assert_eq!(told("intercom.base_url"), ("https://api.eu.intercom.io", "intercom.region"));
-        assert_eq!(told("intercom.page_size"), ("60", "the built-in defaults"), "in force, since 1.x has no larger pages");
-        assert_eq!(told("grace"), ("3days", "the built-in defaults"));
+        assert_eq!(shown("timezone"), ("Europe/Dublin", "the job"));
+        assert_eq!(shown("tags"), ("\"VIP\"", "the job"));
+        assert_eq!(shown("intercom.base_url"), ("https://api.eu.intercom.io", "intercom.region"));
+        assert_eq!(shown("intercom.page_size"), ("60", "the built-in defaults"), "in force, since 1.x has no larger pages");
+        assert_eq!(shown("grace"), ("3days", "the built-in defaults"));
     }
 
     #[test]
@@ -153,8 +153,8 @@ mod tests {
         }
         let survey = survey_of("opened_at_least = [\"2\", 3]\nmax_tag_change = 1\n[intercom]\npage_size = \"40\"\nrate_share = \"0.25\"");
         assert_eq!(survey.findings, [], "a number in quotes is one");
-        let told = |key: &str| survey.values.iter().find(|value| value.key == key).unwrap().value.clone();
-        assert_eq!(["intercom.page_size", "intercom.rate_share", "max_tag_change"].map(told), ["40", "0.25", "1"]);
+        let shown = |key: &str| survey.values.iter().find(|value| value.key == key).unwrap().value.clone();
+        assert_eq!(["intercom.page_size", "intercom.rate_share", "max_tag_change"].map(shown), ["40", "0.25", "1"]);
     }
 
     #[test]
@@ -181,30 +181,30 @@ mod tests {
             ["https://me:s3cret@api.intercom.io", "https://s3cret@x", "me:s3cret@x", "https://x?token=s3cret", "https://x#s3cret"]
         {
             let survey = survey_of(&format!("[intercom]\nbase_url = \"{address}\""));
-            let told = format!("{:?}", (&survey.findings, &survey.values));
-            assert!(survey.findings.iter().any(|finding| finding.key == "intercom.base_url"), "{told}");
-            assert!(!told.contains("s3cret"), "{told}");
+            let shown = format!("{:?}", (&survey.findings, &survey.values));
+            assert!(survey.findings.iter().any(|finding| finding.key == "intercom.base_url"), "{shown}");
+            assert!(!shown.contains("s3cret"), "{shown}");
         }
     }
 
     #[test]
     fn of_a_webhook_only_the_host_is_told() {
-        let told = |text: &str| {
+        let shown = |text: &str| {
             let survey = survey_of(text);
-            let told = format!("{survey:?}");
-            assert!(!told.contains("s3cret"), "{told}");
+            let shown = format!("{survey:?}");
+            assert!(!shown.contains("s3cret"), "{shown}");
             let values = survey.values.iter().filter(|value| value.key == "notify.url").map(|value| value.value.clone());
             (values.collect::<Vec<_>>().concat(), survey.findings)
         };
-        assert_eq!(told("").0, "not set");
-        for (url, shown) in [
+        assert_eq!(shown("").0, "not set");
+        for (url, expected) in [
             ("https://hooks.example/s3cret?key=s3cret#s3cret", "https://hooks.example/…"),
             ("https://hooks.example:8443/s3cret", "https://hooks.example:8443/…"),
             ("http://127.0.0.1:9/s3cret", "http://127.0.0.1:9/…"),
             ("http://[::1]:9/s3cret", "http://[::1]:9/…"),
         ] {
-            let (value, findings) = told(&format!("[notify]\nurl = \"{url}\""));
-            assert_eq!((value.as_str(), findings), (shown, Vec::new()), "{url}");
+            let (value, findings) = shown(&format!("[notify]\nurl = \"{url}\""));
+            assert_eq!((value.as_str(), findings), (expected, Vec::new()), "{url}");
         }
         for text in [
             "[notify]\nurl = \"http://hooks.example/s3cret\"",
@@ -218,7 +218,7 @@ mod tests {
             "notify = \"https://hooks.example/s3cret\"",
             "url = \"https://hooks.example/s3cret\"",
         ] {
-            assert_eq!(told(text).1.len(), 1, "{text}: {:?}", told(text).1);
+            assert_eq!(shown(text).1.len(), 1, "{text}: {:?}", shown(text).1);
         }
     }
 
@@ -227,8 +227,8 @@ mod tests {
         for text in ["[notify]\nurl = https://hooks.example/s3cret", "[notify]\nurl = \"https://hooks.example/s3cret\ngrace = \"3d\""] {
             let job = Some(JobSource::Text { label: "the job".to_string(), text: text.to_string() });
             let survey = survey(&Sources { job, ..Sources::default() }).unwrap();
-            let told = format!("{} {:?}", survey.unread[0], survey.unread);
-            assert!(!told.contains("s3cret") && told.contains("line 2"), "{told}");
+            let shown = format!("{} {:?}", survey.unread[0], survey.unread);
+            assert!(!shown.contains("s3cret") && shown.contains("line 2"), "{shown}");
         }
     }
 

@@ -1,13 +1,13 @@
-//! What an answer of the API means for whom it is about.
+//! What an answer of the API means for the members of a call.
 
-use super::{Became, Outcome};
-use domain::{FoundContact, Reference, Role};
+use super::{ItemResult, Outcome};
+use domain::{Holder, Reference, Role};
 use intercom::{Change, Client, RequestError, StreamError, TagCall};
 
-/// Ids named in a reason, at the most.
+/// The maximum number of ids in a reason.
 const CANDIDATES_MAX: usize = 10;
 
-/// Whom a reference means.
+/// The contact that a reference means.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     One { id: String, is_tagged: Option<bool> },
@@ -15,8 +15,8 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Users answer to addresses and to the workspace's own ids; leads to Intercom's ids alone.
-    pub(super) fn of(reference: &Reference, holders: &[&FoundContact]) -> Answer {
+    /// Users can be named by address and by the workspace's own id, leads only by Intercom's id.
+    pub(super) fn of(reference: &Reference, holders: &[&Holder]) -> Answer {
         if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
             return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
         }
@@ -29,15 +29,15 @@ impl Answer {
             }
             [] if leads.is_empty() => Answer::Nobody(not_found(reference)),
             [] => Answer::Nobody(Outcome::because(
-                Became::NotFound,
-                format!("no user, but a lead answers to it: name leads by their ID ({})", listed(&leads)),
+                ItemResult::NotFound,
+                format!("no user, but a lead has it: name leads by their ID ({})", listed(&leads)),
             )),
-            _ => Answer::Nobody(Outcome::because(Became::Ambiguous, format!("{} users answer to it: {}", users.len(), listed(&users)))),
+            _ => Answer::Nobody(Outcome::because(ItemResult::Ambiguous, format!("{} users have it: {}", users.len(), listed(&users)))),
         }
     }
 
     pub(super) fn failed(error: &RequestError) -> Answer {
-        Answer::Nobody(Outcome::because(Became::Failed, told(error)))
+        Answer::Nobody(Outcome::because(ItemResult::Failed, reason(error)))
     }
 }
 
@@ -47,7 +47,7 @@ fn listed(ids: &[&str]) -> String {
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
-/// Whether it can be asked for at all: an id becomes part of an address.
+/// Whether it can be requested: an id becomes part of a URL.
 pub(super) fn is_plausible(member: &Reference) -> bool {
     match member {
         Reference::ContactId(id) => !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
@@ -55,8 +55,8 @@ pub(super) fn is_plausible(member: &Reference) -> bool {
     }
 }
 
-/// Why, without how long it took: the same cause is told in the same words.
-pub(super) fn told(error: &RequestError) -> String {
+/// The reason, without the elapsed time: the same cause gives the same text.
+pub(super) fn reason(error: &RequestError) -> String {
     format!("`{} {}` {}", error.method, error.path, error.failure)
 }
 
@@ -68,20 +68,20 @@ fn id_of(member: &Reference) -> Option<String> {
 }
 
 pub(super) fn unanswered(member: &Reference) -> Outcome {
-    Outcome { id: id_of(member), ..Outcome::because(Became::Unknown, "sent, but no clean answer came") }
+    Outcome { id: id_of(member), ..Outcome::because(ItemResult::Unknown, "sent, but there was no clear answer") }
 }
 
 pub(super) fn changed(member: &Reference, change: Change) -> Outcome {
-    let became = match change {
-        Change::Tag => Became::Tagged,
-        Change::Untag => Became::Untagged,
+    let result = match change {
+        Change::Tag => ItemResult::Tagged,
+        Change::Untag => ItemResult::Untagged,
     };
-    Outcome { id: id_of(member), ..Outcome::new(became) }
+    Outcome { id: id_of(member), ..Outcome::new(result) }
 }
 
 pub(super) fn not_found(member: &Reference) -> Outcome {
     Outcome::because(
-        Became::NotFound,
+        ItemResult::NotFound,
         match member {
             Reference::ContactId(_) => "no contact has this ID; the workspace's own ID is a user_id",
             Reference::ExternalId(_) => "no user has this user_id; Intercom's own ID is an id",
@@ -91,11 +91,11 @@ pub(super) fn not_found(member: &Reference) -> Outcome {
     )
 }
 
-/// Why a call for one member alone was refused.
+/// Why a call for a single member was refused.
 pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference, error: &RequestError) -> Result<Outcome, RequestError> {
     let needs_a_look = match member {
         Reference::Email(_) => true,
-        // Either there is nobody, or they do not carry the tag.
+        // Either the contact does not exist, or it does not have the tag.
         Reference::ContactId(_) => call.is_detach(),
         Reference::ExternalId(_) | Reference::CompanyId(_) => false,
     };
@@ -103,14 +103,14 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
         let holders = match client.find(std::slice::from_ref(member), Some(call.tag())).await {
             Ok(holders) => holders,
             Err(StreamError::Request(error)) if error.is_ambiguous() => {
-                return Ok(Outcome::because(Became::Ambiguous, "several users answer to it; this version of the API does not say who"));
+                return Ok(Outcome::because(ItemResult::Ambiguous, "several users have it; this API version does not say which"));
             }
             Err(StreamError::Request(error)) if !error.is_refused() => return Err(error),
             Err(_) => Vec::new(),
         };
         match member {
             Reference::ContactId(id) if holders.iter().any(|holder| holder.id == *id) => {
-                return Ok(Outcome { id: Some(id.clone()), ..Outcome::new(Became::NotTagged) });
+                return Ok(Outcome { id: Some(id.clone()), ..Outcome::new(ItemResult::NotTagged) });
             }
             Reference::Email(email) => {
                 let is_same =
@@ -122,5 +122,5 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
             _ => {}
         }
     }
-    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(Became::Failed, told(error)) })
+    Ok(if error.is_missing() { not_found(member) } else { Outcome::because(ItemResult::Failed, reason(error)) })
 }

@@ -1,37 +1,37 @@
-//! Whom a file names: a CSV with any of the columns that name somebody.
+//! Reads a CSV file with contacts or companies.
 
 use std::io::Read;
 
 use domain::{MakeReference, Reference};
 
-/// The columns that name somebody, the surest first, with their other names: in small letters, without spaces, `-` and
-/// `_`.
-const COLUMNS: [(&[&str], MakeReference); 4] = [
+/// The columns that name a contact or company, the most reliable first, with their other names: in lower case, without spaces, `-`
+/// and `_`.
+const COLUMNS: [(&[&str], Referring); 4] = [
     (&["id", "contactid"], Reference::ContactId),
     (&["userid", "externalid"], Reference::ExternalId),
     (&["email", "emailaddress"], Reference::Email),
     (&["companyid"], Reference::CompanyId),
 ];
-/// What spreadsheets separate columns by, depending on where they stand.
+/// Column separators of spreadsheets, depending on their locale.
 const DELIMITERS: [u8; 4] = *b",;\t|";
-/// Put behind the file: a quotation mark that is never closed swallows it.
+/// Appended to the file: missing at the end if a quotation mark is never closed.
 const END: &str = "the end of the file";
 
-/// One contact or company to be changed, as it was given.
+/// One contact or company to change, as given.
 #[derive(Clone, Debug)]
 pub struct Item {
     /// The row of the file as a spreadsheet counts them, the header being row 1; `None` for one of the command line.
     pub row: Option<u64>,
-    /// Or why the row names nobody.
+    /// Or why the row cannot be used.
     pub given: Result<Reference, String>,
 }
 
 #[derive(Debug)]
 pub struct Input {
     pub items: Vec<Item>,
-    /// Columns that name nobody.
+    /// Columns that are not used.
     pub ignored: Vec<String>,
-    /// Rows that name no person and are taken as companies, of a file that has columns for people.
+    /// Rows of a file with columns for contacts that name no contact and are used as companies.
     pub companies_among_people: usize,
 }
 
@@ -49,11 +49,11 @@ pub enum InputError {
     Header(Vec<String>),
     #[error("it names {0} twice")]
     Twice(String),
-    #[error("the quotation mark that opens in row {0} is never closed: nobody after it can be read")]
+    #[error("the quotation mark that opens in row {0} is never closed: the rows after it cannot be read")]
     Unclosed(u64),
 }
 
-/// Reads a CSV. A row is named by the first of its columns that holds something.
+/// Reads a CSV. A row uses the first of its columns that is not empty.
 pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -87,7 +87,7 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     match records.pop() {
         Some((_, last)) if last.len() == 1 && last.get(0) == Some(END.as_bytes()) => {}
         Some((row, _)) => return Err(InputError::Unclosed(row)),
-        // The header itself has swallowed the end.
+        // The open quotation mark is in the header.
         None => return Err(InputError::Unclosed(1)),
     }
     if records.is_empty() {
@@ -100,7 +100,7 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     Ok(Input { items, ignored, companies_among_people })
 }
 
-/// `\n` for `\r\n`: the reader counts lines by the former, and passes over the rest of the latter one record late.
+/// Replaces `\r\n` by `\n`: the reader counts lines by `\n` and would skip the rest of `\r\n` one record late.
 fn with_plain_line_breaks(bytes: &[u8]) -> Vec<u8> {
     let next = bytes.iter().skip(1).map(Some).chain([None]);
     bytes.iter().zip(next).filter(|(byte, next)| !(**byte == b'\r' && *next == Some(&b'\n'))).map(|(byte, _)| *byte).collect()
@@ -112,17 +112,17 @@ fn known(name: &str) -> Option<usize> {
     COLUMNS.iter().position(|(names, _)| names.contains(&plain.as_str()))
 }
 
-/// The records of a file and [`END`], with their rows as a spreadsheet counts them: it counts empty lines, too, which the
-/// reader passes over, and a cell of several lines is one row.
+/// The records of a file and [`END`], with row numbers as in a spreadsheet: empty lines count, although the reader skips them, and
+/// a cell with several lines is one row.
 fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, csv::ByteRecord)> {
     let end = format!("\n{END}\n");
     let whole = bytes.chain(std::io::Cursor::new(end));
-    // Short and long rows are taken as they come.
+    // Rows may be shorter or longer than the header.
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(whole);
     let (mut row, mut line) = (0, 1);
     std::iter::from_fn(move || {
         let mut record = csv::ByteRecord::new();
-        // What is read is in memory, and rows may have any length: there is no error but the end.
+        // The text is in memory and rows may have any length, so the only error is the end.
         if !reader.read_byte_record(&mut record).unwrap_or(false) {
             return None;
         }
@@ -139,16 +139,16 @@ fn named(record: &csv::ByteRecord, columns: &[(usize, MakeReference)]) -> Result
         let text = std::str::from_utf8(record.get(*place).unwrap_or_default());
         let text = plain(trimmed(text.map_err(|_| "it is not UTF-8 text; save the file as CSV UTF-8".to_string())?));
         if text.chars().any(char::is_control) {
-            return Err("it holds a line break or another control character".to_string());
+            return Err("it contains a line break or another control character".to_string());
         }
         if !text.is_empty() {
             return Ok(reference(text.to_string()));
         }
     }
-    Err("it names nobody".to_string())
+    Err("it is empty".to_string())
 }
 
-/// Without what surrounds a text unseen.
+/// The text without invisible characters around it.
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{feff}' | '\0'))
 }
@@ -157,7 +157,7 @@ fn printable(text: &str) -> String {
     trimmed(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Without the `'` that keeps a spreadsheet from running a text as a formula, as this program's own CSV has it.
+/// Without the `'` that prevents a spreadsheet from running a text as a formula; this program's own CSV has it.
 fn plain(text: &str) -> &str {
     match text.strip_prefix('\'') {
         Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,
@@ -169,7 +169,7 @@ fn plain(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// A row, and by what it names whom, or why it names nobody.
+    /// A row with its column and value, or why it cannot be used.
     type Row = (u64, Result<(&'static str, String), String>);
 
     fn given(text: &str) -> Vec<Row> {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_named_by_the_surest_of_its_columns() {
+    fn a_row_uses_its_most_reliable_column() {
         let text =
             "\u{feff}Name,E-MAIL,contact_id,External ID\r\n\"A, b\",a@b.example,667d,7\r\n,a@b.example,,7\r\n,\"'+a@b.example\",,\r\n";
         assert_eq!(given(text), [ok(2, "id", "667d"), ok(3, "user_id", "7"), ok(4, "email", "+a@b.example")]);
@@ -204,9 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_names_nobody_is_told_and_the_others_stay() {
-        let nobody = |row: u64| (row, Err("it names nobody".to_string()));
-        assert_eq!(given("id,email\n,\n667d\n,x"), [nobody(2), ok(3, "id", "667d"), ok(4, "email", "x")]);
+    fn an_unusable_row_is_reported_and_the_others_are_used() {
+        let empty = |row: u64| (row, Err("it is empty".to_string()));
+        assert_eq!(given("id,email\n,\n667d\n,x"), [empty(2), ok(3, "id", "667d"), ok(4, "email", "x")]);
         let two_lines = &given("email\n\"a@b.example\nc@d.example\"\ne@f.example\n");
         assert!(
             two_lines[0].1.as_ref().unwrap_err().contains("line break") && two_lines[1] == ok(3, "email", "e@f.example"),
@@ -224,8 +224,8 @@ mod tests {
             ("email\n", "it has a header and no row"),
             ("mail,who\na,b\n", "its first row names none of the columns id, user_id, email, company_id; it names mail, who"),
             ("id,ID\na,b\n", "it names ID twice"),
-            ("id,note\na,ok\nb,\"oops\nc,ok\n", "the quotation mark that opens in row 3 is never closed: nobody after it can be read"),
-            ("id,\"note\na,ok\n", "the quotation mark that opens in row 1 is never closed: nobody after it can be read"),
+            ("id,note\na,ok\nb,\"oops\nc,ok\n", "the quotation mark that opens in row 3 is never closed: the rows after it cannot be read"),
+            ("id,\"note\na,ok\n", "the quotation mark that opens in row 1 is never closed: the rows after it cannot be read"),
         ] {
             assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), expected, "{text:?}");
         }

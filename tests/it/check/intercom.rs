@@ -79,14 +79,14 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                 .segments(&["Duplicate name", "Active"]),
             case("an ID of nobody", version, 4, &[("error tag `id:999`", "is not in the workspace")]).tags(&["id:999", "VIP"]),
             case("an empty tag", version, 0, &[("warning tag `empty tag`", "0 members")]).tags(&["empty tag"]),
-            case("one group twice", version, 0, &[("warning tag `id:1400074`", "names it already")]).tags(&["VIP", "id:1400074"]),
+            case("one group twice", version, 0, &[("warning tag `id:1400074`", "names it twice")]).tags(&["VIP", "id:1400074"]),
             case(
                 "an archived tag by its ID",
                 version,
                 0,
                 &[(
                     "warning tag `id:1390001`",
-                    "archived (it is `old campaign`, id:1390001): no list shows it, and a run goes without it, and ends with code 4",
+                    "archived (it is `old campaign`, id:1390001): the API does not list it, and a run leaves it out, and ends with code 4",
                 )],
             )
             .tags(&["id:1390001", "VIP"]),
@@ -94,14 +94,14 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                 "an archived tag by its bare ID",
                 version,
                 0,
-                &[("warning tag `1390001`", "no list shows it, and a run goes without it, and ends with code 4")],
+                &[("warning tag `1390001`", "the API does not list it, and a run leaves it out, and ends with code 4")],
             )
             .tags(&["1390001", "VIP"]),
             case(
                 "an archived tag by its key",
                 version,
                 0,
-                &[("warning tag `tag:1390001`", "no list shows it, and a run goes without it, and ends with code 4")],
+                &[("warning tag `tag:1390001`", "the API does not list it, and a run leaves it out, and ends with code 4")],
             )
             .tags(&["tag:1390001", "VIP"]),
             // Only 1.x tells of archived groups by name.
@@ -110,7 +110,7 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                     "an archived tag by its name",
                     version,
                     0,
-                    &[("warning tag `old campaign`", "no list shows it, and a run goes without it, and ends with code 4")],
+                    &[("warning tag `old campaign`", "the API does not list it, and a run leaves it out, and ends with code 4")],
                 ),
                 _ => case("an archived tag by its name", version, 4, &[("error tag `old campaign`", "is not in the workspace")]),
             }
@@ -227,7 +227,7 @@ fn a_rate_limit_that_is_not_told_is_no_error() {
         let found = found(check(&place.job(&good_job(version), &simulator.base_url)));
         check_amiss(&found, 0, &[]);
         assert_eq!(found.line("rate limit")["level"], "info");
-        assert!(found.detail("rate limit").starts_with("not told"), "{}", found.detail("rate limit"));
+        assert!(found.detail("rate limit").starts_with("unknown"), "{}", found.detail("rate limit"));
     }
 }
 
@@ -253,7 +253,7 @@ fn a_legacy_api_without_me_is_no_obstacle() {
     let file = place.job(&good_job("1.4"), &recorder.base_url);
     let checked = found(check(&file));
     check_amiss(&checked, 0, &[]);
-    assert!(checked.detail("workspace").contains("not told"));
+    assert!(checked.detail("workspace").contains("unknown"));
     run(&file, &["--as-of", AUGUST.as_of]).succeed();
     // Without a zone in the job nobody knows one; and from 2.0 on an API has `/me`.
     let file = place.job(&Job { timezone: None, ..good_job("1.4") }, &recorder.base_url);

@@ -133,7 +133,7 @@ fn what_came_whole_is_not_given_up_for_what_did_not() {
     let simulator = Simulator::at(JULY.as_of, &["--faults", "drop@/contacts/search:1"]);
     let file = place.job(&plain_job(), &simulator.base_url);
     let refused = run(&file, &["--as-of", JULY.as_of, "--replace", "--accept-incomplete"]).finish();
-    refused.check_failure(6, &["came whole", "segment:63bbdd50aa01c0ffee000001"]);
+    refused.check_failure(6, &["is complete and its replacement", "segment:63bbdd50aa01c0ffee000001"]);
     check_same(&published(&place.job_folder()), &before, "the month that came whole");
 }
 
