@@ -276,6 +276,9 @@ pub(super) struct Run {
     /// Publish although members are missing; `data_quality` says which
     #[arg(long)]
     pub accept_incomplete: bool,
+    /// Publish the snapshot only; `cohorts report` or the next run builds history and reports
+    #[arg(long, conflicts_with = "apply_tags")]
+    pub snapshot_only: bool,
     /// Write the tags of the job's rules to Intercom: members get the tag, former members that this job tagged lose it
     #[arg(long, conflicts_with = "dry_run")]
     pub apply_tags: bool,

@@ -417,7 +417,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         (USAGE, "set a smaller `intercom.page_size`")
     } else if error.is_rejected_after_success() {
         (INCOMPLETE, refused_hint(error))
-    } else if is_first && error.is_misdirected() {
+    } else if is_first && error.is_wrong_address() {
         (USAGE, "this address does not exist: check `intercom.base_url` and `intercom.region`")
     } else if error.is_unusable() {
         (
@@ -431,7 +431,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         )
     } else if error.is_transient() && is_first {
         (UNAVAILABLE, "check the network, `intercom.base_url` and Intercom's status page, then run it again")
-    } else if error.is_passing() {
+    } else if error.is_transient() {
         (
             UNAVAILABLE,
             "the finished streams are kept: run it again to continue; if it fails again, check the network and Intercom's status page",

@@ -92,7 +92,7 @@ impl NotifyError {
         }
     }
 
-    fn is_worth_another_try(&self) -> bool {
+    fn is_retryable(&self) -> bool {
         match self {
             NotifyError::Setup | NotifyError::NoProxy(_) => false,
             NotifyError::Proxy(failure) => !failure.is_final(),
@@ -127,7 +127,7 @@ async fn tries(client: &reqwest::Client, proxy: Option<&Proxy>, address: &Secret
     loop {
         let Err(error) = attempt(client, proxy, address, body).await else { return Ok(()) };
         match delays.next() {
-            Some(delay) if error.is_worth_another_try() => {
+            Some(delay) if error.is_retryable() => {
                 tracing::debug!("the webhook was not reached, {error}; trying again in {:.1} s", delay.as_secs_f64());
                 tokio::time::sleep(delay).await;
             }

@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
     tracker.did(is_new, &outcome.missed, &context.settings);
-    report(&context.settings, outcome)
+    report(&context.settings, outcome, options.snapshot_only)
 }
 
 /// Loads the settings and logs the messages of their layers.
@@ -108,7 +108,7 @@ fn warn_of_missed(months: &[Month]) {
 }
 
 /// Prints the result to standard output. Groups that were not found are reported on standard error.
-fn report(settings: &Settings, outcome: RunOutcome) -> Result<u8, Failure> {
+fn report(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
     let folder = JobFolder::new(settings);
     let month = outcome.month;
     let mut text = match outcome.published {

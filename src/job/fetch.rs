@@ -28,7 +28,7 @@ pub(super) struct FetchedStream {
     pub kind: StreamKind,
     /// The number of members in the listing of groups, if it has one.
     pub listed: Option<u64>,
-    pub part: Part,
+    pub part: SpooledStream,
     /// Why it was not finished, if an incomplete stream was accepted.
     pub failure: Option<String>,
     /// What a second source says about its members.
@@ -63,7 +63,7 @@ pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan
     };
     let streams: Vec<FetchedStream> = plan.streams.iter().zip(&results).map(fetched).collect();
     leave_out_unfetched(plan, results)?;
-    let tags: Vec<Part> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
+    let tags: Vec<SpooledStream> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
     Ok(Fetched { streams, tag_dates })
 }

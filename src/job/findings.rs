@@ -219,7 +219,7 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
         );
         return Some(finding(Severity::Warning, "search_behind", record.received(), searched, detail));
     }
-    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.can_confirm(record.came(), tolerance)) {
+    if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.can_confirm(record.received(), tolerance)) {
         let detail =
             "contacts with truncated lists of tags that the search did not return and whose tags were not, or could not be, requested: \
                       only the search says that they are not members"
@@ -242,7 +242,7 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
     let record = &stream.part.record;
     let is_of_members = matches!(stream.kind, StreamKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
-    let is_confirmed = stream.witness.is_some_and(|witness| witness.can_confirm(record.came(), tolerance));
+    let is_confirmed = stream.witness.is_some_and(|witness| witness.can_confirm(record.received(), tolerance));
     if !record.is_complete || is_confirmed || !is_month_end {
         return None;
     }

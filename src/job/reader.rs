@@ -39,7 +39,7 @@ pub(super) struct StreamReader {
     /// Groups to look for in the contacts' own lists.
     pub own_lists_of: Arc<[Group]>,
     /// The records that other streams have.
-    pub others: Others,
+    pub others: Deduplication,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
@@ -201,7 +201,7 @@ impl StreamReader {
             Err(Ended::Again(error)) if self.partition.is_some() && is_outside_partition(&error) => {
                 return Ok(Outcome::NotPartitioned(error));
             }
-            Err(Ended::Again(error)) => (StreamRecord::begun((self.clock)()), reason(&error)),
+            Err(Ended::Again(error)) => (StreamRecord::new((self.clock)()), reason(&error)),
             Err(Ended::Failed(error)) => return self.given_up(error).await,
         };
         self.report_again(why);
@@ -433,7 +433,7 @@ impl StreamReader {
 }
 
 fn is_outside_partition(error: &JobError) -> bool {
-    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::NotAskedFor { .. }))
+    matches!(error, JobError::Stream { source, .. } if matches!(**source, StreamError::UnexpectedRows { .. }))
 }
 
 /// Why the rows of a finished stream cannot be complete.

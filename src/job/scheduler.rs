@@ -29,7 +29,7 @@ use intercom::RequestError;
 /// The result of one stream.
 #[derive(Debug)]
 pub(super) struct StreamResult {
-    pub part: Part,
+    pub part: SpooledStream,
     /// Why it was not finished, if an incomplete stream is accepted.
     pub failure: Option<JobError>,
     /// What a second source says about its members.
@@ -57,7 +57,7 @@ pub(super) async fn fetch_streams(
         waiting: Vec::new(),
         running,
         permits_taken: 0,
-        held: Held::default(),
+        held: RecordIndex::default(),
         truncated_tags: TruncatedTags::default(),
         waits_for_everyone,
         may_lack_records: false,
@@ -89,7 +89,7 @@ struct Scheduler<'a> {
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
     permits_taken: usize,
-    held: Held,
+    held: RecordIndex,
     truncated_tags: TruncatedTags,
     /// Whether tags wait until their membership strategy is chosen, after the first page of everyone.
     waits_for_everyone: bool,
@@ -179,8 +179,9 @@ impl Scheduler<'_> {
         while std::mem::take(&mut self.may_lack_records) {
             let is_of_contacts = |stream: &usize| self.plan.streams[*stream].kind != StreamKind::Conversations;
             let streams: Vec<usize> = (0..self.streams.len()).filter(is_of_contacts).collect();
-            let parts: Vec<Part> = streams.iter().filter_map(|stream| Some(self.streams[*stream].result.as_ref()?.part.clone())).collect();
-            let asked = tokio::task::spawn_blocking(move || Ok(without_record(&parts)?));
+            let parts: Vec<SpooledStream> =
+                streams.iter().filter_map(|stream| Some(self.streams[*stream].result.as_ref()?.part.clone())).collect();
+            let asked = tokio::task::spawn_blocking(move || Ok(lacks_records(&parts)?));
             let lacking: Vec<bool> = joined(asked.await)?;
             for (stream, _) in streams.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
                 tracing::warn!("refetching `{}`: contact records were deferred to a stream that restarted", self.plan.streams[stream].key);
@@ -236,7 +237,7 @@ impl Scheduler<'_> {
             page_size: settings.intercom.page_size,
             max_concurrency: settings.intercom.max_concurrency,
             folder,
-            others: Others { held: self.held.clone(), rank: stream, keeps_all: self.streams[stream].keeps_all },
+            others: Deduplication { index: self.held.clone(), rank: stream, keeps_all: self.streams[stream].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -381,7 +382,7 @@ impl Scheduler<'_> {
 
     async fn restart(&mut self, stream: usize) -> Result<(), JobError> {
         (self.context.observer)(Event::Unpartitioned);
-        self.held.withdraw(stream);
+        self.held.remove(stream);
         self.may_lack_records = true;
         for partition in &self.streams[stream].partitions {
             publish::remove_folder(&stream_folder(self.work, &partition.key))?;
@@ -418,12 +419,12 @@ impl Scheduler<'_> {
         let came: Vec<_> =
             self.streams[stream].partitions.iter().filter_map(|partition| Some(part(partition, partition.fetched()?))).collect();
         let part = match (&self.plan.streams[stream].partitioning, came.as_slice()) {
-            (None, [(folder, record)]) => Part::whole(folder.clone(), record.clone()),
+            (None, [(folder, record)]) => SpooledStream::whole(folder.clone(), record.clone()),
             (None, _) => return Err(JobError::NotFetched(self.plan.streams[stream].key.clone())), // one cursor, so one partition
-            (Some(partitioning), _) => Part::of_partitions(came, partitioning.total, last_total),
+            (Some(partitioning), _) => SpooledStream::of_partitions(came, partitioning.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
-        let (came, first, last) = (part.record.came(), part.record.first_total, part.record.last_total);
+        let (came, first, last) = (part.record.received(), part.record.first_total, part.record.last_total);
         if self.plan.streams[stream].partitioning.is_some() && part.record.is_complete && !agrees(came, first, last, tolerance) {
             let announced = last.max(first).unwrap_or_default();
             return self.refetch_unpartitioned(stream, &format!("the partitions have {came} rows, the API announces {announced}")).await;

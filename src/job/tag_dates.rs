@@ -14,7 +14,7 @@ use domain::Months;
 pub(super) const ANSWERS: &str = "tag_dates";
 
 /// Requests the tags of each member of these tags that was not requested yet. Returns the folder of the answers.
-pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<Part>, work: &Path) -> Result<PathBuf, JobError> {
+pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledStream>, work: &Path) -> Result<PathBuf, JobError> {
     let reading = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>, JobError> {
         let mut holders = BTreeSet::new();
         for part in &tags {

@@ -448,7 +448,7 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
                 answer::changed(member, call.change())
             }
         }),
-        Ok(TagAnswer::InUntoldPart) => Sent::Split(ItemResult::Unknown),
+        Ok(TagAnswer::InUnknownPart) => Sent::Split(ItemResult::Unknown),
         Ok(TagAnswer::OtherTag(id)) => Sent::OtherTag(id),
         Err(error) if !error.is_refused() => Sent::Stop(error),
         Err(error) => match call.members() {

@@ -156,7 +156,7 @@ fn rows_of_other_days_than_those_asked_for_make_it_one_chain() {
     observe(&one_chain.job(&of_groups().with_intercom("max_concurrency = 1"), &simulator.base_url), &AS_OF).succeed();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |request| is_slice_page(request).then(of_another_day));
-    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("fetched again with one cursor"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
     assert!(tree(&place.job_folder().join(".work")).is_empty());
@@ -176,7 +176,7 @@ fn slices_that_are_fewer_than_the_whole_make_it_one_chain() {
     };
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), empty);
-    let finished = run(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&of_groups(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("rows, the API announces"), "{}", finished.stderr);
     check_same(&tables(published(&place.job_folder())), &tables(published(&one_chain.job_folder())), "in one chain");
 }
@@ -247,7 +247,7 @@ fn members_of_tags_are_taken_from_everyone_and_checked_against_the_tags_totals()
     let simulator = large();
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("are derived from the contacts' own lists"), "{}", finished.stderr);
     assert_eq!(searches(&recorder.requests(), "1400148"), [1, 1], "its total before and after, and no page");
     check_members(&place, &simulator);
@@ -259,7 +259,7 @@ fn tags_of_few_are_not_taken_from_everyone_where_too_many_lists_would_be_cut_sho
     let job = Job { tags: texts(&["value_lead"]), segments: texts(&["Active"]), ..Job::empty() }.with_intercom("page_size = 60");
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("searching for the members of 1 groups"), "{}", finished.stderr);
     assert_eq!(recorder.requests().iter().filter(|request| asks_a_contact(request)).count(), 0);
 }
@@ -332,7 +332,7 @@ fn where_contacts_cannot_be_asked_for_their_tags_the_tags_are_searched_for() {
     let recorder = Scripted::before(simulator.address(), |request| {
         asks_a_contact(request).then(|| Reply::text(403, "application/json", r#"{"type":"error.list","errors":[{"code":"forbidden"}]}"#))
     });
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("groups instead: ") && finished.stderr.contains("403"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let undisturbed = Place::new();
@@ -351,7 +351,7 @@ fn a_tag_whose_total_does_not_agree_with_everyones_own_tags_is_searched_for() {
         (is_total && asked.fetch_add(1, Ordering::Relaxed) < 2)
             .then(|| Reply::json(&json!({"type": "list", "total_count": 400, "pages": {"type": "pages"}, "data": []})))
     });
-    let finished = run(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job(), &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("do not agree with the group's total"), "{}", finished.stderr);
     let pages = searches(&recorder.requests(), "1400148").iter().filter(|size| **size == PAGE).count();
     assert!(pages >= simulator.members("tag:1400148").len().div_ceil(PAGE as usize), "{pages} pages");
@@ -364,7 +364,7 @@ fn over_1x_members_of_tags_and_segments_come_from_everyone() {
     let place = Place::new();
     let recorder = Scripted::before(simulator.address(), |_| None);
     let job = job().with_intercom("api_version = \"1.4\"").with_top("conversations = false");
-    let finished = run(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
+    let finished = observe(&place.job(&job, &recorder.base_url), &AS_OF).succeed();
     assert!(finished.stderr.contains("the members of 4 groups are derived from the contacts' own lists"), "{}", finished.stderr);
     check_members(&place, &simulator);
     let further = recorder.requests().into_iter().filter(|request| {

@@ -104,14 +104,14 @@ impl Scheduler<'_> {
         let matters = |stream: usize| {
             let Some(result) = &self.streams[stream].result else { return false };
             let Some(witness @ Witness::OwnLists(comparison)) = result.witness else { return false };
-            let came = result.part.record.came();
+            let came = result.part.record.received();
             let (key, first) = (&self.plan.streams[stream].key, self.plan.months().first);
             let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.can_confirm(came, tolerance)))
         };
         let is_needed = (0..self.streams.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
         let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&everyone)?)).await)?;
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&everyone)?)).await)?;
         if untold.len() > REQUESTED_MAX {
             return Ok(false);
         }
@@ -130,8 +130,8 @@ impl Scheduler<'_> {
         let is_contradicted = |result: &StreamResult| {
             let record = &result.part.record;
             // An incomplete stream needs no second reason; but own lists may name members when the search returned none.
-            (record.is_complete || record.came() == 0)
-                && result.witness.is_some_and(|witness| witness.contradicts(record.came(), tolerance))
+            (record.is_complete || record.received() == 0)
+                && result.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance))
         };
         (0..self.streams.len()).filter(|stream| self.streams[*stream].result.as_ref().is_some_and(is_contradicted)).collect()
     }
@@ -155,7 +155,7 @@ impl Scheduler<'_> {
     }
 
     /// Everyone, if complete.
-    fn whole_everyone(&self) -> Option<Part> {
+    fn whole_everyone(&self) -> Option<SpooledStream> {
         let result = self.everyone()?.result.as_ref()?;
         (result.failure.is_none() && result.part.record.is_complete).then(|| result.part.clone())
     }
@@ -171,7 +171,7 @@ impl Scheduler<'_> {
     /// What the witness says, as text.
     fn difference(&self, stream: usize) -> String {
         let Some(result) = &self.streams[stream].result else { return String::new() };
-        let came = result.part.record.came();
+        let came = result.part.record.received();
         match result.witness {
             Some(Witness::OwnLists(comparison)) => format!(
                 "the search returned {came} members; the contacts' own lists name {} ({} of them are missing from the search, {} are in \
@@ -197,7 +197,7 @@ impl Scheduler<'_> {
                 let part = self.derived(&group, everyone, record).await?;
                 self.streams[stream].result = Some(StreamResult { part, failure: None, witness: Some(Witness::OwnLists(comparison)) });
             }
-            (Some(witness), ..) if witness.proves_incomplete(result.part.record.came(), tolerance) => {
+            (Some(witness), ..) if witness.proves_incomplete(result.part.record.received(), tolerance) => {
                 tracing::error!("`{key}` is incomplete: {difference}");
                 result.part.record.is_complete = false;
                 if matches!(witness, Witness::OwnLists(_)) {
@@ -210,8 +210,8 @@ impl Scheduler<'_> {
     }
 
     /// The members of a group, derived from the contacts' own lists instead of the search.
-    async fn derived(&self, group: &Group, everyone: Part, searched: StreamRecord) -> Result<Part, JobError> {
-        let tallied = Tallied { key: group.key(), folder: stream_folder(self.work, &group.key()) };
+    async fn derived(&self, group: &Group, everyone: SpooledStream, searched: StreamRecord) -> Result<SpooledStream, JobError> {
+        let tallied = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
         let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
         let taking = tokio::task::spawn_blocking(move || -> Result<Vec<StreamRecord>, JobError> {
             let untold = truncated_tags(&everyone)?;

@@ -97,8 +97,8 @@ impl Scheduler<'_> {
         else {
             return Ok(());
         };
-        let part = Part::whole(stream_folder(self.work, &partition.key), fetched.record.clone());
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(untold(&part)?)).await)?;
+        let part = SpooledStream::whole(stream_folder(self.work, &partition.key), fetched.record.clone());
+        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
         self.truncated_tags.found += untold.len() as u64;
         let search_requests = self.search_requests(&streams);
         if self.truncated_tags.found > search_requests {
@@ -191,7 +191,7 @@ impl Scheduler<'_> {
         let mut disagree = Vec::new();
         for (stream, part) in groups {
             let record = &part.record;
-            if !agrees(record.came(), record.first_total, record.last_total, tolerance) {
+            if !agrees(record.received(), record.first_total, record.last_total, tolerance) {
                 disagree.push(stream);
                 continue;
             }
@@ -238,7 +238,7 @@ struct DeriveMembers {
     asking: Option<TagRequests>,
     /// Requests that a search for the members would take.
     search_requests: u64,
-    everyone: Part,
+    everyone: SpooledStream,
     groups: Vec<PendingGroup>,
 }
 
@@ -253,7 +253,7 @@ struct PendingGroup {
 /// Members derived from the contacts' own lists.
 pub(super) enum Derivation {
     /// By stream.
-    Members(Vec<(usize, Part)>),
+    Members(Vec<(usize, SpooledStream)>),
     Failed {
         streams: Vec<usize>,
         why: String,
@@ -281,12 +281,13 @@ impl DeriveMembers {
             return failed(error::in_a_line(&error));
         }
         let answers = asking.end()?;
-        let folder = |pending: &PendingGroup| Tallied { key: pending.group.key(), folder: stream_folder(&self.work, &pending.group.key()) };
-        let tags: Vec<Tallied> = self.groups.iter().map(folder).collect();
+        let folder =
+            |pending: &PendingGroup| DerivedTag { key: pending.group.key(), folder: stream_folder(&self.work, &pending.group.key()) };
+        let tags: Vec<DerivedTag> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());
         // The answers of contacts are observed now, even if everyone was read long ago.
         let asked_at = (!untold.is_empty()).then(|| (context.clock)());
-        let records = joined(tokio::task::spawn_blocking(move || Ok(tally(&everyone, &tags, &untold, &answers)?)).await)?;
+        let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &untold, &answers)?)).await)?;
         let totals = join_all(self.groups.iter().map(|pending| context.client.member_count(&pending.group, None))).await;
         let members = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((pending, tag), record), total)| {
             let record = StreamRecord {
@@ -295,7 +296,7 @@ impl DeriveMembers {
                 observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)),
                 ..record
             };
-            (pending.stream, Part::whole(tag.folder, record))
+            (pending.stream, SpooledStream::whole(tag.folder, record))
         });
         Ok(Derivation::Members(members.collect()))
     }

@@ -1,7 +1,7 @@
 //! What an answer of the API means for the members of a call.
 
 use super::{ItemResult, Outcome};
-use domain::{Holder, Reference, Role};
+use domain::{FoundContact, Reference, Role};
 use intercom::{Change, Client, RequestError, StreamError, TagCall};
 
 /// The maximum number of ids in a reason.
@@ -16,7 +16,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// Users can be named by address and by the workspace's own id, leads only by Intercom's id.
-    pub(super) fn of(reference: &Reference, holders: &[&Holder]) -> Answer {
+    pub(super) fn of(reference: &Reference, holders: &[&FoundContact]) -> Answer {
         if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
             return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
         }

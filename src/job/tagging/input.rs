@@ -6,7 +6,7 @@ use domain::{MakeReference, Reference};
 
 /// The columns that name a contact or company, the most reliable first, with their other names: in lower case, without spaces, `-`
 /// and `_`.
-const COLUMNS: [(&[&str], Referring); 4] = [
+const COLUMNS: [(&[&str], MakeReference); 4] = [
     (&["id", "contactid"], Reference::ContactId),
     (&["userid", "externalid"], Reference::ExternalId),
     (&["email", "emailaddress"], Reference::Email),

@@ -1,9 +1,9 @@
 //! `--accept-incomplete`: what the work holds is published, and says what it lacks.
 
 use super::*;
-use crate::support::program::run;
 use crate::support::job::texts;
 use crate::support::program::Finished;
+use crate::support::program::run;
 use crate::support::tables::Cell;
 
 /// July, but everyone beyond the third page never came. Then the API is gone.

@@ -34,7 +34,7 @@ fn a_killed_walk_goes_on_after_its_last_ten_pages() {
     killed.finish().check_killed();
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let finished = run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let finished = observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("resuming where an earlier run stopped"), "{}", finished.stderr);
     // Ten pages are kept; the rest was in memory.
     assert_eq!(by_stream(&recorder.requests()).into_iter().collect::<Vec<_>>(), [("population".to_string(), PAGES - 10)]);
