@@ -1,5 +1,8 @@
-//! The promise of calibration, through the whole program: workspaces in which nothing changes but who is there. The long form of what
-//! `stats::calibration` draws on counts; `just calibrate` runs it, with as many workspaces as `COHORTS_WORKSPACES` says.
+//! The promise of calibration, through the whole program: workspaces in which nothing changes but who is there. It is the long form of what
+//! `stats::calibration` draws on counts. `just calibrate` runs it; `COHORTS_WORKSPACES` sets the number of workspaces.
+//!
+//! Members are replaced by contacts who were never there before. Where the same ones come back, `returned` rises as the history gets longer:
+//! that is no false direction.
 
 use std::collections::BTreeSet;
 
@@ -12,29 +15,26 @@ use crate::support::workspace::{Workspace, contact, contact_id, plainly};
 
 const COHORTS: usize = 10;
 const MEMBERS: usize = 150;
-const CONTACTS: usize = 1_500;
+/// Contacts who are in no cohort.
+const OTHERS: usize = 500;
 const MONTHS: u32 = 24;
 
 /// Draws that are the same on every machine (Marsaglia's xorshift).
 struct Draws(u64);
 
 impl Draws {
-    fn below(&mut self, limit: usize) -> usize {
+    fn happens(&mut self, percent: u64) -> bool {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % limit as u64) as usize
-    }
-
-    fn happens(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
+        (self.0 >> 11) % 100 < percent
     }
 }
 
 /// In how many reports, of the 12th month and later ones, there is a direction that is not flat, and an odd month.
-fn false_reports(seed: u64, churn: usize) -> [u32; 2] {
-    let draws = &mut Draws(seed * 1_000_003 + churn as u64);
-    let unsubscribed: Vec<bool> = (0..CONTACTS).map(|_| draws.happens(10)).collect();
+fn false_reports(seed: u64, churn: u64) -> [u32; 2] {
+    let draws = &mut Draws(seed * 1_000_003 + churn);
+    let mut contacts: usize = OTHERS;
     let mut cohorts: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); COHORTS];
     let place = Place::new();
     let job = Job { tags: (0..COHORTS).map(|tag| format!("tag {tag}")).collect(), ..Job::empty() };
@@ -44,7 +44,8 @@ fn false_reports(seed: u64, churn: usize) -> [u32; 2] {
         for cohort in &mut cohorts {
             cohort.retain(|_| !draws.happens(churn));
             while cohort.len() < MEMBERS {
-                cohort.insert(draws.below(CONTACTS));
+                cohort.insert(contacts);
+                contacts += 1;
             }
         }
         let (month, end) = (first + Months::new(number), first + Months::new(number + 1));
@@ -52,15 +53,16 @@ fn false_reports(seed: u64, churn: usize) -> [u32; 2] {
         let seen = month.and_hms_opt(12, 0, 0).unwrap().and_utc().timestamp();
         let made = |number: usize| {
             let mut made = contact(&contact_id(number), 1_600_000_000);
-            made["unsubscribed_from_emails"] = json!(unsubscribed[number]);
+            made["unsubscribed_from_emails"] = json!(number % 10 == 0);
             made
         };
-        let mut contacts: Vec<_> = (0..CONTACTS).map(made).collect();
-        contacts.iter_mut().filter(|_| draws.happens(60)).for_each(|contact| contact["last_seen_at"] = json!(seen));
+        let present: Vec<usize> = (0..OTHERS).chain(cohorts.iter().flatten().copied()).collect();
+        let mut shown: Vec<_> = present.iter().map(|number| made(*number)).collect();
+        shown.iter_mut().filter(|_| draws.happens(60)).for_each(|contact| contact["last_seen_at"] = json!(seen));
         let ids = |members: &BTreeSet<usize>| members.iter().map(|number| contact_id(*number)).collect();
         let workspace = Workspace {
             id: "unchanged".to_string(),
-            contacts: (0..CONTACTS).map(contact_id).zip(contacts).collect(),
+            contacts: present.iter().map(|number| contact_id(*number)).zip(shown).collect(),
             tags: cohorts.iter().enumerate().map(|(tag, members)| (format!("{}", 5 + tag), (format!("tag {tag}"), ids(members)))).collect(),
             ..Workspace::default()
         };

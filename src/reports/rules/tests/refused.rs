@@ -150,7 +150,7 @@ fn texts_that_are_not_sql() {
         ("", "the condition is empty"),
         (" \n\t", "the condition is empty"),
         ("conversations_opened >", "the condition cannot be read: expected an expression, found the end"),
-        ("conversations_opened > 5)", "line 1, column 25: the condition cannot be read: a condition is one expression, and `)` stands"),
+        ("conversations_opened > 5)", "line 1, column 25: the condition cannot be read: a condition is one expression, and `)` follows"),
         ("(conversations_opened > 5", "the condition cannot be read: expected ), found the end"),
         ("newly_unsubscribed has_hard_bounced", "line 1, column 20: the condition cannot be read: a condition is one expression, and"),
         ("newly_unsubscribed, has_hard_bounced", "line 1, column 19: the condition cannot be read: a condition is one expression, and"),
