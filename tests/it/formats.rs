@@ -195,7 +195,7 @@ fn a_file_that_is_no_such_table_is_named_with_what_is_wrong_with_it() {
             rows
         });
     });
-    assert!(wrong_type.contains("its column `created_at` is str, where datetime"), "{wrong_type}");
+    assert!(wrong_type.contains("its column `created_at` is str instead of datetime"), "{wrong_type}");
     let no_key = told_of(contacts, |place| rewrite(place, "2026-08", contacts, |rows| rows.drop("contact_id").unwrap()));
     assert!(no_key.contains("it has no column `contact_id`"), "{no_key}");
     let short = told_of(contacts, |place| {
