@@ -14,7 +14,6 @@ use super::summary::{drawn, trimmed};
 use super::{clock, run};
 use domain::{Group, GroupKind, GroupName, differs_from_listing};
 use intercom::{Client, ListedGroup};
-use job;
 use job::listing::{self, Lines, ListingError, ParquetFile, Rows, TextFile};
 use job::privacy::Privacy;
 use job::settings::Settings;

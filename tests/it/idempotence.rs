@@ -209,3 +209,15 @@ fn history_is_right_around_a_late_month_and_a_missing_one_and_when_they_are_made
     let status = cohorts(["status", "--check", "--as-of", SEPTEMBER.as_of, "--job"]);
     status.arguments(&[place.job(&fixture::job(), NOWHERE).to_str().unwrap()]).succeed();
 }
+
+#[test]
+fn a_run_that_stops_after_its_snapshot_leaves_the_reports_to_the_next_one() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let file = place.job(&plain_job(), &simulator.base_url);
+    let finished = run(&file, &["--snapshot-only", "--as-of", JULY.as_of]).succeed();
+    assert!(finished.stdout.contains("not built yet"), "{}", finished.stdout);
+    assert!(!place.reports("2026-07").exists());
+    run(&file, &["--as-of", JULY.as_of]).succeed();
+    check_same(&tables(published(&place.job_folder())), &tables(published(one_month())), "built by the next run");
+}

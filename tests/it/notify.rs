@@ -237,7 +237,7 @@ fn its_address_is_in_no_output_not_even_when_it_is_wrong() {
     assert!(checked.stdout.contains("https://other.example/…") && checked.stdout.contains("the environment"), "{}", checked.stdout);
 
     for (section, named) in [
-        (format!("[notify]\nurl = \"http://hooks.example/{SECRET}\""), "unencrypted"),
+        (format!("[notify]\nurl = \"http://hooks.example/{SECRET}\""), "not encrypted"),
         (format!("[notify]\nurl = \"https://me:{SECRET}@hooks.example\""), "user name"),
         (format!("[notify]\nurl = \"hooks.example/{SECRET}\""), "notify.url"),
         (format!("[notify]\nurl = https://hooks.example/{SECRET}"), "TOML"),

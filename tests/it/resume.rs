@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::fixture::{one_month, plain_job};
 use crate::support::job::{Job, Place};
-use crate::support::program::{cohorts, observe};
+use crate::support::program::{cohorts, observe, run};
 use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables, tree};
@@ -82,7 +82,7 @@ fn runs_at_the_same_time_publish_once_and_say_who_was_first() {
             assert!(matches!(finished.code, Some(0 | 7)), "{:?}\n{}", finished.code, finished.stderr);
         }
         assert!(ended.iter().any(|finished| finished.code == Some(0)));
-        check_same(&tables(published(&place.job_folder()).into_iter().collect()), &tables(one_month_as_published()), "who came first");
+        check_same(&tables(published(&place.job_folder()).into_iter().collect()), &tables(one_month_as_observed()), "who came first");
     }
 }
 
@@ -99,14 +99,18 @@ fn a_killed_run_goes_on_with_what_it_had() {
     let again = by_stream(&recorder.requests());
     assert_eq!(again.keys().collect::<Vec<_>>(), ["population"], "finished streams are not fetched again");
     let uninterrupted = tables(published(&place.job_folder()).into_iter().collect());
-    let expected = tables(one_month_as_published());
+    let expected = tables(one_month_as_observed());
     check_same(&uninterrupted, &expected, "resumed and uninterrupted");
     assert!(tree(&place.job_folder().join(".work")).is_empty(), "the work is cleared away");
 }
 
-/// Its snapshot: reports and history follow from it.
 fn one_month_as_published() -> Tree {
-    published(one_month()).into_iter().filter(|(path, _)| path.starts_with("snapshots/")).collect()
+    published(one_month())
+}
+
+/// Its snapshot: reports and history follow from it.
+fn one_month_as_observed() -> Tree {
+    one_month_as_published().into_iter().filter(|(path, _)| path.starts_with("snapshots/")).collect()
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn work_is_not_taken_over_when_it_has_grown_old() {
     observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     let again: BTreeSet<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again.len(), 5, "all pages of a cohort come from within 24 hours: {again:?}");
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "fetched anew");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "fetched anew");
 }
 
 #[test]
@@ -167,7 +171,7 @@ fn the_complete_walks_of_an_incomplete_month_are_kept() {
     let recorder = Scripted::before(faulty.address(), |_| None);
     observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert_eq!(by_stream(&recorder.requests()).into_keys().collect::<Vec<_>>(), ["population"]);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "resumed");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "resumed");
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn a_crash_in_the_middle_of_a_swap_loses_nothing() {
                 fs::rename(&shown, &aside).unwrap();
             }
             let file = place.job(&plain_job(), &simulator.base_url);
-            let finished = observe(&file, &["--as-of", JULY.as_of]).succeed();
+            let finished = run(&file, &["--as-of", JULY.as_of]).succeed();
             assert!(finished.stdout.contains("published already"), "{table}, {has_new}: {}", finished.stdout);
             check_same(&published(&place.job_folder()), &whole, &format!("{table}, {has_new}"));
         }

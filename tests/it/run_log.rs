@@ -194,7 +194,7 @@ fn a_run_without_a_terminal_says_every_ten_seconds_how_far_it_is() {
     let job = plain_job().with_intercom("max_concurrency = 1");
     let finished = run(&place.job(&job, &simulator.base_url), &["--as-of", JULY.as_of]).succeed();
     let line = finished.stderr.lines().find(|line| line.contains("fetching: ")).unwrap_or_else(|| panic!("{}", finished.stderr));
-    for part in ["2026-07", " lists, ", " pages, ", " rows, ", " a second", "% of the rate limit"] {
+    for part in ["2026-07", " streams, ", " pages, ", " rows, ", " a second", "% of the rate limit"] {
         assert!(line.contains(part), "{part}: {line}");
     }
 }

@@ -311,7 +311,7 @@ fn a_refused_page_is_told_alike_on_whichever_page_and_never_as_an_expired_cursor
             let finished = program.finish();
             finished.check_failure(
                 6,
-                &["2026-07", "`POST /conversations/search` answered 404", "was deleted", "api_version", "--accept-incomplete"],
+                &["2026-07", "`POST /conversations/search` answered 404", "deleted conversation", "api_version", "--accept-incomplete"],
             );
             assert!(!finished.stderr.contains("expired"), "{}", finished.stderr);
             let file = place.job(&plain_job(), &simulator.base_url);

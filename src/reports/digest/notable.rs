@@ -11,7 +11,6 @@ use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, n
 use super::{CohortDigest, Tables};
 use crate::analysis::{InCommon, NumberApart, in_common, numbers_apart};
 use archive::table::Rows;
-use domain;
 
 /// The number of sentences of each sort, the most important first.
 const OF_EACH: usize = 3;

@@ -38,7 +38,7 @@ fn a_killed_walk_goes_on_after_its_last_ten_pages() {
     assert!(finished.stderr.contains("resuming where an earlier run stopped"), "{}", finished.stderr);
     // Ten pages are kept; the rest was in memory.
     assert_eq!(by_stream(&recorder.requests()).into_iter().collect::<Vec<_>>(), [("population".to_string(), PAGES - 10)]);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "gone on with");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "gone on with");
     assert!(tree(&place.job_folder().join(".work")).is_empty());
 }
 
@@ -55,7 +55,7 @@ fn a_walk_that_failed_goes_on_with_the_page_that_failed() {
     let recorder = Scripted::before(simulator.address(), |_| None);
     observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert_eq!(by_stream(&recorder.requests())["population"], PAGES - 7);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "gone on with");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "gone on with");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_cursor_that_has_expired_meanwhile_costs_the_walk_and_nothing_else() {
     let finished = observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cursor has expired"), "{}", finished.stderr);
     assert_eq!(by_stream(&recorder.requests())["population"], PAGES + 1);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "done anew");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "done anew");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_search_of_conversations_that_takes_too_long_is_asked_for_less() {
         .collect();
     assert_eq!(asked[..2], [20, 10]);
     assert!(asked[2..].iter().all(|size| *size == 5), "it stays with what works: {asked:?}");
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "in smaller pages");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "in smaller pages");
     assert_eq!(place.manifest("2026-07")["requests"], recorder.requests().len(), "late answers are counted, too");
 }
 
@@ -148,7 +148,7 @@ fn work_that_cannot_be_read_is_fetched_again() {
     assert!(finished.stderr.contains("cannot be read, so the stream is fetched again"), "{}", finished.stderr);
     let again: Vec<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again, ["conversations", "population", "tag:1373897", "tag:1400074"]);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "mended");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "mended");
 }
 
 #[test]
