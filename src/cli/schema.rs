@@ -58,7 +58,7 @@ fn sql(report: &Report) -> String {
     let small: String = SMALL_INPUTS.iter().map(|(name, columns)| format!("--   {name}: {columns}\n")).collect();
     let mut text = format!(
         "-- {}: a row is {}\n-- Inputs: contacts, attributes, members, conversations of the snapshot; the tables of the history;\n\
-         -- and small tables that come with the month:\n{small}",
+         -- and small tables that are made for each month and are not files:\n{small}",
         report.table.name, report.table.row
     );
     let reads = |table: &Table| ["FROM ", "JOIN "].iter().any(|word| report.query.sql.contains(&format!("{word}{} ", table.name)));

@@ -385,7 +385,7 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
     ListPage::of(data, pages, length, |attribute| Ok(custom(attribute)))
 }
 
-// ---- conversations of both generations ----
+// ---- conversations, in both generations of the API (1.x and 2.x) ----
 
 /// Who opened a conversation. If the author is a contact without an id, it is the conversation's only contact.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {

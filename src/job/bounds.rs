@@ -1,5 +1,5 @@
-//! The bounds of months. The rules of a time zone change, and so may the job's time zone. A new month therefore begins where the
-//! published month before it ended, and ends where the published month after it begins: no time is in two months or in none.
+//! The bounds of months. The rules of a time zone can change, and the job can change to another time zone. A new month therefore begins
+//! where the published month before it ended, and ends where the published month after it begins. So each time is in exactly one month.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
@@ -149,8 +149,8 @@ fn gap_finding(timezone: &TimeZone, earlier: &PublishedMonth) -> Option<Finding>
 pub(super) fn begun_finding(timezone: &TimeZone, own: &MonthSpan, begun: &MonthSpan) -> Finding {
     let from_to = |span: &MonthSpan| format!("{} to {}", text(span.start), text(span.end));
     let detail = format!(
-        "an interrupted run used other rules of {timezone} for this month; its bounds are kept, because the rows were observed at the \
-         month's end; by IANA table {} it would be {}",
+        "an interrupted run used other rules of {timezone} for this month. The month keeps the bounds of that run, because its rows \
+         were observed at the month's end. With IANA table {}, the month would be {}",
         timezone.table().version_text(),
         from_to(own),
     );

@@ -257,9 +257,9 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
         detail: format!(
             "less than half of the size in {month}, and no second source confirms it: {}",
             if is_of_members {
-                "open the group in Intercom and compare its size; if that is larger, run it again with --replace"
+                "open the group in Intercom and compare its size with this count; if Intercom shows more, run the month again with --replace"
             } else {
-                "compare the number in Intercom; if that is larger, run it again with --replace"
+                "compare the number in Intercom with this count; if Intercom shows more, run the month again with --replace"
             }
         ),
     })

@@ -45,7 +45,7 @@ pub(crate) enum Query<F> {
     Any(Vec<Query<F>>),
 }
 
-/// One comparison. A negated one also matches entries without a value (an assumption).
+/// One comparison. A negated comparison also matches entries without a value (an assumption about Intercom).
 #[derive(Debug)]
 pub(crate) struct Test {
     check: Check,

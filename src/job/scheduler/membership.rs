@@ -46,7 +46,7 @@ impl Scheduler<'_> {
                 let chosen = self.plan.choose_derived(tags, everyone.total, probe.truncated_tags, &self.context.settings);
                 self.derive_from_everyone(&chosen);
             }
-            (Err(error), _) => tracing::warn!(%error, "the sizes of the tags are unknown; each tag is searched for"),
+            (Err(error), _) => tracing::warn!(%error, "the sizes of the tags are unknown; the members of each tag are fetched by a search"),
             (Ok(_), None) => {}
         }
         self.fetch_probed(waiting, probe).await

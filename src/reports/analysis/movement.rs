@@ -10,7 +10,8 @@ const NO_COHORT_LEFT: &str = "from_cohort is `(none)`, `(stayed)` or `(new)`";
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "movement",
-        row: "a cohort that contacts left and a cohort that they joined, if any contact moved so; rows overlap if cohorts do",
+        row: "a cohort that contacts left and a cohort that they joined, if at least one contact did both; if cohorts overlap, a \
+              contact can be in two rows",
         key: &["month", "from_cohort", "to_cohort"],
         columns: &[
             MONTH,
@@ -20,15 +21,15 @@ pub(super) const REPORT: Report = Report {
                 "cohort_key of the cohort left; `(none)`: they were in no cohort of the job; `(stayed)`: they were in cohorts and left \
                  none; `(new)`: created since the compared month",
             ),
-            Entry::new("from_name", Kind::Text, "name of the cohort left"),
+            Entry::new("from_name", Kind::Text, "name of the cohort that they left"),
             Entry::new(
                 "to_cohort",
                 Kind::Text,
                 "cohort_key of the cohort joined; `(none)`: they are in no cohort of the job now; `(stayed)`: they joined none and are \
                  in another; `(gone)`: they left the workspace, which is known only if the population is everyone",
             ),
-            Entry::new("to_name", Kind::Text, "name of the cohort joined"),
-            Entry::new("contacts", Kind::Count, "contacts that moved so"),
+            Entry::new("to_name", Kind::Text, "name of the cohort that they joined"),
+            Entry::new("contacts", Kind::Count, "contacts that moved from `from_cohort` to `to_cohort`"),
             Entry::new("previous_members", Kind::Count, "members of the cohort left, in the compared month").or_null(NO_COHORT_LEFT),
             Entry::new("share_of_from", Kind::Ratio, "contacts / previous_members, 0 to 1").or_null(NO_COHORT_LEFT),
         ],

@@ -55,7 +55,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("delta_high", Kind::Ratio, "upper end of its 95 % interval (Brunner-Munzel)")
                 .in_unit("difference of shares, -1 to 1")
                 .or_null(NO_INTERVAL),
-            Entry::new("p_value", Kind::Ratio, "two-sided Mann-Whitney test, asymptotic, tie- and continuity-corrected")
+            Entry::new("p_value", Kind::Ratio, "two-sided Mann-Whitney test: normal approximation, corrected for ties and continuity")
                 .in_unit("probability, 0 to 1")
                 .or_null(ONE_IS_EMPTY),
             Entry::new("q_value", Kind::Ratio, "p_value after Benjamini and Hochberg, over the cohort's rows")

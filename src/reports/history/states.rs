@@ -1,4 +1,4 @@
-//! The state of each cohort's H: its first and last month.
+//! The state of each cohort's history (H, the months observed at their end): its first and last month.
 
 use std::collections::BTreeMap;
 

@@ -118,8 +118,12 @@ pub const COUNTS: Table = Table {
         Column::new("departed_gone", Kind::Count, "departed members who are no longer in the workspace")
             .or_null("nothing to compare with, or the population is not everyone"),
         Column::new("net_change", Kind::Count, "joined - departed").or_null(NO_COMPARISON),
-        Column::new("newly_unsubscribed", Kind::Count, "members who are unsubscribed now and were not in the compared month")
-            .or_null(NO_COMPARISON),
+        Column::new(
+            "newly_unsubscribed",
+            Kind::Count,
+            "members who are unsubscribed now, and were subscribed in the compared month or were created since",
+        )
+        .or_null(NO_COMPARISON),
         Column::new("converted_leads", Kind::Count, "members who are users now and were leads in the compared month")
             .or_null(NO_COMPARISON),
     ],

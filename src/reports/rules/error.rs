@@ -11,7 +11,8 @@ use domain::{GroupKind, GroupName, did_you_mean, unseen_difference};
 /// Quoted parts are cut after this many characters.
 const QUOTED_CHARACTERS: usize = 60;
 
-/// A position in the condition, counted from 1. It is the start of a message, or empty if the parser does not know it.
+/// A position in the condition; line and column count from 1. A message begins with it. If the parser does not know it, the line is 0
+/// and the text is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub line: u64,
@@ -43,7 +44,7 @@ impl fmt::Display for Place {
 pub enum ConditionError {
     #[error("the condition is empty")]
     Empty,
-    #[error("the condition has {length} characters, and at most {most} are read")]
+    #[error("the condition has {length} characters; at most {most} are allowed")]
     TooLong { length: usize, most: usize },
     #[error("the condition nests its parts too deeply")]
     TooDeep,

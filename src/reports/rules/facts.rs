@@ -13,8 +13,8 @@ pub const MONTH_END: &str = "month_end";
 
 const OF_CONTACT: &str = "as in the snapshot's contacts";
 
-/// The facts of a contact that a rule can use, besides its custom attributes and the job's groups. Those of the contact are
-/// columns of the snapshot's contacts with the same names; a test of the history compares this list with that table.
+/// The facts of a contact that a rule can use, besides its custom attributes and the job's groups. The first four facts depend on the
+/// month. The others are columns of the snapshot's `contacts`, with the same names. A test in `history/members.rs` compares the two lists.
 pub const FACTS: &[FactColumn] = &[
     column(CONVERSATIONS_OPENED, FactKind::Number, "conversations of the month that the contact opened; null if the job fetches none"),
     column(NEWLY_UNSUBSCRIBED, FactKind::Flag, "unsubscribed now and not in the compared month; null if there is no compared month"),

@@ -91,7 +91,7 @@ impl<'a> Rewriter<'a> {
                 (Guess::Literal, Guess::Known(kind)) if Guess::Literal.fits(kind) => Some((part, guess)),
                 (Guess::Known(kind), Guess::Literal) if Guess::Literal.fits(kind) => together,
                 (so_far, guess) if so_far == guess => together,
-                _ => return Err(mismatch(first, so_far, part, guess, "they cannot stand for each other")),
+                _ => return Err(mismatch(first, so_far, part, guess, "both must be of the same kind")),
             };
         }
         Ok(together.map_or(Guess::Open, |(_, guess)| guess))

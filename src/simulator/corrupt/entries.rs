@@ -86,7 +86,8 @@ pub(super) fn add_older_version(list: &mut Vec<Value>) {
     list.insert(position, older);
 }
 
-/// Adds an entry that was created ten years before the oldest one, outside any range that fits the page. `seed` decides its id.
+/// Adds an entry that was created ten years before the oldest entry of the page. It is outside the dates that such a page was requested
+/// for. `seed` decides its id.
 pub(super) fn add_outsider(list: &mut Vec<Value>, seed: u64) {
     let Some(oldest) = list.iter().filter_map(|entry| entry["created_at"].as_i64()).min() else { return };
     let middle = list.len() / 2;
