@@ -58,7 +58,7 @@ fn kinds() {
         ("month_end + 1 > month_start", "line 1, column 1: `month_end` is an instant and `1` is a number: numbers go with"),
         ("month_end + month_end > month_start", "line 1, column 1: `month_end` is an instant and `month_end` is an instant: numbers"),
         ("INTERVAL '1 day' * 2 < month_end - month_start", "line 1, column 10: `INTERVAL '1 day'` is an interval and `2` is a number"),
-        ("month_end - month_start > 30", "line 1, column 1: `month_end - month_start` is an interval and `30` is a number: they"),
+        ("month_end - month_start > 30", "line 1, column 1: `month_end - month_start` is an interval and `30` is a number: both"),
         ("-role = 'x'", "line 1, column 2: `-role` is a number and `'x'` is text"),
         ("COALESCE(role, 5) = 'x'", "line 1, column 10: `role` is text and `5` is a number"),
         ("CASE WHEN role THEN TRUE END", "line 1, column 11: `role` is text, where a flag is needed"),
