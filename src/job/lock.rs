@@ -270,8 +270,8 @@ mod tests {
         for target in ["victim", "nothing"] {
             std::os::unix::fs::symlink(place.0.path().join(target), place.path()).unwrap();
             let error = place.take().unwrap_err();
-            let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
-            assert!(told.contains(".lock") && told.contains("symbolic link"), "{told}");
+            let message = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+            assert!(message.contains(".lock") && message.contains("symbolic link"), "{message}");
             assert!(holder(&place.path(), &place.work()).is_err());
             std::fs::remove_file(place.path()).unwrap();
         }

@@ -240,13 +240,13 @@ mod tests {
         let tag = |id: &str, name: &str| Group { kind: Tag, id: id.into(), name: name.into() };
         // The second letter is Cyrillic.
         let groups = [tag("1", "VIP customers"), tag("7", "V\u{406}P")];
-        let told = |text: &str| resolve(&GroupName::new(Tag, text), &groups, &[]).unwrap_err().to_string();
+        let message = |text: &str| resolve(&GroupName::new(Tag, text), &groups, &[]).unwrap_err().to_string();
         assert_eq!(
-            told("VIP"),
+            message("VIP"),
             "tag `VIP` is not in the workspace; did you mean `V\u{406}P` (id:7)? It looks the same, but its characters differ: \
              U+0406 in place of U+0049"
         );
-        assert_eq!(told("VIP costumers"), "tag `VIP costumers` is not in the workspace; did you mean `VIP customers`?");
+        assert_eq!(message("VIP costumers"), "tag `VIP costumers` is not in the workspace; did you mean `VIP customers`?");
     }
 
     #[test]

@@ -111,13 +111,13 @@ impl Scheduler<'_> {
         };
         let is_needed = (0..self.streams.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
         let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&everyone)?)).await)?;
-        if untold.len() > REQUESTED_MAX {
+        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&everyone)?)).await)?;
+        if truncated.len() > REQUESTED_MAX {
             return Ok(false);
         }
-        tracing::info!("requesting all tags of {} contacts whose lists were truncated", untold.len());
+        tracing::info!("requesting all tags of {} contacts whose lists were truncated", truncated.len());
         let asking = TagRequests::open(self.context, self.plan.scope.months, self.work).await?;
-        if let Err(error) = asking.ask(untold, Gone::AreUnknown).await {
+        if let Err(error) = asking.ask(truncated, Gone::AreUnknown).await {
             tracing::warn!("requesting the tags of these contacts failed: {}", error::in_a_line(&error));
         }
         asking.end()?;
@@ -214,8 +214,8 @@ impl Scheduler<'_> {
         let tallied = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
         let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
         let taking = tokio::task::spawn_blocking(move || -> Result<Vec<StreamRecord>, JobError> {
-            let untold = truncated_tags(&everyone)?;
-            Ok(derive_members(&everyone, &[tallied], &untold, &answers)?)
+            let truncated = truncated_tags(&everyone)?;
+            Ok(derive_members(&everyone, &[tallied], &truncated, &answers)?)
         });
         let record = joined(taking.await)?.into_iter().next();
         let record = record.ok_or_else(|| JobError::NotFetched(group.key()))?;

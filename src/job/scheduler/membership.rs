@@ -98,8 +98,8 @@ impl Scheduler<'_> {
             return Ok(());
         };
         let part = SpooledStream::whole(stream_folder(self.work, &partition.key), fetched.record.clone());
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
-        self.truncated_tags.found += untold.len() as u64;
+        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
+        self.truncated_tags.found += truncated.len() as u64;
         let search_requests = self.search_requests(&streams);
         if self.truncated_tags.found > search_requests {
             // `DeriveMembers` decides once everyone was read.
@@ -111,7 +111,7 @@ impl Scheduler<'_> {
                 .search(&streams, &format!("about {expected} contacts with truncated lists of tags would have to be requested"))
                 .await;
         }
-        if untold.is_empty() || expected > search_requests {
+        if truncated.is_empty() || expected > search_requests {
             return Ok(());
         }
         let asking = match &self.truncated_tags.asking {
@@ -119,7 +119,7 @@ impl Scheduler<'_> {
             None => self.truncated_tags.asking.insert(TagRequests::open(self.context, self.plan.scope.months, self.work).await?).clone(),
         };
         self.truncated_tags.under_way += 1;
-        self.running.spawn(async move { Done::Asked(asking.ask(untold, Gone::HaveNoTags).await.err()) });
+        self.running.spawn(async move { Done::Asked(asking.ask(truncated, Gone::HaveNoTags).await.err()) });
         Ok(())
     }
 
@@ -264,12 +264,12 @@ impl DeriveMembers {
     async fn run(self) -> Result<Derivation, JobError> {
         let failed = |why: String| Ok(Derivation::Failed { streams: self.groups.iter().map(|pending| pending.stream).collect(), why });
         let (context, reading) = (&self.context, self.everyone.clone());
-        let untold = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&reading)?)).await)?;
-        if context.client.capabilities().lists_own_segments && !untold.is_empty() {
+        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&reading)?)).await)?;
+        if context.client.capabilities().lists_own_segments && !truncated.is_empty() {
             return failed("contacts do not list all of their groups".to_string());
         }
         // Contacts that were requested already cost nothing more.
-        let left = self.asking.as_ref().map_or(untold.len(), |asking| asking.unanswered(&untold)) as u64;
+        let left = self.asking.as_ref().map_or(truncated.len(), |asking| asking.unanswered(&truncated)) as u64;
         if left > self.search_requests {
             return failed(format!("it would take {left} requests for contacts with truncated lists"));
         }
@@ -277,7 +277,7 @@ impl DeriveMembers {
             Some(asking) => asking,
             None => TagRequests::open(context, self.months, &self.work).await?,
         };
-        if let Err(error) = asking.ask(untold.clone(), Gone::HaveNoTags).await {
+        if let Err(error) = asking.ask(truncated.clone(), Gone::HaveNoTags).await {
             return failed(error::in_a_line(&error));
         }
         let answers = asking.end()?;
@@ -286,8 +286,8 @@ impl DeriveMembers {
         let tags: Vec<DerivedTag> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());
         // The answers of contacts are observed now, even if everyone was read long ago.
-        let asked_at = (!untold.is_empty()).then(|| (context.clock)());
-        let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &untold, &answers)?)).await)?;
+        let asked_at = (!truncated.is_empty()).then(|| (context.clock)());
+        let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &truncated, &answers)?)).await)?;
         let totals = join_all(self.groups.iter().map(|pending| context.client.member_count(&pending.group, None))).await;
         let members = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((pending, tag), record), total)| {
             let record = StreamRecord {

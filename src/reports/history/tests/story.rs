@@ -42,21 +42,21 @@ fn observations() -> Vec<Observation<'static>> {
 }
 
 /// The tables and the hash of a month's history.
-struct Told {
+struct Built {
     tables: BTreeMap<&'static str, DataFrame>,
     hash: String,
 }
 
-fn tell(months: usize) -> Vec<Told> {
+fn build(months: usize) -> Vec<Built> {
     let mut place = Place::new();
-    let told = |history: &History| Told {
+    let built = |history: &History| Built {
         tables: TABLES.iter().map(|table| (table.name, read(history, table))).collect(),
         hash: history.hash.clone(),
     };
-    observations().iter().take(months).map(|observation| told(place.observe(observation))).collect()
+    observations().iter().take(months).map(|observation| built(place.observe(observation))).collect()
 }
 
-static STORY: LazyLock<Vec<Told>> = LazyLock::new(|| tell(7));
+static STORY: LazyLock<Vec<Built>> = LazyLock::new(|| build(7));
 
 const MARCH: usize = 2;
 const MAY: usize = 3;
@@ -252,6 +252,6 @@ fn the_last_record_of_those_who_left_is_kept_for_a_month() {
 #[test]
 fn the_same_months_give_the_same_history() {
     // The manifest has the hashes of all files and no time.
-    let hashes = |months: &[Told]| months.iter().map(|told| told.hash.clone()).collect::<Vec<_>>();
-    assert_eq!(hashes(&tell(4)), hashes(&STORY[..4]));
+    let hashes = |months: &[Built]| months.iter().map(|built| built.hash.clone()).collect::<Vec<_>>();
+    assert_eq!(hashes(&build(4)), hashes(&STORY[..4]));
 }

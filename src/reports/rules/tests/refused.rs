@@ -28,10 +28,10 @@ fn names() {
     ]);
     // The first letter is Cyrillic.
     let looks = "its characters differ: U+0076 in place of U+0475";
-    let told = Condition::parse("tag.\"\u{475}alue_lead\"", COLUMNS, &groups()).unwrap_err().to_string();
-    assert!(told.ends_with(&format!("; `value_lead` looks the same, but {looks}")), "{told}");
-    let told = Condition::parse("\"\u{475}alue_lead\"", COLUMNS, &groups()).unwrap_err().to_string();
-    assert!(told.contains(&format!("did you mean `value_lead`? It looks the same, but {looks}. Columns")), "{told}");
+    let message = Condition::parse("tag.\"\u{475}alue_lead\"", COLUMNS, &groups()).unwrap_err().to_string();
+    assert!(message.ends_with(&format!("; `value_lead` looks the same, but {looks}")), "{message}");
+    let message = Condition::parse("\"\u{475}alue_lead\"", COLUMNS, &groups()).unwrap_err().to_string();
+    assert!(message.contains(&format!("did you mean `value_lead`? It looks the same, but {looks}. Columns")), "{message}");
     let nothing = Condition::parse("tag.x", &[], &[]).unwrap_err();
     assert!(nothing.to_string().ends_with("groups: it has none"), "{nothing}");
 }
