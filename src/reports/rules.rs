@@ -23,6 +23,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod times;
+mod values;
 mod vocabulary;
 
 use std::fmt;

@@ -3,19 +3,18 @@
 //! Every part is visited twice: `guess` finds its kind, as far as the part itself shows it, and `fragment` writes it as the
 //! kind that is needed there. A custom attribute gets its kind in between, from what it is compared with.
 
-use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, Interval, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, UnaryOperator, Value};
 
 use super::error::{ConditionError, Place, quoted};
 use super::fragments::{Constant, Fragment, Precedence, Size, chain, literals};
 use super::kinds::{Arithmetic, FLAG, Guess, INSTANT, Kind, NUMBER, Operator, TEXT, calculated};
 use super::names::{Named, Names};
 use super::size::plain_argument;
+use super::values::{INSTANT_FORMS, USE_IS_NULL, is_literal, is_null, literal, span};
 use super::{Reference, times};
 
 /// A pattern becomes a regular expression, and regular expressions have limits.
 const MAX_PATTERN: usize = 500;
-
-const USE_IS_NULL: &str = "no comparison with NULL is true; write IS NULL or IS NOT NULL";
 
 pub(super) struct Rewriter<'a> {
     names: Names<'a>,
@@ -394,45 +393,8 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-const INSTANT_FORMS: &str = "an instant is written like '2026-10-01', '2026-10-01T08:00:00Z' or DATE '2026-10-01'";
 const PATTERN: &str = "a pattern is a text in single quotes, with % for any characters and _ for one";
 const ARITHMETIC: &str = "numbers go with numbers, an interval with an interval, and an instant takes + or - an interval";
-
-fn literal(expression: &Expr, value: &Value, wanted: Kind) -> Result<Fragment, ConditionError> {
-    match (value, wanted) {
-        (Value::Boolean(true), _) => Ok(Fragment::atom("TRUE")),
-        (Value::Boolean(false), _) => Ok(Fragment::atom("FALSE")),
-        (Value::SingleQuotedString(text), INSTANT) => times::instant(text)
-            .map(|micros| Fragment::constant(Constant::Micros(micros)))
-            .ok_or_else(|| ConditionError::value(expression, INSTANT_FORMS)),
-        (Value::SingleQuotedString(text), _) => Ok(Fragment::text(text)),
-        (Value::Number(digits, _), _) => digits
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(|number| Fragment::constant(Constant::Number(number)))
-            .ok_or_else(|| ConditionError::value(expression, "the number is out of range")),
-        _ => Err(ConditionError::value(expression, USE_IS_NULL)),
-    }
-}
-
-/// Reads `INTERVAL '90 days'`, `INTERVAL '90' DAY` and `INTERVAL 90 DAY`.
-fn span(expression: &Expr, interval: &Interval) -> Result<Fragment, ConditionError> {
-    let wrong = |why| ConditionError::value(expression, why);
-    let is_odd = interval.leading_precision.is_some() || interval.last_field.is_some() || interval.fractional_seconds_precision.is_some();
-    let text = match interval.value.as_ref() {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) | Value::Number(text, _) if !is_odd => text,
-            _ => return Err(wrong(times::HOW)),
-        },
-        _ => return Err(wrong(times::HOW)),
-    };
-    let text = match &interval.leading_field {
-        Some(unit) => format!("{text} {unit}"),
-        None => text.clone(),
-    };
-    times::span(&text).map(|micros| Fragment::constant(Constant::Micros(micros))).map_err(wrong)
-}
 
 fn not(flag: &Fragment) -> Result<Fragment, ConditionError> {
     Fragment::checked(format!("NOT {}", flag.in_parentheses_below(Precedence::Atom)), Precedence::Comparison, Size::around([flag]))
@@ -471,23 +433,6 @@ fn arguments<'e>(expression: &'e Expr, function: &'e Function) -> Result<Vec<&'e
                 .ok_or_else(|| ConditionError::value(expression, "a function takes expressions in parentheses"))
         }
         _ => Err(ConditionError::value(expression, "a function takes expressions in parentheses")),
-    }
-}
-
-fn is_null(expression: &Expr) -> bool {
-    match expression {
-        Expr::Nested(inner) => is_null(inner),
-        Expr::Value(value) => value.value == Value::Null,
-        _ => false,
-    }
-}
-
-fn is_literal(expression: &Expr) -> bool {
-    match expression {
-        Expr::Value(value) => value.value != Value::Null,
-        Expr::TypedString(_) | Expr::Interval(_) => true,
-        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_literal(expr),
-        _ => false,
     }
 }
 
