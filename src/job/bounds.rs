@@ -4,7 +4,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{JobError, JobFolder};
-use archive::snapshot::{Finding, Manifest, Severity, months_in};
+use archive::snapshot::{Finding, Manifest, months_in};
 use domain::{Month, MonthSpan, Months, TimeZone};
 
 /// No two time zones are further apart. A manifest with such bounds was not written by this program.
@@ -174,14 +174,7 @@ pub(super) fn old_table_finding(timezone: &TimeZone, now: DateTime<Utc>) -> Opti
 }
 
 fn finding(check_name: &str, value: String, expected: String, detail: String) -> Finding {
-    Finding {
-        severity: Severity::Warning,
-        check_name: check_name.to_string(),
-        subject: "timezone".to_string(),
-        value: Some(value),
-        expected: Some(expected),
-        detail,
-    }
+    Finding::warning(check_name, "timezone", detail).value(value).expected(expected)
 }
 
 fn text(instant: DateTime<Utc>) -> String {
@@ -203,6 +196,7 @@ fn apart(instant: DateTime<Utc>, other: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use archive::snapshot::Severity;
 
     fn month(text: &str) -> Month {
         text.parse().unwrap()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Context, JobError, basis_at};
-use archive::snapshot::{Finding, Severity};
+use archive::snapshot::Finding;
 use domain::{Basis, Month, Months, TimeZone};
 use intercom::{Client, ServerTime};
 
@@ -76,16 +76,9 @@ impl ClockOffset {
     }
 
     fn finding(&self) -> Finding {
-        Finding {
-            severity: Severity::Warning,
-            check_name: "clock_differs".to_string(),
-            subject: "clock".to_string(),
-            value: Some(self.text()),
-            expected: Some("within 5m".to_string()),
-            detail: "this machine's clock differs from the API's; month and basis are the same with both, but `observed_at` is as wrong \
-                     as the clock"
-                .to_string(),
-        }
+        let detail = "this machine's clock differs from the API's; month and basis are the same with both, but `observed_at` is as wrong \
+                      as the clock";
+        Finding::warning("clock_differs", "clock", detail).value(self.text()).expected("within 5m")
     }
 }
 

@@ -41,16 +41,11 @@ fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration
     let (at_end, late): (Vec<&FetchedStream>, Vec<&FetchedStream>) =
         contacts.into_iter().partition(|stream| basis(stream) == Basis::MonthEnd);
     let latest = late.iter().filter(|stream| basis(stream) == Basis::Late).map(|stream| stream.part.record.observed_at).max()?;
-    (!at_end.is_empty()).then(|| Finding {
-        severity: Severity::Warning,
-        check_name: "facts_observed_late".to_string(),
-        subject: "contacts".to_string(),
-        value: Some(latest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-        expected: Some(Basis::MonthEnd.as_str().to_string()),
-        detail: "cohort members were observed at the month's end, but the contacts' attributes (last seen, unsubscribed, …) at this later \
-                 time"
-            .to_string(),
-    })
+    let detail = "cohort members were observed at the month's end, but the contacts' attributes (last seen, unsubscribed, …) at this later \
+                  time";
+    let finding = Finding::warning("facts_observed_late", "contacts", detail);
+    (!at_end.is_empty())
+        .then(|| finding.value(latest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).expected(Basis::MonthEnd.as_str()))
 }
 
 /// The findings of putting the streams together.
@@ -58,49 +53,28 @@ pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written:
     let mut findings = reconstructed(assembly, cohorts, written);
     findings.extend(strays(assembly, &written.firsts, Allowed::Tolerance(tolerance)));
     if written.merged_authors > 0 {
-        findings.push(Finding {
-            severity: Severity::Info,
-            check_name: "authors_merged".to_string(),
-            subject: "conversations".to_string(),
-            value: Some(written.merged_authors.to_string()),
-            expected: Some("0".to_string()),
-            detail: "conversations whose author is no longer a contact (probably merged into another); they count for the only contact \
-                     that takes part in them"
-                .to_string(),
-        });
+        let detail = "conversations whose author is no longer a contact (probably merged into another); they count for the only contact that \
+                      takes part in them";
+        findings.push(Finding::info("authors_merged", "conversations", detail).value(written.merged_authors).expected(0));
     }
     if written.drifted > 0 {
-        findings.push(Finding {
-            severity: Severity::Info,
-            check_name: "changed_between_lists".to_string(),
-            subject: "contacts".to_string(),
-            value: Some(written.drifted.to_string()),
-            expected: Some("0".to_string()),
-            detail: "contacts that changed before a later stream returned them again; the newest record of each is used".to_string(),
-        });
+        let detail = "contacts that changed before a later stream returned them again; the newest record of each is used";
+        findings.push(Finding::info("changed_between_lists", "contacts", detail).value(written.drifted).expected(0));
     }
     findings
 }
 
 /// Cohorts whose members were reconstructed from the dates of their tags.
 fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written) -> Vec<Finding> {
-    let finding = |severity, check_name: &str, subject: &str, value: u64, expected: u64, detail: &str| Finding {
-        severity,
-        check_name: check_name.to_string(),
-        subject: subject.to_string(),
-        value: Some(value.to_string()),
-        expected: Some(expected.to_string()),
-        detail: detail.to_string(),
-    };
     let mut findings = Vec::new();
     for (index, cohort) in assembly.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.tagged_before.is_some()) {
         let observed = cohorts.get(index).map_or(0, |entry| entry.members);
         let detail = "a lower bound: contacts with the tag now to whom it was applied before the month's end; contacts that were \
                       untagged since then are unknown";
-        findings.push(finding(Severity::Warning, "reconstructed", &cohort.key, written.members[index], observed, detail));
+        findings.push(Finding::warning("reconstructed", &cohort.key, detail).value(written.members[index]).expected(observed));
         if written.undated[index] > 0 {
             let detail = "contacts with the tag but without a date for it; they are left out";
-            findings.push(finding(Severity::Warning, "tag_date_missing", &cohort.key, written.undated[index], 0, detail));
+            findings.push(Finding::warning("tag_date_missing", &cohort.key, detail).value(written.undated[index]).expected(0));
         }
     }
     findings
@@ -123,34 +97,20 @@ fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding>
     } else {
         (Severity::Info, "contacts that a group has and everyone has not: they were created or deleted while the job ran")
     };
-    vec![Finding {
-        severity,
-        check_name: "contacts_only_in_groups".to_string(),
-        subject: "contacts".to_string(),
-        value: Some(strays.to_string()),
-        expected: Some("0".to_string()),
-        detail: detail.to_string(),
-    }]
+    vec![Finding::new(severity, "contacts_only_in_groups", "contacts", detail).value(strays).expected(0)]
 }
 
 fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
     let record = &stream.part.record;
     let came = record.received();
-    let finding = |severity, check_name: &str, value: u64, expected: String, detail: &str| Finding {
-        severity,
-        check_name: check_name.to_string(),
-        subject: stream.key.clone(),
-        value: Some(value.to_string()),
-        expected: Some(expected),
-        detail: detail.to_string(),
-    };
+    let finding = |severity, check_name: &str, detail: &str| Finding::new(severity, check_name, &stream.key, detail);
     let mut findings = Vec::new();
     match record.last_total {
         // Reported below, with the failure.
         None if stream.failure.is_some() => {}
         None => {
             let detail = "the API announced no total, so nothing proves that every row came";
-            findings.push(finding(Severity::Warning, "no_announced_total", came, "a total".to_string(), detail));
+            findings.push(finding(Severity::Warning, "no_announced_total", detail).value(came).expected("a total"));
         }
         // Members derived against the search are reported by `witnessed`.
         Some(_) if record.searched.is_some() => {}
@@ -161,18 +121,18 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
             } else {
                 "the number of rows differs from the announced total, within the tolerance"
             };
-            findings.push(finding(Severity::Info, "announced_total", came, total.to_string(), detail));
+            findings.push(finding(Severity::Info, "announced_total", detail).value(came).expected(total));
         }
         Some(_) => {}
     }
     if let Some(failure) = &stream.failure {
         let detail = format!("{}; published because of --accept-incomplete: {failure}", unfinished(record));
         let expected = record.last_total.map_or("a total".to_string(), |total| total.to_string());
-        findings.push(finding(Severity::Error, "walk_not_finished", came, expected, &detail));
+        findings.push(finding(Severity::Error, "walk_not_finished", &detail).value(came).expected(expected));
     } else if !record.is_complete {
         let shortfall = stream.shortfall(tolerance);
         let detail = format!("after two readings {} {}; published because of --accept-incomplete", shortfall.expected, shortfall.source);
-        findings.push(finding(Severity::Error, "announced_total", came, shortfall.expected.to_string(), &detail));
+        findings.push(finding(Severity::Error, "announced_total", &detail).value(came).expected(shortfall.expected));
     }
     if let Some(listed) = stream.listed.filter(|listed| *listed != came && record.is_complete) {
         let (severity, detail) = match stream.witness {
@@ -183,15 +143,15 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
             }
             _ => (Severity::Info, "members that came; the listing of segments has another count"),
         };
-        findings.push(finding(severity, "listed_count", came, listed.to_string(), detail));
+        findings.push(finding(severity, "listed_count", detail).value(came).expected(listed));
     }
     if record.repeated > 0 {
         let detail = "rows that came more than once, because the stream shifted while it was read; each is counted once";
-        findings.push(finding(Severity::Info, "repeated_rows", record.repeated, "0".to_string(), detail));
+        findings.push(finding(Severity::Info, "repeated_rows", detail).value(record.repeated).expected(0));
     }
     if record.renewed > 0 {
         let detail = "rows that changed before they came again; the newest record of each is used";
-        findings.push(finding(Severity::Info, "changed_while_read", record.renewed, "0".to_string(), detail));
+        findings.push(finding(Severity::Info, "changed_while_read", detail).value(record.renewed).expected(0));
     }
     findings
 }
@@ -200,14 +160,6 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
 fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<Finding> {
     let record = &stream.part.record;
     let Some(Witness::OwnLists(comparison)) = stream.witness else { return None };
-    let finding = |severity, check_name: &str, value: u64, expected: u64, detail: String| Finding {
-        severity,
-        check_name: check_name.to_string(),
-        subject: stream.key.clone(),
-        value: Some(value.to_string()),
-        expected: Some(expected.to_string()),
-        detail,
-    };
     let differing = format!(
         "{} with the group in their own list are missing from the search, {} are in the search but do not have it in their own list",
         comparison.missing, comparison.unconfirmed
@@ -217,19 +169,17 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
             "in two readings the search for the group differed from the contacts' own lists, although its total agreed with it; the \
              members are the contacts whose own list has the group ({differing})"
         );
-        return Some(finding(Severity::Warning, "search_behind", record.received(), searched, detail));
+        return Some(Finding::warning("search_behind", &stream.key, detail).value(record.received()).expected(searched));
     }
     if is_fewer && record.is_complete && stream.witness.is_some_and(|witness| !witness.can_confirm(record.received(), tolerance)) {
-        let detail =
-            "contacts with truncated lists of tags that the search did not return and whose tags were not, or could not be, requested: \
-                      only the search says that they are not members"
-                .to_string();
-        return Some(finding(Severity::Warning, "own_lists_cut_short", comparison.unknown_missing, 0, detail));
+        let detail = "contacts with truncated lists of tags that the search did not return and whose tags were not, or could not be, \
+                      requested: only the search says that they are not members";
+        return Some(Finding::warning("own_lists_cut_short", &stream.key, detail).value(comparison.unknown_missing).expected(0));
     }
     let is_within = comparison.differing() > 0 && !stream.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance));
     is_within.then(|| {
         let detail = format!("contacts whose own list of groups differs from the search, within the tolerance: {differing}");
-        finding(Severity::Info, "own_lists", comparison.differing(), 0, detail)
+        Finding::info("own_lists", &stream.key, detail).value(comparison.differing()).expected(0)
     })
 }
 
@@ -240,7 +190,6 @@ const FALL_MIN: u64 = 5;
 fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settings) -> Option<Finding> {
     let (grace, tolerance) = (settings.job.grace, settings.completeness.tolerance);
     let record = &stream.part.record;
-    let is_of_members = matches!(stream.kind, StreamKind::Members(_));
     let is_month_end = basis_at(record.observed_at, span, grace) == Basis::MonthEnd;
     let is_confirmed = stream.witness.is_some_and(|witness| witness.can_confirm(record.received(), tolerance));
     if !record.is_complete || is_confirmed || !is_month_end {
@@ -248,21 +197,14 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
     }
     let (month, before) = plan.size_before(&stream.key, span.month)?;
     let came = record.rows;
-    (came.saturating_mul(2) < before && before - came > FALL_MIN).then(|| Finding {
-        severity: Severity::Warning,
-        check_name: "fell_by_half".to_string(),
-        subject: stream.key.clone(),
-        value: Some(came.to_string()),
-        expected: Some(before.to_string()),
-        detail: format!(
-            "less than half of the size in {month}, and no second source confirms it: {}",
-            if is_of_members {
-                "open the group in Intercom and compare its size with this count; if Intercom shows more, run the month again with --replace"
-            } else {
-                "compare the number in Intercom with this count; if Intercom shows more, run the month again with --replace"
-            }
-        ),
-    })
+    let again = "if Intercom shows more, run the month again with --replace";
+    let compare = match stream.kind {
+        StreamKind::Members(_) => "open the group in Intercom and compare its size with this count",
+        StreamKind::Everyone | StreamKind::Conversations => "compare the number in Intercom with this count",
+    };
+    let detail = format!("less than half of the size in {month}, and no second source confirms it: {compare}; {again}");
+    (came.saturating_mul(2) < before && before - came > FALL_MIN)
+        .then(|| Finding::warning("fell_by_half", &stream.key, detail).value(came).expected(before))
 }
 
 fn unfinished(record: &StreamRecord) -> &'static str {
@@ -275,13 +217,8 @@ fn oddities(stream: &FetchedStream) -> Vec<Finding> {
     let reported =
         ODDITIES.iter().filter_map(|(severity, check_name, detail)| Some((severity, check_name, counts.get(*check_name)?, detail)));
     reported
-        .map(|(severity, check_name, count, detail)| Finding {
-            severity: *severity,
-            check_name: check_name.to_string(),
-            subject: stream.key.clone(),
-            value: Some(count.to_string()),
-            expected: Some("0".to_string()),
-            detail: format!("{detail} ({what})"),
+        .map(|(severity, check_name, count, detail)| {
+            Finding::new(*severity, check_name, &stream.key, format!("{detail} ({what})")).value(count).expected(0)
         })
         .collect()
 }

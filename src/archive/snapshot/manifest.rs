@@ -128,15 +128,36 @@ pub struct Finding {
 pub(super) const FORGOTTEN: &str = "forgotten";
 
 impl Finding {
+    pub fn info(check_name: &str, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::new(Severity::Info, check_name, subject, detail)
+    }
+
+    pub fn warning(check_name: &str, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::new(Severity::Warning, check_name, subject, detail)
+    }
+
+    pub fn error(check_name: &str, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::new(Severity::Error, check_name, subject, detail)
+    }
+
+    pub fn new(severity: Severity, check_name: &str, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        let (check_name, subject, detail) = (check_name.to_string(), subject.into(), detail.into());
+        Finding { severity, check_name, subject, value: None, expected: None, detail }
+    }
+
+    #[must_use]
+    pub fn value(self, value: impl ToString) -> Finding {
+        Finding { value: Some(value.to_string()), ..self }
+    }
+
+    #[must_use]
+    pub fn expected(self, expected: impl ToString) -> Finding {
+        Finding { expected: Some(expected.to_string()), ..self }
+    }
+
     pub fn forgotten(people: u64) -> Finding {
-        Finding {
-            severity: Severity::Info,
-            check_name: FORGOTTEN.to_string(),
-            subject: "contacts".to_string(),
-            value: Some(people.to_string()),
-            expected: Some("0".to_string()),
-            detail: "people who were removed from this month on request (`cohorts forget`); no count includes them".to_string(),
-        }
+        let detail = "people who were removed from this month on request (`cohorts forget`); no count includes them";
+        Finding::info(FORGOTTEN, "contacts", detail).value(people).expected(0)
     }
 }
 
