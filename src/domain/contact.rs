@@ -27,141 +27,125 @@ impl Role {
     }
 }
 
-/// The columns that identify a contact, in every table that has them.
-pub const IDENTIFIERS: &[&str] = &["external_id", "email", "phone", "name"];
-
-/// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.
-/// Tests compare the snapshot's table and the counting queries with it.
-pub const PROFILE_COLUMNS: &[&str] = &[
-    "role",
-    "owner_id",
-    "unsubscribed_from_emails",
-    "has_hard_bounced",
-    "marked_email_as_spam",
-    "country",
-    "region",
-    "city",
-    "country_code",
-    "continent_code",
-    "browser",
-    "browser_version",
-    "browser_language",
-    "os",
-    "language_override",
-    "android_device",
-    "android_os_version",
-    "ios_device",
-    "ios_os_version",
-    "utm_campaign",
-    "utm_content",
-    "utm_medium",
-    "utm_source",
-    "utm_term",
-    "referrer",
-];
-
-/// One contact as observed, checked. A field is `None` if the API sent null, left it out, or sent a value that could not be read (counted in the
-/// page's `Oddities`). An empty text stays an empty text.
+/// Calls a macro with the fields of a contact, in the order of the snapshot's columns. This is the only place that lists them: the
+/// struct, the snapshot's columns and the facts of rules are generated from it. For each field:
 ///
-/// Texts of up to 24 bytes, among them most texts and Intercom's ids, are stored in the contact itself.
-#[derive(Clone, Debug)]
-pub struct Contact {
-    pub id: CompactString,
-    pub role: Role,
-    pub external_id: Option<CompactString>,
-    pub email: Option<CompactString>,
-    pub phone: Option<CompactString>,
-    pub name: Option<CompactString>,
-    pub owner_id: Option<CompactString>,
-    pub created_at: Option<DateTime<Utc>>,
-    pub updated_at: Option<DateTime<Utc>>,
-    pub signed_up_at: Option<DateTime<Utc>>,
-    pub last_seen_at: Option<DateTime<Utc>>,
-    pub last_replied_at: Option<DateTime<Utc>>,
-    pub last_contacted_at: Option<DateTime<Utc>>,
-    pub last_email_opened_at: Option<DateTime<Utc>>,
-    pub last_email_clicked_at: Option<DateTime<Utc>>,
-    pub android_last_seen_at: Option<DateTime<Utc>>,
-    pub ios_last_seen_at: Option<DateTime<Utc>>,
-    pub unsubscribed_from_emails: Option<bool>,
-    pub has_hard_bounced: Option<bool>,
-    pub marked_email_as_spam: Option<bool>,
-    pub country: Option<CompactString>,
-    pub region: Option<CompactString>,
-    pub city: Option<CompactString>,
-    pub country_code: Option<CompactString>,
-    pub continent_code: Option<CompactString>,
-    pub browser: Option<CompactString>,
-    pub browser_version: Option<CompactString>,
-    pub browser_language: Option<CompactString>,
-    pub os: Option<CompactString>,
-    pub language_override: Option<CompactString>,
-    pub android_device: Option<CompactString>,
-    pub android_os_version: Option<CompactString>,
-    pub ios_device: Option<CompactString>,
-    pub ios_os_version: Option<CompactString>,
-    pub utm_campaign: Option<CompactString>,
-    pub utm_content: Option<CompactString>,
-    pub utm_medium: Option<CompactString>,
-    pub utm_source: Option<CompactString>,
-    pub utm_term: Option<CompactString>,
-    pub referrer: Option<CompactString>,
-    pub custom_attributes: Vec<CustomAttribute>,
-    /// The contact's own list of tags; `None` if the record has none.
-    pub tags: Option<OwnTags>,
-    /// The contact's own list of segments. Only 1.x has it.
-    pub segments: Option<OwnTags>,
+/// - its name, and its kind: `Text`, `Instant` or `Flag`;
+/// - its use: an `identifier` is written as `privacy` says, `profile` may name a `profile` field, `other` is neither;
+/// - what it is, and what null means.
+#[macro_export]
+macro_rules! contact_fields {
+    ($generate:ident) => {
+        $generate! {
+            external_id: Text, identifier, "the workspace's own ID of the contact", "none given";
+            email: Text, identifier, "e-mail address; not unique", "none given";
+            phone: Text, identifier, "phone number", "none given";
+            name: Text, identifier, "name", "none given";
+            owner_id: Text, profile, "ID of the admin who owns the contact", "nobody";
+            created_at: Instant, other, "when the contact was created in Intercom", "not given or unreadable";
+            updated_at: Instant, other, "when the contact's record last changed", "not given or unreadable";
+            signed_up_at: Instant, other, "when the contact signed up, as set by the workspace", "not given or unreadable";
+            last_seen_at: Instant, other, "when the contact was last seen", "never, or not given";
+            last_replied_at: Instant, other, "when the contact last replied to a message", "never, or not given";
+            last_contacted_at: Instant, other, "when the workspace last sent a message to the contact", "never, or not given";
+            last_email_opened_at: Instant, other, "when the contact last opened an e-mail", "never, or not given";
+            last_email_clicked_at: Instant, other, "when the contact last clicked a link in an e-mail", "never, or not given";
+            android_last_seen_at: Instant, other, "when the contact was last seen on Android", "never, or not given";
+            ios_last_seen_at: Instant, other, "when the contact was last seen on iOS", "never, or not given";
+            unsubscribed_from_emails: Flag, profile, "whether the contact unsubscribed from e-mails", "not given";
+            has_hard_bounced: Flag, profile, "whether e-mails to the contact bounced permanently", "not given";
+            marked_email_as_spam: Flag, profile, "whether the contact marked an e-mail as spam", "not given";
+            country: Text, profile, "country of the last visit", "unknown";
+            region: Text, profile, "region of the last visit", "unknown";
+            city: Text, profile, "city of the last visit", "unknown";
+            country_code: Text, profile, "three-letter code of the country", "unknown";
+            continent_code: Text, profile, "two-letter code of the continent", "unknown";
+            browser: Text, profile, "browser of the last visit", "unknown";
+            browser_version: Text, profile, "version of the browser", "unknown";
+            browser_language: Text, profile, "language of the browser", "unknown";
+            os: Text, profile, "operating system of the last visit", "unknown";
+            language_override: Text, profile, "language chosen for the contact", "none";
+            android_device: Text, profile, "Android device", "none known";
+            android_os_version: Text, profile, "Android version", "none known";
+            ios_device: Text, profile, "iOS device", "none known";
+            ios_os_version: Text, profile, "iOS version", "none known";
+            utm_campaign: Text, profile, "campaign that led to the workspace's site", "not given";
+            utm_content: Text, profile, "content of the campaign", "not given";
+            utm_medium: Text, profile, "medium of the campaign", "not given";
+            utm_source: Text, profile, "source of the campaign", "not given";
+            utm_term: Text, profile, "term of the campaign", "not given";
+            referrer: Text, profile, "page that led to the workspace's site", "not given";
+        }
+    };
 }
 
-impl Contact {
-    /// A contact without data. Each generation of the API fills in the fields that it has.
-    pub fn unknown(id: impl Into<CompactString>, role: Role) -> Contact {
-        Contact {
-            id: id.into(),
-            role,
-            external_id: None,
-            email: None,
-            phone: None,
-            name: None,
-            owner_id: None,
-            created_at: None,
-            updated_at: None,
-            signed_up_at: None,
-            last_seen_at: None,
-            last_replied_at: None,
-            last_contacted_at: None,
-            last_email_opened_at: None,
-            last_email_clicked_at: None,
-            android_last_seen_at: None,
-            ios_last_seen_at: None,
-            unsubscribed_from_emails: None,
-            has_hard_bounced: None,
-            marked_email_as_spam: None,
-            country: None,
-            region: None,
-            city: None,
-            country_code: None,
-            continent_code: None,
-            browser: None,
-            browser_version: None,
-            browser_language: None,
-            os: None,
-            language_override: None,
-            android_device: None,
-            android_os_version: None,
-            ios_device: None,
-            ios_os_version: None,
-            utm_campaign: None,
-            utm_content: None,
-            utm_medium: None,
-            utm_source: None,
-            utm_term: None,
-            referrer: None,
-            custom_attributes: Vec::new(),
-            tags: None,
-            segments: None,
+/// The types of the kinds of fields.
+mod kind {
+    pub(super) type Text = compact_str::CompactString;
+    pub(super) type Instant = chrono::DateTime<chrono::Utc>;
+    pub(super) type Flag = bool;
+}
+
+macro_rules! write_identifier {
+    (identifier, $field:expr, $name:expr, $written:ident) => {
+        $field = $written($name, $field.take());
+    };
+    ($other:ident, $field:expr, $name:expr, $written:ident) => {};
+}
+
+macro_rules! struct_of_fields {
+    ($($name:ident: $kind:ident, $use:ident, $about:literal, $null:literal;)*) => {
+        /// One contact as observed, checked. A field is `None` if the API sent null, left it out, or sent a value that could not be read
+        /// (counted in the page's `Oddities`). An empty text stays an empty text.
+        ///
+        /// Texts of up to 24 bytes, among them most texts and Intercom's ids, are stored in the contact itself.
+        #[derive(Clone, Debug)]
+        pub struct Contact {
+            pub id: CompactString,
+            pub role: Role,
+            $(#[doc = $about] pub $name: Option<kind::$kind>,)*
+            pub custom_attributes: Vec<CustomAttribute>,
+            /// The contact's own list of tags; `None` if the record has none.
+            pub tags: Option<OwnTags>,
+            /// The contact's own list of segments. Only 1.x has it.
+            pub segments: Option<OwnTags>,
         }
-    }
+
+        impl Contact {
+            /// A contact without data. Each generation of the API fills in the fields that it has.
+            pub fn unknown(id: impl Into<CompactString>, role: Role) -> Contact {
+                let (custom_attributes, tags, segments) = (Vec::new(), None, None);
+                Contact { id: id.into(), role, $($name: None,)* custom_attributes, tags, segments }
+            }
+
+            /// Replaces the identifiers; `written` gets the column and the value.
+            pub fn write_identifiers(&mut self, written: impl Fn(&str, Option<CompactString>) -> Option<CompactString>) {
+                $(write_identifier!($use, self.$name, stringify!($name), written);)*
+            }
+        }
+
+        const USES: &[(&str, Use)] = &[$((stringify!($name), Use::$use)),*];
+    };
+}
+
+contact_fields!(struct_of_fields);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "the words of `contact_fields`")]
+enum Use {
+    identifier,
+    profile,
+    other,
+}
+
+/// Whether a column identifies a contact, in every table that has it.
+pub fn is_identifier(column: &str) -> bool {
+    USES.contains(&(column, Use::identifier))
+}
+
+/// The columns of the contacts table that `profile` may name: texts and flags that describe a contact.
+pub fn profile_columns() -> impl Iterator<Item = &'static str> {
+    ["role"].into_iter().chain(USES.iter().filter(|(_, used)| *used == Use::profile).map(|(name, _)| *name))
 }
 
 /// A contact's own list of tags, or of segments: their IDs.

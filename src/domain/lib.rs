@@ -16,7 +16,7 @@ mod timezone;
 
 pub use basis::Basis;
 pub use completeness::{Allowed, Shortfall, agrees, differs_from_listing, shrank};
-pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, IDENTIFIERS, Opener, OwnTags, PROFILE_COLUMNS, Role, TagDate};
+pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, OwnTags, Role, TagDate, is_identifier, profile_columns};
 pub use group::{Fit, Group, GroupKind, GroupName, cohort_key};
 pub use ids::{ContactId, ContactIds, IdMap, IdSet, SortedIds, object_id};
 pub use month::{Month, MonthError, MonthSpan, Months};

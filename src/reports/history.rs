@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use archive::publish::{self, Damage, ListedFile, ListedFiles, PublishError, Staging};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError, month_folder};
 use archive::table::{ContactNumbers, Query, Table, TableError, in_order, scan_or_empty, write_parquet};
-use domain::{IDENTIFIERS, Month};
+use domain::{Month, is_identifier};
 
 use states::State;
 
@@ -201,7 +201,7 @@ fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFr
     if previous.is_none_or(|previous| previous.manifest.identifiers == identifiers) {
         return Ok(people);
     }
-    let hidden = PEOPLE.columns.iter().filter(|column| IDENTIFIERS.contains(&column.name));
+    let hidden = PEOPLE.columns.iter().filter(|column| is_identifier(column.name));
     Ok(people.with_columns(hidden.map(|column| lit(NULL).cast(DataType::String).alias(column.name)).collect::<Vec<_>>()))
 }
 

@@ -61,8 +61,63 @@ fn making(error: PolarsError) -> TableError {
     TableError::new("make", "the columns of a chunk", error)
 }
 
-macro_rules! contact_columns {
-    (texts: $($text:ident)*; instants: $($instant:ident)*; flags: $($flag:ident)*) => {
+/// The columns of the kinds of `contact_fields`. `push` returns the bytes of a text.
+mod kind {
+    use super::*;
+
+    pub(super) struct Text(StringChunkedBuilder);
+    pub(super) struct Instant(PrimitiveChunkedBuilder<Int64Type>);
+    pub(super) struct Flag(BooleanChunkedBuilder);
+
+    impl Text {
+        pub(super) fn new(name: &str) -> Text {
+            Text(texts(name))
+        }
+
+        pub(super) fn push(&mut self, value: &Option<impl AsRef<str>>) -> usize {
+            let text = value.as_ref().map(AsRef::as_ref);
+            self.0.append_option(text);
+            text.map_or(0, str::len)
+        }
+
+        pub(super) fn finish(self) -> Column {
+            self.0.finish().into_column()
+        }
+    }
+
+    impl Instant {
+        pub(super) fn new(name: &str) -> Instant {
+            Instant(numbers(name))
+        }
+
+        pub(super) fn push(&mut self, value: &Option<DateTime<Utc>>) -> usize {
+            self.0.append_option(micros(*value));
+            0
+        }
+
+        pub(super) fn finish(self) -> Column {
+            instants(self.0)
+        }
+    }
+
+    impl Flag {
+        pub(super) fn new(name: &str) -> Flag {
+            Flag(flags(name))
+        }
+
+        pub(super) fn push(&mut self, value: &Option<bool>) -> usize {
+            self.0.append_option(*value);
+            0
+        }
+
+        pub(super) fn finish(self) -> Column {
+            self.0.finish().into_column()
+        }
+    }
+}
+
+macro_rules! columns_of_fields {
+    ($($name:ident: $kind:ident, $use:ident, $about:literal, $null:literal;)*) => {
         /// Contacts, and their custom attributes.
         pub struct ContactColumns {
             rows: usize,
@@ -70,9 +125,7 @@ macro_rules! contact_columns {
             has_repeats: bool,
             contact_id: StringChunkedBuilder,
             role: StringChunkedBuilder,
-            $($text: StringChunkedBuilder,)*
-            $($instant: PrimitiveChunkedBuilder<Int64Type>,)*
-            $($flag: BooleanChunkedBuilder,)*
+            $($name: kind::$kind,)*
             attributes: AttributeColumns,
             tagged: TaggedColumns,
         }
@@ -85,9 +138,7 @@ macro_rules! contact_columns {
                     has_repeats: false,
                     contact_id: texts("contact_id"),
                     role: texts("role"),
-                    $($text: texts(stringify!($text)),)*
-                    $($instant: numbers(stringify!($instant)),)*
-                    $($flag: flags(stringify!($flag)),)*
+                    $($name: kind::$kind::new(stringify!($name)),)*
                     attributes: AttributeColumns::default(),
                     tagged: TaggedColumns::default(),
                 }
@@ -99,10 +150,7 @@ macro_rules! contact_columns {
             pub fn push(&mut self, contact: &Contact, may_repeat: bool) {
                 self.contact_id.append_value(&contact.id);
                 self.role.append_value(contact.role.as_str());
-                $(self.$text.append_option(contact.$text.as_deref());)*
-                self.bytes += [$(contact.$text.as_ref()),*].into_iter().flatten().map(|text| text.len()).sum::<usize>();
-                $(self.$instant.append_option(micros(contact.$instant));)*
-                $(self.$flag.append_option(contact.$flag);)*
+                $(self.bytes += self.$name.push(&contact.$name);)*
                 self.attributes.push(contact, self.rows);
                 self.tagged.push(contact, self.rows);
                 self.rows += 1;
@@ -122,9 +170,7 @@ macro_rules! contact_columns {
                 let contacts = frame(vec![
                     self.contact_id.finish().into_column(),
                     self.role.finish().into_column(),
-                    $(self.$text.finish().into_column(),)*
-                    $(instants(self.$instant),)*
-                    $(self.$flag.finish().into_column(),)*
+                    $(self.$name.finish(),)*
                     // Known only when the snapshot is assembled.
                     BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
                 ])?;
@@ -136,14 +182,7 @@ macro_rules! contact_columns {
     };
 }
 
-contact_columns! {
-    texts: external_id email phone name owner_id country region city country_code continent_code browser
-        browser_version browser_language os language_override android_device android_os_version ios_device
-        ios_os_version utm_campaign utm_content utm_medium utm_source utm_term referrer;
-    instants: created_at updated_at signed_up_at last_seen_at last_replied_at last_contacted_at
-        last_email_opened_at last_email_clicked_at android_last_seen_at ios_last_seen_at;
-    flags: unsubscribed_from_emails has_hard_bounced marked_email_as_spam
-}
+domain::contact_fields!(columns_of_fields);
 
 /// The columns of the contacts table.
 pub fn contact_columns(rows: &[Contact]) -> Result<DataFrame, SnapshotError> {

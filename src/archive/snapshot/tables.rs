@@ -2,57 +2,23 @@
 
 use crate::table::{Column, Kind, Table};
 
-pub const CONTACTS: Table = Table {
-    name: "contacts",
-    row: "a contact that was in the population or in a cohort when the month was observed",
-    key: &["contact_id"],
-    columns: &[
-        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
-        Column::new("in_population", Kind::Flag, "whether the contact is in the population, with which the cohorts are compared"),
-        Column::new("role", Kind::Text, "`user` or `lead`"),
-        Column::new("external_id", Kind::Text, "the workspace's own ID of the contact").or_null("none given"),
-        Column::new("email", Kind::Text, "e-mail address; not unique").or_null("none given"),
-        Column::new("phone", Kind::Text, "phone number").or_null("none given"),
-        Column::new("name", Kind::Text, "name").or_null("none given"),
-        Column::new("owner_id", Kind::Text, "ID of the admin who owns the contact").or_null("nobody"),
-        Column::new("created_at", Kind::Instant, "when the contact was created in Intercom").or_null("not given or unreadable"),
-        Column::new("updated_at", Kind::Instant, "when the contact's record last changed").or_null("not given or unreadable"),
-        Column::new("signed_up_at", Kind::Instant, "when the contact signed up, as set by the workspace")
-            .or_null("not given or unreadable"),
-        Column::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
-        Column::new("last_replied_at", Kind::Instant, "when the contact last replied to a message").or_null("never, or not given"),
-        Column::new("last_contacted_at", Kind::Instant, "when the workspace last sent a message to the contact")
-            .or_null("never, or not given"),
-        Column::new("last_email_opened_at", Kind::Instant, "when the contact last opened an e-mail").or_null("never, or not given"),
-        Column::new("last_email_clicked_at", Kind::Instant, "when the contact last clicked a link in an e-mail")
-            .or_null("never, or not given"),
-        Column::new("android_last_seen_at", Kind::Instant, "when the contact was last seen on Android").or_null("never, or not given"),
-        Column::new("ios_last_seen_at", Kind::Instant, "when the contact was last seen on iOS").or_null("never, or not given"),
-        Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
-        Column::new("has_hard_bounced", Kind::Flag, "whether e-mails to the contact bounced permanently").or_null("not given"),
-        Column::new("marked_email_as_spam", Kind::Flag, "whether the contact marked an e-mail as spam").or_null("not given"),
-        Column::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
-        Column::new("region", Kind::Text, "region of the last visit").or_null("unknown"),
-        Column::new("city", Kind::Text, "city of the last visit").or_null("unknown"),
-        Column::new("country_code", Kind::Text, "three-letter code of the country").or_null("unknown"),
-        Column::new("continent_code", Kind::Text, "two-letter code of the continent").or_null("unknown"),
-        Column::new("browser", Kind::Text, "browser of the last visit").or_null("unknown"),
-        Column::new("browser_version", Kind::Text, "version of the browser").or_null("unknown"),
-        Column::new("browser_language", Kind::Text, "language of the browser").or_null("unknown"),
-        Column::new("os", Kind::Text, "operating system of the last visit").or_null("unknown"),
-        Column::new("language_override", Kind::Text, "language chosen for the contact").or_null("none"),
-        Column::new("android_device", Kind::Text, "Android device").or_null("none known"),
-        Column::new("android_os_version", Kind::Text, "Android version").or_null("none known"),
-        Column::new("ios_device", Kind::Text, "iOS device").or_null("none known"),
-        Column::new("ios_os_version", Kind::Text, "iOS version").or_null("none known"),
-        Column::new("utm_campaign", Kind::Text, "campaign that led to the workspace's site").or_null("not given"),
-        Column::new("utm_content", Kind::Text, "content of the campaign").or_null("not given"),
-        Column::new("utm_medium", Kind::Text, "medium of the campaign").or_null("not given"),
-        Column::new("utm_source", Kind::Text, "source of the campaign").or_null("not given"),
-        Column::new("utm_term", Kind::Text, "term of the campaign").or_null("not given"),
-        Column::new("referrer", Kind::Text, "page that led to the workspace's site").or_null("not given"),
-    ],
-};
+macro_rules! contacts_table {
+    ($($name:ident: $kind:ident, $use:ident, $about:literal, $null:literal;)*) => {
+        pub const CONTACTS: Table = Table {
+            name: "contacts",
+            row: "a contact that was in the population or in a cohort when the month was observed",
+            key: &["contact_id"],
+            columns: &[
+                Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+                Column::new("in_population", Kind::Flag, "whether the contact is in the population, with which the cohorts are compared"),
+                Column::new("role", Kind::Text, "`user` or `lead`"),
+                $(Column::new(stringify!($name), Kind::$kind, $about).or_null($null),)*
+            ],
+        };
+    };
+}
+
+domain::contact_fields!(contacts_table);
 
 pub const ATTRIBUTES: Table = Table {
     name: "attributes",
@@ -129,17 +95,3 @@ pub const CONVERSATIONS: Table = Table {
         Column::new("state", Kind::Text, "open, closed or snoozed, when it was observed").or_null("not given"),
     ],
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::PROFILE_COLUMNS;
-
-    #[test]
-    fn every_profile_attribute_is_a_text_or_flag_of_the_contacts_table() {
-        for name in PROFILE_COLUMNS {
-            let column = CONTACTS.columns.iter().find(|column| column.name == *name);
-            assert!(column.is_some_and(|column| matches!(column.kind, Kind::Text | Kind::Flag)), "{name}");
-        }
-    }
-}

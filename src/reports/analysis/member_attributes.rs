@@ -31,11 +31,11 @@ fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
 #[cfg(test)]
 mod tests {
     use super::REPORT;
-    use domain::PROFILE_COLUMNS;
+    use domain::profile_columns;
 
     #[test]
     fn the_query_has_every_attribute_that_a_profile_may_name() {
-        for name in PROFILE_COLUMNS {
+        for name in profile_columns() {
             assert!(REPORT.query.sql.contains(&format!("f.attribute = '{name}'")), "{name}");
         }
     }
