@@ -1,27 +1,43 @@
 //! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
 //! Files are read once, here. The result is checked and typed; later code does not need the origin of a value.
+//!
+//! Each section is a file: the checked values, how they are written (`Raw`) and checked (`check`), and the list of its keys (`SETTINGS`)
+//! with their values as text. `config/default.toml` has the defaults.
 
 mod address;
-mod keys;
+mod completeness;
+mod intercom;
+mod job;
 mod layers;
+mod notify;
 mod numbers;
-mod raw;
+mod output;
+mod privacy;
+mod setting;
 mod token;
-mod values;
 mod zones;
 
-use std::path::PathBuf;
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
 
-use domain::{GroupKind, GroupName, TimeZone};
-use intercom::Capabilities;
-use reports::rules::Rule;
+use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
+use self::job::CUSTOM_PREFIX;
+use setting::{Findings, Setting};
+
+pub use self::intercom::Intercom;
+pub use self::job::{Job, JobRule, Missing, Population, ProfileAttribute, TagHistory};
 pub use address::WebhookUrl;
+pub use completeness::Completeness;
 pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
+pub use notify::Notify;
+pub use output::{Format, Output};
+pub use privacy::{Identifiers, Privacy};
 pub use secrecy::SecretString;
+pub use setting::InForce;
 pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_token, token_origin};
-pub use values::InForce;
 pub use zones::{Zones, zones};
 
 /// Everything that a command needs besides its own arguments.
@@ -35,150 +51,6 @@ pub struct Settings {
     pub job: Job,
     /// Messages about the layers, logged once logging is set up.
     pub notices: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Intercom {
-    /// As written; `base_url` overrides it.
-    pub region: String,
-    /// Where the workspace should be hosted: what the host of `base_url` stands for, or else the region that a layer
-    /// names. `None` for another host without a word about the region.
-    pub expected_region: Option<&'static str>,
-    /// Without a trailing slash.
-    pub base_url: String,
-    pub api_version: String,
-    pub page_size: u32,
-    pub max_concurrency: usize,
-    pub rate_share: f64,
-    pub request_timeout: Duration,
-    pub give_up_after: Duration,
-    pub token_file: Option<PathBuf>,
-    /// Whether the host is a loopback literal, the only place where the clock may be set (`--as-of`).
-    pub is_loopback: bool,
-}
-
-impl Intercom {
-    pub fn capabilities(&self) -> Capabilities {
-        Capabilities::of(&self.api_version)
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Output {
-    pub dir: PathBuf,
-    pub formats: Vec<Format>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Parquet,
-    Csv,
-    /// A page to look at.
-    Html,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Completeness {
-    pub tolerance: f64,
-}
-
-/// How a contact's identifiers are written.
-#[derive(Clone, Debug)]
-pub struct Privacy {
-    pub identifiers: Identifiers,
-    /// Names of custom attributes that are not written, without `custom_attributes.`.
-    pub drop: Vec<String>,
-    pub hash_key_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identifiers {
-    Keep,
-    Hash,
-    Drop,
-}
-
-/// Where the run summary is sent.
-#[derive(Clone, Debug)]
-pub struct Notify {
-    pub url: Option<WebhookUrl>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub name: String,
-    pub timezone: Option<TimeZone>,
-    /// Tags first, then segments, in the order of the file, each once.
-    pub groups: Vec<GroupName>,
-    pub population: Population,
-    pub conversations: bool,
-    pub opened_at_least: Vec<u32>,
-    pub profile: Vec<ProfileAttribute>,
-    pub missing: Missing,
-    pub grace: Duration,
-    pub tag_history: TagHistory,
-    pub rules: Vec<JobRule>,
-    /// How many tags of a rule one run may change: a share of the contacts that this job tagged.
-    pub max_tag_change: f64,
-    /// Whether the month's page shows some members by name.
-    pub html_members: bool,
-}
-
-/// A rule of the job, and the tag that its members get in Intercom with `--apply-tags`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JobRule {
-    pub rule: Rule,
-    pub apply_tag: Option<String>,
-}
-
-/// What cohorts are compared with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Population {
-    Everyone,
-    Group(GroupName),
-    /// The union of the job's cohorts.
-    Cohorts,
-}
-
-/// An attribute that members are described by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ProfileAttribute {
-    /// A column of the contacts table.
-    Column(String),
-    Custom(String),
-}
-
-impl ProfileAttribute {
-    /// As the job file and the reports write it: `country`, `custom_attributes.plan`.
-    pub fn label(&self) -> String {
-        match self {
-            ProfileAttribute::Column(name) => name.clone(),
-            ProfileAttribute::Custom(name) => format!("{}{name}", raw::CUSTOM_PREFIX),
-        }
-    }
-
-    pub fn custom_name(&self) -> Option<&String> {
-        match self {
-            ProfileAttribute::Column(_) => None,
-            ProfileAttribute::Custom(name) => Some(name),
-        }
-    }
-}
-
-/// The members of a tag in a month that is observed late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TagHistory {
-    /// Contacts with the tag when it is observed.
-    Current,
-    /// Those of them to which it was applied before the month's end.
-    AppliedAt,
-}
-
-/// What to do about a group that is not found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    Report,
-    Fail,
 }
 
 /// Why the settings cannot be used. All findings at once, each with its key and where its value came from.
@@ -205,14 +77,36 @@ impl Finding {
     }
 }
 
-impl Job {
-    /// Whether the profile names any.
-    pub fn has_custom_attributes(&self) -> bool {
-        self.profile.iter().any(|attribute| attribute.custom_name().is_some())
-    }
+/// All keys, in the order of the documentation.
+fn all() -> impl Iterator<Item = &'static Setting> {
+    let sections = [intercom::SETTINGS, output::SETTINGS, completeness::SETTINGS, privacy::SETTINGS, notify::SETTINGS, job::SETTINGS];
+    sections.into_iter().flatten()
+}
 
-    pub fn has_kind(&self, kind: GroupKind) -> bool {
-        let in_population = matches!(&self.population, Population::Group(name) if name.kind == kind);
-        in_population || self.groups.iter().any(|name| name.kind == kind)
-    }
+fn is_key(key: &str) -> bool {
+    all().any(|setting| setting.key == key)
+}
+
+/// The settings as written.
+#[derive(Debug, Deserialize)]
+struct Raw {
+    intercom: intercom::Raw,
+    output: output::Raw,
+    completeness: completeness::Raw,
+    privacy: privacy::Raw,
+    #[serde(default)]
+    notify: notify::Raw,
+}
+
+/// The settings, with defaults instead of invalid values, and the findings.
+fn check(raw: Raw, job: job::Raw, job_file: Option<&Path>, origin_of: &dyn Fn(&str) -> String) -> (Settings, Vec<Finding>) {
+    let mut findings = Findings { found: Vec::new(), origin_of };
+    let mut notices = Vec::new();
+    let intercom = intercom::check(raw.intercom, &mut findings, &mut notices);
+    let output = output::check(raw.output, &mut findings);
+    let completeness = completeness::check(raw.completeness, &mut findings);
+    let privacy = privacy::check(raw.privacy, &mut findings);
+    let notify = notify::check(raw.notify, &mut findings);
+    let job = job::check(job, job_file, &intercom.capabilities(), &privacy, &mut findings, &mut notices);
+    (Settings { intercom, output, completeness, privacy, notify, job, notices }, findings.found)
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat, ValueKind};
 
-use super::keys::{DEFAULTS_ORIGIN, KEYS, nearest};
-use super::raw::Raw;
-use super::values::{self, InForce};
-use super::{Finding, Settings, SettingsError};
+use super::setting::{InForce, nearest};
+use super::{Finding, Raw, Settings, SettingsError, all, check, is_key, job};
 use domain::did_you_mean;
 
 const DEFAULTS: &str = include_str!("../../../config/default.toml");
+/// The name of the lowest layer.
+pub(super) const DEFAULTS_ORIGIN: &str = "the built-in defaults";
 const ENVIRONMENT_PREFIX: &str = "COHORTS";
 
 /// A flag of the command line that sets a key, with the key it sets.
@@ -65,7 +65,7 @@ impl Survey {
     /// that may be a misspelling of it.
     pub fn is_certain_of(&self, section_or_key: &str) -> bool {
         let is_about = |key: &str| key == section_or_key || key.strip_prefix(section_or_key).is_some_and(|rest| rest.starts_with('.'));
-        let casts_doubt = |key: &str| is_about(key) || (!KEYS.contains(&key) && meant(key).is_none_or(is_about));
+        let casts_doubt = |key: &str| is_about(key) || (!is_key(key) && meant(key).is_none_or(is_about));
         self.unread.is_empty() && !self.findings.iter().any(|finding| casts_doubt(&finding.key))
     }
 }
@@ -110,22 +110,23 @@ pub fn survey(sources: &Sources) -> Result<Survey, SettingsError> {
         layers.iter().rev().find(|(_, layer)| holds(layer)).map(|(origin, _)| origin.clone())
     };
     let origin_of = |key: &str| holder_of(key).unwrap_or("the job".to_string());
-    let raw = typed(merged, &defaults, &origin_of, &mut findings)?;
+    let (raw, job) = typed(merged, &defaults, &origin_of, &mut findings)?;
     let job_file = match &sources.job {
         // If the job could not be read, its missing keys are not reported.
         Some(JobSource::File(path)) if unread.is_empty() => Some(path.as_path()),
         Some(JobSource::File(_) | JobSource::Text { .. }) | None => None,
     };
-    let (settings, found) = raw.check(job_file, &origin_of);
+    let (settings, found) = check(raw, job, job_file, &origin_of);
     findings.extend(found);
 
-    let is_fine = |key: &&&str| !findings.iter().any(|finding| finding.key == **key);
-    let values = KEYS.iter().filter(is_fine).map(|key| InForce {
-        key,
-        value: values::in_force(&settings, key),
-        origin: holder_of(key).unwrap_or_else(|| values::origin_of_default(key, DEFAULTS_ORIGIN).to_string()),
+    let fine = all().filter(|setting| !findings.iter().any(|finding| finding.key == setting.key));
+    let values = fine.map(|setting| InForce {
+        key: setting.key,
+        value: (setting.shown)(&settings),
+        origin: holder_of(setting.key).unwrap_or_else(|| setting.derived_from.unwrap_or(DEFAULTS_ORIGIN).to_string()),
     });
-    Ok(Survey { values: values.collect(), settings, findings, unread })
+    let values = values.collect();
+    Ok(Survey { values, settings, findings, unread })
 }
 
 /// The layers as typed values. A value of the wrong type is reported and replaced by the default.
@@ -134,13 +135,10 @@ fn typed(
     defaults: &Config,
     origin_of: &dyn Fn(&str) -> String,
     findings: &mut Vec<Finding>,
-) -> Result<Raw, SettingsError> {
+) -> Result<(Raw, job::Raw), SettingsError> {
     // `config` reports only the first value of a wrong type, so repeat until none is left.
-    for _ in KEYS {
-        let error = match merged.clone().try_deserialize() {
-            Ok(raw) => return Ok(raw),
-            Err(error) => error,
-        };
+    for _ in all() {
+        let Err(error) = written(&merged) else { break };
         let Some(finding) = wrong_type(&error, origin_of) else { return Err(one("the layers", &error)) };
         replace(&mut merged.cache, &finding.key, defaults.get::<config::Value>(&finding.key).ok());
         // A section that is not a table was reported as an unknown key already.
@@ -148,7 +146,12 @@ fn typed(
             findings.push(finding);
         }
     }
-    merged.try_deserialize().map_err(|error| one("the layers", &error))
+    written(&merged).map_err(|error| one("the layers", &error))
+}
+
+/// The sections, and the keys of the job beside them.
+fn written(merged: &Config) -> Result<(Raw, job::Raw), config::ConfigError> {
+    Ok((merged.clone().try_deserialize()?, merged.clone().try_deserialize()?))
 }
 
 fn replace(value: &mut config::Value, key: &str, with: Option<config::Value>) {
@@ -192,7 +195,7 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
     flatten("", &layer.cache.kind, &mut found);
     let mut findings: Vec<Finding> = found
         .into_iter()
-        .filter(|key| !KEYS.contains(&key.as_str()))
+        .filter(|key| !is_key(key))
         .map(|key| {
             let problem = match meant(&key) {
                 // There may be a secret in the file, so this must be reported.
@@ -223,8 +226,8 @@ fn unquoted_version(origin: &str, layer: &Config) -> Option<Finding> {
 /// The known key that an unknown key was probably meant for.
 fn meant(key: &str) -> Option<&'static str> {
     let last = key.rsplit('.').next().unwrap_or(key);
-    let known_last = |known: &&&str| known.rsplit('.').next() == Some(last);
-    KEYS.iter().find(known_last).copied().or_else(|| nearest(key, KEYS.iter().copied()))
+    let known = || all().map(|setting| setting.key);
+    known().find(|known| known.rsplit('.').next() == Some(last)).or_else(|| nearest(key, known()))
 }
 
 /// The dotted names of all values that are not tables. An empty table is included unless it is a section.
@@ -236,7 +239,7 @@ fn flatten(prefix: &str, value: &ValueKind, found: &mut Vec<String>) {
                 flatten(&path, &value.kind, found);
             }
         }
-        ValueKind::Table(_) if KEYS.iter().any(|key| key.starts_with(&format!("{prefix}."))) => {}
+        ValueKind::Table(_) if all().any(|setting| setting.key.starts_with(&format!("{prefix}."))) => {}
         _ => found.push(prefix.to_string()),
     }
 }
