@@ -167,6 +167,8 @@ fn a_snapshot_that_was_exchanged_is_damage_until_it_is_accepted() {
     check_partial(&refused, &["2026-07", "not the one that its history was built from", "--accept-loss"]);
     let same = |tree: Tree| without(tree, "index.html");
     check_same(&same(published(&place.job_folder())), &same(before), "an exchanged snapshot");
+    let with_pages = place.job(&plain_job().with_all_formats(), NOWHERE);
+    check_partial(&on(&with_pages, "report", &["--all"]).finish(), &["2026-07", "--accept-loss"]);
     let index = fs::read_to_string(place.job_folder().join("index.html")).unwrap();
     assert_eq!(index.matches("its snapshot is damaged").count(), 1, "{index}");
     offline(&place, "status", &["--check", "--as-of", AUGUST.as_of]).check_code(8);

@@ -79,7 +79,7 @@ fn what_is_missing_of_a_month_is_rebuilt_by_the_next_run() {
     };
     fs::remove_dir_all(place.reports("2026-07")).unwrap();
     again("the reports were away");
-    fs::remove_file(place.reports("2026-07").join("members.csv")).unwrap();
+    fs::remove_file(place.reports("2026-07").join("members.parquet")).unwrap();
     again("one report was away");
     fs::write(place.reports("2026-07").join("overlap.parquet"), b"PAR1").unwrap();
     again("one report was cut short");

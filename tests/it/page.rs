@@ -184,10 +184,10 @@ fn people(members: &Table) -> BTreeSet<String> {
 fn nobody_is_named_unless_the_job_asks_for_it() {
     let place = Place::new();
     let simulator = Simulator::at(JULY.as_of, &[]);
-    let file = place.job(&plain_job(), &simulator.base_url);
+    let file = place.job(&plain_job().with_all_formats(), &simulator.base_url);
     run(&file, &["--as-of", JULY.as_of]).succeed();
     let simulator = Simulator::at(AUGUST.as_of, &[]);
-    place.job(&plain_job(), &simulator.base_url);
+    place.job(&plain_job().with_all_formats(), &simulator.base_url);
     run(&file, &["--as-of", AUGUST.as_of]).succeed();
     let members = place.report("2026-08", "members");
     let people = people(&members);
@@ -195,7 +195,7 @@ fn nobody_is_named_unless_the_job_asks_for_it() {
     let silent = page(&place.job_folder(), "2026-08");
     assert!(people.iter().all(|text| !silent.contains(text)));
 
-    let file = place.job(&plain_job().with_top("html_members = true"), &simulator.base_url);
+    let file = place.job(&plain_job().with_all_formats().with_top("html_members = true"), &simulator.base_url);
     on(&file, "report", &["--month", "2026-08"]).succeed();
     let telling = page(&place.job_folder(), "2026-08");
     let shown =
@@ -232,7 +232,7 @@ fn names_and_values_with_markup_are_text() {
     let server = workspace.serve(plainly);
     let place = Place::new();
     let job = Job { timezone: Some("Europe/Dublin".into()), tags: texts(&["id:1", "id:2"]), ..Job::empty() };
-    let job = job.with_top("conversations = false").with_top("profile = [\"custom_attributes.note\"]");
+    let job = job.with_top("conversations = false").with_top("profile = [\"custom_attributes.note\"]").with_all_formats();
     run(&place.job(&job, &server.base_url), &["--as-of", JULY.as_of]).succeed();
     let html = page(&place.job_folder(), "2026-07");
     assert_eq!(elements(&html, "script").len(), 3, "the figures, the charts, the page's own");
@@ -274,7 +274,7 @@ fn a_page_is_made_where_the_formats_say_so() {
 fn what_is_off_is_told_at_the_top_in_words() {
     let place = Place::new();
     let simulator = Simulator::at("2026-08-20T02:00:00Z", &[]);
-    let job = plain_job();
+    let job = plain_job().with_all_formats();
     let job = Job { tags: texts(&["value_lead", "no such tag"]), ..job };
     run(&place.job(&job, &simulator.base_url), &["--month", "2026-07", "--as-of", "2026-08-20T02:00:00Z"]).finish().check_code(4);
     let html = page(&place.job_folder(), "2026-07");

@@ -37,6 +37,7 @@ pub(crate) fn job() -> Job {
     job.with_top(format!("profile = {}", serde_json::to_string(PROFILE).unwrap()))
         .with_top(format!("opened_at_least = {OPENED_AT_LEAST:?}"))
         .with_intercom("page_size = 40")
+        .with_all_formats()
 }
 
 /// A job with a few groups, for tests that need any month.

@@ -46,6 +46,11 @@ impl Job {
         self
     }
 
+    /// With CSV files and pages, which most tests do not look at.
+    pub(crate) fn with_all_formats(self) -> Job {
+        self.with_section("[output]\nformats = [\"parquet\", \"csv\", \"html\"]")
+    }
+
     pub(crate) fn with_section(mut self, lines: impl Into<String>) -> Job {
         self.sections.push(lines.into());
         self
@@ -119,6 +124,9 @@ impl Place {
         // A section of the same name is merged into this one, and may set another folder.
         let output = job.sections.iter().find_map(|section| section.strip_prefix("[output]\n")).unwrap_or_default();
         text.push_str(&format!("[output]\n{output}\n"));
+        if !output.contains("formats =") {
+            text.push_str("formats = [\"parquet\"]\n"); // the other formats cost a third of the time of the reports
+        }
         if !output.contains("dir =") {
             text.push_str(&format!("dir = {}\n", serde_json::to_string(&self.output()).unwrap()));
         }
