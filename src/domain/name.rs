@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_that_nobody_sees_is_told() {
+    fn a_difference_that_nobody_sees_is_named() {
         assert_eq!(unseen_difference("VIP", "V\u{406}P").as_deref(), Some("U+0406 in place of U+0049"));
         assert_eq!(unseen_difference("VIP", "VIP\u{200b}").as_deref(), Some("U+200B in place of nothing"));
         assert_eq!(unseen_difference("VIP\u{200b}", "VIP").as_deref(), Some("nothing in place of U+200B"));

@@ -74,8 +74,8 @@ async fn sizes(
 ) -> Result<Vec<Count>, RequestError> {
     // The listing of tags only counts contacts.
     let listed = |listed: &ListedGroup| listed.count.filter(|_| of == Counted::People || kind == GroupKind::Segment);
-    let is_told = groups.iter().all(|group| listed(group).is_some());
-    let by_name = if is_told { None } else { client.sizes_by_name(of, kind).await? };
+    let is_sized = groups.iter().all(|group| listed(group).is_some());
+    let by_name = if is_sized { None } else { client.sizes_by_name(of, kind).await? };
     let by_name = unambiguous(&groups, by_name.unwrap_or_default());
     let known = |group: &ListedGroup| listed(group).or_else(|| by_name.get(group.group.name.as_str()).copied());
     let unknown = groups.iter().filter(|group| known(group).is_none()).count();

@@ -71,9 +71,9 @@ fn each_month_without_a_snapshot_gets_a_late_one_and_those_that_are_there_stay_a
     ] {
         assert!(finished.stdout.contains(line), "{line}:\n{}", finished.stdout);
     }
-    let told = finished.stderr.lines().position(|line| line.contains("requests, about"));
+    let reported = finished.stderr.lines().position(|line| line.contains("requests, about"));
     let begun = finished.stderr.lines().position(|line| line.contains("fetching"));
-    assert!(told.is_some() && told < begun, "what it will take is told before it starts:\n{}", finished.stderr);
+    assert!(reported.is_some() && reported < begun, "the plan is printed before it starts:\n{}", finished.stderr);
     for (month, before) in ["2026-08", "2026-10"].into_iter().zip(&kept) {
         check_same(&snapshot(&place, month), before, month);
     }
@@ -137,12 +137,12 @@ fn a_backfill_reads_everyone_once_and_the_conversations_of_all_months_once() {
     let all: Vec<_> = pages(&range, 40).iter().map(|page| (page.stream(), page.cursor())).collect();
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "no page twice");
 
-    // Beside the pages, only the two sizes that the lists of groups do not tell.
+    // Beside the pages, only the two sizes that the lists of groups do not show.
     let (mut expected, found) = (others(&one, 40), others(&range, 40));
     let sizes: Vec<&String> = found.keys().filter(|request| request.ends_with("Some(1)")).collect();
     let segments = PLAIN.iter().filter(|(key, _)| key.starts_with("segment")).count();
     let asked: usize = sizes.iter().map(|size| found[*size]).sum();
-    assert!((2..=2 + PLAIN.len()).contains(&asked), "{asked} sizes, {segments} of which the list of segments tells: {found:?}");
+    assert!((2..=2 + PLAIN.len()).contains(&asked), "{asked} sizes, {segments} of which the list of segments shows: {found:?}");
     expected.extend(sizes.into_iter().map(|size| (size.clone(), found[size])));
     assert_eq!(found, expected);
 }
@@ -221,7 +221,7 @@ fn a_lesser_basis_is_replaced_unasked_an_equal_one_when_asked_and_a_better_one_n
 }
 
 #[test]
-fn a_dry_run_tells_walks_requests_and_time_and_writes_nothing() {
+fn a_dry_run_shows_streams_requests_and_time_and_writes_nothing() {
     let simulator = Simulator::at(LATE, &[]);
     let recorder = Scripted::before(simulator.address(), |_| None);
     let place = Place::new();
@@ -236,15 +236,15 @@ fn a_dry_run_tells_walks_requests_and_time_and_writes_nothing() {
     assert!(planned.stdout.contains("would get a snapshot: 2026-08, 2026-09, 2026-10"), "{}", planned.stdout);
     assert!(planned.stdout.contains(&state["contacts"].to_string()), "{}", planned.stdout);
 
-    // What was told is what it takes, but for the requests before the streams.
-    let told = planned.stdout.lines().find(|line| line.contains(" partitions, ")).unwrap();
-    let told: usize = told.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    // The plan has all requests but those before the streams.
+    let reported = planned.stdout.lines().find(|line| line.contains(" partitions, ")).unwrap();
+    let reported: usize = reported.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(planned.stdout.contains("about "), "{}", planned.stdout);
     let before = recorder.requests().len();
     backfill(&file, ("2026-08", "2026-10"), LATE, &[]).succeed();
     let sent = &recorder.requests()[before..];
     let first_page = sent.iter().position(|request| request.per_page() == Some(20)).unwrap();
-    assert_eq!(sent.len() - first_page, told);
+    assert_eq!(sent.len() - first_page, reported);
 
     let before = published(&place.job_folder());
     let nothing = backfill(&file, ("2026-08", "2026-10"), LATE, &["--dry-run"]).succeed();
@@ -266,8 +266,8 @@ fn a_group_that_is_missing_is_4_and_the_others_are_published() {
         assert!(finished.stdout.contains(&format!("{month} published, basis late")), "{}", finished.stdout);
         assert_eq!(place.report(month, "cohort_summary").texts("cohort_name"), ["value_lead"]);
         let findings = place.report(month, "data_quality").rows_by_name();
-        let told = findings.iter().any(|row| row["check_name"].shown() == "group_not_found" && row["severity"].shown() == "error");
-        assert!(told, "{findings:?}");
+        let reported = findings.iter().any(|row| row["check_name"].shown() == "group_not_found" && row["severity"].shown() == "error");
+        assert!(reported, "{findings:?}");
     }
     assert_eq!(on(&file, "status", &["--check", "--as-of", LATE]).finish().code, Some(8));
     backfill(&file, range, LATE, &["--replace", "--dry-run"]).finish().check_code(4);

@@ -1,4 +1,4 @@
-//! `tags`, `segments` and `counts`, on both generations, held against what the simulator's probes tell.
+//! `tags`, `segments` and `counts`, on both generations, compared with the simulator's probes.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn by_id(rows: &[Value]) -> BTreeMap<String, (String, u64)> {
     found
 }
 
-/// What the probe tells of the groups of a kind.
+/// The groups of a kind, from the probe.
 fn truth(simulator: &Simulator, kind: &str) -> BTreeMap<String, (String, u64)> {
     let state = simulator.state();
     let groups = state["groups"].as_array().unwrap().iter().filter_map(|group| {
@@ -53,7 +53,7 @@ fn tags_and_segments_are_listed_with_their_ids_and_sizes() {
             assert_eq!(by_id(&rows(&simulator.base_url, version, &["counts", "--by", kind])), expected, "counts --by {kind} on {version}");
         }
     }
-    // Segments of one name are told apart, on 1.x too, where `/counts` cannot.
+    // Segments of one name are distinguished, on 1.x too, where `/counts` cannot.
     let names = truth(&simulator, "segment").into_values().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names.iter().filter(|name| *name == "Duplicate name").count(), 2);
 }

@@ -73,7 +73,7 @@ impl Certificate {
             Some(address) => sequence(&[&hex("0603551d11"), &der(0x04, &[&sequence(&[&der(0x87, &[address])])])]),
             None => sequence(&[&hex("0603551d130101ff"), &der(0x04, &[&sequence(&[&hex("0101ff")])])]),
         };
-        let told = sequence(&[
+        let reported = sequence(&[
             &hex("a003020102020101"),
             &hex(ECDSA_SHA256),
             &name(self.issuer),
@@ -83,8 +83,8 @@ impl Certificate {
             &der(0xa3, &[&sequence(&[&extension])]),
         ]);
         let signer = any_ecdsa_type(&key()).unwrap().choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256]).unwrap();
-        let signature = signer.sign(&told).unwrap();
-        sequence(&[&told, &hex(ECDSA_SHA256), &der(0x03, &[&[0], &signature])])
+        let signature = signer.sign(&reported).unwrap();
+        sequence(&[&reported, &hex(ECDSA_SHA256), &der(0x03, &[&[0], &signature])])
     }
 }
 

@@ -89,7 +89,7 @@ fn good_job(version: &str) -> Job {
 }
 
 #[test]
-fn a_job_without_a_flaw_is_told_line_by_line() {
+fn a_job_without_a_flaw_is_reported_line_by_line() {
     let simulator = Simulator::at(AUGUST.as_of, &["--rate-limit", "83"]);
     for version in GENERATIONS {
         let recorder = Scripted::before(simulator.address(), |_| None);
@@ -135,7 +135,7 @@ fn a_job_without_a_flaw_is_told_line_by_line() {
 }
 
 #[test]
-fn the_table_tells_the_same() {
+fn the_table_has_the_same_findings() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let place = Place::with(one_month());
     let job = Job { tags: texts(&["value_leed", "empty tag"]), ..good_job("2.14") };
@@ -146,11 +146,11 @@ fn the_table_tells_the_same() {
     for line in &found.lines {
         // What is left of the rate limit changes from one look to the next.
         let detail = if line["subject"] == "rate limit" { "1667 requests" } else { line["detail"].as_str().unwrap() };
-        let is_told = |told: &str| {
+        let is_reported = |reported: &str| {
             let words = [line["level"].as_str().unwrap(), line["subject"].as_str().unwrap(), detail];
-            words.iter().all(|word| told.contains(word)) && line["hint"].as_str().is_none_or(|hint| told.contains(hint))
+            words.iter().all(|word| reported.contains(word)) && line["hint"].as_str().is_none_or(|hint| reported.contains(hint))
         };
-        assert!(text.stdout.lines().any(is_told), "{line}:\n{}", text.stdout);
+        assert!(text.stdout.lines().any(is_reported), "{line}:\n{}", text.stdout);
     }
     assert!(text.stdout.ends_with("\n1 error, 1 warning\n"), "{}", text.stdout);
 }
@@ -241,12 +241,15 @@ fn check_case(case: &Case) {
 
 #[track_caller]
 fn check_amiss(found: &Found, code: i32, amiss: &[(&str, &str)]) {
-    let told = found.amiss();
-    assert_eq!(told.len(), amiss.len(), "{told:#?}");
+    let reported = found.amiss();
+    assert_eq!(reported.len(), amiss.len(), "{reported:#?}");
     for (beginning, words) in amiss {
-        assert!(told.iter().any(|line| line.starts_with(beginning) && line.contains(words)), "`{beginning}` … `{words}`: {told:#?}");
+        assert!(
+            reported.iter().any(|line| line.starts_with(beginning) && line.contains(words)),
+            "`{beginning}` … `{words}`: {reported:#?}"
+        );
     }
-    assert_eq!(found.code, Some(code), "{told:#?}");
+    assert_eq!(found.code, Some(code), "{reported:#?}");
 }
 
 fn check_cases(cases: impl Fn(&'static str) -> Vec<Case>) {

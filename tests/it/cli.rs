@@ -63,15 +63,15 @@ fn the_dictionary_is_that_of_the_reports() {
     let listed: Value = serde_json::from_str(&cohorts(["schema", "--json"]).without_token().succeed().stdout).unwrap();
     for (name, columns) in REPORTS {
         let table = listed.as_array().unwrap().iter().find(|table| table["table"] == name).unwrap_or_else(|| panic!("{name}"));
-        let told: Vec<&str> = table["columns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
-        assert_eq!(told, months.place.report("2026-10", name).names());
-        assert_eq!(told.len(), columns.len());
+        let reported: Vec<&str> = table["columns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
+        assert_eq!(reported, months.place.report("2026-10", name).names());
+        assert_eq!(reported.len(), columns.len());
         let text = cohorts(["schema", name]).succeed().stdout;
         let file = fs::read(months.place.reports("2026-10").join(format!("{name}.parquet"))).unwrap();
         for column in table["columns"].as_array().unwrap() {
             let description = column["description"].as_str().unwrap();
-            let is_told = file.windows(description.len()).any(|window| window == description.as_bytes());
-            assert!(is_told, "the metadata of {name}.parquet does not describe {column}");
+            let is_reported = file.windows(description.len()).any(|window| window == description.as_bytes());
+            assert!(is_reported, "the metadata of {name}.parquet does not describe {column}");
             assert!(!column["description"].as_str().unwrap().is_empty() && !column["type"].as_str().unwrap().is_empty(), "{column}");
             assert!(text.contains(column["name"].as_str().unwrap()), "{text}");
         }
@@ -116,7 +116,7 @@ fn check_status(place: &Place, as_of: &str, code: i32, what: &str) {
     let before = tree(&place.job_folder());
     let finished = status(place, as_of, &["--check"]);
     assert_eq!(finished.code, Some(code), "{what}:\n{}{}", finished.stdout, finished.stderr);
-    // Without --check the same is only told.
+    // Without --check the same is only printed.
     assert_eq!(status(place, as_of, &[]).code, Some(0), "{what}");
     let json = status(place, as_of, &["--json"]);
     assert_eq!(json.code, Some(0), "{what}");
@@ -125,7 +125,7 @@ fn check_status(place: &Place, as_of: &str, code: i32, what: &str) {
 }
 
 #[test]
-fn status_tells_what_is_missing_or_stale() {
+fn status_shows_what_is_missing_or_stale() {
     let months = four_months();
     let copy = || Place::with(&months.job_folder());
     let now = "2026-11-20T00:00:00Z";
@@ -151,7 +151,7 @@ fn status_tells_what_is_missing_or_stale() {
     check_status(&place, now, 8, "a report is stale");
     let file = place.job(&fixture::job(), "http://127.0.0.1:9");
     cohorts(["report", "--all", "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
-    check_status(&place, now, 0, "and made anew");
+    check_status(&place, now, 0, "rebuilt");
 
     let place = copy();
     fs::create_dir_all(place.job_folder().join(".work/run_month=2026-11")).unwrap();
@@ -198,11 +198,11 @@ fn status_lists_the_months_with_basis_and_sizes() {
     let months = four_months();
     let text = status(&months.place_copy(), OCTOBER.as_of, &[]).stdout;
     let json: Value = serde_json::from_str(&status(&months.place_copy(), OCTOBER.as_of, &["--json"]).stdout).unwrap();
-    let told = json["months"].as_array().unwrap();
-    assert_eq!(told.len(), 4);
-    for (month, told) in MONTHS.iter().zip(told) {
+    let reported = json["months"].as_array().unwrap();
+    assert_eq!(reported.len(), 4);
+    for (month, reported) in MONTHS.iter().zip(reported) {
         assert!(text.contains(month.name) && text.contains("month_end"), "{text}");
-        assert_eq!((&told["month"], &told["basis"]), (&month.name.into(), &"month_end".into()));
+        assert_eq!((&reported["month"], &reported["basis"]), (&month.name.into(), &"month_end".into()));
     }
 }
 
@@ -213,7 +213,7 @@ impl fixture::Months {
 }
 
 #[test]
-fn a_dry_run_tells_the_plan_and_fetches_no_page_of_members() {
+fn a_dry_run_shows_the_plan_and_fetches_no_page_of_members() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let recorder = Scripted::before(simulator.address(), |_| None);
     let place = Place::with(one_month());

@@ -54,15 +54,15 @@ fn clocks_more_than_five_minutes_apart_are_a_warning_and_a_finding() {
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((&finding["severity"], &finding["subject"]), (&text("warning"), &text("clock")));
         assert_eq!(finding["expected"], text("within 5m"));
-        let told = finding["value"].shown();
+        let reported = finding["value"].shown();
         // A second or two of the run may be in it.
         let nearly = if value == "behind" { ["10m", "9m 5"] } else { ["2h", "1h 59m 5"] };
-        assert!(told.ends_with(value) && nearly.iter().any(|nearly| told.starts_with(nearly)), "{told}");
+        assert!(reported.ends_with(value) && nearly.iter().any(|nearly| reported.starts_with(nearly)), "{reported}");
     }
 }
 
 #[test]
-fn clocks_that_agree_and_dates_that_say_nothing_are_not_told() {
+fn clocks_that_agree_and_dates_that_say_nothing_are_not_reported() {
     // A minute, no date, an answer with its age, and one without it, all but the first of which are from the API.
     let faults = [["--faults", "date+1m:1"], ["--faults", "bad-date:1"], ["--faults", "aged:1"], ["--faults-at", "1=date-40d"]];
     for arguments in faults {
@@ -112,29 +112,29 @@ fn nothing_is_checked_of_a_clock_that_stands_still() {
 }
 
 #[test]
-fn a_check_tells_of_the_clock() {
+fn check_reports_the_clock() {
     let line = |rehearsal: &Rehearsal| {
         let finished = rehearsal.command("check", &["--json"]).finish();
         let lines: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
         let found = lines.as_array().unwrap().iter().find(|line| line["subject"] == "clock").cloned();
         (finished.code, found)
     };
-    let told = |fault: &str| {
+    let reported = |fault: &str| {
         let (code, line) = line(&Rehearsal::with(&["--faults", fault]));
         let line = line.unwrap();
         let word = |key: &str| line[key].as_str().unwrap_or_default().to_string();
         (code, word("level"), word("detail"), word("hint"))
     };
-    let (code, level, detail, _) = told("date+1m:1");
+    let (code, level, detail, _) = reported("date+1m:1");
     assert_eq!((code, level.as_str(), detail.as_str()), (Some(0), "ok", "this machine's clock is within 5 minutes of the API's"));
     // Around the end of a month and of the grace after it, ten minutes may be too many.
     let now = DateTime::<Utc>::from(SystemTime::now());
     if (5..28).contains(&now.day()) {
-        let (code, level, detail, hint) = told("date+10m:1");
+        let (code, level, detail, hint) = reported("date+10m:1");
         assert_eq!((code, level.as_str()), (Some(0), "warning"));
         assert!(detail.contains("behind the API's") && hint.contains("NTP"), "{detail} {hint}");
     }
-    let (code, level, detail, hint) = told("date+40d:1");
+    let (code, level, detail, hint) = reported("date+40d:1");
     assert_eq!((code, level.as_str()), (Some(2), "error"));
     assert!(detail.contains("the last month that has ended is") && hint.contains("NTP"), "{detail} {hint}");
     assert_eq!(line(&Rehearsal::with(&["--faults", "bad-date:1"])), (Some(0), None));

@@ -44,7 +44,7 @@ fn offline(place: &Place, command: &str, arguments: &[&str]) -> Finished {
     on(&place.job(&plain_job(), NOWHERE), command, arguments).finish()
 }
 
-/// Part of what was asked for was done; why not all, is told.
+/// Part of the work was done; the message says why not all.
 #[track_caller]
 fn check_partial(finished: &Finished, words: &[&str]) {
     finished.check_code(6);
@@ -219,7 +219,7 @@ fn somebody(place: &Place) -> String {
 }
 
 #[test]
-fn forget_does_not_write_damage_anew_and_says_what_is_left_to_do() {
+fn forget_does_not_copy_damage_and_says_what_is_left_to_do() {
     let place = Place::with(two_months());
     let id = somebody(&place);
     let name = "snapshots/run_month=2026-07/attributes/part-0000.parquet";

@@ -72,7 +72,7 @@ fn a_demo_prints_one_table_and_where_the_results_are() {
         assert!(words[2].chars().all(|bar| "▁▂▃▄▅▆▇█·".contains(bar)), "{line}");
         assert_eq!([&words[1..2], &words[3..7]].concat(), numbers, "{line}");
     }
-    assert!(finished.stderr.contains("2026-09"), "progress is told on standard error:\n{}", finished.stderr);
+    assert!(finished.stderr.contains("2026-09"), "progress is on standard error:\n{}", finished.stderr);
 }
 
 #[test]

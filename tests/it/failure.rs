@@ -336,15 +336,15 @@ fn the_token_is_not_carried_to_where_a_redirect_leads() {
 }
 
 #[test]
-fn another_time_zone_than_the_month_before_is_told() {
+fn another_time_zone_than_the_month_before_is_reported() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
-    for (timezone, is_told) in [("Asia/Tokyo", true), ("Europe/Dublin", false)] {
+    for (timezone, is_reported) in [("Asia/Tokyo", true), ("Europe/Dublin", false)] {
         let place = Place::with(one_month());
         let job = Job { timezone: Some(timezone.into()), ..plain_job() };
         let finished = run(&place.job(&job, &simulator.base_url), &["--month", "2026-08", "--as-of", AUGUST.as_of]).succeed();
         let findings = place.report("2026-08", "data_quality").rows_by_name();
-        let told = findings.iter().any(|row| row["check_name"].shown().contains("timezone_changed"));
-        assert_eq!((told, finished.stderr.contains("Asia/Tokyo")), (is_told, is_told), "{timezone}");
+        let reported = findings.iter().any(|row| row["check_name"].shown().contains("timezone_changed"));
+        assert_eq!((reported, finished.stderr.contains("Asia/Tokyo")), (is_reported, is_reported), "{timezone}");
     }
 }
 
@@ -370,8 +370,8 @@ fn a_group_that_is_not_there_keeps_no_other_from_being_published() {
     assert!(again.stderr.contains("no such tag") && again.stderr.contains("--replace"), "{}", again.stderr);
     let findings = place.report("2026-08", "data_quality").rows_by_name();
     for group in ["no such tag", "Duplicate name"] {
-        let told = findings.iter().filter(|row| row["severity"].shown() == "error");
-        assert!(told.clone().any(|row| row["subject"].shown().contains(group)), "{group}: {findings:?}");
+        let reported = findings.iter().filter(|row| row["severity"].shown() == "error");
+        assert!(reported.clone().any(|row| row["subject"].shown().contains(group)), "{group}: {findings:?}");
     }
 }
 

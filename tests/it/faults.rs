@@ -37,7 +37,7 @@ struct Scenario {
     /// What the error names, besides the month.
     #[serde(default)]
     error: Vec<String>,
-    /// Least and most retries that the snapshot's manifest may tell.
+    /// Least and most retries in the snapshot's manifest.
     retries: Option<[u64; 2]>,
     /// Least and most answers with 429.
     rate_limited: Option<[u64; 2]>,
@@ -101,20 +101,20 @@ fn check(scenario: &Scenario) {
         assert!(tree(&place.job_folder().join("snapshots")).is_empty() && tree(&place.job_folder().join("reports")).is_empty());
         return;
     }
-    let told = place.manifest("2026-07");
+    let reported = place.manifest("2026-07");
     let stats = simulator.stats();
-    assert_eq!(told["requests"], stats.requests, "every request is counted");
+    assert_eq!(reported["requests"], stats.requests, "every request is counted");
     let within = |what: &str, number: u64, range: Option<[u64; 2]>| {
         assert!(range.is_none_or(|[least, most]| (least..=most).contains(&number)), "{number} {what}, expected {range:?}");
     };
-    within("retries", told["retries"].as_u64().unwrap(), scenario.retries);
+    within("retries", reported["retries"].as_u64().unwrap(), scenario.retries);
     within("answers with 429", stats.rate_limited, scenario.rate_limited);
     if scenario.same.is_some() {
         let fault_free = manifest(&one_month().join("snapshots/run_month=2026-07"))["requests"].as_u64().unwrap();
-        let pages = stats.requests - told["retries"].as_u64().unwrap();
+        let pages = stats.requests - reported["retries"].as_u64().unwrap();
         assert_eq!(pages > fault_free, scenario.second_walk, "{pages} answers were needed, {fault_free} without faults");
     }
-    assert_eq!(!told["incomplete"].as_array().unwrap().is_empty(), scenario.incomplete, "{}", told["incomplete"]);
+    assert_eq!(!reported["incomplete"].as_array().unwrap().is_empty(), scenario.incomplete, "{}", reported["incomplete"]);
 
     let findings = place.report("2026-07", "data_quality").rows_by_name();
     for [severity, check] in &scenario.findings {
@@ -125,7 +125,7 @@ fn check(scenario: &Scenario) {
         // Each incomplete stream is an error of its own.
         let subjects: BTreeSet<String> =
             findings.iter().filter(|row| row["severity"].shown() == "error").map(|row| row["subject"].shown()).collect();
-        for key in told["incomplete"].as_array().unwrap() {
+        for key in reported["incomplete"].as_array().unwrap() {
             assert!(subjects.contains(key.as_str().unwrap()), "{key} is not among {subjects:?}");
         }
     }

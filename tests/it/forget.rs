@@ -58,8 +58,8 @@ fn a_person_is_in_nothing_that_is_kept() {
         for month in ["2026-07", "2026-08", "2026-09", "2026-10"] {
             assert!(finished.stdout.contains(month), "{}", finished.stdout);
             assert_eq!(place.manifest(month)["forgotten"], 1);
-            let told = place.report(month, "data_quality").rows_by_name();
-            assert!(told.iter().any(|row| row["check_name"].shown() == "forgotten" && row["value"].shown() == "1"), "{told:?}");
+            let reported = place.report(month, "data_quality").rows_by_name();
+            assert!(reported.iter().any(|row| row["check_name"].shown() == "forgotten" && row["value"].shown() == "1"), "{reported:?}");
         }
         // Everything else is as if they had never been there.
         let after = place.report("2026-10", "cohort_summary").keyed(&["cohort_key"]);
@@ -133,8 +133,8 @@ fn an_address_that_is_hashed_is_found_whatever_its_capitals() {
         let place = Place::new();
         run(&place.job(&hashed(&place), &capitals.base_url), &["--as-of", JULY.as_of]).succeed();
         assert_eq!(place.manifest("2026-07")["email_hash"], "lowercase");
-        let told = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
-        assert!(told.stdout.starts_with("forgotten") && !told.stdout.contains(AS_THEY_CAME), "{}", told.stdout);
+        let reported = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
+        assert!(reported.stdout.starts_with("forgotten") && !reported.stdout.contains(AS_THEY_CAME), "{}", reported.stdout);
         assert_eq!(files_with(&place.job_folder(), &id), Vec::<String>::new());
     }
 }
@@ -148,16 +148,16 @@ fn months_that_were_hashed_as_addresses_came_are_named() {
     let (id, email) = small_letters(contacts("format-1"));
     for spelling in [email.clone(), email.to_uppercase()] {
         let place = restored("format-1-hashed");
-        let told = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
-        assert!(told.stdout.starts_with("forgotten"), "{}", told.stdout);
-        let named = told.stdout.lines().find(|line| line.contains(AS_THEY_CAME)).unwrap();
+        let reported = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
+        assert!(reported.stdout.starts_with("forgotten"), "{}", reported.stdout);
+        let named = reported.stdout.lines().find(|line| line.contains(AS_THEY_CAME)).unwrap();
         assert!(named.starts_with("2026-08") && named.contains("--contact"), "{named}");
         assert_eq!(files_with(&place.job_folder(), &id), Vec::<String>::new());
     }
-    // Nobody is found by another address, and that is told with what could not be looked for.
+    // Nobody is found by another address, and the message says what could not be searched for.
     let place = restored("format-1-hashed");
-    let told = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", "Nobody@nowhere.example"]).succeed();
-    assert!(told.stdout.contains("nothing was changed") && told.stdout.contains(AS_THEY_CAME), "{}", told.stdout);
+    let reported = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", "Nobody@nowhere.example"]).succeed();
+    assert!(reported.stdout.contains("nothing was changed") && reported.stdout.contains(AS_THEY_CAME), "{}", reported.stdout);
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn unfinished_work_forgets_too_and_can_be_gone_on_with() {
     let members = place.snapshot_table("2026-07", "members").rows_by_name();
     assert!(!members.iter().any(|row| row["contact_id"].shown() == id), "the streams that had ended are without them");
     assert_eq!(place.manifest("2026-07")["forgotten"], 1);
-    let told = place.report("2026-07", "data_quality").rows_by_name();
-    assert!(told.iter().any(|row| row["check_name"].shown() == "forgotten"));
-    assert!(told.iter().all(|row| row["check_name"].shown() != "announced_total"), "they are not a difference: {told:?}");
+    let reported = place.report("2026-07", "data_quality").rows_by_name();
+    assert!(reported.iter().any(|row| row["check_name"].shown() == "forgotten"));
+    assert!(reported.iter().all(|row| row["check_name"].shown() != "announced_total"), "they are not a difference: {reported:?}");
 }
 
 #[test]

@@ -91,8 +91,8 @@ fn rewrite(place: &Place, month: &str, path: &str, change: impl Fn(DataFrame) ->
 /// Brings what the manifest says of a file up to date.
 fn list(folder: &Path, path: &str) {
     let bytes = fs::read(folder.join(path)).unwrap();
-    edit(folder, |told| {
-        let files = told["files"].as_array_mut().unwrap();
+    edit(folder, |reported| {
+        let files = reported["files"].as_array_mut().unwrap();
         let entry = files.iter_mut().find(|entry| entry["path"] == path).unwrap();
         entry["bytes"] = json!(bytes.len());
         entry["sha256"] = json!(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
@@ -100,9 +100,9 @@ fn list(folder: &Path, path: &str) {
 }
 
 fn edit(folder: &Path, change: impl Fn(&mut Value)) {
-    let mut told = manifest(folder);
-    change(&mut told);
-    fs::write(folder.join("manifest.json"), serde_json::to_vec_pretty(&told).unwrap()).unwrap();
+    let mut reported = manifest(folder);
+    change(&mut reported);
+    fs::write(folder.join("manifest.json"), serde_json::to_vec_pretty(&reported).unwrap()).unwrap();
 }
 
 #[test]
@@ -151,9 +151,12 @@ fn columns_types_files_and_keys_of_a_later_version_are_passed_over() {
         let folder = place.snapshot(month);
         fs::create_dir(folder.join("vehicles")).unwrap();
         fs::copy(folder.join("members/part-0000.parquet"), folder.join("vehicles/part-0000.parquet")).unwrap();
-        edit(&folder, |told| {
-            told["brand_new"] = json!({"nested": [1, 2]});
-            told["files"].as_array_mut().unwrap().push(json!({"path": "vehicles/part-0000.parquet", "rows": 1, "bytes": 0, "sha256": ""}));
+        edit(&folder, |reported| {
+            reported["brand_new"] = json!({"nested": [1, 2]});
+            reported["files"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"path": "vehicles/part-0000.parquet", "rows": 1, "bytes": 0, "sha256": ""}));
         });
         list(&folder, "vehicles/part-0000.parquet");
     }
@@ -164,7 +167,7 @@ fn columns_types_files_and_keys_of_a_later_version_are_passed_over() {
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let place = restored("format-1");
-    edit(&place.snapshot("2026-08"), |told| *told = json!({"format": 2}));
+    edit(&place.snapshot("2026-08"), |reported| *reported = json!({"format": 2}));
     let finished = command(&place, "report", &["--all"]);
     assert_ne!(finished.code, Some(0));
     for words in ["run_month=2026-08/manifest.json", "format 2", "a newer version of this program wrote it"] {
@@ -173,7 +176,7 @@ fn a_newer_format_is_refused_by_name() {
 }
 
 /// What is said of a snapshot whose file is no such file.
-fn told_of(path: &str, change: impl Fn(&Place)) -> String {
+fn message_of(path: &str, change: impl Fn(&Place)) -> String {
     let place = restored("format-1");
     change(&place);
     let finished = command(&place, "report", &["--all"]);
@@ -188,7 +191,7 @@ fn told_of(path: &str, change: impl Fn(&Place)) -> String {
 #[test]
 fn a_file_that_is_no_such_table_is_named_with_what_is_wrong_with_it() {
     let contacts = "contacts/part-0000.parquet";
-    let wrong_type = told_of(contacts, |place| {
+    let wrong_type = message_of(contacts, |place| {
         rewrite(place, "2026-08", contacts, |mut rows| {
             let texts = rows.column("created_at").unwrap().cast(&DataType::String).unwrap();
             rows.with_column(texts).unwrap();
@@ -196,9 +199,9 @@ fn a_file_that_is_no_such_table_is_named_with_what_is_wrong_with_it() {
         });
     });
     assert!(wrong_type.contains("its column `created_at` is str instead of datetime"), "{wrong_type}");
-    let no_key = told_of(contacts, |place| rewrite(place, "2026-08", contacts, |rows| rows.drop("contact_id").unwrap()));
+    let no_key = message_of(contacts, |place| rewrite(place, "2026-08", contacts, |rows| rows.drop("contact_id").unwrap()));
     assert!(no_key.contains("it has no column `contact_id`"), "{no_key}");
-    let short = told_of(contacts, |place| {
+    let short = message_of(contacts, |place| {
         let file = place.snapshot("2026-08").join(contacts);
         let bytes = fs::read(&file).unwrap();
         fs::write(&file, &bytes[..bytes.len() - 20]).unwrap();
@@ -214,7 +217,7 @@ fn a_snapshot_alone_gives_the_same_histories_and_reports_elsewhere() {
     command(&elsewhere, "report", &["--all"]).check_code(0);
     let derived = |place: &Place| tree::published(&place.job_folder());
     tree::check_same(&derived(&elsewhere), &derived(&place), "built from the same snapshots");
-    assert!(derived(&place).contains_key("index.html"));
+    assert!(derived(&place).contains_key("reports/run_month=2026-08/cohort_summary.parquet"));
     assert!(matches!(summary(&place, "2026-08", ACTIVE)["observed_at"], Cell::Instant(_)));
 }
 
@@ -224,8 +227,8 @@ fn months_of_the_version_before_are_rebuilt_by_the_next_run() {
     for derived in ["history", "reports"] {
         tree::copy(&fixture("history-4").join(derived), &place.job_folder().join(derived));
     }
-    let told = command(&place, "status", &AS_OF);
-    assert_eq!(told.stdout.matches("stale").count(), 2, "{}", told.stdout);
+    let reported = command(&place, "status", &AS_OF);
+    assert_eq!(reported.stdout.matches("stale").count(), 2, "{}", reported.stdout);
     // Nothing is observed again: both months are published.
     on(&place.job(&job(), NOWHERE), "run", &AS_OF).succeed();
     command(&fresh, "report", &["--all"]).check_code(0);

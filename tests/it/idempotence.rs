@@ -1,9 +1,9 @@
-//! Running again: what is published stays, what is better replaces it, what is derived is derived anew to the same bytes.
+//! Running again: what is published stays, what is better replaces it, what is derived is rebuilt to the same bytes.
 
 use std::fs;
 
 use crate::support::fixture::{self, COHORTS, OPENED_AT_LEAST, PROFILE, four_months, one_month, plain_job};
-use crate::support::job::{Place, small_job, texts};
+use crate::support::job::{Job, Place, small_job, texts};
 use crate::support::oracle::Oracle;
 use crate::support::program::{Finished, cohorts, run};
 use crate::support::side_by_side;
@@ -155,21 +155,27 @@ fn how_the_api_is_asked_does_not_show_in_the_tables() {
     );
 }
 
+/// The job of the fixture, without CSV files and pages.
+fn tables_only() -> Job {
+    Job { sections: Vec::new(), ..fixture::job() }
+}
+
 /// Observes a month, and gives the truth about it.
 fn observe(place: &Place, month: &Month) -> Truth {
     let simulator = Simulator::at(month.as_of, &[]);
-    let file = place.job(&fixture::job(), &simulator.base_url);
+    let file = place.job(&tables_only(), &simulator.base_url);
     run(&file, &["--month", month.name, "--as-of", month.as_of]).succeed();
     Truth::ask(&simulator, month, COHORTS)
 }
 
-/// What a month that was made up for left behind is mended, and only that was to be mended.
-fn mend(place: &Place, stale: &[&str]) {
-    let file = place.job(&fixture::job(), NOWHERE);
-    let told = cohorts(["status", "--json", "--as-of", SEPTEMBER.as_of, "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
-    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+/// Rebuilds what is out of date after a month was added later, and checks that only these months were.
+fn rebuild(place: &Place, stale: &[&str]) {
+    let file = place.job(&tables_only(), NOWHERE);
+    let reported = cohorts(["status", "--json", "--as-of", SEPTEMBER.as_of, "--job"]).arguments(&[file.to_str().unwrap()]).succeed();
+    let reported: serde_json::Value = serde_json::from_str(&reported.stdout).unwrap();
     let is_stale = |month: &&serde_json::Value| month["stale"] == true;
-    let found: Vec<&serde_json::Value> = told["months"].as_array().unwrap().iter().filter(is_stale).map(|month| &month["month"]).collect();
+    let found: Vec<&serde_json::Value> =
+        reported["months"].as_array().unwrap().iter().filter(is_stale).map(|month| &month["month"]).collect();
     assert_eq!(found, stale);
     cohorts(["report", "--all", "--job"]).arguments(&[file.to_str().unwrap()]).without_token().succeed();
 }
@@ -186,7 +192,7 @@ fn check_histories(place: &Place, truths: &[Truth]) {
 }
 
 #[test]
-fn history_is_right_around_a_late_month_and_a_missing_one_and_when_they_are_made_up() {
+fn history_is_right_around_a_late_and_a_missing_month_and_when_they_are_added_later() {
     let place = Place::new();
     // June comes three weeks late, which is outside H; August does not come at all.
     let late_june = JUNE.observed("2026-07-21T12:00:00Z", "late");
@@ -195,19 +201,19 @@ fn history_is_right_around_a_late_month_and_a_missing_one_and_when_they_are_made
     let compared = |month: &str| place.report(month, "cohort_summary").rows_by_name()[0]["compared_month"].shown();
     assert_eq!(["2026-05", "2026-06", "2026-07", "2026-09"].map(compared), ["", "", "2026-05-01", "2026-07-01"]);
 
-    // August is made up for; September is compared with it once it is mended.
+    // August is added later; September is compared with it once it is rebuilt.
     truths.insert(3, observe(&place, &AUGUST));
-    mend(&place, &["2026-09"]);
+    rebuild(&place, &["2026-09"]);
     check_histories(&place, &truths);
     assert_eq!(compared("2026-09"), "2026-08-01");
 
     // And June, as it would have been in time: all later months change.
     truths[1] = observe(&place, &JUNE);
-    mend(&place, &["2026-07", "2026-08", "2026-09"]);
+    rebuild(&place, &["2026-07", "2026-08", "2026-09"]);
     check_histories(&place, &truths);
     assert_eq!(["2026-06", "2026-07"].map(compared), ["2026-05-01", "2026-06-01"]);
     let status = cohorts(["status", "--check", "--as-of", SEPTEMBER.as_of, "--job"]);
-    status.arguments(&[place.job(&fixture::job(), NOWHERE).to_str().unwrap()]).succeed();
+    status.arguments(&[place.job(&tables_only(), NOWHERE).to_str().unwrap()]).succeed();
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn asked_in(version: &str, job: Job) -> Job {
     job.with_intercom(format!("api_version = \"{version}\""))
 }
 
-/// The groups of many tests, with a profile of nothing that only one generation tells.
+/// The groups of many tests, with a profile of attributes that both generations have.
 fn shared_job() -> Job {
     let profile = "profile = [\"role\", \"country\", \"custom_attributes.plan\", \"custom_attributes.seats\"]";
     Job { top: Vec::new(), ..fixture::job() }.with_top(profile).with_top("opened_at_least = [1, 3, 5]")
@@ -130,9 +130,9 @@ fn contacts_of_1x_agree_one_by_one_in_what_it_knows_and_are_null_in_what_it_lack
         assert_eq!(old.keys().collect::<Vec<_>>(), new.keys().collect::<Vec<_>>());
         let columns: Vec<&String> = new.values().next().unwrap().keys().collect();
         for column in columns {
-            let told = |rows: &BTreeMap<Vec<String>, Row>| rows.values().filter(|row| row[column] != Cell::Null).count();
+            let reported = |rows: &BTreeMap<Vec<String>, Row>| rows.values().filter(|row| row[column] != Cell::Null).count();
             if LACKING.contains(&column.as_str()) {
-                assert_eq!((told(&old), told(&new) > 0), (0, !NOBODY.contains(&column.as_str())), "`{column}` of {month}");
+                assert_eq!((reported(&old), reported(&new) > 0), (0, !NOBODY.contains(&column.as_str())), "`{column}` of {month}");
                 continue;
             }
             for (id, row) in &new {
@@ -338,7 +338,7 @@ fn a_dry_run_over_1x_prints_sizes_and_fetches_nobody() {
         assert_eq!(numbers, [requests.to_string(), "1".to_string(), rows.to_string()], "{line}");
     }
     let line = plan.lines().find(|line| line.contains("conversations")).unwrap();
-    assert!(line.contains("unknown"), "1.x cannot tell how many conversations a month has: {line}");
+    assert!(line.contains("unknown"), "1.x does not know how many conversations a month has: {line}");
 
     // Two lists of everyone and each tag once; what a segment holds stands in the list of segments.
     let lists: Vec<Request> = recorder.requests().into_iter().filter(|request| ["/users", "/contacts"].contains(&request.path())).collect();

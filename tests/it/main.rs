@@ -1,6 +1,6 @@
 //! The built `cohorts` over real HTTP, held against the contract: commands, files, columns, definitions, exit codes.
 //!
-//! The other end is `cohorts simulate`, whose `/_simulator/` probes tell the truth, or a scripted server for what no
+//! The other end is `cohorts simulate`, whose `/_simulator/` probes give the expected values, or a scripted server for what no
 //! simulator of a well-behaved API does. Nothing here reaches into the program; what is expected is worked out again,
 //! from the probes and from the contract's definitions, in `support::oracle`.
 

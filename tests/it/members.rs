@@ -90,17 +90,17 @@ fn a_contact_is_shown_as_the_api_shows_it() {
             assert_eq!(row[name], shown[name], "{name} on {version}");
         }
         // What is not set is left out; 1.x has no custom objects.
-        let is_told = |value: &Value| !value.is_null() && (version != "1.4" || !value.is_object());
-        let told: serde_json::Map<String, Value> =
-            shown["custom_attributes"].as_object().unwrap().clone().into_iter().filter(|(_, value)| is_told(value)).collect();
-        assert_eq!(row["custom_attributes"], Value::Object(told), "{version}");
+        let is_reported = |value: &Value| !value.is_null() && (version != "1.4" || !value.is_object());
+        let reported: serde_json::Map<String, Value> =
+            shown["custom_attributes"].as_object().unwrap().clone().into_iter().filter(|(_, value)| is_reported(value)).collect();
+        assert_eq!(row["custom_attributes"], Value::Object(reported), "{version}");
         let created = chrono::DateTime::parse_from_rfc3339(row["created_at"].as_str().unwrap()).unwrap();
         assert_eq!(created.timestamp(), shown["created_at"].as_i64().unwrap());
     }
 }
 
 #[test]
-fn a_group_is_named_by_name_id_or_key_and_a_wrong_name_is_told() {
+fn a_group_is_named_by_name_id_or_key_and_a_wrong_name_is_reported() {
     let simulator = Simulator::at(NOW, &[]);
     let key = key(&simulator, "VIP");
     let id = key.strip_prefix("tag:").unwrap();
@@ -118,7 +118,7 @@ fn a_group_is_named_by_name_id_or_key_and_a_wrong_name_is_told() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_anything_is_asked_of_the_members() {
+fn a_file_that_cannot_be_written_is_refused_before_members_are_requested() {
     let simulator = Simulator::at(NOW, &[]);
     let folder = tempfile::tempdir().unwrap();
     let to = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
@@ -140,7 +140,7 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_asked_of_the_members
 }
 
 #[test]
-fn a_list_that_does_not_come_whole_is_told_and_leaves_no_file() {
+fn an_incomplete_stream_is_reported_and_leaves_no_file() {
     let simulator = Simulator::at(NOW, &[]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("members.csv");

@@ -254,8 +254,8 @@ fn contacts_created_after_the_months_end_are_left_out_and_counted() {
         for cohort in &truth.cohorts {
             let late = cohort.holds.len() - truth.members(&cohort.key).len();
             left_out += late;
-            let told = findings.iter().any(|row| row["subject"].shown() == cohort.key && row["value"].shown() == late.to_string());
-            assert!(told || late == 0, "data_quality of {} does not say {late} of {}", truth.month, cohort.key);
+            let reported = findings.iter().any(|row| row["subject"].shown() == cohort.key && row["value"].shown() == late.to_string());
+            assert!(reported || late == 0, "data_quality of {} does not say {late} of {}", truth.month, cohort.key);
         }
         let is_late = |row: &&Row| matches!(row["created_at"], Cell::Instant(at) if at >= truth.end);
         assert_eq!(members.iter().find(is_late), None, "{}", truth.month);
@@ -317,7 +317,7 @@ fn reports_say_from_which_snapshot_and_history_they_were_built() {
 }
 
 #[test]
-fn a_snapshots_manifest_tells_what_was_observed() {
+fn a_snapshots_manifest_says_what_was_observed() {
     let months = four_months();
     for (truth, month) in months.truths.iter().zip(MONTHS) {
         let manifest = months.place.manifest(month.name);
@@ -334,12 +334,12 @@ fn a_snapshots_manifest_tells_what_was_observed() {
         let cohorts = manifest["cohorts"].as_array().unwrap();
         assert_eq!(cohorts.len(), truth.cohorts.len());
         for cohort in &truth.cohorts {
-            let told = cohorts.iter().find(|told| told["cohort_key"] == cohort.key.as_str()).unwrap();
-            assert_eq!(told["cohort_name"], cohort.name);
-            assert_eq!(told["basis"], "month_end");
-            assert_eq!(instant(told["observed_at"].as_str().unwrap()), truth.observed_at);
-            assert_eq!(told["members"], cohort.holds.len(), "{}", cohort.name);
-            assert_eq!(told["announced"], cohort.holds.len(), "{}", cohort.name);
+            let reported = cohorts.iter().find(|reported| reported["cohort_key"] == cohort.key.as_str()).unwrap();
+            assert_eq!(reported["cohort_name"], cohort.name);
+            assert_eq!(reported["basis"], "month_end");
+            assert_eq!(instant(reported["observed_at"].as_str().unwrap()), truth.observed_at);
+            assert_eq!(reported["members"], cohort.holds.len(), "{}", cohort.name);
+            assert_eq!(reported["announced"], cohort.holds.len(), "{}", cohort.name);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Groups whose names are typed with other characters than Intercom's: found where it is certain which is meant, and
-//! otherwise told apart for people who cannot see the difference.
+//! otherwise distinguished for people who cannot see the difference.
 
 use std::collections::BTreeSet;
 

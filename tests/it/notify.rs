@@ -1,4 +1,4 @@
-//! The webhook: what it is told and how often, that nothing depends on it, and that its address is a secret.
+//! The webhook: which messages it gets and how often, that nothing depends on it, and that its address is a secret.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -19,15 +19,15 @@ const SECRET: &str = "T0s3cretB0";
 const AS_OF: &[&str] = &["--as-of", JULY.as_of];
 const TAKEN: MakeReply = || Reply::text(204, "text/plain", "");
 
-fn telling(job: Job, base_url: &str) -> Job {
+fn notifying(job: Job, base_url: &str) -> Job {
     job.with_section(format!("[notify]\nurl = \"{base_url}/{SECRET}?key={SECRET}\""))
 }
 
-/// What the webhook was told, once.
+/// The only message that the webhook got.
 #[track_caller]
-fn told_once(receiver: &Scripted) -> Value {
+fn only_message(receiver: &Scripted) -> Value {
     let requests = receiver.requests();
-    assert_eq!(requests.len(), 1, "told once");
+    assert_eq!(requests.len(), 1, "one message");
     check_request(&requests[0]);
     requests[0].json()
 }
@@ -47,22 +47,22 @@ fn check_secret(finished: &Finished) {
 }
 
 #[track_caller]
-fn check_told(told: &Value, expected: &Value) {
+fn check_message(reported: &Value, expected: &Value) {
     for (name, value) in expected.as_object().unwrap() {
-        assert_eq!(&told[name], value, "{name}: {told}");
+        assert_eq!(&reported[name], value, "{name}: {reported}");
     }
 }
 
 #[test]
-fn it_is_told_of_a_month_and_its_cohorts() {
+fn it_gets_a_month_and_its_cohorts() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let receiver = Scripted::replies(vec![TAKEN]);
     let place = Place::new();
     let job = small_job().with_section("[[rules]]\nname = \"users\"\nwhere = \"role = 'user'\"");
-    let file = place.job(&telling(job, &receiver.base_url), &simulator.base_url);
+    let file = place.job(&notifying(job, &receiver.base_url), &simulator.base_url);
     let finished = run(&file, AS_OF).arguments(&["--log-format", "json", "-vv"]).succeed();
     check_secret(&finished);
-    let told = told_once(&receiver);
+    let reported = only_message(&receiver);
     let rows = place.report("2026-07", "cohort_summary").rows_by_name();
     let cohort = |row: &crate::support::tables::Row| {
         json!({"month": "2026-07", "cohort_key": row["cohort_key"].shown(), "cohort_name": row["cohort_name"].shown(),
@@ -70,69 +70,69 @@ fn it_is_told_of_a_month_and_its_cohorts() {
     };
     assert_eq!(rows.len(), 2);
     let log = lines(&finished, "run").pop().unwrap();
-    check_told(
-        &told,
+    check_message(
+        &reported,
         &json!({"event": "cohorts.run", "outcome": "published", "exit_code": 0, "job": "rehearsal", "month": "2026-07",
             "months": ["2026-07"], "basis": "month_end", "cohorts": rows.iter().map(cohort).collect::<Vec<_>>(), "incomplete": [],
             "missed": [], "requests": log["requests"], "retries": 0, "message": null, "hint": null, "run_id": log["run_id"],
             "duration_seconds": log["duration_seconds"], "program_version": env!("CARGO_PKG_VERSION")}),
     );
-    let instant = |name: &str| told[name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let instant = |name: &str| reported[name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     assert!(instant("started_at") <= instant("ended_at"));
 
     run(&file, AS_OF).succeed();
-    check_told(&receiver.requests()[1].json(), &json!({"outcome": "unchanged", "requests": 0, "cohorts": told["cohorts"]}));
-    // What only looks, and what is offline, tells nobody.
+    check_message(&receiver.requests()[1].json(), &json!({"outcome": "unchanged", "requests": 0, "cohorts": reported["cohorts"]}));
+    // Commands that only read, and those offline, send no message.
     run(&file, AS_OF).arguments(&["--dry-run"]).succeed();
     on(&file, "report", &[]).succeed();
     assert_eq!(receiver.requests().len(), 2);
 }
 
 #[test]
-fn it_is_told_of_a_backfill_and_its_months() {
+fn it_gets_a_backfill_and_its_months() {
     let simulator = Simulator::at(SEPTEMBER.as_of, &[]);
     let receiver = Scripted::replies(vec![TAKEN]);
     let place = Place::new();
-    let file = place.job(&telling(small_job(), &receiver.base_url), &simulator.base_url);
+    let file = place.job(&notifying(small_job(), &receiver.base_url), &simulator.base_url);
     backfill(&file, ("2026-07", "2026-08"), SEPTEMBER.as_of, &[]).succeed();
-    let told = told_once(&receiver);
-    check_told(
-        &told,
+    let reported = only_message(&receiver);
+    check_message(
+        &reported,
         &json!({"event": "cohorts.backfill", "outcome": "published", "month": "2026-08", "months": ["2026-07", "2026-08"], "basis": "late"}),
     );
-    let months: Vec<&Value> = told["cohorts"].as_array().unwrap().iter().map(|cohort| &cohort["month"]).collect();
+    let months: Vec<&Value> = reported["cohorts"].as_array().unwrap().iter().map(|cohort| &cohort["month"]).collect();
     assert_eq!(months, ["2026-07", "2026-08"]);
 }
 
 #[test]
-fn it_is_told_of_a_failure_and_why() {
+fn it_gets_a_failure_and_its_cause() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let failing = |job: Job, arguments: &[&str], token: bool, code: i32| {
         let receiver = Scripted::replies(vec![TAKEN]);
-        let program = run(&place.job(&telling(job, &receiver.base_url), &simulator.base_url), AS_OF).arguments(arguments);
+        let program = run(&place.job(&notifying(job, &receiver.base_url), &simulator.base_url), AS_OF).arguments(arguments);
         let finished = if token { program } else { program.without_token() }.finish();
         finished.check_code(code);
         check_secret(&finished);
         receiver
     };
     let unnamed = Job { tags: vec!["no such tag".to_string()], ..small_job() };
-    let told = told_once(&failing(unnamed, &[], true, 4));
-    check_told(
-        &told,
+    let reported = only_message(&failing(unnamed, &[], true, 4));
+    check_message(
+        &reported,
         &json!({"event": "cohorts.run", "outcome": "failed", "exit_code": 4, "month": "2026-07", "basis": null, "cohorts": []}),
     );
-    assert!(told["message"].as_str().unwrap().contains("no such tag") && told["hint"].is_string(), "{told}");
+    assert!(reported["message"].as_str().unwrap().contains("no such tag") && reported["hint"].is_string(), "{reported}");
 
-    let told = told_once(&failing(small_job(), &[], false, 3));
-    check_told(&told, &json!({"outcome": "failed", "exit_code": 3, "month": null, "months": [], "requests": 0}));
+    let reported = only_message(&failing(small_job(), &[], false, 3));
+    check_message(&reported, &json!({"outcome": "failed", "exit_code": 3, "month": null, "months": [], "requests": 0}));
 
     // The month is published, and not all is well: the code and the message say so.
     let one_of_two = Job { tags: vec!["value_lead".to_string(), "no such tag".to_string()], ..small_job() };
-    let told = told_once(&failing(one_of_two, &[], true, 4));
-    check_told(&told, &json!({"outcome": "published", "exit_code": 4, "basis": "month_end"}));
-    assert_eq!(told["cohorts"].as_array().unwrap().len(), 1);
-    assert!(told["message"].as_str().unwrap().contains("no such tag"), "{told}");
+    let reported = only_message(&failing(one_of_two, &[], true, 4));
+    check_message(&reported, &json!({"outcome": "published", "exit_code": 4, "basis": "month_end"}));
+    assert_eq!(reported["cohorts"].as_array().unwrap().len(), 1);
+    assert!(reported["message"].as_str().unwrap().contains("no such tag"), "{reported}");
 
     // Settings that cannot be used name no webhook that could be trusted.
     let receiver = failing(small_job().with_intercom("page_sise = 4"), &[], true, 2);
@@ -140,18 +140,18 @@ fn it_is_told_of_a_failure_and_why() {
 }
 
 #[test]
-fn an_interrupted_run_tells_nobody_and_says_so_in_its_log() {
+fn an_interrupted_run_sends_no_message_and_logs_that() {
     let intercom = Scripted::replies(vec![|| Reply::Hang]);
     let receiver = Scripted::replies(vec![TAKEN]);
     let place = Place::new();
-    let file = place.job(&telling(small_job(), &receiver.base_url), &intercom.base_url);
+    let file = place.job(&notifying(small_job(), &receiver.base_url), &intercom.base_url);
     let running = run(&file, AS_OF).arguments(&["--log-format", "json"]).start();
     wait_until("the run asks", || !intercom.requests().is_empty());
     running.signal(Signal::TERM);
     let finished = running.finish();
     finished.check_code(130);
     let last = lines(&finished, "run").pop().unwrap();
-    check_told(&last, &json!({"outcome": "interrupted", "exit_code": 130, "month": "2026-07", "requests": 1}));
+    check_message(&last, &json!({"outcome": "interrupted", "exit_code": 130, "month": "2026-07", "requests": 1}));
     assert_eq!(receiver.requests().len(), 0);
 }
 
@@ -165,7 +165,7 @@ struct Case {
 }
 
 #[test]
-fn it_is_told_again_when_that_may_help_and_the_run_does_not_depend_on_it() {
+fn a_message_is_sent_again_where_that_may_help_and_the_run_does_not_depend_on_it() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let status = |name, replies: Vec<MakeReply>, requests, warning| Case { name, replies, requests, warning };
     let cases = [
@@ -188,7 +188,7 @@ fn check_case(simulator: &Simulator, case: &Case) {
     let receiver = Scripted::replies(case.replies.clone());
     let place = Place::new();
     let begun = Instant::now();
-    let finished = run(&place.job(&telling(small_job(), &receiver.base_url), &simulator.base_url), AS_OF).succeed();
+    let finished = run(&place.job(&notifying(small_job(), &receiver.base_url), &simulator.base_url), AS_OF).succeed();
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     check_secret(&finished);
     let requests = receiver.requests();
@@ -217,7 +217,7 @@ fn a_webhook_where_nothing_listens_changes_no_exit_code() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let unnamed = Job { tags: vec!["no such tag".to_string()], ..small_job() };
-    let finished = run(&place.job(&telling(unnamed, &format!("http://{closed}")), &simulator.base_url), AS_OF).finish();
+    let finished = run(&place.job(&notifying(unnamed, &format!("http://{closed}")), &simulator.base_url), AS_OF).finish();
     finished.check_failure(4, &["no such tag"]);
     check_secret(&finished);
     assert!(finished.stderr.contains("there is no connection to it"), "{}", finished.stderr);
@@ -227,7 +227,7 @@ fn a_webhook_where_nothing_listens_changes_no_exit_code() {
 fn its_address_is_in_no_output_not_even_when_it_is_wrong() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
-    let file = place.job(&telling(small_job(), "https://hooks.example"), &simulator.base_url);
+    let file = place.job(&notifying(small_job(), "https://hooks.example"), &simulator.base_url);
     let checked = on(&file, "check", &[]).finish();
     check_secret(&checked);
     assert!(checked.stdout.contains("https://hooks.example/…"), "{}", checked.stdout);

@@ -61,8 +61,8 @@ fn a_number_is_one_value_however_it_was_written() {
 
         let profile = place.report(JULY.name, "attribute_profile").rows_by_name();
         let of_tag = profile.iter().filter(|row| row["cohort_key"].shown() == TAG && row["value"].shown() != "(unknown)");
-        let told: BTreeSet<String> = of_tag.map(|row| row["value"].shown()).collect();
-        assert_eq!(told, texts, "{version}");
+        let reported: BTreeSet<String> = of_tag.map(|row| row["value"].shown()).collect();
+        assert_eq!(reported, texts, "{version}");
         let counted = |text: &str| written.iter().filter(|(id, (_, of))| *of == text && members.contains(id)).count();
         for (_, text) in FORMS {
             let row = profile.iter().find(|row| row["value"].shown() == text && row["cohort_key"].shown() == TAG).unwrap();

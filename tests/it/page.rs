@@ -197,10 +197,10 @@ fn nobody_is_named_unless_the_job_asks_for_it() {
 
     let file = place.job(&plain_job().with_all_formats().with_top("html_members = true"), &simulator.base_url);
     on(&file, "report", &["--month", "2026-08"]).succeed();
-    let telling = page(&place.job_folder(), "2026-08");
+    let naming = page(&place.job_folder(), "2026-08");
     let shown =
-        members.rows_by_name().into_iter().filter(|row| telling.contains(&format!("<th scope=\"row\">{}</th>", row["contact_id"].shown())));
-    let tables = elements(&telling, "table");
+        members.rows_by_name().into_iter().filter(|row| naming.contains(&format!("<th scope=\"row\">{}</th>", row["contact_id"].shown())));
+    let tables = elements(&naming, "table");
     for (key, name) in [("tag:1373897", "value_lead"), ("segment:63bbdd50aa01c0ffee000001", "Active")] {
         let of_cohort: Vec<_> = shown.clone().filter(|row| row["cohort_key"].shown() == key).collect();
         let (_, table) = tables.iter().find(|(_, text)| text.starts_with(&format!("<caption>Members of {name}: "))).unwrap();
@@ -271,7 +271,7 @@ fn a_page_is_made_where_the_formats_say_so() {
 }
 
 #[test]
-fn what_is_off_is_told_at_the_top_in_words() {
+fn problems_are_explained_at_the_top() {
     let place = Place::new();
     let simulator = Simulator::at("2026-08-20T02:00:00Z", &[]);
     let job = plain_job().with_all_formats();

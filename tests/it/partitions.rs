@@ -94,7 +94,7 @@ fn slices_bring_what_one_chain_brings_and_no_page_comes_twice() {
 }
 
 #[test]
-fn a_dry_run_tells_the_requests_that_a_run_sends() {
+fn a_dry_run_counts_the_requests_that_a_run_sends() {
     let simulator = large();
     for job in [job(), of_groups()] {
         let place = Place::new();
@@ -103,15 +103,15 @@ fn a_dry_run_tells_the_requests_that_a_run_sends() {
         let planned = observe(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
         let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
         assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
-        let told = planned.lines().find(|line| line.contains(" partitions, ")).unwrap();
-        let told: usize = told.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let reported = planned.lines().find(|line| line.contains(" partitions, ")).unwrap();
+        let reported: usize = reported.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
         observe(&file, &AS_OF).succeed();
         let sent = &recorder.requests()[before..];
-        // Contacts with more tags than their list tells are not known before they are read.
+        // Contacts with more tags than their list shows are unknown before they are read.
         let asked = sent.iter().filter(|request| asks_a_contact(request)).count();
-        assert_eq!(sent.len() - asked, told, "{planned}");
+        assert_eq!(sent.len() - asked, reported, "{planned}");
         assert_eq!(asked > 0, planned.contains("more for contacts with truncated lists"), "{planned}");
     }
 }
@@ -371,5 +371,5 @@ fn over_1x_members_of_tags_and_segments_come_from_everyone() {
         let is_of_group = request.parameter("tag_id").or(request.parameter("segment_id")).is_some();
         is_of_group && request.parameter("page").is_some_and(|page| page != "1")
     });
-    assert_eq!(further.count(), 0, "their first pages tell how many they are, and are all that is asked");
+    assert_eq!(further.count(), 0, "their first pages show how many there are, and no more is asked");
 }

@@ -11,7 +11,7 @@ use crate::support::job::Place;
 use crate::support::program::cohorts;
 use crate::support::tables::{Cell, Row, Table};
 
-/// Fourteen months are the fewest of which the odd one is the thirteenth, so that it can be told to be odd. Of 2,000 contacts,
+/// Fourteen months are the fewest of which the odd one is the thirteenth, so that it can be recognised. Of 2,000 contacts,
 /// the fewest for which the world promises anything, VIP loses so few a month that chance could do it.
 fn reports() -> &'static PathBuf {
     static DEMO: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -104,11 +104,11 @@ fn the_odd_month_is_odd() {
         assert_eq!(odd["is_anomaly"], Cell::Flag(true), "{odd:?}");
         assert!(ratio(&odd, "anomaly_q") < 0.05 && ratio(&odd, "value") > ratio(&odd, "expected_high"), "{odd:?}");
         assert!(ratio(&odd, "value") > 3.0 * ratio(&odd, "previous_value"), "{odd:?}");
-        // Back to what it was, which is told as odd no more.
+        // Back to what it was, which is not unusual any more.
         let after = one("2026-10", "cohort_trends", &wanted);
         assert_eq!(after["is_anomaly"], Cell::Flag(false), "{after:?}");
         assert!(ratio(&after, "expected_low") < ratio(&after, "value") && ratio(&after, "value") < ratio(&after, "expected_high"));
-        // The months before are too few to tell, and say so.
+        // The months before are too few to judge, and say so.
         let before = one("2026-08", "cohort_trends", &wanted);
         assert_eq!(
             (&before["is_anomaly"], &before["anomaly_p"], &before["history_months"]),

@@ -196,7 +196,7 @@ fn the_list_of_a_group_hides_them_as_well() {
 }
 
 #[test]
-fn check_tells_how_identifiers_are_written() {
+fn check_says_how_identifiers_are_written() {
     let place = Place::new();
     let simulator = Simulator::at(JULY.as_of, &[]);
     let checked = on(&place.job(&hashed(&place), &simulator.base_url), "check", &[]).succeed();

@@ -123,7 +123,7 @@ fn https_goes_through_the_proxy_which_sees_host_and_port_alone() {
 }
 
 #[test]
-fn a_failure_of_the_proxy_is_told_as_such() {
+fn a_failure_of_the_proxy_is_reported_as_such() {
     let broken: MakeReply = || Reply::Raw(b"HTTP/1.1 200 Connected\r\n\r\n".to_vec());
     let garbled: MakeReply = || Reply::Raw(b"220 smtp.example ready\r\n".to_vec());
     let gone: MakeReply = || Reply::Raw(Vec::new());

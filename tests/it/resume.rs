@@ -123,7 +123,7 @@ fn work_is_not_taken_over_when_it_has_grown_old() {
     observe(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     let again: BTreeSet<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again.len(), 5, "all pages of a cohort come from within 24 hours: {again:?}");
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "fetched anew");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "fetched again");
 }
 
 #[test]

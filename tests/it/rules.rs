@@ -136,7 +136,7 @@ fn a_rule_that_is_added_later_has_all_the_months_that_are_held() {
 }
 
 #[test]
-fn a_wrong_rule_is_told_before_the_first_request_with_the_columns_there_are() {
+fn a_wrong_rule_is_refused_before_the_first_request_with_a_list_of_columns() {
     let place = Place::new();
     let simulator = Simulator::at(JULY.as_of, &[]);
     let check = |condition: &str, named: &[&str]| {
@@ -207,7 +207,7 @@ fn a_rules_tag_is_written_back_as_a_difference_and_only_when_it_is_asked_for() {
     let (once, twice) = (opened(1), opened(2));
     assert!(once.len() > twice.len() && twice.len() > 1, "{} {}", once.len(), twice.len());
 
-    // A run that is not told to writes nothing.
+    // A run without the flag writes nothing.
     assert_eq!(tagging.apply("conversations_opened >= 2", "", &[]).code, Some(0));
     assert!(tagging.simulator.writes().is_empty());
 
@@ -237,7 +237,7 @@ fn a_rules_tag_is_written_back_as_a_difference_and_only_when_it_is_asked_for() {
 }
 
 #[test]
-fn a_tag_that_was_deleted_or_is_another_one_begins_anew() {
+fn a_tag_that_was_deleted_or_replaced_starts_again() {
     let tagging = Tagging::new();
     let top = "max_tag_change = 1.0";
     let (condition, other) = ("conversations_opened >= 1", "another tag");
@@ -318,11 +318,15 @@ fn a_run_killed_while_it_tags_knows_afterwards_whom_it_tagged() {
     running.signal(Signal::KILL);
     running.finish();
     let some = tagging.carriers();
-    assert!(some.len() < all.len(), "killed too late to tell: {} of {}", some.len(), all.len());
+    assert!(some.len() < all.len(), "killed too late: {} of {}", some.len(), all.len());
     let again = tagging.apply(ALL, top, &["--apply-tags"]);
     assert_eq!((again.code, tagging.carriers()), (Some(0), all.clone()), "{}", again.stderr);
-    let told = tagging.runs()[0]["rules"][0].clone();
-    assert_eq!((told["gained"].as_u64(), told["carried_before"].as_u64()), (Some((all.len() - some.len()) as u64), Some(0)), "{told}");
+    let reported = tagging.runs()[0]["rules"][0].clone();
+    assert_eq!(
+        (reported["gained"].as_u64(), reported["carried_before"].as_u64()),
+        (Some((all.len() - some.len()) as u64), Some(0)),
+        "{reported}"
+    );
     assert_eq!(tagging.apply("country = 'Atlantis'", top, &["--apply-tags"]).code, Some(0));
     assert_eq!(tagging.carriers(), BTreeSet::new());
 }
@@ -355,7 +359,7 @@ fn damaged_notes_of_applied_tags_take_no_tag_from_anybody() {
     assert_eq!(refused.code, Some(6), "{}", refused.stderr);
     assert!(refused.stderr.contains("applied/run_month=2026-07") && refused.stderr.contains("tagged.parquet"), "{}", refused.stderr);
     assert_eq!(tagging.carriers(), carriers);
-    // Nor are they written anew by a `forget` that has not seen them whole.
+    // Nor are they written again by a `forget` that has not read them completely.
     let file = tagging.job("conversations_opened >= 1", "");
     let somebody = carriers.first().unwrap();
     let forgotten = on(&file, "forget", &["--contact", somebody]).finish();

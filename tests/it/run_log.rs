@@ -61,7 +61,7 @@ fn every_line_says_which_run_which_step_and_how_much() {
     in_order.dedup();
     assert_eq!(in_order, ["plan", "fetch", "publish", "history", "report"]);
     assert!(all.iter().filter(|line| line["step"] != "plan" && !line["step"].is_null()).all(|line| line["month"] == "2026-07"));
-    assert!(all.iter().any(|line| line["level"] == "WARN" && line["step"].is_string()), "the request that failed is told where");
+    assert!(all.iter().any(|line| line["level"] == "WARN" && line["step"].is_string()), "the failed request is logged with its step");
 
     let one = |message: &str| {
         let found: Vec<&Value> = all.iter().filter(|line| line["message"] == message).collect();
@@ -121,7 +121,7 @@ fn the_last_line_says_what_came_of_it() {
 }
 
 #[test]
-fn a_failure_is_told_and_then_ends_the_log_like_anything_else() {
+fn a_failure_is_logged_before_the_last_line() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let check = |job: &Job, arguments: &[&str], token: Option<&str>, code: i32, month: Value| {
         let place = Place::new();
@@ -148,25 +148,25 @@ fn a_failure_is_told_and_then_ends_the_log_like_anything_else() {
 }
 
 #[test]
-fn a_month_that_was_missed_is_told() {
+fn a_month_that_was_missed_is_reported() {
     let place = Place::new();
     let observe = |as_of: &str, arguments: &[&str]| {
         let simulator = Simulator::at(as_of, &[]);
         run(&place.job(&small_job(), &simulator.base_url), arguments).arguments(&["--as-of", as_of]).succeed()
     };
     let warnings = |finished: &Finished| {
-        let told = finished.stderr.lines().filter(|line| line.contains("without a snapshot")).map(str::to_string);
-        told.collect::<Vec<_>>()
+        let reported = finished.stderr.lines().filter(|line| line.contains("without a snapshot")).map(str::to_string);
+        reported.collect::<Vec<_>>()
     };
     assert_eq!(warnings(&observe(JULY.as_of, &[])), [""; 0], "nothing is held yet");
     assert_eq!(warnings(&observe(SEPTEMBER.as_of, &["--month", "2026-09"])), [""; 0], "who names a month knows");
     // With a month missing the run still says so when there is nothing to do.
-    let told = warnings(&observe(SEPTEMBER.as_of, &[]));
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = warnings(&observe(SEPTEMBER.as_of, &[]));
+    assert_eq!(reported.len(), 1, "{reported:?}");
     for word in ["WARN", "2026-08", "month_end", "cohorts backfill --from 2026-08 --to 2026-08"] {
-        assert!(told[0].contains(word), "{word}: {told:?}");
+        assert!(reported[0].contains(word), "{word}: {reported:?}");
     }
-    assert!(!told[0].contains("2026-07") && !told[0].contains("2026-09"), "{told:?}");
+    assert!(!reported[0].contains("2026-07") && !reported[0].contains("2026-09"), "{reported:?}");
 
     // A monitor hears of it, too: of a gap, of the months since the last one, and of the one that is due.
     let file = place.job(&small_job(), "http://127.0.0.1:9");

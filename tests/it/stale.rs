@@ -30,13 +30,13 @@ fn three_months() -> &'static Path {
     &MADE
 }
 
-/// Which months `status` calls stale; and that `--check` tells by its code whether there are any.
+/// The months that `status` calls stale. Checks that the exit code of `--check` agrees.
 #[track_caller]
 fn stale(place: &Place, job: &Job) -> Vec<String> {
     let file = place.job(job, NOWHERE);
-    let told = on(&file, "status", &["--json", "--as-of", NOW]).without_token().succeed();
-    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    let months = told["months"].as_array().unwrap().iter().filter(|month| month["stale"] == true);
+    let reported = on(&file, "status", &["--json", "--as-of", NOW]).without_token().succeed();
+    let reported: serde_json::Value = serde_json::from_str(&reported.stdout).unwrap();
+    let months = reported["months"].as_array().unwrap().iter().filter(|month| month["stale"] == true);
     let stale: Vec<String> = months.map(|month| month["month"].as_str().unwrap().to_string()).collect();
     let checked = on(&file, "status", &["--check", "--as-of", NOW]).finish();
     checked.check_code(if stale.is_empty() { 0 } else { 8 });
@@ -49,7 +49,7 @@ fn none() -> Vec<String> {
 }
 
 #[test]
-fn a_month_that_is_made_anew_leaves_the_later_ones_stale_until_they_are_mended() {
+fn a_month_that_is_replaced_leaves_the_later_ones_stale_until_they_are_rebuilt() {
     let place = Place::with(three_months());
     assert_eq!(stale(&place, &small_job()), none());
     let simulator = Simulator::at(JULY.as_of, &[]);
@@ -82,7 +82,7 @@ fn a_month_that_is_made_anew_leaves_the_later_ones_stale_until_they_are_mended()
 }
 
 #[test]
-fn a_month_that_is_made_up_for_in_the_middle_is_mended_by_the_next_run_for_the_newest() {
+fn months_after_one_that_was_added_later_are_rebuilt_by_the_next_run() {
     let place = Place::new();
     observe(&place, &JULY);
     observe(&place, &SEPTEMBER);
@@ -97,11 +97,11 @@ fn a_month_that_is_made_up_for_in_the_middle_is_mended_by_the_next_run_for_the_n
     let filled = backfill(&file, ("2026-08", "2026-08"), NOW, &[]).succeed();
     assert!(filled.stderr.lines().any(|line| line.contains("stale") && line.contains("2026-09")), "{}", filled.stderr);
     assert_eq!(stale(&place, &small_job()), ["2026-09"]);
-    let mended = run(&file, &["--as-of", NOW]).succeed();
+    let rebuilt = run(&file, &["--as-of", NOW]).succeed();
     assert!(
-        mended.stdout.contains("2026-09 is published already") && mended.stdout.contains("rebuilt from the snapshot"),
+        rebuilt.stdout.contains("2026-09 is published already") && rebuilt.stdout.contains("rebuilt from the snapshot"),
         "{}",
-        mended.stdout
+        rebuilt.stdout
     );
     assert_eq!(stale(&place, &small_job()), none());
     check_same(&tables(crate::support::tree::tree(&place.reports("2026-09"))), &september, "a late month in between changes no table");
@@ -127,7 +127,7 @@ fn another_profile_or_other_thresholds_make_every_month_stale() {
     // What does not show in any report does not.
     assert_eq!(stale(&place, &small_job().with_top("grace = \"5d\"").with_intercom("page_size = 60")), none());
 
-    // One month alone rests on histories of the old profile: they are made anew, its reports, too.
+    // One month alone rests on histories of the old profile: they are rebuilt, and so are its reports.
     let file = place.job(&profile, NOWHERE);
     on(&file, "report", &["--month", "2026-08"]).without_token().succeed();
     assert_eq!(stale(&place, &profile), ["2026-07", "2026-09"]);

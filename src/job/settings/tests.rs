@@ -26,7 +26,7 @@ fn every_key_has_a_value_and_an_origin() {
 }
 
 #[test]
-fn all_findings_are_told_at_once() {
+fn all_findings_are_reported_at_once() {
     let survey = survey_of(
         "tgas = []\ntimezone = \"Europe/Dubln\"\nconversations = \"perhaps\"\nopened_at_least = \"five\"\n[intercom]\npage_size = [1]\nregion = \"mars\"",
     );
@@ -63,7 +63,7 @@ fn a_number_is_taken_as_it_is_written_or_not_at_all() {
 }
 
 #[test]
-fn a_section_that_is_no_section_is_told_once() {
+fn a_section_that_is_no_section_is_reported_once() {
     let survey = survey_of("intercom = 5\n[completeness]\ntolerance = 7");
     let keys: Vec<&str> = survey.findings.iter().map(|finding| finding.key.as_str()).collect();
     assert_eq!(keys, ["intercom", "completeness.tolerance"]);
@@ -81,7 +81,7 @@ fn what_a_finding_is_not_about_is_certain() {
 }
 
 #[test]
-fn an_address_with_a_password_is_refused_without_telling_it() {
+fn an_address_with_a_password_is_refused_without_showing_it() {
     for address in ["https://me:s3cret@api.intercom.io", "https://s3cret@x", "me:s3cret@x", "https://x?token=s3cret", "https://x#s3cret"] {
         let survey = survey_of(&format!("[intercom]\nbase_url = \"{address}\""));
         let shown = format!("{:?}", (&survey.findings, &survey.values));
@@ -91,7 +91,7 @@ fn an_address_with_a_password_is_refused_without_telling_it() {
 }
 
 #[test]
-fn of_a_webhook_only_the_host_is_told() {
+fn of_a_webhook_only_the_host_is_shown() {
     let shown = |text: &str| {
         let survey = survey_of(text);
         let shown = format!("{survey:?}");

@@ -78,17 +78,17 @@ fn tags_are_reconstructed_from_their_dates_and_segments_stay_late() {
             let key = format!("tag:{id}");
             let expected = tagged_before(&simulator, id, month.end);
             // Nobody has got VIP for long.
-            let tells = !expected.is_empty() && (expected.len() < holders[id].len() || *id == *"1400074");
-            assert!(tells, "{key} of {} tells nothing", month.name);
+            let differs = !expected.is_empty() && (expected.len() < holders[id].len() || *id == *"1400074");
+            assert!(differs, "{key} of {} shows nothing", month.name);
             assert_eq!(found[&key], expected, "{key} of {}", month.name);
             let row = &summary[&vec![key.clone()]];
             assert_eq!((row["basis"].shown(), &row["members"]), ("reconstructed".to_string(), &count(expected.len() as i64)));
             assert!(row["compared_month"].shown().is_empty() && row["joined"].shown().is_empty(), "{row:?}");
-            let told = findings.iter().find(|row| row["check_name"].shown() == "reconstructed" && row["subject"].shown() == key);
-            let told = told.unwrap_or_else(|| panic!("nothing is said of {key}: {findings:?}"));
-            let numbers = (told["value"].shown(), told["expected"].shown());
+            let reported = findings.iter().find(|row| row["check_name"].shown() == "reconstructed" && row["subject"].shown() == key);
+            let reported = reported.unwrap_or_else(|| panic!("nothing is said of {key}: {findings:?}"));
+            let numbers = (reported["value"].shown(), reported["expected"].shown());
             assert_eq!(numbers, (expected.len().to_string(), holders[id].len().to_string()));
-            assert!(told["detail"].shown().contains("lower bound"), "{told:?}");
+            assert!(reported["detail"].shown().contains("lower bound"), "{reported:?}");
         }
         let manifest = place.manifest(month.name);
         assert_eq!(manifest["basis"], "late", "the worst of the cohorts'");
@@ -262,7 +262,7 @@ fn a_damaged_chunk_of_answers_is_asked_again_and_hides_no_others() {
 }
 
 #[test]
-fn holders_who_are_gone_or_without_a_date_are_left_out_and_told_of() {
+fn holders_who_are_gone_or_without_a_date_are_left_out_and_reported() {
     let ids: Vec<String> = (1..=4).map(contact_id).collect();
     let workspace = Workspace {
         id: "dates".to_string(),
@@ -304,7 +304,7 @@ fn holders_who_are_gone_or_without_a_date_are_left_out_and_told_of() {
 }
 
 #[test]
-fn a_version_that_tells_no_dates_is_a_mistake_of_the_configuration() {
+fn a_version_without_dates_is_a_mistake_of_the_configuration() {
     let simulator = Simulator::at(LATE, &[]);
     let place = Place::new();
     let job = tags_only().with_intercom("api_version = \"1.4\"");

@@ -29,7 +29,7 @@ fn a_killed_backfill_goes_on_with_what_it_had_and_holds_the_lock_until_then() {
     // Three groups and the conversations come to their end; everyone does not.
     wait_until("the other streams are done", || finished_streams(&place) == 4);
 
-    // Whoever comes meanwhile is told so.
+    // Another run at the same time is refused with the reason.
     backfill(&file, RANGE, LATE, &[]).finish().check_failure(7, &[".lock"]);
     run(&file, &["--month", "2026-10", "--as-of", LATE]).finish().check_failure(7, &[".lock"]);
     // A dry run changes nothing and needs no lock.
@@ -45,9 +45,9 @@ fn a_killed_backfill_goes_on_with_what_it_had_and_holds_the_lock_until_then() {
         "{}",
         status.stdout
     );
-    let told = on(&file, "status", &["--json", "--as-of", LATE]).succeed();
-    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    assert_eq!(told["unfinished"], serde_json::json!(["2026-09 to 2026-10"]));
+    let reported = on(&file, "status", &["--json", "--as-of", LATE]).succeed();
+    let reported: serde_json::Value = serde_json::from_str(&reported.stdout).unwrap();
+    assert_eq!(reported["unfinished"], serde_json::json!(["2026-09 to 2026-10"]));
 
     // A run of one of the months is something else, and takes nothing over.
     let recorder = Scripted::before(simulator.address(), |_| None);

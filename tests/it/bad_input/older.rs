@@ -17,10 +17,10 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// As a program would have written it that gave manifests no checksum.
 fn rewrite(folder: &Path, change: impl Fn(&mut Value)) {
-    let mut told = manifest(folder);
-    told.as_object_mut().unwrap().remove("checksum");
-    change(&mut told);
-    fs::write(folder.join("manifest.json"), serde_json::to_vec_pretty(&told).unwrap()).unwrap();
+    let mut reported = manifest(folder);
+    reported.as_object_mut().unwrap().remove("checksum");
+    change(&mut reported);
+    fs::write(folder.join("manifest.json"), serde_json::to_vec_pretty(&reported).unwrap()).unwrap();
 }
 
 /// A job that has a snapshot and nothing that was derived from it.
@@ -36,18 +36,18 @@ fn snapshot_alone() -> Place {
 fn a_snapshot_with_keys_that_this_version_does_not_know_or_without_optional_ones_is_read() {
     for change in [
         // What a later version of the same format may add.
-        (|told| {
-            told["brand_new"] = json!({"nested": [1, 2]});
-            told["cohorts"][0]["slices"] = json!(4);
+        (|reported| {
+            reported["brand_new"] = json!({"nested": [1, 2]});
+            reported["cohorts"][0]["slices"] = json!(4);
         }) as fn(&mut Value),
-        // What an API, or an earlier version, did not tell.
-        |told| {
-            told.as_object_mut().unwrap().remove("workspace_id");
-            for cohort in told["cohorts"].as_array_mut().unwrap() {
+        // What an API, or an earlier version, did not give.
+        |reported| {
+            reported.as_object_mut().unwrap().remove("workspace_id");
+            for cohort in reported["cohorts"].as_array_mut().unwrap() {
                 cohort.as_object_mut().unwrap().remove("announced");
             }
         },
-        |told| told["program_version"] = json!("0.0.1"),
+        |reported| reported["program_version"] = json!("0.0.1"),
     ] {
         let place = snapshot_alone();
         rewrite(&place.snapshot("2026-07"), change);
@@ -67,17 +67,17 @@ fn a_snapshot_with_keys_that_this_version_does_not_know_or_without_optional_ones
 }
 
 #[test]
-fn histories_and_reports_of_another_format_are_made_anew() {
+fn histories_and_reports_of_another_format_are_rebuilt() {
     let whole = published(one_month());
     type Change = fn(&mut Value);
     // As the version before wrote them: another format, no definitions.
     let changes: [Change; 3] = [
-        |told| {
-            told["format"] = json!(1);
-            told["built_from"].as_object_mut().unwrap().remove("definitions");
+        |reported| {
+            reported["format"] = json!(1);
+            reported["built_from"].as_object_mut().unwrap().remove("definitions");
         },
-        |told| told["format"] = json!(999),
-        |told| *told = json!({"something": "else"}),
+        |reported| reported["format"] = json!(999),
+        |reported| *reported = json!({"something": "else"}),
     ];
     for change in changes {
         for command in ["run", "report"] {
@@ -85,8 +85,8 @@ fn histories_and_reports_of_another_format_are_made_anew() {
             rewrite(&place.history("2026-07"), change);
             fs::remove_file(place.history("2026-07").join("triangle.parquet")).unwrap();
             let file = place.job(&plain_job(), NOWHERE);
-            let told = on(&file, "status", &["--as-of", JULY.as_of]).succeed();
-            assert!(told.stdout.contains("stale"), "{}", told.stdout);
+            let reported = on(&file, "status", &["--as-of", JULY.as_of]).succeed();
+            assert!(reported.stdout.contains("stale"), "{}", reported.stdout);
             match command {
                 "run" => on(&file, "run", &["--as-of", JULY.as_of]).succeed(),
                 _ => on(&file, "report", &["--all"]).without_token().succeed(),
@@ -103,10 +103,10 @@ fn a_job_folder_of_the_first_version_is_brought_up_to_date_by_the_next_run() {
     for table in ["counts", "triangle", "profiles"] {
         fs::remove_file(place.history("2026-07").join(format!("{table}.parquet"))).unwrap();
     }
-    rewrite(&place.history("2026-07"), |told| {
-        told["format"] = json!(1);
-        told["built_from"].as_object_mut().unwrap().remove("definitions");
-        let files = told["files"].as_array_mut().unwrap();
+    rewrite(&place.history("2026-07"), |reported| {
+        reported["format"] = json!(1);
+        reported["built_from"].as_object_mut().unwrap().remove("definitions");
+        let files = reported["files"].as_array_mut().unwrap();
         files.retain(|file| !["counts", "triangle", "profiles"].iter().any(|name| file["path"] == format!("{name}.parquet")));
     });
     // `retention` stands for `retention_curve` and `retention_change`, too.
@@ -115,9 +115,9 @@ fn a_job_folder_of_the_first_version_is_brought_up_to_date_by_the_next_run() {
     for name in tree(&place.reports("2026-07")).into_keys().filter(|name| is_newer(name)) {
         fs::remove_file(place.reports("2026-07").join(name)).unwrap();
     }
-    rewrite(&place.reports("2026-07"), |told| {
-        told["built_from"]["history"] = json!("0".repeat(64));
-        told["files"].as_array_mut().unwrap().retain(|file| !is_newer(file["path"].as_str().unwrap()));
+    rewrite(&place.reports("2026-07"), |reported| {
+        reported["built_from"]["history"] = json!("0".repeat(64));
+        reported["files"].as_array_mut().unwrap().retain(|file| !is_newer(file["path"].as_str().unwrap()));
     });
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let file = place.job(&plain_job(), &simulator.base_url);
@@ -133,10 +133,10 @@ fn a_job_folder_of_the_first_version_is_brought_up_to_date_by_the_next_run() {
 #[test]
 fn a_snapshot_of_a_newer_format_is_refused_with_its_path_and_left_alone() {
     let place = snapshot_alone();
-    rewrite(&place.snapshot("2026-07"), |told| {
-        told["format"] = json!(2);
+    rewrite(&place.snapshot("2026-07"), |reported| {
+        reported["format"] = json!(2);
         // Whatever it may mean then.
-        told["cohorts"] = json!({"moved to": "cohorts.parquet"});
+        reported["cohorts"] = json!({"moved to": "cohorts.parquet"});
     });
     let file = place.job(&plain_job(), NOWHERE);
     let before = published(&place.job_folder());

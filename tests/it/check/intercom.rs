@@ -104,7 +104,7 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                 &[("warning tag `tag:1390001`", "the API does not list it, and a run leaves it out, and ends with code 4")],
             )
             .tags(&["tag:1390001", "VIP"]),
-            // Only 1.x tells of archived groups by name.
+            // Only 1.x lists archived groups by name.
             match version {
                 "1.4" => case(
                     "an archived tag by its name",
@@ -220,7 +220,7 @@ fn a_workspace_without_a_zone_needs_one_in_the_job() {
 }
 
 #[test]
-fn a_rate_limit_that_is_not_told_is_no_error() {
+fn a_rate_limit_that_is_not_announced_is_no_error() {
     let simulator = Simulator::at(AUGUST.as_of, &["--faults", "noheaders:1"]);
     for version in GENERATIONS {
         let place = Place::new();

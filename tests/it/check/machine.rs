@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn broken_settings_are_all_told_and_what_is_certain_is_checked() {
+fn broken_settings_are_all_reported_and_what_is_certain_is_checked() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     for version in GENERATIONS {
         let place = Place::new();
@@ -72,8 +72,8 @@ fn a_settings_file_that_cannot_be_read_is_2() {
     check_amiss(&found(check(Path::new("/nowhere/job.toml"))), 2, &[("error settings", "/nowhere/job.toml")]);
     let found_broken = found(check(&broken));
     check_amiss(&found_broken, 2, &[("error settings", "broken.toml")]);
-    let is_told = |subject: &str| found_broken.lines.iter().any(|line| line["subject"] == subject);
-    assert!(!is_told("tags") && !is_told("output.dir"), "nobody knows which values are in force: {}", found_broken.finished.stdout);
+    let is_reported = |subject: &str| found_broken.lines.iter().any(|line| line["subject"] == subject);
+    assert!(!is_reported("tags") && !is_reported("output.dir"), "nobody knows which values are in force: {}", found_broken.finished.stdout);
     check_amiss(&with_config(&fine, "/nowhere/shared.toml"), 2, &[("error settings", "/nowhere/shared.toml")]);
     let both = [("error settings", "broken.toml"), ("error settings", "/nowhere/shared.toml")];
     check_amiss(&with_config(&broken, "/nowhere/shared.toml"), 2, &both);
@@ -134,7 +134,7 @@ fn a_job_that_is_being_worked_on_is_no_error() {
 }
 
 #[test]
-fn what_a_run_cannot_open_or_read_is_told_with_its_code() {
+fn what_a_run_cannot_open_or_read_is_reported_with_its_code() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let place = Place::with(one_month());
     let file = place.job(&good_job("2.14"), &simulator.base_url);
@@ -145,8 +145,8 @@ fn what_a_run_cannot_open_or_read_is_told_with_its_code() {
         .collect();
     fs::write(&manifests[0], "{").unwrap();
     let found_now = found(check(&file));
-    let told = found_now.amiss();
-    assert!(told.iter().any(|line| line.starts_with("error snapshot of ")), "{told:#?}");
+    let reported = found_now.amiss();
+    assert!(reported.iter().any(|line| line.starts_with("error snapshot of ")), "{reported:#?}");
     let run = run(&file, &["--as-of", AUGUST.as_of, "--replace"]).finish();
     assert_eq!(found_now.code, run.code, "{}", run.stderr);
 
@@ -157,7 +157,7 @@ fn what_a_run_cannot_open_or_read_is_told_with_its_code() {
 }
 
 #[test]
-fn slips_with_secrets_and_versions_are_told_and_no_secret_is() {
+fn mistakes_with_secrets_and_versions_are_reported_without_the_secret() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let secret = "dG9rOnRoaXMtaXMtYS1zZWNyZXQ";
     for (line, word) in [

@@ -27,9 +27,9 @@ fn lists_that_do_not_say_whether_they_end_are_read_until_they_do() {
         });
         // But for the totals that were not announced, and the page, which shows what was noticed.
         let of_totals = ["cohort_summary", "cohort_trends", "data_quality", "/counts.parquet", "/report.html"];
-        let told = |path: &String| of_totals.iter().any(|name| path.contains(name));
+        let reported = |path: &String| of_totals.iter().any(|name| path.contains(name));
         let but_totals =
-            |tree: &Tree| tree.iter().filter(|(path, _)| !told(path)).map(|(path, file)| (path.clone(), file.clone())).collect();
+            |tree: &Tree| tree.iter().filter(|(path, _)| !reported(path)).map(|(path, file)| (path.clone(), file.clone())).collect();
         let (found, expected): (Tree, Tree) = (but_totals(&observed(&recorder.base_url, job())), but_totals(undisturbed()));
         check_same(&found, &expected, path);
     }

@@ -117,38 +117,38 @@ struct Mishap {
     simulator: &'static [&'static str],
     begun: std::ops::RangeInclusive<usize>,
     /// In the log.
-    told: &'static str,
+    logged: &'static str,
 }
 
 const RESTARTING: &str = "the scroll was lost; restarting it";
 
 #[test]
-fn a_scroll_that_breaks_off_is_begun_anew_and_nobody_is_lost_or_there_twice() {
+fn a_scroll_that_breaks_off_restarts_and_nobody_is_lost_or_there_twice() {
     let mishaps = [
         // It expires between two pages.
-        Mishap { simulator: &["--scroll-expiry", "1s", "--faults-at", "30=slow@/users/scroll"], begun: 2..=6, told: RESTARTING },
-        Mishap { simulator: &["--faults-at", "30=scroll_restart@/users/scroll"], begun: 2..=2, told: RESTARTING },
+        Mishap { simulator: &["--scroll-expiry", "1s", "--faults-at", "30=slow@/users/scroll"], begun: 2..=6, logged: RESTARTING },
+        Mishap { simulator: &["--faults-at", "30=scroll_restart@/users/scroll"], begun: 2..=2, logged: RESTARTING },
         // Among the leads, after all users.
-        Mishap { simulator: &["--faults-at", "3=scroll_restart@/contacts/scroll"], begun: 2..=2, told: RESTARTING },
+        Mishap { simulator: &["--faults-at", "3=scroll_restart@/contacts/scroll"], begun: 2..=2, logged: RESTARTING },
         // Each time a little further.
         Mishap {
             simulator: &["--faults-at", "2=scroll_restart@/users/scroll,12=scroll_restart@/users/scroll"],
             begun: 3..=3,
-            told: RESTARTING,
+            logged: RESTARTING,
         },
         // The answer is lost, and the server has moved on: the scroll is still open there, and a page of it is gone.
         Mishap {
             simulator: &["--scroll-expiry", "2s", "--faults-at", "40=cut@/users/scroll"],
             begun: 2..=9,
-            told: "another scroll is open",
+            logged: "another scroll is open",
         },
         Mishap {
             simulator: &["--scroll-expiry", "2s", "--faults-at", "1=half@/users/scroll"],
             begun: 2..=9,
-            told: "another scroll is open",
+            logged: "another scroll is open",
         },
         // A refusal for the rate alone moves nothing on.
-        Mishap { simulator: &["--faults-at", "20=429-bare@/users/scroll,25=429-bare@/users/scroll"], begun: 1..=1, told: "trying again" },
+        Mishap { simulator: &["--faults-at", "20=429-bare@/users/scroll,25=429-bare@/users/scroll"], begun: 1..=1, logged: "trying again" },
     ];
     side_by_side(
         &mishaps,
@@ -157,7 +157,7 @@ fn a_scroll_that_breaks_off_is_begun_anew_and_nobody_is_lost_or_there_twice() {
             let simulator = small_world(mishap.simulator);
             let (place, finished, requests) = observed(&simulator, &small_job());
             assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-            assert!(finished.stderr.contains(mishap.told), "{}", finished.stderr);
+            assert!(finished.stderr.contains(mishap.logged), "{}", finished.stderr);
             let (begun, _) = scrolled(&requests, "/users/scroll");
             assert!(mishap.begun.contains(&begun), "begun {begun} times");
             check_same(&tables(published(&place.job_folder())), undisturbed(), "after a mishap");
@@ -237,7 +237,7 @@ fn a_list_that_ends_at_the_cap_unannounced_is_read_from_the_scroll() {
         |arguments| {
             let simulator = small_world(arguments);
             let address = simulator.address().to_string();
-            // Lists that tell of a next page, but not how many there are.
+            // Lists that name a next page, but not how many there are.
             let recorder = Scripted::before(simulator.address(), move |request| {
                 request.parameter("page")?;
                 let Reply::Http { status, headers, body } = forward(&address, request) else { return None };
@@ -255,10 +255,10 @@ fn a_list_that_ends_at_the_cap_unannounced_is_read_from_the_scroll() {
     );
 }
 
-/// A list that goes to a reader cannot be taken back when the scroll is begun anew, a file can: either way everybody is
+/// A list that goes to a reader cannot be taken back when the scroll restarts, a file can: either way everybody is
 /// there once.
 #[test]
-fn a_listing_survives_a_scroll_that_is_begun_anew() {
+fn a_listing_survives_a_scroll_that_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bulk.csv");
     for (arguments, is_file) in

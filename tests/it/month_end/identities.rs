@@ -137,7 +137,7 @@ pub(crate) fn check_movement(reports: &Path) {
         };
         assert_eq!(sum(&|_, to| to == key) - more(1, 0), *joined, "to {key} in {month}");
         assert_eq!(sum(&|from, _| from == key) - more(0, 1), *departed, "from {key} in {month}");
-        // Those who stay where they were are told apart from those who came from nowhere.
+        // Those who stay where they were are distinguished from those who came from nowhere.
         let stays = ways.values().filter(|way| way[1].contains(&key) && way[0].is_empty() && !way[2].is_empty()).count() as i64;
         assert!(sum(&|from, to| to == key && from == "(stayed)") <= stays, "to {key} in {month}");
         let stays = ways.values().filter(|way| way[0].contains(&key) && way[1].is_empty() && !way[2].is_empty()).count() as i64;

@@ -20,7 +20,7 @@ fn only_the_owner_reads_what_was_written() {
 #[test]
 fn neither_the_token_nor_an_address_is_in_a_log_or_manifest() {
     let months = four_months();
-    // Once more with everything logged, and with faults, so that there is something to tell.
+    // Once more with everything logged, and with faults, so that there is something to log.
     let month = MONTHS[3];
     let simulator = Simulator::at(month.as_of, &["--faults-at", "4=500,6=half,8=html,9=empty"]);
     let place = Place::new();

@@ -39,10 +39,10 @@ fn what_the_work_holds_is_published_though_the_api_is_gone() {
     };
     assert_eq!(members(&manifest), members(&crate::support::job::manifest(&one_month().join("snapshots/run_month=2026-07"))));
     let findings = place.report("2026-07", "data_quality").rows_by_name();
-    let told = findings.iter().find(|row| row["severity"].shown() == "error" && row["subject"].shown() == "population");
-    let told = told.unwrap_or_else(|| panic!("{findings:?}"));
-    assert_eq!(told["check_name"].shown(), "walk_not_finished");
-    assert!(told["detail"].shown().contains("--accept-incomplete"), "{told:?}");
+    let reported = findings.iter().find(|row| row["severity"].shown() == "error" && row["subject"].shown() == "population");
+    let reported = reported.unwrap_or_else(|| panic!("{findings:?}"));
+    assert_eq!(reported["check_name"].shown(), "walk_not_finished");
+    assert!(reported["detail"].shown().contains("--accept-incomplete"), "{reported:?}");
     assert!(finished.stdout.contains("incomplete: population"), "{}", finished.stdout);
     // Later runs say so, and a whole one can take its place.
     let file = place.job(&plain_job(), &simulator.base_url);
@@ -50,7 +50,7 @@ fn what_the_work_holds_is_published_though_the_api_is_gone() {
     assert!(again.stderr.contains("is incomplete (population)") && again.stderr.contains("--replace"), "{}", again.stderr);
     run(&file, &["--as-of", JULY.as_of, "--replace"]).succeed();
     assert_eq!(place.manifest("2026-07")["incomplete"], serde_json::json!([]));
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "made anew");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_published()), "fetched again");
 }
 
 #[test]
@@ -105,12 +105,12 @@ fn a_month_that_is_known_to_lack_members_is_compared_with_no_other() {
         let whole = if incomplete.contains(&row["cohort_key"].shown()) { "2026-07-01" } else { "2026-08-01" };
         assert_eq!(row["compared_month"].shown(), whole, "{row:?}");
         let key = row["cohort_key"].shown();
-        let is_told = place
+        let is_reported = place
             .report("2026-09", "data_quality")
             .rows_by_name()
             .iter()
             .any(|finding| finding["check_name"].shown() == "compared_over_a_gap" && finding["subject"].shown() == key);
-        assert_eq!(is_told, whole == "2026-07-01", "{key}");
+        assert_eq!(is_reported, whole == "2026-07-01", "{key}");
     }
 }
 
@@ -157,7 +157,7 @@ fn a_month_with_a_hole_is_on_the_monitor_and_its_rules_change_nobody() {
 }
 
 #[test]
-fn a_group_that_the_job_has_named_since_is_told_as_missing() {
+fn a_group_that_the_job_has_named_since_is_reported_as_missing() {
     let (_simulator, place) = cut_off();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let job = Job { tags: texts(&["value_lead", "VIP", "churn risk"]), ..plain_job() }.with_intercom("give_up_after = \"2s\"");

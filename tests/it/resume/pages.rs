@@ -75,7 +75,7 @@ fn a_cursor_that_has_expired_meanwhile_costs_the_walk_and_nothing_else() {
     let finished = observe(&place.job(&one_at_a_time(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
     assert!(finished.stderr.contains("cursor has expired"), "{}", finished.stderr);
     assert_eq!(by_stream(&recorder.requests())["population"], PAGES + 1);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "done anew");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "fetched again");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_list_by_page_number_goes_on_at_its_page() {
         .filter(|request| is_page(request))
         .filter_map(|request| request.parameter("page")?.parse().ok())
         .collect();
-    // The first page tells how long the list is.
+    // The first page shows how long the stream is.
     assert!(asked.contains(&1) && asked.contains(&7) && !(2..7).any(|page| asked.contains(&page)), "{asked:?}");
     check_same(&tables(published(&place.job_folder())), &tables(published(&whole.job_folder())), "gone on with");
 }
@@ -148,7 +148,7 @@ fn work_that_cannot_be_read_is_fetched_again() {
     assert!(finished.stderr.contains("cannot be read, so the stream is fetched again"), "{}", finished.stderr);
     let again: Vec<String> = by_stream(&recorder.requests()).into_keys().collect();
     assert_eq!(again, ["conversations", "population", "tag:1373897", "tag:1400074"]);
-    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "mended");
+    check_same(&tables(published(&place.job_folder())), &tables(one_month_as_observed()), "repaired");
 }
 
 #[test]
