@@ -2,10 +2,9 @@
 //! basis, gets its own. Members are those at the time of the observation (basis `late`), except for tags whose dates are read
 //! (`reconstructed`).
 
-use super::{
-    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, observe, prospect, rebuild,
-    report_unfinished, timezone,
-};
+use super::run::{observe, rebuild, report_unfinished};
+use super::scope::prospect;
+use super::{Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, timezone};
 use domain::{Basis, Month, Months};
 
 #[derive(Clone, Copy, Debug)]

@@ -139,6 +139,16 @@ pub(super) fn in_a_line(error: &JobError) -> String {
     parts.join(": ")
 }
 
+/// The result of a blocking task. A panic in it is resumed here.
+pub(super) fn joined<T>(result: Result<Result<T, JobError>, tokio::task::JoinError>) -> Result<T, JobError> {
+    match result {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Blocking tasks are cancelled only when the runtime ends.
+        Err(_) => Err(JobError::Interrupted),
+    }
+}
+
 fn unresolved_lines(unresolved: &[Unresolved]) -> String {
     unresolved.iter().map(|missing| format!("\n  {missing}")).collect()
 }
