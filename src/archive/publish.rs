@@ -19,8 +19,6 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::disk;
-
 pub use manifest::{ReadManifest, read_manifest};
 pub use swap::{recover, recover_beside};
 pub use verified::{Damage, ListedFiles};
@@ -41,10 +39,6 @@ pub struct PublishError {
 impl PublishError {
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> PublishError {
         PublishError { action, path: path.to_path_buf(), source }
-    }
-
-    pub fn is_disk_full(&self) -> bool {
-        disk::is_full(&self.source)
     }
 }
 
@@ -318,6 +312,7 @@ fn sync_folders(path: &Path) -> Result<(), PublishError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk;
 
     fn publish(root: &Path, text: &str) {
         let staging = Staging::new(&root.join(".work"), "x").unwrap();
@@ -356,8 +351,8 @@ mod tests {
     fn a_sync_that_fails_for_lack_of_space_means_a_full_disk() {
         use rustix::io::Errno;
         let failed = |errno: Errno| PublishError::new("sync", Path::new("part"), io::Error::from_raw_os_error(errno.raw_os_error()));
-        assert!([Errno::NOSPC, Errno::DQUOT, Errno::FBIG].into_iter().all(|errno| failed(errno).is_disk_full()));
-        assert!(!failed(Errno::IO).is_disk_full());
+        assert!([Errno::NOSPC, Errno::DQUOT, Errno::FBIG].into_iter().all(|errno| disk::is_full_in(&failed(errno))));
+        assert!(!disk::is_full_in(&failed(Errno::IO)));
     }
 
     #[test]

@@ -53,14 +53,6 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            SnapshotError::Publish(error) => error.is_disk_full(),
-            SnapshotError::Table(error) => error.is_disk_full(),
-            _ => false,
-        }
-    }
-
     /// Whether a month on disk differs from what was published.
     pub fn is_damage(&self) -> bool {
         matches!(self, SnapshotError::Damaged(_))

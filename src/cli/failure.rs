@@ -91,7 +91,7 @@ impl Failure {
 
     /// The result exists, but writing it to standard output failed.
     pub(super) fn unprinted(error: std::io::Error) -> Failure {
-        let (code, hint) = if disk::is_full(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
+        let (code, hint) = if disk::is_full_in(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
         let error = Plain { message: "the result could not be printed".to_string(), source: Some(Box::new(error)) };
         Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
@@ -241,7 +241,7 @@ impl From<Unresolved> for Failure {
 impl From<ListingError> for Failure {
     fn from(error: ListingError) -> Failure {
         let (code, hint) = match &error {
-            error if error.is_disk_full() => (UNAVAILABLE, DISK_FULL),
+            error if disk::is_full_in(error) => (UNAVAILABLE, DISK_FULL),
             ListingError::Request(error) => {
                 let (code, hint) = request_code_and_hint(error, true);
                 return Failure { code, hint, error: Box::new(error.clone()) };
@@ -298,7 +298,7 @@ const REBUILD: &str =
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
-    if error.is_disk_full() {
+    if disk::is_full_in(error) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     if error.is_unsound_answer() {

@@ -87,16 +87,6 @@ pub enum JobError {
 }
 
 impl JobError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            JobError::Snapshot(error) => error.is_disk_full(),
-            JobError::History { source, .. } => source.is_disk_full(),
-            JobError::Report { source, .. } => source.is_disk_full(),
-            JobError::Publish(error) => error.is_disk_full(),
-            _ => false,
-        }
-    }
-
     /// The request that failed, if any.
     pub fn request(&self) -> Option<&RequestError> {
         match self {

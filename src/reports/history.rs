@@ -65,17 +65,6 @@ pub enum HistoryError {
     Damaged(#[from] Damage),
 }
 
-impl HistoryError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            HistoryError::Damaged(_) => false,
-            HistoryError::Publish(error) => error.is_disk_full(),
-            HistoryError::Table(error) => error.is_disk_full(),
-            HistoryError::Snapshot(error) => error.is_disk_full(),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryManifest {
     pub format: u32,

@@ -24,15 +24,6 @@ pub enum ReportError {
     Table(#[from] TableError),
 }
 
-impl ReportError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            ReportError::Publish(error) => error.is_disk_full(),
-            ReportError::Table(error) => error.is_disk_full(),
-        }
-    }
-}
-
 /// The file format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
