@@ -2,6 +2,9 @@
 //! before they are used.
 
 pub mod disk;
+mod folder;
 pub mod publish;
 pub mod snapshot;
 pub mod table;
+
+pub use folder::{AcceptedLoss, Archive, ArchiveError, Holder, Lock, Published, Section};

@@ -19,13 +19,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use manifest::{ReadManifest, read_manifest};
-pub use swap::{recover, recover_beside};
+pub use manifest::ReadManifest;
+pub(crate) use manifest::read_manifest;
+pub(crate) use swap::{recover, recover_beside};
 pub use verified::{Damage, ListedFiles};
 
 pub const MANIFEST: &str = "manifest.json";
 /// The prefix of the names of folders that are being written.
-pub const STAGED: &str = "staged-";
+const STAGED: &str = "staged-";
 
 /// A failed action and its path.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +108,7 @@ impl Staging {
 
     /// Writes the manifest last, then moves the folder to `target`. Replaces what was there. Returns the SHA-256 of the
     /// manifest.
-    pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
+    pub(crate) fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
         let hash = manifest::write_manifest(&self.path, manifest)?;
         self.publish(target)?;
         Ok(hash)
@@ -200,7 +201,7 @@ pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
 }
 
 /// Unpublishes a folder, if it exists: moves it to `work` in one step, then removes it there.
-pub fn retire(published: &Path, work: &Path) -> Result<(), PublishError> {
+pub(crate) fn retire(published: &Path, work: &Path) -> Result<(), PublishError> {
     let retired = work.join(format!("{STAGED}retired"));
     remove_folder(&retired)?;
     match fs::rename(published, &retired) {
@@ -244,7 +245,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
 }
 
 /// Copies a file, by a hard link if possible: files are never edited, so two paths may share the bytes.
-pub fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
     let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
     linked.map_err(|error| PublishError::new("copy to", to, error))
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use archive::ArchiveError;
 use archive::disk;
 use archive::snapshot::SnapshotError;
 use intercom::proxy::ProxyError;
@@ -342,12 +343,12 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::Stream { .. } | JobError::TooSlow { .. } => {
             with(INCOMPLETE, "the finished streams are kept: run it again; if it fails again, show this message to Intercom's support")
         }
-        JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock ends with the process"),
-        JobError::OtherFileSystem { .. } => with(
+        JobError::Archive(ArchiveError::Locked { .. }) => with(LOCKED, "wait until it has ended; the lock ends with the process"),
+        JobError::Archive(ArchiveError::OtherFileSystem { .. }) => with(
             USAGE,
             "keep the whole job's folder on one file system: mount or link `output.dir` or the job's folder, not a folder inside it",
         ),
-        JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the published months"),
+        JobError::Archive(ArchiveError::NoSnapshot { .. }) => with(USAGE, "`cohorts status` lists the published months"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
         JobError::LargeTagChange { .. } => {
             with(USAGE, "check the rule's members in the reports; --force-tags applies the change anyway, `max_tag_change` sets the limit")
@@ -358,7 +359,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(UNEXPECTED, "the rows are kept; please report this message, with `plan.json` of the folder under `.work/`")
         }
         JobError::Interrupted => with(INTERRUPTED, "run it again to continue"),
-        JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
+        JobError::Publish(_) | JobError::Archive(ArchiveError::Publish(_)) => {
+            with(USAGE, "check `output.dir`, its permissions and the disk")
+        }
         JobError::Snapshot(SnapshotError::Format { .. }) => {
             with(UNEXPECTED, "a newer version of this program wrote it: use that version; nothing was changed")
         }
@@ -372,8 +375,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::History { source: HistoryError::Damaged(_), .. } => {
             with(INCOMPLETE, "the snapshots were not changed: `cohorts report --all` rebuilds the rest")
         }
-        JobError::Snapshot(_) => with(UNEXPECTED, REBUILD),
-        JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
+        JobError::Snapshot(_) | JobError::Archive(ArchiveError::Snapshot(_)) | JobError::History { .. } | JobError::Report { .. } => {
+            with(UNEXPECTED, REBUILD)
+        }
         JobError::Client(error) => client_code_and_hint(error),
         JobError::Request(_) | JobError::Fetch { .. } => (UNEXPECTED, None),
     }

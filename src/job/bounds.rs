@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::{JobError, JobFolder};
-use archive::snapshot::{Finding, Manifest, Severity, months_in};
+use super::JobError;
+use archive::Archive;
+use archive::snapshot::{Finding, Manifest, Severity};
 use domain::{Month, MonthSpan, Months, TimeZone};
 
 /// No two time zones are further apart. A manifest with such bounds was not written by this program.
@@ -59,9 +60,9 @@ pub(super) fn fits(published: &[PublishedMonth], span: &MonthSpan) -> bool {
 }
 
 /// The published months whose manifests can be read, ascending. A manifest that cannot be read must not block other months.
-pub(super) fn published_months(folder: &JobFolder) -> Result<Vec<PublishedMonth>, JobError> {
-    let months = months_in(&folder.snapshots())?;
-    let opened = months.into_iter().filter_map(|month| folder.snapshot(month).ok().flatten());
+pub(super) fn published_months(archive: &Archive) -> Result<Vec<PublishedMonth>, JobError> {
+    let months = archive.months()?;
+    let opened = months.into_iter().filter_map(|month| archive.snapshot(month).ok().flatten());
     Ok(opened.filter_map(|snapshot| PublishedMonth::of(&snapshot.manifest)).collect())
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{JobError, Observer};
 use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
 use crate::settings::{self, Job, SecretString, Settings};
+use archive::Archive;
 use domain::TimeZone;
 use intercom::{Client, ClientError, Options, Workspace};
 
@@ -16,6 +17,7 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 #[derive(Clone)]
 pub struct Context {
     pub settings: Settings,
+    pub archive: Archive,
     pub client: Client,
     pub privacy: Arc<Privacy>,
     pub clock: Clock,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::JobError;
 use super::bounds::{PublishedMonth, cut};
 use super::plan::Plan;
-use super::{JobError, JobFolder};
 use crate::privacy::HASH_PREFIX;
-use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
+use archive::Archive;
+use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError};
 use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 
 /// From the manifests of a job's months, the newest month first.
@@ -84,10 +85,10 @@ impl PriorMonth {
 
 /// # Errors
 /// If a month is of another workspace.
-pub fn prior_month(folder: &JobFolder, workspace_id: Option<&str>) -> Result<PriorMonth, JobError> {
+pub fn prior_month(archive: &Archive, workspace_id: Option<&str>) -> Result<PriorMonth, JobError> {
     let mut all = PriorMonth::default();
-    for month in months_in(&folder.snapshots())?.into_iter().rev() {
-        let snapshot = match folder.snapshot(month) {
+    for month in archive.months()?.into_iter().rev() {
+        let snapshot = match archive.snapshot(month) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => continue,
             Err(error) => {

@@ -9,10 +9,11 @@ use super::plan::Plan;
 use super::refresh::{Rebuilt, Refreshed, Scope as RefreshScope, refresh};
 use super::scope::{Scope, prospect};
 use super::status::{missed_before, stale_after};
-use super::{Context, DamagedMonth, Event, JobError, JobFolder, Unresolved, clock, fetch, findings, work};
+use super::{Context, DamagedMonth, Event, JobError, Unresolved, clock, fetch, findings, work};
 use crate::settings::{Job, Missing};
-use archive::publish::{self, Staging};
+use archive::publish;
 use archive::snapshot::{CohortEntry, Manifest, Snapshot};
+use archive::{Archive, Section};
 use domain::{Basis, GroupName, Month, MonthSpan, Months};
 
 #[derive(Clone, Debug, Default)]
@@ -69,29 +70,26 @@ pub enum Published {
 
 /// The month-end job.
 pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, JobError> {
-    let folder = JobFolder::new(&context.settings);
-    let _lock = folder.lock("run")?;
-    folder.prepare()?;
-    folder.recover()?;
+    let _lock = context.archive.lock("run")?;
 
     // If the job names its time zone, the month is known without a request, and so is whether it is published.
     if let Some(timezone) = context.settings.job.timezone.clone()
-        && let Some(outcome) = published_before(context, &folder, &Scope::at(context, options.month, timezone)?, options).await?
+        && let Some(outcome) = published_before(context, &Scope::at(context, options.month, timezone)?, options).await?
     {
         return Ok(outcome);
     }
-    let mut plan = match planned(context, &folder, options).await? {
+    let mut plan = match planned(context, options).await? {
         Planned::Before(outcome) => return Ok(*outcome),
         Planned::Now(plan) => *plan,
     };
     let month = plan.scope.newest().month;
-    report_unfinished(&folder, plan.months())?;
-    let (published, incomplete) = observe(context, &folder, &mut plan, options.accept_incomplete).await?;
+    report_unfinished(&context.archive, plan.months())?;
+    let (published, incomplete) = observe(context, &mut plan, options.accept_incomplete).await?;
     // One month is published; otherwise `observe` returned an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
-    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, &folder, month, options).await?;
-    let missed = missed(&folder, month, options)?;
-    let applied = applied(context, &folder, month, options).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, month, options).await?;
+    let missed = missed(context, month, options)?;
+    let applied = applied(context, month, options).await?;
     Ok(RunOutcome {
         month,
         published: Published::Now(basis),
@@ -114,19 +112,19 @@ enum Planned {
 
 /// The fetch plan. If the API does not answer and an incomplete month is accepted, the plan of an earlier, unfinished run: so its
 /// rows can be published.
-async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) -> Result<Planned, JobError> {
+async fn planned(context: &Context, options: &RunOptions) -> Result<Planned, JobError> {
     let asked = async {
         let scope = Scope::ask(context, options.month).await?;
-        match published_before(context, folder, &scope, options).await? {
+        match published_before(context, &scope, options).await? {
             Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
-            None => Plan::make(context, folder, &scope).await.map(|plan| Planned::Now(Box::new(plan))),
+            None => Plan::make(context, &context.archive, &scope).await.map(|plan| Planned::Now(Box::new(plan))),
         }
     };
     match asked.await {
         Err(JobError::Request(error)) if options.accept_incomplete => {
-            let Some(plan) = work::resume_plan(context, folder, options.month)? else { return Err(error.into()) };
+            let Some(plan) = work::resume_plan(context, &context.archive, options.month)? else { return Err(error.into()) };
             tracing::error!(%error, "the API does not answer; using the rows of an earlier run of {}", plan.months());
-            match published_before(context, folder, &plan.scope, options).await? {
+            match published_before(context, &plan.scope, options).await? {
                 Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
                 None => Ok(Planned::Now(Box::new(plan))),
             }
@@ -137,17 +135,17 @@ async fn planned(context: &Context, folder: &JobFolder, options: &RunOptions) ->
 
 /// Reports unfinished work of other months, and an unfinished `forget`. It is not removed: its rows may have been observed at the
 /// end of their month.
-pub(super) fn report_unfinished(folder: &JobFolder, months: Months) -> Result<(), JobError> {
-    if folder.forgetting().exists() {
+pub(super) fn report_unfinished(archive: &Archive, months: Months) -> Result<(), JobError> {
+    if archive.forgetting().exists() {
         tracing::warn!("a `cohorts forget` did not finish: run it again to continue it for the same persons");
     }
-    for others in work::of_others(folder, months)? {
+    for others in work::of_others(archive, months)? {
         let again = if others.first == others.last {
             format!("cohorts run --month {}", others.first)
         } else {
             format!("cohorts backfill --from {} --to {}", others.first, others.last)
         };
-        tracing::warn!("unfinished work of {others} is kept: `{again}` continues it, or delete `{}`", folder.work_of(others).display());
+        tracing::warn!("unfinished work of {others} is kept: `{again}` continues it, or delete `{}`", archive.work_of(others).display());
     }
     Ok(())
 }
@@ -155,7 +153,6 @@ pub(super) fn report_unfinished(folder: &JobFolder, months: Months) -> Result<()
 /// Fetches the plan and publishes its months' snapshots. Also returns the keys of what is incomplete.
 pub(super) async fn observe(
     context: &Context,
-    folder: &JobFolder,
     plan: &mut Plan,
     accept_incomplete: bool,
 ) -> Result<(Vec<(Month, Basis)>, Vec<String>), JobError> {
@@ -163,12 +160,12 @@ pub(super) async fn observe(
         return Err(JobError::Unresolved(plan.unresolved.clone()));
     }
     for span in &plan.scope.spans {
-        let dropped = dropped(context, folder, plan, span)?;
+        let dropped = dropped(context, plan, span)?;
         if !dropped.is_empty() {
             return Err(JobError::WouldDrop { month: span.month, dropped });
         }
     }
-    let fetched = fetch::fetch(context, folder, plan, accept_incomplete).await?;
+    let fetched = fetch::fetch(context, &context.archive, plan, accept_incomplete).await?;
     plan.findings.extend(clock::finding(context));
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !accept_incomplete {
@@ -177,23 +174,18 @@ pub(super) async fn observe(
     let mut published = Vec::new();
     for span in &plan.scope.spans {
         (context.observer)(Event::Publishing { month: span.month });
-        let basis = publish_snapshot(context, folder, plan, &fetched, span, &incomplete).await?;
+        let basis = publish_snapshot(context, plan, &fetched, span, &incomplete).await?;
         (context.observer)(Event::Published { month: span.month, basis });
         published.push((span.month, basis));
     }
-    publish::remove_folder(&folder.work_of(plan.months()))?;
+    publish::remove_folder(&context.archive.work_of(plan.months()))?;
     Ok((published, incomplete))
 }
 
 /// Ends a run whose month is published already and kept: brings history and reports up to date, without requests.
-async fn published_before(
-    context: &Context,
-    folder: &JobFolder,
-    scope: &Scope,
-    options: &RunOptions,
-) -> Result<Option<RunOutcome>, JobError> {
+async fn published_before(context: &Context, scope: &Scope, options: &RunOptions) -> Result<Option<RunOutcome>, JobError> {
     let month = scope.newest().month;
-    let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
+    let Some(snapshot) = context.archive.snapshot(month)? else { return Ok(None) };
     let (published, now) = (snapshot.manifest.basis(), scope.basis);
     if options.replace && now < published {
         return Err(JobError::LowerBasis { month, published, now });
@@ -201,7 +193,7 @@ async fn published_before(
     if options.replace || now > published {
         return Ok(None);
     }
-    let work = folder.work_of(month.into());
+    let work = context.archive.work_of(month.into());
     if work::is_of_before(&work, snapshot.manifest.observed_at) {
         // A crash after the snapshot was published, before its work folder was removed.
         publish::remove_folder(&work)?;
@@ -212,9 +204,9 @@ async fn published_before(
         );
     }
     let lacking = lacking(&context.settings.job, &snapshot);
-    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, folder, month, options).await?;
-    let missed = missed(folder, month, options)?;
-    let applied = applied(context, folder, month, options).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, month, options).await?;
+    let missed = missed(context, month, options)?;
+    let applied = applied(context, month, options).await?;
     Ok(Some(RunOutcome {
         month,
         published: Published::Before(published),
@@ -230,20 +222,20 @@ async fn published_before(
 }
 
 /// History and reports, where they are wanted, and the months after them that are out of date.
-async fn rebuilt(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<(Refreshed, Vec<Month>), JobError> {
-    if options.snapshot_only { Ok((Refreshed::default(), Vec::new())) } else { rebuild(context, folder, month).await }
+async fn rebuilt(context: &Context, month: Month, options: &RunOptions) -> Result<(Refreshed, Vec<Month>), JobError> {
+    if options.snapshot_only { Ok((Refreshed::default(), Vec::new())) } else { rebuild(context, month).await }
 }
 
-async fn applied(context: &Context, folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
+async fn applied(context: &Context, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
     match options.apply_tags {
         ApplyTags::No => Ok(Vec::new()),
-        how => apply::apply(context, folder, month, how == ApplyTags::All).await,
+        how => apply::apply(context, month, how == ApplyTags::All).await,
     }
 }
 
 /// Nothing if a month was named.
-fn missed(folder: &JobFolder, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
-    if options.month.is_some() { Ok(Vec::new()) } else { missed_before(folder, month) }
+fn missed(context: &Context, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
+    if options.month.is_some() { Ok(Vec::new()) } else { missed_before(&context.archive, month) }
 }
 
 /// The groups that the job names and a snapshot lacks.
@@ -254,10 +246,9 @@ fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
 
 /// What a run would do: resolves names and requests sizes, but fetches no page of members and writes nothing.
 pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
-    let folder = JobFolder::new(&context.settings);
     let scope = Scope::ask(context, options.month).await?;
-    let mut plan = Plan::make(context, &folder, &scope).await?;
-    plan.published = folder.snapshot(scope.newest().month)?.map(|snapshot| snapshot.manifest.basis());
+    let mut plan = Plan::make(context, &context.archive, &scope).await?;
+    plan.published = context.archive.snapshot(scope.newest().month)?.map(|snapshot| snapshot.manifest.basis());
     plan.size(context).await?;
     plan.is_planned_again = true;
     Ok(plan)
@@ -265,10 +256,10 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
 
 /// The cohorts of the month's snapshot that the job still names and that are no longer found. A replacement would lose them, and
 /// they cannot be observed again.
-fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
+fn dropped(context: &Context, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
     // Each month of a backfill has its own basis.
     let now = prospect(&context.settings.job, (context.clock)(), span);
-    let Some(published) = folder.snapshot(span.month)? else { return Ok(Vec::new()) };
+    let Some(published) = context.archive.snapshot(span.month)? else { return Ok(Vec::new()) };
     let groups = &context.settings.job.groups;
     let is_meant = |cohort: &CohortEntry, name: &GroupName| name.means(groups, |name| cohort.fit(name));
     let is_lost =
@@ -278,7 +269,6 @@ fn dropped(context: &Context, folder: &JobFolder, plan: &Plan, span: &MonthSpan)
 
 async fn publish_snapshot(
     context: &Context,
-    folder: &JobFolder,
     plan: &Plan,
     fetched: &fetch::Fetched,
     span: &MonthSpan,
@@ -289,7 +279,7 @@ async fn publish_snapshot(
     let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
     // A plan without cohorts ends before anything is fetched.
     let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
-    if let Some(published) = folder.snapshot(span.month)? {
+    if let Some(published) = context.archive.snapshot(span.month)? {
         let published_basis = published.manifest.basis();
         if basis < published_basis {
             return Err(JobError::LowerBasis { month: span.month, published: published_basis, now: basis });
@@ -319,7 +309,7 @@ async fn publish_snapshot(
         conversations: plan.has_conversations,
         cohorts,
         identifiers: context.privacy.label(),
-        email_hash: work::email_hash(&folder.work_of(plan.months())),
+        email_hash: work::email_hash(&context.archive.work_of(plan.months())),
         forgotten: fetched.forgotten(),
         files: Vec::new(),
         requests: traffic.requests,
@@ -327,8 +317,8 @@ async fn publish_snapshot(
         incomplete: incomplete.to_vec(),
         findings: findings::of_month(plan, fetched, span, settings),
     };
-    let (folder, month) = (folder.clone(), span.month);
-    let staging = Staging::new(&folder.work(), &format!("snapshot-{}", span.month))?;
+    let (archive, month) = (context.archive.clone(), span.month);
+    let staging = archive.stage(Section::Snapshots, month)?;
     let assembly = fetched.assembly(plan, span, settings.job.grace);
     let tolerance = settings.completeness.tolerance;
     let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
@@ -339,7 +329,7 @@ async fn publish_snapshot(
             entry.members = members;
         }
         manifest.files = staging.files();
-        Ok(folder.publish_snapshot(month, staging, manifest)?)
+        Ok(archive.publish_snapshot(month, staging, manifest)?)
     });
     joined(committed.await)?;
     Ok(basis)
@@ -347,11 +337,11 @@ async fn publish_snapshot(
 
 /// Brings the histories and reports of the months up to `last` up to date. Returns those that were built, and the later months
 /// that are out of date now.
-pub(super) async fn rebuild(context: &Context, folder: &JobFolder, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
-    let (folder, settings, observer) = (folder.clone(), context.settings.clone(), context.observer.clone());
+pub(super) async fn rebuild(context: &Context, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
+    let (archive, settings, observer) = (context.archive.clone(), context.settings.clone(), context.observer.clone());
     let rebuilding = tokio::task::spawn_blocking(move || {
-        let refreshed = refresh(&folder, &settings, &RefreshScope::StaleUntil(last), &BTreeSet::new(), &observer)?;
-        let stale = stale_after(&folder, &settings.job, last)?;
+        let refreshed = refresh(&archive, &settings, &RefreshScope::StaleUntil(last), &BTreeSet::new(), &observer)?;
+        let stale = stale_after(&archive, &settings.job, last)?;
         Ok((refreshed, stale))
     });
     joined(rebuilding.await)

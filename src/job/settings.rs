@@ -13,6 +13,7 @@ mod zones;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use archive::Archive;
 use domain::{GroupKind, GroupName, TimeZone};
 use intercom::Capabilities;
 use reports::rules::Rule;
@@ -35,6 +36,13 @@ pub struct Settings {
     pub job: Job,
     /// Messages about the layers, logged once logging is set up.
     pub notices: Vec<String>,
+}
+
+impl Settings {
+    /// The job's folder.
+    pub fn archive(&self) -> Archive {
+        Archive::new(self.output.dir.join(&self.job.name))
+    }
 }
 
 #[derive(Clone, Debug)]
