@@ -13,7 +13,7 @@ use domain::{Month, Months};
 use months::{month_folder, month_of, months_in};
 
 pub use lock::{Holder, Lock};
-pub use months::{AcceptedLoss, Published};
+pub use months::AcceptedLoss;
 
 const BACKFILL: &str = "backfill=";
 

@@ -7,4 +7,4 @@ pub mod publish;
 pub mod snapshot;
 pub mod table;
 
-pub use folder::{AcceptedLoss, Archive, ArchiveError, Holder, Lock, Published, Section};
+pub use folder::{AcceptedLoss, Archive, ArchiveError, Holder, Lock, Section};

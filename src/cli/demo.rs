@@ -99,9 +99,8 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
 async fn clear(context: &job::Context) -> Result<(), Failure> {
     let archive = &context.archive;
     let own = context.client.workspace().await.map_err(job::JobError::from)?.id;
-    for month in archive.months().map_err(job::JobError::from)? {
-        let published = archive.snapshot(month).map_err(job::JobError::from)?;
-        if published.is_some_and(|published| published.manifest.workspace_id != own) {
+    for (_, published) in archive.snapshots().map_err(job::JobError::from)? {
+        if published.map_err(job::JobError::from)?.manifest.workspace_id != own {
             let message = format!("`{}` has months that are not from a demo", archive.root().display());
             return Err(Failure::usage(message, "choose another folder with --out"));
         }

@@ -6,7 +6,6 @@ use super::failure::{ATTENTION, Failure};
 use super::summary::{drawn, right, trimmed};
 use super::{clock, run, stdout};
 use domain::Month;
-use job;
 use reports::digest::grouped;
 
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {

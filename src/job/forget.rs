@@ -155,15 +155,10 @@ fn find(archive: &Archive, privacy: &Privacy, address: &str, done: &mut Forgotte
     let written: BTreeSet<String> = spellings.into_iter().filter_map(|text| privacy.written(Some(text))).collect();
     let is_it = |email: &str| same_address(email) == same || written.contains(email);
     let mut found = BTreeSet::new();
-    for month in archive.months()? {
-        let looked = archive.snapshot(month).and_then(|snapshot| {
-            let Some(snapshot) = snapshot else { return Ok(None) };
-            let parts = snapshot.files_of(&CONTACTS)?;
-            Ok(Some((snapshot, parts)))
-        });
-        let (snapshot, parts) = match looked {
-            Ok(Some(looked)) => looked,
-            Ok(None) => continue,
+    for (month, snapshot) in archive.snapshots()? {
+        let looked = snapshot.and_then(|snapshot| Ok((snapshot.files_of(&CONTACTS)?, snapshot)));
+        let (parts, snapshot) = match looked {
+            Ok(looked) => looked,
             Err(error) if error.is_damage() => {
                 done.damaged.push(DamagedMonth { month, error });
                 continue;

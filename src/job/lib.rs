@@ -36,8 +36,7 @@ mod work;
 
 pub use apply::Applied;
 pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, backfill_dry_run};
-pub use bounds::{TIMEZONE_CHANGED, old_table};
-pub use clock::{ClockOffset, Otherwise, clock_offset};
+pub use clock::{ClockOffset, Otherwise};
 pub use context::{Clock, Context, client, privacy, timezone};
 pub use error::{DamagedMonth, JobError};
 pub use events::{Built, Event, Observer};
@@ -45,12 +44,15 @@ pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
 pub use partitioning::{Partitioning, SizedPartition, SubRange, merge, rows_per_partition, split};
 pub use plan::{Estimate, Plan, PlannedStream, StreamKind, pages, similar_attribute, unknown_attributes};
-pub use prior_month::{PriorMonth, prior_month};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use run::{ApplyTags, Published, RunOptions, RunOutcome, dry_run, run};
-pub use scope::{Scope, basis_at};
+pub use scope::Scope;
 pub use status::{MonthStatus, Status, status};
 
 use archive::Archive;
+use bounds::{TIMEZONE_CHANGED, old_table};
+use clock::clock_offset;
 use error::joined;
+use prior_month::{PriorMonth, prior_month};
+use scope::basis_at;

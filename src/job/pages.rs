@@ -59,9 +59,9 @@ pub(super) fn write_index(archive: &Archive, settings: &Settings) -> Result<(), 
         return Ok(());
     }
     let mut months = Vec::new();
-    for month in archive.months()? {
-        match archive.snapshot(month) {
-            Ok(snapshot) => months.extend(snapshot.map(|snapshot| month_line(archive, month, Some(&snapshot))).transpose()?),
+    for (month, snapshot) in archive.snapshots()? {
+        match snapshot {
+            Ok(snapshot) => months.push(month_line(archive, month, Some(&snapshot))?),
             Err(error) if error.is_damage() => months.push(month_line(archive, month, None)?),
             Err(error) => return Err(error.into()),
         }

@@ -65,13 +65,12 @@ pub fn refresh(
 ) -> Result<Refreshed, JobError> {
     let definitions = definitions(&settings.job);
     let mut chain = Chain { archive, definitions: &definitions, observer, links: Vec::new(), done: Refreshed::default() };
-    for month in archive.months()?.into_iter().filter(|month| !without.contains(month)) {
+    for (month, snapshot) in archive.snapshots()?.filter(|(month, _)| !without.contains(month)) {
         if matches!(scope, Scope::StaleUntil(last) if month > *last) {
             break;
         }
-        let snapshot = match archive.snapshot(month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
             Err(error) if error.is_damage() => {
                 let current = chain.current_history(month, None);
                 chain.cannot_build(month, error, current);

@@ -2,6 +2,7 @@
 //! date. Everything before the snapshot can be repeated at the cost of requests; everything after it can be rebuilt offline.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::apply::{self, Applied};
 use super::error::joined;
@@ -61,6 +62,14 @@ pub struct RunOutcome {
     pub applied: Vec<Applied>,
 }
 
+impl RunOutcome {
+    fn of(month: Month, published: Published, incomplete: Vec<String>) -> RunOutcome {
+        let (unresolved, lacking, rebuilt, stale) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (damaged, missed, applied) = (Vec::new(), Vec::new(), Vec::new());
+        RunOutcome { month, published, unresolved, incomplete, lacking, rebuilt, stale, damaged, missed, applied }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
     Now(Basis),
@@ -79,55 +88,33 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
         return Ok(outcome);
     }
     let mut plan = match planned(context, options).await? {
-        Planned::Before(outcome) => return Ok(*outcome),
-        Planned::Now(plan) => *plan,
+        Break(outcome) => return Ok(outcome),
+        Continue(plan) => plan,
     };
     let month = plan.scope.newest().month;
     report_unfinished(&context.archive, plan.months())?;
     let (published, incomplete) = observe(context, &mut plan, options.accept_incomplete).await?;
     // One month is published; otherwise `observe` returned an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
-    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, month, options).await?;
-    let missed = missed(context, month, options)?;
-    let applied = applied(context, month, options).await?;
-    Ok(RunOutcome {
-        month,
-        published: Published::Now(basis),
-        unresolved: plan.unresolved,
-        incomplete,
-        lacking: Vec::new(),
-        rebuilt,
-        stale,
-        damaged,
-        missed,
-        applied,
-    })
+    let outcome = RunOutcome { unresolved: plan.unresolved, ..RunOutcome::of(month, Published::Now(basis), incomplete) };
+    completed(context, options, outcome).await
 }
 
-enum Planned {
-    /// The month is published already, and its snapshot is kept.
-    Before(Box<RunOutcome>),
-    Now(Box<Plan>),
-}
-
-/// The fetch plan. If the API does not answer and an incomplete month is accepted, the plan of an earlier, unfinished run: so its
-/// rows can be published.
-async fn planned(context: &Context, options: &RunOptions) -> Result<Planned, JobError> {
+/// The fetch plan, unless the month is published already and kept. If the API does not answer and an incomplete month is accepted,
+/// the plan of an earlier, unfinished run: so its rows can be published.
+async fn planned(context: &Context, options: &RunOptions) -> Result<ControlFlow<RunOutcome, Plan>, JobError> {
     let asked = async {
         let scope = Scope::ask(context, options.month).await?;
         match published_before(context, &scope, options).await? {
-            Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
-            None => Plan::make(context, &context.archive, &scope).await.map(|plan| Planned::Now(Box::new(plan))),
+            Some(outcome) => Ok(Break(outcome)),
+            None => Plan::make(context, &context.archive, &scope).await.map(Continue),
         }
     };
     match asked.await {
         Err(JobError::Request(error)) if options.accept_incomplete => {
             let Some(plan) = work::resume_plan(context, &context.archive, options.month)? else { return Err(error.into()) };
             tracing::error!(%error, "the API does not answer; using the rows of an earlier run of {}", plan.months());
-            match published_before(context, &plan.scope, options).await? {
-                Some(outcome) => Ok(Planned::Before(Box::new(outcome))),
-                None => Ok(Planned::Now(Box::new(plan))),
-            }
+            Ok(published_before(context, &plan.scope, options).await?.map_or(Continue(plan), Break))
         }
         planned => planned,
     }
@@ -204,38 +191,24 @@ async fn published_before(context: &Context, scope: &Scope, options: &RunOptions
         );
     }
     let lacking = lacking(&context.settings.job, &snapshot);
-    let (Refreshed { rebuilt, damaged }, stale) = rebuilt(context, month, options).await?;
-    let missed = missed(context, month, options)?;
-    let applied = applied(context, month, options).await?;
-    Ok(Some(RunOutcome {
-        month,
-        published: Published::Before(published),
-        unresolved: Vec::new(),
-        incomplete: snapshot.manifest.incomplete,
-        lacking,
-        rebuilt,
-        stale,
-        damaged,
-        missed,
-        applied,
-    }))
+    let outcome = RunOutcome { lacking, ..RunOutcome::of(month, Published::Before(published), snapshot.manifest.incomplete) };
+    completed(context, options, outcome).await.map(Some)
 }
 
-/// History and reports, where they are wanted, and the months after them that are out of date.
-async fn rebuilt(context: &Context, month: Month, options: &RunOptions) -> Result<(Refreshed, Vec<Month>), JobError> {
-    if options.snapshot_only { Ok((Refreshed::default(), Vec::new())) } else { rebuild(context, month).await }
-}
-
-async fn applied(context: &Context, month: Month, options: &RunOptions) -> Result<Vec<Applied>, JobError> {
-    match options.apply_tags {
-        ApplyTags::No => Ok(Vec::new()),
-        how => apply::apply(context, month, how == ApplyTags::All).await,
+/// What follows a published snapshot: history and reports, and the tags of rules.
+async fn completed(context: &Context, options: &RunOptions, mut outcome: RunOutcome) -> Result<RunOutcome, JobError> {
+    let month = outcome.month;
+    if !options.snapshot_only {
+        let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, month).await?;
+        (outcome.rebuilt, outcome.damaged, outcome.stale) = (rebuilt, damaged, stale);
     }
-}
-
-/// Nothing if a month was named.
-fn missed(context: &Context, month: Month, options: &RunOptions) -> Result<Vec<Month>, JobError> {
-    if options.month.is_some() { Ok(Vec::new()) } else { missed_before(&context.archive, month) }
+    if options.month.is_none() {
+        outcome.missed = missed_before(&context.archive, month)?;
+    }
+    if options.apply_tags != ApplyTags::No {
+        outcome.applied = apply::apply(context, month, options.apply_tags == ApplyTags::All).await?;
+    }
+    Ok(outcome)
 }
 
 /// The groups that the job names and a snapshot lacks.

@@ -147,7 +147,7 @@ pub(super) fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis
 }
 
 /// The basis of what was observed at this instant.
-pub fn basis_at(instant: DateTime<Utc>, span: &MonthSpan, grace: std::time::Duration) -> Basis {
+pub(super) fn basis_at(instant: DateTime<Utc>, span: &MonthSpan, grace: std::time::Duration) -> Basis {
     let grace = Duration::from_std(grace).unwrap_or(Duration::zero());
     if instant < span.end {
         Basis::Preliminary

@@ -129,10 +129,9 @@ fn read_manifests(archive: &Archive, job: &Job, reads_all: bool) -> Result<Manif
     let mut all = Manifests { months: Vec::new(), unreadable: Vec::new(), timezone: None };
     let definitions = definitions(job);
     let mut previous: Option<History> = None;
-    for month in archive.months()? {
-        let snapshot = match archive.snapshot(month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
+    for (month, snapshot) in archive.snapshots()? {
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
             Err(error) => {
                 all.unreadable.push((month, error.to_string()));
                 continue;

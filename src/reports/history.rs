@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use archive::publish::{Damage, ListedFile, ListedFiles, PublishError, Staging};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError};
 use archive::table::{ContactNumbers, Query, Table, TableError, in_order, scan_or_empty, write_parquet};
-use archive::{Archive, Published, Section};
+use archive::{Archive, Section};
 use domain::{IDENTIFIERS, Month};
 
 use states::State;
@@ -276,7 +276,7 @@ pub fn build(
         identifiers: manifest.identifiers.clone(),
         files: staging.files(),
     };
-    let Published { hash, files } = archive.publish(Section::History, span.month, staging, &manifest)?;
+    let (files, hash) = archive.publish(Section::History, span.month, staging, &manifest)?;
     Ok(History { files, manifest, hash })
 }
 

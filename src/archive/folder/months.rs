@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Archive, ArchiveError, Section, is_there};
 use crate::publish::{self, Damage, ListedFiles, PublishError, ReadManifest, Staging};
@@ -23,15 +24,6 @@ pub(super) fn month_of(name: &str) -> Option<Month> {
 /// The months in a folder of month folders, ascending. Links to months count too.
 pub(super) fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
     Ok(publish::folder_names(folder)?.iter().filter_map(|name| month_of(name)).collect())
-}
-
-/// What was published.
-#[derive(Debug)]
-pub struct Published {
-    /// SHA-256 of the manifest.
-    pub hash: String,
-    /// They count as verified.
-    pub files: ListedFiles,
 }
 
 /// What was removed of a month.
@@ -56,8 +48,9 @@ impl Archive {
         months_in(&self.section(section))
     }
 
-    pub fn has(&self, section: Section, month: Month) -> bool {
-        self.month(section, month).exists()
+    /// Those months, each with its snapshot or the reason why it cannot be used.
+    pub fn snapshots(&self) -> Result<impl DoubleEndedIterator<Item = (Month, Result<Snapshot, SnapshotError>)>, PublishError> {
+        Ok(self.months()?.into_iter().filter_map(|month| Some((month, self.snapshot(month).transpose()?))))
     }
 
     /// The manifest of a month; `None` if there is none.
@@ -97,16 +90,8 @@ impl Archive {
 
     /// The hash of the snapshot from which the month's history was built, for a history of any format; `None` if it is not recorded.
     fn recorded_snapshot(&self, month: Month) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Source {
-            snapshot: String,
-        }
-        #[derive(Deserialize)]
-        struct Recorded {
-            built_from: Source,
-        }
-        let read = self.manifest(Section::History, month).ok()??;
-        Some(read.parse::<Recorded>().ok()?.built_from.snapshot)
+        let manifest: Value = self.manifest(Section::History, month).ok()??.parse().ok()?;
+        Some(manifest.pointer("/built_from/snapshot")?.as_str()?.to_string())
     }
 
     /// A folder to write a month of a section into.
@@ -114,10 +99,15 @@ impl Archive {
         Staging::new(&self.work(), &format!("{}-{month}", section.name()))
     }
 
-    /// Publishes a month of a section, and replaces the existing one. A snapshot has its own function.
-    pub fn publish(&self, section: Section, month: Month, staging: Staging, manifest: &impl Serialize) -> Result<Published, PublishError> {
+    /// Publishes a month of a section, and replaces the existing one. Returns its files, which count as verified, and the SHA-256 of
+    /// the manifest. A snapshot has its own function.
+    pub fn publish<M>(&self, section: Section, month: Month, staging: Staging, manifest: &M) -> Result<(ListedFiles, String), PublishError>
+    where
+        M: Serialize,
+    {
         let (folder, files) = (self.month(section, month), staging.files());
-        Ok(Published { hash: staging.commit(&folder, manifest)?, files: ListedFiles::just_written(&folder, &files) })
+        let hash = staging.commit(&folder, manifest)?;
+        Ok((ListedFiles::just_written(&folder, &files), hash))
     }
 
     /// Publishes a month's snapshot, and replaces the existing one. The manifest names the snapshot from which the existing history
@@ -167,20 +157,14 @@ impl Archive {
 
     /// Removes people from unfinished work. Returns whether it had any of them.
     pub fn forget_in_work(&self, months: Months, people: &BTreeSet<String>) -> Result<bool, SnapshotError> {
-        let mut found = false;
-        for stream in self.streams(months)? {
-            found |= snapshot::forget_in_stream(&stream, people, &self.work())?;
-        }
-        Ok(found)
+        let forget = |found, stream: &PathBuf| Ok(found | snapshot::forget_in_stream(stream, people, &self.work())?);
+        self.streams(months)?.iter().try_fold(false, forget)
     }
 
     /// The contacts in unfinished work that have such an address.
     pub fn people_in_work_with_email(&self, months: Months, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
-        let mut found = BTreeSet::new();
-        for stream in self.streams(months)? {
-            found.extend(snapshot::people_in_stream_with_email(&stream, is_it)?);
-        }
-        Ok(found)
+        let found = self.streams(months)?.into_iter().map(|stream| snapshot::people_in_stream_with_email(&stream, is_it));
+        Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     /// The folders of the streams in unfinished work.

@@ -108,7 +108,7 @@ pub(crate) fn problems(archive: &Archive, reads_all: bool) -> Result<Vec<(Month,
 
 pub(super) fn publish_applied(context: &Context, month: Month, rules: Vec<Applied>, tagged: &Tagged) -> Result<(), JobError> {
     let archive = &context.archive;
-    let mut runs = if archive.has(Section::Applied, month) { read_applied(archive, month)?.0.runs } else { Vec::new() };
+    let mut runs = if archive.months_of(Section::Applied)?.contains(&month) { read_applied(archive, month)?.0.runs } else { Vec::new() };
     runs.push(AppliedRun { applied_at: (context.clock)(), program_version: env!("CARGO_PKG_VERSION").to_string(), rules });
     let job = context.settings.job.name.clone();
     let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: Vec::new() };

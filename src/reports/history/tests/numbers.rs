@@ -30,7 +30,7 @@ impl Place {
             if file.path.starts_with("attributes/") {
                 write_parquet(&rows, &ATTRIBUTES, &place).unwrap();
             } else {
-                std::fs::copy(&folder.join(&file.path), &place).unwrap();
+                std::fs::copy(folder.join(&file.path), &place).unwrap();
             }
             staging.list(&file.path, file.rows).unwrap();
         }
