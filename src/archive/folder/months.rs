@@ -48,7 +48,7 @@ impl Archive {
         months_in(&self.section(section))
     }
 
-    /// Those months, each with its snapshot or the reason why it cannot be used.
+    /// The months that have a snapshot, ascending, each with it or with the reason why it cannot be used.
     pub fn snapshots(&self) -> Result<impl DoubleEndedIterator<Item = (Month, Result<Snapshot, SnapshotError>)>, PublishError> {
         Ok(self.months()?.into_iter().filter_map(|month| Some((month, self.snapshot(month).transpose()?))))
     }

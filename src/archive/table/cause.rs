@@ -35,6 +35,9 @@ fn begins_word(text: &str, start: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk;
+    use crate::snapshot::SnapshotError;
+    use crate::table::TableError;
 
     #[test]
     fn advice_is_removed_and_the_cause_is_kept() {
@@ -58,5 +61,14 @@ mod tests {
     fn a_failed_read_has_the_text_of_the_system() {
         let error = PolarsError::from(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "unexpected end of file"));
         assert_eq!(of(&error.context("while reading".into())).to_string(), "unexpected end of file");
+    }
+
+    #[test]
+    fn a_full_disk_is_found_under_other_errors() {
+        let is_full_in = |kind: io::ErrorKind| {
+            let error = PolarsError::from(io::Error::from(kind)).context("while writing".into());
+            disk::is_full_in(&SnapshotError::from(TableError::new("write", "a table", error)))
+        };
+        assert!(is_full_in(io::ErrorKind::StorageFull) && !is_full_in(io::ErrorKind::PermissionDenied));
     }
 }
