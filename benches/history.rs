@@ -17,8 +17,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use archive::publish::Staging;
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, month_folder};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest};
 use archive::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
+use archive::{Archive, Section};
 use chrono::{DateTime, Duration, Utc};
 use domain::{Month, TimeZone};
 use polars::prelude::*;
@@ -47,6 +48,7 @@ fn main() -> Result<(), Failure> {
     fs::create_dir_all(&folder)?;
     let job = job_file(&folder, groups)?;
     let root = folder.join("output/years");
+    let archive = Archive::new(root.clone());
 
     let mut out = std::io::stdout();
     writeln!(out, "{months} months of {contacts} contacts in {groups} groups")?;
@@ -58,7 +60,7 @@ fn main() -> Result<(), Failure> {
     let mut third = None;
     let mut last = span;
     for number in 1..=months {
-        world.live(span, &root)?;
+        world.live(span, &archive)?;
         let cost = analyse(&job, span)?;
         if number == 3 {
             third = Some(cost);
@@ -198,7 +200,7 @@ impl World {
     }
 
     /// One month of coming and going, and its snapshot.
-    fn live(&mut self, month: Month, root: &Path) -> Result<(), Failure> {
+    fn live(&mut self, month: Month, archive: &Archive) -> Result<(), Failure> {
         let span = month.span(&TimeZone::utc());
         let share = MEMBERSHIPS / self.groups as f64;
         let joins = TURNOVER * share / (1.0 - share);
@@ -215,13 +217,13 @@ impl World {
                 }
             }
         }
-        self.snapshot(month, root)
+        self.snapshot(month, archive)
     }
 
-    fn snapshot(&mut self, month: Month, root: &Path) -> Result<(), Failure> {
+    fn snapshot(&mut self, month: Month, archive: &Archive) -> Result<(), Failure> {
         let span = month.span(&TimeZone::utc());
         let observed_at = span.end + Duration::hours(2);
-        let mut staging = Staging::new(&root.join(".work"), &format!("snapshot-{month}"))?;
+        let mut staging = archive.stage(Section::Snapshots, month)?;
         let mut order: Vec<usize> = (0..self.people.len()).collect();
         order.sort_by(|a, b| self.people[*a].id.cmp(&self.people[*b].id));
         for (index, part) in order.chunks(ROW_GROUP_ROWS).enumerate() {
@@ -286,8 +288,7 @@ impl World {
             incomplete: Vec::new(),
             findings: Vec::new(),
         };
-        staging.commit(&root.join("snapshots").join(month_folder(month)), &manifest)?;
-        Ok(())
+        Ok(archive.publish_snapshot(month, staging, manifest)?)
     }
 }
 

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use chrono::{DateTime, Utc};
 use criterion::Criterion;
 use domain::Month;
 use job::settings::{self, JobSource, SecretString, Settings, Sources};
-use job::{self, Context, JobFolder, RunOptions};
+use job::{self, Context, RunOptions};
 use polars::prelude::IntoLazy;
 use reports::analysis::{Facts, Inputs, PopulationKind, REPORTS};
 use reports::history::{self, Definitions, History, ProfileEntry};
@@ -78,6 +78,7 @@ async fn months(folder: &Path) -> Result<Settings, Failure> {
         let context = Context {
             client: job::client(&settings, SecretString::from("bench"))?,
             privacy: Arc::new(job::privacy(&settings)?),
+            archive: settings.archive(),
             settings: settings.clone(),
             clock: Arc::new(move || now),
             checks_clock: false,
@@ -90,10 +91,10 @@ async fn months(folder: &Path) -> Result<Settings, Failure> {
 
 /// What the reports are built from.
 fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failure> {
-    let folder = JobFolder::new(settings);
-    let snapshot = Snapshot::open(&folder.snapshots(), month)?.ok_or("there is no snapshot")?;
-    let previous = History::open(&folder.histories(), month.previous())?.ok_or("there is no history before")?;
-    let current = History::open(&folder.histories(), month)?.ok_or("there is no history")?;
+    let archive = settings.archive();
+    let snapshot = archive.snapshot(month)?.ok_or("there is no snapshot")?;
+    let previous = History::open(&archive, month.previous())?.ok_or("there is no history before")?;
+    let current = History::open(&archive, month)?.ok_or("there is no history")?;
     let entry = |attribute: &settings::ProfileAttribute| ProfileEntry {
         attribute: attribute.label(),
         custom_name: attribute.custom_name().cloned(),

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use archive::Archive;
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use archive::table::{Query, Table};
 use domain::Month;
 use polars::prelude::*;
@@ -60,10 +61,10 @@ fn in_duckdb(root: &Path, inputs: &Path) -> Result<Vec<(String, f64)>, Failure> 
 
 /// Name and seconds of each query.
 fn here(root: &Path, inputs: &Path, month: Month) -> Result<Vec<(String, f64)>, Failure> {
-    let snapshot = Snapshot::open(&root.join("snapshots"), month)?.ok_or("the last snapshot is gone")?;
-    let histories = root.join("history");
-    let previous = History::open(&histories, month.previous())?.ok_or("the history before the last is gone")?;
-    let current = History::open(&histories, month)?.ok_or("the last history is gone")?;
+    let archive = Archive::new(root.to_path_buf());
+    let snapshot = archive.snapshot(month)?.ok_or("the last snapshot is gone")?;
+    let previous = History::open(&archive, month.previous())?.ok_or("the history before the last is gone")?;
+    let current = History::open(&archive, month)?.ok_or("the last history is gone")?;
     let entry = |name: &&str| ProfileEntry {
         attribute: name.to_string(),
         custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),

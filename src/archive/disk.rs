@@ -1,10 +1,17 @@
-//! Whether a write failed because the disk is full.
+//! Whether something failed because the disk is full.
 
+use std::error::Error;
 use std::io;
+
+/// Whether an error, or any of its causes, is an I/O error that says so.
+pub fn is_full_in(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
+    causes.any(|cause| cause.downcast_ref().is_some_and(is_full))
+}
 
 /// Whether the disk, a quota or a limit on the size of a file (`ulimit -f`, `LimitFSIZE`) left no space. The same write works
 /// when there is more.
-pub fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
@@ -23,7 +30,7 @@ mod tests {
             (Errno::ACCESS, false),
             (Errno::IO, false),
         ] {
-            assert_eq!(is_full(&io::Error::from_raw_os_error(errno.raw_os_error())), expected, "{errno}");
+            assert_eq!(is_full_in(&io::Error::from_raw_os_error(errno.raw_os_error())), expected, "{errno}");
         }
     }
 }

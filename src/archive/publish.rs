@@ -19,15 +19,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::disk;
-
-pub use manifest::{ReadManifest, read_manifest};
-pub use swap::{recover, recover_beside};
+pub use manifest::ReadManifest;
+pub(crate) use manifest::read_manifest;
+pub(crate) use swap::{recover, recover_beside};
 pub use verified::{Damage, ListedFiles};
 
 pub const MANIFEST: &str = "manifest.json";
 /// The prefix of the names of folders that are being written.
-pub const STAGED: &str = "staged-";
+const STAGED: &str = "staged-";
 
 /// A failed action and its path.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +40,6 @@ pub struct PublishError {
 impl PublishError {
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> PublishError {
         PublishError { action, path: path.to_path_buf(), source }
-    }
-
-    pub fn is_disk_full(&self) -> bool {
-        disk::is_full(&self.source)
     }
 }
 
@@ -113,7 +108,7 @@ impl Staging {
 
     /// Writes the manifest last, then moves the folder to `target`. Replaces what was there. Returns the SHA-256 of the
     /// manifest.
-    pub fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
+    pub(crate) fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
         let hash = manifest::write_manifest(&self.path, manifest)?;
         self.publish(target)?;
         Ok(hash)
@@ -206,7 +201,7 @@ pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
 }
 
 /// Unpublishes a folder, if it exists: moves it to `work` in one step, then removes it there.
-pub fn retire(published: &Path, work: &Path) -> Result<(), PublishError> {
+pub(crate) fn retire(published: &Path, work: &Path) -> Result<(), PublishError> {
     let retired = work.join(format!("{STAGED}retired"));
     remove_folder(&retired)?;
     match fs::rename(published, &retired) {
@@ -250,7 +245,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
 }
 
 /// Copies a file, by a hard link if possible: files are never edited, so two paths may share the bytes.
-pub fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
     let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
     linked.map_err(|error| PublishError::new("copy to", to, error))
 }
@@ -318,6 +313,7 @@ fn sync_folders(path: &Path) -> Result<(), PublishError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk;
 
     fn publish(root: &Path, text: &str) {
         let staging = Staging::new(&root.join(".work"), "x").unwrap();
@@ -356,8 +352,8 @@ mod tests {
     fn a_sync_that_fails_for_lack_of_space_means_a_full_disk() {
         use rustix::io::Errno;
         let failed = |errno: Errno| PublishError::new("sync", Path::new("part"), io::Error::from_raw_os_error(errno.raw_os_error()));
-        assert!([Errno::NOSPC, Errno::DQUOT, Errno::FBIG].into_iter().all(|errno| failed(errno).is_disk_full()));
-        assert!(!failed(Errno::IO).is_disk_full());
+        assert!([Errno::NOSPC, Errno::DQUOT, Errno::FBIG].into_iter().all(|errno| disk::is_full_in(&failed(errno))));
+        assert!(!disk::is_full_in(&failed(Errno::IO)));
     }
 
     #[test]

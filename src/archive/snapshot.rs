@@ -19,7 +19,7 @@ mod spool;
 mod tables;
 mod tag_dates;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use polars::prelude::LazyFrame;
 
@@ -31,7 +31,8 @@ pub use assemble::{Assembly, Cohort, SpooledStream, Written, lacks_records, memb
 pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
 pub use derive::{DerivedTag, derive_members, truncated_tags};
-pub use forget::{forget_in_stream, people_in_stream_with_email, people_with_email, without_people};
+pub use forget::people_with_email;
+pub(crate) use forget::{forget_in_stream, people_in_stream_with_email, without_people};
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use own_lists::{Comparison, Searched, compare};
 pub use record::{Progress, StreamRecord, load_progress, load_stream};
@@ -53,33 +54,10 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            SnapshotError::Publish(error) => error.is_disk_full(),
-            SnapshotError::Table(error) => error.is_disk_full(),
-            _ => false,
-        }
-    }
-
     /// Whether a month on disk differs from what was published.
     pub fn is_damage(&self) -> bool {
         matches!(self, SnapshotError::Damaged(_))
     }
-}
-
-/// The name of a month's folder, the same under snapshots, history and reports.
-pub fn month_folder(month: Month) -> String {
-    format!("run_month={month}")
-}
-
-/// The month of a folder with this name.
-pub fn month_of(name: &str) -> Option<Month> {
-    name.strip_prefix("run_month=")?.parse().ok()
-}
-
-/// The months in a folder of month folders, ascending. Links to months count too.
-pub fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
-    Ok(publish::folder_names(folder)?.iter().filter_map(|name| month_of(name)).collect())
 }
 
 /// One published snapshot.
@@ -93,23 +71,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Opens the month's snapshot under `snapshots`; `None` if there is none.
+    /// Opens the month's snapshot in this folder.
     ///
     /// # Errors
-    /// When there is a snapshot that cannot be used: its manifest is damaged, or a newer program wrote it.
-    pub fn open(snapshots: &Path, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
-        let folder = snapshots.join(month_folder(month));
-        // A broken link is an error: it does not mean that the month was never observed.
-        if folder.symlink_metadata().is_err() {
-            return Ok(None);
-        }
+    /// When it cannot be used: its manifest is missing or damaged, or a newer program wrote it.
+    pub(crate) fn open(folder: PathBuf, month: Month) -> Result<Snapshot, SnapshotError> {
         let (manifest, hash) = Manifest::read(&folder)?;
         if manifest.month()? != month {
             let problem = format!("its {} is of {}, not of {month}", publish::MANIFEST, manifest.month);
             return Err(Damage { folder, problem }.into());
         }
         let files = ListedFiles::new(&folder, &manifest.files)?;
-        Ok(Some(Snapshot { folder, files, manifest, hash }))
+        Ok(Snapshot { folder, files, manifest, hash })
     }
 
     /// The problems of its files, one text each. Without `reads_all`, checks only that they exist and their sizes.

@@ -11,15 +11,13 @@ mod parquet;
 mod rows;
 mod sql;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, PolarsError, Schema, TimeUnit, TimeZone};
 
 use crate::disk;
-
-use cause::Cause;
 
 pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
@@ -177,35 +175,32 @@ impl Table {
 pub struct TableError {
     action: &'static str,
     what: String,
-    source: Cause,
-    is_disk_full: bool,
+    source: io::Error,
 }
 
 impl TableError {
     pub fn new(action: &'static str, what: impl Into<String>, source: PolarsError) -> TableError {
-        let is_disk_full = io_error(&source).is_some_and(disk::is_full);
-        TableError { action, what: what.into(), source: Cause::of(&source), is_disk_full }
+        TableError { action, what: what.into(), source: cause::of(&source) }
     }
 
     /// The error for a file with unexpected content.
     fn unfit(path: &Path, problem: String) -> TableError {
-        TableError { action: "read", what: format!("`{}`", path.display()), source: Cause::own(problem), is_disk_full: false }
+        TableError { action: "read", what: format!("`{}`", path.display()), source: io::Error::other(problem) }
     }
 
     /// The error for a failed write. The Parquet writer may hide the I/O error. Then one more write to the half-written file,
     /// which still takes its space, shows whether the disk is full.
     fn writing(path: &Path, source: PolarsError) -> TableError {
-        let is_disk_full = io_error(&source).is_some_and(disk::is_full) || has_no_room(path);
-        TableError { action: "write", what: format!("`{}`", path.display()), source: Cause::of(&source), is_disk_full }
-    }
-
-    pub fn is_disk_full(&self) -> bool {
-        self.is_disk_full
+        let mut cause = cause::of(&source);
+        if has_no_room(path) {
+            cause = io::Error::new(io::ErrorKind::StorageFull, cause.to_string());
+        }
+        TableError { action: "write", what: format!("`{}`", path.display()), source: cause }
     }
 }
 
 /// The I/O error inside a Polars error, if there is one.
-pub fn io_error(error: &PolarsError) -> Option<&std::io::Error> {
+pub fn io_error(error: &PolarsError) -> Option<&io::Error> {
     match error {
         PolarsError::IO { error, .. } => Some(error),
         PolarsError::Context { error, .. } => io_error(error),

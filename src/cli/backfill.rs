@@ -3,9 +3,10 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{clock, plan, run, stdout};
+use archive::{Archive, Section};
 use domain::{Basis, Month, Months};
 use job::settings;
-use job::{self, BackfillOptions, BackfillOutcome, JobError, JobFolder};
+use job::{self, BackfillOptions, BackfillOutcome, JobError};
 
 pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     let (first, last) = (arguments.from, arguments.to);
@@ -41,7 +42,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     let outcome = job::backfill(&context, &options).await.inspect_err(|error| tracker.failed(error)).map_err(failed)?;
     progress.finish();
     tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.settings);
-    report(&JobFolder::new(&context.settings), outcome)
+    report(&context.archive, outcome)
 }
 
 /// Replaces the hints of a run that name flags which a backfill lacks.
@@ -58,7 +59,7 @@ fn kept(months: &[(Month, Basis)]) -> String {
     months.iter().map(|(month, basis)| format!("{month} is published already, basis {basis}\n")).collect()
 }
 
-fn report(folder: &JobFolder, outcome: BackfillOutcome) -> Result<u8, Failure> {
+fn report(archive: &Archive, outcome: BackfillOutcome) -> Result<u8, Failure> {
     let mut text = kept(&outcome.kept);
     for (month, basis) in &outcome.published {
         text.push_str(&format!("{month} published, basis {basis}\n"));
@@ -66,7 +67,7 @@ fn report(folder: &JobFolder, outcome: BackfillOutcome) -> Result<u8, Failure> {
     if outcome.published.is_empty() {
         text.push_str("nothing was fetched (--replace replaces months of the same basis)\n");
     }
-    text.push_str(&format!("\nreports    {}\nsnapshots  {}\n", folder.reports().display(), folder.snapshots().display()));
+    text.push_str(&format!("\nreports    {}\nsnapshots  {}\n", archive.location(Section::Reports), archive.location(Section::Snapshots)));
     stdout::print(&text)?;
     run::warn_of_stale(&outcome.stale);
     if !outcome.damaged.is_empty() {

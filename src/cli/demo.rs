@@ -8,11 +8,11 @@ use super::arguments::Demo;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{clock, run, stdout, summary};
-use archive::publish;
-use archive::snapshot::{month_folder, months_in};
+use archive::Section;
 use domain::Month;
 use job::settings::{self, JobSource, SecretString, Sources};
-use job::{self, JobFolder, RunOptions};
+use job::{self, RunOptions};
+use reports::report::PAGE;
 use simulator::{Options, Simulator, WorldOptions};
 
 const TIMEZONE: &str = "Europe/Dublin";
@@ -65,14 +65,14 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
         ],
     };
     let settings = settings::load(&sources)?;
-    let folder = JobFolder::new(&settings);
+    let archive = settings.archive();
     let mut digest = None;
     for (index, month) in months.iter().enumerate() {
         let now = month.span(&zone).end + AFTER_MONTH_END;
         simulator.set_now(now);
         let context = run::context(settings.clone(), SecretString::from("demo"), clock::standing_at(now), false, progress)?;
         if index == 0 {
-            clear(&folder, &context).await?;
+            clear(&context).await?;
         }
         let outcome = job::run(&context, &RunOptions { month: Some(*month), ..RunOptions::default() }).await?;
         digest = outcome.rebuilt.into_iter().find(|rebuilt| rebuilt.month == *month).and_then(|rebuilt| rebuilt.digest);
@@ -84,32 +84,27 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
     stdout::print(&format!(
         "{last}{of}\n\n{table}\n\
          {requests} requests answered by the embedded Intercom\n\n\
-         look at    {page}\nreports    {reports}\nsnapshots  {snapshots}\n\n\
+         look at    {reports}/{PAGE}\nreports    {reports}\nsnapshots  {snapshots}\n\n\
          open them:  duckdb -c \"SELECT month, cohort_name, members, joined, departed FROM read_parquet('{all}/*/cohort_summary.parquet') ORDER BY cohort_name, month\"",
         of =
             if months.len() > 1 { format!(", the last of {} months, compared with the month before", months.len()) } else { String::new() },
-        page = folder.page(last).display(),
-        reports = folder.reports().join(month_folder(last)).display(),
-        snapshots = folder.snapshots().display(),
-        all = folder.reports().display(),
+        reports = archive.location_of(Section::Reports, last),
+        snapshots = archive.location(Section::Snapshots),
+        all = archive.location(Section::Reports),
     ))?;
     Ok(0)
 }
 
 /// Removes the files of an earlier demo. A folder with months of another workspace is refused.
-async fn clear(folder: &JobFolder, context: &job::Context) -> Result<(), Failure> {
+async fn clear(context: &job::Context) -> Result<(), Failure> {
+    let archive = &context.archive;
     let own = context.client.workspace().await.map_err(job::JobError::from)?.id;
-    for month in months_in(&folder.snapshots()).map_err(job::JobError::from)? {
-        let published = folder.snapshot(month).map_err(job::JobError::from)?;
-        if published.is_some_and(|published| published.manifest.workspace_id != own) {
-            let message = format!("`{}` has months that are not from a demo", folder.root().display());
+    for (_, published) in archive.snapshots().map_err(job::JobError::from)? {
+        if published.map_err(job::JobError::from)?.manifest.workspace_id != own {
+            let message = format!("`{}` has months that are not from a demo", archive.root().display());
             return Err(Failure::usage(message, "choose another folder with --out"));
         }
     }
-    let _lock = folder.lock("demo")?;
-    folder.prepare()?;
-    for path in [folder.snapshots(), folder.histories(), folder.reports(), folder.work()] {
-        publish::remove_folder(&path).map_err(job::JobError::from)?;
-    }
-    Ok(())
+    let _lock = archive.lock("demo").map_err(job::JobError::from)?;
+    Ok(archive.clear().map_err(job::JobError::from)?)
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use archive::ArchiveError;
 use archive::disk;
 use archive::snapshot::SnapshotError;
 use intercom::proxy::ProxyError;
@@ -91,7 +92,7 @@ impl Failure {
 
     /// The result exists, but writing it to standard output failed.
     pub(super) fn unprinted(error: std::io::Error) -> Failure {
-        let (code, hint) = if disk::is_full(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
+        let (code, hint) = if disk::is_full_in(&error) { (UNAVAILABLE, DISK_FULL) } else { (USAGE, "check where standard output leads") };
         let error = Plain { message: "the result could not be printed".to_string(), source: Some(Box::new(error)) };
         Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
@@ -241,7 +242,7 @@ impl From<Unresolved> for Failure {
 impl From<ListingError> for Failure {
     fn from(error: ListingError) -> Failure {
         let (code, hint) = match &error {
-            error if error.is_disk_full() => (UNAVAILABLE, DISK_FULL),
+            error if disk::is_full_in(error) => (UNAVAILABLE, DISK_FULL),
             ListingError::Request(error) => {
                 let (code, hint) = request_code_and_hint(error, true);
                 return Failure { code, hint, error: Box::new(error.clone()) };
@@ -298,7 +299,7 @@ const REBUILD: &str =
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
-    if error.is_disk_full() {
+    if disk::is_full_in(error) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     if error.is_unsound_answer() {
@@ -342,12 +343,12 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::Stream { .. } | JobError::TooSlow { .. } => {
             with(INCOMPLETE, "the finished streams are kept: run it again; if it fails again, show this message to Intercom's support")
         }
-        JobError::Locked { .. } => with(LOCKED, "wait until it has ended; the lock ends with the process"),
-        JobError::OtherFileSystem { .. } => with(
+        JobError::Archive(ArchiveError::Locked { .. }) => with(LOCKED, "wait until it has ended; the lock ends with the process"),
+        JobError::Archive(ArchiveError::OtherFileSystem { .. }) => with(
             USAGE,
             "keep the whole job's folder on one file system: mount or link `output.dir` or the job's folder, not a folder inside it",
         ),
-        JobError::NoSnapshot { .. } => with(USAGE, "`cohorts status` lists the published months"),
+        JobError::Archive(ArchiveError::NoSnapshot { .. }) => with(USAGE, "`cohorts status` lists the published months"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),
         JobError::LargeTagChange { .. } => {
             with(USAGE, "check the rule's members in the reports; --force-tags applies the change anyway, `max_tag_change` sets the limit")
@@ -358,7 +359,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(UNEXPECTED, "the rows are kept; please report this message, with `plan.json` of the folder under `.work/`")
         }
         JobError::Interrupted => with(INTERRUPTED, "run it again to continue"),
-        JobError::Publish(_) => with(USAGE, "check `output.dir`, its permissions and the disk"),
+        JobError::Publish(_) | JobError::Archive(ArchiveError::Publish(_)) => {
+            with(USAGE, "check `output.dir`, its permissions and the disk")
+        }
         JobError::Snapshot(SnapshotError::Format { .. }) => {
             with(UNEXPECTED, "a newer version of this program wrote it: use that version; nothing was changed")
         }
@@ -372,8 +375,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::History { source: HistoryError::Damaged(_), .. } => {
             with(INCOMPLETE, "the snapshots were not changed: `cohorts report --all` rebuilds the rest")
         }
-        JobError::Snapshot(_) => with(UNEXPECTED, REBUILD),
-        JobError::History { .. } | JobError::Report { .. } => with(UNEXPECTED, REBUILD),
+        JobError::Snapshot(_) | JobError::Archive(ArchiveError::Snapshot(_)) | JobError::History { .. } | JobError::Report { .. } => {
+            with(UNEXPECTED, REBUILD)
+        }
         JobError::Client(error) => client_code_and_hint(error),
         JobError::Request(_) | JobError::Fetch { .. } => (UNEXPECTED, None),
     }

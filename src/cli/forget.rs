@@ -4,14 +4,14 @@ use super::arguments::Forget;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{run, stdout};
-use job::{self, Forgotten, JobFolder, Person};
+use job::{self, Forgotten, JobError, Person};
 
 pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let privacy = job::privacy(&settings)?;
-    let folder = JobFolder::new(&settings);
-    if !folder.root().exists() {
-        return Err(Failure::usage(format!("`{}` does not exist", folder.root().display()), "check the job's name and `output.dir`"));
+    let archive = settings.archive();
+    if !archive.root().exists() {
+        return Err(Failure::usage(format!("`{}` does not exist", archive.root().display()), "check the job's name and `output.dir`"));
     }
     let person = match (arguments.contact, arguments.email) {
         (Some(id), _) => Person::Contact(id),
@@ -19,11 +19,9 @@ pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Fa
         // The parser requires one of them.
         (None, None) => return Err(Failure::usage("no person is named", "give --contact ID or --email ADDRESS")),
     };
-    let _lock = folder.lock("forget")?;
-    folder.prepare()?;
-    folder.recover()?;
+    let _lock = archive.lock("forget").map_err(JobError::from)?;
     let observer = progress.observer();
-    let forgetting = tokio::task::spawn_blocking(move || job::forget(&folder, &settings, &privacy, &person, &observer));
+    let forgetting = tokio::task::spawn_blocking(move || job::forget(&archive, &settings, &privacy, &person, &observer));
     let forgotten = forgetting.await.map_err(|error| Failure::unexpected("forgetting stopped", error))??;
     progress.finish();
     stdout::print(&text(&forgotten))?;

@@ -5,20 +5,20 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{run, stdout};
-use archive::snapshot::months_in;
+use archive::{AcceptedLoss, ArchiveError, Section};
 use domain::{Month, Months};
-use job::{self, AcceptedLoss, JobError, JobFolder, RefreshScope, Refreshed};
+use job::{self, JobError, RefreshScope, Refreshed};
 
 pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {
         tracker.is_about(month.into());
     }
     let settings = run::load(&arguments.job.sources())?;
-    let folder = JobFolder::new(&settings);
-    let published = months_in(&folder.snapshots()).map_err(JobError::from)?;
+    let archive = settings.archive();
+    let published = archive.months().map_err(JobError::from)?;
     let (Some(oldest), Some(newest)) = (published.first(), published.last()) else {
         return Err(Failure::usage(
-            format!("there is no snapshot in `{}`", folder.snapshots().display()),
+            format!("there is no snapshot in `{}`", archive.location(Section::Snapshots)),
             "`cohorts run` makes one; check the job's name and `output.dir`",
         ));
     };
@@ -30,17 +30,18 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     let scope = match arguments.month {
         _ if arguments.all => RefreshScope::All,
         Some(month) if arguments.accept_loss && published.contains(&month) => RefreshScope::StaleUntil(*newest),
-        Some(month) if !published.contains(&month) => return Err(JobError::NoSnapshot { month, path: folder.snapshots() }.into()),
+        Some(month) if !published.contains(&month) => {
+            let missing = ArchiveError::NoSnapshot { month, location: archive.location(Section::Snapshots) };
+            return Err(JobError::from(missing).into());
+        }
         month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
     };
-    let _lock = folder.lock("report")?;
-    folder.prepare()?;
-    folder.recover()?;
+    let _lock = archive.lock("report").map_err(JobError::from)?;
     let lost = arguments.month.filter(|_| arguments.accept_loss);
-    let (work_folder, work_settings, observer) = (folder.clone(), settings.clone(), progress.observer());
+    let (work_archive, work_settings, observer) = (archive.clone(), settings.clone(), progress.observer());
     let rebuilding = tokio::task::spawn_blocking(move || {
-        let accepted = lost.map(|month| work_folder.accept_loss(month)).transpose()?;
-        let refreshed = job::refresh(&work_folder, &work_settings, &scope, &BTreeSet::new(), &observer)?;
+        let accepted = lost.map(|month| work_archive.accept_loss(month)).transpose()?;
+        let refreshed = job::refresh(&work_archive, &work_settings, &scope, &BTreeSet::new(), &observer)?;
         Ok::<_, JobError>((accepted, refreshed))
     });
     let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding stopped", error))?;
@@ -59,7 +60,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
         };
         text.push_str(&format!("{}  {what} rebuilt\n", month.month));
     }
-    text.push_str(&format!("\nreports  {}\n", folder.reports().display()));
+    text.push_str(&format!("\nreports  {}\n", archive.location(Section::Reports)));
     stdout::print(&text)?;
     if damaged.is_empty() { Ok(0) } else { Err(JobError::Damaged(damaged).into()) }
 }

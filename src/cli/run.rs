@@ -5,11 +5,13 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{clock, plan, stdout, summary};
+use archive::Section;
 use domain::Month;
 use intercom::Client;
 use job::settings::{self, SecretString, Settings, Sources};
-use job::{self, ApplyTags, Clock, Context, JobError, JobFolder, Published, RunOptions, RunOutcome, Unresolved};
+use job::{self, ApplyTags, Clock, Context, JobError, Published, RunOptions, RunOutcome, Unresolved};
 use reports::digest::one_line;
+use reports::report::PAGE;
 
 pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     if let Some(month) = arguments.month {
@@ -70,7 +72,7 @@ pub(super) fn context(
 ) -> Result<Context, Failure> {
     let client = job::client(&settings, token)?;
     let privacy = Arc::new(job::privacy(&settings)?);
-    Ok(Context { settings, client, privacy, clock, checks_clock, observer: progress.observer() })
+    Ok(Context { archive: settings.archive(), settings, client, privacy, clock, checks_clock, observer: progress.observer() })
 }
 
 /// Later months are not rebuilt, because that may take long.
@@ -109,7 +111,7 @@ fn warn_of_missed(months: &[Month]) {
 
 /// Prints the result to standard output. Groups that were not found are reported on standard error.
 fn report(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
-    let folder = JobFolder::new(settings);
+    let archive = settings.archive();
     let month = outcome.month;
     let mut text = match outcome.published {
         Published::Now(basis) => format!("{month} published, basis {basis}{}\n\n", incomplete(&outcome.incomplete)),
@@ -139,11 +141,11 @@ fn report(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Resu
             text.push_str("reports   not built yet: `cohorts report` or the next run builds them\n");
         } else {
             if settings.output.formats.contains(&settings::Format::Html) {
-                text.push_str(&format!("page      {}\n", folder.page(month).display()));
+                text.push_str(&format!("page      {}/{PAGE}\n", archive.location_of(Section::Reports, month)));
             }
-            text.push_str(&format!("reports   {}\n", folder.reports().join(archive::snapshot::month_folder(month)).display()));
+            text.push_str(&format!("reports   {}\n", archive.location_of(Section::Reports, month)));
         }
-        text.push_str(&format!("snapshot  {}\n", folder.snapshots().join(archive::snapshot::month_folder(month)).display()));
+        text.push_str(&format!("snapshot  {}\n", archive.location_of(Section::Snapshots, month)));
     }
     let earlier: Vec<String> =
         outcome.rebuilt.iter().filter(|rebuilt| rebuilt.month != month).map(|rebuilt| rebuilt.month.to_string()).collect();

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use domain::{Month, Months};
 use intercom::{Client, RateWindow, Traffic};
 use job::settings::{Settings, WebhookUrl};
-use job::{self, JobError, JobFolder, Observed};
+use job::{self, JobError, Observed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -149,11 +149,11 @@ impl RunTracker {
 
     /// The work is done. Reads the cohorts of its months.
     pub(super) fn did(&self, is_new: bool, missed: &[Month], settings: &Settings) {
-        let folder = JobFolder::new(settings);
+        let archive = settings.archive();
         let months = self.state().known.months;
         let mut observed = Vec::new();
         for month in months.into_iter().flat_map(Months::each) {
-            match job::observed(&folder, &settings.job, month) {
+            match job::observed(&archive, &settings.job, month) {
                 Ok(found) => observed.extend(found),
                 Err(error) => tracing::warn!(%error, "the cohorts of {month} could not be counted"),
             }

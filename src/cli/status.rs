@@ -6,13 +6,12 @@ use super::failure::{ATTENTION, Failure};
 use super::summary::{drawn, right, trimmed};
 use super::{clock, run, stdout};
 use domain::Month;
-use job::{self, JobFolder};
 use reports::digest::grouped;
 
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let now = clock::clock(arguments.as_of, &settings)?();
-    let status = job::status(&JobFolder::new(&settings), &settings.job, now, arguments.check)?;
+    let status = job::status(&settings.archive(), &settings.job, now, arguments.check)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
     Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })
 }

@@ -12,15 +12,14 @@ use std::collections::BTreeSet;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Event, JobError, JobFolder, Unresolved, Why};
+use super::{Context, Event, JobError, Unresolved, Why};
 use crate::settings::JobRule;
 use crate::tagging::{self, Item, ItemResult, Stopped, Target};
-use archive::publish::Damage;
-use archive::snapshot::{month_folder, months_in};
 use archive::table::TableError;
+use archive::{Archive, Section};
 use domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
 use intercom::{Change, StreamError};
-use reports::history::STANDING;
+use reports::history::{History, STANDING};
 
 use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending};
 
@@ -46,28 +45,29 @@ pub struct Applied {
 }
 
 /// Brings the tags of the month's rules up to date. Needs the lock, and a month that is published and current.
-pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, is_forced: bool) -> Result<Vec<Applied>, JobError> {
+pub(super) async fn apply(context: &Context, month: Month, is_forced: bool) -> Result<Vec<Applied>, JobError> {
+    let archive = &context.archive;
     let rules: Vec<&JobRule> = context.settings.job.rules.iter().filter(|rule| rule.apply_tag.is_some()).collect();
     if rules.is_empty() {
         return Ok(Vec::new());
     }
-    if let Some(newest) = months_in(&folder.snapshots())?.into_iter().max().filter(|newest| *newest > month) {
+    if let Some(newest) = archive.months()?.into_iter().max().filter(|newest| *newest > month) {
         return Err(JobError::NotNewest { month, newest });
     }
-    let observed = folder.snapshot(month)?;
+    let observed = archive.snapshot(month)?;
     if let Some(snapshot) = &observed
         && !snapshot.manifest.incomplete.is_empty()
     {
         return Err(JobError::IncompleteTags { month, incomplete: snapshot.manifest.incomplete.clone() });
     }
     let existing: Vec<Group> = context.client.tags().await?.into_iter().map(|listed| listed.group).collect();
-    let mut tags = Tags { folder, certain: applied_before(folder)?, pending: read_pending(folder)? };
+    let mut tags = Tags { archive, certain: applied_before(archive)?, pending: read_pending(archive)? };
     let mut plans = Vec::new();
     for rule in rules {
         let (name, target) = (&rule.rule.name, target(rule, &existing)?);
         // If the rule's earlier tag was deleted or replaced, no contact has the new tag yet.
         tags.certain.retain(|(of_rule, _), tag| of_rule != name || matches!(&target, Target::Existing(group) if group.id == *tag));
-        plans.push(Plan::make(folder, month, rule, target, &tags)?);
+        plans.push(Plan::make(archive, month, rule, target, &tags)?);
     }
     let observed = observed.map_or(0, |snapshot| snapshot.contacts());
     for plan in &plans {
@@ -88,12 +88,12 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
         // Record the changes so far, even if the rest fails.
         if let Err(error) = done {
             tags.write_pending()?;
-            publish_applied(context, folder, month, results, &tags.certain)?;
+            publish_applied(context, month, results, &tags.certain)?;
             return Err(error);
         }
     }
     if results.iter().any(Applied::is_change) {
-        publish_applied(context, folder, month, results.clone(), &tags.certain)?;
+        publish_applied(context, month, results.clone(), &tags.certain)?;
     }
     tags.write_pending()?;
     Ok(results)
@@ -101,14 +101,14 @@ pub(super) async fn apply(context: &Context, folder: &JobFolder, month: Month, i
 
 /// The recorded tags of this job.
 struct Tags<'a> {
-    folder: &'a JobFolder,
+    archive: &'a Archive,
     certain: Tagged,
     pending: Pending,
 }
 
 impl Tags<'_> {
     fn write_pending(&self) -> Result<(), JobError> {
-        notes::write_pending(self.folder, &self.pending)
+        notes::write_pending(self.archive, &self.pending)
     }
 
     /// Drops pending contacts that were not tagged and are no longer members.
@@ -162,8 +162,8 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn make(folder: &JobFolder, month: Month, rule: &'a JobRule, target: Target, tags: &Tags<'_>) -> Result<Plan<'a>, JobError> {
-        let members = members(folder, month, &rule.rule.cohort_key())?;
+    fn make(archive: &Archive, month: Month, rule: &'a JobRule, target: Target, tags: &Tags<'_>) -> Result<Plan<'a>, JobError> {
+        let members = members(archive, month, &rule.rule.cohort_key())?;
         let is_of_rule = |name: &String| *name == rule.rule.name;
         let certain: BTreeSet<String> =
             tags.certain.keys().filter(|(name, _)| is_of_rule(name)).map(|(_, contact)| contact.clone()).collect();
@@ -283,11 +283,11 @@ fn is_id(name: &GroupName) -> bool {
 }
 
 /// The members of a cohort this month.
-fn members(folder: &JobFolder, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
+fn members(archive: &Archive, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
     let in_history = |source| JobError::History { month, source };
-    let history = folder.history(month).map_err(|damage| in_history(damage.into()))?;
+    let history = History::open(archive, month).map_err(|damage| in_history(damage.into()))?;
     // It was just built. Without it the rule would have no members, and all contacts would lose the tag.
-    let gone = || Damage { folder: folder.histories().join(month_folder(month)), problem: "it is gone".to_string() };
+    let gone = || archive.damage(Section::History, month, "it is gone");
     let history = history.ok_or_else(|| in_history(gone().into()))?;
     let failed = |error| JobError::table(month, error);
     let present =

@@ -2,10 +2,9 @@
 //! basis, gets its own. Members are those at the time of the observation (basis `late`), except for tags whose dates are read
 //! (`reconstructed`).
 
-use super::{
-    Context, DamagedMonth, Event, JobError, JobFolder, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, observe, prospect, rebuild,
-    report_unfinished, timezone,
-};
+use super::run::{observe, rebuild, report_unfinished};
+use super::scope::prospect;
+use super::{Context, DamagedMonth, Event, JobError, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, timezone};
 use domain::{Basis, Month, Months};
 
 #[derive(Clone, Copy, Debug)]
@@ -38,30 +37,27 @@ pub struct BackfillPlan {
 }
 
 pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<BackfillOutcome, JobError> {
-    let folder = JobFolder::new(&context.settings);
-    let _lock = folder.lock("backfill")?;
-    folder.prepare()?;
-    folder.recover()?;
-    report_unfinished(&folder, options.months)?;
-    let BackfillPlan { plan, kept } = planned(context, &folder, options).await?;
+    let _lock = context.archive.lock("backfill")?;
+    report_unfinished(&context.archive, options.months)?;
+    let BackfillPlan { plan, kept } = planned(context, options).await?;
     let (published, unresolved) = match plan {
         None => (Vec::new(), Vec::new()),
         Some(mut plan) => {
             let estimate = plan.estimate(&context.settings, context.client.rate_window());
             (context.observer)(Event::Expected { requests: estimate.requests, time: estimate.time });
-            (observe(context, &folder, &mut plan, false).await?.0, plan.unresolved)
+            (observe(context, &mut plan, false).await?.0, plan.unresolved)
         }
     };
-    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, &folder, options.months.last).await?;
+    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, options.months.last).await?;
     Ok(BackfillOutcome { published, kept, unresolved, rebuilt, stale, damaged })
 }
 
 /// Resolves names and requests sizes, but fetches no page of members and writes nothing.
 pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
-    planned(context, &JobFolder::new(&context.settings), options).await
+    planned(context, options).await
 }
 
-async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
+async fn planned(context: &Context, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
     let workspace = context.client.workspace().await?;
     let timezone = timezone(&context.settings.job, &workspace)?;
     clock::check(context, &timezone, Some(options.months)).await?;
@@ -70,7 +66,7 @@ async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOption
     let mut wanted = Vec::new();
     for span in &scope.spans {
         let now = prospect(&context.settings.job, (context.clock)(), span);
-        match folder.snapshot(span.month)?.map(|published| published.manifest.basis()) {
+        match context.archive.snapshot(span.month)?.map(|published| published.manifest.basis()) {
             Some(published) if now < published || (now == published && !options.replace) => kept.push((span.month, published)),
             _ => wanted.push(span.month),
         }
@@ -79,7 +75,7 @@ async fn planned(context: &Context, folder: &JobFolder, options: &BackfillOption
         return Ok(BackfillPlan { plan: None, kept });
     }
     let scope = scope.only(context, &wanted)?;
-    let mut plan = Plan::make(context, folder, &scope).await?;
+    let mut plan = Plan::make(context, &context.archive, &scope).await?;
     plan.size(context).await?;
     Ok(BackfillPlan { plan: Some(plan), kept })
 }

@@ -3,15 +3,16 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::{JobError, JobFolder};
-use archive::snapshot::{Finding, Manifest, months_in};
+use super::JobError;
+use archive::Archive;
+use archive::snapshot::{Finding, Manifest};
 use domain::{Month, MonthSpan, Months, TimeZone};
 
 /// No two time zones are further apart. A manifest with such bounds was not written by this program.
 const APART_MAX: TimeDelta = TimeDelta::hours(26);
 
 /// The check that reports months with bounds of another time zone.
-pub const TIMEZONE_CHANGED: &str = "timezone_changed";
+pub(super) const TIMEZONE_CHANGED: &str = "timezone_changed";
 
 /// A month that has a snapshot, with the bounds of its manifest.
 #[derive(Clone, Debug)]
@@ -59,10 +60,8 @@ pub(super) fn fits(published: &[PublishedMonth], span: &MonthSpan) -> bool {
 }
 
 /// The published months whose manifests can be read, ascending. A manifest that cannot be read must not block other months.
-pub(super) fn published_months(folder: &JobFolder) -> Result<Vec<PublishedMonth>, JobError> {
-    let months = months_in(&folder.snapshots())?;
-    let opened = months.into_iter().filter_map(|month| folder.snapshot(month).ok().flatten());
-    Ok(opened.filter_map(|snapshot| PublishedMonth::of(&snapshot.manifest)).collect())
+pub(super) fn published_months(archive: &Archive) -> Result<Vec<PublishedMonth>, JobError> {
+    Ok(archive.snapshots()?.filter_map(|(_, snapshot)| PublishedMonth::of(&snapshot.ok()?.manifest)).collect())
 }
 
 /// The bounds of these months. Those for which `is_made` holds get a snapshot; the others, and the months beside them, keep the
@@ -158,7 +157,7 @@ pub(super) fn begun_finding(timezone: &TimeZone, own: &MonthSpan, begun: &MonthS
 }
 
 /// A warning if the time zone table is old.
-pub fn old_table(timezone: &TimeZone, now: DateTime<Utc>) -> Option<String> {
+pub(super) fn old_table(timezone: &TimeZone, now: DateTime<Utc>) -> Option<String> {
     let table = timezone.table();
     table.is_old(now).then(|| {
         format!(

@@ -11,7 +11,8 @@ mod proxy;
 
 use crate::privacy::PrivacyError;
 use crate::settings::{self, SettingsError, Survey, TokenError};
-use crate::{Clock, JobError, JobFolder, PriorMonth, Unresolved};
+use crate::{Clock, JobError, PriorMonth, Unresolved};
+use archive::Archive;
 use domain::{Group, GroupName};
 use intercom::{ClientError, RequestError, Workspace};
 
@@ -117,12 +118,12 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
     if let (Some(client), Some(answers)) = (&client, &answers) {
         findings.extend(api::clock(client, settings.job.grace, answers.timezone.as_ref(), clock()));
     }
-    let folder = JobFolder::new(&settings);
-    let output = knows_output.then(|| folder.try_out());
+    let archive = settings.archive();
+    let output = knows_output.then(|| archive.try_out());
     let planned = match (&client, &answers) {
         (Some(client), Some(answers)) if knows_job => {
             let prior_month = match output {
-                Some(Ok(_)) => prior_month(&folder, answers, &mut findings),
+                Some(Ok(_)) => prior_month(&archive, answers, &mut findings),
                 Some(Err(_)) | None => PriorMonth::default(),
             };
             if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &prior_month.workspace_id)
@@ -144,15 +145,15 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
         }
     };
     match output {
-        Some(tried) => output::check(&folder, tried, planned, &mut findings),
+        Some(tried) => output::check(&archive, tried, planned, &mut findings),
         None => findings.push(Finding::noted("output", "not checked: its settings have errors")),
     }
     findings
 }
 
-fn prior_month(folder: &JobFolder, answers: &api::Answers, findings: &mut Vec<Finding>) -> PriorMonth {
+fn prior_month(archive: &Archive, answers: &api::Answers, findings: &mut Vec<Finding>) -> PriorMonth {
     let workspace_id = answers.workspace.as_ref().ok().and_then(|workspace| workspace.id.as_deref());
-    match crate::prior_month(folder, workspace_id) {
+    match crate::prior_month(archive, workspace_id) {
         Ok(mut prior_month) => {
             // History needs every month: a run ends at the first month that cannot be read.
             for (month, error) in prior_month.unreadable.drain(..) {

@@ -107,7 +107,7 @@ impl fmt::Display for Otherwise {
 }
 
 /// `None` if the API's time is unknown.
-pub fn clock_offset(client: &Client, now: DateTime<Utc>) -> Option<ClockOffset> {
+pub(super) fn clock_offset(client: &Client, now: DateTime<Utc>) -> Option<ClockOffset> {
     client.server_time().map(|there| ClockOffset::of(now, there))
 }
 

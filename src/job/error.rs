@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::lock::Holder;
-use super::{ClockOffset, DamagedMonth, Otherwise, Unresolved};
+use super::{ClockOffset, Otherwise, Unresolved};
+use archive::ArchiveError;
 use archive::publish::{Damage, PublishError};
 use archive::snapshot::SnapshotError;
 use archive::table::TableError;
@@ -48,12 +48,6 @@ pub enum JobError {
     Request(#[from] RequestError),
     #[error("the HTTP client could not be set up")]
     Client(#[from] ClientError),
-    #[error("`{path}` is locked: {holder}", path = .path.display())]
-    Locked { path: PathBuf, holder: Holder },
-    #[error("`{}` is on another file system than `{}`: finished folders cannot be moved there in one step", .folder.display(), .work.display())]
-    OtherFileSystem { folder: PathBuf, work: PathBuf },
-    #[error("there is no snapshot of {month} in `{path}`", path = .path.display())]
-    NoSnapshot { month: Month, path: PathBuf },
     #[error("{month} is not the newest published month, {newest} is: tags must show the newest month")]
     NotNewest { month: Month, newest: Month },
     #[error(
@@ -84,19 +78,34 @@ pub enum JobError {
     Report { month: Month, source: ReportError },
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The job's folder is locked, cannot be used, or lacks a month.
+    #[error(transparent)]
+    Archive(ArchiveError),
+}
+
+/// A month whose snapshot cannot be used, and why.
+#[derive(Debug)]
+pub struct DamagedMonth {
+    pub month: Month,
+    pub error: SnapshotError,
+}
+
+impl std::fmt::Display for DamagedMonth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.month, self.error)
+    }
+}
+
+impl From<ArchiveError> for JobError {
+    fn from(error: ArchiveError) -> JobError {
+        match error {
+            ArchiveError::Snapshot(error) => error.into(),
+            error => JobError::Archive(error),
+        }
+    }
 }
 
 impl JobError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            JobError::Snapshot(error) => error.is_disk_full(),
-            JobError::History { source, .. } => source.is_disk_full(),
-            JobError::Report { source, .. } => source.is_disk_full(),
-            JobError::Publish(error) => error.is_disk_full(),
-            _ => false,
-        }
-    }
-
     /// The request that failed, if any.
     pub fn request(&self) -> Option<&RequestError> {
         match self {
@@ -137,6 +146,16 @@ pub(super) fn in_a_line(error: &JobError) -> String {
     }
     parts.dedup();
     parts.join(": ")
+}
+
+/// The result of a blocking task. A panic in it is resumed here.
+pub(super) fn joined<T>(result: Result<Result<T, JobError>, tokio::task::JoinError>) -> Result<T, JobError> {
+    match result {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Blocking tasks are cancelled only when the runtime ends.
+        Err(_) => Err(JobError::Interrupted),
+    }
 }
 
 fn unresolved_lines(unresolved: &[Unresolved]) -> String {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
 use super::scheduler::{StreamResult, Witness};
-use super::{Context, Event, JobError, JobFolder, basis_at, scheduler, tag_dates, work};
+use super::{Archive, Context, Event, JobError, basis_at, scheduler, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, SpooledStream, TaggedBefore};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
@@ -39,7 +39,7 @@ pub(super) struct FetchedStream {
 ///
 /// If an incomplete month is accepted, the rows of a failed stream are used. Cohorts without a single page leave the plan, and
 /// incomplete conversations are not counted.
-pub(super) async fn fetch(context: &Context, folder: &JobFolder, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
+pub(super) async fn fetch(context: &Context, folder: &Archive, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
     let months = plan.scope.months;
     let work = folder.work_of(months);
     work::claim(&work, context, plan)?;

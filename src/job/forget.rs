@@ -4,18 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::refresh::{Scope as RefreshScope, refresh};
-use super::{DamagedMonth, JobError, JobFolder, Observer, Rebuilt, Refreshed, apply, work};
+use super::{DamagedMonth, JobError, Observer, Rebuilt, Refreshed, apply, work};
 use crate::privacy::{HASH_PREFIX, Privacy, same_address};
 use crate::settings::Settings;
 use archive::publish::{self, PublishError};
-use archive::snapshot::{
-    CONTACTS, forget_in_stream, month_folder, months_in, people_in_stream_with_email, people_with_email, without_people,
-};
+use archive::snapshot::{CONTACTS, people_with_email};
+use archive::{Archive, Section};
 use domain::{Month, Months};
 
 /// The person to forget.
@@ -70,17 +68,17 @@ struct Journal {
 
 /// Needs the job's lock. Blocks.
 pub fn forget(
-    folder: &JobFolder,
+    archive: &Archive,
     settings: &Settings,
     privacy: &Privacy,
     person: &Person,
     observer: &Observer,
 ) -> Result<Forgotten, JobError> {
     let mut done = Forgotten::default();
-    let mut people = unfinished(folder)?;
+    let mut people = unfinished(archive)?;
     people.extend(match person {
         Person::Contact(id) => BTreeSet::from([id.clone()]),
-        Person::Email(address) => find(folder, privacy, address, &mut done)?,
+        Person::Email(address) => find(archive, privacy, address, &mut done)?,
     });
     done.people = people.len();
     if people.is_empty() {
@@ -88,71 +86,55 @@ pub fn forget(
     }
     // All of them are searched again.
     done.damaged.clear();
-    publish::write_json(&folder.forgetting(), &Journal { contact_ids: people.clone() })?;
+    publish::write_json(&archive.forgetting(), &Journal { contact_ids: people.clone() })?;
 
-    let months = months_in(&folder.snapshots())?;
+    let months = archive.months()?;
     let mut damaged = BTreeMap::new();
     for month in &months {
-        match forget_in_month(folder, *month, &people) {
+        match archive.forget(*month, &people) {
             Ok(false) => {}
             Ok(true) => done.snapshots.push(*month),
-            Err(JobError::Snapshot(error)) if error.is_damage() => {
+            Err(error) if error.is_damage() => {
                 damaged.insert(*month, error);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    for months in folder.unfinished()? {
-        let mut found = false;
-        for stream in streams(&folder.work_of(months))? {
-            found |= forget_in_stream(&stream, &people, &folder.work())?;
-        }
-        if found {
+    for months in archive.unfinished()? {
+        if archive.forget_in_work(months, &people)? {
             done.work.push(months);
         }
     }
-    (done.tags, done.damaged_tags) = apply::forget(folder, &people)?;
+    (done.tags, done.damaged_tags) = apply::forget(archive, &people)?;
     // Histories built from another snapshot are out of date now. A history of a damaged snapshot may have the person, so nothing is
     // built on it.
     if let Some(last) = months.last() {
         let without = damaged.keys().copied().collect();
-        let Refreshed { rebuilt, damaged: found } = refresh(folder, settings, &RefreshScope::StaleUntil(*last), &without, observer)?;
+        let Refreshed { rebuilt, damaged: found } = refresh(archive, settings, &RefreshScope::StaleUntil(*last), &without, observer)?;
         done.rebuilt = rebuilt;
         damaged.extend(found.into_iter().map(|found| (found.month, found.error)));
     }
     done.damaged = damaged.into_iter().map(|(month, error)| DamagedMonth { month, error }).collect();
-    for table in [folder.histories(), folder.reports()] {
-        for month in months_in(&table)?.into_iter().filter(|month| !months.contains(month)) {
-            publish::remove_folder(&table.join(month_folder(month)))?;
+    for section in [Section::History, Section::Reports] {
+        for month in archive.months_of(section)?.into_iter().filter(|month| !months.contains(month)) {
+            archive.remove(section, month)?;
             done.orphans.push(month);
         }
     }
     done.orphans.sort();
     done.orphans.dedup();
     if !done.is_unfinished() {
-        publish::remove_file(&folder.forgetting())?;
+        publish::remove_file(&archive.forgetting())?;
     }
     Ok(done)
-}
-
-/// Whether the month's snapshot had any of them.
-fn forget_in_month(folder: &JobFolder, month: Month, people: &BTreeSet<String>) -> Result<bool, JobError> {
-    let Some(snapshot) = folder.snapshot(month)? else { return Ok(false) };
-    match without_people(&snapshot, people, &folder.work())? {
-        Some((staging, manifest)) => {
-            folder.publish_snapshot(month, staging, manifest)?;
-            Ok(true)
-        }
-        None => Ok(false),
-    }
 }
 
 /// The persons of an unfinished call.
 ///
 /// # Errors
 /// If they were recorded and cannot be read.
-fn unfinished(folder: &JobFolder) -> Result<BTreeSet<String>, JobError> {
-    let path = folder.forgetting();
+fn unfinished(archive: &Archive) -> Result<BTreeSet<String>, JobError> {
+    let path = archive.forgetting();
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -165,7 +147,7 @@ fn unfinished(folder: &JobFolder) -> Result<BTreeSet<String>, JobError> {
 }
 
 /// The contacts that ever had this address, however addresses are written.
-fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgotten) -> Result<BTreeSet<String>, JobError> {
+fn find(archive: &Archive, privacy: &Privacy, address: &str, done: &mut Forgotten) -> Result<BTreeSet<String>, JobError> {
     let address = address.trim();
     let same = same_address(address);
     // Older programs hashed addresses without normalizing them.
@@ -173,15 +155,10 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
     let written: BTreeSet<String> = spellings.into_iter().filter_map(|text| privacy.written(Some(text))).collect();
     let is_it = |email: &str| same_address(email) == same || written.contains(email);
     let mut found = BTreeSet::new();
-    for month in months_in(&folder.snapshots())? {
-        let looked = folder.snapshot(month).and_then(|snapshot| {
-            let Some(snapshot) = snapshot else { return Ok(None) };
-            let parts = snapshot.files_of(&CONTACTS)?;
-            Ok(Some((snapshot, parts)))
-        });
-        let (snapshot, parts) = match looked {
-            Ok(Some(looked)) => looked,
-            Ok(None) => continue,
+    for (month, snapshot) in archive.snapshots()? {
+        let looked = snapshot.and_then(|snapshot| Ok((snapshot.files_of(&CONTACTS)?, snapshot)));
+        let (parts, snapshot) = match looked {
+            Ok(looked) => looked,
             Err(error) if error.is_damage() => {
                 done.damaged.push(DamagedMonth { month, error });
                 continue;
@@ -196,18 +173,11 @@ fn find(folder: &JobFolder, privacy: &Privacy, address: &str, done: &mut Forgott
         }
         found.extend(people_with_email(&parts, &is_it)?);
     }
-    for months in folder.unfinished()? {
-        let work = folder.work_of(months);
-        if work::is_hashed_unnormalized(&work, &privacy.label()) && !done.as_spelled.contains(&months) {
+    for months in archive.unfinished()? {
+        if work::is_hashed_unnormalized(&archive.work_of(months), &privacy.label()) && !done.as_spelled.contains(&months) {
             done.as_spelled.push(months);
         }
-        for stream in streams(&work)? {
-            found.extend(people_in_stream_with_email(&stream, &is_it)?);
-        }
+        found.extend(archive.people_in_work_with_email(months, &is_it)?);
     }
     Ok(found)
-}
-
-fn streams(work: &Path) -> Result<Vec<PathBuf>, JobError> {
-    Ok(publish::folder_names(work)?.into_iter().map(|name| work.join(name)).collect())
 }

@@ -74,14 +74,6 @@ pub enum ListingError {
 }
 
 impl ListingError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            ListingError::Table(error) | ListingError::Write(error) => error.is_disk_full(),
-            ListingError::Publish(error) => error.is_disk_full(),
-            _ => false,
-        }
-    }
-
     /// A pipe that its reader closed is not a write error.
     pub fn write(error: PolarsError) -> ListingError {
         if io_error(&error).is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {

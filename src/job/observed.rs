@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use polars::prelude::{PolarsResult, col, lit};
 
+use super::JobError;
 use super::refresh::definitions;
-use super::{JobError, JobFolder};
 use crate::settings::Job;
+use archive::Archive;
 use archive::table::TableError;
 use domain::{Basis, Month};
 use reports::history::{self, COUNTS, History, HistoryError};
@@ -31,10 +32,10 @@ pub struct ObservedCohort {
 }
 
 /// `None` if the month has no snapshot. Cohorts that the history has not counted are left out.
-pub fn observed(folder: &JobFolder, job: &Job, month: Month) -> Result<Option<Observed>, JobError> {
-    let Some(snapshot) = folder.snapshot(month)? else { return Ok(None) };
+pub fn observed(archive: &Archive, job: &Job, month: Month) -> Result<Option<Observed>, JobError> {
+    let Some(snapshot) = archive.snapshot(month)? else { return Ok(None) };
     let in_history = |source| JobError::History { month, source };
-    let counts = match folder.history(month).map_err(|damage| in_history(damage.into()))? {
+    let counts = match History::open(archive, month).map_err(|damage| in_history(damage.into()))? {
         Some(history) => counts(&history, month).map_err(in_history)?,
         None => HashMap::new(),
     };

@@ -2,15 +2,15 @@
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::{JobError, JobFolder};
+use super::JobError;
 use crate::settings::{Format, Settings};
-use archive::publish;
-use archive::snapshot::{Manifest, Snapshot, month_folder, months_in};
+use archive::snapshot::{Manifest, Snapshot};
 use archive::table::{Rows, TableError};
+use archive::{Archive, Section};
 use domain::Month;
 use reports::analysis::{expected_months, odd_months};
 use reports::digest::{Digest, Tables};
-use reports::history;
+use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
 use reports::report::PAGE;
 
@@ -54,32 +54,26 @@ impl Page {
 
 /// Writes the index of the published months, if the job wants pages or wanted them before, so that no link is broken. Needs the
 /// job's lock.
-pub(super) fn write_index(folder: &JobFolder, settings: &Settings) -> Result<(), JobError> {
-    let path = folder.index();
-    if !settings.output.formats.contains(&Format::Html) && !path.exists() {
+pub(super) fn write_index(archive: &Archive, settings: &Settings) -> Result<(), JobError> {
+    if !settings.output.formats.contains(&Format::Html) && !archive.has_index() {
         return Ok(());
     }
     let mut months = Vec::new();
-    for month in months_in(&folder.snapshots())? {
-        match folder.snapshot(month) {
-            Ok(snapshot) => months.extend(snapshot.map(|snapshot| month_line(folder, month, Some(&snapshot))).transpose()?),
-            Err(error) if error.is_damage() => months.push(month_line(folder, month, None)?),
+    for (month, snapshot) in archive.snapshots()? {
+        match snapshot {
+            Ok(snapshot) => months.push(month_line(archive, month, Some(&snapshot))?),
+            Err(error) if error.is_damage() => months.push(month_line(archive, month, None)?),
             Err(error) => return Err(error.into()),
         }
     }
-    let html = page::index(&settings.job.name, &months);
-    if std::fs::read(&path).is_ok_and(|existing| existing == html.as_bytes()) {
-        return Ok(());
-    }
-    Ok(publish::write_file(&path, html.as_bytes())?)
+    Ok(archive.write_index(&page::index(&settings.job.name, &months))?)
 }
 
 /// A month's line in the index. Without a snapshot, only from its history.
-fn month_line(folder: &JobFolder, month: Month, snapshot: Option<&Snapshot>) -> Result<MonthLine, JobError> {
+fn month_line(archive: &Archive, month: Month, snapshot: Option<&Snapshot>) -> Result<MonthLine, JobError> {
     let manifest = snapshot.map(|snapshot| &snapshot.manifest);
-    let page = format!("reports/{}/{PAGE}", month_folder(month));
     // A history that is missing, out of date or damaged has no counts to show.
-    let counts = folder.history(month).ok().flatten().and_then(|history| history.scan(&history::COUNTS).ok());
+    let counts = History::open(archive, month).ok().flatten().and_then(|history| history.scan(&history::COUNTS).ok());
     let cohorts = match counts {
         Some(counts) => {
             let lines = counts.collect().and_then(|counts| cohort_lines(&counts, month, manifest));
@@ -94,7 +88,7 @@ fn month_line(folder: &JobFolder, month: Month, snapshot: Option<&Snapshot>) -> 
             observed_at: manifest.observed_at,
             is_incomplete: !manifest.incomplete.is_empty(),
         }),
-        page: folder.root().join(&page).exists().then_some(page),
+        page: archive.link(Section::Reports, month, PAGE),
         cohorts,
     })
 }

@@ -9,7 +9,7 @@ use super::partitioning::{FEW_PAGES, Partitioner, Partitioning};
 use super::prior_month::{MonthSizes, prior_month};
 use super::resolve::resolve;
 use super::strategy::{TOTALS, expected_truncated_tags};
-use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
+use super::{Archive, Context, JobError, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
 use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Partition, TimeZone, are_alike, did_you_mean, unseen_difference};
@@ -148,7 +148,7 @@ impl PlannedStream {
 }
 
 impl Plan {
-    pub(super) async fn make(context: &Context, folder: &JobFolder, scope: &Scope) -> Result<Plan, JobError> {
+    pub(super) async fn make(context: &Context, folder: &Archive, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
         let prior_month = prior_month(folder, scope.workspace_id.as_deref())?;
         prior_month.check_key(&context.privacy.label())?;

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::JobError;
 use super::bounds::{PublishedMonth, cut};
 use super::plan::Plan;
-use super::{JobError, JobFolder};
 use crate::privacy::HASH_PREFIX;
-use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
+use archive::Archive;
+use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError};
 use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 
 /// From the manifests of a job's months, the newest month first.
 #[derive(Debug, Default)]
-pub struct PriorMonth {
+pub(super) struct PriorMonth {
     pub cohorts: Vec<CohortEntry>,
     /// The workspace of the newest month that names one: as its contacts name it, otherwise as the API did.
     pub workspace_id: Option<String>,
@@ -26,7 +27,7 @@ pub struct PriorMonth {
 
 /// The sizes of a month's cohorts that were completely observed at its end.
 #[derive(Clone, Debug)]
-pub struct MonthSizes {
+pub(super) struct MonthSizes {
     pub month: Month,
     /// By cohort key, and `population` if that is everyone.
     sizes: BTreeMap<String, u64>,
@@ -45,7 +46,7 @@ impl MonthSizes {
         MonthSizes { month, sizes }
     }
 
-    pub fn get(&self, key: &str) -> Option<u64> {
+    pub(super) fn get(&self, key: &str) -> Option<u64> {
         self.sizes.get(key).copied()
     }
 }
@@ -66,7 +67,7 @@ impl Plan {
 impl PriorMonth {
     /// # Errors
     /// If identifiers were hashed with another key: the same contact would have two identifiers.
-    pub fn check_key(&self, label: &str) -> Result<(), JobError> {
+    pub(super) fn check_key(&self, label: &str) -> Result<(), JobError> {
         let is_other = |(_, other): &&(Month, String)| [label, other].iter().all(|label| label.starts_with(HASH_PREFIX)) && other != label;
         match self.identifiers.iter().find(is_other) {
             Some((month, published)) => Err(JobError::OtherKey { month: *month, published: published.clone(), found: label.to_string() }),
@@ -75,7 +76,7 @@ impl PriorMonth {
     }
 
     /// The findings of a run about the bounds of this month, or of the next month if this one is published already.
-    pub fn bounds(&self, month: Month, timezone: &TimeZone) -> Vec<Finding> {
+    pub(super) fn bounds(&self, month: Month, timezone: &TimeZone) -> Vec<Finding> {
         let is_published = self.months.iter().any(|published| published.span.month == month);
         let month = if is_published { month.next() } else { month };
         cut(month.into(), timezone, &self.months, |_| true).findings.into_iter().map(|(_, finding)| finding).collect()
@@ -84,12 +85,11 @@ impl PriorMonth {
 
 /// # Errors
 /// If a month is of another workspace.
-pub fn prior_month(folder: &JobFolder, workspace_id: Option<&str>) -> Result<PriorMonth, JobError> {
+pub(super) fn prior_month(archive: &Archive, workspace_id: Option<&str>) -> Result<PriorMonth, JobError> {
     let mut all = PriorMonth::default();
-    for month in months_in(&folder.snapshots())?.into_iter().rev() {
-        let snapshot = match folder.snapshot(month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
+    for (month, snapshot) in archive.snapshots()?.rev() {
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
             Err(error) => {
                 all.unreadable.push((month, error));
                 continue;

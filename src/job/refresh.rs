@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use polars::prelude::IntoLazy;
 
 use super::pages::{self, Page};
-use super::{Built, DamagedMonth, Event, JobError, JobFolder, Observer};
+use super::{Built, DamagedMonth, Event, JobError, Observer};
 use crate::settings::{Format, Job, Settings};
 use archive::publish::Damage;
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, SnapshotError, months_in};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, SnapshotError};
 use archive::table::{ContactNumbers, Table, TableError};
+use archive::{Archive, Section};
 use domain::Month;
 use reports::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
 use reports::digest::Digest;
@@ -56,21 +57,20 @@ pub struct Refreshed {
 
 /// Needs the job's lock. Months in `without` are not changed, and no other month is built on them.
 pub fn refresh(
-    folder: &JobFolder,
+    archive: &Archive,
     settings: &Settings,
     scope: &Scope,
     without: &BTreeSet<Month>,
     observer: &Observer,
 ) -> Result<Refreshed, JobError> {
     let definitions = definitions(&settings.job);
-    let mut chain = Chain { folder, definitions: &definitions, observer, links: Vec::new(), done: Refreshed::default() };
-    for month in months_in(&folder.snapshots())?.into_iter().filter(|month| !without.contains(month)) {
+    let mut chain = Chain { archive, definitions: &definitions, observer, links: Vec::new(), done: Refreshed::default() };
+    for (month, snapshot) in archive.snapshots()?.filter(|(month, _)| !without.contains(month)) {
         if matches!(scope, Scope::StaleUntil(last) if month > *last) {
             break;
         }
-        let snapshot = match folder.snapshot(month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
             Err(error) if error.is_damage() => {
                 let current = chain.current_history(month, None);
                 chain.cannot_build(month, error, current);
@@ -100,13 +100,13 @@ pub fn refresh(
         }
     }
     let done = chain.done;
-    pages::write_index(folder, settings)?;
+    pages::write_index(archive, settings)?;
     Ok(done)
 }
 
 /// The months so far that have a history, each built on the one before it.
 struct Chain<'a> {
-    folder: &'a JobFolder,
+    archive: &'a Archive,
     definitions: &'a Definitions,
     observer: &'a Observer,
     links: Vec<Link>,
@@ -126,10 +126,10 @@ impl Chain<'_> {
     /// The month's history, if it is up to date. The tables that are read anyway are verified here, the others before another
     /// history is built on it.
     fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Option<History> {
-        let opened = self.folder.history(month).and_then(|history| {
+        let opened = History::open(self.archive, month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
             if let Some(problem) = history.problems(false).into_iter().next() {
-                return Err(Damage { folder: self.folder.histories(), problem });
+                return Err(self.archive.damage(Section::History, month, problem));
             }
             [&history::COUNTS, &history::STATES].into_iter().try_for_each(|table| history.verify_table(table))?;
             Ok(Some(history))
@@ -165,7 +165,7 @@ impl Chain<'_> {
         let built = snapshot
             .verify()
             .map_err(|damage| history::HistoryError::Snapshot(damage.into()))
-            .and_then(|()| history::build(&snapshot, self.definitions, previous, &self.folder.histories(), &self.folder.work()));
+            .and_then(|()| history::build(self.archive, &snapshot, self.definitions, previous));
         match built {
             Ok(history) => {
                 (self.observer)(Event::Built { month, what: Built::History });
@@ -207,7 +207,7 @@ impl Chain<'_> {
     /// Whether the reports of the last month are missing, out of date or damaged.
     fn needs_report(&self, month: Month) -> bool {
         let Some(link) = self.links.last() else { return false };
-        match report::standing(&self.folder.reports(), month, &link.source(), false) {
+        match report::standing(self.archive, month, &link.source(), false) {
             Standing::Current => false,
             Standing::OutOfDate => true,
             Standing::Damaged(problems) => {
@@ -225,7 +225,7 @@ impl Chain<'_> {
         let Some(snapshot) = &link.snapshot else { return Ok(None) };
         (self.observer)(Event::Building { month, what: Built::Reports });
         let previous = earlier.and_then(|index| self.links.get(index)).map(|link| &link.history);
-        match build_reports(self.folder, settings, snapshot, self.definitions, (previous, &link.history), link.source()) {
+        match build_reports(self.archive, settings, snapshot, self.definitions, (previous, &link.history), link.source()) {
             Ok(digest) => {
                 (self.observer)(Event::Built { month, what: Built::Reports });
                 Ok(Some(digest))
@@ -246,7 +246,7 @@ impl Link {
 }
 
 fn build_reports(
-    folder: &JobFolder,
+    archive: &Archive,
     settings: &Settings,
     snapshot: &Snapshot,
     definitions: &Definitions,
@@ -287,8 +287,8 @@ fn build_reports(
     };
     let failed = |source| JobError::Report { month, source };
     let unread = |error| table(TableError::new("summarize", format!("the reports of {month}"), error));
-    let formats: Vec<ReportFormat> = settings.output.formats.iter().filter_map(table_format).collect();
-    let mut writer = ReportWriter::new(&folder.work(), month, &formats).map_err(failed)?;
+    let formats = settings.output.formats.iter().filter_map(table_format).collect();
+    let mut writer = ReportWriter::new(archive, month, formats).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
     page.take("counts", inputs.counts.clone().collect().map_err(unread)?).map_err(unread)?;
     for report in REPORTS {
@@ -301,7 +301,7 @@ fn build_reports(
     if settings.output.formats.contains(&Format::Html) {
         writer.add_page(&page.html(snapshot, month, &digest).map_err(unread)?).map_err(failed)?;
     }
-    writer.commit(&folder.reports(), source).map_err(failed)?;
+    writer.commit(source).map_err(failed)?;
     Ok(digest)
 }
 

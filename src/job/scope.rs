@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use super::bounds::{Cut, begun_finding, cut, fits, is_near, published_months};
-use super::{Context, Event, JobError, JobFolder, clock, timezone};
+use super::{Context, Event, JobError, clock, timezone};
 use crate::settings::{Job, TagHistory, zones};
 use archive::snapshot::Finding;
 use domain::{Basis, GroupKind, Month, MonthSpan, Months, TimeZone};
@@ -45,7 +45,7 @@ impl Scope {
     pub(super) fn over(context: &Context, months: Months, timezone: TimeZone) -> Result<Scope, JobError> {
         (context.observer)(Event::Planning { months });
         let now = (context.clock)();
-        let published = published_months(&JobFolder::new(&context.settings))?;
+        let published = published_months(&context.archive)?;
         let Cut { spans, findings } = cut(months, &timezone, &published, |_| true);
         let newest = spans.last().copied().unwrap_or_else(|| months.last.span(&timezone));
         if now < newest.start {
@@ -67,7 +67,7 @@ impl Scope {
 
     /// The same months, but only these get a snapshot. The others keep the bounds with which they were published.
     pub(super) fn only(self, context: &Context, wanted: &[Month]) -> Result<Scope, JobError> {
-        let published = published_months(&JobFolder::new(&context.settings))?;
+        let published = published_months(&context.archive)?;
         let Cut { mut spans, findings } = cut(self.months, &self.timezone, &published, |month| wanted.contains(&month));
         let newest = spans.last().copied().unwrap_or(self.newest);
         let start = spans.first().map_or(self.start, |first| first.start);
@@ -86,7 +86,7 @@ impl Scope {
     ) -> Result<Option<Scope>, JobError> {
         let begun = MonthSpan { start, end, ..self.newest };
         let is_alike = self.months.first == self.months.last && timezone == self.timezone.name() && is_near(&begun);
-        if !is_alike || !fits(&published_months(&JobFolder::new(&context.settings))?, &begun) {
+        if !is_alike || !fits(&published_months(&context.archive)?, &begun) {
             return Ok(None);
         }
         let mut scope = self.clone().cut_at(context, start, end);
@@ -147,7 +147,7 @@ pub(super) fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis
 }
 
 /// The basis of what was observed at this instant.
-pub fn basis_at(instant: DateTime<Utc>, span: &MonthSpan, grace: std::time::Duration) -> Basis {
+pub(super) fn basis_at(instant: DateTime<Utc>, span: &MonthSpan, grace: std::time::Duration) -> Basis {
     let grace = Duration::from_std(grace).unwrap_or(Duration::zero());
     if instant < span.end {
         Basis::Preliminary

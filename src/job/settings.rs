@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::job::CUSTOM_PREFIX;
+use archive::Archive;
 use setting::{Findings, Setting};
 
 pub use self::intercom::Intercom;
@@ -51,6 +52,13 @@ pub struct Settings {
     pub job: Job,
     /// Messages about the layers, logged once logging is set up.
     pub notices: Vec<String>,
+}
+
+impl Settings {
+    /// The job's folder.
+    pub fn archive(&self) -> Archive {
+        Archive::new(self.output.dir.join(&self.job.name))
+    }
 }
 
 /// Why the settings cannot be used. All findings at once, each with its key and where its value came from.

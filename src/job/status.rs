@@ -4,9 +4,9 @@
 use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
-use super::{Holder, JobError, JobFolder, apply};
+use super::{JobError, apply};
 use crate::settings::{Job, zones};
-use archive::snapshot::months_in;
+use archive::{Archive, Holder};
 use domain::{Basis, Month, Months, TimeZone};
 use reports::history::History;
 use reports::report::{self, ReportSource, Standing};
@@ -69,8 +69,8 @@ impl Status {
 
 /// With `reads_all`, every byte of snapshots, histories, reports and the record of tags is read and compared with its manifest;
 /// otherwise only the sizes are. `now` decides which month is due; the time zone is the newest snapshot's if the job names none.
-pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
-    let Manifests { months, unreadable, timezone } = read_manifests(folder, job, reads_all)?;
+pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
+    let Manifests { months, unreadable, timezone } = read_manifests(archive, job, reads_all)?;
     let zone = job.timezone.clone().or(timezone);
     let is_published = |month: &Month| {
         months.iter().any(|published| published.month == *month) || unreadable.iter().any(|(unreadable, _)| unreadable == month)
@@ -90,18 +90,18 @@ pub fn status(folder: &JobFolder, job: &Job, now: DateTime<Utc>, reads_all: bool
         months,
         gaps,
         due,
-        unfinished: folder.unfinished()?,
-        is_forgetting: folder.forgetting().exists(),
-        damaged_applied: apply::problems(folder, reads_all)?,
+        unfinished: archive.unfinished()?,
+        is_forgetting: archive.forgetting().exists(),
+        damaged_applied: apply::problems(archive, reads_all)?,
         // A lock that cannot be opened is reported by the next run.
-        holder: folder.holder().ok().flatten(),
+        holder: archive.holder().ok().flatten(),
         unreadable,
     })
 }
 
 /// The months without a snapshot between the first published month and this one.
-pub(super) fn missed_before(folder: &JobFolder, month: Month) -> Result<Vec<Month>, JobError> {
-    let published = months_in(&folder.snapshots())?;
+pub(super) fn missed_before(archive: &Archive, month: Month) -> Result<Vec<Month>, JobError> {
+    let published = archive.months()?;
     let Some(first) = published.iter().min() else { return Ok(Vec::new()) };
     Ok(between(*first, month).filter(|between| !published.contains(between)).collect())
 }
@@ -112,8 +112,8 @@ fn between(first: Month, last: Month) -> impl Iterator<Item = Month> {
 }
 
 /// The months after this one whose histories or reports are out of date.
-pub(super) fn stale_after(folder: &JobFolder, job: &Job, last: Month) -> Result<Vec<Month>, JobError> {
-    let stale = read_manifests(folder, job, false)?.months.into_iter().filter(|month| month.month > last && !month.is_current);
+pub(super) fn stale_after(archive: &Archive, job: &Job, last: Month) -> Result<Vec<Month>, JobError> {
+    let stale = read_manifests(archive, job, false)?.months.into_iter().filter(|month| month.month > last && !month.is_current);
     Ok(stale.map(|month| month.month).collect())
 }
 
@@ -125,14 +125,13 @@ struct Manifests {
     timezone: Option<TimeZone>,
 }
 
-fn read_manifests(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Manifests, JobError> {
+fn read_manifests(archive: &Archive, job: &Job, reads_all: bool) -> Result<Manifests, JobError> {
     let mut all = Manifests { months: Vec::new(), unreadable: Vec::new(), timezone: None };
     let definitions = definitions(job);
     let mut previous: Option<History> = None;
-    for month in months_in(&folder.snapshots())? {
-        let snapshot = match folder.snapshot(month) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => continue,
+    for (month, snapshot) in archive.snapshots()? {
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
             Err(error) => {
                 all.unreadable.push((month, error.to_string()));
                 continue;
@@ -140,7 +139,7 @@ fn read_manifests(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Mani
         };
         let manifest = &snapshot.manifest;
         all.timezone = zones().zone(&manifest.timezone).or(all.timezone);
-        let (history, damaged_history) = match folder.history(month) {
+        let (history, damaged_history) = match History::open(archive, month) {
             Ok(history) => {
                 let problems = history.as_ref().map_or(Vec::new(), |history| history.problems(reads_all));
                 (history, problems)
@@ -150,7 +149,7 @@ fn read_manifests(folder: &JobFolder, job: &Job, reads_all: bool) -> Result<Mani
         let current = history.filter(|history| history.is_of(Some(&snapshot), &definitions, previous.as_ref()));
         let standing = current.as_ref().map_or(Standing::OutOfDate, |history| {
             let source = ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() };
-            report::standing(&folder.reports(), month, &source, reads_all)
+            report::standing(archive, month, &source, reads_all)
         });
         let is_current = standing == Standing::Current && damaged_history.is_empty();
         let damaged_reports = if let Standing::Damaged(problems) = standing { problems } else { Vec::new() };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::partitioning::{Partitioning, SizedPartition};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedStream, StreamKind};
-use super::{Context, JobError, JobFolder, Scope, Unresolved, Why};
+use super::{Archive, Context, JobError, Scope, Unresolved, Why};
 use crate::privacy::HASH_PREFIX;
 use crate::settings::zones;
 use archive::publish;
@@ -160,7 +160,7 @@ pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
 
 /// The plan of the month's unfinished run, to publish its rows when the API does not answer any more. Without a month: of the
 /// newest unfinished run.
-pub(super) fn resume_plan(context: &Context, folder: &JobFolder, month: Option<Month>) -> Result<Option<Plan>, JobError> {
+pub(super) fn resume_plan(context: &Context, folder: &Archive, month: Option<Month>) -> Result<Option<Plan>, JobError> {
     let newest = || {
         Ok::<_, JobError>(folder.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
     };
@@ -206,7 +206,7 @@ pub(super) fn is_hashed_unnormalized(work: &Path, label: &str) -> bool {
 }
 
 /// Unfinished work of other months than these.
-pub(super) fn of_others(folder: &JobFolder, months: Months) -> Result<Vec<Months>, JobError> {
+pub(super) fn of_others(folder: &Archive, months: Months) -> Result<Vec<Months>, JobError> {
     Ok(folder.unfinished()?.into_iter().filter(|other| *other != months).collect())
 }
 

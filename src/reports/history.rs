@@ -13,15 +13,15 @@ mod states;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use chrono::NaiveDate;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use archive::publish::{self, Damage, ListedFile, ListedFiles, PublishError, Staging};
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError, month_folder};
+use archive::publish::{Damage, ListedFile, ListedFiles, PublishError, Staging};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot, SnapshotError};
 use archive::table::{ContactNumbers, Query, Table, TableError, in_order, scan_or_empty, write_parquet};
+use archive::{Archive, Section};
 use domain::{Month, is_identifier};
 
 use states::State;
@@ -65,17 +65,6 @@ pub enum HistoryError {
     Damaged(#[from] Damage),
 }
 
-impl HistoryError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            HistoryError::Damaged(_) => false,
-            HistoryError::Publish(error) => error.is_disk_full(),
-            HistoryError::Table(error) => error.is_disk_full(),
-            HistoryError::Snapshot(error) => error.is_disk_full(),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryManifest {
     pub format: u32,
@@ -111,19 +100,17 @@ impl History {
     ///
     /// # Errors
     /// When its manifest is damaged.
-    pub fn open(histories: &Path, month: Month) -> Result<Option<History>, Damage> {
-        let folder = histories.join(month_folder(month));
-        let Some(read) = publish::read_manifest(&folder)? else { return Ok(None) };
+    pub fn open(archive: &Archive, month: Month) -> Result<Option<History>, Damage> {
+        let Some(read) = archive.manifest(Section::History, month)? else { return Ok(None) };
         let Ok(manifest) = read.parse::<HistoryManifest>() else { return Ok(None) };
         if manifest.format != FORMAT {
             return Ok(None);
         }
         let is_this_month = manifest.month == month.to_string();
         if !(read.has_checksum && is_this_month) {
-            let problem = if is_this_month { "has lost its checksum" } else { "is of another month" };
-            return Err(Damage { folder, problem: format!("its {} {problem}", publish::MANIFEST) });
+            return Err(read.damage(if is_this_month { "has lost its checksum" } else { "is of another month" }));
         }
-        Ok(Some(History { files: ListedFiles::new(&folder, &manifest.files)?, manifest, hash: read.hash }))
+        Ok(Some(History { files: read.files(&manifest.files)?, manifest, hash: read.hash }))
     }
 
     /// The SHA-256 of the manifest of the snapshot that it was built from.
@@ -167,21 +154,6 @@ impl History {
     }
 }
 
-/// The SHA-256 of the snapshot's manifest from which the month's history was built, for a history of any format; `None` if it
-/// is not recorded.
-pub fn recorded_snapshot(histories: &Path, month: Month) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Source {
-        snapshot: String,
-    }
-    #[derive(Deserialize)]
-    struct Recorded {
-        built_from: Source,
-    }
-    let read = publish::read_manifest(&histories.join(month_folder(month))).ok()??;
-    Some(read.parse::<Recorded>().ok()?.built_from.snapshot)
-}
-
 fn source(snapshot: &str, definitions: &Definitions, previous: Option<&History>) -> HistorySource {
     HistorySource {
         snapshot: snapshot.to_string(),
@@ -207,11 +179,10 @@ fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFr
 
 /// Builds and publishes the month's history.
 pub fn build(
+    archive: &Archive,
     snapshot: &Snapshot,
     definitions: &Definitions,
     previous: Option<&History>,
-    histories: &Path,
-    work: &Path,
 ) -> Result<History, HistoryError> {
     let manifest = &snapshot.manifest;
     let span = manifest.span()?;
@@ -241,7 +212,7 @@ pub fn build(
     let records_before = numbers.numbered(records_before, &RECORDS);
     let people_before = numbers.numbered(people_before, &PEOPLE);
 
-    let staging = Staging::new(work, &format!("history-{}", span.month))?;
+    let staging = archive.stage(Section::History, span.month)?;
     let write = |table, frame| write(&staging, &numbers, table, frame);
     let standing = STANDING_QUERY.run(&[
         ("members", members),
@@ -305,9 +276,8 @@ pub fn build(
         identifiers: manifest.identifiers.clone(),
         files: staging.files(),
     };
-    let folder = histories.join(month_folder(span.month));
-    let hash = staging.commit(&folder, &manifest)?;
-    Ok(History { files: ListedFiles::just_written(&folder, &manifest.files), manifest, hash })
+    let (files, hash) = archive.publish(Section::History, span.month, staging, &manifest)?;
+    Ok(History { files, manifest, hash })
 }
 
 /// Whether a row belongs to an earlier month with which some cohort is compared now or will be compared next.

@@ -1,13 +1,11 @@
 //! Writes a month's reports: each table as Parquet and CSV, a page for people, and a manifest that records the inputs.
 
-use std::path::{Path, PathBuf};
-
 use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
-use archive::publish::{self, ListedFile, ListedFiles, PublishError, Staging};
-use archive::snapshot::month_folder;
+use archive::publish::{self, ListedFile, PublishError, Staging};
 use archive::table::{Table, TableError, write_csv, write_parquet};
+use archive::{Archive, Section};
 use domain::Month;
 
 /// Increased when the meaning of a report changes or a report is added. Reports of another format are out of date.
@@ -22,15 +20,6 @@ pub enum ReportError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Table(#[from] TableError),
-}
-
-impl ReportError {
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            ReportError::Publish(error) => error.is_disk_full(),
-            ReportError::Table(error) => error.is_disk_full(),
-        }
-    }
 }
 
 /// The file format of a table.
@@ -67,9 +56,8 @@ pub enum Standing {
 }
 
 /// Compares the month's reports with these hashes. Without `reads_all`, checks only that files exist and their sizes.
-pub fn standing(reports: &Path, month: Month, source: &ReportSource, reads_all: bool) -> Standing {
-    let folder = reports.join(month_folder(month));
-    let read = match publish::read_manifest(&folder) {
+pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_all: bool) -> Standing {
+    let read = match archive.manifest(Section::Reports, month) {
         Ok(Some(read)) => read,
         Ok(None) => return Standing::OutOfDate,
         Err(damage) => return Standing::Damaged(vec![damage.problem]),
@@ -78,7 +66,7 @@ pub fn standing(reports: &Path, month: Month, source: &ReportSource, reads_all: 
     else {
         return Standing::OutOfDate;
     };
-    let problems = match ListedFiles::new(&folder, &manifest.files) {
+    let problems = match read.files(&manifest.files) {
         Ok(files) => files.problems(reads_all),
         Err(damage) => vec![damage.problem],
     };
@@ -87,15 +75,16 @@ pub fn standing(reports: &Path, month: Month, source: &ReportSource, reads_all: 
 
 /// Writes one month's reports, one table at a time.
 #[derive(Debug)]
-pub struct ReportWriter {
+pub struct ReportWriter<'a> {
+    archive: &'a Archive,
     staging: Staging,
     month: Month,
     formats: Vec<ReportFormat>,
 }
 
-impl ReportWriter {
-    pub fn new(work: &Path, month: Month, formats: &[ReportFormat]) -> Result<ReportWriter, ReportError> {
-        Ok(ReportWriter { staging: Staging::new(work, &format!("report-{month}"))?, month, formats: formats.to_vec() })
+impl ReportWriter<'_> {
+    pub fn new(archive: &Archive, month: Month, formats: Vec<ReportFormat>) -> Result<ReportWriter<'_>, ReportError> {
+        Ok(ReportWriter { archive, staging: archive.stage(Section::Reports, month)?, month, formats })
     }
 
     pub fn add(&mut self, table: &'static Table, frame: &DataFrame) -> Result<(), ReportError> {
@@ -120,11 +109,10 @@ impl ReportWriter {
         Ok(self.staging.list(PAGE, 0)?)
     }
 
-    /// Publishes the reports. Returns their folder.
-    pub fn commit(self, reports: &Path, source: ReportSource) -> Result<PathBuf, ReportError> {
+    /// Publishes the reports.
+    pub fn commit(self, source: ReportSource) -> Result<(), ReportError> {
         let manifest = ReportManifest { format: FORMAT, month: self.month.to_string(), built_from: source, files: self.staging.files() };
-        let folder = reports.join(month_folder(self.month));
-        self.staging.commit(&folder, &manifest)?;
-        Ok(folder)
+        self.archive.publish(Section::Reports, self.month, self.staging, &manifest)?;
+        Ok(())
     }
 }

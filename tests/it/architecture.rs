@@ -25,6 +25,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("archive/publish", &["disk"]),
     ("archive/table", &["disk"]),
     ("archive/snapshot", &["publish", "table"]),
+    ("archive/folder", &["publish", "snapshot"]),
     ("reports/rules", &[]),
     ("reports/history", &["rules"]),
     ("reports/analysis", &[]),

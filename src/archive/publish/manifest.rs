@@ -10,18 +10,20 @@
 //! ```
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Damage, MANIFEST, PublishError, sha256, write_file};
+use super::{Damage, ListedFile, ListedFiles, MANIFEST, PublishError, sha256, write_file};
 
 const CHECKSUM: &str = ",\n  \"checksum\": \"";
 const END: &str = "\"\n}\n";
 
 /// The bytes of a manifest. If it has a checksum, it was verified.
+#[derive(Debug)]
 pub struct ReadManifest {
+    folder: PathBuf,
     bytes: Vec<u8>,
     /// SHA-256 of the file.
     pub hash: String,
@@ -34,6 +36,19 @@ impl ReadManifest {
     /// When it is not JSON of that shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.bytes)
+    }
+
+    /// The files that it lists.
+    ///
+    /// # Errors
+    /// When a path leads out of the folder.
+    pub fn files(&self, listed: &[ListedFile]) -> Result<ListedFiles, Damage> {
+        ListedFiles::new(&self.folder, listed)
+    }
+
+    /// That the manifest has this problem.
+    pub fn damage(&self, problem: &str) -> Damage {
+        Damage { folder: self.folder.clone(), problem: format!("its {MANIFEST} {problem}") }
     }
 }
 
@@ -50,7 +65,7 @@ pub(super) fn write_manifest(folder: &Path, value: &impl Serialize) -> Result<St
 ///
 /// # Errors
 /// When it cannot be read or differs from its checksum.
-pub fn read_manifest(folder: &Path) -> Result<Option<ReadManifest>, Damage> {
+pub(crate) fn read_manifest(folder: &Path) -> Result<Option<ReadManifest>, Damage> {
     let damage = |problem: String| Damage { folder: folder.to_path_buf(), problem };
     let bytes = match std::fs::read(folder.join(MANIFEST)) {
         Ok(bytes) => bytes,
@@ -60,7 +75,7 @@ pub fn read_manifest(folder: &Path) -> Result<Option<ReadManifest>, Damage> {
     let checked = checksum_of(&bytes);
     match checked {
         Some((body, checksum)) if sha256(body) != checksum => Err(damage(format!("its {MANIFEST} differs from its own checksum"))),
-        _ => Ok(Some(ReadManifest { hash: sha256(&bytes), has_checksum: checked.is_some(), bytes })),
+        _ => Ok(Some(ReadManifest { folder: folder.to_path_buf(), hash: sha256(&bytes), has_checksum: checked.is_some(), bytes })),
     }
 }
 

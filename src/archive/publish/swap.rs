@@ -101,7 +101,7 @@ fn original_path(work: &Path, name: &str) -> Option<PathBuf> {
 
 /// Repairs a work folder after a crash. A folder that was moved aside is moved back if nothing replaced it, and removed if
 /// something did. Folders that were being written are removed.
-pub fn recover(work: &Path) -> Result<(), PublishError> {
+pub(crate) fn recover(work: &Path) -> Result<(), PublishError> {
     for name in entry_names(work)? {
         let left = work.join(&name);
         match original_path(work, &name) {
@@ -120,7 +120,7 @@ pub fn recover(work: &Path) -> Result<(), PublishError> {
 
 /// Repairs a folder after a crash of an older version of this program, which moved a folder NAME aside to `.NAME`. `is_ours`
 /// decides from NAME and that folder whether this program made it; everything else in `folder` stays.
-pub fn recover_beside(folder: &Path, is_ours: impl Fn(&str, &Path) -> bool) -> Result<(), PublishError> {
+pub(crate) fn recover_beside(folder: &Path, is_ours: impl Fn(&str, &Path) -> bool) -> Result<(), PublishError> {
     for name in folder_names(folder)? {
         let aside = folder.join(&name);
         let Some(original) = name.strip_prefix('.').filter(|name| is_ours(name, &aside)) else { continue };

@@ -27,7 +27,7 @@ pub struct ListedFiles {
 impl ListedFiles {
     /// # Errors
     /// When a path leads out of the folder.
-    pub fn new(folder: &Path, files: &[ListedFile]) -> Result<ListedFiles, Damage> {
+    pub(crate) fn new(folder: &Path, files: &[ListedFile]) -> Result<ListedFiles, Damage> {
         let is_inside = |file: &&ListedFile| {
             let mut parts = Path::new(&file.path).components().peekable();
             parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
@@ -42,7 +42,7 @@ impl ListedFiles {
     }
 
     /// Files that this process has just written and hashed. They count as verified.
-    pub fn just_written(folder: &Path, files: &[ListedFile]) -> ListedFiles {
+    pub(crate) fn just_written(folder: &Path, files: &[ListedFile]) -> ListedFiles {
         let verified = files.iter().map(|file| file.path.clone()).collect();
         ListedFiles { folder: folder.to_path_buf(), files: files.to_vec(), verified: Arc::new(Mutex::new(verified)) }
     }

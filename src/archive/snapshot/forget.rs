@@ -27,7 +27,11 @@ struct Parted {
 ///
 /// # Errors
 /// When the snapshot is damaged. A new manifest would hide the damage.
-pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Path) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
+pub(crate) fn without_people(
+    snapshot: &Snapshot,
+    people: &BTreeSet<String>,
+    work: &Path,
+) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
     snapshot.verify()?;
     let mut manifest = snapshot.manifest.clone();
     let mut parted = BTreeMap::new();
@@ -72,7 +76,7 @@ pub fn without_people(snapshot: &Snapshot, people: &BTreeSet<String>, work: &Pat
 /// Replaces a stream of unfinished work by one without these people. Returns whether it contained any.
 ///
 /// Files that cannot be read and incomplete chunks after a crash are useless to a later run: they are removed.
-pub fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
+pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
     let chunks = load_stream(stream).or_else(|| load_progress(stream).map(|progress| progress.record)).map_or(0, |record| record.chunks);
     let mut parted = BTreeMap::new();
     let mut rows_gone = BTreeSet::new();
@@ -146,7 +150,7 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
 }
 
 /// The same for a stream of unfinished work. Files that cannot be read are skipped: no later run can read them either.
-pub fn people_in_stream_with_email(stream: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
+pub(crate) fn people_in_stream_with_email(stream: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for name in publish::file_names(stream)? {
         let bundle = tables_of(&name).map(|(bundle, _)| bundle).filter(|bundle| bundle[0].name == CONTACTS.name);

@@ -164,9 +164,9 @@ impl Finding {
 impl Manifest {
     /// Reads the manifest in a snapshot's folder. Also returns the SHA-256 of its file.
     pub(super) fn read(folder: &Path) -> Result<(Manifest, String), SnapshotError> {
-        let damage = |problem: String| Damage { folder: folder.to_path_buf(), problem };
-        let read = publish::read_manifest(folder)?.ok_or_else(|| damage(format!("its {MANIFEST} is missing")))?;
-        let not_understood = |error: serde_json::Error| damage(format!("its {MANIFEST} cannot be understood ({error})"));
+        let missing = || Damage { folder: folder.to_path_buf(), problem: format!("its {MANIFEST} is missing") };
+        let read = publish::read_manifest(folder)?.ok_or_else(missing)?;
+        let not_understood = |error: serde_json::Error| read.damage(&format!("cannot be understood ({error})"));
         // The format first: in a newer format, any other field may differ.
         let Format { format } = read.parse().map_err(not_understood)?;
         if format > FORMAT {
@@ -175,7 +175,7 @@ impl Manifest {
         let manifest: Manifest = read.parse().map_err(not_understood)?;
         let cohort_bases = manifest.cohorts.iter().map(|cohort| &cohort.basis);
         for basis in cohort_bases.chain([&manifest.basis]) {
-            Basis::parse(basis).ok_or_else(|| damage(format!("its {MANIFEST} has `{basis}` where a basis should be")))?;
+            Basis::parse(basis).ok_or_else(|| read.damage(&format!("has `{basis}` where a basis should be")))?;
         }
         manifest.month()?;
         Ok((manifest, read.hash))

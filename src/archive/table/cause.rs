@@ -1,27 +1,19 @@
 //! The cause of a failed read, count or write, without Polars' advice to its own users: this program does not have those
 //! options.
 
-use polars::prelude::PolarsError;
+use std::io;
 
-/// The cause in one line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Cause(String);
+use polars::prelude::PolarsError;
 
 /// The words with which advice begins, in lower case.
 const ADVICE: [&str; 6] = ["hint:", "consider ", "help:", "try ", "set `", "you can "];
 
-impl Cause {
-    pub(super) fn own(problem: String) -> Cause {
-        Cause(problem)
-    }
-
-    pub(super) fn of(error: &PolarsError) -> Cause {
-        match error {
-            PolarsError::IO { error, .. } => Cause(error.to_string()),
-            PolarsError::Context { error, .. } | PolarsError::ExprContext { error, .. } => Cause::of(error),
-            error => Cause(without_advice(&error.to_string())),
-        }
+/// The cause in one line. Its kind says whether the disk was full.
+pub(super) fn of(error: &PolarsError) -> io::Error {
+    match error {
+        PolarsError::IO { error, .. } => io::Error::new(error.kind(), error.to_string()),
+        PolarsError::Context { error, .. } | PolarsError::ExprContext { error, .. } => of(error),
+        error => io::Error::other(without_advice(&error.to_string())),
     }
 }
 
@@ -43,10 +35,13 @@ fn begins_word(text: &str, start: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk;
+    use crate::snapshot::SnapshotError;
+    use crate::table::TableError;
 
     #[test]
     fn advice_is_removed_and_the_cause_is_kept() {
-        let cause = |message: &str| Cause::of(&PolarsError::SchemaMismatch(message.to_string().into())).to_string();
+        let cause = |message: &str| of(&PolarsError::SchemaMismatch(message.to_string().into())).to_string();
         assert_eq!(
             cause("data type mismatch for column age: incoming: Int32 != target: Int64, hint: pass cast_options=pl.ScanCastOptions(…)"),
             "data type mismatch for column age: incoming: Int32 != target: Int64"
@@ -65,6 +60,15 @@ mod tests {
     #[test]
     fn a_failed_read_has_the_text_of_the_system() {
         let error = PolarsError::from(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "unexpected end of file"));
-        assert_eq!(Cause::of(&error.context("while reading".into())).to_string(), "unexpected end of file");
+        assert_eq!(of(&error.context("while reading".into())).to_string(), "unexpected end of file");
+    }
+
+    #[test]
+    fn a_full_disk_is_found_under_other_errors() {
+        let is_full_in = |kind: io::ErrorKind| {
+            let error = PolarsError::from(io::Error::from(kind)).context("while writing".into());
+            disk::is_full_in(&SnapshotError::from(TableError::new("write", "a table", error)))
+        };
+        assert!(is_full_in(io::ErrorKind::StorageFull) && !is_full_in(io::ErrorKind::PermissionDenied));
     }
 }

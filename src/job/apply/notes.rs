@@ -1,17 +1,18 @@
 //! The record of the tags that this job added: one for each month with its manifest, and the pending contacts of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Applied;
-use crate::{Context, JobError, JobFolder};
-use archive::publish::{self, Damage, ListedFile, ListedFiles, Staging};
-use archive::snapshot::{SnapshotError, month_folder, months_in};
+use crate::{Context, JobError};
+use archive::publish::{self, Damage, ListedFile, ListedFiles, MANIFEST};
+use archive::snapshot::SnapshotError;
 use archive::table::{self, Kind, Table, TableError, read_bundle, scan_or_empty, write_bundle, write_parquet};
+use archive::{Archive, Section};
 use domain::Month;
 
 const TAGGED: Table = Table {
@@ -41,6 +42,8 @@ const FORMAT: u32 = 1;
 const TAGGED_FILE: &str = "tagged.parquet";
 /// Beside the months: [`archive::table::write_bundle`].
 const PENDING_FILE: &str = "pending.arrows";
+/// The same in programs before 2026-12.
+const OLD_PENDING_FILE: &str = "pending.parquet";
 
 /// The tags written to Intercom for a month, and (`tagged.parquet`) those that this job may remove.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,36 +70,35 @@ pub(super) type Tagged = BTreeMap<(String, String), String>;
 pub(super) type Pending = BTreeMap<(String, String), bool>;
 
 /// The contacts that this job has tagged, from the newest month with applied tags.
-pub(super) fn applied_before(folder: &JobFolder) -> Result<Tagged, JobError> {
-    let Some(newest) = months_in(&folder.applied())?.into_iter().max() else { return Ok(Tagged::new()) };
-    read_applied(folder, newest).map(|(_, tagged)| tagged)
+pub(super) fn applied_before(archive: &Archive) -> Result<Tagged, JobError> {
+    let Some(newest) = archive.months_of(Section::Applied)?.into_iter().max() else { return Ok(Tagged::new()) };
+    read_applied(archive, newest).map(|(_, tagged)| tagged)
 }
 
 /// A month's record of tags.
 ///
 /// # Errors
 /// If it is damaged.
-fn read_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, Tagged), JobError> {
-    let (manifest, files) = open_applied(folder, month).map_err(JobError::DamagedApplied)?;
+fn read_applied(archive: &Archive, month: Month) -> Result<(AppliedManifest, Tagged), JobError> {
+    let (manifest, files) = open_applied(archive, month).map_err(JobError::DamagedApplied)?;
     let paths = files.verified(|path| path == TAGGED_FILE).map_err(JobError::DamagedApplied)?;
     let tagged = paths.iter().map(|path| read_tagged(path)).collect::<Result<Vec<_>, _>>()?;
     Ok((manifest, tagged.into_iter().flatten().collect()))
 }
 
-fn open_applied(folder: &JobFolder, month: Month) -> Result<(AppliedManifest, ListedFiles), Damage> {
-    let target = folder.applied().join(month_folder(month));
-    let damage = |problem: &str| Damage { folder: target.clone(), problem: format!("its {} {problem}", publish::MANIFEST) };
-    let read = publish::read_manifest(&target)?.ok_or_else(|| damage("is gone"))?;
-    let manifest: AppliedManifest = read.parse().map_err(|_| damage("cannot be understood"))?;
-    let files = ListedFiles::new(&target, &manifest.files)?;
+fn open_applied(archive: &Archive, month: Month) -> Result<(AppliedManifest, ListedFiles), Damage> {
+    let gone = || archive.damage(Section::Applied, month, format!("its {MANIFEST} is gone"));
+    let read = archive.manifest(Section::Applied, month)?.ok_or_else(gone)?;
+    let manifest: AppliedManifest = read.parse().map_err(|_| read.damage("cannot be understood"))?;
+    let files = read.files(&manifest.files)?;
     Ok((manifest, files))
 }
 
 /// Damage in the records of tags, by month.
-pub(crate) fn problems(folder: &JobFolder, reads_all: bool) -> Result<Vec<(Month, String)>, JobError> {
+pub(crate) fn problems(archive: &Archive, reads_all: bool) -> Result<Vec<(Month, String)>, JobError> {
     let mut problems = Vec::new();
-    for month in months_in(&folder.applied())? {
-        match open_applied(folder, month) {
+    for month in archive.months_of(Section::Applied)? {
+        match open_applied(archive, month) {
             Ok((_, files)) => problems.extend(files.problems(reads_all).into_iter().map(|problem| (month, problem))),
             Err(damage) => problems.push((month, damage.problem)),
         }
@@ -104,42 +106,36 @@ pub(crate) fn problems(folder: &JobFolder, reads_all: bool) -> Result<Vec<(Month
     Ok(problems)
 }
 
-pub(super) fn publish_applied(
-    context: &Context,
-    folder: &JobFolder,
-    month: Month,
-    rules: Vec<Applied>,
-    tagged: &Tagged,
-) -> Result<(), JobError> {
-    let target = folder.applied().join(month_folder(month));
-    let mut runs = if target.exists() { read_applied(folder, month)?.0.runs } else { Vec::new() };
+pub(super) fn publish_applied(context: &Context, month: Month, rules: Vec<Applied>, tagged: &Tagged) -> Result<(), JobError> {
+    let archive = &context.archive;
+    let mut runs = if archive.months_of(Section::Applied)?.contains(&month) { read_applied(archive, month)?.0.runs } else { Vec::new() };
     runs.push(AppliedRun { applied_at: (context.clock)(), program_version: env!("CARGO_PKG_VERSION").to_string(), rules });
     let job = context.settings.job.name.clone();
     let manifest = AppliedManifest { format: FORMAT, job, month: month.to_string(), runs, files: Vec::new() };
-    write_applied(folder, month, manifest, tagged)
+    write_applied(archive, month, manifest, tagged)
 }
 
 /// Publishes a month's record of tags, and replaces the existing one.
-fn write_applied(folder: &JobFolder, month: Month, mut manifest: AppliedManifest, tagged: &Tagged) -> Result<(), JobError> {
-    let staging = Staging::new(&folder.work(), &format!("applied-{month}"))?;
+fn write_applied(archive: &Archive, month: Month, mut manifest: AppliedManifest, tagged: &Tagged) -> Result<(), JobError> {
+    let staging = archive.stage(Section::Applied, month)?;
     let rows = write_tagged(tagged, &staging.place(TAGGED_FILE)?)?;
     staging.list(TAGGED_FILE, rows)?;
     manifest.files = staging.files();
-    staging.commit(&folder.applied().join(month_folder(month)), &manifest)?;
+    archive.publish(Section::Applied, month, staging, &manifest)?;
     Ok(())
 }
 
 /// Removes persons from the records of tags. Returns whether they were in it, and the damaged records, which are not changed.
-pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
+pub(crate) fn forget(archive: &Archive, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
     let (mut found, mut damaged) = (false, Vec::new());
-    let mut pending = read_pending(folder)?;
+    let mut pending = read_pending(archive)?;
     if pending.keys().any(|(_, contact)| people.contains(contact)) {
         pending.retain(|(_, contact), _| !people.contains(contact));
-        write_pending(folder, &pending)?;
+        write_pending(archive, &pending)?;
         found = true;
     }
-    for month in months_in(&folder.applied())? {
-        let (manifest, mut tagged) = match read_applied(folder, month) {
+    for month in archive.months_of(Section::Applied)? {
+        let (manifest, mut tagged) = match read_applied(archive, month) {
             Ok(applied) => applied,
             Err(JobError::DamagedApplied(damage)) => {
                 damaged.push((month, damage.problem));
@@ -149,7 +145,7 @@ pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(b
         };
         if tagged.keys().any(|(_, contact)| people.contains(contact)) {
             tagged.retain(|(_, contact), _| !people.contains(contact));
-            write_applied(folder, month, manifest, &tagged)?;
+            write_applied(archive, month, manifest, &tagged)?;
             found = true;
         }
     }
@@ -157,15 +153,12 @@ pub(crate) fn forget(folder: &JobFolder, people: &BTreeSet<String>) -> Result<(b
 }
 
 /// Saves the pending contacts of a run. If there are none, there is no file.
-pub(super) fn write_pending(folder: &JobFolder, pending: &Pending) -> Result<(), JobError> {
-    publish::remove_file(&old_pending(folder))?;
+pub(super) fn write_pending(archive: &Archive, pending: &Pending) -> Result<(), JobError> {
+    publish::remove_file(&archive.applied_file(OLD_PENDING_FILE))?;
     if pending.is_empty() {
-        return Ok(publish::remove_file(&folder.pending())?);
+        return Ok(publish::remove_file(&archive.applied_file(PENDING_FILE))?);
     }
-    publish::create_folder(&folder.applied())?;
-    let staging = Staging::new(&folder.work(), "pending")?;
-    write_pending_table(pending, &staging.place(PENDING_FILE)?)?;
-    Ok(staging.commit_file(PENDING_FILE, &folder.pending())?)
+    archive.publish_applied_file(PENDING_FILE, |path| write_pending_table(pending, path))
 }
 
 fn write_tagged(tagged: &Tagged, path: &Path) -> Result<u64, JobError> {
@@ -192,11 +185,14 @@ fn write_pending_table(pending: &Pending, path: &Path) -> Result<(), JobError> {
 ///
 /// # Errors
 /// If the file is damaged.
-pub(super) fn read_pending(folder: &JobFolder) -> Result<Pending, JobError> {
-    let (path, old_path) = (folder.pending(), old_pending(folder));
+pub(super) fn read_pending(archive: &Archive) -> Result<Pending, JobError> {
+    let (path, old_path) = (archive.applied_file(PENDING_FILE), archive.applied_file(OLD_PENDING_FILE));
     let failed = |error| unreadable("read", &path, error);
     let damage = |error: TableError| {
-        JobError::DamagedApplied(Damage { folder: folder.applied(), problem: format!("`{PENDING_FILE}` cannot be read ({error})") })
+        JobError::DamagedApplied(Damage {
+            folder: archive.location(Section::Applied).into(),
+            problem: format!("`{PENDING_FILE}` cannot be read ({error})"),
+        })
     };
     let rows = if path.exists() {
         read_bundle(&path, &[&PENDING]).map_err(damage)?.swap_remove(0)
@@ -210,11 +206,6 @@ pub(super) fn read_pending(folder: &JobFolder) -> Result<Pending, JobError> {
     let may_carry = rows.column("may_carry").and_then(|column| column.bool()).map_err(failed)?;
     let row = |row: usize| Some(((rules.get(row)?.to_string(), contacts.get(row)?.to_string()), may_carry.get(row)?));
     Ok((0..rows.height()).filter_map(row).collect())
-}
-
-/// The file of pending contacts in programs before 2026-12.
-fn old_pending(folder: &JobFolder) -> PathBuf {
-    folder.applied().join("pending.parquet")
 }
 
 fn read_tagged(path: &Path) -> Result<Tagged, JobError> {

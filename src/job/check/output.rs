@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Trouble};
-use crate::{JobError, JobFolder};
-use archive::snapshot::{month_folder, months_in};
+use crate::JobError;
+use archive::{Archive, ArchiveError};
 use domain::Month;
 
 /// What a row of a stream takes on disk until its month is published: in the work folder, the snapshot, the history and
@@ -20,32 +20,32 @@ const BYTES_AT_LEAST: f64 = 1_048_576.0;
 /// Files and folders of a small month, work folder and all.
 const FILES_AT_LEAST: u64 = 100;
 
-/// `tried`: what came of [`JobFolder::try_out`]. `rows`: what the streams of a run would bring, when that is known.
-pub(super) fn check(folder: &JobFolder, tried: Result<PathBuf, JobError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
-    let root = folder.root().display();
+/// `tried`: what came of [`Archive::try_out`]. `rows`: what the streams of a run would bring, when that is known.
+pub(super) fn check(archive: &Archive, tried: Result<PathBuf, ArchiveError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
+    let root = archive.root().display();
     match tried {
-        Ok(tried) if tried == folder.root() => findings.push(Finding::fine("output", format!("`{root}` can be written"))),
+        Ok(tried) if tried == archive.root() => findings.push(Finding::fine("output", format!("`{root}` can be written"))),
         Ok(tried) => {
             let what = format!("`{root}` is not there yet, and can be made in `{}`", tried.display());
             findings.push(Finding::fine("output", what));
-            findings.extend(space(folder, &tried, rows));
+            findings.extend(space(archive, &tried, rows));
             return;
         }
         Err(error) => {
-            let subject = if matches!(error, JobError::OtherFileSystem { .. }) { "file system" } else { "output" };
-            findings.push(Finding::error(subject, error));
+            let subject = if matches!(error, ArchiveError::OtherFileSystem { .. }) { "file system" } else { "output" };
+            findings.push(Finding::error(subject, JobError::from(error)));
             return;
         }
     }
-    findings.extend(space(folder, folder.root(), rows));
-    match folder.holder() {
+    findings.extend(space(archive, archive.root(), rows));
+    match archive.holder() {
         Ok(None) => {}
         Ok(Some(holder)) => findings.push(Finding::noted("lock", format!("{holder}; a run would end with code 7"))),
-        Err(error) => findings.push(Finding::error("lock", error)),
+        Err(error) => findings.push(Finding::error("lock", JobError::from(error))),
     }
 }
 
-fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Finding> {
+fn space(archive: &Archive, existing: &Path, rows: Option<u64>) -> Option<Finding> {
     let (free, files) = free_bytes(existing)?;
     if files.is_some_and(|files| files < FILES_AT_LEAST) {
         let free = format!("{} and {} files", shown(free), files.unwrap_or_default());
@@ -54,7 +54,7 @@ fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Findi
     let Some(rows) = rows else {
         return Some(Finding::noted("disk space", format!("{} are free; what a month needs is not known", shown(free))));
     };
-    let (per_row, source) = match last_month(folder) {
+    let (per_row, source) = match last_month(archive) {
         Some((month, per_row)) => (per_row * WORK, format!("as {month} took")),
         None => (BYTES_PER_ROW, "as estimated, until there is a month to go by".to_string()),
     };
@@ -71,24 +71,13 @@ fn space(folder: &JobFolder, existing: &Path, rows: Option<u64>) -> Option<Findi
 }
 
 /// The newest month that can be read, and the bytes that a row of its streams took in snapshot, history and reports.
-fn last_month(folder: &JobFolder) -> Option<(Month, f64)> {
-    let month = months_in(&folder.snapshots()).ok()?.pop()?;
-    let manifest = folder.snapshot(month).ok()??.manifest;
+fn last_month(archive: &Archive) -> Option<(Month, f64)> {
+    let month = archive.months().ok()?.pop()?;
+    let manifest = archive.snapshot(month).ok()??.manifest;
     let of_table = |name: &str| manifest.files.iter().filter(|file| file.path.starts_with(name)).map(|file| file.rows).sum::<u64>();
     let members: u64 = manifest.cohorts.iter().map(|cohort| cohort.members).sum();
     let rows = of_table("contacts/") + of_table("conversations/") + members;
-    let published = [folder.snapshots(), folder.histories(), folder.reports()];
-    let bytes: u64 = published.iter().map(|table| bytes_in(&table.join(month_folder(month)))).sum();
-    (rows > 0).then(|| (month, bytes as f64 / rows as f64))
-}
-
-fn bytes_in(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let bytes = entries.filter_map(|entry| {
-        let found = entry.metadata().ok()?;
-        Some(if found.is_dir() { bytes_in(&entry.path()) } else { found.len() })
-    });
-    bytes.sum()
+    (rows > 0).then(|| (month, archive.bytes_of(month) as f64 / rows as f64))
 }
 
 /// What this user may still write there: bytes, and files where the volume counts them.

@@ -4,8 +4,6 @@ mod numbers;
 mod other_parts;
 mod story;
 
-use std::path::PathBuf;
-
 use chrono::{DateTime, Duration, Utc};
 use polars::prelude::*;
 use tempfile::TempDir;
@@ -67,20 +65,20 @@ impl Place {
         Place { root: tempfile::tempdir().unwrap(), definitions: Definitions::default(), last: None }
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+    fn archive(&self) -> Archive {
+        Archive::new(self.root.path().to_path_buf())
     }
 
     /// Publishes the month's snapshot and builds its history from the last one.
     fn observe(&mut self, observation: &Observation<'_>) -> &History {
         let snapshot = self.snapshot(observation);
-        let history = build(&snapshot, &self.definitions, self.last.as_ref(), &self.folder("history"), &self.folder(".work")).unwrap();
+        let history = build(&self.archive(), &snapshot, &self.definitions, self.last.as_ref()).unwrap();
         self.last.insert(history)
     }
 
     fn snapshot(&self, observation: &Observation<'_>) -> Snapshot {
-        let work = self.folder(".work");
         let span = observation.span();
+        let (archive, work) = (self.archive(), self.archive().work_of(span.month.into()));
         let observed_at = span.end + Duration::hours(1);
         let stream = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
             let folder = work.join(name);
@@ -122,7 +120,7 @@ impl Place {
             conversations: Some(conversations),
             span,
         };
-        let staging = Staging::new(&work, "snapshot").unwrap();
+        let staging = archive.stage(Section::Snapshots, span.month).unwrap();
         assembly.write(&staging).unwrap();
         let cohort = |(key, members): &(&str, Vec<&str>)| CohortEntry {
             cohort_key: key.to_string(),
@@ -160,9 +158,8 @@ impl Place {
             incomplete: Vec::new(),
             findings: Vec::new(),
         };
-        let snapshots = self.folder("snapshots");
-        staging.commit(&snapshots.join(month_folder(span.month)), &manifest).unwrap();
-        Snapshot::open(&snapshots, span.month).unwrap().unwrap()
+        archive.publish_snapshot(span.month, staging, manifest).unwrap();
+        archive.snapshot(span.month).unwrap().unwrap()
     }
 }
 

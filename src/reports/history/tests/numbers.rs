@@ -22,22 +22,22 @@ impl Place {
         let columns =
             vec![Column::new("value".into(), texts), Column::new("value_number".into(), numbers), Column::new("value_type".into(), kinds)];
         let rows = rows.drop_many(["value", "value_number", "value_type"]).hstack(&columns).unwrap();
-        let snapshots = self.folder("snapshots");
-        let folder = snapshots.join(month_folder(month.parse().unwrap()));
-        let staging = Staging::new(&self.folder(".work"), "rewritten").unwrap();
+        let (archive, month) = (self.archive(), snapshot.manifest.month().unwrap());
+        let folder = std::path::PathBuf::from(archive.location_of(Section::Snapshots, month));
+        let staging = archive.stage(Section::Snapshots, month).unwrap();
         for file in &snapshot.manifest.files {
             let place = staging.place(&file.path).unwrap();
             if file.path.starts_with("attributes/") {
                 write_parquet(&rows, &ATTRIBUTES, &place).unwrap();
             } else {
-                publish::copy_file(&folder.join(&file.path), &place).unwrap();
+                std::fs::copy(folder.join(&file.path), &place).unwrap();
             }
             staging.list(&file.path, file.rows).unwrap();
         }
         let manifest = Manifest { files: staging.files(), ..snapshot.manifest };
-        staging.commit(&folder, &manifest).unwrap();
-        let snapshot = Snapshot::open(&snapshots, month.parse().unwrap()).unwrap().unwrap();
-        let history = build(&snapshot, &self.definitions, self.last.as_ref(), &self.folder("history"), &self.folder(".work")).unwrap();
+        archive.publish_snapshot(month, staging, manifest).unwrap();
+        let snapshot = archive.snapshot(month).unwrap().unwrap();
+        let history = build(&archive, &snapshot, &self.definitions, self.last.as_ref()).unwrap();
         self.last.insert(history)
     }
 }
@@ -82,7 +82,7 @@ fn every_reader_of_a_snapshot_reads_one_value_for_each_number() {
         2026-02  tag:1           custom_attributes.fees  49                 49                     2  2",
     );
     // Reports read the same of both months, except for the members of the cohort.
-    let snapshot = |month: &str| Snapshot::open(&place.folder("snapshots"), month.parse().unwrap()).unwrap().unwrap();
+    let snapshot = |month: &str| place.archive().snapshot(month.parse().unwrap()).unwrap().unwrap();
     let read = |month: &str| snapshot(month).scan(&ATTRIBUTES).unwrap().collect().unwrap();
     assert!(read("2026-01").equals_missing(&read("2026-02")));
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::JobError;
-use archive::publish::{self, PublishError};
+use super::ArchiveError;
+use crate::publish::{self, PublishError};
 
 /// Bytes of a lock file that are read.
 const HOLDER_MAX: u64 = 200;
@@ -66,7 +66,7 @@ enum Try {
 ///
 /// # Errors
 /// If another process has it. A process that has ended has no lock, whatever the file says.
-pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, JobError> {
+pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, ArchiveError> {
     publish::create_folder(work)?;
     let mut outcome = Try::Replaced;
     for attempt in 0..TRIES {
@@ -85,7 +85,7 @@ pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, JobE
             let _ = lock.file.set_len(0).and_then(|()| lock.file.write_all(holder.as_bytes()));
             Ok(lock)
         }
-        Try::Held(holder) => Err(JobError::Locked { path: path.to_path_buf(), holder }),
+        Try::Held(holder) => Err(ArchiveError::Locked { path: path.to_path_buf(), holder }),
         Try::Replaced => {
             let problem = io::Error::other("another program deletes and creates it all the time");
             Err(PublishError::new("lock", path, problem).into())
@@ -115,7 +115,7 @@ fn once(path: &Path, work: &Path) -> io::Result<Try> {
 ///
 /// # Errors
 /// If there is a lock that a run could not open.
-pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, JobError> {
+pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, ArchiveError> {
     let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     match opened(path, &mut OpenOptions::new()) {
         Ok(file) if is_held(&file) => return Ok(Some(holder_in(&file))),
@@ -193,7 +193,7 @@ mod tests {
             self.0.path().join(".work")
         }
 
-        fn take(&self) -> Result<Lock, JobError> {
+        fn take(&self) -> Result<Lock, ArchiveError> {
             take(&self.path(), &self.work(), "run")
         }
 
@@ -226,8 +226,8 @@ mod tests {
         let lock = place.take().unwrap();
         std::fs::remove_file(place.path()).unwrap();
         assert!(place.holder().is_some());
-        assert!(matches!(place.take(), Err(JobError::Locked { .. })));
-        assert!(matches!(place.take(), Err(JobError::Locked { .. })), "nor when it is there again");
+        assert!(matches!(place.take(), Err(ArchiveError::Locked { .. })));
+        assert!(matches!(place.take(), Err(ArchiveError::Locked { .. })), "nor when it is there again");
         drop(lock);
         place.take().unwrap();
     }
