@@ -137,8 +137,8 @@ impl Tags<'_> {
                 applied.failed += 1;
                 is_ours = was_certain;
                 if let Some(may_carry) = pending {
-                    let is_told = change == Change::Tag && result != ItemResult::Unknown;
-                    self.pending.insert(key.clone(), may_carry && !is_told);
+                    let is_known = change == Change::Tag && result != ItemResult::Unknown;
+                    self.pending.insert(key.clone(), may_carry && !is_known);
                 }
             }
         }

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_and_its_holder_is_told() {
+    fn one_at_a_time_and_its_holder_is_named() {
         let place = Place::new();
         assert_eq!(place.holder(), None, "and nothing is made by looking");
         assert!(!place.work().exists() && !place.path().exists());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_is_deleted_and_made_anew_lets_nobody_else_in() {
+    fn a_lock_file_that_is_deleted_and_created_again_lets_nobody_else_in() {
         let place = Place::new();
         let lock = place.take().unwrap();
         std::fs::remove_file(place.path()).unwrap();
