@@ -14,7 +14,7 @@ use super::plan::{PlannedStream, StreamKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::privacy::Privacy;
 use archive::publish;
-use archive::snapshot::{Deduplication, Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
+use archive::snapshot::{Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
 use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
 use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
 
@@ -38,8 +38,6 @@ pub(super) struct StreamReader {
     pub folder: PathBuf,
     /// Groups to look for in the contacts' own lists.
     pub own_lists_of: Arc<[Group]>,
-    /// The records that other streams have.
-    pub others: Deduplication,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
@@ -100,15 +98,6 @@ impl Begun {
     /// Whether no page of it came yet.
     pub(super) fn is_fresh(&self) -> bool {
         matches!(self, Begun::Open(opened) if opened.progress.is_none())
-    }
-
-    /// Whether an earlier run deferred contact records to other streams.
-    pub(super) fn deferred_records(&self) -> bool {
-        match self {
-            Begun::Kept(record) => record.deferred > 0,
-            Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.deferred > 0),
-            Begun::Failed(_) => true,
-        }
     }
 }
 
@@ -311,8 +300,8 @@ impl StreamReader {
         let mut pages = Pages { spool: None, unwanted_before: HashSet::new(), cursor: None };
         if let Some(progress) = progress {
             self.report(Event::Resumed { stream: self.key(), rows: progress.record.rows });
-            let (folder, others) = (self.folder.clone(), self.others.clone());
-            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
+            let folder = self.folder.clone();
+            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
             // If chunks cannot be read, the stream is fetched again.
             let mut spool = joined(resumed.await).map_err(Ended::Again)?;
             // For the earlier rows only the groups that were looked for then are known.
@@ -401,7 +390,7 @@ impl StreamReader {
     }
 
     fn create<R: Spooled>(&self, at: DateTime<Utc>) -> Result<Spool<R>, JobError> {
-        let mut spool = Spool::create(self.folder.clone(), self.others.clone(), at)?;
+        let mut spool = Spool::create(self.folder.clone(), at)?;
         spool.record().own_lists_of = self.own_lists_of.iter().map(Group::key).collect();
         Ok(spool)
     }

@@ -20,9 +20,9 @@ use self::membership::{Derivation, TruncatedTags};
 use super::partitioning::Partitioning;
 use super::plan::{Plan, PlannedStream, StreamKind};
 use super::reader::{Begun, Fetched, Outcome, Probe, StreamReader};
-use super::{Context, Event, JobError, joined, work};
+use super::{Context, Event, JobError, work};
 use archive::publish;
-use archive::snapshot::{Deduplication, RecordIndex, SpooledStream, lacks_records, stream_folder};
+use archive::snapshot::{SpooledStream, stream_folder};
 use domain::{Allowed, Group, Partition, agrees};
 use intercom::RequestError;
 
@@ -57,10 +57,8 @@ pub(super) async fn fetch_streams(
         waiting: Vec::new(),
         running,
         permits_taken: 0,
-        held: RecordIndex::default(),
         truncated_tags: TruncatedTags::default(),
         waits_for_everyone,
-        may_lack_records: false,
     };
     // Open all streams before fetching any, so that they can share one scroll.
     let all: Vec<usize> = (0..scheduler.streams.len()).collect();
@@ -73,7 +71,6 @@ pub(super) async fn fetch_streams(
         work::note(work, scheduler.plan)?;
     }
     scheduler.run_to_end().await?;
-    scheduler.refetch_missing_records().await?;
     scheduler.cross_check().await?;
     let key = |stream: usize| scheduler.plan.streams[stream].key.clone();
     scheduler.streams.into_iter().enumerate().map(|(at, stream)| stream.result.ok_or_else(|| JobError::NotFetched(key(at)))).collect()
@@ -89,12 +86,9 @@ struct Scheduler<'a> {
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
     permits_taken: usize,
-    held: RecordIndex,
     truncated_tags: TruncatedTags,
     /// Whether tags wait until their membership strategy is chosen, after the first page of everyone.
     waits_for_everyone: bool,
-    /// Whether a stream was restarted to which other streams deferred contact records.
-    may_lack_records: bool,
 }
 
 #[derive(Default)]
@@ -103,8 +97,6 @@ struct StreamRun {
     /// Why it cannot be fetched in partitions.
     refused: Option<JobError>,
     result: Option<StreamResult>,
-    /// Whether it keeps every record, also those that another stream has.
-    keeps_all: bool,
 }
 
 struct PartitionRun {
@@ -172,29 +164,6 @@ impl Scheduler<'_> {
         }
     }
 
-    /// A stream may defer a contact's record to an earlier stream. If that stream was restarted and no longer has the record,
-    /// the deferring stream is fetched again.
-    async fn refetch_missing_records(&mut self) -> Result<(), JobError> {
-        // Ends: each round, more streams keep all of their records.
-        while std::mem::take(&mut self.may_lack_records) {
-            let is_of_contacts = |stream: &usize| self.plan.streams[*stream].kind != StreamKind::Conversations;
-            let streams: Vec<usize> = (0..self.streams.len()).filter(is_of_contacts).collect();
-            let parts: Vec<SpooledStream> =
-                streams.iter().filter_map(|stream| Some(self.streams[*stream].result.as_ref()?.part.clone())).collect();
-            let asked = tokio::task::spawn_blocking(move || Ok(lacks_records(&parts)?));
-            let lacking: Vec<bool> = joined(asked.await)?;
-            for (stream, _) in streams.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
-                tracing::warn!("refetching `{}`: contact records were deferred to a stream that restarted", self.plan.streams[stream].key);
-                self.streams[stream].keeps_all = true;
-                // Own lists give members, but no records.
-                self.plan.streams[stream].derived = None;
-                self.restart(stream).await?;
-            }
-            self.run_to_end().await?;
-        }
-        Ok(())
-    }
-
     /// Opens the partitions of these streams.
     async fn begin(&mut self, streams: &[usize], may_partition: bool) -> Result<(), JobError> {
         let mut readers = Vec::new();
@@ -204,19 +173,17 @@ impl Scheduler<'_> {
             self.streams[stream].partitions =
                 partitions.iter().map(|(range, _)| PartitionRun { key: key(planned, *range), state: State::Open }).collect();
             readers.extend(partitions.into_iter().enumerate().map(|(at, (range, rows))| {
-                let reader = self.reader(stream, planned, range, may_partition);
+                let reader = self.reader(planned, range, may_partition);
                 async move {
                     reader.begin().await.map(|begun| Waiting { stream, is_probed: !may_partition, partition: at, reader, begun, rows })
                 }
             }));
         }
-        let begun = try_join_all(readers).await?;
-        self.may_lack_records |= begun.iter().any(|waiting| waiting.begun.deferred_records());
-        self.waiting.extend(begun);
+        self.waiting.extend(try_join_all(readers).await?);
         Ok(())
     }
 
-    fn reader(&self, stream: usize, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
+    fn reader(&self, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
         let settings = &self.context.settings;
         let key = key(planned, partition);
         let folder = stream_folder(self.work, &key);
@@ -237,7 +204,6 @@ impl Scheduler<'_> {
             page_size: settings.intercom.page_size,
             max_concurrency: settings.intercom.max_concurrency,
             folder,
-            others: Deduplication { index: self.held.clone(), rank: stream, keeps_all: self.streams[stream].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -252,8 +218,8 @@ impl Scheduler<'_> {
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
-    /// Starts waiting partitions while there are free permits. Everyone first, because other streams derive members and take
-    /// records from it; then those of unknown length, then the longest: so all end at about the same time.
+    /// Starts waiting partitions while there are free permits. Everyone first, because other streams derive members from
+    /// it; then those of unknown length, then the longest: so all end at about the same time.
     fn start(&mut self) {
         loop {
             // Streams that share one scroll take no permit: one that waits for a permit would block the others.
@@ -382,8 +348,6 @@ impl Scheduler<'_> {
 
     async fn restart(&mut self, stream: usize) -> Result<(), JobError> {
         (self.context.observer)(Event::Unpartitioned);
-        self.held.remove(stream);
-        self.may_lack_records = true;
         for partition in &self.streams[stream].partitions {
             publish::remove_folder(&stream_folder(self.work, &partition.key))?;
         }

@@ -170,7 +170,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Deduplication, Spool};
+    use crate::snapshot::Spool;
     use domain::{GroupKind, OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated: i64, tags: &[&str], is_complete: bool) -> Contact {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn spooled(folder: &Path, contacts: Vec<Contact>) -> SpooledStream {
-        let mut spool = Spool::create(folder.to_path_buf(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let mut spool = Spool::create(folder.to_path_buf(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(contacts);
         spool.record().is_complete = true;
         SpooledStream::whole(folder.to_path_buf(), spool.finish().unwrap())

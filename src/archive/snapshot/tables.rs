@@ -85,10 +85,10 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
-/// Only in the spool of a stream. The name `held` is older than the word deferred; chunks of unfinished work have it.
-pub(super) const DEFERRED: Table = Table {
+/// Only in the spool of a stream whose members are derived. An earlier version also left out records that another stream had.
+pub(super) const WITHOUT_RECORD: Table = Table {
     name: "held",
-    row: "a member of a group whose record an earlier stream has",
+    row: "a member of a group whose record is in another stream",
     key: &["contact_id"],
     columns: &[
         Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),

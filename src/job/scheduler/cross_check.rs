@@ -74,7 +74,6 @@ impl Scheduler<'_> {
         }
         if !again.is_empty() {
             self.run_to_end().await?;
-            self.refetch_missing_records().await?;
             self.read_witnesses().await?;
         }
         for stream in self.contradicted() {
