@@ -2,8 +2,9 @@
 
 use super::basis_at;
 use super::fetch::{Fetched, FetchedStream};
-use super::plan::{Plan, StreamKind};
+use super::plan::Plan;
 use super::scheduler::Witness;
+use super::stream::StreamKind;
 use crate::settings::Settings;
 use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, StreamRecord, Written};
 use domain::{Allowed, Basis, MonthSpan, agrees};

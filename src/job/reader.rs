@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::plan::{PlannedStream, StreamKind};
+use super::stream::StreamKind;
 use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::privacy::Privacy;
 use archive::publish;
@@ -27,8 +27,11 @@ pub(super) struct StreamReader {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
-    /// For a partition, with the key of the partition.
-    pub planned: PlannedStream,
+    /// The name of its folder, and its name in the log.
+    pub key: String,
+    pub kind: StreamKind,
+    /// The announced total of a whole stream, if it was requested.
+    pub size: Option<u64>,
     /// `None` for the whole stream.
     pub partition: Option<Partition>,
     /// Whether a long stream is handed back to the scheduler, to be partitioned.
@@ -117,7 +120,7 @@ impl StreamReader {
     /// What an earlier run left, or `None` if it cannot be read: then it is fetched again.
     async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &StreamRecord) -> Result<Option<T>, JobError> {
         let Some(left) = left else { return Ok(None) };
-        let (folder, kind) = (self.folder.clone(), self.planned.kind.clone());
+        let (folder, kind) = (self.folder.clone(), self.kind.clone());
         let checked = tokio::task::spawn_blocking(move || {
             let is_fine = match kind {
                 StreamKind::Conversations => is_readable::<Conversation>(&folder, record(&left)),
@@ -133,7 +136,7 @@ impl StreamReader {
         let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.cursor).ok());
         let progress = progress.filter(|_| cursor.is_some());
         let from = cursor.as_ref();
-        let stream = match &self.planned.kind {
+        let stream = match &self.kind {
             StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(OpenStream::Contacts),
             StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(OpenStream::Contacts),
             StreamKind::Conversations => {
@@ -160,7 +163,7 @@ impl StreamReader {
     }
 
     fn failed(&self, source: RequestError) -> JobError {
-        JobError::Fetch { months: self.scope.months, stream: self.planned.title(), source: source.into() }
+        JobError::Fetch { months: self.scope.months, stream: self.title(), source: source.into() }
     }
 
     pub(super) async fn run(self, begun: Begun) -> Result<Outcome, JobError> {
@@ -184,7 +187,7 @@ impl StreamReader {
         let (before, why) = match outcome {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
             Ok(record) => {
-                let why = shortfall(&record, self.planned.size);
+                let why = shortfall(&record, self.size);
                 (record, why)
             }
             Err(Ended::Again(error)) if self.partition.is_some() && is_outside_partition(&error) => {
@@ -343,7 +346,7 @@ impl StreamReader {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(()),
                 Err(StreamError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
-                Err(source) => return Err(Ended::Again(JobError::Stream { months, stream: self.planned.title(), source: source.into() })),
+                Err(source) => return Err(Ended::Again(JobError::Stream { months, stream: self.title(), source: source.into() })),
             };
             if let (Some(expected), Some(found)) = (&self.scope.expected_workspace, &page.workspace_id)
                 && expected != found
@@ -364,7 +367,7 @@ impl StreamReader {
             let record = spool.record();
             let is_too_slow = record.observed_at - record.started_at > STREAM_AGE_MAX;
             if is_too_slow {
-                return Err(Ended::Again(JobError::TooSlow { months, stream: self.planned.title() }));
+                return Err(Ended::Again(JobError::TooSlow { months, stream: self.title() }));
             }
             if spool.is_full(cursor.is_some()) {
                 spool = self.save(spool, cursor.clone()).await.map_err(Ended::Failed)?;
@@ -380,7 +383,7 @@ impl StreamReader {
         let tolerance = Allowed::Tolerance(self.tolerance);
         let allowed = if before.is_some() { tolerance } else { Allowed::Nothing };
         // A search that returns nobody is no answer if the listing counts members.
-        let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > tolerance.of(listed));
+        let is_empty_answer = came == 0 && self.size.is_some_and(|listed| listed > tolerance.of(listed));
         // If people really left the group, the second reading begins with about the total that the first one ended with.
         let shrunk_before = before.filter(|before| shrank(before.first_total, before.last_total, tolerance));
         let has_really_shrunk = shrunk_before.and_then(|before| before.last_total).zip(record.first_total);
@@ -403,7 +406,14 @@ impl StreamReader {
     }
 
     pub(super) fn key(&self) -> String {
-        self.planned.key.clone()
+        self.key.clone()
+    }
+
+    /// For messages: the key, and the group's name without control characters.
+    fn title(&self) -> String {
+        let Some(group) = self.kind.group() else { return self.key() };
+        let name: String = group.name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+        format!("{} ({name})", self.key)
     }
 
     fn report(&self, event: Event) {

@@ -17,9 +17,9 @@ use tracing::Instrument;
 
 pub(super) use self::cross_check::Witness;
 use self::membership::{Derivation, TruncatedTags};
-use super::partitioning::Partitioning;
-use super::plan::{Plan, PlannedStream, StreamKind};
+use super::plan::Plan;
 use super::reader::{Begun, Fetched, Outcome, Probe, StreamReader};
+use super::stream::{Partitioning, PlannedStream, StreamKind};
 use super::{Context, Event, JobError, work};
 use archive::publish;
 use archive::snapshot::{SpooledStream, stream_folder};
@@ -72,7 +72,7 @@ pub(super) async fn fetch_streams(
     }
     scheduler.run_to_end().await?;
     scheduler.cross_check().await?;
-    let key = |stream: usize| scheduler.plan.streams[stream].key.clone();
+    let key = |stream: usize| scheduler.plan.streams[stream].key();
     scheduler.streams.into_iter().enumerate().map(|(at, stream)| stream.result.ok_or_else(|| JobError::NotFetched(key(at)))).collect()
 }
 
@@ -169,7 +169,7 @@ impl Scheduler<'_> {
         let mut readers = Vec::new();
         for &stream in streams {
             let planned = &self.plan.streams[stream];
-            let partitions = self.plan.partitions(planned);
+            let partitions = planned.partitions();
             self.streams[stream].partitions =
                 partitions.iter().map(|(range, _)| PartitionRun { key: key(planned, *range), state: State::Open }).collect();
             readers.extend(partitions.into_iter().enumerate().map(|(at, (range, rows))| {
@@ -188,16 +188,14 @@ impl Scheduler<'_> {
         let key = key(planned, partition);
         let folder = stream_folder(self.work, &key);
         let own_lists_of = self.own_lists_of(&planned.kind);
-        let planned = match partition {
-            // The counts of the listing of groups are for the whole stream.
-            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, derived: None, partitioning: None },
-            None => planned.clone(),
-        };
         StreamReader {
             client: self.context.client.clone(),
             clock: self.context.clock.clone(),
             observer: self.context.observer.clone(),
-            planned,
+            key,
+            kind: planned.kind.clone(),
+            // The counts of the listing of groups are for the whole stream.
+            size: planned.size.filter(|_| partition.is_none()),
             partition: partition.cloned(),
             may_partition: may_partition && partition.is_none(),
             own_lists_of,
@@ -330,7 +328,12 @@ impl Scheduler<'_> {
 
     async fn partition(&mut self, stream: usize, partitioning: Partitioning) -> Result<(), JobError> {
         let planned = &mut self.plan.streams[stream];
-        tracing::info!("`{}` has {} rows and is fetched in {} partitions", planned.key, partitioning.total, partitioning.partitions.len());
+        tracing::info!(
+            "`{}` has {} rows and is fetched in {} partitions",
+            planned.key(),
+            partitioning.total,
+            partitioning.partitions.len()
+        );
         (self.context.observer)(Event::Partitioned { partitions: partitioning.partitions.len() });
         planned.partitioning = Some(partitioning);
         work::note(self.work, self.plan)?;
@@ -340,7 +343,7 @@ impl Scheduler<'_> {
     /// Fetches a stream again with one cursor.
     async fn refetch_unpartitioned(&mut self, stream: usize, why: &str) -> Result<(), JobError> {
         let planned = &mut self.plan.streams[stream];
-        tracing::warn!("`{}` is fetched again with one cursor instead of partitions: {why}", planned.key);
+        tracing::warn!("`{}` is fetched again with one cursor instead of partitions: {why}", planned.key());
         planned.partitioning = None;
         work::note(self.work, self.plan)?;
         self.restart(stream).await
@@ -384,7 +387,7 @@ impl Scheduler<'_> {
             self.streams[stream].partitions.iter().filter_map(|partition| Some(part(partition, partition.fetched()?))).collect();
         let part = match (&self.plan.streams[stream].partitioning, came.as_slice()) {
             (None, [(folder, record)]) => SpooledStream::whole(folder.clone(), record.clone()),
-            (None, _) => return Err(JobError::NotFetched(self.plan.streams[stream].key.clone())), // one cursor, so one partition
+            (None, _) => return Err(JobError::NotFetched(self.plan.streams[stream].key())), // one cursor, so one partition
             (Some(partitioning), _) => SpooledStream::of_partitions(came, partitioning.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
@@ -421,5 +424,5 @@ impl PartitionRun {
 
 /// The key of a partition: the name of its folder, and its name in the log.
 fn key(planned: &PlannedStream, partition: Option<&Partition>) -> String {
-    partition.map_or(planned.key.clone(), |partition| format!("{}@{partition}", planned.key))
+    partition.map_or(planned.key(), |partition| format!("{}@{partition}", planned.key()))
 }

@@ -2,7 +2,8 @@
 //! anyway. To derive takes one request for each contact with a truncated list. How many these are is unknown until everyone
 //! was read, so it is estimated.
 
-use super::plan::{Plan, pages};
+use super::partitioning::pages;
+use super::plan::Plan;
 use crate::settings::Settings;
 use domain::Contact;
 

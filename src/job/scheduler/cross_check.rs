@@ -7,7 +7,7 @@
 //! incomplete, or the difference is a warning.
 
 use super::{Scheduler, StreamResult};
-use crate::plan::StreamKind;
+use crate::stream::StreamKind;
 use crate::tag_dates::{ANSWERS, Gone, TagRequests};
 use crate::{JobError, error, joined};
 use archive::publish;
@@ -69,7 +69,7 @@ impl Scheduler<'_> {
         }
         let again: Vec<usize> = self.contradicted().into_iter().filter(|stream| self.may_refetch(*stream)).collect();
         for &stream in &again {
-            tracing::warn!("`{}` is fetched again: {}", self.plan.streams[stream].key, self.difference(stream));
+            tracing::warn!("`{}` is fetched again: {}", self.plan.streams[stream].key(), self.difference(stream));
             self.restart(stream).await?;
         }
         if !again.is_empty() {
@@ -104,8 +104,8 @@ impl Scheduler<'_> {
             let Some(result) = &self.streams[stream].result else { return false };
             let Some(witness @ Witness::OwnLists(comparison)) = result.witness else { return false };
             let came = result.part.record.received();
-            let (key, first) = (&self.plan.streams[stream].key, self.plan.months().first);
-            let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
+            let (key, first) = (self.plan.streams[stream].key(), self.plan.months().first);
+            let is_fewer = self.plan.is_fewer_than_before(&key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.can_confirm(came, tolerance)))
         };
         let is_needed = (0..self.streams.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
@@ -184,7 +184,7 @@ impl Scheduler<'_> {
 
     /// Decides how to publish a stream that its witness still contradicts.
     async fn settle(&mut self, stream: usize) -> Result<(), JobError> {
-        let (key, difference) = (self.plan.streams[stream].key.clone(), self.difference(stream));
+        let (key, difference) = (self.plan.streams[stream].key(), self.difference(stream));
         let tolerance = self.context.settings.completeness.tolerance;
         let group = self.plan.streams[stream].kind.group().cloned();
         let everyone = self.whole_everyone();

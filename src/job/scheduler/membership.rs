@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Done, Scheduler, StreamResult, StreamRun, Waiting, Witness};
-use crate::partitioning::FEW_PAGES;
-use crate::plan::{StreamKind, pages};
+use crate::partitioning::{FEW_PAGES, pages};
 use crate::reader::Probe;
+use crate::stream::StreamKind;
 use crate::tag_dates::{Gone, TagRequests};
 use crate::{Context, Event, JobError, error, joined, work};
 use archive::publish;
@@ -195,7 +195,7 @@ impl Scheduler<'_> {
                 disagree.push(stream);
                 continue;
             }
-            let key = self.plan.streams[stream].key.clone();
+            let key = self.plan.streams[stream].key();
             let _span = tracing::info_span!("stream", key).entered();
             (self.context.observer)(Event::StreamDone { stream: key, rows: record.rows });
             self.streams[stream].result = Some(StreamResult { part, failure: None, witness: Some(Witness::Totals) });
@@ -208,7 +208,7 @@ impl Scheduler<'_> {
         for &stream in streams {
             let planned = &mut self.plan.streams[stream];
             planned.derived = None;
-            publish::remove_folder(&stream_folder(self.work, &planned.key))?;
+            publish::remove_folder(&stream_folder(self.work, &planned.key()))?;
         }
         if streams.is_empty() {
             return Ok(());
