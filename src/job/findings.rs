@@ -23,7 +23,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     let has_everyone = fetched.streams().iter().any(|stream| stream.kind == StreamKind::Everyone);
     for stream in fetched.streams() {
         findings.extend(totals(stream, tolerance));
-        let is_fewer = plan.is_fewer_than_before(&stream.key, span.month, stream.part.record.received(), tolerance);
+        let is_fewer = plan.sizes_before.is_fewer_than_before(&stream.key, span.month, stream.part.record.received(), tolerance);
         findings.extend(witnessed(stream, is_fewer, tolerance));
         findings.extend(fall(plan, stream, span, settings));
         let is_repetition = has_everyone && matches!(stream.kind, StreamKind::Members(_));
@@ -247,7 +247,7 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
     if !record.is_complete || is_confirmed || !is_month_end {
         return None;
     }
-    let (month, before) = plan.size_before(&stream.key, span.month)?;
+    let (month, before) = plan.sizes_before.before(&stream.key, span.month)?;
     let came = record.rows;
     (came.saturating_mul(2) < before && before - came > FALL_MIN).then(|| Finding {
         severity: Severity::Warning,

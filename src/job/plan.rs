@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 
 use super::bounds::old_table_finding;
 use super::partitioning::{FEW_PAGES, Partitioner, pages};
-use super::prior_month::{MonthSizes, prior_month};
+use super::prior_month::{PriorSizes, prior_month};
 use super::resolve::resolve;
 use super::strategy::expected_truncated_tags;
 use super::stream::{PlannedStream, StreamKind};
@@ -31,7 +31,7 @@ pub struct Plan {
     pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
     /// The sizes in earlier months.
-    pub(super) sizes_before: Vec<MonthSizes>,
+    pub(super) sizes_before: PriorSizes,
     /// Whether a run will make the requests of this plan again: it is the plan of a dry run.
     pub(super) is_planned_again: bool,
     /// Requests that it took to make the plan. A run after a dry run makes them again.
@@ -172,7 +172,7 @@ impl Plan {
             published: None,
             has_tag_dates: false,
             findings: Vec::new(),
-            sizes_before: Vec::new(),
+            sizes_before: PriorSizes::default(),
             is_planned_again: false,
             opening: 0,
             expected_contact_requests: 0,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::bounds::{PublishedMonth, cut};
-use super::plan::Plan;
 use super::{JobError, JobFolder};
 use crate::privacy::HASH_PREFIX;
 use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError, months_in};
@@ -16,7 +15,7 @@ pub struct PriorMonth {
     /// The workspace of the newest month that names one: as its contacts name it, otherwise as the API did.
     pub workspace_id: Option<String>,
     /// Sizes at the end of months, to compare a new month with.
-    pub sizes: Vec<MonthSizes>,
+    pub sizes: PriorSizes,
     months: Vec<PublishedMonth>,
     /// How identifiers are written.
     identifiers: Vec<(Month, String)>,
@@ -24,10 +23,14 @@ pub struct PriorMonth {
     pub unreadable: Vec<(Month, SnapshotError)>,
 }
 
+/// The sizes in earlier months, the newest month first.
+#[derive(Clone, Debug, Default)]
+pub struct PriorSizes(Vec<MonthSizes>);
+
 /// The sizes of a month's cohorts that were completely observed at its end.
 #[derive(Clone, Debug)]
-pub struct MonthSizes {
-    pub month: Month,
+struct MonthSizes {
+    month: Month,
     /// By cohort key, and `population` if that is everyone.
     sizes: BTreeMap<String, u64>,
 }
@@ -44,22 +47,18 @@ impl MonthSizes {
         sizes.retain(|key, _| is_complete(key));
         MonthSizes { month, sizes }
     }
-
-    pub fn get(&self, key: &str) -> Option<u64> {
-        self.sizes.get(key).copied()
-    }
 }
 
-impl Plan {
+impl PriorSizes {
     /// The size of a cohort, or of everyone, in the last month before this one that observed it completely at its end.
-    pub(super) fn size_before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
-        let before = self.sizes_before.iter().filter(|before| before.month < month);
-        before.filter_map(|before| Some((before.month, before.get(key)?))).next()
+    pub fn before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
+        let before = self.0.iter().filter(|before| before.month < month);
+        before.filter_map(|before| Some((before.month, *before.sizes.get(key)?))).next()
     }
 
     /// Whether fewer rows came than in the month before, by more than is allowed.
-    pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
-        self.size_before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
+    pub fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
+        self.before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
 }
 
@@ -101,7 +100,7 @@ pub fn prior_month(folder: &JobFolder, workspace_id: Option<&str>) -> Result<Pri
             return Err(JobError::OtherWorkspace { published: published.clone(), found: found.to_string() });
         }
         all.months.extend(PublishedMonth::of(&snapshot.manifest));
-        all.sizes.push(MonthSizes::of(month, &snapshot));
+        all.sizes.0.push(MonthSizes::of(month, &snapshot));
         let of_contacts = snapshot.manifest.contact_workspace_id.or(snapshot.manifest.workspace_id);
         all.workspace_id = all.workspace_id.take().or(of_contacts);
         all.identifiers.push((month, snapshot.manifest.identifiers));

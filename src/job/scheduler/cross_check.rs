@@ -105,7 +105,7 @@ impl Scheduler<'_> {
             let Some(witness @ Witness::OwnLists(comparison)) = result.witness else { return false };
             let came = result.part.record.received();
             let (key, first) = (self.plan.streams[stream].key(), self.plan.months().first);
-            let is_fewer = self.plan.is_fewer_than_before(&key, first, came, tolerance);
+            let is_fewer = self.plan.sizes_before.is_fewer_than_before(&key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.can_confirm(came, tolerance)))
         };
         let is_needed = (0..self.streams.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
