@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use super::columns::{ContactColumns, ContactFrames, ConversationColumns};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, TAGGED, WITHOUT_RECORD};
-use super::tag_dates::ANSWERS;
+use super::tables::{ANSWERS, ATTRIBUTES, CONTACTS, CONVERSATIONS, TAGGED, WITHOUT_RECORD};
 use super::{SnapshotError, StreamRecord};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 use domain::{Contact, Conversation};
