@@ -1,18 +1,9 @@
 //! Learns the size of a stream before it is fetched, and how to partition it if it is long.
 
-use super::{Begun, OpenStream, StreamReader};
+use super::{Begun, OpenStream, Probe, StreamReader};
 use crate::partitioning::Partitioner;
 use crate::strategy::expected_truncated_tags;
-use crate::stream::{Partitioning, StreamKind};
-
-/// What the first page of a stream shows.
-#[derive(Debug, Default)]
-pub(crate) struct Probe {
-    /// Its partitions, if it is long.
-    pub partitioning: Option<Partitioning>,
-    /// The expected share of contacts whose own list of tags is truncated.
-    pub truncated_tags: f64,
-}
+use crate::stream::StreamKind;
 
 impl StreamReader {
     /// Reads the first page, and the sizes of partitions if the stream is long. If these requests fail, the stream is fetched
