@@ -6,10 +6,10 @@ use super::bounds::old_table_finding;
 use super::partitioning::{FEW_PAGES, Partitioner, pages};
 use super::prior_month::{PriorSizes, prior_month};
 use super::resolve::resolve;
-use super::strategy::expected_truncated_tags;
+use super::strategy::{MembershipStrategy, TOTALS, expected_truncated_tags, membership_strategy};
 use super::stream::{PlannedStream, StreamKind};
 use super::{Context, JobError, JobFolder, Scope, Unresolved, basis_at};
-use crate::settings::{Job, Population, ProfileAttribute, TagHistory};
+use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
 use domain::{Basis, Group, GroupKind, MonthSpan, Months, TimeZone, are_alike, did_you_mean, unseen_difference};
 use intercom::Client;
@@ -312,11 +312,43 @@ impl Plan {
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
             // As a run does: estimated from the first page of everyone.
             let truncated_tags = if lists_all_groups { 0.0 } else { truncated_tags(client).await? };
-            for list in self.choose_derived(sized, everyone, truncated_tags, &context.settings) {
+            for list in self.choose_strategy(sized, everyone, truncated_tags, &context.settings) {
                 self.streams[list].partitioning = None;
             }
         }
         Ok(())
+    }
+
+    /// Chooses the membership strategy of groups of which the totals are known. `truncated_tags` is the expected share of contacts
+    /// with truncated lists. Returns the streams whose members are derived.
+    pub(super) fn choose_strategy(
+        &mut self,
+        groups: Vec<(usize, u64)>,
+        everyone: u64,
+        truncated_tags: f64,
+        settings: &Settings,
+    ) -> Vec<usize> {
+        let pages = |total: u64| pages(Some(total), settings).unwrap_or(1);
+        let worth_it: Vec<(usize, u64)> = groups.into_iter().filter(|(_, total)| pages(*total) > TOTALS).collect();
+        if worth_it.is_empty() {
+            return Vec::new();
+        }
+        let searching: u64 = worth_it.iter().map(|(_, total)| pages(*total)).sum();
+        let (count, totals) = (worth_it.len(), worth_it.len() as u64 * TOTALS);
+        let contacts = (everyone as f64 * truncated_tags).ceil() as u64;
+        let deriving = totals + contacts;
+        if membership_strategy(searching, totals, contacts) == MembershipStrategy::SearchMembers {
+            tracing::info!("searching for the members of {count} groups: {searching} requests, instead of about {deriving} to derive them");
+            return Vec::new();
+        }
+        tracing::info!(
+            "the members of {count} groups are derived from the contacts' own lists: about {deriving} requests, instead of {searching}"
+        );
+        self.expected_contact_requests = contacts;
+        for (stream, total) in &worth_it {
+            self.streams[*stream].derived = Some(*total);
+        }
+        worth_it.into_iter().map(|(stream, _)| stream).collect()
     }
 
     pub fn months(&self) -> Months {

@@ -6,7 +6,9 @@
 //! the whole stream is fetched again with one cursor.
 
 mod cross_check;
+mod derivation;
 mod membership;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +17,8 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-pub(super) use self::cross_check::Witness;
-use self::membership::{Derivation, TruncatedTags};
+use self::derivation::{Derivation, TruncatedTags};
+pub(super) use self::witness::Witness;
 use super::plan::Plan;
 use super::reader::{Begun, Fetched, Outcome, Probe, StreamReader};
 use super::stream::{Partitioning, PlannedStream, StreamKind};
@@ -283,8 +285,9 @@ impl Scheduler<'_> {
                 State::Dropped
             }
         };
+        let is_fetched = matches!(state, State::Fetched(_));
         self.streams[stream].partitions[partition].state = state;
-        if self.plan.streams[stream].kind == StreamKind::Everyone {
+        if is_fetched && self.plan.streams[stream].kind == StreamKind::Everyone {
             self.ask_truncated_tags(partition).await?;
         }
         if self.streams[stream].partitions.iter().any(|partition| matches!(partition.state, State::Open)) {
@@ -355,6 +358,10 @@ impl Scheduler<'_> {
             publish::remove_folder(&stream_folder(self.work, &partition.key))?;
         }
         self.streams[stream].result = None;
+        if self.plan.streams[stream].kind == StreamKind::Everyone {
+            self.truncated_tags.contacts = Arc::default();
+            self.truncated_tags.read.clear();
+        }
         self.begin(&[stream], false).await
     }
 
