@@ -14,7 +14,6 @@ mod manifest;
 mod own_lists;
 mod parts;
 mod record;
-mod record_index;
 mod spool;
 mod tables;
 mod tag_dates;
@@ -27,7 +26,7 @@ use crate::publish::{self, Damage, ListedFile, ListedFiles, PublishError};
 use crate::table::{self, Table, TableError};
 use domain::Month;
 
-pub use assemble::{Assembly, Cohort, SpooledStream, Written, lacks_records, members_of};
+pub use assemble::{Assembly, Cohort, SpooledStream, Written, members_of};
 pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
 pub use derive::{DerivedTag, derive_members, truncated_tags};
@@ -36,8 +35,7 @@ pub(crate) use forget::{forget_in_stream, people_in_stream_with_email, without_p
 pub use manifest::{CohortEntry, Finding, Manifest, Severity};
 pub use own_lists::{Comparison, Searched, compare};
 pub use record::{Progress, StreamRecord, load_progress, load_stream};
-pub use record_index::RecordIndex;
-pub use spool::{Deduplication, Spool, stream_folder};
+pub use spool::{Spool, stream_folder};
 pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 pub use tag_dates::{TagDates, TaggedBefore};
 

@@ -32,11 +32,11 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
             }
             StreamKind::Members(group) => format!("{} {}", group.kind, one_line(&group.name)),
         };
-        let partitions = plan.partitions(stream);
+        let partitions = stream.partitions();
         let requests = partitions.iter().filter_map(|(_, rows)| pages(*rows, settings)).sum();
         let requests = stream.size.map(|_| requests);
         table.add_row(vec![
-            Cell::new(&stream.key),
+            Cell::new(stream.key()),
             Cell::new(of),
             right(number(stream.size)),
             right(partitions.len().to_string()),

@@ -107,9 +107,6 @@ impl From<Vec<ContactId>> for ContactIds {
     }
 }
 
-/// The contents of an [`IdMap`]: the ids of twelve bytes, ascending, and the others.
-pub type SortedIds<V> = (Vec<([u8; 12], V)>, HashMap<Box<str>, V>);
-
 /// A set of contact ids.
 #[derive(Debug, Default)]
 pub struct IdSet(IdMap<()>);
@@ -135,15 +132,6 @@ impl<V> IdMap<V> {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl<V> IdMap<V> {
-    /// The ids of twelve bytes, ascending, and the others.
-    pub fn into_sorted(self) -> SortedIds<V> {
-        let mut ids: Vec<([u8; 12], V)> = self.object_ids.into_iter().collect();
-        ids.sort_unstable_by_key(|(id, _)| *id);
-        (ids, self.others)
     }
 }
 

@@ -18,7 +18,7 @@ pub use basis::Basis;
 pub use completeness::{Allowed, Shortfall, agrees, differs_from_listing, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, OwnTags, Role, TagDate, is_identifier, profile_columns};
 pub use group::{Fit, Group, GroupKind, GroupName, cohort_key};
-pub use ids::{ContactId, ContactIds, IdMap, IdSet, SortedIds, object_id};
+pub use ids::{ContactId, ContactIds, IdMap, IdSet, object_id};
 pub use month::{Month, MonthError, MonthSpan, Months};
 pub use name::{are_alike, did_you_mean, name_key, unseen_difference};
 pub use number::Number;

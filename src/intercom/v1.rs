@@ -44,19 +44,23 @@ impl V1 {
     }
 
     pub(super) async fn everyone(&self, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
-        ContactStream::open(self, Selection::Everyone, from).await
+        self.contacts(Selection::Everyone, from).await
     }
 
     pub(super) async fn members(&self, group: &Group, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
-        ContactStream::open(self, Selection::Members(group.clone()), from).await
+        self.contacts(Selection::Members(group.clone()), from).await
+    }
+
+    async fn contacts(&self, selection: Selection, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
+        ContactStream::open(self.transport.clone(), self.scroll.clone(), self.page_size, selection, from).await
     }
 
     pub(super) async fn member_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
-        self.total(&Selection::Members(group.clone())).await
+        Selection::Members(group.clone()).total(&self.transport).await
     }
 
     pub(super) async fn contact_count(&self) -> Result<Option<u64>, RequestError> {
-        self.total(&Selection::Everyone).await
+        Selection::Everyone.total(&self.transport).await
     }
 
     pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
@@ -65,20 +69,6 @@ impl V1 {
 
     pub(super) async fn try_conversations(&self) -> Result<(), RequestError> {
         self.transport.send(&Request::get("/conversations").with("per_page", "1"), wire::conversations).await.map(|_| ())
-    }
-
-    /// The sum of the totals that the lists announce; `None` if one of them announces none.
-    async fn total(&self, selection: &Selection) -> Result<Option<u64>, RequestError> {
-        let mut sum = Some(0);
-        for list in selection.lists() {
-            let total = self.list_total(list).await?;
-            sum = sum.zip(total).map(|(sum, total)| sum + total);
-        }
-        Ok(sum)
-    }
-
-    async fn list_total(&self, list: Request) -> Result<Option<u64>, RequestError> {
-        Ok(self.transport.send(&list.with("per_page", "1"), wire::contacts).await?.total)
     }
 }
 

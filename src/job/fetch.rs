@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::plan::{Plan, PlannedCohort, PlannedPopulation, StreamKind};
+use super::plan::{Plan, PlannedCohort, PlannedPopulation};
 use super::scheduler::{StreamResult, Witness};
+use super::stream::StreamKind;
 use super::{Archive, Context, Event, JobError, basis_at, scheduler, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, SpooledStream, TaggedBefore};
@@ -54,7 +55,7 @@ pub(super) async fn fetch(context: &Context, folder: &Archive, plan: &mut Plan, 
         results => results?,
     };
     let fetched = |(planned, results): (&super::PlannedStream, &StreamResult)| FetchedStream {
-        key: planned.key.clone(),
+        key: planned.key(),
         kind: planned.kind.clone(),
         listed: planned.listed,
         part: results.part.clone(),

@@ -2,8 +2,9 @@
 
 use super::basis_at;
 use super::fetch::{Fetched, FetchedStream};
-use super::plan::{Plan, StreamKind};
+use super::plan::Plan;
 use super::scheduler::Witness;
+use super::stream::StreamKind;
 use crate::settings::Settings;
 use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, StreamRecord, Written};
 use domain::{Allowed, Basis, MonthSpan, agrees};
@@ -22,7 +23,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     let has_everyone = fetched.streams().iter().any(|stream| stream.kind == StreamKind::Everyone);
     for stream in fetched.streams() {
         findings.extend(totals(stream, tolerance));
-        let is_fewer = plan.is_fewer_than_before(&stream.key, span.month, stream.part.record.received(), tolerance);
+        let is_fewer = plan.sizes_before.is_fewer_than_before(&stream.key, span.month, stream.part.record.received(), tolerance);
         findings.extend(witnessed(stream, is_fewer, tolerance));
         findings.extend(fall(plan, stream, span, settings));
         let is_repetition = has_everyone && matches!(stream.kind, StreamKind::Members(_));
@@ -195,7 +196,7 @@ fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settin
     if !record.is_complete || is_confirmed || !is_month_end {
         return None;
     }
-    let (month, before) = plan.size_before(&stream.key, span.month)?;
+    let (month, before) = plan.sizes_before.before(&stream.key, span.month)?;
     let came = record.rows;
     let again = "if Intercom shows more, run the month again with --replace";
     let compare = match stream.kind {

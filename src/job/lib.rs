@@ -14,6 +14,7 @@ mod bounds;
 mod clock;
 mod context;
 mod error;
+mod estimate;
 mod events;
 mod fetch;
 mod findings;
@@ -31,6 +32,7 @@ mod scheduler;
 mod scope;
 mod status;
 mod strategy;
+mod stream;
 mod tag_dates;
 mod work;
 
@@ -39,16 +41,18 @@ pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, bac
 pub use clock::{ClockOffset, Otherwise};
 pub use context::{Clock, Context, client, privacy, timezone};
 pub use error::{DamagedMonth, JobError};
+pub use estimate::Estimate;
 pub use events::{Built, Event, Observer};
 pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
-pub use partitioning::{Partitioning, SizedPartition, SubRange, merge, rows_per_partition, split};
-pub use plan::{Estimate, Plan, PlannedStream, StreamKind, pages, similar_attribute, unknown_attributes};
+pub use partitioning::{SubRange, merge, pages, rows_per_partition, split};
+pub use plan::{Plan, similar_attribute, unknown_attributes};
 pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use run::{ApplyTags, Published, RunOptions, RunOutcome, dry_run, run};
 pub use scope::Scope;
 pub use status::{MonthStatus, Status, status};
+pub use stream::{Partitioning, PlannedStream, SizedPartition, StreamKind};
 
 use archive::Archive;
 use bounds::{TIMEZONE_CHANGED, old_table};

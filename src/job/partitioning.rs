@@ -10,7 +10,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures_util::future::try_join_all;
 
 use super::Scope;
-use super::plan::StreamKind;
+use super::stream::{Partitioning, SizedPartition, StreamKind};
+use crate::settings::Settings;
 use domain::{DayPartition, Partition, Role, SecondPartition, TimeZone};
 use intercom::{Client, RequestError};
 
@@ -24,23 +25,6 @@ const PARTITIONS_PER_REQUEST: u64 = 2;
 const TOO_LARGE: f64 = 1.5;
 /// The maximum number of rounds: enough to reach the one large day of a workspace that imported all its contacts in an hour.
 const ROUNDS_MAX: u32 = 6;
-
-/// The partitions of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partitioning {
-    pub partitions: Vec<SizedPartition>,
-    /// Rows of the whole stream when it was partitioned.
-    pub total: u64,
-    /// Requests that it took to find the partitions.
-    pub requests: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SizedPartition {
-    pub partition: Partition,
-    /// Rows when the stream was partitioned.
-    pub rows: u64,
-}
 
 /// Finds the partitions of a stream.
 pub(super) struct Partitioner<'a> {
@@ -65,6 +49,12 @@ enum FullRange {
         start: DateTime<Utc>,
         end: DateTime<Utc>,
     },
+}
+
+/// The number of pages for so many rows, at least one.
+pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
+    let intercom = &settings.intercom;
+    rows.map(|rows| intercom.capabilities().pages(rows, intercom.page_size))
 }
 
 /// Rows that a partition should have; `None` if the stream needs no partitions.
@@ -114,14 +104,6 @@ pub fn merge(ranges: Vec<SubRange>, rows_per_partition: u64) -> Vec<SubRange> {
         }
     }
     merged
-}
-
-impl Partitioning {
-    /// Requests of a run before the pages of the partitions: the first page of the whole stream, which gives its size, and
-    /// those that find the partitions.
-    pub(super) fn probe_requests(&self) -> u64 {
-        1 + self.requests
-    }
 }
 
 impl Partitioner<'_> {

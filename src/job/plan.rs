@@ -1,19 +1,18 @@
 //! The fetch plan: groups by name → IDs, and the streams to fetch.
 
-use std::time::Duration;
-
 use futures_util::future::try_join_all;
 
 use super::bounds::old_table_finding;
-use super::partitioning::{FEW_PAGES, Partitioner, Partitioning};
-use super::prior_month::{MonthSizes, prior_month};
+use super::partitioning::{FEW_PAGES, Partitioner, pages};
+use super::prior_month::{PriorSizes, prior_month};
 use super::resolve::resolve;
-use super::strategy::{TOTALS, expected_truncated_tags};
+use super::strategy::{MembershipStrategy, TOTALS, expected_truncated_tags, membership_strategy};
+use super::stream::{PlannedStream, StreamKind};
 use super::{Archive, Context, JobError, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
-use domain::{Basis, Group, GroupKind, MonthSpan, Months, POPULATION, Partition, TimeZone, are_alike, did_you_mean, unseen_difference};
-use intercom::{Client, RateWindow};
+use domain::{Basis, Group, GroupKind, MonthSpan, Months, TimeZone, are_alike, did_you_mean, unseen_difference};
+use intercom::Client;
 
 /// Everything that is decided before the first page of members.
 #[derive(Clone, Debug)]
@@ -32,7 +31,7 @@ pub struct Plan {
     pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
     /// The sizes in earlier months.
-    pub(super) sizes_before: Vec<MonthSizes>,
+    pub(super) sizes_before: PriorSizes,
     /// Whether a run will make the requests of this plan again: it is the plan of a dry run.
     pub(super) is_planned_again: bool,
     /// Requests that it took to make the plan. A run after a dry run makes them again.
@@ -40,32 +39,6 @@ pub struct Plan {
     /// Expected number of requests for contacts with truncated lists of tags.
     pub(super) expected_contact_requests: u64,
 }
-
-/// The cost of a plan, as far as sizes are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Estimate {
-    /// All requests, except those in `contacts`.
-    pub requests: u64,
-    /// Requests for names, sizes and totals, included in `requests`.
-    pub asking: u64,
-    /// About so many additional requests for the tags of contacts.
-    pub contacts: u64,
-    pub partitions: usize,
-    /// At one second a page, and within the share of the rate limit.
-    pub time: Duration,
-}
-
-/// Requests one after another before the first stream is fetched: workspace, groups, sizes, first page.
-const STARTING_PAGES: f64 = 4.0;
-/// And those that partition long streams (a search for one row takes as long as a page), and the time until as many requests
-/// are under way as allowed.
-const PARTITIONING_PAGES: f64 = 10.0;
-/// What a page of a search takes in practice, as measured by other connectors.
-const SECONDS_PER_PAGE: f64 = 1.0;
-/// What a request for one contact's tags takes, estimated.
-const SECONDS_PER_CONTACT: f64 = 0.25;
-/// The length of a rate window.
-const SECONDS_PER_WINDOW: f64 = 10.0;
 
 #[derive(Clone, Debug)]
 pub struct PlannedCohort {
@@ -94,55 +67,6 @@ impl PlannedPopulation {
             PlannedPopulation::Everyone => "everyone".to_string(),
             PlannedPopulation::Group { group, .. } => group.key(),
             PlannedPopulation::Cohorts => "cohorts".to_string(),
-        }
-    }
-}
-
-/// One stream of the API: a group, everyone, or the month's conversations.
-#[derive(Clone, Debug)]
-pub struct PlannedStream {
-    /// Its name in the spool, the counts and the log.
-    pub key: String,
-    pub kind: StreamKind,
-    /// The announced total, if it was requested.
-    pub size: Option<u64>,
-    /// Members that the listing of groups counts.
-    pub listed: Option<u64>,
-    /// The announced total of the group, if its members are derived from the contacts' own lists while everyone is read.
-    pub derived: Option<u64>,
-    /// Its partitions, if it is long. In a run, the first page decides.
-    pub partitioning: Option<Partitioning>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamKind {
-    Everyone,
-    Members(Group),
-    Conversations,
-}
-
-impl StreamKind {
-    pub(super) fn is_tag(&self) -> bool {
-        self.group().is_some_and(|group| group.kind == GroupKind::Tag)
-    }
-
-    pub(super) fn group(&self) -> Option<&Group> {
-        match self {
-            StreamKind::Members(group) => Some(group),
-            StreamKind::Everyone | StreamKind::Conversations => None,
-        }
-    }
-}
-
-impl PlannedStream {
-    /// For messages: the key, and the group's name without control characters.
-    pub(super) fn title(&self) -> String {
-        match &self.kind {
-            StreamKind::Members(group) => {
-                let name: String = group.name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-                format!("{} ({name})", self.key)
-            }
-            StreamKind::Everyone | StreamKind::Conversations => self.key.clone(),
         }
     }
 }
@@ -187,14 +111,7 @@ impl Plan {
         match &job.population {
             Population::Everyone => {
                 plan.population = PlannedPopulation::Everyone;
-                plan.streams.push(PlannedStream {
-                    key: POPULATION.to_string(),
-                    kind: StreamKind::Everyone,
-                    size: None,
-                    listed: None,
-                    derived: None,
-                    partitioning: None,
-                });
+                plan.streams.push(PlannedStream::new(StreamKind::Everyone));
             }
             Population::Cohorts => {}
             Population::Group(name) => match find(&mut plan, name) {
@@ -217,14 +134,7 @@ impl Plan {
         }
         plan.cohorts.sort_by_key(|cohort| cohort.group.key());
         if plan.has_conversations {
-            plan.streams.push(PlannedStream {
-                key: "conversations".to_string(),
-                kind: StreamKind::Conversations,
-                size: None,
-                listed: None,
-                derived: None,
-                partitioning: None,
-            });
+            plan.streams.push(PlannedStream::new(StreamKind::Conversations));
         }
         let now = (context.clock)();
         let is_late = |span: &MonthSpan| basis_at(now, span, job.grace) == Basis::Late;
@@ -262,7 +172,7 @@ impl Plan {
             published: None,
             has_tag_dates: false,
             findings: Vec::new(),
-            sizes_before: Vec::new(),
+            sizes_before: PriorSizes::default(),
             is_planned_again: false,
             opening: 0,
             expected_contact_requests: 0,
@@ -275,7 +185,7 @@ impl Plan {
         match self.streams.iter().position(|stream| stream.kind == kind) {
             Some(stream) => stream,
             None => {
-                self.streams.push(PlannedStream { key: group.key(), kind, size, listed: size, derived: None, partitioning: None });
+                self.streams.push(PlannedStream { size, listed: size, ..PlannedStream::new(kind) });
                 self.streams.len() - 1
             }
         }
@@ -283,14 +193,9 @@ impl Plan {
 
     /// Records a group that was not found and is left out.
     pub(super) fn miss(&mut self, unresolved: Unresolved) {
-        self.findings.push(Finding {
-            severity: Severity::Error,
-            check_name: "group_not_found".to_string(),
-            subject: format!("{}:{}", unresolved.name.kind, unresolved.name.text),
-            value: None,
-            expected: None,
-            detail: format!("{unresolved}; the month was published without it"),
-        });
+        let subject = format!("{}:{}", unresolved.name.kind, unresolved.name.text);
+        let detail = format!("{unresolved}; the month was published without it");
+        self.findings.push(Finding::error("group_not_found", subject, detail));
         self.unresolved.push(unresolved);
     }
 
@@ -302,28 +207,15 @@ impl Plan {
                 "`GET /me` names no workspace; earlier months are of `{expected}`, and contacts of another workspace are refused"
             );
         }
-        self.findings.push(Finding {
-            severity,
-            check_name: "workspace_unnamed".to_string(),
-            subject: "workspace".to_string(),
-            value: None,
-            expected: Some(expected),
-            detail: "`GET /me` named no workspace; contacts of another workspace than in earlier months are refused, but contacts that \
-                     name no workspace cannot be checked"
-                .to_string(),
-        });
+        let detail = "`GET /me` named no workspace; contacts of another workspace than in earlier months are refused, but contacts that \
+                      name no workspace cannot be checked";
+        self.findings.push(Finding::new(severity, "workspace_unnamed", "workspace", detail).expected(expected));
     }
 
     fn renamed(&mut self, group: &Group, configured: &str) {
         tracing::warn!("{} `{configured}` is now named `{}`; found by its ID", group.kind, group.name);
-        self.findings.push(Finding {
-            severity: Severity::Warning,
-            check_name: "group_renamed".to_string(),
-            subject: group.key(),
-            value: Some(group.name.clone()),
-            expected: Some(configured.to_string()),
-            detail: "the name in the job is not found any more; the ID in the manifest of an earlier month was used".to_string(),
-        });
+        let detail = "the name in the job is not found any more; the ID in the manifest of an earlier month was used";
+        self.findings.push(Finding::warning("group_renamed", group.key(), detail).value(&group.name).expected(configured));
     }
 
     /// Custom attributes of the profile that the workspace lacks are a warning, not a failure.
@@ -339,27 +231,14 @@ impl Plan {
                 if let Err(error) = listed {
                     tracing::warn!(%error, "listing the workspace's attributes failed; the names in the profile were not checked");
                 }
-                self.findings.push(Finding {
-                    severity: Severity::Info,
-                    check_name: "profile_not_checked".to_string(),
-                    subject: "profile".to_string(),
-                    value: None,
-                    expected: None,
-                    detail: "the workspace's attributes could not be listed".to_string(),
-                });
+                self.findings.push(Finding::info("profile_not_checked", "profile", "the workspace's attributes could not be listed"));
                 return;
             }
         };
         for name in unknown_attributes(&context.settings.job, &existing) {
             tracing::warn!("the profile names `custom_attributes.{name}`, which the workspace does not have");
-            self.findings.push(Finding {
-                severity: Severity::Warning,
-                check_name: "profile_attribute_unknown".to_string(),
-                subject: format!("custom_attributes.{name}"),
-                value: None,
-                expected: None,
-                detail: format!("the workspace does not list such an attribute{}", similar_attribute(name, &existing)),
-            });
+            let detail = format!("the workspace does not list such an attribute{}", similar_attribute(name, &existing));
+            self.findings.push(Finding::warning("profile_attribute_unknown", format!("custom_attributes.{name}"), detail));
         }
     }
 
@@ -402,11 +281,43 @@ impl Plan {
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
             // As a run does: estimated from the first page of everyone.
             let truncated_tags = if lists_all_groups { 0.0 } else { truncated_tags(client).await? };
-            for list in self.choose_derived(sized, everyone, truncated_tags, &context.settings) {
+            for list in self.choose_strategy(sized, everyone, truncated_tags, &context.settings) {
                 self.streams[list].partitioning = None;
             }
         }
         Ok(())
+    }
+
+    /// Chooses the membership strategy of groups of which the totals are known. `truncated_tags` is the expected share of contacts
+    /// with truncated lists. Returns the streams whose members are derived.
+    pub(super) fn choose_strategy(
+        &mut self,
+        groups: Vec<(usize, u64)>,
+        everyone: u64,
+        truncated_tags: f64,
+        settings: &Settings,
+    ) -> Vec<usize> {
+        let pages = |total: u64| pages(Some(total), settings).unwrap_or(1);
+        let worth_it: Vec<(usize, u64)> = groups.into_iter().filter(|(_, total)| pages(*total) > TOTALS).collect();
+        if worth_it.is_empty() {
+            return Vec::new();
+        }
+        let searching: u64 = worth_it.iter().map(|(_, total)| pages(*total)).sum();
+        let (count, totals) = (worth_it.len(), worth_it.len() as u64 * TOTALS);
+        let contacts = (everyone as f64 * truncated_tags).ceil() as u64;
+        let deriving = totals + contacts;
+        if membership_strategy(searching, totals, contacts) == MembershipStrategy::SearchMembers {
+            tracing::info!("searching for the members of {count} groups: {searching} requests, instead of about {deriving} to derive them");
+            return Vec::new();
+        }
+        tracing::info!(
+            "the members of {count} groups are derived from the contacts' own lists: about {deriving} requests, instead of {searching}"
+        );
+        self.expected_contact_requests = contacts;
+        for (stream, total) in &worth_it {
+            self.streams[*stream].derived = Some(*total);
+        }
+        worth_it.into_iter().map(|(stream, _)| stream).collect()
     }
 
     pub fn months(&self) -> Months {
@@ -426,55 +337,9 @@ impl Plan {
         self.tag_cohorts().filter_map(|cohort| self.streams[cohort.stream].size).sum()
     }
 
-    /// The partitions of a stream, with their rows if known. `None` stands for the whole stream.
-    pub fn partitions<'a>(&self, stream: &'a PlannedStream) -> Vec<(Option<&'a Partition>, Option<u64>)> {
-        match &stream.partitioning {
-            _ if stream.derived.is_some() => Vec::new(),
-            Some(partitioning) => partitioning.partitions.iter().map(|sized| (Some(&sized.partition), Some(sized.rows))).collect(),
-            None => vec![(None, stream.size)],
-        }
-    }
-
-    pub fn estimate(&self, settings: &Settings, window: Option<RateWindow>) -> Estimate {
-        let partitions = self.streams.iter().flat_map(|stream| self.partitions(stream));
-        let pages: Vec<u64> = partitions.map(|(_, rows)| pages(rows, settings).unwrap_or(1)).collect();
-        let probes = |partitioning: &Partitioning| if self.is_planned_again { partitioning.probe_requests() } else { 0 };
-        // Each partitioned stream ends with a request for its total.
-        let probes: u64 =
-            self.streams.iter().filter_map(|stream| stream.partitioning.as_ref()).map(|partitioning| probes(partitioning) + 1).sum();
-        let tallied = self.streams.iter().filter(|stream| stream.derived.is_some()).count() as u64;
-        let deriving = tallied * if self.is_planned_again { TOTALS } else { 1 };
-        // If everyone is long, the size of each tag is requested to choose its strategy.
-        let asks_tag_sizes =
-            self.is_planned_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
-        let is_other_tag = |stream: &&PlannedStream| asks_tag_sizes && stream.kind.is_tag() && stream.derived.is_none();
-        let deriving = deriving + self.streams.iter().filter(is_other_tag).count() as u64;
-        let opening = if self.is_planned_again { self.opening } else { 0 };
-        let asking = opening + probes + deriving;
-        let requests = pages.iter().sum::<u64>() + asking;
-        let concurrency = settings.intercom.max_concurrency.max(1) as f64;
-        let longest = pages.iter().copied().max().unwrap_or_default() as f64;
-        let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
-        // The longest partition is read one page after another; the others run beside it.
-        let is_partitioned = self.streams.iter().any(|stream| stream.partitioning.is_some());
-        let start = STARTING_PAGES + if is_partitioned { PARTITIONING_PAGES } else { 0.0 };
-        let all = requests + self.expected_contact_requests;
-        let fetching = (start + longest.max(all as f64 / concurrency.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;
-        let dates = self.tag_date_requests();
-        let tag_dates = (dates as f64 * SECONDS_PER_CONTACT / concurrency).max(rate(dates));
-        let time = Duration::from_secs((fetching.max(rate(all)) + tag_dates).ceil() as u64);
-        Estimate { requests: requests + dates, asking, contacts: self.expected_contact_requests, partitions: pages.len(), time }
-    }
-
     pub fn timezone(&self) -> &TimeZone {
         &self.scope.timezone
     }
-}
-
-/// The number of pages for so many rows, at least one.
-pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
-    let intercom = &settings.intercom;
-    rows.map(|rows| intercom.capabilities().pages(rows, intercom.page_size))
 }
 
 /// The share of contacts with truncated lists of tags, estimated from the first page of everyone.

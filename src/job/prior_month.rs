@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::JobError;
 use super::bounds::{PublishedMonth, cut};
-use super::plan::Plan;
 use crate::privacy::HASH_PREFIX;
 use archive::Archive;
 use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError};
@@ -17,7 +16,7 @@ pub(super) struct PriorMonth {
     /// The workspace of the newest month that names one: as its contacts name it, otherwise as the API did.
     pub workspace_id: Option<String>,
     /// Sizes at the end of months, to compare a new month with.
-    pub sizes: Vec<MonthSizes>,
+    pub sizes: PriorSizes,
     months: Vec<PublishedMonth>,
     /// How identifiers are written.
     identifiers: Vec<(Month, String)>,
@@ -25,10 +24,14 @@ pub(super) struct PriorMonth {
     pub unreadable: Vec<(Month, SnapshotError)>,
 }
 
+/// The sizes in earlier months, the newest month first.
+#[derive(Clone, Debug, Default)]
+pub struct PriorSizes(Vec<MonthSizes>);
+
 /// The sizes of a month's cohorts that were completely observed at its end.
 #[derive(Clone, Debug)]
-pub(super) struct MonthSizes {
-    pub month: Month,
+struct MonthSizes {
+    month: Month,
     /// By cohort key, and `population` if that is everyone.
     sizes: BTreeMap<String, u64>,
 }
@@ -45,22 +48,18 @@ impl MonthSizes {
         sizes.retain(|key, _| is_complete(key));
         MonthSizes { month, sizes }
     }
-
-    pub(super) fn get(&self, key: &str) -> Option<u64> {
-        self.sizes.get(key).copied()
-    }
 }
 
-impl Plan {
+impl PriorSizes {
     /// The size of a cohort, or of everyone, in the last month before this one that observed it completely at its end.
-    pub(super) fn size_before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
-        let before = self.sizes_before.iter().filter(|before| before.month < month);
-        before.filter_map(|before| Some((before.month, before.get(key)?))).next()
+    pub fn before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
+        let before = self.0.iter().filter(|before| before.month < month);
+        before.filter_map(|before| Some((before.month, *before.sizes.get(key)?))).next()
     }
 
     /// Whether fewer rows came than in the month before, by more than is allowed.
-    pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
-        self.size_before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
+    pub fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
+        self.before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
 }
 
@@ -101,7 +100,7 @@ pub(super) fn prior_month(archive: &Archive, workspace_id: Option<&str>) -> Resu
             return Err(JobError::OtherWorkspace { published: published.clone(), found: found.to_string() });
         }
         all.months.extend(PublishedMonth::of(&snapshot.manifest));
-        all.sizes.push(MonthSizes::of(month, &snapshot));
+        all.sizes.0.push(MonthSizes::of(month, &snapshot));
         let of_contacts = snapshot.manifest.contact_workspace_id.or(snapshot.manifest.workspace_id);
         all.workspace_id = all.workspace_id.take().or(of_contacts);
         all.identifiers.push((month, snapshot.manifest.identifiers));

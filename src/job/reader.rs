@@ -2,23 +2,21 @@
 //! and reads the stream a second time if the rows cannot be complete.
 
 mod own_groups;
+mod pages;
 mod probe;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::plan::{PlannedStream, StreamKind};
+use super::stream::{Partitioning, StreamKind};
 use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::privacy::Privacy;
 use archive::publish;
-use archive::snapshot::{Deduplication, Progress, SnapshotError, Spool, Spooled, StreamRecord, is_readable, load_progress, load_stream};
-use domain::{Allowed, Contact, Conversation, DayPartition, Group, Partition, SecondPartition, agrees, shrank};
-use intercom::{Client, Cursor, Page, RequestError, Stream, StreamError};
-
-pub(super) use probe::Probe;
+use archive::snapshot::{Progress, StreamRecord, is_readable, load_progress, load_stream};
+use domain::{Contact, Conversation, DayPartition, Group, Partition, SecondPartition};
+use intercom::{Client, Cursor, RequestError, Stream, StreamError};
 
 /// All pages of a stream must come within this time. Otherwise it is read again.
 const STREAM_AGE_MAX: Duration = Duration::hours(24);
@@ -27,8 +25,11 @@ pub(super) struct StreamReader {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
-    /// For a partition, with the key of the partition.
-    pub planned: PlannedStream,
+    /// The name of its folder, and its name in the log.
+    pub key: String,
+    pub kind: StreamKind,
+    /// The announced total of a whole stream, if it was requested.
+    pub size: Option<u64>,
     /// `None` for the whole stream.
     pub partition: Option<Partition>,
     /// Whether a long stream is handed back to the scheduler, to be partitioned.
@@ -38,8 +39,6 @@ pub(super) struct StreamReader {
     pub folder: PathBuf,
     /// Groups to look for in the contacts' own lists.
     pub own_lists_of: Arc<[Group]>,
-    /// The records that other streams have.
-    pub others: Deduplication,
     pub scope: Scope,
     pub grace: std::time::Duration,
     pub tolerance: f64,
@@ -62,6 +61,15 @@ pub(super) struct Fetched {
     pub record: StreamRecord,
     /// Why it was not finished, if an incomplete stream is accepted.
     pub failure: Option<JobError>,
+}
+
+/// What the first page of a stream shows.
+#[derive(Debug, Default)]
+pub(super) struct Probe {
+    /// Its partitions, if it is long.
+    pub partitioning: Option<Partitioning>,
+    /// The expected share of contacts whose own list of tags is truncated.
+    pub truncated_tags: f64,
 }
 
 /// A stream before its first page, or one that an earlier run finished.
@@ -101,15 +109,6 @@ impl Begun {
     pub(super) fn is_fresh(&self) -> bool {
         matches!(self, Begun::Open(opened) if opened.progress.is_none())
     }
-
-    /// Whether an earlier run deferred contact records to other streams.
-    pub(super) fn deferred_records(&self) -> bool {
-        match self {
-            Begun::Kept(record) => record.deferred > 0,
-            Begun::Open(opened) => opened.progress.as_ref().is_some_and(|progress| progress.record.deferred > 0),
-            Begun::Failed(_) => true,
-        }
-    }
 }
 
 impl StreamReader {
@@ -128,7 +127,7 @@ impl StreamReader {
     /// What an earlier run left, or `None` if it cannot be read: then it is fetched again.
     async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &StreamRecord) -> Result<Option<T>, JobError> {
         let Some(left) = left else { return Ok(None) };
-        let (folder, kind) = (self.folder.clone(), self.planned.kind.clone());
+        let (folder, kind) = (self.folder.clone(), self.kind.clone());
         let checked = tokio::task::spawn_blocking(move || {
             let is_fine = match kind {
                 StreamKind::Conversations => is_readable::<Conversation>(&folder, record(&left)),
@@ -144,7 +143,7 @@ impl StreamReader {
         let cursor = progress.as_ref().and_then(|progress| serde_json::from_str::<Cursor>(&progress.cursor).ok());
         let progress = progress.filter(|_| cursor.is_some());
         let from = cursor.as_ref();
-        let stream = match &self.planned.kind {
+        let stream = match &self.kind {
             StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(OpenStream::Contacts),
             StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(OpenStream::Contacts),
             StreamKind::Conversations => {
@@ -171,7 +170,7 @@ impl StreamReader {
     }
 
     fn failed(&self, source: RequestError) -> JobError {
-        JobError::Fetch { months: self.scope.months, stream: self.planned.title(), source: source.into() }
+        JobError::Fetch { months: self.scope.months, stream: self.title(), source: source.into() }
     }
 
     pub(super) async fn run(self, begun: Begun) -> Result<Outcome, JobError> {
@@ -195,7 +194,7 @@ impl StreamReader {
         let (before, why) = match outcome {
             Ok(record) if record.is_complete => return Ok(self.done(record)),
             Ok(record) => {
-                let why = shortfall(&record, self.planned.size);
+                let why = shortfall(&record, self.size);
                 (record, why)
             }
             Err(Ended::Again(error)) if self.partition.is_some() && is_outside_partition(&error) => {
@@ -278,143 +277,15 @@ impl StreamReader {
         (self.clock)() - record.started_at <= STREAM_AGE_MAX
     }
 
-    async fn read_again(&self, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
-        self.read(self.open(None).await.map_err(Ended::Failed)?, before).await
-    }
-
-    async fn read(&self, opened: Opened, before: Option<&StreamRecord>) -> Result<StreamRecord, Ended> {
-        let Opened { at, stream, progress } = opened;
-        match stream {
-            OpenStream::Contacts(stream) => {
-                let as_written = |contact| self.with_own_groups(self.privacy.apply(contact));
-                self.read_pages_of(stream, at, progress, |_| true, as_written, before).await
-            }
-            OpenStream::Conversations(stream) => {
-                let seconds = self.seconds();
-                let is_wanted = move |row: &Conversation| seconds.contains(row.created_at);
-                self.read_pages_of(stream, at, progress, is_wanted, |row| row, before).await
-            }
-        }
-    }
-
-    /// Reads every page into the spool and decides whether the rows can be complete. `before` is the first reading, if this is
-    /// the second.
-    async fn read_pages_of<R: Spooled>(
-        &self,
-        mut stream: Stream<R>,
-        opened_at: DateTime<Utc>,
-        progress: Option<Progress>,
-        is_wanted: impl Fn(&R) -> bool,
-        as_written: impl Fn(R) -> R,
-        before: Option<&StreamRecord>,
-    ) -> Result<StreamRecord, Ended> {
-        let mut pages = Pages { spool: None, unwanted_before: HashSet::new(), cursor: None };
-        if let Some(progress) = progress {
-            self.report(Event::Resumed { stream: self.key(), rows: progress.record.rows });
-            let (folder, others) = (self.folder.clone(), self.others.clone());
-            let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, others, progress).map_err(JobError::from));
-            // If chunks cannot be read, the stream is fetched again.
-            let mut spool = joined(resumed.await).map_err(Ended::Again)?;
-            // For the earlier rows only the groups that were looked for then are known.
-            spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
-            pages.spool = Some(spool);
-        }
-        let came = self.take_pages(&mut stream, &mut pages, opened_at, is_wanted, as_written).await;
-        if let Err(ended) = came {
-            // Save the rows since the last chunk, too. The first error is returned, whether or not this succeeds.
-            if let (Some(spool), Some(cursor)) = (pages.spool, pages.cursor)
-                && let Err(error) = self.save(spool, Some(cursor)).await
-            {
-                tracing::warn!(%error, "the last rows could not be saved");
-            }
-            return Err(ended);
-        }
-        let mut spool = match pages.spool {
-            Some(spool) => spool,
-            // No page came.
-            None => self.create(opened_at).map_err(Ended::Failed)?,
-        };
-        let came = spool.len() + spool.record().outside + spool.record().forgotten;
-        spool.record().is_complete = self.is_complete(came, spool.record(), before);
-        let finished = tokio::task::spawn_blocking(move || spool.finish().map_err(JobError::from));
-        joined(finished.await).map_err(Ended::Failed)
-    }
-
-    async fn take_pages<R: Spooled>(
-        &self,
-        stream: &mut Stream<R>,
-        pages: &mut Pages<R>,
-        opened_at: DateTime<Utc>,
-        is_wanted: impl Fn(&R) -> bool,
-        as_written: impl Fn(R) -> R,
-    ) -> Result<(), Ended> {
-        let months = self.scope.months;
-        loop {
-            let page = match stream.next().await {
-                Ok(Some(page)) => page,
-                Ok(None) => return Ok(()),
-                Err(StreamError::Request(source)) => return Err(Ended::Failed(self.failed(source))),
-                Err(source) => return Err(Ended::Again(JobError::Stream { months, stream: self.planned.title(), source: source.into() })),
-            };
-            if let (Some(expected), Some(found)) = (&self.scope.expected_workspace, &page.workspace_id)
-                && expected != found
-            {
-                return Err(Ended::Failed(JobError::OtherWorkspace { published: expected.clone(), found: found.clone() }));
-            }
-            let mut spool = match pages.spool.take() {
-                Some(spool) if !page.is_restart => spool,
-                Some(_) => {
-                    pages.unwanted_before.clear();
-                    self.create((self.clock)()).map_err(Ended::Failed)?
-                }
-                // Not before the first page: until then the rows of an earlier run may still be needed.
-                None => self.create(opened_at).map_err(Ended::Failed)?,
-            };
-            let (total, cursor) = (page.total, page.cursor.clone());
-            pages.take(&mut spool, page, (self.clock)(), &is_wanted, &as_written);
-            let record = spool.record();
-            let is_too_slow = record.observed_at - record.started_at > STREAM_AGE_MAX;
-            if is_too_slow {
-                return Err(Ended::Again(JobError::TooSlow { months, stream: self.planned.title() }));
-            }
-            if spool.is_full(cursor.is_some()) {
-                spool = self.save(spool, cursor.clone()).await.map_err(Ended::Failed)?;
-            }
-            self.report(Event::Page { stream: self.key(), rows: spool.len(), total });
-            pages.spool = Some(spool);
-            pages.cursor = cursor;
-        }
-    }
-
-    /// Whether the rows can be complete. The first reading must agree with the totals exactly, the second within the tolerance.
-    fn is_complete(&self, came: u64, record: &StreamRecord, before: Option<&StreamRecord>) -> bool {
-        let tolerance = Allowed::Tolerance(self.tolerance);
-        let allowed = if before.is_some() { tolerance } else { Allowed::Nothing };
-        // A search that returns nobody is no answer if the listing counts members.
-        let is_empty_answer = came == 0 && self.planned.size.is_some_and(|listed| listed > tolerance.of(listed));
-        // If people really left the group, the second reading begins with about the total that the first one ended with.
-        let shrunk_before = before.filter(|before| shrank(before.first_total, before.last_total, tolerance));
-        let has_really_shrunk = shrunk_before.and_then(|before| before.last_total).zip(record.first_total);
-        let has_really_shrunk = has_really_shrunk.is_some_and(|(then, now)| now <= then + tolerance.of(then));
-        let is_cut_short = shrank(record.first_total, record.last_total, tolerance) && !has_really_shrunk;
-        !is_empty_answer && !is_cut_short && agrees(came, record.first_total, record.last_total, allowed)
-    }
-
-    fn create<R: Spooled>(&self, at: DateTime<Utc>) -> Result<Spool<R>, JobError> {
-        let mut spool = Spool::create(self.folder.clone(), self.others.clone(), at)?;
-        spool.record().own_lists_of = self.own_lists_of.iter().map(Group::key).collect();
-        Ok(spool)
-    }
-
-    /// Writes the rows in memory, and the cursor.
-    async fn save<R: Spooled>(&self, mut spool: Spool<R>, cursor: Option<Cursor>) -> Result<Spool<R>, JobError> {
-        let cursor = cursor.and_then(|cursor| serde_json::to_string(&cursor).ok());
-        let saved = tokio::task::spawn_blocking(move || spool.save(cursor).map(|()| spool).map_err(|error: SnapshotError| error.into()));
-        joined(saved.await)
-    }
-
     pub(super) fn key(&self) -> String {
-        self.planned.key.clone()
+        self.key.clone()
+    }
+
+    /// For messages: the key, and the group's name without control characters.
+    fn title(&self) -> String {
+        let Some(group) = self.kind.group() else { return self.key() };
+        let name: String = group.name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+        format!("{} ({name})", self.key)
     }
 
     fn report(&self, event: Event) {
@@ -452,36 +323,5 @@ fn reason(error: &JobError) -> String {
     match error {
         JobError::Stream { source, .. } => source.to_string(),
         error => error.to_string(),
-    }
-}
-
-/// What a stream has read so far.
-struct Pages<R: Spooled> {
-    /// `None` before the first page, and while a page is processed.
-    spool: Option<Spool<R>>,
-    /// IDs on the previous page that were not wanted.
-    unwanted_before: HashSet<String>,
-    /// The cursor after the last page.
-    cursor: Option<Cursor>,
-}
-
-impl<R: Spooled> Pages<R> {
-    /// Drops rows that were not requested: the API returns a wider range.
-    fn take(
-        &mut self,
-        spool: &mut Spool<R>,
-        page: Page<R>,
-        at: DateTime<Utc>,
-        is_wanted: impl Fn(&R) -> bool,
-        as_written: impl Fn(R) -> R,
-    ) {
-        let (wanted, unwanted): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
-        // Count each once: if the stream shifts, a row comes again on the same page or on the next one.
-        spool.record().workspace_id = spool.record().workspace_id.take().or(page.workspace_id);
-        let unwanted: HashSet<String> = unwanted.iter().map(|row| row.id().to_string()).collect();
-        let outside = unwanted.difference(&self.unwanted_before).count() as u64;
-        spool.record().page(at, page.total, outside, page.oddities);
-        self.unwanted_before = unwanted;
-        spool.push(wanted.into_iter().map(as_written).collect());
     }
 }

@@ -6,7 +6,9 @@
 //! the whole stream is fetched again with one cursor.
 
 mod cross_check;
+mod derivation;
 mod membership;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,14 +17,14 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-pub(super) use self::cross_check::Witness;
-use self::membership::{Derivation, TruncatedTags};
-use super::partitioning::Partitioning;
-use super::plan::{Plan, PlannedStream, StreamKind};
+use self::derivation::{Derivation, TruncatedTags};
+pub(super) use self::witness::Witness;
+use super::plan::Plan;
 use super::reader::{Begun, Fetched, Outcome, Probe, StreamReader};
-use super::{Context, Event, JobError, joined, work};
+use super::stream::{Partitioning, PlannedStream, StreamKind};
+use super::{Context, Event, JobError, work};
 use archive::publish;
-use archive::snapshot::{Deduplication, RecordIndex, SpooledStream, lacks_records, stream_folder};
+use archive::snapshot::{SpooledStream, stream_folder};
 use domain::{Allowed, Group, Partition, agrees};
 use intercom::RequestError;
 
@@ -57,10 +59,8 @@ pub(super) async fn fetch_streams(
         waiting: Vec::new(),
         running,
         permits_taken: 0,
-        held: RecordIndex::default(),
         truncated_tags: TruncatedTags::default(),
         waits_for_everyone,
-        may_lack_records: false,
     };
     // Open all streams before fetching any, so that they can share one scroll.
     let all: Vec<usize> = (0..scheduler.streams.len()).collect();
@@ -73,9 +73,8 @@ pub(super) async fn fetch_streams(
         work::note(work, scheduler.plan)?;
     }
     scheduler.run_to_end().await?;
-    scheduler.refetch_missing_records().await?;
     scheduler.cross_check().await?;
-    let key = |stream: usize| scheduler.plan.streams[stream].key.clone();
+    let key = |stream: usize| scheduler.plan.streams[stream].key();
     scheduler.streams.into_iter().enumerate().map(|(at, stream)| stream.result.ok_or_else(|| JobError::NotFetched(key(at)))).collect()
 }
 
@@ -89,12 +88,9 @@ struct Scheduler<'a> {
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
     permits_taken: usize,
-    held: RecordIndex,
     truncated_tags: TruncatedTags,
     /// Whether tags wait until their membership strategy is chosen, after the first page of everyone.
     waits_for_everyone: bool,
-    /// Whether a stream was restarted to which other streams deferred contact records.
-    may_lack_records: bool,
 }
 
 #[derive(Default)]
@@ -103,8 +99,6 @@ struct StreamRun {
     /// Why it cannot be fetched in partitions.
     refused: Option<JobError>,
     result: Option<StreamResult>,
-    /// Whether it keeps every record, also those that another stream has.
-    keeps_all: bool,
 }
 
 struct PartitionRun {
@@ -172,72 +166,44 @@ impl Scheduler<'_> {
         }
     }
 
-    /// A stream may defer a contact's record to an earlier stream. If that stream was restarted and no longer has the record,
-    /// the deferring stream is fetched again.
-    async fn refetch_missing_records(&mut self) -> Result<(), JobError> {
-        // Ends: each round, more streams keep all of their records.
-        while std::mem::take(&mut self.may_lack_records) {
-            let is_of_contacts = |stream: &usize| self.plan.streams[*stream].kind != StreamKind::Conversations;
-            let streams: Vec<usize> = (0..self.streams.len()).filter(is_of_contacts).collect();
-            let parts: Vec<SpooledStream> =
-                streams.iter().filter_map(|stream| Some(self.streams[*stream].result.as_ref()?.part.clone())).collect();
-            let asked = tokio::task::spawn_blocking(move || Ok(lacks_records(&parts)?));
-            let lacking: Vec<bool> = joined(asked.await)?;
-            for (stream, _) in streams.into_iter().zip(lacking).filter(|(_, lacks)| *lacks) {
-                tracing::warn!("refetching `{}`: contact records were deferred to a stream that restarted", self.plan.streams[stream].key);
-                self.streams[stream].keeps_all = true;
-                // Own lists give members, but no records.
-                self.plan.streams[stream].derived = None;
-                self.restart(stream).await?;
-            }
-            self.run_to_end().await?;
-        }
-        Ok(())
-    }
-
     /// Opens the partitions of these streams.
     async fn begin(&mut self, streams: &[usize], may_partition: bool) -> Result<(), JobError> {
         let mut readers = Vec::new();
         for &stream in streams {
             let planned = &self.plan.streams[stream];
-            let partitions = self.plan.partitions(planned);
+            let partitions = planned.partitions();
             self.streams[stream].partitions =
                 partitions.iter().map(|(range, _)| PartitionRun { key: key(planned, *range), state: State::Open }).collect();
             readers.extend(partitions.into_iter().enumerate().map(|(at, (range, rows))| {
-                let reader = self.reader(stream, planned, range, may_partition);
+                let reader = self.reader(planned, range, may_partition);
                 async move {
                     reader.begin().await.map(|begun| Waiting { stream, is_probed: !may_partition, partition: at, reader, begun, rows })
                 }
             }));
         }
-        let begun = try_join_all(readers).await?;
-        self.may_lack_records |= begun.iter().any(|waiting| waiting.begun.deferred_records());
-        self.waiting.extend(begun);
+        self.waiting.extend(try_join_all(readers).await?);
         Ok(())
     }
 
-    fn reader(&self, stream: usize, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
+    fn reader(&self, planned: &PlannedStream, partition: Option<&Partition>, may_partition: bool) -> StreamReader {
         let settings = &self.context.settings;
         let key = key(planned, partition);
         let folder = stream_folder(self.work, &key);
         let own_lists_of = self.own_lists_of(&planned.kind);
-        let planned = match partition {
-            // The counts of the listing of groups are for the whole stream.
-            Some(_) => PlannedStream { key, kind: planned.kind.clone(), size: None, listed: None, derived: None, partitioning: None },
-            None => planned.clone(),
-        };
         StreamReader {
             client: self.context.client.clone(),
             clock: self.context.clock.clone(),
             observer: self.context.observer.clone(),
-            planned,
+            key,
+            kind: planned.kind.clone(),
+            // The counts of the listing of groups are for the whole stream.
+            size: planned.size.filter(|_| partition.is_none()),
             partition: partition.cloned(),
             may_partition: may_partition && partition.is_none(),
             own_lists_of,
             page_size: settings.intercom.page_size,
             max_concurrency: settings.intercom.max_concurrency,
             folder,
-            others: Deduplication { index: self.held.clone(), rank: stream, keeps_all: self.streams[stream].keeps_all },
             scope: self.plan.scope.clone(),
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
@@ -252,8 +218,8 @@ impl Scheduler<'_> {
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
-    /// Starts waiting partitions while there are free permits. Everyone first, because other streams derive members and take
-    /// records from it; then those of unknown length, then the longest: so all end at about the same time.
+    /// Starts waiting partitions while there are free permits. Everyone first, because other streams derive members from
+    /// it; then those of unknown length, then the longest: so all end at about the same time.
     fn start(&mut self) {
         loop {
             // Streams that share one scroll take no permit: one that waits for a permit would block the others.
@@ -319,8 +285,9 @@ impl Scheduler<'_> {
                 State::Dropped
             }
         };
+        let is_fetched = matches!(state, State::Fetched(_));
         self.streams[stream].partitions[partition].state = state;
-        if self.plan.streams[stream].kind == StreamKind::Everyone {
+        if is_fetched && self.plan.streams[stream].kind == StreamKind::Everyone {
             self.ask_truncated_tags(partition).await?;
         }
         if self.streams[stream].partitions.iter().any(|partition| matches!(partition.state, State::Open)) {
@@ -364,7 +331,12 @@ impl Scheduler<'_> {
 
     async fn partition(&mut self, stream: usize, partitioning: Partitioning) -> Result<(), JobError> {
         let planned = &mut self.plan.streams[stream];
-        tracing::info!("`{}` has {} rows and is fetched in {} partitions", planned.key, partitioning.total, partitioning.partitions.len());
+        tracing::info!(
+            "`{}` has {} rows and is fetched in {} partitions",
+            planned.key(),
+            partitioning.total,
+            partitioning.partitions.len()
+        );
         (self.context.observer)(Event::Partitioned { partitions: partitioning.partitions.len() });
         planned.partitioning = Some(partitioning);
         work::note(self.work, self.plan)?;
@@ -374,7 +346,7 @@ impl Scheduler<'_> {
     /// Fetches a stream again with one cursor.
     async fn refetch_unpartitioned(&mut self, stream: usize, why: &str) -> Result<(), JobError> {
         let planned = &mut self.plan.streams[stream];
-        tracing::warn!("`{}` is fetched again with one cursor instead of partitions: {why}", planned.key);
+        tracing::warn!("`{}` is fetched again with one cursor instead of partitions: {why}", planned.key());
         planned.partitioning = None;
         work::note(self.work, self.plan)?;
         self.restart(stream).await
@@ -382,12 +354,14 @@ impl Scheduler<'_> {
 
     async fn restart(&mut self, stream: usize) -> Result<(), JobError> {
         (self.context.observer)(Event::Unpartitioned);
-        self.held.remove(stream);
-        self.may_lack_records = true;
         for partition in &self.streams[stream].partitions {
             publish::remove_folder(&stream_folder(self.work, &partition.key))?;
         }
         self.streams[stream].result = None;
+        if self.plan.streams[stream].kind == StreamKind::Everyone {
+            self.truncated_tags.contacts = Arc::default();
+            self.truncated_tags.read.clear();
+        }
         self.begin(&[stream], false).await
     }
 
@@ -420,7 +394,7 @@ impl Scheduler<'_> {
             self.streams[stream].partitions.iter().filter_map(|partition| Some(part(partition, partition.fetched()?))).collect();
         let part = match (&self.plan.streams[stream].partitioning, came.as_slice()) {
             (None, [(folder, record)]) => SpooledStream::whole(folder.clone(), record.clone()),
-            (None, _) => return Err(JobError::NotFetched(self.plan.streams[stream].key.clone())), // one cursor, so one partition
+            (None, _) => return Err(JobError::NotFetched(self.plan.streams[stream].key())), // one cursor, so one partition
             (Some(partitioning), _) => SpooledStream::of_partitions(came, partitioning.total, last_total),
         };
         let tolerance = Allowed::Tolerance(self.context.settings.completeness.tolerance);
@@ -457,5 +431,5 @@ impl PartitionRun {
 
 /// The key of a partition: the name of its folder, and its name in the log.
 fn key(planned: &PlannedStream, partition: Option<&Partition>) -> String {
-    partition.map_or(planned.key.clone(), |partition| format!("{}@{partition}", planned.key))
+    partition.map_or(planned.key(), |partition| format!("{}@{partition}", planned.key()))
 }

@@ -24,7 +24,7 @@ pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledSt
     });
     let holders = joined(reading.await)?;
     let asking = TagRequests::open(context, months, work).await?;
-    asking.ask(holders, Gone::HaveNoTags).await?;
+    asking.ask(&holders, Gone::HaveNoTags).await?;
     asking.end()
 }
 
@@ -70,10 +70,10 @@ impl TagRequests {
     }
 
     /// Requests the tags of these contacts, except those already requested.
-    pub(super) async fn ask(&self, contacts: BTreeSet<String>, gone: Gone) -> Result<(), JobError> {
+    pub(super) async fn ask(&self, contacts: &BTreeSet<String>, gone: Gone) -> Result<(), JobError> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
-            let wanted: Vec<String> = contacts.into_iter().filter(|id| so_far.answers.claim(id)).collect();
+            let wanted: Vec<String> = contacts.iter().filter(|id| so_far.answers.claim(id)).cloned().collect();
             so_far.wanted += wanted.len() as u64;
             wanted
         };

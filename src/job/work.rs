@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::partitioning::{Partitioning, SizedPartition};
-use super::plan::{Plan, PlannedCohort, PlannedPopulation, PlannedStream, StreamKind};
+use super::plan::{Plan, PlannedCohort, PlannedPopulation};
+use super::stream::{PlannedStream, StreamKind};
 use super::{Archive, Context, JobError, Scope, Unresolved, Why};
 use crate::privacy::HASH_PREFIX;
 use crate::settings::zones;
 use archive::publish;
-use domain::{DayPartition, Group, GroupKind, Month, Months, Partition, Role, SecondPartition};
+use domain::{Month, Months};
 
 const PLAN_FILE: &str = "plan.json";
 
@@ -31,10 +31,10 @@ struct Work {
     population: String,
     cohorts: Vec<WorkCohort>,
     #[serde(rename = "walks")]
-    streams: Vec<WorkStream>,
+    streams: Vec<PlannedStream>,
     /// Streams of an earlier plan that this plan lacks. If the job names them again, they continue.
     #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
-    unplanned: Vec<WorkStream>,
+    unplanned: Vec<PlannedStream>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,27 +75,6 @@ struct WorkCohort {
     stream: usize,
 }
 
-/// A stream. A stream of members names its group.
-#[derive(Debug, Serialize, Deserialize)]
-struct WorkStream {
-    key: String,
-    group: Option<WorkGroup>,
-    size: Option<u64>,
-    /// The announced total, if the members are derived from the contacts' own lists.
-    #[serde(rename = "tallied", default, skip_serializing_if = "Option::is_none")]
-    derived: Option<u64>,
-    /// If it is long.
-    #[serde(rename = "division", default, skip_serializing_if = "Option::is_none")]
-    partitioning: Option<WorkPartitioning>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct WorkGroup {
-    kind: String,
-    id: String,
-    name: String,
-}
-
 /// Takes over the work folder if it is of this workspace, version and month. Otherwise it starts with an empty folder.
 pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
     let mut of = Of {
@@ -130,10 +109,10 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
     let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone);
     let mut unplanned = Vec::new();
     // The rows of a partition are only of use if the stream keeps the same partitions.
-    for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.unplanned)).filter_map(WorkStream::into_stream) {
-        match plan.streams.iter_mut().find(|planned| planned.key == stream.key && planned.kind == stream.kind) {
+    for stream in found.into_iter().flat_map(|found| found.streams.into_iter().chain(found.unplanned)) {
+        match plan.streams.iter_mut().find(|planned| planned.kind == stream.kind) {
             Some(planned) => (planned.partitioning, planned.derived) = (stream.partitioning, stream.derived.filter(|_| has_everyone)),
-            None => unplanned.push(WorkStream::of(&PlannedStream { derived: None, ..stream })),
+            None => unplanned.push(PlannedStream { derived: None, ..stream }),
         }
     }
     let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), stream: cohort.stream };
@@ -144,7 +123,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
         timezone: plan.scope.timezone.name().to_string(),
         population: plan.population.label(),
         cohorts: plan.cohorts.iter().map(cohort).collect(),
-        streams: plan.streams.iter().map(WorkStream::of).collect(),
+        streams: plan.streams.clone(),
         unplanned,
     };
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
@@ -154,7 +133,7 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
 pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
     // `claim` wrote it.
     let Some(mut written) = read(work) else { return Ok(()) };
-    written.streams = plan.streams.iter().map(WorkStream::of).collect();
+    written.streams = plan.streams.clone();
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
@@ -217,11 +196,8 @@ fn read(work: &Path) -> Option<Work> {
 impl Work {
     /// `None` if it is inconsistent.
     fn into_plan(self, scope: Scope) -> Option<Plan> {
-        let streams: Vec<PlannedStream> = self.streams.into_iter().map(WorkStream::into_stream).collect::<Option<_>>()?;
-        let group_of = |stream: usize| match &streams.get(stream)?.kind {
-            StreamKind::Members(group) => Some(group.clone()),
-            StreamKind::Everyone | StreamKind::Conversations => None,
-        };
+        let streams = self.streams;
+        let group_of = |stream: usize| streams.get(stream)?.kind.group().cloned();
         let cohort = |cohort: WorkCohort| {
             Some(PlannedCohort { group: group_of(cohort.stream)?, configured: cohort.configured, stream: cohort.stream })
         };
@@ -230,110 +206,11 @@ impl Work {
             "everyone" => PlannedPopulation::Everyone,
             "cohorts" => PlannedPopulation::Cohorts,
             key => {
-                let stream = streams.iter().position(|stream| stream.key == key)?;
+                let stream = streams.iter().position(|stream| stream.key() == key)?;
                 PlannedPopulation::Group { group: group_of(stream)?, stream }
             }
         };
         let has_conversations = streams.iter().any(|stream| stream.kind == StreamKind::Conversations);
         Some(Plan { cohorts, population, has_conversations, streams, ..Plan::empty(scope) })
-    }
-}
-
-impl WorkStream {
-    fn of(stream: &PlannedStream) -> WorkStream {
-        let group = match &stream.kind {
-            StreamKind::Members(group) => {
-                Some(WorkGroup { kind: group.kind.as_str().to_string(), id: group.id.clone(), name: group.name.clone() })
-            }
-            StreamKind::Everyone | StreamKind::Conversations => None,
-        };
-        WorkStream {
-            key: stream.key.clone(),
-            group,
-            size: stream.size,
-            derived: stream.derived,
-            partitioning: stream.partitioning.as_ref().map(WorkPartitioning::of),
-        }
-    }
-
-    fn into_stream(self) -> Option<PlannedStream> {
-        let kind = match (self.group, self.key.as_str()) {
-            (Some(group), _) => {
-                let kind = [GroupKind::Tag, GroupKind::Segment].into_iter().find(|kind| kind.as_str() == group.kind)?;
-                StreamKind::Members(Group { kind, id: group.id, name: group.name })
-            }
-            (None, domain::POPULATION) => StreamKind::Everyone,
-            (None, _) => StreamKind::Conversations,
-        };
-        let partitioning = match self.partitioning {
-            Some(partitioning) => Some(partitioning.into_partitioning()?),
-            None => None,
-        };
-        Some(PlannedStream { key: self.key, kind, size: self.size, listed: None, derived: self.derived, partitioning })
-    }
-}
-
-/// The partitions of a stream.
-#[derive(Debug, Serialize, Deserialize)]
-struct WorkPartitioning {
-    total: u64,
-    requests: u64,
-    #[serde(rename = "slices")]
-    partitions: Vec<WorkPartition>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct WorkPartition {
-    rows: u64,
-    #[serde(flatten)]
-    of: WorkRange,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum WorkRange {
-    Seconds { start: DateTime<Utc>, end: DateTime<Utc> },
-    Days { first_day: Option<NaiveDate>, last_day: Option<NaiveDate>, timezone: String, role: Option<String> },
-}
-
-impl WorkPartitioning {
-    fn of(partitioning: &Partitioning) -> WorkPartitioning {
-        let partition = |sized: &SizedPartition| WorkPartition {
-            rows: sized.rows,
-            of: match &sized.partition {
-                Partition::Contacts(DayPartition { first, last, timezone, role }) => WorkRange::Days {
-                    first_day: *first,
-                    last_day: *last,
-                    timezone: timezone.name().to_string(),
-                    role: role.map(|role| role.as_str().to_string()),
-                },
-                Partition::Conversations(SecondPartition { start, end }) => WorkRange::Seconds { start: *start, end: *end },
-            },
-        };
-        WorkPartitioning {
-            total: partitioning.total,
-            requests: partitioning.requests,
-            partitions: partitioning.partitions.iter().map(partition).collect(),
-        }
-    }
-
-    fn into_partitioning(self) -> Option<Partitioning> {
-        let partition = |partition: WorkPartition| {
-            let of = match partition.of {
-                WorkRange::Days { first_day, last_day, timezone, role } => Partition::Contacts(DayPartition {
-                    first: first_day,
-                    last: last_day,
-                    timezone: zones().zone(&timezone)?,
-                    role: match role.as_deref() {
-                        None => None,
-                        Some(name) => Some([Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name)?),
-                    },
-                }),
-                WorkRange::Seconds { start, end } => Partition::Conversations(SecondPartition { start, end }),
-            };
-            Some(SizedPartition { partition: of, rows: partition.rows })
-        };
-        let partitions = self.partitions.into_iter().map(partition).collect::<Option<Vec<_>>>()?;
-        Some(Partitioning { partitions, total: self.total, requests: self.requests })
     }
 }

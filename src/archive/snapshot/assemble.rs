@@ -9,7 +9,7 @@ use polars::prelude::*;
 
 use super::chunks::{Spooled, Updated, chunk, each_contact};
 use super::parts::{Batch, PartWriter, write_part};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, DEFERRED, MEMBERS};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::{SnapshotError, StreamRecord, TaggedBefore};
 use crate::publish::Staging;
 use crate::table::{TableError, instants, read_bundled};
@@ -108,6 +108,8 @@ impl Assembly {
         order.sort_by_key(|stream| self.population != Some(*stream));
 
         let records = Records::read(&order.iter().map(|stream| &self.streams[*stream]).collect::<Vec<_>>())?;
+        let mut firsts = vec![0; order.len()];
+        order.iter().zip(&records.firsts).for_each(|(stream, count)| firsts[*stream] = *count);
         let population = match self.population {
             Some(stream) => Some(members_of(&self.streams[stream])?),
             None => None,
@@ -123,25 +125,24 @@ impl Assembly {
             },
         );
         written?;
-        Ok((read?, records.drifted))
+        read?;
+        Ok((firsts, records.drifted))
     }
 
-    /// Sends the records to keep, in the order of the streams. Returns the number of contacts that each stream has first.
+    /// Sends the records to keep, in the order of the streams.
     fn read_contacts(
         &self,
         order: &[usize],
         records: &Records,
         population: Option<&ContactIds>,
         batches: SyncSender<Batch>,
-    ) -> Result<Vec<u64>, SnapshotError> {
-        let mut firsts = vec![0; self.streams.len()];
+    ) -> Result<(), SnapshotError> {
         let mut position = 0;
         for &stream in order {
             for chunk in self.streams[stream].chunks::<Contact>() {
                 let mut rows = read_bundled(&chunk, Contact::TABLES, &CONTACTS, None)?;
                 let positions = position..position + rows.height();
                 position = positions.end;
-                firsts[stream] += positions.clone().filter(|position| records.is_first[*position]).count() as u64;
                 let is_kept = &records.is_kept[positions];
                 if !is_kept.contains(&true) {
                     continue;
@@ -154,11 +155,11 @@ impl Assembly {
                 let attributes = read_bundled(&chunk, Contact::TABLES, &ATTRIBUTES, None)?;
                 if batches.send(Batch::new(rows, attributes)?.only(is_kept)?).is_err() {
                     // The writer failed and returns its own error.
-                    return Ok(firsts);
+                    return Ok(());
                 }
             }
         }
-        Ok(firsts)
+        Ok(())
     }
 
     fn write_members(&self, staging: &Staging) -> Result<Vec<u64>, SnapshotError> {
@@ -246,60 +247,42 @@ pub fn members_of(part: &SpooledStream) -> Result<ContactIds, SnapshotError> {
 struct Records {
     /// By position among all spooled records.
     is_kept: Vec<bool>,
-    /// Whether the record is the first one of its contact.
-    is_first: Vec<bool>,
+    /// By stream, in the order in which they were read.
+    firsts: Vec<u64>,
     drifted: u64,
 }
 
 impl Records {
-    /// Reads only the two small columns that decide, before any record is written.
+    /// Reads only the two small columns that decide, before any record is written. Memory has an entry for each contact and for
+    /// each row of one stream.
     fn read(parts: &[&SpooledStream]) -> Result<Records, SnapshotError> {
         let rows = parts.iter().map(|part| part.record.rows + part.record.renewed).sum::<u64>() as usize;
-        let mut records: Vec<(ContactId, Updated, u32)> = Vec::with_capacity(rows);
+        let mut newest: Vec<(ContactId, Updated, u32)> = Vec::with_capacity(rows);
+        let (mut position, mut firsts, mut drifted) = (0, Vec::new(), 0);
         for part in parts {
+            let before = newest.len();
             for chunk in part.chunks::<Contact>() {
                 each_contact(&chunk, &CONTACTS, &mut |id, updated| {
-                    let position = u32::try_from(records.len()).unwrap_or(u32::MAX);
-                    records.push((ContactId::of(id), updated, position));
+                    newest.push((ContactId::of(id), updated, position));
+                    position = position.saturating_add(1);
                 })?;
             }
-        }
-        let all = records.len();
-        let mut kept = Records { is_kept: vec![false; all], is_first: vec![false; all], drifted: 0 };
-        // The records of each contact together, in the order of the streams.
-        records.sort_unstable_by(|(one, _, earlier), (other, _, later)| one.cmp(other).then(earlier.cmp(later)));
-        for same in records.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let (mut newest, mut chosen) = (same[0].1, same[0].2);
-            for (_, updated, position) in &same[1..] {
-                if *updated > newest {
-                    kept.drifted += 1;
-                    (newest, chosen) = (*updated, *position);
+            // The records of each contact together, in the order of the streams.
+            newest.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+            newest.dedup_by(|later, kept| {
+                let is_same = later.0 == kept.0;
+                if is_same && later.1 > kept.1 {
+                    drifted += 1;
+                    std::mem::swap(later, kept);
                 }
-            }
-            kept.is_first[same[0].2 as usize] = true;
-            kept.is_kept[chosen as usize] = true;
+                is_same
+            });
+            firsts.push((newest.len() - before) as u64);
         }
-        Ok(kept)
+        let mut is_kept = vec![false; position as usize];
+        newest.iter().for_each(|(_, _, position)| is_kept[*position as usize] = true);
+        Ok(Records { is_kept, firsts, drifted })
     }
-}
-
-/// For each stream, whether it has contacts whose record no stream has. The record was deferred to an earlier stream, which
-/// was fetched again and no longer has the contact.
-pub fn lacks_records(streams: &[SpooledStream]) -> Result<Vec<bool>, SnapshotError> {
-    let mut all = Vec::new();
-    for chunk in streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
-        each_contact(&chunk, &CONTACTS, &mut |id, _| all.push(ContactId::of(id)))?;
-    }
-    let all = ContactIds::from(all);
-    let mut lacking = Vec::with_capacity(streams.len());
-    for part in streams {
-        let mut lacks = false;
-        for chunk in part.chunks::<Contact>() {
-            each_contact(&chunk, &DEFERRED, &mut |id, _| lacks |= !all.contains(id))?;
-        }
-        lacking.push(lacks);
-    }
-    Ok(lacking)
 }
 
 fn side_by_side<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
@@ -319,8 +302,27 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Deduplication, Spool};
+    use crate::snapshot::Spool;
     use domain::{AttributeValue, CustomAttribute, Month, Role};
+
+    #[test]
+    fn the_newest_record_of_a_contact_is_kept_and_of_equally_new_ones_the_first() {
+        let place = tempfile::tempdir().unwrap();
+        let stream = |name: &str, rows: &[(&str, i64)]| {
+            let contact = |(id, updated): &(&str, i64)| Contact {
+                updated_at: DateTime::from_timestamp(*updated, 0),
+                ..Contact::unknown((*id).to_string(), Role::User)
+            };
+            let mut spool = Spool::create(place.path().join(name), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+            spool.push(rows.iter().map(contact).collect());
+            SpooledStream::whole(place.path().join(name), spool.finish().unwrap())
+        };
+        let everyone = stream("population", &[("b", 5), ("667d60a98a68186f43bafdb9", 5), ("a", 5)]);
+        let group = stream("tag-1", &[("667d60a98a68186f43bafdb9", 6), ("a", 5), ("c", 5), ("b", 4)]);
+        let Records { is_kept, firsts, drifted } = Records::read(&[&everyone, &group]).unwrap();
+        assert_eq!(is_kept, [true, false, true, true, false, true, false]);
+        assert_eq!((firsts, drifted), (vec![3, 1], 1));
+    }
 
     #[test]
     fn a_chunk_that_is_changed_before_it_is_assembled_is_an_error_and_no_deadlock() {
@@ -328,7 +330,7 @@ mod tests {
         let folder = place.path().join("population");
         let attribute = CustomAttribute { name: "plan".into(), value: AttributeValue::Text("marker".into()) };
         let contact = Contact { custom_attributes: vec![attribute], ..Contact::unknown("a".to_string(), Role::User) };
-        let mut spool = Spool::create(folder.clone(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let mut spool = Spool::create(folder.clone(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(vec![contact]);
         let part = SpooledStream::whole(folder.clone(), spool.finish().unwrap());
         let span = "2026-10".parse::<Month>().unwrap().span(&domain::TimeZone::utc());

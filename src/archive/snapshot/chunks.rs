@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
-use super::columns::{ContactColumns, ContactFrames, ConversationColumns, DeferredColumns};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, DEFERRED, TAGGED};
-use super::tag_dates::ANSWERS;
+use super::columns::{ContactColumns, ContactFrames, ConversationColumns};
+use super::tables::{ANSWERS, ATTRIBUTES, CONTACTS, CONVERSATIONS, TAGGED, WITHOUT_RECORD};
 use super::{SnapshotError, StreamRecord};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 use domain::{Contact, Conversation};
@@ -35,17 +34,14 @@ pub trait Spooled: Send + Sized + 'static {
     const TABLES: &'static Bundle;
 
     fn id(&self) -> &str;
-    fn created_at(&self) -> Option<DateTime<Utc>>;
     fn updated_at(&self) -> Option<DateTime<Utc>>;
     /// Adds the row. If the columns may already have a record of it (`may_repeat`), this record replaces it.
     fn push(self, columns: &mut Self::Columns, may_repeat: bool);
-    /// Adds only the ID and the time, because an earlier stream has the record.
-    fn push_deferred(&self, deferred: &mut DeferredColumns);
     fn len(columns: &Self::Columns) -> usize;
     /// The approximate number of bytes in all texts.
     fn bytes(columns: &Self::Columns) -> usize;
     /// The tables of a chunk with these rows.
-    fn frames(columns: Self::Columns, deferred: DeferredColumns) -> Result<Vec<DataFrame>, SnapshotError>;
+    fn frames(columns: Self::Columns) -> Result<Vec<DataFrame>, SnapshotError>;
     /// Calls `visit` with the ID of each row of a chunk and when the row was updated.
     fn each(chunk: &Path, visit: &mut Visit<'_>) -> Result<(), SnapshotError>;
 }
@@ -55,14 +51,10 @@ pub(super) type Visit<'a> = dyn FnMut(&str, Updated) + 'a;
 
 impl Spooled for Contact {
     type Columns = ContactColumns;
-    const TABLES: &'static Bundle = &[&CONTACTS, &ATTRIBUTES, &TAGGED, &DEFERRED];
+    const TABLES: &'static Bundle = &[&CONTACTS, &ATTRIBUTES, &TAGGED, &WITHOUT_RECORD];
 
     fn id(&self) -> &str {
         &self.id
-    }
-
-    fn created_at(&self) -> Option<DateTime<Utc>> {
-        self.created_at
     }
 
     fn updated_at(&self) -> Option<DateTime<Utc>> {
@@ -73,10 +65,6 @@ impl Spooled for Contact {
         columns.push(&self, may_repeat);
     }
 
-    fn push_deferred(&self, deferred: &mut DeferredColumns) {
-        deferred.push(&self.id, self.updated_at);
-    }
-
     fn len(columns: &ContactColumns) -> usize {
         columns.len()
     }
@@ -85,14 +73,14 @@ impl Spooled for Contact {
         columns.bytes()
     }
 
-    fn frames(columns: ContactColumns, deferred: DeferredColumns) -> Result<Vec<DataFrame>, SnapshotError> {
+    fn frames(columns: ContactColumns) -> Result<Vec<DataFrame>, SnapshotError> {
         let ContactFrames { contacts, attributes, tagged } = columns.finish()?;
-        Ok(vec![contacts, attributes, tagged, deferred.finish()?])
+        Ok(vec![contacts, attributes, tagged, WITHOUT_RECORD.empty()])
     }
 
     fn each(chunk: &Path, visit: &mut Visit<'_>) -> Result<(), SnapshotError> {
         each_contact(chunk, &CONTACTS, visit)?;
-        each_contact(chunk, &DEFERRED, visit)
+        each_contact(chunk, &WITHOUT_RECORD, visit)
     }
 }
 
@@ -104,10 +92,6 @@ impl Spooled for Conversation {
         &self.id
     }
 
-    fn created_at(&self) -> Option<DateTime<Utc>> {
-        Some(self.created_at)
-    }
-
     fn updated_at(&self) -> Option<DateTime<Utc>> {
         self.updated_at
     }
@@ -115,9 +99,6 @@ impl Spooled for Conversation {
     fn push(self, columns: &mut ConversationColumns, may_repeat: bool) {
         columns.push(&self, may_repeat);
     }
-
-    /// Only one stream has conversations.
-    fn push_deferred(&self, _: &mut DeferredColumns) {}
 
     fn len(columns: &ConversationColumns) -> usize {
         columns.len()
@@ -127,7 +108,7 @@ impl Spooled for Conversation {
         columns.bytes()
     }
 
-    fn frames(columns: ConversationColumns, _: DeferredColumns) -> Result<Vec<DataFrame>, SnapshotError> {
+    fn frames(columns: ConversationColumns) -> Result<Vec<DataFrame>, SnapshotError> {
         Ok(vec![columns.finish()?])
     }
 
@@ -156,13 +137,8 @@ pub(super) fn tables_of(name: &str) -> Option<(&'static Bundle, usize)> {
 }
 
 /// Writes and syncs one chunk.
-pub(super) fn write_chunk<R: Spooled>(
-    columns: R::Columns,
-    deferred: DeferredColumns,
-    folder: &Path,
-    index: usize,
-) -> Result<(), SnapshotError> {
-    Ok(write_bundle(&R::frames(columns, deferred)?, R::TABLES, &chunk::<R>(folder, index))?)
+pub(super) fn write_chunk<R: Spooled>(columns: R::Columns, folder: &Path, index: usize) -> Result<(), SnapshotError> {
+    Ok(write_bundle(&R::frames(columns)?, R::TABLES, &chunk::<R>(folder, index))?)
 }
 
 /// Whether all chunks that the record of a stream counts can be read. Blocks.

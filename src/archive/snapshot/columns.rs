@@ -309,31 +309,31 @@ impl AttributeColumns {
     }
 }
 
-/// Members whose record an earlier stream has.
-pub struct DeferredColumns {
+/// Members without their record, which the stream of everyone has.
+pub(super) struct MemberColumns {
     rows: usize,
     contact_id: StringChunkedBuilder,
     updated_at: PrimitiveChunkedBuilder<Int64Type>,
 }
 
-impl Default for DeferredColumns {
-    fn default() -> DeferredColumns {
-        DeferredColumns { rows: 0, contact_id: texts("contact_id"), updated_at: numbers("updated_at") }
+impl Default for MemberColumns {
+    fn default() -> MemberColumns {
+        MemberColumns { rows: 0, contact_id: texts("contact_id"), updated_at: numbers("updated_at") }
     }
 }
 
-impl DeferredColumns {
-    pub fn push(&mut self, id: &str, updated_at: Option<DateTime<Utc>>) {
+impl MemberColumns {
+    pub(super) fn push(&mut self, id: &str, updated_at: Option<DateTime<Utc>>) {
         self.rows += 1;
         self.contact_id.append_value(id);
         self.updated_at.append_option(micros(updated_at));
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows
     }
 
-    pub fn finish(self) -> Result<DataFrame, SnapshotError> {
+    pub(super) fn finish(self) -> Result<DataFrame, SnapshotError> {
         frame(vec![self.contact_id.finish().into_column(), instants(self.updated_at)])
     }
 }

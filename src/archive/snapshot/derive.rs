@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::chunks::{Spooled, chunk, each_contact, write_chunk};
-use super::columns::{ContactColumns, DeferredColumns};
+use super::chunks::{Spooled, chunk, each_contact};
+use super::columns::MemberColumns;
 use super::record::load_stream;
-use super::tables::{CONTACTS, TAGGED};
+use super::tables::{ATTRIBUTES, CONTACTS, TAGGED};
 use super::tag_dates::tags_of;
 use super::{SnapshotError, SpooledStream, StreamRecord};
 use crate::publish;
-use crate::table::{TableError, read_bundled};
+use crate::table::{TableError, read_bundled, write_bundle};
 use domain::{Contact, ContactId, GroupKind, cohort_key};
 
 /// A chunk is written when this many members of a group are in memory.
@@ -99,7 +99,7 @@ pub(super) fn each_tag(everyone: &SpooledStream, visit: &mut VisitTag<'_>) -> Re
 /// Writes the members of one group in chunks.
 struct MemberWriter<'a> {
     folder: &'a Path,
-    members: DeferredColumns,
+    members: MemberColumns,
     rows: u64,
     chunks: usize,
 }
@@ -108,7 +108,7 @@ impl<'a> MemberWriter<'a> {
     fn new(folder: &'a Path) -> Result<MemberWriter<'a>, SnapshotError> {
         publish::remove_folder(folder)?;
         publish::create_folder(folder)?;
-        Ok(MemberWriter { folder, members: DeferredColumns::default(), rows: 0, chunks: 0 })
+        Ok(MemberWriter { folder, members: MemberColumns::default(), rows: 0, chunks: 0 })
     }
 
     fn push(&mut self, contact: &str) -> Result<(), SnapshotError> {
@@ -118,7 +118,9 @@ impl<'a> MemberWriter<'a> {
     }
 
     fn write(&mut self) -> Result<(), SnapshotError> {
-        write_chunk::<Contact>(ContactColumns::default(), std::mem::take(&mut self.members), self.folder, self.chunks)?;
+        let members = std::mem::take(&mut self.members).finish()?;
+        let frames = [CONTACTS.empty(), ATTRIBUTES.empty(), TAGGED.empty(), members];
+        write_bundle(&frames, Contact::TABLES, &chunk::<Contact>(self.folder, self.chunks))?;
         self.chunks += 1;
         Ok(())
     }
@@ -129,7 +131,6 @@ impl<'a> MemberWriter<'a> {
         }
         let record = StreamRecord {
             rows: self.rows,
-            deferred: self.rows,
             chunks: self.chunks,
             observed_at: everyone.observed_at,
             is_complete: everyone.is_complete,
@@ -148,7 +149,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Deduplication, Spool, TagDates, members_of};
+    use crate::snapshot::{Spool, TagDates, members_of};
     use domain::{OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated_at: i64, tags: &[&str], is_complete: bool) -> Contact {
@@ -164,7 +165,7 @@ mod tests {
     fn the_newest_record_of_a_contact_counts_and_answers_complete_truncated_lists() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("population");
-        let mut spool = Spool::create(folder.clone(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let mut spool = Spool::create(folder.clone(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(vec![contact("a", 1, &["vip"], true), contact("b", 1, &["vip", "press"], true), contact("c", 1, &["vip"], false)]);
         spool.save(Some("{}".to_string())).unwrap();
         // Newer records: of `d` in the same chunk, of `a` in a later one.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::chunks::{Spooled, Updated};
 use super::derive::each_tag;
 use super::tag_dates::{TagDates, tags_of};
-use super::{SnapshotError, SpooledStream, truncated_tags};
+use super::{SnapshotError, SpooledStream};
 use domain::{Contact, ContactId, Group};
 
 /// A group that was searched for, and the stream that came.
@@ -42,9 +42,15 @@ impl Comparison {
 }
 
 /// Compares searched groups with the own lists in the stream of everyone, which must have collected these groups. `answers`
-/// is the folder with the tags of contacts that were asked one by one; it need not exist. Blocks.
-pub fn compare(everyone: &SpooledStream, searched: &[Searched], answers: &Path) -> Result<Vec<Comparison>, SnapshotError> {
-    let asked = Asked::read(everyone, answers)?;
+/// is the folder with the tags of contacts that were asked one by one; it need not exist. If it does, `truncated` are the
+/// contacts of everyone with truncated lists. Blocks.
+pub fn compare(
+    everyone: &SpooledStream,
+    searched: &[Searched],
+    truncated: &BTreeSet<String>,
+    answers: &Path,
+) -> Result<Vec<Comparison>, SnapshotError> {
+    let asked = Asked::read(truncated, answers)?;
     let mut groups: Vec<Members> = searched.iter().map(Members::read).collect::<Result<_, _>>()?;
     let by_key: HashMap<String, usize> = searched.iter().enumerate().map(|(index, one)| (one.group.key(), index)).collect();
     // The rows of a contact are adjacent. The row that marks a truncated list is the last one.
@@ -151,13 +157,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(everyone: &SpooledStream, folder: &Path) -> Result<Asked, SnapshotError> {
+    fn read(truncated: &BTreeSet<String>, folder: &Path) -> Result<Asked, SnapshotError> {
         if !folder.exists() {
             return Ok(Asked { answers: None, tags: BTreeSet::new() });
         }
         // A contact whose answer cannot be read counts as not asked.
         let answers = TagDates::open(folder.to_path_buf())?;
-        Ok(Asked { tags: tags_of(folder, &truncated_tags(everyone)?)?, answers: Some(answers) })
+        Ok(Asked { tags: tags_of(folder, truncated)?, answers: Some(answers) })
     }
 
     fn holds(&self, contact: &str, tag: &str) -> Option<bool> {
@@ -170,7 +176,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Deduplication, Spool};
+    use crate::snapshot::{Spool, truncated_tags};
     use domain::{GroupKind, OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated: i64, tags: &[&str], is_complete: bool) -> Contact {
@@ -179,7 +185,7 @@ mod tests {
     }
 
     fn spooled(folder: &Path, contacts: Vec<Contact>) -> SpooledStream {
-        let mut spool = Spool::create(folder.to_path_buf(), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+        let mut spool = Spool::create(folder.to_path_buf(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(contacts);
         spool.record().is_complete = true;
         SpooledStream::whole(folder.to_path_buf(), spool.finish().unwrap())
@@ -210,8 +216,9 @@ mod tests {
         let empty = spooled(&place.path().join("tag-nobody"), Vec::new());
         let searched = [Searched { group: vip, part }, Searched { group: nobody, part: empty }];
 
+        let truncated = truncated_tags(&everyone).unwrap();
         let answers = place.path().join("answers");
-        let compared = |answers: &Path| compare(&everyone, &searched, answers).unwrap();
+        let compared = |answers: &Path| compare(&everyone, &searched, &truncated, answers).unwrap();
         // The search has a newer record of `asked-and-does-not`, and its list in the stream of everyone is truncated.
         assert_eq!(compared(&answers)[0], Comparison { holders: 3, missing: 2, unconfirmed: 1, unknown: 4, unknown_missing: 2 });
         assert!(!answers.exists());

@@ -33,9 +33,6 @@ pub struct StreamRecord {
     /// Rows that `cohorts forget` removed.
     #[serde(default)]
     pub forgotten: u64,
-    /// Rows whose record an earlier stream has; only their IDs are kept here.
-    #[serde(default, rename = "held")]
-    pub deferred: u64,
     /// The keys of the groups whose members were collected from the contacts' own lists while this stream was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_lists_of: Vec<String>,
@@ -75,7 +72,6 @@ impl StreamRecord {
             started_at: at,
             observed_at: at,
             forgotten: 0,
-            deferred: 0,
             own_lists_of: Vec::new(),
             searched: None,
             outside: 0,
@@ -114,7 +110,6 @@ impl StreamRecord {
             started_at: records.iter().map(|record| record.started_at).min().unwrap_or_default(),
             observed_at: records.iter().map(|record| record.observed_at).max().unwrap_or_default(),
             forgotten,
-            deferred: sum(|record| record.deferred),
             own_lists_of: in_all(records),
             searched: None,
             outside,

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::chunks::{Spooled, Updated, chunk, write_chunk};
-use super::columns::DeferredColumns;
-use super::record_index::{Created, RecordIndex};
 use super::{Progress, SnapshotError, StreamRecord, publish};
 use domain::IdMap;
 
@@ -34,47 +32,31 @@ pub fn stream_folder(work: &Path, stream: &str) -> PathBuf {
 pub struct Spool<R: Spooled> {
     folder: PathBuf,
     seen: IdMap<Updated>,
-    created: Created,
     /// Rows since the last chunk.
     rows: R::Columns,
-    /// Rows since the last chunk whose record an earlier stream has.
-    deferred: DeferredColumns,
-    deduplication: Deduplication,
     record: StreamRecord,
     /// The number of pages when the last chunk was written.
     saved_pages: u64,
 }
 
-/// How a stream leaves out records that earlier streams have.
-#[derive(Clone, Debug, Default)]
-pub struct Deduplication {
-    pub index: RecordIndex,
-    /// The position of this stream in the plan.
-    pub rank: usize,
-    /// Keep all records, also those that earlier streams have.
-    pub keeps_all: bool,
-}
-
 impl<R: Spooled> Spool<R> {
     /// Starts a new spool in this folder. Removes what was in it.
-    pub fn create(folder: PathBuf, deduplication: Deduplication, at: DateTime<Utc>) -> Result<Spool<R>, SnapshotError> {
+    pub fn create(folder: PathBuf, at: DateTime<Utc>) -> Result<Spool<R>, SnapshotError> {
         publish::remove_folder(&folder)?;
         publish::create_folder(&folder)?;
-        Ok(Spool::of(folder, deduplication, StreamRecord::new(at)))
+        Ok(Spool::of(folder, StreamRecord::new(at)))
     }
 
-    fn of(folder: PathBuf, deduplication: Deduplication, record: StreamRecord) -> Spool<R> {
-        let saved_pages = record.pages;
-        let (rows, deferred) = (R::Columns::default(), DeferredColumns::default());
-        Spool { folder, seen: IdMap::default(), created: Created::default(), rows, deferred, deduplication, record, saved_pages }
+    fn of(folder: PathBuf, record: StreamRecord) -> Spool<R> {
+        Spool { folder, seen: IdMap::default(), rows: R::Columns::default(), saved_pages: record.pages, record }
     }
 
     /// Continues the spool of an earlier run. Blocks.
     ///
     /// # Errors
     /// When a chunk cannot be read. Then fetch the stream again from the start.
-    pub fn resume(folder: PathBuf, deduplication: Deduplication, progress: Progress) -> Result<Spool<R>, SnapshotError> {
-        let mut spool = Spool::of(folder, deduplication, progress.record);
+    pub fn resume(folder: PathBuf, progress: Progress) -> Result<Spool<R>, SnapshotError> {
+        let mut spool = Spool::of(folder, progress.record);
         for index in 0..spool.record.chunks {
             R::each(&chunk::<R>(&spool.folder, index), &mut |id, updated| {
                 let (known, _) = spool.seen.entry(id, updated);
@@ -102,20 +84,13 @@ impl<R: Spooled> Spool<R> {
                 *known = updated;
                 self.record.renewed += 1;
             }
-            self.created.include(row.created_at());
-            let Deduplication { index, rank, keeps_all } = &self.deduplication;
-            if !keeps_all && index.has(*rank, row.id(), row.created_at(), updated) {
-                row.push_deferred(&mut self.deferred);
-                self.record.deferred += 1;
-            } else {
-                row.push(&mut self.rows, !is_new);
-            }
+            row.push(&mut self.rows, !is_new);
         }
     }
 
     /// Whether a chunk is full and [`Spool::save`] is due. Pages count only if the stream has a cursor to continue from.
     pub fn is_full(&self, has_cursor: bool) -> bool {
-        R::len(&self.rows) + self.deferred.len() >= CHUNK_ROWS
+        R::len(&self.rows) >= CHUNK_ROWS
             || R::bytes(&self.rows) >= CHUNK_BYTES
             || (has_cursor && self.record.pages - self.saved_pages >= CHUNK_PAGES)
     }
@@ -131,9 +106,9 @@ impl<R: Spooled> Spool<R> {
 
     /// Writes the rows in memory as a chunk. With a cursor, also writes the progress of the stream. Blocks.
     pub fn save(&mut self, cursor: Option<String>) -> Result<(), SnapshotError> {
-        let (rows, deferred) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.deferred));
-        if R::len(&rows) + deferred.len() > 0 {
-            write_chunk::<R>(rows, deferred, &self.folder, self.record.chunks)?;
+        let rows = std::mem::take(&mut self.rows);
+        if R::len(&rows) > 0 {
+            write_chunk::<R>(rows, &self.folder, self.record.chunks)?;
             self.record.chunks += 1;
         }
         self.record.rows = self.len();
@@ -149,9 +124,6 @@ impl<R: Spooled> Spool<R> {
     pub fn finish(mut self) -> Result<StreamRecord, SnapshotError> {
         self.save(None)?;
         self.record.write(&self.folder)?;
-        if self.record.is_complete {
-            self.deduplication.index.add(self.deduplication.rank, self.created, self.seen);
-        }
         Ok(self.record)
     }
 }
@@ -165,7 +137,7 @@ mod tests {
     fn a_chunk_is_full_after_a_number_of_rows_pages_or_bytes() {
         let place = tempfile::tempdir().unwrap();
         let filled = |rows: usize, bytes: usize, pages: u64, has_cursor: bool| {
-            let mut spool = Spool::create(place.path().join("walk"), Deduplication::default(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
+            let mut spool = Spool::create(place.path().join("walk"), DateTime::<Utc>::UNIX_EPOCH).unwrap();
             let text = AttributeValue::Text("x".repeat(bytes).into());
             let contact = |row: usize| Contact {
                 custom_attributes: vec![CustomAttribute { name: "note".into(), value: text.clone() }],

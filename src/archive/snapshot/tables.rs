@@ -1,6 +1,6 @@
 //! The snapshot's tables.
 
-use crate::table::{Column, Kind, Table};
+use crate::table::{Bundle, Column, Kind, Table};
 
 macro_rules! contacts_table {
     ($($name:ident: $kind:ident, $use:ident, $about:literal, $null:literal;)*) => {
@@ -51,10 +51,10 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
-/// Only in the spool of a stream. The name `held` is older than the word deferred; chunks of unfinished work have it.
-pub(super) const DEFERRED: Table = Table {
+/// Only in the spool of a stream whose members are derived. An earlier version also left out records that another stream had.
+pub(super) const WITHOUT_RECORD: Table = Table {
     name: "held",
-    row: "a member of a group whose record an earlier stream has",
+    row: "a member of a group whose record is in another stream",
     key: &["contact_id"],
     columns: &[
         Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
@@ -93,5 +93,19 @@ pub const CONVERSATIONS: Table = Table {
         Column::new("source_type", Kind::Text, "how it came in: conversation, email, push, ...").or_null("not given"),
         Column::new("delivered_as", Kind::Text, "customer_initiated, campaigns_initiated, operator_initiated, ...").or_null("not given"),
         Column::new("state", Kind::Text, "open, closed or snoozed, when it was observed").or_null("not given"),
+    ],
+};
+
+/// The table of a chunk of answers.
+pub(super) const ANSWERS: &Bundle = &[&TAG_DATES];
+
+pub(super) const TAG_DATES: Table = Table {
+    name: "tag_dates",
+    row: "a contact that was asked for its tags, and one of its tags, or no tag",
+    key: &["contact_id", "tag_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("tag_id", Kind::Text, "Intercom's ID of the tag").or_null("the contact has no tag"),
+        Column::new("applied_at", Kind::Instant, "when the tag was put on the contact").or_null("not given or unreadable"),
     ],
 };

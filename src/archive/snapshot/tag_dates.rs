@@ -9,26 +9,13 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use super::chunks::{CHUNK, tables_of};
+use super::tables::{ANSWERS, TAG_DATES};
 use super::{SnapshotError, publish};
-use crate::table::{self, Bundle, Kind, Table, TableError, instants, read_bundled, write_bundle};
+use crate::table::{Bundle, TableError, instants, read_bundled, write_bundle};
 use domain::{ContactId, ContactIds, IdSet, TagDate};
 
 /// A chunk is written when this many answers are in memory: an interruption costs no more answers.
 const CHUNK_CONTACTS: usize = 500;
-
-/// The table of a chunk.
-pub(super) const ANSWERS: &Bundle = &[&TAG_DATES];
-
-pub(super) const TAG_DATES: Table = Table {
-    name: "tag_dates",
-    row: "a contact that was asked for its tags, and one of its tags, or no tag",
-    key: &["contact_id", "tag_id"],
-    columns: &[
-        table::Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
-        table::Column::new("tag_id", Kind::Text, "Intercom's ID of the tag").or_null("the contact has no tag"),
-        table::Column::new("applied_at", Kind::Instant, "when the tag was put on the contact").or_null("not given or unreadable"),
-    ],
-};
 
 /// The answers of one backfill. All but the last few are on disk.
 #[derive(Debug)]

@@ -1,16 +1,17 @@
 //! Everyone, or the members of a group: read from lists by page number if those reach far enough, else from the scroll.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::numbered::{ListError, Numbered};
-use super::scroll::{ScrollEvent, Subscription};
-use super::{V1, wire};
+use super::scroll::{Scroll, ScrollEvent, Subscription};
+use super::wire;
 use crate::error::{RequestError, StreamError};
 use crate::stream::{Bounds, Cursor, Page, Pages, Stream};
-use crate::transport::Request;
+use crate::transport::{Request, Transport};
 use crate::types::id_field;
 use domain::{Contact, Group, GroupKind, Oddities};
 
@@ -24,7 +25,8 @@ pub(super) enum Selection {
 }
 
 pub(super) struct ContactStream {
-    api: V1,
+    transport: Arc<Transport>,
+    scroll: Arc<Scroll>,
     selection: Selection,
     from: From,
     /// The next page is the first after a restart.
@@ -47,12 +49,22 @@ enum From {
 
 impl Selection {
     /// The lists to read. Oldest contacts first, so that new ones come at the end. Leads cannot be sorted.
-    pub(super) fn lists(&self) -> Vec<Request> {
+    fn lists(&self) -> Vec<Request> {
         let sorted = || Request::get("/users").with("order", "asc").with("sort", "created_at");
         match self {
             Selection::Everyone => vec![sorted(), Request::get("/contacts")],
             Selection::Members(group) => vec![sorted().with(id_field(group.kind), group.id.as_str())],
         }
+    }
+
+    /// The sum of the totals that the lists announce; `None` if one of them announces none.
+    pub(super) async fn total(&self, transport: &Transport) -> Result<Option<u64>, RequestError> {
+        let mut sum = Some(0);
+        for list in self.lists() {
+            let total = transport.send(&list.with("per_page", "1"), wire::contacts).await?.total;
+            sum = sum.zip(total).map(|(sum, total)| sum + total);
+        }
+        Ok(sum)
     }
 
     fn contains(&self, person: &wire::Person) -> bool {
@@ -76,22 +88,29 @@ impl Selection {
 }
 
 impl ContactStream {
-    pub(super) async fn open(api: &V1, selection: Selection, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
+    pub(super) async fn open(
+        transport: Arc<Transport>,
+        scroll: Arc<Scroll>,
+        page_size: u32,
+        selection: Selection,
+        from: Option<&Cursor>,
+    ) -> Result<Stream<Contact>, RequestError> {
         let mut lists = VecDeque::new();
         let mut is_reachable = true;
         let mut announced = Some(0);
         for request in selection.lists() {
-            let mut list = Numbered::new(api.transport.clone(), request, api.page_size, AHEAD, wire::contacts);
+            let mut list = Numbered::new(transport.clone(), request, page_size, AHEAD, wire::contacts);
             is_reachable &= list.open().await?;
             announced = announced.zip(list.total).map(|(sum, total)| sum + total);
             lists.push_back(list);
         }
-        let stream = |from| ContactStream { api: api.clone(), selection, from, is_restart: false };
+        let subscribed = scroll.clone();
+        let stream = |from| ContactStream { transport, scroll, selection, from, is_restart: false };
         Ok(if is_reachable {
             let before = from.map_or(Some(0), |cursor| skip_to(&mut lists, cursor));
             Stream::new(stream(From::Lists { lists, before }))
         } else {
-            Stream::shared(stream(From::Scroll { subscription: api.scroll.subscribe(), announced, bounds: Bounds::default() }))
+            Stream::shared(stream(From::Scroll { subscription: subscribed.subscribe(), announced, bounds: Bounds::default() }))
         })
     }
 
@@ -119,8 +138,8 @@ impl ContactStream {
                         }
                         Err(ListError::PageLimit) => {
                             tracing::info!("the list is longer than page numbers reach; reading it from the scroll");
-                            let announced = self.api.total(&self.selection).await?;
-                            self.from = From::Scroll { subscription: self.api.scroll.subscribe(), announced, bounds: Bounds::default() };
+                            let announced = self.selection.total(&self.transport).await?;
+                            self.from = From::Scroll { subscription: self.scroll.subscribe(), announced, bounds: Bounds::default() };
                             self.is_restart = true;
                         }
                         Err(ListError::Failed(error)) => {
@@ -146,7 +165,7 @@ impl ContactStream {
                     ScrollEvent::End => {
                         // A scroll announces no total. The lists give the number of rows that should have come.
                         self.from = From::Ended;
-                        let announced = self.api.total(&self.selection).await?;
+                        let announced = self.selection.total(&self.transport).await?;
                         return Ok(Some(self.page(Vec::new(), announced, None)));
                     }
                     ScrollEvent::Failed(error) => {

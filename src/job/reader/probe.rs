@@ -1,18 +1,9 @@
 //! Learns the size of a stream before it is fetched, and how to partition it if it is long.
 
-use super::{Begun, OpenStream, StreamReader};
-use crate::partitioning::{Partitioner, Partitioning};
-use crate::plan::StreamKind;
+use super::{Begun, OpenStream, Probe, StreamReader};
+use crate::partitioning::Partitioner;
 use crate::strategy::expected_truncated_tags;
-
-/// What the first page of a stream shows.
-#[derive(Debug, Default)]
-pub(crate) struct Probe {
-    /// Its partitions, if it is long.
-    pub partitioning: Option<Partitioning>,
-    /// The expected share of contacts whose own list of tags is truncated.
-    pub truncated_tags: f64,
-}
+use crate::stream::StreamKind;
 
 impl StreamReader {
     /// Reads the first page, and the sizes of partitions if the stream is long. If these requests fail, the stream is fetched
@@ -27,7 +18,7 @@ impl StreamReader {
             OpenStream::Contacts(stream) => {
                 let Some(page) = stream.peek().await else { return Probe::default() };
                 // Only searches return the oldest contact first.
-                let is_search = matches!(self.planned.kind, StreamKind::Members(_));
+                let is_search = matches!(self.kind, StreamKind::Members(_));
                 let oldest = page.rows.first().filter(|_| is_search).and_then(|oldest| oldest.created_at);
                 (page.total, oldest, expected_truncated_tags(&page.rows))
             }
@@ -41,7 +32,7 @@ impl StreamReader {
             max_concurrency: self.max_concurrency,
             now: (self.clock)(),
         };
-        let partitioning = partitioner.partition(&self.planned.kind, total, oldest).await.unwrap_or_else(|error| {
+        let partitioning = partitioner.partition(&self.kind, total, oldest).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the stream could not be partitioned and is fetched with one cursor");
             None
         });

@@ -1,64 +1,22 @@
-//! Checks the members that a search returned against a second source, the witness. The total that comes with the rows is no
-//! witness: it can be wrong in the same way. The contacts' own lists are the witness for tags (on 1.x also for segments); they
+//! Checks the members that a search returned against their [`Witness`]. The contacts' own lists are the witness for tags (on 1.x also for segments); they
 //! are read in the same run. The counts of the listing of segments are a weaker witness, because they may lag.
 //!
 //! A stream that differs from its witness by more than is allowed is fetched again. If it still differs, its members are derived
 //! from the contacts' own lists, provided that these are complete or become so with a few requests. Otherwise the stream is
 //! incomplete, or the difference is a warning.
 
-use super::{Scheduler, StreamResult};
-use crate::plan::StreamKind;
+use std::sync::Arc;
+
+use super::{Scheduler, StreamResult, Witness};
+use crate::stream::StreamKind;
 use crate::tag_dates::{ANSWERS, Gone, TagRequests};
 use crate::{JobError, error, joined};
 use archive::publish;
-use archive::snapshot::{
-    Comparison, DerivedTag, Searched, SpooledStream, StreamRecord, compare, derive_members, stream_folder, truncated_tags,
-};
-use domain::{Allowed, Group, differs_from_listing};
-
-/// The second source for a stream, and what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Witness {
-    /// The members were derived from the contacts' own lists, and the group's total agrees.
-    Totals,
-    /// The own lists of everyone's contacts.
-    OwnLists(Comparison),
-    /// The members that the listing of groups counts.
-    Listing(u64),
-}
+use archive::snapshot::{Comparison, DerivedTag, Searched, SpooledStream, StreamRecord, compare, derive_members, stream_folder};
+use domain::Group;
 
 /// At most so many contacts are requested for all of their tags when their lists contradict a search.
 const REQUESTED_MAX: usize = 2_000;
-
-impl Witness {
-    /// Whether it differs from the rows that came by more than is allowed.
-    pub(crate) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
-        match self {
-            Witness::Totals => false,
-            Witness::OwnLists(comparison) => {
-                let allowed = Allowed::Tolerance(tolerance).of(comparison.holders.max(came));
-                comparison.missing > allowed || comparison.unconfirmed > allowed
-            }
-            Witness::Listing(listed) => differs_from_listing(came, *listed),
-        }
-    }
-
-    /// Whether it can confirm that all members came. Truncated own lists cannot.
-    pub(crate) fn can_confirm(&self, came: u64, tolerance: f64) -> bool {
-        match self {
-            Witness::OwnLists(comparison) => comparison.unknown_missing <= Allowed::Tolerance(tolerance).of(comparison.holders.max(came)),
-            Witness::Totals | Witness::Listing(_) => true,
-        }
-    }
-
-    /// Whether this witness alone proves that members are missing.
-    fn proves_incomplete(&self, came: u64, tolerance: f64) -> bool {
-        match self {
-            Witness::Listing(listed) => self.contradicts(came, tolerance) && came.saturating_mul(2) < *listed,
-            Witness::Totals | Witness::OwnLists(_) => self.contradicts(came, tolerance),
-        }
-    }
-}
 
 impl Scheduler<'_> {
     /// Checks every stream against its witness.
@@ -69,12 +27,11 @@ impl Scheduler<'_> {
         }
         let again: Vec<usize> = self.contradicted().into_iter().filter(|stream| self.may_refetch(*stream)).collect();
         for &stream in &again {
-            tracing::warn!("`{}` is fetched again: {}", self.plan.streams[stream].key, self.difference(stream));
+            tracing::warn!("`{}` is fetched again: {}", self.plan.streams[stream].key(), self.difference(stream));
             self.restart(stream).await?;
         }
         if !again.is_empty() {
             self.run_to_end().await?;
-            self.refetch_missing_records().await?;
             self.read_witnesses().await?;
         }
         for stream in self.contradicted() {
@@ -99,25 +56,27 @@ impl Scheduler<'_> {
 
     /// Completes truncated own lists if it matters: if they contradict a search, or if a search returned fewer members than the
     /// month before and they cannot confirm it. Requests these contacts only if they are few.
-    async fn complete_own_lists(&self) -> Result<bool, JobError> {
+    async fn complete_own_lists(&mut self) -> Result<bool, JobError> {
         let tolerance = self.context.settings.completeness.tolerance;
         let matters = |stream: usize| {
             let Some(result) = &self.streams[stream].result else { return false };
             let Some(witness @ Witness::OwnLists(comparison)) = result.witness else { return false };
             let came = result.part.record.received();
-            let (key, first) = (&self.plan.streams[stream].key, self.plan.months().first);
-            let is_fewer = self.plan.is_fewer_than_before(key, first, came, tolerance);
+            let (key, first) = (self.plan.streams[stream].key(), self.plan.months().first);
+            let is_fewer = self.plan.sizes_before.is_fewer_than_before(&key, first, came, tolerance);
             comparison.unknown > 0 && (witness.contradicts(came, tolerance) || (is_fewer && !witness.can_confirm(came, tolerance)))
         };
         let is_needed = (0..self.streams.len()).any(matters) && !self.context.client.capabilities().lists_own_segments;
-        let Some(everyone) = self.whole_everyone().filter(|_| is_needed) else { return Ok(false) };
-        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&everyone)?)).await)?;
+        if !is_needed || self.whole_everyone().is_none() {
+            return Ok(false);
+        }
+        let truncated = self.truncated().await?;
         if truncated.len() > REQUESTED_MAX {
             return Ok(false);
         }
         tracing::info!("requesting all tags of {} contacts whose lists were truncated", truncated.len());
         let asking = TagRequests::open(self.context, self.plan.scope.months, self.work).await?;
-        if let Err(error) = asking.ask(truncated, Gone::AreUnknown).await {
+        if let Err(error) = asking.ask(&truncated, Gone::AreUnknown).await {
             tracing::warn!("requesting the tags of these contacts failed: {}", error::in_a_line(&error));
         }
         asking.end()?;
@@ -137,7 +96,7 @@ impl Scheduler<'_> {
     }
 
     /// Compares the groups that were searched for with everyone's own lists.
-    async fn own_lists(&self) -> Result<Vec<(usize, Comparison)>, JobError> {
+    async fn own_lists(&mut self) -> Result<Vec<(usize, Comparison)>, JobError> {
         let Some(everyone) = self.whole_everyone() else { return Ok(Vec::new()) };
         let searched = |stream: usize| {
             let result = self.streams[stream].result.as_ref().filter(|result| result.failure.is_none())?;
@@ -150,7 +109,10 @@ impl Scheduler<'_> {
             return Ok(Vec::new());
         }
         let answers = self.work.join(ANSWERS);
-        let compared = joined(tokio::task::spawn_blocking(move || Ok(compare(&everyone, &searched, &answers)?)).await)?;
+        // Without answers it does not matter which lists are truncated.
+        let truncated = if answers.exists() { self.truncated().await? } else { Arc::default() };
+        let compared = tokio::task::spawn_blocking(move || Ok(compare(&everyone, &searched, &truncated, &answers)?));
+        let compared = joined(compared.await)?;
         Ok(streams.into_iter().zip(compared).collect())
     }
 
@@ -185,7 +147,7 @@ impl Scheduler<'_> {
 
     /// Decides how to publish a stream that its witness still contradicts.
     async fn settle(&mut self, stream: usize) -> Result<(), JobError> {
-        let (key, difference) = (self.plan.streams[stream].key.clone(), self.difference(stream));
+        let (key, difference) = (self.plan.streams[stream].key(), self.difference(stream));
         let tolerance = self.context.settings.completeness.tolerance;
         let group = self.plan.streams[stream].kind.group().cloned();
         let everyone = self.whole_everyone();
@@ -210,14 +172,11 @@ impl Scheduler<'_> {
     }
 
     /// The members of a group, derived from the contacts' own lists instead of the search.
-    async fn derived(&self, group: &Group, everyone: SpooledStream, searched: StreamRecord) -> Result<SpooledStream, JobError> {
-        let tallied = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
-        let (folder, answers) = (tallied.folder.clone(), self.work.join(ANSWERS));
-        let taking = tokio::task::spawn_blocking(move || -> Result<Vec<StreamRecord>, JobError> {
-            let truncated = truncated_tags(&everyone)?;
-            Ok(derive_members(&everyone, &[tallied], &truncated, &answers)?)
-        });
-        let record = joined(taking.await)?.into_iter().next();
+    async fn derived(&mut self, group: &Group, everyone: SpooledStream, searched: StreamRecord) -> Result<SpooledStream, JobError> {
+        let tag = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
+        let (folder, answers, truncated) = (tag.folder.clone(), self.work.join(ANSWERS), self.truncated().await?);
+        let deriving = tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &[tag], &truncated, &answers)?));
+        let record = joined(deriving.await)?.into_iter().next();
         let record = record.ok_or_else(|| JobError::NotFetched(group.key()))?;
         let StreamRecord { first_total, last_total, .. } = searched;
         Ok(SpooledStream::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.received()), ..record }))

@@ -1,18 +1,21 @@
 //! Derives the members of groups from the contacts' own lists while everyone is read.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
+use super::derivation::{Derivation, DeriveMembers, PendingGroup};
 use super::{Done, Scheduler, StreamResult, StreamRun, Waiting, Witness};
-use crate::partitioning::FEW_PAGES;
-use crate::plan::{StreamKind, pages};
+use crate::partitioning::{FEW_PAGES, pages};
 use crate::reader::Probe;
+use crate::strategy::{MembershipStrategy, membership_strategy};
+use crate::stream::StreamKind;
 use crate::tag_dates::{Gone, TagRequests};
-use crate::{Context, Event, JobError, error, joined, work};
+use crate::{Event, JobError, error, joined, work};
 use archive::publish;
-use archive::snapshot::{DerivedTag, SpooledStream, StreamRecord, derive_members, stream_folder, truncated_tags};
-use domain::{Allowed, Group, Months, agrees};
+use archive::snapshot::{SpooledStream, stream_folder, truncated_tags};
+use domain::{Allowed, Group, agrees};
 use intercom::RequestError;
 
 /// The share of everyone that is enough to estimate the rest.
@@ -43,7 +46,7 @@ impl Scheduler<'_> {
         self.waits_for_everyone = false;
         match (tags, &probe.partitioning) {
             (Ok(tags), Some(everyone)) => {
-                let chosen = self.plan.choose_derived(tags, everyone.total, probe.truncated_tags, &self.context.settings);
+                let chosen = self.plan.choose_strategy(tags, everyone.total, probe.truncated_tags, &self.context.settings);
                 self.derive_from_everyone(&chosen);
             }
             (Err(error), _) => tracing::warn!(%error, "the sizes of the tags are unknown; the members of each tag are fetched by a search"),
@@ -63,7 +66,7 @@ impl Scheduler<'_> {
         }
         let is_of_group = |waiting: &&Waiting| self.plan.streams[waiting.stream].kind.group().is_some() && !waiting.begun.is_shared();
         let groups = self.waiting.iter().filter(is_of_group).filter_map(|waiting| Some((waiting.stream, announced(waiting)?))).collect();
-        let chosen = self.plan.choose_derived(groups, everyone, 0.0, &self.context.settings);
+        let chosen = self.plan.choose_strategy(groups, everyone, 0.0, &self.context.settings);
         self.derive_from_everyone(&chosen);
     }
 
@@ -88,30 +91,23 @@ impl Scheduler<'_> {
     /// Requests all tags of the contacts with truncated lists in one partition of everyone, while other partitions are fetched.
     pub(super) async fn ask_truncated_tags(&mut self, partition: usize) -> Result<(), JobError> {
         let streams = self.pending_derived();
-        let partition = self
-            .everyone()
-            .and_then(|everyone| everyone.partitions.get(partition))
-            .and_then(|partition| Some((partition, partition.fetched()?)));
-        let Some((partition, fetched)) =
-            partition.filter(|_| !streams.is_empty() && !self.context.client.capabilities().lists_own_segments)
-        else {
+        if streams.is_empty() || self.context.client.capabilities().lists_own_segments {
             return Ok(());
-        };
-        let part = SpooledStream::whole(stream_folder(self.work, &partition.key), fetched.record.clone());
-        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
-        self.truncated_tags.found += truncated.len() as u64;
+        }
+        let truncated = self.read_truncated(partition).await?;
         let search_requests = self.search_requests(&streams);
-        if self.truncated_tags.found > search_requests {
+        let is_too_many = |contacts| membership_strategy(search_requests, 0, contacts) == MembershipStrategy::SearchMembers;
+        if is_too_many(self.truncated_tags.contacts.len() as u64) {
             // `DeriveMembers` decides once everyone was read.
             return Ok(());
         }
         let expected = self.expected_truncated_tags();
-        if expected > search_requests && self.has_read(SAMPLE) {
+        if is_too_many(expected) && self.has_read(SAMPLE) {
             return self
                 .search(&streams, &format!("about {expected} contacts with truncated lists of tags would have to be requested"))
                 .await;
         }
-        if truncated.is_empty() || expected > search_requests {
+        if truncated.is_empty() || is_too_many(expected) {
             return Ok(());
         }
         let asking = match &self.truncated_tags.asking {
@@ -119,8 +115,29 @@ impl Scheduler<'_> {
             None => self.truncated_tags.asking.insert(TagRequests::open(self.context, self.plan.scope.months, self.work).await?).clone(),
         };
         self.truncated_tags.under_way += 1;
-        self.running.spawn(async move { Done::Asked(asking.ask(truncated, Gone::HaveNoTags).await.err()) });
+        self.running.spawn(async move { Done::Asked(asking.ask(&truncated, Gone::HaveNoTags).await.err()) });
         Ok(())
+    }
+
+    /// The contacts with truncated lists in a partition of everyone.
+    async fn read_truncated(&mut self, partition: usize) -> Result<BTreeSet<String>, JobError> {
+        let run = self.everyone().and_then(|everyone| everyone.partitions.get(partition));
+        let Some((run, fetched)) = run.and_then(|run| Some((run, run.fetched()?))) else { return Ok(BTreeSet::new()) };
+        let part = SpooledStream::whole(stream_folder(self.work, &run.key), fetched.record.clone());
+        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&part)?)).await)?;
+        Arc::make_mut(&mut self.truncated_tags.contacts).extend(truncated.iter().cloned());
+        self.truncated_tags.read.insert(partition);
+        Ok(truncated)
+    }
+
+    /// The contacts of everyone with truncated lists. Each partition is read once.
+    pub(super) async fn truncated(&mut self) -> Result<Arc<BTreeSet<String>>, JobError> {
+        for partition in 0..self.everyone().map_or(0, |everyone| everyone.partitions.len()) {
+            if !self.truncated_tags.read.contains(&partition) {
+                self.read_truncated(partition).await?;
+            }
+        }
+        Ok(self.truncated_tags.contacts.clone())
     }
 
     /// Whether at least this share of everyone was read.
@@ -130,8 +147,9 @@ impl Scheduler<'_> {
 
     /// How many contacts with truncated lists there will be, estimated from those found so far.
     fn expected_truncated_tags(&self) -> u64 {
-        let found = self.truncated_tags.found as f64;
-        self.read_of_everyone().map_or(self.truncated_tags.found, |(read, total)| (found * total / read.max(1.0)).ceil() as u64)
+        let count = self.truncated_tags.contacts.len();
+        let found = count as f64;
+        self.read_of_everyone().map_or(count as u64, |(read, total)| (found * total / read.max(1.0)).ceil() as u64)
     }
 
     /// Rows of everyone in finished partitions, and in total.
@@ -167,6 +185,7 @@ impl Scheduler<'_> {
         let (Some(everyone), false) = (everyone.map(|result| result.part.clone()), streams.is_empty()) else {
             return self.search(&streams, "everyone is incomplete").await;
         };
+        let truncated = self.truncated().await?;
         let group = |stream: usize| Some((stream, self.plan.streams[stream].kind.group()?.clone(), self.plan.streams[stream].derived?));
         let work = DeriveMembers {
             context: self.context.clone(),
@@ -174,6 +193,7 @@ impl Scheduler<'_> {
             work: self.work.to_path_buf(),
             asking: self.truncated_tags.asking.take(),
             search_requests: self.search_requests(&streams),
+            truncated,
             everyone,
             groups: streams.into_iter().filter_map(group).map(|(stream, group, total)| PendingGroup { stream, group, total }).collect(),
         };
@@ -195,7 +215,7 @@ impl Scheduler<'_> {
                 disagree.push(stream);
                 continue;
             }
-            let key = self.plan.streams[stream].key.clone();
+            let key = self.plan.streams[stream].key();
             let _span = tracing::info_span!("stream", key).entered();
             (self.context.observer)(Event::StreamDone { stream: key, rows: record.rows });
             self.streams[stream].result = Some(StreamResult { part, failure: None, witness: Some(Witness::Totals) });
@@ -208,7 +228,7 @@ impl Scheduler<'_> {
         for &stream in streams {
             let planned = &mut self.plan.streams[stream];
             planned.derived = None;
-            publish::remove_folder(&stream_folder(self.work, &planned.key))?;
+            publish::remove_folder(&stream_folder(self.work, &planned.key()))?;
         }
         if streams.is_empty() {
             return Ok(());
@@ -216,88 +236,5 @@ impl Scheduler<'_> {
         tracing::info!("searching for the members of {} groups instead: {why}", streams.len());
         work::note(self.work, self.plan)?;
         self.begin(streams, true).await
-    }
-}
-
-/// The contacts whose own lists of tags were truncated.
-#[derive(Default)]
-pub(super) struct TruncatedTags {
-    found: u64,
-    asking: Option<TagRequests>,
-    /// Partitions whose contacts are being requested.
-    under_way: usize,
-    failure: Option<JobError>,
-}
-
-/// Derives the members of groups from everyone, while other streams are fetched.
-struct DeriveMembers {
-    context: Context,
-    months: Months,
-    work: PathBuf,
-    /// The answers so far, if some contacts were requested already.
-    asking: Option<TagRequests>,
-    /// Requests that a search for the members would take.
-    search_requests: u64,
-    everyone: SpooledStream,
-    groups: Vec<PendingGroup>,
-}
-
-/// A group whose members are to be derived.
-struct PendingGroup {
-    stream: usize,
-    group: Group,
-    /// The total that it announced.
-    total: u64,
-}
-
-/// Members derived from the contacts' own lists.
-pub(super) enum Derivation {
-    /// By stream.
-    Members(Vec<(usize, SpooledStream)>),
-    Failed {
-        streams: Vec<usize>,
-        why: String,
-    },
-}
-
-impl DeriveMembers {
-    async fn run(self) -> Result<Derivation, JobError> {
-        let failed = |why: String| Ok(Derivation::Failed { streams: self.groups.iter().map(|pending| pending.stream).collect(), why });
-        let (context, reading) = (&self.context, self.everyone.clone());
-        let truncated = joined(tokio::task::spawn_blocking(move || Ok(truncated_tags(&reading)?)).await)?;
-        if context.client.capabilities().lists_own_segments && !truncated.is_empty() {
-            return failed("contacts do not list all of their groups".to_string());
-        }
-        // Contacts that were requested already cost nothing more.
-        let left = self.asking.as_ref().map_or(truncated.len(), |asking| asking.unanswered(&truncated)) as u64;
-        if left > self.search_requests {
-            return failed(format!("it would take {left} requests for contacts with truncated lists"));
-        }
-        let asking = match self.asking.clone() {
-            Some(asking) => asking,
-            None => TagRequests::open(context, self.months, &self.work).await?,
-        };
-        if let Err(error) = asking.ask(truncated.clone(), Gone::HaveNoTags).await {
-            return failed(error::in_a_line(&error));
-        }
-        let answers = asking.end()?;
-        let folder =
-            |pending: &PendingGroup| DerivedTag { key: pending.group.key(), folder: stream_folder(&self.work, &pending.group.key()) };
-        let tags: Vec<DerivedTag> = self.groups.iter().map(folder).collect();
-        let (folders, everyone) = (tags.clone(), self.everyone.clone());
-        // The answers of contacts are observed now, even if everyone was read long ago.
-        let asked_at = (!truncated.is_empty()).then(|| (context.clock)());
-        let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &truncated, &answers)?)).await)?;
-        let totals = join_all(self.groups.iter().map(|pending| context.client.member_count(&pending.group, None))).await;
-        let members = self.groups.iter().zip(folders).zip(records).zip(totals).map(|(((pending, tag), record), total)| {
-            let record = StreamRecord {
-                first_total: Some(pending.total),
-                last_total: total.ok().flatten().or(Some(pending.total)),
-                observed_at: record.observed_at.max(asked_at.unwrap_or(record.observed_at)),
-                ..record
-            };
-            (pending.stream, SpooledStream::whole(tag.folder, record))
-        });
-        Ok(Derivation::Members(members.collect()))
     }
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::on_paper::assert_shows;
-use archive::snapshot::{Assembly, Cohort, CohortEntry, Deduplication, Manifest, Spool, SpooledStream};
+use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
 use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 
 /// A job's folder. Its months are observed one after the other.
@@ -82,7 +82,7 @@ impl Place {
         let observed_at = span.end + Duration::hours(1);
         let stream = |name: &str, is_in: &dyn Fn(&Contact) -> bool| {
             let folder = work.join(name);
-            let mut spool: Spool<Contact> = Spool::create(folder.clone(), Deduplication::default(), observed_at).unwrap();
+            let mut spool: Spool<Contact> = Spool::create(folder.clone(), observed_at).unwrap();
             spool.push(observation.contacts.iter().filter(|contact| is_in(contact)).cloned().collect());
             SpooledStream::whole(folder, spool.finish().unwrap())
         };
@@ -108,7 +108,7 @@ impl Place {
             state: None,
         };
         let folder = work.join("conversations");
-        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), Deduplication::default(), observed_at).unwrap();
+        let mut spool: Spool<Conversation> = Spool::create(folder.clone(), observed_at).unwrap();
         spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
         let conversations = SpooledStream::whole(folder, spool.finish().unwrap());
 

@@ -1,0 +1,80 @@
+//! How `plan.json` has the types of `domain`, which are not serializable.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::settings::zones;
+use domain::{DayPartition, Group, GroupKind, Partition, Role, SecondPartition, TimeZone};
+
+/// The names of a stream. Only a stream of members has a group.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Names {
+    pub key: String,
+    pub group: Option<OfGroup>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct OfGroup(#[serde(with = "GroupJson")] pub Group);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Group")]
+struct GroupJson {
+    #[serde(with = "GroupKindJson")]
+    kind: GroupKind,
+    id: String,
+    name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "GroupKind", rename_all = "lowercase")]
+enum GroupKindJson {
+    Tag,
+    Segment,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Partition", untagged)]
+pub(super) enum PartitionJson {
+    Conversations(#[serde(with = "SecondsJson")] SecondPartition),
+    Contacts(#[serde(with = "DaysJson")] DayPartition),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SecondPartition")]
+struct SecondsJson {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DayPartition")]
+struct DaysJson {
+    #[serde(rename = "first_day")]
+    first: Option<NaiveDate>,
+    #[serde(rename = "last_day")]
+    last: Option<NaiveDate>,
+    #[serde(serialize_with = "zone_name", deserialize_with = "zone")]
+    timezone: TimeZone,
+    #[serde(serialize_with = "role_name", deserialize_with = "role")]
+    role: Option<Role>,
+}
+
+fn zone_name<S: Serializer>(zone: &TimeZone, serializer: S) -> Result<S::Ok, S::Error> {
+    zone.name().serialize(serializer)
+}
+
+fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    zones().zone(&name).ok_or_else(|| D::Error::custom("unknown time zone"))
+}
+
+fn role_name<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
+    role.map(Role::as_str).serialize(serializer)
+}
+
+fn role<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::Error> {
+    let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let role = [Role::User, Role::Lead].into_iter().find(|role| role.as_str() == name);
+    role.map(Some).ok_or_else(|| D::Error::custom("unknown role"))
+}
