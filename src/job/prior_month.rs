@@ -26,7 +26,7 @@ pub(super) struct PriorMonth {
 
 /// The sizes in earlier months, the newest month first.
 #[derive(Clone, Debug, Default)]
-pub struct PriorSizes(Vec<MonthSizes>);
+pub(super) struct PriorSizes(Vec<MonthSizes>);
 
 /// The sizes of a month's cohorts that were completely observed at its end.
 #[derive(Clone, Debug)]
@@ -52,13 +52,13 @@ impl MonthSizes {
 
 impl PriorSizes {
     /// The size of a cohort, or of everyone, in the last month before this one that observed it completely at its end.
-    pub fn before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
+    pub(super) fn before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
         let before = self.0.iter().filter(|before| before.month < month);
         before.filter_map(|before| Some((before.month, *before.sizes.get(key)?))).next()
     }
 
     /// Whether fewer rows came than in the month before, by more than is allowed.
-    pub fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
+    pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
         self.before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }
 }
