@@ -75,7 +75,7 @@ async fn planned(context: &Context, options: &BackfillOptions) -> Result<Backfil
         return Ok(BackfillPlan { plan: None, kept });
     }
     let scope = scope.only(context, &wanted)?;
-    let mut plan = Plan::make(context, &context.archive, &scope).await?;
+    let mut plan = Plan::make(context, &scope).await?;
     plan.size(context).await?;
     Ok(BackfillPlan { plan: Some(plan), kept })
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation};
 use super::scheduler::{StreamResult, Witness};
 use super::stream::StreamKind;
-use super::{Archive, Context, Event, JobError, basis_at, scheduler, tag_dates, work};
+use super::{Context, Event, JobError, basis_at, scheduler, tag_dates, work};
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, SpooledStream, TaggedBefore};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
@@ -40,9 +40,9 @@ pub(super) struct FetchedStream {
 ///
 /// If an incomplete month is accepted, the rows of a failed stream are used. Cohorts without a single page leave the plan, and
 /// incomplete conversations are not counted.
-pub(super) async fn fetch(context: &Context, folder: &Archive, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
+pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete: bool) -> Result<Fetched, JobError> {
     let months = plan.scope.months;
-    let work = folder.work_of(months);
+    let work = context.archive.work_of(months);
     work::claim(&work, context, plan)?;
     (context.observer)(Event::Planned { months, streams: plan.streams.len() });
 

@@ -8,7 +8,7 @@ use super::prior_month::{PriorSizes, prior_month};
 use super::resolve::resolve;
 use super::strategy::{MembershipStrategy, TOTALS, expected_truncated_tags, membership_strategy};
 use super::stream::{PlannedStream, StreamKind};
-use super::{Archive, Context, JobError, Scope, Unresolved, basis_at};
+use super::{Context, JobError, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
 use archive::snapshot::{Finding, Severity};
 use domain::{Basis, Group, GroupKind, MonthSpan, Months, TimeZone, are_alike, did_you_mean, unseen_difference};
@@ -72,9 +72,9 @@ impl PlannedPopulation {
 }
 
 impl Plan {
-    pub(super) async fn make(context: &Context, folder: &Archive, scope: &Scope) -> Result<Plan, JobError> {
+    pub(super) async fn make(context: &Context, scope: &Scope) -> Result<Plan, JobError> {
         let job = &context.settings.job;
-        let prior_month = prior_month(folder, scope.workspace_id.as_deref())?;
+        let prior_month = prior_month(&context.archive, scope.workspace_id.as_deref())?;
         prior_month.check_key(&context.privacy.label())?;
         for (month, error) in &prior_month.unreadable {
             tracing::error!(%error, "the snapshot of {month} cannot be read");

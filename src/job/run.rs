@@ -107,12 +107,12 @@ async fn planned(context: &Context, options: &RunOptions) -> Result<ControlFlow<
         let scope = Scope::ask(context, options.month).await?;
         match published_before(context, &scope, options).await? {
             Some(outcome) => Ok(Break(outcome)),
-            None => Plan::make(context, &context.archive, &scope).await.map(Continue),
+            None => Plan::make(context, &scope).await.map(Continue),
         }
     };
     match asked.await {
         Err(JobError::Request(error)) if options.accept_incomplete => {
-            let Some(plan) = work::resume_plan(context, &context.archive, options.month)? else { return Err(error.into()) };
+            let Some(plan) = work::resume_plan(context, options.month)? else { return Err(error.into()) };
             tracing::error!(%error, "the API does not answer; using the rows of an earlier run of {}", plan.months());
             Ok(published_before(context, &plan.scope, options).await?.map_or(Continue(plan), Break))
         }
@@ -152,7 +152,7 @@ pub(super) async fn observe(
             return Err(JobError::WouldDrop { month: span.month, dropped });
         }
     }
-    let fetched = fetch::fetch(context, &context.archive, plan, accept_incomplete).await?;
+    let fetched = fetch::fetch(context, plan, accept_incomplete).await?;
     plan.findings.extend(clock::finding(context));
     let incomplete = fetched.incomplete_keys();
     if !incomplete.is_empty() && !accept_incomplete {
@@ -220,7 +220,7 @@ fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
 /// What a run would do: resolves names and requests sizes, but fetches no page of members and writes nothing.
 pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
     let scope = Scope::ask(context, options.month).await?;
-    let mut plan = Plan::make(context, &context.archive, &scope).await?;
+    let mut plan = Plan::make(context, &scope).await?;
     plan.published = context.archive.snapshot(scope.newest().month)?.map(|snapshot| snapshot.manifest.basis());
     plan.size(context).await?;
     plan.is_planned_again = true;

@@ -139,16 +139,16 @@ pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
 
 /// The plan of the month's unfinished run, to publish its rows when the API does not answer any more. Without a month: of the
 /// newest unfinished run.
-pub(super) fn resume_plan(context: &Context, folder: &Archive, month: Option<Month>) -> Result<Option<Plan>, JobError> {
+pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Option<Plan>, JobError> {
     let newest = || {
-        Ok::<_, JobError>(folder.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
+        Ok::<_, JobError>(context.archive.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
     };
     let months = match month {
         Some(month) => Some(Months::from(month)),
         None => newest()?,
     };
     let Some(months) = months else { return Ok(None) };
-    let Some(work) = read(&folder.work_of(months)) else { return Ok(None) };
+    let Some(work) = read(&context.archive.work_of(months)) else { return Ok(None) };
     let Some(timezone) = zones().zone(&work.timezone) else { return Ok(None) };
     // As it was fetched: by another table the month might be cut elsewhere.
     let mut scope = Scope::over(context, months, timezone)?.cut_at(context, work.of.month_start, work.of.month_end);
@@ -185,8 +185,8 @@ pub(super) fn is_hashed_unnormalized(work: &Path, label: &str) -> bool {
 }
 
 /// Unfinished work of other months than these.
-pub(super) fn of_others(folder: &Archive, months: Months) -> Result<Vec<Months>, JobError> {
-    Ok(folder.unfinished()?.into_iter().filter(|other| *other != months).collect())
+pub(super) fn of_others(archive: &Archive, months: Months) -> Result<Vec<Months>, JobError> {
+    Ok(archive.unfinished()?.into_iter().filter(|other| *other != months).collect())
 }
 
 fn read(work: &Path) -> Option<Work> {
