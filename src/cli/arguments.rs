@@ -282,7 +282,7 @@ pub(super) struct Run {
     /// Write the tags of the job's rules to Intercom: members get the tag, former members that this job tagged lose it
     #[arg(long, conflicts_with = "dry_run")]
     pub apply_tags: bool,
-    /// With --apply-tags: without the limit of `max_tag_change`
+    /// With --apply-tags: change the tags even if more would change than `max_tag_change` allows
     #[arg(long, requires = "apply_tags")]
     pub force_tags: bool,
     /// Use this instant as the current time; only with an API on this machine

@@ -114,7 +114,10 @@ impl Failure {
     /// The tag disappeared during the work.
     pub(super) fn other_tag(id: &str) -> Failure {
         let message = format!("the tag was renamed or deleted in the meantime: the API used another tag, id:{id}");
-        Failure::not_all(message, "compare both with `cohorts tags`; completed rows are listed above")
+        Failure::not_all(
+            message,
+            "run `cohorts tags` to see both tags, the named one and the one that the API used; completed rows are listed above",
+        )
     }
 
     /// A change that was interrupted.

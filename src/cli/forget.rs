@@ -52,7 +52,7 @@ fn text(forgotten: &Forgotten) -> String {
         text.push_str(&format!("and unfinished work of      {}\n", list(&months)));
     }
     if forgotten.tags {
-        text.push_str("and from the record of contacts that this job tagged\n");
+        text.push_str("removed from the list of contacts that this job tagged\n");
     }
     if !forgotten.rebuilt.is_empty() {
         let months: Vec<String> = forgotten.rebuilt.iter().map(|rebuilt| rebuilt.month.to_string()).collect();
@@ -63,7 +63,8 @@ fn text(forgotten: &Forgotten) -> String {
     }
     if !forgotten.unsearchable.is_empty() {
         text.push_str(&format!(
-            "addresses cannot be searched in {}: use --contact for contacts that are only there\n",
+            "the snapshots of {} cannot be searched by address (they have none, or hashed with another key): if a contact is only in those \
+             months, use --contact\n",
             names(&forgotten.unsearchable)
         ));
     }

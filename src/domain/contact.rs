@@ -131,7 +131,7 @@ macro_rules! struct_of_fields {
 contact_fields!(struct_of_fields);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[expect(non_camel_case_types, reason = "the words of `contact_fields`")]
+#[expect(non_camel_case_types, reason = "the variants are spelled as in the macro `contact_fields`")]
 enum Use {
     identifier,
     profile,

@@ -162,7 +162,8 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
     let record = &stream.part.record;
     let Some(Witness::OwnLists(comparison)) = stream.witness else { return None };
     let differing = format!(
-        "{} with the group in their own list are missing from the search, {} are in the search but do not have it in their own list",
+        "{} contacts have the group in their own list, but the search did not return them; the search returned {} contacts that do not have the \
+         group in their own list",
         comparison.missing, comparison.unconfirmed
     );
     if let Some(searched) = record.searched {

@@ -141,7 +141,9 @@ pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
 /// newest unfinished run.
 pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Option<Plan>, JobError> {
     let newest = || {
-        Ok::<_, JobError>(context.archive.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last))
+        Ok::<_, JobError>(
+            context.archive.unfinished()?.into_iter().filter(|months| months.first == months.last).max_by_key(|months| months.last),
+        )
     };
     let months = match month {
         Some(month) => Some(Months::from(month)),

@@ -93,7 +93,7 @@ fn an_address_that_is_hashed_is_found_with_the_key_and_not_without() {
         .unwrap();
     let file = place.job(&plain_job(), "http://127.0.0.1:9");
     let unseen = on(&file, "forget", &["--email", email]).succeed();
-    assert!(unseen.stdout.contains("addresses cannot be searched in 2026-07"), "{}", unseen.stdout);
+    assert!(unseen.stdout.contains("the snapshots of 2026-07 cannot be searched by address"), "{}", unseen.stdout);
     let file = place.job(&hashed(), "http://127.0.0.1:9");
     on(&file, "forget", &["--email", email]).succeed();
     assert_eq!(files_with(&place.job_folder(), id), Vec::<String>::new());

@@ -182,7 +182,7 @@ fn check_shows_which_proxy_is_used() {
         (
             &[("HTTPS_PROXY", through.as_str()), ("NO_PROXY", "hooks.invalid")][..],
             "requests to `https://something.invalid` go through `proxy.invalid:3128`, as HTTPS_PROXY says",
-            "none: NO_PROXY excepts `https://hooks.invalid/…`",
+            "no proxy is used for `https://hooks.invalid/…`: NO_PROXY lists it",
         ),
         (
             &[("all_proxy", &through)],
@@ -191,8 +191,8 @@ fn check_shows_which_proxy_is_used() {
         ),
         (
             &[("HTTP_PROXY", &through)],
-            "none for `https://something.invalid`: neither HTTPS_PROXY nor ALL_PROXY is set",
-            "none for `https://hooks.invalid/…`: neither HTTPS_PROXY nor ALL_PROXY is set",
+            "no proxy is used for `https://something.invalid`: neither HTTPS_PROXY nor ALL_PROXY is set",
+            "no proxy is used for `https://hooks.invalid/…`: neither HTTPS_PROXY nor ALL_PROXY is set",
         ),
     ] {
         // Without a token nobody is asked.

@@ -34,7 +34,7 @@ impl ListedFiles {
         };
         match files.iter().find(|file| !is_inside(file)) {
             Some(outside) => {
-                let problem = format!("its {MANIFEST} lists `{}`, which is not in the folder", outside.path.escape_debug());
+                let problem = format!("its {MANIFEST} lists the path `{}`, which leads outside the folder", outside.path.escape_debug());
                 Err(Damage { folder: folder.to_path_buf(), problem })
             }
             None => Ok(ListedFiles { folder: folder.to_path_buf(), files: files.to_vec(), verified: Arc::default() }),

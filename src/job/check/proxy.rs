@@ -31,8 +31,8 @@ pub(super) fn of_webhook(settings: &Settings, findings: &mut Vec<Finding>) {
 fn shown(route: &Route, address: &str) -> String {
     match route {
         Route::Through(proxy) => format!("requests to `{address}` go through `{}`, as {} says", proxy.host(), proxy.origin()),
-        Route::Direct(Reason::Loopback) => format!("none: `{address}` is on this machine"),
-        Route::Direct(Reason::Excluded) => format!("none: NO_PROXY excepts `{address}`"),
-        Route::Direct(Reason::NotSet) => format!("none for `{address}`: neither HTTPS_PROXY nor ALL_PROXY is set"),
+        Route::Direct(Reason::Loopback) => format!("no proxy is used for `{address}`: it is on this machine"),
+        Route::Direct(Reason::Excluded) => format!("no proxy is used for `{address}`: NO_PROXY lists it"),
+        Route::Direct(Reason::NotSet) => format!("no proxy is used for `{address}`: neither HTTPS_PROXY nor ALL_PROXY is set"),
     }
 }

@@ -219,7 +219,8 @@ fn unquoted_version(origin: &str, layer: &Config) -> Option<Finding> {
     let key = "intercom.api_version";
     let value = layer.get::<config::Value>(key).ok()?;
     let is_number = matches!(value.kind, ValueKind::Float(_) | ValueKind::I64(_) | ValueKind::U64(_));
-    let problem = "is a number, of which 2.10 and 2.1 are the same; write it in quotes".to_string();
+    let problem =
+        "is a number, but a version is expected: as numbers, 2.10 and 2.1 are the same; write it in quotes, like \"2.10\"".to_string();
     is_number.then(|| Finding { key: key.to_string(), origin: origin.to_string(), problem })
 }
 

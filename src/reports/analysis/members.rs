@@ -25,10 +25,10 @@ pub(super) const REPORT: Report = Report {
                 "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed",
             ),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-                .or_null("unknown: it was a member in the first month of the cohort's history or in the first after a gap; or the month is outside the history"),
+                .or_null("unknown: the contact was already a member in the first month of the cohort's history, or joined in the first month after a gap; or it was first seen in a month outside the history"),
             Entry::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included, as far as known")
                 .in_unit("months")
-                .or_null("departed, or outside the history"),
+                .or_null("the contact has departed, or the month is outside the cohort's history"),
             Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact opened")
                 .in_unit("conversations")
                 .or_null("the job does not fetch conversations"),

@@ -13,10 +13,10 @@ pub const STANDING: Table = Table {
         Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
         Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
         Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-            .or_null("unknown: it was a member in the first month of the cohort's history or in the first after a gap; or the month is outside the history"),
+            .or_null("unknown: the contact was already a member in the first month of the cohort's history, or joined in the first month after a gap; or it was first seen in a month outside the history"),
         Column::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included")
             .in_unit("months")
-            .or_null("departed, or the month is outside the history"),
+            .or_null("the contact has departed, or the month is outside the cohort's history"),
         Column::new("is_newly_unsubscribed", Kind::Flag, "whether the contact is unsubscribed now and was not in the compared month"),
         Column::new("is_converted", Kind::Flag, "whether the contact is a user now and was a lead in the compared month"),
         Column::new("is_gone", Kind::Flag, "whether the contact is no longer among the observed contacts"),
@@ -85,7 +85,7 @@ pub const STATES: Table = Table {
     ],
 };
 
-const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or outside the history";
+const NO_COMPARISON: &str = "nothing to compare with: the first month of the cohort's history, or a month outside it";
 const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
 
 /// The input of `cohort_summary` and `cohort_trends`.
@@ -102,7 +102,8 @@ pub const COUNTS: Table = Table {
         Column::new("leads", Kind::Count, "members with the role lead"),
         Column::new("intercom_count", Kind::Count, "the total that the API gave for the group").or_null("the API gave none"),
         Column::new("new_contacts", Kind::Count, "members created in the month"),
-        Column::new("active_members", Kind::Count, "members last seen at or after the month's start").or_null("outside the history"),
+        Column::new("active_members", Kind::Count, "members last seen at or after the month's start")
+            .or_null("the month is outside the cohort's history"),
         Column::new("openers", Kind::Count, "members who opened a conversation in the month").or_null(NO_CONVERSATIONS),
         Column::new("conversations_opened", Kind::Count, "conversations of the month that a member opened")
             .in_unit("conversations")
@@ -113,7 +114,8 @@ pub const COUNTS: Table = Table {
         Column::new("previous_members", Kind::Count, "members in the compared month").or_null(NO_COMPARISON),
         Column::new("retained", Kind::Count, "members in both months").or_null(NO_COMPARISON),
         Column::new("joined", Kind::Count, "members now who were not members in the compared month").or_null(NO_COMPARISON),
-        Column::new("returned", Kind::Count, "joined members who were members in an earlier month").or_null(NO_COMPARISON),
+        Column::new("returned", Kind::Count, "of those who joined, the ones who were members in a month before the compared month")
+            .or_null(NO_COMPARISON),
         Column::new("departed", Kind::Count, "members in the compared month who are not members now").or_null(NO_COMPARISON),
         Column::new("departed_gone", Kind::Count, "departed members who are no longer in the workspace")
             .or_null("nothing to compare with, or the population is not everyone"),

@@ -56,6 +56,6 @@ fn unit_of(word: &str) -> Result<i64, &'static str> {
         "minute" | "min" => Ok(60 * SECOND),
         "second" | "sec" => Ok(SECOND),
         "month" | "quarter" | "year" => Err("months and years differ in length; write days, or compare with month_start or month_end"),
-        _ => Err("an interval counts weeks, days, hours, minutes or seconds"),
+        _ => Err("the unit of an interval must be weeks, days, hours, minutes or seconds"),
     }
 }

@@ -47,8 +47,9 @@ pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, fig
         texts: 0,
         rows: cells,
     };
-    let about = "The rows of \"Who stays\" taken together: of all whose month of entry is known and long enough ago, the share who are \
-                 members so many months later, after a break or without, with its 95 % interval.";
+    let about = "The rows of \"Who stays\" added up. For each number of months since entry: the share of entrants who are members then, with its 95 % \
+                 interval. A contact that left and came back counts as a member. Entrants count only if their month of entry is known and \
+                 at least that many months ago.";
     let chart = json!({ "kind": "curve", "axis": "months since they entered", "of": "entered so long ago", "points": points });
     Ok(figures.add(Figure { id: format!("{anchor}-curve"), title, about: about.to_string(), chart, table }))
 }
