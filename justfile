@@ -35,7 +35,7 @@ analysts:
 
 # Long forms of the tests of chance: kills at 100 instants, 200 flipped bits
 soak:
-    COHORTS_CRASHES=100 COHORTS_FLIPS=200 cargo test --test it -- crash:: damage::a_flipped_bit
+    COHORTS_CRASHES=100 COHORTS_FLIPS=200 cargo test --test it -- crash:: damage::a_flipped_bit forget::a_call_that_is_killed
 
 # Workspaces in which nothing changes, 24 months each, through the whole program
 calibrate:

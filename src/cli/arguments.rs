@@ -306,6 +306,9 @@ pub(super) struct Backfill {
     /// Replace snapshots of the same basis
     #[arg(long)]
     pub replace: bool,
+    /// Publish the snapshots only; `cohorts report --all` or the next run builds history and reports
+    #[arg(long)]
+    pub snapshot_only: bool,
     /// Use this instant as the current time; only with an API on this machine
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<DateTime<Utc>>,

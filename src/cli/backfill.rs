@@ -20,7 +20,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     let context = run::context(settings, token, clock, arguments.as_of.is_none(), progress)?;
     tracker.asks(&context.client);
-    let options = BackfillOptions { months: Months { first, last }, replace: arguments.replace };
+    let options = BackfillOptions { months: Months { first, last }, replace: arguments.replace, snapshot_only: arguments.snapshot_only };
     if arguments.dry_run {
         let planned = job::backfill_dry_run(&context, &options).await.map_err(failed)?;
         progress.finish();
@@ -42,7 +42,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     let outcome = job::backfill(&context, &options).await.inspect_err(|error| tracker.failed(error)).map_err(failed)?;
     progress.finish();
     tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.settings);
-    report(&context.archive, outcome)
+    report(&context.archive, outcome, options.snapshot_only)
 }
 
 /// Replaces the hints of a run that name flags which a backfill lacks.
@@ -59,7 +59,7 @@ fn kept(months: &[(Month, Basis)]) -> String {
     months.iter().map(|(month, basis)| format!("{month} is published already, basis {basis}\n")).collect()
 }
 
-fn report(archive: &Archive, outcome: BackfillOutcome) -> Result<u8, Failure> {
+fn report(archive: &Archive, outcome: BackfillOutcome, snapshot_only: bool) -> Result<u8, Failure> {
     let mut text = kept(&outcome.kept);
     for (month, basis) in &outcome.published {
         text.push_str(&format!("{month} published, basis {basis}\n"));
@@ -67,7 +67,8 @@ fn report(archive: &Archive, outcome: BackfillOutcome) -> Result<u8, Failure> {
     if outcome.published.is_empty() {
         text.push_str("nothing was fetched (--replace replaces months of the same basis)\n");
     }
-    text.push_str(&format!("\nreports    {}\nsnapshots  {}\n", archive.location(Section::Reports), archive.location(Section::Snapshots)));
+    let reports = if snapshot_only { run::NOT_BUILT.to_string() } else { archive.location(Section::Reports) };
+    text.push_str(&format!("\nreports    {reports}\nsnapshots  {}\n", archive.location(Section::Snapshots)));
     stdout::print(&text)?;
     run::warn_of_stale(&outcome.stale);
     if !outcome.damaged.is_empty() {

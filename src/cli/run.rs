@@ -109,6 +109,9 @@ fn warn_of_missed(months: &[Month]) {
     }
 }
 
+/// Where the reports are, after `--snapshot-only`.
+pub(super) const NOT_BUILT: &str = "not built yet: `cohorts report` or the next run builds them";
+
 /// Prints the result to standard output. Groups that were not found are reported on standard error.
 fn report(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
     let archive = settings.archive();
@@ -138,7 +141,7 @@ fn report(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Resu
         }
         text.push('\n');
         if snapshot_only {
-            text.push_str("reports   not built yet: `cohorts report` or the next run builds them\n");
+            text.push_str(&format!("reports   {NOT_BUILT}\n"));
         } else {
             if settings.output.formats.contains(&settings::Format::Html) {
                 text.push_str(&format!("page      {}/{PAGE}\n", archive.location_of(Section::Reports, month)));

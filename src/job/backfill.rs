@@ -12,6 +12,8 @@ pub struct BackfillOptions {
     pub months: Months,
     /// Whether a snapshot of the same basis is replaced.
     pub replace: bool,
+    /// Leave history and reports to a later `report` or run.
+    pub snapshot_only: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,9 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
             (observe(context, &mut plan, false).await?.0, plan.unresolved)
         }
     };
-    let (Refreshed { rebuilt, damaged }, stale) = rebuild(context, options.months.last).await?;
+    let nothing = (Refreshed::default(), Vec::new());
+    let (Refreshed { rebuilt, damaged }, stale) =
+        if options.snapshot_only { nothing } else { rebuild(context, options.months.last).await? };
     Ok(BackfillOutcome { published, kept, unresolved, rebuilt, stale, damaged })
 }
 

@@ -10,7 +10,7 @@ use crate::resume::by_stream;
 use crate::support::fixture::plain_job;
 use crate::support::job::{Job, Place, small_job, texts};
 use crate::support::oracle::Oracle;
-use crate::support::program::{backfill, on, run};
+use crate::support::program::{backfill, observe, observe_months, on, run};
 use crate::support::scripted::{Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::check_rows;
@@ -123,8 +123,8 @@ fn a_backfill_reads_everyone_once_and_the_conversations_of_all_months_once() {
         command(&place.job(&Job { intercom: vec!["page_size = 40".to_string()], ..plain_job() }, &recorder.base_url));
         recorder.requests()
     };
-    let one = observed(&|file| drop(run(file, &["--month", "2026-10", "--as-of", LATE]).succeed()));
-    let range = observed(&|file| drop(backfill(file, ("2026-08", "2026-10"), LATE, &[]).succeed()));
+    let one = observed(&|file| drop(observe(file, &["--month", "2026-10", "--as-of", LATE]).succeed()));
+    let range = observed(&|file| drop(observe_months(file, ("2026-08", "2026-10"), LATE, &[]).succeed()));
 
     let (mut one_pages, mut range_pages) = (by_stream(&pages(&one, 40)), by_stream(&pages(&range, 40)));
     let conversations = [&mut one_pages, &mut range_pages].map(|pages| pages.remove("conversations").unwrap());
@@ -241,13 +241,13 @@ fn a_dry_run_shows_streams_requests_and_time_and_writes_nothing() {
     let reported: usize = reported.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(planned.stdout.contains("about "), "{}", planned.stdout);
     let before = recorder.requests().len();
-    backfill(&file, ("2026-08", "2026-10"), LATE, &[]).succeed();
+    observe_months(&file, ("2026-08", "2026-10"), LATE, &[]).succeed();
     let sent = &recorder.requests()[before..];
     let first_page = sent.iter().position(|request| request.per_page() == Some(20)).unwrap();
     assert_eq!(sent.len() - first_page, reported);
 
     let before = published(&place.job_folder());
-    let nothing = backfill(&file, ("2026-08", "2026-10"), LATE, &["--dry-run"]).succeed();
+    let nothing = observe_months(&file, ("2026-08", "2026-10"), LATE, &["--dry-run"]).succeed();
     assert!(nothing.stdout.contains("2026-09 is published already") && nothing.stdout.contains("nothing to do"), "{}", nothing.stdout);
     check_same(&published(&place.job_folder()), &before, "a dry run");
 }
@@ -293,13 +293,13 @@ fn a_replacement_of_any_month_does_not_lose_a_group_that_has_vanished() {
     let job = Job { tags: texts(&["customers", "partners"]), ..small_job() };
     let whole = workspace.clone().serve(plainly);
     // October is within grace here, September is not.
-    backfill(&place.job(&job, &whole.base_url), ("2026-09", "2026-10"), OCTOBER.as_of, &[]).succeed();
+    observe_months(&place.job(&job, &whole.base_url), ("2026-09", "2026-10"), OCTOBER.as_of, &[]).succeed();
     let before = published(&place.job_folder());
     workspace.tags.remove("6");
     let lesser = workspace.serve(plainly);
     let file = place.job(&job, &lesser.base_url);
     for range in [("2026-09", "2026-09"), ("2026-09", "2026-10")] {
-        backfill(&file, range, OCTOBER.as_of, &["--replace"]).finish().check_failure(4, &["2026-09", "partners"]);
+        observe_months(&file, range, OCTOBER.as_of, &["--replace"]).finish().check_failure(4, &["2026-09", "partners"]);
         check_same(&published(&place.job_folder()), &before, "what is held of the group");
     }
 }
@@ -310,7 +310,7 @@ fn months_are_cut_in_the_jobs_zone() {
     let simulator = Simulator::at(LATE, &[]);
     let place = Place::new();
     let job = Job { timezone: Some("Pacific/Auckland".into()), tags: texts(&["VIP"]), ..Job::empty() }.with_top("profile = []");
-    backfill(&place.job(&job, &simulator.base_url), ("2026-09", "2026-10"), LATE, &[]).succeed();
+    observe_months(&place.job(&job, &simulator.base_url), ("2026-09", "2026-10"), LATE, &[]).succeed();
     // Auckland's clocks go forward on the last Sunday of September.
     let september = Month { start: "2026-08-31T12:00:00Z", end: "2026-09-30T11:00:00Z", ..SEPTEMBER };
     let october = Month { start: "2026-09-30T11:00:00Z", end: "2026-10-31T11:00:00Z", ..OCTOBER };

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::support::fixture::{one_month, plain_job};
-use crate::support::job::{Place, manifest};
+use crate::support::job::{Job, Place, manifest};
 use crate::support::program::{Finished, on, run};
 use crate::support::side_by_side;
 use crate::support::simulator::Simulator;
@@ -29,19 +29,25 @@ fn two_months() -> &'static Path {
         let place = Place::kept("two-months-for-damage");
         crate::support::tree::copy(one_month(), &place.job_folder());
         observe(&place, &AUGUST).succeed();
+        offline(&place, "report", &["--all"]).check_code(0);
         place.job_folder()
     });
     &MADE
 }
 
+/// All formats: damage of each is noticed.
+fn job() -> Job {
+    plain_job().with_all_formats()
+}
+
 fn observe(place: &Place, month: &crate::support::truth::Month) -> crate::support::program::Program {
     // The server has to be there until the program has ended, which the caller decides: it goes with the test.
     let simulator = Box::leak(Box::new(Simulator::at(month.as_of, &[])));
-    run(&place.job(&plain_job(), &simulator.base_url), &["--as-of", month.as_of])
+    run(&place.job(&job(), &simulator.base_url), &["--as-of", month.as_of])
 }
 
 fn offline(place: &Place, command: &str, arguments: &[&str]) -> Finished {
-    on(&place.job(&plain_job(), NOWHERE), command, arguments).finish()
+    on(&place.job(&job(), NOWHERE), command, arguments).finish()
 }
 
 /// Part of the work was done; the message says why not all.
@@ -75,7 +81,7 @@ fn kinds() -> Vec<String> {
 }
 
 fn flips() -> Vec<(String, u64)> {
-    let wanted = std::env::var("COHORTS_FLIPS").ok().map_or(20, |text| text.parse().expect("COHORTS_FLIPS is a number"));
+    let wanted = std::env::var("COHORTS_FLIPS").ok().map_or(12, |text| text.parse().expect("COHORTS_FLIPS is a number"));
     // Bits by chance; a failure names its own.
     let chance = RandomState::new();
     let kinds = kinds();
@@ -159,7 +165,7 @@ fn a_snapshot_that_was_exchanged_is_damage_until_it_is_accepted() {
     let place = Place::with(two_months());
     let other = Place::new();
     let simulator = Simulator::at(JULY.as_of, &["--seed", "70"]);
-    run(&other.job(&plain_job(), &simulator.base_url), &["--month", "2026-07", "--as-of", JULY.as_of]).succeed();
+    run(&other.job(&job(), &simulator.base_url), &["--month", "2026-07", "--as-of", JULY.as_of]).succeed();
     fs::remove_dir_all(place.snapshot("2026-07")).unwrap();
     crate::support::tree::copy(&other.snapshot("2026-07"), &place.snapshot("2026-07"));
     let before = published(&place.job_folder());
@@ -167,8 +173,6 @@ fn a_snapshot_that_was_exchanged_is_damage_until_it_is_accepted() {
     check_partial(&refused, &["2026-07", "not the one that its history was built from", "--accept-loss"]);
     let same = |tree: Tree| without(tree, "index.html");
     check_same(&same(published(&place.job_folder())), &same(before), "an exchanged snapshot");
-    let with_pages = place.job(&plain_job().with_all_formats(), NOWHERE);
-    check_partial(&on(&with_pages, "report", &["--all"]).finish(), &["2026-07", "--accept-loss"]);
     let index = fs::read_to_string(place.job_folder().join("index.html")).unwrap();
     assert_eq!(index.matches("its snapshot is damaged").count(), 1, "{index}");
     offline(&place, "status", &["--check", "--as-of", AUGUST.as_of]).check_code(8);

@@ -1,7 +1,7 @@
 //! `cohorts forget`: one person out of everything that a job keeps.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::Signal;
 
@@ -129,10 +129,11 @@ fn an_address_that_is_hashed_is_found_whatever_its_capitals() {
         }
     });
     let (id, email) = small_letters(simulator.contacts().iter().map(|contact| (text(contact, "id"), text(contact, "email"))).collect());
+    let observed = Place::new();
+    run(&observed.job(&hashed(&observed), &capitals.base_url), &["--as-of", JULY.as_of]).succeed();
+    assert_eq!(observed.manifest("2026-07")["email_hash"], "lowercase");
     for spelling in [email.clone(), email.to_uppercase(), format!(" {email} ")] {
-        let place = Place::new();
-        run(&place.job(&hashed(&place), &capitals.base_url), &["--as-of", JULY.as_of]).succeed();
-        assert_eq!(place.manifest("2026-07")["email_hash"], "lowercase");
+        let place = Place::with(&observed.job_folder());
         let reported = on(&place.job(&hashed(&place), "http://127.0.0.1:9"), "forget", &["--email", &spelling]).succeed();
         assert!(reported.stdout.starts_with("forgotten") && !reported.stdout.contains(AS_THEY_CAME), "{}", reported.stdout);
         assert_eq!(files_with(&place.job_folder(), &id), Vec::<String>::new());
@@ -237,10 +238,11 @@ fn a_call_that_is_killed_is_finished_by_the_next_one() {
     on(&offline(&undisturbed), "forget", &["--email", &email]).succeed();
     let took = begun.elapsed();
     let expected = published(&undisturbed.job_folder());
-    for part in [0.15, 0.3, 0.5, 0.8] {
+    let parts = if std::env::var_os("COHORTS_CRASHES").is_some() { &[0.15, 0.3, 0.5, 0.8][..] } else { &[0.3, 0.8] };
+    for part in parts {
         let place = Place::with(&four_months().job_folder());
         let running = on(&offline(&place), "forget", &["--email", &email]).start();
-        std::thread::sleep(Duration::from_secs_f64(took.as_secs_f64() * part));
+        std::thread::sleep(took.mul_f64(*part));
         running.signal(Signal::KILL);
         running.finish();
         // By the address alone nobody could be found any more in months that are done: whom it is about is kept.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::run_log::lines;
 use crate::support::job::{Job, Place, small_job};
-use crate::support::program::{Finished, backfill, on, run};
+use crate::support::program::{Finished, backfill, observe, on, run};
 use crate::support::scripted::{MakeReply, Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::truth::{JULY, SEPTEMBER};
@@ -188,7 +188,7 @@ fn check_case(simulator: &Simulator, case: &Case) {
     let receiver = Scripted::replies(case.replies.clone());
     let place = Place::new();
     let begun = Instant::now();
-    let finished = run(&place.job(&notifying(small_job(), &receiver.base_url), &simulator.base_url), AS_OF).succeed();
+    let finished = observe(&place.job(&notifying(small_job(), &receiver.base_url), &simulator.base_url), AS_OF).succeed();
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     check_secret(&finished);
     let requests = receiver.requests();
@@ -205,7 +205,7 @@ fn check_case(simulator: &Simulator, case: &Case) {
     }
     // The same as without a webhook.
     let without = Place::new();
-    let other = run(&without.job(&small_job(), &simulator.base_url), AS_OF).succeed();
+    let other = observe(&without.job(&small_job(), &simulator.base_url), AS_OF).succeed();
     let shown = |finished: &Finished, place: &Place| finished.stdout.replace(place.folder().to_str().unwrap(), "…");
     assert_eq!(shown(&finished, &place), shown(&other, &without));
     assert!(finished.stderr.lines().last().unwrap().contains("run ended outcome=published exit_code=0"), "{}", finished.stderr);

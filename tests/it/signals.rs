@@ -61,7 +61,7 @@ fn help_and_version_into_a_full_device_fail_like_all_else() {
 #[test]
 fn a_limit_on_the_size_of_files_is_5_and_what_was_done_is_kept() {
     let simulator = Simulator::at(JULY.as_of, &[]);
-    let job = plain_job();
+    let job = plain_job().with_all_formats();
     let undisturbed = Place::new();
     run(&undisturbed.job(&job, &simulator.base_url), AS_OF).succeed();
     let expected = tables(published(&undisturbed.job_folder()));

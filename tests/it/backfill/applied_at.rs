@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::{LATE, held, snapshot};
 use crate::support::job::{Job, Place, small_job, texts};
-use crate::support::program::{backfill, on};
+use crate::support::program::{backfill, observe_months, on};
 use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::count;
@@ -106,7 +106,7 @@ fn what_is_reconstructed_replaces_what_is_late_unasked_and_not_the_other_way() {
     let place = Place::new();
     let range = ("2026-08", "2026-09");
     let plain = Job { tags: texts(&TAGS.map(|(_, name)| name)), ..small_job() };
-    let backfilled = |job: &Job, arguments: &[&str]| backfill(&place.job(job, &simulator.base_url), range, LATE, arguments).succeed();
+    let backfilled = |job: &Job, arguments: &[&str]| observe_months(&place.job(job, &simulator.base_url), range, LATE, arguments).succeed();
     let bases = || ["2026-08", "2026-09"].map(|month| held(&place, month).0);
     backfilled(&plain, &[]);
     assert_eq!(bases(), ["late", "late"]);
@@ -138,7 +138,7 @@ fn a_month_seen_in_time_needs_no_dates() {
     assert_eq!(held(&place, "2026-09").0, "month_end");
     assert_eq!(asked(&recorder.requests()), [] as [&str; 0]);
     // Beside a late one it is what was seen, though dates are read.
-    backfill(&file, ("2026-08", "2026-09"), SEPTEMBER.as_of, &["--replace"]).succeed();
+    observe_months(&file, ("2026-08", "2026-09"), SEPTEMBER.as_of, &["--replace"]).succeed();
     assert_eq!((held(&place, "2026-08").0.as_str(), held(&place, "2026-09").0.as_str()), ("reconstructed", "month_end"));
     let seen = members(&place, "2026-09");
     let truth = Truth::ask(&simulator, &SEPTEMBER, &[("tag:1373897", "value_lead")]);
@@ -152,7 +152,7 @@ fn whoever_was_asked_about_is_not_asked_about_again_but_for_one_batch() {
     let job = Job { tags: texts(&["bulk import", "value_lead"]), ..small_job() }.with_top(APPLIED_AT);
     let range = ("2026-08", "2026-09");
     let whole = Place::new();
-    backfill(&whole.job(&job, &simulator.base_url), range, LATE, &[]).succeed();
+    observe_months(&whole.job(&job, &simulator.base_url), range, LATE, &[]).succeed();
 
     // After 800 answers nothing more is heard.
     let answered = AtomicUsize::new(0);
@@ -173,7 +173,7 @@ fn whoever_was_asked_about_is_not_asked_about_again_but_for_one_batch() {
     assert!(status.stdout.contains("2026-08 to 2026-09"), "{}", status.stdout);
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    backfill(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
+    observe_months(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
     let second = asked(&recorder.requests());
     assert!(recorder.requests().iter().all(|request| request.stream().is_none() || request.per_page() == Some(1)), "the streams were done");
     let again = distinct(&first).intersection(&distinct(&second)).count();
@@ -200,11 +200,11 @@ fn what_was_answered_before_an_error_is_kept() {
         Scripted::before(simulator.address(), move |request| (request.path() == path).then(|| Reply::text(500, "text/plain", "no")));
     let place = Place::new();
     let job = tags_only().with_intercom("give_up_after = \"2s\"");
-    backfill(&place.job(&job, &failing.base_url), range, LATE, &[]).finish().check_failure(5, &["2026-08 to 2026-09", "500"]);
+    observe_months(&place.job(&job, &failing.base_url), range, LATE, &[]).finish().check_failure(5, &["2026-08 to 2026-09", "500"]);
     let first = distinct(&asked(&failing.requests()));
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    backfill(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
+    observe_months(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
     let second = asked(&recorder.requests());
     let again: BTreeSet<String> = distinct(&second).intersection(&first).cloned().collect();
     // Those whose answers were under way with it are asked about again; the default is sixteen at once.
@@ -219,7 +219,7 @@ fn a_damaged_chunk_of_answers_is_asked_again_and_hides_no_others() {
     let job = Job { tags: texts(&["bulk import"]), ..small_job() }.with_top(APPLIED_AT).with_intercom("give_up_after = \"1s\"");
     let range = ("2026-08", "2026-09");
     let whole = Place::new();
-    backfill(&whole.job(&job, &simulator.base_url), range, LATE, &[]).succeed();
+    observe_months(&whole.job(&job, &simulator.base_url), range, LATE, &[]).succeed();
 
     // Two chunks, and an error.
     let answered = AtomicUsize::new(0);
@@ -228,7 +228,7 @@ fn a_damaged_chunk_of_answers_is_asked_again_and_hides_no_others() {
         is_late.then(|| Reply::text(500, "text/plain", "no"))
     });
     let place = Place::new();
-    backfill(&place.job(&job, &failing.base_url), range, LATE, &[]).finish().check_failure(5, &["500"]);
+    observe_months(&place.job(&job, &failing.base_url), range, LATE, &[]).finish().check_failure(5, &["500"]);
     let answers = place.job_folder().join(".work/backfill=2026-08_2026-09/tag_dates");
     let chunk = |index: usize| answers.join(format!("tag_dates-{index:05}.arrows"));
     let holds = |index: usize, id: &str| memchr::memmem::find(&std::fs::read(chunk(index)).unwrap(), id.as_bytes()).is_some();
@@ -253,7 +253,7 @@ fn a_damaged_chunk_of_answers_is_asked_again_and_hides_no_others() {
     assert_eq!(holders, [] as [&String; 0]);
 
     let recorder = Scripted::before(simulator.address(), |_| None);
-    let again = backfill(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
+    let again = observe_months(&place.job(&job, &recorder.base_url), range, LATE, &[]).succeed();
     assert!(again.stderr.contains("tag_dates-00000.arrows") && again.stderr.contains("asked again"), "{}", again.stderr);
     let second = asked(&recorder.requests());
     assert!(second.iter().all(|id| !in_second.contains(id)), "what could be read is not asked again");

@@ -8,7 +8,7 @@ use super::LATE;
 use crate::resume::{by_stream, finished_streams, stuck};
 use crate::support::fixture::plain_job;
 use crate::support::job::Place;
-use crate::support::program::{backfill, on, run};
+use crate::support::program::{backfill, observe_months, on, run};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables, tree};
@@ -73,14 +73,14 @@ fn a_backfill_that_fails_in_the_middle_keeps_its_walks_and_the_months_that_were_
         let is_third = request.path() == "/contacts" && pages.fetch_add(1, Ordering::Relaxed) >= 2;
         is_third.then(|| Reply::text(503, "text/plain", "out of order"))
     });
-    let failed = backfill(&place.job(&job, &failing.base_url), ("2026-08", "2026-10"), LATE, &[]).finish();
+    let failed = observe_months(&place.job(&job, &failing.base_url), ("2026-08", "2026-10"), LATE, &[]).finish();
     failed.check_failure(5, &["2026-08 to 2026-10", "population", "503"]);
     check_same(&published(&place.job_folder()), &before, "what was published before");
 
     // Of the streams that came to their end before the failure, none is fetched again.
     let done: Vec<String> = ["tag:1373897", "tag:1400074"].map(str::to_string).into();
     let recorder = Scripted::before(simulator.address(), |_| None);
-    backfill(&place.job(&job, &recorder.base_url), ("2026-08", "2026-10"), LATE, &[]).succeed();
+    observe_months(&place.job(&job, &recorder.base_url), ("2026-08", "2026-10"), LATE, &[]).succeed();
     let fetched: Vec<_> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(20)).collect();
     let again = by_stream(&fetched);
     assert!(again.contains_key("population") && done.iter().all(|stream| !again.contains_key(stream)), "{again:?}");
@@ -97,12 +97,12 @@ fn rows_that_do_not_come_are_6_and_the_hint_names_no_flag_that_is_not_there() {
         let body = serde_json::json!({"type": "list", "data": [], "total_count": 300, "pages": {"type": "pages"}});
         (request.path() == "/contacts").then(|| Reply::json(&body))
     });
-    let refused = backfill(&place.job(&plain_job(), &recorder.base_url), RANGE, LATE, &[]).finish();
+    let refused = observe_months(&place.job(&plain_job(), &recorder.base_url), RANGE, LATE, &[]).finish();
     refused.check_failure(6, &["2026-09 to 2026-10", "population", "300"]);
     assert!(!refused.stderr.contains("--accept-incomplete"), "{}", refused.stderr);
     assert_eq!(published(&place.job_folder()), Tree::new());
     let recorder = Scripted::before(simulator.address(), |_| None);
-    backfill(&place.job(&plain_job(), &recorder.base_url), RANGE, LATE, &[]).succeed();
+    observe_months(&place.job(&plain_job(), &recorder.base_url), RANGE, LATE, &[]).succeed();
     let fetched: Vec<_> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(20)).collect();
     assert_eq!(by_stream(&fetched).into_keys().collect::<Vec<_>>(), ["population"], "the complete streams are kept");
 }

@@ -58,6 +58,11 @@ pub(crate) fn backfill(job: &Path, (from, to): (&str, &str), as_of: &str, argume
     on(job, "backfill", &["--from", from, "--to", to, "--as-of", as_of]).arguments(arguments)
 }
 
+/// [`backfill`] with `--snapshot-only`: where nobody looks at reports.
+pub(crate) fn observe_months(job: &Path, months: (&str, &str), as_of: &str, arguments: &[&str]) -> Program {
+    backfill(job, months, as_of, &["--snapshot-only"]).arguments(arguments)
+}
+
 /// `cohorts` with this server and API version, without a job.
 pub(crate) fn ask<A: AsRef<OsStr>>(base_url: &str, version: &str, arguments: impl IntoIterator<Item = A>) -> Program {
     cohorts(arguments).variable("COHORTS__INTERCOM__BASE_URL", base_url).variable("COHORTS__INTERCOM__API_VERSION", version)
