@@ -106,9 +106,9 @@ macro_rules! struct_of_fields {
             pub role: Role,
             $(#[doc = $about] pub $name: Option<kind::$kind>,)*
             pub custom_attributes: Vec<CustomAttribute>,
-            /// The contact's own list of tags; `None` if the record has none.
+            /// The contact's own list of tags. `None` if the record has no list.
             pub tags: Option<OwnTags>,
-            /// The contact's own list of segments. Only 1.x has it.
+            /// The contact's own list of segments. `None` if the record has no list, and always in 2.x.
             pub segments: Option<OwnTags>,
         }
 

@@ -16,7 +16,7 @@ const FLAG_SPELLING: std::ops::RangeInclusive<char> = '\u{E0020}'..='\u{E007F}';
 /// A key that is equal for names that look alike. It is the name after NFKC case folding, without invisible characters, without blanks at
 /// the ends, and with each run of blanks as one space. The key is empty when the whole name is invisible.
 ///
-/// `İ`, `I`, `ı` and `i` count as the same letter. Which of them is the capital of which depends on the language (in Turkish, `I` is the
+/// `İ`, `I`, `ı` and `i` count as the same letter. The pairs of capital and small letter depend on the language (in Turkish, `I` is the
 /// capital of `ı`), and the language of a name is unknown. Folding alone would also leave a dot over the `i` of `İ`.
 pub fn name_key(name: &str) -> String {
     let has_flag = name.contains(BLACK_FLAG);

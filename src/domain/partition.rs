@@ -11,14 +11,14 @@ pub enum Partition {
     Conversations(SecondPartition),
 }
 
-/// Contacts that were created on these calendar days of the workspace. The first and the last day are included; `None` means that the
-/// range is open. The unit is days, because Intercom compares contacts' dates by day, in the workspace's own time zone.
+/// Contacts that were created on these calendar days of the workspace. The first and the last day are included. `None` means that
+/// the range is open at this end. The unit is days, because Intercom compares contacts' dates by day, in the workspace's own time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayPartition {
     pub first: Option<NaiveDate>,
     pub last: Option<NaiveDate>,
     pub timezone: TimeZone,
-    /// Only contacts of this role; `None` means both. It is set for a day that is too large for one partition.
+    /// Only contacts of this role. `None` means both roles. A role is set for a day that is too large for one partition.
     pub role: Option<Role>,
 }
 
@@ -39,14 +39,14 @@ impl DayPartition {
         is_of_days && self.role.is_none_or(|role| contact.role == role)
     }
 
-    /// Noon of the day before the first. All days of the partition are later days; `None` if the range is open. It is noon, because
-    /// neither a clock change nor a zone that differs by some hours moves noon to another day.
+    /// Noon of the day before the first. All days of the partition are later than this day. `None` if the range has no first day.
+    /// Noon is used, because neither a clock change nor a zone that differs by some hours moves noon to another day.
     pub fn after(&self) -> Option<DateTime<Utc>> {
         let first = self.first?;
         self.noon_of((1..=2).filter_map(|days| first.checked_sub_days(Days::new(days))))
     }
 
-    /// Noon of the day after the last, `None` if the range is open.
+    /// Noon of the day after the last. `None` if the range has no last day.
     pub fn before(&self) -> Option<DateTime<Utc>> {
         let last = self.last?;
         self.noon_of((1..=2).filter_map(|days| last.checked_add_days(Days::new(days))))

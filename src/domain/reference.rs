@@ -48,6 +48,6 @@ pub struct FoundContact {
     pub role: super::Role,
     pub external_id: Option<String>,
     pub email: Option<String>,
-    /// Whether the contact has the tag in question. `None` if this is unknown.
+    /// Whether the contact has the tag that was asked for. `None` if this is unknown.
     pub is_tagged: Option<bool>,
 }

@@ -93,7 +93,7 @@ impl TimeZone {
         self.earliest(day.and_time(NaiveTime::MIN))
     }
 
-    /// Noon of this day; `None` for a day that the zone skipped.
+    /// Noon of this day. `None` for a day that the zone skipped.
     pub fn noon(&self, day: NaiveDate) -> Option<DateTime<Utc>> {
         let noon = self.earliest(day.and_time(NaiveTime::MIN) + TimeDelta::hours(12));
         (self.date(noon) == day).then_some(noon)

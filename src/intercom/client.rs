@@ -53,7 +53,7 @@ impl Client {
         self.transport.rate_window()
     }
 
-    /// The API's time, estimated from its responses. `None` if none of them had a date.
+    /// The API's time, estimated from its responses. `None` if no response had a date.
     pub fn server_time(&self) -> Option<ServerTime> {
         self.transport.server_time()
     }

@@ -119,7 +119,7 @@ mod tests {
 
     const FAST: Duration = Duration::from_millis(300);
 
-    /// Simulates rounds of responses; `took` gives the response time for a number of permits.
+    /// Simulates rounds of responses. `took` gives the response time for a number of permits.
     async fn rounds(controller: &mut ConcurrencyController, rounds: usize, took: impl Fn(usize) -> Duration) -> Vec<usize> {
         let mut permits = Vec::new();
         for _ in 0..rounds {

@@ -1,5 +1,5 @@
 //! All writes of this client. They create a tag, add it to people and companies, or remove it from them. The API accepts a bulk call as a
-//! whole, or from 2.16 on in part. In the latter case only the members in the response show who was left out.
+//! whole, or from 2.16 on in part. If it accepts a part, only the members in the response show who was left out.
 
 use std::collections::HashSet;
 
@@ -56,7 +56,7 @@ pub enum TagAnswer {
 }
 
 impl TagCall {
-    /// The largest bulk call. The documentation of 1.x advises 50; that of 2.x gives no number.
+    /// The most members of a bulk call. The documentation of 1.x advises 50. The documentation of 2.x gives no number.
     pub const MEMBERS_MAX: usize = 50;
 
     /// The contacts or companies that the call changes.

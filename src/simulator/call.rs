@@ -21,7 +21,7 @@ pub(crate) struct Call {
     pub base: String,
     /// Whether a fault moves the last entry of a list page to the top of the next page.
     pub moves: bool,
-    /// Whether a fault makes the index behind searches and groups lack a tenth of the contacts, also in its totals.
+    /// Whether a fault removes a tenth of the contacts from the index of searches and groups, and from its totals.
     pub is_behind: bool,
 }
 

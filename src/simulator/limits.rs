@@ -9,7 +9,7 @@ pub(crate) const WINDOW: u64 = 10;
 /// Whether one request is allowed, and the rate headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The limit of the app. If the limit of the workspace is exceeded, it is the latter.
+    /// The limit of the app. If the limit of the workspace is exceeded, it is the limit of the workspace.
     pub limit: u32,
     pub remaining: u32,
     /// The end of the window in Unix seconds.

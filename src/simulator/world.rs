@@ -176,7 +176,7 @@ fn exponential(rng: &mut Rng, mean: i64) -> i64 {
     1 + (-share.ln() * mean as f64) as i64
 }
 
-/// A random time in `[start, end)`; `start` if the range is empty.
+/// A random time from `start` on and before `end`. If there is no such time, it is `start`.
 fn between(rng: &mut Rng, start: i64, end: i64) -> i64 {
     use rand::RngExt;
     if end > start { rng.random_range(start..end) } else { start }

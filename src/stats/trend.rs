@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(signed_rank(&[2.0, -1.0, 4.0, 3.0]), Some(0.25));
         // The ranks are 1.5, 1.5 and 3, and the positive sum is 4.5 of 6. Three of 8 patterns have 4.5 or more: 6, 4.5 and 4.5.
         assert_eq!(signed_rank(&[1.0, -1.0, 0.0, 5.0]), Some(0.75));
-        // If all seven months rise, p is 2 / 128. This is the least p with seven months, the fewest for a trend.
+        // If all seven changes are positive, p is 2 / 128. No other signs give a smaller p.
         assert_eq!(signed_rank(&[1.0; 7]), Some(0.015625));
         assert_eq!(signed_rank(&[2.0, -2.0]), Some(1.0));
     }

@@ -57,7 +57,7 @@ impl Selection {
         }
     }
 
-    /// The sum of the totals that the lists announce. `None` if one of them announces no total.
+    /// The sum of the totals that the lists announce. `None` if one of the lists announces no total.
     pub(super) async fn total(&self, transport: &Transport) -> Result<Option<u64>, RequestError> {
         let mut sum = Some(0);
         for list in self.lists() {

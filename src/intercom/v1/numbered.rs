@@ -38,7 +38,7 @@ pub(super) struct Numbered<T> {
     /// How many pages are requested at the same time.
     ahead: usize,
     under_way: FuturesOrdered<BoxFuture<'static, Result<Page<T>, RequestError>>>,
-    /// The number of the next page to request. `last` is the last page, as far as it is known.
+    /// The number of the next page to request. `last` is the last page that is known so far.
     next_page: u32,
     last: u32,
     /// The total that the latest page announced.

@@ -57,7 +57,7 @@ pub(crate) fn some(text: Option<Text>) -> Option<CompactString> {
     text?.0
 }
 
-/// The text as a `String`, for texts of which there are few.
+/// The text as an allocated `String`, for texts that are rare.
 pub(crate) fn owned(text: Option<Text>) -> Option<String> {
     some(text).map(CompactString::into_string)
 }

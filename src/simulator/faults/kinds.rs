@@ -86,7 +86,7 @@ pub(crate) enum PageFault {
     Shrink,
     /// Unknown keys everywhere, and `next: null` on the last page.
     Extra,
-    /// Ids as JSON numbers; dates as text, in milliseconds or in ISO 8601.
+    /// Ids are JSON numbers. Dates are text, in milliseconds or in ISO 8601.
     Stringly,
     /// All fields are null but id, type, date of creation and lists.
     Nulls,

@@ -125,7 +125,7 @@ pub(crate) struct Contact {
     /// Indices into the world's companies.
     pub companies: Vec<u32>,
     pub notes: u32,
-    /// Only for contacts in an overlay; `None` in an invented world.
+    /// What requests wrote to the contact. `None` for contacts of an invented world.
     pub written: Option<Box<Written>>,
 }
 
