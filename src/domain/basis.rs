@@ -1,13 +1,14 @@
 use std::fmt;
 
-/// How the membership of a cohort was observed. Ordered from worst to best, so that `max` is the better one.
+/// How the membership of a cohort was observed. The order is from worst to best, so `max` of two is the better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Basis {
     /// Observed before the month's end.
     Preliminary,
-    /// Observed later than the job's grace after the month's end. The membership is that of the observation.
+    /// Observed later than the job's grace after the month's end. The membership is that of the observation, not of the month's end.
     Late,
-    /// Current members whose tag was applied before the month's end: a lower bound.
+    /// Current members whose tag was applied before the month's end. This is a lower bound: contacts that lost the tag since then are
+    /// missing.
     Reconstructed,
     /// Observed within the job's grace after the month's end.
     MonthEnd,

@@ -4,7 +4,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 pub enum Allowed {
     Nothing,
-    /// This share of the members, but at least 1, or 5 from 1,000 members on.
+    /// This share of the number of members, rounded down. It is at least 1, and from 1,000 members on at least 5.
     Tolerance(f64),
 }
 
@@ -23,9 +23,9 @@ pub struct Shortfall {
     pub stream: String,
     pub came: u64,
     pub expected: u64,
-    /// The source of the expected number, as the end of the sentence `270 came, 300 …`.
+    /// Where the expected number comes from. This text is the end of the sentence `270 came, 300 …`.
     pub source: &'static str,
-    /// More about the difference.
+    /// A further explanation of the difference. `None` if there is none.
     pub detail: Option<String>,
 }
 
@@ -37,19 +37,21 @@ impl fmt::Display for Shortfall {
     }
 }
 
-/// Whether the number of rows agrees with the totals that the API announced on the first and the last page. A stream may change while it is
-/// read: any number between the two totals agrees, and `allowed` widens the range on both sides.
+/// Whether the number of rows agrees with the totals that the API announced on the first and the last page. A stream may change while it
+/// is read, so any number between the two totals agrees. `allowed` widens this range at both ends. If a total is unknown, any number
+/// agrees.
 pub fn agrees(came: u64, first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
     let (Some(first), Some(last)) = (first, last) else { return true };
     let allowed = allowed.of(last);
     (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
-/// By which share, and by how many members, a group may differ from its count in the list of groups. These counts lag behind.
+/// The counts in the list of groups lag behind. A group may differ from its count by this share or by this number of members, whichever is
+/// more.
 const LISTED_PART: f64 = 0.05;
 const LISTED_MEMBERS: u64 = 5;
 
-/// Whether the number of rows of a group differs from its count in the list of groups by more than such counts lag behind.
+/// Whether the number of rows of a group differs from its count in the list of groups by more than the lag of these counts explains.
 pub fn differs_from_listing(came: u64, listed: u64) -> bool {
     let gap = listed.abs_diff(came);
     gap > LISTED_MEMBERS && gap as f64 > listed as f64 * LISTED_PART

@@ -31,8 +31,9 @@ impl Role {
 /// struct, the snapshot's columns and the facts of rules are generated from it. For each field:
 ///
 /// - its name, and its kind: `Text`, `Instant` or `Flag`;
-/// - its use: an `identifier` is written as `privacy` says, `profile` may name a `profile` field, `other` is neither;
-/// - what it is, and what null means.
+/// - its use: the setting `privacy` says how an `identifier` is written, the setting `profile` may name a `profile` field, `other` is
+///   neither;
+/// - what the field contains, and what null means.
 #[macro_export]
 macro_rules! contact_fields {
     ($generate:ident) => {
@@ -79,7 +80,7 @@ macro_rules! contact_fields {
     };
 }
 
-/// The types of the kinds of fields.
+/// The Rust type of each kind of field.
 mod kind {
     pub(super) type Text = compact_str::CompactString;
     pub(super) type Instant = chrono::DateTime<chrono::Utc>;
@@ -95,8 +96,8 @@ macro_rules! write_identifier {
 
 macro_rules! struct_of_fields {
     ($($name:ident: $kind:ident, $use:ident, $about:literal, $null:literal;)*) => {
-        /// One contact as observed, checked. A field is `None` if the API sent null, left it out, or sent a value that could not be read
-        /// (counted in the page's `Oddities`). An empty text stays an empty text.
+        /// One contact as it was observed, after the checks. A field is `None` if the API sent null, left the field out, or sent a value
+        /// that could not be read. Unreadable values are counted in the page's `Oddities`. An empty text stays an empty text.
         ///
         /// Texts of up to 24 bytes, among them most texts and Intercom's ids, are stored in the contact itself.
         #[derive(Clone, Debug)]
@@ -105,9 +106,9 @@ macro_rules! struct_of_fields {
             pub role: Role,
             $(#[doc = $about] pub $name: Option<kind::$kind>,)*
             pub custom_attributes: Vec<CustomAttribute>,
-            /// The contact's own list of tags; `None` if the record has none.
+            /// The contact's own list of tags. `None` if the record has no list.
             pub tags: Option<OwnTags>,
-            /// The contact's own list of segments. Only 1.x has it.
+            /// The contact's own list of segments. `None` if the record has no list, and always in 2.x.
             pub segments: Option<OwnTags>,
         }
 
@@ -118,7 +119,7 @@ macro_rules! struct_of_fields {
                 Contact { id: id.into(), role, $($name: None,)* custom_attributes, tags, segments }
             }
 
-            /// Replaces the identifiers; `written` gets the column and the value.
+            /// Replaces each identifier by the result of `written`, which gets the column and the value.
             pub fn write_identifiers(&mut self, written: impl Fn(&str, Option<CompactString>) -> Option<CompactString>) {
                 $(write_identifier!($use, self.$name, stringify!($name), written);)*
             }
@@ -138,7 +139,7 @@ enum Use {
     other,
 }
 
-/// Whether a column identifies a contact, in every table that has it.
+/// Whether a column identifies a contact. The answer is the same for every table that has the column.
 pub fn is_identifier(column: &str) -> bool {
     USES.contains(&(column, Use::identifier))
 }
@@ -148,22 +149,22 @@ pub fn profile_columns() -> impl Iterator<Item = &'static str> {
     ["role"].into_iter().chain(USES.iter().filter(|(_, used)| *used == Use::profile).map(|(name, _)| *name))
 }
 
-/// A contact's own list of tags, or of segments: their IDs.
+/// The IDs in a contact's own list of tags or of segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnTags {
     pub ids: Vec<CompactString>,
-    /// Whether the list has all of them: 2.x lists at most ten.
+    /// Whether the list has all tags or segments of the contact. 2.x lists at most ten tags.
     pub is_complete: bool,
 }
 
 impl OwnTags {
-    /// Whether the contact has this tag or segment; `None` when the list is not complete and lacks it.
+    /// Whether the contact has this tag or segment. `None` if the list is not complete and does not have the ID.
     pub fn contains(&self, id: &str) -> Option<bool> {
         if self.ids.iter().any(|own| own == id) { Some(true) } else { self.is_complete.then_some(false) }
     }
 }
 
-/// One custom attribute of one contact. Null ones are left out: for the API, null and not set are the same.
+/// One custom attribute of one contact. Attributes that are null are left out, because for the API null and not set are the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomAttribute {
     pub name: CompactString,
@@ -179,14 +180,13 @@ pub enum AttributeValue {
     Json(CompactString),
 }
 
-/// One conversation.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     pub id: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: Option<DateTime<Utc>>,
     pub opener: Opener,
-    /// The ids of its contacts, as it lists them.
+    /// The ids of the conversation's contacts, as the API lists them.
     pub contact_ids: Vec<String>,
     pub author_type: Option<String>,
     pub source_type: Option<String>,

@@ -53,11 +53,11 @@ pub fn cohort_key(kind: GroupKind, id: &str) -> String {
 pub enum Fit {
     /// The name, the ID or the cohort key is equal.
     Exact,
-    /// It looks like the name, see [`are_alike`].
+    /// The name looks like the group's name, see [`are_alike`].
     Alike,
 }
 
-/// A group as a person names it: kind from the context (`tags = […]`, `tag:…`), and a name, an ID or `id:<ID>`.
+/// A group as a person writes it. The kind comes from the context (`tags = […]` or `tag:…`). The text is a name, an ID or `id:<ID>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupName {
     pub kind: GroupKind,
@@ -76,8 +76,8 @@ impl GroupName {
         (!name.is_empty()).then(|| GroupKind::parse(kind.trim()).map(|kind| GroupName::new(kind, name)))?
     }
 
-    /// How well this name matches the group with that cohort key, whose current and former names are these; `None` if it does not. An exact match
-    /// takes precedence over groups that only look alike.
+    /// How well this name matches the group with this cohort key. `names` are the current and the former name of the group. `None` if the
+    /// name does not match. An exact match takes precedence over groups that only look alike.
     pub fn fit(&self, cohort_key: &str, names: [&str; 2]) -> Option<Fit> {
         let (kind, id) = cohort_key.split_once(':')?;
         if kind != self.kind.as_str() {
@@ -91,8 +91,8 @@ impl GroupName {
         names.iter().any(|name| are_alike(name, text)).then_some(Fit::Alike)
     }
 
-    /// Whether this name of a job means a group; `fit` returns how well a name matches the group. If another name of the job matches it exactly, a
-    /// name that only looks alike does not mean it.
+    /// Whether this name, one of `names_of_job`, means a group. `fit` returns how well a name matches that group. A name that only looks
+    /// like the group's name does not mean the group if another name of the job matches exactly.
     pub fn means(&self, names_of_job: &[GroupName], fit: impl Fn(&GroupName) -> Option<Fit>) -> bool {
         match fit(self) {
             Some(Fit::Exact) => true,

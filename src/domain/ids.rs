@@ -4,15 +4,15 @@ use std::collections::hash_map::Entry;
 
 use compact_str::CompactString;
 
-/// A map by contact id. Intercom's ids are 24 hex digits and are stored as twelve bytes each: this is the only memory of a run that grows with
-/// the workspace (about 20 MB for a million contacts).
+/// A map by contact id. Intercom's ids are 24 hex digits. They are stored as twelve bytes each, because the ids are the only memory of a
+/// run that grows with the workspace (about 20 MB for a million contacts).
 #[derive(Debug)]
 pub struct IdMap<V> {
     object_ids: HashMap<[u8; 12], V>,
     others: HashMap<Box<str>, V>,
 }
 
-/// A compact id: twelve bytes inline, any other text on the heap. Ordered like the texts.
+/// A compact id: twelve bytes inline, any other text on the heap. Ids are ordered like their texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ContactId {
     Object([u8; 12]),
@@ -31,7 +31,7 @@ impl ContactId {
                 for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
                     pair.copy_from_slice(&[byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
                 }
-                // Digits are UTF-8.
+                // Hex digits are valid UTF-8, so the default is never used.
                 CompactString::from_utf8(digits).unwrap_or_default()
             }
             ContactId::Other(text) => CompactString::from(&***text),
@@ -48,7 +48,7 @@ impl Ord for ContactId {
     }
 }
 
-/// The bytes as a number of the same order: comparing numbers is faster than comparing arrays.
+/// The bytes as a number. Numbers have the same order as the arrays, and comparing them is faster.
 fn as_number(bytes: &[u8; 12]) -> u128 {
     bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
@@ -68,7 +68,8 @@ impl ContactIds {
         self.0.binary_search(&ContactId::of(id)).is_ok()
     }
 
-    /// The index of the id. The search starts at `near`, which is fast when ids are looked up in order.
+    /// The index of the id, `None` if the id is missing. The search starts at the index `near`, which is fast when ids are looked up in
+    /// order.
     pub fn position(&self, id: &str, near: usize) -> Option<usize> {
         let id = ContactId::of(id);
         let ids = self.0.get(near..).filter(|ids| ids.first().is_some_and(|first| *first <= id));
@@ -89,7 +90,6 @@ impl ContactIds {
         self.0.is_empty()
     }
 
-    /// Adds ids.
     pub fn with(self, others: Vec<ContactId>) -> ContactIds {
         if others.is_empty() { self } else { ContactIds::from([self.0, others].concat()) }
     }
@@ -107,7 +107,6 @@ impl From<Vec<ContactId>> for ContactIds {
     }
 }
 
-/// A set of contact ids.
 #[derive(Debug, Default)]
 pub struct IdSet(IdMap<()>);
 
@@ -162,7 +161,7 @@ impl IdSet {
     }
 }
 
-/// The value of each byte as a lower-case hex digit; more than 15 for other bytes.
+/// The value of each byte as a lower-case hex digit. It is more than 15 for bytes that are no digit.
 const DIGITS: [u8; 256] = {
     let mut digits = [u8::MAX; 256];
     let mut digit = 0;
@@ -173,7 +172,8 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
-/// Lower-case hex only, so that two ids are equal exactly when their texts are.
+/// The bytes of an id of 24 hex digits, `None` for other ids. Only lower case is read, so that two ids are equal exactly when their texts
+/// are.
 pub fn object_id(id: &str) -> Option<[u8; 12]> {
     let text: &[u8; 24] = id.as_bytes().try_into().ok()?;
     let mut bytes = [0; 12];

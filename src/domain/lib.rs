@@ -1,5 +1,5 @@
-//! The domain types: months, cohorts, contacts, conversations. No I/O, no clock, nothing serializable: each boundary (API, files, settings)
-//! has its own types and converts.
+//! The domain types: months, cohorts, contacts, conversations. They do no I/O, read no clock and are not serializable. Each boundary (API,
+//! files, settings) has its own types and converts them.
 
 mod basis;
 mod completeness;

@@ -13,7 +13,7 @@ pub struct Month {
     month: u32,
 }
 
-/// The instants of a month in one time zone: `[start, end)`.
+/// The instants of a month in one time zone. `start` is the first of them, `end` is the first one after the month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MonthSpan {
     pub month: Month,
@@ -25,7 +25,7 @@ pub struct MonthSpan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Months {
     pub first: Month,
-    /// Not before the first.
+    /// This month is never before `first`.
     pub last: Month,
 }
 
@@ -40,7 +40,7 @@ impl Month {
     }
 
     pub fn first_day(self) -> NaiveDate {
-        // `year` and `month` come from a parsed four-digit year or from an existing date, at most one step away from it.
+        // The default is never used: the year is a parsed four-digit year or that of an existing date, at most one step away.
         NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or(NaiveDate::MIN)
     }
 
@@ -52,28 +52,28 @@ impl Month {
         if self.month == 1 { Month { year: self.year - 1, month: 12 } } else { Month { month: self.month - 1, ..self } }
     }
 
-    /// Months since year 0: the difference of two indices is the number of months between them.
+    /// The number of months since year 0. The difference of two indices is the number of months between them.
     pub fn index(self) -> i64 {
         i64::from(self.year) * 12 + i64::from(self.month) - 1
     }
 
     /// The month of this [index](Month::index).
     pub fn from_index(index: i64) -> Month {
-        // The remainder is 0 to 11, and the year is that of an existing month.
+        // The casts are exact: the remainder is 0 to 11, and the year is that of an existing month.
         Month { year: index.div_euclid(12) as i32, month: index.rem_euclid(12) as u32 + 1 }
     }
 
     /// The last month that has ended at `now` in this time zone.
     pub fn last_ended(now: DateTime<Utc>, timezone: &TimeZone) -> Month {
         let mut month = Month::of(timezone.date(now)).next();
-        // At most three steps: the local date is within a day of the month in question.
+        // This takes at most three steps, because the local date is within a day of the month that is searched.
         while month.span(timezone).end > now {
             month = month.previous();
         }
         month
     }
 
-    /// From the first instant of its first local day to that of the next month: see [`TimeZone::first_instant`].
+    /// The month lasts from the first instant of its first local day to that of the next month, see [`TimeZone::first_instant`].
     pub fn span(self, timezone: &TimeZone) -> MonthSpan {
         MonthSpan { month: self, start: timezone.first_instant(self.first_day()), end: timezone.first_instant(self.next().first_day()) }
     }
@@ -86,7 +86,7 @@ impl MonthSpan {
 }
 
 impl Months {
-    /// The months, ascending.
+    /// All months from the first to the last, in order.
     pub fn each(self) -> impl Iterator<Item = Month> {
         std::iter::successors(Some(self.first), move |month| Some(month.next()).filter(|next| *next <= self.last))
     }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_first_of_two_midnights_counts() {
-        // Since 2026 Havana keeps summer time: no clock goes back on 2026-11-01.
+        // Since 2026 Havana keeps summer time, so no clock goes back on 2026-11-01.
         check("2020-11", "America/Havana", "2020-11-01T04:00:00", "2020-12-01T05:00:00");
         check("2026-11", "America/Havana", "2026-11-01T04:00:00", "2026-12-01T04:00:00");
     }

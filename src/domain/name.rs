@@ -7,21 +7,21 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 const DOT_ABOVE: char = '\u{307}';
-/// Looks like a blank, but is no whitespace by its properties.
+/// This character looks like a blank, but is no whitespace by its properties.
 const BRAILLE_BLANK: char = '\u{2800}';
-/// Invisible characters after it select the flag: the flags of England and Scotland differ only in these.
+/// The invisible characters after this one select the flag. The flags of England and Scotland differ only in these characters.
 const BLACK_FLAG: char = '\u{1F3F4}';
 const FLAG_SPELLING: std::ops::RangeInclusive<char> = '\u{E0020}'..='\u{E007F}';
 
-/// A key that is equal for names that look alike: the name after NFKC case folding, with each run of blanks as one space, without blanks at the
-/// ends and without invisible characters. Empty when the name is invisible.
+/// A key that is equal for names that look alike. It is the name after NFKC case folding, without invisible characters, without blanks at
+/// the ends, and with each run of blanks as one space. The key is empty when the whole name is invisible.
 ///
-/// `İ`, `I`, `ı` and `i` count as the same letter. Which is the capital of which depends on the language (Turkish pairs `I` with `ı`), and the
-/// language of a name is unknown. Folding alone would also leave a dot over the `i` of `İ`.
+/// `İ`, `I`, `ı` and `i` count as the same letter. The pairs of capital and small letter depend on the language (in Turkish, `I` is the
+/// capital of `ı`), and the language of a name is unknown. Folding alone would also leave a dot over the `i` of `İ`.
 pub fn name_key(name: &str) -> String {
     let has_flag = name.contains(BLACK_FLAG);
-    // Full case folding with the tables of the standard library. The first step handles capitals whose lower-case letter has another capital
-    // (`ẞ`), the second lower-case letters that share a capital (`ς`, `ſ`, `ß` as SS).
+    // Full case folding with the tables of the standard library. The first step handles capitals whose lower-case letter has another
+    // capital (`ẞ`). The second step handles lower-case letters that share a capital (`ς` and `ſ`, and `ß` as SS).
     let folded = name.nfkd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     let seen = folded.filter(|c| !is_invisible(*c, has_flag)).nfkd();
     let mut letter = ' ';
@@ -29,7 +29,7 @@ pub fn name_key(name: &str) -> String {
         if !is_combining_mark(*c) {
             letter = *c;
         }
-        // The letter itself has a dot.
+        // The letters `i` and `j` already have a dot.
         *c != DOT_ABOVE || !matches!(letter, 'i' | 'j')
     });
     with_single_blanks(without_dots)
@@ -41,8 +41,8 @@ pub fn are_alike(one: &str, other: &str) -> bool {
     !key.is_empty() && key == name_key(other)
 }
 
-/// The difference between two names that look the same but are not equal: letters of another script, another kind of blank, an invisible
-/// character. For example `U+0406 in place of U+0049`. `None` when they are equal or differ visibly.
+/// The first difference between two names that look the same but are not equal, for example `U+0406 in place of U+0049`. It may be a
+/// letter of another script, another kind of blank, or an invisible character. `None` when the names are equal or differ visibly.
 pub fn unseen_difference(given: &str, shown: &str) -> Option<String> {
     let looks = |name: &str| {
         let has_flag = name.contains(BLACK_FLAG);
@@ -59,12 +59,12 @@ pub fn unseen_difference(given: &str, shown: &str) -> Option<String> {
         if expected != found {
             return Some(format!("{} in place of {}", code(found), code(expected)));
         }
-        // Both ended, so the names are equal.
+        // Both names ended without a difference, so they are equal.
         found?;
     }
 }
 
-/// The end of a message that suggests a name for the given one, and says if the two only look the same.
+/// The end of a message that suggests the name `shown` in place of `given`. If the two only look the same, the message says so.
 pub fn did_you_mean(given: &str, shown: &str) -> String {
     match unseen_difference(given, shown) {
         Some(difference) => format!("; did you mean `{shown}`? It looks the same, but its characters differ: {difference}."),
@@ -72,7 +72,7 @@ pub fn did_you_mean(given: &str, shown: &str) -> String {
     }
 }
 
-/// Whether a character is invisible: ignored by default (joiners, selectors, soft hyphens), or a control character.
+/// Whether a character is invisible: a control character, or one that Unicode ignores by default (joiners, selectors, soft hyphens).
 fn is_invisible(c: char, has_flag: bool) -> bool {
     let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c);
     (is_ignorable && !(has_flag && FLAG_SPELLING.contains(&c))) || (c.is_control() && !c.is_whitespace())
@@ -115,7 +115,7 @@ mod tests {
             &["30 K", "30 \u{212a}", "30 k"],
             &["ﾃｽﾄ", "テスト"],
             &["한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"],
-            // Marks that an invisible character keeps apart are put in order once it is left out.
+            // An invisible character keeps the two marks apart. Without it, the marks are put in order.
             &["a\u{301}\u{34f}\u{323}", "a\u{323}\u{301}"],
             &["e\u{200b}\u{301}", "é"],
             &["i\u{307}\u{301}", "í"],

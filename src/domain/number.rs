@@ -4,13 +4,13 @@ use std::fmt;
 
 /// A number, independent of how it was written: 49, 49.0 and 4.9e1 are equal, and so are 0 and -0.0. Equal numbers have equal texts.
 ///
-/// A whole number from -2^63 to 2^64 - 1 is exact, every other number is the nearest double. As text, whole numbers below 10^21 have all their
-/// digits, others the fewest that give the same double. An exponent is used from 10^21 on and below 10^-6: `49`, `0.1`, `1e-7`, `1.5e21`. The
-/// format is defined here, since a library might change its own.
+/// A whole number from -2^63 to 2^64 - 1 is exact. Every other number is the nearest double. As text, whole numbers below 10^21 have all
+/// their digits, and others have the fewest digits that give the same double. From 10^21 on and below 10^-6 the text has an exponent:
+/// `49`, `0.1`, `1e-7`, `1.5e21`. The format is defined here, because a library might change its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number(Form);
 
-/// Each number has exactly one form: a whole one if possible.
+/// Each number has exactly one form. A number that fits into `Whole` or `Negative` is never a `Double`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Whole(u64),
@@ -34,7 +34,7 @@ impl Number {
         number.is_finite().then_some(Number(form))
     }
 
-    /// The nearest double; never -0.0.
+    /// The nearest double. It is never -0.0.
     pub fn as_f64(self) -> f64 {
         match self.0 {
             Form::Whole(number) => number as f64,
@@ -70,7 +70,7 @@ impl fmt::Display for Number {
             Form::Whole(number) => number.fmt(f),
             Form::Negative(number) => number.fmt(f),
             Form::Double(number) if !(1e-6..1e21).contains(&number.abs()) => write!(f, "{number:e}"),
-            // Whole, and exact as an integer.
+            // The number is whole and below 10^21, so the cast is exact.
             Form::Double(number) if number.fract() == 0.0 => (number as i128).fmt(f),
             Form::Double(number) => number.fmt(f),
         }
@@ -81,7 +81,7 @@ impl fmt::Display for Number {
 mod tests {
     use super::*;
 
-    /// As the wire reads it: whole numbers without point or exponent as integers, as far as they fit.
+    /// Reads a number as the wire does. A number without point or exponent becomes an integer if it fits, and any other number a double.
     fn read(json: &str) -> Number {
         let number: serde_json::Number = serde_json::from_str(json).unwrap();
         match (number.as_u64(), number.as_i64(), number.as_f64()) {

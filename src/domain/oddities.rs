@@ -1,4 +1,4 @@
-/// How often values were not as documented, but could be read or ignored.
+/// The number of values of each kind that were not as documented, but could be read or ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Oddities {
     /// Dates in milliseconds or as text. They are converted.
@@ -7,9 +7,9 @@ pub struct Oddities {
     pub dates_unreadable: u64,
     /// Dates before 1970. They are kept.
     pub dates_before_1970: u64,
-    /// Contacts whose role is neither `user` nor `lead`. Those with an external id count as users, others as leads.
+    /// Contacts whose role is neither `user` nor `lead`. If such a contact has an external id, it counts as a user, otherwise as a lead.
     pub roles_unknown: u64,
-    /// Members of a tag whose own list of tags is complete but lacks it.
+    /// Members of a tag whose own list of tags is complete, but does not have this tag.
     pub tag_unconfirmed: u64,
     /// Conversations opened by a user or lead that the API does not name.
     pub openers_unknown: u64,

@@ -11,18 +11,18 @@ pub enum Partition {
     Conversations(SecondPartition),
 }
 
-/// Contacts that were created on these calendar days of the workspace, both included; without `first` or `last` the range is open. The unit is
-/// days, because Intercom compares contacts' dates by day, in the workspace's own time zone.
+/// Contacts that were created on these calendar days of the workspace. The first and the last day are included. `None` means that
+/// the range is open at this end. The unit is days, because Intercom compares contacts' dates by day, in the workspace's own time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayPartition {
     pub first: Option<NaiveDate>,
     pub last: Option<NaiveDate>,
     pub timezone: TimeZone,
-    /// For a day that is too large for one partition.
+    /// Only contacts of this role. `None` means both roles. A role is set for a day that is too large for one partition.
     pub role: Option<Role>,
 }
 
-/// Conversations that were created from this instant on and before that one.
+/// Conversations that were created at `start` or later, and before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecondPartition {
     pub start: DateTime<Utc>,
@@ -31,7 +31,7 @@ pub struct SecondPartition {
 
 impl DayPartition {
     pub fn contains(&self, contact: &Contact) -> bool {
-        // Every contact was created on some day. An unreadable date proves nothing here; it is counted as an oddity.
+        // A contact whose creation date is missing or unreadable may be of any day, so it is accepted here.
         let is_of_days = contact.created_at.is_none_or(|instant| {
             let day = self.timezone.date(instant);
             self.first.is_none_or(|first| first <= day) && self.last.is_none_or(|last| day <= last)
@@ -39,14 +39,14 @@ impl DayPartition {
         is_of_days && self.role.is_none_or(|role| contact.role == role)
     }
 
-    /// Noon of the day before the first: all later days are after it. Noon, because neither a clock change nor a zone that differs by some hours
-    /// moves it to another day.
+    /// Noon of the day before the first. All days of the partition are later than this day. `None` if the range has no first day.
+    /// Noon is used, because neither a clock change nor a zone that differs by some hours moves noon to another day.
     pub fn after(&self) -> Option<DateTime<Utc>> {
         let first = self.first?;
         self.noon_of((1..=2).filter_map(|days| first.checked_sub_days(Days::new(days))))
     }
 
-    /// Noon of the day after the last.
+    /// Noon of the day after the last. `None` if the range has no last day.
     pub fn before(&self) -> Option<DateTime<Utc>> {
         let last = self.last?;
         self.noon_of((1..=2).filter_map(|days| last.checked_add_days(Days::new(days))))
@@ -115,7 +115,7 @@ mod tests {
         let partition = days("2026-10-25", "2026-10-25", zone("Europe/Dublin"));
         assert_eq!(partition.after().unwrap().to_rfc3339(), "2026-10-24T11:00:00+00:00");
         assert_eq!(partition.before().unwrap().to_rfc3339(), "2026-10-26T12:00:00+00:00");
-        // Samoa had no 30 December 2011: noon of the 29th, for the 30th in UTC is the 31st there already.
+        // Samoa had no 30 December 2011, so this is noon of the 29th. The 30th in UTC is already the 31st in Samoa.
         let partition = days("2011-12-31", "2011-12-31", zone("Pacific/Apia"));
         assert_eq!(partition.after().unwrap().to_rfc3339(), "2011-12-29T22:00:00+00:00");
         let partition = days("2011-12-29", "2011-12-29", zone("Pacific/Apia"));

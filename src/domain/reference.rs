@@ -1,13 +1,13 @@
 /// A reference to a contact or a company, as a person or a file gives it.
 ///
-/// Holds e-mail addresses: not for logs.
+/// A reference may be an e-mail address, so it must not be logged.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// Intercom's id of a contact, user or lead.
     ContactId(String),
     /// The workspace's own id of a user: `external_id`, in 1.x `user_id`.
     ExternalId(String),
-    /// The address of a user.
+    /// The e-mail address of a user.
     Email(String),
     /// The workspace's own id of a company.
     CompanyId(String),
@@ -20,7 +20,7 @@ impl Reference {
         }
     }
 
-    /// The kind of reference: the key of the API.
+    /// The kind of reference. It is the key that the API uses.
     pub fn by(&self) -> &'static str {
         match self {
             Reference::ContactId(_) => "id",
@@ -34,7 +34,7 @@ impl Reference {
 /// Creates a reference of one kind.
 pub type MakeReference = fn(String) -> Reference;
 
-/// Does not show the text.
+/// Shows the kind but not the text, which may be an e-mail address.
 impl std::fmt::Debug for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple(self.by()).finish_non_exhaustive()
@@ -48,6 +48,6 @@ pub struct FoundContact {
     pub role: super::Role,
     pub external_id: Option<String>,
     pub email: Option<String>,
-    /// Whether it has the tag in question; `None` when that is unknown.
+    /// Whether the contact has the tag that was asked for. `None` if this is unknown.
     pub is_tagged: Option<bool>,
 }

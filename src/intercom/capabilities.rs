@@ -7,18 +7,18 @@ use crate::{v1, v2};
 pub struct Capabilities {
     /// The largest page size.
     pub max_page_size: u32,
-    /// `/me` names the workspace that the token belongs to.
+    /// The response of `/me` has the workspace that the token belongs to.
     pub names_workspace: bool,
-    /// A contact's record lists its segments, and all of its tags. On 2.x it lists at most ten tags and no segments.
+    /// A contact's record lists its segments and all of its tags. On 2.x the record has no segments and at most ten tags.
     pub lists_own_segments: bool,
     /// Streams can be read in partitions: contacts by days, conversations by seconds.
     pub has_partitions: bool,
     /// The API says when each tag was put on a contact.
     pub dates_tags: bool,
-    /// A bulk tag call that names a missing contact is still applied to the others (2.16).
+    /// A bulk tag call that names a missing contact still changes the others. This is so from 2.16 on.
     pub tags_in_part: bool,
-    /// Streams with more rows than the first number are read by a scroll, whose pages have as many rows as the second and
-    /// which ends with an empty page.
+    /// Streams with more rows than the first number are read by a scroll. The second number is the rows on a page of the scroll, which
+    /// ends with an empty page. `None` if there is no scroll.
     scroll: Option<(u64, u64)>,
 }
 
@@ -39,12 +39,12 @@ impl Capabilities {
         }
     }
 
-    /// Whether a contact's record lists its groups of this kind, all of them or the first ten.
+    /// Whether a contact's record lists its groups of this kind. It may list only the first ten.
     pub fn lists_own(&self, kind: GroupKind) -> bool {
         kind == GroupKind::Tag || self.lists_own_segments
     }
 
-    /// How many pages a stream of so many rows has; at least one.
+    /// The number of pages of a stream with so many rows. It is at least one.
     pub fn pages(&self, rows: u64, page_size: u32) -> u64 {
         match self.scroll {
             Some((numbered_rows, scroll_rows)) if rows > numbered_rows => rows.div_ceil(scroll_rows) + 1,

@@ -13,7 +13,7 @@ use super::wire::Decode;
 use super::{v1, v2, wire};
 use domain::{Contact, Conversation, DayPartition, Group, GroupKind, TagDate};
 
-/// A client for one workspace. It is cheap to clone; clones share the rate limiter and the connections.
+/// A client for one workspace. Cloning it is cheap, and clones share the rate limiter and the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(super) transport: Arc<Transport>,
@@ -21,7 +21,7 @@ pub struct Client {
     capabilities: Capabilities,
 }
 
-/// The adapter of a generation.
+/// The adapter for a generation of the API: 1.x or 2.x.
 #[derive(Clone, Debug)]
 pub(super) enum Api {
     V1(v1::V1),
@@ -43,22 +43,22 @@ impl Client {
         Ok(Client { transport, api, capabilities: Capabilities::of(&options.api_version) })
     }
 
-    /// How many requests were sent.
+    /// The number of requests that were sent.
     pub fn traffic(&self) -> Traffic {
         self.transport.traffic()
     }
 
-    /// The rate window by the latest response; `None` before the first.
+    /// The rate window as the latest response reports it. `None` before the first response.
     pub fn rate_window(&self) -> Option<RateWindow> {
         self.transport.rate_window()
     }
 
-    /// The API's time, estimated from its responses; `None` if none of them had a date.
+    /// The API's time, estimated from its responses. `None` if no response had a date.
     pub fn server_time(&self) -> Option<ServerTime> {
         self.transport.server_time()
     }
 
-    /// The workspace that the token belongs to. `/me` is not documented for 1.x: if it does not exist, all fields are `None`.
+    /// The workspace that the token belongs to. `/me` is not documented for 1.x. If it does not exist there, all fields are `None`.
     pub async fn workspace(&self) -> Result<Workspace, RequestError> {
         match (self.transport.send(&Request::get("/me"), wire::workspace).await, &self.api) {
             (Err(error), Api::V1(_)) if error.is_not_found() => Ok(Workspace::default()),
@@ -80,9 +80,9 @@ impl Client {
         self.transport.full_list(&request, decode).await
     }
 
-    /// The group with this ID, also an archived one, which no list contains; `None` when there is none.
+    /// The group with this ID. It may be archived, although no list contains archived groups. `None` when there is no such group.
     pub async fn group(&self, kind: GroupKind, id: &str) -> Result<Option<Group>, RequestError> {
-        // Other characters are in no ID, and would change the path.
+        // An ID has no other characters, and they would change the path.
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Ok(None);
         }
@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    /// The groups of a kind by which this can be counted; `None` where the API has none.
+    /// The groups of a kind whose contacts, companies or conversations (`of`) can be counted. `None` where the API has no such groups.
     pub async fn groups(&self, of: Counted, kind: GroupKind) -> Result<Option<Vec<ListedGroup>>, RequestError> {
         match (&self.api, of, kind) {
             (_, Counted::People, GroupKind::Segment) => self.segments().await.map(Some),
@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// The sizes of all groups of a kind by name, in a few requests; `None` where the API has none.
+    /// The names and sizes of all groups of a kind, in a few requests. `None` where the API has no such request.
     pub async fn sizes_by_name(&self, of: Counted, kind: GroupKind) -> Result<Option<Vec<(String, u64)>>, RequestError> {
         match &self.api {
             Api::V1(api) => api.sizes_by_name(of, kind).await,
@@ -113,7 +113,7 @@ impl Client {
         }
     }
 
-    /// The size of one group of [`Client::groups`].
+    /// The size of one group of [`Client::groups`]. `None` where the API does not give it.
     pub async fn size(&self, of: Counted, group: &Group) -> Result<Option<u64>, RequestError> {
         match (&self.api, of) {
             (_, Counted::People) => self.member_count(group, None).await,
@@ -132,8 +132,8 @@ impl Client {
         }
     }
 
-    /// The number of conversations in each state that the API counts. In 1.x, open ones include snoozed ones; assigned and
-    /// unassigned ones are counted in addition.
+    /// The number of conversations in each state that the API counts. In 1.x, snoozed conversations count as open, and the open
+    /// conversations are also counted as assigned or unassigned.
     pub async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
         match &self.api {
             Api::V1(api) => api.conversation_states().await,
@@ -141,7 +141,7 @@ impl Client {
         }
     }
 
-    /// The names of the workspace's custom attributes of contacts, including archived ones; `None` where the API has no list.
+    /// The names of the workspace's custom attributes of contacts, including archived ones. `None` where the API has no list of them.
     pub async fn custom_attributes(&self) -> Result<Option<Vec<String>>, RequestError> {
         match &self.api {
             Api::V1(_) => Ok(None),
@@ -158,8 +158,8 @@ impl Client {
         self.capabilities
     }
 
-    /// All contacts of the workspace, users and leads, or a partition of them; from the start or from a cursor of an earlier
-    /// stream. Partitions need [`Capabilities::has_partitions`].
+    /// All contacts of the workspace, users and leads, or a partition of them. The stream begins at the start, or at a cursor of an
+    /// earlier stream. Partitions need [`Capabilities::has_partitions`].
     pub async fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.everyone(from).await,
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    /// The members of one group, or a partition of them, as in [`Client::everyone`].
+    /// The members of one group, or a partition of them. The arguments are those of [`Client::everyone`].
     ///
     /// Streams that are opened before any of them is read may share their requests, see [`Stream::is_shared`].
     pub async fn members(
@@ -182,7 +182,7 @@ impl Client {
         }
     }
 
-    /// The tags of a contact, with the time when each was added; `None` if the contact no longer exists, and in 1.x, which has no
+    /// The tags of a contact, with the time when each was added. `None` if the contact no longer exists. Also `None` in 1.x, which has no
     /// such times.
     pub async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
         match &self.api {
@@ -191,7 +191,7 @@ impl Client {
         }
     }
 
-    /// The number of members of a group, or of a partition of it: the total of a list or search, by a request for one row.
+    /// The number of members of a group or of its partition. A request for one row gets the total of the list or search.
     pub async fn member_count(&self, group: &Group, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.member_count(group).await,
@@ -199,7 +199,7 @@ impl Client {
         }
     }
 
-    /// The number of all contacts, or of a partition of them, by a request for one row.
+    /// The number of all contacts, or of a partition of them. A request for one row gets it.
     pub async fn contact_count(&self, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.contact_count().await,
@@ -207,7 +207,7 @@ impl Client {
         }
     }
 
-    /// When the oldest member of a group, or the oldest contact, was created; `None` where the API cannot say.
+    /// When the oldest member of a group was created, or the oldest contact if `group` is `None`. `None` where the API does not give it.
     pub async fn oldest(&self, group: Option<&Group>) -> Result<Option<DateTime<Utc>>, RequestError> {
         match &self.api {
             Api::V1(_) => Ok(None),
@@ -223,8 +223,8 @@ impl Client {
         }
     }
 
-    /// As [`Client::conversation_count`]. Where the API has no such count, it requests one conversation, to check the permission
-    /// to read them.
+    /// Returns the same as [`Client::conversation_count`], and checks the permission to read conversations. Where the API has no such
+    /// count, it requests one conversation for this check.
     pub async fn try_conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.try_conversations().await.map(|()| None),
@@ -232,7 +232,7 @@ impl Client {
         }
     }
 
-    /// The number of conversations created between these instants; `None` where the API has no such count.
+    /// The number of conversations created between these instants. `None` where the API has no such count.
     pub async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(_) => Ok(None),

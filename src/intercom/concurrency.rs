@@ -1,24 +1,23 @@
-//! The concurrency controller decides how many requests are under way at once. It starts with a few, adds more while responses
-//! stay as fast as before, and reduces them when responses slow down, fail or are rate limited. It works like TCP congestion
-//! control: first the number doubles with each round of responses, later it grows by one per round. Response times are
-//! compared per kind of request, since a page of 150 rows takes longer than a page of one.
+//! The concurrency controller decides how many requests are under way at the same time. It starts with a few. It allows more while
+//! responses stay as fast as before, and fewer when responses slow down, fail or are rate limited. It works like TCP congestion control:
+//! first the number doubles with each round of responses, later it grows by one per round. Response times are compared only within one
+//! kind of request, because a page of 150 rows takes longer than a page of one.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The initial number of requests under way. Slow responses alone never reduce it below this.
+/// The initial number of requests under way. Slow responses alone never reduce the number below this.
 const FIRST: f64 = 4.0;
-/// Responses that take this many times as long as the fastest of their kind mean that the server, or this machine, is at
-/// its limit.
+/// Responses count as slow when they take this many times as long as the fastest of their kind. Then the server or this machine is at its
+/// limit.
 const SLOWED: f64 = 2.0;
-/// Differences below this are noise.
+/// Shorter differences between response times are ignored as noise.
 const NOISE: Duration = Duration::from_millis(20);
-/// The weight of a new response in the moving mean.
+/// The weight of a new response time in the moving mean.
 const WEIGHT: f64 = 0.2;
-/// The fastest response is kept for this long, and for one more period: what was possible an hour ago need not be possible
-/// now.
+/// The fastest response time is kept for this period and the next one. Older times are dropped, because the server may have become slower.
 const MEMORY: Duration = Duration::from_secs(300);
 
 /// How a request ended.
@@ -35,9 +34,9 @@ pub(super) enum Outcome {
 pub(super) struct ConcurrencyController {
     permits: f64,
     most: f64,
-    /// True until the number was reduced for the first time.
+    /// Whether the number still doubles. It does until it is reduced for the first time.
     is_doubling: bool,
-    /// The number is reduced at most once per round of responses.
+    /// Before this instant the number is not reduced again, so it is reduced at most once per round of responses.
     no_reduction_before: Instant,
     kinds: HashMap<u64, Kind>,
 }
@@ -45,7 +44,7 @@ pub(super) struct ConcurrencyController {
 /// Response times of one kind of request, in seconds.
 #[derive(Debug)]
 struct Kind {
-    /// The fastest of this period, and of the one before.
+    /// The fastest time of this period, and that of the period before.
     fastest: [f64; 2],
     period_start: Instant,
     mean: f64,
@@ -82,13 +81,12 @@ impl ConcurrencyController {
         }
     }
 
-    /// How many requests may be under way.
+    /// The number of requests that may be under way.
     pub(super) fn permits(&self) -> usize {
         self.permits as usize
     }
 
-    /// Records how a request of this kind ended. `is_full`: all permits were in use, so that more of them would have been
-    /// used.
+    /// Records how a request of this kind ended. `is_full` means that all permits were in use when this request got its permit.
     pub(super) fn record(&mut self, kind: u64, took: Duration, outcome: Outcome, is_full: bool) {
         let now = Instant::now();
         let seconds = took.as_secs_f64();
@@ -121,7 +119,7 @@ mod tests {
 
     const FAST: Duration = Duration::from_millis(300);
 
-    /// Simulates rounds of responses; `took` gives the response time for a number of permits.
+    /// Simulates rounds of responses. `took` gives the response time for a number of permits.
     async fn rounds(controller: &mut ConcurrencyController, rounds: usize, took: impl Fn(usize) -> Duration) -> Vec<usize> {
         let mut permits = Vec::new();
         for _ in 0..rounds {
@@ -146,7 +144,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_finds_the_capacity_of_the_server() {
-        // The server handles ten at a time in 300 ms; more than that queue.
+        // The server handles ten requests at a time in 300 ms each. Others wait in a queue.
         let mut controller = ConcurrencyController::new(200);
         let permits = rounds(&mut controller, 60, |permits| FAST.mul_f64((permits as f64 / 10.0).max(1.0))).await;
         let late = &permits[30..];

@@ -1,5 +1,4 @@
-//! The decoders of responses that hold many rows, for the fuzzer and its regression tests. Each returns the number of rows, or
-//! an error message.
+//! The decoders of responses with many rows, for the fuzzer and its regression tests.
 
 use super::{v1, v2, wire};
 

@@ -1,5 +1,5 @@
-//! Errors. Their messages name method, path, status, Intercom's error code and request id, the number of attempts and the time.
-//! They never contain the token, a query (it may hold a cursor) or a body (it may hold a contact's data).
+//! Errors. Their messages contain method, path, status, Intercom's error code and request id, the number of attempts and the time. They
+//! never contain the token, a query (which may contain a cursor) or a body (which may contain a contact's data).
 
 use std::fmt;
 use std::time::Duration;
@@ -30,20 +30,20 @@ pub struct RequestError {
     pub method: &'static str,
     /// The path, without ids of contacts.
     pub path: String,
-    /// How often the request was sent.
+    /// The number of times that the request was sent.
     pub attempts: u32,
     /// The time from the first attempt to the failure of the last.
     pub elapsed: Duration,
     /// How the last attempt failed.
     pub failure: Failure,
-    /// Whether this client has had successful responses before: then address, token and version are right.
+    /// Whether this client had successful responses before. Then address, token and version are right.
     pub after_success: bool,
 }
 
 /// How one attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No response, or only the beginning of one.
+    /// There was no response, or only the beginning of one.
     NoAnswer(NoAnswer),
     /// The request did not get through the proxy.
     Proxy(ProxyFailure),
@@ -51,11 +51,11 @@ pub enum Failure {
     Status { status: u16, code: Option<String>, request_id: Option<String> },
     /// Status 200 with an empty body.
     Empty,
-    /// Status 200, but not a JSON object: a truncated body, or the HTML page of a proxy.
+    /// Status 200, but the body is not a JSON object. It is truncated, or it is the HTML page of a proxy.
     Unreadable(String),
     /// Status 200 with an error as its body.
     ErrorList { code: Option<String>, request_id: Option<String> },
-    /// Status 200 and JSON, but not as the API documents it: no list where one belongs, a row without an id.
+    /// Status 200 and JSON, but not as the API documents it. For example, a list is missing, or a row has no id.
     Undocumented { path: String },
     /// A list that is documented as unpaged came in pages, and its next page cannot be requested.
     Paged { page: u32 },
@@ -91,16 +91,16 @@ pub enum StreamError {
     /// A later page was refused.
     #[error("page {page} of `{path}` was refused, although the pages before it were answered")]
     PageRefused { path: String, page: u32, source: Box<RequestError> },
-    /// Rows outside the requested partition came: the API did not filter as documented.
+    /// The page has rows from outside the requested partition, so the API did not filter as documented.
     #[error("page {page} of `{path}` holds {rows} rows of days that were not requested")]
     UnexpectedRows { path: String, page: u32, rows: usize },
-    /// The next page is given as an address. Addresses are not followed.
+    /// The next page is given as an address. Addresses are not followed, because they may lead to another host.
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
     ForeignNext { path: String, page: u32 },
-    /// Too many empty pages in a row.
+    /// There were too many empty pages in a row.
     #[error("`{path}` returned {pages} empty pages in a row up to page {page}, each with a new cursor; the stream would never end")]
     Empty { path: String, page: u32, pages: u32 },
-    /// Far more rows than announced.
+    /// There were far more rows than the API announced.
     #[error("`{path}` returned {rows} rows up to page {page} although it announced {announced}; the stream would never end")]
     Endless { path: String, page: u32, rows: u64, announced: u64 },
     /// The list of API 1.x ended at its limit, before it reached the requested rows.
@@ -109,7 +109,7 @@ pub enum StreamError {
     /// A page in the middle is empty.
     #[error("page {page} of `{path}` is empty although there are {last} pages; its rows are missing")]
     EmptyPage { path: String, page: u32, last: u32 },
-    /// Fewer rows than announced.
+    /// There were fewer rows than the API announced.
     #[error("`{path}` ended after {rows} rows although it announced {announced}")]
     TooFewRows { path: String, rows: u64, announced: u64 },
     /// The task that read the stream is gone.
@@ -118,7 +118,7 @@ pub enum StreamError {
 }
 
 impl RequestError {
-    /// 401, 402 and 403: another token or permission is needed. A retry does not help.
+    /// Status 401, 402 or 403. Another token or permission is needed, so a retry does not help.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 401..=403, .. })
     }
@@ -138,12 +138,12 @@ impl RequestError {
         matches!(self.failure, Failure::Status { status: 410, .. })
     }
 
-    /// A redirect, 404 or 405: the address is not the API's, or not this API's.
+    /// A redirect, 404 or 405. The address is that of another server or of another API.
     pub fn is_wrong_address(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })
     }
 
-    /// The list is longer than page numbers reach. The scroll has no such limit.
+    /// The list is too long to be read by page numbers. The scroll has no such limit.
     pub(super) fn is_page_limit(&self) -> bool {
         self.has_code(400, wire::PAGE_LIMIT)
     }
@@ -162,20 +162,20 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
-    /// Whether a page was refused because of its cursor. Only the error's message says so: a search also answers with a 404
-    /// or another `client_error` when its index holds a deleted row.
+    /// Whether a page was refused because of its cursor. Only the error's message shows this: a search may also fail with a 404 or another
+    /// `client_error` when its index has a deleted row.
     pub(super) fn is_cursor_refused(&self) -> bool {
         [400, 404, 422].into_iter().any(|status| self.has_code(status, wire::CURSOR_INVALID))
     }
 
-    /// A 4xx that is neither about the token nor about the rate, and that a later attempt cannot fix.
+    /// A 4xx that is not about the token or the rate. A later attempt cannot fix it.
     pub(super) fn is_rejected(&self) -> bool {
         let is_4xx = matches!(self.failure, Failure::Status { status: 400 | 404..=407 | 409..=428 | 430..=499, .. });
         is_4xx && !self.is_version_refused() && !self.is_transient()
     }
 
-    /// A rejected request of a client that had successful responses before: the reason is what was requested, not address,
-    /// token or version.
+    /// A rejected request of a client that had successful responses before. So address, token and version are right, and the reason is
+    /// what was requested.
     pub fn is_rejected_after_success(&self) -> bool {
         self.after_success && self.is_rejected()
     }
@@ -189,12 +189,12 @@ impl RequestError {
         self.failure == Failure::Empty
     }
 
-    /// A response came that is not this API's.
+    /// A response came that is not one of this API.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.failure, Failure::Unreadable(_))
     }
 
-    /// Responses came that cannot be used, however often they are requested: a person has to look.
+    /// The responses cannot be used, and a retry does not help. A person has to look.
     pub fn is_unusable(&self) -> bool {
         matches!(self.failure, Failure::Undocumented { .. } | Failure::Paged { .. })
     }
@@ -204,7 +204,7 @@ impl RequestError {
         self.failure == Failure::NoAnswer(NoAnswer::TooLarge)
     }
 
-    /// Why the request did not get through the proxy, if that is why it failed.
+    /// Why the request did not get through the proxy. `None` if it failed for another reason.
     pub fn proxy_failure(&self) -> Option<&ProxyFailure> {
         match &self.failure {
             Failure::Proxy(failure) => Some(failure),
@@ -212,7 +212,7 @@ impl RequestError {
         }
     }
 
-    /// What is wrong with the host's certificate, if that is why it failed.
+    /// What is wrong with the host's certificate. `None` if the request failed for another reason.
     pub fn certificate_problem(&self) -> Option<CertificateProblem> {
         match self.failure {
             Failure::NoAnswer(NoAnswer::Certificate(problem)) => Some(problem),
@@ -220,14 +220,15 @@ impl RequestError {
         }
     }
 
-    /// Whether the same request may succeed later. A scroll that another program has open ends at some time.
+    /// Whether the same request may succeed later. For example, a scroll that another program has open ends at some time.
     pub fn is_transient(&self) -> bool {
         self.failure.is_retryable() || self.is_scroll_lost() || self.is_scroll_open_elsewhere()
     }
 }
 
 impl Failure {
-    /// Whether a request is tried again: 408, 429, 5xx, transport errors, and 200 with an unreadable body.
+    /// Whether a request is tried again: after 408, 429, 5xx, an error of the connection or proxy, or 200 with a body that cannot be used.
+    /// Not tried again are a body that is too large, an error that only a person can fix, and a list in pages that cannot be requested.
     pub fn is_retryable(&self) -> bool {
         match self {
             Failure::NoAnswer(reason) => *reason != NoAnswer::TooLarge,
@@ -238,12 +239,12 @@ impl Failure {
         }
     }
 
-    /// The response did not come in time, here or at a gateway on the way.
+    /// The response did not come in time. Either this client or a gateway stopped waiting.
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, Failure::NoAnswer(NoAnswer::Timeout) | Failure::Status { status: 408 | 504, .. })
     }
 
-    /// The API did not act on the request: it did not arrive, or was rate limited.
+    /// The API did not act on the request, because the request did not arrive or was rate limited.
     pub(super) fn was_not_acted_on(&self) -> bool {
         let is_unsent = matches!(self, Failure::NoAnswer(NoAnswer::Connect | NoAnswer::Certificate(_)) | Failure::Proxy(_));
         is_unsent || matches!(self, Failure::Status { status: 429, .. })

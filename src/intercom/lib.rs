@@ -1,19 +1,19 @@
 //! A client for Intercom's REST API, versions 1.0 to 1.4 and 2.0 to 2.16.
 //!
-//! - [`Client`] has one method for each thing that can be requested. It has the same methods for all versions. What a version
-//!   can do is in its [`Capabilities`].
+//! - [`Client`] has one method for each thing that can be requested. It has the same methods for all versions of the API. Its
+//!   [`Capabilities`] show what a version can do.
 //! - A [`Stream`] returns contacts or conversations page by page. Each [`Page`] has a [`Cursor`], from which a later process can
 //!   continue the stream.
-//! - Requests are spread evenly over the API's rate window and retried when that can help. The number of concurrent requests
-//!   adapts to the server, up to [`Options::max_concurrency`].
-//! - Responses are decoded leniently: a field of another type than documented becomes null and is counted in
-//!   [`Page::oddities`], so that one bad record does not cost a page.
+//! - Requests are spread evenly over the API's rate window, and retried if a retry can help. The number of concurrent requests adapts to
+//!   the server, up to [`Options::max_concurrency`].
+//! - Responses are decoded leniently. A field of another type than documented becomes null and is counted in [`Page::oddities`], so that
+//!   one bad record does not make the whole page fail.
 //! - An error is a [`ClientError`], a [`RequestError`] or a [`StreamError`]. Their messages never contain the token or data of
 //!   contacts.
 //!
 //! # Example
 //!
-//! Prints the tags of a workspace, then the members of the first one:
+//! This prints the tags of a workspace, and the number of members of the first tag:
 //!
 //! ```rust,no_run
 //! use std::time::Duration;
@@ -56,9 +56,9 @@
 //!
 //! # Inside
 //!
-//! Every request passes the `rate_limiter`, which asks the `concurrency` controller for a permit, and the `transport`, which
-//! retries and classifies errors. `v1` and `v2` are the adapters for the two generations of the API; both return a `stream`. JSON
-//! as the API sends it is known only to `wire` and to the `wire` modules of the adapters.
+//! Every request waits for the `rate_limiter`, which gets a permit from the `concurrency` controller. Then the `transport` sends it,
+//! retries it and classifies errors. `v1` and `v2` are the adapters for the two generations of the API, and both return a `stream`. Only
+//! `wire` and the `wire` modules of the adapters know the JSON that the API sends.
 
 mod body;
 mod capabilities;

@@ -1,13 +1,13 @@
-//! Which HTTP proxy requests to an address go through, if any. Other HTTP clients of the same process can use it too.
+//! Decides through which HTTP proxy a request goes, if any. Other HTTP clients of the same process can use this module too.
 //!
-//! - An address on this machine is never requested through a proxy, whatever the environment says: a proxy cannot reach it,
+//! - An address on this machine is never requested through a proxy, even if the environment names one. A proxy cannot reach this address,
 //!   and would see the access token.
-//! - An `https` address is requested through the proxy of `HTTPS_PROXY` or else `ALL_PROXY` (or the same in lower case; on
-//!   macOS and Windows else the one of the system's configuration), unless `NO_PROXY` excludes its host. The proxy sees host
-//!   and port.
-//! - `HTTP_PROXY` is never used: plain `http` is for this machine alone.
+//! - An `https` address is requested through the proxy of `HTTPS_PROXY`, or else of `ALL_PROXY`. Both may also be in lower case. On macOS
+//!   and Windows the system's configuration is used if neither is set. No proxy is used if `NO_PROXY` excludes the host. The proxy sees
+//!   host and port.
+//! - `HTTP_PROXY` is never used, because plain `http` is only for this machine.
 //!
-//! The value of a proxy variable may hold a password: only host and port of it are ever shown.
+//! The value of a proxy variable may contain a password, so only its host and port are ever shown.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use reqwest::{ClientBuilder, Url};
 
 use crate::tls::CertificateProblem;
 
-/// Of each pair the first that is set counts. If it is empty, the next pair counts.
+/// The first variable of a pair that is set is used. If its value is empty, the next pair is used.
 const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 const EXCLUSIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
@@ -43,20 +43,20 @@ pub enum Reason {
     NotSet,
 }
 
-/// An HTTP proxy, as the environment names it.
+/// An HTTP proxy that the environment or the system's configuration names.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    /// Without user name and password.
+    /// The proxy's address without user name and password.
     address: String,
     /// Host and port.
     host: String,
     /// The value of the header `Proxy-Authorization`, marked as sensitive.
     credentials: Option<HeaderValue>,
-    /// The variable that names it.
+    /// What names the proxy: a variable, or the system's configuration.
     origin: &'static str,
 }
 
-/// A proxy that is named but cannot be used. Nothing is sent without it: that may be forbidden, or hang.
+/// A proxy that is named but cannot be used. Nothing is sent without the proxy, because that may be forbidden or take forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// The variable's value is not the address of a proxy.
@@ -80,7 +80,7 @@ pub fn is_loopback(url: &Url) -> bool {
     host.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// How requests to this address leave this machine, by the environment of this process.
+/// How requests to this address leave this machine, according to the environment of this process.
 ///
 /// # Errors
 /// When the proxy that is named for the address cannot be used.
@@ -107,7 +107,7 @@ fn decide(address: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<
     let named = VARIABLES.into_iter().filter_map(first).find(|(_, value)| !value.to_string_lossy().trim().is_empty());
     let (Some((name, value)), Ok(uri), "https") = (named, url.as_str().parse(), url.scheme()) else { return direct(Reason::NotSet) };
     let excluded = first(EXCLUSIONS).map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
-    // Any proxy will do to find out whether the host is excluded.
+    // The address of this proxy does not matter. It only serves to find out whether the host is excluded.
     if Matcher::builder().https("http://proxy.invalid").no(excluded).build().intercept(&uri).is_none() {
         return direct(Reason::Excluded);
     }
@@ -128,7 +128,7 @@ fn decide(address: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<
 impl Proxy {
     fn of(found: &Intercept, origin: &'static str) -> Option<Proxy> {
         let address = found.uri().to_string();
-        // Stricter than the matcher: the address needs a host and a valid port.
+        // This is stricter than the matcher: the address needs a host and a valid port.
         let url = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
         let host = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
         let credentials = found.basic_auth().cloned().map(|mut value| {
@@ -143,12 +143,12 @@ impl Proxy {
         &self.host
     }
 
-    /// The variable that names it.
+    /// What names the proxy: a variable, or the system's configuration.
     pub fn origin(&self) -> &'static str {
         self.origin
     }
 
-    /// Why there was no connection through this proxy; `None` when the request failed for another reason.
+    /// Why there was no connection through this proxy. `None` when the request failed for another reason.
     pub fn failure(&self, error: &reqwest::Error) -> Option<ProxyFailure> {
         if !error.is_connect() {
             return None;
@@ -156,7 +156,7 @@ impl Proxy {
         let mut why = if error.is_timeout() { Why::Timeout } else { Why::Tls(CertificateProblem::of(error)) };
         let mut cause = error.source();
         while let Some(found) = cause {
-            // The error type is private to the connector. Tests check that its messages are still these.
+            // The error type is private to the connector, so its messages are compared. Tests check that they are still the same.
             match found.to_string().strip_prefix("tunnel error: ") {
                 Some("proxy authorization required") => why = Why::Credentials,
                 Some("failed to create underlying connection") if why != Why::Timeout => why = Why::Unreachable,
@@ -169,7 +169,7 @@ impl Proxy {
     }
 }
 
-/// Host and port, and the variable that names it.
+/// Shows host and port, and what names the proxy.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` ({})", self.host, self.origin)
@@ -187,18 +187,18 @@ pub struct ProxyFailure {
 enum Why {
     /// There is no connection to the proxy.
     Unreachable,
-    /// No connection in time, to the proxy or to the host behind it.
+    /// There was no connection in time, either to the proxy or to the host behind it.
     Timeout,
-    /// 407.
+    /// The proxy answered with status 407.
     Credentials,
-    /// It answered, but opened no tunnel.
+    /// The proxy answered, but opened no tunnel.
     Refused,
-    /// There is a tunnel, but no TLS connection through it; with the problem, if the certificate is the reason.
+    /// There is a tunnel, but no TLS connection through it. The problem is `None` if the certificate is not the reason.
     Tls(Option<CertificateProblem>),
 }
 
 impl ProxyFailure {
-    /// Whether only a person can fix it. A wrong password stays wrong, and repeating it may lock an account.
+    /// Whether only a person can fix the problem. A wrong password stays wrong, and repeated attempts may lock an account.
     pub fn is_final(&self) -> bool {
         self.why == Why::Credentials
     }
@@ -231,7 +231,7 @@ impl fmt::Display for ProxyFailure {
 }
 
 impl Route {
-    /// The proxy, where there is one.
+    /// The proxy. `None` if the route is direct.
     pub fn proxy(self) -> Option<Proxy> {
         match self {
             Route::Through(proxy) => Some(proxy),
@@ -264,7 +264,7 @@ mod tests {
         decide(address, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value)))
     }
 
-    /// The host, where there is a proxy, or why there is none.
+    /// The proxy's host and variable, or why there is no proxy.
     fn shown(address: &str, variables: &[(&str, &str)]) -> String {
         match decided(address, variables) {
             Ok(Route::Through(proxy)) => proxy.to_string(),
@@ -300,7 +300,7 @@ mod tests {
             (&[("HTTPS_PROXY", "five.example")], "`five.example:80` (HTTPS_PROXY)"),
             (&[("HTTPS_PROXY", "http://[2001:db8::1]:3128")], "`[2001:db8::1]:3128` (HTTPS_PROXY)"),
             (&[("HTTPS_PROXY", ""), ("NO_PROXY", "*")], "NotSet"),
-            // A web server may set this one from what a stranger sent; the others are its owner's.
+            // In a CGI program, a stranger's request can set `HTTP_PROXY`, but not this variable.
             (&[https, ("REQUEST_METHOD", "GET")], "`one.example:3128` (HTTPS_PROXY)"),
             (&[("HTTP_PROXY", "http://one.example:3128"), ("http_proxy", "http://one.example:3128")], "NotSet"),
             (&[], "NotSet"),
@@ -352,7 +352,7 @@ mod tests {
                 assert!(shown.contains(name) && !shown.contains("s3cret"), "{shown}");
             }
         }
-        // Neither the next variable nor a direct connection is used in its place.
+        // If the first variable is wrong, neither the next variable nor a direct connection is used in its place.
         assert!(decided(API, &[("HTTPS_PROXY", "::::"), ("ALL_PROXY", "http://proxy.example:3128")]).is_err());
     }
 

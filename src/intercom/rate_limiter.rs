@@ -1,9 +1,9 @@
-//! The rate limiter that every request passes. It limits how many requests are under way ([`super::concurrency`]), spreads them
-//! evenly over the rate window, and waits while a pause lasts.
+//! The rate limiter, which every request has to pass. It limits how many requests are under way (see [`super::concurrency`]), spreads them
+//! evenly over the rate window, and holds them back during a pause.
 //!
-//! Intercom counts requests in fixed windows of ten seconds and reports limit, remainder and end in headers. The rate limiter
-//! spends its share of a window evenly: a small burst, then one request each `10 s / share`, so that no ten seconds, whenever
-//! they begin, see more than the share.
+//! Intercom counts requests in fixed windows of ten seconds. Headers report the limit, the remainder and the end of a window. The rate
+//! limiter uses its share of a window evenly: a small burst, then one request in each `10 s / share`. So no ten seconds have more requests
+//! than the share, whenever they begin.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,9 +20,9 @@ use super::concurrency::{ConcurrencyController, Outcome};
 
 /// Windows last ten seconds.
 const WINDOW: Duration = Duration::from_secs(10);
-/// The limit until a response reports one: the former limit of 1,000 a minute.
+/// The limit until a response reports one. It is the former limit of 1,000 a minute.
 const ASSUMED_LIMIT: u32 = 167;
-/// The longest pause. Windows last ten seconds, so a server that asks for more has a wrong clock.
+/// The longest pause. Windows last ten seconds, so a server that asks for a longer pause has a wrong clock.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What a response says about the rate window.
@@ -30,23 +30,23 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub(super) struct WindowReport {
     pub limit: Option<u32>,
     pub remaining: Option<u32>,
-    /// Time from now to the window's end, by the server's own clock.
+    /// The time from now to the window's end, by the server's own clock.
     pub resets_in: Option<Duration>,
 }
 
 /// The API's rate window of ten seconds, as responses report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateWindow {
-    /// How many requests the window allows.
+    /// The number of requests that the window allows.
     pub limit: u32,
-    /// How many of them are left, if the last response said so.
+    /// How many of these requests are left. `None` if the last response did not report it.
     pub remaining: Option<u32>,
-    /// How many of them this client uses at most.
+    /// How many of these requests this client may use.
     pub share: u32,
 }
 
 impl RateWindow {
-    /// How many requests per second the window allows.
+    /// The number of requests per second that the window allows.
     pub fn per_second(self) -> f64 {
         f64::from(self.limit) / WINDOW.as_secs_f64()
     }
@@ -110,7 +110,7 @@ impl RateLimiter {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // Registers before it checks, so that a permit that becomes free in between is not missed.
+            // This registers before it checks, so that a permit that becomes free in between is not missed.
             freed.as_mut().enable();
             {
                 let mut state = self.lock();
@@ -124,14 +124,14 @@ impl RateLimiter {
         }
     }
 
-    /// Blocks all requests until `pause` is over. A later, shorter pause does not shorten it.
+    /// Blocks all requests until `pause` is over. Another pause that ends earlier does not shorten it.
     pub(super) fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause.min(PAUSE_MAX);
         let mut state = self.lock();
         state.not_before = state.not_before.max(until);
     }
 
-    /// Applies what a response reports: another limit, or a window that is used up.
+    /// Applies what a response reports: a new limit, or that the window is used up.
     pub(super) fn apply(&self, report: WindowReport) {
         if let Some(limit) = report.limit.filter(|limit| *limit > 0) {
             let mut state = self.lock();
@@ -154,7 +154,7 @@ impl RateLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is valid after each statement, so a panic elsewhere leaves nothing half-done in it.
+        // The state is valid after each statement, so it is usable even if another thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -165,7 +165,7 @@ pub(super) struct Permit<'a> {
     rate_limiter: &'a RateLimiter,
     kind: u64,
     sent_at: Instant,
-    /// Whether it was the last free permit.
+    /// Whether this was the last free permit.
     is_full: bool,
 }
 
@@ -183,23 +183,22 @@ impl Drop for Permit<'_> {
             state.under_way -= 1;
             state.controller.permits().saturating_sub(state.under_way)
         };
-        // Each waiter takes one permit. The response may have freed more than this one.
+        // Each waiter takes one permit. The number of permits may have grown, so more than one may be free.
         for _ in 0..free.max(1) {
             self.rate_limiter.freed.notify_one();
         }
     }
 }
 
-/// The share of a limit, at least one request: that of a small window may round to nothing.
+/// The number of requests that a share of a limit allows. It is at least one, because the share of a small limit may round to 0.
 fn allowed(limit: u32, share: f64) -> u32 {
     ((f64::from(limit) * share).floor() as u32).max(1)
 }
 
-/// A limiter that lets at most `share` of `limit` pass in any ten seconds: a burst and an even flow that together
-/// make up the share.
+/// A limiter that lets at most `share` of `limit` pass in any ten seconds. A burst and an even flow together make up this share.
 fn limiter(limit: u32, share: f64, concurrency: u32) -> Arc<Limiter> {
     let allowed = allowed(limit, share);
-    // The burst reduces the flow permanently: with a fortieth, over 97 % of the share stay in use.
+    // The burst reduces the flow all the time. With a burst of a fortieth, over 97 % of the share stay in use.
     let burst = (allowed / 40).clamp(1, concurrency.max(1));
     let flow = (allowed - burst).max(1);
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
@@ -211,7 +210,7 @@ fn limiter(limit: u32, share: f64, concurrency: u32) -> Arc<Limiter> {
 #[derive(Clone, Copy, Debug)]
 struct TokioClock;
 
-/// An instant of that clock.
+/// An instant of `TokioClock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Ticks(Instant);
 
@@ -245,7 +244,7 @@ impl Reference for Ticks {
 mod tests {
     use super::*;
 
-    /// When `count` requests pass, in milliseconds since the first call.
+    /// The times at which `count` requests pass, in milliseconds since the first call.
     async fn passes(rate_limiter: &RateLimiter, count: usize) -> Vec<u128> {
         let start = Instant::now();
         let mut moments = Vec::new();
@@ -279,7 +278,7 @@ mod tests {
                 let within = moments[index..].iter().filter(|other| **other < moment + 10_000).count();
                 assert!(within <= allowed, "{within} of {allowed} allowed in the ten seconds from {moment} ms, limit {limit}");
             }
-            // And the share is used: all requests take about as long as it demands, not twice as long.
+            // The share is also used: all requests take about as long as it demands, not twice as long.
             assert!(moments[moments.len() - 1] <= 33_000, "{moments:?}");
         }
     }

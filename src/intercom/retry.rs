@@ -1,4 +1,4 @@
-//! Whether a failed request is sent again, and when. There is a limit on the attempts and one on the time without progress.
+//! Decides whether a failed request is sent again, and when. The number of attempts and the time without progress are limited.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::error::Failure;
 
-/// Attempts of one request as long as no request has succeeded: a wrong address should be reported at once, not after minutes.
+/// The attempts of one request as long as no request has succeeded. There are few, so that a wrong address is reported soon.
 const ATTEMPTS_BEFORE_FIRST_SUCCESS: u32 = 5;
-/// Attempts of one request later on. A 429 does not count.
+/// The attempts of one request after a success. Attempts that end with 429 do not count.
 const ATTEMPTS: u32 = 10;
-/// Attempts when the API answers at once with well-formed JSON that cannot be used: half a minute to a minute.
+/// The attempts when the API answers with well-formed JSON that cannot be used. They take half a minute to a minute.
 const ATTEMPTS_WHEN_UNUSABLE: u32 = 7;
 const DELAY_MIN: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(60);
@@ -27,10 +27,10 @@ pub(super) struct Retries {
 pub(super) struct RetryContext {
     /// Whether any request of this client has succeeded.
     pub had_success: bool,
-    /// Time since this client last made progress, or since this request began if that was later.
+    /// The time since this client last made progress, or since this request began if that is shorter.
     pub stalled_for: Duration,
     pub give_up_after: Duration,
-    /// How long the server asks to wait.
+    /// How long the server asks to wait. `None` if it does not say.
     pub retry_after: Option<Duration>,
 }
 
@@ -63,7 +63,7 @@ impl Retries {
             Failure::ErrorList { .. } | Failure::Undocumented { .. } => ATTEMPTS_WHEN_UNUSABLE,
             _ => ATTEMPTS,
         };
-        // If the end of the window is known, waiting for it is enough. Longer delays would only lose time.
+        // After a 429, waiting for the end of the window is enough if that is known. Longer delays would only lose time.
         let delay = match context.retry_after {
             Some(asked) if is_rate_limit => asked.min(DELAY_MAX),
             asked => self.delays.next().unwrap_or(DELAY_MAX).max(asked.unwrap_or_default().min(DELAY_MAX)),
@@ -87,7 +87,7 @@ mod tests {
         Failure::Status { status, code: None, request_id: None }
     }
 
-    /// The delays until the request is given up, without jitter.
+    /// The delays until the request fails, without jitter.
     fn delays(failure: &Failure, context: RetryContext) -> Vec<Duration> {
         let mut retries = Retries::from_delays(ExponentialBuilder::new());
         let mut delays = Vec::new();

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{AGE, DATE, HeaderMap};
 use tokio::time::Instant;
 
-/// The API's time now lies between these two.
+/// The limits of the API's present time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerTime {
     /// The earliest possible time.
@@ -16,8 +16,8 @@ pub struct ServerTime {
     pub latest: DateTime<Utc>,
 }
 
-/// Keeps the latest time that responses reported. A response from a cache reports a time that is too early, so of two responses
-/// the one with the later time counts.
+/// Keeps the latest time that responses reported. A cached response reports a time that is too early. So of two responses the one with the
+/// later time counts.
 #[derive(Debug)]
 pub(super) struct ServerClock {
     origin: Instant,
@@ -30,12 +30,13 @@ impl ServerClock {
         ServerClock { origin: Instant::now(), at_origin: Mutex::new(None) }
     }
 
-    /// The API's time by a response whose headers have just come, to a request that was sent at `sent`.
+    /// The API's time at `origin`, by a response whose headers have just come. Its request was sent at `sent`. `None` if the response has
+    /// no date.
     pub(super) fn read(&self, headers: &HeaderMap, sent: Instant) -> Option<ServerTime> {
         let date = date(headers)?;
         let sent = TimeDelta::from_std(sent - self.origin).ok()?;
         let received = TimeDelta::from_std(self.origin.elapsed()).ok()?;
-        // `Date` has whole seconds, and was written between sending and receiving.
+        // `Date` has whole seconds. It was written between sending and receiving.
         Some(ServerTime { earliest: date.checked_sub_signed(received)?, latest: date.checked_sub_signed(sent)? + TimeDelta::seconds(1) })
     }
 
@@ -48,7 +49,7 @@ impl ServerClock {
         });
     }
 
-    /// `None` before any response had a date.
+    /// The API's time now. `None` if no response had a date.
     pub(super) fn now(&self) -> Option<ServerTime> {
         let known = (*self.at_origin.lock().unwrap_or_else(PoisonError::into_inner))?;
         let elapsed = TimeDelta::from_std(self.origin.elapsed()).ok()?;
@@ -57,7 +58,7 @@ impl ServerClock {
     }
 }
 
-/// The time by the headers: `Date`, plus the time that the response has spent in a cache.
+/// The server's time by the headers. It is `Date`, plus the time that the response spent in a cache.
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?.trim()).ok()?.with_timezone(&Utc);
     let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
@@ -96,7 +97,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(30)).await;
         let time = clock.read(&headers("Sun, 01 Nov 2026 02:00:00 GMT", None), sent).unwrap();
         clock.record(time);
-        // The header was written up to thirty seconds ago, or just now.
+        // The header was written between thirty seconds ago and now.
         assert_eq!(clock.now(), Some(ServerTime { earliest: at("2026-11-01T02:00:00Z"), latest: at("2026-11-01T02:00:31Z") }));
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(clock.now(), Some(ServerTime { earliest: at("2026-11-01T02:01:00Z"), latest: at("2026-11-01T02:01:31Z") }));
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(clock.now().map(|time| time.earliest), Some(at("2026-11-01T02:00:00Z")));
     }
 
-    /// The clock of a suspended machine stands still, the API's does not.
+    /// The clock of a suspended machine stands still, but the API's clock does not.
     #[tokio::test(start_paused = true)]
     async fn a_later_date_corrects_time_lost_in_suspension() {
         let clock = ServerClock::new();

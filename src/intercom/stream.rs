@@ -1,4 +1,4 @@
-//! A stream of pages, read from its first page to its last, by cursors, page numbers or the scroll.
+//! A stream of pages, read from the first page to the last by cursor, page number or scroll.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 use super::error::StreamError;
 use domain::Oddities;
 
-/// How many rows may come beyond twice the announced total before a stream is stopped: live streams grow.
+/// A stream is stopped when it has this many rows more than twice the announced total. It may have some more, because streams grow.
 const ENDLESS_SLACK: u64 = 1_000;
-/// How many empty pages in a row are allowed. A few may come between full ones.
+/// The number of empty pages in a row that is allowed. A few may come between full ones.
 const EMPTY_MAX: u32 = 50;
 
-/// One page of a stream, checked and typed.
+/// One page of a stream.
 #[derive(Debug)]
 pub struct Page<T> {
     /// The rows of the page. There may be none.
     pub rows: Vec<T>,
-    /// How many rows the whole stream has, according to this page.
+    /// The number of rows of the whole stream, as this page announces it. `None` if it does not.
     pub total: Option<u64>,
-    /// How often values on the page were not as documented.
+    /// How many values on the page were not as documented.
     pub oddities: Oddities,
-    /// The workspace ID in the page's contacts.
+    /// The workspace ID in the page's contacts. `None` if they have none.
     pub workspace_id: Option<String>,
     /// The stream has restarted: discard all rows that came before this page.
     pub is_restart: bool,
-    /// Where the stream continues after this page, also for a later process; `None` on the last page, and for streams that
-    /// cannot be resumed.
+    /// The position from which the stream, or a later process, continues after this page. `None` on the last page, and for streams that
+    /// cannot be continued later.
     pub cursor: Option<Cursor>,
 }
 
-/// The position from which a stream continues. It can be stored as JSON; its contents are opaque to callers.
+/// The position from which a stream continues. It can be stored as JSON. Only this crate can read its contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The API's cursor, or a page number.
     pub(super) at: String,
-    /// The index of the list, if the stream consists of several.
+    /// The index of the list, if the stream consists of several lists.
     pub(super) list: usize,
-    /// Pages and rows before this position.
+    /// The numbers of pages and rows before this position.
     pub(super) pages: u32,
     pub(super) rows: u64,
 }
@@ -44,17 +44,17 @@ pub struct Cursor {
 /// A stream of contacts or conversations. Call [`Stream::next`] until it returns `None`.
 pub struct Stream<T> {
     pages: Box<dyn Pages<T>>,
-    /// The next page, if it was peeked at.
+    /// The next page, if `peek` has fetched it. `None` otherwise.
     peeked: Option<Result<Option<Page<T>>, StreamError>>,
     is_shared: bool,
 }
 
 /// A way of paging.
 pub(super) trait Pages<T>: Send {
-    /// The next page, or `None` after the last. After an error the stream has ended.
+    /// The next page, or `None` after the last. There are no more pages after an error.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, StreamError>>;
 
-    /// How many rows the stream has, if that is known before the first page is taken.
+    /// The number of rows of the stream. `None` if it is not known before the first page is taken.
     fn announced(&self) -> Option<u64> {
         None
     }
@@ -70,18 +70,18 @@ impl<T> Stream<T> {
         Stream { pages: Box::new(pages), peeked: None, is_shared: true }
     }
 
-    /// Whether this stream gets its pages together with other streams. Read such streams concurrently: each waits until the
-    /// others have taken their pages.
+    /// Whether this stream gets its pages together with other streams. Read such streams concurrently, because each waits until the others
+    /// have taken their pages.
     pub fn is_shared(&self) -> bool {
         self.is_shared
     }
 
-    /// How many rows the stream has, if that is known already.
+    /// The number of rows of the stream. `None` if it is not known yet.
     pub fn announced(&self) -> Option<u64> {
         self.pages.announced()
     }
 
-    /// Looks at the next page without taking it; `None` when there is none, or when it failed.
+    /// Looks at the next page without taking it. `None` when there is no next page, or when it failed.
     pub async fn peek(&mut self) -> Option<&Page<T>> {
         if self.peeked.is_none() {
             self.peeked = Some(self.pages.next().await);
@@ -92,7 +92,7 @@ impl<T> Stream<T> {
     /// The next page, or `None` after the last.
     ///
     /// # Errors
-    /// When a request failed after all its attempts, or when the stream would never end. After an error the stream has ended.
+    /// When a request failed after all its attempts, or when the stream would never end. There are no more pages after an error.
     pub async fn next(&mut self) -> Result<Option<Page<T>>, StreamError> {
         match self.peeked.take() {
             Some(page) => page,
@@ -112,22 +112,22 @@ impl<T> std::fmt::Debug for Stream<T> {
 pub(super) struct Bounds {
     page: u32,
     rows: u64,
-    /// Empty pages since the last row.
+    /// The number of empty pages since the last row.
     empty: u32,
 }
 
 impl Bounds {
-    /// For a stream that continues at a cursor.
+    /// The bounds of a stream that continues at a cursor.
     pub(super) fn after(cursor: &Cursor) -> Bounds {
         Bounds { page: cursor.pages, rows: cursor.rows, empty: 0 }
     }
 
-    /// For a stream that continues at this page number.
+    /// The bounds of a stream that continues at this page number.
     pub(super) fn numbered_after(page: u32, rows: u64) -> Bounds {
         Bounds { page: page.saturating_sub(1), rows, empty: 0 }
     }
 
-    /// A cursor for what follows the pages so far.
+    /// A cursor for the position after the pages so far.
     pub(super) fn cursor(&self, list: usize, at: String) -> Cursor {
         Cursor { at, list, pages: self.page, rows: self.rows }
     }

@@ -1,5 +1,5 @@
-//! All writes of this client: create a tag, put it on people and companies, or remove it from them. The API accepts a bulk call
-//! as a whole or, from 2.16 on, in part; then only the response's members show who was left out.
+//! All writes of this client. They create a tag, add it to people and companies, or remove it from them. The API accepts a bulk call as a
+//! whole, or from 2.16 on in part. If it accepts a part, only the members in the response show who was left out.
 
 use std::collections::HashSet;
 
@@ -49,17 +49,17 @@ pub enum TagAnswer {
         /// Members whose tag was not changed.
         unchanged: Vec<Reference>,
     },
-    /// The change was not made for all members; for which ones is unknown.
+    /// Some of the members were not changed. It is unknown which ones.
     InUnknownPart,
-    /// The call changed another tag, with this ID.
+    /// The call changed another tag. This is the ID of that tag.
     OtherTag(String),
 }
 
 impl TagCall {
-    /// The largest bulk call. The documentation of 1.x advises 50; that of 2.x gives no number.
+    /// The most members of a bulk call. The documentation of 1.x advises 50. The documentation of 2.x gives no number.
     pub const MEMBERS_MAX: usize = 50;
 
-    /// Who is changed.
+    /// The contacts or companies that the call changes.
     pub fn members(&self) -> &[Reference] {
         &self.members
     }
@@ -69,24 +69,23 @@ impl TagCall {
         self.change
     }
 
-    /// The tag.
     pub fn tag(&self) -> &Group {
         &self.tag
     }
 
-    /// Whether the call removes one contact's tag. The API refuses that if the contact does not have the tag.
+    /// Whether the call removes one contact's tag. The API refuses such a call if the contact does not have the tag.
     pub fn is_detach(&self) -> bool {
         self.form == Form::Detach
     }
 
-    /// Splits the call in two. If it has one member, the first half has it.
+    /// Splits the call in two. A single member is in the first half.
     pub fn halves(self) -> (TagCall, TagCall) {
         let TagCall { tag, change, mut members, form } = self;
         let second = members.split_off(members.len().div_ceil(2));
         (TagCall { tag: tag.clone(), change, members, form }, TagCall { tag, change, members: second, form })
     }
 
-    /// The request without sending it: method and path, and the body.
+    /// The request, without sending it: method and path, and the body. The body is `None` for a `DELETE`.
     pub fn preview(&self) -> (String, Option<Value>) {
         match self.form {
             Form::Bulk => ("POST /tags".to_string(), Some(self.body())),
@@ -110,7 +109,7 @@ impl TagCall {
 }
 
 impl Client {
-    /// Whether people can be tagged by Intercom's id only. Other references have to be looked up first, see [`Client::find`].
+    /// Whether people can be tagged only by Intercom's id. Then other references have to be looked up first, see [`Client::find`].
     pub fn tags_by_id_only(&self) -> bool {
         matches!(self.api, Api::V2(_))
     }
@@ -122,7 +121,7 @@ impl Client {
         self.transport.send(&request, move |body| wire::tag(body, &name)).await
     }
 
-    /// The calls that change these members: people and companies in separate calls, each with up to `most` members.
+    /// The calls that change these members. People and companies are in separate calls, each with up to `most` members.
     pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>, most: usize) -> Vec<TagCall> {
         let (companies, people): (Vec<Reference>, Vec<Reference>) =
             members.into_iter().partition(|member| matches!(member, Reference::CompanyId(_)));
@@ -168,7 +167,7 @@ impl Client {
         })
     }
 
-    /// Looks up the contacts that have these references, users and leads, and whether they have the tag.
+    /// Looks up the users and leads that have these references, and whether they have the tag.
     pub async fn find(&self, references: &[Reference], tag: Option<&Group>) -> Result<Vec<FoundContact>, StreamError> {
         let tag = tag.map(|tag| tag.id.as_str());
         match &self.api {
@@ -179,7 +178,7 @@ impl Client {
 }
 
 impl RequestError {
-    /// The API understood a tag call but refused it: a member or the tag does not exist, or a reference is ambiguous.
+    /// The API understood a tag call but refused it. A member or the tag does not exist, or a reference is ambiguous.
     pub fn is_refused(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 400 | 404 | 409 | 410 | 422, .. })
     }

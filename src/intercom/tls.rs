@@ -1,4 +1,4 @@
-//! Why a TLS connection failed, if the host's certificate is the reason.
+//! Finds out whether the host's certificate is the reason why a TLS connection failed.
 
 use std::error::Error;
 use std::fmt;
@@ -9,20 +9,20 @@ use rustls::CertificateError;
 /// Why a certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// It has expired.
+    /// The certificate has expired.
     Expired,
-    /// It is not valid yet.
+    /// The certificate is not valid yet.
     NotYetValid,
-    /// This machine does not trust its issuer.
+    /// This machine does not trust the issuer of the certificate.
     UnknownIssuer,
-    /// It is for another host.
+    /// The certificate is for another host.
     WrongName,
-    /// Another reason.
+    /// The certificate is not accepted for another reason.
     Other,
 }
 
 impl CertificateProblem {
-    /// The problem that made a request fail; `None` when the certificate is not the reason.
+    /// The problem of the certificate that made a request fail. `None` when the certificate is not the reason.
     pub fn of(error: &reqwest::Error) -> Option<CertificateProblem> {
         find(error)
     }
@@ -44,7 +44,7 @@ impl CertificateProblem {
     }
 }
 
-/// Reads well after the name of the host.
+/// The text is written to follow the name of the host.
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -73,7 +73,7 @@ fn find(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
     if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
         return Some(problem.into());
     }
-    // `source()` of an I/O error skips the error that it wraps and returns the source of that one.
+    // `source()` of an I/O error skips the wrapped error and returns the source of the wrapped error.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let next = wrapped.map(|wrapped| -> &(dyn Error + 'static) { wrapped }).or_else(|| error.source());
     next.and_then(find)

@@ -1,4 +1,4 @@
-//! Sends one request: waits for the rate limiter, sends, decodes the response, and retries where that can help.
+//! Sends one request. It waits for the rate limiter, sends the request, decodes the response, and retries where that can help.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,7 +27,7 @@ const VERSION: HeaderName = HeaderName::from_static("intercom-version");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The most pages of a list that is documented as unpaged.
 const LIST_PAGES_MAX: u32 = 1_000;
-/// A later reset is not believed: windows last ten seconds.
+/// The longest time to a reset that is accepted. Windows last ten seconds, so a later reset is wrong.
 const RESET_MAX: Duration = Duration::from_secs(60);
 
 /// One request, without the parts that all requests share.
@@ -36,13 +36,13 @@ pub(super) struct Request {
     method: Method,
     /// The path as messages show it, without the ids of contacts.
     path: String,
-    /// The path to send to, if it differs from `path`.
+    /// The path to send to. `None` if it is the same as `path`.
     address: Option<String>,
     query: Vec<(&'static str, String)>,
     body: Option<serde_json::Value>,
-    /// Whether the request may be sent again after its response was lost.
+    /// Whether the request may be sent again after the server may have acted on it.
     is_repeatable: bool,
-    /// Whether a timeout is returned to the caller instead of being retried: the caller requests a smaller page.
+    /// Whether a timeout is returned to the caller instead of being retried. The caller then requests a smaller page.
     returns_timeouts: bool,
 }
 
@@ -66,19 +66,18 @@ impl Request {
         }
     }
 
-    /// A search: query, sort and paging are in the body. (The API ignores a cursor in the query string and returns page 1 for
-    /// ever.)
+    /// A search. Query, sort and paging are in the body. The API ignores a cursor in the query string and would always return page 1.
     pub(super) fn search(path: &str, query: serde_json::Value, sort: serde_json::Value) -> Request {
         let body = serde_json::json!({ "query": query, "sort": sort });
         Request::post(path, body)
     }
 
-    /// A search or a change. All changes of this client are idempotent, so they may be sent again.
+    /// A search or a change. All changes of this client are idempotent, so they may be sent twice.
     pub(super) fn post(path: &str, body: serde_json::Value) -> Request {
         Request { method: Method::Post, body: Some(body), ..Request::get(path) }
     }
 
-    /// Messages show `path` in place of `address`.
+    /// A deletion at `address`. Messages show `path` in place of `address`.
     pub(super) fn delete(path: &str, address: String) -> Request {
         Request { method: Method::Delete, address: Some(address), ..Request::get(path) }
     }
@@ -94,7 +93,7 @@ impl Request {
         self
     }
 
-    /// Forbids to send the request again once the server may have acted on it: the response moves the scroll on.
+    /// Forbids to send the request again once the server may have acted on it. A request for a page of the scroll moves the scroll on.
     pub(super) fn once(mut self) -> Request {
         self.is_repeatable = false;
         self
@@ -127,7 +126,7 @@ impl Request {
         request
     }
 
-    /// Equal for requests that take the server about the same time: those with the same path and page size.
+    /// A number that is equal for requests that take the server about the same time: those with the same path and page size.
     fn kind(&self) -> u64 {
         let in_query = self.query.iter().find(|(name, _)| *name == "per_page").map(|(_, number)| number.as_str());
         let in_body = self.body.as_ref().and_then(|body| body["pagination"]["per_page"].as_u64());
@@ -145,7 +144,7 @@ impl Request {
 pub(super) struct Transport {
     http: reqwest::Client,
     proxy: Option<Proxy>,
-    /// Kept to detect it in responses. The HTTP client adds it to requests.
+    /// The token, to detect it in responses. The HTTP client adds the token to requests.
     token: SecretString,
     base_url: String,
     rate_limiter: RateLimiter,
@@ -158,19 +157,19 @@ pub(super) struct Transport {
     server_clock: ServerClock,
 }
 
-/// A shorter token is no secret, and may occur in a response by chance.
+/// The shortest token, in bytes, that is searched in responses. A shorter one is no secret, and may be in a response by chance.
 const SHORTEST_SECRET: usize = 8;
 
 impl Transport {
     pub(super) fn new(options: &Options) -> Result<Transport, ClientError> {
-        // It fails if a provider is installed already. Then that one stays.
+        // This fails if a provider is installed already. Then the installed one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let version = HeaderValue::from_str(&options.api_version).map_err(|_| ClientError::Version(options.api_version.clone()))?;
         headers.insert(VERSION, version);
-        // A token that no header can carry is not sent: the API answers 401.
+        // A token that cannot be in a header is not sent. Then the API answers 401.
         let mut bearer =
             HeaderValue::from_str(&format!("Bearer {}", options.token.expose_secret())).unwrap_or(HeaderValue::from_static("Bearer"));
         bearer.set_sensitive(true);
@@ -186,7 +185,7 @@ impl Transport {
             // Bodies are inflated when they are decoded.
             .gzip(false)
             .timeout(options.request_timeout)
-            // Shorter than the request's timeout, so that a missing connection through a proxy can be recognised.
+            // This is shorter than the request's timeout, so that a missing connection through a proxy can be recognised.
             .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout * 9 / 10))
             .pool_max_idle_per_host(options.max_concurrency)
             // A redirect would send the token to an address that nobody configured.
@@ -221,11 +220,11 @@ impl Transport {
         Traffic { requests: self.requests.load(Ordering::Relaxed), retries: self.retries.load(Ordering::Relaxed) }
     }
 
-    /// Sends a request until it succeeds or its retries are used up. A body that cannot be decoded counts as a failed attempt:
-    /// a truncated body or a proxy's HTML page is transient.
+    /// Sends a request until it succeeds or its retries are used up. A body that cannot be decoded counts as a failed attempt, because a
+    /// truncated body or a proxy's HTML page may be replaced by a good body next time.
     ///
-    /// The permit of the rate limiter is released before the body is decoded. The sender waits for the decoding, so there are
-    /// never more bodies in memory than senders.
+    /// The permit of the rate limiter is released before the body is decoded. The caller waits for the decoding, so there are never more
+    /// bodies in memory than callers.
     pub(super) async fn send<T: Send + 'static>(
         &self,
         request: &Request,
@@ -268,7 +267,7 @@ impl Transport {
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%failure, "`{method} {}` failed, trying again in {:.1} s", request.path, delay.as_secs_f64());
                     if matches!(failure, Failure::Status { status: 429, .. }) {
-                        // All requests wait: they share the window.
+                        // All requests wait, because they share the window.
                         self.rate_limiter.pause(delay);
                     } else {
                         tokio::time::sleep(delay).await;
@@ -283,10 +282,10 @@ impl Transport {
         }
     }
 
-    /// All rows of a list that is documented as unpaged. If it comes in pages nevertheless, they are requested one by one.
+    /// All rows of a list that is documented as unpaged. If the list comes in pages nevertheless, they are requested one by one.
     ///
     /// # Errors
-    /// Also when a next page cannot be requested, or when there is no end: an incomplete list is never returned.
+    /// When a request fails, when a next page cannot be requested, and when there is no end. An incomplete list is never returned.
     pub(super) async fn full_list<T: PartialEq + Send + 'static>(
         &self,
         request: &Request,
@@ -328,7 +327,7 @@ impl Transport {
         self.decoding.run(body, decode).await.map_err(Failure::NoAnswer)?
     }
 
-    /// One attempt. Returns the body of a 200 and the server's time, or the failure and how long the server asks to wait.
+    /// Makes one attempt. Returns the body of a 200 and the server's time, or the failure and how long the server asks to wait.
     async fn attempt(&self, request: &Request) -> Result<(Body, Option<ServerTime>), (Failure, Option<Duration>)> {
         let permit = self.rate_limiter.pass(request.kind()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -408,15 +407,15 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
     })
 }
 
-/// Reads the rate headers. The reset is a time of the server's clock. It is compared with the `Date` header, so that a wrong
-/// clock here does not make the pause wrong.
+/// Reads the rate headers. The reset is a time of the server's clock. The reset is compared with the `Date` header, so that the pause is
+/// right even if the clock of this machine is wrong.
 fn window_report(headers: &HeaderMap) -> WindowReport {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let server_date = headers.get(DATE).and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
     let now = server_date.map(|date| date.timestamp()).unwrap_or_else(|| wall_clock().timestamp());
     let resets_in = number("x-ratelimit-reset").map(|reset| {
         let seconds = reset.saturating_sub(u64::try_from(now).unwrap_or_default());
-        // `Date` has whole seconds: a reset within this second is at most a second away.
+        // `Date` has whole seconds. So a reset within this second is at most a second away.
         Duration::from_secs(seconds.max(1))
     });
     // A reset far beyond the window means a wrong clock or another unit. It is ignored.
@@ -425,7 +424,7 @@ fn window_report(headers: &HeaderMap) -> WindowReport {
     WindowReport { limit: number("x-ratelimit-limit").map(small), remaining: number("x-ratelimit-remaining").map(small), resets_in }
 }
 
-/// The only use of the wall clock in this crate: to interpret the reset of a server without a `Date` header.
+/// The wall clock. It is used only for the reset of a server without a `Date` header, and nowhere else in this crate.
 fn wall_clock() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
@@ -434,7 +433,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// Intercom's id of the request, if it is safe to print: messages show it.
+/// Intercom's id of the request. `None` if there is none, or if it cannot be printed safely.
 fn request_id(headers: &HeaderMap) -> Option<String> {
     wire::plain_token(headers.get("x-request-id")?.to_str().ok()?)
 }

@@ -9,23 +9,23 @@ use domain::{Group, GroupKind};
 /// The settings of a [`Client`](super::Client).
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `https://api.intercom.io`, `https://api.eu.intercom.io` or `https://api.au.intercom.io`.
+    /// The address of the API: `https://api.intercom.io`, `https://api.eu.intercom.io` or `https://api.au.intercom.io`.
     pub base_url: String,
     /// The access token of the workspace.
     pub token: SecretString,
-    /// The version to request, such as `2.14`. One that starts with `1.` selects the first generation of the API.
+    /// The version to request, such as `2.14`. A version that starts with `1.` selects the first generation of the API.
     pub api_version: String,
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// Rows per page, capped at what the API allows.
+    /// The number of rows per page. It is capped at what the API allows.
     pub page_size: u32,
-    /// The most requests under way at once.
+    /// The most requests that are under way at the same time.
     pub max_concurrency: usize,
     /// The share of the rate limit that this client may use, from 0 to 1. Other programs may use the rest.
     pub rate_share: f64,
     /// The timeout of a single attempt.
     pub request_timeout: Duration,
-    /// Requests fail when the client has made no progress for this long.
+    /// A request fails when the client has made no progress for this long.
     pub give_up_after: Duration,
 }
 
@@ -34,29 +34,28 @@ pub struct Options {
 pub struct Workspace {
     /// Intercom's id of the workspace.
     pub id: Option<String>,
-    /// The IANA name of its time zone.
+    /// The IANA name of the workspace's time zone.
     pub timezone: Option<String>,
-    /// The region that hosts it: `US`, `EU` or `AU`.
+    /// The region that hosts the workspace: `US`, `EU` or `AU`.
     pub region: Option<String>,
 }
 
-/// A tag or segment with the number of its members, if the list has it.
+/// A tag or segment, with the number of its members.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedGroup {
-    /// The tag or segment.
     pub group: Group,
-    /// The number of members. It may lag behind.
+    /// The number of members. It may lag behind. `None` if the list does not have it.
     pub count: Option<u64>,
 }
 
-/// The size of a workspace. `None` where the API did not say.
+/// The size of a workspace. A number is `None` if the API did not give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
-    /// Contacts with the role `user`.
+    /// The number of contacts with the role `user`.
     pub users: Option<u64>,
-    /// Contacts with the role `lead`.
+    /// The number of contacts with the role `lead`.
     pub leads: Option<u64>,
-    /// Companies.
+    /// The number of companies.
     pub companies: Option<u64>,
 }
 
@@ -71,7 +70,7 @@ pub enum Counted {
     Conversations,
 }
 
-/// How many requests a client has sent.
+/// The number of requests that a client has sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// All requests, including retries.

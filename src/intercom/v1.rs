@@ -1,5 +1,5 @@
-//! API 1.0 to 1.4: separate lists for users and leads, read by page number up to 10,000 records. Beyond that there is one scroll
-//! over everyone, which all streams that need it share.
+//! API 1.0 to 1.4. It has separate lists for users and leads, which can be read by page number up to 10,000 records. Longer lists are read
+//! by one scroll over everyone, which all streams that need it share.
 
 mod contacts;
 mod conversations;
@@ -27,7 +27,7 @@ pub(super) use numbered::NUMBERED_ROWS;
 
 /// The largest page size.
 pub(super) const PAGE_SIZE_MAX: u32 = 60;
-/// Records on a page of the scroll.
+/// The number of records on a page of the scroll.
 pub(super) const SCROLL_ROWS: u64 = 100;
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! API 2.0 to 2.16: cursors, and searches with the query in the body.
+//! API 2.0 to 2.16. It has cursors, and searches with the query in the body.
 
 mod counts;
 mod cursor;
@@ -49,7 +49,7 @@ impl V2 {
         }
     }
 
-    /// Oldest contact first: `created_at` never changes, so no contact moves behind the cursor while the stream is read.
+    /// The oldest contact comes first. `created_at` never changes, so no contact moves behind the cursor while the stream is read.
     pub(super) fn members(&self, group: &Group, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Stream<Contact> {
         let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
         let search = contact_search(Some(group), partition);
@@ -59,8 +59,8 @@ impl V2 {
         }
     }
 
-    /// The API compares dates by day in the versions that document it. If it compares seconds instead, or days of another time
-    /// zone, rows from outside the partition come. They are refused: otherwise they might be in two partitions or in none.
+    /// The API compares dates by day in the versions that document it. If it compares seconds instead, or days of another time zone, there
+    /// are rows from outside the partition. They are refused, because otherwise a contact might be in two partitions or in none.
     fn partitioned(&self, search: Request, partition: &DayPartition, tag: Option<String>, from: Option<&Cursor>) -> Stream<Contact> {
         let partition = partition.clone();
         let stream = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| partition.contains(row));
@@ -84,10 +84,10 @@ impl V2 {
         Ok(page.rows.first().and_then(|contact| contact.created_at))
     }
 
-    /// The search is a second wider on both sides: sources disagree on whether the API's comparisons include their bounds.
+    /// The search is a second wider on both sides, because sources disagree on whether the API's comparisons include their bounds.
     pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
         let stream = self.conversation_stream(conversation_search(start, end), self.page_size);
-        // Comparisons are known to be rounded to days, but not further.
+        // The API is known to round comparisons to days, but not further. So rows may be up to a day outside the period.
         let (first, last) = (start - DAY, end + DAY);
         let stream = stream.expecting(move |row: &Conversation| first <= row.created_at && row.created_at <= last);
         Stream::new(stream.halving_late_pages().from(from))
@@ -110,7 +110,7 @@ fn by_creation() -> serde_json::Value {
     json!({ "field": "created_at", "order": "ascending" })
 }
 
-/// The search for the members of a group or for everyone, in a partition or all. It has one level and at most four filters,
+/// The search for the members of a group or for everyone. It may be restricted to a partition. It has one level and at most four filters,
 /// well within the API's limits.
 fn contact_search(group: Option<&Group>, partition: Option<&DayPartition>) -> Request {
     let filter = |field: &str, operator: &str, value: serde_json::Value| json!({ "field": field, "operator": operator, "value": value });

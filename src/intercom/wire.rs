@@ -1,6 +1,6 @@
-//! JSON that both generations of the API send, decoded into domain values. Only the id of a row is required; unknown keys are
-//! ignored; ids may be numbers, dates may be milliseconds or text. Oddities are counted and never quoted: an error names the
-//! path in the document, not the contact's data.
+//! JSON that both generations of the API send, decoded into domain values. Only the id of a row is required. Unknown keys are ignored, ids
+//! may be numbers, and dates may be milliseconds or text. Oddities are counted but never quoted. An error contains the path in the
+//! document, not the contact's data.
 
 pub(super) mod attributes;
 pub(super) mod lenient;
@@ -20,7 +20,7 @@ use next::ListPages;
 
 pub(super) use lenient::plain_token;
 
-/// Why a body could not be decoded. Contains none of its text.
+/// Why a body could not be decoded. The error has none of the body's text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DecodeError {
     #[error("an empty body")]
@@ -57,8 +57,8 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
     }
 }
 
-/// Decoding from a `&str` is faster, since it does not validate each text. A body that is not UTF-8 is decoded from bytes: then
-/// only the fields that are used must be valid.
+/// Decodes from a `&str` if the body is UTF-8, which is faster, because texts are not validated one by one. Another body is decoded from
+/// bytes. Then only the fields that are used must be valid.
 fn decode_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     match std::str::from_utf8(body) {
         Ok(text) => decode_from(serde_json::Deserializer::from_str(text), body),
@@ -80,15 +80,15 @@ where
     Ok(value)
 }
 
-/// The path at which a body is not as documented. Tracking the path takes longer than decoding, so only a body that failed is
-/// decoded again with it.
+/// The path at which a body is not as documented. To track the path takes longer than to decode, so only a body that failed is decoded
+/// again with its path.
 fn path_of_error<T: DeserializeOwned>(body: &[u8]) -> String {
     let mut json = serde_json::Deserializer::from_slice(body);
     let again = lenient::counting_when_good(|| serde_path_to_error::deserialize::<_, T>(&mut json));
     again.err().map_or_else(|| ".".to_string(), |error| shape_path(error.path()))
 }
 
-/// The path without the names of custom attributes: those are the workspace's data.
+/// The path without the names of custom attributes, because these names are the workspace's data.
 fn shape_path(path: &serde_path_to_error::Path) -> String {
     let text = path.to_string();
     match text.split_once("custom_attributes") {
@@ -97,13 +97,13 @@ fn shape_path(path: &serde_path_to_error::Path) -> String {
     }
 }
 
-/// An id of Intercom's form: a short text of digits, letters, `_` and `-`. Anything else is no id: ids become parts of addresses
-/// and of file names.
+/// An id of Intercom's form: a short text of digits, letters, `_` and `-`. `None` for any other text, because ids become parts of
+/// addresses and file names.
 pub(super) fn checked_id(text: Option<Text>) -> Option<CompactString> {
     lenient::some(text).filter(|id| is_id(id))
 }
 
-/// Longer than any id of the API.
+/// The longest id that is accepted, in bytes. The API has no id as long as this.
 const ID_MAX: usize = 64;
 
 pub(super) fn is_id(text: &str) -> bool {
@@ -117,25 +117,26 @@ pub(super) fn shape(path: impl Into<String>) -> DecodeError {
 
 // ---- errors ----
 
-/// What an error body says.
+/// The code and the request id in an error body.
 #[derive(Default)]
 pub(super) struct ApiError {
     pub code: Option<String>,
     pub request_id: Option<String>,
 }
 
-/// Code and request id of an error body of any kind. Messages are left out: they may quote data.
+/// Code and request id of an error body of any kind. Messages are left out, because they may quote data.
 pub(super) fn error_body(body: &[u8]) -> ApiError {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return ApiError::default() };
     let first = value.get("errors").and_then(|errors| errors.get(0));
     let text = |value: Option<&serde_json::Value>| plain_token(value?.as_str()?);
-    // Old versions say `type` where later ones say `code`.
+    // Old versions have `type` where later ones have `code`.
     let code = || first.and_then(|error| text(error.get("code")).or_else(|| text(error.get("type"))));
     let message = first.and_then(|error| error.get("message")).and_then(serde_json::Value::as_str);
     ApiError { code: message.and_then(code_of_message).or_else(code), request_id: text(value.get("request_id")) }
 }
 
-/// The error in the body of a response with status 200. An `error.list` with an empty `data` is an error, not an empty list.
+/// The error in the body of a response with status 200. An `error.list` with an empty `data` is an error, not an empty list. `None` if the
+/// body is no error.
 fn error_list(body: &[u8]) -> Option<ApiError> {
     #[derive(Deserialize)]
     struct Kind {
@@ -144,7 +145,7 @@ fn error_list(body: &[u8]) -> Option<ApiError> {
         #[serde(default)]
         errors: serde_json::Value,
     }
-    // Few bodies contain the word. Only those are parsed here.
+    // Few bodies contain this word, and only these bodies are parsed here.
     memchr::memmem::find(body, b"\"error")?;
     let kind: Kind = serde_json::from_slice(body).ok()?;
     let has_errors = kind.errors.as_array().is_some_and(|errors| !errors.is_empty());
@@ -153,14 +154,14 @@ fn error_list(body: &[u8]) -> Option<ApiError> {
 
 /// Another scroll is open in the workspace.
 pub(super) const SCROLL_EXISTS: &str = "scroll_exists";
-/// The scroll cannot continue; a new one may be started.
+/// The scroll cannot continue, but a new one may be started.
 pub(super) const SCROLL_RESTART: &str = "scroll_restart";
 /// The API does not know the cursor, or no longer knows it.
 pub(super) const CURSOR_INVALID: &str = "cursor_invalid";
-/// Page numbers reach no further in this list.
+/// The list is longer than page numbers reach.
 pub(super) const PAGE_LIMIT: &str = "page_limit";
 
-/// The code of errors that only their message identifies.
+/// The code of an error that only its message identifies. `None` for other errors.
 fn code_of_message(message: &str) -> Option<String> {
     let message = message.to_ascii_lowercase();
     let says = |words: &str| message.contains(words);
@@ -180,7 +181,7 @@ fn code_of_message(message: &str) -> Option<String> {
 
 // ---- totals, workspace, groups, attributes ----
 
-/// The total of a list or search with any rows.
+/// The total of a list or search, whatever its rows are.
 pub(super) fn total(body: &[u8]) -> Result<Option<u64>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
@@ -241,7 +242,7 @@ pub(super) struct ListPage<T> {
     pub length: ListLength,
 }
 
-/// The length of a list, as far as the response gives it: the total, and whether there is more.
+/// What the response says about the length of a list: the total, and whether there are more rows.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ListLength {
     #[serde(default)]
@@ -257,7 +258,7 @@ impl ListLength {
     }
 }
 
-/// Decodes such a page.
+/// Decodes a page of such a list.
 pub(super) type Decode<T> = fn(&[u8]) -> Result<ListPage<T>, DecodeError>;
 
 impl<T> ListPage<T> {
@@ -298,13 +299,13 @@ pub(super) fn segments(body: &[u8]) -> Result<ListPage<ListedGroup>, DecodeError
     ListPage::of(segments, pages, length, |segment| segment.listed(GroupKind::Segment, "segments"))
 }
 
-/// One tag. If the response has no name, it gets the requested one.
+/// One tag. If the response has no name, the tag gets the requested name.
 pub(super) fn tag(body: &[u8], name: &str) -> Result<Group, DecodeError> {
     let listed = decode::<WireGroup>(body)?.listed(GroupKind::Tag, "")?.group;
     Ok(if listed.name.is_empty() { Group { name: name.to_string(), ..listed } } else { listed })
 }
 
-/// The tags of one contact, with when each was put on.
+/// The tags of one contact, with the time when each was added.
 pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
     #[derive(Deserialize)]
     struct List {
@@ -332,11 +333,11 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
 pub(super) struct TagChange {
     /// The ID of the tag that was added or removed.
     pub tag: String,
-    /// Intercom's ids of the changed members, and whether they have the tag now; `None` before 2.16.
+    /// Intercom's ids of the changed members, and whether they have the tag now. `None` before 2.16.
     pub members: Option<HashMap<String, bool>>,
 }
 
-/// `tagged` is used for members for which the response does not say whether they have the tag.
+/// `tagged` is used for a member if the response does not say whether it has the tag.
 pub(super) fn tag_change(body: &[u8], tagged: bool) -> Result<TagChange, DecodeError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -387,7 +388,7 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
 
 // ---- conversations, in both generations of the API (1.x and 2.x) ----
 
-/// Who opened a conversation. If the author is a contact without an id, it is the conversation's only contact.
+/// Who opened a conversation. If the author is a contact without an id, the conversation's only contact is the opener.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
     match author_type {
         Some(_) if is_contact(author_type) => {}
@@ -426,7 +427,7 @@ pub(super) fn participants(listed: impl Iterator<Item = Option<Text>>) -> Result
 /// The author's id, if the author is a contact and has one. Ids of admins and bots are not used.
 ///
 /// # Errors
-/// As [`participants`].
+/// When the id is not of Intercom's form.
 pub(super) fn author_id(author_type: Option<&str>, given: Option<Text>) -> Result<Option<String>, &'static str> {
     if is_contact(author_type) { checked(given).map_err(|()| "author.id") } else { Ok(None) }
 }
@@ -435,7 +436,7 @@ fn is_contact(author_type: Option<&str>) -> bool {
     matches!(author_type, Some("user" | "lead" | "contact"))
 }
 
-/// `None` when there is no id.
+/// The id, or `None` when there is none. Fails if the id is not of Intercom's form.
 fn checked(given: Option<Text>) -> Result<Option<String>, ()> {
     let given = lenient::owned(given).filter(|id| !id.is_empty());
     match given {
@@ -447,7 +448,7 @@ fn checked(given: Option<Text>) -> Result<Option<String>, ()> {
 /// The workspace's ID, if the response has one.
 ///
 /// # Errors
-/// As [`participants`].
+/// When the ID is not of Intercom's form.
 pub(super) fn workspace_id(given: Option<Text>) -> Result<Option<String>, DecodeError> {
     let given = given.map(|Text(text)| Text(text.filter(|id| !id.trim().is_empty())));
     checked(given).map_err(|()| shape("app.id_code"))

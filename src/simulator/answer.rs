@@ -1,4 +1,4 @@
-//! The HTTP layer: credentials, rate limits, faults and versions. The dialects do the rest.
+//! The HTTP layer. It checks credentials, rate limits and versions, and applies faults. The dialects do the rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -31,7 +31,7 @@ use super::world_view::WorldView;
 use super::writes::LoggedWrite;
 use super::{Simulator, probes, v1, v2};
 
-/// Longer request bodies are refused.
+/// The largest request body, in bytes. A larger one is refused.
 const MAX_BODY: usize = 1 << 20;
 /// The delay of a slow response.
 const SLOW: Duration = Duration::from_millis(1_500);
@@ -67,7 +67,7 @@ pub(crate) async fn answer(State(simulator): State<Simulator>, request: Request)
     simulator.0.traffic.count_in_window(second, reply.status == StatusCode::TOO_MANY_REQUESTS);
     tracing::debug!(%path, status = reply.status.as_u16(), ?fault, number, "answered");
     if reply.delivery == Delivery::Never {
-        // The request was executed, but its response is thrown away. The request stays in flight.
+        // The request was executed, but its response is thrown away. The request still counts as in flight.
         drop(reply);
         return hang(connection).await;
     }
@@ -128,7 +128,7 @@ async fn reply(
     reply
 }
 
-/// An error as the body of a response with status 200, beside empty lists under all names.
+/// A body for status 200 that has an error, and empty lists under all names.
 fn error_list(request_id: &str) -> String {
     let errors = json!([{"code": "server_error", "message": "Something went wrong"}]);
     json!({
@@ -170,7 +170,7 @@ async fn dialect(
             simulator.0.scrolls.end();
             return Err(ApiError::scroll_broke());
         }
-        // As if the scroll had expired.
+        // This behaves as if the scroll had expired.
         Some(Fault::Cursor) if is_scroll && call.parameter("scroll_param").is_some() => {
             simulator.0.scrolls.end();
             return Err(ApiError::scroll_not_found());
@@ -191,7 +191,8 @@ async fn dialect(
         .await;
     }
     let read = Arc::new(ReadRequest::new(&call, &parts.uri));
-    // A scroll moves on with each request, and pages that once moved an entry depend on more than the request.
+    // Only responses that depend on nothing but the request are cached. A scroll moves on with each request, and a page may lack an entry
+    // that was moved by an earlier request.
     let prepares = simulator.0.prepares && fault.is_none() && !is_scroll && !simulator.0.moves.any();
     let takes_gzip = takes_gzip(headers);
     let kept = if prepares { simulator.view().prepared.find(&read, takes_gzip) } else { None };
@@ -261,7 +262,8 @@ fn token(headers: &HeaderMap) -> Option<String> {
     (!token.is_empty()).then_some(token)
 }
 
-/// Missing `Accept` headers are fine here, although the documentation threatens with 406.
+/// Whether the client accepts JSON. A missing `Accept` header is allowed here, although according to the documentation the API answers
+/// 406.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let mut asked = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).peekable();
     asked.peek().is_none()
@@ -272,7 +274,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         })
 }
 
-/// The base of absolute links: the host that the client requested, since there may be a tunnel in between.
+/// The base of absolute links. It is the host that the client requested, because there may be a tunnel in between.
 fn base(simulator: &Simulator, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let listening = || simulator.0.address.get().map(ToString::to_string);
@@ -288,7 +290,7 @@ async fn receive(body: Body) -> Result<Bytes, ApiError> {
     to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::parameter_invalid("the request body is too long or was cut"))
 }
 
-/// Twenty lower-case letters and digits, as on the real service.
+/// A request id: twenty lower-case letters and digits, as on the real service.
 fn request_id(seed: u64, number: u64) -> String {
     const SIGNS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..20).map(|place| SIGNS[(scatter(seed, place, number) % 36) as usize] as char).collect()
@@ -300,7 +302,7 @@ fn date(second: u64, by: i64) -> Option<String> {
     Some(at.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
-/// Rate windows follow the wall clock, not the world's clock.
+/// The wall clock in Unix seconds. Rate windows follow the wall clock, not the world's clock.
 fn unix_second() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -9,7 +9,7 @@ pub(crate) struct ApiError {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: String,
-    /// For a merged contact, the path of the contact that it was merged into: for the `Link` header.
+    /// The path in the `Link` header: the contact that a merged contact was merged into. `None` for other errors.
     pub canonical: Option<String>,
 }
 
@@ -18,7 +18,7 @@ impl ApiError {
         Self { status, code, message: message.into(), canonical: None }
     }
 
-    /// 400 `parameter_invalid`. The API's message for refused searches is not known. This one says what is refused and why.
+    /// 400 `parameter_invalid`. The API's message for refused searches is not known. This message says what is refused and why.
     pub(crate) fn parameter_invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message)
     }
@@ -29,12 +29,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "client_error", message)
     }
 
-    /// 404 for tags and segments, unknown paths and methods that a path lacks.
+    /// 404 for unknown tags, segments and paths, and for methods that a path does not have.
     pub(crate) fn resource_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Resource Not Found")
     }
 
-    /// 404 for contacts.
+    /// 404 for unknown contacts.
     pub(crate) fn contact_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "User Not Found")
     }
@@ -50,7 +50,7 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You do not have the required scope ({scope}) to access this resource"))
     }
 
-    /// 500 for a scroll that broke; it cannot be resumed.
+    /// 500 for a scroll that broke. Such a scroll cannot be resumed.
     pub(crate) fn scroll_broke() -> Self {
         let message = "Request failed due to an internal network error. Please restart the scroll operation.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
@@ -61,7 +61,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "scroll parameter not found")
     }
 
-    /// 401 without or with wrong credentials.
+    /// 401 for missing or wrong credentials.
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Access Token Invalid")
     }
@@ -72,12 +72,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "intercom_version_invalid", message)
     }
 
-    /// 406. The code is an assumption: only the status is documented.
+    /// 406 for a client that does not accept JSON. The code is an assumption, because only the status is documented.
     pub(crate) fn not_acceptable() -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, "media_type_not_acceptable", "The Accept header should send a media type of application/json")
     }
 
-    /// 429.
+    /// 429 for a request beyond the rate limit.
     pub(crate) fn rate_limited(limit: u32) -> Self {
         let message = format!("Exceeded rate limit of {limit} in 10_seconds");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)

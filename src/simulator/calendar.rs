@@ -7,9 +7,9 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime};
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-/// Seconds of a day without a clock change.
+/// The seconds of a day without a clock change.
 pub(crate) const DAY: i64 = 86_400;
-/// Seconds of a mean month.
+/// The seconds of a mean month.
 pub(crate) const MONTH: i64 = 2_629_800;
 
 /// A time zone of the IANA table in the program.
@@ -22,7 +22,7 @@ pub struct Zone {
 impl Zone {
     /// The time zone of the invented workspace by default.
     pub fn dublin() -> Zone {
-        // The table has this zone; a test checks that.
+        // The table has this zone, so UTC is never used. A test checks that.
         "Europe/Dublin".parse().unwrap_or(Zone { name: "UTC".to_owned(), rules: TimeZone::UTC })
     }
 
@@ -80,20 +80,20 @@ pub(crate) fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
     }
 }
 
-/// `[start, end)` of the local day that contains an instant; `None` beyond the calendar.
+/// The start of the local day that contains an instant, and the start of the next day. `None` beyond the calendar.
 pub(crate) fn day_around(zone: &Zone, instant: i64) -> Option<(i64, i64)> {
     let date = local_date(zone, instant)?;
     let next = date.checked_add_days(Days::new(1))?;
     Some((start_of_day(zone, date), start_of_day(zone, next)))
 }
 
-/// First second of a local month. Months outside 1..=12 roll over into other years.
+/// The first second of a local month. Months outside 1..=12 roll over into other years.
 pub(crate) fn start_of_month(zone: &Zone, year: i32, month: i32) -> i64 {
     let (year, month) = (year + (month - 1).div_euclid(12), (month - 1).rem_euclid(12) + 1);
     NaiveDate::from_ymd_opt(year, month as u32, 1).map_or(0, |first| start_of_day(zone, first))
 }
 
-/// Seconds east of UTC. Beyond the rules' calendar, the offset at its end.
+/// The offset in seconds east of UTC. Outside the years of the rules, it is the offset at their first or last instant.
 fn offset(zone: &Zone, instant: i64) -> i64 {
     let end = if instant < 0 { Timestamp::MIN } else { Timestamp::MAX };
     i64::from(zone.rules.to_offset(Timestamp::from_second(instant).unwrap_or(end)).seconds())

@@ -10,24 +10,23 @@ use serde_json::Value;
 use super::api_error::ApiError;
 use super::version::Version;
 
-/// A request as the dialects get it.
 pub(crate) struct Call {
     pub method: Method,
     pub path: String,
-    /// Decoded parameters, in order.
+    /// The decoded parameters of the query, in order.
     pub query: Vec<(String, String)>,
     pub body: Bytes,
     pub version: Version,
-    /// `http://host:port` as the client wrote it: the base of absolute links.
+    /// `http://host:port` as the client wrote it. It is the base of absolute links.
     pub base: String,
-    /// A fault: the last entry of a list page is moved to the top of the next page.
+    /// Whether a fault moves the last entry of a list page to the top of the next page.
     pub moves: bool,
-    /// A fault: the index behind searches and groups lacks a tenth of the contacts, also in its totals.
+    /// Whether a fault removes a tenth of the contacts from the index of searches and groups, and from its totals.
     pub is_behind: bool,
 }
 
 impl Call {
-    /// A query parameter; the last one counts.
+    /// The value of a query parameter. If a name comes several times, the last value counts. `None` if the name is missing.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -44,7 +43,7 @@ impl Call {
         if body.is_object() { Ok(body) } else { Err(ApiError::parameter_invalid("Request body is not a JSON object")) }
     }
 
-    /// The request's cursor of 2.x: in the query of a list, in the body of a search.
+    /// The cursor of a 2.x request, which is in the query of a list or in the body of a search. `None` if there is none, and in 1.x.
     pub(crate) fn cursor(&self) -> Option<String> {
         if self.version.is_legacy() {
             return None;
@@ -56,7 +55,7 @@ impl Call {
         Some(body["pagination"]["starting_after"].as_str()?.to_owned())
     }
 
-    /// Those of these contacts that the index has, which may be behind.
+    /// The contacts of `found` that the index has. The index may be behind.
     pub(crate) fn indexed(&self, found: Arc<[u32]>) -> Arc<[u32]> {
         if self.is_behind { found.iter().copied().filter(|index| index % 10 != 0).collect() } else { found }
     }
@@ -72,7 +71,6 @@ impl Call {
     }
 }
 
-/// Whether a request changes the workspace.
 pub(crate) fn is_write(method: &Method, path: &str) -> bool {
     !matches!(*method, Method::GET | Method::HEAD) && !path.ends_with("/search") && path.trim_end_matches('/') != "/companies/list"
 }

@@ -14,8 +14,8 @@ use super::world::WORKSPACE_ID;
 use super::world::people::Role;
 use super::world_view::WorldView;
 
-/// `GET /companies`: one by `company_id` or `name` (a bare object: the description says "a single company"), else a list, filtered by `tag_id` or
-/// `segment_id`.
+/// `GET /companies`. With `company_id` or `name` it returns one company as a bare object, because the description says "a single company".
+/// Otherwise it returns a list, which may be filtered by `tag_id` or `segment_id`.
 pub(crate) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let view = context.view;
     if let Some(company_id) = call.parameter("company_id") {
@@ -32,7 +32,7 @@ pub(crate) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiErro
     page(context, call, &found)
 }
 
-/// `POST /companies/list`: only companies with users.
+/// `POST /companies/list`, which lists only companies with users.
 pub(crate) fn list_all(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let found: Vec<u32> = context.view.companies().map(|(index, _)| index).filter(|index| users(context.view, *index) > 0).collect();
     page(context, call, &found)
@@ -68,7 +68,7 @@ pub(crate) fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "company_not_found", "Company Not Found")
 }
 
-/// How many users belong to a company.
+/// The number of users that belong to a company.
 pub(crate) fn users(view: &WorldView, company: u32) -> usize {
     let contacts = view.contacts_of_company(company).iter();
     contacts.filter(|index| view.contact(**index).role_at(view.now) == Role::User).count()
@@ -78,7 +78,7 @@ fn single(view: &WorldView, index: Option<u32>) -> Result<String, ApiError> {
     write(&full_body(view, index.ok_or_else(not_found)?))
 }
 
-/// Lists of companies end silently at the page limit, as on the real service.
+/// A page of companies. Lists of companies end at the page limit without an error, as on the real service.
 fn page(context: &ReadContext, call: &Call, found: &[u32]) -> Result<String, ApiError> {
     let default = if call.version.is_legacy() { 50 } else { 15 };
     let page = numbered::page(context.moves, call, found, numbered::descending(call)?, default, true)?;

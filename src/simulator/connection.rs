@@ -1,4 +1,4 @@
-//! Connections that can be cut in the middle of a body, or reset. The HTTP server has no means for that.
+//! Connections that can be cut in the middle of a body, or reset. The HTTP server itself cannot do that.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ impl ConnectionControl {
 /// A listener whose connections have a [`ConnectionControl`].
 pub(crate) struct CuttableListener {
     pub listener: TcpListener,
-    /// Becomes true when the server shall stop.
+    /// Becomes true when the server has to stop.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -109,7 +109,7 @@ impl AsyncWrite for CuttableStream {
                 Poll::Ready(Ok(written))
             }
             Output::Reset => {
-                // Without this the connection would be closed normally.
+                // Without this call the connection would be closed normally.
                 if let Err(error) = this.stream.set_zero_linger() {
                     tracing::debug!(%error, "the connection is closed without a reset");
                 }
@@ -119,7 +119,7 @@ impl AsyncWrite for CuttableStream {
         }
     }
 
-    /// Without this each body would be copied into one buffer with its head.
+    /// Without this method each body would be copied into one buffer with its head.
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let sends_all = matches!(*this.control.output.lock().unwrap_or_else(PoisonError::into_inner), Output::All);

@@ -24,7 +24,7 @@ pub(crate) struct ContactData {
 }
 
 impl ContactData {
-    /// Reads a body; `own_id` is the key of the workspace's own id. Unknown keys are ignored.
+    /// Reads a body. `own_id` is the key of the workspace's own id in the body. Unknown keys are ignored.
     pub(crate) fn read(body: &Value, own_id: &str) -> Result<Self, ApiError> {
         let text = |key: &str| id(body.get(key));
         let attributes = match body.get("custom_attributes") {
@@ -48,8 +48,8 @@ impl ContactData {
         })
     }
 
-    /// The user that the data identify: by id, by the workspace's own id, or by an address. If an own id is given, the address is not used:
-    /// so several users can share one.
+    /// The user that the data identify by id, by the workspace's own id, or by address. If an own id is given, the address is not used, so
+    /// several users can share an address. `None` if there is no such user.
     pub(crate) fn find_user(&self, view: &WorldView) -> Result<Option<u32>, ApiError> {
         if let Some(id) = &self.id {
             let found = view.find_contact(id).filter(|index| view.contact(*index).role_at(view.now) == Role::User);
@@ -88,7 +88,7 @@ impl ContactData {
     }
 }
 
-/// 409: another contact has this id or address already.
+/// 409 for data whose id or address another contact has already.
 pub(crate) fn conflict(id: &str) -> ApiError {
     let message = format!("A contact matching those details already exists with id={id}");
     ApiError::new(StatusCode::CONFLICT, "conflict", message)

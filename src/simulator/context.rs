@@ -1,14 +1,14 @@
-//! What the dialects answer reads from.
+//! The state that the dialects read to answer a request.
 
 use super::numbered::Moves;
 use super::scroll::Scrolls;
 use super::world_view::WorldView;
 
-/// What the dialects answer reads from.
+/// The state that the dialects read to answer a request.
 pub(crate) struct ReadContext<'a> {
     pub view: &'a WorldView,
     pub scrolls: &'a Scrolls,
     pub moves: &'a Moves,
-    /// Lists end with an empty page at the page limit, not with an error.
+    /// Whether lists by page number end with an empty page at the page limit, not with an error.
     pub cap_silent: bool,
 }

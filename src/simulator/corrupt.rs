@@ -14,7 +14,7 @@ use super::faults::{PageFault, checksum};
 
 /// The parts of a request that decide how its page is corrupted, so that the same request gets the same page.
 pub(crate) struct RequestKey {
-    /// The request's cursor or, for page numbers, its URL.
+    /// The request's cursor or, for page numbers, its URL. `None` for the first page of a list with cursors.
     from: Option<String>,
     /// A checksum of the request.
     checksum: u64,
@@ -32,7 +32,8 @@ impl RequestKey {
     }
 }
 
-/// Applies a fault to the body of a list page. Other bodies do not change, nor do pages that lack what the fault would change.
+/// Applies a fault to the body of a list page. Other bodies do not change. A page that does not have what the fault changes does not
+/// change either.
 pub(crate) fn corrupt(body: String, fault: PageFault, request: &RequestKey) -> Vec<u8> {
     let Ok(mut page) = serde_json::from_str::<Value>(&body) else {
         return body.into_bytes();
@@ -46,7 +47,7 @@ pub(crate) fn corrupt(body: String, fault: PageFault, request: &RequestKey) -> V
         return body.into_bytes();
     }
     let name = ["conversations", "users", "contacts", "companies"].into_iter().find(|name| page[*name].is_array()).unwrap_or("data");
-    // Moved out, so that page and entries can both be changed.
+    // The list is moved out of the page, so that page and entries can both be changed.
     let mut list = page.get_mut(name).and_then(Value::as_array_mut).map(mem::take).unwrap_or_default();
     match fault {
         PageFault::Loop if is_paged => {

@@ -30,7 +30,7 @@ pub(crate) fn counts(context: &ReadContext, call: &Call) -> Result<String, ApiEr
     })
 }
 
-/// The segments counted here are those of people (an assumption).
+/// The total of each kind of object. The segments that are counted here are those of people (an assumption).
 fn totals(view: &WorldView) -> Value {
     let count = |count: usize| json!({"count": count});
     json!({
@@ -47,7 +47,7 @@ fn people(view: &WorldView, role: Role) -> usize {
     view.contacts.iter().filter(|index| view.contact(**index).role_at(view.now) == role).count()
 }
 
-/// Users and leads together, as documented.
+/// The sizes of the tags of people. Users and leads are counted together, as documented.
 fn user_tags(view: &WorldView) -> Vec<Value> {
     let living = view.tags().map(|tag| named(tag.name, view.tag_members[usize::from(tag.number)].len()));
     living.chain(archived(view, &ARCHIVED_TAGS)).collect()
@@ -65,7 +65,8 @@ fn archived(view: &WorldView, groups: &'static [Archived]) -> impl Iterator<Item
     })
 }
 
-/// Paged, with `pages` nested in `pages`. Other counts are not paged in the documentation's samples.
+/// The sizes of the tags of companies. This count comes in pages, with `pages` nested in `pages`. In the documentation's samples, other
+/// counts do not come in pages.
 fn company_tags(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let view = context.view;
     let all: Vec<Value> = view
@@ -96,7 +97,7 @@ fn company_users(view: &WorldView) -> Vec<Value> {
     view.companies().map(entry).collect()
 }
 
-/// Snoozed ones count as open.
+/// The number of conversations in each state. Snoozed conversations count as open.
 fn conversations(view: &WorldView) -> Value {
     let all = view.conversations();
     let open = all.iter().filter(|conversation| conversation.open_at(view.now)).count();
@@ -113,7 +114,7 @@ fn by_admin(view: &WorldView) -> Vec<Value> {
     admins.collect()
 }
 
-/// `{"the name": 3}`: the name is the key.
+/// A count by name, for example `{"the name": 3}`. The name is the key.
 fn named(name: &str, count: usize) -> Value {
     Value::Object([(name.to_owned(), json!(count))].into_iter().collect())
 }

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 use super::world::people::{Contact, Plan};
 use super::world_view::WorldView;
 
-/// The length of a large text.
+/// The length of a large text, in bytes.
 const LARGE: usize = 1_000;
 
-/// One attribute of each type for users, none for leads; and those that requests wrote.
+/// The custom attributes of a contact. A user has one attribute of each type, and a lead has none. Attributes that requests wrote are
+/// added.
 pub(crate) fn custom_attributes(view: &WorldView, index: u32) -> Map<String, Value> {
     let (contact, now) = (view.contact(index), view.now);
     let mut attributes = Map::new();

@@ -9,22 +9,22 @@ pub(crate) use self::kinds::{ErrorBody, Fault, PageFault};
 /// A part of a fault specification that cannot be parsed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FaultSpecError {
-    /// Not `kind:probability` or `kind@path:probability`.
+    /// The part is not `kind:probability` or `kind@path:probability`.
     #[error("`{0}` is not of the form `kind:probability`, such as `500:0.02`")]
     Random(String),
-    /// Not `n=kind`, `n-m=kind`, `n-=kind` or any of them with `@path`.
+    /// The part is not `n=kind`, `n-m=kind`, `n-=kind` or any of them with `@path`.
     #[error("`{0}` is not of the form `request-number=kind`, such as `3=500`, `4-6=cut` or `5-=401`")]
     At(String),
-    /// Not between 0 and 1.
+    /// The probability is not between 0 and 1.
     #[error("`{0}` is not a probability from 0 to 1")]
     Probability(String),
-    /// Not a count from 1, or an empty range.
+    /// The number is not a count from 1, or the range is empty.
     #[error("`{0}` is neither a request number from 1 nor a range of them")]
     Requests(String),
-    /// No such kind.
+    /// There is no such kind of fault.
     #[error("`{0}` is no kind of fault; there are {1}")]
     Kind(String, String),
-    /// A path prefix without its slash.
+    /// The path prefix does not begin with a slash.
     #[error("`{0}` is no path prefix; it begins with `/`")]
     Path(String),
 }
@@ -32,7 +32,7 @@ pub enum FaultSpecError {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum When {
     Chance(f64),
-    /// From the first to the last.
+    /// The numbers of the first and the last request.
     Requests(u64, u64),
 }
 
@@ -93,7 +93,7 @@ impl Faults {
 
     /// Parses `--faults` (`kind[@path]:probability,…`) and `--faults-at` (`n[-[m]]=kind[@path],…`; `n-` is from the n-th on).
     ///
-    /// Requests are counted from 1; with a path, only those whose path begins with it are counted.
+    /// Requests are counted from 1. If a path is given, only requests whose path begins with it are counted.
     ///
     /// # Errors
     /// Names the first part that cannot be parsed.
@@ -167,7 +167,7 @@ impl FaultPlan {
     }
 }
 
-/// A pseudo-random number from all three (the finisher of SplitMix64).
+/// A pseudo-random number from all three arguments (the finisher of SplitMix64).
 pub(crate) fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
     let mut mixed = seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for _ in 0..2 {
@@ -178,7 +178,7 @@ pub(crate) fn scatter(seed: u64, stream: u64, count: u64) -> u64 {
     mixed
 }
 
-/// A number that depends on every byte.
+/// A checksum that depends on every byte.
 pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| scatter(sum, 0, u64::from(*byte)))
 }

@@ -1,7 +1,7 @@
 //! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.16 does, over an invented workspace.
 //!
-//! It is written from the known facts about the API, not from the client, and shares no type with it: a misread fact shows up as a difference
-//! between the two. Where the facts are unsure, the code says "assumption".
+//! It is written from the known facts about the API, not from the client, and shares no type with the client. So a misread fact shows as a
+//! difference between the two. Where the facts are unsure, the code says "assumption".
 //!
 //! - `world` invents all contacts and everything they will ever do, from a seed. `world_view` is the world at one instant, a pure function of
 //!   world and instant.
@@ -11,10 +11,11 @@
 //!   `workspace`.
 //! - `answer` is the HTTP layer: credentials, `limits` and `faults`. `reply` adds the headers and decides how much of a response is sent.
 //!   `corrupt` applies faults to list pages. `connection` can cut a response in the middle. `prepared` caches responses, for benchmarks.
-//! - `probes` gives tests the truth under `/_simulator/`, without the code under test. `traffic`, `request_log` and `writes` record the
-//!   requests.
+//! - `probes` shows the true state to tests under `/_simulator/`, and does not use the code under test to find it. `traffic`,
+//!   `request_log` and `writes` record the requests.
 //!
-//! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall; rate windows always follow the wall.
+//! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall clock. Rate windows always follow
+//! the wall clock.
 
 mod answer;
 mod api_error;
@@ -87,15 +88,15 @@ use self::writes::Writes;
 pub struct Options {
     /// The workspace.
     pub world: WorldOptions,
-    /// The fixed time of the world; without one it follows the wall clock.
+    /// The fixed time of the world. If it is `None`, the world follows the wall clock.
     pub now: Option<DateTime<Utc>>,
     /// The API version of requests without an `Intercom-Version` header.
     pub default_version: String,
-    /// Requests that one app (one token) may send in a window of ten seconds.
+    /// The number of requests that one app (one token) may send in a window of ten seconds.
     pub rate_limit: u32,
-    /// Requests that all apps together may send in a window.
+    /// The number of requests that all apps together may send in a window.
     pub workspace_rate_limit: u32,
-    /// The only token accepted. Without one any token is, unless it begins with `invalid`.
+    /// The only token that is accepted. If it is `None`, every token is accepted that does not begin with `invalid`.
     pub token: Option<String>,
     /// Which requests fail, and how.
     pub faults: Faults,
@@ -103,14 +104,14 @@ pub struct Options {
     pub latency: Duration,
     /// How old a contact must be for searches to find it: a few minutes on the real service, by default zero here.
     pub search_delay: Duration,
-    /// Whether 1.x is served. An app for which it is switched off gets 400 `intercom_version_invalid`.
+    /// Whether 1.x is served. If not, requests of 1.x get 400 `intercom_version_invalid`, like an app for which 1.x is switched off.
     pub legacy: bool,
     /// Whether lists by page number end with an empty page at 10,000 records, instead of with an error.
     pub cap_silent: bool,
     /// How long an open scroll may be idle.
     pub scroll_expiry: Duration,
-    /// Whether responses to reads are cached, and a probe lists the reads. Useful when the world's time is fixed: otherwise the cache is emptied
-    /// every second.
+    /// Whether responses to reads are cached, and a probe lists the reads. This is useful when the world's time is fixed, because
+    /// otherwise the cache is emptied every second.
     pub prepared_pages: bool,
 }
 
@@ -166,12 +167,12 @@ struct Shared {
 /// The current view of the world.
 struct Clock {
     view: Arc<WorldView>,
-    /// When the view is rebuilt, if the world follows the wall clock; never if its time is fixed.
+    /// When the view is rebuilt, if the world follows the wall clock. `None` if the world's time is fixed.
     rebuild_at: Option<Instant>,
 }
 
 impl Simulator {
-    /// Invents the world. For 100,000 contacts that takes a third of a second, in an unoptimised build five seconds.
+    /// Invents the world. For 100,000 contacts this takes a third of a second, or five seconds in an unoptimised build.
     pub fn new(options: Options) -> Self {
         let Options { world, now, rate_limit, workspace_rate_limit, search_delay, .. } = options;
         let seed = world.seed;
@@ -211,7 +212,7 @@ impl Simulator {
         *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = fixed;
     }
 
-    /// What was requested so far.
+    /// Counts of the requests so far.
     pub fn stats(&self) -> Stats {
         self.0.traffic.stats(self.0.log.pages_repeated())
     }
@@ -236,7 +237,7 @@ impl Simulator {
         axum::serve(CuttableListener { listener, stopping }, service).with_graceful_shutdown(shutdown).await
     }
 
-    /// The world now. If it follows the wall clock, the view is rebuilt after a second, or later if that takes long.
+    /// The world now. If the world follows the wall clock, the view is rebuilt after a second, or later if the last rebuild took long.
     fn view(&self) -> Arc<WorldView> {
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
         if clock.rebuild_at.is_some_and(|at| at <= Instant::now()) {
@@ -245,7 +246,7 @@ impl Simulator {
         Arc::clone(&clock.view)
     }
 
-    /// Executes a write: `change` returns the view after it, or refuses.
+    /// Executes a write. `change` returns the view after the write and the body of the response, or it refuses the write.
     fn write(&self, change: impl FnOnce(&WorldView) -> Result<(WorldView, String), ApiError>) -> Result<String, ApiError> {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.view();

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Length of a window in seconds.
+/// The length of a window in seconds.
 pub(crate) const WINDOW: u64 = 10;
 
 /// Whether one request is allowed, and the rate headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The limit of the app, or of the workspace when that one is exceeded.
+    /// The limit of the app. If the limit of the workspace is exceeded, it is the limit of the workspace.
     pub limit: u32,
     pub remaining: u32,
-    /// End of the window in Unix seconds.
+    /// The end of the window in Unix seconds.
     pub reset: u64,
     pub allowed: bool,
 }
@@ -32,7 +32,7 @@ struct Window {
 }
 
 impl Limits {
-    /// Requests allowed in a window.
+    /// `app` and `workspace` are the numbers of requests that are allowed in a window.
     pub(crate) fn new(app: u32, workspace: u32) -> Self {
         Self { app, workspace, window: Mutex::default() }
     }

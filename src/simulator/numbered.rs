@@ -21,8 +21,8 @@ pub(crate) struct NumberedPage {
     pub pages: Value,
 }
 
-/// The pages, by their links, whose last entry was once moved to the next page. It stays moved from then on, so that the next page, which
-/// depends on its number only, can begin with that entry.
+/// The links of the pages whose last entry a fault has moved to the next page. The entry stays moved from then on. The next page depends
+/// only on its number, so it could not begin with that entry otherwise.
 #[derive(Default)]
 pub(crate) struct Moves(Mutex<HashSet<String>>);
 
@@ -31,7 +31,7 @@ impl Moves {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(page);
     }
 
-    /// Whether there are any.
+    /// Whether the last entry of any page was moved.
     pub(crate) fn any(&self) -> bool {
         !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
@@ -41,9 +41,9 @@ impl Moves {
     }
 }
 
-/// The page of `entries`, which ascend, that the query's `page` and `per_page` request.
+/// The page of `entries` that the query's `page` and `per_page` request. `entries` ascend.
 ///
-/// Beyond the limit, `silent` lists return an empty page with a total of 0, as companies did; others refuse.
+/// Beyond the limit, a `silent` list returns an empty page with a total of 0, as lists of companies did. Other lists refuse such a page.
 pub(crate) fn page(
     moves: &Moves,
     call: &Call,
@@ -56,7 +56,7 @@ pub(crate) fn page(
     let per_page = positive(call, "per_page")?.unwrap_or(default_per_page).min(MAX_PER_PAGE);
     let pages = |next: Option<String>, total_pages: u64| json!({"type": "pages", "next": next, "page": number, "per_page": per_page, "total_pages": total_pages});
     let end = number.saturating_mul(per_page);
-    // Page 200 of 50 is the last good one, however many records there are.
+    // With 50 entries per page, page 200 is the last that can be requested, however many records there are.
     if end > CAP {
         if silent {
             return Ok(NumberedPage { shown: Vec::new(), total_count: 0, pages: pages(None, 0) });
@@ -79,7 +79,7 @@ pub(crate) fn page(
     Ok(NumberedPage { shown, total_count: total, pages: pages(next, total_pages) })
 }
 
-/// `order`: newest first by default. Other words are refused (an assumption).
+/// Whether the query's `order` is descending. The default is newest first. Other words are refused (an assumption).
 pub(crate) fn descending(call: &Call) -> Result<bool, ApiError> {
     match call.parameter("order") {
         None | Some("desc") => Ok(true),
@@ -95,7 +95,7 @@ pub(crate) fn link(call: &Call, page: u64, per_page: u64) -> String {
     format!("{}{}?{others}per_page={per_page}&page={page}", call.base, call.path)
 }
 
-/// A number from 1. Smaller numbers count as 1, other text is refused (both assumptions).
+/// A number from 1. `None` if the parameter is missing. It is assumed that smaller numbers count as 1, and that other text is refused.
 fn positive(call: &Call, name: &str) -> Result<Option<u64>, ApiError> {
     let number = |text: &str| text.trim().parse::<i64>().map(|number| number.max(1) as u64);
     call.parameter(name).map(number).transpose().map_err(|_| ApiError::parameter_invalid(format!("'{name}' is not a number")))

@@ -1,7 +1,7 @@
-//! What requests wrote. The world itself never changes; a view shows both.
+//! What requests wrote. The world itself never changes. A view shows the world together with an overlay.
 //!
-//! An overlay is immutable: a write works on a copy, which replaces the original when the write succeeds. So a write is atomic, and a view
-//! that is still being read does not change. Copies are cheap, since they share their contacts.
+//! An overlay is immutable. A write changes a copy, which replaces the original when the write succeeds. So a write is atomic, and a view
+//! that is still being read does not change. Copies are cheap, because they share their contacts.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -43,7 +43,7 @@ pub(crate) struct CompanyTag {
 }
 
 impl Overlay {
-    /// A contact as requests changed it; `None` for contacts that no request changed.
+    /// A contact that requests created or changed, as it is now. `None` for contacts that no request changed.
     pub(crate) fn contact(&self, world: &World, index: u32) -> Option<&Contact> {
         match (index as usize).checked_sub(world.contacts.len()) {
             Some(number) => self.created.get(number).map(Arc::as_ref),
@@ -76,7 +76,7 @@ impl Overlay {
         Arc::make_mut(shared)
     }
 
-    /// A contact whose data will be changed. Records that they were.
+    /// A contact whose data will be changed. This records that its address or external id may differ from the world's.
     pub(crate) fn edit_data(&mut self, world: &World, index: u32, now: i64) -> &mut Contact {
         if (index as usize) < world.contacts.len() && !self.readdressed.contains(&index) {
             self.readdressed.push(index);
@@ -106,7 +106,7 @@ impl Overlay {
         self.tags.last_key_value().map_or(in_world, |(last, _)| in_world.max(last + 1))
     }
 
-    /// Creates a tag; `None` when there are no more numbers.
+    /// Creates a tag. `None` when there are no more numbers.
     pub(crate) fn create_tag(&mut self, world: &World, name: String, now: i64) -> Option<u16> {
         let number = self.tag_numbers(world);
         number.checked_add(1)?;
@@ -115,7 +115,7 @@ impl Overlay {
         Some(number)
     }
 
-    /// A tag to rename or to delete.
+    /// A tag to rename or to delete. `None` if there is no tag with this number.
     pub(crate) fn edit_tag(&mut self, world: &World, number: u16) -> Option<&mut WrittenTag> {
         let shared = match self.tags.entry(number) {
             Entry::Occupied(written) => written.into_mut(),
@@ -127,7 +127,7 @@ impl Overlay {
         Some(Arc::make_mut(shared))
     }
 
-    /// Adds a tag to a contact or removes it. Adding it replaces later spells of this tag that the world has planned.
+    /// Adds a tag to a contact or removes it. An added tag replaces later spells of the tag that the world has planned.
     pub(crate) fn tag_contact(&mut self, world: &World, index: u32, tag: u16, tagged: bool, now: i64) {
         let contact = self.edit(world, index);
         let carries = contact.has_tag_at(tag, now);
@@ -141,7 +141,7 @@ impl Overlay {
         }
     }
 
-    /// Tags of a company at an instant.
+    /// The tags of a company at an instant.
     pub(crate) fn tags_of_company(&self, company: u32, now: i64) -> impl Iterator<Item = CompanyTag> {
         self.company_tags.get(&company).into_iter().flatten().filter(move |tag| tag.from <= now).copied()
     }

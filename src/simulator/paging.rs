@@ -1,5 +1,5 @@
-//! Keyset pagination: a cursor names the last entry of a page. So the server keeps no state, and no entry is skipped or repeated when others
-//! come and go.
+//! Keyset pagination: a cursor names the last entry of a page. So the server keeps no state, and no entry is skipped or repeated when
+//! other entries are added or removed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use super::faults::checksum;
 /// The longest page of any list.
 const MAX_PER_PAGE: u64 = 150;
 
-/// The value that a list is sorted by. Entries without one sort below all others (an assumption).
+/// The value that a list is sorted by. Entries without a value sort below all others (an assumption).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
     Nothing,
@@ -21,7 +21,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    /// The key of a date: milliseconds, as in cursors of the real service.
+    /// The key of a date. It is in milliseconds, as in cursors of the real service.
     pub(crate) fn date(seconds: Option<i64>) -> Self {
         seconds.map_or(Key::Nothing, |seconds| Key::Number(seconds.saturating_mul(1000)))
     }
@@ -67,7 +67,8 @@ impl Position {
         Ok(Self { key, id, page })
     }
 
-    /// The cursor of the list endpoints: opaque, with `+`, `/`, `=` and a line break in it, as in Intercom's sample. It must be percent-encoded in a query.
+    /// The cursor of the list endpoints. It is opaque, and has `+`, `/`, `=` and a line break in it, as in Intercom's sample. So it must
+    /// be percent-encoded in a query.
     pub(crate) fn to_list_cursor(&self) -> String {
         let mut bytes = OPAQUE_START.to_vec();
         bytes.extend(json!([self.id, self.page]).to_string().bytes());
@@ -80,7 +81,7 @@ impl Position {
         format!("{first}\n{rest}")
     }
 
-    /// Reads a cursor of the list endpoints. A `+` that was decoded to a space makes it invalid.
+    /// Reads a cursor of the list endpoints. A cursor is invalid if a `+` in it was decoded to a space.
     pub(crate) fn from_list_cursor(cursor: &str) -> Result<Self, ApiError> {
         Self::read_list_cursor(cursor).ok_or_else(ApiError::bad_cursor)
     }
@@ -97,7 +98,8 @@ impl Position {
     }
 }
 
-/// `+/+/+/+/` in base64, long enough to fill the first line of a cursor.
+/// The first bytes of every cursor. In base64 they are `+/+/+/…`, so each cursor has characters that must be percent-encoded. They also
+/// make each cursor long enough for two lines.
 const OPAQUE_START: [u8; 24] = [
     0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB,
     0xFF, 0xBF,
@@ -108,12 +110,13 @@ pub(crate) struct Cut {
     pub descending: bool,
     pub per_page: usize,
     pub after: Option<Position>,
-    /// Whether the last entry is moved to the next page, if there is one. The cursor then names the entry before it, so nothing is lost, with
-    /// or without the same fault on that page.
+    /// Whether the last entry is moved to the next page, if there is a next page. The cursor then names the entry before the moved one, so
+    /// no entry is lost, whether or not the next page has the same fault.
     pub moves: bool,
 }
 
-/// The entries of one page, and the position of the next page, if there is one. `entries` ascend by `sort_key`: the key, then the id.
+/// The entries of one page, and the position of the next page. The position is `None` on the last page. `entries` ascend by `sort_key`:
+/// the key, then the id.
 pub(crate) fn page(entries: &[u32], cut: &Cut, sort_key: impl Fn(u32) -> (Key, String)) -> (Vec<u32>, Option<Position>) {
     let mut shown: Vec<u32>;
     let more;
@@ -149,7 +152,7 @@ pub(crate) fn page(entries: &[u32], cut: &Cut, sort_key: impl Fn(u32) -> (Key, S
     (shown, next)
 }
 
-/// The requested page size, capped at the maximum. That a larger size is capped, not refused, is an assumption.
+/// The requested page size, capped at the maximum. It is an assumption that a larger size is capped and not refused.
 pub(crate) fn per_page(requested: Option<&Value>, default: u64) -> Result<usize, ApiError> {
     let requested = match requested {
         None | Some(Value::Null) => default,
@@ -180,7 +183,7 @@ struct Next {
 }
 
 impl Pages {
-    /// `next` is the next page's number and cursor; it is left out on the last page.
+    /// `next` is the next page's number and cursor. `None` on the last page.
     pub(crate) fn new(cut: &Cut, total: usize, next: Option<(u64, String)>) -> Self {
         Self {
             r#type: "pages",

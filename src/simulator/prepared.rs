@@ -23,7 +23,7 @@ pub(crate) struct Content {
     pub bytes: Bytes,
     /// Whether the bytes are compressed already.
     pub gzipped: bool,
-    /// Whether it is a page of a list.
+    /// Whether the content is a page of a list.
     pub is_page: bool,
 }
 
@@ -31,7 +31,8 @@ impl Content {
     /// The body that a dialect returns.
     pub(crate) fn fresh(body: impl Into<Bytes>) -> Self {
         let bytes = body.into();
-        // In a text the quotation marks would be escaped. Scrolls have no `pages`, or null. In lists, `pages` comes after the entries.
+        // Only a page of a list has this text. In a JSON string the quotation marks would be escaped, and a scroll has no `pages` object.
+        // The search begins at the end, because `pages` comes after the entries.
         let is_page = memchr::memmem::rfind(&bytes, b"\"pages\":{").is_some();
         Self { bytes, gzipped: false, is_page }
     }
@@ -54,7 +55,7 @@ struct Answer {
 }
 
 impl Prepared {
-    /// The cached response to a request; not compressed for a client that does not accept gzip.
+    /// The cached response to a request. It is not compressed if the client does not accept gzip. `None` if the response is not cached.
     pub(crate) fn find(&self, request: &ReadRequest, takes_gzip: bool) -> Option<Content> {
         // The map is valid after a panic: each change to it is a single call.
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.get(request).cloned()?;
@@ -112,7 +113,7 @@ fn gzip(plain: &[u8]) -> io::Result<Bytes> {
     Ok(gzipped.into())
 }
 
-/// Whether a client accepts gzip. When in doubt it does not: then the layer decides whether to compress.
+/// Whether a client accepts gzip. If this is not certain, the answer is no. Then the compression layer decides whether to compress.
 pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     codings.any(|coding| coding.trim().eq_ignore_ascii_case("gzip"))

@@ -1,4 +1,4 @@
-//! `/_simulator/…`: the true state of the world for tests, computed from the contacts' lives and not by the search code.
+//! `/_simulator/…`: the true state of the world for tests. It is computed from the contacts' lives, not by the search code.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::writes::LoggedWrite;
 /// The help text.
 pub(crate) const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
 
-/// Answers a probe; `None` when there is no such probe.
+/// Answers a probe. `None` when there is no such probe.
 pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
     let view = &*simulator.view();
     let parameter = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -67,7 +67,7 @@ fn state(view: &WorldView) -> Value {
     })
 }
 
-/// Archived groups: lists and searches do not contain them, the counts of 1.x do.
+/// The archived groups. Lists and searches do not contain them, but the counts of 1.x do.
 fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl Iterator<Item = Value> {
     groups.iter().map(move |group| {
         let held = |index: &u32| group.holds(view.world.options.seed, *index);
@@ -76,8 +76,8 @@ fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl I
     })
 }
 
-/// The ids of a group's members, sorted, at an instant up to now, or now. Tags that requests wrote are those of the instant; all other data
-/// that they wrote are those of now.
+/// The sorted ids of a group's members at the instant `at`, or now if `at` is `None` or later. Tags that requests wrote are those of that
+/// instant. All other data that requests wrote are those of now.
 fn members(view: &WorldView, group: &str, at: Option<i64>) -> Option<Value> {
     let now = at.unwrap_or(view.now).min(view.now);
     let existing = |view| existing_at(view, now);
@@ -109,7 +109,7 @@ fn applied(view: &WorldView, id: &str) -> Option<Value> {
     Some(carried.collect())
 }
 
-/// Conversations created in `[from, to)` and up to now.
+/// The conversations that were created at `from` or later, before `to`, and not after now.
 fn conversations(view: &WorldView, from: Option<i64>, to: Option<i64>) -> Value {
     let range = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
     let begun = view.world.conversations.iter().filter(|conversation| conversation.created_at <= view.now);
@@ -127,7 +127,7 @@ fn conversations(view: &WorldView, from: Option<i64>, to: Option<i64>) -> Value 
     wanted.collect()
 }
 
-/// Addresses that several contacts have, most shared first: `{"email", "users": [{"id", "user_id"}], "leads": [{"id"}]}`.
+/// The addresses that several contacts have, most shared first: `{"email", "users": [{"id", "user_id"}], "leads": [{"id"}]}`.
 fn shared_emails(view: &WorldView) -> Value {
     let mut holders: BTreeMap<&str, Vec<&Contact>> = BTreeMap::new();
     for contact in existing(view) {
@@ -145,7 +145,7 @@ fn shared_emails(view: &WorldView) -> Value {
     shared.into_iter().map(entry).collect()
 }
 
-/// All contacts that exist, including those that requests created, sorted by id. Computed from their lives, not from the view's lists.
+/// All contacts that exist, including those that requests created, sorted by id. They are found by their lives, not by the view's lists.
 fn existing(view: &WorldView) -> impl Iterator<Item = &Contact> {
     existing_at(view, view.now)
 }
@@ -162,7 +162,7 @@ fn indices(view: &WorldView) -> impl Iterator<Item = u32> {
     (0..view.world.contacts.len() as u32).chain(created)
 }
 
-/// Unix seconds or RFC 3339.
+/// Parses Unix seconds or RFC 3339. `None` for other text.
 fn seconds(text: Option<&str>) -> Option<i64> {
     let text = text?;
     text.parse().ok().or_else(|| {

@@ -1,4 +1,4 @@
-//! Sending a response: the common headers, and how much of it is sent, and when.
+//! Sends a response: adds the common headers, and decides how much of the response is sent, and when.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The hash of the server's build; not the API's version.
+/// The hash of the server's build. It is not the API's version.
 const BUILD: &str = "3f0c7c8d1b5e4a6f9d2e8c7b6a5f4e3d2c1b0a9f";
-/// The chunk size of a trickling response, and the pause after each chunk: a page of usual length takes minutes, the response for a single
-/// object does not.
+/// The size in bytes of a chunk of a trickling response, and the pause after each chunk. A page of usual length takes minutes, but the
+/// response for a single object does not.
 const CHUNK: usize = 256;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -47,11 +47,11 @@ pub(crate) enum Delivery {
     Whole,
     /// Half of the body, then the end of the connection.
     Cut,
-    /// Nothing; the connection is reset.
+    /// Nothing. The connection is reset.
     Reset,
     /// In small chunks.
     Trickle,
-    /// Nothing; the connection stays open.
+    /// Nothing. The connection stays open.
     Never,
 }
 
@@ -113,16 +113,16 @@ pub(crate) fn finish(
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     if matches!(reply.delivery, Delivery::Cut | Delivery::Trickle) {
-        // Prevents compression, so that a part of the body is a part of what is sent.
+        // This prevents compression, so that the part of the body that is sent is readable as it is.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if reply.gzipped {
-        // The compression layer does not touch it, and adds `Vary` only to responses that it may compress.
+        // The compression layer does not compress a compressed body again, and adds `Vary` only to responses that it may compress.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
-    // All values below are visible ASCII. One that is not a valid header would be left out.
+    // All values below are visible ASCII. A value that is not valid in a header would be left out.
     let mut add = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);

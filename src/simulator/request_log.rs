@@ -1,4 +1,5 @@
-//! A log of the reads: how many pages were requested twice and, for a benchmark that repeats them, all requests.
+//! A log of the reads. It counts the pages that were requested again. For a benchmark that repeats the reads, it also records all
+//! requests.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::version::Version;
 
-/// The most requests that are recorded. A run over a million contacts needs a tenth.
+/// The largest number of requests that are recorded. A run over a million contacts needs a tenth of it.
 const MAX_RECORDED: usize = 200_000;
 
 /// All parts of a read that its response depends on. Equal reads get the same response, as long as nothing changes and no scroll is read. The
@@ -40,7 +41,7 @@ impl ReadRequest {
         }
     }
 
-    /// Its approximate size in memory.
+    /// The approximate size of the request in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.base.len() + self.target.len() + self.body.len()
     }
@@ -57,12 +58,12 @@ pub(crate) struct RequestLog {
     /// A 64-bit hash of each page. With millions of pages, the chance that two have the same hash is one in a million.
     pages: Mutex<HashSet<u64>>,
     pages_repeated: AtomicU64,
-    /// In the order of the responses, if they are recorded.
+    /// The requests, in the order in which they were answered. `None` if requests are not recorded.
     requests: Option<Mutex<Vec<Arc<ReadRequest>>>>,
 }
 
 impl RequestLog {
-    /// An empty log. `keeps`: whether the requests are recorded.
+    /// An empty log. `keeps` says whether the requests are recorded.
     pub(crate) fn new(keeps: bool) -> Self {
         let requests = keeps.then(Mutex::default);
         Self { hasher: RandomState::new(), pages: Mutex::default(), pages_repeated: AtomicU64::new(0), requests }
@@ -88,11 +89,12 @@ impl RequestLog {
         self.pages_repeated.load(Ordering::Relaxed)
     }
 
-    /// The recorded requests, in the order of the responses; `None` when they are not recorded. `reset` empties the log afterwards.
+    /// The recorded requests, in the order in which they were answered. `None` if requests are not recorded. `reset` empties the log
+    /// afterwards.
     pub(crate) fn to_json(&self, reset: bool) -> Option<Value> {
         let mut requests = self.requests.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let recorded = if reset { std::mem::take(&mut *requests) } else { requests.clone() };
-        // Unlocked before the conversion, so that other requests need not wait.
+        // The lock is released before the conversion, so that other requests need not wait.
         drop(requests);
         Some(recorded.iter().map(|request| request.to_json()).collect())
     }

@@ -1,4 +1,4 @@
-//! Scrolls: one for the whole workspace. It expires when no page is requested for a minute.
+//! Scrolls. The whole workspace can have only one open. By default it expires when no page is requested for a minute.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::api_error::ApiError;
 use super::call::Call;
 use super::faults::scatter;
 
-/// Records per call.
+/// The number of records per call.
 const PER_CALL: usize = 100;
 
 /// What is scrolled over.
@@ -75,7 +75,7 @@ impl Scrolls {
             return Err(ApiError::scroll_not_found());
         };
         let mut shown: Vec<u32> = open.entries.iter().skip(open.shown).take(PER_CALL).copied().collect();
-        // The next call returns it, since `shown` does not count it.
+        // `shown` does not count the removed entry, so the next call returns it.
         if call.moves && open.shown + shown.len() < open.entries.len() {
             shown.pop();
         }

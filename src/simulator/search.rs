@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::api_error::ApiError;
 use super::calendar::{Zone, day_around};
 
-/// At most this many filters in one group.
+/// The largest number of filters in one group.
 const MAX_FILTERS: usize = 15;
-/// At most this many groups inside each other.
+/// The largest number of groups inside each other.
 const MAX_LEVELS: usize = 2;
 
 /// The type of a field. It decides which operators are allowed.
@@ -29,9 +29,9 @@ pub(crate) enum Kind {
 /// How dates are compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Dates<'a> {
-    /// By calendar day of a zone; `=`, `>` and `<` only. Contacts.
+    /// Dates of contacts are compared by calendar day of this zone, with `=`, `>` and `<` only.
     Days(&'a Zone),
-    /// To the second, all comparisons; both `>` and `<` exclude the value itself. Conversations.
+    /// Dates of conversations are compared to the second, with all operators. Both `>` and `<` exclude the value itself.
     ///
     /// Assumption: Intercom's table calls `>` "greater or equal", but users found `<` to be exclusive. Clients must search a second wider.
     Seconds,
@@ -61,7 +61,7 @@ enum Check {
     EndsWith(String),
     OneOfNumbers(Vec<f64>),
     OneOfBooleans(Vec<bool>),
-    /// Dates in `[from, until)`.
+    /// Dates from the first on and before the second.
     Between(i64, i64),
     Above {
         limit: f64,
@@ -83,7 +83,7 @@ pub(crate) enum FieldValue<'a> {
 }
 
 impl<F: Copy> Query<F> {
-    /// Whether an entry matches; `test` answers for one field of the entry.
+    /// Whether an entry matches. `test` says whether one field of the entry passes one test.
     pub(crate) fn matches(&self, test: &impl Fn(F, &Test) -> bool) -> bool {
         match self {
             Query::Filter(field, wanted) => test(*field, wanted),
@@ -115,7 +115,7 @@ impl Test {
         found != self.negated
     }
 
-    /// The text that must be equal, if there is exactly one.
+    /// The text that the field must be equal to. `None` if the test is of another kind or allows several texts.
     pub(crate) fn single_text(&self) -> Option<&str> {
         match &self.check {
             Check::OneOfTexts(texts) if !self.negated && texts.len() == 1 => Some(&texts[0]),
@@ -123,7 +123,7 @@ impl Test {
         }
     }
 
-    /// The dates that pass, as `[from, until)`.
+    /// The dates that pass: from the first on and before the second. `None` if the test is of another kind.
     pub(crate) fn date_range(&self) -> Option<(i64, i64)> {
         match self.check {
             Check::Between(from, until) if !self.negated => Some((from, until)),
@@ -246,7 +246,7 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
         Kind::Date => {
             let instant = values.first().and_then(|value| date(value)).ok_or_else(|| wrong(value, "a Unix timestamp"))?;
             let (start, end) = match dates {
-                // A value beyond the calendar is compared as it is: all dates are before it, or after it.
+                // A value beyond the calendar is not extended to a day. All dates are before it, or all are after it.
                 Dates::Days(zone) => day_around(zone, instant).unwrap_or((instant, instant.saturating_add(1))),
                 Dates::Seconds => (instant, instant.saturating_add(1)),
             };
@@ -262,7 +262,7 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
     Ok(Test { check, negated })
 }
 
-/// Ids are often sent as numbers, so numbers are accepted as text.
+/// Reads a text. Ids are often sent as numbers, so numbers are accepted too.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -287,7 +287,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// Numbers and, as in Intercom's own example, decimal text.
+/// Reads a date. It may be a number or, as in Intercom's own example, decimal text.
 fn date(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|number| number as i64)),

@@ -23,7 +23,7 @@ pub(crate) struct SegmentBody<'a> {
 }
 
 impl<'a> SegmentBody<'a> {
-    /// `count` is sent only on request.
+    /// `count` is the number of members. `None` leaves it out, because it is sent only on request.
     pub(crate) fn new(segment: &'a Segment, count: Option<usize>) -> Self {
         let person_type = match segment.person {
             Role::User => "user",
@@ -34,7 +34,7 @@ impl<'a> SegmentBody<'a> {
     }
 }
 
-/// `GET /segments`: segments of contacts or, in 1.x with `type=company`, of companies.
+/// `GET /segments`. It lists the segments of contacts or, in 1.x with `type=company`, those of companies.
 pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     if call.version.is_legacy() && call.parameter("type") == Some("company") {
         let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(view, call, segment)).collect();

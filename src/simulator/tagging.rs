@@ -17,10 +17,10 @@ use super::world::groups::ARCHIVED_TAGS;
 use super::world::people::{Role, TagSpell};
 use super::world_view::{ListedTag, WorldView};
 
-/// Longer names of tags are refused (an assumption).
+/// The longest name of a tag, in characters. Longer names are refused (an assumption).
 const MAX_NAME: usize = 255;
 
-/// `GET /tags`: all of them at once.
+/// `GET /tags`, which returns all tags in one response.
 pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let tags: Vec<Value> = view.tags().map(|tag| tag_body(tag.id, tag.name)).collect();
     write(&if call.version.is_legacy() { json!({"type": "tag.list", "tags": tags}) } else { json!({"type": "list", "data": tags}) })
@@ -43,8 +43,8 @@ pub(crate) fn applied_tag(tag: ListedTag, spell: &TagSpell) -> Value {
     json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": spell.from, "applied_by": applied_by})
 }
 
-/// `POST /tags`: creates or renames a tag, adds it to contacts or companies, or removes it from them. The changed overlay is returned only if
-/// all of it succeeded, so with one unknown member nobody is tagged.
+/// `POST /tags`: creates or renames a tag, adds it to contacts or companies, or removes it from them. The changed overlay is returned only
+/// if the whole call succeeded. So before 2.16 nobody is tagged if one member is unknown. From 2.16 on, unknown members are skipped.
 pub(crate) fn post(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let invalid = || ApiError::parameter_invalid("invalid tag parameters");
     let body = call.object()?;
@@ -112,7 +112,7 @@ pub(crate) fn post(view: &WorldView, call: &Call) -> Result<(WorldView, String),
     Ok((next, answer))
 }
 
-/// `DELETE /tags/{id}`: 200 without a body.
+/// `DELETE /tags/{id}`, which answers 200 without a body.
 pub(crate) fn delete(view: &WorldView, call: &Call, id: &str) -> Result<(WorldView, String), ApiError> {
     let tag = view.find_tag(id).ok_or_else(ApiError::resource_not_found)?;
     let dependent: Vec<&str> = SEGMENTS.iter().filter(|segment| segment.needs_tag() == Some(tag.id)).map(|segment| segment.name).collect();
@@ -142,7 +142,7 @@ pub(crate) fn attach(view: &WorldView, call: &Call, contact: u32) -> Result<(Wor
     Ok((next, answer))
 }
 
-/// `DELETE /contacts/{id}/tags/{tag_id}`; 404 if the contact does not have the tag (an assumption).
+/// `DELETE /contacts/{id}/tags/{tag_id}`. The answer is 404 if the contact does not have the tag (an assumption).
 pub(crate) fn detach(view: &WorldView, contact: u32, id: &str) -> Result<(WorldView, String), ApiError> {
     let (tag, spell) = view.tags_of(contact).find(|(tag, _)| tag.id == id).ok_or_else(ApiError::resource_not_found)?;
     let mut draft = (*view.overlay).clone();
@@ -169,13 +169,13 @@ fn untags(member: &Value) -> bool {
     member["untag"] == true
 }
 
-/// Names are compared case-insensitively.
+/// Finds a tag by its name. Case does not matter.
 fn find_by_name<'a>(view: &'a WorldView, name: &str) -> Option<ListedTag<'a>> {
     let name = name.to_lowercase();
     view.tags().find(|tag| tag.name.to_lowercase() == name)
 }
 
-/// That a name in use is refused is an assumption.
+/// Renames a tag. It is an assumption that a name in use is refused.
 fn rename(view: &WorldView, draft: &mut Overlay, tag: ListedTag, name: &str) -> Result<(), ApiError> {
     if find_by_name(view, name).is_some_and(|other| other.number != tag.number) {
         return Err(ApiError::parameter_invalid("tag name is already in use"));
@@ -186,8 +186,8 @@ fn rename(view: &WorldView, draft: &mut Overlay, tag: ListedTag, name: &str) -> 
     Ok(())
 }
 
-/// A member by Intercom's id or, in 1.x, a user by the workspace's own id or by an address that only this user has. Leads have Intercom's id
-/// only.
+/// The index of a member of a tag call. It is given by Intercom's id. In 1.x, a user may also be given by the workspace's own id, or by an
+/// address that no other user has.
 fn find_contact(view: &WorldView, call: &Call, member: &Value) -> Result<u32, ApiError> {
     let found = match (id(member.get("id")), id(member.get("user_id")), id(member.get("email"))) {
         (Some(id), ..) => view.find_contact(&id),
@@ -210,7 +210,7 @@ fn find_company(view: &WorldView, member: &Value) -> Option<u32> {
     }
 }
 
-/// Ids may be text or numbers.
+/// Reads an id, which may be a text or a number.
 pub(crate) fn id(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(id) => Some(id.clone()),

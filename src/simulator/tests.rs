@@ -263,7 +263,7 @@ fn searches_find_what_the_world_knows() {
     let active = &view.world.segments[0];
     assert_eq!(count(filter("segment_id", "=", json!(active.id))), view.segment_members[0].len());
     assert_eq!(count(filter("role", "=", json!("user"))) + count(filter("role", "=", json!("lead"))), view.contacts.len());
-    // Adjoining days: left `< d`, right `> d - 1`.
+    // The searches are for adjoining days: `left` is before `d`, and `right` is after `d - 1`.
     let (day, both) = (NOW - 400 * DAY, filter("tag_id", "=", json!("1373897")));
     let left = json!({"operator": "AND", "value": [both, filter("created_at", "<", json!(day))]});
     let right = json!({"operator": "AND", "value": [both, filter("created_at", ">", json!(day - DAY))]});

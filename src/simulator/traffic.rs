@@ -1,4 +1,4 @@
-//! Counts of requests: in total, at the same time, and in each window of the rate limit.
+//! Counts of requests: in total, under way at the same time, and in each window of the rate limit.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +10,13 @@ use super::limits::WINDOW;
 /// What the simulator has seen so far. Requests to `/_simulator/` do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests received.
+    /// The number of requests received.
     pub requests: u64,
     /// The most requests in flight at the same time.
     pub max_in_flight: u64,
-    /// Answers with status 429.
+    /// The number of responses with status 429.
     pub rate_limited: u64,
-    /// How many pages were answered with 200 to a request that had been answered with 200 before.
+    /// The number of pages that were answered with 200 to a request that had been answered with 200 before.
     pub pages_repeated: u64,
     /// The windows in which there were requests, oldest first.
     pub windows: Vec<WindowStats>,
@@ -25,11 +25,11 @@ pub struct Stats {
 /// Ten seconds of the wall clock, as the rate limit counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowStats {
-    /// Its first second, in Unix seconds.
+    /// The first second of the window, in Unix seconds.
     pub start: u64,
-    /// Requests in this window.
+    /// The number of requests in this window.
     pub requests: u64,
-    /// Those of them that were answered 429.
+    /// How many of these requests were answered with 429.
     pub rate_limited: u64,
 }
 
@@ -39,12 +39,12 @@ pub(crate) struct Traffic {
     requests: AtomicU64,
     pub(super) in_flight: AtomicU64,
     max_in_flight: AtomicU64,
-    /// By start.
+    /// The windows by their first second.
     windows: Mutex<BTreeMap<u64, WindowStats>>,
 }
 
 impl Traffic {
-    /// Counts a new request and returns its number, from 1.
+    /// Counts a new request and returns its number. The first number is 1.
     pub(crate) fn enter(&self) -> u64 {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;

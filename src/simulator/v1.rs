@@ -1,4 +1,4 @@
-//! The 1.x dialect: separate users and leads, page numbers, scrolls. A function of the view, the open scroll and the call.
+//! The 1.x dialect: separate users and leads, page numbers, scrolls. A response depends only on the view, the open scroll and the call.
 
 mod conversations;
 mod people;
@@ -50,7 +50,7 @@ pub(crate) fn answer(context: &ReadContext, call: &Call) -> Result<String, ApiEr
 /// Executes a write. Returns the view after it, and the body of the response.
 ///
 /// # Errors
-/// As for reads. Then nothing was changed.
+/// The same errors as for reads. After an error nothing was changed.
 pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     match (call.method.as_str(), call.segments().as_slice()) {
         ("POST", ["tags"]) => tagging::post(view, call),
@@ -62,7 +62,7 @@ pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String)
     }
 }
 
-/// `POST /users`: updates the user with this id, user id, or unique address; otherwise creates one.
+/// `POST /users`: updates the user with this id, user id or unique address, or creates a user if there is none.
 fn save_user(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let data = ContactData::read(&call.object()?, "user_id")?;
     if data.id.is_none() && data.external_id.is_none() && data.email.as_deref().unwrap_or_default().is_empty() {
@@ -74,7 +74,7 @@ fn save_user(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiEr
     Ok((next, body))
 }
 
-/// `POST /contacts`: creates a lead, unless an id or a lead's generated user id identifies one.
+/// `POST /contacts`: updates the lead that an id or a lead's generated user id identifies. Without either, it creates a lead.
 fn save_lead(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let mut data = ContactData::read(&call.object()?, "user_id")?;
     let existing = match (&data.id, data.external_id.take()) {

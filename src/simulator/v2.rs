@@ -1,4 +1,5 @@
-//! The 2.x dialect: contacts, searches, cursors. A function of the view, the open scroll and the call. [`super::answer`] is the HTTP layer.
+//! The 2.x dialect: contacts, searches, cursors. A response depends only on the view, the open scroll and the call. [`super::answer`] is
+//! the HTTP layer.
 
 mod attributes;
 mod contact_body;
@@ -49,7 +50,7 @@ pub(crate) fn answer(context: &ReadContext, call: &Call) -> Result<String, ApiEr
 /// Executes a write. Returns the view after it, and the body of the response.
 ///
 /// # Errors
-/// As for reads. Then nothing was changed.
+/// The same errors as for reads. After an error nothing was changed.
 pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     match (call.method.as_str(), call.segments().as_slice()) {
         ("POST", ["tags"]) => tagging::post(view, call),

@@ -9,17 +9,18 @@ pub(crate) struct Version {
     minor: u8,
 }
 
-/// A search for users by e-mail returns a list, no longer a single object.
+/// From 1.1 on, a search for users by e-mail returns a list, no longer a single object.
 pub(crate) const V1_1: Version = Version { major: 1, minor: 1 };
-/// The error for deleting a tag in use names what depends on it.
+/// From 2.5 on, the error for deleting a tag in use names what depends on the tag.
 pub(crate) const V2_5: Version = Version { major: 2, minor: 5 };
 /// The last version with `/counts`.
 pub(crate) const V2_6: Version = Version { major: 2, minor: 6 };
-/// The only version with `formatted_phone` in contacts; the first with `ai_agent` in conversations.
+/// The only version with `formatted_phone` in contacts, and the first with `ai_agent` in conversations.
 pub(crate) const V2_11: Version = Version { major: 2, minor: 11 };
-/// Conversations name their company.
+/// From 2.15 on, conversations name their company.
 pub(crate) const V2_15: Version = Version { major: 2, minor: 15 };
-/// Owner ids are strings, priorities have levels, merged contacts are 410, sort orders are checked, unknown members of a tag call are skipped.
+/// From 2.16 on, owner ids are strings, priorities have levels, merged contacts are 410, sort orders are checked, and unknown members of a
+/// tag call are skipped.
 pub(crate) const V2_16: Version = Version { major: 2, minor: 16 };
 
 /// The last version of the first generation.
@@ -41,7 +42,7 @@ impl Version {
         (version <= last).then_some(version)
     }
 
-    /// Whether it is one of the first generation: users and leads, page numbers, scrolls.
+    /// Whether the version is one of the first generation, with users and leads, page numbers and scrolls.
     pub(crate) fn is_legacy(self) -> bool {
         self.major == 1
     }

@@ -5,19 +5,19 @@
 //!
 //! # What an analyst should be able to find
 //!
-//! The population grows every month, and all that is not named here varies at random. Months are those of the workspace's time zone, figures
-//! those of the end of 2026-10.
+//! The population grows every month, and all that is not named here varies at random. Months are those of the workspace's time zone.
+//! Figures are those of the end of 2026-10.
 //!
-//! - Who is at risk: of the users with the tag `churn risk` about 80 % are on the plan `free` and a third live in Brazil; of all users it
-//!   is 40 % and 13 %. Users who begin on `free` stop visiting sooner, in Brazil far sooner ([`people`]), and admins tag them
-//!   ([`groups`]). In the segment `Slipping Away` both are frequent, too.
-//! - A segment that dies out: `Trial users` is largest at the end of 2025-02 and loses members in every month from 2025-03 to 2027-08, for
-//!   the [`new_prices`] know no trials, and the long ones that still run end one after another ([`people`]). In worlds of 2,000 contacts or
-//!   more.
-//! - A tag that dies out: `VIP` is given to nobody new from 2025-03 on, either; but some get it back, so a month may go up.
+//! - Who is at risk: about 80 % of the users with the tag `churn risk` are on the plan `free`, and a third live in Brazil. Of all users it
+//!   is 40 % and 13 %. Users who begin on `free` stop visiting sooner, and in Brazil far sooner ([`people`]). Admins give them the tag
+//!   ([`groups`]). In the segment `Slipping Away` both properties are frequent, too.
+//! - A segment that dies out: `Trial users` is largest at the end of 2025-02, and loses members in every month from 2025-03 to 2027-08.
+//!   With the [`new_prices`] there are no new trials, and the long trials that still run end one after another ([`people`]). This is so in
+//!   worlds of 2,000 contacts or more.
+//! - A tag that dies out: from 2025-03 on, no contact gets `VIP` for the first time. Some contacts get it back, so a month may go up.
 //! - A tag that spreads: `beta tester` grows faster than the population.
-//! - An odd month: in 2026-09, on the 15th, there is an outage. Members of `Active` open more than three times as many conversations as in
-//!   any month before, and more than three times as many of them open any; in 2026-10 all is as it was ([`conversations`]).
+//! - An odd month: on 2026-09-15 there is an outage. Members of `Active` open more than three times as many conversations as in any month
+//!   before, and more than three times as many of these members open any. In 2026-10 all is as it was before ([`conversations`]).
 //! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
 
 pub(crate) mod companies;
@@ -45,15 +45,16 @@ pub(crate) type Rng = rand_chacha::ChaCha8Rng;
 pub struct WorldOptions {
     /// The same seed gives the same world.
     pub seed: u64,
-    /// About how many contacts exist on 2026-11-01; fewer before, more after.
+    /// About how many contacts exist on 2026-11-01. There are fewer before and more after.
     pub contacts: usize,
-    /// The workspace's time zone: contact searches cut dates to its days.
+    /// The workspace's time zone. Contact searches compare dates by its days.
     pub timezone: Zone,
-    /// Tags `cohort 001`, `cohort 002`, … beyond the named ones.
+    /// The number of tags `cohort 001`, `cohort 002`, … in addition to the named ones.
     pub extra_groups: usize,
-    /// How many of these a contact has on average, the same for all contacts; without it few contacts have any. Nothing else depends on it.
+    /// The average number of these tags of a contact, the same for all contacts. If it is `None`, few contacts have any. Nothing else
+    /// depends on it.
     pub memberships: Option<f64>,
-    /// One more tag, `bulk import`, which this many of the oldest contacts have at any instant.
+    /// The number of the oldest contacts that have one more tag, `bulk import`, at any instant. `None` means that there is no such tag.
     pub big_tag: Option<usize>,
     /// About how many bytes of additional text custom attributes each contact has.
     pub attribute_bytes: usize,
@@ -68,12 +69,12 @@ impl Default for WorldOptions {
 /// All that ever happens in the workspace.
 pub(crate) struct World {
     pub options: WorldOptions,
-    /// By creation, then id. The id begins with the creation time, so this is also the order of ids.
+    /// The contacts by creation, then by id. The id begins with the creation time, so this is also the order of ids.
     pub contacts: Vec<Contact>,
     pub tags: Vec<Tag>,
     pub segments: Vec<Segment>,
     pub companies: Vec<Company>,
-    /// By creation, which is also the order of ids.
+    /// The conversations by creation, which is also the order of ids.
     pub conversations: Vec<Conversation>,
     directory: OnceLock<Directory>,
 }
@@ -113,7 +114,7 @@ impl World {
         self.directory().external_ids.get(external_id).map_or(&[], Vec::as_slice)
     }
 
-    /// The contacts that were invented with an address, ascending; case does not matter.
+    /// The contacts that were invented with an address, ascending. Case does not matter.
     pub(crate) fn with_email(&self, email: &str) -> &[u32] {
         self.directory().emails.get(&email.to_lowercase()).map_or(&[], Vec::as_slice)
     }
@@ -143,10 +144,10 @@ impl World {
 pub(crate) const WORKSPACE_ID: &str = "w0rk5pac";
 /// 2023-01-09 09:00 UTC.
 pub(crate) const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
-/// 2028-01-01 00:00 UTC: nothing happens after it.
+/// 2028-01-01 00:00 UTC. Nothing happens after this instant.
 pub(crate) const WORLD_END: i64 = 1_830_297_600;
 
-/// When the price list changed: since then there are no new trials, and nobody becomes `VIP`.
+/// When the price list changed. Since then there are no new trials, and nobody becomes `VIP`.
 pub(crate) fn new_prices(zone: &Zone) -> i64 {
     start_of_month(zone, 2025, 3)
 }
@@ -175,7 +176,7 @@ fn exponential(rng: &mut Rng, mean: i64) -> i64 {
     1 + (-share.ln() * mean as f64) as i64
 }
 
-/// A random time in `[start, end)`; `start` if the range is empty.
+/// A random time from `start` on and before `end`. If there is no such time, it is `start`.
 fn between(rng: &mut Rng, start: i64, end: i64) -> i64 {
     use rand::RngExt;
     if end > start { rng.random_range(start..end) } else { start }

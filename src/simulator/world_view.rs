@@ -13,7 +13,7 @@ use super::world::groups::Segment;
 use super::world::people::{Contact, Role, TagSpell};
 use super::world::{World, companies};
 
-/// Results of this many different searches are kept for the pages after the first.
+/// The number of searches whose results are kept, for the pages after the first.
 const KEPT_SEARCHES: usize = 512;
 
 /// Which contacts exist at an instant and which groups they are in, and a cache of searches.
@@ -23,11 +23,11 @@ pub(crate) struct WorldView {
     pub overlay: Arc<Overlay>,
     /// Unix seconds.
     pub now: i64,
-    /// Contacts that exist, in the order of their ids, which is that of creation.
+    /// The contacts that exist, in the order of their ids, which is the order of creation.
     pub contacts: Arc<[u32]>,
-    /// Members of each tag by its number, in the order of their ids.
+    /// The members of each tag by its number, in the order of their ids.
     pub tag_members: Vec<Arc<[u32]>>,
-    /// Members of each segment, in the order of their ids.
+    /// The members of each segment, in the order of their ids.
     pub segment_members: Vec<Arc<[u32]>>,
     /// Contacts younger than this many seconds are not searchable yet.
     pub search_delay: i64,
@@ -49,7 +49,7 @@ struct BaseLists {
 /// A tag that exists.
 #[derive(Clone, Copy)]
 pub(crate) struct ListedTag<'a> {
-    /// Its number in the contacts' spells.
+    /// The number of the tag in the contacts' spells.
     pub number: u16,
     pub id: &'a str,
     pub name: &'a str,
@@ -188,8 +188,8 @@ impl WorldView {
         self.world.find_contact(id).or_else(created).filter(|index| self.contact(*index).exists_at(self.now))
     }
 
-    /// The contacts that exist and pass the test, sorted by id, each once. The candidates are `of_world` and all contacts that the overlay may have
-    /// changed in this respect.
+    /// The contacts that exist and pass the test, each once, sorted by id. Only `of_world` and the contacts whose address or external id
+    /// the overlay may have changed are tested.
     fn select(&self, of_world: &[u32], passes: impl Fn(&Contact) -> bool) -> Vec<u32> {
         let rewritten = self.overlay.readdressed().iter().copied();
         let created = self.overlay.created(&self.world).map(|(index, _)| index);
@@ -210,7 +210,7 @@ impl WorldView {
         self.select(self.world.with_external_id(external_id), |contact| contact.external_id_at(self.now) == wanted).first().copied()
     }
 
-    /// All contacts of a role with an address; case does not matter (an assumption).
+    /// All contacts of a role with an address. Case does not matter (an assumption).
     pub(crate) fn with_email(&self, email: &str, role: Role) -> Vec<u32> {
         let email = email.to_lowercase();
         if email.is_empty() {
@@ -254,7 +254,7 @@ impl WorldView {
         self.overlay.tags_of_company(company, self.now).filter_map(|carried| Some((self.tag(carried.tag)?, carried.from)))
     }
 
-    /// Segments that a contact is in.
+    /// The segments that a contact is in.
     pub(crate) fn segments_of(&self, index: u32) -> impl Iterator<Item = &Segment> {
         let contact = self.contact(index);
         self.world.segments.iter().filter(move |segment| segment.holds(contact, self.now))
@@ -270,7 +270,7 @@ impl WorldView {
             .map(|(company, index)| (index, company))
     }
 
-    /// Segments that a company is in.
+    /// The segments that a company is in.
     pub(crate) fn segments_of_company(&self, index: u32) -> impl Iterator<Item = &'static CompanySegment> {
         let company = &self.world.companies[index as usize];
         companies::SEGMENTS
@@ -278,7 +278,7 @@ impl WorldView {
             .filter(move |segment| segment.holds(company, |id| self.tags_of_company(index).any(|(tag, _)| tag.id == id)))
     }
 
-    /// The contacts of a company, sorted by id. Computed for all companies at the first call.
+    /// The contacts of a company, sorted by id. The first call computes them for all companies.
     pub(crate) fn contacts_of_company(&self, company: u32) -> &[u32] {
         let all = self.contacts_of_companies.get_or_init(|| {
             let mut all = vec![Vec::new(); self.world.companies.len()];
@@ -292,12 +292,12 @@ impl WorldView {
         all.get(company as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// The members of a tag by its id; none when there is no such tag.
+    /// The members of a tag by its id. There are none when no tag has this id.
     pub(crate) fn members_of_tag(&self, id: &str) -> &[u32] {
         self.find_tag(id).map_or(&[], |tag| self.tag_members[usize::from(tag.number)].borrow())
     }
 
-    /// The members of a segment by its id; none when there is no such segment.
+    /// The members of a segment by its id. There are none when no segment has this id.
     pub(crate) fn members_of_segment(&self, id: &str) -> &[u32] {
         let segment = self.world.segments.iter().position(|segment| segment.id == id);
         segment.map_or(&[], |segment| self.segment_members[segment].borrow())

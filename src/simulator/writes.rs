@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub(crate) struct LoggedWrite {
     pub method: String,
     pub path: String,
-    /// How many users and companies its body names.
+    /// The number of users and companies in the body.
     pub members: usize,
     pub bytes: usize,
     pub status: u16,

@@ -1,6 +1,6 @@
-//! Simulates how often trends and odd months are found in workspaces without a change, and in workspaces with one. The counts of cohorts are
-//! drawn at random and judged by the definition of `cohort_trends`. Figures for `docs/statistics.md`:
-//! `cargo test --lib stats::calibration -- --ignored --nocapture`.
+//! Simulates how often trends and odd months are found, in workspaces without a change and in workspaces with a planted one. The counts of
+//! cohorts are drawn at random and judged by the definition of `cohort_trends`. This prints the figures of `docs/statistics.md`:
+//! `cargo test -p cohorts-stats calibration -- --ignored --nocapture`.
 
 use std::io::Write;
 
@@ -44,13 +44,13 @@ const FIRST_REPORT: i64 = 12;
 #[derive(Clone, Copy, PartialEq)]
 enum Planted {
     Nothing,
-    /// By how much more members join each month than leave, as a share of all members.
+    /// How many more members join than leave each month, as a share of all members.
     Growth(f64),
-    /// The factor by which more members leave in the last month.
+    /// In the last month, this many times the usual number of members leave.
     Shock(f64),
 }
 
-/// A metric's values by month, from 1.
+/// A metric with its values by month. The first month is 1.
 struct Metric {
     name: &'static str,
     measure: Measure,
@@ -81,7 +81,7 @@ fn member(rng: &mut ChaCha8Rng) -> Member {
     }
 }
 
-/// Two years of a cohort of about `size` members, of whom `churn` leave each month while as many join.
+/// Two years of a cohort of about `size` members. Each month, the share `churn` of the members leaves, and about as many join.
 fn cohort(rng: &mut ChaCha8Rng, size: f64, churn: f64, planted: Planted) -> Vec<Metric> {
     let mut metrics: Vec<Metric> =
         COUNTS.iter().map(|&(name, measure)| Metric { name, measure, is_count: true, series: Vec::new() }).collect();
@@ -143,10 +143,10 @@ fn cohort(rng: &mut ChaCha8Rng, size: f64, churn: f64, planted: Planted) -> Vec<
     metrics
 }
 
-/// The metrics of a report with a finding: (cohort, metric).
+/// The metrics with a finding in a report: the index of the cohort, and the name of the metric.
 type Found = Vec<(usize, &'static str)>;
 
-/// The metrics that rise or fall in the months up to `now`. The family of tests is the cohort.
+/// The metrics that rise or fall in the months up to `now`. The q-values are computed over the metrics of one cohort.
 fn directions(cohorts: &[Vec<Metric>], now: i64) -> Found {
     let mut found = Vec::new();
     for (cohort, metrics) in cohorts.iter().enumerate() {
@@ -162,7 +162,7 @@ fn directions(cohorts: &[Vec<Metric>], now: i64) -> Found {
     found
 }
 
-/// The metrics that are odd in this month. The family of tests is the report.
+/// The metrics that are odd in the month `now`. The q-values are computed over all metrics of the report.
 fn anomalies(cohorts: &[Vec<Metric>], now: i64) -> Found {
     let (mut rows, mut p) = (Vec::new(), Vec::new());
     for (cohort, metrics) in cohorts.iter().enumerate() {
@@ -187,7 +187,8 @@ fn workspace(rng: &mut ChaCha8Rng, churn: f64, planted: Planted) -> Vec<Vec<Metr
     (0..10).map(|index| cohort(rng, 500.0, churn, if index == 0 { planted } else { Planted::Nothing })).collect()
 }
 
-/// The shares of reports, from the twelfth month to the last, with a false direction and with a false anomaly.
+/// The share of reports with a false direction, and the share with a false anomaly. A workspace has reports from the twelfth month to the
+/// last.
 fn false_reports(rng: &mut ChaCha8Rng, churn: f64, worlds: u32) -> [f64; 2] {
     let (mut turned, mut odd) = (0, 0);
     for _ in 0..worlds {
@@ -201,7 +202,7 @@ fn false_reports(rng: &mut ChaCha8Rng, churn: f64, worlds: u32) -> [f64; 2] {
     [turned, odd].map(|found| f64::from(found) / reports)
 }
 
-/// The share of workspaces in which growth is found after a year and after two, as rising members.
+/// The share of workspaces in which growth is found, as a rising number of members, after one year and after two.
 fn growth_found(rng: &mut ChaCha8Rng, churn: f64, rate: f64, worlds: u32) -> [f64; 2] {
     let mut found = [0; 2];
     for _ in 0..worlds {
@@ -213,7 +214,7 @@ fn growth_found(rng: &mut ChaCha8Rng, churn: f64, rate: f64, worlds: u32) -> [f6
     found.map(|found| f64::from(found) / f64::from(worlds))
 }
 
-/// The share of workspaces in which a shock of the last month is found, as members, departures or churn that are odd.
+/// The share of workspaces in which a shock of the last month is found: the members, the departures or the churn are odd.
 fn shock_found(rng: &mut ChaCha8Rng, churn: f64, times: f64, worlds: u32) -> f64 {
     let found = (0..worlds).filter(|_| {
         let found = anomalies(&workspace(rng, churn, Planted::Shock(times)), MONTHS);
@@ -236,7 +237,7 @@ fn workspaces_without_a_change_rarely_have_findings() {
 fn growth_and_shocks_are_found() {
     let rng = &mut ChaCha8Rng::seed_from_u64(3);
     let [one_year, two_years] = growth_found(rng, 0.05, 0.02, 100);
-    // At least as often as with signed ranks and all rows of a report as the family: 0.43 and 0.655 of 200 workspaces.
+    // This must be at least as often as with signed ranks and q-values over all rows of a report: 0.43 and 0.655 of 200 workspaces.
     assert!(one_year >= 0.43 && two_years >= 0.655, "{one_year} after a year, {two_years} after two");
     let found = shock_found(rng, 0.05, 2.6, 40);
     assert!(found >= 0.8, "{found}");

@@ -1,5 +1,5 @@
-//! Simulates how often sentences are reported for groups whose members have nothing in common, and for groups whose members have. The counts
-//! of values are drawn at random and selected by the definition of the sentences.
+//! Simulates how often sentences are reported for groups whose members have nothing in common, and for groups whose members have something
+//! in common. The counts of values are drawn at random and selected by the definition of the sentences.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use super::draws::binomial;
 use super::{Ratio, TwoByTwo, association, benjamini_hochberg, risk_ratio, selected_alpha};
 
-/// How many users and how many leads of a group have each of the values of an attribute. A value is as frequent as one over its
-/// rank; that of the second rank has `favoured` times the weight.
+/// Draws how many users and how many leads of a group have each value of an attribute. The weight of a value is one over its rank. The
+/// value of the second rank has `favoured` times this weight.
 fn drawn(rng: &mut ChaCha8Rng, contacts: [u64; 2], values: u64, favoured: f64) -> Vec<[u64; 2]> {
     let weight = |rank: u64| if rank == 2 { favoured / 2.0 } else { 1.0 / rank as f64 };
     let mut left = contacts;
@@ -24,15 +24,15 @@ fn drawn(rng: &mut ChaCha8Rng, contacts: [u64; 2], values: u64, favoured: f64) -
         .collect()
 }
 
-/// A value that is judged: its rank in its attribute.
+/// A value that is judged. `rank` is its rank in its attribute.
 struct Value {
     rank: u64,
     members: u64,
     lift: Option<Ratio>,
 }
 
-/// What is reported for a cohort of 170 among 5,000: how many values, and whether the favoured ones are among them. It has three
-/// attributes of 5, 30 and 40 values.
+/// The number of values that are reported for a cohort of 170 among 5,000 contacts, and whether a favoured value is among them. The
+/// contacts have three attributes, of 5, 30 and 40 values.
 fn reported(rng: &mut ChaCha8Rng, favoured: f64) -> (usize, bool) {
     const MEMBERS: [u64; 2] = [140, 30];
     const OTHERS: [u64; 2] = [3_800, 1_030];

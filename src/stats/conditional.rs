@@ -1,21 +1,23 @@
 use super::tables::{Margins, TwoByTwo};
 
-/// The probability of each number of members with the value, given the margins: up to a common factor, for each number from `first` on.
+/// The probability of each number of members with the value, given the margins. `weights` has these probabilities up to a common factor,
+/// for each number from `first` on.
 struct Distribution {
     first: u128,
     weights: Vec<f64>,
 }
 
-/// The exact conditional test: the share of all tables with the margins of these strata whose number of members with the value, over all
-/// strata, is at most as probable as the observed one, with a tolerance of 1e-14. With one stratum it is the test of Fisher (1935), The logic of inductive inference, JRSS 98:39-82; with several the distributions
-/// are convolved: Gart (1970), Point and interval estimation of the common odds ratio, Biometrika 57:471-475. 1 when no
-/// stratum has both groups.
+/// The p-value of the exact conditional test. It is the share of tables whose number of members with the value, over all strata, is at
+/// most as probable as the observed one. All tables with the margins of these strata count, and the tolerance is 1e-14. With one stratum
+/// it is the test of Fisher (1935), The logic of inductive inference, JRSS 98:39-82. With several strata the distributions are convolved:
+/// Gart (1970), Point and interval estimation of the common odds ratio, Biometrika 57:471-475. The p-value is 1 when no stratum has both
+/// groups.
 pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
     let compared: Vec<(&TwoByTwo, Margins)> = strata.iter().filter_map(|table| Some((table, table.margins()?))).collect();
     let together = compared.iter().map(|(_, margins)| hypergeometric(margins)).reduce(|sum, one| convolved(&sum, &one));
     let Some(Distribution { first, weights }) = together else { return 1.0 };
     let observed: u128 = compared.iter().map(|(table, _)| u128::from(table.members_with)).sum();
-    // The list leaves out numbers that are too improbable for f64.
+    // `weights` leaves out numbers that are too improbable for f64.
     let place = observed.checked_sub(first).and_then(|place| usize::try_from(place).ok());
     let limit = place.and_then(|place| weights.get(place)).map_or(0.0, |weight| weight * (1.0 + 1e-14));
     let all: f64 = weights.iter().sum();
@@ -23,10 +25,10 @@ pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
     (extreme / all).min(1.0)
 }
 
-/// The probabilities of the numbers of one table, relative to the most probable one, computed from the ratio of neighbours: logarithms of
-/// factorials lose up to 1e-9 with a million contacts. If an expected cell is under 5, a table that is as probable as one on the other side is
-/// within about 20 steps, so that rounding errors stay below the tolerance. After about 400 steps the weights are too small for f64, for any
-/// total. Such a table has no weight.
+/// The probabilities of the numbers of one table, relative to the most probable number. Each is computed from its neighbour by their
+/// ratio, because logarithms of factorials lose up to 1e-9 with a million contacts. If an expected cell is under 5, a table that is as
+/// probable as one on the other side is within about 20 steps, so rounding errors stay below the tolerance. After about 400 steps the
+/// probabilities are too small for f64, whatever the total is. Such a table has no weight.
 fn hypergeometric(margins: &Margins) -> Distribution {
     let [members, with, total] = [margins.members, margins.with, margins.total].map(u128::from);
     let lowest = (members + with).saturating_sub(total);
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_lady_tasting_tea_by_hand() {
-        // 3 of 4 guessed: tables of 4 and 4 have 1, 16, 36, 16, 1 ways of 70; as probable or less: 34 of 70.
+        // 3 of 4 cups were guessed. Tables of 4 and 4 have 1, 16, 36, 16 and 1 ways of 70, and 34 of the 70 are as probable or less.
         assert_close(fisher([3, 1, 1, 3]), 34.0 / 70.0, "tea");
         assert_close(fisher([0, 4, 4, 0]), 2.0 / 70.0, "all wrong");
         assert_close(fisher([2, 2, 2, 2]), 1.0, "half");

@@ -7,7 +7,7 @@ pub(super) fn happens(rng: &mut ChaCha8Rng, chance: f64) -> bool {
     rng.random_bool(chance.clamp(0.0, 1.0))
 }
 
-/// How often an event with this probability happens in `trials`. The waiting times between events are geometric.
+/// Draws how often an event with this probability happens in `trials`. The waiting times between events are geometric.
 pub(super) fn binomial(rng: &mut ChaCha8Rng, trials: u64, chance: f64) -> u64 {
     if chance > 0.5 {
         return trials - binomial(rng, trials, 1.0 - chance);
@@ -25,7 +25,7 @@ pub(super) fn binomial(rng: &mut ChaCha8Rng, trials: u64, chance: f64) -> u64 {
     }
 }
 
-/// Counts the arrivals of a process with exponential waiting times up to `mean`.
+/// Draws from the Poisson distribution: the number of arrivals up to the time `mean`, with exponential waiting times of mean 1.
 pub(super) fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> u64 {
     let (mut times, mut at) = (0, exponential(rng));
     while at < mean {

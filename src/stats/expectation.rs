@@ -7,9 +7,9 @@ use super::trend::{mann_kendall, signed_rank, theil_sen};
 /// Whether a metric is a stock or a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// The number at the month's end, most of it carried over from the month before. Its changes are judged.
+    /// The number at the month's end, most of it carried over from the month before. The changes of a stock are judged.
     Stock,
-    /// The number of events within the month. Its values are judged.
+    /// The number of events within the month. The values of a flow are judged.
     Flow,
 }
 
@@ -18,20 +18,21 @@ pub enum Measure {
 pub struct Trend {
     /// How many of the last twelve months have a value.
     pub months: usize,
-    /// The slope of Theil and Sen.
+    /// The slope of Theil and Sen. None with fewer than two values.
     pub slope_per_month: Option<f64>,
-    /// From the signed-rank test for stocks, from Mann and Kendall's test for flows. Two-sided.
+    /// From the signed-rank test for a stock, and from Mann and Kendall's test for a flow. Both are two-sided. None when the test has no
+    /// result.
     pub p_value: Option<f64>,
 }
 
-/// The expected value of a month by the earlier months.
+/// The value that is expected in a month, computed from the earlier months.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expectation {
     pub expected: f64,
     /// The 95 % prediction interval. None with fewer than six earlier values or changes.
     pub interval: Option<Interval>,
-    /// The probability that a month like the earlier ones is at least as far off, in either direction. None with fewer than twelve earlier values or
-    /// changes, when they do not differ, and when the month has no value.
+    /// The probability that a month like the earlier ones is at least as far from the expected value, in either direction. None with fewer
+    /// than twelve earlier values or changes, when these do not differ, and when the month has no value.
     pub p_value: Option<f64>,
 }
 
@@ -39,11 +40,11 @@ pub struct Expectation {
 const WINDOW_MONTHS: i64 = 12;
 const INTERVAL_SAMPLE_MIN: usize = 6;
 const TEST_SAMPLE_MIN: usize = 12;
-/// Changes of shares that are equal on paper differ in their last digits. A spread of up to this share of the largest value counts as zero.
+/// Rounding makes the last digits of equal changes of shares differ. A spread of up to this share of the largest value counts as zero.
 const ROUNDING: f64 = 1e-12;
 
-/// The trend of the last twelve months up to `now` in a series of (month, value), in which months may be missing. The test of a stock uses the
-/// changes from one of these months to the next, if both have a value.
+/// The trend of the last twelve months up to `now`. The series has pairs of month and value, and months may be missing. The test of a
+/// stock uses the changes from one of these months to the next, if both have a value.
 pub fn trend(measure: Measure, series: &[(i64, f64)], now: i64) -> Trend {
     let first = now.saturating_sub(WINDOW_MONTHS - 1);
     let values: BTreeMap<i64, f64> = known(series).filter(|(month, _)| (first..=now).contains(month)).collect();
@@ -56,12 +57,13 @@ pub fn trend(measure: Measure, series: &[(i64, f64)], now: i64) -> Trend {
     Trend { months: points.len(), slope_per_month: theil_sen(&points), p_value }
 }
 
-/// The expected value of `now` by the months before. For a stock: the value of the month before, plus the mean of all earlier changes from one
-/// month to the next. For a flow: the mean of all earlier values. The interval is that of one more normal observation
-/// (Hahn and Meeker 1991, Statistical intervals, 4.7), t with n - 1 degrees of freedom and s √(1 + 1/n); the test uses the same t.
+/// The expected value of the month `now`, computed from the months before. For a stock, it is the value of the month before, plus the mean
+/// of all earlier changes from one month to the next. For a flow, it is the mean of all earlier values. The interval is that of one more
+/// normal observation, with s √(1 + 1/n) and t of n - 1 degrees of freedom (Hahn and Meeker 1991, Statistical intervals, 4.7). The test
+/// uses the same t.
 ///
-/// None without an earlier value or change, and for a stock without a value of the month before. If the earlier values or changes do not differ,
-/// the interval has no width.
+/// None without an earlier value or change. For a stock also none without a value of the month before. If the earlier values or changes do
+/// not differ, the interval has no width.
 pub fn expectation(measure: Measure, series: &[(i64, f64)], now: i64) -> Option<Expectation> {
     let values: BTreeMap<i64, f64> = known(series).filter(|(month, _)| *month <= now).collect();
     let base = match measure {
@@ -131,11 +133,11 @@ mod tests {
 
     #[test]
     fn a_stock_is_expected_to_change_as_before() {
-        // 10, 12, 13, 19: changes 2, 1, 6, so 19 + 3.
+        // The changes of 10, 12, 13, 19 are 2, 1 and 6. Their mean is 3, so 19 + 3 is expected.
         let series = months(&[10.0, 12.0, 13.0, 19.0, 0.0]);
         assert_eq!(expectation(Measure::Stock, &series, 5).unwrap().expected, 22.0);
         assert_eq!(expectation(Measure::Stock, &series, 2), None, "no earlier change");
-        // A change over a gap is not a change of one month, neither among the earlier ones nor as the expected one.
+        // A change over a gap is not a change of one month. It is not among the earlier changes, and no value is expected after a gap.
         let gap = [(1, 10.0), (2, 12.0), (4, 50.0), (5, 51.0), (7, 60.0)];
         assert_eq!(expectation(Measure::Stock, &gap, 6).unwrap().expected, 52.5);
         assert_eq!(expectation(Measure::Stock, &gap, 7), None);
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn months_that_do_not_differ_test_nothing() {
-        // The steps of 0.1, 0.2, … are equal on paper, but not in the last digits.
+        // The steps of 0.1, 0.2, … are equal, but rounding makes their last digits differ.
         let shares: Vec<f64> = (1..=20).map(|month| f64::from(month) / 10.0).collect();
         for (measure, series, expected) in [(Measure::Flow, vec![7.0; 20], 7.0), (Measure::Stock, shares, 2.0)] {
             let found = expectation(measure, &months(&series), 20).unwrap();
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_trend_sees_twelve_months() {
-        // Rising for twelve months after a steep fall; one month is missing.
+        // The values rise for twelve months after a steep fall. One month is missing.
         let series: Vec<(i64, f64)> =
             (1..=24_i64).map(|month| (month, (month - 13).abs() as f64)).filter(|(month, _)| *month != 20).collect();
         for (measure, p_value) in

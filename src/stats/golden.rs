@@ -22,7 +22,7 @@ impl Row {
         self.text(column).parse().unwrap()
     }
 
-    /// An empty field: the result is too small for f64, or there is none.
+    /// None if the field is empty: the result is too small for f64, or there is none.
     pub(super) fn optional(&self, column: &str) -> Option<f64> {
         let text = self.text(column);
         (!text.is_empty()).then(|| text.parse().unwrap())
@@ -51,7 +51,7 @@ pub(super) fn assert_close(actual: f64, expected: f64, case: &str) {
     assert!((actual - expected).abs() <= 1e-9 * expected.abs(), "{case}: {actual:e}, expected {expected:e}");
 }
 
-/// An empty expectation means less than 1e-300: any value from 0 to there passes.
+/// If `expected` is none, the p-value is less than 1e-300, and any value from 0 to 1e-300 passes.
 #[track_caller]
 pub(super) fn assert_p(actual: Option<f64>, expected: Option<f64>, case: &str) {
     let actual = actual.unwrap_or_else(|| panic!("{case}: no p-value"));

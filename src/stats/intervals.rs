@@ -16,11 +16,11 @@ pub fn wilson(successes: u64, trials: u64) -> Option<Interval> {
     Some(score(successes as f64, (trials - successes) as f64, trials as f64))
 }
 
-/// The same for successes and failures that need not be whole, with the sum `n` > 0.
+/// Wilson's interval for successes and failures that need not be whole numbers. Their sum is `n`, which is over 0.
 pub(super) fn score(successes: f64, failures: f64, n: f64) -> Interval {
     let (s, f, z2) = (successes, failures, Z_95 * Z_95);
-    // The ends solve (n + z²) p² - (2s + z²) p + s²/n = 0. The lower one is the product of both over the upper one, because
-    // the difference in the usual formula loses the digits of a small share.
+    // The ends solve (n + z²) p² - (2s + z²) p + s²/n = 0. The lower end is the product of both ends divided by the upper end, because the
+    // difference in the usual formula loses the digits of a small share.
     let high = (2.0 * s + z2 + Z_95 * (z2 + 4.0 * s * (f / n)).sqrt()) / (2.0 * (n + z2));
     let low = s * (s / n) / ((n + z2) * high);
     Interval { low: low.clamp(0.0, 1.0), high: high.clamp(0.0, 1.0) }

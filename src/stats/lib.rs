@@ -1,9 +1,9 @@
-//! Intervals, tests and ranks on plain slices, each with its source named. Knows nothing of cohorts, frames or files.
+//! Intervals, tests and ranks on plain slices, each with its source named. This crate knows nothing of cohorts, frames or files.
 //!
-//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored; a result that the others do not determine is
-//! `None`. Intervals are 95 % unless a level is given, all tests two-sided. The golden files of
-//! `tests/golden/stats` compare each function with a known library, or with exact arithmetic, at 1e-9 relative for p-values down to
-//! 1e-200; under 1e-300 a p-value may be 0. What each number is for, and what it assumes: `docs/statistics.md`.
+//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored. A result is `None` if the other values
+//! do not determine it. Intervals are 95 % unless a level is given. All tests are two-sided. The golden files of `tests/golden/stats`
+//! compare each function with a known library or with exact arithmetic, at 1e-9 relative, for p-values down to 1e-200. A p-value under
+//! 1e-300 may be 0. `docs/statistics.md` says what each number is for, and what it assumes.
 
 #[cfg(test)]
 mod calibration;

@@ -3,13 +3,13 @@ use super::intervals::{Interval, score};
 /// Counts of members between k - 1 and k months after their entry: the input of one row of a life table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PersonMonths {
-    /// Unbroken members at k - 1 months, seen in that month and in the next one.
+    /// The number of members without a break up to k - 1 months. Both that month and the next one were observed.
     pub at_risk: u64,
-    /// Those of them who are absent at k months.
+    /// How many of those at risk are absent at k months.
     pub departed: u64,
-    /// Those who are still members at k months, but whose following month is unknown.
+    /// How many of those at risk are still members at k months, if the month after it was not observed.
     pub censored: u64,
-    /// Those whose month before k - 1 is unknown: they come back at this age after a gap.
+    /// How many of those at risk come back at this age after a gap: the month before k - 1 was not observed.
     pub resumed: u64,
 }
 
@@ -26,17 +26,18 @@ pub struct LifeTableRow {
     pub interval: Interval,
 }
 
-/// The product-limit estimate in discrete time: Kaplan and Meier (1958), Nonparametric estimation from incomplete
-/// observations, JASA 53:457-481, with entries that may be late. Its interval is that of Rothman (1978), Estimation of
-/// confidence limits for the cumulative probability of survival in life table analysis, J. Chronic Dis. 31:557-560: Wilson's
-/// at the survival S, of the effective number n* = (1 - S) / (S · Σ d / (n (n - d))), where Σ is Greenwood's (1926).
+/// The product-limit estimate in discrete time: Kaplan and Meier (1958), Nonparametric estimation from incomplete observations, JASA
+/// 53:457-481, with entries that may be late. Its interval is that of Rothman (1978), Estimation of confidence limits for the cumulative
+/// probability of survival in life table analysis, J. Chronic Dis. 31:557-560. It is Wilson's interval of the survival S as a share of the
+/// effective number n* = (1 - S) / (S · Σ d / (n (n - d))). The sum Σ is Greenwood's (1926).
 ///
-/// If nobody departed, n* is the least number at risk so far. If everybody did, n* is that of the row before, or in the first row the number at
-/// risk.
+/// As long as nobody departed, n* is the least number at risk so far. Once everybody departed, n* is that of the row before; in the first
+/// row it is the number at risk.
 ///
-/// `months` are those of k = 1, 2, …. There is a row for each until nobody is at risk. If more departed than were at risk, all of them departed.
+/// `months` has the counts of k = 1, 2, …. There is a row for each k until nobody is at risk. If more departed than were at risk, all of
+/// those at risk departed.
 pub fn life_table(months: &[PersonMonths]) -> Vec<LifeTableRow> {
-    // 1 - S is summed up: a difference would lose the digits of a small value.
+    // `lost` is 1 - S. It is summed up, because a difference would lose the digits of a small value.
     let (mut survival, mut lost, mut greenwood) = (1.0_f64, 0.0_f64, 0.0_f64);
     let mut effective: Option<f64> = None;
     let row = |(duration_months, counts): (i64, &PersonMonths)| {
@@ -85,7 +86,8 @@ mod tests {
 
     #[test]
     fn effective_numbers_by_hand() {
-        // Nobody departs: the least at risk so far. Then 1 of 10: Σ = 1 / 90, S = 9 / 10, n* = (1/10) / (9/10 / 90) = 10.
+        // While nobody departs, n* is the least number at risk so far. Then 1 of 10 departs: Σ = 1 / 90, S = 9 / 10, n* = (1/10) / (9/10 /
+        // 90) = 10.
         let table = life_table(&months(&[(30, 0), (12, 0), (40, 0), (10, 1), (5, 5), (7, 1)]));
         let expected = [(1.0, 30.0), (1.0, 12.0), (1.0, 12.0), (0.9, 10.0), (0.0, 10.0), (0.0, 10.0)];
         for (row, (survival, number)) in table.iter().zip(expected) {
@@ -94,7 +96,7 @@ mod tests {
             assert_close(row.interval.low, expected.low, "low");
             assert_close(row.interval.high, expected.high, "high");
         }
-        // All depart at once: the number at risk.
+        // If all depart in the first month, n* is the number at risk.
         let [row] = life_table(&months(&[(3, 3)]))[..] else { panic!("no row") };
         assert_eq!((row.survival, Some(row.interval)), (0.0, wilson(0, 3)));
     }

@@ -23,7 +23,7 @@ pub fn quantile(tallies: impl Iterator<Item = (f64, u64)> + Clone, q: f64) -> Op
     Some((low * (1.0 - part) + high * part).max(low).min(high))
 }
 
-/// The sum in the given order over the count, of values with their counts. None without values.
+/// The mean of values with their counts: the sum in the given order, divided by the sum of the counts. None without values.
 pub fn mean(tallies: impl Iterator<Item = (f64, u64)> + Clone) -> Option<f64> {
     let tallies = counted(tallies);
     let count = total(tallies.clone()) as f64;
@@ -39,7 +39,7 @@ pub fn mean(tallies: impl Iterator<Item = (f64, u64)> + Clone) -> Option<f64> {
     Some(mean.clamp(f64::MIN, f64::MAX))
 }
 
-/// The middle value, or the mean of the two in the middle; values in any order. None without values.
+/// The middle value, or the mean of the two in the middle. The values may be in any order. None without values.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn quantiles_by_hand() {
-        // 1, 2, 2, 2, 10: position 4 · 0.9 = 3.6, 2 + 0.6 · (10 - 2) = 6.8.
+        // The values are 1, 2, 2, 2, 10. The position is 4 · 0.9 = 3.6, so the quantile is 2 + 0.6 · (10 - 2) = 6.8.
         let tallies = [(1.0, 1), (2.0, 3), (10.0, 1)];
         let quantile = |q| quantile(tallies.into_iter(), q);
         assert_close(quantile(0.9).unwrap(), 6.8, "p90");
@@ -80,7 +80,7 @@ mod tests {
         assert_close(mean([(1.0, 1), (2.0, 3), (10.0, 1)].into_iter()).unwrap(), 3.4, "mean");
         assert_eq!(mean([(1.0, 0), (f64::NAN, 1)].into_iter()), None);
         assert_eq!(mean([(1.0, 1), (f64::INFINITY, 1), (3.0, 1)].into_iter()), Some(2.0));
-        // Sums beyond f64.
+        // These sums are too large for f64.
         assert_eq!(mean([(f64::MAX, u64::MAX)].into_iter()), Some(f64::MAX));
         assert_eq!(mean([(f64::MAX, 2), (f64::MIN, 2)].into_iter()), Some(0.0));
         assert_close(mean([(1e308, 3), (-1e308, 1)].into_iter()).unwrap(), 5e307, "three to one");

@@ -1,6 +1,6 @@
-/// The q-values of p-values, in their order: the smallest false discovery rate at which each would be a discovery. Step-up
-/// procedure of Benjamini and Hochberg (1995), Controlling the false discovery rate, JRSS B 57:289-300; adjusted as by
-/// Yekutieli and Benjamini (1999). A null, or a number outside 0..=1, stays null and does not count as a test.
+/// The q-values of p-values, in the same order. A q-value is the smallest false discovery rate at which the test would be a discovery.
+/// Step-up procedure of Benjamini and Hochberg (1995), Controlling the false discovery rate, JRSS B 57:289-300; adjusted as by Yekutieli
+/// and Benjamini (1999). A p-value that is null or outside 0..=1 is not counted as a test. Its q-value is null.
 pub fn benjamini_hochberg(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut tests: Vec<(usize, f64)> =
         p_values.iter().enumerate().filter_map(|(i, p)| p.filter(|p| (0.0..=1.0).contains(p)).map(|p| (i, p))).collect();
@@ -18,10 +18,9 @@ pub fn benjamini_hochberg(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
     q_values
 }
 
-/// The alpha for the intervals of findings that were selected because q is below 0.05: 0.05 R / m for R selected of m tests, so that on average
-/// 95 % of the reported intervals contain the true value. Benjamini and Yekutieli (2005), False
-/// discovery rate-adjusted multiple confidence intervals for selected parameters, JASA 100:71-81. A null is not a test. None
-/// when nothing was selected.
+/// The alpha for the intervals of findings that were selected because q is below 0.05. It is 0.05 R / m if R of m tests were selected.
+/// Then on average 95 % of the reported intervals contain the true value: Benjamini and Yekutieli (2005), False discovery rate-adjusted
+/// multiple confidence intervals for selected parameters, JASA 100:71-81. A null is not a test. None when nothing was selected.
 pub fn selected_alpha(q_values: &[Option<f64>]) -> Option<f64> {
     let (tests, chosen) = (q_values.iter().flatten().count(), q_values.iter().flatten().filter(|q| **q < 0.05).count());
     (chosen > 0).then(|| 0.05 * (chosen as f64 / tests as f64))
@@ -34,14 +33,14 @@ mod tests {
 
     #[test]
     fn four_tests_by_hand() {
-        // Sorted 0.01, 0.02, 0.03, 0.8, times 4/1, 4/2, 4/3, 4/4: 0.04, 0.04, 0.04, 0.8; nulls are not tests.
+        // The sorted p-values 0.01, 0.02, 0.03, 0.8, times 4/1, 4/2, 4/3, 4/4, are 0.04, 0.04, 0.04, 0.8. Nulls are not tests.
         let q = benjamini_hochberg(&[Some(0.8), None, Some(0.01), Some(0.03), None, Some(0.02)]);
         let expected = [Some(0.8), None, Some(0.04), Some(0.04), None, Some(0.04)];
         for (q, expected) in q.into_iter().zip(expected) {
             assert_eq!(q.is_some(), expected.is_some());
             assert_close(q.unwrap_or(1.0), expected.unwrap_or(1.0), "by hand");
         }
-        // An earlier p gets the smaller q of a later one: 0.04 · 2/1 = 0.08, 0.05 · 2/2 = 0.05.
+        // A test gets the q of a larger p if that q is smaller: 0.04 · 2/1 = 0.08, but 0.05 · 2/2 = 0.05.
         assert_eq!(benjamini_hochberg(&[Some(0.04), Some(0.05)]), [Some(0.05), Some(0.05)]);
     }
 

@@ -6,19 +6,19 @@ pub(super) const Z_95: f64 = 1.959_963_984_540_054;
 /// P(|Z| ≥ |z|) of a standard normal Z, as erfc(|z| / √2): Abramowitz and Stegun, Handbook of Mathematical Functions,
 /// 26.2.29. With z = √χ² it is also the tail of chi-square with one degree of freedom.
 ///
-/// `libm` (a port of FreeBSD's msun) is within 1e-15 of erfc as far as f64 reaches; that of `statrs` is off by 1e-10 near
-/// 0.5. Beyond |z| of about 38 the result is 0.
+/// The erfc of `libm` (a port of FreeBSD's msun) is within 1e-15 as far as f64 reaches. The erfc of `statrs` is off by 1e-10 near 0.5.
+/// Beyond |z| of about 38 the result is 0.
 pub(super) fn two_sided(z: f64) -> f64 {
     libm::erfc(z.abs() * FRAC_1_SQRT_2)
 }
 
-/// The z ≥ 0 with P(|Z| ≥ z) = `alpha`. None for an `alpha` outside 0..=1 or under 1e-300, where z has no limit.
+/// The z ≥ 0 with P(|Z| ≥ z) = `alpha`. None for an `alpha` over 1 or under 1e-300.
 pub(super) fn two_sided_quantile(alpha: f64) -> Option<f64> {
     if !(1e-300..=1.0).contains(&alpha) {
         return None;
     }
-    // Newton's method on the logarithm of the tail, which is concave: from a z that is too large it comes down to the right
-    // one. P(|Z| ≥ z) is at most exp(-z² / 2).
+    // Newton's method on the logarithm of the tail. The logarithm is concave, so from a z that is too large the method comes down to the
+    // right z. The first z is too large, because P(|Z| ≥ z) is at most exp(-z² / 2).
     let mut z = (-2.0 * alpha.ln()).sqrt();
     for _ in 0..100 {
         let tail = two_sided(z);

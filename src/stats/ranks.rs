@@ -2,7 +2,7 @@ use super::intervals::Interval;
 use super::normal::two_sided;
 use super::student;
 
-/// How many of two disjoint groups have this value.
+/// The number of contacts with this value, in each of two disjoint groups.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tally {
     pub value: f64,
@@ -13,27 +13,28 @@ pub struct Tally {
 /// The comparison of two groups by ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MannWhitney {
-    /// The number of pairs of a member and another contact in which the member is larger; ties count half.
+    /// The number of pairs of a member and another contact in which the member has the larger value. Ties count half.
     pub u_members: f64,
     /// Two-sided.
     pub p_value: f64,
-    /// The probability that a member is larger minus the probability that it is smaller: -1 to 1, positive when members are larger.
+    /// The probability that a member's value is larger than another contact's, minus the probability that it is smaller. It is from -1 to
+    /// 1, and positive when the values of members are larger.
     pub cliffs_delta: f64,
-    /// The 95 % interval of delta, within -1..=1. None when a group is a single contact, and when no contact is both larger than
-    /// some and smaller than others of the other group: then the effect of chance cannot be estimated.
+    /// The 95 % interval of delta, within -1..=1. None when a group is a single contact. Also none when no contact is both larger than
+    /// some and smaller than others of the other group, because then the effect of chance cannot be estimated.
     pub delta_interval: Option<Interval>,
 }
 
-/// Up to this many contacts in both groups, sums and cubes are exact.
+/// Up to this number of contacts, of both groups together, sums and cubes are exact.
 const MOST_CONTACTS: u128 = 1 << 42;
 
-/// The rank test of Mann and Whitney (1947), Ann. Math. Stat. 18:50-60: normal approximation, with variance corrected for
-/// ties (Lehmann 2006, Nonparametrics, 1.2) and continuity; and the delta of Cliff (1993), Dominance statistics, Psychol.
-/// Bull. 114:494-509, as 2U / (n₁ n₂) - 1. The interval of delta has the variance and the degrees of freedom of Brunner and
-/// Munzel (2000), The nonparametric Behrens-Fisher problem, Biom. J. 42:17-25, which allow groups to differ in spread.
+/// The rank test of Mann and Whitney (1947), Ann. Math. Stat. 18:50-60. It is the normal approximation, with the variance corrected for
+/// ties (Lehmann 2006, Nonparametrics, 1.2), and corrected for continuity. The delta is that of Cliff (1993), Dominance statistics,
+/// Psychol. Bull. 114:494-509, as 2U / (n₁ n₂) - 1. Its interval has the variance and the degrees of freedom of Brunner and Munzel (2000),
+/// The nonparametric Behrens-Fisher problem, Biom. J. 42:17-25, which allow groups to differ in spread.
 ///
-/// `tallies` has a row per distinct value, ascending. p is 1 when all are tied. None when a group is empty, or when both together have more than
-/// 2⁴² contacts.
+/// `tallies` has a row for each distinct value, ascending. The p-value is 1 when all values are equal. None when a group is empty, or when
+/// both together have more than 2⁴² contacts.
 pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     let rows: Vec<(u128, u128)> =
         tallies.iter().filter(|tally| tally.value.is_finite()).map(|tally| (tally.members.into(), tally.others.into())).collect();
@@ -53,7 +54,7 @@ pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     let pairs = members * others;
     let untied = cubed_less_itself(total) - tied;
     let variance = pairs as f64 * (untied as f64 / (12 * total * (total - 1)) as f64);
-    // Twice the distance of U from its mean, where the continuity correction of a half is 1.
+    // Twice the distance of U from its mean. The continuity correction, which is a half, is 1 on this scale.
     let distance = twice_u.abs_diff(pairs);
     let p_value = if untied == 0 { 1.0 } else { two_sided(distance.saturating_sub(1) as f64 / 2.0 / variance.sqrt()) };
     let delta = distance as f64 / pairs as f64;
@@ -63,7 +64,7 @@ pub fn mann_whitney(tallies: &[Tally]) -> Option<MannWhitney> {
     Some(MannWhitney { u_members: twice_u as f64 / 2.0, p_value, cliffs_delta, delta_interval })
 }
 
-/// The half-width of the interval of delta.
+/// The half-width of the interval of delta. None when there is no interval.
 fn delta_reach(rows: &[(u128, u128)]) -> Option<f64> {
     let swapped: Vec<(u128, u128)> = rows.iter().map(|&(members, others)| (others, members)).collect();
     let ((members, of_members), (others, of_others)) = (placements(rows)?, placements(&swapped)?);
@@ -72,8 +73,8 @@ fn delta_reach(rows: &[(u128, u128)]) -> Option<f64> {
     (variance > 0.0).then_some(2.0 * student::reach_95(degrees)? * variance.sqrt())
 }
 
-/// The size of the first group, and the variance of the mean of its placements. A placement is the share of the second group that is smaller, with
-/// ties counted half. None for groups of fewer than two.
+/// The size of the first group, and the variance of the mean of its placements. The placement of a contact is the share of the second
+/// group with smaller values; ties count half. None when the first group has fewer than two contacts.
 fn placements(rows: &[(u128, u128)]) -> Option<(f64, f64)> {
     let second = rows.iter().map(|(_, second)| second).sum::<u128>() as f64;
     let mut below = 0;
@@ -88,7 +89,7 @@ fn placements(rows: &[(u128, u128)]) -> Option<(f64, f64)> {
     let first = rows.iter().map(|(first, _)| first).sum::<u128>() as f64;
     let mean = placed.iter().map(|(count, placement)| count * placement).sum::<f64>() / first;
     let squares: f64 = placed.iter().map(|(count, placement)| count * (placement - mean).powi(2)).sum();
-    // Placements that are equal on paper may differ in their last digits.
+    // Rounding may make the last digits of equal placements differ.
     let variance = squares / (first - 1.0);
     (first >= 2.0).then_some((first, if variance < 1e-24 { 0.0 } else { variance / first }))
 }
@@ -133,7 +134,7 @@ mod tests {
         let test = mann_whitney(&tallies(&four)).unwrap();
         assert_eq!((test.cliffs_delta, test.delta_interval), (-0.5, Some(Interval { low: -1.0, high: 1.0 })));
         assert_close(delta_reach(&[(1, 0), (0, 1), (1, 0), (0, 1)]).unwrap(), 2.0 * 4.302_652_729_911_275 / 8.0_f64.sqrt(), "reach");
-        // One contact in a group, all tied, and groups apart.
+        // There is no interval for a group of one contact, when all values are equal, and when the groups do not overlap.
         for rows in [&[(1.0, 1, 2), (2.0, 0, 3)][..], &[(1.0, 5, 5)], &[(1.0, 3, 0), (2.0, 2, 0), (3.0, 0, 4)]] {
             assert_eq!(mann_whitney(&tallies(rows)).unwrap().delta_interval, None, "{rows:?}");
         }

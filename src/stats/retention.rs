@@ -4,22 +4,23 @@ use super::intervals::{Interval, wilson};
 use super::life_table::PersonMonths;
 use super::normal::two_sided;
 
-/// A cell of one cohort's retention triangle: the contacts that entered in a month, this many months later. There is a cell for each observed
-/// month from the entry on. Months are numbered without gaps.
+/// A cell of one cohort's retention triangle: the contacts that entered in a month, this many months later. There is a cell for each
+/// observed month from the entry on. Months are numbered without gaps: an unobserved month has a number too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionCell {
     pub entry_month: i64,
     pub age_months: i64,
-    /// Whether the month before the entry was not observed, so that they may have entered earlier.
+    /// Whether the month before the entry was not observed, so that the contacts may have entered earlier.
     pub entry_is_censored: bool,
     pub entrants: u64,
-    /// Members at that age, with or without a break.
+    /// The number of members at that age, with or without a break.
     pub retained: u64,
-    /// Members in every observed month up to that age.
+    /// The number of members in every observed month up to that age.
     pub retained_unbroken: u64,
 }
 
-/// How many of the contacts with a known entry, that can have reached this age, are still members at it.
+/// The number of contacts that are members at this age. Only contacts with a known entry count, and only entry months with a cell at this
+/// age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetentionCurvePoint {
     pub age_months: i64,
@@ -39,9 +40,9 @@ pub struct RetentionChange {
     pub earlier_entrants: u64,
     pub recent_departed: u64,
     pub earlier_departed: u64,
-    /// How many of the recent entrants would have departed if both parts had the same hazard at each age.
+    /// How many of the recent entrants would have departed if recent and earlier entrants had the same hazard at each age.
     pub recent_expected: f64,
-    /// None with fewer than ten departures in either part.
+    /// None with fewer than ten departures of either recent or earlier entrants.
     pub test: Option<LogRank>,
 }
 
@@ -54,10 +55,10 @@ pub struct LogRank {
     pub p_value: f64,
 }
 
-/// The recent entries are those of this many observed months before the current one.
+/// Recent entries are those in this number of observed months before the current month.
 const RECENT_MONTHS: usize = 3;
 const DEPARTURES_MIN: u64 = 10;
-/// The value in the definition of the interval.
+/// The half-width of the interval in standard errors, as in the source of the interval.
 const REACH: f64 = 1.96;
 
 /// The pooled retention of all entry months that are not censored, at each age that any of them has, lowest age first.
@@ -80,17 +81,17 @@ pub fn retention_curve(cells: &[RetentionCell]) -> Vec<RetentionCurvePoint> {
     ages.into_values().map(|point| RetentionCurvePoint { interval: wilson(point.retained, point.entrants), ..point }).collect()
 }
 
-/// The person-months of first spells with a known entry, for k = 1, 2, … until nobody is at risk: the input of a life table. `months` are the
-/// observed ones, in any order.
+/// The input of a life table: the person-months of first spells with a known entry, for k = 1, 2, … until nobody is at risk. `months` are
+/// the observed months, in any order.
 pub fn person_months(cells: &[RetentionCell], months: &[i64]) -> Vec<PersonMonths> {
     let all = by_duration(known(cells), &months.iter().copied().collect());
     in_order(&all).copied().collect()
 }
 
-/// The log-rank test of Mantel (1966), Evaluation of survival data and two new rank order statistics, Cancer Chemother. Rep.
-/// 50:163-170, over the person-months of the life table: entries in the last three observed months before `now` against those
-/// before. The variance is hypergeometric. The hazard ratio is (O / E) / (O / E) with the interval of its logarithm by
-/// 1 / E + 1 / E: Peto et al. (1977), Design and analysis of randomized clinical trials, Br. J. Cancer 35:1-39.
+/// The log-rank test of Mantel (1966), Evaluation of survival data and two new rank order statistics, Cancer Chemother. Rep. 50:163-170,
+/// over the person-months of the life table. It compares entries in the last three observed months before `now` with earlier entries. The
+/// variance is hypergeometric. The hazard ratio is O / E of the recent entries divided by O / E of the earlier ones. The variance of its
+/// logarithm is the sum of both 1 / E: Peto et al. (1977), Design and analysis of randomized clinical trials, Br. J. Cancer 35:1-39.
 pub fn retention_change(cells: &[RetentionCell], months: &[i64], now: i64) -> RetentionChange {
     let months: BTreeSet<i64> = months.iter().copied().collect();
     let recent_months: BTreeSet<i64> = months.range(..now).rev().take(RECENT_MONTHS).copied().collect();
@@ -142,7 +143,7 @@ fn entrants<'a>(cells: impl Iterator<Item = &'a RetentionCell>) -> u64 {
     cells.filter(|cell| cell.age_months == 0).map(|cell| cell.entrants).fold(0, u64::saturating_add)
 }
 
-/// The person-months by duration k, without empty ones.
+/// The person-months by duration k. There are none for a duration whose last two months were not observed for any entry month.
 fn by_duration<'a>(cells: impl Iterator<Item = &'a RetentionCell>, months: &BTreeSet<i64>) -> BTreeMap<i64, PersonMonths> {
     let unbroken: BTreeMap<(i64, i64), u64> = cells.map(|cell| ((cell.entry_month, cell.age_months), cell.retained_unbroken)).collect();
     let is_observed = |entry: i64, age: i64| entry.checked_add(age).is_some_and(|month| months.contains(&month));
@@ -164,7 +165,7 @@ fn by_duration<'a>(cells: impl Iterator<Item = &'a RetentionCell>, months: &BTre
     durations
 }
 
-/// From k = 1 on, until nobody is at risk.
+/// The person-months from k = 1 on, until nobody is at risk.
 fn in_order(durations: &BTreeMap<i64, PersonMonths>) -> impl Iterator<Item = &PersonMonths> {
     (1..).map_while(|k| durations.get(&k).filter(|counts| counts.at_risk > 0))
 }

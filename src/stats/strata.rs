@@ -7,12 +7,12 @@ use super::tables::TwoByTwo;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     pub ratio: f64,
-    /// The standard error of its logarithm. None when the ratio is 0.
+    /// The standard error of the ratio's logarithm. None when the ratio is 0.
     pub log_error: Option<f64>,
 }
 
 impl Ratio {
-    /// The ratio whose 95 % interval begins at `low`. None when either is not over 0, or when `low` is over the ratio.
+    /// The ratio whose 95 % interval begins at `low`. None when `ratio` or `low` is not over 0, or when `low` is over the ratio.
     pub fn from_low(ratio: f64, low: f64) -> Option<Ratio> {
         let is_interval = 0.0 < low && low <= ratio && ratio.is_finite();
         is_interval.then(|| Ratio { ratio, log_error: Some((ratio / low).ln() / Z_95) })
@@ -30,20 +30,20 @@ impl Ratio {
     }
 }
 
-/// The common ratio, over the strata, of the share of members to the share of others: Mantel and Haenszel (1959),
-/// Statistical aspects of the analysis of data from retrospective studies, JNCI 22:719-748, for shares by Tarone (1981). The
-/// error is that of Greenland and Robins (1985), Estimation of a common effect parameter from sparse follow-up data,
-/// Biometrics 41:55-68. With one stratum it is the plain ratio, with the interval of Katz et al. (1978).
+/// The share of members with the value, divided by the share of others with it, as a common ratio over the strata: Mantel and Haenszel
+/// (1959), Statistical aspects of the analysis of data from retrospective studies, JNCI 22:719-748, for shares by Tarone (1981). The error
+/// is that of Greenland and Robins (1985), Estimation of a common effect parameter from sparse follow-up data, Biometrics 41:55-68. With
+/// one stratum it is the plain ratio, with the interval of Katz et al. (1978).
 ///
-/// When all have the value, or none, a half is added to each cell of each stratum. None when a group is empty, or no other
-/// with the value can be compared.
+/// When all contacts have the value, or none has it, a half is added to each cell of each stratum. None when a group is empty. Also none
+/// when no other contact with the value can be compared.
 pub fn risk_ratio(strata: &[TwoByTwo]) -> Option<Ratio> {
     let (mut members, mut others, mut spread) = (0.0, 0.0, 0.0);
     for [a, b, c, d] in cells(strata)? {
         let (row, other_row, all) = (a + b, c + d, a + b + c + d);
         members += a * (other_row / all);
         others += c * (row / all);
-        // (row · other_row · (a + c) - a · c · all) / all², without a difference.
+        // This is (row · other_row · (a + c) - a · c · all) / all², computed without a difference.
         spread += a * (row / all) * (d / all) + c * (other_row / all) * (b / all);
     }
     ratio(members, others, spread / members / others)
@@ -53,8 +53,8 @@ pub fn risk_ratio(strata: &[TwoByTwo]) -> Option<Ratio> {
 /// Greenland (1986), Estimators of the Mantel-Haenszel variance consistent in both sparse data and large-strata limiting models,
 /// Biometrics 42:311-323. With one stratum it is the plain ratio, with the interval of Woolf (1955).
 ///
-/// When all have the value, or none, a half is added to each cell of each stratum. None when a group is empty, and when no
-/// pair of a member without the value and another with it can be compared.
+/// When all contacts have the value, or none has it, a half is added to each cell of each stratum. None when a group is empty. Also none
+/// when no member without the value can be compared with another contact that has it.
 pub fn odds_ratio(strata: &[TwoByTwo]) -> Option<Ratio> {
     let (mut agree, mut differ) = (0.0, 0.0);
     let (mut of_agree, mut of_both, mut of_differ) = (0.0, 0.0, 0.0);
@@ -77,11 +77,11 @@ fn ratio(above: f64, below: f64, variance: f64) -> Option<Ratio> {
     ratio.is_finite().then(|| Ratio { ratio, log_error: (ratio > 0.0 && variance.is_finite()).then(|| variance.max(0.0).sqrt()) })
 }
 
-/// The p-value for the hypothesis that the groups are alike in each stratum. The χ² test of Cochran (1954), Some methods for
-/// strengthening the common χ² tests, Biometrics 10:417-451, and Mantel and Haenszel (1959), without correction; when a cell,
-/// summed over the strata, is expected to be under 5, the exact conditional test.
+/// The p-value for the hypothesis that the groups are alike in each stratum. It is that of the χ² test of Cochran (1954), Some methods for
+/// strengthening the common χ² tests, Biometrics 10:417-451, and Mantel and Haenszel (1959), without correction. If a cell, summed over
+/// the strata, is expected to be under 5, it is that of the exact conditional test.
 ///
-/// 1 when no stratum is informative; None when a group is empty.
+/// The p-value is 1 when no stratum is informative. None when a group is empty.
 pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
     Pooled::of(strata)?;
     let (mut difference, mut variance) = (0.0, 0.0);
@@ -92,7 +92,7 @@ pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
             [margins.members, margins.others, margins.with, margins.without, margins.total].map(|count| count as f64);
         let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
         let (ad, bc) = (product(table.members_with, table.others_without), product(table.members_without, table.others_with));
-        // a - members · with / total is (ad - bc) / total, and exact until here.
+        // The difference a - members · with / total is equal to (ad - bc) / total, and ad - bc is exact.
         let distance = ad.abs_diff(bc) as f64 / total;
         difference += if ad < bc { -distance } else { distance };
         variance += members / total * (others / total) * with * (without / (total - 1.0));
@@ -103,7 +103,7 @@ pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
     if variance <= 0.0 {
         return Some(1.0);
     }
-    // Sums that are 5 on paper may be slightly less.
+    // Rounding may make a sum of 5 slightly less.
     let is_sparse = expected.iter().any(|count| *count < 5.0 - 1e-11);
     Some(if is_sparse { exact_p(strata) } else { two_sided(difference / variance.sqrt()) })
 }
@@ -129,7 +129,8 @@ impl Pooled {
     }
 }
 
-/// The cells of the strata that are not empty.
+/// The cells of the strata that are not empty. A half is added to each if all contacts have the value, or none. None when a group is
+/// empty.
 fn cells(strata: &[TwoByTwo]) -> Option<impl Iterator<Item = [f64; 4]>> {
     let pooled = Pooled::of(strata)?;
     let shift = if pooled.with == 0 || pooled.without == 0 { 0.5 } else { 0.0 };
@@ -167,34 +168,36 @@ mod tests {
 
     #[test]
     fn one_stratum_by_hand() {
-        // (6 / 8) / (1 / 4) = 3, and e^(z √(1/6 - 1/8 + 1/1 - 1/4)). (6 · 3) / (2 · 1) = 9, and e^(z √(1/6 + 1/2 + 1/1 + 1/3)).
+        // Risk ratio: (6 / 8) / (1 / 4) = 3, with e^(z √(1/6 - 1/8 + 1/1 - 1/4)). Odds ratio: (6 · 3) / (2 · 1) = 9, with e^(z √(1/6 + 1/2
+        // + 1/1 + 1/3)).
         let reach = (Z_95 * (19.0_f64 / 24.0).sqrt()).exp();
         assert_ends(risk_ratio(&[table([6, 2, 1, 3])]), [3.0, 3.0 / reach, 3.0 * reach], "Katz");
         let reach = (Z_95 * 2.0_f64.sqrt()).exp();
         assert_ends(odds_ratio(&[table([6, 2, 1, 3])]), [9.0, 9.0 / reach, 9.0 * reach], "Woolf");
         // χ² = 19 / 20 · 7.2, where each cell is expected to be 5.
         assert_close(association(&[table([8, 2, 2, 8])]).unwrap(), two_sided(6.84_f64.sqrt()), "Cochran");
-        // One contact fewer, and 9 · 9 / 19 = 4.3 is expected: tables of 10 and 9 with 9 have C(10,k) C(9,9-k) ways of
-        // 92378: k = 7 and more 4320 + 405 + 10, k = 2 and fewer 1620 + 90 + 1.
+        // With one contact fewer, 9 · 9 / 19 = 4.3 is expected, so the test is exact. Of 92378 tables, C(10,k) C(9,9-k) have k members
+        // with the value: k = 7 and more 4320 + 405 + 10, k = 2 and fewer 1620 + 90 + 1.
         assert_close(association(&[table([7, 3, 2, 7])]).unwrap(), 6446.0 / 92378.0, "Fisher");
     }
 
     #[test]
     fn two_strata_by_hand() {
-        // Users 4 of 10 against 10 of 100, leads 6 of 20 against 2 of 10, pooled by others / all.
+        // 4 of 10 users against 10 of 100, and 6 of 20 leads against 2 of 10. The strata are pooled by others / all and members / all.
         let strata = [table([4, 6, 10, 90]), table([6, 14, 2, 8])];
         let (members, others) = (4.0 * 100.0 / 110.0 + 6.0 * 10.0 / 30.0, 10.0 * 10.0 / 110.0 + 2.0 * 20.0 / 30.0);
         assert_close(risk_ratio(&strata).unwrap().ratio, members / others, "shares");
         let (agree, differ) = (4.0 * 90.0 / 110.0 + 6.0 * 8.0 / 30.0, 6.0 * 10.0 / 110.0 + 14.0 * 2.0 / 30.0);
         assert_close(odds_ratio(&strata).unwrap().ratio, agree / differ, "odds");
-        // Ways to each number of members with it: (1 + 4x + x²) and (1 + x), together 1 + 5x + 5x² + x³. 3 is as rare as 0.
+        // The ways to each number of members with the value are (1 + 4x + x²) and (1 + x), together 1 + 5x + 5x² + x³. 3 is as rare as 0.
         assert_close(association(&[table([2, 0, 0, 2]), table([1, 0, 0, 1])]).unwrap(), 2.0 / 12.0, "convolved");
         assert_eq!(association(&[table([1, 1, 1, 1]), table([1, 0, 0, 1])]), Some(1.0));
     }
 
     #[test]
     fn a_value_of_one_role_is_no_difference() {
-        // Most members are leads, and leads have it more often: pooled, it looks 4.6 times as common.
+        // Most members are leads, and leads have the value more often. Without strata, the value would look 4.6 times as common among
+        // members.
         let strata = [table([1, 9, 10, 90]), table([45, 45, 5, 5])];
         assert_close(risk_ratio(&strata).unwrap().ratio, 1.0, "lift");
         assert_close(odds_ratio(&strata).unwrap().ratio, 1.0, "odds");
@@ -206,12 +209,12 @@ mod tests {
         for strata in [&[][..], &[table([0; 4])], &[table([0, 0, 3, 4])], &[table([3, 4, 0, 0]), table([1, 2, 0, 0])]] {
             assert_eq!((risk_ratio(strata), odds_ratio(strata), association(strata)), (None, None, None), "{strata:?}");
         }
-        // All have it: halves. (5.5 / 6) / (7.5 / 8), and (5.5 · 0.5) / (0.5 · 7.5).
+        // All contacts have the value, so halves are added: (5.5 / 6) / (7.5 / 8), and (5.5 · 0.5) / (0.5 · 7.5).
         let all = [table([5, 0, 7, 0])];
         assert_close(risk_ratio(&all).unwrap().ratio, 5.5 / 6.0 / (7.5 / 8.0), "shares");
         assert_close(odds_ratio(&all).unwrap().ratio, 5.5 / 7.5, "odds");
         assert_eq!(association(&all), Some(1.0));
-        // No member has it: 0, with an unknown error. No other has it: no ratio.
+        // If no member has the value, the ratio is 0, with an unknown error. If no other contact has it, there is no ratio.
         let (nobody, only_members) = ([table([0, 8, 3, 5])], [table([3, 5, 0, 8])]);
         for found in [risk_ratio(&nobody), odds_ratio(&nobody)] {
             assert_eq!(found, Some(Ratio { ratio: 0.0, log_error: None }));
@@ -220,7 +223,7 @@ mod tests {
         assert_eq!((risk_ratio(&only_members), odds_ratio(&only_members)), (None, None));
         assert_eq!(odds_ratio(&[table([3, 0, 4, 8])]), None, "all members have it");
         assert!(risk_ratio(&[table([3, 0, 4, 8])]).is_some());
-        // Groups of different roles: nothing is compared.
+        // The groups have different roles, so nothing is compared.
         let apart = [table([3, 4, 0, 0]), table([0, 0, 5, 6])];
         assert_eq!((risk_ratio(&apart), odds_ratio(&apart), association(&apart)), (None, None, Some(1.0)));
     }
@@ -257,7 +260,8 @@ mod tests {
 
     #[test]
     fn intervals_hold_the_ratio_that_strata_share() {
-        // Users with it 10 %, leads 30 %; members 1.8 times as often. The odds ratio is 2.5 in each.
+        // 10 % of the other users and 30 % of the other leads have the value. Members have it 1.8 times as often, or with odds 2.5 times
+        // as high.
         let rng = &mut ChaCha8Rng::seed_from_u64(6);
         let (mut lifts, mut odds) = (0, 0);
         for _ in 0..2_000 {

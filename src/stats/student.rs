@@ -2,9 +2,9 @@ use std::f64::consts::PI;
 
 use super::normal::Z_95;
 
-/// P(|T| ≥ |t|) of Student's T (1908), The probable error of a mean, Biometrika 6:1-25, as the incomplete beta function
-/// I(df / (df + t²); df / 2, 1 / 2): Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1. None when `t` is
-/// NaN, and for a `df` that is not over 0, or over a million, where digits are lost.
+/// P(|T| ≥ |t|) of Student's T (1908), The probable error of a mean, Biometrika 6:1-25, as the incomplete beta function I(df / (df + t²);
+/// df / 2, 1 / 2): Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1. None when `t` is NaN, and when `df` is not over 0.
+/// Also none when `df` is over a million, because digits would be lost.
 pub(super) fn two_sided(t: f64, df: f64) -> Option<f64> {
     if t.is_nan() || !is_degrees(df) || df > 1e6 {
         return None;
@@ -13,14 +13,14 @@ pub(super) fn two_sided(t: f64, df: f64) -> Option<f64> {
     if !square.is_finite() {
         return Some(0.0);
     }
-    // Each of the two fractions converges fast on its side.
+    // `near` converges fast for a small t, and `far` for a large one.
     let is_far = square * (df + 2.0) > 3.0 * df;
     let tail = if is_far { far(square, df) } else { 1.0 - near(square, df) };
     Some(tail.clamp(0.0, 1.0))
 }
 
-/// The half-width of a 95 % interval: the t with P(|T| ≥ t) = 0.05. None when `df` is not over 0 and finite, and under 0.05 degrees, where t is
-/// meaningless.
+/// The half-width of a 95 % interval: the t with P(|T| ≥ t) = 0.05. None when `df` is infinite. Also none when `df` is under 0.05, because
+/// t is then meaningless.
 pub(super) fn reach_95(df: f64) -> Option<f64> {
     if !is_degrees(df) || df < 0.05 {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn reach_95(df: f64) -> Option<f64> {
         let (z, z2) = (Z_95, Z_95 * Z_95);
         return Some(z + z * (z2 + 1.0) / (4.0 * df) + z * (5.0 * z2 * z2 + 16.0 * z2 + 3.0) / (96.0 * df * df));
     }
-    // Newton's method on the tail, which is convex: it starts at the normal quantile, which is too small, and never overshoots.
+    // Newton's method on the tail. It starts at the normal quantile, which is too small. It never overshoots, because the tail is convex.
     let mut t = Z_95;
     for _ in 0..1_000 {
         let density = 2.0 * gamma_ratio(df / 2.0) / (PI * df).sqrt() * (-(df + 1.0) / 2.0 * (t * t / df).ln_1p()).exp();
@@ -54,14 +54,14 @@ fn far(square: f64, df: f64) -> f64 {
     power.exp() * (square / (df + square)).sqrt() * gamma_ratio(df / 2.0) / PI.sqrt() / (df / 2.0) * beta_fraction(df / 2.0, 0.5, x)
 }
 
-/// I(1 - x; 1 / 2, df / 2), at the same x.
+/// I(1 - x; 1 / 2, df / 2), at the same x as in `far`.
 fn near(square: f64, df: f64) -> f64 {
     let x = square / (df + square);
     let power = -df / 2.0 * (square / df).ln_1p();
     power.exp() * x.sqrt() * gamma_ratio(df / 2.0) / PI.sqrt() / 0.5 * beta_fraction(0.5, df / 2.0, x)
 }
 
-/// Γ(a + 1/2) / Γ(a): from 60 on by its series (Abramowitz and Stegun 6.1.47), below by Γ(a + 1) = a Γ(a). Logarithms of
+/// Γ(a + 1/2) / Γ(a). From 60 on it is computed by its series (Abramowitz and Stegun 6.1.47), below 60 by Γ(a + 1) = a Γ(a). Logarithms of
 /// Γ would lose digits.
 fn gamma_ratio(a: f64) -> f64 {
     let (mut a, mut factor) = (a, 1.0);

@@ -7,7 +7,7 @@ pub struct TwoByTwo {
     pub others_without: u64,
 }
 
-/// The sums of a table without an empty group.
+/// The sums of the rows and columns of a table in which neither group is empty.
 pub(super) struct Margins {
     pub(super) members: u64,
     pub(super) others: u64,

@@ -20,14 +20,14 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
     median(&slopes)
 }
 
-/// Fifty years of months. The work grows with the third power of the length.
+/// Fifty years of monthly changes. The time that the test takes grows with the third power of their number.
 const MOST_CHANGES: usize = 600;
 
-/// The signed-rank test of Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics 1:80-83: whether changes
-/// are symmetric about zero. Exact by counting all signs, also with ties, which get mid-ranks (Pratt and Gibbons 1981, Concepts of
-/// nonparametric theory, 3.7); zeros are dropped. Two-sided: twice the smaller tail, and at most 1.
+/// The signed-rank test of Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics 1:80-83: whether changes are symmetric
+/// about zero. It is exact, because it counts all signs. Ties get mid-ranks (Pratt and Gibbons 1981, Concepts of nonparametric theory,
+/// 3.7). Zeros are dropped. The p-value is two-sided: twice the smaller tail, and at most 1.
 ///
-/// 1 when all changes are zero. None without changes, or with more than 600 that are not zero.
+/// The p-value is 1 when all changes are zero. None without changes, or with more than 600 that are not zero.
 pub fn signed_rank(changes: &[f64]) -> Option<f64> {
     let mut changes: Vec<f64> = changes.iter().copied().filter(|change| change.is_finite()).collect();
     if changes.is_empty() {
@@ -59,7 +59,7 @@ pub fn signed_rank(changes: &[f64]) -> Option<f64> {
 /// Whether values in order of time rise or fall: Mann (1945), Nonparametric tests against trend, Econometrica 13:245-259,
 /// with the normal approximation of Kendall (1975), Rank correlation methods, corrected for ties and continuity. Two-sided.
 ///
-/// 1 when all are tied. None with fewer than two values; two always give 1.
+/// The p-value is 1 when all values are equal. None with fewer than two values. Two values always give 1.
 pub fn mann_kendall(values: &[f64]) -> Option<f64> {
     let mut values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     if values.len() < 2 {
@@ -77,7 +77,7 @@ pub fn mann_kendall(values: &[f64]) -> Option<f64> {
     Some(two_sided(score.unsigned_abs().saturating_sub(1) as f64 / variance.sqrt()))
 }
 
-/// n (n - 1) (2n + 5)
+/// 18 times the variance of the score of `count` values without ties, or what `count` tied values take off it.
 fn eighteen_variances(count: usize) -> u128 {
     let n = count as u128;
     n * n.saturating_sub(1) * (2 * n + 5)
@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn slopes_by_hand() {
-        // Slopes of (0, 0), (1, 1), (2, 4): 1, 2, 3. A second point at x = 2 adds 5 and 10, and none with its twin.
+        // The slopes of (0, 0), (1, 1), (2, 4) are 1, 2 and 3. A second point at x = 2 adds the slopes 5 and 10. It has none to the point
+        // at the same x.
         assert_eq!(theil_sen(&[(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)]), Some(2.0));
         assert_eq!(theil_sen(&[(0.0, 0.0), (1.0, 1.0), (2.0, 4.0), (2.0, 10.0)]), Some(3.0));
         assert_eq!(theil_sen(&[(5.0, 1.0), (3.0, 5.0)]), Some(-2.0));
@@ -108,13 +109,13 @@ mod tests {
 
     #[test]
     fn signs_by_hand() {
-        // Ranks 1, 2, 3 with all signs up: one of 8 patterns, twice.
+        // The ranks are 1, 2 and 3, and all signs are positive. This is one of 8 patterns, counted twice.
         assert_eq!(signed_rank(&[1.0, 2.0, 3.0]), Some(0.25));
-        // -1, 2, 3, 4: sum 9 of 10; sums 10 and 9 have one pattern each of 16.
+        // The sum of the positive ranks of -1, 2, 3, 4 is 9 of 10. The sums 10 and 9 have one pattern each of 16.
         assert_eq!(signed_rank(&[2.0, -1.0, 4.0, 3.0]), Some(0.25));
-        // Mid-ranks 1.5, 1.5, 3 with -1 and 1: sum 4.5 of 6; patterns with 4.5 or more: 6, 4.5, 4.5, of 8.
+        // The ranks are 1.5, 1.5 and 3, and the positive sum is 4.5 of 6. Three of 8 patterns have 4.5 or more: 6, 4.5 and 4.5.
         assert_eq!(signed_rank(&[1.0, -1.0, 0.0, 5.0]), Some(0.75));
-        // Seven months, all up: 2 / 128, the least p that gives a trend.
+        // If all seven changes are positive, p is 2 / 128. No other signs give a smaller p.
         assert_eq!(signed_rank(&[1.0; 7]), Some(0.015625));
         assert_eq!(signed_rank(&[2.0, -2.0]), Some(1.0));
     }

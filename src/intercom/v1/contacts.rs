@@ -1,4 +1,4 @@
-//! Everyone, or the members of a group: read from lists by page number if those reach far enough, else from the scroll.
+//! Everyone, or the members of a group. They are read from lists by page number if page numbers reach the end, otherwise from the scroll.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ pub(super) struct ContactStream {
     scroll: Arc<Scroll>,
     selection: Selection,
     from: From,
-    /// The next page is the first after a restart.
+    /// Whether the next page is the first after a restart.
     is_restart: bool,
 }
 
 enum From {
-    /// The lists that are not read yet, and the sum of the totals of those that are. Users come before leads.
+    /// The lists that are not read yet. `before` is the sum of the totals of the lists that are read. Users come before leads.
     Lists {
         lists: VecDeque<Numbered<wire::Person>>,
         before: Option<u64>,
@@ -48,7 +48,7 @@ enum From {
 }
 
 impl Selection {
-    /// The lists to read. Oldest contacts first, so that new ones come at the end. Leads cannot be sorted.
+    /// The lists to read. Users are sorted by age, the oldest first, so that new ones come at the end. Leads cannot be sorted.
     fn lists(&self) -> Vec<Request> {
         let sorted = || Request::get("/users").with("order", "asc").with("sort", "created_at");
         match self {
@@ -57,7 +57,7 @@ impl Selection {
         }
     }
 
-    /// The sum of the totals that the lists announce; `None` if one of them announces none.
+    /// The sum of the totals that the lists announce. `None` if one of the lists announces no total.
     pub(super) async fn total(&self, transport: &Transport) -> Result<Option<u64>, RequestError> {
         let mut sum = Some(0);
         for list in self.lists() {
@@ -74,7 +74,7 @@ impl Selection {
         }
     }
 
-    /// The contact of a row. Counts it as odd if the row is in the list of a tag, but its own tags lack that tag.
+    /// The contact of a row. The row counts as odd if it is in the list of a tag, but its own tags do not have that tag.
     fn contact(&self, person: wire::Person, oddities: &mut Oddities) -> Contact {
         if let Selection::Members(group) = self
             && group.kind == GroupKind::Tag
@@ -126,7 +126,7 @@ impl ContactStream {
                     match list.next().await {
                         Ok(Some(page)) => {
                             let total = lists.iter().fold(*before, |sum, list| Some(sum? + list.total?));
-                            // Lists that were read are no longer in the queue.
+                            // Lists that were read are no longer in the queue, so this is the index of the current list.
                             let number = self.selection.lists().len() - lists.len();
                             let next_list = (lists.len() > 1).then(|| Bounds::default().cursor(number + 1, "1".to_string()));
                             let cursor = lists.front().and_then(|list| list.cursor(number)).or(next_list);
@@ -152,7 +152,7 @@ impl ContactStream {
                     ScrollEvent::Page(persons) => {
                         let wanted: Vec<wire::Person> = persons.iter().filter(|person| self.selection.contains(person)).cloned().collect();
                         let announced = *announced;
-                        // Most pages may hold none of the wanted rows. Those do not count as empty.
+                        // Many pages have none of the wanted rows. These pages do not count as empty.
                         if !wanted.is_empty() {
                             bounds.page("/users/scroll", wanted.len(), announced)?;
                         }

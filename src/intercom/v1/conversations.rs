@@ -1,4 +1,4 @@
-//! The conversations of a period. The API has no filter by date: they are read newest first until all rows of a page are older.
+//! The conversations of a period. The API has no filter by date, so they are read newest first, until all rows of a page are older.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::transport::{Request, Transport};
 use domain::{Allowed, Conversation};
 
 const PATH: &str = "/conversations";
-/// How many pages are requested at the same time. The last ones may not be needed.
+/// How many pages are requested at the same time. The last of them may not be needed.
 const AHEAD: usize = 4;
 /// The share of a list that may disappear while it is read.
 const DRIFT: f64 = 0.001;
@@ -35,7 +35,7 @@ impl ConversationStream {
         ConversationStream { list, start, end, is_newest_first: true, is_over: false }
     }
 
-    /// Continues at a cursor. New conversations have moved the pages since, so some rows come again.
+    /// Continues at a cursor. New conversations have moved the pages since then, so some rows come again.
     pub(super) fn from(mut self, cursor: Option<&Cursor>) -> ConversationStream {
         if let Some(cursor) = cursor {
             self.list.skip_to(cursor);
@@ -49,14 +49,14 @@ impl ConversationStream {
         }
         let page = match self.list.next().await {
             Ok(Some(page)) => page,
-            // The list ended before the start of the period was reached, so all of it must have come.
+            // The list ended before the start of the period was reached, so all of its rows must have come.
             Ok(None) => return self.check_complete().map(|()| None),
             Err(ListError::PageLimit) => return Err(StreamError::TooLong { path: PATH.to_string() }),
             Err(ListError::Failed(error)) => return Err(error),
         };
         self.is_newest_first &= page.rows.is_sorted_by(|a, b| a.created_at >= b.created_at);
         self.is_over = !page.rows.is_empty() && page.rows.iter().all(|row| self.is_before(row));
-        // The same period as in a search of 2.x: a second wider on both sides.
+        // The period is a second wider on both sides, as in a search of 2.x.
         let second = TimeDelta::seconds(1);
         let wanted = |row: &Conversation| self.start - second <= row.created_at && row.created_at < self.end + second;
         let rows = page.rows.into_iter().filter(wanted).collect();
@@ -72,8 +72,8 @@ impl ConversationStream {
         Ok(())
     }
 
-    /// Whether this conversation and all that follow it began before the period. If the API sorts by the latest change instead,
-    /// a conversation that last changed before the period also began before it.
+    /// Whether this conversation and all that follow it began before the period. The API may sort by the latest change instead. Then this
+    /// is certain if the conversation last changed before the period.
     fn is_before(&self, row: &Conversation) -> bool {
         let was_changed_before = row.updated_at.is_some_and(|updated_at| updated_at < self.start);
         row.created_at < self.start && (self.is_newest_first || was_changed_before)

@@ -1,4 +1,4 @@
-//! `/counts` of 1.x: the sizes of all groups in a few responses, keyed by name.
+//! `/counts` of 1.x. A few responses have the sizes of all groups, keyed by name.
 
 use super::{V1, wire};
 use crate::error::RequestError;
@@ -7,8 +7,8 @@ use crate::types::{Counted, ListedGroup, Totals, id_field};
 use crate::wire as shared;
 use domain::{Group, GroupKind};
 
-/// The page size of the only count that is paged, and the most pages: more tags than a workspace can reasonably have, and a
-/// stop for a list that always names a next page.
+/// The page size of the only count that has pages, and the most pages. A workspace hardly has that many tags. The limit stops a list that
+/// always names a next page.
 const PER_PAGE: u32 = 60;
 const PAGES_MAX: u32 = 1_000;
 
@@ -21,7 +21,8 @@ impl V1 {
         self.transport.send(&Request::get("/counts").with("type", "conversation"), wire::conversation_states).await
     }
 
-    /// The sizes of all groups of a kind, by name. Archived groups are included, and two groups may have the same name.
+    /// The sizes of all groups of a kind, by name. Archived groups are included. Two groups may have the same name. `None` for
+    /// conversations.
     pub(crate) async fn sizes_by_name(&self, of: Counted, kind: GroupKind) -> Result<Option<Vec<(String, u64)>>, RequestError> {
         let of = match of {
             Counted::People => "user",
@@ -42,13 +43,13 @@ impl V1 {
         Ok(Some(sizes))
     }
 
-    /// Company segments with their sizes. They have their own list.
+    /// Company segments with their sizes. The API has a separate list of them.
     pub(crate) async fn company_segments(&self) -> Result<Vec<ListedGroup>, RequestError> {
         let request = Request::get("/segments").with("type", "company").with("include_count", "true");
         self.transport.full_list(&request, shared::segments).await
     }
 
-    /// How many companies have a tag or are in a segment.
+    /// The number of companies that have a tag or are in a segment.
     pub(crate) async fn company_count(&self, group: &Group) -> Result<Option<u64>, RequestError> {
         let request = Request::get("/companies").with(id_field(group.kind), group.id.as_str()).with("per_page", "1");
         self.transport.send(&request, shared::total).await

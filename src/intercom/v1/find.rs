@@ -1,4 +1,4 @@
-//! Contacts by e-mail address.
+//! Looks up contacts by e-mail address.
 
 use super::{V1, wire};
 use crate::error::StreamError;
@@ -6,7 +6,7 @@ use crate::transport::Request;
 use domain::{FoundContact, Reference};
 
 impl V1 {
-    /// Looks up addresses only, and only to explain a failed call: calls of 1.x accept any reference.
+    /// Looks up addresses only. This serves only to explain a failed call, because calls of 1.x accept any reference.
     pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let mut found = Vec::new();
         for reference in references {

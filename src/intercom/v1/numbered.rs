@@ -1,5 +1,5 @@
-//! Lists by page number. The first page says how many there are. The others are requested concurrently and returned in order. The
-//! `next` address is never followed: the numbers are enough, and it may lead to another host.
+//! Lists by page number. The first page says how many pages there are. The others are requested concurrently and returned in order. The
+//! `next` address is never followed: the page numbers are enough, and the address may lead to another host.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use domain::Oddities;
 /// The number of records that page numbers can reach.
 pub(crate) const NUMBERED_ROWS: u64 = 10_000;
 
-/// One page, typed.
+/// One page of a list.
 #[derive(Debug)]
 pub(super) struct Page<T> {
     pub rows: Vec<T>,
-    /// How many rows the list has.
+    /// The number of rows of the whole list. `None` if the page does not say.
     pub total: Option<u64>,
-    /// The number of the last page.
+    /// The number of the last page. `None` if the page does not say.
     pub last: Option<u32>,
     pub has_next: bool,
     pub oddities: Oddities,
@@ -38,7 +38,7 @@ pub(super) struct Numbered<T> {
     /// How many pages are requested at the same time.
     ahead: usize,
     under_way: FuturesOrdered<BoxFuture<'static, Result<Page<T>, RequestError>>>,
-    /// The next page to request, and the last page as far as known.
+    /// The number of the next page to request. `last` is the last page that is known so far.
     next_page: u32,
     last: u32,
     /// The total that the latest page announced.
@@ -48,7 +48,7 @@ pub(super) struct Numbered<T> {
 
 /// Why a list was not read to its end.
 pub(super) enum ListError {
-    /// Page numbers reach no further.
+    /// The list is longer than page numbers reach.
     PageLimit,
     Failed(StreamError),
 }
@@ -60,7 +60,7 @@ impl<T: Send + 'static> Numbered<T> {
         Numbered { transport, request, per_page, decode, ahead, under_way, next_page: 1, last: 1, total: None, bounds }
     }
 
-    /// Continues at the page of a cursor. A cursor of another kind is ignored.
+    /// Continues at the page of a cursor. A cursor that has no page number is ignored.
     pub(super) fn skip_to(&mut self, cursor: &Cursor) {
         let Ok(page) = cursor.at.parse() else { return };
         self.under_way = FuturesOrdered::new();
@@ -70,13 +70,13 @@ impl<T: Send + 'static> Numbered<T> {
         self.bounds = Bounds::numbered_after(page, cursor.rows);
     }
 
-    /// A cursor for what follows the pages returned so far; `None` after the last.
+    /// A cursor for the position after the pages that were returned so far. `None` after the last page.
     pub(super) fn cursor(&self, list: usize) -> Option<Cursor> {
         let next = self.bounds.pages() + 1;
         (next <= self.last).then(|| self.bounds.cursor(list, next.to_string()))
     }
 
-    /// Fetches the first page, which `next` returns first. Returns whether page numbers reach the end of the list.
+    /// Fetches the first page. `next` returns this page first. Returns whether page numbers reach the end of the list.
     pub(super) async fn open(&mut self) -> Result<bool, RequestError> {
         let first = self.fetch(1).await?;
         self.next_page = 2;
@@ -97,7 +97,7 @@ impl<T: Send + 'static> Numbered<T> {
             Some(Err(error)) if error.is_page_limit() => return Err(ListError::PageLimit),
             Some(Err(error)) => return Err(ListError::Failed(error.into())),
         };
-        // At the page limit, the API may return an empty page with a total of 0. That total is no total of the list.
+        // At the page limit, the API may return an empty page with a total of 0. This 0 is not the total of the list.
         let is_nothing = page.rows.is_empty() && page.total.unwrap_or_default() == 0;
         let announced = page.total.filter(|_| !is_nothing);
         let number = self.bounds.page(self.request.path(), page.rows.len(), announced).map_err(ListError::Failed)?;
@@ -111,13 +111,13 @@ impl<T: Send + 'static> Numbered<T> {
         Ok(Some(page))
     }
 
-    /// Rows so far, including repeated ones.
+    /// The number of rows so far, including repeated ones.
     pub(super) fn rows(&self) -> u64 {
         self.bounds.rows()
     }
 
-    /// Lists grow and shrink while they are read, so the latest page counts. If it does not say whether more follow, there may be
-    /// a next page after a full one.
+    /// Updates the last page and the total. Lists grow and shrink while they are read, so the latest page counts. If it does not say
+    /// whether more pages follow, there may be one after a full page.
     fn update_end(&mut self, number: u32, page: &Page<T>) {
         self.total = page.total.or(self.total);
         let reported = page.last.filter(|last| *last > 0 || page.rows.is_empty());

@@ -1,10 +1,10 @@
-//! The scroll over all users and then all leads. A workspace can have only one open at a time, so streams share it.
+//! The scroll over all users and then all leads. A workspace can have only one scroll open at a time, so streams share it.
 //!
-//! Streams subscribe before any of them asks for a page. The first that asks starts the scroll for all subscribers. Those that
-//! subscribe later get the next scroll. Each subscriber receives every page and picks the rows that it needs.
+//! Streams subscribe before any of them asks for a page. The first stream that asks starts the scroll for all subscribers. Streams that
+//! subscribe later get the next scroll. Each subscriber receives every page and takes the rows that it needs.
 //!
-//! The server keeps the position of a scroll, so a lost response is a lost page. Such a scroll is restarted, and so is one that
-//! expired or that the server dropped.
+//! The server keeps the position of a scroll, so a lost response is a lost page. After a lost page the scroll is restarted. It is also
+//! restarted when it expired or the server dropped it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,13 +44,13 @@ struct Pending {
 #[derive(Clone, Debug)]
 pub(super) enum ScrollEvent {
     Page(Arc<Vec<Person>>),
-    /// Discard the pages so far: the scroll starts again.
+    /// The scroll starts again, so discard the pages so far.
     Restarted,
     End,
     Failed(StreamError),
 }
 
-/// One stream's part in a scroll.
+/// The receiver of one stream's events from a scroll.
 pub(super) struct Subscription {
     scroll: Arc<Scroll>,
     id: u64,
@@ -80,7 +80,7 @@ impl Scroll {
         Subscription { scroll: self.clone(), id, events }
     }
 
-    /// Starts a scroll for all pending subscribers, unless this one's scroll was started before.
+    /// Starts a scroll for all pending subscribers. Does nothing if the scroll of this subscriber was started before.
     fn start_for(self: &Arc<Scroll>, id: u64) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if !pending.subscribers.iter().any(|(subscriber, _)| *subscriber == id) {
@@ -128,14 +128,14 @@ impl Scroll {
         Ok(())
     }
 
-    /// How many rows to expect, by the total of the list.
+    /// The number of rows to expect, which is the total of the list. `None` if the list has no total.
     async fn announced(&self, scroll: &str) -> Result<Option<u64>, Stopped> {
         let list = Request::get(scroll.trim_end_matches("/scroll")).with("per_page", "1");
         let page = self.transport.send(&list, wire::contacts).await.map_err(|error| Stopped::Failed(error.into()))?;
         Ok(page.total)
     }
 
-    /// Opens the scroll: its first page. Waits while another program has a scroll open.
+    /// Opens the scroll and returns its first page. Waits while another program has a scroll open.
     async fn begin(&self, path: &str) -> Result<ScrollPage, Stopped> {
         let begun = Instant::now();
         loop {
@@ -145,7 +145,7 @@ impl Scroll {
                     tracing::warn!("another scroll is open in this workspace; waiting until it ends or expires");
                     tokio::time::sleep(WAIT).await;
                 }
-                // It waited long enough. Another attempt would only wait again.
+                // This waited as long as allowed. Another attempt would only wait again.
                 Err(error) if error.is_scroll_open_elsewhere() => return Err(Stopped::Failed(error.into())),
                 Err(error) => return Err(stopped(error)),
             }
@@ -153,8 +153,8 @@ impl Scroll {
     }
 }
 
-/// A scroll that expired or was dropped can be restarted. So can one after a transient failure: the server may have moved on
-/// although the page did not arrive.
+/// A scroll that expired or was dropped can be restarted. After a transient failure it can be restarted too, because the server may have
+/// moved on although the page did not arrive.
 fn stopped(error: RequestError) -> Stopped {
     if error.is_transient() { Stopped::Lost(error.into()) } else { Stopped::Failed(error.into()) }
 }
@@ -176,7 +176,7 @@ async fn send_to_all(subscribers: &mut Vec<mpsc::Sender<ScrollEvent>>, event: &S
 impl Subscription {
     pub(super) async fn next(&mut self) -> ScrollEvent {
         self.scroll.start_for(self.id);
-        // The task always sends how it ended. Without that, the runtime is shutting down.
+        // The task always sends how it ended. If nothing comes, the runtime is shutting down.
         self.events.recv().await.unwrap_or(ScrollEvent::Failed(StreamError::Abandoned))
     }
 }

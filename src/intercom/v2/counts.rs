@@ -1,4 +1,4 @@
-//! Sizes on 2.x, which has no `/counts`: the totals of lists and searches, by requests for one row.
+//! Sizes on 2.x, which has no `/counts`. They are the totals of lists and searches, which requests for one row get.
 
 use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ impl V2 {
         Ok(Totals { users, leads, companies })
     }
 
-    /// How many companies there are, or how many of them have a tag.
+    /// The number of companies, or the number of companies with a tag.
     pub(crate) async fn company_count(&self, group: Option<&Group>) -> Result<Option<u64>, RequestError> {
         let mut request = Request::get("/companies").with("per_page", "1");
         if let Some(group) = group {
@@ -34,7 +34,7 @@ impl V2 {
         try_join_all(states).await
     }
 
-    /// How many conversations have a tag.
+    /// The number of conversations that have a tag.
     pub(crate) async fn tagged_conversation_count(&self, tag: &Group) -> Result<Option<u64>, RequestError> {
         self.search_total("/conversations/search", equals("tag_ids", &tag.id)).await
     }

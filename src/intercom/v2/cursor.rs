@@ -1,5 +1,5 @@
-//! Streams of 2.x, paged by cursor. A stream ends at a page without a cursor, and only there: an empty page is not the end. A
-//! cursor that came before is an error, and so is a next page given as an address.
+//! Streams of 2.x, paged by cursor. A stream ends only at a page without a cursor; an empty page is not the end. A cursor that came before
+//! is an error. A next page that is given as an address is an error too.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -71,13 +71,13 @@ impl<T: Send + 'static> CursorStream<T> {
         self
     }
 
-    /// Refuses rows that the search did not request: then the API did not apply the filter, and other rows may be missing.
+    /// Refuses rows that the search did not request. Such rows mean that the API did not apply the filter, so other rows may be missing.
     pub(super) fn expecting(mut self, is_expected: impl Fn(&T) -> bool + Send + Sync + 'static) -> CursorStream<T> {
         self.is_expected = Some(Box::new(is_expected));
         self
     }
 
-    /// Counts rows as odd whose own list of tags is complete but lacks this tag.
+    /// Counts rows as odd if their own list of tags is complete but does not have this tag.
     pub(super) fn expecting_tag(mut self, id: Option<String>) -> CursorStream<T> {
         self.expected_tag = id;
         self
@@ -93,7 +93,7 @@ impl<T: Send + 'static> CursorStream<T> {
         let path = || self.request.path().to_string();
         let has_cursor = !matches!(std::mem::replace(&mut self.at, At::End), At::First);
         let (per_page, answer) = match answer {
-            // Cursors expire. The request itself was accepted before.
+            // The API accepted the request itself before, so the cursor has expired.
             Err(error) if has_cursor && error.is_cursor_refused() => {
                 return Err(StreamError::CursorRefused { path: path(), page: self.bounds.pages() + 1, source: error.into() });
             }
@@ -142,7 +142,7 @@ impl<T: Send + 'static> CursorStream<T> {
         }
     }
 
-    /// All rows, for streams that are known to be short.
+    /// Reads all rows, for streams that are known to be short.
     pub(super) async fn all(mut self) -> Result<Vec<T>, StreamError> {
         let mut rows = Vec::new();
         while let Some(page) = self.next_page().await? {
@@ -151,7 +151,7 @@ impl<T: Send + 'static> CursorStream<T> {
         Ok(rows)
     }
 
-    /// The announced total, by a request for one page.
+    /// The announced total. A request for one page gets it.
     pub(super) async fn total(self) -> Result<Option<u64>, RequestError> {
         let decode = self.decode;
         let answer = self.transport.send(&self.request.page(self.per_page, None), move |body| decode(body, None)).await?;

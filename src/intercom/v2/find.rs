@@ -1,4 +1,4 @@
-//! Contacts by e-mail address or external id.
+//! Looks up contacts by e-mail address or external id.
 
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ impl V2 {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
-        // A contact's record lists ten of its tags. For the others, its tags are requested.
+        // A contact's record lists only ten of its tags. If the tag may be among the others, the contact's tags are requested.
         let checked = found.into_iter().flatten().map(|holder| async move {
             let is_tagged = match holder.is_tagged {
                 Some(is_tagged) => is_tagged,
@@ -28,9 +28,9 @@ impl V2 {
         try_join_all(checked).await
     }
 
-    /// The tags of a contact, with when each was put on; `None` when the contact is no longer there.
+    /// The tags of a contact, with the time when each was added. `None` when the contact no longer exists.
     pub(crate) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
-        // Other characters are in no ID, and would change the path.
+        // An ID has no other characters, and they would change the path.
         if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return Ok(None);
         }
@@ -41,7 +41,7 @@ impl V2 {
         }
     }
 
-    /// Reads all pages: more contacts than fit on a page may share an address.
+    /// Reads all pages, because more contacts than fit on a page may share an address.
     async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let request = Request::search("/contacts/search", json!({ "operator": "OR", "value": filters }), super::by_creation());
         CursorStream::new(self.transport.clone(), request, self.page_size, wire::found_contacts)
@@ -51,7 +51,8 @@ impl V2 {
     }
 }
 
-/// Whether `=` is case-sensitive for addresses is not known. So an address with capitals is also searched in lower case.
+/// The filters for a reference. It is not known whether `=` is case-sensitive for addresses. So an address with capitals is also searched
+/// in lower case.
 fn filters(reference: &Reference) -> Vec<Value> {
     let filter = |field: &str, value: &str| json!({ "field": field, "operator": "=", "value": value });
     match reference {

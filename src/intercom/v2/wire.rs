@@ -45,7 +45,7 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
     Ok(WirePage { oddities, ..page? })
 }
 
-/// The same page, decoded for a lookup.
+/// Decodes the same page as `contacts`, but for a lookup.
 pub(crate) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<WirePage<FoundContact>, DecodeError> {
     contact_page(body, |wire| wire.into_found_contact(tag))
 }

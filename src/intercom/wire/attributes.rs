@@ -1,4 +1,4 @@
-//! Custom attributes: an object whose keys the workspace chose, decoded into a list without an intermediate JSON value.
+//! Custom attributes. They are an object whose keys the workspace chose. It is decoded into a list without an intermediate JSON value.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::lenient::count;
 use domain::{AttributeValue, CustomAttribute, Number};
 
-/// Sorted by name. If a name comes twice, the last value counts; null is no value.
+/// The custom attributes of one contact, sorted by name. If a name comes twice, the last value counts. A name whose value is null is left
+/// out.
 #[derive(Debug, Default)]
 pub(crate) struct Attributes(pub Vec<CustomAttribute>);
 
@@ -101,7 +102,7 @@ impl<'de> Deserialize<'de> for Attribute {
     }
 }
 
-/// Lists and objects are kept as JSON. They are rare: references to custom objects. A value nested too deep is dropped.
+/// Keeps a list or an object as JSON. These are rare, and are references to custom objects. A value that is nested too deep is dropped.
 fn as_json(value: Option<Value>) -> Attribute {
     if value.is_none() {
         count(|oddities| oddities.nested_too_deep += 1);
@@ -112,7 +113,7 @@ fn as_json(value: Option<Value>) -> Attribute {
 /// The deepest nesting in an attribute. serde_json refuses a body with more than 127 levels.
 const NESTED_MAX: usize = 100;
 
-/// A value with at most this many levels of lists and objects; `None` when it has more.
+/// Decodes a value with at most this many levels of lists and objects. `None` when the value has more.
 struct Json {
     levels: usize,
 }

@@ -11,11 +11,11 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use domain::{Number, Oddities};
 
-/// A text. Numbers and flags are converted, equal numbers to equal texts. Null, lists and objects are `None`.
+/// A text. Numbers and flags are converted to text, equal numbers to equal texts. Null, lists and objects are `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Text(pub Option<CompactString>);
 
-/// A whole number, also as text. Anything else is `None`.
+/// A whole number, which may come as text. Anything else is `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Whole(pub Option<u64>);
 
@@ -43,7 +43,7 @@ impl<T> Default for Listed<T> {
     }
 }
 
-/// A date as sent.
+/// A date as the API sent it.
 #[derive(Debug, Default)]
 pub(crate) enum Stamp {
     #[default]
@@ -57,7 +57,7 @@ pub(crate) fn some(text: Option<Text>) -> Option<CompactString> {
     text?.0
 }
 
-/// The same as a `String`, for texts that are few.
+/// The text as an allocated `String`, for texts that are rare.
 pub(crate) fn owned(text: Option<Text>) -> Option<String> {
     some(text).map(CompactString::into_string)
 }
@@ -68,7 +68,7 @@ pub(crate) fn plain_token(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 80 && text.bytes().all(plain)).then(|| text.to_string())
 }
 
-/// Instants beyond this are milliseconds: in seconds they would be after the year 5138.
+/// Larger numbers are milliseconds. As seconds they would be after the year 5138.
 const SECONDS_MAX: i64 = 100_000_000_000;
 
 impl Stamp {
@@ -103,7 +103,7 @@ fn from_number(number: i64, oddities: &mut Oddities) -> Option<DateTime<Utc>> {
         return DateTime::from_timestamp(number, 0);
     }
     oddities.dates_of_other_form += 1;
-    // Microseconds have not been seen from this API.
+    // Larger numbers are unreadable. They might be microseconds, but these have not been seen from this API.
     (number.unsigned_abs() <= SECONDS_MAX.unsigned_abs() * 1_000).then(|| DateTime::from_timestamp_millis(number))?
 }
 
@@ -126,13 +126,13 @@ pub(super) fn count(change: impl FnOnce(&mut Oddities)) {
     COUNTED.set(counted);
 }
 
-/// Decodes. If that fails, the oddities counted meanwhile are dropped: the body may be decoded once more.
+/// Decodes a body. If that fails, the oddities that were counted meanwhile are dropped, because the body may be decoded once more.
 pub(crate) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let before = COUNTED.get();
     decode().inspect_err(|_| COUNTED.set(before))
 }
 
-/// Decodes and returns the oddities of the body: fields of another type than documented, repaired texts.
+/// Decodes a body and returns its oddities: fields of another type than documented, and repaired texts.
 pub(crate) fn counting<T>(decode: impl FnOnce() -> T) -> (T, Oddities) {
     COUNTED.take();
     let decoded = decode();
@@ -145,7 +145,7 @@ fn odd<T>(none: T) -> T {
     none
 }
 
-/// The visitor methods for all forms except lists and objects: each returns `$none`.
+/// The visitor methods for all forms except lists and objects. Each of them returns `$none`.
 macro_rules! ignore_scalars {
     ($type:ty, $none:expr) => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -287,9 +287,9 @@ lenient!(Stamp,
     bool: |_| Stamp::Unreadable,
     int: Stamp::Number,
     large: |_| Stamp::Unreadable,
-    // Seconds with a decimal point are dates too. The comparison is false for NaN.
+    // Seconds with a decimal point are dates too. The comparison is false for NaN, which is then unreadable.
     float: |value: f64| if value.abs() < 1e15 { Stamp::Number(value as i64) } else { Stamp::Unreadable },
     text: |value: &str| Stamp::Text(value.into()),
     none: Stamp::Null,
-    // Counted as an unreadable date.
+    // A list or an object counts as an unreadable date.
     odd: Stamp::Unreadable);

@@ -43,16 +43,16 @@ impl ListPages {
         match &self.next {
             Next::After(cursor) => ListNext::With("starting_after", cursor.clone()),
             Next::Address(address) => in_address(address).unwrap_or(ListNext::Unknown),
-            // Another page came than the requested one: the server ignored the parameter.
+            // The server sent an earlier page than the requested one, so it ignored the parameter.
             Next::End if self.page.0.is_some_and(|at| at < u64::from(page)) => ListNext::Unknown,
-            // Some lists have page numbers and no `next`.
+            // Some lists have page numbers, but no `next`.
             Next::End if self.total_pages.0.is_some_and(|last| last > u64::from(page)) => ListNext::With("page", (page + 1).to_string()),
             Next::End => ListNext::End,
         }
     }
 }
 
-/// The paging parameter in an address.
+/// The paging parameter in an address. `None` if the address has none.
 fn in_address(address: &str) -> Option<ListNext> {
     let url = reqwest::Url::parse(address).or_else(|_| reqwest::Url::parse("http://relative")?.join(address)).ok()?;
     let value = |wanted: &str| {

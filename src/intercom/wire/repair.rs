@@ -1,9 +1,9 @@
-//! Repairs bodies that are valid JSON except for a few texts or numbers. One bad record must not cost the whole page, so each
-//! invalid character is replaced and the rest of the page is decoded as it is.
+//! Repairs bodies that are valid JSON except for a few texts or numbers. One bad record must not make the whole page fail. So each invalid
+//! character is replaced, and the rest of the page is decoded as it is.
 
 use super::lenient::count;
 
-/// A repaired body, and how many texts and numbers were replaced.
+/// A repaired body, and the numbers of texts and numbers that were replaced in it.
 pub(super) struct Repaired {
     pub body: Vec<u8>,
     texts: u64,
@@ -11,7 +11,7 @@ pub(super) struct Repaired {
 }
 
 impl Repaired {
-    /// Counts the replacements as oddities. To be called when the repaired body was decoded.
+    /// Counts the replacements as oddities. Call this after the repaired body was decoded.
     pub(super) fn count(&self) {
         count(|oddities| {
             oddities.texts_repaired += self.texts;
@@ -20,11 +20,11 @@ impl Repaired {
     }
 }
 
-/// Replaces an invalid character.
+/// The character that replaces an invalid one.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// The body with U+FFFD in place of invalid characters: bytes that are no UTF-8, half a surrogate pair, a control character, a
-/// backslash that starts no escape. Numbers beyond the range of `f64` become null. `None` when there is nothing to repair.
+/// The body with U+FFFD in place of invalid characters. Invalid are bytes that are no UTF-8, half a surrogate pair, a control character,
+/// and a backslash that starts no escape. Numbers beyond the range of `f64` become null. `None` when there is nothing to repair.
 pub(super) fn repaired(body: &[u8]) -> Option<Repaired> {
     let mut repaired = Repaired { body: Vec::with_capacity(body.len()), texts: 0, numbers: 0 };
     let (mut at, mut is_in_text, mut is_changed) = (0, false, false);
@@ -78,7 +78,7 @@ fn character(rest: &[u8]) -> Character {
         b'\\' => escape(rest),
         0x00..=0x1f => Character::Invalid(1),
         0x20..=0x7f => Character::Valid(1),
-        // No character has more bytes.
+        // No character has more than four bytes.
         _ => match rest[..rest.len().min(4)].utf8_chunks().next() {
             Some(chunk) => match chunk.valid().chars().next() {
                 Some(character) => Character::Valid(character.len_utf8()),
@@ -91,7 +91,7 @@ fn character(rest: &[u8]) -> Character {
 
 fn escape(rest: &[u8]) -> Character {
     match (rest.get(1), code_unit(rest)) {
-        // Both halves of a surrogate pair.
+        // These are both halves of a surrogate pair.
         (_, Some(0xD800..=0xDBFF)) if code_unit(&rest[6..]).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => Character::Valid(12),
         (_, Some(0xD800..=0xDFFF)) => Character::Invalid(6),
         (_, Some(_)) => Character::Valid(6),
@@ -100,14 +100,14 @@ fn escape(rest: &[u8]) -> Character {
     }
 }
 
-/// The value of a `\u` escape at the start.
+/// The value of a `\u` escape at the start. `None` if the text does not start with one.
 fn code_unit(rest: &[u8]) -> Option<u16> {
     let digits = rest.get(..6)?.strip_prefix(b"\\u")?;
     let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
     std::str::from_utf8(digits).ok().filter(|_| is_hex).and_then(|digits| u16::from_str_radix(digits, 16).ok())
 }
 
-/// The bytes of a number at the start.
+/// The bytes of the number at the start.
 fn number(rest: &[u8]) -> &[u8] {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
     &rest[..rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len())]

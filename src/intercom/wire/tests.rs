@@ -30,7 +30,7 @@ fn an_error_with_status_200_is_no_empty_list() {
     ] {
         assert!(matches!(decoded(body), Err(DecodeError::ErrorList { .. })), "{body}");
     }
-    // A tag may be called anything, and an empty list of errors is none.
+    // A tag may have any name, and an empty list of errors is no error.
     assert_eq!(decoded(r#"{"type":"list","errors":[],"data":[{"id":"1","name":"error.list"},{"id":2,"name":"error"}]}"#).unwrap(), 2);
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::entries::custom_attributes;
 
-/// The bytes for each placeholder. No world has a text with one of them.
+/// The bytes for each placeholder. No text of a world contains a placeholder.
 const PLACEHOLDERS: [(&str, &[u8]); 2] = [(NOT_UTF8, b"\xc3\x28\xff"), (HALF_CHARACTER, b"\\ud83d")];
 const NOT_UTF8: &str = "\u{f0000}";
 const HALF_CHARACTER: &str = "\u{f0001}";

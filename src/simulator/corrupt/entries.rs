@@ -1,4 +1,4 @@
-//! Faults with whole entries: too many, too few, or out of date. A fault of one entry applies to the one in the middle.
+//! Faults that add, remove or change whole entries of a page. A fault of one entry applies to the entry in the middle.
 
 use serde_json::{Value, json};
 
@@ -6,9 +6,9 @@ use crate::calendar::DAY;
 use crate::faults::checksum;
 
 const TEN_YEARS: i64 = 3_653 * DAY;
-/// The length of a huge text.
+/// The length of a huge text, in bytes.
 const HUGE: usize = 5_000_000;
-/// Flags that can have been different earlier.
+/// Flags that may have had another value earlier.
 const FLAGS: [&str; 5] = ["unsubscribed_from_emails", "marked_email_as_spam", "has_hard_bounced", "open", "read"];
 
 /// Splits a list that is documented as unpaged into two pages. The first one names the second.
@@ -64,8 +64,8 @@ pub(super) fn repeat_one(list: &mut Vec<Value>) {
     }
 }
 
-/// Adds the entry as it may have been a day before its last change: another name, other flags, another state. It comes before or after the
-/// current one, depending on the id: both orders occur, and the same request gets the same page.
+/// Adds an older version of an entry, as it may have been a day before its last change: with another name, other flags and another state.
+/// The id decides whether it comes before or after the current version. So both orders occur, and the same request gets the same page.
 pub(super) fn add_older_version(list: &mut Vec<Value>) {
     let middle = list.len() / 2;
     let Some(mut older) = list.get(middle).cloned() else { return };
@@ -86,15 +86,15 @@ pub(super) fn add_older_version(list: &mut Vec<Value>) {
     list.insert(position, older);
 }
 
-/// Adds an entry that was created ten years before the oldest entry of the page. It is outside the dates that such a page was requested
-/// for. `seed` decides its id.
+/// Adds an entry that was created ten years before the oldest entry of the page. So it is outside the dates that were requested. `seed`
+/// decides its id.
 pub(super) fn add_outsider(list: &mut Vec<Value>, seed: u64) {
     let Some(oldest) = list.iter().filter_map(|entry| entry["created_at"].as_i64()).min() else { return };
     let middle = list.len() / 2;
     let mut outsider = list[middle].clone();
     let created_at = (oldest - TEN_YEARS).max(0);
     let is_numeric = outsider["id"].as_str().is_some_and(|id| id.bytes().all(|sign| sign.is_ascii_digit()));
-    // An id that no entry has: longer than the numbers of this world, or a date and a suffix like the ids of contacts.
+    // No other entry has this id. It is longer than the numbers of this world, or is a date and a suffix like the ids of contacts.
     outsider["id"] = json!(if is_numeric { format!("9{:018}", seed % 10_u64.pow(18)) } else { format!("{created_at:08x}{seed:016x}") });
     outsider["created_at"] = json!(created_at);
     for own in ["external_id", "user_id", "company_id"] {
@@ -112,7 +112,8 @@ pub(super) fn swell_one(list: &mut [Value]) {
     }
 }
 
-/// Adds two attributes: markup that an HTML page must not execute, for contacts on a paid plan; and a value that is different for each.
+/// Adds two attributes. For contacts on a paid plan, `note` has markup that an HTML page must not execute. `own_id` is different for each
+/// entry.
 pub(super) fn mark_up(list: &mut [Value]) {
     for entry in list {
         let id = entry["id"].clone();

@@ -1,4 +1,4 @@
-//! Faults with the types of values.
+//! Faults that change the types of values.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
@@ -43,7 +43,7 @@ fn loosen_fields(fields: &mut Map<String, Value>, number: usize) {
     }
 }
 
-/// Sets all fields to null but id, type, date of creation and lists, which give totals.
+/// Sets all fields to null, except id, type, date of creation, and lists, because lists have totals.
 pub(super) fn empty(list: &mut [Value]) {
     let is_list = |value: &Value| {
         let kind = value["type"].as_str().unwrap_or_default();
@@ -58,8 +58,8 @@ pub(super) fn empty(list: &mut [Value]) {
     }
 }
 
-/// Converts texts to numbers or objects, booleans to text, arrays to null or objects, and objects to text or to objects with mistyped fields.
-/// Which of two depends on the number of the entry and of the field. Ids, types, numbers and dates do not change.
+/// Converts texts to numbers or objects, booleans to text, arrays to null or objects, and objects to text or to objects with mistyped
+/// fields. The index of the entry and of the field decides between two forms. Ids, types, numbers and dates do not change.
 pub(super) fn mistype(list: &mut [Value]) {
     for (number, entry) in list.iter_mut().enumerate() {
         if let Some(fields) = entry.as_object_mut() {

@@ -15,7 +15,7 @@ pub(crate) enum Fault {
     RateLimitedBare,
     /// 200 without a body.
     Empty,
-    /// 200 with the first half of the JSON; complete for HTTP.
+    /// 200 with the first half of the JSON. For HTTP the response is complete.
     Half,
     /// 200 with a body that is not JSON.
     Garbage,
@@ -31,19 +31,19 @@ pub(crate) enum Fault {
     Date(i64),
     /// The right answer with an invalid `Date`.
     BadDate,
-    /// The right answer as from a cache: with an old `Date` and the matching `Age`.
+    /// The right answer as a cache would send it, with an old `Date` and the matching `Age`.
     Aged,
     /// The right answer, late.
     Slow,
     /// The right answer in small chunks with pauses.
     Trickle,
-    /// No answer at all; the connection stays open.
+    /// There is no answer, and the connection stays open.
     Hang,
     /// The connection is reset before a byte of the answer.
     Reset,
-    /// The connection is closed in mid-body.
+    /// The connection is closed in the middle of the body.
     Cut,
-    /// The cursor or scroll of a request is no longer known. Requests without one succeed.
+    /// The cursor or scroll of a request is no longer known. Requests without a cursor or scroll succeed.
     Cursor,
     /// The open scroll fails with a 500 and has to be restarted. Other requests succeed.
     ScrollRestart,
@@ -66,7 +66,7 @@ pub(crate) enum ErrorBody {
 /// The fault of a list page. Other responses do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageFault {
-    /// The next cursor is the one just sent.
+    /// The next cursor is the cursor of this request.
     Loop,
     /// `pages.next` is a URL on another host.
     ForeignNext,
@@ -78,7 +78,7 @@ pub(crate) enum PageFault {
     Repeat,
     /// One entry appears twice: as it is, and as it was a day before its last change.
     Stale,
-    /// One more entry, created years before the others.
+    /// There is one more entry, which was created years before the others.
     Outside,
     /// `total_count` is 10 % too high.
     Total,
@@ -86,7 +86,7 @@ pub(crate) enum PageFault {
     Shrink,
     /// Unknown keys everywhere, and `next: null` on the last page.
     Extra,
-    /// Ids as JSON numbers; dates as text, in milliseconds or in ISO 8601.
+    /// Ids are JSON numbers. Dates are text, in milliseconds or in ISO 8601.
     Stringly,
     /// All fields are null but id, type, date of creation and lists.
     Nulls,
@@ -100,7 +100,7 @@ pub(crate) enum PageFault {
     HalfCharacter,
     /// One entry has ten thousand nested lists.
     Nested,
-    /// Each entry has a custom attribute with markup, and one with a different value for each.
+    /// Each entry has a custom attribute with markup, and another one whose value is different for each entry.
     Markup,
     /// A list of tags, segments or attributes comes in two pages.
     PagedGroups,
@@ -211,7 +211,7 @@ impl FromStr for Fault {
     }
 }
 
-/// `date+40d`, `date-90s`.
+/// Parses `date+40d` or `date-90s`. `None` for other words.
 fn date(word: &str) -> Option<Fault> {
     let by = word.strip_prefix("date")?;
     let seconds = |by: &str| i64::try_from(humantime::parse_duration(by).ok()?.as_secs()).ok();

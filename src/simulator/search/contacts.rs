@@ -36,7 +36,7 @@ pub(crate) enum Field {
     MonthlySpend,
     Newsletter,
     Date(DateField),
-    /// Documented, but never set in this world: avatars and the fields of mobile apps.
+    /// The documentation has this field, but it is never set in this world: avatars and the fields of mobile apps.
     Never,
 }
 
@@ -131,8 +131,8 @@ pub(crate) fn parse(view: &WorldView, query: Option<&serde_json::Value>) -> Resu
     super::parse(query, Dates::Days(&view.world.options.timezone), &find)
 }
 
-/// The contacts found, ascending by the sort field, then id. Checks only the smallest group that the search requires, within its days of
-/// creation.
+/// The contacts that match, ascending by the sort field, then by id. It checks only the smallest group that the search requires, and of
+/// this group only the contacts that were created on the required days.
 pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<u32> {
     let mut candidates: &[u32] = &view.contacts;
     let (mut from, mut until) = (i64::MIN, view.now - view.search_delay + 1);

@@ -58,7 +58,7 @@ pub(crate) fn parse(query: Option<&serde_json::Value>) -> Result<Query<Field>, A
     super::parse(query, Dates::Seconds, &find)
 }
 
-/// The conversations found, ascending by the sort field, then id. `priority` returns the priority's name in the requested version.
+/// The conversations that match, ascending by the sort field, then by id. `priority` returns the priority's name in the requested version.
 pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field, priority: fn(u8) -> &'static str) -> Vec<u32> {
     let (mut from, mut until) = (i64::MIN, i64::MAX);
     for (field, test) in query.required() {

@@ -11,7 +11,8 @@ pub(crate) struct Sort<'a> {
     pub descending: bool,
 }
 
-/// Parses `sort`. From 2.16 on unknown orders are refused. Before, they are ignored; that the default then applies is an assumption.
+/// Parses `sort`. From 2.16 on, unknown orders are refused. Earlier versions ignore them. It is an assumption that the default then
+/// applies.
 pub(crate) fn sort<'a>(sort: Option<&'a Value>, default_field: &'a str, checks_order: bool) -> Result<Sort<'a>, ApiError> {
     let field = match sort.and_then(|sort| sort.get("field")) {
         None | Some(Value::Null) => default_field,

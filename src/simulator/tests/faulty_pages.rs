@@ -1,4 +1,4 @@
-//! List pages with faults, in both dialects, compared with the same pages without.
+//! List pages with faults, in both dialects, compared with the same pages without faults.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::*;
 
 const YEAR: i64 = 365 * 86_400;
 
-/// The same world for all tests, with these faults.
+/// A simulator with these faults. Its world is the same for all tests.
 async fn served(random: &str, at: &str) -> Served {
     let faults = Faults::parse(Some(random), Some(at)).unwrap();
     Served::with(Options { world: WorldOptions { contacts: 200, ..WorldOptions::default() }, faults, ..Options::default() }).await
@@ -50,7 +50,7 @@ fn entries(pages: &[Value]) -> Vec<Value> {
     pages.iter().flat_map(list).cloned().collect()
 }
 
-/// Each record by its id; the latest version if there are several.
+/// Each record by its id. If a record comes in several versions, the latest is kept.
 fn newest(entries: &[Value]) -> BTreeMap<String, Value> {
     let mut newest = BTreeMap::new();
     for entry in entries {
@@ -87,7 +87,7 @@ async fn the_newest_version_of_each_record_is_the_right_one() {
         let all = entries(&stale);
         assert_eq!(all.len(), clean.len() + stale.len(), "one more on each page of {path}");
         assert_eq!(newest(&all), newest(&clean), "{path}");
-        // Both orders occur.
+        // The older version comes first for some entries, and last for others.
         let twins = all.windows(2).filter(|pair| pair[0]["id"] == pair[1]["id"]);
         let older_first: HashSet<bool> = twins.map(|pair| pair[0]["updated_at"].as_i64() < pair[1]["updated_at"].as_i64()).collect();
         assert_eq!(older_first.len(), 2, "{path}");

@@ -20,7 +20,7 @@ async fn both_generations_see_what_either_wrote() {
     let tag = served.post("2.11", "/tags", json!({"name": "fresh", "users": members})).await.json();
     let id = tag["id"].as_str().unwrap();
     let expected = sorted(ids(&members));
-    // Members: probe, list of 1.x, search of 2.x with its total, bodies, counts.
+    // The members are right in the probe, the list of 1.x, the search of 2.x with its total, the bodies and the counts.
     assert_eq!(served.members(&format!("tag:{id}")).await, expected);
     let listed = served.follow("1.4", &format!("/users?tag_id={id}&per_page=1&order=asc"), "users").await;
     assert_eq!(ids(&json!(listed)), expected, "in the order of creation");
@@ -36,7 +36,7 @@ async fn both_generations_see_what_either_wrote() {
     assert_eq!(shown["updated_at"], NOW);
     let counts = served.get("1.4", "/counts?type=user&count=tag").await.json();
     assert!(counts["user"]["tag"].as_array().unwrap().contains(&json!({"fresh": 3})));
-    // Contacts: lists, scrolls, totals, searches by their own data.
+    // The contacts are right in lists, scrolls and totals, and in searches by their own data.
     let after = served.probe("state").await;
     assert_eq!(after["contacts"].as_u64(), before["contacts"].as_u64().map(|count| count + 2));
     assert_eq!(served.follow("1.4", "/users?per_page=60", "users").await.len() as u64, before["users"].as_u64().unwrap() + 1);
@@ -104,7 +104,7 @@ async fn writes_stay_visible_as_time_passes() {
     let user = served.post("1.4", "/users", json!({"user_id": "fresh", "email": "f@fresh.example"})).await.json();
     served.post("1.4", "/tags", json!({"name": "fresh", "users": [{"user_id": "fresh"}]})).await.json();
     assert_eq!(served.searched(VALUE_LEAD_ID).await, members.len() - 1);
-    // A month later the world has more contacts, older by number and younger by id than the one made above.
+    // A month later the world has more contacts. Their indices are below that of the contact made above, but their ids are above its id.
     served.simulator.set_now(at(30 * 86_400));
     let all = served.follow("1.4", "/users?order=asc&per_page=60", "users").await;
     assert!(all.is_sorted_by_key(|user| user["id"].as_str().unwrap().to_owned()), "the order of ids is that of creation");

@@ -1,4 +1,4 @@
-//! Demo worlds have the patterns that an analyst should find (see `world`), also in the smallest size that promises them.
+//! Demo worlds have the patterns that an analyst should find (see `world`), even in the smallest world for which they are promised.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::world_view::WorldView;
 /// A world with helpers to view it.
 struct TestWorld {
     world: Arc<World>,
-    /// For messages.
+    /// The name of the world in messages.
     name: String,
 }
 
@@ -42,7 +42,7 @@ impl TestWorld {
         self.members(group, year, month, months).iter().map(|members| members.len() as i64).collect()
     }
 
-    /// How many conversations each contact opened in a month.
+    /// The number of conversations that each contact opened in a month.
     fn opened(&self, year: i32, month: i32) -> BTreeMap<u32, u32> {
         let mut opened = BTreeMap::new();
         let span = self.start(year, month)..self.start(year, month + 1);
@@ -103,7 +103,7 @@ fn trial_users_get_fewer_in_every_month_from_2025_03_on() {
     for seen in worlds(1..=5) {
         let rising = seen.sizes("Trial users", 2024, 8, 7);
         assert!(rising[..6].iter().all(|size| *size < rising[6]), "{}: {rising:?}", seen.name);
-        // The last one is 2027-08, when the segment is empty.
+        // The last month is 2027-08, when the segment is empty.
         let falling = seen.sizes("Trial users", 2025, 2, 31);
         assert!(changes(&falling).iter().all(|change| *change < 0), "{}: {falling:?}", seen.name);
         assert!(

@@ -10,11 +10,10 @@ use super::over_http::serving;
 use super::{NOW, served};
 use crate::*;
 
-/// With the same host in all requests, so that links do not depend on the port.
+/// The headers of a request. All requests have the same host, so that links do not depend on the port.
 const PLAIN: &str = "Host: localhost\r\nAuthorization: Bearer t0ken\r\n";
 const GZIP: &str = "Host: localhost\r\nAuthorization: Bearer t0ken\r\nAccept-Encoding: gzip\r\n";
 
-/// A request.
 struct TestRequest<'a> {
     port: u16,
     method: &'a str,
@@ -165,7 +164,7 @@ async fn cached_responses_pass_the_same_checks() {
     assert!(came[1].body == came[0].body && came[6].body == came[0].body && came[3].body != came[0].body && came[4].body != came[0].body);
     let remaining = |came: &TestResponse| came.header("x-ratelimit-remaining").unwrap().parse::<u32>().unwrap();
     let reset = |came: &TestResponse| came.header("x-ratelimit-reset").unwrap().to_owned();
-    // Another window may begin in between.
+    // Another rate window may begin between the two responses.
     assert!(reset(&came[1]) != reset(&came[0]) || remaining(&came[1]) == remaining(&came[0]) - 1);
     assert_ne!(came[0].header("x-request-id"), came[1].header("x-request-id"));
     let of_stranger = request.send(&GZIP.replace("t0ken", "invalid")).await;
@@ -189,7 +188,7 @@ async fn rate_limits_apply_to_cached_responses() {
     let (_, port) = serving(Options { rate_limit: 2, prepared_pages: true, ..Options::default() }).await;
     let request = TestRequest { port, method: "GET", version: "2.14", path: "/contacts?per_page=20", body: "" };
     let mut refused = 0;
-    // As many as in the test of the limit itself.
+    // There are as many requests as in the test of the limit itself.
     for _ in 0..9 {
         refused += u64::from(request.gzipped().await.head.starts_with("HTTP/1.1 429"));
     }

@@ -14,7 +14,6 @@ pub(super) struct Served {
     port: u16,
 }
 
-/// A response.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub status: u16,
@@ -27,7 +26,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// Status and code of an error.
+    /// The status and the code of an error.
     pub(super) fn refusal(&self) -> (u16, String) {
         let body: Value = serde_json::from_str(&self.text).unwrap();
         assert_eq!(body["type"], "error.list", "{}", self.text);
@@ -76,18 +75,18 @@ impl Served {
         self.get("2.11", &format!("/_simulator/{path}")).await.json()
     }
 
-    /// Ids of a group's members, by the probe.
+    /// The ids of a group's members, as the probe returns them.
     pub(super) async fn members(&self, group: &str) -> Vec<String> {
         ids(&self.probe(&format!("members?group={group}")).await)
     }
 
-    /// How many contacts a 2.x search by tag counts.
+    /// The total of a 2.x search for contacts with a tag.
     pub(super) async fn searched(&self, tag: &str) -> Value {
         let query = serde_json::json!({"query": {"field": "tag_id", "operator": "=", "value": tag}, "pagination": {"per_page": 1}});
         self.post("2.11", "/contacts/search", query).await.json()["total_count"].clone()
     }
 
-    /// Sends a request on its own connection; an empty version sends no header.
+    /// Sends a request on its own connection. If `version` is empty, the request has no version header.
     pub(super) async fn send(&self, method: &str, version: &str, path: &str, body: &str, token: &str) -> Answer {
         let port = self.port;
         let version = if version.is_empty() { String::new() } else { format!("Intercom-Version: {version}\r\n") };

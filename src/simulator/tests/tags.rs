@@ -39,7 +39,7 @@ async fn a_bulk_tag_of_1x_takes_users_by_any_of_their_ids() {
     let id = tag["id"].as_str().unwrap();
     let expected = sorted(vec![users[0].0.clone(), users[1].0.clone(), users[2].0.clone(), lead.clone()]);
     assert_eq!(served.members(&format!("tag:{id}")).await, expected);
-    // The same name in other case is the same tag; `untag` applies to its entry only.
+    // The same name in another case is the same tag. `untag` applies only to its own entry.
     let members = json!([{"id": users[0].0, "untag": true}, {"id": users[3].0, "untag": false}]);
     assert_eq!(served.post("1.1", "/tags", json!({"name": name.to_uppercase(), "users": members})).await.json(), tag);
     let expected = sorted(vec![users[3].0.clone(), users[1].0.clone(), users[2].0.clone(), lead]);
@@ -157,7 +157,7 @@ async fn one_contact_is_tagged_and_untagged() {
     let before = served.get("2.11", &path).await.json()["data"].as_array().unwrap().len();
     let applied = served.post("2.11", &path, json!({"id": tag})).await.json();
     assert_eq!((&applied["id"], &applied["applied_at"], &applied["applied_by"]["type"]), (&tag, &json!(NOW), &json!("admin")));
-    // Putting it on once more changes nothing, and ids may come as numbers.
+    // Adding the tag once more changes nothing, and ids may be sent as numbers.
     let number: u64 = tag.as_str().unwrap().parse().unwrap();
     assert_eq!(served.post("2.11", &path, json!({"id": number})).await.json(), applied);
     let listed = served.get("2.11", &path).await.json()["data"].clone();
@@ -227,7 +227,7 @@ async fn users_and_leads_are_created() {
         served.post("1.4", "/users", json!({"email": "NEW@b.example", "name": "Newer", "custom_attributes": {"seats": 8}})).await.json();
     assert_eq!((&updated["id"], &updated["name"], &updated["custom_attributes"]["seats"]), (&made["id"], &json!("Newer"), &json!(8)));
     assert_eq!(updated["custom_attributes"]["paid"], true);
-    // Another user id is another user, though the address is the same.
+    // Another user id identifies another user, even if the address is the same.
     let second = served.post("1.4", "/users", json!({"user_id": "new-2", "email": "new@b.example"})).await.json();
     assert_ne!(second["id"], made["id"]);
     assert_eq!(served.post("1.4", "/users", json!({"email": "new@b.example"})).await.refusal(), (409, "conflict".to_owned()));
@@ -252,7 +252,7 @@ fn somebody(served: &Served, wanted: impl Fn(&Contact) -> bool) -> Contact {
 async fn the_tags_of_a_contact_have_dates() {
     let served = Served::with(Options { world: WorldOptions { contacts: 2_000, ..WorldOptions::default() }, ..Options::default() }).await;
     let of = |contact: &str| format!("/contacts/{contact}/tags");
-    // All tags in one list without pages, as documented.
+    // All tags are in one list without pages, as documented.
     let collector = somebody(&served, |contact| contact.exists_at(NOW) && contact.tags_at(NOW).count() > 10);
     let expected: Vec<Value> = collector
         .tags_at(NOW)

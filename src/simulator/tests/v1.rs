@@ -128,7 +128,7 @@ async fn lists_end_at_ten_thousand() {
     let empty = silent.get("1.4", &ask(201, 50)).await.json();
     assert_eq!((&empty["users"], &empty["total_count"]), (&json!([]), &json!(0)));
     assert_eq!((&empty["pages"]["total_pages"], &empty["pages"]["next"]), (&json!(0), &Value::Null));
-    // The scroll has no cap, and what it shows carries its tags.
+    // The scroll has no limit, and its contacts have their tags.
     let scrolled = silent.scroll("/users/scroll", "users").await.concat();
     let leads = silent.scroll("/contacts/scroll", "contacts").await.concat();
     let tagged =

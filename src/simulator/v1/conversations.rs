@@ -11,7 +11,7 @@ use crate::world::conversations::Conversation;
 use crate::world::people::Role;
 use crate::world_view::WorldView;
 
-/// `GET /conversations`: by latest change, newest first, by default. There is no filter by date.
+/// `GET /conversations`. By default it sorts by latest change, newest first. It has no filter by date.
 pub(super) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let (view, now) = (context.view, context.view.now);
     let person = person(view, call)?;
@@ -26,7 +26,7 @@ pub(super) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiErro
         person.is_none_or(|person| conversation.participants().any(|index| index == person))
             && admin.is_none_or(|id| assignee().as_deref() == Some(id))
             && open.is_none_or(|open| conversation.open_at(now) == open)
-            // Closed conversations count as read; unread=false has no effect.
+            // Closed conversations count as read. `unread=false` has no effect.
             && (unread != Some(true) || conversation.open_at(now))
     };
     let all = view.conversations();
@@ -43,7 +43,7 @@ pub(super) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiErro
     write(&json!({"type": "conversation.list", "pages": page.pages, "total_count": page.total_count, "conversations": shown}))
 }
 
-/// `GET /conversations/{id}`, with the first message only: this world has no other parts (an assumption).
+/// `GET /conversations/{id}`. It has the first message only, because this world has no other parts (an assumption).
 pub(super) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
     let found = view.conversations().iter().zip(0u32..).find(|(conversation, _)| conversation.id.to_string() == id);
     let (_, index) = found.ok_or_else(ApiError::resource_not_found)?;

@@ -1,4 +1,4 @@
-//! `/users` and `/contacts` of 1.x, where a contact is a lead.
+//! `/users` and `/contacts` of 1.x. In these versions, a contact is a lead.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS};
 use crate::world::people::Role;
 use crate::world_view::WorldView;
 
-/// `GET /users`: only users; with a tag, a segment or a company also leads.
+/// `GET /users`. It lists only users. If a tag, a segment or a company is given, it also lists leads.
 pub(super) fn users(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let view = context.view;
     if let Some(user_id) = call.parameter("user_id") {
@@ -42,7 +42,7 @@ pub(super) fn users(context: &ReadContext, call: &Call) -> Result<String, ApiErr
     page(context, call, Role::User, if filtered { call.indexed(found) } else { found })
 }
 
-/// `GET /contacts`: leads, always by creation.
+/// `GET /contacts`. It lists leads, always in the order of creation.
 pub(super) fn leads(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let view = context.view;
     if let Some(user_id) = call.parameter("user_id") {
@@ -82,7 +82,7 @@ pub(super) fn user(view: &WorldView, index: u32) -> Result<String, ApiError> {
     write(&person_body(view, index))
 }
 
-/// A contact of a role by Intercom's id. That a lead is not found among the users, nor a user among the leads, is an assumption.
+/// A contact of a role by Intercom's id. It is an assumption that a lead is not found among the users, and a user not among the leads.
 pub(super) fn find(view: &WorldView, id: &str, role: Role) -> Result<u32, ApiError> {
     let found = view.find_contact(id).filter(|index| view.contact(*index).role_at(view.now) == role);
     found.ok_or_else(ApiError::contact_not_found)
@@ -144,7 +144,7 @@ fn listed(view: &WorldView, call: &Call, roles: &[Role], sort: Field) -> Result<
     }))
 }
 
-/// Archived tags have no members to list, unknown ones are 404 (both assumptions).
+/// The members of a tag. Archived tags have no members to list, and unknown tags are 404 (both are assumptions).
 fn members_of_tag<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiError> {
     let known = view.find_tag(id).is_some() || ARCHIVED_TAGS.iter().any(|tag| tag.id == id);
     if known { Ok(view.members_of_tag(id)) } else { Err(ApiError::resource_not_found()) }
@@ -155,7 +155,7 @@ fn members_of_segment<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], Ap
     if known { Ok(view.members_of_segment(id)) } else { Err(ApiError::resource_not_found()) }
 }
 
-/// The id is the workspace's own or, as an assumption, Intercom's.
+/// The contacts of a company. The id is the workspace's own or Intercom's (the latter is an assumption).
 fn members_of_company<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiError> {
     let company = companies::find_by_company_id(view, id).or_else(|| companies::find(view, id));
     company.map(|company| view.contacts_of_company(company)).ok_or_else(companies::not_found)

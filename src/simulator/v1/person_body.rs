@@ -1,4 +1,4 @@
-//! The user object, which is also that of leads.
+//! The user object of 1.x, which is also used for leads.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::world::people::{Contact, Role};
 use crate::world::{ADMINS, WORKSPACE_ID};
 use crate::world_view::WorldView;
 
-/// A user or a lead as 1.x shows it: with all tags, not ten of them.
+/// A user or a lead as 1.x shows it. Unlike 2.x, it shows all tags, not only ten.
 pub(super) fn person_body(view: &WorldView, index: u32) -> Value {
     let (contact, now) = (view.contact(index), view.now);
     let is_lead = contact.role_at(now) == Role::Lead;
@@ -83,7 +83,7 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// The user id that a lead was given: a UUID, always the same for one lead.
+/// The user id that was generated for a lead. It is a UUID, and always the same for one lead.
 pub(super) fn lead_user_id(contact: &Contact) -> String {
     let bytes = contact.id.bytes().fold(0, |sum, byte| scatter(sum, 3, u64::from(byte)));
     uuid(bytes, 0)
@@ -96,7 +96,7 @@ fn pseudonym(contact: &Contact) -> String {
     format!("{} {}", COLOURS[(day % 5) as usize], THINGS[(second % 5) as usize])
 }
 
-/// Empty when nothing is known. Latitudes are numbers, text or null, as in samples.
+/// The location, empty if no place is known. Latitudes are numbers, text or null, as in samples.
 fn location_data(contact: &Contact, view: &WorldView) -> Value {
     let Some((country, city)) = contact.place else {
         return json!({});

@@ -11,10 +11,10 @@ use crate::world::people::Role;
 use crate::world::{ADMINS, WORKSPACE_ID};
 use crate::world_view::WorldView;
 
-/// At most this many tags, notes and companies are shown on a contact.
+/// The largest number of tags, notes and companies that are shown on a contact.
 const SHOWN: usize = 10;
 
-/// A contact as 2.x sends it, with the keys that Intercom's schema lacks and its examples have.
+/// A contact as 2.x sends it. It also has the keys that are in Intercom's examples but not in its schema.
 #[derive(Serialize)]
 pub(super) struct ContactBody<'a> {
     r#type: &'static str,
@@ -23,7 +23,7 @@ pub(super) struct ContactBody<'a> {
     external_id: Option<&'a str>,
     role: &'static str,
     email: Option<&'a str>,
-    /// Only in few responses.
+    /// This key is only in few responses.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_domain: Option<&'a str>,
     phone: Option<&'a str>,
@@ -78,7 +78,7 @@ pub(super) struct ContactBody<'a> {
     enabled_push_messaging: Option<Option<bool>>,
     sms_consent: bool,
     unsubscribed_from_sms: bool,
-    /// Undocumented; clients must ignore it.
+    /// This key is not documented, so clients must ignore it.
     undocumented_score: f64,
 }
 
@@ -88,7 +88,7 @@ struct Avatar {
     image_url: Option<&'static str>,
 }
 
-/// A number until 2.15, text from 2.16.
+/// The owner's id, which is a number up to 2.15 and a text from 2.16 on.
 enum OwnerId {
     Number(u64),
     Text(u64),
@@ -126,7 +126,7 @@ struct Location {
     continent_code: Option<&'static str>,
 }
 
-/// Objects of a contact: at most ten, and the URL of the full list.
+/// Objects that belong to a contact: at most ten of them, and the URL of the full list.
 #[derive(Serialize)]
 struct Linked {
     r#type: &'static str,
@@ -224,7 +224,7 @@ impl<'a> ContactBody<'a> {
             ios_sdk_version: None,
             ios_last_seen_at: None,
             custom_attributes: custom_attributes(view, index),
-            // "The whole may be null": it is null for leads that were never tagged nor seen.
+            // The documentation says "The whole may be null". It is null here for leads that were never tagged nor seen.
             tags: (role == Role::User || !tags.is_empty() || !contact.visits.is_empty()).then(|| link("tags", "tag", tags)),
             notes: link("notes", "note", (1..=contact.notes).map(|number| format!("{}{number:02}", 3000 + index)).collect()),
             companies: link(

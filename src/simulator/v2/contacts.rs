@@ -92,8 +92,8 @@ pub(super) fn companies(view: &WorldView, call: &Call, id: &str) -> Result<Strin
     write(&json!({"type": "list", "total_count": companies.len(), "data": companies, "pages": pages}))
 }
 
-/// `POST /contacts`: creates a user, or with `role: lead` a lead. 409 if a user has the id or address already; leads may share any address
-/// (an assumption).
+/// `POST /contacts`: creates a user, or with `role: lead` a lead. The answer is 409 if a user has the id or address already. Leads may
+/// share any address (an assumption).
 pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let body = call.object()?;
     let data = ContactData::read(&body, "external_id")?;
@@ -116,7 +116,7 @@ pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String
     Ok((next, body))
 }
 
-/// The index of a contact that exists; for merged ones the version's response.
+/// The index of a contact that exists. For a merged contact it is the error that this version of the API returns.
 pub(super) fn existing(view: &WorldView, call: &Call, id: &str) -> Result<u32, ApiError> {
     if let Some(index) = view.find_contact(id) {
         return Ok(index);

@@ -6,7 +6,7 @@ use crate::version::{V2_11, V2_15, V2_16, Version};
 use crate::world::ADMINS;
 use crate::world_view::WorldView;
 
-/// The name of a priority: two names up to 2.15, levels from 2.16 on.
+/// The name of a priority. There are two names up to 2.15, and levels from 2.16 on.
 pub(super) fn priority_word(version: Version) -> fn(u8) -> &'static str {
     if version >= V2_16 {
         |level| ["none", "low", "medium", "high", "urgent"][usize::from(level.min(4))]
@@ -25,7 +25,7 @@ pub(super) fn conversation_body(view: &WorldView, index: u32, version: Version) 
         .participants()
         .map(|index| {
             let contact = view.contact(index);
-            // The real service leaves it out, so it is not null here.
+            // The real service leaves a missing external id out, so it is not null here.
             match contact.external_id_at(now) {
                 Some(external_id) => json!({"type": "contact", "id": contact.id, "external_id": external_id}),
                 None => json!({"type": "contact", "id": contact.id}),

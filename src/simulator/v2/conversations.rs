@@ -26,7 +26,7 @@ fn list_body(view: &WorldView, call: &Call, shown: &[u32], total_count: usize, p
     write(&ConversationList { r#type: "conversation.list", pages, total_count, conversations })
 }
 
-/// `GET /conversations`: newest first (an assumption), with cursors in every version: the page numbers of 2.0 to 2.5 are not simulated.
+/// `GET /conversations`: newest first (an assumption). It uses cursors in every version. The page numbers of 2.0 to 2.5 are not simulated.
 pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let per_page = paging::per_page(call.parameter_value("per_page").as_ref(), 20)?;
     let after = call.parameter("starting_after").map(Position::from_list_cursor).transpose()?;

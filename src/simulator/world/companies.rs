@@ -1,4 +1,4 @@
-//! The companies contacts belong to.
+//! The companies that contacts belong to.
 
 use rand::RngExt;
 
@@ -15,7 +15,7 @@ pub(crate) struct Company {
     pub monthly_spend: u32,
 }
 
-/// A segment of companies: a rule, as for contacts.
+/// A segment of companies. It is a rule, as for contacts.
 pub(crate) struct CompanySegment {
     pub id: &'static str,
     pub name: &'static str,
@@ -30,7 +30,7 @@ enum Rule {
 }
 
 impl CompanySegment {
-    /// Whether a company is in the segment; `tagged` returns whether it has a tag, by id.
+    /// Whether a company is in the segment. `tagged` says whether the company has the tag with an id.
     pub(crate) fn holds(&self, company: &Company, tagged: impl FnOnce(&str) -> bool) -> bool {
         match self.rule {
             Rule::SpendsFrom(least) => company.monthly_spend >= least,

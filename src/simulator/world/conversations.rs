@@ -1,7 +1,7 @@
-//! Conversations: most contacts have none in a month, some one or two, a few more than ten.
+//! Conversations. In a month, most contacts have none, some have one or two, and a few have more than ten.
 //!
-//! What an analyst should be able to find: contacts open far more conversations while they carry `value_lead`; and in 2026-09 there was an
-//! outage.
+//! What an analyst should be able to find: contacts open far more conversations while they carry `value_lead`, and there was an outage in
+//! 2026-09.
 
 use rand::RngExt;
 
@@ -21,15 +21,15 @@ pub(crate) enum Starter {
 
 /// One conversation.
 pub(crate) struct Conversation {
-    /// Written in decimal; grows with creation.
+    /// The id is written in decimal. Later conversations have greater ids.
     pub id: u64,
     pub created_at: i64,
     /// Index into the world's contacts.
     pub contact: u32,
-    /// A second participant, in a few conversations.
+    /// The index of a second participant, in a few conversations.
     pub other: Option<u32>,
     pub starter: Starter,
-    /// Opened by e-mail, not in the messenger.
+    /// Whether the conversation was opened by e-mail, not in the messenger.
     pub by_email: bool,
     pub closed_at: i64,
     /// Index into [`ADMINS`].
@@ -42,11 +42,11 @@ pub(crate) struct Conversation {
 
 /// The author of a conversation's first message.
 pub(crate) struct Author {
-    /// `user`, `lead`, `admin` or `bot`: bodies of 2.x also distinguish users and leads here.
+    /// `user`, `lead`, `admin` or `bot`. Bodies of 2.x also distinguish users and leads here.
     pub kind: &'static str,
     pub id: String,
     pub name: Option<String>,
-    /// `""` when there is none, as on the real service.
+    /// `""` when there is no address, as on the real service.
     pub email: String,
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Co
         for visits in &contact.visits {
             let mut at = visits.from + exponential(rng, mean_gap);
             while at < visits.until.min(end) {
-                // The gaps are those of a value lead. For others, three of four conversations are dropped.
+                // The gaps are those of a contact with `value_lead`. For other contacts, three of four conversations are dropped.
                 if contact.has_tag_at(VALUE_LEAD, at) || rng.random_bool(0.25) {
                     opened.push((at, number));
                 }
@@ -132,8 +132,8 @@ pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Co
     opened.into_iter().zip(0u64..).map(|((at, contact), number)| conversation(rng, number, at, contact, contacts)).collect()
 }
 
-/// The time between two conversations of a visiting value lead, with a Pareto tail: half a year or longer for half of the contacts, a few days
-/// for some; six in a thousand have a conversation nearly every day.
+/// The mean time in seconds between two conversations of a visiting contact with `value_lead`. It has a Pareto tail: more than four months
+/// for half of the contacts, a few days for some. Six in a thousand contacts have one nearly every day.
 fn mean_gap(rng: &mut Rng) -> i64 {
     let rarity: f64 = rng.random_range(0.0002..1.0);
     let per_month = if rng.random_bool(0.006) { rng.random_range(15.0..40.0) } else { (0.15 / rarity.powf(0.62)).min(12.0) };

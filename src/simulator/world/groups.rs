@@ -1,7 +1,7 @@
 //! Tags and segments, and their members over time.
 //!
-//! The spells of a tag are part of the world. A segment is a rule that is evaluated at the time of the request, as on the real service. It has no
-//! history.
+//! The spells of a tag are part of the world. A segment is a rule that is evaluated at the time of the request, as on the real service. So
+//! a segment has no history.
 
 use rand::RngExt;
 
@@ -19,10 +19,11 @@ pub(crate) struct Tag {
     flow: Flow,
 }
 
-/// How members come and go. Months are mean stays; `share` is the part of contacts that is ever in the tag.
+/// How members come and go. `share` is the part of all contacts that ever gets the tag.
 #[derive(Clone)]
 enum Flow {
-    /// Members join at some time after `opens` or sign-up, leave and come back: `stay` and `away` are mean months.
+    /// Members join at some time after `opens` and their creation, leave and come back. `stay` and `away` are average lengths in months of
+    /// a membership and of a break.
     Steady {
         share: f64,
         stay: i64,
@@ -34,41 +35,42 @@ enum Flow {
         share: f64,
         opens: i64,
     },
-    /// Only early contacts join; nobody after `closes`.
+    /// Only early contacts join. Nobody joins for the first time after `closes`.
     Shrinking {
         share: f64,
         closes: i64,
     },
-    /// Every winter from mid-November or December to January or February, many of them year after year.
+    /// Members have the tag in a winter, from November or December to January or February. Many of them have it year after year.
     Winter {
         share: f64,
     },
-    /// Added while the contact stays away, once an admin has noticed; removed when the contact is back. All contacts that slip away are noticed;
-    /// of other users who began on the free plan, and of all others, these shares.
+    /// The tag is added while the contact stays away, after an admin has noticed. It is removed when the contact is back, or after seven
+    /// months. All contacts that slip away are noticed. The shares are those of other users who began on the free plan (`free`), and of
+    /// all others (`rest`).
     Dormant {
         free: f64,
         rest: f64,
     },
-    /// Exactly one contact, the first user.
+    /// Exactly one contact has the tag: the first user.
     One,
-    /// This share of all contacts at any instant. Assigned by [`hand_out_evenly`].
+    /// This share of all contacts has the tag at any instant. The tag is assigned by [`hand_out_evenly`].
     Even {
         share: f64,
     },
-    /// This many of the oldest existing contacts. Assigned by [`hand_out_big_tag`].
+    /// This many of the oldest existing contacts have the tag. The tag is assigned by [`hand_out_big_tag`].
     Oldest(usize),
     Nobody,
 }
 
-/// Tags beyond the named ones.
+/// Tags in addition to the named ones.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Extra {
     pub tags: usize,
-    /// How many of them a contact has on average; without it few contacts have any.
+    /// The average number of these tags of a contact. If it is `None`, few contacts have any.
     pub memberships: Option<f64>,
 }
 
-/// The mean number of months that a contact has one of them.
+/// The average length in months of a membership in an extra tag.
 const EXTRA_STAY: i64 = 11;
 
 /// The id of `value_lead`.
@@ -88,18 +90,18 @@ pub(crate) fn empty_tag(id: String, name: String) -> Tag {
 pub(crate) struct Archived {
     pub id: &'static str,
     pub name: &'static str,
-    /// One in this many contacts is a member.
+    /// One in so many contacts is a member.
     one_in: u64,
 }
 
 impl Archived {
-    /// Whether a contact is a member. It depends on the index only, so that archived groups do not use the world's generator.
+    /// Whether a contact is a member. This depends on seed and index only, so archived groups do not use the world's generator.
     pub(crate) fn holds(&self, seed: u64, index: u32) -> bool {
         scatter(seed, self.one_in, u64::from(index)).is_multiple_of(self.one_in)
     }
 }
 
-/// Archived tags. One has the name of an existing tag: counts by name cannot distinguish them.
+/// Archived tags. One has the name of an existing tag. Counts by name cannot distinguish the two.
 pub(crate) const ARCHIVED_TAGS: [Archived; 2] =
     [Archived { id: "1390001", name: "old campaign", one_in: 17 }, Archived { id: "1390002", name: "VIP", one_in: 23 }];
 
@@ -109,7 +111,7 @@ pub(crate) const ARCHIVED_SEGMENTS: [Archived; 2] = [
     Archived { id: "63bbdd50aa01c0ffee0000a2", name: "New", one_in: 29 },
 ];
 
-/// All tags of the workspace: the named ones, the extra ones, then the one of the oldest contacts if requested.
+/// All tags of the workspace: the named tags, the extra tags, then, if requested, the tag of the oldest contacts.
 pub(crate) fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
     let steady = |share, stay, away| Flow::Steady { share, stay, away, opens: 0 };
     let mut flows = vec![
@@ -158,7 +160,7 @@ pub(crate) fn tags(extra: Extra, big: Option<usize>, zone: &Zone) -> Vec<Tag> {
         .collect()
 }
 
-/// Assigns the tags.
+/// Assigns all tags except those that [`hand_out_evenly`] and [`hand_out_big_tag`] assign.
 pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let first_user = people.iter().position(|contact| contact.user_since == Some(contact.created_at) && contact.end.is_none());
     for (number, contact) in people.iter_mut().enumerate() {
@@ -166,8 +168,8 @@ pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     }
 }
 
-/// Assigns the tags with the same share of all contacts. A contact starts with its share of them, then has and lacks each in turn, so that the
-/// shares are right at any instant. It changes only the spells of these tags, and needs its own generator for that.
+/// Assigns the tags that have the same share of all contacts at any instant. A contact begins with each of them at random, then loses and
+/// gets it in turn. Only the spells of these tags change. They have their own generator, so nothing else depends on them.
 pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let even = |(tag, number): (&Tag, u16)| match tag.flow {
         Flow::Even { share } if share > 0.0 => Some((number, share)),
@@ -192,8 +194,8 @@ pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact
     }
 }
 
-/// Assigns the tag of the oldest contacts: when a member is deleted, the oldest contact without the tag gets it. It does not use the world's
-/// generator, and changes only the spells of this tag.
+/// Assigns the tag of the oldest contacts. When a member is deleted, the oldest contact without the tag gets it. This does not use the
+/// world's generator, and changes only the spells of this tag.
 pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     let Some((tag, size)) = tags.iter().zip(0u16..).find_map(|(tag, number)| match tag.flow {
         Flow::Oldest(size) => Some((number, size)),
@@ -201,7 +203,7 @@ pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     }) else {
         return;
     };
-    // Deletions before creations in the same second, so that an older contact gets the tag.
+    // Deletions come before creations in the same second, so that an older contact gets the tag.
     let mut events: Vec<(i64, bool, usize)> = Vec::with_capacity(people.len() * 2);
     for (number, contact) in people.iter().enumerate() {
         events.push((contact.created_at, true, number));
@@ -226,11 +228,11 @@ pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     }
 }
 
-/// All spells of one contact, by tag and time. `first_user` marks the only member of a tag for one.
+/// All spells of one contact, by tag and time. `first_user` says whether this contact is the only member of the tag for one.
 fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> Vec<TagSpell> {
     let mut spells = Vec::new();
     let end = contact.gone_at().unwrap_or(WORLD_END);
-    // A few contacts have many tags: more than the ten that a contact body shows.
+    // A few contacts have many tags, more than the ten that a contact body shows.
     let collector = rng.random_bool(0.004);
     for (tag, number) in tags.iter().zip(0u16..) {
         let mut add = |rng: &mut Rng, from: i64, until: i64| {
@@ -275,7 +277,7 @@ fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> V
             Flow::Winter { share } if rng.random_bool(*share) => {
                 for year in 0..5 {
                     if rng.random_bool(0.6) {
-                        // 2023-11-10 and the following years. A drift of a day or two does not matter here.
+                        // 10 November of 2023 and of the following years. An error of a day or two does not matter here.
                         let november = 1_699_574_400 + year * 31_557_600;
                         let (from, until) = (november + rng.random_range(0..35 * DAY), november + rng.random_range(56 * DAY..92 * DAY));
                         add(rng, from, until);
@@ -303,14 +305,14 @@ fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> V
     spells
 }
 
-/// One segment: a rule over contacts.
+/// One segment, which is a rule over contacts.
 pub(crate) struct Segment {
     /// 24 hexadecimal digits.
     pub id: &'static str,
     pub name: &'static str,
     pub created_at: i64,
     pub updated_at: i64,
-    /// Users, or leads.
+    /// Whether the members are users or leads.
     pub person: Role,
     rule: Rule,
 }

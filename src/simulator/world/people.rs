@@ -1,7 +1,7 @@
 //! Contacts and their lives: sign-up, visits, plans, opt-outs, and the end.
 //!
-//! What an analyst should be able to find: users on the free plan who live in Brazil stop visiting far sooner than others; and there are no
-//! trials since [`new_prices`].
+//! What an analyst should be able to find: users on the free plan who live in Brazil stop visiting far sooner than others, and there are
+//! no trials since [`new_prices`].
 
 use std::mem;
 
@@ -12,7 +12,7 @@ use super::names::{self, COUNTRIES, pick};
 use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential, new_prices};
 use crate::calendar::{DAY, MONTH, start_of_month};
 
-/// User (signed up) or lead (seen, not signed up).
+/// A user has signed up. A lead was seen, but has not signed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     User,
@@ -66,7 +66,7 @@ pub(crate) struct TagSpell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Deleted,
-    /// Merged into another contact, by index.
+    /// The contact was merged into the contact with this index.
     Merged(u32),
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Visits {
     pub until: i64,
 }
 
-/// What requests wrote to a contact, beside its tags.
+/// What requests wrote to a contact, besides its tags.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
     /// Whether a request created the contact, so that none of its data are invented.
@@ -93,7 +93,7 @@ pub(crate) struct Contact {
     /// 24 hexadecimal digits that begin with the creation time.
     pub id: String,
     pub created_at: i64,
-    /// When the contact became a user: at creation for most, never for some.
+    /// When the contact became a user. For most this is at creation; some never become one.
     pub user_since: Option<i64>,
     pub end: Option<(i64, End)>,
     pub external_id: Option<String>,
@@ -125,7 +125,7 @@ pub(crate) struct Contact {
     /// Indices into the world's companies.
     pub companies: Vec<u32>,
     pub notes: u32,
-    /// Only for contacts in an overlay; `None` in an invented world.
+    /// What requests wrote to the contact. `None` for contacts of an invented world.
     pub written: Option<Box<Written>>,
 }
 
@@ -136,27 +136,27 @@ impl Contact {
         Self { id, created_at: now, visit_gap: DAY, written: Some(Box::new(written)), ..Self::default() }
     }
 
-    /// Whether the contact was created and not deleted.
+    /// Whether the contact was created, and neither deleted nor merged away.
     pub(crate) fn exists_at(&self, now: i64) -> bool {
         self.created_at <= now && self.gone_at().is_none_or(|gone| now < gone)
     }
 
-    /// When the contact is deleted or merged away, if ever.
+    /// When the contact is deleted or merged away. `None` if this never happens.
     pub(crate) fn gone_at(&self) -> Option<i64> {
         self.end.map(|(at, _)| at)
     }
 
-    /// Leads become users at some time.
+    /// The role at an instant. Some leads become users later.
     pub(crate) fn role_at(&self, now: i64) -> Role {
         if self.user_since.is_some_and(|since| since <= now) { Role::User } else { Role::Lead }
     }
 
-    /// Leads have none.
+    /// The external id at an instant. Leads have none.
     pub(crate) fn external_id_at(&self, now: i64) -> Option<&str> {
         self.external_id.as_deref().filter(|_| self.role_at(now) == Role::User)
     }
 
-    /// The plan during or after the trial; leads count as free.
+    /// The plan at an instant. It may have been upgraded. Leads count as free.
     pub(crate) fn plan_at(&self, now: i64) -> Plan {
         match self.upgrade {
             Some((at, plan)) if at <= now => plan,
@@ -164,24 +164,24 @@ impl Contact {
         }
     }
 
-    /// Whether this is a user, in time, whose first plan is the free one.
+    /// Whether this contact is or becomes a user, and its first plan is the free one.
     pub(crate) fn began_free(&self) -> bool {
         self.user_since.is_some() && self.plan == Plan::Free
     }
 
-    /// Whether this is one of those who stop visiting soon: a user whose first plan is the free one and who lives in Brazil.
+    /// Whether this contact stops visiting soon: a user whose first plan is the free one and who lives in Brazil.
     pub(crate) fn slips_away(&self) -> bool {
         self.began_free() && slips_away(self.plan, self.place)
     }
 
-    /// The latest visit; `None` for contacts that were imported and never visited.
+    /// The latest visit. `None` for contacts that were imported and never visited.
     pub(crate) fn last_seen_at(&self, now: i64) -> Option<i64> {
         let visits = self.visits.iter().rev().find(|visits| visits.from <= now)?;
         let latest = now.min(visits.until - 1).max(visits.from);
         Some(visits.from + (latest - visits.from) / self.visit_gap * self.visit_gap)
     }
 
-    /// Outbound mail goes out every 18 days or so to those who can be reached.
+    /// The time of the latest e-mail. The workspace sends one every 18 days to contacts that can be reached. `None` before the first.
     pub(crate) fn last_contacted_at(&self, now: i64) -> Option<i64> {
         let reachable = now.min(self.unsubscribed_at.unwrap_or(i64::MAX)).min(self.bounced_at.unwrap_or(i64::MAX));
         let (first, gap) = (self.created_at + 2 * DAY, 18 * DAY);
@@ -189,18 +189,18 @@ impl Contact {
         (reachable >= first).then(|| first + (reachable - first) / gap * gap)
     }
 
-    /// Contacts that still visit open their mail at once.
+    /// A contact that still visits opens each e-mail when it is sent. One that stopped visiting opened nothing after its last visit.
     pub(crate) fn last_email_opened_at(&self, now: i64) -> Option<i64> {
         let (contacted, seen) = (self.last_contacted_at(now)?, self.last_seen_at(now)?);
         Some(contacted.min(seen))
     }
 
-    /// Few contacts ever answer a mail.
+    /// One in four contacts replies to the e-mails that it opens.
     pub(crate) fn last_replied_at(&self, now: i64) -> Option<i64> {
         self.last_email_opened_at(now).filter(|_| self.visit_gap % 4 == 0)
     }
 
-    /// One in three follows a link in it.
+    /// One in three contacts clicks a link in the e-mails that it opens.
     pub(crate) fn last_email_clicked_at(&self, now: i64) -> Option<i64> {
         self.last_email_opened_at(now).filter(|_| self.visit_gap % 3 == 0)
     }
@@ -210,7 +210,7 @@ impl Contact {
         self.email.as_deref()?.split_once('@').map(|(_, domain)| domain)
     }
 
-    /// Custom attributes are sent for users; leads have none.
+    /// The custom attribute `plan`. Leads and contacts that requests created have none.
     pub(crate) fn plan_attribute_at(&self, now: i64) -> Option<Plan> {
         let invented = !self.written.as_ref().is_some_and(|written| written.created);
         (invented && self.role_at(now) == Role::User).then(|| self.plan_at(now))
@@ -272,14 +272,14 @@ pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) ->
     people
 }
 
-/// Creation times and the rest of the ids, sorted. Sign-ups grow steadily from the workspace's first day to the world's end.
+/// Creation times and the rest of the ids, sorted by time. Sign-ups grow steadily from the workspace's first day to the world's end.
 fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
     // The rate grows linearly to seven times its start, so a share of (t + 3 t²) / 4 has signed up by time t (0 to 1).
     let span = (WORLD_END - WORKSPACE_CREATED_AT) as f64;
     let counted = (1_793_491_200 - WORKSPACE_CREATED_AT) as f64 / span; // 2026-11-01
     let still_here = 0.93;
-    // Imports create many contacts in one second. The big one, in the spring of 2024, is longer than the longest page, so that it spans two
-    // pages; it is additional. The others are so small that they make no month odd.
+    // Imports create many contacts in one second. The big import in the spring of 2024 is longer than the longest page, so it spans two
+    // pages. Its contacts are additional. The other imports are so small that they make no month odd.
     let mut big_import = 170.min(options.contacts / 12);
     let largest_import = (options.contacts / 150).clamp(3, 40);
     let others = (options.contacts as f64 / still_here - big_import as f64).max(0.0);
@@ -394,8 +394,8 @@ fn slips_away(plan: Plan, place: Option<(usize, usize)>) -> bool {
     plan == Plan::Free && place.is_some_and(|(country, _)| COUNTRIES[country].name == "Brazil")
 }
 
-/// Makes every third trial begun before [`new_prices`] a long one, and removes those begun since. Long trials end evenly over the thirty months
-/// after the change, so that some end in every month.
+/// Makes every third trial that began before [`new_prices`] a long one, and removes trials that began since. Long trials end evenly over
+/// the thirty months after the change, so some end in every month.
 fn end_trials(options: &WorldOptions, people: &mut [Contact]) {
     let change = new_prices(&options.timezone);
     let mut begun = 0u32;
@@ -429,7 +429,8 @@ fn country(rng: &mut Rng) -> usize {
     }
 }
 
-/// Periods of visits. Those on the free plan are shorter; most leads visit in one period only; contacts that slip away rarely come back.
+/// Periods of visits. They are shorter for users on the free plan and shortest for users who slip away. Most leads visit in one period
+/// only.
 fn visits(rng: &mut Rng, created_at: i64, is_user: bool, plan: Plan, slips_away: bool) -> Vec<Visits> {
     if rng.random_bool(0.06) {
         return Vec::new(); // imported, never seen
@@ -476,7 +477,7 @@ fn belongs_to(rng: &mut Rng, is_user: bool, companies: usize) -> Vec<u32> {
     list
 }
 
-/// An earlier contact that existed at the time of the merge; a deletion if none is found at random.
+/// An earlier contact that existed at the time of the merge. If none is found at random, the contact is deleted instead.
 fn merge_target(rng: &mut Rng, people: &[Contact], at: i64) -> End {
     for _ in 0..20 {
         let target = rng.random_range(0..people.len());

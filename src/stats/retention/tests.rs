@@ -6,7 +6,7 @@ use crate::draws::{binomial, happens, poisson};
 use crate::golden::{assert_close, assert_p, rows};
 use crate::{LifeTableRow, life_table};
 
-/// For each contact the observed months in which it is a member.
+/// For each contact, the observed months in which the contact is a member.
 type Members = Vec<BTreeSet<i64>>;
 
 fn triangle(months: &BTreeSet<i64>, members: &Members) -> Vec<RetentionCell> {
@@ -28,7 +28,7 @@ fn triangle(months: &BTreeSet<i64>, members: &Members) -> Vec<RetentionCell> {
     cells
 }
 
-/// The same person-months by the definition, one month of one contact at a time.
+/// Computes the same person-months by their definition, one month of one contact at a time.
 fn months_of_persons(months: &BTreeSet<i64>, members: &Members) -> Vec<PersonMonths> {
     let mut all = vec![PersonMonths::default(); 50];
     for of in members {
@@ -52,18 +52,18 @@ fn observed(months: &BTreeSet<i64>) -> Vec<i64> {
 
 #[test]
 fn eight_members_in_six_snapshots_by_hand() {
-    // The fifth month is missing. Entries in 1 and in 6 are not known, 7 is the last month.
+    // Month 5 is missing, so entries in months 1 and 6 are censored. Month 7 is the last.
     let months = BTreeSet::from([1, 2, 3, 4, 6, 7]);
     let members: [&[i64]; 8] = [&[1, 2, 3, 4, 6, 7], &[2, 3, 4, 6, 7], &[2, 3], &[2, 3, 4, 6], &[3, 4, 6, 7], &[3, 6], &[4, 6, 7], &[7]];
     let members: Members = members.iter().map(|of| of.iter().copied().collect()).collect();
     let cells = triangle(&months, &members);
     let counts = person_months(&cells, &observed(&months));
-    // k = 1: the second to the sixth; the sixth departs, the fifth was seen in 4 and could not be in 5. The seventh, of 4, has
-    // no month after. k = 2: the second to the fourth; the third departs, the others reach the gap. Back from it in 6: the
-    // seventh at 2 months, the fifth at 3, the second and the fourth at 4; the fourth departs.
+    // k = 1: the second to the sixth member are at risk, and the sixth departs. The fifth was seen in month 4 and could not be seen in
+    // month 5. The seventh, of month 4, has no month after. k = 2: the second to the fourth are at risk. The third departs, the others
+    // reach the gap. Back in month 6 are the seventh at 2 months, the fifth at 3, the second and the fourth at 4. The fourth departs.
     let expected = [(5, 1, 1, 0), (3, 1, 2, 0), (1, 0, 1, 1), (1, 0, 1, 1), (2, 1, 1, 2)];
     assert_eq!(counts, expected.map(|(at_risk, departed, censored, resumed)| PersonMonths { at_risk, departed, censored, resumed }));
-    // 4/5, 4/5 · 2/3, and half of it.
+    // The survival is 4/5, then 4/5 · 2/3, and in the end half of that.
     for (row, survival) in life_table(&counts).iter().zip([4.0 / 5.0, 8.0 / 15.0, 8.0 / 15.0, 8.0 / 15.0, 4.0 / 15.0]) {
         assert_close(row.survival, survival, "survival");
     }
@@ -75,7 +75,7 @@ fn eight_members_in_six_snapshots_by_hand() {
     assert_close(second.interval.low, centre - half, "low");
     assert_close(second.interval.high, centre + half, "high");
 
-    // Retention of the known entries: 2, 3, 4 and 7; at 5 months only those of 2.
+    // The retention of the known entry months 2, 3, 4 and 7. At 5 months there are only the entrants of month 2.
     let curve = retention_curve(&cells);
     let points: Vec<_> = curve.iter().map(|point| (point.age_months, point.entry_months, point.entrants, point.retained)).collect();
     assert_eq!(points, [(0, 4, 7, 7), (1, 2, 5, 4), (2, 2, 4, 3), (3, 2, 3, 3), (4, 2, 5, 3), (5, 1, 3, 1)]);
@@ -127,7 +127,7 @@ fn one_entry_month_without_a_gap_survives_as_it_is_retained() {
     }
 }
 
-/// Entries of each month, of whom the same part departs each month, up to the last one.
+/// The cells of these entries, up to the month `last`. Each month, every member departs with the probability `hazard`.
 fn thinned(rng: &mut ChaCha8Rng, entries: &[(i64, u64)], last: i64, hazard: f64) -> Vec<RetentionCell> {
     let mut cells = Vec::new();
     for &(entry_month, entrants) in entries {
@@ -147,7 +147,7 @@ fn thinned(rng: &mut ChaCha8Rng, entries: &[(i64, u64)], last: i64, hazard: f64)
     cells
 }
 
-/// The part of the simulated life tables whose interval holds the true survival, at 1, 3 and 6 months.
+/// The share of the simulated life tables whose interval contains the true survival, at 1, 3 and 6 months.
 fn coverage(rng: &mut ChaCha8Rng, entrants: f64, last: i64, hazard: f64, tables: usize) -> [f64; 3] {
     let months: Vec<i64> = (1..=last).collect();
     let (mut held, mut judged) = ([0_u32; 3], [0_u32; 3]);
@@ -188,8 +188,8 @@ fn cell(entry_month: i64, age_months: i64, retained_unbroken: u64) -> RetentionC
 
 #[test]
 fn a_change_by_hand() {
-    // One earlier entry month of 40: 20 depart in the first month, 4 of 20 in the second. One recent of 20, three months before
-    // now: 10 in the first, 2 of 10 in the second. The hazards are the same.
+    // There are 40 earlier entrants in month 2: 20 depart in the first month, and 4 of 20 in the second. There are 20 recent entrants, two
+    // months before now: 10 depart in the first month, and 2 of 10 in the second. The hazards are the same.
     let earlier = [cell(2, 0, 40), cell(2, 1, 20), cell(2, 2, 16)];
     let recent = [cell(5, 0, 20), cell(5, 1, 10), cell(5, 2, 8)];
     let change = retention_change(&[earlier, recent].concat(), &[1, 2, 3, 4, 5, 6, 7], 7);
@@ -202,8 +202,9 @@ fn a_change_by_hand() {
     assert_close(test.interval.low * test.interval.high, 1.0, "low");
     assert_close(test.p_value, 1.0, "p");
 
-    // All 20 of the recent ones depart at once. Expected 20 of 60 by 40: 40/3, and 80/3 of the earlier; then 4 of the earlier
-    // alone. V = 40 · 20/60 · 40/60 · 20/59, and P(|Z| >= (20 - 40/3) / √V = 3.84057...).
+    // All 20 recent entrants depart in the first month. Of its 40 departures, 40/3 (20 of 60) are expected among the recent entrants, and
+    // 80/3 among the earlier. Then 4 earlier entrants depart alone. V = 40 · 20/60 · 40/60 · 20/59, and p = P(|Z| >= (20 - 40/3) / √V =
+    // 3.84057...).
     let gone = [cell(5, 0, 20), cell(5, 1, 0), cell(5, 2, 0)];
     let change = retention_change(&[earlier, gone].concat(), &[1, 2, 3, 4, 5, 6, 7], 7);
     assert_close(change.recent_expected, 40.0 / 3.0, "expected");
@@ -224,12 +225,13 @@ fn few_departures_change_nothing() {
         assert_eq!((change.recent_departed, change.earlier_departed, change.test), (recent, earlier, None));
         assert!(change.recent_expected > 0.0);
     }
-    // Recent are the last three observed months before this one; this month's entrants are of neither part.
+    // Recent entries are those of the last three observed months before this one. This month's entrants count neither as recent nor as
+    // earlier.
     let cells: Vec<_> = (2..=8).flat_map(|entry| [cell(entry, 0, 10), cell(entry, 1, 0)]).collect();
     let change = retention_change(&cells, &[1, 2, 3, 5, 6, 8], 8);
     assert_eq!((change.recent_entrants, change.earlier_entrants), (30, 10));
     assert_eq!(retention_change(&[], &[], 3).test, None);
-    // Ages at which only one part was seen compare nothing.
+    // Ages at which only the recent or only the earlier entrants were observed are not compared.
     let apart = [cell(2, 0, 40), cell(2, 1, 20), cell(5, 1, 40), cell(5, 2, 20)];
     assert_eq!(retention_change(&apart, &months, 7).test.map(|test| (test.hazard_ratio, test.p_value)), Some((1.0, 1.0)));
 }

@@ -1,5 +1,5 @@
-//! `/counts` as 1.x sends it. Sources disagree on the shape of `type=user`, and on whether a count is a number or an object with
-//! one: both are accepted.
+//! `/counts` as 1.x sends it. Sources disagree on the shape of `type=user`, and on whether a count is a number or an object with a number.
+//! So all these forms are accepted.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub(in crate::v1) fn totals(body: &[u8]) -> Result<Totals, DecodeError> {
     let hash: JsonObject = decode(body)?;
     let count = |name: &str| hash.get(name).and_then(count);
     let totals = Totals { users: count("user"), leads: count("lead"), companies: count("company") };
-    // A response with none of them is something else.
+    // A response without any of these counts is another document.
     if totals.users.is_none() && totals.leads.is_none() && totals.companies.is_none() { Err(shape("user.count")) } else { Ok(totals) }
 }
 
@@ -36,7 +36,8 @@ pub(in crate::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, Dec
     let mut sizes = Vec::with_capacity(entries.len());
     for entry in entries {
         let entry = entry.as_object().ok_or_else(|| shape(format!("{of}.{by}[]")))?;
-        // The key is the group's name, any text. A group without a number can be requested by its ID.
+        // The key is the group's name, which may be any text. A group without a number is left out, because its size can be requested by
+        // its ID.
         sizes.extend(entry.iter().find_map(|(name, value)| Some((name.clone(), count(value)?))));
     }
     // In the responses seen so far, `pages` is nested in `pages`.
@@ -45,7 +46,7 @@ pub(in crate::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, Dec
     Ok(Sizes { sizes, last: last.unwrap_or(1) })
 }
 
-/// A number, as text too, or an object with one under `count`, or under its own name.
+/// Reads a count: a number, a number as text, or an object with one under `count` or another key.
 fn count(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),

@@ -1,15 +1,15 @@
-//! Names as 1.x sends them: some are escaped for HTML.
+//! Names as 1.x sends them. Some of them are escaped for HTML.
 
 use compact_str::CompactString;
 
-/// The named entities that escaping for HTML produces, beside numeric ones. Others are kept: `&copy;` in a name was typed by
-/// somebody. So a crate that knows all HTML entities would be wrong here.
+/// The named entities that escaping for HTML produces, besides numeric ones. Other entities are kept, because somebody typed a `&copy;`
+/// that is in a name. So a crate that knows all HTML entities would be wrong here.
 const NAMED: [(&str, char); 5] = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
 
-/// The longest entity, without `&` and `;`. No escaping produces more leading zeros.
+/// The length of the longest entity in bytes, without `&` and `;`. Escaping produces no longer one, even with leading zeros.
 const LONGEST: usize = 10;
 
-/// Undoes one level of escaping: `&amp;#39;` becomes `&#39;`. An `&` that starts no entity stays.
+/// Undoes one level of escaping: `&amp;#39;` becomes `&#39;`. An `&` that does not start an entity stays.
 pub(super) fn unescaped(name: CompactString) -> CompactString {
     let Some(first) = name.find('&') else { return name };
     let mut text = CompactString::with_capacity(name.len());
@@ -33,7 +33,7 @@ pub(super) fn unescaped(name: CompactString) -> CompactString {
     text
 }
 
-/// The character of the entity at the start of a text, and the entity's length.
+/// The character of the entity at the start of a text, and the entity's length in bytes. `None` if the text does not start with an entity.
 fn entity(text: &str) -> Option<(char, usize)> {
     let inner = text.strip_prefix('&')?;
     // The search is bounded: a long name may contain many `&` and no `;`.

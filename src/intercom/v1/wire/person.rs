@@ -17,7 +17,8 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Whether it is in a group; `None` when it has no list of this kind, or a list that is not complete.
+    /// Whether the person is in a group. `None` when the record has no list of this kind, or an incomplete list that does not have the
+    /// group.
     pub(crate) fn is_in(&self, kind: GroupKind, id: &str) -> Option<bool> {
         let own = match kind {
             GroupKind::Tag => &self.contact.tags,
@@ -39,7 +40,7 @@ pub(super) struct WirePerson {
     anonymous: Flag,
     email: Option<Text>,
     phone: Option<Text>,
-    /// Escaped for HTML. Other texts are not, as far as seen.
+    /// The name is escaped for HTML. Other texts have not been seen escaped.
     name: Option<Text>,
     owner_id: Option<Text>,
     #[serde(default)]
@@ -102,7 +103,7 @@ struct Reference {
     id: Option<Text>,
 }
 
-/// 1.x lists all groups. The list is not complete if an ID is missing.
+/// Reads an own list. 1.x lists all groups, so the list is complete unless an ID is missing.
 fn own(references: Vec<Reference>) -> OwnTags {
     let listed = references.len();
     let ids: Vec<_> = references.into_iter().filter_map(|reference| some(reference.id)).collect();
@@ -111,7 +112,7 @@ fn own(references: Vec<Reference>) -> OwnTags {
 }
 
 impl WirePerson {
-    /// `None` when there is no id.
+    /// The contact of this record. `None` when it has no id.
     pub(super) fn into_person(self) -> Option<Person> {
         let id = checked_id(self.id)?;
         let mut oddities = Oddities::default();

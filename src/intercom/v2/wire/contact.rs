@@ -73,7 +73,7 @@ struct Location {
     continent_code: Option<Text>,
 }
 
-/// At most ten of a contact's tags; `has_more` and `total_count` say whether these are all.
+/// At most ten of a contact's tags. `has_more` and `total_count` show whether these are all.
 #[derive(Deserialize)]
 struct Tags {
     #[serde(default)]
@@ -93,14 +93,14 @@ impl WireContact {
         self.workspace_id.as_ref()?.0.as_ref().filter(|id| is_id(id)).map(ToString::to_string)
     }
 
-    /// The contact's references, and whether it has the tag.
+    /// The contact's references, and whether it has the tag. `None` when the record has no id.
     pub(super) fn into_found_contact(self, tag: Option<&str>) -> Option<FoundContact> {
         let Contact { id, role, external_id, email, tags, .. } = self.into_contact(None, &mut Oddities::default())?;
         let is_tagged = tag.and_then(|tag| tags?.contains(tag));
         Some(FoundContact { id: id.into(), role, external_id: external_id.map(Into::into), email: email.map(Into::into), is_tagged })
     }
 
-    /// `None` when there is no id.
+    /// The contact of this record. `None` when it has no id.
     pub(super) fn into_contact(self, expected_tag: Option<&str>, oddities: &mut Oddities) -> Option<Contact> {
         let id = checked_id(self.id)?;
         let external_id = some(self.external_id);
@@ -172,7 +172,7 @@ impl Tags {
         let data = self.data.0?;
         let listed = data.len() as u64;
         let ids: Vec<_> = data.into_iter().filter_map(|reference| some(reference.id)).collect();
-        // A tag without an ID may be any tag.
+        // A tag without an ID may be any tag, so the list is then not complete.
         let is_full = ids.len() as u64 == listed && self.total_count.is_none_or(|total| total.0 == Some(listed));
         Some(OwnTags { ids, is_complete: is_full && self.has_more.0 == Some(false) })
     }

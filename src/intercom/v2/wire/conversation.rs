@@ -47,7 +47,7 @@ struct ContactReference {
 
 impl WireConversation {
     /// # Errors
-    /// The name of the field without which a conversation cannot be counted.
+    /// The name of the missing or invalid field. The conversation cannot be counted without this field.
     pub(super) fn into_conversation(self, oddities: &mut Oddities) -> Result<Conversation, &'static str> {
         let id = checked_id(self.id).ok_or("id")?.into_string();
         let created_at = self.created_at.instant(oddities).ok_or("created_at")?;

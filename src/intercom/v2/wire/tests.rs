@@ -131,7 +131,8 @@ fn the_opener_is_the_author_of_the_source() {
     for odd in [r#""source":{"author":{"type":"user","id":"../x"}}"#, r#""contacts":{"contacts":[{"id":"a/b"}]}"#] {
         assert!(conversations(format!(r#"{{"conversations":[{{"id":1,"created_at":1,{odd}}}]}}"#).as_bytes(), None).is_err(), "{odd}");
     }
-    // The author counts even if the contacts do not include it. Whether it still exists is known once all contacts are read.
+    // The author counts as the opener even if the list of contacts does not have the author. Whether the author still exists is known only
+    // after all contacts are read.
     assert_eq!(opener(r#""source":{"author":{"type":"lead","id":"l"}},"contacts":{"contacts":[{"id":"u"}]}"#), Contact("l".into()));
 }
 
@@ -180,7 +181,7 @@ fn invalid_utf8_costs_one_character_and_only_in_known_fields() {
     let repaired = |field: &str| (page(field).rows.len(), page(field).oddities.texts_repaired);
     assert_eq!((repaired("unknown"), repaired("name")), ((2, 0), (2, 1)));
     assert_eq!(page("name").rows[0].name.as_deref(), Some("x\u{fffd}y"));
-    // It makes an id invalid.
+    // An invalid character makes an id invalid.
     let bad_id = [&b"{\"data\":[{\"id\":\"a\xff\"}]}"[..]].concat();
     assert!(matches!(contacts(&bad_id, None), Err(DecodeError::Shape { path }) if path == "data[0].id"));
 }
@@ -190,7 +191,7 @@ fn an_attribute_nested_too_deep_is_dropped_alone() {
     let nested = |levels: usize| format!("{}1{}", r#"[{"a":"#.repeat(levels / 2), "}]".repeat(levels / 2));
     let read = |levels: usize| {
         let deep = nested(levels);
-        // Skipped wherever its value is not used.
+        // A value that is too deep is skipped if it is not used.
         let json = format!(
             r#"{{"id":"a","role":"user","custom_attributes":{{"deep":{deep},"after":[1]}},"name":{deep},"unknown":{deep},"tags":{deep}}}"#
         );
