@@ -43,7 +43,7 @@ impl Tables {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Digest {
     pub month: Month,
-    /// In the order of the reports.
+    /// The cohorts in the order of the reports.
     pub cohorts: Vec<CohortDigest>,
     /// One sentence for each thing that stands out.
     pub notable: Vec<String>,

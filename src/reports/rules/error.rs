@@ -11,8 +11,8 @@ use domain::{GroupKind, GroupName, did_you_mean, unseen_difference};
 /// Quoted parts are cut after this many characters.
 const QUOTED_CHARACTERS: usize = 60;
 
-/// A position in the condition; line and column count from 1. A message begins with it. If the parser does not know it, the line is 0
-/// and the text is empty.
+/// A position in the condition; line and column count from 1. A message begins with it. If the parser does not know the position,
+/// the line is 0 and the text is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub line: u64,
@@ -108,7 +108,7 @@ pub(super) fn quoted(part: impl fmt::Display) -> String {
     }
 }
 
-/// Reads `2, Column: 5`.
+/// Reads a position, such as `2, Column: 5`.
 fn place_of(text: &str) -> Place {
     let mut numbers = text.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
     Place { line: numbers.next().unwrap_or(0), column: numbers.next().unwrap_or(0) }

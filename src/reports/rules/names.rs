@@ -9,7 +9,7 @@ use super::{FactColumn, FactKind, vocabulary};
 
 const CUSTOM: &str = "custom_attributes";
 
-/// A name at least this similar is suggested.
+/// A name with at least this similarity (from 0 to 1) is suggested.
 const ALIKE: f64 = 0.8;
 
 #[derive(Clone, Copy)]

@@ -131,7 +131,7 @@ impl Growth<'_> {
         Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{band}{gap}{marks}"), chart, table }))
     }
 
-    /// The months of the cohort's history that are drawn, and this one, ascending, with their rows.
+    /// The months that are drawn, ascending, with their rows: months of the cohort's history, and this month.
     fn rows(&self, cohort: &CohortDigest) -> PolarsResult<Vec<(Month, usize)>> {
         let mut rows = Vec::new();
         for row in of_cohort(self.months, cohort)? {
