@@ -1,4 +1,4 @@
-//! `[privacy]`: what is written of a contact.
+//! `[privacy]`: what is written about a contact.
 
 use std::path::PathBuf;
 
