@@ -19,7 +19,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BAR_WIDTH: usize = 30;
 
-/// Cheap to clone; clones draw the same line.
+/// The progress of a command. All clones draw the same line.
 #[derive(Clone)]
 pub(super) struct Progress {
     bar: ProgressBar,

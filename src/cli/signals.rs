@@ -11,7 +11,7 @@ pub(super) fn survive_size_limit() {
     }
 }
 
-/// Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
+/// Waits for Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
 #[cfg(unix)]
 pub(super) async fn interrupted() {
     use futures_util::future::select_all;

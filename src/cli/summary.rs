@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Drawn, prese
 use domain::Month;
 use reports::digest::{Digest, grouped, one_line, shortened, sparkline};
 
-/// Longer names would make the table wider than a terminal.
+/// The maximum length of a name. Longer names would make the table wider than a terminal.
 const NAME_LENGTH: usize = 40;
 
 /// The table style of all commands: only one line, under the header.
