@@ -1,4 +1,4 @@
-//! Failures: what failed, where, why, and what to do; and their exit codes.
+//! Failures: what failed, where, why and what to do, and the exit codes.
 
 use std::error::Error;
 

@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
     let summary = RunSummary::of(&tracker, &ended, clock::wall_clock());
     let code = report_failure(&ended, log_format);
     if let Some(summary) = summary {
-        // An interrupt ends the wait for the webhook; the exit code stays.
+        // An interrupt ends the wait for the webhook. The exit code stays the same.
         runtime.block_on(async {
             tokio::select! {
                 () = summary.notify() => {}

@@ -1,5 +1,5 @@
-//! Progress: a live line on a terminal; elsewhere a log line for each step, and one every ten seconds in between. Every fact in
-//! it is also in the log or in a manifest.
+//! Progress. On a terminal it is a live line. Elsewhere it is a log line for each step, and one every ten seconds within a step.
+//! Every fact in it is also in the log or in a manifest.
 
 mod fetching;
 
@@ -107,7 +107,7 @@ impl Progress {
         self.bar.set_message(message);
     }
 
-    /// Shows the start of a step on the live line only; the log shows its end.
+    /// Shows the start of a step on the live line only. The log shows its end.
     fn show(&self, message: String) {
         tracing::debug!("{message}");
         self.bar.set_message(message.clone());

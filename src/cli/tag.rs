@@ -128,7 +128,7 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
     Ok(items)
 }
 
-/// The tag of this name. To tag, a missing tag is created later; to untag, it must exist.
+/// The tag of this name. For `tag`, a missing tag is created later. For `untag`, the tag must exist.
 async fn target(client: &Client, text: &str, change: Change) -> Result<Target, Failure> {
     let name = text.trim();
     if name.is_empty() {

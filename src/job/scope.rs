@@ -65,7 +65,7 @@ impl Scope {
         })
     }
 
-    /// The same months, but only these get a snapshot. The others keep the bounds with which they were published.
+    /// The same months, but only the wanted ones get a snapshot. The others keep the bounds with which they were published.
     pub(super) fn only(self, context: &Context, wanted: &[Month]) -> Result<Scope, JobError> {
         let published = published_months(&context.archive)?;
         let Cut { mut spans, findings } = cut(self.months, &self.timezone, &published, |month| wanted.contains(&month));
@@ -111,7 +111,7 @@ impl Scope {
         Ok(Scope::at(context, month, timezone)?.of(workspace))
     }
 
-    /// The same months, with this workspace.
+    /// This scope, with the ID and the time zone of this workspace.
     pub(super) fn of(self, workspace: Workspace) -> Scope {
         let workspace_timezone = workspace.timezone.and_then(|name| zones().zone(&name));
         Scope { workspace_id: workspace.id, workspace_timezone, ..self }

@@ -1,5 +1,5 @@
 //! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
-//! Files are read once, here. The result is checked and typed; later code does not need the origin of a value.
+//! Files are read once, here. The result is checked and typed. Later code does not need the origin of a value.
 //!
 //! Each section is a file: the checked values, how they are written (`Raw`) and checked (`check`), and the list of its keys (`SETTINGS`)
 //! with their values as text. `config/default.toml` has the defaults.

@@ -1,8 +1,8 @@
 //! Adds a tag to contacts and companies in bulk, or removes it, with a result for each. This is the only change that this program
 //! makes in a workspace. Repeating it changes nothing.
 //!
-//! Before 2.16 a call succeeds or fails as a whole; from 2.16 on it may silently succeed in part. So a call that failed is split
-//! until the failing member is alone and all others are done.
+//! Before 2.16 a call succeeds or fails as a whole. From 2.16 on it may succeed in part without saying so. So a call that failed is
+//! split until the failing member is alone and all others are done.
 
 mod answer;
 mod input;

@@ -86,7 +86,7 @@ pub struct CohortFacts {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     pub announced: Option<u64>,
-    /// p, the month with which this one is compared.
+    /// The month with which this month is compared: p.
     pub compared_month: Option<Month>,
 }
 

@@ -1,4 +1,4 @@
-//! The lock of a job's folder: one process at a time writes.
+//! The lock of a job's folder: only one process at a time may write.
 //!
 //! The lock is `flock` on `.lock`. The system releases it when the process ends, even after a crash. A file can be deleted and
 //! created again while it is locked. Therefore the work folder is locked too, if the file system can lock folders, and a lock
@@ -141,7 +141,7 @@ fn opened(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     })
 }
 
-/// Whether an opened file is the one at the path.
+/// Whether an opened file is the file at the path.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;

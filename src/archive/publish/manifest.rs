@@ -27,7 +27,7 @@ pub struct ReadManifest {
     bytes: Vec<u8>,
     /// SHA-256 of the file.
     pub hash: String,
-    /// Whether it has a checksum. Manifests of older versions have none.
+    /// Whether the manifest has a checksum. Manifests of older versions have none.
     pub has_checksum: bool,
 }
 

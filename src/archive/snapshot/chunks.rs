@@ -11,7 +11,7 @@ use super::{SnapshotError, StreamRecord};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 use domain::{Contact, Conversation};
 
-/// When a record was last changed, in seconds since 1970. Of two records of one row, the newer one counts.
+/// When a record was last changed, in seconds since 1970. If a row has two records, the newer one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Updated(u32);
 

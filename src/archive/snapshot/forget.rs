@@ -73,7 +73,7 @@ pub(crate) fn without_people(
     Ok(Some((staging, manifest)))
 }
 
-/// Replaces a stream of unfinished work by one without these people. Returns whether it contained any.
+/// Replaces a stream of unfinished work by a stream without these people. Returns whether it contained any of them.
 ///
 /// Removes files that cannot be read, and chunks that a crash left incomplete: no later run can use them.
 pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {

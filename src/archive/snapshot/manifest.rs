@@ -48,7 +48,7 @@ pub struct Manifest {
     pub replaces: Option<String>,
     /// Whether the month's conversations were fetched.
     pub conversations: bool,
-    /// Sorted by `cohort_key`.
+    /// The cohorts, sorted by `cohort_key`.
     pub cohorts: Vec<CohortEntry>,
     /// How identifiers are written: `keep`, `drop`, or `hash:` and the fingerprint of the key.
     #[serde(default = "kept")]
@@ -90,7 +90,7 @@ pub struct CohortEntry {
     pub observed_at: DateTime<Utc>,
     /// The number of distinct contacts, also those that were created after the month.
     pub members: u64,
-    /// The total that the API gave; null if it gave none.
+    /// The total that the API gave; null if the API gave no total.
     pub announced: Option<u64>,
 }
 

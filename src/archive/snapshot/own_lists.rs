@@ -112,7 +112,7 @@ impl Members {
         for chunk in searched.part.chunks::<Contact>() {
             Contact::each(&chunk, &mut |id, updated| ids.push((ContactId::of(id), updated)))?;
         }
-        // Of several records of a contact, the newest counts.
+        // If a contact has several records, the newest counts.
         ids.sort_unstable_by(|(one, updated), (other, later)| one.cmp(other).then(later.cmp(updated)));
         ids.dedup_by(|(other, _), (one, _)| one == other);
         Ok(Members { may_be_listed: vec![false; ids.len()], ids, counts: Comparison::default() })

@@ -36,7 +36,7 @@ impl Batch {
         start..self.ends[contact as usize]
     }
 
-    /// Only the contacts that are kept.
+    /// Keeps only these contacts and their attributes. `is_kept` has one entry for each contact.
     pub(super) fn only(self, is_kept: &[bool]) -> Result<Batch, SnapshotError> {
         if is_kept.iter().all(|is_kept| *is_kept) {
             return Ok(self);

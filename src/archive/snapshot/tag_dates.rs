@@ -1,5 +1,5 @@
 //! When tags were put on contacts: one answer for each contact that was asked. Answers are kept in chunks, like the rows of
-//! streams, so that a later run asks only for the missing ones. Chunks do not depend on one another: if one cannot be read,
+//! streams, so that a later run asks only for missing answers. Chunks do not depend on one another: if one chunk cannot be read,
 //! only its contacts are asked again.
 
 use std::collections::BTreeSet;

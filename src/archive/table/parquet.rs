@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(rows(&[]), ROW_GROUP_ROWS);
         assert_eq!(rows(&vec![300; ROW_GROUP_ROWS + 1]), ROW_GROUP_ROWS, "usual rows");
         assert_eq!(rows(&vec![10_000; 4_096]), 2_048);
-        // A few large rows among usual ones.
+        // The rows are small, except for a few large rows in the middle.
         let mut mixed = vec![10; 50_000];
         mixed[20_000..23_000].fill(10_000);
         assert_eq!(rows(&mixed), 2_048);

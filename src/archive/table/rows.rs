@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use polars::prelude::{DataFrame, PolarsResult};
 
-/// Only for small tables: each cell looks up its column again.
+/// Use this only for small tables: each cell looks up its column again.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a>(pub &'a DataFrame);
 

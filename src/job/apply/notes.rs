@@ -45,7 +45,7 @@ const PENDING_FILE: &str = "pending.arrows";
 /// The name of this file in programs before 2026-12.
 const OLD_PENDING_FILE: &str = "pending.parquet";
 
-/// The tags written to Intercom for a month, and (`tagged.parquet`) those that this job may remove.
+/// The tags written to Intercom for a month. The file `tagged.parquet` lists the tags that this job may remove.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AppliedManifest {
     format: u32,

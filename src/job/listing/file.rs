@@ -106,7 +106,7 @@ impl Rows for ParquetFile {
     }
 
     fn restart(&mut self) -> Result<bool, ListingError> {
-        // Files of the same names are overwritten; the others are removed with the folder.
+        // Files of the same names are overwritten. All other files are removed with the folder.
         self.chunks.clear();
         Ok(true)
     }

@@ -48,7 +48,7 @@ impl StreamReader {
             let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
             // If chunks cannot be read, the stream is fetched again.
             let mut spool = joined(resumed.await).map_err(Ended::Again)?;
-            // Of the earlier rows, only the groups are known that were looked for at that time.
+            // The earlier rows have only the groups that were looked for at that time.
             spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
             pages.spool = Some(spool);
         }

@@ -51,7 +51,7 @@ fn host(url: &Url) -> String {
     format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.port().map_or(String::new(), |port| format!(":{port}")))
 }
 
-/// The address, and whether its host is a loopback literal; or what is wrong with it.
+/// The address, and whether its host is a loopback literal. The error says what is wrong with the address.
 fn check(text: &str) -> Result<(Url, bool), &'static str> {
     let url = Url::parse(text).map_err(|_| "is not an address; write it like https://api.intercom.io")?;
     if !url.has_host() {

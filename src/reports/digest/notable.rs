@@ -36,7 +36,7 @@ const CHANGE_Q: f64 = 0.05;
 pub(super) struct Month<'a> {
     pub month: domain::Month,
     pub cohorts: &'a [CohortDigest],
-    /// By cohort, the number of members in each month of its history.
+    /// The number of members in each month of the cohort's history, by cohort.
     pub members: &'a BTreeMap<String, BTreeMap<NaiveDate, i64>>,
 }
 

@@ -45,7 +45,7 @@ fn distinct(metric: &str, value: f64, low: f64, high: f64) -> (String, String, S
     (value, low, high)
 }
 
-/// The words for what the metric counts; they follow the number.
+/// The words for what the metric counts. They follow the number.
 fn counted(metric: &str, value: f64) -> String {
     let is_one = value.round() == 1.0;
     let or = |one: &str, many: &str| if is_one { one.to_string() } else { many.to_string() };

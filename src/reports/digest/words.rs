@@ -90,7 +90,7 @@ pub fn sparkline(values: &[Option<i64>]) -> String {
         None => '·',
         // If all values are equal, the line is in the middle.
         Some(_) if low == high => BARS[3],
-        // In i128: the difference of two i64 may not fit into an i64.
+        // The difference is computed in i128, because the difference of two i64 may not fit into an i64.
         Some(value) => {
             let above = i128::from(*value) - i128::from(*low);
             BARS[(above * (BARS.len() as i128 - 1) / (i128::from(*high) - i128::from(*low))) as usize]

@@ -47,7 +47,7 @@ fn document(title: &str, policy: &str, body: &Markup, scripts: Option<&Markup>) 
     document.into_string() + "\n"
 }
 
-/// Nothing may be loaded, sent or embedded; only these scripts run, and only this style is applied.
+/// Nothing may be loaded, sent or embedded. Only these scripts run, and only this style is applied.
 fn policy(scripts: &[&str]) -> String {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
     let scripts: Vec<String> = scripts.iter().map(|script| hash(script)).collect();

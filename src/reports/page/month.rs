@@ -26,7 +26,7 @@ pub struct About {
     pub month: Month,
     pub observed_at: DateTime<Utc>,
     pub timezone: String,
-    /// As the snapshot's manifest has it: `everyone`, `cohorts` or a cohort key.
+    /// The population as in the snapshot's manifest: `everyone`, `cohorts` or a cohort key.
     pub population: String,
     pub odd_months: Vec<OddMonth>,
     pub expected_months: Vec<ExpectedMonth>,

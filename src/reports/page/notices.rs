@@ -54,7 +54,7 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
     })
 }
 
-/// The notice of a finding with its subjects; only the first ones, if there are many.
+/// The notice of a finding with its subjects. If there are many subjects, only the first ones are named.
 fn sentence(detail: &str, subjects: &[String]) -> String {
     let more = subjects.len().saturating_sub(SUBJECTS);
     let named = subjects[..subjects.len() - more].join(", ");

@@ -70,7 +70,7 @@ pub enum ConditionError {
     Mismatch { place: Place, first: String, first_is: &'static str, second: String, second_is: &'static str, why: &'static str },
     #[error("{place}`{part}` cannot be used: {why}")]
     Value { place: Place, part: String, why: &'static str },
-    /// The rewritten SQL is not one condition. This is a bug; it is reported instead of running the SQL.
+    /// The rewritten SQL is not one condition. This is a bug. It is reported, and the SQL is not run.
     #[error("the condition was understood, but could not be written for the query; please report it")]
     Unwritable,
 }
@@ -129,7 +129,7 @@ fn list(groups: &[GroupName]) -> String {
     }
 }
 
-/// A hint if a group of the job looks the same as the one that was named.
+/// A hint if a group of the job has a name that looks the same as this one.
 fn same_looking(name: &str, groups: &[GroupName]) -> String {
     let differing = groups.iter().find_map(|group| Some((group, unseen_difference(name, &group.text)?)));
     differing

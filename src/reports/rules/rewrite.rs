@@ -96,7 +96,7 @@ impl<'a> Rewriter<'a> {
         Ok(together.map_or(Guess::Open, |(_, guess)| guess))
     }
 
-    /// As [`Rewriter::unify`]; parts without a known kind are compared as text.
+    /// As [`Rewriter::unify`], but parts without a known kind are compared as text.
     fn common<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<Kind, ConditionError> {
         Ok(match self.unify(parts)? {
             Guess::Known(kind) => kind,

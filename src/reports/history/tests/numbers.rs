@@ -81,7 +81,7 @@ fn every_reader_of_a_snapshot_reads_one_value_for_each_number() {
         2026-02  tag:1           custom_attributes.fees  0                  0                      1  1
         2026-02  tag:1           custom_attributes.fees  49                 49                     2  2",
     );
-    // Reports read the same of both months, except for the members of the cohort.
+    // The attributes of both months are read as the same texts and numbers.
     let snapshot = |month: &str| place.archive().snapshot(month.parse().unwrap()).unwrap().unwrap();
     let read = |month: &str| snapshot(month).scan(&ATTRIBUTES).unwrap().collect().unwrap();
     assert!(read("2026-01").equals_missing(&read("2026-02")));
