@@ -1,16 +1,16 @@
-//! Whether something failed because the disk is full.
+//! Finds out whether an action failed because the disk is full.
 
 use std::error::Error;
 use std::io;
 
-/// Whether an error, or any of its causes, is an I/O error that says so.
+/// Whether an error, or any of its causes, says that the disk is full.
 pub fn is_full_in(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
     causes.any(|cause| cause.downcast_ref().is_some_and(is_full))
 }
 
-/// Whether the disk, a quota or a limit on the size of a file (`ulimit -f`, `LimitFSIZE`) left no space. The same write works
-/// when there is more.
+/// Whether there was no space left: on the disk, in a quota or under a limit on the size of a file (`ulimit -f`, `LimitFSIZE`). The
+/// same write works later if there is more space.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

@@ -1,4 +1,4 @@
-//! The job's folder: opened here and nowhere else. Nobody else knows where a month is, opens a manifest or takes the lock.
+//! The job's folder. Only this module knows where a month is, opens manifests and takes the lock.
 
 mod lock;
 mod months;
@@ -69,12 +69,12 @@ impl Archive {
         &self.root
     }
 
-    /// Where people find a section.
+    /// The path of a section, as text for messages.
     pub fn location(&self, section: Section) -> String {
         self.section(section).display().to_string()
     }
 
-    /// Where people find a month of a section.
+    /// The path of a month of a section, as text for messages.
     pub fn location_of(&self, section: Section, month: Month) -> String {
         self.month(section, month).display().to_string()
     }
@@ -96,7 +96,7 @@ impl Archive {
         self.root.join(".work")
     }
 
-    /// The persons of an unfinished `forget`.
+    /// The file with the people whom an unfinished `forget` removes.
     pub fn forgetting(&self) -> PathBuf {
         self.work().join("forgetting.json")
     }
@@ -118,12 +118,12 @@ impl Archive {
         Ok(runs.chain(publish::folder_names(&self.work())?.iter().filter_map(|name| range(name))).collect())
     }
 
-    /// A file of the record of tags that is of no month.
+    /// The path of a file in `applied/` that belongs to no month.
     pub fn applied_file(&self, name: &str) -> PathBuf {
         self.section(Section::Applied).join(name)
     }
 
-    /// Publishes such a file, and replaces the existing one.
+    /// Publishes a file in `applied/` that belongs to no month. Replaces the existing file.
     pub fn publish_applied_file<E: From<PublishError>>(&self, name: &str, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
         publish::create_folder(&self.section(Section::Applied))?;
         let staging = publish::Staging::new(&self.work(), "pending")?;
@@ -136,7 +136,7 @@ impl Archive {
         self.index().exists()
     }
 
-    /// Writes that page, unless it is the same.
+    /// Writes the page that lists the months, unless it is unchanged.
     pub fn write_index(&self, html: &str) -> Result<(), PublishError> {
         let is_same = std::fs::read(self.index()).is_ok_and(|existing| existing == html.as_bytes());
         if is_same { Ok(()) } else { publish::write_file(&self.index(), html.as_bytes()) }
@@ -146,7 +146,7 @@ impl Archive {
         self.root.join("index.html")
     }
 
-    /// The address of a month's file relative to that page, if it exists.
+    /// The address of a month's file, relative to the page that lists the months; `None` if the file does not exist.
     pub fn link(&self, section: Section, month: Month, file: &str) -> Option<String> {
         let link = format!("{}/{}/{file}", section.name(), month_folder(month));
         self.root.join(&link).exists().then_some(link)
@@ -164,16 +164,16 @@ impl Archive {
         Ok(lock)
     }
 
-    /// The process that works on the job. Changes nothing.
+    /// The process that has the job's lock; `None` if there is none. Changes nothing.
     ///
     /// # Errors
-    /// If there is a lock that a run could not open.
+    /// If the lock file exists but cannot be opened.
     pub fn holder(&self) -> Result<Option<Holder>, ArchiveError> {
         lock::holder(&lock::path(&self.root), &self.work())
     }
 
-    /// Creates the folders and checks, before the first request, that they can be written and that finished folders can be moved
-    /// to their place. Needs the lock: two processes would remove each other's test file.
+    /// Creates the folders. Checks, before the first request, that they can be written and that finished folders can be moved to
+    /// their target. The caller must have the lock: without it, two processes would remove each other's test file.
     fn prepare(&self) -> Result<(), ArchiveError> {
         publish::create_folder(&self.work())?;
         for section in [Section::Snapshots, Section::History, Section::Reports] {
@@ -183,10 +183,10 @@ impl Archive {
         self.sections().try_for_each(|section| prove(&self.work(), &section, ".writable"))
     }
 
-    /// Checks the same without a change that stays, and without the lock. Returns the folder that was tried: the nearest existing
-    /// one.
+    /// Makes the checks of `prepare` without the lock, and leaves no change. Tests the nearest existing folder and returns its
+    /// path.
     pub fn try_out(&self) -> Result<PathBuf, ArchiveError> {
-        // A name of this process: the test file of a run at the same time stays.
+        // The name contains the process ID. So the test file of a run at the same time is not removed.
         let name = format!(".writable-{}", std::process::id());
         let existing = self.root.ancestors().find(|folder| is_there(folder)).unwrap_or(Path::new("."));
         prove(existing, existing, &name)?;
@@ -198,8 +198,8 @@ impl Archive {
         Ok(existing.to_path_buf())
     }
 
-    /// Recovers from a crash during a swap and removes staged files. Finished streams stay, and so do files of others in the
-    /// folders of months. Needs the lock.
+    /// Recovers from a crash during a swap and removes staged files. Keeps finished streams, and files in the folders of months
+    /// that this program did not write. The caller must have the lock.
     fn recover(&self) -> Result<(), PublishError> {
         publish::recover(&self.work())?;
         let is_month = |shown: &str, aside: &Path| month_of(shown).is_some() && aside.join(MANIFEST).exists();
@@ -210,7 +210,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Removes all months and all unfinished work, but not the record of tags. Needs the lock.
+    /// Removes all months and all unfinished work, but not `applied/`. The caller must have the lock.
     pub fn clear(&self) -> Result<(), PublishError> {
         for section in [Section::Snapshots, Section::History, Section::Reports] {
             publish::remove_folder(&self.section(section))?;
@@ -219,7 +219,7 @@ impl Archive {
     }
 }
 
-/// Whether the path exists, also as a dangling link.
+/// Whether the path exists. A broken link counts as existing.
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -227,12 +227,12 @@ fn is_there(path: &Path) -> bool {
 /// Writes a file into one folder, moves it to another, and removes it.
 fn prove(work: &Path, folder: &Path, name: &str) -> Result<(), ArchiveError> {
     let (written, moved) = (work.join(name), folder.join(name));
-    // The file of a process that was killed.
+    // A process that was killed may have left this file.
     let _ = std::fs::remove_file(&written);
     let write = || OpenOptions::new().write(true).create_new(true).open(&written).map(drop);
     write().map_err(|error| PublishError::new("write in", work, error))?;
     std::fs::rename(&written, &moved).and_then(|()| std::fs::remove_file(&moved)).map_err(|error| {
-        // It may not have been moved.
+        // If the move failed, the file is still here.
         let _ = std::fs::remove_file(&written);
         match error.kind() {
             io::ErrorKind::CrossesDevices => ArchiveError::OtherFileSystem { folder: folder.to_path_buf(), work: work.to_path_buf() },

@@ -1,5 +1,5 @@
-//! How months are stored: tables as Parquet and CSV, snapshots, folders that are published in one step and verified before they
-//! are used, and the job's folder with all of them, the [`Archive`].
+//! Stores months: tables as Parquet and CSV, snapshots, and folders that are published in one step and verified before they are
+//! used. The [`Archive`] is the job's folder with all of them.
 
 pub mod disk;
 mod folder;

@@ -1,6 +1,6 @@
-//! Publishes folders: the only way in which anything becomes visible on disk. A folder is staged in the work folder, its files
-//! are listed and synced, and it is moved to its target in one step. It appears whole or not at all. [`swap`] replaces a
-//! folder that exists already.
+//! Publishes folders. Only this module makes the files of a month visible to readers. A folder is first staged in the work folder,
+//! and its files are listed and synced. Then the folder is moved to its target in one step, so it appears whole or not at all.
+//! [`swap`] replaces a folder that exists already.
 //!
 //! ```text
 //! .work/staged-…/          being written
@@ -46,7 +46,7 @@ impl PublishError {
 /// One file of a folder, as listed in its manifest. A manifest does not list itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedFile {
-    /// Relative to the folder, with `/`.
+    /// The path relative to the folder, with `/` between names.
     pub path: String,
     /// The number of rows; 0 if the file is no table.
     pub rows: u64,
@@ -139,7 +139,7 @@ impl Drop for Staging {
     }
 }
 
-/// The names of the folders in a folder, sorted, with links to folders and broken links; none if the folder does not exist.
+/// The sorted names of the folders in a folder, including links to folders and broken links. Empty if the folder does not exist.
 pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     let is_folder = |entry: &fs::DirEntry| -> io::Result<bool> {
         let kind = entry.file_type()?;
@@ -148,12 +148,12 @@ pub fn folder_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     names(folder, is_folder)
 }
 
-/// The names of the files in a folder, sorted; none if the folder does not exist.
+/// The sorted names of the files in a folder. Empty if the folder does not exist.
 pub fn file_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     names(folder, |entry| Ok(entry.file_type()?.is_file()))
 }
 
-/// The names of all entries of a folder, sorted; none if the folder does not exist.
+/// The sorted names of all entries of a folder. Empty if the folder does not exist.
 fn entry_names(folder: &Path) -> Result<Vec<String>, PublishError> {
     names(folder, |_| Ok(true))
 }
@@ -192,7 +192,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Removes a folder with its content, if it exists. Of a link, removes only the link.
+/// Removes a folder with its content, if it exists. If the path is a link, removes only the link.
 pub fn remove_folder(path: &Path) -> Result<(), PublishError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PublishError::new("remove", path, error)),
@@ -244,7 +244,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     fs::rename(&part, path).map_err(failed)
 }
 
-/// Copies a file, by a hard link if possible: files are never edited, so two paths may share the bytes.
+/// Copies a file, by a hard link if possible. Two paths may share the bytes, because files are never edited.
 pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
     let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
     linked.map_err(|error| PublishError::new("copy to", to, error))
@@ -255,7 +255,7 @@ pub fn sync_file(path: &Path) -> Result<(), PublishError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| PublishError::new("sync", path, error))
 }
 
-/// Pretty JSON with a line break at the end.
+/// Writes a value as indented JSON with a line break at the end.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), PublishError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| PublishError::new("write", path, error.into()))?;
     bytes.push(b'\n');
@@ -292,7 +292,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), PublishError> {
     fs::rename(from, to).map_err(|error| PublishError::new("put in place", to, error))
 }
 
-/// Syncs the names in a folder to disk.
+/// Syncs a folder to disk, so that the names in it survive a power cut.
 fn sync_folder(path: &Path) -> Result<(), PublishError> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(path).and_then(|folder| folder.sync_all()) {
@@ -302,7 +302,7 @@ fn sync_folder(path: &Path) -> Result<(), PublishError> {
     }
 }
 
-/// Syncs the names in a folder and in all folders below it.
+/// Syncs a folder and all folders below it.
 fn sync_folders(path: &Path) -> Result<(), PublishError> {
     for name in folder_names(path)? {
         sync_folders(&path.join(name))?;

@@ -72,7 +72,7 @@ impl Snapshot {
     /// Opens the month's snapshot in this folder.
     ///
     /// # Errors
-    /// When it cannot be used: its manifest is missing or damaged, or a newer program wrote it.
+    /// When the snapshot cannot be used: its manifest is missing or damaged, or a newer program wrote it.
     pub(crate) fn open(folder: PathBuf, month: Month) -> Result<Snapshot, SnapshotError> {
         let (manifest, hash) = Manifest::read(&folder)?;
         if manifest.month()? != month {
@@ -83,7 +83,7 @@ impl Snapshot {
         Ok(Snapshot { folder, files, manifest, hash })
     }
 
-    /// The problems of its files, one text each. Without `reads_all`, checks only that they exist and their sizes.
+    /// The problems of the snapshot's files, one text each. Without `reads_all`, checks only that the files exist and their sizes.
     pub fn problems(&self, reads_all: bool) -> Vec<String> {
         self.files.problems(reads_all)
     }
@@ -115,8 +115,8 @@ impl Snapshot {
         self.files.verified(|path| path.split('/').next() == Some(table.name))
     }
 
-    /// A lazy scan of one of the snapshot's tables, verified. Equal numbers have equal texts, even if the files contain
-    /// several texts for them.
+    /// Verifies the files of one of the snapshot's tables and returns a lazy scan over them. In the scan, equal numbers have equal
+    /// texts, even if the files contain several texts for one number.
     pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, SnapshotError> {
         let rows = table::scan_or_empty(&self.files_of(table)?, table)?;
         Ok(if table.name == ATTRIBUTES.name { attribute_numbers::with_one_text(rows) } else { rows })

@@ -1,5 +1,5 @@
-//! Tables on disk: the description of a column, and how a table is written, scanned and counted. Besides the counting
-//! queries, only this module calls Polars' scans and sinks.
+//! Tables on disk: the description of a column, and how a table is written, scanned and counted. Apart from the counting queries,
+//! only this module calls Polars' scans and sinks.
 
 mod bundle;
 mod cause;
@@ -55,7 +55,7 @@ pub struct Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
-    /// Intercom's id of a contact, as text; a number while it is counted ([`ContactNumbers`]).
+    /// Intercom's ID of a contact, as text. Counting queries use a number instead ([`ContactNumbers`]).
     Contact,
     /// JSON as text.
     Json,
@@ -64,7 +64,7 @@ pub enum Kind {
     /// Float64.
     Ratio,
     Flag,
-    /// Microseconds, UTC.
+    /// A time in UTC, in microseconds.
     Instant,
     /// A calendar day.
     Day,
@@ -146,7 +146,7 @@ impl Table {
     /// The frame with exactly this table's columns, order and types.
     ///
     /// # Errors
-    /// When a column is missing or a value has no equal in the declared type.
+    /// When a column is missing or a value cannot be converted to the declared type.
     pub fn conform(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
         let columns = self.columns.iter().map(|column| {
             let found = frame.column(column.name)?;
@@ -188,8 +188,8 @@ impl TableError {
         TableError { action: "read", what: format!("`{}`", path.display()), source: io::Error::other(problem) }
     }
 
-    /// The error for a failed write. The Parquet writer may hide the I/O error. Then one more write to the half-written file,
-    /// which still takes its space, shows whether the disk is full.
+    /// The error for a failed write. The Parquet writer may hide the I/O error. Therefore the half-written file is written once
+    /// more. If there is no space for this write, the disk is full.
     fn writing(path: &Path, source: PolarsError) -> TableError {
         let mut cause = cause::of(&source);
         if has_no_room(path) {
@@ -208,7 +208,7 @@ pub fn io_error(error: &PolarsError) -> Option<&io::Error> {
     }
 }
 
-/// Whether a half-written file cannot grow. The file is useless; it is removed with its folder.
+/// Whether there is no space to append to a half-written file. The file is not used later: it is removed with its folder.
 fn has_no_room(path: &Path) -> bool {
     let grown = std::fs::File::options().append(true).create(true).open(path).and_then(|mut file| file.write_all(&[0; 1 << 16]));
     grown.is_err_and(|error| disk::is_full(&error))

@@ -1,4 +1,4 @@
-//! What can be typed. No defaults here that a settings file could name: a default in a flag would win over every file.
+//! The commands and flags. No flag has a default for a key of the settings: such a default would override every settings file.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -103,7 +103,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// The name of a command that works on a job's months: its log ends with the run summary.
+    /// The name of a command that works on a job's months: its log ends with the run summary. `None` for other commands.
     pub(super) fn on_months(&self) -> Option<&'static str> {
         match self {
             Command::Run(_) => Some("run"),

@@ -1,5 +1,5 @@
-//! The current time. The wall clock is read once; after that, the elapsed time is added. So a step of the clock (NTP, a person)
-//! cannot move an instant of a run before an earlier one, or past the end of a month.
+//! The current time. The wall clock is read once; after that, the elapsed time is added. So if NTP or a person sets the clock
+//! during a run, no instant moves before an earlier one or past the end of a month.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,9 +32,10 @@ pub(super) fn standing_at(instant: DateTime<Utc>) -> Clock {
     Arc::new(move || instant)
 }
 
-/// The elapsed time is the larger of two measures; a clock step changes neither. [`Instant`] does not count the time that a
-/// machine was suspended; [`uptime`] does, on Linux. Elsewhere, and after a virtual machine was paused without notice, this clock
-/// falls behind. Then the API's `Date` shows the difference, and the month reports it (`clock_differs`).
+/// The elapsed time is the larger of two measures. Setting the clock changes neither of them. [`Instant`] does not count the time
+/// that a machine was suspended. [`uptime`] counts this time, but only on Linux. On other systems, and after a virtual machine was
+/// paused without notice, this clock falls behind. Then the API's `Date` shows the difference, and the month reports it
+/// (`clock_differs`).
 fn running() -> Clock {
     let (begun, up) = (Instant::now(), uptime());
     let slept = move || uptime().zip(up).map(|(now, then)| now.saturating_sub(then)).unwrap_or_default();

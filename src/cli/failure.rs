@@ -1,4 +1,4 @@
-//! Failures: what failed, where, why, and what to do; and their exit codes.
+//! Failures: what failed, where, why and what to do, and the exit codes.
 
 use std::error::Error;
 
@@ -55,7 +55,7 @@ impl Failure {
         Failure { code: NOT_FOUND, error: Box::new(JobError::Unresolved(unresolved)), hint: Some(hint) }
     }
 
-    /// Some items succeeded, or would succeed, and others not. They were printed.
+    /// Some items succeeded, or would succeed, and others did not. All items were printed.
     pub(super) fn not_all(message: String, hint: &str) -> Failure {
         Failure { code: NOT_FOUND, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
@@ -83,7 +83,8 @@ impl Failure {
         )
     }
 
-    /// The API did not accept a change. The hints: if the token may not write, and otherwise.
+    /// The API did not accept a change. `unauthorized` is the hint if the token may not write, `otherwise` the hint in all other
+    /// cases.
     fn unchanged(error: RequestError, unauthorized: &str, otherwise: &str) -> Failure {
         let (code, _) = request_code_and_hint(&error, true);
         let hint = if error.is_unauthorized() { unauthorized } else { otherwise }.to_string();
@@ -97,7 +98,7 @@ impl Failure {
         Failure { code, error: Box::new(error), hint: Some(hint.to_string()) }
     }
 
-    /// The same with another hint.
+    /// The same failure with another hint.
     pub(super) fn but(self, hint: &str) -> Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
@@ -161,7 +162,7 @@ impl Failure {
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
     }
 
-    /// The same as one line of a JSON log.
+    /// Logs the failure as one line of a JSON log.
     pub(super) fn log(&self) {
         let (causes, hint) = (self.causes().join("; "), self.hint.as_deref().unwrap_or_default());
         tracing::error!(code = self.code, causes, hint, "{}", self.error);
@@ -214,7 +215,7 @@ impl From<ClientError> for Failure {
     }
 }
 
-/// For a command that only reads: nothing is kept and nothing is undone.
+/// The failure of a command that only reads: no rows are kept, and nothing must be undone.
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Failure {
         let (code, hint) = request_code_and_hint(&error, true);
@@ -404,7 +405,7 @@ fn refused_hint(error: &RequestError) -> &'static str {
     }
 }
 
-/// `is_first`: no rows were fetched yet.
+/// The exit code and the hint for a failed request. `is_first` says that no rows were fetched yet.
 fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<String>) {
     if let Some(failure) = error.proxy_failure() {
         let kept = if is_first { "" } else { "the finished streams are kept, run it again to continue; " };

@@ -16,7 +16,7 @@ use super::run_tracker::RunTracker;
 
 pub(super) struct JsonLines(pub RunTracker);
 
-/// Each name once, in the order in which they came.
+/// The names of a line, each once, in the order in which they came, with their values.
 #[derive(Default)]
 struct Line(Vec<(String, Value)>);
 

@@ -1,5 +1,5 @@
-//! The command line: arguments, exit codes, messages on standard error and results on standard output. One command a file. Only
-//! this part of the program reads the wall clock.
+//! The command line: arguments, exit codes, messages on standard error and results on standard output. Each command has its own
+//! file. Only this part of the program reads the wall clock.
 
 mod arguments;
 mod backfill;
@@ -43,8 +43,8 @@ use signals::interrupted;
 use domain::GroupKind;
 use intercom::Change;
 
-/// The stack of a thread that may run queries: Polars processes a plan by recursion, which needs more than the usual two MiB in
-/// an unoptimised build. Unused stack takes no memory.
+/// The stack size in bytes of a thread that may run queries. Polars processes a plan by recursion, which needs more than the usual
+/// two MiB in an unoptimised build. Unused stack takes no memory.
 const STACK: usize = 16 << 20;
 
 /// Parses, runs, and returns an exit code of the README.
@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
     let summary = RunSummary::of(&tracker, &ended, clock::wall_clock());
     let code = report_failure(&ended, log_format);
     if let Some(summary) = summary {
-        // An interrupt ends the wait for the webhook; the exit code stays.
+        // An interrupt ends the wait for the webhook. The exit code stays the same.
         runtime.block_on(async {
             tokio::select! {
                 () = summary.notify() => {}
@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
 /// Help, version or a usage error from clap.
 fn answer(message: &clap::Error) -> Result<u8, Failure> {
     let printed = message.print().and_then(|()| io::stdout().flush());
-    // Help and version are results, a usage error is not; clap knows which goes where.
+    // Help and version are results, but a usage error is not. clap prints each to the right output.
     if message.use_stderr() {
         return Ok(failure::USAGE);
     }
@@ -112,7 +112,7 @@ async fn work(command: Command, progress: &progress::Progress, tracker: &RunTrac
     tokio::select! {
         ended = dispatch(command, progress, tracker) => ended,
         never = progress.keep_updating() => match never {},
-        // The embedded Intercom has no work that an interrupt could break off.
+        // An interrupt is the usual end of the embedded Intercom, so it is not a failure.
         () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn start(global: &Global, tracker: &RunTracker) -> Progress {
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let writer = AroundProgress(progress.clone());
     let registry = tracing_subscriber::registry().with(targets);
-    // Set twice only in tests of this crate; the first one is kept.
+    // Only tests of this crate do this twice. The first logger is kept.
     let _ = match global.log_format {
         LogFormat::Text => {
             let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).with_target(false);
@@ -54,7 +54,7 @@ impl<'a> MakeWriter<'a> for AroundProgress {
     }
 }
 
-/// Collects one event and prints it at once.
+/// Collects the text of one event and prints it as a whole.
 struct LineWriter {
     progress: Progress,
     line: Vec<u8>,

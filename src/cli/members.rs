@@ -1,4 +1,4 @@
-//! `members`: prints or writes the customers in one group.
+//! `members`: prints the members of one group, or writes them into a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -73,7 +73,7 @@ async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure>
     Ok(ListedGroup { group, count })
 }
 
-/// The requested format, otherwise that of the file's extension; a table for standard output.
+/// The requested format. If none is requested: the format of the file's extension, or a table for standard output.
 fn format(format: Option<MembersFormat>, output: Option<&Path>) -> Result<MembersFormat, Failure> {
     let Some(path) = output else { return Ok(format.unwrap_or(MembersFormat::Table)) };
     let summary = path.extension().and_then(|summary| summary.to_str()).unwrap_or_default().to_lowercase();

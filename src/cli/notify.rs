@@ -16,9 +16,9 @@ const USER_AGENT: &str = concat!("intercom-cohorts/", env!("CARGO_PKG_VERSION"))
 const TRIES: usize = 4;
 const DELAY_MIN: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For one attempt.
+/// The time limit of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// For all attempts: systemd or cron waits for the end of the process.
+/// The time limit of all attempts together, because systemd or cron waits for the end of the process.
 const TIMEOUT_OF_ALL: Duration = Duration::from_secs(30);
 
 /// The result of a run or a backfill. It has no contact data and no secret.
@@ -29,13 +29,13 @@ pub(crate) struct Notification {
     pub outcome: &'static str,
     pub exit_code: u8,
     pub job: String,
-    /// The last of the months, as `YYYY-MM`; null if the run ended before it was known.
+    /// The last of the months, as `YYYY-MM`; null if the run ended before the month was known.
     pub month: Option<String>,
     /// All months of the command; one for a run.
     pub months: Vec<String>,
-    /// Of the last of the months; null if it has no snapshot.
+    /// The basis of the last of the months; null if that month has no snapshot.
     pub basis: Option<String>,
-    /// Of all the months.
+    /// The cohorts of all the months.
     pub cohorts: Vec<NotifiedCohort>,
     /// Keys of the streams that do not agree with the totals of the API.
     pub incomplete: Vec<String>,
@@ -48,7 +48,7 @@ pub(crate) struct Notification {
     pub duration_seconds: f64,
     /// The error with its causes; null if there was none.
     pub message: Option<String>,
-    /// What to do about it.
+    /// What to do about the error; null if there is no hint.
     pub hint: Option<String>,
     pub run_id: String,
     pub program_version: &'static str,
@@ -63,7 +63,7 @@ pub(crate) struct NotifiedCohort {
     pub members: u64,
 }
 
-/// Why the webhook was not notified. Without the address, which may be a secret.
+/// Why the webhook was not notified. It does not contain the address, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotifyError {
     #[error("the HTTP client could not be set up")]
@@ -104,7 +104,7 @@ impl NotifyError {
 
 /// Sends the message, with retries, until the webhook accepts it.
 pub(crate) async fn send(address: &SecretString, notification: &Notification) -> Result<(), NotifyError> {
-    // The first provider of a process is kept.
+    // If another provider was installed in this process before, that one is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = proxy::route(address.expose_secret()).map_err(NotifyError::NoProxy)?.proxy();
     let client = proxy::configure(reqwest::Client::builder(), proxy.as_ref())
@@ -138,7 +138,7 @@ async fn tries(client: &reqwest::Client, proxy: Option<&Proxy>, address: &Secret
 
 async fn attempt(client: &reqwest::Client, proxy: Option<&Proxy>, address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
     let request = client.post(address.expose_secret()).header(CONTENT_TYPE, "application/json").body(body.to_vec());
-    // The error itself names the address.
+    // The text of the error is not used, because it contains the address.
     let response = request.send().await.map_err(|error| {
         if let Some(failure) = proxy.and_then(|proxy| proxy.failure(&error)) {
             NotifyError::Proxy(failure)

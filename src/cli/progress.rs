@@ -1,5 +1,5 @@
-//! Progress: a live line on a terminal; elsewhere a log line for each step, and one every ten seconds in between. Every fact in
-//! it is also in the log or in a manifest.
+//! Progress. On a terminal it is a live line. Elsewhere it is a log line for each step, and one every ten seconds within a step.
+//! Every fact in it is also in the log or in a manifest.
 
 mod fetching;
 
@@ -19,7 +19,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BAR_WIDTH: usize = 30;
 
-/// Cheap to clone; clones draw the same line.
+/// The progress of a command. All clones draw the same line.
 #[derive(Clone)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -107,7 +107,7 @@ impl Progress {
         self.bar.set_message(message);
     }
 
-    /// Shows the start of a step on the live line only; the log shows its end.
+    /// Shows the start of a step on the live line only. The log shows its end.
     fn show(&self, message: String) {
         tracing::debug!("{message}");
         self.bar.set_message(message.clone());

@@ -75,7 +75,7 @@ pub(super) fn context(
     Ok(Context { archive: settings.archive(), settings, client, privacy, clock, checks_clock, observer: progress.observer() })
 }
 
-/// Later months are not rebuilt, because that may take long.
+/// Warns that later months are out of date. They are not rebuilt, because that may take long.
 pub(super) fn warn_of_stale(months: &[Month]) {
     if !months.is_empty() {
         let names: Vec<String> = months.iter().map(Month::to_string).collect();
@@ -86,7 +86,7 @@ pub(super) fn warn_of_stale(months: &[Month]) {
     }
 }
 
-/// If the run ends for another reason.
+/// Logs the groups that were not found, for a run that ends for another reason.
 pub(super) fn warn_of_unresolved(unresolved: &[Unresolved]) {
     for missing in unresolved {
         tracing::warn!("{missing}");

@@ -62,7 +62,7 @@ impl RunSummary {
         self.known.observed.iter().find(|observed| Some(observed.month) == self.last_month())
     }
 
-    /// The last line of the log.
+    /// Writes the last line of the log.
     pub(super) fn log(&self) {
         let last = self.last_observed();
         let first_month = self.known.months.filter(|months| months.first != months.last).map(|months| display(months.first));

@@ -1,5 +1,5 @@
-//! The state of a run, a backfill or a report. It is kept outside the work itself: every line of the JSON log shows the current
-//! step, and the run summary is written however the work ended.
+//! The state of a run, a backfill or a report. It is kept outside the work itself, for two reasons: every line of the JSON log
+//! shows the current step, and the run summary is written however the work ended.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ pub(super) struct Position {
     step_begun: Instant,
 }
 
-/// Cheap to clone; clones are of the same process.
+/// The tracker of this process. All clones have the same state.
 #[derive(Clone)]
 pub(super) struct RunTracker {
     pub run_id: Arc<str>,
@@ -57,7 +57,7 @@ pub(super) struct Known {
     pub webhook: Option<WebhookUrl>,
     /// Whether a snapshot, history or report is new.
     pub is_new: bool,
-    /// Those of the months that are published.
+    /// The months of the command that are published.
     pub observed: Vec<Observed>,
     pub incomplete: Vec<String>,
     pub missed: Vec<Month>,
@@ -107,7 +107,7 @@ impl RunTracker {
         self.state().client.as_ref().map(Client::traffic).unwrap_or_default()
     }
 
-    /// What the rate limit allows, once a response has shown it.
+    /// The number of requests a second that the rate limit allows; `None` until a response has shown it.
     pub(super) fn requests_per_second_allowed(&self) -> Option<f64> {
         self.state().client.as_ref()?.rate_window().map(RateWindow::per_second)
     }
@@ -119,7 +119,7 @@ impl RunTracker {
         state.position.months = Some(months);
     }
 
-    /// The settings are read: from here on the webhook is known. A dry run does not notify it.
+    /// Called when the settings are read: from here on the webhook is known. A dry run does not notify the webhook.
     pub(super) fn has_settings(&self, settings: &Settings, is_dry_run: bool) {
         let mut state = self.state();
         state.known.job.clone_from(&settings.job.name);
@@ -147,7 +147,7 @@ impl RunTracker {
         }
     }
 
-    /// The work is done. Reads the cohorts of its months.
+    /// Called when the work is done. Reads the cohorts of its months.
     pub(super) fn did(&self, is_new: bool, missed: &[Month], settings: &Settings) {
         let archive = settings.archive();
         let months = self.state().known.months;
@@ -166,7 +166,7 @@ impl RunTracker {
     }
 }
 
-/// For the log and the webhook, to the millisecond.
+/// A duration in seconds, rounded to milliseconds, for the log and the webhook.
 pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
 }

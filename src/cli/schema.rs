@@ -87,7 +87,7 @@ fn as_json(listed: &Listed) -> serde_json::Value {
     })
 }
 
-/// `docs/reports.md`: a section a table.
+/// The text of `docs/reports.md`, with a section for each table.
 fn as_markdown(tables: &[Listed]) -> String {
     let mut text = "# Tables and columns\n\nWritten by `cohorts schema --markdown`: do not edit it. [guide.md](guide.md) says where the tables are, \
                     [analysts.md](analysts.md) how to query them, [statistics.md](statistics.md) what the statistics mean. An empty cell in the \

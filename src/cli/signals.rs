@@ -1,7 +1,7 @@
-//! The signals that end a command, and one that must not.
+//! The signals that end a command, and a signal that must not end it.
 
-/// Prevents that a write past the file size limit (`ulimit -f`, `LimitFSIZE`) ends the process: the write fails like one to a full
-/// disk. Must be called within a runtime.
+/// Prevents that a write past the file size limit (`ulimit -f`, `LimitFSIZE`) ends the process. The write then fails like a write
+/// to a full disk. Must be called within a runtime.
 pub(super) fn survive_size_limit() {
     #[cfg(unix)]
     {
@@ -11,15 +11,15 @@ pub(super) fn survive_size_limit() {
     }
 }
 
-/// Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
+/// Waits for Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
 #[cfg(unix)]
 pub(super) async fn interrupted() {
     use futures_util::future::select_all;
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-    // `nohup` starts a program with this signal ignored; a handler would undo that. If it is unknown whether the signal is ignored,
-    // no handler is installed.
+    // `nohup` starts a program with this signal ignored, and a handler would undo that. If it is unknown whether the signal is
+    // ignored, no handler is installed.
     if is_hangup_ignored() == Some(false) {
         kinds.push(SignalKind::hangup());
     }

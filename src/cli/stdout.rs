@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::failure::Failure;
 
-/// Prints a result; adds a line break at the end if it has none.
+/// Prints a result. Adds a line break at the end if the result has none.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };

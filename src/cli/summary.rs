@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Drawn, prese
 use domain::Month;
 use reports::digest::{Digest, grouped, one_line, shortened, sparkline};
 
-/// Longer names would make the table wider than a terminal.
+/// The maximum length of a name. Longer names would make the table wider than a terminal.
 const NAME_LENGTH: usize = 40;
 
 /// The table style of all commands: only one line, under the header.
@@ -27,7 +27,7 @@ pub(super) fn trimmed(drawn: &Drawn) -> String {
     drawn.lines().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
-/// Cohorts that are compared with an earlier month than the one before.
+/// Names the cohorts whose compared month is not the month before.
 fn compared_over_a_gap(digest: &Digest) -> String {
     let mut months: BTreeMap<Month, Vec<String>> = BTreeMap::new();
     for cohort in &digest.cohorts {

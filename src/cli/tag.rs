@@ -1,4 +1,4 @@
-//! `tag` and `untag`: contacts and companies in bulk, from flags or a file, with the result for each.
+//! `tag` and `untag`: change contacts and companies in bulk, from flags or a file, and show the result for each.
 
 use std::fs::File;
 use std::io;
@@ -20,9 +20,9 @@ use job::tagging::{self, Done, InputError, Item, ItemResult, Outcome, Stopped, T
 use job::{self, Why};
 use reports::digest::{grouped, one_line};
 
-/// Lines of a table that are drawn together.
+/// The number of lines of a table that are drawn together.
 const PAGE_ROWS: usize = 1_000;
-/// Characters of an input that a table shows; JSON has all of them.
+/// The number of characters of an input that a table shows. JSON has all of them.
 const GIVEN_SHOWN: usize = 80;
 
 pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress) -> Result<u8, Failure> {
@@ -71,7 +71,7 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
     verdict(&done, is_fine, "could not be done", "correct these rows, then run it again: completed rows are skipped")
 }
 
-/// In a plan, undecided items are those that would be sent.
+/// Whether an item is undecided. In a plan, undecided items are those that would be sent.
 fn is_open(outcome: &Outcome) -> bool {
     outcome.result == ItemResult::NotTried
 }
@@ -128,7 +128,7 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
     Ok(items)
 }
 
-/// The tag of this name. To tag, a missing tag is created later; to untag, it must exist.
+/// The tag of this name. For `tag`, a missing tag is created later. For `untag`, the tag must exist.
 async fn target(client: &Client, text: &str, change: Change) -> Result<Target, Failure> {
     let name = text.trim();
     if name.is_empty() {
@@ -238,7 +238,7 @@ fn as_text(done: &Done) -> String {
     text
 }
 
-/// One long cell would widen every line of the table.
+/// Cuts a long text, because one long cell would widen every line of the table.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(GIVEN_SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,9 +1,9 @@
 //! `run --apply-tags`: writes the tags of the job's rules to Intercom. Only the difference to the last applied state is sent. Only
 //! contacts that this job tagged are untagged: a tag that a person added stays.
 //!
-//! The contacts that the job tagged are recorded beside the months, in `applied/run_month=…/`: a snapshot is never edited, and
-//! tags are written only after everything is published. Before a change is sent, its contacts are recorded as pending, so that
-//! after an interrupted run it is known which contacts this job tagged.
+//! The contacts that the job tagged are recorded beside the months, in `applied/run_month=…/`. The snapshot cannot record them: it
+//! is never edited, and tags are written only after everything is published. Before a change is sent, its contacts are recorded as
+//! pending. So after an interrupted run it is known which contacts this job tagged.
 
 mod notes;
 
@@ -31,20 +31,20 @@ pub struct Applied {
     pub rule: String,
     pub tag_id: String,
     pub tag_name: String,
-    /// Members of the rule.
+    /// The number of members of the rule.
     pub members: u64,
-    /// Tagged, and untagged, by this run.
+    /// The numbers of contacts that this run tagged (`gained`) and untagged (`lost`).
     pub gained: u64,
     pub lost: u64,
-    /// Members that had the tag before; this job never removes it from them.
+    /// The number of members that had the tag before. This job never removes the tag from them.
     pub carried_before: u64,
-    /// Contacts that no longer exist.
+    /// The number of contacts that no longer exist.
     pub gone: u64,
-    /// Contacts for which the API refused the change or gave no clear answer. The next run tries again.
+    /// The number of contacts for which the API refused the change or gave no clear answer. The next run tries again.
     pub failed: u64,
 }
 
-/// Brings the tags of the month's rules up to date. Needs the lock, and a month that is published and current.
+/// Brings the tags of the month's rules up to date. The caller must have the lock. The month must be published and up to date.
 pub(super) async fn apply(context: &Context, month: Month, is_forced: bool) -> Result<Vec<Applied>, JobError> {
     let archive = &context.archive;
     let rules: Vec<&JobRule> = context.settings.job.rules.iter().filter(|rule| rule.apply_tag.is_some()).collect();
@@ -157,7 +157,7 @@ struct Plan<'a> {
     tagged: BTreeSet<String>,
     gains: Vec<String>,
     losses: Vec<String>,
-    /// Gains that were allowed in an earlier run.
+    /// The number of gains that an earlier run was allowed to make.
     allowed: usize,
 }
 
@@ -181,7 +181,8 @@ impl<'a> Plan<'a> {
     }
 
     /// # Errors
-    /// If more would change than the job allows: as a share of those tagged before, or of everyone the first time.
+    /// If more would change than the job allows. The limit is a share of the contacts tagged before; the first time, of all
+    /// contacts.
     fn check(&self, observed: u64, allowed: f64, is_forced: bool) -> Result<(), JobError> {
         let changes = (self.gains.len() + self.losses.len()).saturating_sub(self.allowed) as u64;
         let of = if self.tagged.is_empty() { observed } else { self.tagged.len() as u64 };
@@ -224,7 +225,7 @@ impl<'a> Plan<'a> {
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
             let on_progress = |_: &str, _: usize, _: usize| {};
             let work = tagging::prepare(&context.client, self.target.clone(), change, items, &on_progress).await.map_err(failed)?;
-            // These contacts do not have the tag yet: if they have it later, this run added it.
+            // These contacts do not have the tag yet. If they have it later, this run added it.
             if change == Change::Tag {
                 tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));
                 tags.write_pending()?;
@@ -277,7 +278,7 @@ fn is_named(name: &GroupName, tag: &Group) -> bool {
     name.fit(&tag.key(), [&tag.name, &tag.name]) == Some(Fit::Exact) || plain(&name.text) == plain(&tag.name)
 }
 
-/// Whether it is written as an ID. No tag can be created from an ID.
+/// Whether the name is written as an ID. No tag can be created from an ID.
 fn is_id(name: &GroupName) -> bool {
     ["id:", "tag:"].iter().any(|prefix| name.text.starts_with(prefix))
 }
@@ -286,7 +287,7 @@ fn is_id(name: &GroupName) -> bool {
 fn members(archive: &Archive, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
     let in_history = |source| JobError::History { month, source };
     let history = History::open(archive, month).map_err(|damage| in_history(damage.into()))?;
-    // It was just built. Without it the rule would have no members, and all contacts would lose the tag.
+    // The history was just built, so it must exist. Without it the rule would have no members, and all contacts would lose the tag.
     let gone = || archive.damage(Section::History, month, "it is gone");
     let history = history.ok_or_else(|| in_history(gone().into()))?;
     let failed = |error| JobError::table(month, error);
@@ -323,7 +324,7 @@ mod tests {
             assert_eq!(target_of(name), "id:8", "{name}");
         }
         assert_eq!(target_of("Light Openers"), "new Light Openers");
-        // A tag that only looks like it is neither used nor doubled.
+        // A tag whose name only looks the same is neither used nor created a second time.
         let looks = target_of("VIP");
         assert!(looks.contains("did you mean `VIP\u{200b}` (id:7)? It looks the same") && looks.contains("U+200B"), "{looks}");
         assert_eq!(target_of("straße"), "tag `straße` is not in the workspace; did you mean `STRASSE`?");

@@ -1,6 +1,6 @@
-//! A range of past months: members, contacts and conversations are read once. Each month without a snapshot, or with one of a lower
-//! basis, gets its own. Members are those at the time of the observation (basis `late`), except for tags whose dates are read
-//! (`reconstructed`).
+//! Publishes a range of past months. Members, contacts and conversations are read once. Each month that has no snapshot, or one
+//! with a lower basis, gets a new snapshot. Members are those at the time of the observation (basis `late`), except for tags whose
+//! dates are read (`reconstructed`).
 
 use super::run::{observe, rebuild, report_unfinished};
 use super::scope::prospect;
@@ -21,7 +21,7 @@ pub struct BackfillOutcome {
     pub published: Vec<(Month, Basis)>,
     /// Months whose snapshots are kept.
     pub kept: Vec<(Month, Basis)>,
-    /// Groups that were not found; the others were published.
+    /// Groups that were not found. All other groups were published.
     pub unresolved: Vec<Unresolved>,
     pub rebuilt: Vec<Rebuilt>,
     /// Months whose snapshots are damaged.
@@ -33,7 +33,7 @@ pub struct BackfillOutcome {
 /// What a backfill would do.
 #[derive(Debug)]
 pub struct BackfillPlan {
-    /// `None` if every month is published.
+    /// `None` if every month is published: nothing is fetched.
     pub plan: Option<Plan>,
     pub kept: Vec<(Month, Basis)>,
 }

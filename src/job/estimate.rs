@@ -12,27 +12,27 @@ use intercom::RateWindow;
 /// The cost of a plan, as far as sizes are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// All requests, except those in `contacts`.
+    /// The number of all requests, except the requests in `contacts`.
     pub requests: u64,
-    /// Requests for names, sizes and totals, included in `requests`.
+    /// The number of requests for names, sizes and totals. They are included in `requests`.
     pub asking: u64,
-    /// About so many additional requests for the tags of contacts.
+    /// The approximate number of additional requests for the tags of contacts.
     pub contacts: u64,
     pub partitions: usize,
-    /// At one second a page, and within the share of the rate limit.
+    /// The expected time, at one second a page and within the share of the rate limit.
     pub time: Duration,
 }
 
-/// Requests one after another before the first stream is fetched: workspace, groups, sizes, first page.
+/// The time until the first stream is fetched, in pages: requests for workspace, groups, sizes and first page, one after another.
 const STARTING_PAGES: f64 = 4.0;
-/// And those that partition long streams (a search for one row takes as long as a page), and the time until as many requests
-/// are under way as allowed.
+/// The additional time if long streams are partitioned, in pages: the probes (a search for one row takes as long as a page), and
+/// the time until as many requests are under way as allowed.
 const PARTITIONING_PAGES: f64 = 10.0;
-/// What a page of a search takes in practice, as measured by other connectors.
+/// The time that a page of a search takes in practice, as measured by other connectors.
 const SECONDS_PER_PAGE: f64 = 1.0;
-/// What a request for one contact's tags takes, estimated.
+/// The estimated time that a request for one contact's tags takes.
 const SECONDS_PER_CONTACT: f64 = 0.25;
-/// The length of a rate window.
+/// The length of a rate-limit window.
 const SECONDS_PER_WINDOW: f64 = 10.0;
 
 impl Plan {
@@ -45,7 +45,7 @@ impl Plan {
             self.streams.iter().filter_map(|stream| stream.partitioning.as_ref()).map(|partitioning| probes(partitioning) + 1).sum();
         let tallied = self.streams.iter().filter(|stream| stream.derived.is_some()).count() as u64;
         let deriving = tallied * if self.is_planned_again { TOTALS } else { 1 };
-        // If everyone is long, the size of each tag is requested to choose its strategy.
+        // If the stream of everyone is long, the size of each tag is requested to choose its strategy.
         let asks_tag_sizes =
             self.is_planned_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
         let is_other_tag = |stream: &&PlannedStream| asks_tag_sizes && stream.kind.is_tag() && stream.derived.is_none();
@@ -56,7 +56,7 @@ impl Plan {
         let concurrency = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;
         let rate = |requests: u64| window.map_or(0.0, |window| requests as f64 / f64::from(window.share.max(1)) * SECONDS_PER_WINDOW);
-        // The longest partition is read one page after another; the others run beside it.
+        // The longest partition is read one page after another. The other partitions run beside it.
         let is_partitioned = self.streams.iter().any(|stream| stream.partitioning.is_some());
         let start = STARTING_PAGES + if is_partitioned { PARTITIONING_PAGES } else { 0.0 };
         let all = requests + self.expected_contact_requests;

@@ -26,12 +26,12 @@ pub enum Event {
         stream: String,
         rows: u64,
     },
-    /// A stream continues where an earlier run stopped, with so many rows.
+    /// A stream continues where an earlier run stopped. It has this number of rows already.
     Resumed {
         stream: String,
         rows: u64,
     },
-    /// A long stream is fetched in so many partitions.
+    /// A long stream is fetched in this number of partitions.
     Partitioned {
         partitions: usize,
     },
@@ -40,7 +40,7 @@ pub enum Event {
     StreamStarted {
         stream: String,
     },
-    /// A page came: distinct rows of the stream so far, of the announced total.
+    /// A page came. `rows` is the number of distinct rows of the stream so far, `total` the announced total.
     Page {
         stream: String,
         rows: u64,

@@ -19,7 +19,7 @@ use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     streams: Vec<FetchedStream>,
-    /// When tags were applied to their members, if the plan wants these dates.
+    /// The folder with the dates at which tags were applied to members; `None` if the plan does not want these dates.
     tag_dates: Option<PathBuf>,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct Fetched {
 pub(super) struct FetchedStream {
     pub key: String,
     pub kind: StreamKind,
-    /// The number of members in the listing of groups, if it has one.
+    /// The number of members in the listing of groups; `None` if the listing has no number.
     pub listed: Option<u64>,
     pub part: SpooledStream,
-    /// Why it was not finished, if an incomplete stream was accepted.
+    /// Why the stream was not finished. Set only if an incomplete stream was accepted.
     pub failure: Option<String>,
-    /// What a second source says about its members.
+    /// What a second source says about the stream's members; `None` if there is no second source.
     pub witness: Option<Witness>,
 }
 
@@ -47,7 +47,8 @@ pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete
     (context.observer)(Event::Planned { months, streams: plan.streams.len() });
 
     let results = match scheduler::fetch_streams(context, &work, plan, accepts_incomplete).await {
-        // Conversations do not name their workspace: rows of the wrong workspace must not be reused by a later run.
+        // Conversations do not name their workspace. So all rows are removed: a later run must not reuse rows of the wrong
+        // workspace.
         Err(error @ JobError::OtherWorkspace { .. }) => {
             publish::remove_folder(&work)?;
             return Err(error);
@@ -91,7 +92,7 @@ fn leave_out_unfetched(plan: &mut Plan, results: Vec<StreamResult>) -> Result<()
         PlannedPopulation::Cohorts => None,
     };
     if population.is_some_and(|stream| !has_rows[stream]) {
-        // All contacts that came are in some cohort.
+        // All contacts that came are in some cohort, so the population is the union of the cohorts.
         plan.population = PlannedPopulation::Cohorts;
     }
     Ok(())
@@ -139,7 +140,7 @@ impl Fetched {
         self.incomplete().map(|stream| stream.key.clone()).collect()
     }
 
-    /// Persons that `forget` removed from unfinished work: the largest number in one stream.
+    /// The number of persons that `forget` removed from unfinished work: the largest number in one stream.
     pub(super) fn forgotten(&self) -> u64 {
         let contacts = self.streams.iter().filter(|stream| stream.kind != StreamKind::Conversations);
         contacts.map(|stream| stream.part.record.forgotten).max().unwrap_or_default()
@@ -150,7 +151,7 @@ impl Fetched {
         self.incomplete().map(|stream| stream.shortfall(tolerance)).collect()
     }
 
-    /// The workspace that the contacts name.
+    /// The ID of the workspace in the contacts' records.
     pub(super) fn contact_workspace_id(&self) -> Option<String> {
         self.streams.iter().find_map(|stream| stream.part.record.workspace_id.clone())
     }

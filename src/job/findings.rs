@@ -35,7 +35,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     findings
 }
 
-/// Cohorts were observed at the month's end, but facts about contacts later.
+/// The finding that cohorts were observed at the month's end, but facts about contacts later.
 fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration) -> Option<Finding> {
     let basis = |stream: &&FetchedStream| basis_at(stream.part.record.observed_at, span, grace);
     let contacts: Vec<&FetchedStream> = fetched.streams().iter().filter(|stream| stream.kind != StreamKind::Conversations).collect();
@@ -49,7 +49,7 @@ fn of_late_facts(fetched: &Fetched, span: &MonthSpan, grace: std::time::Duration
         .then(|| finding.value(latest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).expected(Basis::MonthEnd.as_str()))
 }
 
-/// The findings of putting the streams together.
+/// The findings from assembling the streams.
 pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written, tolerance: f64) -> Vec<Finding> {
     let mut findings = reconstructed(assembly, cohorts, written);
     findings.extend(strays(assembly, &written.firsts, Allowed::Tolerance(tolerance)));
@@ -82,8 +82,8 @@ fn reconstructed(assembly: &Assembly, cohorts: &[CohortEntry], written: &Written
 }
 
 fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding> {
-    // If everyone is the population and complete, a contact that only a group has was created or deleted while the job ran.
-    // If everyone is incomplete, such contacts are its missing rows.
+    // If everyone is the population and its stream is complete, a contact that only a group has was created or deleted while the
+    // job ran. If the stream of everyone is incomplete, such contacts are its missing rows.
     let is_whole = assembly.streams.first().is_some_and(|everyone| everyone.record.is_complete);
     let has_everyone = assembly.population.is_none() && is_whole && firsts.len() > assembly.cohorts.len();
     let strays: u64 = firsts.iter().skip(1).sum();
@@ -107,13 +107,13 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
     let finding = |severity, check_name: &str, detail: &str| Finding::new(severity, check_name, &stream.key, detail);
     let mut findings = Vec::new();
     match record.last_total {
-        // Reported below, with the failure.
+        // The failure is reported below.
         None if stream.failure.is_some() => {}
         None => {
             let detail = "the API announced no total, so nothing proves that every row came";
             findings.push(finding(Severity::Warning, "no_announced_total", detail).value(came).expected("a total"));
         }
-        // Members derived against the search are reported by `witnessed`.
+        // If own lists contradicted the search and the members were derived, `witnessed` reports this.
         Some(_) if record.searched.is_some() => {}
         Some(total) if total != came && record.is_complete => {
             let is_between = agrees(came, record.first_total, record.last_total, Allowed::Nothing);
@@ -185,10 +185,10 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
     })
 }
 
-/// The minimum number of lost members for a fall by more than half to be reported.
+/// A fall by more than half is reported only if at least this many members were lost.
 const FALL_MIN: u64 = 5;
 
-/// A group, or everyone, is less than half of the size before, and no second source confirms it.
+/// The finding that a group, or everyone, has less than half of its earlier size, and no second source confirms this.
 fn fall(plan: &Plan, stream: &FetchedStream, span: &MonthSpan, settings: &Settings) -> Option<Finding> {
     let (grace, tolerance) = (settings.job.grace, settings.completeness.tolerance);
     let record = &stream.part.record;

@@ -1,6 +1,6 @@
 //! Removes one person from everything that the job keeps: snapshots, unfinished work, the record of tags, and the histories and
-//! reports built from them. The person is recorded in the work folder until all of it is done, so that a second call can finish
-//! the first; afterwards only the number of forgotten persons is kept.
+//! reports built from them. The person is recorded in the work folder until all of this is done, so that a second call can finish
+//! the first. Afterwards only the number of forgotten persons is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -26,26 +26,26 @@ pub enum Person {
 /// The result.
 #[derive(Debug, Default)]
 pub struct Forgotten {
-    /// Persons that were searched, by contact id; 0 if no contact has the address.
+    /// The number of contact IDs that were searched for; 0 if no contact has the address.
     pub people: usize,
-    /// Months whose snapshots had any of them.
+    /// Months whose snapshots contained any of the persons.
     pub snapshots: Vec<Month>,
-    /// Unfinished runs and backfills that had any of them.
+    /// Unfinished runs and backfills that contained any of the persons.
     pub work: Vec<Months>,
-    /// Whether the record of tags had any of them.
+    /// Whether the record of tags contained any of the persons.
     pub tags: bool,
     pub rebuilt: Vec<Rebuilt>,
     /// Months without a snapshot whose history or reports were removed, because they cannot be rebuilt.
     pub orphans: Vec<Month>,
-    /// Months without addresses to search.
+    /// Months that cannot be searched by address, because they contain no addresses.
     pub unsearchable: Vec<Month>,
-    /// Months that could not be searched, because they are damaged: a person in them is still there, and in everything built from
+    /// Months that could not be searched, because they are damaged. A person may still be in them, and in everything built from
     /// them.
     pub damaged: Vec<DamagedMonth>,
-    /// The same for the record of tags.
+    /// Months whose record of tags could not be searched, because it is damaged, and the damage.
     pub damaged_tags: Vec<(Month, String)>,
-    /// Months, and unfinished work, whose addresses were hashed without normalizing: only the address as given and in lower case was
-    /// searched.
+    /// Months and unfinished work whose addresses were hashed without normalizing. There, only the address as given and in lower
+    /// case was searched for.
     pub as_spelled: Vec<Months>,
 }
 
@@ -66,7 +66,7 @@ struct Journal {
     contact_ids: BTreeSet<String>,
 }
 
-/// Needs the job's lock. Blocks.
+/// Removes a person from everything that the job keeps. The caller must have the job's lock. Blocks.
 pub fn forget(
     archive: &Archive,
     settings: &Settings,
@@ -84,7 +84,7 @@ pub fn forget(
     if people.is_empty() {
         return Ok(done);
     }
-    // All of them are searched again.
+    // The damaged months are searched again below.
     done.damaged.clear();
     publish::write_json(&archive.forgetting(), &Journal { contact_ids: people.clone() })?;
 
@@ -106,8 +106,8 @@ pub fn forget(
         }
     }
     (done.tags, done.damaged_tags) = apply::forget(archive, &people)?;
-    // Histories built from another snapshot are out of date now. A history of a damaged snapshot may have the person, so nothing is
-    // built on it.
+    // Histories of changed snapshots are out of date now. A history of a damaged snapshot may contain the person, so no other
+    // history is built on it.
     if let Some(last) = months.last() {
         let without = damaged.keys().copied().collect();
         let Refreshed { rebuilt, damaged: found } = refresh(archive, settings, &RefreshScope::StaleUntil(*last), &without, observer)?;
@@ -132,7 +132,7 @@ pub fn forget(
 /// The persons of an unfinished call.
 ///
 /// # Errors
-/// If they were recorded and cannot be read.
+/// If the persons were recorded and cannot be read.
 fn unfinished(archive: &Archive) -> Result<BTreeSet<String>, JobError> {
     let path = archive.forgetting();
     let bytes = match std::fs::read(&path) {
@@ -146,7 +146,7 @@ fn unfinished(archive: &Archive) -> Result<BTreeSet<String>, JobError> {
     }
 }
 
-/// The contacts that ever had this address, however addresses are written.
+/// The contacts that ever had this address. It is found in any spelling, also if addresses are hashed.
 fn find(archive: &Archive, privacy: &Privacy, address: &str, done: &mut Forgotten) -> Result<BTreeSet<String>, JobError> {
     let address = address.trim();
     let same = same_address(address);

@@ -1,5 +1,5 @@
 //! Everything that a command does with a job: the month-end run ([`run()`]) with its plan, its scheduler and its reports, and the
-//! work of all other commands. The command line is above it; it reads the clock and prints.
+//! work of all other commands. The crate of the command line uses this crate, reads the clock and prints.
 
 pub mod census;
 pub mod check;

@@ -23,7 +23,7 @@ pub const LISTING: Table =
 const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
     let about = "the custom attributes as one JSON object; those that are not set are left out";
     let mut columns = [Column::new("custom_attributes", Kind::Json, about); CONTACTS.columns.len()];
-    // Without the column of the population, which only a month's job has; the last column takes its position.
+    // Leaves out the column of the population, which only a month of a job has. The last column takes its position.
     let (mut from, mut to) = (0, 0);
     while from < CONTACTS.columns.len() {
         if from != IN_POPULATION {
@@ -45,10 +45,11 @@ pub trait Rows {
 
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError>;
 
-    /// The stream is read again from its start. Returns whether earlier rows were dropped; printed rows cannot be.
+    /// Called when the stream is read again from its start. Returns whether earlier rows were dropped. Printed rows cannot be
+    /// dropped.
     fn restart(&mut self) -> Result<bool, ListingError>;
 
-    /// All rows came.
+    /// Called when all rows came.
     fn finish(self) -> Result<(), ListingError>;
 }
 
@@ -104,7 +105,7 @@ pub async fn list(
     while let Some(page) = next(&mut stream).await? {
         if page.is_restart {
             first = None;
-            // Pass each contact on once, unless everything is read again.
+            // If the earlier rows were dropped, all contacts are passed on again. If not, each contact is passed on only once.
             if rows.restart()? {
                 seen = IdSet::default();
                 waiting.clear();

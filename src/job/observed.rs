@@ -17,7 +17,7 @@ use reports::history::{self, COUNTS, History, HistoryError};
 pub struct Observed {
     pub month: Month,
     pub basis: Basis,
-    /// Rules included.
+    /// The cohorts of the month, including rules.
     pub cohorts: Vec<ObservedCohort>,
     /// Keys of the streams that were published although they do not agree with the totals of the API.
     pub incomplete: Vec<String>,
@@ -31,7 +31,7 @@ pub struct ObservedCohort {
     pub members: u64,
 }
 
-/// `None` if the month has no snapshot. Cohorts that the history has not counted are left out.
+/// A published month; `None` if the month has no snapshot. Cohorts that the history has not counted are left out.
 pub fn observed(archive: &Archive, job: &Job, month: Month) -> Result<Option<Observed>, JobError> {
     let Some(snapshot) = archive.snapshot(month)? else { return Ok(None) };
     let in_history = |source| JobError::History { month, source };
@@ -52,7 +52,7 @@ pub fn observed(archive: &Archive, job: &Job, month: Month) -> Result<Option<Obs
     }))
 }
 
-/// The month's members by cohort.
+/// The number of the month's members, by cohort.
 fn counts(history: &History, month: Month) -> Result<HashMap<String, u64>, HistoryError> {
     let of_month = history.scan(&COUNTS)?.filter(col("month").eq(lit(month.first_day()))).select([col("cohort_key"), col("members")]);
     let read = || -> PolarsResult<HashMap<String, u64>> {

@@ -52,8 +52,8 @@ impl Page {
     }
 }
 
-/// Writes the index of the published months, if the job wants pages or wanted them before, so that no link is broken. Needs the
-/// job's lock.
+/// Writes the index of the published months, if the job wants pages or wanted them before, so that no link is broken. The caller
+/// must have the job's lock.
 pub(super) fn write_index(archive: &Archive, settings: &Settings) -> Result<(), JobError> {
     if !settings.output.formats.contains(&Format::Html) && !archive.has_index() {
         return Ok(());
@@ -69,7 +69,7 @@ pub(super) fn write_index(archive: &Archive, settings: &Settings) -> Result<(), 
     Ok(archive.write_index(&page::index(&settings.job.name, &months))?)
 }
 
-/// A month's line in the index. Without a snapshot, only from its history.
+/// A month's line in the index. Without a snapshot, the line is made only from the month's history.
 fn month_line(archive: &Archive, month: Month, snapshot: Option<&Snapshot>) -> Result<MonthLine, JobError> {
     let manifest = snapshot.map(|snapshot| &snapshot.manifest);
     // A history that is missing, out of date or damaged has no counts to show.

@@ -1,8 +1,8 @@
 //! Splits long streams into partitions, each with its own cursor. The pages of one cursor come one after another, so the largest
 //! partition sets how long a run takes. Partitions are therefore about equally large, and not too small.
 //!
-//! Probes give the number of rows in a range of days or seconds. Ranges that are too large are split again, a single day by
-//! role; small neighbours are merged.
+//! Probes give the number of rows in a range of days or seconds. Ranges that are too large are split again. A single day is split
+//! by role. Small neighbours are merged.
 
 use std::ops::Range;
 
@@ -15,15 +15,18 @@ use crate::settings::Settings;
 use domain::{DayPartition, Partition, Role, SecondPartition, TimeZone};
 use intercom::{Client, RequestError};
 
-/// Streams of up to so many pages have one partition: at a second a page, a quarter of a minute.
+/// A stream of up to this many pages has one partition. At a second a page, it takes a quarter of a minute.
 pub(super) const FEW_PAGES: u64 = 16;
-/// Partitions have at least so many pages: to find where a partition ends takes a request.
+/// The minimum number of pages of a partition. Smaller partitions would cost too many requests, because finding the end of a
+/// partition takes one.
 const PARTITION_PAGES: u64 = 8;
-/// Partitions for each request that may be under way, so that few requests are idle while the last partitions end.
+/// The number of partitions for each request that may be under way. With more than one, few requests are idle while the last
+/// partitions end.
 const PARTITIONS_PER_REQUEST: u64 = 2;
-/// Ranges that are larger than wanted by this factor are split again.
+/// A range is split again if it is larger than wanted by this factor.
 const TOO_LARGE: f64 = 1.5;
-/// The maximum number of rounds: enough to reach the one large day of a workspace that imported all its contacts in an hour.
+/// The maximum number of rounds of probes. They are enough to reach the one large day of a workspace that imported all its contacts
+/// in an hour.
 const ROUNDS_MAX: u32 = 6;
 
 /// Finds the partitions of a stream.
@@ -51,13 +54,13 @@ enum FullRange {
     },
 }
 
-/// The number of pages for so many rows, at least one.
+/// The number of pages for this number of rows, at least one; `None` if the number of rows is unknown.
 pub fn pages(rows: Option<u64>, settings: &Settings) -> Option<u64> {
     let intercom = &settings.intercom;
     rows.map(|rows| intercom.capabilities().pages(rows, intercom.page_size))
 }
 
-/// Rows that a partition should have; `None` if the stream needs no partitions.
+/// The number of rows that a partition should have; `None` if the stream needs no partitions.
 pub fn rows_per_partition(rows: u64, page_size: u64, max_concurrency: usize) -> Option<u64> {
     let pages = rows.div_ceil(page_size.max(1));
     if pages <= FEW_PAGES || max_concurrency < 2 {
@@ -66,7 +69,7 @@ pub fn rows_per_partition(rows: u64, page_size: u64, max_concurrency: usize) -> 
     Some(pages.div_ceil(max_concurrency as u64 * PARTITIONS_PER_REQUEST).max(PARTITION_PAGES) * page_size)
 }
 
-/// A part of the full range: days or seconds from the start of `at` to before its end.
+/// A part of the full range: the days or seconds from the start of `at` up to its end (exclusive).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubRange {
     pub at: Range<i64>,
@@ -74,14 +77,15 @@ pub struct SubRange {
     pub rows: u64,
 }
 
-/// Splits a range into parts of equal length, as many as are needed if its rows were spread evenly. A single day is split by role.
+/// Splits a range into parts of equal length. There are as many parts as are needed if the rows are spread evenly. A single day is
+/// split by role.
 pub fn split(range: &SubRange, rows_per_partition: u64, has_roles: bool) -> Vec<SubRange> {
     let length = range.at.end - range.at.start;
     let wanted = i64::try_from(range.rows.div_ceil(rows_per_partition.max(1))).unwrap_or(i64::MAX);
     let count = wanted.clamp(1, length.max(1));
     let sized = |at: Range<i64>, role| SubRange { at, role, rows: 0 };
     if count > 1 {
-        // In i128: the product of two long ranges of seconds can overflow i64.
+        // This is computed in i128, because the product of two long ranges of seconds can overflow i64.
         let edge = |index: i64| range.at.start + (i128::from(length) * i128::from(index) / i128::from(count)) as i64;
         return (0..count).map(|index| sized(edge(index)..edge(index + 1), range.role)).collect();
     }
@@ -111,7 +115,7 @@ impl Partitioner<'_> {
         self.client.capabilities().has_partitions && rows_per_partition(rows, u64::from(self.page_size), self.max_concurrency).is_some()
     }
 
-    /// The partitions of a stream of so many rows. `oldest` is when the first member of a group was created, if known.
+    /// The partitions of a stream of this many rows. `oldest` is when the first member of a group was created, if known.
     ///
     /// `None` if the stream needs no partitions, or cannot be partitioned: its sizes or the workspace's time zone are unknown,
     /// or all rows are of one day.
@@ -227,7 +231,7 @@ fn number(day: NaiveDate) -> i64 {
     i64::from(day.num_days_from_ce())
 }
 
-/// The inverse of [`number`]; every number comes from there, or lies between two that do.
+/// The inverse of [`number`]. Every number given here comes from that function, or lies between two such numbers.
 fn day(number: i64) -> NaiveDate {
     i32::try_from(number).ok().and_then(NaiveDate::from_num_days_from_ce_opt).unwrap_or_default()
 }

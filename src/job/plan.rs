@@ -1,4 +1,4 @@
-//! The fetch plan: groups by name → IDs, and the streams to fetch.
+//! The fetch plan: which groups the names in the job mean, and which streams to fetch.
 
 use futures_util::future::try_join_all;
 
@@ -18,11 +18,11 @@ use intercom::Client;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub scope: Scope,
-    /// Sorted by cohort key.
+    /// The cohorts, sorted by cohort key.
     pub cohorts: Vec<PlannedCohort>,
     pub population: PlannedPopulation,
     pub has_conversations: bool,
-    /// In the order in which they start. The stream of the population, if any, is the first.
+    /// The streams in the order in which they start. The stream of the population, if any, is the first.
     pub streams: Vec<PlannedStream>,
     pub unresolved: Vec<Unresolved>,
     /// The basis of the published snapshot, if the month has one.
@@ -30,29 +30,29 @@ pub struct Plan {
     /// Whether the dates of tags are fetched: the job wants them, and some month is observed late.
     pub has_tag_dates: bool,
     pub(super) findings: Vec<Finding>,
-    /// The sizes in earlier months.
+    /// The sizes of cohorts in earlier months.
     pub(super) sizes_before: PriorSizes,
-    /// Whether a run will make the requests of this plan again: it is the plan of a dry run.
+    /// Whether a run will make the requests of this plan again. This is so for the plan of a dry run.
     pub(super) is_planned_again: bool,
-    /// Requests that it took to make the plan. A run after a dry run makes them again.
+    /// The number of requests that it took to make the plan. A run after a dry run makes them again.
     pub(super) opening: u64,
-    /// Expected number of requests for contacts with truncated lists of tags.
+    /// The expected number of requests for contacts with truncated lists of tags.
     pub(super) expected_contact_requests: u64,
 }
 
 #[derive(Clone, Debug)]
 pub struct PlannedCohort {
     pub group: Group,
-    /// As the job names it.
+    /// The name of the group in the job.
     pub configured: String,
-    /// Index of the stream that fetches its members.
+    /// The index of the stream that fetches its members.
     pub stream: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlannedPopulation {
     Everyone,
-    /// The stream that fetches it.
+    /// A group, with the index of the stream that fetches it.
     Group {
         group: Group,
         stream: usize,
@@ -61,7 +61,7 @@ pub enum PlannedPopulation {
 }
 
 impl PlannedPopulation {
-    /// As the manifest names it.
+    /// The population's name in the manifest.
     pub fn label(&self) -> String {
         match self {
             PlannedPopulation::Everyone => "everyone".to_string(),
@@ -179,7 +179,7 @@ impl Plan {
         }
     }
 
-    /// The index of the group's stream; added if it is new.
+    /// The index of the group's stream. If there is none yet, it is added.
     fn stream_of(&mut self, group: &Group, size: Option<u64>) -> usize {
         let kind = StreamKind::Members(group.clone());
         match self.streams.iter().position(|stream| stream.kind == kind) {
@@ -218,7 +218,7 @@ impl Plan {
         self.findings.push(Finding::warning("group_renamed", group.key(), detail).value(&group.name).expected(configured));
     }
 
-    /// Custom attributes of the profile that the workspace lacks are a warning, not a failure.
+    /// Checks the custom attributes of the profile. An attribute that the workspace does not have is a warning, not a failure.
     async fn check_profile(&mut self, context: &Context) {
         if !context.settings.job.has_custom_attributes() {
             return;
@@ -226,7 +226,7 @@ impl Plan {
         let listed = context.client.custom_attributes().await;
         let existing = match listed {
             Ok(Some(existing)) => existing,
-            // The month does not depend on the names of attributes.
+            // The month does not depend on the names of attributes, so a failure is only logged.
             listed => {
                 if let Err(error) = listed {
                     tracing::warn!(%error, "listing the workspace's attributes failed; the names in the profile were not checked");
@@ -269,7 +269,7 @@ impl Plan {
             stream.size = size;
             stream.partitioning = stream.partitioning.take().or(partitioning);
         }
-        // Only if everyone is long: a short stream saves little.
+        // Members are derived only if the stream of everyone is long. If it is short, this saves little.
         let lists_all_groups = client.capabilities().lists_own_segments;
         let everyone = self.streams.iter().find(|stream| stream.kind == StreamKind::Everyone);
         let is_long = |stream: &&PlannedStream| {
@@ -279,7 +279,7 @@ impl Plan {
             let may_be = |stream: &PlannedStream| if lists_all_groups { stream.kind.group().is_some() } else { stream.kind.is_tag() };
             let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
-            // As a run does: estimated from the first page of everyone.
+            // As in a run, this is estimated from the first page of everyone.
             let truncated_tags = if lists_all_groups { 0.0 } else { truncated_tags(client).await? };
             for list in self.choose_strategy(sized, everyone, truncated_tags, &context.settings) {
                 self.streams[list].partitioning = None;
@@ -288,8 +288,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Chooses the membership strategy of groups of which the totals are known. `truncated_tags` is the expected share of contacts
-    /// with truncated lists. Returns the streams whose members are derived.
+    /// Chooses the membership strategy of groups whose totals are known. `truncated_tags` is the expected share of contacts with
+    /// truncated lists. Returns the streams whose members are derived.
     pub(super) fn choose_strategy(
         &mut self,
         groups: Vec<(usize, u64)>,
@@ -353,7 +353,8 @@ pub fn unknown_attributes<'a>(job: &'a Job, existing: &[String]) -> Vec<&'a Stri
     job.profile.iter().filter_map(ProfileAttribute::custom_name).filter(|name| !existing.contains(name)).collect()
 }
 
-/// The end of a sentence: an attribute of the workspace with a name similar to the unknown one. Only the exact name matches.
+/// The end of a message about an unknown attribute: it names an attribute of the workspace with a similar name. Empty if there is
+/// none.
 pub fn similar_attribute(unknown: &str, existing: &[String]) -> String {
     let similar = existing.iter().find(|name| are_alike(name, unknown) || unseen_difference(unknown, name).is_some());
     similar.map_or(String::new(), |name| did_you_mean(unknown, name))

@@ -9,18 +9,18 @@ use archive::Archive;
 use archive::snapshot::{CONTACTS, CohortEntry, Finding, Snapshot, SnapshotError};
 use domain::{Allowed, Basis, Month, POPULATION, TimeZone};
 
-/// From the manifests of a job's months, the newest month first.
+/// What the manifests of a job's months say, the newest month first.
 #[derive(Debug, Default)]
 pub(super) struct PriorMonth {
     pub cohorts: Vec<CohortEntry>,
-    /// The workspace of the newest month that names one: as its contacts name it, otherwise as the API did.
+    /// The workspace of the newest month that names one: the ID in its contacts' records, otherwise the ID that the API gave.
     pub workspace_id: Option<String>,
     /// Sizes at the end of months, to compare a new month with.
     pub sizes: PriorSizes,
     months: Vec<PublishedMonth>,
-    /// How identifiers are written.
+    /// How each month writes identifiers.
     identifiers: Vec<(Month, String)>,
-    /// Months that cannot be read. They do not block a new month; the reports built from them will show it.
+    /// Months that cannot be read. They do not block a new month. The reports built from them will show the problem.
     pub unreadable: Vec<(Month, SnapshotError)>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct PriorSizes(Vec<MonthSizes>);
 #[derive(Clone, Debug)]
 struct MonthSizes {
     month: Month,
-    /// By cohort key, and `population` if that is everyone.
+    /// The sizes by cohort key. If the population is everyone, its size has the key `population`.
     sizes: BTreeMap<String, u64>,
 }
 

@@ -14,7 +14,7 @@ use domain::Contact;
 
 /// The minimum length of a key in bytes.
 const KEY_MIN: usize = 16;
-/// The length of the fingerprint: enough to distinguish keys, but of no use to find one.
+/// The length of the fingerprint in bytes. It is enough to distinguish keys, but does not help to find a key.
 const FINGERPRINT_BYTES: usize = 8;
 /// The text whose hash is the fingerprint.
 const FINGERPRINT_OF: &str = "cohorts: fingerprint of the key";
@@ -53,7 +53,7 @@ impl fmt::Debug for HashKey {
 }
 
 impl HashKey {
-    /// The contents of a file, without white space around them.
+    /// Reads the key from a file, without white space around it.
     pub fn read(path: &Path) -> Result<HashKey, PrivacyError> {
         let bytes = std::fs::read(path).map_err(|source| PrivacyError::Unreadable { path: path.to_path_buf(), source })?;
         let key = bytes.trim_ascii();
@@ -90,7 +90,7 @@ impl Privacy {
         Privacy { identifiers, dropped: dropped.into_iter().collect() }
     }
 
-    /// The label in manifests of how identifiers are written: `keep`, `drop`, or `hash:` and the key's fingerprint. Identifiers with
+    /// How identifiers are written, as a label in manifests: `keep`, `drop`, or `hash:` and the key's fingerprint. Identifiers with
     /// different labels cannot be compared.
     pub fn label(&self) -> String {
         match &self.identifiers {
@@ -100,8 +100,8 @@ impl Privacy {
         }
     }
 
-    /// The label in manifests of how an e-mail address is normalized before it is hashed; `None` if none is hashed. Months without
-    /// this label hashed addresses as they came.
+    /// How an e-mail address is normalized before it is hashed, as a label in manifests; `None` if addresses are not hashed. Months
+    /// without this label hashed addresses as they came.
     pub fn email_hash(&self) -> Option<&'static str> {
         matches!(self.identifiers, Identifiers::Hash(_)).then_some(LOWERCASE)
     }
@@ -141,7 +141,7 @@ impl Privacy {
 /// The normalized form of an address: no blanks around it, one form of accents, lower case. Servers may distinguish `Ada` from
 /// `ada`, but none is known that does.
 pub fn same_address(address: &str) -> String {
-    // Lower-case letters may be decomposed (that of `İ` is).
+    // A letter in lower case may consist of two characters (for example of `İ`), so accents are combined after this.
     address.trim().to_lowercase().nfc().collect()
 }
 
@@ -151,7 +151,7 @@ const LOWERCASE: &str = "lowercase";
 pub const KEEP: &str = "keep";
 /// The label of identifiers that are dropped.
 pub const DROP: &str = "drop";
-/// What the label of hashed identifiers begins with.
+/// The start of the label of hashed identifiers.
 pub const HASH_PREFIX: &str = "hash:";
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
         }
         assert_ne!(written("zoe@customer.example"), known);
         assert_eq!((written(""), privacy.email_hash()), (String::new(), Some("lowercase")));
-        // Names and others are hashed as they came, addresses that are kept are kept.
+        // Names and other identifiers are hashed as they came. Addresses that are kept do not change.
         assert_ne!(privacy.written(Some("Ada".to_string())), privacy.written(Some("ada".to_string())));
         let kept = Privacy::new(Identifiers::Keep, []);
         assert_eq!((kept.written_email(Some("Ada@x.example ".to_string())).as_deref(), kept.email_hash()), (Some("Ada@x.example "), None));

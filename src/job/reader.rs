@@ -18,19 +18,19 @@ use archive::snapshot::{Progress, StreamRecord, is_readable, load_progress, load
 use domain::{Contact, Conversation, DayPartition, Group, Partition, SecondPartition};
 use intercom::{Client, Cursor, RequestError, Stream, StreamError};
 
-/// All pages of a stream must come within this time. Otherwise it is read again.
+/// All pages of a stream must come within this time. Otherwise the stream is read again.
 const STREAM_AGE_MAX: Duration = Duration::hours(24);
 
 pub(super) struct StreamReader {
     pub client: Client,
     pub clock: Clock,
     pub observer: Observer,
-    /// The name of its folder, and its name in the log.
+    /// The name of the stream's folder, and its name in the log.
     pub key: String,
     pub kind: StreamKind,
-    /// The announced total of a whole stream, if it was requested.
+    /// The announced total of a whole stream; `None` if it was not requested.
     pub size: Option<u64>,
-    /// `None` for the whole stream.
+    /// The partition to read; `None` for the whole stream.
     pub partition: Option<Partition>,
     /// Whether a long stream is handed back to the scheduler, to be partitioned.
     pub may_partition: bool,
@@ -59,14 +59,14 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub record: StreamRecord,
-    /// Why it was not finished, if an incomplete stream is accepted.
+    /// Why the stream was not finished. Set only if an incomplete stream is accepted.
     pub failure: Option<JobError>,
 }
 
 /// What the first page of a stream shows.
 #[derive(Debug, Default)]
 pub(super) struct Probe {
-    /// Its partitions, if it is long.
+    /// The partitions of the stream; `None` if it is not long.
     pub partitioning: Option<Partitioning>,
     /// The expected share of contacts whose own list of tags is truncated.
     pub truncated_tags: f64,
@@ -76,14 +76,14 @@ pub(super) struct Probe {
 pub(super) enum Begun {
     Kept(StreamRecord),
     Open(Box<Opened>),
-    /// It could not be opened, and the rows of an earlier run are accepted.
+    /// The stream could not be opened, and the rows of an earlier run are accepted.
     Failed(JobError),
 }
 
 pub(super) struct Opened {
     at: DateTime<Utc>,
     stream: OpenStream,
-    /// How far an earlier run came.
+    /// The progress of an earlier run; `None` if there is none.
     progress: Option<Progress>,
 }
 
@@ -94,7 +94,7 @@ enum OpenStream {
 
 /// Why a stream ended before its last page.
 enum Ended {
-    /// It may succeed if it is read again from the start.
+    /// The stream may succeed if it is read again from the start.
     Again(JobError),
     Failed(JobError),
 }
@@ -105,7 +105,7 @@ impl Begun {
         matches!(&opened.stream, OpenStream::Contacts(stream) if stream.is_shared())
     }
 
-    /// Whether no page of it came yet.
+    /// Whether no page of the stream came yet.
     pub(super) fn is_fresh(&self) -> bool {
         matches!(self, Begun::Open(opened) if opened.progress.is_none())
     }
@@ -124,7 +124,7 @@ impl StreamReader {
         }
     }
 
-    /// What an earlier run left, or `None` if it cannot be read: then it is fetched again.
+    /// What an earlier run left. `None` if its chunks cannot be read: then the stream is fetched again.
     async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &StreamRecord) -> Result<Option<T>, JobError> {
         let Some(left) = left else { return Ok(None) };
         let (folder, kind) = (self.folder.clone(), self.kind.clone());
@@ -186,7 +186,8 @@ impl StreamReader {
         let is_resumed = opened.progress.is_some();
         let mut outcome = self.read(*opened, None).await;
         if let (true, Err(Ended::Again(error))) = (is_resumed, &outcome) {
-            // For example an expired cursor. This does not count as the first reading: the stream was never read as a whole.
+            // The rows of an earlier run cannot be continued, for example because the cursor expired. This does not count as the
+            // first reading, because the stream was never read as a whole.
             self.report_again(reason(error));
             outcome = self.read_again(None).await;
         }
@@ -207,7 +208,7 @@ impl StreamReader {
         self.set_aside()?;
         match self.read_again(Some(&before)).await {
             Ok(record) if record.is_complete => Ok(self.done(record)),
-            // Still incomplete: the job decides. It gets the reading with more rows.
+            // The stream is still incomplete. The job decides what to do, with the reading that has more rows.
             Ok(_) => {
                 let record = self.fuller().await?;
                 Ok(self.done(record))
@@ -216,7 +217,7 @@ impl StreamReader {
         }
     }
 
-    /// The folder of the first reading during the second one: it may have more rows.
+    /// The folder that keeps the first reading during the second one. The first reading may have more rows.
     fn aside(&self) -> PathBuf {
         self.folder.with_extension("first")
     }
@@ -239,7 +240,7 @@ impl StreamReader {
         Ok(kept.unwrap_or_else(|| StreamRecord::new((self.clock)())))
     }
 
-    /// A stream failed: returns the error, or the rows on disk if an incomplete stream is accepted.
+    /// Ends a stream that failed: returns the error, or the rows on disk if an incomplete stream is accepted.
     async fn given_up(self, error: JobError) -> Result<Outcome, JobError> {
         if !self.accepts_incomplete || matches!(error, JobError::OtherWorkspace { .. }) {
             return Err(error);
@@ -262,8 +263,8 @@ impl StreamReader {
         load_stream(&self.folder).filter(is_as_good)
     }
 
-    /// The progress of an earlier run, if resuming is as good as a fresh start: all pages come within a day, and no page is from
-    /// before the month's end if a fresh start would be after it.
+    /// The progress of an earlier run, if resuming is as good as a fresh start. This is so if all pages come within a day. In
+    /// addition, if a fresh start would be after the month's end, no page may be from before it.
     fn resumable(&self) -> Option<Progress> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);
@@ -281,7 +282,7 @@ impl StreamReader {
         self.key.clone()
     }
 
-    /// For messages: the key, and the group's name without control characters.
+    /// The name of the stream in messages: the key, and the group's name without control characters.
     fn title(&self) -> String {
         let Some(group) = self.kind.group() else { return self.key() };
         let name: String = group.name.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();

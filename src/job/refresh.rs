@@ -21,9 +21,9 @@ use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 /// The months to build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Those up to this month whose history or reports are missing or out of date.
+    /// The months up to this one whose history or reports are missing or out of date.
     StaleUntil(Month),
-    /// These, and whatever they need.
+    /// These months, and the earlier histories that they need.
     Months(BTreeSet<Month>),
     All,
 }
@@ -43,7 +43,7 @@ impl Scope {
 pub struct Rebuilt {
     pub month: Month,
     pub history: bool,
-    /// The digest of the reports, if they were built.
+    /// The digest of the reports; `None` if they were not built.
     pub digest: Option<Digest>,
 }
 
@@ -51,11 +51,12 @@ pub struct Rebuilt {
 #[derive(Debug, Default)]
 pub struct Refreshed {
     pub rebuilt: Vec<Rebuilt>,
-    /// Months that could not be built, because their snapshots are damaged. Later months are built as after a gap.
+    /// Months that could not be built, because their snapshots are damaged. The next month is built as if this month were missing.
     pub damaged: Vec<DamagedMonth>,
 }
 
-/// Needs the job's lock. Months in `without` are not changed, and no other month is built on them.
+/// Brings histories and reports up to date. The caller must have the job's lock. Months in `without` are not changed, and no other
+/// month is built on them.
 pub fn refresh(
     archive: &Archive,
     settings: &Settings,
@@ -115,16 +116,16 @@ struct Chain<'a> {
 
 struct Link {
     month: Month,
-    /// `None` if it is damaged.
+    /// `None` if the snapshot is damaged.
     snapshot: Option<Snapshot>,
     history: History,
-    /// Whether every byte of the history is known to be what was built.
+    /// Whether all files of the history were verified.
     is_verified: bool,
 }
 
 impl Chain<'_> {
-    /// The month's history, if it is up to date. The tables that are read anyway are verified here, the others before another
-    /// history is built on it.
+    /// The month's history, if it is up to date. Tables that are read anyway are verified here. The other tables are verified
+    /// before another history is built on this one.
     fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Option<History> {
         let opened = History::open(self.archive, month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
@@ -157,7 +158,8 @@ impl Chain<'_> {
         self.links.extend(current.map(|history| Link { month, snapshot: None, history, is_verified: false }));
     }
 
-    /// Builds a month's history on the last one. Returns false if its snapshot is damaged; then the current history is kept.
+    /// Builds a month's history on the last one. Returns false if the month's snapshot is damaged. Then the current history is
+    /// kept.
     fn build(&mut self, month: Month, snapshot: Snapshot, current: Option<History>) -> Result<bool, JobError> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
@@ -194,7 +196,7 @@ impl Chain<'_> {
             }
         }
         while let Some(Link { month, snapshot, .. }) = damaged.pop() {
-            // A month with a damaged snapshot was reported already; the next month is built as after a gap.
+            // A month with a damaged snapshot was reported already. The next month is built as if this month were missing.
             if let Some(snapshot) = snapshot
                 && self.build(month, snapshot, None)?
             {
@@ -217,7 +219,8 @@ impl Chain<'_> {
         }
     }
 
-    /// Builds the reports of the last month, which is this one. `None` if its snapshot is damaged, which is recorded.
+    /// Builds the reports of this month, which must be the last one of the chain. `None` if its snapshot is damaged; the damage is
+    /// recorded.
     fn build_reports(&mut self, month: Month, settings: &Settings) -> Result<Option<Digest>, JobError> {
         self.verify_last()?;
         let earlier = self.links.len().checked_sub(2);

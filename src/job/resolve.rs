@@ -1,11 +1,11 @@
-//! A group as the job names it → the group that exists.
+//! Finds the existing group that a name in the job means.
 
 use std::fmt;
 
 use archive::snapshot::CohortEntry;
 use domain::{Group, GroupName, name_key, unseen_difference};
 
-/// A group that could not be found, or not without doubt.
+/// A group that could not be found, or whose name may mean several groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved {
     pub name: GroupName,
@@ -20,12 +20,12 @@ pub enum Why {
     Ambiguous {
         candidates: Vec<Group>,
     },
-    /// The API could not be asked for it.
+    /// The API could not be asked for the group.
     NotAsked,
 }
 
 impl Unresolved {
-    /// Nothing is there, rather than too much.
+    /// Whether no group was found. Otherwise there may be several.
     pub fn is_absent(&self) -> bool {
         matches!(self.why, Why::NotFound { .. })
     }
@@ -58,8 +58,8 @@ impl fmt::Display for Unresolved {
 
 /// The group of this name, and whether only an earlier month's manifest knew it by that name.
 ///
-/// `id:<ID>` and a cohort key are IDs. Anything else is a name, exactly, then an ID, then a name that looks alike
-/// ([`name_key`]); then the name that an earlier month's manifest gives for a group that still exists, in the same order.
+/// `id:<ID>` and a cohort key are IDs. Any other text is tried as an exact name, then as an ID, then as a name that looks alike
+/// ([`name_key`]). At last, names in earlier months' manifests are tried in the same order, for groups that still exist.
 pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]) -> Result<(Group, bool), Unresolved> {
     let of_kind: Vec<&Group> = existing.iter().filter(|group| group.kind == name.kind).collect();
     let unresolved = |why| Err(Unresolved { name: name.clone(), why });
@@ -90,7 +90,7 @@ pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]
         [group] => return Ok(((*group).clone(), false)),
         _ => return ambiguous(alike),
     }
-    // An ID that was copied along with something invisible.
+    // The text may be an ID that was copied together with an invisible character.
     if let Some(group) = by_written_id(&key) {
         return Ok((group.clone(), false));
     }
@@ -105,7 +105,7 @@ pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]
         }
         groups
     };
-    // The newest month counts.
+    // If a name is in several months, the newest month counts.
     if let Some(group) = renamed(&|other| other == text).first() {
         return Ok(((*group).clone(), true));
     }
@@ -117,9 +117,9 @@ pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]
     unresolved(Why::NotFound { nearest: nearest(text, &key, &of_kind).cloned() })
 }
 
-/// The group whose name looks the same, else the one whose name is most like it.
+/// The group whose name looks the same. If there is none, the group with the most similar name.
 fn nearest<'a>(text: &str, key: &str, groups: &[&'a Group]) -> Option<&'a Group> {
-    // An ID that is not there resembles other IDs, which says nothing.
+    // A missing ID is similar to other IDs by chance, so such a hint would mean nothing.
     if text.starts_with("id:") {
         return None;
     }
@@ -218,7 +218,8 @@ mod tests {
         for text in ["id:7\u{200b}", "\u{feff}7", "TAG:7", "ID:7"] {
             assert_eq!(id(&one, text).as_deref(), Ok("7"), "an ID is found without what is invisible: {text:?}");
         }
-        // Both generations of accents exist: either exact name is its own group, anything else could be both.
+        // Both names exist: they differ only in how the accent is encoded. Each exact name means its own group. Other spellings
+        // could mean both.
         let both = [tag("1", "Café"), tag("2", "Cafe\u{301}")];
         assert_eq!((id(&both, "Café").as_deref(), id(&both, "Cafe\u{301}").as_deref()), (Ok("1"), Ok("2")));
         assert_eq!(
@@ -229,7 +230,7 @@ mod tests {
         let i = [tag("1", "İzmir"), tag("2", "ızmir")];
         assert_eq!((id(&i, "İzmir").as_deref(), id(&i, "ızmir").as_deref()), (Ok("1"), Ok("2")));
         assert!(id(&i, "izmir").unwrap_err().contains("(id:1) or `ızmir` (id:2)"));
-        // Nobody sees these names: they are found exactly or by their IDs.
+        // These names are invisible. They are found only by the exact name or by their IDs.
         let unseen = [tag("1", "\u{200b}"), tag("2", "\u{200d}")];
         assert_eq!(id(&unseen, "\u{200d}").as_deref(), Ok("2"));
         assert!(find(&unseen, "\u{2060}").unwrap_err().is_absent());

@@ -1,5 +1,5 @@
 //! The month-end job: lock, check the existing snapshot, plan, fetch, publish the snapshot, then bring history and reports up to
-//! date. Everything before the snapshot can be repeated at the cost of requests; everything after it can be rebuilt offline.
+//! date. Everything before the snapshot can be repeated at the cost of requests. Everything after it can be rebuilt offline.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -19,11 +19,11 @@ use domain::{Basis, GroupName, Month, MonthSpan, Months};
 
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// `None`: the last month that has ended.
+    /// The month to observe; `None` for the last month that has ended.
     pub month: Option<Month>,
     pub replace: bool,
     pub accept_incomplete: bool,
-    /// Leave history and reports to a later `report` or run.
+    /// Whether history and reports are left to a later `report` or run.
     pub snapshot_only: bool,
     pub apply_tags: ApplyTags,
 }
@@ -33,9 +33,9 @@ pub struct RunOptions {
 pub enum ApplyTags {
     #[default]
     No,
-    /// Unless more would change than the job allows.
+    /// Tags are written unless more would change than the job allows.
     Within,
-    /// No limit.
+    /// Tags are written without a limit.
     All,
 }
 
@@ -44,7 +44,7 @@ pub enum ApplyTags {
 pub struct RunOutcome {
     pub month: Month,
     pub published: Published,
-    /// Groups that were not found; the others were published.
+    /// Groups that were not found. All other groups were published.
     pub unresolved: Vec<Unresolved>,
     /// What was published incomplete: cohort keys, `population`, `conversations`.
     pub incomplete: Vec<String>,
@@ -56,7 +56,7 @@ pub struct RunOutcome {
     pub stale: Vec<Month>,
     /// Months whose snapshots are damaged.
     pub damaged: Vec<DamagedMonth>,
-    /// Earlier months without a snapshot, when no month was named.
+    /// Earlier months without a snapshot. Empty if the user named a month.
     pub missed: Vec<Month>,
     /// The results for the rules' tags.
     pub applied: Vec<Applied>,
@@ -81,7 +81,7 @@ pub enum Published {
 pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, JobError> {
     let _lock = context.archive.lock("run")?;
 
-    // If the job names its time zone, the month is known without a request, and so is whether it is published.
+    // If the job names its time zone, the month is known without a request. So it is also known whether the month is published.
     if let Some(timezone) = context.settings.job.timezone.clone()
         && let Some(outcome) = published_before(context, &Scope::at(context, options.month, timezone)?, options).await?
     {
@@ -94,14 +94,14 @@ pub async fn run(context: &Context, options: &RunOptions) -> Result<RunOutcome, 
     let month = plan.scope.newest().month;
     report_unfinished(&context.archive, plan.months())?;
     let (published, incomplete) = observe(context, &mut plan, options.accept_incomplete).await?;
-    // One month is published; otherwise `observe` returned an error.
+    // One month is published here. If none was, `observe` returned an error.
     let basis = published.first().map_or(plan.scope.basis, |(_, basis)| *basis);
     let outcome = RunOutcome { unresolved: plan.unresolved, ..RunOutcome::of(month, Published::Now(basis), incomplete) };
     completed(context, options, outcome).await
 }
 
 /// The fetch plan, unless the month is published already and kept. If the API does not answer and an incomplete month is accepted,
-/// the plan of an earlier, unfinished run: so its rows can be published.
+/// this is the plan of an earlier, unfinished run, so that its rows can be published.
 async fn planned(context: &Context, options: &RunOptions) -> Result<ControlFlow<RunOutcome, Plan>, JobError> {
     let asked = async {
         let scope = Scope::ask(context, options.month).await?;
@@ -120,8 +120,8 @@ async fn planned(context: &Context, options: &RunOptions) -> Result<ControlFlow<
     }
 }
 
-/// Reports unfinished work of other months, and an unfinished `forget`. It is not removed: its rows may have been observed at the
-/// end of their month.
+/// Reports unfinished work of other months, and an unfinished `forget`. Unfinished work is not removed, because its rows may have
+/// been observed at the end of their month.
 pub(super) fn report_unfinished(archive: &Archive, months: Months) -> Result<(), JobError> {
     if archive.forgetting().exists() {
         tracing::warn!("a `cohorts forget` did not finish: run it again to continue it for the same persons");
@@ -137,7 +137,7 @@ pub(super) fn report_unfinished(archive: &Archive, months: Months) -> Result<(),
     Ok(())
 }
 
-/// Fetches the plan and publishes its months' snapshots. Also returns the keys of what is incomplete.
+/// Fetches the streams of the plan and publishes its months' snapshots. Also returns the keys of what is incomplete.
 pub(super) async fn observe(
     context: &Context,
     plan: &mut Plan,
@@ -182,7 +182,7 @@ async fn published_before(context: &Context, scope: &Scope, options: &RunOptions
     }
     let work = context.archive.work_of(month.into());
     if work::is_of_before(&work, snapshot.manifest.observed_at) {
-        // A crash after the snapshot was published, before its work folder was removed.
+        // The process crashed after the snapshot was published and before its work folder was removed.
         publish::remove_folder(&work)?;
     } else if work.exists() {
         tracing::warn!(
@@ -308,7 +308,7 @@ async fn publish_snapshot(
     Ok(basis)
 }
 
-/// Brings the histories and reports of the months up to `last` up to date. Returns those that were built, and the later months
+/// Brings the histories and reports of the months up to `last` up to date. Returns the months that were built, and the later months
 /// that are out of date now.
 pub(super) async fn rebuild(context: &Context, last: Month) -> Result<(Refreshed, Vec<Month>), JobError> {
     let (archive, settings, observer) = (context.archive.clone(), context.settings.clone(), context.observer.clone());

@@ -1,5 +1,5 @@
 //! Fetches the streams of a plan side by side. A short stream has one partition, a long one has several. The longest partitions
-//! start first; as many run at once as requests may be under way.
+//! start first. As many partitions run as requests may be under way.
 //!
 //! A partitioned stream is complete when each partition is complete and when their rows together agree with the totals that the
 //! API announces for the whole stream, before and after. If they do not agree, or if the API returns rows outside a partition,
@@ -32,9 +32,9 @@ use intercom::RequestError;
 #[derive(Debug)]
 pub(super) struct StreamResult {
     pub part: SpooledStream,
-    /// Why it was not finished, if an incomplete stream is accepted.
+    /// Why the stream was not finished. Set only if an incomplete stream is accepted.
     pub failure: Option<JobError>,
-    /// What a second source says about its members.
+    /// What a second source says about the stream's members; `None` if there is no second source.
     pub witness: Option<Witness>,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn fetch_streams(
     accepts_incomplete: bool,
 ) -> Result<Vec<StreamResult>, JobError> {
     let streams = plan.streams.iter().map(|_| StreamRun::default()).collect();
-    // Dropped on `?`, which cancels the partitions that are still running.
+    // If `?` returns an error, this is dropped, which cancels the partitions that are still running.
     let running = JoinSet::new();
     let has_everyone = plan.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_none());
     let waits_for_everyone = has_everyone && context.client.capabilities().has_partitions;
@@ -83,7 +83,7 @@ struct Scheduler<'a> {
     work: &'a Path,
     plan: &'a mut Plan,
     accepts_incomplete: bool,
-    /// In the order of the plan.
+    /// The streams in the order of the plan.
     streams: Vec<StreamRun>,
     waiting: Vec<Waiting>,
     running: JoinSet<Done>,
@@ -96,7 +96,7 @@ struct Scheduler<'a> {
 #[derive(Default)]
 struct StreamRun {
     partitions: Vec<PartitionRun>,
-    /// Why it cannot be fetched in partitions.
+    /// Why the stream cannot be fetched in partitions.
     refused: Option<JobError>,
     result: Option<StreamResult>,
 }
@@ -109,18 +109,18 @@ struct PartitionRun {
 enum State {
     Open,
     Fetched(Box<Fetched>),
-    /// Its stream is fetched with one cursor instead.
+    /// The partition is not used: its stream is fetched with one cursor instead.
     Dropped,
 }
 
 struct Waiting {
     stream: usize,
-    /// Whether its first page was read to learn its size.
+    /// Whether the first page was read to learn the size of the stream.
     is_probed: bool,
     partition: usize,
     reader: StreamReader,
     begun: Begun,
-    /// `None` if unknown: then it may be long.
+    /// The number of rows; `None` if unknown: then there may be many.
     rows: Option<u64>,
 }
 
@@ -141,19 +141,19 @@ enum Done {
         has_permit: bool,
         outcome: Box<Result<Outcome, JobError>>,
     },
-    /// The closing total of a partitioned stream.
+    /// The announced total of a partitioned stream after its last page.
     Closed {
         stream: usize,
         total: Option<u64>,
     },
-    /// The tags of contacts with truncated lists were requested; the error if that failed.
+    /// The tags of contacts with truncated lists were requested. Has the error if that failed.
     Asked(Option<JobError>),
     /// Members were derived from the contacts' own lists.
     Derived(Box<Result<Derivation, JobError>>),
 }
 
 impl Scheduler<'_> {
-    /// Runs all waiting partitions, and those that follow from their results, to the end.
+    /// Runs all waiting partitions to the end, also the partitions that follow from their results.
     async fn run_to_end(&mut self) -> Result<(), JobError> {
         loop {
             self.start();
@@ -196,7 +196,7 @@ impl Scheduler<'_> {
             observer: self.context.observer.clone(),
             key,
             kind: planned.kind.clone(),
-            // The counts of the listing of groups are for the whole stream.
+            // The size is that of the whole stream, so a partition does not get it.
             size: planned.size.filter(|_| partition.is_none()),
             partition: partition.cloned(),
             may_partition: may_partition && partition.is_none(),
@@ -218,11 +218,12 @@ impl Scheduler<'_> {
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
-    /// Starts waiting partitions while there are free permits. Everyone first, because other streams derive members from
-    /// it; then those of unknown length, then the longest: so all end at about the same time.
+    /// Starts waiting partitions while there are free permits. The stream of everyone starts first, because other streams derive
+    /// members from it. Then partitions of unknown length start, then the longest ones. So all partitions end at about the same
+    /// time.
     fn start(&mut self) {
         loop {
-            // Streams that share one scroll take no permit: one that waits for a permit would block the others.
+            // Streams that share one scroll take no permit: a stream that waits for a permit would block the others.
             let shared = self.waiting.iter().position(|waiting| waiting.begun.is_shared());
             if shared.is_none() && self.permits_taken >= self.context.settings.intercom.max_concurrency.max(1) {
                 return;
@@ -232,7 +233,7 @@ impl Scheduler<'_> {
                 (self.plan.streams[*stream].kind == StreamKind::Everyone, rows.unwrap_or(u64::MAX))
             };
             let may_start = |at: &usize| !self.is_undecided(self.waiting[*at].stream);
-            // If equally long, the first.
+            // If several are equally long, this chooses the first.
             let longest = || (0..self.waiting.len()).rev().filter(may_start).max_by_key(rows);
             let Some(next) = shared.or_else(longest) else { return };
             let mut waiting = self.waiting.remove(next);
@@ -299,7 +300,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Before everyone continues, its first page is used to choose the membership strategy of the tags.
+    /// Before the stream of everyone continues, its first page is used to choose the membership strategy of the tags.
     async fn probed(&mut self, waiting: Waiting, probe: Probe) -> Result<(), JobError> {
         let is_awaited = self.plan.streams[waiting.stream].kind == StreamKind::Everyone && self.waits_for_everyone;
         if is_awaited && probe.partitioning.is_some() {
@@ -365,7 +366,7 @@ impl Scheduler<'_> {
         self.begin(&[stream], false).await
     }
 
-    /// All partitions of a stream have ended.
+    /// Called when all partitions of a stream have ended.
     async fn finish(&mut self, stream: usize) -> Result<(), JobError> {
         let is_whole = self.streams[stream].fetched().all(|fetched| fetched.failure.is_none() && fetched.record.is_complete);
         let planned = &self.plan.streams[stream];

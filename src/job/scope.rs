@@ -12,18 +12,18 @@ use intercom::Workspace;
 /// The months and the workspace of a run.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Unknown before the first request, and if the API does not name it.
+    /// `None` before the first request, and if the API does not name the workspace.
     pub workspace_id: Option<String>,
     /// The workspace of earlier months, if the API does not name the token's workspace.
     pub expected_workspace: Option<String>,
     pub timezone: TimeZone,
-    /// The workspace's own, in which Intercom truncates contacts' dates to days. Unknown before the first request.
+    /// The workspace's own time zone, in which Intercom truncates contacts' dates to days. `None` before the first request.
     pub workspace_timezone: Option<TimeZone>,
     /// The months that are fetched together.
     pub months: Months,
-    /// Those of these months that get a snapshot, ascending.
+    /// The bounds of the months that get a snapshot, ascending.
     pub spans: Vec<MonthSpan>,
-    /// First instant of the first month.
+    /// The first instant of the first month.
     start: DateTime<Utc>,
     /// The last of the months.
     newest: MonthSpan,
@@ -65,7 +65,7 @@ impl Scope {
         })
     }
 
-    /// The same months, but only these get a snapshot. The others keep the bounds with which they were published.
+    /// The same months, but only the wanted ones get a snapshot. The others keep the bounds with which they were published.
     pub(super) fn only(self, context: &Context, wanted: &[Month]) -> Result<Scope, JobError> {
         let published = published_months(&context.archive)?;
         let Cut { mut spans, findings } = cut(self.months, &self.timezone, &published, |month| wanted.contains(&month));
@@ -76,8 +76,8 @@ impl Scope {
         Ok(Scope { start, newest, spans, findings, basis, ..self })
     }
 
-    /// The month with the bounds of an interrupted run that used another table of the same time zone, unless the months beside it
-    /// have other bounds: rows that were observed at the month's end are not lost.
+    /// The month with the bounds of an interrupted run that used another table of the same time zone. So rows that were observed at
+    /// the month's end are not lost. `None` if these bounds do not fit the months beside it.
     pub(super) fn as_begun(
         &self,
         context: &Context,
@@ -111,7 +111,7 @@ impl Scope {
         Ok(Scope::at(context, month, timezone)?.of(workspace))
     }
 
-    /// The same months, with this workspace.
+    /// This scope, with the ID and the time zone of this workspace.
     pub(super) fn of(self, workspace: Workspace) -> Scope {
         let workspace_timezone = workspace.timezone.and_then(|name| zones().zone(&name));
         Scope { workspace_id: workspace.id, workspace_timezone, ..self }
@@ -122,12 +122,12 @@ impl Scope {
         self.newest
     }
 
-    /// First instant of the first month.
+    /// The first instant of the first month.
     pub fn start(&self) -> DateTime<Utc> {
         self.start
     }
 
-    /// First instant after the last month.
+    /// The first instant after the last month.
     pub fn end(&self) -> DateTime<Utc> {
         self.newest.end
     }
@@ -141,7 +141,7 @@ impl Scope {
 /// The basis that a month's snapshot has when everything is observed now.
 pub(super) fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis {
     let basis = basis_at(now, span, job.grace);
-    // The lowest basis of the cohorts is that of the snapshot: members of segments cannot be reconstructed, they have no dates.
+    // The snapshot has the lowest basis of its cohorts. Members of segments have no dates, so they cannot be reconstructed.
     let all_tags = job.groups.iter().all(|name| name.kind == GroupKind::Tag);
     if basis == Basis::Late && job.tag_history == TagHistory::AppliedAt && all_tags { Basis::Reconstructed } else { basis }
 }

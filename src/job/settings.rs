@@ -1,5 +1,5 @@
 //! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
-//! Files are read once, here. The result is checked and typed; later code does not need the origin of a value.
+//! Files are read once, here. The result is checked and typed. Later code does not need the origin of a value.
 //!
 //! Each section is a file: the checked values, how they are written (`Raw`) and checked (`check`), and the list of its keys (`SETTINGS`)
 //! with their values as text. `config/default.toml` has the defaults.
@@ -50,7 +50,7 @@ pub struct Settings {
     pub privacy: Privacy,
     pub notify: Notify,
     pub job: Job,
-    /// Messages about the layers, logged once logging is set up.
+    /// Messages about the layers. They are logged when logging is set up.
     pub notices: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl Settings {
     }
 }
 
-/// Why the settings cannot be used. All findings at once, each with its key and where its value came from.
+/// Why the settings cannot be used. It contains all findings, each with its key and the origin of the value.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("the settings cannot be used{}", Finding::lines(.0))]

@@ -23,7 +23,7 @@ pub struct Status {
     pub unfinished: Vec<Months>,
     /// Whether a `forget` is unfinished.
     pub is_forgetting: bool,
-    /// The process that works on the job now; the unfinished work is its own.
+    /// The process that works on the job now; `None` if there is none. The unfinished work belongs to this process.
     pub holder: Option<Holder>,
     /// Months whose snapshot cannot be read, and why.
     pub unreadable: Vec<(Month, String)>,
@@ -37,7 +37,7 @@ pub struct MonthStatus {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     pub cohorts: usize,
-    /// Memberships, over all cohorts.
+    /// The sum of the members of all cohorts.
     pub members: u64,
     pub bytes: u64,
     /// Whether history and reports are up to date.
@@ -67,8 +67,9 @@ impl Status {
     }
 }
 
-/// With `reads_all`, every byte of snapshots, histories, reports and the record of tags is read and compared with its manifest;
-/// otherwise only the sizes are. `now` decides which month is due; the time zone is the newest snapshot's if the job names none.
+/// The status of a job. With `reads_all`, every byte of snapshots, histories, reports and the record of tags is read and compared
+/// with its manifest. Otherwise only the sizes are compared. `now` decides which month is due. If the job names no time zone, the
+/// newest snapshot's is used.
 pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool) -> Result<Status, JobError> {
     let Manifests { months, unreadable, timezone } = read_manifests(archive, job, reads_all)?;
     let zone = job.timezone.clone().or(timezone);
@@ -78,7 +79,7 @@ pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool)
     let last_ended = zone.map(|zone| Month::last_ended(now, &zone));
     let due = last_ended.filter(|month| !is_published(month));
     let gaps = match (months.first(), months.last()) {
-        // Up to the newest snapshot, or to the month that is due, which is reported separately.
+        // Gaps are searched up to the newest snapshot, or up to the month that is due. The due month itself is reported separately.
         (Some(first), Some(last)) => {
             let end = last_ended.map_or(last.month, |ended| ended.max(last.month));
             between(first.month, end).filter(|month| !is_published(month)).collect()
@@ -121,7 +122,7 @@ pub(super) fn stale_after(archive: &Archive, job: &Job, last: Month) -> Result<V
 struct Manifests {
     months: Vec<MonthStatus>,
     unreadable: Vec<(Month, String)>,
-    /// The newest snapshot's.
+    /// The time zone of the newest snapshot.
     timezone: Option<TimeZone>,
 }
 

@@ -1,14 +1,14 @@
-//! The membership strategy: search for the members of groups, or derive them from the contacts' own lists while everyone is read
-//! anyway. To derive takes one request for each contact with a truncated list. How many these are is unknown until everyone
-//! was read, so it is estimated: before the first page, from it, and from the contacts that came.
+//! The membership strategy: search for the members of groups, or derive them from the contacts' own lists while everyone is read.
+//! Deriving takes one request for each contact with a truncated list. Their number is unknown until everyone was read. So it is
+//! estimated: before the first page, from the first page, and from the contacts that came.
 
 use domain::Contact;
 
-/// Requests to check the derived members of a tag: its total, before and after.
+/// The number of requests that check the derived members of a tag: they give its total, before and after.
 pub(super) const TOTALS: u64 = 2;
-/// The expected share of contacts with truncated lists before any contact was read, and the number of contacts that this
-/// expectation counts for: a page is a small sample.
+/// The expected share of contacts with truncated lists, before any contact was read.
 const EXPECTED_TRUNCATED: f64 = 0.005;
+/// The number of contacts that this expectation counts as. It is needed because a page is a small sample.
 const EXPECTED_WEIGHT: f64 = 100.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub(super) enum MembershipStrategy {
     DeriveMembers,
 }
 
-/// The strategy that takes fewer requests. `pages` are those of the searches, `totals` and `contacts` are the requests that it
-/// still takes to derive the members instead.
+/// The strategy that takes fewer requests. `pages` is the number of pages of the searches. `totals` and `contacts` are the numbers
+/// of requests that deriving the members would still take.
 pub(super) fn membership_strategy(pages: u64, totals: u64, contacts: u64) -> MembershipStrategy {
     if totals + contacts < pages { MembershipStrategy::DeriveMembers } else { MembershipStrategy::SearchMembers }
 }

@@ -13,15 +13,15 @@ use domain::{Group, GroupKind, POPULATION, Partition};
 pub struct PlannedStream {
     #[serde(flatten)]
     pub kind: StreamKind,
-    /// The announced total, if it was requested.
+    /// The announced total; `None` if it was not requested.
     pub size: Option<u64>,
-    /// Members that the listing of groups counts.
+    /// The number of members that the API gives in its list of tags or segments.
     #[serde(skip)]
     pub listed: Option<u64>,
     /// The announced total of the group, if its members are derived from the contacts' own lists while everyone is read.
     #[serde(rename = "tallied", default, skip_serializing_if = "Option::is_none")]
     pub derived: Option<u64>,
-    /// Its partitions, if it is long. In a run, the first page decides.
+    /// The partitions of the stream; `None` if it is not long. In a run, the first page decides.
     #[serde(rename = "division", default, skip_serializing_if = "Option::is_none")]
     pub partitioning: Option<Partitioning>,
 }
@@ -37,9 +37,9 @@ pub enum StreamKind {
 /// The partitions of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partitioning {
-    /// Rows of the whole stream when it was partitioned.
+    /// The number of rows of the whole stream when it was partitioned.
     pub total: u64,
-    /// Requests that it took to find the partitions.
+    /// The number of requests that it took to find the partitions.
     pub requests: u64,
     #[serde(rename = "slices")]
     pub partitions: Vec<SizedPartition>,
@@ -47,7 +47,7 @@ pub struct Partitioning {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizedPartition {
-    /// Rows when the stream was partitioned.
+    /// The number of rows when the stream was partitioned.
     pub rows: u64,
     #[serde(flatten, with = "PartitionJson")]
     pub partition: Partition,
@@ -58,12 +58,12 @@ impl PlannedStream {
         PlannedStream { kind, size: None, listed: None, derived: None, partitioning: None }
     }
 
-    /// Its name in the spool, the counts and the log.
+    /// The stream's name in the spool, the counts and the log.
     pub fn key(&self) -> String {
         self.kind.key()
     }
 
-    /// The partitions, with their rows if known. `None` stands for the whole stream.
+    /// The partitions, with their numbers of rows if known. `None` instead of a partition stands for the whole stream.
     pub fn partitions(&self) -> Vec<(Option<&Partition>, Option<u64>)> {
         match &self.partitioning {
             _ if self.derived.is_some() => Vec::new(),
@@ -111,8 +111,8 @@ impl From<Names> for StreamKind {
 }
 
 impl Partitioning {
-    /// Requests of a run before the pages of the partitions: the first page of the whole stream, which gives its size, and
-    /// those that find the partitions.
+    /// The number of requests of a run before the pages of the partitions: the first page of the whole stream, which gives its
+    /// size, and the requests that find the partitions.
     pub(super) fn probe_requests(&self) -> u64 {
         1 + self.requests
     }

@@ -33,7 +33,7 @@ pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledSt
 pub(super) enum Gone {
     /// A deleted contact has no tags.
     HaveNoTags,
-    /// They existed when everyone was read, but their tags are unknown.
+    /// The contacts existed when everyone was read, but their tags are unknown.
     AreUnknown,
 }
 
@@ -63,7 +63,7 @@ impl TagRequests {
         Ok(TagRequests { context: context.clone(), months, folder, so_far })
     }
 
-    /// How many of these contacts were not requested yet.
+    /// The number of these contacts whose tags were not requested yet.
     pub(super) fn unanswered(&self, contacts: &BTreeSet<String>) -> usize {
         let so_far = self.lock();
         contacts.iter().filter(|id| !so_far.answers.knows(id)).count()

@@ -1,8 +1,8 @@
 //! Adds a tag to contacts and companies in bulk, or removes it, with a result for each. This is the only change that this program
-//! makes in a workspace; to repeat it changes nothing.
+//! makes in a workspace. Repeating it changes nothing.
 //!
-//! Before 2.16 a call succeeds or fails as a whole; from 2.16 on it may silently succeed in part. So a call that failed is split
-//! until the failing member is alone and all others are done.
+//! Before 2.16 a call succeeds or fails as a whole. From 2.16 on it may succeed in part without saying so. So a call that failed is
+//! split until the failing member is alone and all others are done.
 
 mod answer;
 mod input;
@@ -19,16 +19,16 @@ use intercom::{Change, Client, RequestError, StreamError, TagAnswer, TagCall};
 
 pub use input::{Input, InputError, Item, read};
 
-/// Contacts looked up between two progress reports.
+/// The number of contacts that are looked up between two progress reports.
 const LOOKUP: usize = 600;
-/// Calls under way at the same time; the rate limiter may allow fewer.
+/// The maximum number of calls under way. The rate limiter may allow fewer.
 const CALLS: usize = 16;
 
 /// The tag to add or remove.
 #[derive(Clone, Debug)]
 pub enum Target {
     Existing(Group),
-    /// To be created with this name.
+    /// The tag is to be created with this name.
     New(String),
 }
 
@@ -46,7 +46,7 @@ pub enum ItemResult {
     Tagged,
     AlreadyTagged,
     Untagged,
-    /// It did not have the tag.
+    /// The item did not have the tag.
     NotTagged,
     NotFound,
     /// Several users have the address.
@@ -54,9 +54,9 @@ pub enum ItemResult {
     /// A row that names no contact or company.
     Unusable,
     Failed,
-    /// A call was sent without a clear answer: it may have been done or not.
+    /// A call was sent without a clear answer: the change may have been made or not.
     Unknown,
-    /// The work stopped before, or was only planned.
+    /// The work stopped before this item, or was only planned.
     NotTried,
 }
 
@@ -101,9 +101,9 @@ pub struct Work {
     target: Target,
     change: Change,
     items: Vec<Item>,
-    /// The results known already, by item.
+    /// The results that are known already, by item; `None` if the result is not known yet.
     outcomes: Vec<Option<Outcome>>,
-    /// Each once.
+    /// The contacts and companies, each once.
     members: Vec<Member>,
 }
 
@@ -119,9 +119,9 @@ struct Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Found,
-    /// Not found. A new contact may be missing from searches for some minutes, so the call decides.
+    /// The contact was not found. A new contact may be missing from searches for some minutes, so the call decides.
     Missing,
-    /// Only the call will show it.
+    /// The contact or company was not looked up. Only the call will show whether it exists.
     Unasked,
 }
 
@@ -133,7 +133,7 @@ pub struct Done {
     pub is_new: bool,
     pub items: Vec<Item>,
     pub outcomes: Vec<Outcome>,
-    /// Why the work stopped.
+    /// Why the work stopped; `None` if it did not stop.
     pub stopped: Option<Stopped>,
 }
 
@@ -241,7 +241,7 @@ async fn look_up(
     Ok(answers)
 }
 
-/// Holders by what they may be named by.
+/// The contacts that were found, by everything that may name them.
 struct ByName<'a> {
     ids: HashMap<&'a str, Vec<&'a FoundContact>>,
     emails: HashMap<String, Vec<&'a FoundContact>>,
@@ -281,7 +281,7 @@ impl<'a> ByName<'a> {
 }
 
 impl Work {
-    /// What would be sent, in order.
+    /// The calls that would be sent, in order.
     pub fn calls(&self, client: &Client) -> Vec<TagCall> {
         let tag = match &self.target {
             Target::Existing(group) => group.clone(),
@@ -356,7 +356,8 @@ impl Work {
         }
         let items_of: HashMap<Reference, Vec<usize>> =
             self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
-        // With the result of members that are never sent again: halves of a call that succeeded in part may be done.
+        // Each call has the result of its members if they are never sent again: halves of a call that succeeded in part may be
+        // done.
         let mut waiting: Vec<(TagCall, ItemResult)> =
             self.calls(client).into_iter().map(|call| (call, ItemResult::NotTried)).rev().collect();
         let mut under_way = FuturesUnordered::new();
@@ -371,7 +372,7 @@ impl Work {
         loop {
             while stopped.is_none() && under_way.len() < CALLS {
                 let Some((call, _)) = waiting.pop() else { break };
-                // Until an answer comes, and if none comes.
+                // This result counts until an answer comes, and if no answer comes.
                 call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
                 under_way.push(async move {
                     let sent = send(client, &call).await;
@@ -426,7 +427,7 @@ impl Work {
 /// How a call ended.
 enum Sent {
     Settled(Vec<(Reference, Outcome)>),
-    /// It failed, for all or for some unknown members; with their result until they are sent again.
+    /// The call failed for all members, or for some members that the API did not name. Has their result until they are sent again.
     Split(ItemResult),
     OtherTag(String),
     /// Further calls would fail, too.
@@ -461,7 +462,7 @@ async fn send(client: &Client, call: &TagCall) -> Sent {
     }
 }
 
-/// A result for every item: a repeated item gets that of the first one, and an open item was not tried.
+/// A result for every item. A repeated item gets the result of the first one. An item without a result was not tried.
 fn settled(items: &[Item], mut outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     let mut first: HashMap<&Reference, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {

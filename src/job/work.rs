@@ -1,5 +1,5 @@
-//! Unfinished work names its workspace, months, API version, plan and the time when it began. A later run continues from work
-//! that fits; it reports unfinished work of other months and leaves it as it is.
+//! Unfinished work names its workspace, months, API version, plan and the time when it began. A later run continues from work that
+//! fits. It reports unfinished work of other months and leaves that work as it is.
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ struct Work {
 struct Of {
     workspace_id: Option<String>,
     api_version: String,
-    /// The label of how identifiers are written in it.
+    /// How identifiers are written in the work, as a label.
     identifiers: String,
     month_start: DateTime<Utc>,
     month_end: DateTime<Utc>,
@@ -75,7 +75,7 @@ struct WorkCohort {
     stream: usize,
 }
 
-/// Takes over the work folder if it is of this workspace, version and month. Otherwise it starts with an empty folder.
+/// Takes over the work folder if it is of this workspace, version and month. Otherwise the run starts with an empty folder.
 pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
     let mut of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
@@ -131,14 +131,14 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
 
 /// Writes the current partitions and strategies of the streams into the work folder.
 pub(super) fn note(work: &Path, plan: &Plan) -> Result<(), JobError> {
-    // `claim` wrote it.
+    // `claim` wrote the file.
     let Some(mut written) = read(work) else { return Ok(()) };
     written.streams = plan.streams.clone();
     Ok(publish::write_json(&work.join(PLAN_FILE), &written)?)
 }
 
-/// The plan of the month's unfinished run, to publish its rows when the API does not answer any more. Without a month: of the
-/// newest unfinished run.
+/// The plan of the month's unfinished run, to publish its rows if the API no longer answers. If `month` is `None`, this is the plan
+/// of the newest unfinished run.
 pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Option<Plan>, JobError> {
     let newest = || {
         Ok::<_, JobError>(
@@ -152,11 +152,11 @@ pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Opt
     let Some(months) = months else { return Ok(None) };
     let Some(work) = read(&context.archive.work_of(months)) else { return Ok(None) };
     let Some(timezone) = zones().zone(&work.timezone) else { return Ok(None) };
-    // As it was fetched: by another table the month might be cut elsewhere.
+    // The bounds are those with which the work was fetched. Another table might give other bounds.
     let mut scope = Scope::over(context, months, timezone)?.cut_at(context, work.of.month_start, work.of.month_end);
     scope.workspace_id = work.of.workspace_id.clone();
     let Some(mut plan) = work.into_plan(scope) else { return Ok(None) };
-    // Groups that the job has named since were not asked for.
+    // The unfinished run did not fetch groups that the job has named since then.
     for name in &context.settings.job.groups {
         let is_it = |cohort: &PlannedCohort| {
             let names = [cohort.configured.as_str(), &cohort.group.name];
@@ -169,8 +169,8 @@ pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Opt
     Ok(Some(plan))
 }
 
-/// Whether work began before an instant. If a snapshot was observed at that instant, it was made from this work. Work without a
-/// start time counts as older: it is of no use.
+/// Whether work began before an instant. If a snapshot was observed at that instant, it was made from this work. Work whose plan
+/// cannot be read counts as older, because no run can use it.
 pub(super) fn is_of_before(work: &Path, instant: DateTime<Utc>) -> bool {
     work.exists() && read(work).is_none_or(|work| work.started_at <= instant)
 }
@@ -196,7 +196,7 @@ fn read(work: &Path) -> Option<Work> {
 }
 
 impl Work {
-    /// `None` if it is inconsistent.
+    /// The plan of this work; `None` if the work is inconsistent.
     fn into_plan(self, scope: Scope) -> Option<Plan> {
         let streams = self.streams;
         let group_of = |stream: usize| streams.get(stream)?.kind.group().cloned();

@@ -1,7 +1,7 @@
-//! The reports: frames in, frames out. No paths, no settings file, no clock, no network.
+//! The reports. Each report turns frames into a frame and uses no paths, no settings file, no clock and no network.
 //!
-//! Each report is a pair: a `.sql` file counts (everything that must read every row), and a function judges (it turns small
-//! tables of counts into rates and orders the columns). The data dictionary is made from the column lists of the reports.
+//! Each report is a pair. A `.sql` file counts: it does everything that must read every row. A function judges: it turns small
+//! tables of counts into rates and orders the columns. The data dictionary is made from the column lists of the reports.
 
 mod attribute_profile;
 mod cohort_summary;
@@ -63,16 +63,17 @@ pub const REPORTS: &[&Report] = &[
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub month: Month,
-    /// Sorted by key.
+    /// The cohorts, sorted by key.
     pub cohorts: Vec<CohortFacts>,
     pub population: PopulationKind,
     /// Whether the month's conversations were fetched.
     pub has_conversations: bool,
-    /// Ascending.
+    /// The job's thresholds for `conversation_activity`, ascending: the report counts the members who opened at least this many
+    /// conversations.
     pub opened_at_least: Vec<u32>,
     /// The attributes that describe members, as the job names them.
     pub profile: Vec<String>,
-    /// What was found while observing.
+    /// The findings from the observation of the month.
     pub found: Vec<Found>,
 }
 
@@ -85,7 +86,7 @@ pub struct CohortFacts {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     pub announced: Option<u64>,
-    /// p, the month with which this one is compared.
+    /// The month with which this month is compared: p.
     pub compared_month: Option<Month>,
 }
 
@@ -98,10 +99,11 @@ pub enum PopulationKind {
     Cohorts,
 }
 
-/// The tables that the counting queries use: of the snapshot, of the history, and small ones that are made for each month.
+/// The tables that the counting queries use: tables of the snapshot and of the history, and small tables that are made for each
+/// month.
 #[derive(Clone)]
 pub struct Inputs {
-    /// The IDs of the contacts that are numbers in the tables.
+    /// The IDs of the contacts. The tables contain numbers instead of these IDs.
     pub numbers: ContactNumbers,
     pub contacts: LazyFrame,
     pub attributes: LazyFrame,
@@ -136,7 +138,7 @@ impl Inputs {
     }
 }
 
-/// The names and columns of the small tables that are made for each month and are no files; for the data dictionary.
+/// The names and columns of the small tables, for the data dictionary. These tables are made for each month and are not files.
 pub const SMALL_INPUTS: &[(&str, &str)] = &[
     (
         "cohorts",

@@ -21,8 +21,8 @@ pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, mont
 /// The number of months in a cohort's series, this one included.
 const MONTHS_SHOWN: usize = 12;
 
-/// The small tables of a month, by name: the `counts` of its history, and its reports except those with a row for each
-/// contact.
+/// The small tables of a month, by name: the `counts` of its history, and its reports. Reports with a row for each contact are left
+/// out.
 #[derive(Clone, Debug, Default)]
 pub struct Tables(BTreeMap<&'static str, DataFrame>);
 
@@ -43,7 +43,7 @@ impl Tables {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Digest {
     pub month: Month,
-    /// In the order of the reports.
+    /// The cohorts in the order of the reports.
     pub cohorts: Vec<CohortDigest>,
     /// One sentence for each thing that stands out.
     pub notable: Vec<String>,

@@ -1,10 +1,10 @@
-//! What a month's reports need from earlier months: `history(m) = f(snapshot(m), history of the month before)`. It can always
-//! be rebuilt. Month 36 costs about as much as month 2, and members who left are kept.
+//! What a month's reports need from earlier months: `history(m) = f(snapshot(m), history of the month before)`. It can always be
+//! rebuilt. Only the history of the month before is read, so month 36 costs about as much as month 2. Members who left are kept.
 //!
-//! A cohort's own history, H, is the months in which it was observed with basis `month_end`. Comparisons of months use only
-//! H. p, the compared month, is the nearest earlier one in H. A month outside H does not change the ledger.
+//! A cohort's own history, H, is the months in which it was observed with basis `month_end`. Only months of H are compared. The
+//! compared month, p, is the nearest earlier month in H. A month outside H does not change the ledger.
 //!
-//! The `.sql` files in the folder `history` count; this code carries results from month to month.
+//! The `.sql` files in the folder `history` count. This code carries their results from month to month.
 
 mod cohorts;
 mod definitions;
@@ -40,7 +40,7 @@ const COUNTS_QUERY: Query = Query { name: "history/counts.sql", sql: include_str
 const TRIANGLE_QUERY: Query = Query { name: "history/triangle.sql", sql: include_str!("history/triangle.sql") };
 const PROFILES_QUERY: Query = Query { name: "history/profiles.sql", sql: include_str!("history/profiles.sql") };
 
-/// The tables that a counting query makes, with the query: for the data dictionary.
+/// The tables that counting queries make, each with its query, for the data dictionary.
 pub const COUNTED: &[(&Table, Query)] = &[
     (&STANDING, STANDING_QUERY),
     (&LEDGER, LEDGER_QUERY),
@@ -80,7 +80,7 @@ pub struct HistoryManifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistorySource {
     pub snapshot: String,
-    /// Null for a job's first month.
+    /// The hash of the history before; null for a job's first month.
     pub history: Option<String>,
     /// The hash of the definitions in the job file: [`Definitions::fingerprint`].
     pub definitions: String,
@@ -96,7 +96,7 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the month's history; `None` if there is none, or one of another format, which can be rebuilt.
+    /// Opens the month's history; `None` if there is none. Also `None` if its format is another one: such a history can be rebuilt.
     ///
     /// # Errors
     /// When its manifest is damaged.
@@ -113,12 +113,12 @@ impl History {
         Ok(Some(History { files: read.files(&manifest.files)?, manifest, hash: read.hash }))
     }
 
-    /// The SHA-256 of the manifest of the snapshot that it was built from.
+    /// The SHA-256 of the manifest of the snapshot from which this history was built.
     pub fn snapshot(&self) -> &str {
         &self.manifest.built_from.snapshot
     }
 
-    /// The problems of its files, one text each. Without `reads_all`, checks only that they exist and their sizes.
+    /// The problems of the history's files, one text each. Without `reads_all`, checks only that the files exist and their sizes.
     pub fn problems(&self, reads_all: bool) -> Vec<String> {
         self.files.problems(reads_all)
     }
@@ -141,14 +141,14 @@ impl History {
         self.files.verified(|path| path == name)
     }
 
-    /// Whether this history was built from this snapshot, these definitions and the history before. Without a snapshot (it can no
-    /// longer be read), a history that was built from it earlier is accepted.
+    /// Whether this history was built from this snapshot, these definitions and the history before. If the snapshot can no longer
+    /// be read, it is `None`, and only the definitions and the history before are compared.
     pub fn is_of(&self, snapshot: Option<&Snapshot>, definitions: &Definitions, previous: Option<&History>) -> bool {
         let snapshot = snapshot.map_or(&self.manifest.built_from.snapshot, |snapshot| &snapshot.hash);
         self.manifest.built_from == source(snapshot, definitions, previous)
     }
 
-    /// A lazy scan of one of the history's tables, verified.
+    /// Verifies one of the history's tables and returns a lazy scan over it.
     pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, HistoryError> {
         Ok(scan_or_empty(&self.files_of(table)?, table)?)
     }
@@ -166,8 +166,8 @@ fn scan_previous(previous: Option<&History>, table: &'static Table) -> Result<La
     previous.map_or_else(|| Ok(table.empty().lazy()), |history| history.scan(table))
 }
 
-/// The last known records. If identifiers were written in another way than this month's, they are removed: hashes of another
-/// key are useless, and an identifier that is hidden now must not come back from an earlier month.
+/// The last known records of people. If the history before wrote identifiers in another way than this month, the identifiers are
+/// removed. Hashes of another key are useless, and an identifier that is hidden now must not come back from an earlier month.
 fn people_before(previous: Option<&History>, identifiers: &str) -> Result<LazyFrame, HistoryError> {
     let people = scan_previous(previous, &PEOPLE)?;
     if previous.is_none_or(|previous| previous.manifest.identifiers == identifiers) {
@@ -280,7 +280,7 @@ pub fn build(
     Ok(History { files, manifest, hash })
 }
 
-/// Whether a row belongs to an earlier month with which some cohort is compared now or will be compared next.
+/// Selects the rows of earlier months that comparisons still need: some cohort is compared with their month now, or will be next.
 fn is_still_compared(states: &BTreeMap<String, State>, cohorts: &[CohortMonth], now: NaiveDate) -> Expr {
     let next = states.values().map(|state| state.last_month);
     let compared = cohorts.iter().filter_map(|cohort| cohort.compared.map(|compared| compared.month.first_day()));

@@ -1,5 +1,5 @@
-//! Everything that is derived from snapshots: the members of rules, the history, the reports, the month in words, the page. No
-//! clock, no network.
+//! Everything that is derived from snapshots: the members of rules, the history, the reports, the month in words, the page. This
+//! crate uses no clock and no network.
 
 pub mod analysis;
 pub mod digest;

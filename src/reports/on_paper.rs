@@ -1,7 +1,7 @@
 //! Small tables as a person would write them, for tests that can be checked by hand.
 //!
 //! One line of column names, then one line for each row. Blanks separate cells. `-` is null, `''` an empty text, `2026-01` the
-//! first day of that month. The first cell decides the kind of a column, or the kind follows its name: `value:text`.
+//! first day of that month. The first cell decides the kind of a column, unless the kind follows the column's name: `value:text`.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;

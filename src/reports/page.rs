@@ -1,8 +1,8 @@
-//! The pages for people: a month's `report.html` and the job's `index.html`. Each is one file with styles, charting library
-//! and figures; it loads nothing from a network. Tables are HTML, so they work without script. The charts are drawn from the
+//! The pages for people: a month's `report.html` and the job's `index.html`. Each page is one file with styles, charting library
+//! and figures. A page loads nothing from a network. Tables are HTML, so they work without script. The charts are drawn from the
 //! same figures as JSON.
 //!
-//! No paths and no clock: the same month gives the same bytes.
+//! This module uses no paths and no clock, so the same month gives the same bytes.
 
 mod between;
 mod cohort;

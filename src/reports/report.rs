@@ -47,9 +47,9 @@ pub struct ReportSource {
 /// The state of a month's reports on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Built from the present snapshot and history, and undamaged.
+    /// The reports were built from the present snapshot and history, and are undamaged.
     Current,
-    /// Missing, built from another snapshot or history, or by another version of this program.
+    /// The reports are missing, or were built from another snapshot or history or by another version of this program.
     OutOfDate,
     /// Files differ from what was published: one text for each problem.
     Damaged(Vec<String>),
@@ -103,7 +103,7 @@ impl ReportWriter<'_> {
         Ok(())
     }
 
-    /// The month's page.
+    /// Adds the month's page.
     pub fn add_page(&self, html: &str) -> Result<(), ReportError> {
         publish::write_file(&self.staging.place(PAGE)?, html.as_bytes())?;
         Ok(self.staging.list(PAGE, 0)?)

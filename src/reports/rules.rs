@@ -1,17 +1,17 @@
 //! The condition of a rule: one SQL boolean expression over a contact's facts of the month.
 //!
-//! Polars does not evaluate what a person wrote. A condition is read with the parser that Polars uses, the names and types
-//! of all parts are checked, and then it is rewritten over the columns of the facts. Three reasons: a wrong name or type is
-//! reported before the first request and not after the last; no name of a workspace (of a tag, of a custom attribute) gets
-//! into SQL; and where Polars differs from SQL (`IS TRUE` of null, instants against texts, division by zero), the rewritten
-//! condition has the meaning of SQL.
+//! Polars does not evaluate what a person wrote. A condition is read with the parser that Polars uses, and the names and types of
+//! all parts are checked. Then the condition is rewritten over the columns of the facts. There are three reasons. A wrong name or
+//! type is reported before the first request, not after the last. No name of a workspace (of a tag, of a custom attribute) gets
+//! into SQL. Where Polars differs from SQL (`IS TRUE` of null, instants against texts, division by zero), the rewritten condition
+//! has the meaning of SQL.
 //!
 //! The facts have one row for each contact, and these columns:
 //! - every text column, `Utf8`, every flag, `Boolean`, and every number, `Float64`, under its own name;
 //! - every instant as microseconds since 1970 in UTC, `Int64`, as `<name>_us` ([`FactColumn::sql_name`]);
-//! - every [`Reference`] under its alias, of the same types: see there.
+//! - every [`Reference`] under its alias; its type is described there.
 //!
-//! Null means unknown and follows SQL's logic: a contact is in the rule if the condition is true.
+//! Null means unknown and follows SQL's logic. A contact is in the rule only if the condition is true, not if it is null.
 
 mod error;
 mod facts;
@@ -44,8 +44,9 @@ use rewrite::Rewriter;
 /// A condition longer than this was not written by hand.
 const MAX_CHARACTERS: usize = 10_000;
 
-/// The depth to which sqlparser lets SQL nest, and the part of it that the query around the condition needs.
+/// The maximum depth of SQL that sqlparser reads.
 const PARSER_DEPTH: usize = 50;
+/// The part of this depth that the query around the condition needs.
 const DEPTH_AROUND: usize = 10;
 
 /// The kind of a column of the facts.
@@ -138,7 +139,7 @@ impl Condition {
     /// Reads a condition over these columns and the groups of the job.
     ///
     /// # Errors
-    /// The first problem, with its position and reason. It quotes only the condition and names of the job.
+    /// Returns the first problem, with its position and reason. The message quotes only the condition and names of the job.
     pub fn parse(text: &str, columns: &[FactColumn], groups: &[GroupName]) -> Result<Condition, ConditionError> {
         let names = Names { columns, groups };
         let tokens = tokens(text)?;
@@ -150,12 +151,12 @@ impl Condition {
         Ok(Condition { sql, references })
     }
 
-    /// The condition as Polars is to evaluate it, fit to stand after `WHERE`, `NOT` or between two `AND`s.
+    /// The condition as SQL for Polars. It can be put after `WHERE`, after `NOT` or between two `AND`s.
     pub fn sql(&self) -> &str {
         &self.sql
     }
 
-    /// In the order in which the condition names them, each once.
+    /// The references, each once, in the order in which the condition names them.
     pub fn references(&self) -> &[Reference] {
         &self.references
     }
@@ -188,7 +189,8 @@ fn expression(tokens: Vec<TokenWithSpan>) -> Result<Expr, ConditionError> {
     Ok(expression)
 }
 
-/// Parses the rewritten condition as Polars will, with less depth, because it must fit into a query.
+/// Parses the rewritten condition in the same way as Polars. The allowed depth is smaller, because the condition must fit into a
+/// query.
 fn check_fits_into_a_query(sql: &str) -> Result<(), ConditionError> {
     let query = format!("SELECT contact_id FROM facts WHERE {sql}");
     let parser = Parser::new(&GenericDialect)

@@ -1,8 +1,8 @@
-//! The lock of a job's folder: one process at a time writes.
+//! The lock of a job's folder: only one process at a time may write.
 //!
-//! It is `flock` on `.lock`, which the system releases however a process ends. A file can be deleted and created again while it is
-//! locked. Therefore the work folder is locked as well, if the file system can lock folders, and a lock counts only if its file
-//! is still at the path.
+//! The lock is `flock` on `.lock`. The system releases it when the process ends, even after a crash. A file can be deleted and
+//! created again while it is locked. Therefore the work folder is locked too, if the file system can lock folders, and a lock
+//! counts only if its file is still at the path.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,9 +15,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 use super::ArchiveError;
 use crate::publish::{self, PublishError};
 
-/// Bytes of a lock file that are read.
+/// The maximum number of bytes that are read of a lock file.
 const HOLDER_MAX: u64 = 200;
-/// A process that only checks the lock has it for an instant, and a file is deleted at most between two tries.
+/// The number of tries. The first try may fail although no process works on the job: another process only checks the lock, or the
+/// file was just deleted.
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -25,13 +26,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    /// The work folder.
+    /// The work folder, which is locked too if the file system can lock folders.
     _folder: Option<File>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Empties the file. The text of a process that was killed is ignored.
+        // Empties the file. If a killed process left its text in the file, the text is ignored.
         let _ = self.file.set_len(0);
     }
 }
@@ -40,7 +41,7 @@ impl Drop for Lock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub process: String,
-    /// When it took the lock.
+    /// When the process took the lock; `None` if unknown.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -65,7 +66,7 @@ enum Try {
 /// Takes the lock and writes this process into it; `purpose` is the command.
 ///
 /// # Errors
-/// If another process has it. A process that has ended has no lock, whatever the file says.
+/// If another process has the lock. A process that has ended has no lock, even if the file still names it.
 pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, ArchiveError> {
     publish::create_folder(work)?;
     let mut outcome = Try::Replaced;
@@ -103,7 +104,7 @@ fn once(path: &Path, work: &Path) -> io::Result<Try> {
     if !is_at(&file, path)? {
         return Ok(Try::Replaced);
     }
-    // A file system that cannot lock folders (NFS) refuses this; then only the file is locked.
+    // If the file system cannot lock folders (NFS), only the file is locked.
     let folder = File::open(work).ok();
     if let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(File::try_lock) {
         return Ok(Try::Held(Holder { process: "another process".to_string(), since: None }));
@@ -111,10 +112,10 @@ fn once(path: &Path, work: &Path) -> io::Result<Try> {
     Ok(Try::Taken(Lock { file, _folder: folder }))
 }
 
-/// The process that has the lock. Creates nothing; takes only a shared lock and releases it at once.
+/// The process that has the lock; `None` if there is none. Creates nothing. Takes only a shared lock and releases it immediately.
 ///
 /// # Errors
-/// If there is a lock that a run could not open.
+/// If the lock file exists but cannot be opened.
 pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, ArchiveError> {
     let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     match opened(path, &mut OpenOptions::new()) {
@@ -140,7 +141,7 @@ fn opened(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     })
 }
 
-/// Whether an opened file is the one at the path.
+/// Whether an opened file is the file at the path.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -157,14 +158,14 @@ fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The process in a lock file. Text that cannot be used is left out of the message.
+/// The process that a lock file names. If the text of the file cannot be used, this is `another process`.
 fn holder_in(file: &File) -> Holder {
     let mut process = String::new();
     let _ = file.take(HOLDER_MAX).read_to_string(&mut process);
     if process.is_empty() || process.contains(|character: char| character.is_control()) {
         return Holder { process: "another process".to_string(), since: None };
     }
-    // Written once, when the lock was taken.
+    // The file is written once, when the lock is taken. So its modification time is the time of the lock.
     let since = file.metadata().and_then(|found| found.modified()).ok();
     Holder { process, since: since.map(|since| DateTime::<Utc>::from(since).trunc_subsecs(0)) }
 }
@@ -243,7 +244,7 @@ mod tests {
         assert!(!is_at(&file, &place.path()).unwrap());
         std::fs::write(place.path(), "").unwrap();
         assert!(!is_at(&file, &place.path()).unwrap());
-        // A process that was too late for the first file gets the second one.
+        // A lock on the deleted file does not stop a process that locks the new file at the path.
         file.try_lock().unwrap();
         place.take().unwrap();
     }

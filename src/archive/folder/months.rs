@@ -21,17 +21,18 @@ pub(super) fn month_of(name: &str) -> Option<Month> {
     name.strip_prefix("run_month=")?.parse().ok()
 }
 
-/// The months in a folder of month folders, ascending. Links to months count too.
+/// The months in a folder of month folders, ascending. A link to a month counts as a month.
 pub(super) fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
     Ok(publish::folder_names(folder)?.iter().filter_map(|name| month_of(name)).collect())
 }
 
-/// What was removed of a month.
+/// What `accept_loss` removed of a month.
 #[derive(Debug)]
 pub enum AcceptedLoss {
-    /// Its snapshot is not damaged.
+    /// The snapshot is not damaged. Only the history was removed.
     None,
-    /// Its snapshot is not damaged, but its history was built from another one: it is accepted from now on.
+    /// The snapshot is not damaged, but the history was built from another snapshot. Only the history was removed, so the snapshot
+    /// is accepted from now on.
     TakenAsItIs,
     /// Snapshot, history and reports were removed.
     Month(SnapshotError),
@@ -48,7 +49,8 @@ impl Archive {
         months_in(&self.section(section))
     }
 
-    /// The months that have a snapshot, ascending, each with it or with the reason why it cannot be used.
+    /// The months that have a snapshot, ascending. Each comes with its snapshot, or with the reason why the snapshot cannot be
+    /// used.
     pub fn snapshots(&self) -> Result<impl DoubleEndedIterator<Item = (Month, Result<Snapshot, SnapshotError>)>, PublishError> {
         Ok(self.months()?.into_iter().filter_map(|month| Some((month, self.snapshot(month).transpose()?))))
     }
@@ -56,12 +58,12 @@ impl Archive {
     /// The manifest of a month; `None` if there is none.
     ///
     /// # Errors
-    /// If it is damaged.
+    /// If the manifest is damaged.
     pub fn manifest(&self, section: Section, month: Month) -> Result<Option<ReadManifest>, Damage> {
         publish::read_manifest(&self.month(section, month))
     }
 
-    /// That a month is damaged.
+    /// The error for a damaged month.
     pub fn damage(&self, section: Section, month: Month, problem: impl Into<String>) -> Damage {
         Damage { folder: self.month(section, month), problem: problem.into() }
     }
@@ -69,8 +71,8 @@ impl Archive {
     /// The month's snapshot; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be used. A history that was built from another snapshot, which this one does not name as replaced, shows that
-    /// this program did not publish it.
+    /// If the snapshot cannot be used, or if this program did not publish it. The second is shown by the history: it was built from
+    /// another snapshot, and this snapshot does not say that it replaced that one.
     pub fn snapshot(&self, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let Some(snapshot) = self.open_snapshot(month)? else { return Ok(None) };
         match self.recorded_snapshot(month) {
@@ -84,11 +86,12 @@ impl Archive {
 
     fn open_snapshot(&self, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let folder = self.month(Section::Snapshots, month);
-        // A broken link is an error: it does not mean that the month was never observed.
+        // A broken link is an error: the month may have been observed.
         if is_there(&folder) { Snapshot::open(folder, month).map(Some) } else { Ok(None) }
     }
 
-    /// The hash of the snapshot from which the month's history was built, for a history of any format; `None` if it is not recorded.
+    /// The hash of the snapshot from which the month's history was built; `None` if it is not recorded. Histories of all formats
+    /// can be read.
     fn recorded_snapshot(&self, month: Month) -> Option<String> {
         let manifest: Value = self.manifest(Section::History, month).ok()??.parse().ok()?;
         Some(manifest.pointer("/built_from/snapshot")?.as_str()?.to_string())
@@ -99,8 +102,8 @@ impl Archive {
         Staging::new(&self.work(), &format!("{}-{month}", section.name()))
     }
 
-    /// Publishes a month of a section, and replaces the existing one. Returns its files, which count as verified, and the SHA-256 of
-    /// the manifest. A snapshot has its own function.
+    /// Publishes a month of a section, and replaces the existing one. Returns its files, which count as verified, and the SHA-256
+    /// of the manifest. For a snapshot, use `publish_snapshot`.
     pub fn publish<M>(&self, section: Section, month: Month, staging: Staging, manifest: &M) -> Result<(ListedFiles, String), PublishError>
     where
         M: Serialize,
@@ -111,7 +114,7 @@ impl Archive {
     }
 
     /// Publishes a month's snapshot, and replaces the existing one. The manifest names the snapshot from which the existing history
-    /// was built; that history is out of date from then on.
+    /// was built. From then on that history is out of date.
     pub fn publish_snapshot(&self, month: Month, staging: Staging, manifest: Manifest) -> Result<(), PublishError> {
         let manifest = Manifest { replaces: self.recorded_snapshot(month), ..manifest };
         self.publish(Section::Snapshots, month, staging, &manifest).map(drop)
@@ -130,7 +133,7 @@ impl Archive {
         let opened = match self.open_snapshot(month) {
             Ok(None) => return Err(ArchiveError::NoSnapshot { month, location: self.location(Section::Snapshots) }),
             Ok(Some(snapshot)) => snapshot.verify().map_err(SnapshotError::from),
-            // Not damage: another version of the program can read it.
+            // A newer format is not damage: another version of the program can read the snapshot.
             Err(error @ SnapshotError::Format { .. }) => return Err(error.into()),
             Err(error) => Err(error),
         };
@@ -161,7 +164,7 @@ impl Archive {
         self.streams(months)?.iter().try_fold(false, forget)
     }
 
-    /// The contacts in unfinished work that have such an address.
+    /// The IDs of the contacts in unfinished work whose e-mail address matches.
     pub fn people_in_work_with_email(&self, months: Months, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
         let found = self.streams(months)?.into_iter().map(|stream| snapshot::people_in_stream_with_email(&stream, is_it));
         Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())

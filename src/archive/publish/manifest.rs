@@ -27,18 +27,18 @@ pub struct ReadManifest {
     bytes: Vec<u8>,
     /// SHA-256 of the file.
     pub hash: String,
-    /// Whether it has a checksum. Manifests of older versions have none.
+    /// Whether the manifest has a checksum. Manifests of older versions have none.
     pub has_checksum: bool,
 }
 
 impl ReadManifest {
     /// # Errors
-    /// When it is not JSON of that shape.
+    /// When the manifest is not JSON of that shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.bytes)
     }
 
-    /// The files that it lists.
+    /// The files that the manifest lists.
     ///
     /// # Errors
     /// When a path leads out of the folder.
@@ -46,7 +46,7 @@ impl ReadManifest {
         ListedFiles::new(&self.folder, listed)
     }
 
-    /// That the manifest has this problem.
+    /// The error for a manifest with this problem.
     pub fn damage(&self, problem: &str) -> Damage {
         Damage { folder: self.folder.clone(), problem: format!("its {MANIFEST} {problem}") }
     }
@@ -64,7 +64,7 @@ pub(super) fn write_manifest(folder: &Path, value: &impl Serialize) -> Result<St
 /// The manifest of a folder; `None` if it has none.
 ///
 /// # Errors
-/// When it cannot be read or differs from its checksum.
+/// When the manifest cannot be read or differs from its checksum.
 pub(crate) fn read_manifest(folder: &Path) -> Result<Option<ReadManifest>, Damage> {
     let damage = |problem: String| Damage { folder: folder.to_path_buf(), problem };
     let bytes = match std::fs::read(folder.join(MANIFEST)) {
@@ -84,7 +84,7 @@ fn with_checksum(object: &str) -> String {
     format!("{body}{CHECKSUM}{}{END}", sha256(body.as_bytes()))
 }
 
-/// Splits a manifest into the bytes under the checksum and the checksum itself.
+/// Splits a manifest into the bytes that the checksum covers and the checksum itself; `None` if there is no checksum.
 fn checksum_of(bytes: &[u8]) -> Option<(&[u8], &str)> {
     let body_end = bytes.len().checked_sub(CHECKSUM.len() + 64 + END.len())?;
     let (body, line) = bytes.split_at(body_end);
@@ -110,7 +110,8 @@ mod tests {
             let mut changed = whole.clone();
             changed[at / 8] ^= 1 << (at % 8);
             std::fs::write(&path, &changed).unwrap();
-            // If the checksum is not found, the flipped bit is in its own line, and everything before it is unchanged.
+            // If the checksum is not found, the flipped bit is in the line of the checksum, and everything before that line is
+            // unchanged.
             let is_detected = match read_manifest(place.path()) {
                 Err(_) => true,
                 Ok(read) => {

@@ -1,8 +1,8 @@
 //! Replaces a published folder by a staged one.
 //!
-//! If the file system can exchange two folders, this takes one step: a reader always finds one of them, and never both.
-//! Otherwise (NFS, some FUSE file systems) the old folder is first moved aside into the work folder: for a moment there is
-//! no folder, but never two. [`recover`] repairs the state after a crash in that moment.
+//! If the file system can exchange two folders, the replacement takes one step: a reader always finds exactly one of the two.
+//! Otherwise (NFS, some FUSE file systems) the old folder is first moved aside into the work folder. For a moment a reader finds no
+//! folder. [`recover`] repairs the state after a crash in that moment.
 //!
 //! ```text
 //! .work/staged-…                             the new folder; after the exchange, the old one

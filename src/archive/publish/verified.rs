@@ -16,7 +16,7 @@ pub struct Damage {
     pub problem: String,
 }
 
-/// The files that a manifest lists. Each file is verified once: clones share which files are verified.
+/// The files that a manifest lists. Each file is verified only once, because clones share the set of verified files.
 #[derive(Clone, Debug)]
 pub struct ListedFiles {
     folder: PathBuf,
@@ -73,13 +73,13 @@ impl ListedFiles {
         self.verified(|_| true).map(drop)
     }
 
-    /// The problems of the files, one text each. Without `reads_all`, checks only that they exist and their sizes.
+    /// The problems of the files, one text each. Without `reads_all`, checks only that the files exist and their sizes.
     pub fn problems(&self, reads_all: bool) -> Vec<String> {
         problems(&self.folder, &self.files.iter().collect::<Vec<_>>(), reads_all)
     }
 }
 
-/// The problems in the order of the files. Hashes on all cores.
+/// The problems in the order of the files. All cores compute hashes.
 fn problems(folder: &Path, files: &[&ListedFile], reads_all: bool) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());

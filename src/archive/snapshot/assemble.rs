@@ -1,5 +1,5 @@
-//! Assembles the tables of a snapshot from spooled streams: chunk by chunk, so that memory holds one part and never a whole
-//! table; in the order of the plan, so that the same streams give the same bytes, however they were interleaved.
+//! Assembles the tables of a snapshot from spooled streams. Chunks are read one by one, so memory holds one part and never a whole
+//! table. They are read in the order of the plan, so the same streams give the same bytes in whatever order their pages came.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl SpooledStream {
 pub struct Cohort {
     pub key: String,
     pub stream: usize,
-    /// Set when only contacts of the stream who had the tag by the month's end are members.
+    /// If set, only contacts of the stream that had the tag by the month's end are members.
     pub tagged_before: Option<TaggedBefore>,
 }
 
@@ -63,7 +63,7 @@ pub struct Assembly {
     pub streams: Vec<SpooledStream>,
     /// The stream whose contacts are the population; `None` if all contacts are.
     pub population: Option<usize>,
-    /// Sorted by key.
+    /// The cohorts, sorted by key.
     pub cohorts: Vec<Cohort>,
     pub conversations: Option<SpooledStream>,
     /// The month whose conversations are taken.
@@ -73,15 +73,15 @@ pub struct Assembly {
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The number of contacts that each stream had and no stream before it.
+    /// For each stream, the number of contacts that no earlier stream had.
     pub firsts: Vec<u64>,
     /// How often a later stream had a newer record of a contact than the streams before it.
     pub drifted: u64,
     /// The number of members of each cohort, in the order of the cohorts.
     pub members: Vec<u64>,
-    /// The number of holders of each cohort's tag without a date, if dates decided about membership.
+    /// For each cohort, the number of contacts that have its tag without a date; 0 if dates do not decide about membership.
     pub undated: Vec<u64>,
-    /// Conversations that count for another contact, because their author was merged into it.
+    /// The number of conversations that count for another contact, because their author was merged into that contact.
     pub merged_authors: u64,
 }
 
@@ -103,7 +103,7 @@ impl Assembly {
     }
 
     fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
-        // The population's own stream goes first: of equally new records, its own are kept.
+        // The population's own stream comes first: if two records are equally new, the record of the earlier stream is kept.
         let mut order: Vec<usize> = (0..self.streams.len()).collect();
         order.sort_by_key(|stream| self.population != Some(*stream));
 
@@ -190,7 +190,7 @@ impl Assembly {
         // The stream may cover several months.
         let bound = |at| lit(instants("bound", [Some(at)].into_iter()).take_materialized_series()).first();
         let in_month = col("created_at").gt_eq(bound(self.span.start)).and(col("created_at").lt(bound(self.span.end)));
-        // The spool keeps a repeated record only if it is newer.
+        // The spool keeps a repeated record only if it is newer. So the last record is the newest.
         let newest = all.lazy().unique_stable_generic(Some(vec![col("conversation_id")]), UniqueKeepStrategy::Last);
         let rows = newest.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
         let mut rows = rows.collect().map_err(assembling)?;
@@ -243,11 +243,11 @@ pub fn members_of(part: &SpooledStream) -> Result<ContactIds, SnapshotError> {
     Ok(ids.into())
 }
 
-/// Which spooled records are kept: the newest of each contact; of equally new ones, the first.
+/// Which spooled records are kept: the newest of each contact. If several are equally new, the first is kept.
 struct Records {
-    /// By position among all spooled records.
+    /// One entry for each spooled record, in the order in which they are read.
     is_kept: Vec<bool>,
-    /// By stream, in the order in which they were read.
+    /// The number of contacts that no earlier stream had, for each stream in the order in which they are read.
     firsts: Vec<u64>,
     drifted: u64,
 }
@@ -267,7 +267,7 @@ impl Records {
                     position = position.saturating_add(1);
                 })?;
             }
-            // The records of each contact together, in the order of the streams.
+            // Brings the records of each contact together. They stay in the order of the streams.
             newest.sort_by(|(one, ..), (other, ..)| one.cmp(other));
             newest.dedup_by(|later, kept| {
                 let is_same = later.0 == kept.0;
@@ -338,7 +338,7 @@ mod tests {
         let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
         assert_eq!(written("whole").unwrap().firsts, [1]);
 
-        // The IDs can still be read, the attributes cannot.
+        // The IDs can still be read, but the attributes cannot.
         let chunk = chunk::<Contact>(&folder, 0);
         let mut bytes = std::fs::read(&chunk).unwrap();
         let at = bytes.windows(6).position(|word| word == b"marker").unwrap();

@@ -1,7 +1,7 @@
 //! Gives equal numbers of custom attributes one text when a snapshot is read.
 //!
-//! Older versions of the program wrote each number as it was sent: 49 and 49.0, 0 and -0.0. A snapshot is never edited, so
-//! such texts are converted to the text of [`Number`] on reading.
+//! Older versions of the program wrote each number as the API sent it, so one number may have two texts: 49 and 49.0, 0 and -0.0. A
+//! snapshot is never edited, so such texts are converted to the text of [`Number`] on reading.
 
 use polars::prelude::*;
 
@@ -24,8 +24,8 @@ pub(super) fn with_one_text(attributes: LazyFrame) -> LazyFrame {
     attributes.with_columns([values, numbers])
 }
 
-/// Only whole numbers and numbers with an exponent ever had other texts. All versions wrote other fractions with the fewest
-/// digits.
+/// Only whole numbers and numbers with an exponent may have an old text. All versions of the program wrote other numbers in the
+/// same way: with the fewest digits.
 fn texts(values: &StringChunked, numbers: &Float64Chunked) -> StringChunked {
     let is_old = |text: &str, number: f64| text.contains(['e', 'E']) || (number.fract() == 0.0 && text.contains('.'));
     let pairs = || values.iter().zip(numbers.iter());

@@ -11,7 +11,7 @@ use super::{SnapshotError, StreamRecord};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 use domain::{Contact, Conversation};
 
-/// When a record was last changed, in seconds since 1970. Of two records of one row, the newer one counts.
+/// When a record was last changed, in seconds since 1970. If a row has two records, the newer one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Updated(u32);
 
@@ -112,7 +112,8 @@ impl Spooled for Conversation {
         Ok(vec![columns.finish()?])
     }
 
-    /// The table has no time of the last change: each record that comes after an interruption counts as newer.
+    /// The table of conversations does not contain the time of the last change. So each record that comes after an interruption
+    /// counts as newer.
     fn each(chunk: &Path, visit: &mut Visit<'_>) -> Result<(), SnapshotError> {
         let rows = read_bundled(chunk, Self::TABLES, &CONVERSATIONS, Some(&["conversation_id"]))?;
         let ids = rows.column("conversation_id").and_then(|column| column.str()).map_err(reading)?;
@@ -141,7 +142,7 @@ pub(super) fn write_chunk<R: Spooled>(columns: R::Columns, folder: &Path, index:
     Ok(write_bundle(&R::frames(columns)?, R::TABLES, &chunk::<R>(folder, index))?)
 }
 
-/// Whether all chunks that the record of a stream counts can be read. Blocks.
+/// Whether all chunks of a stream can be read. The record of the stream says how many there are. Blocks.
 pub fn is_readable<R: Spooled>(folder: &Path, record: &StreamRecord) -> bool {
     (0..record.chunks).all(|index| match read_bundle(&chunk::<R>(folder, index), R::TABLES) {
         Ok(_) => true,

@@ -61,7 +61,7 @@ fn making(error: PolarsError) -> TableError {
     TableError::new("make", "the columns of a chunk", error)
 }
 
-/// The columns of the kinds of `contact_fields`. `push` returns the bytes of a text.
+/// One type of column for each kind of field in `contact_fields`. `push` returns the number of bytes of the text.
 mod kind {
     use super::*;
 
@@ -161,7 +161,7 @@ macro_rules! columns_of_fields {
                 self.rows
             }
 
-            /// The bytes of all texts.
+            /// The number of bytes of all texts.
             pub fn bytes(&self) -> usize {
                 self.bytes + self.attributes.bytes
             }
@@ -171,7 +171,7 @@ macro_rules! columns_of_fields {
                     self.contact_id.finish().into_column(),
                     self.role.finish().into_column(),
                     $(self.$name.finish(),)*
-                    // Known only when the snapshot is assembled.
+                    // The true value is known only when the snapshot is assembled.
                     BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
                 ])?;
                 let kept = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
@@ -198,9 +198,9 @@ pub(super) struct ContactFrames {
     pub tagged: DataFrame,
 }
 
-/// Contacts and the groups in their own lists, one row each, if they are collected.
+/// One row for each contact and each group in its own list. Empty if these are not collected.
 struct TaggedColumns {
-    /// The row of the contact for each row.
+    /// For each row, the row of its contact.
     of: Vec<usize>,
     contact_id: StringChunkedBuilder,
     cohort_key: StringChunkedBuilder,
@@ -239,7 +239,7 @@ impl TaggedColumns {
 
 /// Custom attributes, one row each.
 struct AttributeColumns {
-    /// The row of the contact for each row.
+    /// For each row, the row of its contact.
     of: Vec<usize>,
     bytes: usize,
     contact_id: StringChunkedBuilder,
@@ -309,7 +309,7 @@ impl AttributeColumns {
     }
 }
 
-/// Members without their record, which the stream of everyone has.
+/// Members without their records. The stream of everyone has the records.
 pub(super) struct MemberColumns {
     rows: usize,
     contact_id: StringChunkedBuilder,
@@ -338,7 +338,6 @@ impl MemberColumns {
     }
 }
 
-/// Conversations.
 pub struct ConversationColumns {
     rows: usize,
     bytes: usize,

@@ -1,6 +1,6 @@
-//! Derives the members of groups from the contacts' own lists of tags (on 1.x also of segments) in the stream of everyone.
-//! This needs no search; only contacts whose lists the API cut must be asked. The result is a stream like any other. The
-//! contacts' records are in the stream of everyone.
+//! Derives the members of groups from the contacts' own lists of tags (on 1.x also of segments) in the stream of everyone. This
+//! needs no search: only contacts whose lists the API cut are asked one by one. The result is a stream of members. Their records
+//! are in the stream of everyone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -39,8 +39,8 @@ pub fn truncated_tags(everyone: &SpooledStream) -> Result<BTreeSet<String>, Snap
     Ok(truncated)
 }
 
-/// Writes the streams of these groups. `truncated` are the contacts with truncated lists, `answers` is the folder with their
-/// tags as fetched one by one. Blocks.
+/// Writes the streams of these groups. `truncated` are the contacts with truncated lists, and `answers` is the folder with the tags
+/// that were fetched for each of them. Blocks.
 pub fn derive_members(
     everyone: &SpooledStream,
     tags: &[DerivedTag],
@@ -51,7 +51,7 @@ pub fn derive_members(
     for tag in tags {
         streams.insert(&tag.key, MemberWriter::new(&tag.folder)?);
     }
-    // Of a truncated list both count: the tags that it names and those that the answer names.
+    // A contact with a truncated list has the tags in its list and also the tags in its answer.
     let answered = tags_of(answers, truncated)?.into_iter();
     let mut completed: BTreeSet<(String, String)> = answered.map(|(contact, tag)| (contact, cohort_key(GroupKind::Tag, &tag))).collect();
     each_tag(everyone, &mut |contact, tag| {
@@ -72,10 +72,10 @@ pub fn derive_members(
 /// Called with a contact and the cohort key of one of its groups, or with `None` for a contact whose list is truncated.
 pub(super) type VisitTag<'a> = dyn FnMut(&str, Option<&str>) -> Result<(), SnapshotError> + 'a;
 
-/// Visits every contact and group, by the newest record of the contact.
+/// Visits each contact with each of its groups. The newest record of the contact decides.
 pub(super) fn each_tag(everyone: &SpooledStream, visit: &mut VisitTag<'_>) -> Result<(), SnapshotError> {
     for (folder, chunks) in everyone.folders() {
-        // When a newer record of a contact came, it is in a later chunk.
+        // A newer record of a contact is in a later chunk, so the last chunk is read first.
         let has_renewed = load_stream(folder).is_none_or(|record| record.renewed > 0);
         let mut later: HashSet<ContactId> = HashSet::new();
         for index in (0..chunks).rev() {
@@ -168,7 +168,7 @@ mod tests {
         let mut spool = Spool::create(folder.clone(), DateTime::<Utc>::UNIX_EPOCH).unwrap();
         spool.push(vec![contact("a", 1, &["vip"], true), contact("b", 1, &["vip", "press"], true), contact("c", 1, &["vip"], false)]);
         spool.save(Some("{}".to_string())).unwrap();
-        // Newer records: of `d` in the same chunk, of `a` in a later one.
+        // `d` has a newer record in the same chunk, `a` has one in a later chunk.
         spool.push(vec![contact("d", 1, &["vip"], true), contact("d", 2, &["press"], true), contact("a", 2, &["press"], true)]);
         spool.record().is_complete = true;
         let everyone = SpooledStream::whole(folder, spool.finish().unwrap());

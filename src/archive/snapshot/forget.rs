@@ -15,7 +15,7 @@ use super::{Finding, Manifest, Snapshot, SnapshotError, StreamRecord};
 use crate::publish::{self, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
-/// The rows of a file, split into those about certain people and all others. The others no longer name these people.
+/// The rows of a file in two parts: the rows about certain people, and all other rows. The other rows no longer name these people.
 struct Parted {
     about: DataFrame,
     others: DataFrame,
@@ -73,9 +73,9 @@ pub(crate) fn without_people(
     Ok(Some((staging, manifest)))
 }
 
-/// Replaces a stream of unfinished work by one without these people. Returns whether it contained any.
+/// Replaces a stream of unfinished work by a stream without these people. Returns whether it contained any of them.
 ///
-/// Files that cannot be read and incomplete chunks after a crash are useless to a later run: they are removed.
+/// Removes files that cannot be read, and chunks that a crash left incomplete: no later run can use them.
 pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
     let chunks = load_stream(stream).or_else(|| load_progress(stream).map(|progress| progress.record)).map_or(0, |record| record.chunks);
     let mut parted = BTreeMap::new();
@@ -83,7 +83,8 @@ pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &
     for name in publish::file_names(stream)? {
         let path = stream.join(&name);
         let is_of_answers = tables_of(&name).is_some_and(|(bundle, _)| is_of_answers(bundle));
-        // No record counts the chunks of answers. An earlier version of the program wrote answers as Parquet.
+        // No record counts the chunks of answers, so they are never left over. An earlier version of the program wrote answers as
+        // Parquet.
         let is_left_over = tables_of(&name).is_some_and(|(_, index)| index >= chunks) && !is_of_answers;
         if is_left_over || name.ends_with(".parquet") {
             publish::remove_file(&path)?;
@@ -139,7 +140,7 @@ pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &
     Ok(true)
 }
 
-/// The people in a snapshot's files of contacts whose e-mail address, as it is written there, matches.
+/// The IDs of the people in a snapshot's files of contacts whose stored e-mail address matches.
 pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for file in files {
@@ -149,7 +150,8 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
     Ok(found)
 }
 
-/// The same for a stream of unfinished work. Files that cannot be read are skipped: no later run can read them either.
+/// The same as `people_with_email`, for a stream of unfinished work. Skips files that cannot be read, because no later run can read
+/// them.
 pub(crate) fn people_in_stream_with_email(stream: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for name in publish::file_names(stream)? {
@@ -168,13 +170,13 @@ fn with_email(rows: &DataFrame, is_it: &dyn Fn(&str) -> bool) -> Result<Vec<Stri
     Ok(pairs.filter(|(_, email)| email.is_some_and(is_it)).filter_map(|(id, _)| id.map(str::to_string)).collect())
 }
 
-/// The tables in a file of a stream; none if the file is no chunk.
+/// The tables in a file of a stream. Empty if the file is no chunk.
 fn tables_in(path: &Path, name: &str) -> Result<Vec<(&'static Table, DataFrame)>, SnapshotError> {
     let Some((bundle, _)) = tables_of(name) else { return Ok(Vec::new()) };
     Ok(bundle.iter().copied().zip(read_bundle(path, bundle)?).collect())
 }
 
-/// The table of a file of a snapshot (`contacts/…`).
+/// The table of a snapshot's file, from its path (`contacts/…`).
 fn table_of(relative: &str) -> Option<&'static Table> {
     let name = relative.split('/').next().unwrap_or_default();
     [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS].into_iter().find(|table| table.name == name)
@@ -185,7 +187,7 @@ fn person_column(table: &Table) -> &'static str {
     if table.name == CONVERSATIONS.name { "opened_by" } else { "contact_id" }
 }
 
-/// `None` if no row is about any of these people or names them.
+/// Splits the rows; `None` if no row is about any of these people or names them.
 fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Result<Option<Parted>, SnapshotError> {
     let ids = rows.column(person_column(table)).and_then(|column| column.str()).map_err(reading)?;
     let is_about: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| people.contains(id)))).collect();
@@ -214,7 +216,7 @@ fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Re
     Ok(named)
 }
 
-/// Copies all texts: filtered columns still contain the texts of the removed rows.
+/// Copies all texts, because filtered columns still contain the texts of the removed rows.
 fn rewritten(mut rows: DataFrame) -> Result<DataFrame, SnapshotError> {
     let is_text = |column: &&Column| column.dtype() == &DataType::String;
     let texts: Vec<Column> = rows.columns().iter().filter(is_text).cloned().collect();

@@ -9,7 +9,7 @@ use super::SnapshotError;
 use crate::publish::{self, Damage, ListedFile, MANIFEST};
 use domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
 
-/// Increased when older versions of the program cannot read the new files.
+/// The format of snapshots. It is increased when older versions of the program cannot read the new files.
 pub(super) const FORMAT: u32 = 1;
 
 /// The one field that all versions of a manifest have.
@@ -26,7 +26,7 @@ pub struct Manifest {
     pub month: String,
     /// The lowest basis of the cohorts.
     pub basis: String,
-    /// The time of the last page of the snapshot.
+    /// When the last page of the snapshot came.
     pub observed_at: DateTime<Utc>,
     pub program_version: String,
     pub api_version: String,
@@ -42,13 +42,13 @@ pub struct Manifest {
     pub contact_workspace_id: Option<String>,
     /// `everyone`, `cohorts` or a cohort key.
     pub population: String,
-    /// SHA-256 of the manifest from which the month's history was built when this snapshot replaced another; null if there
+    /// Set if this snapshot replaced another: the SHA-256 of the manifest from which the existing history was built. Null if there
     /// was no history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
     /// Whether the month's conversations were fetched.
     pub conversations: bool,
-    /// Sorted by `cohort_key`.
+    /// The cohorts, sorted by `cohort_key`.
     pub cohorts: Vec<CohortEntry>,
     /// How identifiers are written: `keep`, `drop`, or `hash:` and the fingerprint of the key.
     #[serde(default = "kept")]
@@ -86,11 +86,11 @@ pub struct CohortEntry {
     /// The name in the job file. It finds the group again after a rename.
     pub configured: String,
     pub basis: String,
-    /// The time of the last page of the cohort.
+    /// When the last page of the cohort came.
     pub observed_at: DateTime<Utc>,
-    /// The number of distinct contacts, whenever they were created.
+    /// The number of distinct contacts, also those that were created after the month.
     pub members: u64,
-    /// The total that the API gave; null if it gave none.
+    /// The total that the API gave; null if the API gave no total.
     pub announced: Option<u64>,
 }
 
@@ -117,7 +117,7 @@ impl Severity {
 pub struct Finding {
     pub severity: Severity,
     pub check_name: String,
-    /// What it is about: a cohort key, a table, a setting.
+    /// What the finding is about: a cohort key, a table, a setting.
     pub subject: String,
     pub value: Option<String>,
     pub expected: Option<String>,
@@ -167,7 +167,7 @@ impl Manifest {
         let missing = || Damage { folder: folder.to_path_buf(), problem: format!("its {MANIFEST} is missing") };
         let read = publish::read_manifest(folder)?.ok_or_else(missing)?;
         let not_understood = |error: serde_json::Error| read.damage(&format!("cannot be understood ({error})"));
-        // The format first: in a newer format, any other field may differ.
+        // The format is read first: in a newer format, any other field may differ.
         let Format { format } = read.parse().map_err(not_understood)?;
         if format > FORMAT {
             return Err(SnapshotError::Format { path: folder.join(MANIFEST), found: format });
@@ -211,7 +211,8 @@ impl CohortEntry {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
 
-    /// How well a name matches the group: by the name in the job file, its name when observed, its ID or its key.
+    /// How well a name matches the group: its name in the job file, its name when observed, its ID or its key. `None` if it matches
+    /// none of them.
     pub fn fit(&self, name: &GroupName) -> Option<Fit> {
         name.fit(&self.cohort_key, [&self.configured, &self.cohort_name])
     }

@@ -1,6 +1,6 @@
-//! Compares the members that a search gave with the contacts' own lists. The total of a search cannot show that rows are
-//! missing: it comes from the same index as the rows, and agrees with them even when the index is behind. The contact's own
-//! list of tags (on 1.x also of segments) comes with the contact.
+//! Compares the members that a search gave with the contacts' own lists. The total of a search cannot show that rows are missing:
+//! total and rows come from the same index, and that index may be behind. The contact's own list of tags (on 1.x also of segments)
+//! comes with the contact.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -21,29 +21,30 @@ pub struct Searched {
 /// How the contacts' own lists compare with the members of a group that a search gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Contacts whose own list names the group.
+    /// The number of contacts whose own list names the group.
     pub holders: u64,
-    /// Holders that the search did not give.
+    /// The number of holders that the search did not give.
     pub missing: u64,
-    /// Contacts that the search gave, but whose own list does not name the group. The list is complete, and its record is at
-    /// least as new as the one that the search gave.
+    /// The number of contacts that the search gave, but whose own list does not name the group. The list is complete, and its
+    /// record is at least as new as the record that the search gave.
     pub unconfirmed: u64,
-    /// Contacts whose truncated list does not name the group and who were not asked: it is unknown whether they are members.
+    /// The number of contacts whose truncated list does not name the group and who were not asked. Nobody knows whether they are
+    /// members.
     pub unknown: u64,
-    /// Unknown contacts that the search did not give.
+    /// The number of unknown contacts that the search did not give.
     pub unknown_missing: u64,
 }
 
 impl Comparison {
-    /// Contacts for which the two certainly differ.
+    /// The number of contacts for which the search and the own list certainly differ.
     pub fn differing(&self) -> u64 {
         self.missing + self.unconfirmed
     }
 }
 
-/// Compares searched groups with the own lists in the stream of everyone, which must have collected these groups. `answers`
-/// is the folder with the tags of contacts that were asked one by one; it need not exist. If it does, `truncated` are the
-/// contacts of everyone with truncated lists. Blocks.
+/// Compares searched groups with the own lists in the stream of everyone. That stream must have collected these groups. `answers`
+/// is the folder with the tags of contacts that were asked one by one. If the folder exists, `truncated` must be the contacts of
+/// everyone with truncated lists. Blocks.
 pub fn compare(
     everyone: &SpooledStream,
     searched: &[Searched],
@@ -98,9 +99,9 @@ pub fn compare(
 
 /// The members that a search gave, compared with own lists.
 struct Members {
-    /// Sorted by ID, each once.
+    /// The members, each once, sorted by ID.
     ids: Vec<(ContactId, Updated)>,
-    /// Whether the own list of each member names the group, or is truncated and may have named it.
+    /// For each member: whether its own list names the group, or is truncated and may have named the group.
     may_be_listed: Vec<bool>,
     counts: Comparison,
 }
@@ -111,7 +112,7 @@ impl Members {
         for chunk in searched.part.chunks::<Contact>() {
             Contact::each(&chunk, &mut |id, updated| ids.push((ContactId::of(id), updated)))?;
         }
-        // Of several records of a contact, the newest counts.
+        // If a contact has several records, the newest counts.
         ids.sort_unstable_by(|(one, updated), (other, later)| one.cmp(other).then(later.cmp(updated)));
         ids.dedup_by(|(other, _), (one, _)| one == other);
         Ok(Members { may_be_listed: vec![false; ids.len()], ids, counts: Comparison::default() })
@@ -142,7 +143,8 @@ impl Members {
         self.ids.iter().zip(&self.may_be_listed).filter(|(_, may_be_listed)| !**may_be_listed).map(|(member, _)| member)
     }
 
-    /// `everyone`: the unlisted members, with the time of their newest record in the stream of everyone, if it has one.
+    /// Completes the counts. `everyone` has the unlisted members, each with the time of its newest record in the stream of
+    /// everyone; `None` if there is no such record.
     fn comparison(&self, everyone: &HashMap<ContactId, Option<Updated>>) -> Comparison {
         let is_as_new =
             |(id, updated): &&(ContactId, Updated)| everyone.get(id).copied().flatten().is_some_and(|newest| newest >= *updated);

@@ -12,9 +12,9 @@ use domain::ContactId;
 pub(super) struct Batch {
     contacts: DataFrame,
     attributes: DataFrame,
-    /// The row after the last attribute of each contact.
+    /// For each contact, the row after its last attribute.
     ends: Vec<IdxSize>,
-    /// The size of each contact with its attributes, in bytes.
+    /// The size in bytes of each contact with its attributes.
     sizes: Vec<usize>,
 }
 
@@ -36,7 +36,7 @@ impl Batch {
         start..self.ends[contact as usize]
     }
 
-    /// Only the contacts that are kept.
+    /// Keeps only these contacts and their attributes. `is_kept` has one entry for each contact.
     pub(super) fn only(self, is_kept: &[bool]) -> Result<Batch, SnapshotError> {
         if is_kept.iter().all(|is_kept| *is_kept) {
             return Ok(self);
@@ -87,7 +87,7 @@ impl Batch {
     }
 }
 
-/// The row after the last attribute of each contact.
+/// For each contact, the row after its last attribute.
 fn ends(contacts: &DataFrame, attributes: &DataFrame) -> Result<Vec<IdxSize>, SnapshotError> {
     let mut of = text(attributes, "contact_id")?.iter().peekable();
     let mut end = 0;
@@ -120,10 +120,10 @@ fn sizes(contacts: &DataFrame, attributes: &DataFrame, ends: &[IdxSize]) -> Resu
     Ok(sizes)
 }
 
-/// The approximate size of an attribute without its value.
+/// The approximate size in bytes of an attribute without its value.
 const ATTRIBUTE_BYTES: usize = 32;
-/// The size at which a part is full, even with few contacts. Usual contacts have less than a kilobyte each, so their parts
-/// have as many contacts as a row group has rows.
+/// The size in bytes at which a part is full, even with few contacts. Usual contacts have less than a kilobyte each. Their parts
+/// are full earlier, at the number of rows of a row group.
 const PART_BYTES: usize = 48 << 20;
 
 /// Collects contacts and their attributes until they fill a part.
@@ -132,7 +132,7 @@ pub(super) struct PartWriter {
     rows: usize,
     bytes: usize,
     parts: usize,
-    /// The size at which a part is full.
+    /// The size in bytes at which a part is full.
     most_bytes: usize,
 }
 
@@ -143,8 +143,8 @@ impl Default for PartWriter {
 }
 
 impl PartWriter {
-    /// Where a part ends depends only on the number of contacts and bytes, not on chunks. So an interruption of a stream does
-    /// not change the files.
+    /// Adds contacts, and writes each part that is full. Where a part ends depends only on the number of contacts and bytes, not on
+    /// chunks. So an interruption of a stream does not change the files.
     pub(super) fn push(&mut self, mut batch: Batch, staging: &Staging) -> Result<(), SnapshotError> {
         while let Some(rows) = self.filling(&batch) {
             let (first, others) = batch.split_at(rows);

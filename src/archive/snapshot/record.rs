@@ -9,44 +9,46 @@ use serde::{Deserialize, Serialize};
 use super::{SnapshotError, publish};
 use domain::Oddities;
 
-/// Its name is older than the word stream; unfinished work of earlier versions has it.
+/// The record of a finished stream. The name of the file is older than the word stream: unfinished work of earlier versions has
+/// this name.
 const STREAM_FILE: &str = "walk.json";
 const PROGRESS_FILE: &str = "progress.json";
 
 /// What is known about a stream: counts, totals and times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StreamRecord {
-    /// Distinct rows.
+    /// The number of distinct rows.
     pub rows: u64,
-    /// Rows that came more than once, because the stream shifted while it was read.
+    /// The number of rows that came again, because the stream shifted while it was read.
     pub repeated: u64,
-    /// Repeated rows that came with a newer record.
+    /// The number of repeated rows that came with a newer record.
     pub renewed: u64,
     pub chunks: usize,
     pub pages: u64,
-    /// The total that the API gave with the first page and with the last.
+    /// The total that the API gave with the first page and with the last page.
     pub first_total: Option<u64>,
     pub last_total: Option<u64>,
     pub started_at: DateTime<Utc>,
-    /// The time of the last page.
+    /// When the last page came.
     pub observed_at: DateTime<Utc>,
-    /// Rows that `cohorts forget` removed.
+    /// The number of rows that `cohorts forget` removed.
     #[serde(default)]
     pub forgotten: u64,
     /// The keys of the groups whose members were collected from the contacts' own lists while this stream was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_lists_of: Vec<String>,
-    /// How many members a search gave, if own lists contradicted it and the members were derived instead.
+    /// The number of members that a search gave. Set only if own lists contradicted the search and the members were derived
+    /// instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched: Option<u64>,
-    /// Rows outside the request, left out (conversations of other months).
+    /// The number of rows that were left out because the request did not ask for them (conversations of other months).
     pub outside: u64,
     /// The workspace ID in the contacts' records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// Counts by the names of `Oddities::counts`, without zeros.
     pub oddities: BTreeMap<String, u64>,
-    /// Whether the rows agree with the announced totals. A later run reuses only such streams.
+    /// Whether the rows agree with the announced totals. A later run reuses only streams for which this is true.
     pub is_complete: bool,
 }
 
@@ -54,7 +56,7 @@ pub struct StreamRecord {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Progress {
     pub record: StreamRecord,
-    /// The cursor, as text that only its reader understands.
+    /// The cursor as text. Only the reader of the stream understands it.
     #[serde(rename = "place")]
     pub cursor: String,
 }
@@ -81,7 +83,7 @@ impl StreamRecord {
         }
     }
 
-    /// All distinct rows that came, also those that were left out or forgotten.
+    /// The number of all distinct rows that came, also of rows that were left out or forgotten.
     pub fn received(&self) -> u64 {
         self.rows + self.outside + self.forgotten
     }
@@ -91,8 +93,8 @@ impl StreamRecord {
         let sum = |count: fn(&StreamRecord) -> u64| records.iter().map(count).sum::<u64>();
         let (rows, forgotten) = (sum(|record| record.rows), sum(|record| record.forgotten));
         let last_total = last_total.unwrap_or(first_total);
-        // A row at the boundary of two partitions came with both and is outside one of them. Rows outside the whole stream
-        // are only those that its total counts and no partition has.
+        // A row at the boundary of two partitions came with both and is outside one of them. A row is outside the whole stream only
+        // if the announced total counts the row and no partition has it.
         let most = sum(|record| record.outside);
         let outside = last_total.saturating_sub(rows + forgotten).min(most);
         let mut oddities = BTreeMap::new();

@@ -12,23 +12,23 @@ use domain::IdMap;
 
 /// A chunk is written when a stream has this many rows in memory: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
-/// A chunk is also written at this many bytes of texts, for contacts that are larger than usual. As many streams are
-/// fetched at once as requests are allowed.
+/// A chunk is also written at this number of bytes of texts, for contacts that are larger than usual. This limits memory, because
+/// many streams are fetched side by side.
 const CHUNK_BYTES: usize = 3 << 20;
-/// A chunk is also written after this many pages, if the stream can be continued: an interruption costs no more pages.
+/// If the stream can be continued, a chunk is also written after this many pages. So an interruption loses no more pages than this.
 const CHUNK_PAGES: u64 = 10;
 
 /// The folder of a stream in the work folder.
 pub fn stream_folder(work: &Path, stream: &str) -> PathBuf {
-    // Cohort keys contain a colon, which some file systems refuse. They are made of checked IDs, but may also come from a
-    // plan on disk: so every character that could lead to another folder is replaced.
+    // Some file systems refuse the colon of cohort keys. Also, a key may come from a plan on disk and not from a checked ID. So
+    // every character that could lead to another folder is replaced.
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_-@,.".contains(character);
     let name = stream.replace(|character| !is_part(character), "-");
     work.join(if name.starts_with('.') { format!("-{name}") } else { name })
 }
 
-/// The rows of one stream. When a row comes again with a newer record, the newer record is kept too. The older one may
-/// already be on disk; the newest record is chosen when the snapshot is assembled.
+/// The rows of one stream. When a row comes again with a newer record, both records are kept, because the older one may already be
+/// on disk. The newest record is chosen when the snapshot is assembled.
 pub struct Spool<R: Spooled> {
     folder: PathBuf,
     seen: IdMap<Updated>,
@@ -54,7 +54,7 @@ impl<R: Spooled> Spool<R> {
     /// Continues the spool of an earlier run. Blocks.
     ///
     /// # Errors
-    /// When a chunk cannot be read. Then fetch the stream again from the start.
+    /// When a chunk cannot be read. Then the stream must be fetched again from the start.
     pub fn resume(folder: PathBuf, progress: Progress) -> Result<Spool<R>, SnapshotError> {
         let mut spool = Spool::of(folder, progress.record);
         for index in 0..spool.record.chunks {
@@ -95,7 +95,7 @@ impl<R: Spooled> Spool<R> {
             || (has_cursor && self.record.pages - self.saved_pages >= CHUNK_PAGES)
     }
 
-    /// Distinct rows so far.
+    /// The number of distinct rows so far.
     pub fn len(&self) -> u64 {
         self.seen.len() as u64
     }
@@ -113,7 +113,7 @@ impl<R: Spooled> Spool<R> {
         }
         self.record.rows = self.len();
         if let Some(cursor) = cursor {
-            // The chunk is already synced: the progress counts only what is on disk.
+            // The chunk is already synced, so the progress counts only what is on disk.
             self.record.write_progress(&self.folder, cursor)?;
             self.saved_pages = self.record.pages;
         }

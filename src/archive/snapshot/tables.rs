@@ -51,7 +51,8 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
-/// Only in the spool of a stream whose members are derived. An earlier version also left out records that another stream had.
+/// This table is only in the spool of a stream whose members are derived. An earlier version of the program also used it for
+/// records that another stream had.
 pub(super) const WITHOUT_RECORD: Table = Table {
     name: "held",
     row: "a member of a group whose record is in another stream",
@@ -62,7 +63,7 @@ pub(super) const WITHOUT_RECORD: Table = Table {
     ],
 };
 
-/// Only in the spool of everyone.
+/// This table is only in the spool of everyone.
 pub(super) const TAGGED: Table = Table {
     name: "tagged",
     row: "a contact and a group of the job that its own lists name; or a contact whose lists the API cut",

@@ -1,5 +1,5 @@
 //! When tags were put on contacts: one answer for each contact that was asked. Answers are kept in chunks, like the rows of
-//! streams, so that a later run asks only for the missing ones. Chunks do not depend on one another: if one cannot be read,
+//! streams, so that a later run asks only for missing answers. Chunks do not depend on one another: if one chunk cannot be read,
 //! only its contacts are asked again.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use super::{SnapshotError, publish};
 use crate::table::{Bundle, TableError, instants, read_bundled, write_bundle};
 use domain::{ContactId, ContactIds, IdSet, TagDate};
 
-/// A chunk is written when this many answers are in memory: an interruption costs no more answers.
+/// A chunk is written when this many answers are in memory. So an interruption loses no more answers than this.
 const CHUNK_CONTACTS: usize = 500;
 
 /// The answers of one backfill. All but the last few are on disk.
@@ -43,7 +43,7 @@ impl TagDates {
         for name in publish::file_names(&dates.folder)? {
             let path = dates.folder.join(&name);
             let Some(index) = index_of(&name) else {
-                // A file of an earlier version of the program.
+                // The file was written by an earlier version of the program.
                 publish::remove_file(&path)?;
                 continue;
             };
@@ -100,7 +100,7 @@ impl TagDates {
     }
 }
 
-/// The tags of those of the contacts that have an answer.
+/// The tags of these contacts, as pairs of contact and tag. Contacts without an answer are left out.
 pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>, SnapshotError> {
     let mut tags = BTreeSet::new();
     for path in chunks(folder)? {
@@ -125,14 +125,14 @@ impl TaggedBefore {
         Ok(contacts.into())
     }
 
-    /// The number of holders without a date.
+    /// The number of contacts that have the tag without a date.
     pub(super) fn undated(&self) -> Result<u64, SnapshotError> {
         let mut undated = 0;
         self.each_holder(&mut |_, applied_at| undated += u64::from(applied_at.is_none()))?;
         Ok(undated)
     }
 
-    /// Calls `visit` with each holder of the tag and the time at which the tag was put on.
+    /// Calls `visit` with each contact that has the tag, and the time in microseconds at which the tag was put on.
     fn each_holder(&self, visit: &mut dyn FnMut(&str, Option<i64>)) -> Result<(), SnapshotError> {
         for path in chunks(&self.dates)? {
             each(&path, |contact, tag, applied_at| {
@@ -145,7 +145,7 @@ impl TaggedBefore {
     }
 }
 
-/// Calls `visit` with each row of a chunk: the contact, the tag, and when the tag was put on, in microseconds.
+/// Calls `visit` with each row of a chunk: the contact, the tag, and the time in microseconds at which the tag was put on.
 fn each<F>(chunk: &Path, mut visit: F) -> Result<(), SnapshotError>
 where
     F: FnMut(&str, Option<&str>, Option<i64>),

@@ -1,5 +1,6 @@
-//! Stores several tables in one file. Only this program reads such a file, once and soon. The tables are uncompressed Arrow
-//! streams, as in memory, so writing and reading cost little. Each table has a checksum to detect changes by the disk.
+//! Stores several tables in one file. Only this program reads such a file, once and soon after. The tables are uncompressed Arrow
+//! streams, with the same layout as in memory, so writing and reading are fast. Each table has a checksum, which detects changes by
+//! the disk.
 //!
 //! ```text
 //! for each table: the length of its stream in bytes (u64) and the CRC-32 of the stream (u32), both little-endian
@@ -15,7 +16,7 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// The size of the header entry of one table.
+/// The size in bytes of the header entry of one table.
 const HEADER: usize = size_of::<u64>() + size_of::<u32>();
 
 /// The tables in a file, in order.
@@ -28,7 +29,7 @@ pub type Bundle = [&'static Table];
 pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Result<(), TableError> {
     let failed = |error: PolarsError| TableError::writing(path, error);
     let mut file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
-    // Zeros until the lengths and checksums are known: they match no table.
+    // The header stays zero until the lengths and checksums are known. Zeros match no table.
     let mut header = vec![0; HEADER * bundle.len()];
     file.write_all(&header).map_err(|error| failed(error.into()))?;
     for ((table, frame), entry) in bundle.iter().zip(frames).zip(header.chunks_exact_mut(HEADER)) {
@@ -41,7 +42,7 @@ pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Resul
     written.and_then(|()| file.get_ref().sync_all()).map_err(|error| failed(error.into()))
 }
 
-/// Counts and sums bytes while they are written, so that no second copy of the chunk is in memory.
+/// Counts the bytes and computes their checksum while they are written, so that no second copy of the chunk is in memory.
 struct Summed<'a> {
     to: &'a mut BufWriter<File>,
     length: u64,
@@ -61,7 +62,7 @@ impl Write for Summed<'_> {
     }
 }
 
-/// All tables of a file.
+/// Reads all tables of a file.
 ///
 /// # Errors
 /// When the file cannot be read, was changed, or does not contain these tables.
@@ -70,7 +71,7 @@ pub fn read_bundle(path: &Path, bundle: &Bundle) -> Result<Vec<DataFrame>, Table
     bundle.iter().enumerate().map(|(index, table)| file.read(index, table, None)).collect()
 }
 
-/// One table of a file, or some columns of it.
+/// Reads one table of a file, or some columns of it.
 ///
 /// # Errors
 /// As [`read_bundle`].

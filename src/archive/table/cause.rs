@@ -1,5 +1,5 @@
-//! The cause of a failed read, count or write, without Polars' advice to its own users: this program does not have those
-//! options.
+//! The cause of a failed read, count or write, without the advice that Polars adds. The advice names options of Polars that this
+//! program does not have.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub(super) fn of(error: &PolarsError) -> io::Error {
     }
 }
 
-/// The first line up to the advice. If nothing is left, a general text.
+/// The first line up to the advice. If nothing is left, this is a general text.
 fn without_advice(message: &str) -> String {
     let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     // Only ASCII changes case, so byte positions stay the same.
@@ -52,7 +52,7 @@ mod tests {
         );
         assert_eq!(cause("error with column selection, consider passing `missing_columns='insert'`: x"), "error with column selection");
         assert_eq!(cause("no such thing\n\nHint: did you mean another?"), "no such thing");
-        // Words that only start like advice.
+        // These words only start like advice.
         assert_eq!(cause("the country of retry 3 is unknown"), "the country of retry 3 is unknown");
         assert_eq!(cause("Hint: none"), "unknown cause");
     }

@@ -6,8 +6,8 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// Writes CSV with the same rows and columns as the Parquet file: RFC 4180, UTF-8, ISO dates, `.` decimals. Null is an empty
-/// cell, an empty text is `""`. If a spreadsheet would run a text or a part of it as a formula, a `'` is added before it: see
+/// Writes CSV with the same rows and columns as the Parquet file: RFC 4180, UTF-8, ISO dates, `.` decimals. Null is an empty cell,
+/// an empty text is `""`. A `'` is added before each text, or part of a text, that a spreadsheet would run as a formula: see
 /// [`neutralised`].
 ///
 /// # Errors
@@ -30,7 +30,7 @@ impl<W: Write> CsvRows<W> {
         CsvRows { out, table, has_header: false }
     }
 
-    /// Writes these rows, and before the first rows the header. A table without rows has a header too.
+    /// Writes these rows. The first call also writes the header, even if there are no rows.
     pub fn append(&mut self, frame: &DataFrame) -> PolarsResult<()> {
         let mut frame = self.table.conform(frame).and_then(|frame| neutralise(&frame))?;
         CsvWriter::new(&mut self.out)
@@ -63,17 +63,17 @@ fn neutralise(frame: &DataFrame) -> PolarsResult<DataFrame> {
 
 /// Puts a `'` before every formula that a spreadsheet would find in the text; `None` if there is none.
 ///
-/// A formula may be at the start of the text. In many countries spreadsheets separate cells by `;` or tabs. Such a spreadsheet
-/// splits a file with commas at `;` and tabs: the quotes around a text are then in the middle of a cell and have no effect,
-/// so a cell may begin after each of these separators and after each line break. Commas are safe: where the comma is the
-/// separator, the quotes work.
+/// A formula may be at the start of the text. It may also come after a `;`, a tab or a line break. In many countries spreadsheets
+/// separate cells by `;` or tabs. For such a spreadsheet, the quotes around a text are in the middle of a cell and have no effect.
+/// Commas are safe: a spreadsheet that separates cells by commas respects the quotes.
 fn neutralised(text: &str) -> Option<String> {
     let mut safe = String::new();
     let mut written = 0;
     let starts = text.match_indices([';', '\t', '\r', '\n']).map(|(separator, _)| separator + 1);
     for start in std::iter::once(0).chain(starts) {
         let cell = &text[start..];
-        // Quotes in a text are doubled. At the start of a cell, two quotes are an empty text, and what follows may be run.
+        // Quotes in a text are doubled. Two quotes at the start of a cell are an empty text, and a spreadsheet may run what follows
+        // them.
         let is_run = if start == 0 { is_formula(cell) } else { begins_formula(cell.trim_start_matches('"')) };
         if is_run {
             safe.push_str(&text[written..start]);
@@ -88,7 +88,7 @@ fn neutralised(text: &str) -> Option<String> {
     Some(safe)
 }
 
-/// Whether spreadsheets take the text for a formula. A plain number such as `-5` or `+353` is none.
+/// Whether spreadsheets take the text for a formula. A plain number such as `-5` or `+353` is not a formula.
 fn is_formula(text: &str) -> bool {
     match text.strip_prefix(['+', '-']) {
         Some(rest) => rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// The rows and cells of a CSV as a spreadsheet reads it: a quote counts where a cell begins.
+    /// The rows and cells of a CSV as a spreadsheet reads it. A quote has an effect only at the start of a cell.
     fn cells(text: &str, separators: &[char]) -> Vec<String> {
         let mut cells = vec![String::new()];
         let mut characters = text.chars().peekable();
@@ -201,7 +201,7 @@ mod tests {
             }
         }
         let rows: Vec<Option<&str>> = hostile.iter().map(|text| Some(text.as_str())).collect();
-        // Two columns: in the second one a quote is at the start of a cell only if a comma separates.
+        // The table has two columns. A quote of the second column is at the start of a cell only if the comma is a separator.
         const TWICE: Table = Table {
             name: "twice",
             row: "a sample",

@@ -9,10 +9,10 @@ use serde::ser::SerializeMap;
 
 use super::{Kind, Table};
 
-/// Writes the rows of a frame, one JSON object a line. Null is `null`, an instant RFC 3339 in UTC.
+/// Writes the rows of a frame, one JSON object a line. Null is written as `null`, an instant as RFC 3339 in UTC.
 ///
 /// # Errors
-/// When the frame does not hold the table's columns, or they cannot be written.
+/// When the frame does not hold the table's columns, or the rows cannot be written.
 pub fn write_jsonl(frame: &DataFrame, table: &Table, out: &mut impl Write) -> PolarsResult<()> {
     let frame = table.conform(frame)?;
     let mut line = Vec::new();

@@ -1,6 +1,6 @@
-//! Replaces the IDs of contacts by numbers while tables are counted: a number takes a third of the memory of the text, and
-//! sorting by numbers takes half the time. Numbers have the order of the texts, so a table sorted by one is sorted by the
-//! other.
+//! Replaces the IDs of contacts by numbers while tables are counted. A number takes a third of the memory of the text, and sorting
+//! by numbers takes half the time. Numbers have the same order as the texts, so a table that is sorted by numbers is also sorted by
+//! texts.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct ContactNumbers {
 }
 
 impl ContactNumbers {
-    /// Numbers every contact in these tables. It is fastest if the first table has most of them.
+    /// Numbers every contact in these tables. This is fastest if the first table has most of the contacts.
     ///
     /// # Errors
     /// When a table cannot be read.
@@ -57,7 +57,7 @@ impl ContactNumbers {
         rows.with_columns(columns.collect::<Vec<_>>())
     }
 
-    /// The table's rows with texts for numbers. Contacts that are already texts do not change.
+    /// The table's rows with texts instead of numbers for contacts. Contacts that are already texts do not change.
     pub fn texts(&self, mut rows: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
         for name in contact_columns(table) {
             let column = rows.column(name)?;

@@ -2,11 +2,11 @@ use polars::prelude::*;
 
 use super::Table;
 
-/// Texts of a key are sorted by rank if their column has at most this many different ones.
+/// The texts of a key column are replaced by their ranks if the column has at most this many different texts.
 const RANKED_TEXTS: usize = 1 << 16;
 
-/// Sorts the rows by the table's key. To compare two rows by several columns with texts costs ten times as much as to compare
-/// two numbers. So if the key fits into one number, the rows are sorted by that number.
+/// Sorts the rows by the table's key. Comparing two rows by several columns with texts takes ten times as long as comparing two
+/// numbers. So if the key fits into one number, the rows are sorted by that number.
 pub fn in_order(mut frame: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
     // A join on few keys may return one chunk for each row, and a sort by several columns looks up the chunk at each comparison.
     frame.rechunk_mut();
@@ -34,7 +34,7 @@ fn one_number(frame: &DataFrame, key: &[&str]) -> PolarsResult<Option<Vec<i64>>>
     Ok(Some(keys))
 }
 
-/// The values of a column as numbers below `range`, in the same order.
+/// The values of a column as numbers from 0 up to `range` (exclusive), in the same order.
 struct Ranks {
     of_rows: Vec<i64>,
     range: i64,
@@ -99,7 +99,7 @@ mod tests {
         frame
     }
 
-    /// The order is the same as of a sort by the columns, whether the key fits into a number or not.
+    /// Checks that the order is the same as after a sort by the columns, whether the key fits into a number or not.
     fn assert_in_order(frame: &DataFrame, fits: bool) {
         assert_eq!(one_number(frame, MEMBERS.key).unwrap().is_some(), fits);
         let expected = frame.sort(MEMBERS.key.iter().copied(), SortMultipleOptions::default()).unwrap();

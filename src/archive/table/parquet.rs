@@ -6,12 +6,12 @@ use polars::prelude::*;
 
 use super::{Table, TableError};
 
-/// Zstandard's fastest level: parts of a snapshot took a sixth less time than with the default level, and were 2 % larger.
+/// Zstandard's fastest level. With it, parts of a snapshot took a sixth less time than with the default level, and were 2 % larger.
 const ZSTD_LEVEL: i32 = 1;
-/// Rows of a row group. Fixed, so that the bytes of a file do not depend on the number of threads.
+/// The number of rows in a row group. It is fixed, so that the bytes of a file do not depend on the number of threads.
 pub const ROW_GROUP_ROWS: usize = 65_536;
-/// The maximum bytes of texts in a row group. It matters for rows that are larger than usual: a writer, and a reader of one
-/// column, has a row group in memory.
+/// The maximum number of bytes of texts in a row group. A writer, or a reader of one column, has a whole row group in memory. So
+/// this limit matters if rows are larger than usual.
 const ROW_GROUP_BYTES: usize = 24 << 20;
 
 /// Writes rows, sorted by the table's key, as one Parquet file: zstd, statistics, column descriptions in the file's metadata,
@@ -29,7 +29,7 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
     Ok(rows)
 }
 
-/// The number of rows of a row group: halved until no row group has too many bytes. It depends only on the rows.
+/// The number of rows in a row group. It is halved until no row group has too many bytes. It depends only on the rows.
 fn row_group_rows(frame: &DataFrame) -> usize {
     let texts: Vec<&StringChunked> = frame.columns().iter().filter_map(|column| column.str().ok()).collect();
     let total: usize = texts.iter().flat_map(|texts| texts.downcast_iter()).map(|texts| texts.total_bytes_len()).sum();
@@ -47,7 +47,7 @@ fn row_group_rows(frame: &DataFrame) -> usize {
     rows
 }
 
-/// As [`write_parquet`], for rows that may not fit into memory: the streaming engine passes them on.
+/// As [`write_parquet`], for rows that may not fit into memory. The streaming engine never holds all of them.
 pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), TableError> {
     sink(rows, table, path, ROW_GROUP_ROWS)
 }
@@ -61,7 +61,7 @@ fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(),
         data_page_size: None,
         key_value_metadata: Some(KeyValueMetadata::from_static(descriptions(table))),
         arrow_schema: None,
-        // Plain strings rather than string views in the embedded Arrow schema: every reader knows those.
+        // The embedded Arrow schema uses plain strings: every reader knows them. Some readers do not know string views.
         compat_level: Some(CompatLevel::oldest()),
     };
     let target = SinkDestination::File { target: SinkTarget::Path(PlRefPath::try_from_path(path).map_err(failed)?) };
@@ -74,7 +74,7 @@ fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(),
 /// Reads a file, or some of its columns.
 ///
 /// # Errors
-/// When it cannot be read, or does not contain the table.
+/// When the file cannot be read, or does not contain the table.
 pub fn read_file(path: &Path, table: &Table, columns: Option<&[&str]>) -> Result<DataFrame, TableError> {
     let failed = |error| TableError::new("read", format!("`{}`", path.display()), error);
     let names = table.columns.iter().map(|column| column.name).filter(|name| columns.is_none_or(|columns| columns.contains(name)));
@@ -92,7 +92,7 @@ fn descriptions(table: &Table) -> Vec<(String, String)> {
     entries
 }
 
-/// The other types that a column may have: those whose values all fit into the declared type.
+/// The other types that a file's column may have. All their values fit into the declared type.
 const CASTS: CastColumnsPolicy = CastColumnsPolicy {
     integer_upcast: true,
     integer_to_float_cast: true,
@@ -145,7 +145,7 @@ fn check(path: &Path, table: &Table) -> Result<(), TableError> {
     Ok(())
 }
 
-/// As [`scan`], but without files it is an empty table.
+/// As [`scan`], but if there are no files, returns an empty table.
 pub fn scan_or_empty(paths: &[PathBuf], table: &Table) -> Result<LazyFrame, TableError> {
     if paths.is_empty() { Ok(table.empty().lazy()) } else { scan(paths, table) }
 }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(rows(&[]), ROW_GROUP_ROWS);
         assert_eq!(rows(&vec![300; ROW_GROUP_ROWS + 1]), ROW_GROUP_ROWS, "usual rows");
         assert_eq!(rows(&vec![10_000; 4_096]), 2_048);
-        // A few large rows among usual ones.
+        // The rows are small, except for a few large rows in the middle.
         let mut mixed = vec![10; 50_000];
         mixed[20_000..23_000].fill(10_000);
         assert_eq!(rows(&mixed), 2_048);

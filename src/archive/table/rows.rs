@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use polars::prelude::{DataFrame, PolarsResult};
 
-/// Only for small tables: each cell looks up its column again.
+/// Use this only for small tables: each cell looks up its column again.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a>(pub &'a DataFrame);
 
@@ -12,7 +12,7 @@ impl<'a> Rows<'a> {
         self.0.height()
     }
 
-    /// Empty for null.
+    /// The text of a cell. Empty for null.
     pub fn text(&self, name: &str, row: usize) -> PolarsResult<&'a str> {
         Ok(self.0.column(name)?.str()?.get(row).unwrap_or_default())
     }
@@ -33,7 +33,7 @@ impl<'a> Rows<'a> {
         Ok(self.0.column(name)?.date()?.physical().get(row).and_then(NaiveDate::from_epoch_days))
     }
 
-    /// The rows with this text in a column that the table is sorted by.
+    /// The rows that have this text in the column. The table must be sorted by this column.
     pub fn of(&self, name: &str, text: &str) -> PolarsResult<std::ops::Range<usize>> {
         let column = self.0.column(name)?.str()?;
         let mut rows = (0..self.0.height()).filter(|row| column.get(*row) == Some(text));

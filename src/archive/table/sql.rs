@@ -3,7 +3,7 @@ use polars::sql::SQLContext;
 
 use super::TableError;
 
-/// One counting query: plain SQL over named inputs. The dialect: ARCHITECTURE.md, "The SQL".
+/// One counting query: plain SQL over named inputs. ARCHITECTURE.md, "The SQL", describes the dialect.
 #[derive(Clone, Copy, Debug)]
 pub struct Query {
     /// The name of the query, for messages.

@@ -15,7 +15,7 @@ pub(super) struct Fetching {
     done: usize,
     streams: HashMap<String, Fetched>,
     pages: u64,
-    /// Rows that came from the API in this run.
+    /// The number of rows that came from the API in this run.
     rows_come: u64,
     /// Rows and requests so far, at instants of the last seconds.
     samples: VecDeque<Sample>,
@@ -39,9 +39,9 @@ struct Sample {
 struct Numbers {
     rows: u64,
     total: u64,
-    /// Rows a second.
+    /// The number of rows that come in a second.
     speed: Option<u64>,
-    /// Of the rate limit, in per cent.
+    /// The used share of the rate limit, in per cent.
     share: Option<f64>,
     left: Option<String>,
 }
@@ -85,7 +85,7 @@ impl Fetching {
         *fetched = Fetched { pages: fetched.pages + 1, rows, total, ..*fetched };
     }
 
-    /// Ends a stream. Returns its pages and how long it took.
+    /// Ends a stream. Returns the number of its pages and how long it took.
     pub(super) fn done(&mut self, stream: String, now: Instant) -> (u64, Duration) {
         self.done += 1;
         let fetched = self.streams.entry(stream).or_insert_with(|| Fetched::begun(now));
@@ -100,7 +100,7 @@ impl Fetching {
         }
     }
 
-    /// For the log. `per_second`: requests that the rate limit allows.
+    /// A line for the log. `per_second` is the number of requests a second that the rate limit allows.
     pub(super) fn line(&self, per_second: Option<f64>) -> String {
         let Numbers { rows, total, speed, share, left } = self.numbers(per_second);
         let mut line = format!(
@@ -118,7 +118,7 @@ impl Fetching {
         line
     }
 
-    /// The same for a terminal, where a line is short: the most important numbers come first.
+    /// The same for a terminal, where a line is short. The most important numbers come first.
     pub(super) fn brief(&self, per_second: Option<f64>) -> String {
         let Numbers { rows, total, speed, share, left } = self.numbers(per_second);
         let mut line = format!("{}  fetching", self.months);
@@ -144,7 +144,7 @@ impl Fetching {
         Numbers { rows, total, speed: Some(speed.round() as u64), share, left }
     }
 
-    /// Rows and requests a second, over the last seconds.
+    /// The numbers of rows and of requests a second, over the last seconds.
     fn speeds(&self) -> Option<(f64, f64)> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         let seconds = last.at.saturating_duration_since(first.at).as_secs_f64();
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(brief, "2026-10  fetching  at least 15s left  1/3 streams  4,500/10,500 rows  400/s  10 % of limit  2 pages");
         fetching.begun("conversations".to_string(), at(10));
         assert!(fetching.line(None).ends_with("400 a second, about 15s left"));
-        // No rows for a while.
+        // For a while no rows come.
         for second in 11..=21 {
             fetching.sample(110, at(second));
         }

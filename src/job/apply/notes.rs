@@ -40,12 +40,12 @@ const PENDING: Table = Table {
 const FORMAT: u32 = 1;
 
 const TAGGED_FILE: &str = "tagged.parquet";
-/// Beside the months: [`archive::table::write_bundle`].
+/// The file of the pending contacts. It is beside the months. [`archive::table::write_bundle`] writes it.
 const PENDING_FILE: &str = "pending.arrows";
-/// The same in programs before 2026-12.
+/// The name of this file in programs before 2026-12.
 const OLD_PENDING_FILE: &str = "pending.parquet";
 
-/// The tags written to Intercom for a month, and (`tagged.parquet`) those that this job may remove.
+/// The tags written to Intercom for a month. The file `tagged.parquet` lists the tags that this job may remove.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AppliedManifest {
     format: u32,
@@ -63,10 +63,10 @@ struct AppliedRun {
     rules: Vec<Applied>,
 }
 
-/// The contacts that this job tagged: by rule and contact, the tag's ID.
+/// The contacts that this job tagged: the tag's ID for each rule and contact.
 pub(super) type Tagged = BTreeMap<(String, String), String>;
 
-/// Contacts that a run was allowed to tag and whose result is unknown: by rule and contact, whether they may have the tag now.
+/// Contacts that a run was allowed to tag and whose result is unknown: for each rule and contact, whether it may have the tag now.
 pub(super) type Pending = BTreeMap<(String, String), bool>;
 
 /// The contacts that this job has tagged, from the newest month with applied tags.
@@ -78,7 +78,7 @@ pub(super) fn applied_before(archive: &Archive) -> Result<Tagged, JobError> {
 /// A month's record of tags.
 ///
 /// # Errors
-/// If it is damaged.
+/// If the record is damaged.
 fn read_applied(archive: &Archive, month: Month) -> Result<(AppliedManifest, Tagged), JobError> {
     let (manifest, files) = open_applied(archive, month).map_err(JobError::DamagedApplied)?;
     let paths = files.verified(|path| path == TAGGED_FILE).map_err(JobError::DamagedApplied)?;
@@ -125,7 +125,8 @@ fn write_applied(archive: &Archive, month: Month, mut manifest: AppliedManifest,
     Ok(())
 }
 
-/// Removes persons from the records of tags. Returns whether they were in it, and the damaged records, which are not changed.
+/// Removes persons from the records of tags. Returns whether the records contained any of them, and the damaged records, which are
+/// not changed.
 pub(crate) fn forget(archive: &Archive, people: &BTreeSet<String>) -> Result<(bool, Vec<(Month, String)>), JobError> {
     let (mut found, mut damaged) = (false, Vec::new());
     let mut pending = read_pending(archive)?;
@@ -152,7 +153,7 @@ pub(crate) fn forget(archive: &Archive, people: &BTreeSet<String>) -> Result<(bo
     Ok((found, damaged))
 }
 
-/// Saves the pending contacts of a run. If there are none, there is no file.
+/// Saves the pending contacts of a run. If there are none, removes the file.
 pub(super) fn write_pending(archive: &Archive, pending: &Pending) -> Result<(), JobError> {
     publish::remove_file(&archive.applied_file(OLD_PENDING_FILE))?;
     if pending.is_empty() {

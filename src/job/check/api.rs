@@ -13,10 +13,10 @@ use intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
 /// A person waits for the result, so requests that take longer are reported as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `None` if the job does not need it.
+/// The answers of the API. An optional answer is `None` if the job does not need it.
 pub(super) struct Answers {
     pub workspace: Result<Workspace, RequestError>,
-    /// Unknown if neither the job nor the workspace names one.
+    /// `None` if neither the job nor the workspace names a time zone.
     pub timezone: Option<TimeZone>,
     pub tags: Option<Result<Vec<ListedGroup>, RequestError>>,
     pub segments: Option<Result<Vec<ListedGroup>, RequestError>>,
@@ -80,7 +80,8 @@ enum Cause {
     Passing,
 }
 
-/// `None` for a failure of this request only, such as 403, which shows a missing permission.
+/// The cause for which every request fails. `None` if only this request fails, for example with 403, which shows a missing
+/// permission.
 fn cause(error: &RequestError) -> Option<Cause> {
     if matches!(error.failure, Failure::Status { status: 401, .. }) {
         Some(Cause::Token)
@@ -99,7 +100,7 @@ impl Answers {
         fn failed<T>(answer: &Option<Result<T, RequestError>>) -> Option<Option<&RequestError>> {
             answer.as_ref().map(|answer| answer.as_ref().err())
         }
-        // On 1.x, a missing `/me` says nothing, and an answer without a workspace may stand for it.
+        // On 1.x, `/me` may be missing, which says nothing. The answer is then a workspace without an ID.
         let workspace = match &self.workspace {
             Ok(Workspace { id: None, .. }) => None,
             answer => Some(answer.as_ref().err()),

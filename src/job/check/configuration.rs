@@ -4,7 +4,7 @@ use super::{Finding, Trouble};
 
 use crate::settings::{SecretString, Settings, Survey, open_to_others, read_token, token_origin};
 
-/// Every key with its value and its origin, and every error in the settings.
+/// Reports every key with its value and its origin, and every error in the settings.
 pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
     let mut findings = Vec::new();
     // A file that was not read might have overridden any value.
@@ -23,8 +23,7 @@ pub(super) fn findings(survey: Survey) -> (Vec<Finding>, Settings) {
     (findings, survey.settings)
 }
 
-/// The token, if there is a usable one.
-/// The key for hashed identifiers, if they are hashed.
+/// Reports how identifiers are written, and problems of the key for their hashes.
 pub(super) fn privacy(settings: &Settings, findings: &mut Vec<Finding>) {
     let file = settings.privacy.hash_key_file.as_deref();
     match crate::privacy(settings) {

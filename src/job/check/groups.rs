@@ -16,8 +16,8 @@ struct Found {
     size: Option<u64>,
 }
 
-/// Looks up every group as a run does. Returns the rows that a run would fetch, without the groups that are not found; `None` if
-/// unknown.
+/// Looks up every group as a run does. Returns the number of rows that a run would fetch, without the groups that are not found;
+/// `None` if unknown.
 pub(super) async fn check(
     client: &Client,
     job: &Job,
@@ -32,7 +32,7 @@ pub(super) async fn check(
     let mut found: Vec<Found> = Vec::new();
     let mut cohorts: Vec<usize> = Vec::new();
     let mut are_listed = true;
-    // Reported in the order of the job file; the sizes are requested later, all at once.
+    // The groups are reported in the order of the job file. Their sizes are requested later, side by side.
     let mut lines: Vec<Line> = Vec::new();
     for (name, is_population) in population.into_iter().map(|name| (name, true)).chain(job.groups.iter().map(|name| (name, false))) {
         let subject = if is_population { format!("population: {name}") } else { name.to_string() };
@@ -95,7 +95,7 @@ enum Line {
     Unresolved { subject: String, unresolved: Unresolved, is_population: bool },
 }
 
-/// If contacts cannot be read, the size is not requested: the missing permission is reported once.
+/// The size of a group. If contacts cannot be read, it is not requested, so that the missing permission is reported only once.
 async fn size(client: &Client, found: &Found, may_read_contacts: bool) -> Result<Option<u64>, RequestError> {
     match found.size {
         None if may_read_contacts => client.member_count(&found.group, None).await,
@@ -125,14 +125,14 @@ fn sized(subject: String, group: &Group, size: &Result<Option<u64>, RequestError
 
 /// Why a group is not found. The API does not list archived groups, although they exist.
 ///
-/// A run leaves out an archived group like one that never existed. But somebody archived it, and it can be restored.
+/// A run leaves out an archived group, as if it had never existed. But a person archived it, and a person can restore it.
 async fn why(client: &Client, unresolved: Unresolved, prior_month: &PriorMonth) -> Trouble {
     let name = &unresolved.name;
     if !matches!(unresolved.why, Why::NotFound { .. }) {
         return Trouble::Unresolved(unresolved);
     }
     for id in possible_ids(name, prior_month) {
-        // If this request fails, too, the group is still not listed.
+        // If this request fails too, the result stays that the group is not listed.
         if let Ok(Some(group)) = client.group(name.kind, &id).await {
             return Trouble::Archived { name: name.clone(), group: Some(group) };
         }

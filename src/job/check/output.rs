@@ -1,4 +1,4 @@
-//! Whether the output can be written, and whether there is room for a month.
+//! Checks whether the output can be written, and whether there is disk space for a month.
 
 use std::path::{Path, PathBuf};
 
@@ -7,20 +7,20 @@ use crate::JobError;
 use archive::{Archive, ArchiveError};
 use domain::Month;
 
-/// What a row of a stream takes on disk until its month is published: in the work folder, the snapshot, the history and
-/// the reports. Measured with the embedded Intercom: 312 to 375 bytes in snapshot, history and reports (20,000 contacts in
-/// 7 groups, and demos of 5,000 and 40,000); in the work folder, which is not compressed, 340 where contacts are in several
-/// lists (200,000 in 12 groups and everyone), which is 1,300 a contact, and as much a row where each is in one list. Doubled, since real contacts have longer
-/// texts and more attributes than invented ones.
+/// The number of bytes on disk for each row of a stream, until its month is published: in the work folder, the snapshot, the
+/// history and the reports. It was measured with the embedded Intercom. Snapshot, history and reports took 312 to 375 bytes a row
+/// (20,000 contacts in 7 groups, and demos of 5,000 and 40,000). The work folder is not compressed. It took 340 bytes a row if
+/// contacts are in several streams (200,000 in 12 groups and everyone), and 1,300 if each contact is in one stream. The sum is
+/// about doubled, because real contacts have longer texts and more attributes.
 const BYTES_PER_ROW: f64 = 3072.0;
-/// All of that beside what is published, where each contact is in one list.
+/// The bytes until a month is published, as a multiple of the bytes of the published month, if each contact is in one stream.
 const WORK: f64 = 5.0;
-/// What files take that have hardly a row in them.
+/// The minimum number of bytes of a month, because files with few rows take space too.
 const BYTES_AT_LEAST: f64 = 1_048_576.0;
-/// Files and folders of a small month, work folder and all.
+/// The number of files and folders of a small month, with its work folder.
 const FILES_AT_LEAST: u64 = 100;
 
-/// `tried`: what came of [`Archive::try_out`]. `rows`: what the streams of a run would bring, when that is known.
+/// `tried` is the result of [`Archive::try_out`]. `rows` is the number of rows that a run would fetch; `None` if unknown.
 pub(super) fn check(archive: &Archive, tried: Result<PathBuf, ArchiveError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
     let root = archive.root().display();
     match tried {
@@ -70,7 +70,7 @@ fn space(archive: &Archive, existing: &Path, rows: Option<u64>) -> Option<Findin
     })
 }
 
-/// The newest month that can be read, and the bytes that a row of its streams took in snapshot, history and reports.
+/// The newest month that can be read, and the number of bytes that a row of its streams took in snapshot, history and reports.
 fn last_month(archive: &Archive) -> Option<(Month, f64)> {
     let month = archive.months().ok()?.pop()?;
     let manifest = archive.snapshot(month).ok()??.manifest;
@@ -80,7 +80,7 @@ fn last_month(archive: &Archive) -> Option<(Month, f64)> {
     (rows > 0).then(|| (month, archive.bytes_of(month) as f64 / rows as f64))
 }
 
-/// What this user may still write there: bytes, and files where the volume counts them.
+/// How much this user may still write in the folder: the number of bytes, and the number of files if the volume counts files.
 #[cfg(unix)]
 fn free_bytes(folder: &Path) -> Option<(f64, Option<u64>)> {
     let volume = rustix::fs::statvfs(folder).ok()?;

@@ -1,4 +1,4 @@
-//! Which proxy requests go through, as the environment says.
+//! Checks which proxy the environment names for requests.
 
 use secrecy::ExposeSecret;
 
@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use intercom::ClientError;
 use intercom::proxy::{ProxyError, Reason, Route, route};
 
-/// Of requests to the API. Whether there can be any.
+/// Checks the proxy for requests to the API. Returns whether requests are possible.
 pub(super) fn of_api(settings: &Settings, findings: &mut Vec<Finding>) -> bool {
     let address = &settings.intercom.base_url;
     let route = route(address);
@@ -19,7 +19,7 @@ pub(super) fn of_api(settings: &Settings, findings: &mut Vec<Finding>) -> bool {
     is_usable
 }
 
-/// Of the webhook, where there is one. Without it a run goes on all the same.
+/// Checks the proxy for the webhook, if there is a webhook. A run also works without the webhook.
 pub(super) fn of_webhook(settings: &Settings, findings: &mut Vec<Finding>) {
     let Some(url) = &settings.notify.url else { return };
     findings.push(match route(url.address.expose_secret()) {

@@ -8,11 +8,11 @@ use super::{LISTING, ListingError, Rows};
 use archive::publish::{PublishError, Staging};
 use archive::table::{scan_or_empty, sink_parquet, write_parquet};
 
-/// Rows of a chunk of a Parquet file: some megabytes.
+/// The number of rows of a chunk of a Parquet file: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
 const WHOLE: &str = "whole";
 
-/// A staged file: beside its target until it is complete, and removed if it never is.
+/// A staged file. It is beside its target until it is complete. If it is never complete, it is removed.
 struct Draft {
     target: PathBuf,
     staging: Staging,
@@ -20,7 +20,7 @@ struct Draft {
 
 impl Draft {
     /// # Errors
-    /// If there is no such folder, or it cannot be written to.
+    /// If the folder of the target does not exist or cannot be written to.
     fn create(target: &Path) -> Result<Draft, ListingError> {
         // A link is kept, and its target is replaced.
         let target = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
@@ -106,7 +106,7 @@ impl Rows for ParquetFile {
     }
 
     fn restart(&mut self) -> Result<bool, ListingError> {
-        // Files of the same names are overwritten; the others are removed with the folder.
+        // Files of the same names are overwritten. All other files are removed with the folder.
         self.chunks.clear();
         Ok(true)
     }

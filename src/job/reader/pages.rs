@@ -48,7 +48,7 @@ impl StreamReader {
             let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
             // If chunks cannot be read, the stream is fetched again.
             let mut spool = joined(resumed.await).map_err(Ended::Again)?;
-            // For the earlier rows only the groups that were looked for then are known.
+            // The earlier rows have only the groups that were looked for at that time.
             spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
             pages.spool = Some(spool);
         }
@@ -100,7 +100,7 @@ impl StreamReader {
                     pages.unwanted_before.clear();
                     self.create((self.clock)()).map_err(Ended::Failed)?
                 }
-                // Not before the first page: until then the rows of an earlier run may still be needed.
+                // This is not done before the first page came: until then the rows of an earlier run may still be needed.
                 None => self.create(opened_at).map_err(Ended::Failed)?,
             };
             let (total, cursor) = (page.total, page.cursor.clone());
@@ -123,7 +123,7 @@ impl StreamReader {
     fn is_complete(&self, came: u64, record: &StreamRecord, before: Option<&StreamRecord>) -> bool {
         let tolerance = Allowed::Tolerance(self.tolerance);
         let allowed = if before.is_some() { tolerance } else { Allowed::Nothing };
-        // A search that returns nobody is no answer if the listing counts members.
+        // If the listing of groups counts members, a search that returns nobody is not accepted.
         let is_empty_answer = came == 0 && self.size.is_some_and(|listed| listed > tolerance.of(listed));
         // If people really left the group, the second reading begins with about the total that the first one ended with.
         let shrunk_before = before.filter(|before| shrank(before.first_total, before.last_total, tolerance));
@@ -168,7 +168,7 @@ impl<R: Spooled> Pages<R> {
         as_written: impl Fn(R) -> R,
     ) {
         let (wanted, unwanted): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
-        // Count each once: if the stream shifts, a row comes again on the same page or on the next one.
+        // Each dropped row is counted once: if the stream shifts, it comes again on the same page or on the next one.
         spool.record().workspace_id = spool.record().workspace_id.take().or(page.workspace_id);
         let unwanted: HashSet<String> = unwanted.iter().map(|row| row.id().to_string()).collect();
         let outside = unwanted.difference(&self.unwanted_before).count() as u64;

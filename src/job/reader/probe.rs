@@ -6,8 +6,8 @@ use crate::strategy::expected_truncated_tags;
 use crate::stream::StreamKind;
 
 impl StreamReader {
-    /// Reads the first page, and the sizes of partitions if the stream is long. If these requests fail, the stream is fetched
-    /// with one cursor: that works as well, or reports the error.
+    /// Reads the first page, and the sizes of partitions if the stream is long. If these requests fail, the stream is fetched with
+    /// one cursor. That succeeds as well, or reports the error.
     pub(crate) async fn probe(&self, begun: &mut Begun) -> Probe {
         let Begun::Open(opened) = begun else { return Probe::default() };
         if !self.may_partition || opened.progress.is_some() {
@@ -39,7 +39,7 @@ impl StreamReader {
         Probe { partitioning, truncated_tags }
     }
 
-    /// Rows of the stream, if known before its first page.
+    /// The number of rows of the stream; `None` if unknown before its first page.
     pub(crate) fn announced(&self, begun: &Begun) -> Option<u64> {
         let Begun::Open(opened) = begun else { return None };
         match &opened.stream {

@@ -1,9 +1,10 @@
-//! Checks the members that a search returned against their [`Witness`]. The contacts' own lists are the witness for tags (on 1.x also for segments); they
-//! are read in the same run. The counts of the listing of segments are a weaker witness, because they may lag.
+//! Checks the members that a search returned against their [`Witness`]. The witness for tags (on 1.x also for segments) is the
+//! contacts' own lists, which are read in the same run. The counts in the listing of segments are a weaker witness, because they
+//! may be behind.
 //!
 //! A stream that differs from its witness by more than is allowed is fetched again. If it still differs, its members are derived
-//! from the contacts' own lists, provided that these are complete or become so with a few requests. Otherwise the stream is
-//! incomplete, or the difference is a warning.
+//! from the contacts' own lists. For this, the lists must be complete, or a few requests must be enough to complete them. Otherwise
+//! the stream is incomplete, or the difference is a warning.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use archive::publish;
 use archive::snapshot::{Comparison, DerivedTag, Searched, SpooledStream, StreamRecord, compare, derive_members, stream_folder};
 use domain::Group;
 
-/// At most so many contacts are requested for all of their tags when their lists contradict a search.
+/// The maximum number of contacts that are asked for all of their tags when their lists contradict a search.
 const REQUESTED_MAX: usize = 2_000;
 
 impl Scheduler<'_> {
@@ -54,8 +55,8 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Completes truncated own lists if it matters: if they contradict a search, or if a search returned fewer members than the
-    /// month before and they cannot confirm it. Requests these contacts only if they are few.
+    /// Completes truncated own lists if it matters. This is so if the lists contradict a search, or if a search returned fewer
+    /// members than the month before and the lists cannot confirm that. Asks these contacts only if they are few.
     async fn complete_own_lists(&mut self) -> Result<bool, JobError> {
         let tolerance = self.context.settings.completeness.tolerance;
         let matters = |stream: usize| {
@@ -88,7 +89,7 @@ impl Scheduler<'_> {
         let tolerance = self.context.settings.completeness.tolerance;
         let is_contradicted = |result: &StreamResult| {
             let record = &result.part.record;
-            // An incomplete stream needs no second reason; but own lists may name members when the search returned none.
+            // An incomplete stream needs no second reason. But if the search returned nobody, own lists may still name members.
             (record.is_complete || record.received() == 0)
                 && result.witness.is_some_and(|witness| witness.contradicts(record.received(), tolerance))
         };
@@ -116,21 +117,21 @@ impl Scheduler<'_> {
         Ok(streams.into_iter().zip(compared).collect())
     }
 
-    /// Everyone, if complete.
+    /// The stream of everyone, if it is complete.
     fn whole_everyone(&self) -> Option<SpooledStream> {
         let result = self.everyone()?.result.as_ref()?;
         (result.failure.is_none() && result.part.record.is_complete).then(|| result.part.clone())
     }
 
-    /// Whether fetching the stream again would give it at least the same basis. If an incomplete month is accepted, never: the
-    /// API may not answer at all, so the rows that came are kept.
+    /// Whether the stream may be fetched again: it must get at least the same basis. If an incomplete month is accepted, no stream
+    /// is fetched again. The API may not answer at all, so the rows that came are kept.
     fn may_refetch(&self, stream: usize) -> bool {
         let basis = |at| self.plan.scope.basis_at(at, self.context.settings.job.grace);
         let result = self.streams[stream].result.as_ref();
         !self.accepts_incomplete && result.is_some_and(|result| basis(result.part.record.observed_at) <= basis((self.context.clock)()))
     }
 
-    /// What the witness says, as text.
+    /// How the stream differs from its witness, as text.
     fn difference(&self, stream: usize) -> String {
         let Some(result) = &self.streams[stream].result else { return String::new() };
         let came = result.part.record.received();
@@ -182,7 +183,7 @@ impl Scheduler<'_> {
         Ok(SpooledStream::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.received()), ..record }))
     }
 
-    /// The next run must read everyone again: with the same rows it would find the same difference.
+    /// Removes the rows of everyone, so that the next run reads them again. With the same rows it would find the same difference.
     fn discard_everyone(&self) -> Result<(), JobError> {
         let at = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone).filter(|stream| self.may_refetch(*stream));
         for partition in at.iter().flat_map(|stream| &self.streams[*stream].partitions) {

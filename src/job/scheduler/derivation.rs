@@ -16,10 +16,10 @@ use domain::{Group, Months};
 #[derive(Default)]
 pub(super) struct TruncatedTags {
     pub contacts: Arc<BTreeSet<String>>,
-    /// The partitions of everyone of which `contacts` are, by number.
+    /// The numbers of the partitions of everyone whose contacts are in `contacts`.
     pub read: BTreeSet<usize>,
     pub asking: Option<TagRequests>,
-    /// Partitions whose contacts are being requested.
+    /// The number of partitions whose contacts are being asked.
     pub under_way: usize,
     pub failure: Option<JobError>,
 }
@@ -29,9 +29,9 @@ pub(super) struct DeriveMembers {
     pub context: Context,
     pub months: Months,
     pub work: PathBuf,
-    /// The answers so far, if some contacts were requested already.
+    /// The answers so far; `None` if no contact was asked yet.
     pub asking: Option<TagRequests>,
-    /// Requests that a search for the members would take.
+    /// The number of requests that a search for the members would take.
     pub search_requests: u64,
     /// The contacts of everyone with truncated lists.
     pub truncated: Arc<BTreeSet<String>>,
@@ -43,13 +43,13 @@ pub(super) struct DeriveMembers {
 pub(super) struct PendingGroup {
     pub stream: usize,
     pub group: Group,
-    /// The total that it announced.
+    /// The total that the API announced for the group.
     pub total: u64,
 }
 
 /// Members derived from the contacts' own lists.
 pub(super) enum Derivation {
-    /// By stream.
+    /// The derived members, by stream.
     Members(Vec<(usize, SpooledStream)>),
     Failed {
         streams: Vec<usize>,

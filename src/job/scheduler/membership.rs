@@ -18,7 +18,7 @@ use archive::snapshot::{SpooledStream, stream_folder, truncated_tags};
 use domain::{Allowed, Group, agrees};
 use intercom::RequestError;
 
-/// The share of everyone that is enough to estimate the rest.
+/// The share of everyone that must be read to estimate the rest.
 const SAMPLE: f64 = 0.1;
 
 impl Scheduler<'_> {
@@ -55,8 +55,8 @@ impl Scheduler<'_> {
         self.fetch_probed(waiting, probe).await
     }
 
-    /// The same on 1.x, where contacts list all of their groups and streams announce their size when they are opened. Groups
-    /// that share the scroll cost no requests anyway.
+    /// Chooses the strategy on 1.x. There contacts list all of their groups, and streams announce their size when they are opened.
+    /// Groups that share the scroll are left out: they cost no requests of their own.
     pub(super) fn choose_strategy_at_once(&mut self) {
         let announced = |waiting: &Waiting| waiting.reader.announced(&waiting.begun);
         let everyone = self.waiting.iter().find(|waiting| self.plan.streams[waiting.stream].kind == StreamKind::Everyone);
@@ -88,7 +88,8 @@ impl Scheduler<'_> {
         (0..self.streams.len()).filter(is_pending).collect()
     }
 
-    /// Requests all tags of the contacts with truncated lists in one partition of everyone, while other partitions are fetched.
+    /// Asks the contacts with truncated lists for all of their tags, for one partition of everyone. Other partitions are fetched
+    /// meanwhile. Does nothing if too many contacts would have to be asked.
     pub(super) async fn ask_truncated_tags(&mut self, partition: usize) -> Result<(), JobError> {
         let streams = self.pending_derived();
         if streams.is_empty() || self.context.client.capabilities().lists_own_segments {
@@ -98,7 +99,7 @@ impl Scheduler<'_> {
         let search_requests = self.search_requests(&streams);
         let is_too_many = |contacts| membership_strategy(search_requests, 0, contacts) == MembershipStrategy::SearchMembers;
         if is_too_many(self.truncated_tags.contacts.len() as u64) {
-            // `DeriveMembers` decides once everyone was read.
+            // `DeriveMembers` decides when everyone was read.
             return Ok(());
         }
         let expected = self.expected_truncated_tags();
@@ -145,26 +146,26 @@ impl Scheduler<'_> {
         self.read_of_everyone().is_some_and(|(read, total)| read >= total * part)
     }
 
-    /// How many contacts with truncated lists there will be, estimated from those found so far.
+    /// The number of contacts with truncated lists in all of everyone, estimated from the contacts found so far.
     fn expected_truncated_tags(&self) -> u64 {
         let count = self.truncated_tags.contacts.len();
         let found = count as f64;
         self.read_of_everyone().map_or(count as u64, |(read, total)| (found * total / read.max(1.0)).ceil() as u64)
     }
 
-    /// Rows of everyone in finished partitions, and in total.
+    /// The number of rows of everyone in finished partitions, and in total; `None` if the total is unknown.
     fn read_of_everyone(&self) -> Option<(f64, f64)> {
         let stream = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone)?;
         let read = self.streams[stream].fetched().map(|fetched| fetched.record.rows).sum::<u64>() as f64;
         Some((read, (self.plan.streams[stream].partitioning.as_ref()?.total as f64).max(read)))
     }
 
-    /// Requests that it takes to search for the members of these groups.
+    /// The number of requests that it takes to search for the members of these groups.
     fn search_requests(&self, streams: &[usize]) -> u64 {
         streams.iter().filter_map(|stream| pages(self.plan.streams[*stream].derived, &self.context.settings)).sum()
     }
 
-    /// The requests for truncated lists of one partition ended or failed.
+    /// Called when the requests for the truncated lists of one partition ended or failed.
     pub(super) async fn asked(&mut self, error: Option<JobError>) -> Result<(), JobError> {
         self.truncated_tags.under_way -= 1;
         self.truncated_tags.failure = self.truncated_tags.failure.take().or(error);

@@ -1,5 +1,5 @@
-//! The witness of a stream: a second source for its members. The total that comes with the rows is none: it can be wrong in the
-//! same way.
+//! The witness of a stream: a second source for its members. The total that comes with the rows is no witness, because it can be
+//! wrong in the same way.
 
 use archive::snapshot::Comparison;
 use domain::{Allowed, differs_from_listing};
@@ -11,12 +11,12 @@ pub(crate) enum Witness {
     Totals,
     /// The own lists of everyone's contacts.
     OwnLists(Comparison),
-    /// The members that the listing of groups counts.
+    /// The number of members in the listing of groups.
     Listing(u64),
 }
 
 impl Witness {
-    /// Whether it differs from the rows that came by more than is allowed.
+    /// Whether the witness differs from the rows that came by more than is allowed.
     pub(crate) fn contradicts(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::Totals => false,
@@ -28,7 +28,7 @@ impl Witness {
         }
     }
 
-    /// Whether it can confirm that all members came. Truncated own lists cannot.
+    /// Whether the witness can confirm that all members came. Own lists cannot if too many of them are truncated.
     pub(crate) fn can_confirm(&self, came: u64, tolerance: f64) -> bool {
         match self {
             Witness::OwnLists(comparison) => comparison.unknown_missing <= Allowed::Tolerance(tolerance).of(comparison.holders.max(came)),

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use intercom::proxy::is_loopback;
 
-/// The address of a webhook. It is a secret: it allows to write to the webhook.
+/// The address of a webhook. It is a secret: everybody who knows it can write to the webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl {
     pub address: SecretString,
@@ -26,7 +26,7 @@ pub(super) fn without_secrets(address: &str) -> String {
     }
 }
 
-/// Whether the host is a loopback literal, or what is wrong with the address.
+/// Checks the address of the API. Returns whether its host is a loopback literal, or what is wrong with the address.
 pub(super) fn check_base_url(text: &str) -> Result<bool, &'static str> {
     let (url, is_loopback) = check(text)?;
     if url.query().is_some() || url.fragment().is_some() {
@@ -51,7 +51,7 @@ fn host(url: &Url) -> String {
     format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.port().map_or(String::new(), |port| format!(":{port}")))
 }
 
-/// The address, and whether its host is a loopback literal; or what is wrong with it.
+/// The address, and whether its host is a loopback literal. The error says what is wrong with the address.
 fn check(text: &str) -> Result<(Url, bool), &'static str> {
     let url = Url::parse(text).map_err(|_| "is not an address; write it like https://api.intercom.io")?;
     if !url.has_host() {

@@ -13,10 +13,10 @@ use intercom::Capabilities;
 
 #[derive(Clone, Debug)]
 pub struct Intercom {
-    /// As written; `base_url` overrides it.
+    /// The region as written in the settings; `base_url` overrides it.
     pub region: String,
-    /// Where the workspace should be hosted: what the host of `base_url` stands for, or else the region that a layer
-    /// names. `None` for another host without a word about the region.
+    /// The region in which the workspace should be hosted: the region of `base_url`'s host, or else the region that a layer names.
+    /// `None` if the host is of no known region and no layer names one.
     pub expected_region: Option<&'static str>,
     /// Without a trailing slash.
     pub base_url: String,

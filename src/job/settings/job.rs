@@ -20,7 +20,7 @@ const DEFAULT_MAX_TAG_CHANGE: f64 = 0.5;
 pub struct Job {
     pub name: String,
     pub timezone: Option<TimeZone>,
-    /// Tags first, then segments, in the order of the file, each once.
+    /// The job's groups, each once: tags first, then segments, in the order of the file.
     pub groups: Vec<GroupName>,
     pub population: Population,
     pub conversations: bool,
@@ -30,7 +30,7 @@ pub struct Job {
     pub grace: Duration,
     pub tag_history: TagHistory,
     pub rules: Vec<JobRule>,
-    /// How many tags of a rule one run may change: a share of the contacts that this job tagged.
+    /// The limit for the tags of a rule that one run may change, as a share of the contacts that this job tagged.
     pub max_tag_change: f64,
     /// Whether the month's page shows some members by name.
     pub html_members: bool,
@@ -60,12 +60,12 @@ pub enum ProfileAttribute {
     Custom(String),
 }
 
-/// The members of a tag in a month that is observed late.
+/// Which contacts are the members of a tag in a month that is observed late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagHistory {
-    /// Contacts with the tag when it is observed.
+    /// The contacts with the tag when it is observed.
     Current,
-    /// Those of them to which it was applied before the month's end.
+    /// The contacts with the tag to which it was applied before the month's end.
     AppliedAt,
 }
 
@@ -112,7 +112,7 @@ fn groups(job: &Job, kind: GroupKind) -> String {
 }
 
 impl ProfileAttribute {
-    /// As the job file and the reports write it: `country`, `custom_attributes.plan`.
+    /// The attribute's name in the job file and the reports: `country`, `custom_attributes.plan`.
     pub fn label(&self) -> String {
         match self {
             ProfileAttribute::Column(name) => name.clone(),
@@ -129,7 +129,7 @@ impl ProfileAttribute {
 }
 
 impl Job {
-    /// Whether the profile names any.
+    /// Whether the profile names a custom attribute.
     pub fn has_custom_attributes(&self) -> bool {
         self.profile.iter().any(|attribute| attribute.custom_name().is_some())
     }
@@ -271,7 +271,7 @@ fn check_rules(
     groups: &[GroupName],
     findings: &mut Findings<'_>,
 ) -> Vec<JobRule> {
-    // What the job does not fetch, or does not write as it is, cannot be asked about.
+    // A rule cannot use a fact that the job does not fetch, or that it does not write unchanged.
     let is_written = |fact: &FactColumn| privacy.identifiers == Identifiers::Keep || !is_identifier(fact.name);
     let is_fetched = |fact: &FactColumn| conversations || fact.name != CONVERSATIONS_OPENED;
     let facts: Vec<FactColumn> = FACTS.iter().copied().filter(|fact| is_written(fact) && is_fetched(fact)).collect();
@@ -313,7 +313,7 @@ fn check_thresholds(raw: Option<Vec<i64>>, findings: &mut Findings<'_>) -> Vec<u
 
 fn check_profile(raw: Option<Vec<String>>, privacy: &Privacy, findings: &mut Findings<'_>) -> Vec<ProfileAttribute> {
     let is_dropped = |name: &str| name.strip_prefix(CUSTOM_PREFIX).is_some_and(|custom| privacy.drop.iter().any(|drop| drop == custom));
-    // What a job does not name it does not miss.
+    // If the job names no profile, dropped attributes are left out of the default profile without a message.
     let names = raw.unwrap_or_else(|| {
         let names = DEFAULT_PROFILE.iter().map(|name| name.to_string());
         names.filter(|name| !is_dropped(name)).collect()

@@ -61,8 +61,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Whether the value of this key is certain: every file was read, and there is no finding about it, nor about an unknown key
-    /// that may be a misspelling of it.
+    /// Whether the value of this key is certain. Every file must have been read. There must be no finding about the key, or about
+    /// an unknown key that may be a misspelling of it.
     pub fn is_certain_of(&self, section_or_key: &str) -> bool {
         let is_about = |key: &str| key == section_or_key || key.strip_prefix(section_or_key).is_some_and(|rest| rest.starts_with('.'));
         let casts_doubt = |key: &str| is_about(key) || (!is_key(key) && meant(key).is_none_or(is_about));
@@ -214,7 +214,7 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
     findings
 }
 
-/// 2.10 as a number is 2.1, which is another version.
+/// The finding for an API version that is written as a number: 2.10 as a number is 2.1, which is another version.
 fn unquoted_version(origin: &str, layer: &Config) -> Option<Finding> {
     let key = "intercom.api_version";
     let value = layer.get::<config::Value>(key).ok()?;
@@ -245,7 +245,7 @@ fn flatten(prefix: &str, value: &ValueKind, found: &mut Vec<String>) {
     }
 }
 
-/// `None` if the error does not name a key.
+/// The finding for a value of the wrong type; `None` if the error does not name a key.
 fn wrong_type(error: &config::ConfigError, origin_of: &dyn Fn(&str) -> String) -> Option<Finding> {
     let (key, problem) = match error {
         config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => (key, format!("expected {expected}, found {unexpected}")),

@@ -20,6 +20,6 @@ pub(super) struct Raw {
 }
 
 pub(super) fn check(Raw { url }: Raw, findings: &mut Findings<'_>) -> Notify {
-    // Never shown, not even if it is wrong: the address of a webhook allows to write to it.
+    // The address is never shown, not even in an error: everybody who knows it can write to the webhook.
     Notify { url: url.and_then(|url| check_webhook(&url).map_err(|problem| findings.add("notify.url", problem)).ok()) }
 }

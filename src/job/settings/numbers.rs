@@ -1,5 +1,5 @@
-//! Strict numbers. By default, `config` accepts 1.5 as 1 for a whole number, and `true` as 1: such a typing error would silently
-//! change a job. A number in quotes is accepted, because all values from the environment are texts.
+//! Strict numbers. By default, `config` accepts 1.5 as 1 for a whole number, and `true` as 1. Such a typing error would change a
+//! job without a message. A number in quotes is accepted, because all values from the environment are texts.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `[privacy]`: what is written of a contact.
+//! `[privacy]`: what is written about a contact.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ pub(super) struct Raw {
 }
 
 pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Privacy {
-    // For an invalid value, use the strictest choice.
+    // If the value is invalid, the strictest choice is used.
     let identifiers = findings.one_of("privacy.identifiers", &raw.identifiers, &IDENTIFIERS).unwrap_or(Identifiers::Drop);
     if identifiers == Identifiers::Hash && raw.hash_key_file.is_none() {
         findings.add(

@@ -9,8 +9,8 @@ use super::{Finding, Settings};
 /// A key, as `section.key`. The keys of a job have no section.
 pub(super) struct Setting {
     pub key: &'static str,
-    /// The checked value as text. It is never secret: the token is not a setting, an address with a user name or a password is refused,
-    /// and for a webhook only the host is shown.
+    /// The checked value as text. It is never secret: the token is not a setting, an address with a user name or a password is
+    /// refused, and only the host of a webhook is shown.
     pub shown: fn(&Settings) -> String,
     /// Where the value comes from if no layer has it; `None` for the built-in defaults.
     pub derived_from: Option<&'static str>,
@@ -34,7 +34,7 @@ pub struct InForce {
     pub origin: String,
 }
 
-/// Longer durations are typing errors, and would overflow sums of instants.
+/// The maximum duration. A longer one is a typing error, and sums of instants would overflow.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Collects findings during the checks.
@@ -58,7 +58,7 @@ impl Findings<'_> {
         Duration::ZERO
     }
 
-    /// The word's value, or a finding that lists the words.
+    /// The value of a word. For an unknown word, adds a finding that lists the known words and returns `None`.
     pub(super) fn one_of<T: Copy>(&mut self, key: &str, word: &str, known: &[(&str, T)]) -> Option<T> {
         let value = known.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
         if value.is_none() {
@@ -69,7 +69,7 @@ impl Findings<'_> {
     }
 }
 
-/// The word for a value, from the list that `one_of` reads.
+/// The word for a value, from the list of known words that `one_of` reads. Empty if the list does not have the value.
 pub(super) fn word<T: PartialEq>(value: &T, known: &[(&str, T)]) -> String {
     known.iter().find(|(_, known)| known == value).map_or(String::new(), |(word, _)| (*word).to_string())
 }

@@ -38,7 +38,8 @@ pub fn open_to_others(token_file: &Path) -> Option<u32> {
     }
 }
 
-/// A path for messages. A text that is not a file and has no folder may be the token itself, pasted instead of its file.
+/// A path for messages. A text that is not a file and has no folder may be the token itself, which somebody gave instead of the
+/// path.
 pub(super) fn shown_path(path: &Path) -> String {
     if path.components().count() > 1 || path.exists() {
         format!("`{}`", path.display())

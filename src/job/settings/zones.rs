@@ -1,5 +1,5 @@
-//! Where time zones come from: the machine's IANA table or the one in the program, whichever is newer. It is decided once
-//! per process; a zone says itself which table it is from.
+//! Where time zones come from: the machine's IANA table or the one in the program, whichever is newer. This is decided once per
+//! process. Each zone says which table it is from.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -8,19 +8,20 @@ use std::sync::OnceLock;
 
 use domain::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 
-/// A folder to use instead of the usual ones, as the C library's functions do.
+/// The variable with a folder to use instead of the usual ones. The functions of the C library read the same variable.
 const FOLDER_VARIABLE: &str = "TZDIR";
-/// Where systems keep their table, as Python's zoneinfo looks for it.
+/// The folders in which systems keep their table. Python's zoneinfo looks in the same folders.
 const FOLDERS: [&str; 4] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
-/// Files that name the version: the text form of the table begins with `# version 2026f`; macOS and BSD have the other.
+/// Files that name the version, and the text before it. The text form of the table begins with `# version 2026f`. macOS and BSD
+/// have the other file.
 const VERSION_FILES: [(&str, &str); 2] = [("tzdata.zi", "# version "), ("+VERSION", "")];
-/// Entries beside the zones of a folder: a link to the machine's own zone, rules for old programs, a placeholder, and the
-/// whole table once more, without and with leap seconds.
+/// Entries of a folder that are not zones: a link to the machine's own zone, rules for old programs, a placeholder, and the whole
+/// table a second time, without and with leap seconds.
 const NO_ZONES: [&str; 5] = ["localtime", "posixrules", "Factory", "posix", "right"];
-/// The longest names are like `America/Argentina/Buenos_Aires`.
+/// The maximum number of parts of a name. The longest names are like `America/Argentina/Buenos_Aires`.
 const LEVELS: usize = 3;
 const MAGIC: &[u8] = b"TZif";
-/// Real files have a few thousand bytes.
+/// The maximum number of bytes that are read of a file. Real files have a few thousand bytes.
 const FILE_MAX: u64 = 1 << 20;
 
 /// The tables that zones are looked up in.
@@ -35,7 +36,7 @@ struct MachineTable {
     table: ZoneTable,
 }
 
-/// Those of this process.
+/// The tables of this process.
 pub fn zones() -> &'static Zones {
     static ZONES: OnceLock<Zones> = OnceLock::new();
     ZONES.get_or_init(|| Zones::of(&folders()))
@@ -50,8 +51,8 @@ fn folders() -> Vec<PathBuf> {
 }
 
 impl Zones {
-    /// With the first of these folders that exists as the machine's table. One that says its version comes before one
-    /// that does not.
+    /// The machine's table is the first of these folders that exists. A folder that names its version comes before one that does
+    /// not.
     pub fn of(folders: &[PathBuf]) -> Zones {
         let tables = folders.iter().filter(|folder| folder.is_dir()).map(|folder| MachineTable {
             folder: folder.clone(),
@@ -60,8 +61,8 @@ impl Zones {
         Zones { machine: tables.min_by_key(|machine| machine.table.version.is_none()) }
     }
 
-    /// The zone of this name, from the newer table; from the other one when the newer one lacks it or its file cannot be
-    /// read. Case matters.
+    /// The zone of this name, from the newer table. If the newer table does not have it or its file cannot be read, the zone is
+    /// from the other table. Case matters.
     pub fn zone(&self, name: &str) -> Option<TimeZone> {
         let embedded = TimeZone::embedded(name);
         let Some(machine) = &self.machine else { return embedded };
@@ -72,14 +73,14 @@ impl Zones {
         }
     }
 
-    /// Every name that is a zone, in no order.
+    /// The names of all zones, in no order.
     pub fn names(&self) -> Vec<String> {
         let embedded = TimeZone::embedded_names().map(str::to_string);
         let machine = self.machine.iter().flat_map(MachineTable::names).filter(|name| TimeZone::embedded(name).is_none());
         embedded.chain(machine).collect()
     }
 
-    /// Why a zone is not from the machine's table although that one is newer.
+    /// A message if a zone is not from the machine's table although that table is newer.
     pub fn notice(&self, zone: &TimeZone) -> Option<String> {
         let machine = self.machine.as_ref().filter(|machine| machine.is_newer() && zone.table().source == ZoneSource::Program)?;
         Some(format!("`{}` has no readable `{}`; the {} is used for it", machine.folder.display(), zone.name(), zone.table()))
@@ -87,13 +88,13 @@ impl Zones {
 }
 
 impl MachineTable {
-    /// A table of unknown version never wins.
+    /// Whether this table is newer than the program's. A table of unknown version is not.
     fn is_newer(&self) -> bool {
         self.table.version > ZoneTable::embedded().version
     }
 
-    /// A name that no other table has vouched for is looked up among the names that the folder has: what is read is never
-    /// outside it, and written in another case it is no zone either, whatever the file system thinks.
+    /// Reads a zone from the folder. If no other table has this name (`is_known`), it must be one of the names in the folder. So no
+    /// file outside the folder is read, and a name in another case is no zone, even if the file system ignores case.
     fn zone(&self, name: &str, is_known: bool) -> Option<TimeZone> {
         if !is_known && !self.names().iter().any(|known| known == name) {
             return None;
@@ -133,7 +134,7 @@ fn begins_with_magic(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
-    // Opening a pipe would wait for its writer.
+    // Only files are opened: opening a pipe would wait for its writer.
     let file = path.is_file().then(|| File::open(path).ok())??;
     let mut bytes = Vec::new();
     file.take(FILE_MAX).read_to_end(&mut bytes).ok()?;
@@ -154,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder whose zones are all Tokyo, so that it shows where a zone comes from.
+    /// A folder in which all zones have the rules of Tokyo. So the rules of a zone show where it comes from.
     fn folder(version: Option<(&str, &str)>, names: &[&str]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         if let Some((file, line)) = version {
@@ -176,7 +177,7 @@ mod tests {
         Zones::of(&folders.iter().map(|folder| folder.path().to_path_buf()).collect::<Vec<_>>())
     }
 
-    /// `2026f program`, or `2099a machine` with Tokyo's rules.
+    /// The source of a zone: `2026f program`, or `2099a machine` if it has Tokyo's rules.
     fn source(zones: &Zones, name: &str) -> String {
         let Some(zone) = zones.zone(name) else { return "none".to_string() };
         let is_tokyo = zone.first_instant("2026-11-01".parse().unwrap()).to_rfc3339() == "2026-10-31T15:00:00+00:00";

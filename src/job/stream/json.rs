@@ -1,4 +1,4 @@
-//! How `plan.json` has the types of `domain`, which are not serializable.
+//! How `plan.json` represents the types of `domain`, which are not serializable.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::Error;

@@ -15,7 +15,8 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Users can be named by address and by the workspace's own id, leads only by Intercom's id.
+    /// The contact that a reference means. Users can be named by address and by the workspace's own ID, leads only by Intercom's
+    /// ID.
     pub(super) fn of(reference: &Reference, holders: &[&FoundContact]) -> Answer {
         if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
             return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };
@@ -47,7 +48,7 @@ fn listed(ids: &[&str]) -> String {
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
-/// Whether it can be requested: an id becomes part of a URL.
+/// Whether the member can be requested. An ID becomes part of a URL, so not every text is possible.
 pub(super) fn is_plausible(member: &Reference) -> bool {
     match member {
         Reference::ContactId(id) => !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
@@ -55,7 +56,7 @@ pub(super) fn is_plausible(member: &Reference) -> bool {
     }
 }
 
-/// The reason, without the elapsed time: the same cause gives the same text.
+/// The reason of a failure, without the elapsed time, so that the same cause gives the same text.
 pub(super) fn reason(error: &RequestError) -> String {
     format!("`{} {}` {}", error.method, error.path, error.failure)
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use domain::{MakeReference, Reference};
 
-/// The columns that name a contact or company, the most reliable first, with their other names: in lower case, without spaces, `-`
+/// The columns that name a contact or company, the most reliable first. Each has several names: in lower case, without spaces, `-`
 /// and `_`.
 const COLUMNS: [(&[&str], MakeReference); 4] = [
     (&["id", "contactid"], Reference::ContactId),
@@ -14,15 +14,15 @@ const COLUMNS: [(&[&str], MakeReference); 4] = [
 ];
 /// Column separators of spreadsheets, depending on their locale.
 const DELIMITERS: [u8; 4] = *b",;\t|";
-/// Appended to the file: missing at the end if a quotation mark is never closed.
+/// This text is appended to the file as a last row. If a quotation mark is never closed, that row is not found at the end.
 const END: &str = "the end of the file";
 
 /// One contact or company to change, as given.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The row of the file as a spreadsheet counts them, the header being row 1; `None` for one of the command line.
+    /// The number of the row in a spreadsheet, in which the header is row 1; `None` if the item is from the command line.
     pub row: Option<u64>,
-    /// Or why the row cannot be used.
+    /// The contact or company, or why the row cannot be used.
     pub given: Result<Reference, String>,
 }
 
@@ -31,7 +31,7 @@ pub struct Input {
     pub items: Vec<Item>,
     /// Columns that are not used.
     pub ignored: Vec<String>,
-    /// Rows of a file with columns for contacts that name no contact and are used as companies.
+    /// The number of rows that name a company and no contact, in a file that has columns for contacts. They are used as companies.
     pub companies_among_people: usize,
 }
 
@@ -100,7 +100,7 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     Ok(Input { items, ignored, companies_among_people })
 }
 
-/// Replaces `\r\n` by `\n`: the reader counts lines by `\n` and would skip the rest of `\r\n` one record late.
+/// Replaces `\r\n` by `\n`. The reader counts lines by `\n`, and would skip the rest of `\r\n` one record late.
 fn with_plain_line_breaks(bytes: &[u8]) -> Vec<u8> {
     let next = bytes.iter().skip(1).map(Some).chain([None]);
     bytes.iter().zip(next).filter(|(byte, next)| !(**byte == b'\r' && *next == Some(&b'\n'))).map(|(byte, _)| *byte).collect()
@@ -112,8 +112,8 @@ fn known(name: &str) -> Option<usize> {
     COLUMNS.iter().position(|(names, _)| names.contains(&plain.as_str()))
 }
 
-/// The records of a file and [`END`], with row numbers as in a spreadsheet: empty lines count, although the reader skips them, and
-/// a cell with several lines is one row.
+/// The records of a file and [`END`], with row numbers as in a spreadsheet. Empty lines count, although the reader skips them. A
+/// cell with several lines is one row.
 fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, csv::ByteRecord)> {
     let end = format!("\n{END}\n");
     let whole = bytes.chain(std::io::Cursor::new(end));
@@ -157,7 +157,7 @@ fn printable(text: &str) -> String {
     trimmed(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Without the `'` that prevents a spreadsheet from running a text as a formula; this program's own CSV has it.
+/// The text without the `'` that prevents a spreadsheet from running it as a formula. This program's own CSV has such a `'`.
 fn plain(text: &str) -> &str {
     match text.strip_prefix('\'') {
         Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,

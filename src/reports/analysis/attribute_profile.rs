@@ -104,11 +104,11 @@ struct Row<'a> {
     members: Part,
     others: Part,
     previous: Option<Part>,
-    /// By role.
+    /// One table for each role.
     strata: Vec<TwoByTwo>,
 }
 
-/// The number of contacts with a value, with a known value, and of those of which the share is computed.
+/// Numbers of contacts: `with` have the value, `known` have any known value, and the share is `with` divided by `of`.
 #[derive(Clone, Copy)]
 struct Part {
     with: u64,
@@ -157,7 +157,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     frame(facts, &rows)
 }
 
-/// Contacts whose value is known. A value that equals the label `(unknown)` counts as unknown.
+/// The number of contacts whose value is known. A value that equals the label `(unknown)` counts as unknown.
 fn known(group: &Group, attribute: &str) -> ByRole {
     group.with_any(attribute) - group.with(attribute, UNKNOWN)
 }

@@ -65,7 +65,7 @@ pub(super) const REPORT: Report = Report {
 
 fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     let cohorts = &facts.cohorts;
-    // A row for each cohort, and cohorts are sorted by key.
+    // There is one row for each cohort, and the cohorts are sorted by key.
     let counts = counts.sort(["cohort_key"], SortMultipleOptions::default())?;
     polars_ensure!(counts.height() == cohorts.len(), ShapeMismatch: "{} cohorts, {} rows of counts", cohorts.len(), counts.height());
     let rate = |rate: &Rate| -> PolarsResult<Column> {

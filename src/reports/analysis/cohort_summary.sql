@@ -1,4 +1,4 @@
--- What each cohort counts this month.
+-- The counts of each cohort this month.
 -- in: counts (a row a cohort and month), cohorts
 SELECT n.*
 FROM counts AS n

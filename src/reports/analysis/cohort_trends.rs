@@ -104,7 +104,7 @@ pub(super) const REPORT: Report = Report {
 const DIRECTION_MONTHS: usize = 7;
 const DIRECTION_Q: f64 = 0.05;
 const ANOMALY_Q: f64 = 0.05;
-/// The minimum distance of an odd count from the expected one.
+/// A count is odd only if it differs from the expected count by at least this.
 const ANOMALY_COUNT: f64 = 10.0;
 
 /// The judged values of one metric of one cohort.
@@ -120,14 +120,14 @@ struct Trend<'a> {
     trend_p: Option<f64>,
     has_direction: bool,
     expectation: Option<Expectation>,
-    /// Whether it counts as odd if its p is low.
+    /// Whether the value counts as odd if its p value is low.
     may_be_odd: bool,
     history_months: Option<i64>,
 }
 
 /// One cohort's metrics, in the order of [`METRICS`].
 struct Observed {
-    /// The values of each month of its history, by [`Month::index`].
+    /// The values of each month of the cohort's history, by [`Month::index`].
     months: BTreeMap<i64, Vec<Option<f64>>>,
     /// The values of this month, also if it does not belong to the history.
     now: Vec<Option<f64>>,
@@ -184,7 +184,7 @@ fn observed(counts: &DataFrame, now: Month) -> PolarsResult<BTreeMap<String, Obs
 }
 
 impl Observed {
-    /// Removes changes since a compared month that is not the month before: they cover several months.
+    /// Removes each change whose compared month is not the month before: such a change covers several months.
     fn remove_changes_over_gaps(&mut self, now: i64) {
         let months: Vec<i64> = self.months.keys().copied().collect();
         let is_after_gap = |month: i64| months.binary_search(&(month - 1)).is_err();
@@ -244,8 +244,8 @@ fn trend<'a>(
     }
 }
 
-/// Whether an unlikely value counts as odd. A count must be far enough from the expected one. A stock that is back in the
-/// interval that was expected a month ago has only returned from an odd month and does not count.
+/// Whether an unlikely value counts as odd. A count must be far enough from the expected count. A stock does not count if it has
+/// only returned from an odd month: it is back in the interval that was expected a month ago.
 fn may_be_odd(metric: &Metric, series: &[(i64, f64)], now: i64, expectation: Option<Expectation>) -> bool {
     let Some((expectation, (_, value))) = expectation.zip(series.iter().find(|(month, _)| *month == now)) else { return false };
     let is_far = !metric.is_count() || (value - expectation.expected).abs() >= ANOMALY_COUNT;

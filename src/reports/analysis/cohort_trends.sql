@@ -1,4 +1,4 @@
--- What each cohort of this month counted in every month of its history, and this month.
+-- The counts of each cohort of this month: in every month of its history, and in this month.
 -- in: counts (a row a cohort and month), cohorts
 SELECT n.*
 FROM counts AS n

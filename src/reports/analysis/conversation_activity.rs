@@ -29,7 +29,7 @@ pub(super) const REPORT: Report = Report {
     judge,
 };
 
-/// Label, least and most conversations.
+/// For each bucket: its label, and the least and the greatest number of conversations.
 const BUCKETS: &[(&str, i64, i64)] = &[("0", 0, 0), ("1", 1, 1), ("2", 2, 2), ("3-4", 3, 4), ("5-9", 5, 9), ("10+", 10, i64::MAX)];
 
 struct Row<'a> {

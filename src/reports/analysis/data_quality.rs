@@ -26,7 +26,7 @@ pub(super) const REPORT: Report = Report {
     judge,
 };
 
-/// Something that was found.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub severity: String,
@@ -65,7 +65,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     }
     let strangers = counts.get(&["opened_by_unknown_contact", "conversations"], "found")?;
     if strangers > 0 {
-        // With a smaller population, contacts outside it are normal.
+        // If the population is not everyone, it is normal that contacts outside it open conversations.
         let severity = if facts.population == PopulationKind::Everyone { "warning" } else { "info" };
         let detail = "conversations begun by a contact that was not observed: deleted, merged, outside the population, or of a list that did not all come";
         found.push(Found::new(severity, "opened_by_unknown_contact", "conversations", strangers, "0", detail));

@@ -1,4 +1,4 @@
--- What the month's tables say about themselves.
+-- Counts what is wrong or unusual in the month's tables.
 -- in: members, contacts, cohorts, conversations, profiles, population (one row: the month's end)
 WITH late AS (
     SELECT m.cohort_key AS subject, CAST(COUNT(*) AS BIGINT) AS found

@@ -9,11 +9,11 @@ use stats::{Ratio, selected_alpha};
 
 /// A difference is significant if its q value is below this.
 const SIGNIFICANT_BELOW: f64 = 0.05;
-/// What fewer members have in common could identify people.
+/// A value that fewer members have is not selected: it could identify people.
 const MEMBERS_MIN: i64 = 5;
 /// A value is selected if the lower end of its lift is above this.
 const LIFT_LOW_MIN: f64 = 1.5;
-/// A number is selected from this delta on: smaller differences are negligible (Romano et al. 2006).
+/// A number is selected if its delta is at least this. Smaller differences are negligible (Romano et al. 2006).
 const DELTA_MIN: f64 = 0.147;
 
 /// A value that members of a cohort have more often than others.
@@ -23,26 +23,27 @@ pub struct InCommon {
     pub cohort_name: String,
     pub attribute: String,
     pub value: String,
-    /// Members with the value.
+    /// The number of members with the value.
     pub members: i64,
-    /// Members whose value is known.
+    /// The number of members whose value is known.
     pub of_members: i64,
     pub member_share: f64,
-    /// The same for the contacts outside the cohort with which it is compared.
+    /// The same numbers for the others: the contacts outside the cohort with which the cohort is compared.
     pub others: i64,
     pub of_others: i64,
     pub other_share: f64,
     pub lift: f64,
-    /// The ends of its 95 % interval.
+    /// The ends of the lift's 95 % interval.
     pub lift_low: f64,
     pub lift_high: f64,
     pub q_value: f64,
-    /// The lower end of the lift, at a level that is valid for all selected values of the cohort. It decides selection and rank.
+    /// The lower end of the lift, at a confidence level that is valid for all selected values of the cohort. It decides selection
+    /// and rank.
     pub strength: f64,
 }
 
 impl InCommon {
-    /// Whether this is the missing value.
+    /// Whether the value is `(unknown)`.
     pub fn is_unknown(&self) -> bool {
         self.value == UNKNOWN
     }
@@ -54,21 +55,22 @@ pub struct NumberApart {
     pub cohort_key: String,
     pub cohort_name: String,
     pub attribute: String,
-    /// Members with a value.
+    /// The number of members with a value.
     pub members: i64,
     pub median: Option<f64>,
     pub others_median: Option<f64>,
     /// Positive when members' values are larger.
     pub cliffs_delta: f64,
-    /// The ends of its 95 % interval.
+    /// The ends of delta's 95 % interval.
     pub delta_low: Option<f64>,
     pub delta_high: Option<f64>,
     pub q_value: f64,
 }
 
-/// The selected values, by cohort in the order of the report, the strongest first. A value is selected if q is below 0.05, it
-/// has five members or more, and the lower end of the lift is over 1.5 at level 1 - 0.05 R / m, where R of the cohort's m
-/// tests have such a q (Benjamini and Yekutieli 2005).
+/// The selected values. Cohorts are in the order of the report; in each cohort the strongest value comes first. A value is selected
+/// if its q is below 0.05, if five members or more have it, and if the lower end of its lift is over 1.5. This end is taken at
+/// level 1 - 0.05 R / m. m is the number of the cohort's tests, and R the number of tests with q below 0.05 (Benjamini and
+/// Yekutieli 2005).
 ///
 /// # Errors
 /// When a column is missing.
@@ -89,8 +91,8 @@ pub fn in_common(profile: &DataFrame) -> PolarsResult<Vec<InCommon>> {
     Ok(found)
 }
 
-/// The selected rows of `numeric_profile`, in the order of the report: q below 0.05, delta of 0.147 or more in either
-/// direction, and five members or more. The median of a few members could be one person's value.
+/// The selected rows of `numeric_profile`, in the order of the report. A row is selected if its q is below 0.05, its delta is 0.147
+/// or more in either direction, and it has five members or more. The median of fewer members could be one person's value.
 ///
 /// # Errors
 /// When a column is missing.
@@ -122,7 +124,7 @@ pub fn numbers_apart(profile: &DataFrame) -> PolarsResult<Vec<NumberApart>> {
 fn selected(rows: Rows<'_>, row: usize, q_value: f64, alpha: f64) -> PolarsResult<Option<InCommon>> {
     let count = |name: &str| Ok::<_, polars::prelude::PolarsError>(rows.count(name, row)?.unwrap_or_default());
     let (value, members) = (rows.text("value", row)?, count("members")?);
-    // `(other)` is a mix of values.
+    // `(other)` is a mix of values, so it is never selected.
     if value == OTHER || members < MEMBERS_MIN {
         return Ok(None);
     }

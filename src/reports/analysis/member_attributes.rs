@@ -1,4 +1,4 @@
-//! One row for each member and profile attribute, in long form: so the columns do not depend on the job.
+//! One row for each member and profile attribute. In this long form the columns do not depend on the job.
 
 use polars::prelude::*;
 

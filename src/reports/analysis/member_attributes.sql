@@ -1,4 +1,4 @@
--- What each member of any cohort has for each attribute of the job's profile.
+-- The values of each member of any cohort, for each attribute of the job's profile.
 -- in: standing, contacts, attributes, cohorts, profile (the wanted attributes)
 WITH present AS (
     SELECT DISTINCT s.contact_id, c.month

@@ -1,4 +1,4 @@
-//! One row for each cohort and contact: the members, and those who have just left.
+//! One row for each cohort and contact: the members, and the contacts that departed since the compared month.
 
 use polars::prelude::*;
 

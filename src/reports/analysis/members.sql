@@ -1,4 +1,4 @@
--- Everyone in each cohort, and everyone who has just left it, with the last known record.
+-- The members of each cohort, and the contacts that departed since the compared month, with their last known records.
 -- in: standing, people, cohorts, conversations
 WITH opened AS (
     SELECT v.opened_by AS contact_id, CAST(COUNT(*) AS BIGINT) AS conversations

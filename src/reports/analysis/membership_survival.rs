@@ -1,5 +1,5 @@
-//! One row for each cohort and duration: how long entrants stay. Product limit in discrete time over first spells, computed
-//! only from the retention triangle.
+//! One row for each cohort and duration: how long entrants stay. This is the product-limit estimate in discrete time over first
+//! spells. It is computed only from the retention triangle.
 
 use polars::prelude::*;
 

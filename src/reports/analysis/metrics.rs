@@ -48,7 +48,7 @@ pub(super) const RATES: &[Rate] = &[
 pub(super) struct Metric {
     pub name: &'static str,
     pub measure: Measure,
-    /// Whether it is counted since the compared month. It covers one month only if that is the month before.
+    /// Whether the metric is counted since the compared month. It covers one month only if the compared month is the month before.
     pub is_since_compared: bool,
 }
 
@@ -89,7 +89,7 @@ pub(super) const METRICS: &[Metric] = &[
 ];
 
 impl Metric {
-    /// Whether it is a number of contacts or conversations, not a ratio.
+    /// Whether the metric is a number of contacts or conversations, not a ratio.
     pub(super) fn is_count(&self) -> bool {
         COUNTS.contains(&self.name)
     }

@@ -1,4 +1,4 @@
-//! One row for each way from cohort to cohort: how many contacts moved since the compared month.
+//! One row for each way from one cohort to another: how many contacts moved since the compared month.
 
 use polars::prelude::*;
 

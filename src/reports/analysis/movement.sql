@@ -1,6 +1,6 @@
--- How many contacts went from where to where since the compared month. A contact that left two cohorts for one counts in
--- two rows: the rows overlap when cohorts do. Everyone who left a cohort is in a row from it, everyone who joined one in a
--- row to it.
+-- How many contacts moved from where to where since the compared month. A contact that left two cohorts for one counts in two rows,
+-- so rows overlap if cohorts overlap. Each contact that left a cohort is in a row from this cohort, and each contact that joined a
+-- cohort is in a row to this cohort.
 -- in: standing, contacts, cohorts, counts
 WITH who_is_present AS (
     SELECT DISTINCT s.contact_id FROM standing AS s WHERE s.change <> 'departed'

@@ -103,7 +103,7 @@ fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
     frame(facts, &rows)
 }
 
-/// Each number once, ascending. Different texts may be the same number.
+/// The numbers, each once, ascending. Different texts may be the same number.
 fn tallies(population: &Values, members: &Group, attribute: &str) -> Vec<Tally> {
     let mut all: Vec<Tally> = Vec::with_capacity(population.len());
     for (text, value) in population {

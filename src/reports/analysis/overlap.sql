@@ -1,4 +1,4 @@
--- How many contacts each pair of cohorts shares; a cohort paired with itself gives its members. One row with empty
+-- How many contacts each pair of cohorts shares. A pair of a cohort with itself gives the number of its members. One row with empty
 -- keys counts the population.
 -- in: standing, contacts, population (one row: the month's end)
 WITH present AS (

@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use stats::TwoByTwo;
 
-/// Contacts by role.
+/// Numbers of contacts by role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ByRole {
     users: u64,
@@ -19,7 +19,7 @@ impl ByRole {
         self.users + self.leads
     }
 
-    /// A table for each role that members have: members and others, with the value and without.
+    /// One table for each role that members have. It counts members and others, each with and without the value.
     pub(super) fn strata([members_with, members, others_with, others]: [ByRole; 4]) -> Vec<TwoByTwo> {
         let of_role = |role: fn(ByRole) -> u64| TwoByTwo {
             members_with: role(members_with),
@@ -31,7 +31,7 @@ impl ByRole {
         roles.into_iter().filter(|role| role(members) > 0).map(of_role).collect()
     }
 
-    /// Only the roles that occur in `group`.
+    /// The numbers of the roles that occur in `group`, and 0 for other roles.
     pub(super) fn of_roles_in(self, group: ByRole) -> ByRole {
         ByRole { users: if group.users > 0 { self.users } else { 0 }, leads: if group.leads > 0 { self.leads } else { 0 } }
     }
@@ -78,12 +78,12 @@ impl Group {
         self.attributes.get(attribute).unwrap_or(&NO_VALUES)
     }
 
-    /// Contacts with this value.
+    /// The number of contacts with this value.
     pub(super) fn with(&self, attribute: &str, value: &str) -> ByRole {
         self.values(attribute).get(value).map_or(ByRole::default(), |value| value.contacts)
     }
 
-    /// Contacts that have the attribute.
+    /// The number of contacts that have the attribute.
     pub(super) fn with_any(&self, attribute: &str) -> ByRole {
         self.values(attribute).values().fold(ByRole::default(), |sum, value| sum + value.contacts)
     }
@@ -99,7 +99,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// From the columns cohort_key (empty: the population), is_now (else of the compared month), attribute (empty:
+    /// Reads the columns cohort_key (empty for the population), is_now (false for the compared month), attribute (empty for
     /// everyone), role, value, value_number, contacts.
     pub(super) fn read(counts: &DataFrame) -> PolarsResult<Groups> {
         let text = |name: &str| counts.column(name)?.str();
@@ -127,7 +127,7 @@ impl Groups {
                     let number = numbers.get(row).filter(|number| number.is_finite());
                     let entry = values.entry(value.to_string()).or_insert(Value { contacts: ByRole::default(), number });
                     entry.contacts = entry.contacts + contacts;
-                    // Of two contacts with the same characters, one may have a number and the other a text.
+                    // Two contacts may have the same characters, one as a number and one as a text. Then the value is no number.
                     entry.number = entry.number.and(number);
                 }
                 (_, None) => {}
@@ -140,7 +140,7 @@ impl Groups {
         self.now.get(key).unwrap_or(&self.empty)
     }
 
-    /// The cohort in the compared month.
+    /// The cohort in the compared month. Empty if it has no counts of that month.
     pub(super) fn compared(&self, key: &str) -> &Group {
         self.compared.get(key).unwrap_or(&self.empty)
     }

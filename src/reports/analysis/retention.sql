@@ -1,4 +1,4 @@
--- Of those who entered each cohort in each month, how many were members in that month and in each one after it.
+-- Of the contacts that entered a cohort in a month: how many were members in that month, and in each later month.
 -- in: triangle (a row a cohort, month of entry and month observed), cohorts
 SELECT
     c.month,

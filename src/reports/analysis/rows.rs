@@ -15,7 +15,7 @@ pub(super) struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    /// Rows by the texts of these columns.
+    /// Finds rows by the texts of these columns.
     pub(super) fn by(frame: &'a DataFrame, keys: &[&str]) -> PolarsResult<Counts<'a>> {
         let keys = keys.iter().map(|key| frame.column(key)?.str()).collect::<PolarsResult<Vec<_>>>()?;
         let key_of = |row: usize| key(&keys.iter().map(|key| key.get(row).unwrap_or_default()).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! The definitions of the reports: each on a table small enough to check by hand, counted and judged like a month.
+//! Tests the definitions of the reports. Each report is counted and judged on a table that is small enough to check by hand.
 
 mod attributes;
 mod calibration;

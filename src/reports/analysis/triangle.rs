@@ -16,7 +16,7 @@ pub(super) const QUERY: Query = Query { name: "analysis/retention.sql", sql: inc
 #[derive(Clone, Debug, Default)]
 pub(super) struct Triangle {
     pub cells: Vec<RetentionCell>,
-    /// The months of its history, by [`Month::index`].
+    /// The months of the cohort's history, by [`Month::index`].
     pub months: Vec<i64>,
 }
 

@@ -1,5 +1,5 @@
 //! Selects what stands out in a month and puts it into words: unusual changes, significant trends, whether newer entrants stay
-//! longer, and what the members of a cohort have in common. The reports have judged all of it.
+//! longer, and what the members of a cohort have in common. All of this was already judged by the reports.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,13 +12,14 @@ use super::{CohortDigest, Tables};
 use crate::analysis::{InCommon, NumberApart, in_common, numbers_apart};
 use archive::table::Rows;
 
-/// The number of sentences of each sort, the most important first.
+/// The maximum number of sentences of each kind. The most important come first.
 const OF_EACH: usize = 3;
 /// The metrics whose trends are mentioned. The others follow from these, or mean little to most people.
 const MENTIONED_TRENDS: &[&str] = &["members", "churn_rate", "active_rate", "opener_rate", "unsubscribed_rate"];
 
-/// A change of a cohort is mentioned from this share and this number of contacts on.
+/// A cohort that grew or shrank is mentioned only if its growth rate is at least this, in either direction.
 const LARGE_RATE: f64 = 0.1;
+/// Such a cohort is mentioned only if its number of members changed by at least this.
 const LARGE_CHANGE: i64 = 10;
 
 /// Metrics that only repeat that a cohort grew or shrank.
@@ -35,7 +36,7 @@ const CHANGE_Q: f64 = 0.05;
 pub(super) struct Month<'a> {
     pub month: domain::Month,
     pub cohorts: &'a [CohortDigest],
-    /// By cohort, the number of members in each month of its history.
+    /// The number of members in each month of the cohort's history, by cohort.
     pub members: &'a BTreeMap<String, BTreeMap<NaiveDate, i64>>,
 }
 
@@ -62,8 +63,8 @@ impl Month<'_> {
         }
     }
 
-    /// The first and last month of entry of the newer entrants, as in `retention_change`: the last months of the history before
-    /// this one whose month before was observed.
+    /// The first and last month of entry of the newer entrants, as in `retention_change`. These are the last months of the history
+    /// before this one, without months whose month before was not observed. `None` if there are none.
     fn recent_entries(&self, cohort_key: &str) -> Option<(domain::Month, domain::Month)> {
         let months = self.members.get(cohort_key)?.range(..self.month.first_day());
         let recent = months.rev().take(RECENT_MONTHS).map(|(month, _)| domain::Month::of(*month));
@@ -72,7 +73,7 @@ impl Month<'_> {
     }
 }
 
-/// A sentence, with its weight among those of its sort.
+/// A sentence, with its weight among the sentences of its kind.
 struct Sentence {
     cohort_key: String,
     weight: f64,
@@ -96,7 +97,7 @@ pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<St
     Ok(all.into_iter().flat_map(most_important).collect())
 }
 
-/// At most one sentence of each cohort: several cohorts say more than several metrics of one.
+/// The most important sentences, with at most one for each cohort. Sentences about several cohorts say more than several about one.
 fn most_important(mut sentences: Vec<Sentence>) -> impl Iterator<Item = String> {
     sentences.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     let mut seen = HashSet::new();
@@ -158,7 +159,7 @@ fn lasting(month: &Month<'_>, trends: Rows<'_>) -> PolarsResult<Vec<Sentence>> {
             continue;
         }
         let (Some(q), Some(slope)) = (trends.ratio("trend_q", row)?, trends.ratio("slope_per_month", row)?) else { continue };
-        // This month may be the end of the trend.
+        // If this month goes against the trend, the trend may have ended.
         if trends.ratio("change", row)?.is_some_and(|change| change * slope < 0.0) {
             continue;
         }
@@ -215,7 +216,7 @@ fn short(text: &str) -> String {
     shortened(&one_line(text), NAME_LENGTH)
 }
 
-/// A value that members have in common.
+/// The sentence for a value that members have in common.
 fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Sentence {
     let attribute = attribute_name(&common.attribute);
     let value = if common.is_unknown() { "unknown".to_string() } else { short(&common.value) };
@@ -237,7 +238,7 @@ fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Sentence {
     Sentence { cohort_key: common.cohort_key.clone(), weight: common.strength, text }
 }
 
-/// A number that is mostly larger, or smaller, among members.
+/// The sentence for a number that is mostly larger, or smaller, among members.
 fn of_number(number: &NumberApart) -> Sentence {
     let which = if number.cliffs_delta > 0.0 { "higher" } else { "lower" };
     let medians = match (number.median.map(plain), number.others_median.map(plain)) {

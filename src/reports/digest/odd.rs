@@ -2,7 +2,7 @@
 
 use super::words::{decimal, grouped, percent_to};
 
-/// In each line, the first metric implies the others: if it is odd, the others are not mentioned.
+/// In each line, the first metric implies the others. If the first is odd, the others are not mentioned.
 const IMPLIED: &[&[&str]] = &[
     &["members", "users", "leads", "active_members", "joined", "quick_ratio"],
     &["joined", "returned", "new_contacts", "quick_ratio"],
@@ -11,12 +11,12 @@ const IMPLIED: &[&[&str]] = &[
     &["unsubscribed", "unsubscribed_rate", "newly_unsubscribed"],
 ];
 
-/// Whether another one of these metrics, all odd in a cohort's month, implies this one.
+/// Whether another metric implies this one. `odd` are all odd metrics of a cohort's month.
 pub fn is_implied_by(metric: &str, odd: &[&str]) -> bool {
     IMPLIED.iter().any(|line| line.split_first().is_some_and(|(first, implied)| implied.contains(&metric) && odd.contains(first)))
 }
 
-/// As "424 opened a conversation, 60 to 130 were expected".
+/// An odd value in words, such as "424 opened a conversation, 60 to 130 were expected".
 pub fn odd(metric: &str, value: f64, low: f64, high: f64) -> String {
     let was = counted(metric, value);
     // No count or share below 0 can be expected, and no share over 1.
@@ -45,7 +45,7 @@ fn distinct(metric: &str, value: f64, low: f64, high: f64) -> (String, String, S
     (value, low, high)
 }
 
-/// The words for what the metric counts; they follow the number.
+/// The words for what the metric counts. They follow the number.
 fn counted(metric: &str, value: f64) -> String {
     let is_one = value.round() == 1.0;
     let or = |one: &str, many: &str| if is_one { one.to_string() } else { many.to_string() };
@@ -66,7 +66,7 @@ fn counted(metric: &str, value: f64) -> String {
         "newly_unsubscribed" => "unsubscribed since the month before".to_string(),
         "converted_leads" => "turned from lead to user".to_string(),
         "quick_ratio" => "joined for each who departed".to_string(),
-        // joined, returned
+        // The metric is `joined` or `returned`.
         metric => metric.replace('_', " "),
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct MonthOfCohort<'a> {
     pub month: Month,
     pub observed: Observed,
     pub members: i64,
-    /// The compared month and the changes since, if there is one.
+    /// The compared month and the changes since then; `None` if there is no compared month.
     pub compared: Option<Compared>,
     /// How many months in a row, up to this one, the number of members grew (positive) or fell (negative).
     pub streak: i64,
@@ -21,11 +21,11 @@ pub(super) struct MonthOfCohort<'a> {
 /// How the month was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Observed {
-    /// At its end and complete: it belongs to the cohort's history.
+    /// The month was observed at its end and completely. It belongs to the cohort's history.
     Whole,
-    /// At its end, but incomplete.
+    /// The month was observed at its end, but incompletely.
     Incomplete,
-    /// Before or after its end.
+    /// The month was observed before its end, or too late after it.
     AnotherTime,
 }
 
@@ -71,7 +71,7 @@ fn people(members: i64) -> String {
     format!("{} {}", grouped(members), if members == 1 { "member" } else { "members" })
 }
 
-/// ", its third falling month in a row"; nothing for the first.
+/// A streak in words, such as ", its third falling month in a row". Empty for the first month.
 fn series(streak: i64) -> String {
     const ORDINALS: [&str; 9] = ["second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
     let which = if streak < 0 { "falling" } else { "growing" };

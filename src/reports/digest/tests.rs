@@ -50,7 +50,7 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
     tables
 }
 
-/// The number of members whose value is known.
+/// A profile of one cohort. `known` is the number of members whose value is known.
 fn profile(known: i64) -> DataFrame {
     df![
         "cohort_key" => ["tag:1", "tag:1"],
@@ -99,7 +99,7 @@ fn change(q_value: f64) -> DataFrame {
     .unwrap()
 }
 
-/// Metric, value, change, slope, q, direction, expected range, whether odd, cohort.
+/// The fields are: metric, value, change, slope, q, direction, expected range, whether odd, cohort.
 type Trend = (&'static str, f64, f64, f64, f64, &'static str, (f64, f64), bool, &'static str);
 
 fn trends(rows: &[Trend]) -> DataFrame {
@@ -150,10 +150,10 @@ fn what_stands_out_is_put_into_words() {
             ("churn_rate", 0.25, 0.2, 0.021, 0.04, "rising", (0.02, 0.3), false, "tag:1"),
             ("users", 80.0, -20.0, -12.4, 0.01, "falling", (0.0, 100.0), false, "tag:1"),
             ("opener_rate", 0.2, 0.0, 0.001, 0.4, "flat", (0.0, 1.0), false, "tag:1"),
-            // One sentence of each cohort, for the value that is farthest off.
+            // Each cohort has only one sentence: for the value that is farthest off.
             ("opener_rate", 0.1, -0.37, -0.01, 0.9, "flat", (0.4, 0.6), true, "tag:2"),
             ("openers", 424.0, 324.0, 1.0, 0.9, "flat", (60.2, 129.7), true, "tag:2"),
-            // A trend against which this month goes.
+            // This month goes against the trend.
             ("unsubscribed_rate", 0.042, -0.06, 0.011, 0.001, "rising", (0.0, 1.0), false, "tag:2"),
         ]),
     );

@@ -5,7 +5,7 @@ use domain::Month;
 /// Longer names and values are cut.
 pub const NAME_LENGTH: usize = 60;
 
-/// 12345 as 12,345.
+/// Writes 12345 as 12,345.
 pub fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
@@ -88,9 +88,9 @@ pub fn sparkline(values: &[Option<i64>]) -> String {
     let first = values.iter().position(Option::is_some).unwrap_or_default();
     let bar = |value: &Option<i64>| match value {
         None => '·',
-        // All equal: a line in the middle.
+        // If all values are equal, the line is in the middle.
         Some(_) if low == high => BARS[3],
-        // In i128: the difference of two i64 may not fit into an i64.
+        // The difference is computed in i128, because the difference of two i64 may not fit into an i64.
         Some(value) => {
             let above = i128::from(*value) - i128::from(*low);
             BARS[(above * (BARS.len() as i128 - 1) / (i128::from(*high) - i128::from(*low))) as usize]

@@ -18,7 +18,7 @@ pub struct CohortMonth {
     pub announced: Option<u64>,
     /// Whether the month belongs to the cohort's H.
     pub in_history: bool,
-    /// p; `None` in the cohort's first month and outside H.
+    /// The compared month, p; `None` in the cohort's first month and outside H.
     pub compared: Option<Compared>,
 }
 
@@ -28,11 +28,11 @@ pub struct Compared {
     pub end: DateTime<Utc>,
 }
 
-/// The cohorts of a snapshot and the job's rules, sorted by key. The history before gives the compared month of each.
+/// The cohorts of a snapshot and of the job's rules, sorted by key. The history before says with which month each is compared.
 pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
     let states = State::read(previous)?;
     let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced, is_whole: bool| {
-        // If a cohort is known to lack members, it is unknown who left it.
+        // If members of a cohort are missing, it is unknown who left the cohort.
         let in_history = basis == Basis::MonthEnd && is_whole;
         let state = states.get(&cohort_key).filter(|_| in_history);
         CohortMonth {
@@ -69,7 +69,7 @@ pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<Dat
         Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
         Column::new("cohort_name".into(), cohorts.iter().map(|cohort| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
         Column::new("has_conversations".into(), vec![manifest.conversations; n]),
-        // A contact that is missing has left the workspace only if everyone was observed.
+        // A missing contact has certainly left the workspace only if everyone was observed.
         Column::new("knows_gone".into(), vec![manifest.has_everyone(); n]),
         Column::new("in_history".into(), cohorts.iter().map(|cohort| cohort.in_history).collect::<Vec<_>>()),
         Column::new("intercom_count".into(), cohorts.iter().map(announced).collect::<Vec<Option<i64>>>()),

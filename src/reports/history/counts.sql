@@ -1,4 +1,4 @@
--- What each cohort counts this month. Null where there is nothing to compare with, or where the month does not tell.
+-- The counts of each cohort this month. A count is null if there is no compared month, or if this month's data cannot answer it.
 -- in: standing (this month), contacts, conversations (the snapshot), cohorts
 WITH opened AS (
     SELECT v.opened_by AS contact_id, CAST(COUNT(*) AS BIGINT) AS conversations

@@ -10,17 +10,17 @@ use archive::table::{TableError, instants};
 
 #[derive(Clone, Debug, Default)]
 pub struct Definitions {
-    /// Cohorts by rule. Names are unique.
+    /// The job's rules. Their names are unique.
     pub rules: Vec<Rule>,
     /// The attributes that describe members.
     pub profile: Vec<ProfileEntry>,
-    /// The thresholds of `conversation_activity`.
+    /// The thresholds of `conversation_activity`, in numbers of conversations.
     pub opened_at_least: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileEntry {
-    /// As the job names it.
+    /// The attribute's name in the job.
     pub attribute: String,
     /// The name of a custom attribute; `None` for a column of contacts.
     pub custom_name: Option<String>,
@@ -31,7 +31,7 @@ impl Definitions {
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
-            // The length before each text: so different lists of texts never hash the same bytes.
+            // The length comes before each text, so that different lists of texts never hash the same bytes.
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         };
@@ -52,7 +52,7 @@ impl Definitions {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Only the custom attributes of the profile. The others may be many and large and are not read.
+    /// Keeps only the custom attributes of the profile. The others may be many and large, and are not read.
     pub fn wanted(&self, attributes: LazyFrame) -> LazyFrame {
         let names = self.profile.iter().filter_map(|entry| entry.custom_name.as_deref());
         attributes.filter(names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false)))

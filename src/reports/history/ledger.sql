@@ -1,4 +1,4 @@
--- Everyone ever seen in a cohort, after this month. Cohorts outside the history this month stay as they were.
+-- Everyone who was ever seen in a cohort, up to this month. The rows of a cohort do not change in a month outside its history.
 -- in: standing (this month), cohorts, ledger (last history)
 WITH present AS (
     SELECT s.cohort_key, s.contact_id, s.change, s.months_in_cohort, c.month, c.months_since_compared

@@ -8,7 +8,7 @@ use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBER
 use archive::table::{TableError, filter_sql};
 use domain::GroupName;
 
-/// All members, with the columns of the snapshot's members. `records` are those of the history before.
+/// All members, with the columns of the snapshot's members. `records` is the table of the history before.
 pub(super) fn of(
     snapshot: &Snapshot,
     definitions: &Definitions,

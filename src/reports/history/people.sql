@@ -1,4 +1,4 @@
--- The last known record of everyone who is a member of a cohort, was one when it was last compared, or has just left.
+-- The last known record of each contact that is a member of a cohort, was a member in the last month of its history, or just left.
 -- in: standing (this month), ledger and states (after this month), contacts (the snapshot), people (last history)
 WITH needed AS (
     SELECT s.contact_id FROM standing AS s

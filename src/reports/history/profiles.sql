@@ -1,6 +1,6 @@
--- How many contacts of the population, and how many members of each cohort within it, have each value of each attribute
--- of the job's profile, by role. The population itself has the empty key; an empty attribute counts everyone of the role.
--- A number and a text of the same characters are one value, and no number.
+-- How many contacts of the population, and how many members of each cohort within it, have each value of each attribute of the
+-- job's profile, by role. The population itself has the empty key. A row with an empty attribute counts everyone of the role. A
+-- number and a text with the same characters count as one value, which is no number.
 -- in: standing (this month), contacts, attributes (the snapshot), population, profile (the wanted attributes)
 WITH everyone AS (
     SELECT k.contact_id, k.role, p.month

@@ -1,5 +1,5 @@
--- How each contact stands to each cohort this month: a row for every member, and for everyone who was a member in the
--- month that the cohort is compared with and is none now.
+-- The relation of each contact to each cohort this month: a row for every member, and a row for every contact that
+-- was a member in the compared month and is no member now.
 -- in: members, contacts (the snapshot), cohorts (a row a cohort, with the month's bounds), ledger, records (last history)
 WITH present AS (
     SELECT m.cohort_key, m.contact_id, k.role, k.created_at, k.unsubscribed_from_emails

@@ -1,4 +1,4 @@
--- Of those who entered a cohort in each month of its history, how many are members this month: the triangle's new edge.
+-- The new edge of the triangle. For each month of a cohort's history: how many of its entrants are members this month.
 -- in: ledger, counts (after this month), cohorts
 WITH present AS (
     SELECT

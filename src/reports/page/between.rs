@@ -11,14 +11,15 @@ use super::{count, share, shown};
 use crate::digest::{CohortDigest, Digest, decimal, grouped};
 use archive::table::Rows;
 
-/// The maximum number of ways that are drawn: those with most contacts.
+/// The maximum number of ways that are drawn. The ways with the most contacts are drawn.
 const WAYS: usize = 40;
 /// The maximum number of cohorts in the overlap matrix: the largest ones.
 const COHORTS: usize = 20;
 
-/// The names of ends of ways that are no cohorts, by their keys: where contacts came from, and where they went.
+/// The names of the starts of ways that are no cohorts, by key: where contacts came from.
 const BEFORE: [(&str, &str); 3] =
     [("(none)", "in no cohort before"), ("(stayed)", "in others, and still there"), ("(new)", "new contacts")];
+/// The names of the ends of ways that are no cohorts, by key: where contacts went.
 const AFTER: [(&str, &str); 3] = [("(none)", "in no cohort now"), ("(stayed)", "still in others"), ("(gone)", "left the workspace")];
 
 struct Way<'a> {

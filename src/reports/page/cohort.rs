@@ -75,7 +75,8 @@ impl<'a> Sections<'a> {
 }
 
 impl Sections<'_> {
-    /// The odd metrics of this month with the expected values, also those that no chart shows.
+    /// This month's odd metrics with their expected values, in words. Metrics that no chart shows are included. `None` if nothing
+    /// is odd.
     fn odd(&self, cohort: &CohortDigest) -> PolarsResult<Option<String>> {
         let mut odd = Vec::new();
         for row in of_cohort(self.trends, cohort)? {

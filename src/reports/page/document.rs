@@ -11,10 +11,10 @@ const SCRIPT: &str = include_str!("assets/page.js");
 /// Apache ECharts 6.1.0 from its npm package; the licence is in the same folder.
 const CHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 
-/// The size of a page with charts without its body, with some reserve.
+/// The size in bytes of a page with charts but without its body, plus some reserve.
 pub(super) const FRAME_BYTES: usize = CHARTS.len() + SCRIPT.len() + STYLE.len() + 4096;
 
-/// A page with charts, drawn from `figures` by the script: JSON that is [`escaped`].
+/// A page with charts. The script draws them from `figures`, which is JSON that is [`escaped`].
 pub(super) fn with_charts(title: &str, body: &Markup, figures: &str) -> String {
     let data = html! { script type="application/json" id="figures" { (PreEscaped(figures)) } };
     let scripts = html! { (data) script { (PreEscaped(CHARTS)) } script { (PreEscaped(SCRIPT)) } };
@@ -29,7 +29,7 @@ pub(super) fn without_script(title: &str, body: &Markup) -> String {
 fn document(title: &str, policy: &str, body: &Markup, scripts: Option<&Markup>) -> String {
     let document = html! {
         (DOCTYPE)
-        // The script removes the class: until then there are no charts.
+        // The script removes the class. Without the script there are no charts.
         html lang="en" class=[scripts.map(|_| "no-script")] {
             head {
                 meta charset="utf-8";
@@ -47,7 +47,7 @@ fn document(title: &str, policy: &str, body: &Markup, scripts: Option<&Markup>) 
     document.into_string() + "\n"
 }
 
-/// Nothing may be loaded, sent or embedded; only these scripts run, and only this style is applied.
+/// Nothing may be loaded, sent or embedded. Only these scripts run, and only this style is applied.
 fn policy(scripts: &[&str]) -> String {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
     let scripts: Vec<String> = scripts.iter().map(|script| hash(script)).collect();

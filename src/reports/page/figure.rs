@@ -53,7 +53,7 @@ pub(super) struct Figure<'a> {
     /// Unique on the page.
     pub id: String,
     pub title: &'a str,
-    /// An explanation of what it shows.
+    /// An explanation of what the figure shows.
     pub about: String,
     /// The data for the script. Its `kind` selects the chart.
     pub chart: Value,

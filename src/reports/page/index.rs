@@ -16,9 +16,9 @@ const MONTHS_SHOWN: usize = 12;
 #[derive(Clone, Debug)]
 pub struct MonthLine {
     pub month: Month,
-    /// `None` when its snapshot is damaged.
+    /// `None` if the month's snapshot is damaged.
     pub observation: Option<Observation>,
-    /// The month's page, relative to the index; `None` where it has none.
+    /// The address of the month's page, relative to the index; `None` if the month has no page.
     pub page: Option<String>,
     pub cohorts: Vec<CohortLine>,
 }
@@ -27,7 +27,7 @@ pub struct MonthLine {
 pub struct Observation {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
-    /// Whether it was published although it is incomplete.
+    /// Whether the month was published although it is incomplete.
     pub is_incomplete: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct CohortLine {
     pub departed: Option<i64>,
 }
 
-/// `months` in any order.
+/// The index page. `months` may be in any order.
 pub fn index(job: &str, months: &[MonthLine]) -> String {
     let mut months: Vec<&MonthLine> = months.iter().collect();
     months.sort_by_key(|line| std::cmp::Reverse(line.month));

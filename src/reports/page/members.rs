@@ -24,7 +24,7 @@ pub fn some_members(members: &DataFrame) -> PolarsResult<DataFrame> {
         .with_column(stayed.alias("stayed"))
         .sort_by_exprs([col("cohort_key"), col("stayed"), col("conversations_opened"), col("contact_id")], order)
         .collect()?;
-    // The rows of a cohort are adjacent now: the first ones are kept.
+    // The rows of a cohort are adjacent now. Only the first rows are kept.
     let keys = sorted.column("cohort_key")?.str()?;
     let (mut last, mut taken) = (None, 0);
     let is_kept: BooleanChunked = keys

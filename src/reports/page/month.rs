@@ -16,7 +16,7 @@ use domain::{Basis, Month};
 
 /// The maximum number of cohorts with a section of their own: the largest ones.
 const SECTIONS: usize = 40;
-/// The maximum size of a page, so that it can be mailed. Sections are added while the page is smaller.
+/// The maximum size of a page in bytes, so that the page can be mailed. Sections are added while the page is smaller.
 const BYTES_MAX: usize = 2_900_000;
 
 /// The facts of a page besides the tables.
@@ -26,13 +26,13 @@ pub struct About {
     pub month: Month,
     pub observed_at: DateTime<Utc>,
     pub timezone: String,
-    /// As the snapshot's manifest has it: `everyone`, `cohorts` or a cohort key.
+    /// The population as in the snapshot's manifest: `everyone`, `cohorts` or a cohort key.
     pub population: String,
     pub odd_months: Vec<OddMonth>,
     pub expected_months: Vec<ExpectedMonth>,
 }
 
-/// `people` are rows of members, if the job wants them shown.
+/// The page of a month. `people` are rows of members to show by name; `None` if the job does not show members.
 ///
 /// # Errors
 /// When a table or a column is missing.
@@ -44,7 +44,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     let quality = tables.named("data_quality")?;
     let notices = notices::notices(about, digest, quality)?;
     let noticed = notices::all(digest, quality)?;
-    // The part that every page has, with links to all possible sections.
+    // The bytes of the parts that every page has. They are measured with links to all possible sections.
     let bytes =
         |overview: &Markup| overview.0.len() + [&movement, &overlap, &notices, &noticed].map(|part| part.0.len()).iter().sum::<usize>();
     let room = BYTES_MAX.saturating_sub(document::FRAME_BYTES + bytes(&overview::cohorts(digest, |_| Some("cohort-000".to_string()))));

@@ -1,4 +1,4 @@
-//! The notices at the top of the page, which a reader must know first; and the table of all findings.
+//! The notices at the top of the page, which a reader must see first, and the table of all findings.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,7 +18,7 @@ const SUBJECTS: usize = 8;
 /// The maximum number of findings in the table.
 const LISTED: usize = 200;
 
-/// Empty if the month was observed at its end and is complete.
+/// The notices of the month. Empty if it was observed at its end and has no finding that is an error or a warning.
 pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> PolarsResult<Markup> {
     let names = names(digest);
     let mut notices: Vec<(&str, String)> = basis(about, digest).into_iter().map(|text| ("warning", text)).collect();
@@ -26,7 +26,7 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
         // Findings with the same text are one notice.
         let mut of_detail: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for row in quality.of("severity", severity)? {
-            // The basis has its own notices.
+            // Each basis has its own notice, see `basis`.
             if quality.text("check_name", row)? == "basis" {
                 continue;
             }
@@ -54,7 +54,7 @@ pub(super) fn notices(about: &About, digest: &Digest, quality: Rows<'_>) -> Pola
     })
 }
 
-/// The notice of a finding with its subjects; only the first ones, if there are many.
+/// The notice of a finding with its subjects. If there are many subjects, only the first ones are named.
 fn sentence(detail: &str, subjects: &[String]) -> String {
     let more = subjects.len().saturating_sub(SUBJECTS);
     let named = subjects[..subjects.len() - more].join(", ");

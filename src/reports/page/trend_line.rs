@@ -7,7 +7,7 @@ const HEIGHT: f64 = 24.0;
 /// Margin for the width of the line and its last dot.
 const MARGIN: f64 = 3.0;
 
-/// Draws the values from the first known one on; empty if there are fewer than two. A missing value is a gap.
+/// Draws the values, beginning with the first known value. Empty if fewer than two are known. A missing value is a gap.
 pub(super) fn trend_line(values: &[Option<i64>], label: &str) -> Markup {
     let values = &values[values.iter().position(Option::is_some).unwrap_or_default()..];
     let known = || values.iter().flatten();

@@ -11,8 +11,8 @@ use domain::{GroupKind, GroupName, did_you_mean, unseen_difference};
 /// Quoted parts are cut after this many characters.
 const QUOTED_CHARACTERS: usize = 60;
 
-/// A position in the condition; line and column count from 1. A message begins with it. If the parser does not know it, the line is 0
-/// and the text is empty.
+/// A position in the condition; line and column count from 1. A message begins with it. If the parser does not know the position,
+/// the line is 0 and the text is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub line: u64,
@@ -70,7 +70,7 @@ pub enum ConditionError {
     Mismatch { place: Place, first: String, first_is: &'static str, second: String, second_is: &'static str, why: &'static str },
     #[error("{place}`{part}` cannot be used: {why}")]
     Value { place: Place, part: String, why: &'static str },
-    /// The rewritten SQL is not one condition. This is a bug; it is reported instead of running the SQL.
+    /// The rewritten SQL is not one condition. This is a bug. It is reported, and the SQL is not run.
     #[error("the condition was understood, but could not be written for the query; please report it")]
     Unwritable,
 }
@@ -108,7 +108,7 @@ pub(super) fn quoted(part: impl fmt::Display) -> String {
     }
 }
 
-/// Reads `2, Column: 5`.
+/// Reads a position, such as `2, Column: 5`.
 fn place_of(text: &str) -> Place {
     let mut numbers = text.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
     Place { line: numbers.next().unwrap_or(0), column: numbers.next().unwrap_or(0) }
@@ -129,7 +129,7 @@ fn list(groups: &[GroupName]) -> String {
     }
 }
 
-/// A hint if a group of the job looks the same as the one that was named.
+/// A hint if a group of the job has a name that looks the same as this one.
 fn same_looking(name: &str, groups: &[GroupName]) -> String {
     let differing = groups.iter().find_map(|group| Some((group, unseen_difference(name, &group.text)?)));
     differing

@@ -2,16 +2,16 @@
 
 use super::error::ConditionError;
 
-/// The maximum number of parts that Polars may make of a condition. It doubles some (`BETWEEN`, the operand of `CASE`, a
-/// divisor), and nested ones multiply.
+/// The maximum number of parts that Polars may make of a condition. Polars doubles some parts (`BETWEEN`, the operand of `CASE`, a
+/// divisor). If such parts are nested, the factors multiply.
 const MAX_PARTS: usize = 10_000;
 
-/// The maximum depth of recursion in Polars' SQL reader. It has no protection, a level takes up to 60 KiB of stack in a build
-/// without optimisation, and a thread of the runtime has 2 MiB.
+/// The maximum depth of recursion in Polars' SQL reader. The reader does not protect the stack: a level takes up to 60 KiB in a
+/// build without optimisation, and a thread usually has 2 MiB.
 const MAX_DEPTH: usize = 20;
 
-/// Up to `ROW` operands of `AND` or `OR` are written in one row. More become a tree of parentheses with `BRANCHES` operands
-/// in each: the parse of a row is as deep as the row is long, a tree is not.
+/// Up to `ROW` operands of `AND` or `OR` are written in one row. More operands become a tree of parentheses with `BRANCHES`
+/// operands in each. The reason is the depth of the parse: it grows with the length of a row, but a tree is shallow.
 const ROW: usize = 8;
 const BRANCHES: usize = 4;
 
@@ -25,12 +25,12 @@ pub(super) enum Precedence {
     Atom,
 }
 
-/// A value that is known while the condition is read. Calculations with constants are done here: Polars types a literal by its
-/// size, and a sum of small ones may overflow.
+/// A value that is known while the condition is read. Calculations with constants are done here. Polars chooses the type of a
+/// literal by its size, so a sum of small literals may overflow in Polars.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Constant {
     Number(f64),
-    /// An instant, since 1970, or a span of time.
+    /// Microseconds of an instant since 1970, or of a span of time.
     Micros(i64),
 }
 
@@ -43,7 +43,7 @@ impl Constant {
                 let text = number.to_string();
                 if text.contains('.') { text } else { format!("{text}.0") }
             }
-            // Within 2^53, so the cast is exact. It also turns -0 into 0.
+            // The number is within 2^53, so the cast is exact. The cast also turns -0 into 0.
             Constant::Number(number) => (number as i64).to_string(),
         }
     }
@@ -127,7 +127,7 @@ impl Fragment {
     }
 }
 
-/// `a AND b AND c`.
+/// Joins fragments by one operator: `a AND b AND c`.
 pub(super) fn chain(operator: &str, fragments: Vec<Fragment>) -> Result<Fragment, ConditionError> {
     let mut size = Size::around(&fragments);
     let mut row: Vec<String> = fragments.iter().map(|fragment| fragment.in_parentheses_below(Precedence::Comparison)).collect();

@@ -5,7 +5,7 @@ use sqlparser::ast::BinaryOperator;
 use super::FactKind;
 use super::fragments::Constant;
 
-/// The kind of a part of a condition: of a fact, or a span of time, which no column has.
+/// The kind of a part of a condition: the kind of a fact, or a span of time. No column holds a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Fact(FactKind),
@@ -30,9 +30,9 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
     Known(Kind),
-    /// A text literal: an instant if it is compared with one, else a text.
+    /// A text literal. It is an instant if it is compared with an instant, else a text.
     Literal,
-    /// A custom attribute: any kind that is needed.
+    /// A custom attribute. It can be of any kind that is needed.
     Open,
 }
 

@@ -9,7 +9,7 @@ use super::{FactColumn, FactKind, vocabulary};
 
 const CUSTOM: &str = "custom_attributes";
 
-/// A name at least this similar is suggested.
+/// A name with at least this similarity (from 0 to 1) is suggested.
 const ALIKE: f64 = 0.8;
 
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The groups that a text names: those with the same spelling, else those whose names look alike.
+    /// The groups that a text names: groups with the same spelling. If there are none, groups whose names look alike.
     fn alike(&self, kind: Option<GroupKind>, text: &str) -> Vec<&'a GroupName> {
         let of_kind = || self.groups.iter().filter(|group| kind.is_none_or(|kind| group.kind == kind));
         let exact: Vec<&GroupName> = of_kind().filter(|group| group.text == text).collect();

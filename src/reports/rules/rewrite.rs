@@ -1,7 +1,7 @@
 //! Checks the types of a condition and rewrites it as SQL over the columns of the facts.
 //!
-//! Every part is visited twice: `guess` finds its kind, as far as the part itself shows it, and `fragment` writes it as the
-//! kind that is needed there. A custom attribute gets its kind in between, from what it is compared with.
+//! Every part is visited twice. `guess` finds its kind, if the part itself shows the kind. `fragment` writes the part as the kind
+//! that is needed there. So the kind of a custom attribute comes from what the attribute is compared with.
 
 use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, UnaryOperator, Value};
 
@@ -13,7 +13,7 @@ use super::size::plain_argument;
 use super::values::{INSTANT_FORMS, USE_IS_NULL, is_literal, is_null, literal, span};
 use super::{Reference, times};
 
-/// A pattern becomes a regular expression, and regular expressions have limits.
+/// The maximum number of characters of a pattern. A pattern becomes a regular expression, and regular expressions have limits.
 const MAX_PATTERN: usize = 500;
 
 pub(super) struct Rewriter<'a> {
@@ -96,7 +96,7 @@ impl<'a> Rewriter<'a> {
         Ok(together.map_or(Guess::Open, |(_, guess)| guess))
     }
 
-    /// As [`Rewriter::unify`]; parts without a known kind are compared as text.
+    /// As [`Rewriter::unify`], but parts without a known kind are compared as text.
     fn common<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Result<Kind, ConditionError> {
         Ok(match self.unify(parts)? {
             Guess::Known(kind) => kind,
@@ -163,7 +163,7 @@ impl<'a> Rewriter<'a> {
                     Size::around([&operand]),
                 )
             }
-            // Polars compares with TRUE, so null stays null. In SQL these are never null.
+            // Polars compares with TRUE, so null stays null. In SQL the results of these operators are never null.
             Expr::IsTrue(expr) => self.or_when_null(expr, "FALSE"),
             Expr::IsNotFalse(expr) => self.or_when_null(expr, "TRUE"),
             Expr::IsNotTrue(expr) => not(&self.or_when_null(expr, "FALSE")?),
@@ -206,7 +206,7 @@ impl<'a> Rewriter<'a> {
         Fragment::column(&alias)
     }
 
-    /// The operands of a chain of one operator, with any grouping.
+    /// The operands of a chain of one operator. Parentheses within the chain do not matter.
     fn operands(&mut self, expression: &Expr, operator: &BinaryOperator) -> Result<Vec<Fragment>, ConditionError> {
         let mut operands = Vec::new();
         let mut waiting = vec![expression];
@@ -252,7 +252,7 @@ impl<'a> Rewriter<'a> {
         }
         let kind = self.common(std::iter::once(expr).chain(list))?;
         let operand = self.fragment(expr, kind)?;
-        // Polars types the literal by its size, and does not find it in a list of another type.
+        // Polars chooses the type of the literal by its size, and does not find the literal in a list of another type.
         if operand.constant.is_some() {
             return Err(ConditionError::value(expr, "IN looks for what a column holds, not for a literal"));
         }
@@ -354,7 +354,7 @@ impl<'a> Rewriter<'a> {
             return Ok(Fragment::constant(Constant::Number(number.abs())));
         }
         let call = format!("{name}({})", operand.sql);
-        // Polars returns an unsigned number, and a difference of those cannot be negative.
+        // Polars returns an unsigned number, and a difference of unsigned numbers cannot be negative.
         let sql = if name == "LENGTH" { format!("CAST({call} AS DOUBLE)") } else { call };
         Fragment::checked(sql, Precedence::Atom, Size::around([&operand]))
     }

@@ -1,7 +1,7 @@
 //! Limits the size of a condition, so that no step runs out of stack.
 //!
-//! Reading and rewriting recurse, and so does Polars' SQL reader, without protection and with large frames. A long chain of
-//! `AND` or `OR` adds no depth: it is flattened and written as a shallow tree.
+//! Reading and rewriting are recursive. Polars' SQL reader is recursive too: it has large stack frames and no protection. A long
+//! chain of `AND` or `OR` adds no depth: it is flattened and written as a shallow tree.
 
 use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
@@ -41,7 +41,7 @@ fn chain_operator(expression: &Expr) -> Option<&BinaryOperator> {
     }
 }
 
-/// The parts of an expression of an allowed kind. Other kinds are refused by name later.
+/// The parts of an expression. Empty if its kind is not allowed: such an expression is refused by name later.
 fn children(expression: &Expr) -> Vec<&Expr> {
     match expression {
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => vec![inner],

@@ -5,10 +5,11 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// The longest span of time in a rule.
+/// The longest span of time in a rule, in microseconds.
 const LONGEST: i64 = 365_250 * DAY;
 
-/// Reads `2026-10-01` (its first instant in UTC), an RFC 3339 instant, or a date and time without an offset, in UTC.
+/// Reads `2026-10-01` (its first instant in UTC), an RFC 3339 instant, or a date and time without an offset, in UTC. Returns
+/// microseconds since 1970.
 pub(super) fn instant(text: &str) -> Option<i64> {
     let starts_with_a_year =
         text.len() >= 10 && text.as_bytes().iter().take(5).map(|byte| byte.is_ascii_digit()).eq([true, true, true, true, false]);

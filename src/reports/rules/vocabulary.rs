@@ -1,7 +1,8 @@
 //! Checks the words of a condition before it is parsed.
 //!
 //! sqlparser reads all dialects at once: data types, lambdas, queries, hints. Words that a condition cannot use never reach
-//! it. So its result has only a few kinds of expressions, and a wrong word is reported with its position and in our terms.
+//! sqlparser. So its result has only a few kinds of expressions, and this program can report a wrong word with its position and in
+//! simple terms.
 
 use sqlparser::ast::Ident;
 use sqlparser::dialect::Dialect;
@@ -10,7 +11,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace, Word};
 use super::error::{ConditionError, Place, quoted};
 use super::names::Names;
 
-/// The dialect that Polars reads, without its oddities: there `/*! … */` is code, not a comment.
+/// The dialect that Polars reads, with one difference: for Polars `/*! … */` is code, here it is a comment.
 #[derive(Debug)]
 pub(super) struct PlainDialect;
 
@@ -188,7 +189,7 @@ fn check_name(tokens: &[TokenWithSpan], at: usize, names: &Names<'_>) -> Result<
     Err(refused(token, spelled(&path), why))
 }
 
-/// `a.b.c` at the start of these tokens.
+/// The path of names at the start of these tokens, such as `a.b.c`.
 fn path(tokens: &[TokenWithSpan]) -> Vec<Ident> {
     let mut path = Vec::new();
     for pair in tokens.chunks(2) {

@@ -49,7 +49,7 @@ impl Place {
         put(&self.stage(text), &self.table().join(month), exchange).unwrap();
     }
 
-    /// Only the two months exist, and one of them has this text.
+    /// Checks that only the two months exist, and that one of them has this text.
     #[track_caller]
     fn check(&self, text: &str) {
         assert_eq!(entry_names(&self.table()).unwrap(), MONTHS);
@@ -60,8 +60,8 @@ impl Place {
     }
 }
 
-/// Reads the table again and again while months are replaced: which entries it has, hidden ones included, and whether each
-/// month has its manifest. Returns the number of reads, and each state that was not both months.
+/// Reads the table again and again while months are replaced. Each read lists the entries (also the hidden ones) and checks that
+/// each month has its manifest. Returns the number of reads, and each list of entries that was not exactly the two months.
 fn read_during_swaps(place: &Place, exchange: Exchange) -> (u64, BTreeSet<Vec<String>>) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -184,7 +184,7 @@ fn of_a_linked_month_only_the_link_is_replaced() {
         place.check("new");
         assert!(place.month().symlink_metadata().unwrap().is_dir());
         assert_eq!(fs::read_to_string(archive.join("contacts/part")).unwrap(), "old");
-        // A crash before the link was removed.
+        // The state after a crash before the link was removed.
         symlink(&archive, place.work().join("staged-snapshot")).unwrap();
         symlink("/nowhere", place.work().join("staged-report")).unwrap();
         recover(&place.work()).unwrap();
@@ -220,7 +220,7 @@ fn only_folders_that_an_older_version_moved_aside_are_recovered() {
     fs::write(place.table().join(".keep"), "").unwrap();
     let before = entry_names(&place.table()).unwrap();
     let aside = place.table().join(".run_month=2026-10");
-    // After its first step, then after its second.
+    // The older version crashed after its first step, then after its second step.
     fs::rename(place.month(), &aside).unwrap();
     recover_beside(&place.table(), is_ours).unwrap();
     assert_eq!(entry_names(&place.table()).unwrap(), before);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Of 20 users 8 are on pro, 10 on free, 2 on nothing; there are ten leads as well. A has six users, no leads.
+/// Of 20 users, 8 are on pro, 10 on free, and 2 have no plan. There are also ten leads. A has six users and no leads.
 const PLANS: &str = "
     month    cohort_key  attribute  role  value:text  value_number:ratio  contacts
     2026-03  ''          ''         lead  -           -                   10
@@ -18,7 +18,7 @@ fn profile(cohorts: Vec<CohortFacts>, attributes: &[&str], profiles: DataFrame) 
     build("attribute_profile", &Inputs { profiles: profiles.lazy(), ..inputs(&facts) }, &facts)
 }
 
-/// `lines` after the line of names of [`PLANS`].
+/// The table with the column names of [`PLANS`] and with these lines.
 fn profiles(lines: &str) -> DataFrame {
     table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"))
 }
@@ -26,11 +26,12 @@ fn profiles(lines: &str) -> DataFrame {
 #[test]
 fn others_are_contacts_outside_the_cohort_with_a_role_that_members_have() {
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS));
-    // A has no leads, so it is compared with the 14 other users: 10 - 1 on free, 8 - 5 on pro, 2 - 0 on nothing.
-    // pro: 5/6 of those known against 3/12 is 10/3, Katz's interval; odds (5 · 9) / (1 · 3), Woolf's. The least expected cell is
-    // 6 · 8 / 18 < 5, so the exact test of [5 1 | 3 9], and free has the same table with sides exchanged.
-    // unknown: 0 of all 6, and 2 of all 14: no interval, and the most probable table: p = 1.
-    // q: 0.042986 · 3/2, twice, 1.
+    // A has no leads, so A is compared with the 14 other users: 10 - 1 on free, 8 - 5 on pro, 2 - 0 without a plan.
+    // pro: 5/6 of the known members against 3/12 of the known others is 10/3, with Katz's interval. The odds are (5 · 9) / (1 · 3),
+    // with Woolf's interval. The least expected cell is 6 · 8 / 18 < 5, so p is that of the exact test of [5 1 | 3 9]. free has the
+    // same table with the sides exchanged.
+    // unknown: 0 of all 6 and 2 of all 14 give no interval. This is the most probable table, so p = 1.
+    // q: 0.042986 · 3/2 twice, and 1.
     assert_shows(
         &report,
         "
@@ -54,9 +55,10 @@ fn others_are_contacts_outside_the_cohort_with_a_role_that_members_have() {
 fn if_the_cohort_has_leads_other_leads_are_compared_too() {
     let lead = profiles("2026-03 tag:a '' lead - - 1\n 2026-03 tag:a plan lead free - 1");
     let report = profile(vec![cohort("a", None)], &["plan"], table(PLANS).vstack(&lead).unwrap());
-    // 30 contacts, 7 members: 23 others, and a table for each role. pro: users [5 1 | 3 9], leads [0 1 | 2 5]. Mantel and Haenszel:
-    // lift (5 · 12/18 + 0) / (3 · 6/18 + 2 · 1/8), odds (5 · 9/18 + 0) / (1 · 3/18 + 1 · 2/8). The exact test convolves both tables' draws.
-    // The value of 2 users and 2 leads is unknown; the shares are of all 7, and of all 23.
+    // Of 30 contacts, 7 are members and 23 are others. There is a table for each role. pro: users [5 1 | 3 9], leads [0 1 | 2 5].
+    // Mantel and Haenszel: lift (5 · 12/18 + 0) / (3 · 6/18 + 2 · 1/8), odds (5 · 9/18 + 0) / (1 · 3/18 + 1 · 2/8).
+    // The exact test combines the draws of both tables. The value of 2 users and 2 leads is unknown. Its shares are of all 7
+    // members and of all 23 others.
     assert_shows(
         &report,
         "
@@ -96,8 +98,9 @@ fn large_strata_are_tested_together() {
             2026-03 tag:a plan lead free - 15",
         ),
     );
-    // Users [24 16 | 30 70], leads [5 15 | 20 80]: 29 of 60 against 50 of 200 would be 1.93 times as often, but A has more users.
-    // By scipy's chi2 over the sums of Cochran, and the formulas of Greenland and Robins, Robins, Breslow and Greenland.
+    // Users are [24 16 | 30 70], leads [5 15 | 20 80]. Without roles, 29 of 60 against 50 of 200 would be 1.93 times as often, but
+    // A has more users. The expected values are from scipy's chi2 over Cochran's sums, and from the formulas of Greenland and
+    // Robins, and of Robins, Breslow and Greenland.
     assert_shows(
         &report,
         "
@@ -126,8 +129,8 @@ fn large_tables_are_tested_by_chi_square_and_q_is_over_all_of_the_cohorts_rows()
             2026-03 tag:a os   user win  - 20",
         ),
     );
-    // 30 and 20 of 50 against 20 and 30 of 50: χ² = 99 (30² - 20²)² / 50⁴ = 3.96, p = 0.046594. Macs: 30 of 50 in both.
-    // Of four p, two are 0.046594: q = 0.046594 · 4/2.
+    // 30 and 20 of 50 members against 20 and 30 of 50 others: χ² = 99 (30² - 20²)² / 50⁴ = 3.96, p = 0.046594. Macs are 30 of 50 on
+    // both sides. Two of the four p are 0.046594, so q = 0.046594 · 4/2.
     assert_shows(
         &report,
         "
@@ -157,7 +160,7 @@ fn q_does_not_depend_on_other_cohorts() {
             2026-03 tag:b plan user free - 25",
         ),
     );
-    // A's two p are 0.046594, B's 1: over the whole report, q of A would be 0.093187.
+    // A's two p are 0.046594, B's are 1. If q were over the whole report, A's q would be 0.093187.
     assert_shows(
         &report,
         "
@@ -188,8 +191,8 @@ fn without_members_or_others_there_is_no_comparison() {
             2026-03 tag:c plan user pro  - 1",
         ),
     );
-    // A has everyone, B nobody and so no role. Of C's two members, one has a value that no other contact has, and the other one a value
-    // that all others have.
+    // A has everyone. B has nobody, and so no role. One of C's two members has a value that no other contact has. The other member
+    // has a value that all others have.
     assert_shows(
         &report,
         "
@@ -226,8 +229,8 @@ fn shares_of_the_compared_month_are_the_cohorts_own() {
             ))
             .unwrap(),
     );
-    // A in February: two of the three known were on pro, none on free, one of four is unknown. team has no row, because nobody has
-    // it now. B's p is January: both were on pro. C was empty in February.
+    // A in February: of the three members with a known value, two were on pro and none on free. One of all four is unknown. team
+    // has no row, because nobody has it now. B is compared with January, when both members were on pro. C was empty in February.
     assert_shows(
         &report,
         "
@@ -257,7 +260,7 @@ fn the_fifty_most_frequent_values_have_a_row_and_ties_are_in_order() {
     let expected: Vec<String> =
         std::iter::once("(other)".to_string()).chain((0..49).map(|value| format!("v{value:02}"))).chain(["zz".to_string()]).collect();
     assert_eq!(values, expected);
-    // The rest: v49, v50 and v51, six contacts, of whom the two with v51 are members.
+    // The rest is v49, v50 and v51: six contacts. The two contacts with v51 are members.
     assert_shows(
         &only(&report, "value", "(other)"),
         "
@@ -284,8 +287,8 @@ fn values_that_equal_the_labels_are_counted_with_them() {
             2026-03 tag:a plan user pro       - 1",
         ),
     );
-    // Of ten contacts, one has no value and two have the label as value: three are unknown, two of them among the four members. The
-    // others are known: 2 members and 5 others.
+    // One of ten contacts has no value, and two have the label as their value. So three are unknown, and two of the three are
+    // members. The values of the other 2 members and 5 others are known.
     assert_shows(
         &report,
         "
@@ -299,7 +302,7 @@ fn values_that_equal_the_labels_are_counted_with_them() {
 #[test]
 fn an_attribute_that_nobody_has_is_unknown_for_everyone() {
     let report = profile(vec![cohort("a", None)], &["plan", "typo"], table(PLANS));
-    // All are unknown and none is known: a half is added to each cell, 6.5/7 against 14.5/15.
+    // All values are unknown. A half is added to each cell, because some cells are 0: 6.5/7 against 14.5/15.
     assert_shows(
         &only(&report, "attribute", "typo"),
         "

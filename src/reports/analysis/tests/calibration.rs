@@ -1,6 +1,6 @@
-//! What the reports find in random data: coins decide who is a member of a cohort. The share of cohorts with any q below 0.05
-//! must be at most 0.05, except for random deviation. The queries are left out because they only count; the test draws their
-//! results.
+//! Checks what the reports find in random data, in which coins decide who is a member of a cohort. The share of cohorts with any q
+//! below 0.05 must be at most 0.05, except for random deviation. The queries are left out, because they only count: the test draws
+//! their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use super::*;
 const MONTHS_DRAWN: u64 = 200;
 const CONTACTS: usize = 600;
 
-/// At most 0.05 and three standard errors of 200 months, as if the two cohorts of each were one: 0.05 + 3 √(0.05 · 0.95 / 200) = 0.0962.
+/// 0.05 plus three standard errors of 200 months, as if a month's two cohorts were one: 0.05 + 3 √(0.05 · 0.95 / 200) = 0.0962.
 const LIMIT: f64 = 0.096_233;
 
-/// The shares of cohorts and of months in which any value of this column is below 0.05, over the first drawn months. The rows of a
-/// cohort are one family of tests.
+/// The share of cohorts, and the share of months, in which any value of this column is below 0.05. `months` is the number of drawn
+/// months. The rows of a cohort are one family of tests.
 fn shares_found(months: u64, planted: Planted, (report, column): (&str, &str), draw: Draw) -> (f64, f64) {
     let (mut found, mut cohorts, mut found_months) = (0, 0, 0);
     for seed in 0..months {
@@ -38,12 +38,12 @@ fn shares_found(months: u64, planted: Planted, (report, column): (&str, &str), d
 fn check_calibrated(report: &str, q: &str, draw: Draw) {
     let (by_chance, _) = shares_found(MONTHS_DRAWN, Planted::Nothing, (report, q), draw);
     assert!(by_chance <= LIMIT, "{report}: {by_chance} of all cohorts have something, where there is nothing");
-    // Loaded coins are found.
+    // With loaded coins there is something to find.
     let (_, loaded) = shares_found(10, Planted::Something, (report, q), draw);
     assert!(loaded >= 0.9, "{report}: only {loaded} of all months have what is there");
 }
 
-/// Checks that the draws would show a wrong q: with p, of which a cohort has many, the share is above the limit.
+/// Checks that the draws would reveal a wrong q. A cohort has many p values, so with p instead of q the share is above the limit.
 #[track_caller]
 fn check_that_p_would_fail(report: &str, p: &str, draw: Draw) {
     let (by_chance, _) = shares_found(50, Planted::Nothing, (report, p), draw);
@@ -75,7 +75,7 @@ fn coins_go_nowhere() {
     check_that_p_would_fail("cohort_trends", "trend_p", drawn_months);
 }
 
-/// A month of contacts with a few attributes, and two cohorts. Loaded coins like one plan and many seats.
+/// Draws a month of contacts with a few attributes, and two cohorts. Loaded coins prefer one plan and many seats.
 fn drawn_profiles(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) {
     let mut counts: BTreeMap<(&str, &str, &str, String), i64> = BTreeMap::new();
     for _ in 0..CONTACTS {
@@ -115,8 +115,8 @@ fn drawn_profiles(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) 
     (DataFrame::new(n, columns).unwrap(), facts)
 }
 
-/// Two years of two cohorts. Each month a coin decides for each contact whether it is in A, and two coins select a fourth of all to
-/// enter or leave B. Loaded coins give A a little more often each month.
+/// Draws two years of two cohorts. Each month a coin decides for each contact whether it is in A, and two coins select a fourth of
+/// all contacts to enter or leave B. Loaded coins put contacts into A a little more often each month.
 fn drawn_months(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) {
     const METRICS: [&str; 14] = [
         "members",
@@ -210,7 +210,7 @@ fn steady(rng: &mut ChaCha8Rng, churn: f64, months: usize, shock: f64) -> (DataF
             let (departed, joined) = (some(before, churn), some(10_000, churn * 0.1));
             let unsubscribed_stay = unsubscribed - some(unsubscribed, departed as f64 / before as f64);
             let (of_joined, newly) = (some(joined, 0.1), some(before, 0.002));
-            // As many subscribe again, so that the share does not change.
+            // As many contacts subscribe again, so that the share does not change.
             unsubscribed = (unsubscribed_stay + of_joined + newly - some(unsubscribed_stay, 0.018)).clamp(0, before);
             members = before - departed + joined;
             let openers = some(members, if month + 1 == months { 0.02 * shock } else { 0.02 });
@@ -257,11 +257,12 @@ fn share_of_reports(workspaces: u64, shock: f64) -> (f64, f64) {
 
 #[test]
 fn few_reports_of_a_stable_workspace_have_a_direction_or_an_odd_month() {
-    // At most 1 in 5 and 1 in 8, and three standard errors of 120 reports; the figures of many more are in the documentation.
+    // The limits are 1 in 5 and 1 in 8, plus three standard errors of 120 reports. The documentation has the shares of many more
+    // reports.
     let (directed, odd) = share_of_reports(40, 1.0);
     assert!(directed <= 0.2 + 3.0 * (0.2_f64 * 0.8 / 120.0).sqrt(), "{directed} have a direction");
     assert!(odd <= 0.125 + 3.0 * (0.125_f64 * 0.875 / 120.0).sqrt(), "{odd} have an odd month");
-    // Four times as many openers are found.
+    // Four times as many openers in the last month are odd.
     let (_, odd) = share_of_reports(4, 4.0);
     assert!(odd >= 0.9, "{odd} have the odd month");
 }

@@ -52,9 +52,10 @@ fn movement(population: PopulationKind) -> DataFrame {
 
 #[test]
 fn contacts_move_between_cohorts_and_from_and_to_outside_them() {
-    // A had seven members in February. One is still there, one joined B, one joined C, one is in no cohort now, one is gone. Two joined
-    // nothing and are in another cohort: in B, where one was before, and in D, which nobody can join in its first month. The one who
-    // left A and B for C counts twice. A member of A that joins B without leaving A stayed; the others who joined B came from outside.
+    // A had seven members in February. One is still in A, one joined B, one joined C, one is in no cohort now, and one is gone. The
+    // other two joined nothing and are in another cohort: one was already in B, and one is in D, which nobody can join in its first
+    // month. The contact that left A and B for C counts twice. A member of A that joined B without leaving A stayed. The others who
+    // joined B came from outside.
     assert_shows(
         &movement(PopulationKind::Everyone),
         "
@@ -103,7 +104,8 @@ fn everyone_who_left_or_joined_is_in_a_row() {
         let of_cohort = only(&standing, "cohort_key", key);
         of_cohort.column("change").unwrap().str().unwrap().iter().filter(|change| changes.contains(&change.unwrap())).count() as i64
     };
-    // Each of these contacts is in one row of the cohort that it left or joined. Only `ab-to-c` joins C from two cohorts and counts twice.
+    // Each of these contacts is in one row of the cohort that it left or joined. Only `ab-to-c` is in two rows: it joined C from
+    // two cohorts.
     for key in ["tag:a", "tag:b", "tag:c", "tag:d"] {
         assert_eq!(rows("from_cohort", key), who(key, &["departed"]), "from {key}");
         let twice = i64::from(key == "tag:c");

@@ -7,8 +7,8 @@ fn profile(lines: &str) -> DataFrame {
     build("numeric_profile", &Inputs { profiles: profiles.lazy(), ..inputs(&facts) }, &facts)
 }
 
-/// Ten of twelve users have 1, 2, 2, 5 (four times, once as 5.0), 7, 7 and 10 seats. A are one each with 5, 5.0, 7 and 10, and one
-/// without. The lead's hundred seats are not in the comparison.
+/// Ten of twelve users have seats: 1, 2, 2, 5 (four times, once as 5.0), 7, 7 and 10. A's members are one user each with 5, 5.0, 7
+/// and 10 seats, and one without seats. The lead's hundred seats are not in the comparison.
 const SEATS: &str = "
     2026-03 ''    ''    user -    -    12
     2026-03 ''    ''    lead -    -    1
@@ -28,11 +28,13 @@ const SEATS: &str = "
 
 #[test]
 fn values_of_members_are_described_and_compared_with_others() {
-    // Members 5, 5, 7, 10: mean 27/4; positions 0.3, 1.5 and 2.7 are 5, 6 and 7 + 0.7 · 3. Others 1, 2, 2, 5, 5, 7: 3.5.
-    // U: 5 beats three and ties two of the six, twice; 7 beats five and ties one; 10 beats all: 4 + 4 + 5.5 + 6 = 19.5.
-    // 2 · 19.5 / 24 - 1 = 0.625. Ties of 2, 4 and 2 give 6 + 60 + 6 = 72: the variance is 24/12 · (11 - 72/90) = 20.4,
-    // and z = (19.5 - 12 - 0.5) / √20.4 = 1.549826: p = 0.121183. One number a cohort: q = p. Brunner and Munzel's t has 7.93 degrees
-    // of freedom, and the upper end is cut to 1. Nobody in B has a value, and C is empty.
+    // Members have 5, 5, 7, 10: the mean is 27/4, and the positions 0.3, 1.5 and 2.7 are 5, 6 and 7 + 0.7 · 3.
+    // Others have 1, 2, 2, 5, 5, 7: the median is 3.5.
+    // U: each 5 is larger than three of the six others and equal to two. 7 is larger than five and equal to one. 10 is larger than
+    // all. So U is 4 + 4 + 5.5 + 6 = 19.5, and 2 · 19.5 / 24 - 1 = 0.625.
+    // Ties of 2, 4 and 2 give 6 + 60 + 6 = 72. The variance is 24/12 · (11 - 72/90) = 20.4, and z = (19.5 - 12 - 0.5) / √20.4 =
+    // 1.549826: p = 0.121183. There is one number for each cohort, so q = p.
+    // Brunner and Munzel's t has 7.93 degrees of freedom. The upper end is cut to 1. Nobody in B has a value, and C is empty.
     assert_shows(
         &profile(SEATS),
         "
@@ -77,7 +79,7 @@ fn a_mixed_attribute_is_a_finding() {
 
 #[test]
 fn an_attribute_with_a_value_that_is_not_a_number_has_no_row() {
-    // Also if another contact has the same characters as a number.
+    // This is so even if another contact has the same characters as a number.
     assert_shows(&profile(&format!("{SEATS}\n 2026-03 '' seats lead many - 1")), "cohort_key attribute");
     for (first, second) in [("5", "-"), ("-", "5")] {
         let lines = format!(

@@ -12,7 +12,7 @@ fn rates_are_null_if_their_whole_is_zero() {
         tag:c       2026-02  true        5        -               5        0             0                 0         0         5       5",
     ));
     let summary = build("cohort_summary", &Inputs { counts: counts.lazy(), ..inputs(&facts) }, &facts);
-    // A: 1/8, 6/8, 2/8, 3/2; 3/9, 2/9, 1/9. B is empty now, C was empty before and nobody left it.
+    // A's rates are 1/8, 6/8, 2/8, 3/2; 3/9, 2/9, 1/9. B is empty now. C was empty before, so nobody left it.
     assert_shows(
         &summary,
         "

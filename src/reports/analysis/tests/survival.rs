@@ -37,11 +37,14 @@ pub(super) const TRIANGLE: &str = "
 fn survival_is_a_product_limit_over_the_known_entries() {
     let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
     let report = build("membership_survival", &Inputs { triangle: table(TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
-    // A: the entrants of January, and of June, which follows the gap, may have entered earlier. k = 1: February 8 to 6, March 6 to 4, July 4
-    // to 1; after April (March's) and August (July's) nothing is known of 4 + 1. k = 2: February 6 to 5, then the gap.
-    // k = 3: April 4 to 2, who come back from the gap at their age; March's are back at k = 4, February's at k = 5.
-    // n* = (1 - S) / (S · Σ d / (n (n - d))): 18, 14.03, 9.19, 10.55, the same where nobody departs, 11.70; then Wilson's interval at S.
-    // B's only month is its first, D has none. C: all three depart at once, and the interval is that of 0 of 3.
+    // A: the entrants of January and of June (which follows the gap) may have entered earlier.
+    // k = 1: February 8 to 6, March 6 to 4, July 4 to 1. After April nothing is known of March's 4, and after August nothing of
+    // July's 1.
+    // k = 2: February 6 to 5, then the gap.
+    // k = 3: April 4 to 2. April's entrants come back from the gap at this age, March's at k = 4, February's at k = 5.
+    // n* = (1 - S) / (S · Σ d / (n (n - d))): 18, 14.03, 9.19, 10.55, the same where nobody departs, 11.70. The interval is
+    // Wilson's at S.
+    // B's only month is its first, and D has none. C: all three depart in the first month, so the interval is that of 0 of 3.
     assert_shows(
         &report,
         "
@@ -85,7 +88,7 @@ fn rows_end_if_a_gap_leaves_nobody_at_risk() {
 
 #[test]
 fn with_one_entry_month_and_no_gap_survival_equals_retention() {
-    // All entrants are of February, and nobody returns.
+    // All entrants entered in February, and nobody returns.
     let triangle = table(
         "
         cohort_key  entry_month  observed_month  retained  retained_unbroken
@@ -103,7 +106,7 @@ fn with_one_entry_month_and_no_gap_survival_equals_retention() {
         columns.map(|column| rows.column(column).unwrap().f64().unwrap().iter().map(Option::unwrap).collect::<Vec<f64>>())
     };
     let survival = numbers(report("membership_survival"), ["survival", "survival_low", "survival_high"], 0);
-    // After the rows of January, and of those who have just entered.
+    // Skips the rows of January, and of the contacts that have just entered.
     let retention = numbers(report("retention"), ["retention_rate", "rate_low", "rate_high"], 2);
     for (survival, retention) in survival.iter().flatten().zip(retention.iter().flatten()) {
         assert!((survival - retention).abs() < 1e-12, "{survival} {retention}");

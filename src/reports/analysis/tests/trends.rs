@@ -6,7 +6,7 @@ fn trends(now: &str, cohorts: Vec<CohortFacts>, written: DataFrame) -> DataFrame
     build("cohort_trends", &Inputs { counts: counts(written).lazy(), ..inputs(&facts) }, &facts)
 }
 
-/// The rows of a metric of A's, compared with `compared`.
+/// The rows of a metric of cohort A, whose compared month is `compared`.
 fn of_a(metric: &str, now: &str, compared: &str, written: DataFrame) -> DataFrame {
     only(&trends(now, vec![cohort("a", Some(compared))], written), "metric", metric)
 }
@@ -54,7 +54,7 @@ fn stocks_are_tested_by_signed_ranks_and_flows_by_mann_kendall() {
         assert_shows(&only(&report, "trend_test", test), &format!("metric\n{}", metrics.join("\n")));
     }
     assert_eq!(report.height(), STOCKS.len() + FLOWS.len());
-    // Each is a column of the summary.
+    // Each metric is a column of the summary.
     let summary = Report::named("cohort_summary").unwrap().table.columns;
     assert!(STOCKS.iter().chain(&FLOWS).all(|metric| summary.iter().any(|column| column.name == *metric)));
     // A first month has only its value.
@@ -93,7 +93,8 @@ fn changes_since_an_earlier_month_than_the_month_before_have_no_value() {
     }
     assert_shows(&only(&of_march, "metric", "openers"), "value previous_value change\n 6 4 -");
     assert_shows(&only(&of_march, "metric", "opener_rate"), "value previous_value change\n 0.375 0.4 -");
-    // April's cover one month and have nothing to compare with. May's are compared with April's, which are also expected.
+    // April's flows cover one month, and there is nothing to compare them with. May's flows are compared with April's, which are
+    // also the expected values.
     let of_april = trends("2026-04", vec![cohort("a", Some("2026-03"))], written().head(Some(3)));
     assert_shows(&only(&of_april, "metric", "joined"), "value previous_value change expected history_months\n 1 - - - 3");
     let of_may = trends("2026-05", vec![cohort("a", Some("2026-04"))], written());
@@ -106,7 +107,7 @@ fn changes_since_an_earlier_month_than_the_month_before_have_no_value() {
 #[test]
 fn a_change_needs_the_month_before() {
     let columns = "month cohort_name value previous_value change change_rate history_months";
-    // In March the month before is missing; April is compared with March: 12 - 16, -4/16.
+    // In March the month before is missing. April is compared with March: 12 - 16, -4/16.
     let march = of_a("members", "2026-03", "2026-01", table(WITH_A_GAP).head(Some(4)));
     assert_shows(&march, &format!("{columns}\n 2026-03 A 16 10 - - 4"));
     let april = of_a("members", "2026-04", "2026-03", table(WITH_A_GAP));
@@ -118,10 +119,10 @@ fn a_change_needs_the_month_before() {
 
 #[test]
 fn a_year_ago_is_twelve_months_before() {
-    // 12 against 8 of April 2025: 4/8.
+    // 12 now against 8 in April 2025: 4/8.
     let april = of_a("members", "2026-04", "2026-03", table(WITH_A_GAP));
     assert_shows(&april, "year_ago_value year_rate\n 8 0.5");
-    // No April 2025, and an empty one.
+    // First there is no April 2025, then April 2025 is empty.
     let (before, after) = (table(WITH_A_GAP).head(Some(1)), table(WITH_A_GAP).tail(Some(3)));
     let april = of_a("members", "2026-04", "2026-03", before.vstack(&after).unwrap());
     assert_shows(&april, "year_ago_value year_rate\n - -");
@@ -140,38 +141,39 @@ fn a_moving_average_needs_three_months_in_a_row() {
 
 #[test]
 fn the_slope_is_the_median_of_all_pairs_of_the_last_twelve_months() {
-    // January, March and April: (16 - 10)/2 = 3, (12 - 10)/3 = 0.666667, (12 - 16)/1 = -4. April 2025 is twelve months away.
+    // January, March and April: (16 - 10)/2 = 3, (12 - 10)/3 = 0.666667, (12 - 16)/1 = -4. April 2025 is too old: twelve months.
     let april = of_a("members", "2026-04", "2026-03", table(WITH_A_GAP));
     assert_shows(&april, "slope_per_month\n 0.666667");
-    // In March 2026, April 2025 is the first of the last twelve: 2/9, 8/11, 3, and the middle one is 8/11.
+    // In March 2026, April 2025 is the first of the last twelve months. The slopes are 2/9, 8/11 and 3, and their median is 8/11.
     let march = of_a("members", "2026-03", "2026-01", table(WITH_A_GAP).head(Some(4)));
     assert_shows(&march, "slope_per_month\n 0.727273");
 }
 
 #[test]
 fn a_stock_rises_or_falls_if_its_changes_have_one_sign() {
-    // Seven changes up: of 2⁷ signs one is as extreme on this side, and one on the other: 2/128. Nothing else has a p, so q = p.
+    // All seven changes go up. Of 2⁷ combinations of signs, one is as extreme on this side and one on the other: p = 2/128. Nothing
+    // else has a p, so q = p.
     let rising = of_a("members", "2026-08", "2026-07", months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22, 29])]));
     let columns = "slope_per_month  trend_p  trend_q  direction";
-    // Slopes of all 28 pairs: those of neighbours are 1 to 7, those of the ends 4.
+    // 4 is the median slope of all 28 pairs. The slopes of neighbours are 1 to 7, and the slope of the ends is 4.
     assert_shows(&rising, &format!("{columns}\n 4 0.015625 0.015625 rising"));
     let falling = of_a("members", "2026-07", "2026-06", months_in_a_row("a", "2026-01", &[("members", &[40, 39, 37, 34, 30, 25, 19])]));
     assert_shows(&falling, &format!("{columns}\n -3.5 0.03125 0.03125 falling"));
-    // Ups and downs: +1 -1 +2 -2 +3 -3, the ranks of either side add up to the same: p = 1.
+    // The changes go up and down: +1 -1 +2 -2 +3 -3. The ranks of both signs have the same sum, so p = 1.
     let flat = of_a("members", "2026-07", "2026-06", months_in_a_row("a", "2026-01", &[("members", &steps(9, &[1, -1, 2, -2, 3, -3]))]));
     assert_eq!(flat.column("direction").unwrap().str().unwrap().get(0), Some("flat"));
     assert_shows(&flat, "trend_p trend_q\n 1 1");
-    // No change at all.
+    // Nothing changes.
     let still = of_a("members", "2026-07", "2026-06", months_in_a_row("a", "2026-01", &[("members", &[5; 7])]));
     assert_shows(&still, &format!("{columns}\n 0 1 1 flat"));
-    // Six months are too few for a direction, whatever p is; a single month has no change.
+    // Six months are too few for a direction, even with a low p. A single month has no change.
     let short = of_a("members", "2026-06", "2026-05", months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16])]));
     assert_shows(&short, &format!("{columns}\n 3 0.0625 0.0625 -"));
 }
 
 #[test]
 fn months_before_the_last_twelve_do_not_affect_the_trend() {
-    // A fall into May 2025, the first of the twelve, and eleven rises since: 2/2¹¹.
+    // The value falls into May 2025, which is the first of the twelve months. Then it rises eleven times: 2/2¹¹.
     let members = steps(500, &[-100, -90, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     let report = of_a("members", "2026-04", "2026-03", months_in_a_row("a", "2025-03", &[("members", &members)]));
     assert_shows(&report, "trend_p direction history_months\n 0.000977 rising 14");
@@ -179,7 +181,7 @@ fn months_before_the_last_twelve_do_not_affect_the_trend() {
 
 #[test]
 fn a_gap_has_no_change_and_takes_months_from_the_direction() {
-    // January to August without March: 1 to 2, 7 to 11, 16, 22, 29: five changes, seven months.
+    // January to August without March: seven months and five changes (1 to 2, then 7 to 11, 16, 22 and 29).
     let counts = months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22, 29])]);
     let without_march = counts.head(Some(2)).vstack(&counts.tail(Some(5))).unwrap();
     assert_shows(&of_a("members", "2026-08", "2026-07", without_march), "trend_p direction history_months\n 0.0625 flat 7");
@@ -190,8 +192,8 @@ fn a_gap_has_no_change_and_takes_months_from_the_direction() {
 
 #[test]
 fn q_is_over_the_cohorts_metrics_and_decides_the_direction() {
-    // A: members rise seven times, 2/2⁷ = 0.015625; joined, which is null in the first month, rises in each of seven: S = 21, variance
-    // 7 · 6 · 19 / 18, z = 20 / 6.6583, p = 0.002667, q = 0.002667 · 2. B: nothing changes, p = 1.
+    // A: members rise seven times, p = 2/2⁷ = 0.015625. joined is null in the first month and then rises in each of seven: S = 21,
+    // variance 7 · 6 · 19 / 18, z = 20 / 6.6583, p = 0.002667, q = 0.002667 · 2. B: nothing changes, p = 1.
     let a = months_in_a_row("a", "2026-01", &[("members", &[1, 2, 4, 7, 11, 16, 22, 29]), ("joined", &[9, 1, 2, 3, 4, 5, 6, 7])]);
     let mut b = months_in_a_row("b", "2026-01", &[("members", &[5; 8])]);
     b.with_column(Column::full_null("joined".into(), 8, &DataType::Int64)).unwrap();
@@ -205,7 +207,8 @@ fn q_is_over_the_cohorts_metrics_and_decides_the_direction() {
         tag:a       members  0.015625  0.015625  rising
         tag:b       members  1         1         flat",
     );
-    // A's members are one of two, with users who stay as they are: 0.03125 · 2 is not below 0.05. B's are alone, whatever A has.
+    // A has two metrics, because its users stay the same: q of its members is 0.03125 · 2, which is not below 0.05. B has only
+    // members, and A does not affect the q of B.
     let rising = [1, 2, 4, 7, 11, 16, 22];
     let a = months_in_a_row("a", "2026-01", &[("members", &rising), ("users", &[1; 7])]);
     let mut b = months_in_a_row("b", "2026-01", &[("members", &rising)]);
@@ -220,10 +223,10 @@ fn q_is_over_the_cohorts_metrics_and_decides_the_direction() {
     );
 }
 
-/// Changes of which the mean is 2, and the standard deviation √(8/11).
+/// Changes with mean 2 and standard deviation √(8/11).
 const EARLIER: [i64; 12] = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3];
 
-/// A metric of A in the month after these changes of its active members, of a hundred.
+/// The rows of a metric of A in the month after these changes of its active members. A has a hundred members in each month.
 fn after(metric: &str, changes: &[i64]) -> DataFrame {
     let values = steps(20, changes);
     let counts = months_in_a_row("a", "2026-01", &[("active_members", &values), ("members", &vec![100; values.len()])]);
@@ -235,18 +238,19 @@ fn after(metric: &str, changes: &[i64]) -> DataFrame {
 fn a_stock_is_expected_to_change_as_before() {
     let with_last = |metric: &str, last: i64, earlier: &[i64]| after(metric, &[earlier, &[last]].concat());
     let columns = "change expected expected_low expected_high anomaly_p anomaly_q is_anomaly history_months";
-    // 44 + 2, and t(11) = 2.200985 times √(8/11 · 13/12) to either side. 12 is 10 off: p = 2.2e-7, and the rate has the same p.
+    // 44 + 2 is expected, and t(11) = 2.200985 times √(8/11 · 13/12) to either side. A change of 12 is 10 off: p = 2.2e-7. The rate
+    // has the same p.
     let odd = with_last("active_members", 12, &EARLIER);
     assert_shows(&odd, &format!("{columns}\n 12 46 44.04635 47.95365 0 0 true 14"));
     let p = odd.column("anomaly_p").unwrap().f64().unwrap().get(0).unwrap();
     assert!((p / 2.219_401_729_672_821e-7 - 1.0).abs() < 1e-9, "{p}");
     assert_shows(&with_last("active_members", -8, &EARLIER), &format!("{columns}\n -8 46 44.04635 47.95365 0 0 true 14"));
-    // A count that is less than ten away is not odd, however unlikely. A rate is.
+    // A count that is less than ten away is not odd, even if it is very unlikely. A rate is odd.
     assert_shows(&with_last("active_members", 11, &EARLIER), &format!("{columns}\n 11 46 44.04635 47.95365 0.000001 0.000001 false 14"));
     assert_shows(&with_last("active_rate", 11, &EARLIER), &format!("{columns}\n 0.11 0.46 0.440463 0.479537 0.000001 0.000001 true 14"));
     // A likely value is not odd.
     assert_shows(&with_last("active_rate", 3, &EARLIER), &format!("{columns}\n 0.03 0.46 0.440463 0.479537 0.283888 0.283888 false 14"));
-    // With eleven earlier changes nothing is odd; six are enough for an interval, five are not.
+    // With eleven earlier changes nothing is odd. Six are enough for an interval, five are not.
     assert_shows(&with_last("active_members", 12, &EARLIER[1..]), &format!("{columns}\n 12 45.090909 43.156506 47.025312 - - false 13"));
     assert_shows(&with_last("active_members", 2, &EARLIER[..6]), &format!("{columns}\n 2 34 31.516582 36.483418 - - false 8"));
     assert_shows(&with_last("active_members", 2, &EARLIER[..5]), &format!("{columns}\n 2 30.8 - - - - false 7"));
@@ -269,14 +273,14 @@ fn anomaly_q_depends_on_the_other_cohorts() {
 
 #[test]
 fn the_return_after_an_odd_month_is_not_odd() {
-    // Fifty more, and forty-eight less a month later: 46 were expected in the first month and 99.7 in the second. 48 is the level
-    // that was expected before the odd month.
+    // The value rises by fifty and falls by forty-eight a month later. 46 were expected in the first month and 99.7 in the second.
+    // The value is then 46 again, as expected before the odd month.
     let (odd, back) = ([&EARLIER[..], &[50]].concat(), [&EARLIER[..], &[50, -48]].concat());
     for metric in ["active_members", "active_rate"] {
         assert_shows(&after(metric, &odd), "is_anomaly\n true");
         assert_shows(&after(metric, &back), "anomaly_p anomaly_q is_anomaly\n 0.002191 0.002191 false");
     }
-    // A flow is compared with its mean: forty after twelve months about twelve.
+    // A flow is compared with its mean: here forty after twelve months with about twelve each.
     let openers = |values: &[i64]| {
         let counts = months_in_a_row("a", "2026-01", &[("openers", values)]);
         let now = (1..values.len()).fold(month("2026-01"), |month, _| month.next());
@@ -286,14 +290,14 @@ fn the_return_after_an_odd_month_is_not_odd() {
     let columns = "value expected expected_low expected_high anomaly_p is_anomaly history_months";
     assert_shows(&openers(&[&usual[..], &[40]].concat()), &format!("{columns}\n 40 12 8.092699 15.907301 0 true 13"));
     assert_shows(&openers(&[&usual[..], &[40, 12]].concat()), &format!("{columns}\n 12 14.153846 -3.789116 32.096808 0.79811 false 14"));
-    // Eight more are unlikely, but too few to be odd. Ten more are odd.
+    // Eight more than expected are unlikely, but too few to be odd. Ten more are odd.
     assert_shows(&openers(&[&usual[..], &[20]].concat()), &format!("{columns}\n 20 12 8.092699 15.907301 0.000892 false 13"));
     assert_shows(&openers(&[&usual[..], &[22]].concat()), &format!("{columns}\n 22 12 8.092699 15.907301 0.000153 true 13"));
 }
 
 #[test]
 fn equal_changes_of_a_rate_have_no_spread_despite_rounding() {
-    // One of fifty more each month: 0.06 - 0.04 and 0.08 - 0.06 are not the same in floating point.
+    // Each month one more of fifty is active: 0.06 - 0.04 and 0.08 - 0.06 are not the same in floating point.
     let mut changes = vec![1; 12];
     let counts = |changes: &[i64]| months_in_a_row("a", "2026-01", &[("active_members", &steps(0, changes)), ("members", &[50; 14])]);
     changes.push(9);
@@ -327,7 +331,7 @@ fn a_month_outside_the_history_has_its_own_value_and_nothing_else() {
 
 #[test]
 fn a_month_outside_the_history_does_not_affect_later_trends() {
-    // The counts of a late month are not kept; if they were, they would be marked.
+    // A history does not keep the counts of a late month. If it did, they would be marked as outside the history, as here.
     let written = table(
         "
         cohort_key  month    in_history  members

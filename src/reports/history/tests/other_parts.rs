@@ -7,7 +7,7 @@ fn a_cohort_that_returns_continues_its_history() {
     let mut place = Place::new();
     let contacts = || ["x", "y", "z"].map(user).to_vec();
     place.observe(&Observation::of("2026-01", contacts(), vec![("tag:1", vec!["x"])]));
-    // The first month of `tag:2`: its members may have entered earlier.
+    // This is the first month of `tag:2`, so its members may have entered earlier.
     let february = place.observe(&Observation::of("2026-02", contacts(), vec![("tag:1", vec!["x", "y"]), ("tag:2", vec!["x"])]));
     let names = "cohort_key  contact_id  change  entered_month  months_in_cohort";
     check(
@@ -20,7 +20,7 @@ fn a_cohort_that_returns_continues_its_history() {
             tag:2  x  first_seen  -        1"
         ),
     );
-    // In March it does not exist, and tag:1 is empty.
+    // In March `tag:2` does not exist, and `tag:1` is empty.
     let march = place.observe(&Observation::of("2026-03", contacts(), vec![("tag:1", vec![])]));
     check(march, &STANDING, &format!("{names}\n tag:1 x departed - -\n tag:1 y departed 2026-02 -"));
     check(
@@ -33,7 +33,7 @@ fn a_cohort_that_returns_continues_its_history() {
         tag:1       2026-03  0        0      0        0                     2                 0         0       2
         tag:2       2026-02  1        1      0        0                     -                 -         -       -",
     );
-    // In April it is compared with February, and tag:1 with March, in which it was empty.
+    // In April `tag:2` is compared with February. `tag:1` is compared with March, in which it was empty.
     let april = place.observe(&Observation::of("2026-04", contacts(), vec![("tag:1", vec!["y"]), ("tag:2", vec!["x", "z"])]));
     check(
         april,
@@ -73,7 +73,7 @@ fn records_of_the_compared_month_show_who_unsubscribed_or_became_a_user() {
     // `outsider` is in the workspace but not in the cohort.
     let in_january = vec![("tag:1", vec!["asked", "before", "silent", "still", "was-lead"])];
     place.observe(&Observation::of("2026-01", january, in_january));
-    // `new` was created since; `stranger` before, but it was never observed.
+    // `new` was created since then. `stranger` was created before, but was never observed.
     let created = |contact: Contact, text: &str| Contact { created_at: Some(at(text)), ..contact };
     let february = vec![
         unsubscribed(user("asked"), Some(true)),
@@ -149,7 +149,7 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
             Contact { country: Some("Chile".into()), ..plan(user("x"), x) },
             Contact { role: Role::Lead, unsubscribed_from_emails: Some(true), ..plan(user("y"), number(5)) },
             Contact { unsubscribed_from_emails: Some(false), ..plan(user("z"), AttributeValue::Text("5".into())) },
-            // Created after the month's end: not in the population.
+            // This contact was created after the month's end, so it is not in the population.
             Contact { created_at: Some(at("2026-04-01T00:00:00Z")), ..plan(user("future"), number(9)) },
         ]
     };
@@ -217,7 +217,7 @@ fn a_month_without_contacts_has_a_history() {
     check(history, &COUNTS, "month members openers conversations_opened joined\n 2026-01 0 0 0 -");
     check(history, &TRIANGLE, "entry_month observed_month retained retained_unbroken\n 2026-01 2026-01 0 0");
     check(history, &PROFILES, "contacts");
-    // A job without cohorts has one too.
+    // A job without cohorts has a history too.
     let history = place.observe(&Observation::of("2026-02", vec![user("x")], Vec::new()));
     check(history, &STANDING, "contact_id");
     check(history, &STATES, "cohort_key first_month\n tag:1 2026-01");

@@ -1,4 +1,4 @@
-//! Eight months of one tag: three in a row, a missing one, one, a late one, and two in a row.
+//! Eight months of one tag: three months in a row, a missing month, one month, a late month, and two months in a row.
 //!
 //! | who | J | F | M | – | M | late | J | A | |
 //! |---|---|---|---|---|---|---|---|---|---|
@@ -89,7 +89,7 @@ fn standing_has_every_member_and_everyone_who_left() {
         leaver     returned    -        1  false
         march      joined      2026-03  1  false
         stays      retained    -        3  false",
-        // May is compared with March. They may have been members in April: so `may` may have entered then.
+        // May is compared with March. April is missing: contacts may have been members then, so `may` may have entered in April.
         "
         early      departed    2026-02  -  false
         gone       departed    2026-03  -  true
@@ -138,7 +138,7 @@ fn the_ledger_has_everyone_ever_seen() {
         may        2026-05  true   2026-05  1  2026-05
         stays      2026-01  true   2026-01  5  2026-05";
     check_month(MAY, &LEDGER, &format!("{names}\n{may}"));
-    // The late month does not change it.
+    // The late month does not change the ledger.
     check_month(JUNE, &LEDGER, &format!("{names}\n{may}"));
     check_month(
         AUGUST,

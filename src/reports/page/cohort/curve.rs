@@ -1,5 +1,5 @@
-//! How long members stay, as lines over the months since entry, each with its interval: members after a break or
-//! without, and who never left.
+//! How long members stay: the share of members over the months since entry, with its interval. One chart includes members after a
+//! break. The other one shows only members who never left.
 
 use maud::Markup;
 use polars::prelude::PolarsResult;
@@ -37,7 +37,7 @@ pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, fig
             format!("{} to {}", share(low), share(high)),
         ]);
     }
-    // At entry, all entrants are members.
+    // The first point says nothing: at entry, all entrants are members.
     if points.len() < 2 {
         return Ok(nothing(title, NOTHING));
     }

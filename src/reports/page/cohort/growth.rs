@@ -1,4 +1,4 @@
-//! Counts over the months: members with those who joined and departed, and the unsubscribed.
+//! Counts over the months: one chart for members (with the contacts that joined and departed), and one for unsubscribed members.
 
 use maud::Markup;
 use polars::prelude::PolarsResult;
@@ -23,7 +23,7 @@ pub(super) struct Growth<'a> {
     pub expected: &'a [ExpectedMonth],
 }
 
-/// A chart with a line for the level, above bars for those who joined and departed.
+/// A chart with a line for the level, above bars for the contacts that came and left.
 struct Series {
     level: &'static str,
     up: &'static str,
@@ -131,7 +131,7 @@ impl Growth<'_> {
         Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{band}{gap}{marks}"), chart, table }))
     }
 
-    /// The months of the cohort's history that are drawn, and this one, ascending, with their rows.
+    /// The months that are drawn, ascending, with their rows: months of the cohort's history, and this month.
     fn rows(&self, cohort: &CohortDigest) -> PolarsResult<Vec<(Month, usize)>> {
         let mut rows = Vec::new();
         for row in of_cohort(self.months, cohort)? {
@@ -143,7 +143,7 @@ impl Growth<'_> {
         Ok(rows)
     }
 
-    /// The interval expected for a month from the months before; never below 0.
+    /// The interval expected for a month from the months before. Its ends are never below 0.
     fn expected_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> Option<(i64, i64)> {
         let is_of = |of: &&ExpectedMonth| of.cohort_key == cohort.cohort_key && of.month == month && of.metric == series.level;
         let end = |end: f64| end.max(0.0).round() as i64;

@@ -11,8 +11,9 @@ use crate::page::{share, shown};
 use archive::table::Rows;
 use domain::Month;
 
-/// The maximum number of months of entry (the last ones with entrants) and of months since entry that are drawn.
+/// The maximum number of months of entry that are drawn: the last ones with entrants.
 const ENTRIES: usize = 13;
+/// The maximum number of months since entry that are drawn.
 const AGES: i64 = 24;
 
 struct Cell {
@@ -57,7 +58,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
             let is_censored = cells.iter().any(|cell| cell.entry == *entry && cell.is_censored);
             if is_censored { format!("{entry} or before") } else { entry.to_string() }
         }).collect::<Vec<_>>(),
-        // Age, entry, rate, entrants, retained, interval.
+        // A cell has: age, entry, rate, entrants, retained, low and high end of the interval.
         "cells": shown_cells.iter().map(|(entry, cell)| {
             json!([cell.age, entry, cell.rate.map(drawn), cell.entrants, cell.retained, cell.low.map(drawn), cell.high.map(drawn)])
         }).collect::<Vec<_>>(),

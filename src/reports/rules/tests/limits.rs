@@ -1,6 +1,6 @@
 use super::*;
 
-/// Runs with the stack of a runtime worker, where Polars and tests run.
+/// Runs with 1 MiB of stack, half of what a thread usually has.
 fn on_a_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap()
 }
