@@ -188,10 +188,7 @@ const GROUPS: &[Group] = &[
     group(&[("extra", Fault::Page(PageFault::Extra))], "lists: unknown keys, and next: null"),
     group(&[("stringly", Fault::Page(PageFault::Stringly))], "lists: ids as numbers; dates as text, in ms or ISO 8601"),
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
-    group(
-        &[("mistyped", Fault::Page(PageFault::Mistyped))],
-        "lists: fields of wrong types (text as a number or object, a boolean as text, an array as null)",
-    ),
+    group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: values of wrong types, such as a number in place of text"),
     group(&[("huge", Fault::Page(PageFault::Huge))], "lists: one entry has a custom attribute of 5 MB"),
     group(&[("not_utf8", Fault::Page(PageFault::NotUtf8))], "lists: one entry has texts with invalid UTF-8"),
     group(&[("half_character", Fault::Page(PageFault::HalfCharacter))], "lists: one entry has half a surrogate pair in texts"),
