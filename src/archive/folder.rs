@@ -224,7 +224,8 @@ fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Writes a file into one folder, moves it to another, and removes it.
+/// Tests that both folders can be written and that a file can be moved from one to the other: creates an empty file in `work`, moves it
+/// to `folder` and removes it.
 fn prove(work: &Path, folder: &Path, name: &str) -> Result<(), ArchiveError> {
     let (written, moved) = (work.join(name), folder.join(name));
     // A process that was killed may have left this file.

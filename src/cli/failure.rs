@@ -319,13 +319,13 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
         JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is used"),
         JobError::ClockDiffers { .. } => with(USAGE, CLOCK_HINT),
-        JobError::LowerBasis { .. } => with(USAGE, "to replace it anyway, first move the month's folder under snapshots/ away"),
+        JobError::LowerBasis { .. } => with(USAGE, "to replace it anyway, first move the month's folder out of snapshots/"),
         JobError::WouldDrop { .. } => {
-            with(NOT_FOUND, "to drop the group, remove its name from the job file; or first move the month's folder under snapshots/ away")
+            with(NOT_FOUND, "to drop the group, remove its name from the job file; or first move the month's folder out of snapshots/")
         }
         JobError::WouldLose { .. } => with(
             INCOMPLETE,
-            "run it again without --accept-incomplete; to replace it anyway, first move the month's folder under snapshots/ away",
+            "run it again without --accept-incomplete; to replace it anyway, first move the month's folder out of snapshots/",
         ),
         JobError::IncompleteTags { .. } => {
             with(INCOMPLETE, "the month is published; complete it with --replace, then run it with --apply-tags")
@@ -415,7 +415,7 @@ fn request_code_and_hint(error: &RequestError, is_first: bool) -> (u8, Option<St
         return (UNAVAILABLE, Some(problem.hint().to_string()));
     }
     let (code, hint) = if error.is_unauthorized() {
-        (UNAUTHORIZED, "check the access token, its permissions, and that region or base_url is the workspace's")
+        (UNAUTHORIZED, "check the access token and its permissions, and whether `region` (or `base_url`) is the one of this workspace")
     } else if error.is_version_refused() {
         (
             USAGE,

@@ -13,7 +13,7 @@ use super::error::NoAnswer;
 const BODY_MAX: usize = 64 << 20;
 /// Bodies of up to this many bytes are decoded on the calling thread. This is faster than handing them to another thread.
 const SMALL: usize = 16 << 10;
-/// The same limit for gzip bodies, which become ten or more times as large when they are inflated.
+/// The limit for gzip bodies. It is lower, because a gzip body becomes ten or more times as large when it is inflated.
 const SMALL_GZIP: usize = 1 << 10;
 /// The smallest step by which a buffer grows, in bytes.
 const ROOM: usize = 64 << 10;

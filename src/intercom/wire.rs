@@ -388,7 +388,8 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
 
 // ---- conversations, in both generations of the API (1.x and 2.x) ----
 
-/// Who opened a conversation. If the author is a contact without an id, the conversation's only contact is the opener.
+/// Who opened a conversation. If the author is a contact without an id and the conversation has exactly one contact, this contact is the
+/// opener. If it has none or several, the opener is unknown.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
     match author_type {
         Some(_) if is_contact(author_type) => {}

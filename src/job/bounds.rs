@@ -134,7 +134,7 @@ fn gap_finding(timezone: &TimeZone, earlier: &PublishedMonth) -> Option<Finding>
     let own = earlier.span.month.span(timezone).end;
     (earlier.timezone != timezone.name() && own != earlier.span.end).then(|| {
         let detail = format!(
-            "{}, the last month published before this one, was cut in {} and ended at {}; in {timezone} it would have ended {}",
+            "{}, the last month published before this one, was observed with the time zone {} and ended at {}; with {timezone} it would have ended {}",
             earlier.span.month,
             earlier.timezone,
             text(earlier.span.end),
@@ -295,7 +295,11 @@ mod tests {
         let (spans, findings) = cut_all("2026-12", "2026-12", "Asia/Tokyo", std::slice::from_ref(&kiev), &[]);
         assert_eq!(spans, [span("2026-11-30T15:00:00Z", "2026-12-31T15:00:00Z")]);
         assert_eq!(findings.len(), 1);
-        assert!(findings[0].contains("2026-10, the last month published before this one, was cut in Europe/Kiev"), "{}", findings[0]);
+        assert!(
+            findings[0].contains("2026-10, the last month published before this one, was observed with the time zone Europe/Kiev"),
+            "{}",
+            findings[0]
+        );
         assert_eq!(cut_all("2026-12", "2026-12", "Europe/Kyiv", &[kiev], &[]).1, [] as [&str; 0]);
     }
 

@@ -140,8 +140,8 @@ pub(super) fn in_a_line(error: &JobError) -> String {
         parts.push(error.to_string());
         cause = error.source();
     }
-    // For a stream, only the causes are used. The message itself says that nothing was published, which is not true if the stream
-    // is accepted.
+    // If a stream failed, its message is left out and only its causes are kept. The message ends with "nothing was published", which is
+    // wrong when the month is published with an incomplete stream.
     if matches!(error, JobError::Fetch { .. } | JobError::Stream { .. }) {
         parts.remove(0);
     }

@@ -141,7 +141,8 @@ impl Scope {
 /// The basis that a month's snapshot has when everything is observed now.
 pub(super) fn prospect(job: &Job, now: DateTime<Utc>, span: &MonthSpan) -> Basis {
     let basis = basis_at(now, span, job.grace);
-    // The snapshot has the lowest basis of its cohorts. Members of segments have no dates, so they cannot be reconstructed.
+    // A snapshot's basis is the lowest basis of its cohorts. The API does not say when a contact came into a segment, so a segment cannot
+    // be reconstructed: one segment is enough to make the snapshot `late`.
     let all_tags = job.groups.iter().all(|name| name.kind == GroupKind::Tag);
     if basis == Basis::Late && job.tag_history == TagHistory::AppliedAt && all_tags { Basis::Reconstructed } else { basis }
 }

@@ -25,7 +25,7 @@ pub enum FaultSpecError {
     #[error("`{0}` is no kind of fault; there are {1}")]
     Kind(String, String),
     /// The path prefix does not begin with a slash.
-    #[error("`{0}` is no path prefix; it begins with `/`")]
+    #[error("`{0}` is not a path prefix: a path prefix begins with `/`")]
     Path(String),
 }
 
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(refused("", "5-4=500"), "`5-4` is neither a request number from 1 nor a range of them");
         assert_eq!(refused("", "-5=500"), "`-5` is neither a request number from 1 nor a range of them");
         assert_eq!(refused("", "0-=500"), "`0-` is neither a request number from 1 nor a range of them");
-        assert_eq!(refused("", "3=500@segments"), "`segments` is no path prefix; it begins with `/`");
+        assert_eq!(refused("", "3=500@segments"), "`segments` is not a path prefix: a path prefix begins with `/`");
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub(crate) fn finish(
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if reply.gzipped {
-        // The compression layer does not compress a compressed body again, and adds `Vary` only to responses that it may compress.
+        // This body is already compressed. The compression layer skips such bodies and does not add `Vary`, so it is added here.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }

@@ -95,7 +95,7 @@ fn known(series: &[(i64, f64)]) -> impl Iterator<Item = (i64, f64)> {
     series.iter().copied().filter(|(_, value)| value.is_finite())
 }
 
-/// The judged numbers by month: the values of a flow, or the changes of a stock from the month before.
+/// The numbers by month from which mean and interval are computed: the values of a flow, or the changes of a stock from the month before.
 fn sample(measure: Measure, values: &BTreeMap<i64, f64>) -> BTreeMap<i64, f64> {
     match measure {
         Measure::Flow => values.clone(),

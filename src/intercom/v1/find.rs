@@ -6,7 +6,8 @@ use crate::transport::Request;
 use domain::{FoundContact, Reference};
 
 impl V1 {
-    /// Looks up addresses only. This serves only to explain a failed call, because calls of 1.x accept any reference.
+    /// Looks up e-mail addresses; other references are skipped. Calls of 1.x take any reference as it is, so no look-up is needed before a
+    /// call. This explains afterwards why a call failed.
     pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let mut found = Vec::new();
         for reference in references {

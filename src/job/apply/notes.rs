@@ -40,7 +40,7 @@ const PENDING: Table = Table {
 const FORMAT: u32 = 1;
 
 const TAGGED_FILE: &str = "tagged.parquet";
-/// The file of the pending contacts. It is beside the months. [`archive::table::write_bundle`] writes it.
+/// The file with the pending contacts, in `applied/` next to the folders of the months. [`archive::table::write_bundle`] writes it.
 const PENDING_FILE: &str = "pending.arrows";
 /// The name of this file in programs before 2026-12.
 const OLD_PENDING_FILE: &str = "pending.parquet";

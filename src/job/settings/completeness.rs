@@ -20,7 +20,7 @@ pub(super) struct Raw {
 
 pub(super) fn check(Raw { tolerance }: Raw, findings: &mut Findings<'_>) -> Completeness {
     if !(0.0..1.0).contains(&tolerance) {
-        findings.add("completeness.tolerance", format!("{tolerance} is not from 0 to below 1"));
+        findings.add("completeness.tolerance", format!("must be at least 0 and less than 1, and is {tolerance}"));
     }
     Completeness { tolerance }
 }

@@ -18,7 +18,7 @@ pub(super) const REPORT: Report = Report {
             COHORT_NAME,
             Entry::new("measure", Kind::Text, "`bucket`: a range of conversations; `at_least`: a threshold of the job"),
             Entry::new("label", Kind::Text, "the bucket or threshold in words: 0, 1, 2, 3-4, 5-9, 10+; 5+"),
-            Entry::new("lower_bound", Kind::Count, "the lowest number of conversations of the bucket or threshold")
+            Entry::new("lower_bound", Kind::Count, "the lower end of the bucket (3 for 3-4), or the threshold itself")
                 .in_unit("conversations"),
             Entry::new("contacts", Kind::Count, "members who opened that many conversations in the month"),
             Entry::new("contacts_share", Kind::Ratio, "contacts / members of the cohort, 0 to 1").or_null("the cohort is empty"),

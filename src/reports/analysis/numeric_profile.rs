@@ -10,7 +10,7 @@ use archive::table::{Column as Entry, Kind, Query, Table};
 use stats::{MannWhitney, Tally, mann_whitney, mean, quantile};
 
 const NO_MEMBERS: &str = "no member has a value";
-const ONE_IS_EMPTY: &str = "no member, or no other contact, has a value";
+const ONE_IS_EMPTY: &str = "no member has a value, or no contact outside the cohort has one";
 const NO_INTERVAL: &str = "cliffs_delta is null, a side has a single value, or all values of one side are above all of the other";
 
 pub(super) const REPORT: Report = Report {

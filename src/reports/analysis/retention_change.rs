@@ -12,7 +12,7 @@ const TOO_FEW: &str = "fewer than 10 departures among recent or earlier entrants
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "retention_change",
-        row: "a cohort: contacts that entered in the last 3 months of its history before this one, against those that entered earlier",
+        row: "a cohort: whether its recent entrants stay longer than its earlier ones. Recent: entered in the last 3 months of its history before this month",
         key: &["month", "cohort_key"],
         columns: &[
             MONTH,

@@ -12,7 +12,7 @@ const NO_ENTRANTS: &str = "there were no entrants";
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "retention_curve",
-        row: "a cohort and a number of months since entry, over all months of entry that are not censored and were observed at that age",
+        row: "a cohort and an age (months since entry); the counts are summed over all entry months that are not censored and were observed at this age",
         key: &["month", "cohort_key", "age_months"],
         columns: &[
             MONTH,

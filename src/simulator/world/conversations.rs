@@ -42,7 +42,7 @@ pub(crate) struct Conversation {
 
 /// The author of a conversation's first message.
 pub(crate) struct Author {
-    /// `user`, `lead`, `admin` or `bot`. Bodies of 2.x also distinguish users and leads here.
+    /// `user`, `lead`, `admin` or `bot`. In this field 2.x distinguishes users and leads too, as 1.x does.
     pub kind: &'static str,
     pub id: String,
     pub name: Option<String>,

@@ -203,7 +203,7 @@ pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     }) else {
         return;
     };
-    // Deletions come before creations in the same second, so that an older contact gets the tag.
+    // Sorted by time. Within one second, deletions come first.
     let mut events: Vec<(i64, bool, usize)> = Vec::with_capacity(people.len() * 2);
     for (number, contact) in people.iter().enumerate() {
         events.push((contact.created_at, true, number));

@@ -477,7 +477,8 @@ fn belongs_to(rng: &mut Rng, is_user: bool, companies: usize) -> Vec<u32> {
     list
 }
 
-/// An earlier contact that existed at the time of the merge. If none is found at random, the contact is deleted instead.
+/// Draws an earlier contact to merge into. It must exist at the time of the merge. After 20 draws without one, the contact that was to
+/// be merged is deleted instead.
 fn merge_target(rng: &mut Rng, people: &[Contact], at: i64) -> End {
     for _ in 0..20 {
         let target = rng.random_range(0..people.len());

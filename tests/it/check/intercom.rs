@@ -169,7 +169,7 @@ fn time_zone_region_version_and_profile_are_held_against_the_workspace() {
                     ("warning time zone", "Asia/Tokyo, named by the job; the workspace's own is Europe/Dublin"),
                     (
                         "warning time zone",
-                        "was cut in Europe/Dublin and ended at 2026-07-31T23:00:00Z; in Asia/Tokyo it would have ended 8 hours earlier",
+                        "was observed with the time zone Europe/Dublin and ended at 2026-07-31T23:00:00Z; with Asia/Tokyo it would have ended 8 hours earlier",
                     ),
                 ],
             )

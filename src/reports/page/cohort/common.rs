@@ -60,9 +60,9 @@ impl<'a> Common<'a> {
                     "members": value.members, "of_members": value.of_members, "others": value.others, "of_others": value.of_others })
         });
         let chart = json!({ "kind": "lift", "values": charted.collect::<Vec<_>>() });
-        let about = "How many times as often members have a value as others of the same role have it, with its 95 % interval; of those \
-                     whose value is known. Only what is more than one and a half times as often beyond chance, also after correction \
-                     for how many were looked at, of five members or more.";
+        let about = "How many times as frequent a value is among members as among others of the same role, with its 95 % interval. Only \
+                     contacts whose value is known are counted. A value is shown if at least five members have it and if it is more than \
+                     1.5 times as frequent, by more than chance can explain. This takes into account how many values were tested.";
         let id = format!("{anchor}-common");
         let figure = figures.add(Figure { id, title, about: about.to_string(), chart, table });
         Ok(html! { div { (figure) @if let Some(numbers) = numbers { (numbers) } } })
