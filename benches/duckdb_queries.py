@@ -1,10 +1,10 @@
-"""The counting queries of a job's last month in DuckDB, on the job's own Parquet, as the benches have it.
+"""The steps of a job's last month in DuckDB, and the queries that the program ran before it had steps, on the same tables.
 
-    python3 benches/duckdb_queries.py JOB_FOLDER FOLDER_OF_SMALL_TABLES
+    python3 benches/duckdb_queries.py FOLDER
 
-`cargo bench --bench history -- --keep DIR` leaves them in DIR/output/years and DIR/inputs.
-Prints a line a query: its name and the quickest of three runs in seconds, Parquet read and result fetched each time. Needs the
-packages `duckdb` (tried with 2.0) and `pyarrow`.
+FOLDER is what the benches write: a Parquet file a table, and steps/*.sql. `cargo bench --bench history -- --keep DIR` leaves it in DIR/inputs.
+Prints a line a query: its name (old/… for the old ones) and the quickest of three runs in seconds, Parquet read and result fetched each
+time. Needs the packages `duckdb` (tried with 2.0) and `pyarrow`.
 """
 
 import sys
@@ -14,42 +14,37 @@ from pathlib import Path
 import duckdb
 
 TRIES = 3
-SNAPSHOT = ["contacts", "attributes", "members", "conversations"]
-SMALL = ["cohorts", "population", "profile"]
-HISTORY = ["standing", "ledger", "records", "people", "states", "counts", "triangle", "profiles"]
-# What a history's query reads of the month itself; everything else of the history is the month before's.
-OF_THIS_MONTH = {
-    "standing": [],
-    "ledger": ["standing"],
-    "people": ["standing", "ledger", "states"],
-    "counts": ["standing"],
-    "triangle": ["ledger", "counts"],
-    "profiles": ["standing"],
+# What the old queries call the tables, where it is another name now. `old_members` is the snapshot's own table.
+OLD = {
+    "ledger": {"ledger": "ledger_before"},
+    "standing": {"members": "memberships", "ledger": "ledger_before", "records": "contacts_before"},
+    "people": {"people": "contacts_before"},
 }
+# Queries of reports that read the people of the month.
+PEOPLE = "SELECT * EXCLUDE (month) FROM contacts_before UNION BY NAME SELECT * FROM contacts"
 
 
-def main(root: Path, inputs: Path) -> None:
-    sources = Path(__file__).parent.parent / "src"
-    months = sorted(path.name for path in (root / "snapshots").iterdir())
-    last, before = months[-1], months[-2]
-    snapshot = {name: f"{root}/snapshots/{last}/{name}/*.parquet" for name in SNAPSHOT}
-    small = {name: f"{inputs}/{name}.parquet" for name in SMALL}
-    current = {name: f"{root}/history/{last}/{name}.parquet" for name in HISTORY}
-    previous = {name: f"{root}/history/{before}/{name}.parquet" for name in HISTORY}
-    for name, of_this_month in OF_THIS_MONTH.items():
-        tables = snapshot | small | previous | {table: current[table] for table in of_this_month}
-        timed(f"history/{name}.sql", sources, tables)
-    for path in sorted((sources / "analysis").glob("*.sql")):
-        timed(f"analysis/{path.name}", sources, snapshot | small | current)
+def main(folder: Path) -> None:
+    tables = {path.stem: f"SELECT * FROM read_parquet('{path}')" for path in sorted(folder.glob("*.parquet"))}
+    for path in sorted((folder / "steps").glob("*.sql")):
+        timed(path.stem.split("-", 1)[1], path.read_text(), tables)
+    population = "SELECT TRUE AS in_population, month, month_end FROM this_month"
+    for path in sorted((Path(__file__).parent / "old_sql").glob("*.sql")):
+        of_old = tables | {"population": population, "people": "SELECT * FROM contacts", "states": "SELECT cohort_key, month AS last_month FROM cohorts"}
+        of_old |= {name: tables[other] for name, other in OLD.get(path.stem, {}).items()}
+        timed(f"old/{path.stem}", path.read_text(), of_old)
 
 
-def timed(name: str, sources: Path, tables: dict[str, str]) -> None:
-    query = (sources / name).read_text()
+def timed(name: str, query: str, tables: dict[str, str]) -> None:
     best = float("inf")
     for _ in range(TRIES):
         connection = duckdb.connect()
-        for table, path in tables.items():
-            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{path}')")
+        for table, select in tables.items():
+            if "read_parquet" in select:
+                connection.execute(f"CREATE VIEW {table} AS {select}")
+        for table, select in tables.items():
+            if "read_parquet" not in select:
+                connection.execute(f"CREATE VIEW {table} AS {select}")
         begun = time.perf_counter()
         # As columns: rows of Python objects would take longer than the query.
         connection.sql(query).to_arrow_table()
@@ -57,4 +52,4 @@ def timed(name: str, sources: Path, tables: dict[str, str]) -> None:
     print(f"{name} {best:.4f}", flush=True)
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+main(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-//! Each report of a month of 10,000 contacts in 12 groups: counted and judged, from Parquet to the finished frame.
+//! Each report of a month of 10,000 contacts in 12 groups: from the counted tables to the finished frame.
 //!
 //!     cargo bench --bench reports
 //!     cargo bench --bench reports -- overlap
@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use chrono::{DateTime, Utc};
 use criterion::Criterion;
 use domain::Month;
 use job::settings::{self, JobSource, SecretString, Settings, Sources};
 use job::{self, Context, RunOptions};
-use polars::prelude::IntoLazy;
-use reports::analysis::{Facts, Inputs, PopulationKind, REPORTS};
-use reports::history::{self, Definitions, History, ProfileEntry};
+use reports::analysis::{Facts, PopulationKind, REPORTS};
+use reports::history::{Definitions, History, ProfileEntry};
+use reports::steps::{self, Counted};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -90,11 +89,11 @@ async fn months(folder: &Path) -> Result<Settings, Failure> {
 }
 
 /// What the reports are built from.
-fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failure> {
+fn of_month(settings: &Settings, month: Month) -> Result<(Counted, Facts), Failure> {
     let archive = settings.archive();
     let snapshot = archive.snapshot(month)?.ok_or("there is no snapshot")?;
+    let before = archive.snapshot(month.previous())?.ok_or("there is no snapshot before")?;
     let previous = History::open(&archive, month.previous())?.ok_or("there is no history before")?;
-    let current = History::open(&archive, month)?.ok_or("there is no history")?;
     let entry = |attribute: &settings::ProfileAttribute| ProfileEntry {
         attribute: attribute.label(),
         custom_name: attribute.custom_name().cloned(),
@@ -104,31 +103,16 @@ fn of_month(settings: &Settings, month: Month) -> Result<(Inputs, Facts), Failur
         opened_at_least: OPENED_AT_LEAST.to_vec(),
         ..Definitions::default()
     };
-    let manifest = &snapshot.manifest;
-    let cohorts = history::cohort_months(manifest, &definitions, Some(&previous))?;
-    let inputs = Inputs {
-        numbers: archive::table::ContactNumbers::default(),
-        contacts: snapshot.scan(&CONTACTS)?,
-        attributes: snapshot.scan(&ATTRIBUTES)?,
-        members: snapshot.scan(&MEMBERS)?,
-        conversations: snapshot.scan(&CONVERSATIONS)?,
-        standing: current.scan(&history::STANDING)?,
-        people: current.scan(&history::PEOPLE)?,
-        counts: current.scan(&history::COUNTS)?,
-        triangle: current.scan(&history::TRIANGLE)?,
-        profiles: current.scan(&history::PROFILES)?,
-        cohorts: history::cohorts_frame(&cohorts, manifest)?.lazy(),
-        population: history::population_frame(manifest)?.lazy(),
-        profile: definitions.profile_frame(manifest)?.lazy(),
-    };
+    let counted =
+        steps::Month { snapshot: &snapshot, definitions: &definitions, previous: Some(&previous), earlier: &[&before] }.count()?;
     let facts = Facts {
         month,
-        cohorts: cohorts.iter().map(job::cohort_facts).collect(),
+        cohorts: counted.cohorts.iter().map(job::cohort_facts).collect(),
         population: PopulationKind::Everyone,
         has_conversations: true,
         opened_at_least: OPENED_AT_LEAST.to_vec(),
         profile: definitions.profile.iter().map(|entry| entry.attribute.clone()).collect(),
         found: Vec::new(),
     };
-    Ok((inputs, facts))
+    Ok((counted, facts))
 }

@@ -1,18 +1,19 @@
-//! Every counting query of a job's last month on its Parquet, here and in DuckDB (benches/duckdb_queries.py).
+//! The steps of a job's last month, here and in DuckDB; and the queries that the program ran before it had steps (`benches/old_sql`), in DuckDB
+//! on the same tables (benches/duckdb_queries.py).
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use archive::Archive;
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
-use archive::table::{Query, Table};
+use archive::engine::{Polars, Step};
+use archive::snapshot::Snapshot;
 use domain::Month;
 use polars::prelude::*;
 use reports::analysis::REPORTS;
-use reports::history::{self, COUNTED, Definitions, History, ProfileEntry};
+use reports::history::{Definitions, History, ProfileEntry};
+use reports::steps::{self, STEPS};
 
 use super::Failure;
 
@@ -20,37 +21,40 @@ pub(crate) const PROFILE: &[&str] = &["role", "country", "browser", "os", "custo
 /// Each query runs so often; the quickest counts.
 const TRIES: usize = 3;
 
-/// A query, and the seconds that it takes; in DuckDB where that could be asked.
+/// A step or an old query, and the seconds that it takes. A step runs in both, an old query in DuckDB alone.
 pub(crate) struct Timed {
     pub name: String,
-    pub here: f64,
+    pub here: Option<f64>,
     pub duckdb: Option<f64>,
 }
 
-/// Times the queries of a month that has one before it. `root` is the job's folder; the small tables are written to
-/// `inputs` for DuckDB to read. Without DuckDB it says why not, and the queries are timed here alone.
+/// Times the steps of a month that has one before it. `root` is the job's folder; the tables are written to `inputs` for DuckDB to
+/// read. Without DuckDB it says why not, and the steps are timed here alone.
 pub(crate) fn compare(root: &Path, inputs: &Path, month: Month) -> Result<(Vec<Timed>, Option<String>), Failure> {
     let ours = here(root, inputs, month)?;
-    let (theirs, why_not) = match in_duckdb(root, inputs) {
+    let (theirs, why_not) = match in_duckdb(inputs) {
         Ok(theirs) => (theirs, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let found = |name: &str| theirs.iter().find(|(known, _)| known == name).map(|(_, seconds)| *seconds);
-    let timed = ours.into_iter().map(|(name, here)| Timed { duckdb: found(&name), name, here }).collect();
+    let mut timed: Vec<Timed> = ours.into_iter().map(|(name, here)| Timed { duckdb: found(&name), name, here: Some(here) }).collect();
+    let old = theirs.iter().filter(|(name, _)| name.starts_with("old/"));
+    timed.extend(old.map(|(name, seconds)| Timed { name: name.clone(), here: None, duckdb: Some(*seconds) }));
     Ok((timed, why_not))
 }
 
-/// Sums over those that ran in both: here and in DuckDB.
-pub(crate) fn sums(timed: &[Timed]) -> Option<(f64, f64)> {
-    let both = timed.iter().filter_map(|timed| Some((timed.here, timed.duckdb?)));
-    let (here, duckdb) = both.fold((0.0, 0.0), |(here, duckdb), one| (here + one.0, duckdb + one.1));
-    (duckdb > 0.0).then_some((here, duckdb))
+/// Seconds: of all steps here, of the same steps in DuckDB, and of the old queries in DuckDB.
+pub(crate) fn sums(timed: &[Timed]) -> Option<(f64, f64, f64)> {
+    let here = timed.iter().filter_map(|timed| timed.here).sum();
+    let steps: f64 = timed.iter().filter(|timed| timed.here.is_some()).filter_map(|timed| timed.duckdb).sum();
+    let old = timed.iter().filter(|timed| timed.here.is_none()).filter_map(|timed| timed.duckdb).sum();
+    (steps > 0.0).then_some((here, steps, old))
 }
 
-fn in_duckdb(root: &Path, inputs: &Path) -> Result<Vec<(String, f64)>, Failure> {
+fn in_duckdb(inputs: &Path) -> Result<Vec<(String, f64)>, Failure> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/duckdb_queries.py");
     let python = std::env::var("PYTHON").unwrap_or("python3".to_string());
-    let ran = Command::new(&python).arg(script).arg(root).arg(inputs).stderr(Stdio::inherit()).output();
+    let ran = Command::new(&python).arg(script).arg(inputs).stderr(Stdio::inherit()).output();
     let ran = ran.map_err(|error| format!("`{python}` cannot be started: {error}"))?;
     if !ran.status.success() {
         return Err(format!("`{python}` ended with {}; it needs the packages duckdb and pyarrow", ran.status).into());
@@ -59,70 +63,40 @@ fn in_duckdb(root: &Path, inputs: &Path) -> Result<Vec<(String, f64)>, Failure> 
     Ok(String::from_utf8(ran.stdout)?.lines().filter_map(line).collect())
 }
 
-/// Name and seconds of each query.
+/// The steps with their seconds. Writes what DuckDB reads: the tables as `<table>.parquet`, the steps as `steps/<number>-<table>.sql`.
 fn here(root: &Path, inputs: &Path, month: Month) -> Result<Vec<(String, f64)>, Failure> {
     let archive = Archive::new(root.to_path_buf());
     let snapshot = archive.snapshot(month)?.ok_or("the last snapshot is gone")?;
+    let before = archive.snapshot(month.previous())?.ok_or("the snapshot before the last is gone")?;
     let previous = History::open(&archive, month.previous())?.ok_or("the history before the last is gone")?;
-    let current = History::open(&archive, month)?.ok_or("the last history is gone")?;
     let entry = |name: &&str| ProfileEntry {
         attribute: name.to_string(),
         custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),
     };
     let definitions = Definitions { profile: PROFILE.iter().map(entry).collect(), ..Definitions::default() };
-    let cohorts = history::cohort_months(&snapshot.manifest, &definitions, Some(&previous))?;
-    let small = [
-        ("cohorts", history::cohorts_frame(&cohorts, &snapshot.manifest)?),
-        ("population", history::population_frame(&snapshot.manifest)?),
-        ("profile", definitions.profile_frame(&snapshot.manifest)?),
-    ];
-    fs::create_dir_all(inputs)?;
-    for (name, frame) in &small {
-        ParquetWriter::new(fs::File::create(inputs.join(format!("{name}.parquet")))?).finish(&mut frame.clone())?;
+    let earlier: [&Snapshot; 1] = [&before];
+    let counted = steps::Month { snapshot: &snapshot, definitions: &definitions, previous: Some(&previous), earlier: &earlier }.count()?;
+    fs::create_dir_all(inputs.join("steps"))?;
+    let engine = counted.engine();
+    for name in engine.names() {
+        let rows = engine.table(name).ok_or("a table is gone")?.collect()?;
+        ParquetWriter::new(fs::File::create(inputs.join(format!("{name}.parquet")))?).finish(&mut rows.clone())?;
     }
-    let mut before: Vec<(&str, LazyFrame)> = small.iter().map(|(name, frame)| (*name, frame.clone().lazy())).collect();
-    for table in [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS] {
-        before.push((table.name, snapshot.scan(table)?));
-    }
-    let mut after = before.clone();
-    for table in history::TABLES.iter().copied() {
-        before.push((table.name, previous.scan(table)?));
-        after.push((table.name, current.scan(table)?));
-    }
-    // What a history's query reads of the month itself, where it also reads the month before.
-    let replaced = |query: &Query| -> Result<Vec<(&'static str, LazyFrame)>, Failure> {
-        let of = |table: &'static Table, history: &History| Ok::<_, Failure>((table.name, history.scan(table)?));
-        Ok(match query.name {
-            "history/standing.sql" => Vec::new(),
-            "history/ledger.sql" => vec![of(&history::STANDING, &current)?],
-            "history/people.sql" => {
-                vec![of(&history::STANDING, &current)?, of(&history::LEDGER, &current)?, of(&history::STATES, &current)?]
-            }
-            _ => vec![of(&history::STANDING, &current)?, of(&history::LEDGER, &current)?, of(&history::COUNTS, &current)?],
-        })
-    };
     let mut timed = Vec::new();
-    for (_, query) in COUNTED {
-        let mut inputs = before.clone();
-        for (name, frame) in replaced(query)? {
-            inputs.retain(|(known, _)| *known != name);
-            inputs.push((name, frame));
-        }
-        timed.push((query.name.to_string(), quickest(query, &inputs)?));
-    }
-    // Some reports are made of the same counts.
-    let mut named = HashSet::new();
-    for report in REPORTS.iter().filter(|report| named.insert(report.query.name)) {
-        timed.push((report.query.name.to_string(), quickest(&report.query, &after)?));
+    let of_reports = REPORTS.iter().filter_map(|report| report.step());
+    for (number, step) in STEPS.iter().cloned().chain(of_reports).enumerate() {
+        let name = step.table.name;
+        fs::write(inputs.join(format!("steps/{number:02}-{name}.sql")), step.sql.as_bytes())?;
+        timed.push((name.to_string(), quickest(engine, &step)?));
     }
     Ok(timed)
 }
 
-fn quickest(query: &Query, inputs: &[(&str, LazyFrame)]) -> Result<f64, Failure> {
+fn quickest(engine: &Polars, step: &Step) -> Result<f64, Failure> {
     let mut best = f64::INFINITY;
     for _ in 0..TRIES {
         let begun = Instant::now();
-        query.run(inputs)?;
+        engine.result(step)?;
         best = best.min(begun.elapsed().as_secs_f64());
     }
     Ok(best)

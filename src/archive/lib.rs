@@ -2,6 +2,7 @@
 //! used. The [`Archive`] is the job's folder with all of them.
 
 pub mod disk;
+pub mod engine;
 mod folder;
 pub mod publish;
 pub mod snapshot;

@@ -9,7 +9,6 @@ mod numbers;
 mod order;
 mod parquet;
 mod rows;
-mod sql;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -26,7 +25,6 @@ pub use numbers::ContactNumbers;
 pub use order::in_order;
 pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_parquet};
 pub use rows::Rows;
-pub use sql::{Query, filter_sql};
 
 /// One table: its name, what a row is, its key, its columns in order.
 #[derive(Debug)]

@@ -7,10 +7,12 @@ use super::arguments::Schema;
 use super::failure::Failure;
 use super::stdout;
 use super::summary::{drawn, trimmed};
+use archive::engine::Step;
 use archive::snapshot;
 use archive::table::Table;
-use reports::analysis::{REPORTS, Report, SMALL_INPUTS};
+use reports::analysis::{REPORTS, Report};
 use reports::history;
+use reports::steps::STEPS;
 
 /// A table with its name on the command line, and its report if it is one.
 struct Listed {
@@ -53,19 +55,25 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The query of a report, after the queries of the history tables that it reads: together they read every row.
-fn sql(report: &Report) -> String {
-    let small: String = SMALL_INPUTS.iter().map(|(name, columns)| format!("--   {name}: {columns}\n")).collect();
-    let mut text = format!(
-        "-- {}: a row is {}\n-- Inputs: contacts, attributes, members, conversations of the snapshot; the tables of the history;\n\
-         -- and small tables that are made for each month and are not files:\n{small}",
-        report.table.name, report.table.row
-    );
-    let reads = |table: &Table| ["FROM ", "JOIN "].iter().any(|word| report.query.sql.contains(&format!("{word}{} ", table.name)));
-    for (table, query) in history::COUNTED.iter().filter(|(table, _)| reads(table)) {
-        text.push_str(&format!("\n-- history/{}: a row is {}\n{}", table.name, table.row, query.sql));
+/// The steps of a report, each after the steps whose tables it reads.
+fn sql(report: &'static Report) -> String {
+    let mut wanted: Vec<&str> = report.inputs().iter().map(|table| table.name).collect();
+    let own = report.step();
+    wanted.extend(own.iter().flat_map(Step::inputs));
+    let mut steps: Vec<&Step> = Vec::new();
+    for step in STEPS.iter().rev() {
+        if wanted.contains(&step.table.name) {
+            wanted.extend(step.inputs());
+            steps.push(step);
+        }
     }
-    text.push_str(&format!("\n-- the report\n{}", report.query.sql));
+    let mut text = format!("-- {}: a row is {}\n", report.table.name, report.table.row);
+    for step in steps.into_iter().rev() {
+        text.push_str(&format!("\n-- {}: a row is {}\n{}", step.table.name, step.table.row, step.sql));
+    }
+    if let Some(step) = &own {
+        text.push_str(&format!("\n-- the report\n{}", step.sql));
+    }
     text
 }
 

@@ -19,7 +19,7 @@ use archive::table::TableError;
 use archive::{Archive, Section};
 use domain::{Fit, Group, GroupKind, GroupName, Month, Reference};
 use intercom::{Change, StreamError};
-use reports::history::{History, STANDING};
+use reports::history::{History, RULE_MEMBERS};
 
 use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending};
 
@@ -283,7 +283,7 @@ fn is_id(name: &GroupName) -> bool {
     ["id:", "tag:"].iter().any(|prefix| name.text.starts_with(prefix))
 }
 
-/// The members of a cohort this month.
+/// The members of a rule this month.
 fn members(archive: &Archive, month: Month, key: &str) -> Result<BTreeSet<String>, JobError> {
     let in_history = |source| JobError::History { month, source };
     let history = History::open(archive, month).map_err(|damage| in_history(damage.into()))?;
@@ -291,13 +291,13 @@ fn members(archive: &Archive, month: Month, key: &str) -> Result<BTreeSet<String
     let gone = || archive.damage(Section::History, month, "it is gone");
     let history = history.ok_or_else(|| in_history(gone().into()))?;
     let failed = |error| JobError::table(month, error);
-    let present =
-        history.scan(&STANDING).map_err(in_history)?.filter(col("cohort_key").eq(lit(key)).and(col("change").neq(lit("departed"))));
-    let rows = present.select([col("contact_id")]).collect().map_err(|error| failed(TableError::new("read", "the standing", error)))?;
+    let present = history.scan(&RULE_MEMBERS).map_err(in_history)?.filter(col("cohort_key").eq(lit(key)));
+    let rows =
+        present.select([col("contact_id")]).collect().map_err(|error| failed(TableError::new("read", "the members of rules", error)))?;
     let ids = rows
         .column("contact_id")
         .and_then(|column| column.str())
-        .map_err(|error| failed(TableError::new("read", "the standing", error)))?;
+        .map_err(|error| failed(TableError::new("read", "the members of rules", error)))?;
     Ok(ids.iter().flatten().map(str::to_string).collect())
 }
 

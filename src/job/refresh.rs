@@ -3,20 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use polars::prelude::IntoLazy;
-
 use super::pages::{self, Page};
 use super::{Built, DamagedMonth, Event, JobError, Observer};
 use crate::settings::{Format, Job, Settings};
 use archive::publish::Damage;
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Finding, MEMBERS, Manifest, Snapshot, SnapshotError};
-use archive::table::{ContactNumbers, Table, TableError};
+use archive::snapshot::{Finding, Manifest, Snapshot, SnapshotError};
+use archive::table::TableError;
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{CohortFacts, Facts, Found, Inputs, PopulationKind, REPORTS};
+use reports::analysis::{CohortFacts, Facts, Found, PopulationKind, REPORTS};
 use reports::digest::Digest;
-use reports::history::{self, CohortMonth, Definitions, History, ProfileEntry};
+use reports::history::{self, Definitions, History, ProfileEntry};
 use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
+use reports::steps::{self, CohortMonth, Counted};
 
 /// The months to build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +79,12 @@ pub fn refresh(
             Err(error) => return Err(error.into()),
         };
         let is_wanted = scope.wants(month);
-        let has_built_history = match chain.current_history(month, Some(&snapshot)) {
+        let current = chain.current_history(month, Some(&snapshot));
+        // What was built from a compared month before it was damaged is better than what can be built now.
+        let is_wanted = is_wanted && !(current.is_some() && chain.lacks_compared(month, &snapshot)?);
+        let has_built_history = match current {
             Some(history) if !is_wanted => {
-                chain.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: false });
+                chain.links.push(Link { month, counted: None, snapshot: Some(snapshot), history, is_verified: false });
                 false
             }
             current => {
@@ -93,7 +95,7 @@ pub fn refresh(
             }
         };
         // If single months are requested, the reports of other months are not changed.
-        let may_build = is_wanted || matches!(scope, Scope::StaleUntil(_));
+        let may_build = scope.wants(month) || matches!(scope, Scope::StaleUntil(_));
         let builds_report = may_build && (is_wanted || chain.needs_report(month));
         let digest = if builds_report { chain.build_reports(month, settings)? } else { None };
         if has_built_history || digest.is_some() {
@@ -116,6 +118,8 @@ struct Chain<'a> {
 
 struct Link {
     month: Month,
+    /// What the month was counted to, until its reports are built.
+    counted: Option<Counted>,
     /// `None` if the snapshot is damaged.
     snapshot: Option<Snapshot>,
     history: History,
@@ -135,16 +139,24 @@ impl Chain<'_> {
             [&history::COUNTS, &history::STATES].into_iter().try_for_each(|table| history.verify_table(table))?;
             Ok(Some(history))
         });
+        let is_readable = |month: Month| self.links.iter().any(|link| link.month == month && link.snapshot.is_some());
         match opened {
             Ok(history) => history.filter(|history| {
                 let previous = self.links.last().map(|link| &link.history);
-                history.is_of(snapshot, self.definitions, previous)
+                history.is_of(snapshot, self.definitions, previous) && !history.without().any(is_readable)
             }),
             Err(damage) => {
                 self.warn(month, Built::History, &damage.problem);
                 None
             }
         }
+    }
+
+    /// Whether the contacts of a month with which this one is compared cannot be read.
+    fn lacks_compared(&self, month: Month, snapshot: &Snapshot) -> Result<bool, JobError> {
+        let (previous, earlier) = (self.links.last().map(|link| &link.history), snapshots(&self.links));
+        let counting = steps::Month { snapshot, definitions: self.definitions, previous, earlier: &earlier };
+        counting.unreadable().map(|months| !months.is_empty()).map_err(|source| JobError::History { month, source })
     }
 
     fn warn(&self, month: Month, what: Built, problem: &str) {
@@ -155,7 +167,7 @@ impl Chain<'_> {
     /// are built on it.
     fn cannot_build(&mut self, month: Month, error: SnapshotError, current: Option<History>) {
         self.done.damaged.push(DamagedMonth { month, error });
-        self.links.extend(current.map(|history| Link { month, snapshot: None, history, is_verified: false }));
+        self.links.extend(current.map(|history| Link { month, counted: None, snapshot: None, history, is_verified: false }));
     }
 
     /// Builds a month's history on the last one. Returns false if the month's snapshot is damaged. Then the current history is
@@ -164,14 +176,17 @@ impl Chain<'_> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
         let previous = self.links.last().map(|link| &link.history);
-        let built = snapshot
-            .verify()
-            .map_err(|damage| history::HistoryError::Snapshot(damage.into()))
-            .and_then(|()| history::build(self.archive, &snapshot, self.definitions, previous));
+        let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
+            let earlier = snapshots(&self.links);
+            let month = steps::Month { snapshot: &snapshot, definitions: self.definitions, previous, earlier: &earlier };
+            let counted = month.count()?;
+            let history = counted.publish_history(self.archive, &month)?;
+            Ok((counted, history))
+        });
         match built {
-            Ok(history) => {
+            Ok((counted, history)) => {
                 (self.observer)(Event::Built { month, what: Built::History });
-                self.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: true });
+                self.links.push(Link { month, counted: Some(counted), snapshot: Some(snapshot), history, is_verified: true });
                 Ok(true)
             }
             Err(history::HistoryError::Snapshot(error)) if error.is_damage() => {
@@ -223,12 +238,21 @@ impl Chain<'_> {
     /// recorded.
     fn build_reports(&mut self, month: Month, settings: &Settings) -> Result<Option<Digest>, JobError> {
         self.verify_last()?;
-        let earlier = self.links.len().checked_sub(2);
-        let Some(link) = self.links.last().filter(|link| link.month == month) else { return Ok(None) };
+        let Some((link, earlier)) = self.links.split_last_mut().filter(|(link, _)| link.month == month) else { return Ok(None) };
         let Some(snapshot) = &link.snapshot else { return Ok(None) };
         (self.observer)(Event::Building { month, what: Built::Reports });
-        let previous = earlier.and_then(|index| self.links.get(index)).map(|link| &link.history);
-        match build_reports(self.archive, settings, snapshot, self.definitions, (previous, &link.history), link.source()) {
+        let counted = match link.counted.take() {
+            Some(counted) => Ok(counted),
+            None => {
+                let (previous, earlier) = (earlier.last().map(|link| &link.history), snapshots(earlier));
+                let counting = steps::Month { snapshot, definitions: self.definitions, previous, earlier: &earlier };
+                counting.count().map_err(|error| match error {
+                    history::HistoryError::Snapshot(error) => error.into(),
+                    source => JobError::History { month, source },
+                })
+            }
+        };
+        match counted.and_then(|counted| build_reports(self.archive, settings, snapshot, self.definitions, &counted, link.source())) {
             Ok(digest) => {
                 (self.observer)(Event::Built { month, what: Built::Reports });
                 Ok(Some(digest))
@@ -242,6 +266,11 @@ impl Chain<'_> {
     }
 }
 
+/// The snapshots of these months that can be read.
+fn snapshots(links: &[Link]) -> Vec<&Snapshot> {
+    links.iter().filter_map(|link| link.snapshot.as_ref()).collect()
+}
+
 impl Link {
     fn source(&self) -> ReportSource {
         ReportSource { snapshot: self.history.snapshot().to_string(), history: self.history.hash.clone() }
@@ -253,50 +282,21 @@ fn build_reports(
     settings: &Settings,
     snapshot: &Snapshot,
     definitions: &Definitions,
-    (previous, current): (Option<&History>, &History),
+    counted: &Counted,
     source: ReportSource,
 ) -> Result<Digest, JobError> {
     let month = snapshot.manifest.month()?;
-    let in_history = |source| JobError::History { month, source };
-    let cohorts = history::cohort_months(&snapshot.manifest, definitions, previous).map_err(in_history)?;
-    let facts = facts(definitions, snapshot, &cohorts)?;
-    let lazy = |frame: Result<polars::prelude::DataFrame, history::HistoryError>| frame.map(IntoLazy::lazy).map_err(in_history);
     let table = |error| JobError::table(month, error);
-    let of_snapshot = |of: &'static Table| snapshot.scan(of);
-    let of_history = |of: &'static Table| current.scan(of).map_err(in_history);
-    let (contacts, conversations) = (of_snapshot(&CONTACTS)?, of_snapshot(&CONVERSATIONS)?);
-    let (standing, people) = (of_history(&history::STANDING)?, of_history(&history::PEOPLE)?);
-    let numbers = ContactNumbers::of(&[
-        (contacts.clone(), &CONTACTS),
-        (conversations.clone(), &CONVERSATIONS),
-        (standing.clone(), &history::STANDING),
-        (people.clone(), &history::PEOPLE),
-    ]);
-    let numbers = numbers.map_err(table)?;
-    let inputs = Inputs {
-        contacts: numbers.numbered(contacts, &CONTACTS),
-        attributes: numbers.numbered(definitions.wanted(of_snapshot(&ATTRIBUTES)?), &ATTRIBUTES),
-        members: numbers.numbered(of_snapshot(&MEMBERS)?, &MEMBERS),
-        conversations: numbers.numbered(conversations, &CONVERSATIONS),
-        standing: numbers.numbered(standing, &history::STANDING),
-        people: numbers.numbered(people, &history::PEOPLE),
-        numbers,
-        counts: of_history(&history::COUNTS)?,
-        triangle: of_history(&history::TRIANGLE)?,
-        profiles: of_history(&history::PROFILES)?,
-        cohorts: lazy(history::cohorts_frame(&cohorts, &snapshot.manifest))?,
-        population: lazy(history::population_frame(&snapshot.manifest))?,
-        profile: lazy(definitions.profile_frame(&snapshot.manifest))?,
-    };
+    let facts = facts(definitions, snapshot, counted)?;
     let failed = |source| JobError::Report { month, source };
     let unread = |error| table(TableError::new("summarize", format!("the reports of {month}"), error));
     let formats = settings.output.formats.iter().filter_map(table_format).collect();
     let mut writer = ReportWriter::new(archive, month, formats).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
-    page.take("counts", inputs.counts.clone().collect().map_err(unread)?).map_err(unread)?;
+    page.take("counts", counted.table(&history::COUNTS).map_err(table)?).map_err(unread)?;
     for report in REPORTS {
-        let frame = report.build(&inputs, &facts).map_err(table)?;
-        tracing::debug!(report = report.table.name, rows = frame.height(), "counted");
+        let frame = report.build(counted, &facts).map_err(table)?;
+        tracing::debug!(report = report.table.name, rows = frame.height(), "built");
         writer.add(&report.table, &frame).map_err(failed)?;
         page.take(report.table.name, frame).map_err(unread)?;
     }
@@ -323,7 +323,7 @@ pub fn cohort_facts(cohort: &CohortMonth) -> CohortFacts {
     }
 }
 
-fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]) -> Result<Facts, JobError> {
+fn facts(definitions: &Definitions, snapshot: &Snapshot, counted: &Counted) -> Result<Facts, JobError> {
     let manifest = &snapshot.manifest;
     let span = manifest.span()?;
     let found = |finding: &Finding| Found {
@@ -336,7 +336,7 @@ fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]
     };
     Ok(Facts {
         month: span.month,
-        cohorts: cohorts.iter().map(cohort_facts).collect(),
+        cohorts: counted.cohorts.iter().map(cohort_facts).collect(),
         population: match manifest.population.as_str() {
             "everyone" => PopulationKind::Everyone,
             "cohorts" => PopulationKind::Cohorts,
@@ -345,12 +345,12 @@ fn facts(definitions: &Definitions, snapshot: &Snapshot, cohorts: &[CohortMonth]
         has_conversations: manifest.conversations,
         opened_at_least: definitions.opened_at_least.clone(),
         profile: definitions.profile.iter().map(|entry| entry.attribute.clone()).collect(),
-        found: manifest.findings.iter().map(found).chain(noticed(definitions, manifest, cohorts, span.month)).collect(),
+        found: manifest.findings.iter().map(found).chain(noticed(definitions, manifest, counted, span.month)).collect(),
     })
 }
 
 /// Findings from the months before, and from missing streams.
-fn noticed(definitions: &Definitions, manifest: &Manifest, cohorts: &[CohortMonth], month: Month) -> Vec<Found> {
+fn noticed(definitions: &Definitions, manifest: &Manifest, counted: &Counted, month: Month) -> Vec<Found> {
     let warning = |check_name: &str, subject: &str, value: Option<String>, expected: Option<String>, detail: &str| Found {
         severity: "warning".to_string(),
         check_name: check_name.to_string(),
@@ -360,12 +360,17 @@ fn noticed(definitions: &Definitions, manifest: &Manifest, cohorts: &[CohortMont
         detail: detail.to_string(),
     };
     let mut noticed = Vec::new();
-    for cohort in cohorts {
+    for cohort in &counted.cohorts {
         if let Some(compared) = cohort.compared.map(|compared| compared.month).filter(|compared| compared.next() != month) {
             let detail = "compared with an earlier month than the last one, which was not observed at its end or was incomplete: \
                           joined and departed count since then";
             noticed.push(warning("compared_over_a_gap", &cohort.cohort_key, Some(compared.to_string()), None, detail));
         }
+    }
+    for unreadable in &counted.unreadable {
+        let detail = "the snapshot of the compared month cannot be read: who unsubscribed or became a user since then is unknown, and so are \
+                      the records of contacts that are gone";
+        noticed.push(warning("compared_month_damaged", &unreadable.to_string(), None, None, detail));
     }
     for rule in definitions.rules.iter().filter(|_| !manifest.incomplete.is_empty()) {
         let detail = "the month is incomplete: the members of the rule are unknown, and it is left out";

@@ -26,7 +26,9 @@ mod triangle;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
-use archive::table::{self, ContactNumbers, Query, Table, TableError};
+use crate::steps::Counted;
+use archive::engine::Step;
+use archive::table::{self, Table, TableError};
 use domain::{Basis, Month};
 
 pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
@@ -37,8 +39,16 @@ pub use in_common::{InCommon, NumberApart, in_common, numbers_apart};
 #[derive(Debug)]
 pub struct Report {
     pub table: Table,
-    pub query: Query,
-    judge: fn(&Facts, DataFrame) -> PolarsResult<DataFrame>,
+    source: Source,
+}
+
+/// Where the rows of a report come from.
+#[derive(Debug)]
+enum Source {
+    /// Judged from small counted tables.
+    Judged(&'static [&'static Table], fn(&Facts, &[DataFrame]) -> PolarsResult<DataFrame>),
+    /// A query that gives a row for each contact. Nothing is judged.
+    Step(&'static str),
 }
 
 /// All reports, in the order in which they are built and listed.
@@ -99,70 +109,47 @@ pub enum PopulationKind {
     Cohorts,
 }
 
-/// The tables that the counting queries use: tables of the snapshot and of the history, and small tables that are made for each
-/// month.
-#[derive(Clone)]
-pub struct Inputs {
-    /// The IDs of the contacts. The tables contain numbers instead of these IDs.
-    pub numbers: ContactNumbers,
-    pub contacts: LazyFrame,
-    pub attributes: LazyFrame,
-    pub members: LazyFrame,
-    pub conversations: LazyFrame,
-    pub standing: LazyFrame,
-    pub people: LazyFrame,
-    pub counts: LazyFrame,
-    pub triangle: LazyFrame,
-    pub profiles: LazyFrame,
-    pub cohorts: LazyFrame,
-    pub population: LazyFrame,
-    pub profile: LazyFrame,
-}
-
-impl Inputs {
-    fn named(&self) -> [(&'static str, LazyFrame); 12] {
-        [
-            ("contacts", self.contacts.clone()),
-            ("attributes", self.attributes.clone()),
-            ("members", self.members.clone()),
-            ("conversations", self.conversations.clone()),
-            ("standing", self.standing.clone()),
-            ("people", self.people.clone()),
-            ("counts", self.counts.clone()),
-            ("triangle", self.triangle.clone()),
-            ("profiles", self.profiles.clone()),
-            ("cohorts", self.cohorts.clone()),
-            ("population", self.population.clone()),
-            ("profile", self.profile.clone()),
-        ]
-    }
-}
-
-/// The names and columns of the small tables, for the data dictionary. These tables are made for each month and are not files.
-pub const SMALL_INPUTS: &[(&str, &str)] = &[
-    (
-        "cohorts",
-        "one row for each cohort: cohort_key, cohort_name, has_conversations, knows_gone (the population is everyone), in_history, intercom_count, \
-         month, month_start, month_end, compared_month, compared_end, months_since_compared",
-    ),
-    ("population", "one row: in_population (true), month, month_end"),
-    ("profile", "one row for each attribute: month, attribute, custom_name (null for a column of contacts)"),
-];
-
 impl Report {
     pub fn named(name: &str) -> Option<&'static Report> {
         REPORTS.iter().copied().find(|report| report.table.name == name)
     }
 
-    /// Counts and judges. The frame has the report's columns in order and with their types, and is sorted by the report's key.
+    /// The step that gives the rows; `None` if they are judged.
+    pub fn step(&'static self) -> Option<Step> {
+        match self.source {
+            Source::Step(sql) => Some(Step::new(&self.table, sql)),
+            Source::Judged(..) => None,
+        }
+    }
+
+    /// The counted tables from which the report is judged.
+    pub fn inputs(&self) -> &'static [&'static Table] {
+        match self.source {
+            Source::Step(_) => &[],
+            Source::Judged(tables, _) => tables,
+        }
+    }
+
+    /// The frame has the report's columns in order and with their types, and is sorted by the report's key.
     ///
     /// # Errors
-    /// When an input cannot be read or does not fit the query.
-    pub fn build(&self, inputs: &Inputs, facts: &Facts) -> Result<DataFrame, TableError> {
-        let failed = |error| TableError::new("build", format!("the report `{}`", self.table.name), error);
-        let counts = self.query.run(&inputs.named())?;
-        let judged = (self.judge)(facts, counts).and_then(|rows| table::in_order(rows, &self.table)).map_err(failed)?;
-        inputs.numbers.texts(judged, &self.table).and_then(|rows| self.table.conform(&rows)).map_err(failed)
+    /// When a counted table cannot be read or does not fit.
+    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<DataFrame, TableError> {
+        match (&self.source, self.step()) {
+            (Source::Judged(inputs, _), _) => {
+                let tables = inputs.iter().map(|table| counted.table(table)).collect::<Result<Vec<_>, _>>()?;
+                self.judged(&tables, facts)
+            }
+            (Source::Step(_), Some(step)) => counted.result(&step),
+            (Source::Step(_), None) => Ok(self.table.empty()),
+        }
+    }
+
+    fn judged(&self, tables: &[DataFrame], facts: &Facts) -> Result<DataFrame, TableError> {
+        let failed = |error| TableError::new("judge", format!("the report `{}`", self.table.name), error);
+        let Source::Judged(_, judge) = self.source else { return Ok(self.table.empty()) };
+        let judged = judge(facts, tables).and_then(|rows| table::in_order(rows, &self.table)).map_err(failed)?;
+        self.table.conform(&judged).map_err(failed)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod history;
 pub mod page;
 pub mod report;
 pub mod rules;
+pub mod steps;
 
 #[cfg(test)]
 mod on_paper;

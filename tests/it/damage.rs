@@ -121,7 +121,7 @@ fn the_next_month_rests_on_nothing_that_is_damaged() {
     observe(&undisturbed, &SEPTEMBER).succeed();
     let expected = tables(published(&undisturbed.job_folder()));
     let chance = RandomState::new();
-    let names = ["standing.parquet", "people.parquet", "ledger.parquet", "counts.parquet", "states.parquet", "manifest.json"];
+    let names = ["ledger.parquet", "triangle.parquet", "counts.parquet", "states.parquet", "profiles.parquet", "manifest.json"];
     side_by_side(
         &names.map(|name| (format!("history/run_month=2026-08/{name}"), chance.hash_one(name))),
         |(name, bit)| format!("bit {bit} of {name}"),

@@ -6,8 +6,9 @@ use polars::prelude::*;
 
 use super::profiles::{ByRole, Group, Groups};
 use super::rows::q_within_cohorts;
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source};
+use crate::history;
+use archive::table::{Column as Entry, Kind, Table};
 use stats::{Ratio, TwoByTwo, association, odds_ratio, risk_ratio};
 
 /// The number of values of an attribute that have a row of their own.
@@ -93,8 +94,7 @@ pub(super) const REPORT: Report = Report {
                 .or_null("either is null"),
         ],
     },
-    query: Query { name: "analysis/attribute_profile.sql", sql: include_str!("attribute_profile.sql") },
-    judge,
+    source: Source::Judged(&[&history::PROFILES], judge),
 };
 
 struct Row<'a> {
@@ -122,8 +122,8 @@ impl Part {
     }
 }
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
-    let groups = Groups::read(&counts)?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let groups = Groups::read(&tables[0], facts)?;
     let mut rows = Vec::new();
     for attribute in &facts.profile {
         let shown = Shown::of(&groups.population, attribute);

@@ -3,8 +3,10 @@
 use polars::prelude::*;
 
 use super::metrics::{COUNTS, RATES, Rate};
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
-use archive::table::{Column as Entry, Kind, Query, Table, instants};
+use super::rows::{days_of, rows_where};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source, ratio};
+use crate::history;
+use archive::table::{Column as Entry, Kind, Table, instants};
 
 const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or the basis is not month_end";
 const NO_CONVERSATIONS: &str = "the job does not fetch conversations";
@@ -59,14 +61,13 @@ pub(super) const REPORT: Report = Report {
             Entry::new("unsubscribed_rate", Kind::Ratio, "unsubscribed / members, 0 to 1").or_null("members is 0"),
         ],
     },
-    query: Query { name: "analysis/cohort_summary.sql", sql: include_str!("cohort_summary.sql") },
-    judge,
+    source: Source::Judged(&[&history::COUNTS], judge),
 };
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
     let cohorts = &facts.cohorts;
-    // There is one row for each cohort, and the cohorts are sorted by key.
-    let counts = counts.sort(["cohort_key"], SortMultipleOptions::default())?;
+    // There is one row for each cohort, and both are sorted by key.
+    let counts = rows_where(&tables[0], days_of(&tables[0], "month")?.into_iter().map(|month| month == facts.first_day()))?;
     polars_ensure!(counts.height() == cohorts.len(), ShapeMismatch: "{} cohorts, {} rows of counts", cohorts.len(), counts.height());
     let rate = |rate: &Rate| -> PolarsResult<Column> {
         let (part, whole) = (counts.column(rate.part)?.i64()?, counts.column(rate.whole)?.i64()?);

@@ -6,8 +6,9 @@ use polars::prelude::*;
 
 use super::metrics::{METRICS, Metric, RATES};
 use super::rows::{days_of, flags};
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source, ratio};
+use crate::history;
+use archive::table::{Column as Entry, Kind, Table};
 use domain::{Basis, Month};
 use stats::{self, Expectation, Interval, Measure};
 
@@ -97,8 +98,7 @@ pub(super) const REPORT: Report = Report {
                 .or_null(OUTSIDE),
         ],
     },
-    query: Query { name: "analysis/cohort_trends.sql", sql: include_str!("cohort_trends.sql") },
-    judge,
+    source: Source::Judged(&[&history::COUNTS], judge),
 };
 
 const DIRECTION_MONTHS: usize = 7;
@@ -140,8 +140,8 @@ impl Observed {
     }
 }
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
-    let observed = observed(&counts, facts.month)?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let observed = observed(&tables[0], facts.month)?;
     let mut trends = Vec::new();
     for cohort in &facts.cohorts {
         let Some(observed) = observed.get(cohort.cohort_key.as_str()) else { continue };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source, ratio};
+use crate::steps;
+use archive::table::{Column as Entry, Kind, Table};
 
 pub(super) const REPORT: Report = Report {
     table: Table {
@@ -25,8 +26,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("conversations_opened", Kind::Count, "conversations that those members opened").in_unit("conversations"),
         ],
     },
-    query: Query { name: "analysis/conversation_activity.sql", sql: include_str!("conversation_activity.sql") },
-    judge,
+    source: Source::Judged(&[&steps::ACTIVITY], judge),
 };
 
 /// For each bucket: its label, and the least and the greatest number of conversations.
@@ -42,9 +42,9 @@ struct Row<'a> {
     conversations: i64,
 }
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
     let cohorts: &[CohortFacts] = if facts.has_conversations { &facts.cohorts } else { &[] };
-    let histograms = histograms(&counts)?;
+    let histograms = histograms(&tables[0])?;
     let nobody = BTreeMap::new();
     let mut rows = Vec::new();
     for cohort in cohorts {

@@ -3,8 +3,9 @@
 use polars::prelude::*;
 
 use super::rows::Counts;
-use super::{Facts, MONTH, PopulationKind, Report};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{Facts, MONTH, PopulationKind, Report, Source};
+use crate::steps;
+use archive::table::{Column as Entry, Kind, Table};
 use domain::Basis;
 
 pub(super) const REPORT: Report = Report {
@@ -22,8 +23,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("detail", Kind::Text, "what it means, in words"),
         ],
     },
-    query: Query { name: "analysis/data_quality.sql", sql: include_str!("data_quality.sql") },
-    judge,
+    source: Source::Judged(&[&steps::QUALITY], judge),
 };
 
 /// A finding.
@@ -50,8 +50,8 @@ impl Found {
     }
 }
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
-    let counts = Counts::by(&counts, &["check_name", "subject"])?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let counts = Counts::by(&tables[0], &["check_name", "subject"])?;
     let mut found = facts.found.clone();
     for cohort in &facts.cohorts {
         let key = &cohort.cohort_key;

@@ -1,9 +1,7 @@
 //! One row for each member and profile attribute. In this long form the columns do not depend on the job.
 
-use polars::prelude::*;
-
-use super::{Facts, MONTH, Report};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{MONTH, Report, Source};
+use archive::table::{Column as Entry, Kind, Table};
 
 pub(super) const REPORT: Report = Report {
     table: Table {
@@ -20,23 +18,18 @@ pub(super) const REPORT: Report = Report {
                 .or_null("it is not a number, or the contact has none"),
         ],
     },
-    query: Query { name: "analysis/member_attributes.sql", sql: include_str!("member_attributes.sql") },
-    judge,
+    source: Source::Step(include_str!("../steps/member_attributes.sql")),
 };
-
-fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    Ok(rows)
-}
 
 #[cfg(test)]
 mod tests {
-    use super::REPORT;
+    const SQL: &str = include_str!("../steps/member_attributes.sql");
     use domain::profile_columns;
 
     #[test]
     fn the_query_has_every_attribute_that_a_profile_may_name() {
         for name in profile_columns() {
-            assert!(REPORT.query.sql.contains(&format!("f.attribute = '{name}'")), "{name}");
+            assert!(SQL.contains(&format!("f.attribute = '{name}'")), "{name}");
         }
     }
 }

@@ -1,9 +1,7 @@
 //! One row for each cohort and contact: the members, and the contacts that departed since the compared month.
 
-use polars::prelude::*;
-
-use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{COHORT_KEY, COHORT_NAME, MONTH, Report, Source};
+use archive::table::{Column as Entry, Kind, Table};
 
 pub(super) const REPORT: Report = Report {
     table: Table {
@@ -39,10 +37,5 @@ pub(super) const REPORT: Report = Report {
             Entry::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
         ],
     },
-    query: Query { name: "analysis/members.sql", sql: include_str!("members.sql") },
-    judge,
+    source: Source::Step(include_str!("../steps/members.sql")),
 };
-
-fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    Ok(rows)
-}

@@ -3,8 +3,9 @@
 
 use polars::prelude::*;
 
-use super::triangle::{self, triangles};
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
+use super::triangle::triangles;
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source};
+use crate::history;
 use archive::table::{Column as Entry, Kind, Table};
 use stats::{LifeTableRow, life_table, person_months};
 
@@ -45,12 +46,11 @@ pub(super) const REPORT: Report = Report {
             Entry::new("survival_high", Kind::Ratio, "upper end of its 95 % interval (Rothman-Wilson)"),
         ],
     },
-    query: triangle::QUERY,
-    judge,
+    source: Source::Judged(&[&history::TRIANGLE], judge),
 };
 
-fn judge(facts: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    let triangles = triangles(&rows)?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let triangles = triangles(&tables[0])?;
     let of_cohort = |cohort: &CohortFacts| {
         triangles.get(&cohort.cohort_key).map_or(Vec::new(), |triangle| life_table(&person_months(&triangle.cells, &triangle.months)))
     };

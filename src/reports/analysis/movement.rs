@@ -1,9 +1,14 @@
 //! One row for each way from one cohort to another: how many contacts moved since the compared month.
 
+use std::collections::HashMap;
+
 use polars::prelude::*;
 
-use super::{Facts, MONTH, Report, ratio};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::rows::{days_of, rows_where};
+use super::{Facts, MONTH, Report, Source, ratio};
+use crate::history;
+use crate::steps;
+use archive::table::{Column as Entry, Kind, Table};
 
 const NO_COHORT_LEFT: &str = "from_cohort is `(none)`, `(stayed)` or `(new)`";
 
@@ -34,12 +39,28 @@ pub(super) const REPORT: Report = Report {
             Entry::new("share_of_from", Kind::Ratio, "contacts / previous_members, 0 to 1").or_null(NO_COHORT_LEFT),
         ],
     },
-    query: Query { name: "analysis/movement.sql", sql: include_str!("movement.sql") },
-    judge,
+    source: Source::Judged(&[&steps::MOVES, &history::COUNTS], judge),
 };
 
-fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    let (contacts, previous) = (rows.column("contacts")?.i64()?, rows.column("previous_members")?.i64()?);
-    let share: Float64Chunked = contacts.iter().zip(previous.iter()).map(|(contacts, previous)| ratio(contacts, previous)).collect();
-    rows.hstack(&[share.with_name("share_of_from".into()).into_column()])
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let [moves, counts] = tables else { polars_bail!(ShapeMismatch: "movement has {} tables", tables.len()) };
+    let (from, to) = (moves.column("from_cohort")?.str()?, moves.column("to_cohort")?.str()?);
+    let name = |key: Option<&str>| {
+        let cohort = facts.cohorts.iter().find(|cohort| Some(cohort.cohort_key.as_str()) == key);
+        cohort.map_or(key.unwrap_or_default().to_string(), |cohort| cohort.cohort_name.clone())
+    };
+    let now = rows_where(counts, days_of(counts, "month")?.into_iter().map(|month| month == facts.first_day()))?;
+    let (keys, members) = (now.column("cohort_key")?.str()?, now.column("previous_members")?.i64()?);
+    let members: HashMap<Option<&str>, Option<i64>> = keys.iter().zip(members.iter()).collect();
+    let previous: Vec<Option<i64>> = from.iter().map(|key| members.get(&key).copied().flatten()).collect();
+    let share: Vec<Option<f64>> =
+        moves.column("contacts")?.i64()?.iter().zip(&previous).map(|(contacts, previous)| ratio(contacts, *previous)).collect();
+    let columns = [
+        Column::new("month".into(), vec![facts.first_day(); moves.height()]),
+        Column::new("from_name".into(), from.iter().map(name).collect::<Vec<_>>()),
+        Column::new("to_name".into(), to.iter().map(name).collect::<Vec<_>>()),
+        Column::new("previous_members".into(), previous),
+        Column::new("share_of_from".into(), share),
+    ];
+    moves.hstack(&columns)
 }

@@ -5,8 +5,9 @@ use polars::prelude::*;
 
 use super::profiles::{Group, Groups, Values};
 use super::rows::q_within_cohorts;
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source};
+use crate::history;
+use archive::table::{Column as Entry, Kind, Table};
 use stats::{MannWhitney, Tally, mann_whitney, mean, quantile};
 
 const NO_MEMBERS: &str = "no member has a value";
@@ -63,8 +64,7 @@ pub(super) const REPORT: Report = Report {
                 .or_null(ONE_IS_EMPTY),
         ],
     },
-    query: Query { name: "analysis/numeric_profile.sql", sql: include_str!("numeric_profile.sql") },
-    judge,
+    source: Source::Judged(&[&history::PROFILES], judge),
 };
 
 struct Row<'a> {
@@ -84,8 +84,8 @@ impl Row<'_> {
     }
 }
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
-    let groups = Groups::read(&counts)?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let groups = Groups::read(&tables[0], facts)?;
     let mut rows = Vec::new();
     for attribute in &facts.profile {
         let population = groups.population.values(attribute);

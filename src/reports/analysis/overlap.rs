@@ -3,8 +3,9 @@
 use polars::prelude::*;
 
 use super::rows::Counts;
-use super::{CohortFacts, Facts, MONTH, PopulationKind, Report, ratio};
-use archive::table::{Column as Entry, Kind, Query, Table};
+use super::{CohortFacts, Facts, MONTH, PopulationKind, Report, Source, ratio};
+use crate::steps;
+use archive::table::{Column as Entry, Kind, Table};
 
 const NO_POPULATION: &str = "the population is the cohorts themselves";
 
@@ -39,12 +40,11 @@ pub(super) const REPORT: Report = Report {
             .or_null("a cohort has no member in the population, or the population is the cohorts themselves"),
         ],
     },
-    query: Query { name: "analysis/overlap.sql", sql: include_str!("overlap.sql") },
-    judge,
+    source: Source::Judged(&[&steps::SHARED], judge),
 };
 
-fn judge(facts: &Facts, counts: DataFrame) -> PolarsResult<DataFrame> {
-    let counts = Counts::by(&counts, &["cohort_a", "cohort_b"])?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let counts = Counts::by(&tables[0], &["cohort_a", "cohort_b"])?;
     let cohorts = &facts.cohorts;
     let pairs: Vec<(&CohortFacts, &CohortFacts)> =
         cohorts.iter().enumerate().flat_map(|(index, a)| cohorts[index + 1..].iter().map(move |b| (a, b))).collect();

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Sub};
 
+use chrono::NaiveDate;
 use polars::prelude::*;
 
+use super::Facts;
+use super::rows::days_of;
 use stats::TwoByTwo;
 
 /// Numbers of contacts by role.
@@ -99,23 +102,27 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Reads the columns cohort_key (empty for the population), is_now (false for the compared month), attribute (empty for
-    /// everyone), role, value, value_number, contacts.
-    pub(super) fn read(counts: &DataFrame) -> PolarsResult<Groups> {
+    /// From the rows of [`PROFILES`](crate::history::PROFILES).
+    pub(super) fn read(counts: &DataFrame, facts: &Facts) -> PolarsResult<Groups> {
         let text = |name: &str| counts.column(name)?.str();
         let (keys, attributes, roles, values) = (text("cohort_key")?, text("attribute")?, text("role")?, text("value")?);
         let numbers = counts.column("value_number")?.f64()?;
-        let is_now = counts.column("is_now")?.bool()?;
+        let months = days_of(counts, "month")?;
+        let compared: HashMap<&str, NaiveDate> =
+            facts.cohorts.iter().filter_map(|cohort| Some((cohort.cohort_key.as_str(), cohort.compared_month?.first_day()))).collect();
         let contacts = counts.column("contacts")?.i64()?;
         let mut groups = Groups::default();
-        for row in 0..counts.height() {
+        for (row, month) in months.into_iter().enumerate() {
             let key = keys.get(row).unwrap_or_default();
-            let now = is_now.get(row) == Some(true);
-            let group = match (key.is_empty(), now) {
-                (true, true) => &mut groups.population,
-                (true, false) => continue,
-                (false, true) => groups.now.entry(key.to_string()).or_default(),
-                (false, false) => groups.compared.entry(key.to_string()).or_default(),
+            let is_now = month == facts.first_day();
+            let group = if is_now && key.is_empty() {
+                &mut groups.population
+            } else if is_now {
+                groups.now.entry(key.to_string()).or_default()
+            } else if compared.get(key) == Some(&month) {
+                groups.compared.entry(key.to_string()).or_default()
+            } else {
+                continue;
             };
             let count = contacts.get(row).unwrap_or_default() as u64;
             let contacts =

@@ -1,13 +1,13 @@
 //! One row for each cohort, month of entry and age: how many entrants are members at that age.
 
-use std::collections::HashMap;
-
 use polars::prelude::*;
 
 use super::rows::flags;
-use super::triangle::{self, triangles};
-use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report, ratio};
+use super::triangle::triangles;
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source, ratio};
+use crate::history;
 use archive::table::{Column as Entry, Kind, Table};
+use domain::Month;
 use stats::{RetentionCell, wilson};
 
 pub(super) const REPORT: Report = Report {
@@ -36,23 +36,34 @@ pub(super) const REPORT: Report = Report {
             Entry::new("rate_high", Kind::Ratio, "upper end of the rate's 95 % interval (Wilson)").or_null("there were no entrants"),
         ],
     },
-    query: triangle::QUERY,
-    judge,
+    source: Source::Judged(&[&history::TRIANGLE], judge),
 };
 
-fn judge(_: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    let keys = rows.column("cohort_key")?.str()?;
-    let mut cells = triangles(&rows)?.into_iter().map(|(key, triangle)| (key, triangle.cells.into_iter())).collect::<HashMap<_, _>>();
-    let cells: Vec<RetentionCell> = keys.iter().filter_map(|key| cells.get_mut(key.unwrap_or_default())?.next()).collect();
-    let rates = |name: &str, value: &dyn Fn(&RetentionCell) -> Option<f64>| {
-        Column::new(name.into(), cells.iter().map(value).collect::<Vec<Option<f64>>>())
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let triangles = triangles(&tables[0])?;
+    let of_cohort = |cohort: &CohortFacts| triangles.get(&cohort.cohort_key).map_or(Vec::new(), |triangle| triangle.cells.clone());
+    let cells: Vec<(&CohortFacts, RetentionCell)> =
+        facts.cohorts.iter().flat_map(|cohort| of_cohort(cohort).into_iter().map(move |cell| (cohort, cell))).collect();
+    let counts = |name: &str, value: fn(&RetentionCell) -> u64| {
+        Column::new(name.into(), cells.iter().map(|(_, cell)| value(cell) as i64).collect::<Vec<_>>())
     };
-    let columns = [
-        flags("entry_is_censored", cells.iter().map(|cell| cell.entry_is_censored)),
-        Column::new("age_months".into(), cells.iter().map(|cell| cell.age_months).collect::<Vec<_>>()),
+    let rates = |name: &str, value: &dyn Fn(&RetentionCell) -> Option<f64>| {
+        Column::new(name.into(), cells.iter().map(|(_, cell)| value(cell)).collect::<Vec<Option<f64>>>())
+    };
+    let entry_month = |(_, cell): &(&CohortFacts, RetentionCell)| Month::from_index(cell.entry_month).first_day();
+    let columns = vec![
+        Column::new("month".into(), vec![facts.first_day(); cells.len()]),
+        Column::new("cohort_key".into(), cells.iter().map(|(cohort, _)| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
+        Column::new("cohort_name".into(), cells.iter().map(|(cohort, _)| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
+        Column::new("entry_month".into(), cells.iter().map(entry_month).collect::<Vec<_>>()),
+        flags("entry_is_censored", cells.iter().map(|(_, cell)| cell.entry_is_censored)),
+        Column::new("age_months".into(), cells.iter().map(|(_, cell)| cell.age_months).collect::<Vec<_>>()),
+        counts("entrants", |cell| cell.entrants),
+        counts("retained", |cell| cell.retained),
+        counts("retained_unbroken", |cell| cell.retained_unbroken),
         rates("retention_rate", &|cell| ratio(Some(cell.retained as i64), Some(cell.entrants as i64))),
         rates("rate_low", &|cell| Some(wilson(cell.retained, cell.entrants)?.low)),
         rates("rate_high", &|cell| Some(wilson(cell.retained, cell.entrants)?.high)),
     ];
-    rows.hstack(&columns)
+    DataFrame::new(cells.len(), columns)
 }

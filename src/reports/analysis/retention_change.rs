@@ -3,7 +3,8 @@
 use polars::prelude::*;
 
 use super::triangle::{self, triangles};
-use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report};
+use super::{COHORT_KEY, COHORT_NAME, Facts, MONTH, Report, Source};
+use crate::history;
 use archive::table::{Column as Entry, Kind, Table};
 use stats::{LogRank, RetentionChange, benjamini_hochberg, retention_change};
 
@@ -44,12 +45,11 @@ pub(super) const REPORT: Report = Report {
                 .or_null(TOO_FEW),
         ],
     },
-    query: triangle::QUERY,
-    judge,
+    source: Source::Judged(&[&history::TRIANGLE], judge),
 };
 
-fn judge(facts: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    let triangles = triangles(&rows)?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let triangles = triangles(&tables[0])?;
     let none = triangle::Triangle::default();
     let changes: Vec<RetentionChange> = facts
         .cohorts

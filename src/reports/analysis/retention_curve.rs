@@ -2,8 +2,9 @@
 
 use polars::prelude::*;
 
-use super::triangle::{self, triangles};
-use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, ratio};
+use super::triangle::triangles;
+use super::{COHORT_KEY, COHORT_NAME, CohortFacts, Facts, MONTH, Report, Source, ratio};
+use crate::history;
 use archive::table::{Column as Entry, Kind, Table};
 use stats::{RetentionCurvePoint, retention_curve};
 
@@ -28,12 +29,11 @@ pub(super) const REPORT: Report = Report {
             Entry::new("rate_high", Kind::Ratio, "upper end of the rate's 95 % interval (Wilson)").or_null(NO_ENTRANTS),
         ],
     },
-    query: triangle::QUERY,
-    judge,
+    source: Source::Judged(&[&history::TRIANGLE], judge),
 };
 
-fn judge(facts: &Facts, rows: DataFrame) -> PolarsResult<DataFrame> {
-    let triangles = triangles(&rows)?;
+fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
+    let triangles = triangles(&tables[0])?;
     let of_cohort =
         |cohort: &CohortFacts| triangles.get(&cohort.cohort_key).map_or(Vec::new(), |triangle| retention_curve(&triangle.cells));
     let points: Vec<(&CohortFacts, RetentionCurvePoint)> =

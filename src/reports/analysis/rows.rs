@@ -51,6 +51,11 @@ pub(super) fn q_within_cohorts<'a>(cohorts: impl Iterator<Item = &'a CohortFacts
     q
 }
 
+/// The rows for which the condition is true.
+pub(super) fn rows_where(frame: &DataFrame, condition: impl Iterator<Item = bool>) -> PolarsResult<DataFrame> {
+    frame.filter(&condition.map(Some).collect::<BooleanChunked>())
+}
+
 /// A column of counts that is never null.
 pub(super) fn counts_of(frame: &DataFrame, name: &str) -> PolarsResult<Vec<i64>> {
     Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect())

@@ -13,6 +13,8 @@ use polars::prelude::*;
 
 use super::*;
 use crate::on_paper::{assert_shows, table};
+use crate::{history, steps};
+use archive::engine::Polars;
 use domain::MonthSpan;
 
 /// A cohort `tag:<letter>` that is named by its letter, observed at the month's end.
@@ -45,8 +47,8 @@ fn facts(of: &str, cohorts: Vec<CohortFacts>) -> Facts {
     }
 }
 
-/// The small tables that are made for each month. The test adds the tables of the snapshot and the history.
-fn inputs(facts: &Facts) -> Inputs {
+/// The small tables that are made for each month.
+fn small_tables(facts: &Facts) -> Vec<(&'static Table, DataFrame)> {
     let span = |month: Month| month.span(&domain::TimeZone::utc());
     let now: MonthSpan = span(facts.month);
     let cohorts = &facts.cohorts;
@@ -55,40 +57,24 @@ fn inputs(facts: &Facts) -> Inputs {
         |name: &str, day: &dyn Fn(&CohortFacts) -> Option<NaiveDate>| Column::new(name.into(), cohorts.iter().map(day).collect::<Vec<_>>());
     let columns = vec![
         Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
-        Column::new("cohort_name".into(), cohorts.iter().map(|cohort| cohort.cohort_name.as_str()).collect::<Vec<_>>()),
-        Column::new("has_conversations".into(), vec![facts.has_conversations; n]),
         Column::new("knows_gone".into(), vec![facts.population == PopulationKind::Everyone; n]),
         days("month", &|_| Some(facts.first_day())),
-        table::instants("month_start", cohorts.iter().map(|_| Some(now.start))),
         table::instants("month_end", cohorts.iter().map(|_| Some(now.end))),
         days("compared_month", &|cohort| cohort.compared_month.map(Month::first_day)),
-        table::instants("compared_end", cohorts.iter().map(|cohort| cohort.compared_month.map(|month| span(month).end))),
     ];
-    let population = vec![
-        Column::new("in_population".into(), [true]),
-        Column::new("month".into(), [facts.first_day()]),
-        table::instants("month_end", [Some(now.end)].into_iter()),
-    ];
-    let nothing = || DataFrame::empty().lazy();
-    Inputs {
-        numbers: table::ContactNumbers::default(),
-        contacts: nothing(),
-        attributes: nothing(),
-        members: nothing(),
-        conversations: nothing(),
-        standing: nothing(),
-        people: nothing(),
-        counts: nothing(),
-        triangle: nothing(),
-        profiles: nothing(),
-        cohorts: DataFrame::new(n, columns).unwrap().lazy(),
-        population: DataFrame::new(1, population).unwrap().lazy(),
-        profile: nothing(),
-    }
+    let this_month = vec![Column::new("month".into(), [facts.first_day()]), table::instants("month_end", [Some(now.end)].into_iter())];
+    vec![(&steps::COHORTS, DataFrame::new(n, columns).unwrap()), (&steps::THIS_MONTH, DataFrame::new(1, this_month).unwrap())]
 }
 
-fn build(report: &str, inputs: &Inputs, facts: &Facts) -> DataFrame {
-    Report::named(report).unwrap().build(inputs, facts).unwrap()
+/// Runs the step of a table over these tables and the small ones.
+fn counted(table: &'static Table, given: Vec<(&'static Table, DataFrame)>, facts: &Facts) -> DataFrame {
+    let all = given.into_iter().chain(small_tables(facts)).map(|(table, rows)| (table, rows.lazy())).collect();
+    let step = steps::STEPS.iter().find(|step| step.table.name == table.name).unwrap();
+    Polars::over(all).unwrap().result(step).unwrap()
+}
+
+fn judge(report: &str, tables: &[DataFrame], facts: &Facts) -> DataFrame {
+    Report::named(report).unwrap().judged(tables, facts).unwrap()
 }
 
 /// The rows in which this column has this text.

@@ -1,16 +1,13 @@
 //! The retention triangle of each cohort: the entrants of each month of its history, in each later month of the history. It
 //! is the only input of all reports about retention.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use polars::prelude::*;
 
 use super::rows::{counts_of, days_of};
-use archive::table::Query;
 use domain::Month;
 use stats::RetentionCell;
-
-pub(super) const QUERY: Query = Query { name: "analysis/retention.sql", sql: include_str!("retention.sql") };
 
 /// The triangle of one cohort.
 #[derive(Clone, Debug, Default)]
@@ -20,12 +17,14 @@ pub(super) struct Triangle {
     pub months: Vec<i64>,
 }
 
-/// The triangles by cohort, from the rows of [`QUERY`]. The cells are in the order of the rows.
+/// The triangles by cohort, from the rows of [`TRIANGLE`](crate::history::TRIANGLE). The cells are in the order of the rows.
 pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Triangle>> {
     let keys = rows.column("cohort_key")?.str()?;
     let (entered, observed) = (days_of(rows, "entry_month")?, days_of(rows, "observed_month")?);
-    let (entrants, retained, unbroken) =
-        (counts_of(rows, "entrants")?, counts_of(rows, "retained")?, counts_of(rows, "retained_unbroken")?);
+    let (retained, unbroken) = (counts_of(rows, "retained")?, counts_of(rows, "retained_unbroken")?);
+    // In the month of entry, all of them are members.
+    let entry_rows = keys.iter().enumerate().filter(|(row, _)| entered[*row] == observed[*row]);
+    let entrants: HashMap<_, i64> = entry_rows.map(|(row, key)| ((key, entered[row]), retained[row])).collect();
     // Each month of a cohort's history is a month of entry here.
     let mut months: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for (key, month) in keys.iter().zip(&entered) {
@@ -36,6 +35,7 @@ pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Trian
         all.insert((*key).to_string(), Triangle { cells: Vec::new(), months: of_history.iter().copied().collect() });
     }
     for (row, key) in keys.iter().enumerate() {
+        let Some(entrants) = entrants.get(&(key, entered[row])) else { continue };
         let key = key.unwrap_or_default();
         let entry_month = Month::of(entered[row]).index();
         let of_history = months.get(key);
@@ -44,7 +44,7 @@ pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Trian
             age_months: Month::of(observed[row]).index() - entry_month,
             // If the month before is not in the history, its members are unknown.
             entry_is_censored: of_history.is_none_or(|months| !months.contains(&(entry_month - 1))),
-            entrants: entrants[row].unsigned_abs(),
+            entrants: entrants.unsigned_abs(),
             retained: retained[row].unsigned_abs(),
             retained_unbroken: unbroken[row].unsigned_abs(),
         };

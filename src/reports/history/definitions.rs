@@ -3,10 +3,7 @@
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::HistoryError;
 use crate::rules::Rule;
-use archive::snapshot::Manifest;
-use archive::table::{TableError, instants};
 
 #[derive(Clone, Debug, Default)]
 pub struct Definitions {
@@ -57,27 +54,4 @@ impl Definitions {
         let names = self.profile.iter().filter_map(|entry| entry.custom_name.as_deref());
         attributes.filter(names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false)))
     }
-
-    /// The profile as a small table for the counting queries.
-    pub fn profile_frame(&self, manifest: &Manifest) -> Result<DataFrame, HistoryError> {
-        let month = manifest.month()?.first_day();
-        let n = self.profile.len();
-        let columns = vec![
-            Column::new("month".into(), vec![month; n]),
-            Column::new("attribute".into(), self.profile.iter().map(|entry| entry.attribute.as_str()).collect::<Vec<_>>()),
-            Column::new("custom_name".into(), self.profile.iter().map(|entry| entry.custom_name.as_deref()).collect::<Vec<Option<&str>>>()),
-        ];
-        Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of attributes", error))?)
-    }
-}
-
-/// The population as a table of one row, so that no query needs a literal.
-pub fn population_frame(manifest: &Manifest) -> Result<DataFrame, HistoryError> {
-    let span = manifest.span()?;
-    let columns = vec![
-        Column::new("in_population".into(), [true]),
-        Column::new("month".into(), [span.month.first_day()]),
-        instants("month_end", [Some(span.end)].into_iter()),
-    ];
-    Ok(DataFrame::new(1, columns).map_err(|error| TableError::new("make", "the table of the population", error))?)
 }

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
-use super::{CohortMonth, History, HistoryError, STATES, scan_previous};
+use super::{History, HistoryError, STATES, scan_previous};
 use archive::table::{TableError, instants};
 use domain::MonthSpan;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State {
-    pub first_month: NaiveDate,
-    pub last_month: NaiveDate,
-    pub last_month_end: DateTime<Utc>,
-    pub months: i64,
+pub(crate) struct State {
+    pub(crate) first_month: NaiveDate,
+    pub(crate) last_month: NaiveDate,
+    pub(crate) last_month_end: DateTime<Utc>,
+    pub(crate) months: i64,
 }
 
 impl State {
-    pub(super) fn read(previous: Option<&History>) -> Result<BTreeMap<String, State>, HistoryError> {
+    pub(crate) fn read(previous: Option<&History>) -> Result<BTreeMap<String, State>, HistoryError> {
         let failed = |error| TableError::new("read", "`states` of the last history", error);
         let frame = scan_previous(previous, &STATES)?.collect().map_err(failed)?;
         let rows = || -> PolarsResult<BTreeMap<String, State>> {
@@ -46,7 +46,7 @@ impl State {
         Ok(rows().map_err(failed)?)
     }
 
-    pub(super) fn frame(states: &BTreeMap<String, State>) -> Result<DataFrame, HistoryError> {
+    pub(crate) fn frame(states: &BTreeMap<String, State>) -> Result<DataFrame, HistoryError> {
         let columns = vec![
             Column::new("cohort_key".into(), states.keys().map(String::as_str).collect::<Vec<_>>()),
             Column::new("first_month".into(), states.values().map(|state| state.first_month).collect::<Vec<_>>()),
@@ -58,7 +58,7 @@ impl State {
     }
 
     /// The state of a cohort after a month of its H.
-    pub(super) fn after(before: Option<State>, span: &MonthSpan) -> State {
+    pub(crate) fn after(before: Option<State>, span: &MonthSpan) -> State {
         let month = span.month.first_day();
         let Some(before) = before else {
             return State { first_month: month, last_month: month, last_month_end: span.end, months: 1 };
@@ -67,11 +67,15 @@ impl State {
     }
 
     /// The states of all cohorts after this month.
-    pub(super) fn all_after(before: BTreeMap<String, State>, cohorts: &[CohortMonth], span: &MonthSpan) -> BTreeMap<String, State> {
+    pub(crate) fn all_after<'a>(
+        before: BTreeMap<String, State>,
+        in_history: impl Iterator<Item = &'a str>,
+        span: &MonthSpan,
+    ) -> BTreeMap<String, State> {
         let mut states = before;
-        for cohort in cohorts.iter().filter(|cohort| cohort.in_history) {
-            let state = State::after(states.get(&cohort.cohort_key).copied(), span);
-            states.insert(cohort.cohort_key.clone(), state);
+        for key in in_history {
+            let state = State::after(states.get(key).copied(), span);
+            states.insert(key.to_string(), state);
         }
         states
     }

@@ -3,23 +3,16 @@
 use archive::table::{Column, Kind, Table};
 
 const COHORT_KEY: &str = "`tag:<id>`, `segment:<id>` or `rule:<name>`";
+const NO_COMPARISON: &str = "nothing to compare with: the first month of the cohort's history, or a month outside it";
+const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
 
-pub const STANDING: Table = Table {
-    name: "standing",
-    row: "a contact and a cohort that it is in, or was in when the cohort was last observed at a month's end",
+pub const RULE_MEMBERS: Table = Table {
+    name: "rule_members",
+    row: "a contact for which the condition of a rule is true",
     key: &["cohort_key", "contact_id"],
     columns: &[
-        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("cohort_key", Kind::Text, "`rule:<name>`"),
         Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
-        Column::new("change", Kind::Text, "first_seen, retained, joined, returned or departed"),
-        Column::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
-            .or_null("unknown: the contact was already a member in the first month of the cohort's history, or joined in the first month after a gap; or it was first seen in a month outside the history"),
-        Column::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included")
-            .in_unit("months")
-            .or_null("the contact has departed, or the month is outside the cohort's history"),
-        Column::new("is_newly_unsubscribed", Kind::Flag, "whether the contact is unsubscribed now and was not in the compared month"),
-        Column::new("is_converted", Kind::Flag, "whether the contact is a user now and was a lead in the compared month"),
-        Column::new("is_gone", Kind::Flag, "whether the contact is no longer among the observed contacts"),
     ],
 };
 
@@ -42,36 +35,6 @@ pub const LEDGER: Table = Table {
     ],
 };
 
-pub const RECORDS: Table = Table {
-    name: "records",
-    row: "a contact as it was in a month with which some cohort is still compared",
-    key: &["month", "contact_id"],
-    columns: &[
-        Column::new("month", Kind::Day, "first day of the month"),
-        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
-        Column::new("role", Kind::Text, "`user` or `lead`"),
-        Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact had unsubscribed from e-mails").or_null("not given"),
-    ],
-};
-
-pub const PEOPLE: Table = Table {
-    name: "people",
-    row: "the last known record of a contact that is in a cohort or has just left one",
-    key: &["contact_id"],
-    columns: &[
-        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
-        Column::new("external_id", Kind::Text, "the workspace's own ID of the contact").or_null("none given"),
-        Column::new("email", Kind::Text, "e-mail address").or_null("none given"),
-        Column::new("name", Kind::Text, "name").or_null("none given"),
-        Column::new("role", Kind::Text, "`user` or `lead`"),
-        Column::new("last_seen_at", Kind::Instant, "when the contact was last seen").or_null("never, or not given"),
-        Column::new("signed_up_at", Kind::Instant, "when the contact signed up").or_null("not given"),
-        Column::new("created_at", Kind::Instant, "when the contact was created in Intercom").or_null("not given"),
-        Column::new("unsubscribed_from_emails", Kind::Flag, "whether the contact unsubscribed from e-mails").or_null("not given"),
-        Column::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
-    ],
-};
-
 pub const STATES: Table = Table {
     name: "states",
     row: "a cohort that was ever observed at a month's end",
@@ -84,9 +47,6 @@ pub const STATES: Table = Table {
         Column::new("months", Kind::Count, "months of the cohort's history").in_unit("months"),
     ],
 };
-
-const NO_COMPARISON: &str = "nothing to compare with: the first month of the cohort's history, or a month outside it";
-const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
 
 /// The input of `cohort_summary` and `cohort_trends`.
 pub const COUNTS: Table = Table {

@@ -9,15 +9,24 @@ use polars::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::analysis::Report;
 use crate::on_paper::assert_shows;
-use archive::snapshot::{Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
+use crate::steps::{Counted, Month, STANDING};
+use archive::snapshot::{ATTRIBUTES, Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
 use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 
 /// A job's folder. Its months are observed one after the other.
 struct Place {
     root: TempDir,
     definitions: Definitions,
-    last: Option<History>,
+    snapshots: Vec<Snapshot>,
+    last: Option<Observed>,
+}
+
+/// A month that was counted, and its history.
+struct Observed {
+    history: History,
+    counted: Counted,
 }
 
 /// The state of the workspace when a month was observed.
@@ -41,7 +50,7 @@ impl<'a> Observation<'a> {
     }
 
     fn span(&self) -> MonthSpan {
-        self.month.parse::<Month>().unwrap().span(&TimeZone::utc())
+        self.month.parse::<domain::Month>().unwrap().span(&TimeZone::utc())
     }
 }
 
@@ -62,7 +71,7 @@ fn with(contact: Contact, name: &str, value: AttributeValue) -> Contact {
 
 impl Place {
     fn new() -> Place {
-        Place { root: tempfile::tempdir().unwrap(), definitions: Definitions::default(), last: None }
+        Place { root: tempfile::tempdir().unwrap(), definitions: Definitions::default(), snapshots: Vec::new(), last: None }
     }
 
     fn archive(&self) -> Archive {
@@ -70,10 +79,19 @@ impl Place {
     }
 
     /// Publishes the month's snapshot and builds its history from the last one.
-    fn observe(&mut self, observation: &Observation<'_>) -> &History {
+    fn observe(&mut self, observation: &Observation<'_>) -> &Observed {
         let snapshot = self.snapshot(observation);
-        let history = build(&self.archive(), &snapshot, &self.definitions, self.last.as_ref()).unwrap();
-        self.last.insert(history)
+        self.follow(snapshot)
+    }
+
+    fn follow(&mut self, snapshot: Snapshot) -> &Observed {
+        let previous = self.last.as_ref().map(|observed| &observed.history);
+        let earlier: Vec<&Snapshot> = self.snapshots.iter().collect();
+        let month = Month { snapshot: &snapshot, definitions: &self.definitions, previous, earlier: &earlier };
+        let counted = month.count().unwrap();
+        let history = counted.publish_history(&self.archive(), &month).unwrap();
+        self.snapshots.push(snapshot);
+        self.last.insert(Observed { history, counted })
     }
 
     fn snapshot(&self, observation: &Observation<'_>) -> Snapshot {
@@ -163,12 +181,16 @@ impl Place {
     }
 }
 
-/// One table of a history, read from disk.
-fn read(history: &History, table: &'static Table) -> DataFrame {
-    history.scan(table).unwrap().collect().unwrap()
+/// One table of a month: from disk if the history keeps it.
+fn read(observed: &Observed, table: &'static Table) -> DataFrame {
+    if TABLES.iter().any(|kept| kept.name == table.name) {
+        observed.history.scan(table).unwrap().collect().unwrap()
+    } else {
+        observed.counted.table(table).unwrap()
+    }
 }
 
 #[track_caller]
-fn check(history: &History, table: &'static Table, expected: &str) {
-    assert_shows(&read(history, table), expected);
+fn check(observed: &Observed, table: &'static Table, expected: &str) {
+    assert_shows(&read(observed, table), expected);
 }

@@ -15,7 +15,7 @@ const PLANS: &str = "
 
 fn profile(cohorts: Vec<CohortFacts>, attributes: &[&str], profiles: DataFrame) -> DataFrame {
     let facts = Facts { profile: attributes.iter().map(|name| name.to_string()).collect(), ..facts("2026-03", cohorts) };
-    build("attribute_profile", &Inputs { profiles: profiles.lazy(), ..inputs(&facts) }, &facts)
+    judge("attribute_profile", &[profiles], &facts)
 }
 
 /// The table with the column names of [`PLANS`] and with these lines.

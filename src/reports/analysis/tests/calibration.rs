@@ -21,7 +21,7 @@ fn shares_found(months: u64, planted: Planted, (report, column): (&str, &str), d
     let (mut found, mut cohorts, mut found_months) = (0, 0, 0);
     for seed in 0..months {
         let (counts, facts) = draw(&mut ChaCha8Rng::seed_from_u64(seed), planted);
-        let report = (Report::named(report).unwrap().judge)(&facts, counts).unwrap();
+        let report = judge(report, &[counts], &facts);
         let values = report.column(column).unwrap().f64().unwrap();
         assert!(values.null_count() < values.len(), "nothing was tested");
         let keys = report.column("cohort_key").unwrap().str().unwrap();
@@ -104,7 +104,7 @@ fn drawn_profiles(rng: &mut ChaCha8Rng, planted: Planted) -> (DataFrame, Facts) 
     };
     let number = |(_, attribute, _, value): &(&str, &str, &str, String)| (*attribute == "seats").then(|| value.parse::<f64>().unwrap());
     let columns = vec![
-        Column::new("is_now".into(), vec![true; n]),
+        Column::new("month".into(), vec![facts.first_day(); n]),
         column("cohort_key", |(key, ..)| Some(key.to_string())),
         column("attribute", |(_, attribute, ..)| Some(attribute.to_string())),
         column("role", |(_, _, role, _)| Some(role.to_string())),
@@ -245,7 +245,7 @@ fn share_of_reports(workspaces: u64, shock: f64) -> (f64, f64) {
         for seed in 0..workspaces {
             let months = 13 + seed as usize % 12;
             let (counts, facts) = steady(&mut ChaCha8Rng::seed_from_u64(seed), churn, months, shock);
-            let report = (Report::named("cohort_trends").unwrap().judge)(&facts, counts).unwrap();
+            let report = judge("cohort_trends", &[counts], &facts);
             let directions = report.column("direction").unwrap().str().unwrap();
             directed += u64::from(directions.iter().flatten().any(|direction| direction != "flat"));
             odd += u64::from(report.column("is_anomaly").unwrap().bool().unwrap().any());

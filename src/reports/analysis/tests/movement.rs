@@ -1,39 +1,26 @@
 use super::*;
 
-/// The cohorts of everyone in February and March. `there` was created long ago, `new` in March.
-const STANDING: &str = "
-    cohort_key  contact_id      change      is_gone
-    tag:a       a-to-b          departed    false
-    tag:b       a-to-b          joined      false
-    tag:a       a-to-none       departed    false
-    tag:a       a-to-gone       departed    true
-    tag:a       ab-to-c         departed    false
-    tag:b       ab-to-c         departed    false
-    tag:c       ab-to-c         returned    false
-    tag:a       leaves-a-not-b  departed    false
-    tag:b       leaves-a-not-b  retained    false
-    tag:a       adds-b          retained    false
-    tag:b       adds-b          joined      false
-    tag:b       there-to-b      joined      false
-    tag:b       back-to-b       returned    false
-    tag:b       new-to-bc       joined      false
-    tag:c       new-to-bc       joined      false
-    tag:a       a-to-d          departed    false
-    tag:d       a-to-d          first_seen  false
-    tag:d       first           first_seen  false";
-
-const CONTACTS: &str = "
-    contact_id      created_at
-    a-to-b          2025-01-01T00:00:00Z
-    a-to-none       2025-01-01T00:00:00Z
-    a-to-d          2025-01-01T00:00:00Z
-    ab-to-c         2025-01-01T00:00:00Z
-    leaves-a-not-b  2025-01-01T00:00:00Z
-    adds-b          2025-01-01T00:00:00Z
-    there-to-b      2026-02-28T23:59:59Z
-    back-to-b       -
-    new-to-bc       2026-03-01T00:00:00Z
-    first           2026-03-01T00:00:00Z";
+/// The relations of everyone in March, each contact with a signature of its own. `new` was created in March, as `first` was.
+const RELATIONS: &str = "
+    cohort_key  signature       change      is_gone  is_created_since
+    tag:a       a-to-b          departed    false    false
+    tag:b       a-to-b          joined      false    false
+    tag:a       a-to-none       departed    false    false
+    tag:a       a-to-gone       departed    true     false
+    tag:a       ab-to-c         departed    false    false
+    tag:b       ab-to-c         departed    false    false
+    tag:c       ab-to-c         returned    false    false
+    tag:a       leaves-a-not-b  departed    false    false
+    tag:b       leaves-a-not-b  retained    false    false
+    tag:a       adds-b          retained    false    false
+    tag:b       adds-b          joined      false    false
+    tag:b       there-to-b      joined      false    false
+    tag:b       back-to-b       returned    false    false
+    tag:b       new-to-bc       joined      false    true
+    tag:c       new-to-bc       joined      false    true
+    tag:a       a-to-d          departed    false    false
+    tag:d       a-to-d          first_seen  false    false
+    tag:d       first           first_seen  false    true";
 
 const COUNTS: &str = "
     cohort_key  month    previous_members
@@ -46,8 +33,15 @@ const COUNTS: &str = "
 fn movement(population: PopulationKind) -> DataFrame {
     let cohorts = [("a", Some("2026-02")), ("b", Some("2026-02")), ("c", Some("2026-02")), ("d", None)];
     let facts = Facts { population, ..facts("2026-03", cohorts.map(|(letter, compared)| cohort(letter, compared)).into()) };
-    let (standing, contacts, counts) = (table(STANDING).lazy(), table(CONTACTS).lazy(), table(COUNTS).lazy());
-    build("movement", &Inputs { standing, contacts, counts, ..inputs(&facts) }, &facts)
+    judge("movement", &[moves(table(RELATIONS), &facts), table(COUNTS)], &facts)
+}
+
+/// One contact for each signature.
+fn moves(relations: DataFrame, facts: &Facts) -> DataFrame {
+    let signatures = relations.column("signature").unwrap().unique_stable().unwrap();
+    let one = Column::new("contacts".into(), vec![1_i64; signatures.len()]);
+    let sizes = DataFrame::new(signatures.len(), vec![signatures, one]).unwrap();
+    counted(&steps::MOVES, vec![(&steps::RELATIONS, relations), (&steps::SIZES, sizes)], facts)
 }
 
 #[test]
@@ -90,15 +84,14 @@ fn gone_contacts_are_known_only_if_everyone_is_observed() {
 #[test]
 fn without_a_compared_month_there_are_no_rows() {
     let facts = facts("2026-03", vec![cohort("d", None)]);
-    let (standing, contacts, counts) = (table(STANDING).tail(Some(2)).lazy(), table(CONTACTS).lazy(), table(COUNTS).lazy());
-    let report = build("movement", &Inputs { standing, contacts, counts, ..inputs(&facts) }, &facts);
+    let report = judge("movement", &[moves(table(RELATIONS).tail(Some(2)), &facts), table(COUNTS)], &facts);
     assert_shows(&report, "from_cohort to_cohort contacts");
 }
 
 #[test]
 fn everyone_who_left_or_joined_is_in_a_row() {
     let report = movement(PopulationKind::Everyone);
-    let standing = table(STANDING);
+    let standing = table(RELATIONS);
     let rows = |column: &str, key: &str| only(&report, column, key).column("contacts").unwrap().i64().unwrap().sum().unwrap_or_default();
     let who = |key: &str, changes: &[&str]| {
         let of_cohort = only(&standing, "cohort_key", key);

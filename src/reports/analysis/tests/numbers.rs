@@ -4,7 +4,7 @@ fn profile(lines: &str) -> DataFrame {
     let cohorts = ["a", "b", "c"].map(|letter| cohort(letter, None)).into();
     let facts = Facts { profile: vec!["seats".to_string(), "plan".to_string()], ..facts("2026-03", cohorts) };
     let profiles = table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"));
-    build("numeric_profile", &Inputs { profiles: profiles.lazy(), ..inputs(&facts) }, &facts)
+    judge("numeric_profile", &[profiles], &facts)
 }
 
 /// Ten of twelve users have seats: 1, 2, 2, 5 (four times, once as 5.0), 7, 7 and 10. A's members are one user each with 5, 5.0, 7
@@ -59,16 +59,16 @@ fn a_mixed_attribute_is_a_finding() {
     let facts = Facts { profile: vec!["seats".to_string(), "plan".to_string()], ..facts("2026-03", vec![cohort("a", None)]) };
     // Some contacts have a text with the same characters as another contact's number.
     let found = |lines: &str, numbers_of_texts: i64| {
-        let inputs = Inputs {
-            profiles: table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"))
-                .lazy()
-                .with_column(when(col("value_number").is_null()).then(lit(numbers_of_texts)).otherwise(col("contacts")).alias("numbers")),
-            members: table("cohort_key:text contact_id:text").lazy(),
-            contacts: table("contact_id:text created_at:instant").lazy(),
-            conversations: table("opened_by:text").lazy(),
-            ..inputs(&facts)
-        };
-        only(&build("data_quality", &inputs, &facts), "check_name", "mixed_attribute")
+        let profiles = table(&format!("month cohort_key attribute role value:text value_number:ratio contacts\n{lines}"))
+            .lazy()
+            .with_column(when(col("value_number").is_null()).then(lit(numbers_of_texts)).otherwise(col("contacts")).alias("numbers"));
+        let given: Vec<(&'static Table, DataFrame)> = vec![
+            (&history::PROFILES, profiles.collect().unwrap()),
+            (&archive::snapshot::MEMBERS, table("cohort_key:text contact_id:text")),
+            (&archive::snapshot::CONTACTS, table("contact_id:text created_at:instant")),
+            (&steps::OPENED, table("contact_id:text conversations:count")),
+        ];
+        only(&judge("data_quality", &[counted(&steps::QUALITY, given, &facts)], &facts), "check_name", "mixed_attribute")
     };
     assert_shows(&found(&with_text, 0), "month severity check_name subject value expected\n 2026-03 warning mixed_attribute seats 3 0");
     // An attribute with only numbers or only texts is no finding.

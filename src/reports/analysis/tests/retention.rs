@@ -15,7 +15,7 @@ const TRIANGLE: &str = "
 #[test]
 fn each_month_has_the_whole_triangle_without_unobserved_ages() {
     let facts = facts("2026-04", vec![cohort("a", Some("2026-02")), cohort("b", None)]);
-    let report = build("retention", &Inputs { triangle: table(TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("retention", &[table(TRIANGLE)], &facts);
     // January's entrants were not observed at age 2, and February's not at age 1. Of January's ten, first eight and then seven are
     // members, and one of the seven after a break: 7/10 retained, 6 unbroken. B's only month is its first, and B was empty.
     // Wilson, z = 1.96: 8/10 gives 0.490162 to 0.943318, 7/10 0.396778 to 0.892209, 1/4 0.045587 to 0.699358.
@@ -42,7 +42,7 @@ fn ages_are_counted_across_the_end_of_a_year() {
         tag:a       2025-11      2025-11         2         2
         tag:a       2025-11      2027-02         1         0",
     );
-    let report = build("retention", &Inputs { triangle: triangle.lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("retention", &[triangle], &facts);
     assert_shows(&report, "age_months  retained  retained_unbroken\n 0 2 2\n 15 1 0");
 }
 
@@ -50,14 +50,14 @@ fn ages_are_counted_across_the_end_of_a_year() {
 fn cohorts_without_a_history_have_no_triangle() {
     let facts = facts("2026-04", vec![cohort("b", None)]);
     let triangle = table(TRIANGLE).head(Some(6));
-    let report = build("retention", &Inputs { triangle: triangle.lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("retention", &[triangle], &facts);
     assert_shows(&report, "cohort_key  age_months");
 }
 
 #[test]
 fn the_curve_pools_known_months_of_entry_that_are_old_enough() {
     let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
-    let report = build("retention_curve", &Inputs { triangle: table(survival::TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("retention_curve", &[table(survival::TRIANGLE)], &facts);
     // A: the entries of February, March, April, July and August are known. At age 1, February, March and July have 8 + 6 + 4
     // entrants, and 6 + 4 + 1 of them are members. At age 2 there are February and April, at age 3 March and April, and so on. B's
     // entries are unknown, and D has none.
@@ -116,7 +116,7 @@ const CHANGING: &str = "
 #[test]
 fn a_change_compares_entrants_of_the_last_three_months_with_earlier_ones() {
     let facts = facts("2026-06", ["a", "b", "c"].map(|letter| cohort(letter, Some("2026-05"))).into());
-    let report = build("retention_change", &Inputs { triangle: table(CHANGING).lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("retention_change", &[table(CHANGING)], &facts);
     // The entrants of March, April and May are recent. June's entrants had no month yet in which they could depart.
     // A: 20 + 20 + 20, 6 + 4 and 4 recent entrants departed, together 74. 40 + 10 + 5 + 5 = 60 earlier entrants departed.
     // Σ d n_recent / n = 88.945523. The ratio is (74/88.945523) / (60/45.054477) = 0.624733, and its interval is the ratio times
@@ -142,7 +142,7 @@ fn a_change_compares_entrants_of_the_last_three_months_with_earlier_ones() {
 #[test]
 fn there_is_no_test_for_few_departures_or_unknown_entries() {
     let facts = facts("2026-08", vec![cohort("a", Some("2026-07"))]);
-    let report = build("retention_change", &Inputs { triangle: table(survival::TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("retention_change", &[table(survival::TRIANGLE)], &facts);
     // The last three months before August are July, June (without known entrants) and April.
     // Recent entrants departed: 3 of July at k = 1, 2 of April at k = 3. Expected are 7 · 4/18 + 2 · 4/4 + 1 · 2/6.
     assert_shows(

@@ -11,7 +11,7 @@ fn rates_are_null_if_their_whole_is_zero() {
         tag:b       2026-02  true        0        0               -        0             4                 0         4         0       -4
         tag:c       2026-02  true        5        -               5        0             0                 0         0         5       5",
     ));
-    let summary = build("cohort_summary", &Inputs { counts: counts.lazy(), ..inputs(&facts) }, &facts);
+    let summary = judge("cohort_summary", &[counts], &facts);
     // A's rates are 1/8, 6/8, 2/8, 3/2; 3/9, 2/9, 1/9. B is empty now. C was empty before, so nobody left it.
     assert_shows(
         &summary,
@@ -27,7 +27,7 @@ fn rates_are_null_if_their_whole_is_zero() {
 fn a_cohort_without_an_earlier_month_has_no_flows() {
     let facts = facts("2026-02", vec![cohort("a", None)]);
     let counts = counts(table("cohort_key month in_history members\n tag:a 2026-02 true 3"));
-    let summary = build("cohort_summary", &Inputs { counts: counts.lazy(), ..inputs(&facts) }, &facts);
+    let summary = judge("cohort_summary", &[counts], &facts);
     assert_shows(
         &summary,
         "

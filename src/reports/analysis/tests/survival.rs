@@ -36,7 +36,7 @@ pub(super) const TRIANGLE: &str = "
 #[test]
 fn survival_is_a_product_limit_over_the_known_entries() {
     let facts = facts("2026-08", ["a", "b", "c", "d"].map(|letter| cohort(letter, Some("2026-07"))).into());
-    let report = build("membership_survival", &Inputs { triangle: table(TRIANGLE).lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("membership_survival", &[table(TRIANGLE)], &facts);
     // A: the entrants of January and of June (which follows the gap) may have entered earlier.
     // k = 1: February 8 to 6, March 6 to 4, July 4 to 1. After April nothing is known of March's 4, and after August nothing of
     // July's 1.
@@ -77,7 +77,7 @@ fn rows_end_if_a_gap_leaves_nobody_at_risk() {
         tag:a       2026-06      2026-06         1         1",
     );
     let facts = facts("2026-06", vec![cohort("a", Some("2026-05"))]);
-    let report = build("membership_survival", &Inputs { triangle: triangle.lazy(), ..inputs(&facts) }, &facts);
+    let report = judge("membership_survival", &[triangle], &facts);
     assert_shows(
         &report,
         "
@@ -100,7 +100,7 @@ fn with_one_entry_month_and_no_gap_survival_equals_retention() {
         tag:a       2026-02      2026-06         0         0",
     );
     let facts = facts("2026-06", vec![cohort("a", Some("2026-05"))]);
-    let report = |name: &str| build(name, &Inputs { triangle: triangle.clone().lazy(), ..inputs(&facts) }, &facts);
+    let report = |name: &str| judge(name, std::slice::from_ref(&triangle), &facts);
     let numbers = |frame: DataFrame, columns: [&str; 3], skip: i64| {
         let rows = frame.slice(skip, 4);
         columns.map(|column| rows.column(column).unwrap().f64().unwrap().iter().map(Option::unwrap).collect::<Vec<f64>>())

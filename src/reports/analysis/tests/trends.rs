@@ -3,7 +3,7 @@ use super::*;
 /// The report of cohorts that were all observed at the month's end.
 fn trends(now: &str, cohorts: Vec<CohortFacts>, written: DataFrame) -> DataFrame {
     let facts = facts(now, cohorts);
-    build("cohort_trends", &Inputs { counts: counts(written).lazy(), ..inputs(&facts) }, &facts)
+    judge("cohort_trends", &[counts(written)], &facts)
 }
 
 /// The rows of a metric of cohort A, whose compared month is `compared`.

@@ -108,10 +108,6 @@ fn records_of_the_compared_month_show_who_unsubscribed_or_became_a_user() {
         2026-01  5        1             0             -                   -
         2026-02  8        6             1             3                   1",
     );
-    // In March no cohort is compared with January any more.
-    let march = place.observe(&Observation::of("2026-03", Vec::new(), vec![("tag:1", vec![])]));
-    let months = read(march, &RECORDS).lazy().select([col("month").min().alias("first"), col("month").max().alias("last")]);
-    assert_shows(&months.collect().unwrap(), "first last\n 2026-02 2026-02");
 }
 
 #[test]
@@ -229,7 +225,20 @@ fn profiles_read_each_attribute_like_the_report_of_members() {
     let cases = |sql: &'static str| -> Vec<&'static str> {
         sql.lines().map(str::trim).filter(|line| line.starts_with("WHEN f.attribute = ")).collect()
     };
-    let here = cases(PROFILES_QUERY.sql);
+    let here = cases(include_str!("../../steps/described.sql"));
     assert!(here.len() > 20, "{here:?}");
-    assert_eq!(here, cases(include_str!("../../analysis/member_attributes.sql")));
+    assert_eq!(here, cases(include_str!("../../steps/member_attributes.sql")));
+}
+
+#[test]
+fn who_has_left_is_shown_with_the_last_known_record() {
+    let mut place = Place::new();
+    let named = |name: &str| vec![Contact { name: Some(name.into()), ..user("x") }, user("y")];
+    let cohort = |members: &[&'static str]| vec![("tag:1", members.to_vec())];
+    place.observe(&Observation::of("2026-01", named("first"), cohort(&["x"])));
+    // A late month is not compared, but its record is newer.
+    place.observe(&Observation { basis: Basis::Late, ..Observation::of("2026-02", named("second"), cohort(&["x"])) });
+    let march = place.observe(&Observation::of("2026-03", vec![user("y")], cohort(&["y"])));
+    let members = march.counted.result(&Report::named("members").unwrap().step().unwrap()).unwrap();
+    assert_shows(&members, "contact_id change name\n x departed second\n y joined -");
 }

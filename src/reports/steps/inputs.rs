@@ -1,12 +1,15 @@
-//! The cohorts of a month, and the month with which each is compared.
+//! The inputs of the steps: the cohorts of a month with the month with which each is compared, and the other small tables.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
-use super::{Definitions, History, HistoryError, State};
-use archive::snapshot::Manifest;
+use super::tables::*;
+use crate::history::{Definitions, History, HistoryError, State};
+use archive::snapshot::{CONTACTS, Manifest, Snapshot};
 use archive::table::{TableError, instants};
-use domain::{Basis, Month};
+use domain::{Basis, Month, is_identifier};
 
 /// One cohort of a month for histories and reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,11 +62,12 @@ pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: O
 }
 
 /// The cohorts as a small table for the counting queries. Each row has the month's bounds, so that no query needs a literal.
-pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<DataFrame, HistoryError> {
+pub(super) fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest, readable: &BTreeSet<Month>) -> Result<DataFrame, HistoryError> {
     let span = manifest.span()?;
     let n = cohorts.len();
     let days = |name: &str, values: Vec<Option<NaiveDate>>| Column::new(name.into(), values);
     let since = |cohort: &CohortMonth| cohort.compared.map(|compared| span.month.index() - compared.month.index());
+    let knows_compared = |cohort: &CohortMonth| cohort.compared.is_some_and(|compared| readable.contains(&compared.month));
     let announced = |cohort: &CohortMonth| cohort.announced.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     let columns = vec![
         Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
@@ -77,8 +81,68 @@ pub fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest) -> Result<Dat
         instants("month_start", std::iter::repeat_n(Some(span.start), n)),
         instants("month_end", std::iter::repeat_n(Some(span.end), n)),
         days("compared_month", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.month.first_day())).collect()),
+        Column::new("knows_compared".into(), cohorts.iter().map(knows_compared).collect::<Vec<_>>()),
         instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end))),
         Column::new("months_since_compared".into(), cohorts.iter().map(since).collect::<Vec<Option<i64>>>()),
     ];
     Ok(DataFrame::new(n, columns).map_err(|error| TableError::new("make", "the table of cohorts", error))?)
+}
+
+pub(super) fn this_month_frame(manifest: &Manifest) -> Result<DataFrame, HistoryError> {
+    let span = manifest.span()?;
+    let columns = vec![
+        Column::new("month".into(), [span.month.first_day()]),
+        instants("month_start", [Some(span.start)].into_iter()),
+        instants("month_end", [Some(span.end)].into_iter()),
+    ];
+    Ok(DataFrame::new(1, columns).map_err(|error| TableError::new("make", "the table of the month", error))?)
+}
+
+pub(super) fn profile_frame(definitions: &Definitions, manifest: &Manifest) -> Result<DataFrame, HistoryError> {
+    let month = manifest.month()?.first_day();
+    let profile = &definitions.profile;
+    let columns = vec![
+        Column::new("month".into(), vec![month; profile.len()]),
+        Column::new("attribute".into(), profile.iter().map(|entry| entry.attribute.as_str()).collect::<Vec<_>>()),
+        Column::new("custom_name".into(), profile.iter().map(|entry| entry.custom_name.as_deref()).collect::<Vec<Option<&str>>>()),
+    ];
+    Ok(DataFrame::new(profile.len(), columns).map_err(|error| TableError::new("make", "the table of attributes", error))?)
+}
+
+/// The earlier months with which a cohort is compared now, or will be compared next.
+pub(super) fn kept_months_frame(months: &BTreeSet<NaiveDate>) -> Result<DataFrame, HistoryError> {
+    let columns = vec![Column::new("month".into(), months.iter().copied().collect::<Vec<_>>())];
+    Ok(DataFrame::new(months.len(), columns).map_err(|error| TableError::new("make", "the table of months", error))?)
+}
+
+/// The contacts of earlier snapshots. Identifiers are null if they were written in another way than now: hashes of another key are
+/// useless, and an identifier that is hidden now must not come back from an earlier month.
+///
+/// Also returns their months. A damaged snapshot is left out.
+pub(super) fn contacts_before(earlier: &[&Snapshot], identifiers: &str) -> Result<(LazyFrame, BTreeSet<Month>), HistoryError> {
+    let mut all = vec![CONTACTS_BEFORE.empty().lazy()];
+    let mut months = BTreeSet::new();
+    for snapshot in earlier {
+        let month = snapshot.manifest.month()?.first_day();
+        let is_comparable = snapshot.manifest.identifiers == identifiers;
+        let columns = CONTACTS_BEFORE.columns.iter().map(|column| match column.name {
+            "month" => lit(month).cast(DataType::Date).alias("month"),
+            name if is_identifier(name) && !is_comparable => lit(NULL).cast(DataType::String).alias(name),
+            name => col(name),
+        });
+        let contacts = match snapshot.scan(&CONTACTS) {
+            Ok(contacts) => contacts,
+            Err(error) if error.is_damage() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        all.push(contacts.select(columns.collect::<Vec<_>>()));
+        months.insert(snapshot.manifest.month()?);
+    }
+    let all = concat(all, UnionArgs::default()).map_err(|error| TableError::new("collect", "the contacts of earlier months", error))?;
+    Ok((all, months))
+}
+
+/// Only these custom attributes. The others may be many and large and are not read.
+pub(super) fn wanted(attributes: LazyFrame, names: &[&str]) -> LazyFrame {
+    attributes.filter(names.iter().map(|name| col("attribute").eq(lit(*name))).reduce(Expr::or).unwrap_or(lit(false)))
 }
