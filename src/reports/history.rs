@@ -180,3 +180,6 @@ impl History {
         Ok(History { files, manifest, hash })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,27 @@ fn who_has_left_is_shown_with_the_last_known_record() {
     let members = march.counted.result(&Report::named("members").unwrap().step().unwrap()).unwrap();
     assert_shows(&members, "contact_id change name\n x departed second\n y joined -");
 }
+
+#[test]
+fn without_the_snapshot_of_the_compared_month_what_changed_since_is_unknown() {
+    let mut place = Place::new();
+    let contacts = |is: bool| vec![Contact { unsubscribed_from_emails: Some(is), ..user("x") }, user("y")];
+    place.observe(&Observation::of("2026-01", contacts(false), vec![("tag:1", vec!["x", "y"])]));
+    // January's snapshot is damaged: the chain of months goes on without it.
+    place.snapshots.clear();
+    let february = place.observe(&Observation::of("2026-02", contacts(true), vec![("tag:1", vec!["x"])]));
+    check(
+        february,
+        &COUNTS,
+        "
+        month    members  retained  departed  unsubscribed  newly_unsubscribed  converted_leads
+        2026-01  2        -         -         0             -                   -
+        2026-02  1        1         1         1             -                   -",
+    );
+    let january: domain::Month = "2026-01".parse().unwrap();
+    assert_eq!(february.counted.unreadable.iter().copied().collect::<Vec<_>>(), [january]);
+    // So that the history is rebuilt once January can be read again.
+    assert_eq!(february.history.without().collect::<Vec<_>>(), [january]);
+    let march = place.observe(&Observation::of("2026-03", contacts(true), vec![("tag:1", vec!["x"])]));
+    assert_eq!(march.history.without().count(), 0);
+}
