@@ -14,14 +14,12 @@ from pathlib import Path
 import duckdb
 
 TRIES = 3
-# What the old queries call the tables, where it is another name now. `old_members` is the snapshot's own table.
+# What the old queries call the tables, where it is another name now.
 OLD = {
     "ledger": {"ledger": "ledger_before"},
     "standing": {"members": "memberships", "ledger": "ledger_before", "records": "contacts_before"},
     "people": {"people": "contacts_before"},
 }
-# Queries of reports that read the people of the month.
-PEOPLE = "SELECT * EXCLUDE (month) FROM contacts_before UNION BY NAME SELECT * FROM contacts"
 
 
 def main(folder: Path) -> None:

@@ -74,13 +74,17 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let ratio = ran.published / reader.seconds;
     let of_server = ran.published / download.seconds;
     Ok(vec![
-        Figure::told(&name, &format!("start to published snapshot (ratios of the passes: {})", ratios.join(", ")), seconds(ran.published))
-            .at_most(RATIO, format!("reader {}", seconds(reader.seconds)), ratio),
-        Figure::told(&name, "the job's speed", speed(ran.published))
+        Figure::reported(
+            &name,
+            &format!("start to published snapshot (ratios of the passes: {})", ratios.join(", ")),
+            seconds(ran.published),
+        )
+        .at_most(RATIO, format!("reader {}", seconds(reader.seconds)), ratio),
+        Figure::reported(&name, "the job's speed", speed(ran.published))
             .wanted("at least 60,000 rows/s", rows / ran.published >= ROWS_PER_SECOND),
-        Figure::told(&name, "the job's speed until the last list was done", speed(ran.fetched)),
-        Figure::told(&name, "the reader's speed", speed(reader.seconds)),
-        Figure::told(
+        Figure::reported(&name, "the job's speed until the last list was done", speed(ran.fetched)),
+        Figure::reported(&name, "the reader's speed", speed(reader.seconds)),
+        Figure::reported(
             &name,
             "the server's speed: bytes taken, neither unzipped nor decoded",
             format!(

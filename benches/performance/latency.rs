@@ -33,12 +33,12 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
         whole(contacts as f64)
     );
     Ok(vec![
-        Figure::told(&name, "start to published snapshot", seconds(ran.published)).at_most(
+        Figure::reported(&name, "start to published snapshot", seconds(ran.published)).at_most(
             RATIO,
             format!("{} requests / rate + {ROUND_TRIPS} round trips = {}", whole(seen.requests as f64), seconds(bound)),
             ran.published / bound,
         ),
-        Figure::told(
+        Figure::reported(
             &name,
             "until the last list was done; the most requests under way; answers with 429",
             format!("{}; {}; {}", seconds(ran.fetched), seen.max_in_flight, seen.rate_limited),

@@ -31,12 +31,12 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
         Figure {
             bound: format!("{allowed} allowed in {windows} full windows"),
             ratio: Some(share),
-            ..Figure::told(&name, "requests used in full windows", format!("{used}, {}", percent(share)))
+            ..Figure::reported(&name, "requests used in full windows", format!("{used}, {}", percent(share)))
                 .wanted("at least 95 %", share >= USED)
         },
-        Figure::told(&name, "answered with 429", format!("{} of {}, {}", seen.rate_limited, seen.requests, percent(refused)))
+        Figure::reported(&name, "answered with 429", format!("{} of {}, {}", seen.rate_limited, seen.requests, percent(refused)))
             .wanted("at most 1 %", refused <= REFUSED),
-        Figure::told(&name, "start to published snapshot", seconds(ran.published)),
+        Figure::reported(&name, "start to published snapshot", seconds(ran.published)),
     ])
 }
 

@@ -34,8 +34,8 @@ fn line_of(path: &str, key: &str) -> Option<String> {
 /// With a word about changes beside it: such figures are of no commit.
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
-        let told = Command::new("git").current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).args(arguments).output().ok()?;
-        told.status.success().then(|| String::from_utf8_lossy(&told.stdout).trim().to_string())
+        let output = Command::new("git").current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
     let commit = git(&["rev-parse", "--short", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--", "src", "benches", "Cargo.toml", "Cargo.lock"])?;

@@ -22,10 +22,12 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
         job.clear()?;
         let name = format!("memory, {} contacts, {} rows", whole(contacts as f64), whole(ran.rows as f64));
         let peak = ran.peak_kib;
-        figures.push(Figure::told(&name, "peak until the snapshot is published", mebibytes(peak)).wanted("under 400 MiB", peak < PEAK_KIB));
+        figures.push(
+            Figure::reported(&name, "peak until the snapshot is published", mebibytes(peak)).wanted("under 400 MiB", peak < PEAK_KIB),
+        );
         if let Some(smaller) = before {
             let ratio = peak as f64 / smaller as f64;
-            figures.push(Figure::told(&name, &format!("beside a workspace of a {FACTOR}th"), mebibytes(peak)).at_most(
+            figures.push(Figure::reported(&name, &format!("beside a workspace of a {FACTOR}th"), mebibytes(peak)).at_most(
                 GROWTH,
                 mebibytes(smaller),
                 ratio,

@@ -104,8 +104,8 @@ impl Server {
 
     /// The pages of contacts that were asked for so far.
     pub(crate) async fn pages(&self) -> Result<Vec<Recorded>, Failure> {
-        let told = self.probe("requests").await?;
-        let all = told.as_array().ok_or("the server's list of requests is none")?;
+        let answered = self.probe("requests").await?;
+        let all = answered.as_array().ok_or("the server's list of requests is none")?;
         let recorded: Option<Vec<Recorded>> = all.iter().map(recorded).collect();
         let recorded = recorded.ok_or("a request in the server's list lacks its method or path")?;
         let is_page = |request: &Recorded| {

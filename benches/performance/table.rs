@@ -24,7 +24,7 @@ pub(crate) struct Figure {
 
 impl Figure {
     /// A figure that nothing is asked of.
-    pub(crate) fn told(scenario: &str, what: &str, measured: String) -> Figure {
+    pub(crate) fn reported(scenario: &str, what: &str, measured: String) -> Figure {
         let (scenario, what) = (scenario.to_string(), what.to_string());
         Figure { scenario, what, measured, bound: String::new(), ratio: None, wanted: String::new(), is_reached: None }
     }

@@ -41,6 +41,7 @@ impl Step {
 }
 
 /// Runs steps in this process. While tables are counted, contacts are numbers.
+#[derive(Clone)]
 pub struct Polars {
     numbers: ContactNumbers,
     tables: HashMap<&'static str, LazyFrame>,
@@ -111,6 +112,7 @@ impl Polars {
         }
         let begun = Instant::now();
         let plan = context.execute(&step.sql).map_err(failed)?;
+        // One plan has one result: only `collect_all` gives several.
         let rows = plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)?;
         let rows = step.table.conform_counted(&rows).and_then(|rows| in_order(rows, step.table)).map_err(failed)?;
         tracing::debug!(table = name, rows = rows.height(), milliseconds = begun.elapsed().as_millis() as u64, "counted");

@@ -81,8 +81,11 @@ impl Month<'_> {
     /// When the history before cannot be read.
     pub fn unreadable(&self) -> Result<BTreeSet<domain::Month>, HistoryError> {
         let cohorts = cohort_months(&self.snapshot.manifest, self.definitions, self.previous)?;
-        let (_, readable) = inputs::contacts_before(self.earlier, &self.snapshot.manifest.identifiers)?;
-        Ok(compared_months(&cohorts).difference(&readable).copied().collect())
+        let compared = compared_months(&cohorts);
+        let is_compared = |earlier: &&&Snapshot| earlier.manifest.month().is_ok_and(|month| compared.contains(&month));
+        let earlier: Vec<&Snapshot> = self.earlier.iter().filter(is_compared).copied().collect();
+        let (_, readable) = inputs::contacts_before(&earlier, &self.snapshot.manifest.identifiers)?;
+        Ok(compared.difference(&readable).copied().collect())
     }
 
     /// Runs the steps.
@@ -187,5 +190,42 @@ impl Counted {
     /// When the query does not fit the tables.
     pub fn result(&self, step: &Step) -> Result<DataFrame, TableError> {
         self.engine.texts(self.engine.result(step)?, step.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INPUTS: &[&Table] = &[
+        &CONTACTS,
+        &MEMBERS,
+        &CONVERSATIONS,
+        &ATTRIBUTES,
+        &CONTACTS_BEFORE,
+        &LEDGER_BEFORE,
+        &COUNTS_BEFORE,
+        &TRIANGLE_BEFORE,
+        &PROFILES_BEFORE,
+        &COHORTS,
+        &THIS_MONTH,
+        &PROFILE,
+        &KEPT_MONTHS,
+        &RULE_REFERENCES,
+    ];
+
+    #[test]
+    fn every_header_declares_the_tables_that_the_step_reads_and_makes() {
+        let mut known: BTreeSet<&str> = INPUTS.iter().map(|table| table.name).collect();
+        let generated = rules::memberships(&[], true);
+        let all = [&STEPS[0], &generated].into_iter().chain(&STEPS[1..]);
+        for step in all {
+            assert_eq!(step.output(), Some(step.table.name));
+            for input in step.inputs() {
+                assert!(known.contains(input), "{} reads `{input}` before it is made", step.table.name);
+            }
+            known.insert(step.table.name);
+        }
+        assert_eq!(STEPS[0].table.name, OPENED.name);
     }
 }

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::analysis::Report;
 use crate::on_paper::assert_shows;
-use crate::steps::{Counted, Month, STANDING};
+use crate::steps::{Counted, Month, STANDING, STEPS};
+use archive::engine::Polars;
 use archive::snapshot::{ATTRIBUTES, Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
 use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 

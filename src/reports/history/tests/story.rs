@@ -241,3 +241,26 @@ fn the_same_months_give_the_same_history() {
     let hashes = |months: &[Built]| months.iter().map(|built| built.hash.clone()).collect::<Vec<_>>();
     assert_eq!(hashes(&build(4)), hashes(&STORY[..4]));
 }
+
+/// The signatures of the kernel are fewer than those of the SQL, and what is counted of them is the same.
+#[test]
+fn what_is_counted_of_signatures_does_not_depend_on_how_they_are_made() {
+    let mut place = Place::new();
+    for observation in observations() {
+        let counted = &place.observe(&observation).counted;
+        let mut by_sql = counted.engine().clone();
+        let from = STEPS.iter().position(|step| step.table.name == "signatures").unwrap();
+        for step in &STEPS[from..] {
+            by_sql.run(step).unwrap();
+        }
+        let rows = |engine: &Polars, name: &str| engine.table(name).unwrap().collect().unwrap();
+        for name in ["counts", "triangle", "activity", "shared", "moves", "profiles", "quality"] {
+            assert!(rows(&by_sql, name).equals_missing(&rows(counted.engine(), name)), "{name} of {}", observation.month);
+        }
+        let signatures = |engine: &Polars| rows(engine, "relations").column("signature").unwrap().n_unique().unwrap();
+        assert!(signatures(counted.engine()) <= signatures(&by_sql));
+        if observation.month == "2026-07" {
+            assert!(signatures(counted.engine()) < signatures(&by_sql), "several contacts joined in July and nothing else");
+        }
+    }
+}
