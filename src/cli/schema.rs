@@ -12,7 +12,7 @@ use archive::snapshot;
 use archive::table::Table;
 use reports::analysis::{REPORTS, Report};
 use reports::history;
-use reports::steps::STEPS;
+use reports::steps;
 
 /// A table with its name on the command line, and its report if it is one.
 struct Listed {
@@ -60,8 +60,9 @@ fn sql(report: &'static Report) -> String {
     let mut wanted: Vec<&str> = report.inputs().iter().map(|table| table.name).collect();
     let own = report.step();
     wanted.extend(own.iter().flat_map(Step::inputs));
+    let all = steps::without_rules();
     let mut steps: Vec<&Step> = Vec::new();
-    for step in STEPS.iter().rev() {
+    for step in all.iter().rev() {
         if wanted.contains(&step.table.name) {
             wanted.extend(step.inputs());
             steps.push(step);

@@ -53,6 +53,13 @@ pub const STEPS: &[Step] = &[
     step!(&QUALITY, "quality"),
 ];
 
+/// All steps of a job without rules, in order. A rule adds a part to the query of [`MEMBERSHIPS`].
+pub fn without_rules() -> Vec<Step> {
+    let mut all = STEPS.to_vec();
+    all.insert(1, rules::memberships(&[], true));
+    all
+}
+
 /// What a month is counted from.
 #[derive(Clone, Copy)]
 pub struct Month<'a> {
@@ -217,15 +224,12 @@ mod tests {
     #[test]
     fn every_header_declares_the_tables_that_the_step_reads_and_makes() {
         let mut known: BTreeSet<&str> = INPUTS.iter().map(|table| table.name).collect();
-        let generated = rules::memberships(&[], true);
-        let all = [&STEPS[0], &generated].into_iter().chain(&STEPS[1..]);
-        for step in all {
+        for step in &without_rules() {
             assert_eq!(step.output(), Some(step.table.name));
             for input in step.inputs() {
                 assert!(known.contains(input), "{} reads `{input}` before it is made", step.table.name);
             }
             known.insert(step.table.name);
         }
-        assert_eq!(STEPS[0].table.name, OPENED.name);
     }
 }
