@@ -167,8 +167,8 @@ struct Person {
     plan: usize,
     seats: u32,
     is_unsubscribed: bool,
-    /// A bit a group.
-    groups: u64,
+    /// In order.
+    groups: Vec<u16>,
 }
 
 const COUNTRIES: &[&str] = &["Ireland", "Brazil", "Germany", "France", "Japan", "Kenya", "India", "Canada", "Chile", "Norway"];
@@ -190,7 +190,7 @@ impl World {
         let random = &mut self.random;
         self.born += 1;
         let share = MEMBERSHIPS / self.groups as f64;
-        let groups = (0..self.groups).filter(|_| random.random_bool(share)).fold(0, |groups, group| groups | 1 << group);
+        let groups = (0..self.groups as u16).filter(|_| random.random_bool(share)).collect();
         Person {
             id: format!("{:08x}{:016x}", created_at.timestamp(), random.next_u64()),
             created_at,
@@ -215,12 +215,10 @@ impl World {
                 self.people[index] = self.person(span.start + Duration::seconds(seconds));
                 continue;
             }
-            for group in 0..self.groups {
-                let is_member = self.people[index].groups >> group & 1 == 1;
-                if self.random.random_bool(if is_member { TURNOVER } else { joins }) {
-                    self.people[index].groups ^= 1 << group;
-                }
-            }
+            let groups = &mut self.people[index].groups;
+            let (random, was) = (&mut self.random, std::mem::take(groups));
+            let is_member = |group: &u16| random.random_bool(if was.binary_search(group).is_ok() { 1.0 - TURNOVER } else { joins });
+            groups.extend((0..self.groups as u16).filter(is_member));
         }
         self.snapshot(month, archive)
     }
@@ -238,8 +236,12 @@ impl World {
         }
         let mut cohorts = Vec::new();
         for group in 0..self.groups {
-            let members: Vec<&str> =
-                order.iter().map(|index| &self.people[*index]).filter(|p| p.groups >> group & 1 == 1).map(|p| p.id.as_str()).collect();
+            let members: Vec<&str> = order
+                .iter()
+                .map(|index| &self.people[*index])
+                .filter(|p| p.groups.binary_search(&(group as u16)).is_ok())
+                .map(|p| p.id.as_str())
+                .collect();
             let key = format!("tag:{group}");
             cohorts.push(CohortEntry {
                 cohort_key: key.clone(),

@@ -103,8 +103,14 @@ fn of_month(settings: &Settings, month: Month) -> Result<(Counted, Facts), Failu
         opened_at_least: OPENED_AT_LEAST.to_vec(),
         ..Definitions::default()
     };
-    let counted =
-        steps::Month { snapshot: &snapshot, definitions: &definitions, previous: Some(&previous), earlier: &[&before] }.count()?;
+    let counted = steps::Month {
+        snapshot: &snapshot,
+        definitions: &definitions,
+        previous: Some(&previous),
+        counted_before: None,
+        earlier: &[&before],
+    }
+    .count()?;
     let facts = Facts {
         month,
         cohorts: counted.cohorts.iter().map(job::cohort_facts).collect(),

@@ -46,7 +46,7 @@ impl Job {
         let quoted = |names: Vec<String>| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         let text = format!(
             "name = {NAME:?}\ntimezone = \"Europe/Dublin\"\nsegments = [{}]\ntags = [{}]\npopulation = \"everyone\"\n\
-             conversations = {conversations}\nprofile = [{}]\n[output]\ndir = {:?}\n",
+             conversations = {conversations}\nprofile = [{}]\n[output]\ndir = {:?}\ncsv_max_rows = 0\n",
             quoted(SEGMENTS.map(str::to_string).into()),
             quoted((1..=TAGS).map(|number| format!("cohort {number:03}")).collect()),
             quoted(PROFILE.iter().map(|name| name.to_string()).collect()),

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::hash_map::Entry;
 
 use polars::prelude::*;
 use polars::sql::SQLContext;
 
-use crate::table::{ContactNumbers, Table, TableError, in_order};
+use crate::table::{ContactNumbers, Table, TableError, Unnumbered, in_order};
 
 /// A table that is made from other tables.
 #[derive(Clone, Debug)]
@@ -40,23 +40,97 @@ impl Step {
     }
 }
 
-/// Runs steps in this process. While tables are counted, contacts are numbers.
+/// How an engine spells what the SQL of the steps cannot say in one way for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Polars,
+    DuckDb,
+}
+
+impl Dialect {
+    /// An instant as microseconds since 1970.
+    pub fn micros(self, instant: &str) -> String {
+        match self {
+            Dialect::Polars => format!("CAST({instant} AS BIGINT)"),
+            Dialect::DuckDb => format!("epoch_us({instant})"),
+        }
+    }
+}
+
+/// Runs steps. Each step reads tables that the engine was given, or that an earlier step made.
+pub trait Engine {
+    /// Makes the table of a step known.
+    ///
+    /// # Errors
+    /// When a table that the step reads is unknown, or when the query does not fit the tables.
+    fn run(&mut self, step: &Step) -> Result<(), TableError>;
+
+    /// The rows of a known table, with the IDs of contacts.
+    ///
+    /// # Errors
+    /// When the table is unknown.
+    fn rows(&self, table: &'static Table) -> Result<DataFrame, TableError>;
+}
+
+/// A table that an engine is given.
+pub struct Input {
+    pub table: &'static Table,
+    /// Columns of the table that are left out are null.
+    pub rows: LazyFrame,
+    /// If the contacts of the rows are numbers already: which.
+    pub numbers: Option<ContactNumbers>,
+}
+
+impl Input {
+    pub fn new(table: &'static Table, rows: LazyFrame) -> Input {
+        Input { table, rows, numbers: None }
+    }
+}
+
+/// Runs steps in this process, by their SQL. All tables are in memory, and contacts are numbers in them.
 #[derive(Clone)]
 pub struct Polars {
     numbers: ContactNumbers,
-    tables: HashMap<&'static str, LazyFrame>,
+    tables: HashMap<&'static str, DataFrame>,
 }
 
 impl Polars {
-    /// An engine that knows these tables. The first of them should have most of the contacts.
+    /// An engine that knows these tables. The first of them should have most of the contacts. Inputs of one table are joined, one after
+    /// another.
     ///
     /// # Errors
     /// When a table cannot be read.
-    pub fn over(inputs: Vec<(&'static Table, LazyFrame)>) -> Result<Polars, TableError> {
-        let all: Vec<(LazyFrame, &Table)> = inputs.iter().map(|(table, rows)| (rows.clone(), *table)).collect();
-        let numbers = ContactNumbers::of(&all)?;
-        let tables = inputs.into_iter().map(|(table, rows)| (table.name, numbers.numbered(rows, table))).collect();
+    pub fn over(inputs: Vec<Input>) -> Result<Polars, TableError> {
+        let names: Vec<&'static str> = inputs.iter().map(|input| input.table.name).collect();
+        let read = |Input { table, rows, numbers }| {
+            let failed = |error| TableError::new("read", format!("`{}`", table.name), error);
+            let rows = rows.collect_with_engine(polars::prelude::Engine::Streaming).map_err(failed)?;
+            // One plan has one result: only `collect_all` gives several.
+            let mut rows = rows.unwrap_single();
+            rows.rechunk_mut();
+            for column in table.columns {
+                if rows.column(column.name).is_err() {
+                    rows.with_column(Column::full_null(column.name.into(), rows.height(), &column.kind.dtype())).map_err(failed)?;
+                }
+            }
+            Ok((table, Unnumbered { frame: rows, numbers }))
+        };
+        let (numbers, frames) = ContactNumbers::of(inputs.into_iter().map(read))?;
+        let mut tables: HashMap<&str, DataFrame> = HashMap::new();
+        for (name, rows) in names.into_iter().zip(frames) {
+            match tables.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(rows)),
+                Entry::Occupied(mut others) => {
+                    let joined = others.get_mut().vstack_mut_owned(rows).map(|all| all.rechunk_mut());
+                    joined.map_err(|error| TableError::new("read", format!("`{name}`"), error))?;
+                }
+            }
+        }
         Ok(Polars { numbers, tables })
+    }
+
+    pub fn numbers(&self) -> &ContactNumbers {
+        &self.numbers
     }
 
     /// The names of all known tables.
@@ -64,68 +138,55 @@ impl Polars {
         self.tables.keys().copied()
     }
 
-    /// The rows of a table. Contacts are numbers.
-    pub fn table(&self, name: &str) -> Option<LazyFrame> {
-        self.tables.get(name).cloned()
-    }
-
-    /// Makes the table of a step known.
+    /// The rows of a known table. Contacts are numbers.
     ///
     /// # Errors
-    /// As [`Polars::result`].
-    pub fn run(&mut self, step: &Step) -> Result<(), TableError> {
-        let rows = self.result(step)?;
-        self.tables.insert(step.table.name, rows.lazy());
-        Ok(())
+    /// When the table is unknown.
+    pub fn table(&self, name: &str) -> PolarsResult<&DataFrame> {
+        self.tables.get(name).ok_or_else(|| polars_err!(ComputeError: "there is no table `{name}`"))
     }
 
-    /// Makes a table known that is not made by SQL. Contacts are numbers in what `make` reads and returns.
-    ///
-    /// # Errors
-    /// When a table that it reads is unknown, or the rows do not fit the table.
-    pub fn put(
-        &mut self,
-        table: &'static Table,
-        make: impl FnOnce(&dyn Fn(&Table) -> PolarsResult<DataFrame>) -> PolarsResult<DataFrame>,
-    ) -> Result<(), TableError> {
-        let failed = |error| TableError::new("count", format!("`{}`", table.name), error);
-        let known = |table: &Table| {
-            let rows = self.tables.get(table.name).ok_or_else(|| polars_err!(ComputeError: "there is no table `{}`", table.name))?;
-            rows.clone().collect()
-        };
-        let rows = make(&known).and_then(|rows| table.conform_counted(&rows)).map_err(failed)?;
-        self.tables.insert(table.name, rows.lazy());
-        Ok(())
-    }
-
-    /// The rows of a step, with the columns of its table, sorted by its key. Contacts are numbers.
-    ///
-    /// # Errors
-    /// When a table that it reads is unknown or cannot be read, or when the query does not fit the tables.
-    pub fn result(&self, step: &Step) -> Result<DataFrame, TableError> {
-        let name = step.table.name;
-        let failed = |error| TableError::new("count", format!("`{name}`"), error);
-        let mut context = SQLContext::new();
-        for input in step.inputs() {
-            let rows = self.tables.get(input).ok_or_else(|| failed(polars_err!(ComputeError: "there is no table `{input}`")))?;
-            context.register(input, rows.clone());
-        }
-        let begun = Instant::now();
-        let plan = context.execute(&step.sql).map_err(failed)?;
-        // One plan has one result: only `collect_all` gives several.
-        let rows = plan.collect_with_engine(Engine::Streaming).map(|result| result.unwrap_single()).map_err(failed)?;
-        let rows = step.table.conform_counted(&rows).and_then(|rows| in_order(rows, step.table)).map_err(failed)?;
-        tracing::debug!(table = name, rows = rows.height(), milliseconds = begun.elapsed().as_millis() as u64, "counted");
-        Ok(rows)
-    }
-
-    /// Rows with the IDs of contacts instead of their numbers.
+    /// Makes a table known. Contacts are numbers.
     ///
     /// # Errors
     /// When the rows do not fit the table.
-    pub fn texts(&self, rows: DataFrame, table: &Table) -> Result<DataFrame, TableError> {
-        let failed = |error| TableError::new("write", format!("`{}`", table.name), error);
-        self.numbers.texts(rows, table).and_then(|rows| table.conform(&rows)).map_err(failed)
+    pub fn put(&mut self, table: &'static Table, rows: &DataFrame) -> PolarsResult<()> {
+        self.tables.insert(table.name, table.conform_counted(rows)?);
+        Ok(())
+    }
+
+    /// Forgets all other tables.
+    pub fn keep(&mut self, tables: &[&Table]) {
+        self.tables.retain(|name, _| tables.iter().any(|table| table.name == *name));
+    }
+
+    /// The rows of a step, by its SQL, with the columns of its table, sorted by its key. Contacts are numbers.
+    ///
+    /// # Errors
+    /// When a table that it reads is unknown, or when the query does not fit the tables.
+    pub fn result(&self, step: &Step) -> Result<DataFrame, TableError> {
+        let counted = || {
+            let mut context = SQLContext::new();
+            for input in step.inputs() {
+                context.register(input, self.table(input)?.clone().lazy());
+            }
+            let rows = context.execute(&step.sql)?.collect()?;
+            step.table.conform_counted(&rows).and_then(|rows| in_order(rows, step.table))
+        };
+        counted().map_err(|error| TableError::new("count", format!("`{}`", step.table.name), error))
+    }
+}
+
+impl Engine for Polars {
+    fn run(&mut self, step: &Step) -> Result<(), TableError> {
+        let rows = self.result(step)?;
+        self.tables.insert(step.table.name, rows);
+        Ok(())
+    }
+
+    fn rows(&self, table: &'static Table) -> Result<DataFrame, TableError> {
+        let rows = self.table(table.name).and_then(|rows| self.numbers.texts(rows.clone(), table)).and_then(|rows| table.conform(&rows));
+        rows.map_err(|error| TableError::new("collect", format!("`{}`", table.name), error))
     }
 }
 
@@ -151,10 +212,9 @@ mod tests {
     fn a_step_reads_what_its_header_declares_and_gives_rows_in_order() {
         assert_eq!((STEP.inputs().collect::<Vec<_>>(), STEP.output()), (vec!["people"], Some("older")));
         let people = df!("contact_id" => ["b", "a", "c"], "age" => [Some(11_i64), Some(12), None]).unwrap();
-        let mut engine = Polars::over(vec![(&PEOPLE, people.lazy())]).unwrap();
+        let mut engine = Polars::over(vec![Input::new(&PEOPLE, people.lazy())]).unwrap();
         engine.run(&STEP).unwrap();
-        let rows = engine.table("older").unwrap().collect().unwrap();
-        assert_eq!(engine.texts(rows, &OLDER).unwrap(), df!("contact_id" => ["a", "b"]).unwrap());
+        assert_eq!(engine.rows(&OLDER).unwrap(), df!("contact_id" => ["a", "b"]).unwrap());
         let error = Polars::over(Vec::new()).unwrap().result(&STEP).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("there is no table `people`"), "{error:?}");
     }

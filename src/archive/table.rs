@@ -4,6 +4,7 @@
 mod bundle;
 mod cause;
 mod csv;
+mod gather;
 mod jsonl;
 mod numbers;
 mod order;
@@ -20,8 +21,9 @@ use crate::disk;
 
 pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
+pub use gather::{Gather, Source};
 pub use jsonl::write_jsonl;
-pub use numbers::ContactNumbers;
+pub use numbers::{ContactNumbers, Unnumbered};
 pub use order::in_order;
 pub use parquet::{ROW_GROUP_ROWS, read_file, scan, scan_or_empty, sink_parquet, write_parquet};
 pub use rows::Rows;
@@ -148,7 +150,7 @@ impl Table {
     pub fn conform(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
         let columns = self.columns.iter().map(|column| {
             let found = frame.column(column.name)?;
-            if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 {
+            if column.kind == Kind::Contact && found.dtype() == &numbers::NUMBER {
                 // A cast would turn the number into digits that look like a contact's ID.
                 return Err(PolarsError::SchemaMismatch(format!("`{}` holds numbers for contacts", column.name).into()));
             }
@@ -161,7 +163,7 @@ impl Table {
     pub fn conform_counted(&self, frame: &DataFrame) -> Result<DataFrame, PolarsError> {
         let columns = self.columns.iter().map(|column| {
             let found = frame.column(column.name)?;
-            if column.kind == Kind::Contact && found.dtype() == &DataType::Int64 { Ok(found.clone()) } else { column.kind.of(found) }
+            if column.kind == Kind::Contact && found.dtype() == &numbers::NUMBER { Ok(found.clone()) } else { column.kind.of(found) }
         });
         DataFrame::new(frame.height(), columns.collect::<Result<_, PolarsError>>()?)
     }

@@ -7,7 +7,7 @@ use super::arguments::Schema;
 use super::failure::Failure;
 use super::stdout;
 use super::summary::{drawn, trimmed};
-use archive::engine::Step;
+use archive::engine::{Dialect, Step};
 use archive::snapshot;
 use archive::table::Table;
 use reports::analysis::{REPORTS, Report};
@@ -60,7 +60,7 @@ fn sql(report: &'static Report) -> String {
     let mut wanted: Vec<&str> = report.inputs().iter().map(|table| table.name).collect();
     let own = report.step();
     wanted.extend(own.iter().flat_map(Step::inputs));
-    let all = steps::without_rules();
+    let all = steps::all(&[], true, Dialect::Polars);
     let mut steps: Vec<&Step> = Vec::new();
     for step in all.iter().rev() {
         if wanted.contains(&step.table.name) {

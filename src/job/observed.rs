@@ -40,7 +40,7 @@ pub fn observed(archive: &Archive, job: &Job, month: Month) -> Result<Option<Obs
         Some(history) => counts(&history, month).map_err(in_history)?,
         None => HashMap::new(),
     };
-    let cohorts = steps::cohort_months(&snapshot.manifest, &definitions(job), None).map_err(in_history)?;
+    let cohorts = steps::cohorts_of(&snapshot.manifest, &definitions(job));
     let cohorts = cohorts.into_iter().filter_map(|cohort| {
         let members = *counts.get(&cohort.cohort_key)?;
         Some(ObservedCohort { cohort_key: cohort.cohort_key, cohort_name: cohort.cohort_name, basis: cohort.basis, members })

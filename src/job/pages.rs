@@ -8,7 +8,7 @@ use archive::snapshot::{Manifest, Snapshot};
 use archive::table::{Rows, TableError};
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{expected_months, odd_months};
+use reports::analysis::{ReportRows, expected_months, odd_months};
 use reports::digest::{Digest, Tables};
 use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
@@ -27,11 +27,11 @@ impl Page {
     }
 
     /// Keeps the tables that a page shows. Tables with a row for each contact are dropped.
-    pub(super) fn take(&mut self, name: &'static str, frame: DataFrame) -> PolarsResult<()> {
-        match name {
-            "members" if self.shows_members => self.people = Some(page::some_members(&frame)?),
-            "members" | "member_attributes" => {}
-            _ => self.tables.add(name, frame),
+    pub(super) fn take(&mut self, name: &'static str, rows: ReportRows) -> PolarsResult<()> {
+        match (name, rows) {
+            ("members", rows) if self.shows_members => self.people = Some(page::some_members(&rows.into_frame()?)?),
+            (_, ReportRows::Gather(_)) => {}
+            (_, ReportRows::Frame(rows)) => self.tables.add(name, rows),
         }
         Ok(())
     }

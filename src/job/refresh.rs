@@ -118,7 +118,7 @@ struct Chain<'a> {
 
 struct Link {
     month: Month,
-    /// What the month was counted to, until its reports are built.
+    /// What the month was counted to, until the next month is counted.
     counted: Option<Counted>,
     /// `None` if the snapshot is damaged.
     snapshot: Option<Snapshot>,
@@ -155,7 +155,7 @@ impl Chain<'_> {
     /// Whether the contacts of a month with which this one is compared cannot be read.
     fn lacks_compared(&self, month: Month, snapshot: &Snapshot) -> Result<bool, JobError> {
         let (previous, earlier) = (self.links.last().map(|link| &link.history), snapshots(&self.links));
-        let counting = steps::Month { snapshot, definitions: self.definitions, previous, earlier: &earlier };
+        let counting = steps::Month { snapshot, definitions: self.definitions, previous, counted_before: None, earlier: &earlier };
         counting.unreadable().map(|months| !months.is_empty()).map_err(|source| JobError::History { month, source })
     }
 
@@ -178,7 +178,8 @@ impl Chain<'_> {
         let previous = self.links.last().map(|link| &link.history);
         let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
             let earlier = snapshots(&self.links);
-            let month = steps::Month { snapshot: &snapshot, definitions: self.definitions, previous, earlier: &earlier };
+            let counted_before = self.links.last().and_then(|link| link.counted.as_ref());
+            let month = steps::Month { snapshot: &snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
             let counted = month.count()?;
             let history = counted.publish_history(self.archive, &month)?;
             Ok((counted, history))
@@ -186,6 +187,9 @@ impl Chain<'_> {
         match built {
             Ok((counted, history)) => {
                 (self.observer)(Event::Built { month, what: Built::History });
+                if let Some(last) = self.links.last_mut() {
+                    last.counted = None;
+                }
                 self.links.push(Link { month, counted: Some(counted), snapshot: Some(snapshot), history, is_verified: true });
                 Ok(true)
             }
@@ -244,16 +248,22 @@ impl Chain<'_> {
         let counted = match link.counted.take() {
             Some(counted) => Ok(counted),
             None => {
-                let (previous, earlier) = (earlier.last().map(|link| &link.history), snapshots(earlier));
-                let counting = steps::Month { snapshot, definitions: self.definitions, previous, earlier: &earlier };
+                let (previous, counted_before) = earlier.last().map(|link| (&link.history, link.counted.as_ref())).unzip();
+                let (earlier, counted_before) = (snapshots(earlier), counted_before.flatten());
+                let counting = steps::Month { snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
                 counting.count().map_err(|error| match error {
                     history::HistoryError::Snapshot(error) => error.into(),
                     source => JobError::History { month, source },
                 })
             }
         };
-        match counted.and_then(|counted| build_reports(self.archive, settings, snapshot, self.definitions, &counted, link.source())) {
-            Ok(digest) => {
+        let built = counted.and_then(|counted| {
+            let digest = build_reports(self.archive, settings, snapshot, self.definitions, &counted, link.source())?;
+            Ok((digest, counted.for_next_month()))
+        });
+        match built {
+            Ok((digest, counted)) => {
+                link.counted = Some(counted);
                 (self.observer)(Event::Built { month, what: Built::Reports });
                 Ok(Some(digest))
             }
@@ -287,18 +297,20 @@ fn build_reports(
 ) -> Result<Digest, JobError> {
     let month = snapshot.manifest.month()?;
     let table = |error| JobError::table(month, error);
-    let facts = facts(definitions, snapshot, counted)?;
+    let mut facts = facts(definitions, snapshot, counted)?;
     let failed = |source| JobError::Report { month, source };
     let unread = |error| table(TableError::new("summarize", format!("the reports of {month}"), error));
     let formats = settings.output.formats.iter().filter_map(table_format).collect();
-    let mut writer = ReportWriter::new(archive, month, formats).map_err(failed)?;
+    let writer = ReportWriter::new(archive, month, formats, settings.output.csv_max_rows).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
-    page.take("counts", counted.table(&history::COUNTS).map_err(table)?).map_err(unread)?;
+    page.tables.add("counts", counted.table(&history::COUNTS).map_err(table)?);
     for report in REPORTS {
-        let frame = report.build(counted, &facts).map_err(table)?;
-        tracing::debug!(report = report.table.name, rows = frame.height(), "built");
-        writer.add(&report.table, &frame).map_err(failed)?;
-        page.take(report.table.name, frame).map_err(unread)?;
+        let rows = report.build(counted, &facts).map_err(table)?;
+        if writer.add(&report.table, &rows).map_err(failed)? {
+            facts.found.push(too_long_for_csv(report.table.name, rows.height(), settings));
+        }
+        tracing::debug!(report = report.table.name, rows = rows.height(), "written");
+        page.take(report.table.name, rows).map_err(unread)?;
     }
     let digest = Digest::of(month, &page.tables).map_err(unread)?;
     if settings.output.formats.contains(&Format::Html) {
@@ -306,6 +318,18 @@ fn build_reports(
     }
     writer.commit(source).map_err(failed)?;
     Ok(digest)
+}
+
+/// `data_quality` is the last report, so it can name the reports before it.
+fn too_long_for_csv(report: &str, rows: usize, settings: &Settings) -> Found {
+    Found {
+        severity: "info".to_string(),
+        check_name: "too_long_for_csv".to_string(),
+        subject: report.to_string(),
+        value: Some(rows.to_string()),
+        expected: settings.output.csv_max_rows.map(|most| most.to_string()),
+        detail: "written as Parquet alone: no spreadsheet opens so many rows. `output.csv_max_rows` = 0 writes it as CSV too".to_string(),
+    }
 }
 
 /// The facts about a cohort in a month that the reports need.

@@ -27,8 +27,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use crate::steps::Counted;
-use archive::engine::Step;
-use archive::table::{self, Table, TableError};
+use archive::engine::{Polars, Step};
+use archive::table::{self, Gather, Table, TableError};
 use domain::{Basis, Month};
 
 pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
@@ -47,8 +47,8 @@ pub struct Report {
 enum Source {
     /// Judged from small counted tables.
     Judged(&'static [&'static Table], fn(&Facts, &[DataFrame]) -> PolarsResult<DataFrame>),
-    /// A query that gives a row for each contact. Nothing is judged.
-    Step(&'static str),
+    /// A query that gives a row for each member. Nothing is judged. In this process the rows are put together while they are written.
+    PerMember { sql: &'static str, embedded: fn(&'static Table, &Polars) -> PolarsResult<Gather> },
 }
 
 /// All reports, in the order in which they are built and listed.
@@ -117,7 +117,7 @@ impl Report {
     /// The step that gives the rows; `None` if they are judged.
     pub fn step(&'static self) -> Option<Step> {
         match self.source {
-            Source::Step(sql) => Some(Step::new(&self.table, sql)),
+            Source::PerMember { sql, .. } => Some(Step::new(&self.table, sql)),
             Source::Judged(..) => None,
         }
     }
@@ -125,24 +125,30 @@ impl Report {
     /// The counted tables from which the report is judged.
     pub fn inputs(&self) -> &'static [&'static Table] {
         match self.source {
-            Source::Step(_) => &[],
+            Source::PerMember { .. } => &[],
             Source::Judged(tables, _) => tables,
         }
     }
 
-    /// The frame has the report's columns in order and with their types, and is sorted by the report's key.
+    /// The rows have the report's columns in order and with their types, and are sorted by the report's key.
     ///
     /// # Errors
-    /// When a counted table cannot be read or does not fit.
-    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<DataFrame, TableError> {
-        match (&self.source, self.step()) {
-            (Source::Judged(inputs, _), _) => {
-                let tables = inputs.iter().map(|table| counted.table(table)).collect::<Result<Vec<_>, _>>()?;
-                self.judged(&tables, facts)
-            }
-            (Source::Step(_), Some(step)) => counted.result(&step),
-            (Source::Step(_), None) => Ok(self.table.empty()),
+    /// When a counted table does not fit.
+    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<ReportRows, TableError> {
+        if let Some(rows) = self.per_member(counted.tables()) {
+            return rows.map(ReportRows::Gather);
         }
+        let tables = self.inputs().iter().map(|table| counted.table(table)).collect::<Result<Vec<_>, _>>()?;
+        Ok(ReportRows::Frame(self.judged(&tables, facts)?))
+    }
+
+    /// The rows of a report with a row for each member; `None` if the report has none.
+    ///
+    /// # Errors
+    /// When a counted table does not fit.
+    pub fn per_member(&'static self, tables: &Polars) -> Option<Result<Gather, TableError>> {
+        let Source::PerMember { embedded, .. } = self.source else { return None };
+        Some(embedded(&self.table, tables).map_err(|error| TableError::new("collect", format!("`{}`", self.table.name), error)))
     }
 
     fn judged(&self, tables: &[DataFrame], facts: &Facts) -> Result<DataFrame, TableError> {
@@ -150,6 +156,30 @@ impl Report {
         let Source::Judged(_, judge) = self.source else { return Ok(self.table.empty()) };
         let judged = judge(facts, tables).and_then(|rows| table::in_order(rows, &self.table)).map_err(failed)?;
         self.table.conform(&judged).map_err(failed)
+    }
+}
+
+/// The rows of a report.
+pub enum ReportRows {
+    Frame(DataFrame),
+    Gather(Gather),
+}
+
+impl ReportRows {
+    pub fn height(&self) -> usize {
+        match self {
+            ReportRows::Frame(rows) => rows.height(),
+            ReportRows::Gather(rows) => rows.height(),
+        }
+    }
+
+    /// # Errors
+    /// When rows do not fit together.
+    pub fn into_frame(self) -> PolarsResult<DataFrame> {
+        match self {
+            ReportRows::Frame(rows) => Ok(rows),
+            ReportRows::Gather(rows) => rows.lazy()?.collect(),
+        }
     }
 }
 

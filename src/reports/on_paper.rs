@@ -1,7 +1,8 @@
 //! Small tables as a person would write them, for tests that can be checked by hand.
 //!
 //! One line of column names, then one line for each row. Blanks separate cells. `-` is null, `''` an empty text, `2026-01` the
-//! first day of that month. The first cell decides the kind of a column, unless the kind follows the column's name: `value:text`.
+//! first day of that month. The first cell decides the kind of a column, unless the kind follows the column's name: `value:text`. The kind
+//! `contact` is a contact's number.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
@@ -23,6 +24,7 @@ pub(crate) fn table(text: &str) -> DataFrame {
         match kind {
             "text" => Column::new(name.into(), cells),
             "count" => Column::new(name.into(), parsed::<i64>(&cells)),
+            "contact" => Column::new(name.into(), parsed::<u32>(&cells)),
             "ratio" => Column::new(name.into(), parsed::<f64>(&cells)),
             "flag" => Column::new(name.into(), parsed::<bool>(&cells)),
             "instant" => instants(name, parsed::<DateTime<Utc>>(&cells).into_iter()),
@@ -78,6 +80,7 @@ fn shown(cell: AnyValue<'_>) -> String {
         AnyValue::String(text) => text.to_string(),
         AnyValue::StringOwned(text) => text.to_string(),
         AnyValue::Int64(count) => count.to_string(),
+        AnyValue::UInt32(contact) => contact.to_string(),
         AnyValue::Boolean(flag) => flag.to_string(),
         AnyValue::Float64(ratio) => {
             let digits = format!("{ratio:.6}");

@@ -1,8 +1,11 @@
 //! Writes a month's reports: each table as Parquet and CSV, a page for people, and a manifest that records the inputs.
 
-use polars::prelude::DataFrame;
+use std::panic::resume_unwind;
+use std::thread;
+
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::ReportRows;
 use archive::publish::{self, ListedFile, PublishError, Staging};
 use archive::table::{Table, TableError, write_csv, write_parquet};
 use archive::{Archive, Section};
@@ -80,27 +83,45 @@ pub struct ReportWriter<'a> {
     staging: Staging,
     month: Month,
     formats: Vec<ReportFormat>,
+    csv_max_rows: Option<u64>,
 }
 
 impl ReportWriter<'_> {
-    pub fn new(archive: &Archive, month: Month, formats: Vec<ReportFormat>) -> Result<ReportWriter<'_>, ReportError> {
-        Ok(ReportWriter { archive, staging: archive.stage(Section::Reports, month)?, month, formats })
+    /// A writer of these formats. A table with more rows than `csv_max_rows` is not written as CSV.
+    pub fn new(
+        archive: &Archive,
+        month: Month,
+        formats: Vec<ReportFormat>,
+        csv_max_rows: Option<u64>,
+    ) -> Result<ReportWriter<'_>, ReportError> {
+        Ok(ReportWriter { archive, staging: archive.stage(Section::Reports, month)?, month, formats, csv_max_rows })
     }
 
-    pub fn add(&mut self, table: &'static Table, frame: &DataFrame) -> Result<(), ReportError> {
-        for format in &self.formats {
-            let relative = match format {
-                ReportFormat::Parquet => format!("{}.parquet", table.name),
-                ReportFormat::Csv => format!("{}.csv", table.name),
-            };
-            let path = self.staging.place(&relative)?;
-            match format {
-                ReportFormat::Parquet => drop(write_parquet(frame, table, &path)?),
-                ReportFormat::Csv => write_csv(frame, table, &path)?,
-            }
-            self.staging.list(&relative, frame.height() as u64)?;
+    /// Writes a table. Its formats are written side by side. Returns whether it is too long for CSV and was left out there.
+    pub fn add(&self, table: &'static Table, rows: &ReportRows) -> Result<bool, ReportError> {
+        let is_too_long = self.csv_max_rows.is_some_and(|most| rows.height() as u64 > most);
+        let is_left_out = |format: &&ReportFormat| **format == ReportFormat::Csv && is_too_long;
+        thread::scope(|scope| {
+            let formats = self.formats.iter().filter(|format| !is_left_out(format));
+            let written: Vec<_> = formats.map(|format| scope.spawn(|| self.write(table, rows, *format))).collect();
+            written.into_iter().try_for_each(|written| written.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })?;
+        Ok(self.formats.iter().any(|format| is_left_out(&format)))
+    }
+
+    fn write(&self, table: &'static Table, rows: &ReportRows, format: ReportFormat) -> Result<(), ReportError> {
+        let relative = match format {
+            ReportFormat::Parquet => format!("{}.parquet", table.name),
+            ReportFormat::Csv => format!("{}.csv", table.name),
+        };
+        let path = self.staging.place(&relative)?;
+        match (format, rows) {
+            (ReportFormat::Parquet, ReportRows::Frame(rows)) => drop(write_parquet(rows, table, &path)?),
+            (ReportFormat::Parquet, ReportRows::Gather(rows)) => rows.write_parquet(&path)?,
+            (ReportFormat::Csv, ReportRows::Frame(rows)) => write_csv(rows, table, &path)?,
+            (ReportFormat::Csv, ReportRows::Gather(rows)) => rows.write_csv(&path)?,
         }
-        Ok(())
+        Ok(self.staging.list(&relative, rows.height() as u64)?)
     }
 
     /// Adds the month's page.

@@ -3,25 +3,30 @@
 //! Every table is declared, also the small ones that are made for each month (`inputs`). Nothing happens to a table between two steps, so
 //! every engine can run the list. The cost of a month does not grow with the number of months.
 
+mod embedded;
 mod inputs;
 mod rules;
-mod signatures;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use polars::prelude::{DataFrame, IntoLazy};
+use polars::prelude::{DataFrame, IntoLazy, LazyFrame};
 
 use crate::history::{
     COUNTS, Definitions, History, HistoryError, LEDGER, PROFILES, RULE_MEMBERS, STATES, State, TRIANGLE, scan_previous, source,
 };
+use crate::rules::Rule;
 use archive::Archive;
-use archive::engine::{Polars, Step};
+use archive::engine::{Dialect, Engine, Input, Polars, Step};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
 use archive::table::{Table, TableError};
 
-pub use inputs::{CohortMonth, Compared, cohort_months};
+pub use embedded::Embedded;
+
+pub(crate) use embedded::people;
+use inputs::cohort_months;
+pub use inputs::{CohortMonth, Compared, cohorts_of};
 pub use tables::*;
 
 macro_rules! step {
@@ -30,12 +35,10 @@ macro_rules! step {
     };
 }
 
-const OPENED_STEP: Step = step!(&OPENED, "opened");
-
 /// The steps whose SQL is the same for every job, each after the steps whose tables it reads. The generated step of [`MEMBERSHIPS`]
 /// comes after the first.
 pub const STEPS: &[Step] = &[
-    OPENED_STEP,
+    step!(&OPENED, "opened"),
     step!(&RULE_MEMBERS, "rule_members"),
     step!(&STANDING, "standing"),
     step!(&LEDGER, "ledger"),
@@ -53,10 +56,10 @@ pub const STEPS: &[Step] = &[
     step!(&QUALITY, "quality"),
 ];
 
-/// All steps of a job without rules, in order. A rule adds a part to the query of [`MEMBERSHIPS`].
-pub fn without_rules() -> Vec<Step> {
+/// All steps of a job with these rules, in order. A rule adds a part to the query of [`MEMBERSHIPS`].
+pub fn all<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_conversations: bool, dialect: Dialect) -> Vec<Step> {
     let mut all = STEPS.to_vec();
-    all.insert(1, rules::memberships(&[], true));
+    all.insert(1, rules::memberships(rules, has_conversations, dialect));
     all
 }
 
@@ -67,13 +70,17 @@ pub struct Month<'a> {
     pub definitions: &'a Definitions,
     /// The history of the month before; `None` for a job's first month.
     pub previous: Option<&'a History>,
+    /// The month before, if its history was made from these tables. Then they are not read again.
+    pub counted_before: Option<&'a Counted>,
     /// The snapshots of earlier months that can be read, the newest last.
     pub earlier: &'a [&'a Snapshot],
 }
 
 /// A month that was counted.
+#[derive(Clone)]
 pub struct Counted {
-    engine: Polars,
+    month: domain::Month,
+    engine: Embedded,
     pub cohorts: Vec<CohortMonth>,
     /// The compared months whose contacts cannot be read: who unsubscribed or became a user since then is unknown.
     pub unreadable: BTreeSet<domain::Month>,
@@ -87,11 +94,8 @@ impl Month<'_> {
     /// # Errors
     /// When the history before cannot be read.
     pub fn unreadable(&self) -> Result<BTreeSet<domain::Month>, HistoryError> {
-        let cohorts = cohort_months(&self.snapshot.manifest, self.definitions, self.previous)?;
-        let compared = compared_months(&cohorts);
-        let is_compared = |earlier: &&&Snapshot| earlier.manifest.month().is_ok_and(|month| compared.contains(&month));
-        let earlier: Vec<&Snapshot> = self.earlier.iter().filter(is_compared).copied().collect();
-        let (_, readable) = inputs::contacts_before(&earlier, &self.snapshot.manifest.identifiers)?;
+        let compared = compared_months(&cohort_months(&self.snapshot.manifest, self.definitions, &State::read(self.previous)?));
+        let (_, readable) = self.contacts_before(|month| compared.contains(&month))?;
         Ok(compared.difference(&readable).copied().collect())
     }
 
@@ -100,55 +104,75 @@ impl Month<'_> {
     /// # Errors
     /// When a table cannot be read, or does not fit a step.
     pub fn count(&self) -> Result<Counted, HistoryError> {
-        let Month { snapshot, definitions, previous, .. } = *self;
+        let Month { snapshot, definitions, counted_before, .. } = *self;
         let manifest = &snapshot.manifest;
         let span = manifest.span()?;
-        let month = span.month.first_day();
-        let cohorts = cohort_months(manifest, definitions, previous)?;
+        let before = counted_before.map_or_else(|| State::read(self.previous), |counted| Ok(counted.states.clone()))?;
+        let cohorts = cohort_months(manifest, definitions, &before);
         let in_history = cohorts.iter().filter(|cohort| cohort.in_history).map(|cohort| cohort.cohort_key.as_str());
-        let states = State::all_after(State::read(previous)?, in_history, &span);
-        let kept = kept_months(&cohorts, &states, month);
+        let states = State::all_after(before, in_history, &span);
         let compared = compared_months(&cohorts);
-        let rules: Vec<&crate::rules::Rule> =
+        let rules: Vec<&Rule> =
             definitions.rules.iter().filter(|rule| cohorts.iter().any(|cohort| cohort.cohort_key == rule.cohort_key())).collect();
-        let references =
-            rules::references(&rules, manifest, month).map_err(|error| TableError::new("make", "the names that rules use", error))?;
-        let mut names: Vec<&str> = definitions.profile.iter().filter_map(|entry| entry.custom_name.as_deref()).collect();
-        names.extend(rules.iter().flat_map(|rule| rule.condition.references()).filter_map(|reference| match reference {
-            crate::rules::Reference::Attribute { name, .. } => Some(name.as_str()),
-            crate::rules::Reference::Group { .. } => None,
-        }));
-        let is_needed =
-            |earlier: &&&Snapshot| earlier.manifest.month().is_ok_and(|month| compared.first().is_some_and(|first| month >= *first));
-        let earlier: Vec<&Snapshot> = self.earlier.iter().filter(is_needed).copied().collect();
-        let (contacts_before, readable) = inputs::contacts_before(&earlier, &manifest.identifiers)?;
+        // Members that are gone are described by the last month that had them.
+        let (contacts_before, readable) = self.contacts_before(|month| compared.first().is_some_and(|first| month >= *first))?;
         let unreadable = compared.difference(&readable).copied().collect();
-        let mut engine = Polars::over(vec![
-            (&CONTACTS, snapshot.scan(&CONTACTS)?),
-            (&MEMBERS, snapshot.scan(&MEMBERS)?),
-            (&CONVERSATIONS, snapshot.scan(&CONVERSATIONS)?),
-            (&ATTRIBUTES, inputs::wanted(snapshot.scan(&ATTRIBUTES)?, &names)),
-            (&CONTACTS_BEFORE, contacts_before),
-            (&LEDGER_BEFORE, scan_previous(previous, &LEDGER)?),
-            (&COUNTS_BEFORE, scan_previous(previous, &COUNTS)?),
-            (&TRIANGLE_BEFORE, scan_previous(previous, &TRIANGLE)?),
-            (&PROFILES_BEFORE, scan_previous(previous, &PROFILES)?),
-            (&COHORTS, inputs::cohorts_frame(&cohorts, manifest, &readable)?.lazy()),
-            (&THIS_MONTH, inputs::this_month_frame(manifest)?.lazy()),
-            (&PROFILE, inputs::profile_frame(definitions, manifest)?.lazy()),
-            (&KEPT_MONTHS, inputs::kept_months_frame(&kept)?.lazy()),
-            (&RULE_REFERENCES, references.lazy()),
-        ])?;
-        engine.run(&OPENED_STEP)?;
-        engine.run(&rules::memberships(&rules, manifest.conversations))?;
-        for step in STEPS.iter().filter(|step| step.table.name != OPENED.name) {
-            if step.table.name == SIGNATURES.name {
-                engine.put(step.table, |tables| signatures::signatures(&tables(&STANDING)?))?;
-            } else {
-                engine.run(step)?;
-            }
+        let mut inputs = vec![
+            Input::new(&CONTACTS, inputs::contacts(snapshot, definitions, &rules)?),
+            Input::new(&MEMBERS, snapshot.scan(&MEMBERS)?),
+            Input::new(&CONVERSATIONS, inputs::conversations(snapshot)?),
+            Input::new(&ATTRIBUTES, inputs::attributes(snapshot, definitions, &rules)?),
+            self.before(&LEDGER_BEFORE, &LEDGER)?,
+            self.before(&COUNTS_BEFORE, &COUNTS)?,
+            self.before(&TRIANGLE_BEFORE, &TRIANGLE)?,
+            self.before(&PROFILES_BEFORE, &PROFILES)?,
+            Input::new(&COHORTS, inputs::cohorts_frame(&cohorts, manifest, &readable)?.lazy()),
+            Input::new(&THIS_MONTH, inputs::this_month_frame(manifest)?.lazy()),
+            Input::new(&PROFILE, inputs::profile_frame(definitions, manifest)?.lazy()),
+            Input::new(&KEPT_MONTHS, inputs::kept_months_frame(&kept_months(&cohorts, &states, span.month.first_day()))?.lazy()),
+            Input::new(&RULE_REFERENCES, rules::references(&rules, manifest, span.month.first_day())?.lazy()),
+        ];
+        inputs.extend(contacts_before);
+        let mut engine = Embedded(Polars::over(inputs)?);
+        for step in all(rules, manifest.conversations, Dialect::Polars) {
+            engine.run(&step)?;
         }
-        Ok(Counted { engine, cohorts, unreadable, states })
+        Ok(Counted { month: span.month, engine, cohorts, unreadable, states })
+    }
+
+    /// A table of the history before.
+    fn before(&self, table: &'static Table, kept: &'static Table) -> Result<Input, HistoryError> {
+        match self.counted_before {
+            Some(counted) => Ok(counted.input(table, counted.tables().table(kept.name).map_err(inputs::reading(kept))?.clone().lazy())),
+            None => Ok(Input::new(table, scan_previous(self.previous, kept)?)),
+        }
+    }
+
+    /// The contacts of the wanted earlier months, and the months that can be read.
+    fn contacts_before(&self, is_wanted: impl Fn(domain::Month) -> bool) -> Result<(Vec<Input>, BTreeSet<domain::Month>), HistoryError> {
+        let mut all = vec![Input::new(&CONTACTS_BEFORE, CONTACTS_BEFORE.empty().lazy())];
+        let mut months = BTreeSet::new();
+        let identifiers = &self.snapshot.manifest.identifiers;
+        for snapshot in self.earlier {
+            let month = snapshot.manifest.month()?;
+            if !is_wanted(month) {
+                continue;
+            }
+            let is_comparable = &snapshot.manifest.identifiers == identifiers;
+            if let Some(counted) = self.counted_before.filter(|counted| counted.month == month) {
+                let contacts = counted.tables().table(CONTACTS.name).map_err(inputs::reading(&CONTACTS))?;
+                all.push(counted.input(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts.clone().lazy(), month, is_comparable)));
+            } else {
+                match snapshot.scan(&CONTACTS) {
+                    Ok(contacts) => all.push(Input::new(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts, month, is_comparable))),
+                    // A damaged snapshot is left out.
+                    Err(error) if error.is_damage() => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            months.insert(month);
+        }
+        Ok((all, months))
     }
 }
 
@@ -176,9 +200,14 @@ impl Counted {
         History::publish(archive, month.snapshot, source(&month.snapshot.hash, month.definitions, month.previous, without), table)
     }
 
-    /// The engine, with all tables. In its tables contacts are numbers.
-    pub fn engine(&self) -> &Polars {
+    /// The engine that counted the month.
+    pub fn engine(&self) -> &Embedded {
         &self.engine
+    }
+
+    /// All tables. Contacts are numbers.
+    pub fn tables(&self) -> &Polars {
+        &self.engine.0
     }
 
     /// The rows of a table, with the IDs of contacts.
@@ -186,17 +215,17 @@ impl Counted {
     /// # Errors
     /// When no step makes such a table.
     pub fn table(&self, table: &'static Table) -> Result<DataFrame, TableError> {
-        let failed = |error| TableError::new("collect", format!("`{}`", table.name), error);
-        let rows = self.engine.table(table.name).ok_or_else(|| failed(polars::prelude::polars_err!(ComputeError: "no step makes it")))?;
-        self.engine.texts(rows.collect().map_err(failed)?, table)
+        self.engine.rows(table)
     }
 
-    /// The rows of a step that no other step reads.
-    ///
-    /// # Errors
-    /// When the query does not fit the tables.
-    pub fn result(&self, step: &Step) -> Result<DataFrame, TableError> {
-        self.engine.texts(self.engine.result(step)?, step.table)
+    /// Only what the next month is counted from. The other tables take as much memory again.
+    pub fn for_next_month(mut self) -> Counted {
+        self.engine.0.keep(&[&CONTACTS, &LEDGER, &COUNTS, &TRIANGLE, &PROFILES]);
+        self
+    }
+
+    fn input(&self, table: &'static Table, rows: LazyFrame) -> Input {
+        Input { numbers: Some(self.tables().numbers().clone()), ..Input::new(table, rows) }
     }
 }
 
@@ -224,7 +253,7 @@ mod tests {
     #[test]
     fn every_header_declares_the_tables_that_the_step_reads_and_makes() {
         let mut known: BTreeSet<&str> = INPUTS.iter().map(|table| table.name).collect();
-        for step in &without_rules() {
+        for step in &all(&[], true, Dialect::Polars) {
             assert_eq!(step.output(), Some(step.table.name));
             for input in step.inputs() {
                 assert!(known.contains(input), "{} reads `{input}` before it is made", step.table.name);

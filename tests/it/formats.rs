@@ -239,3 +239,39 @@ fn months_of_the_version_before_are_rebuilt_by_the_next_run() {
     }
     command(&place, "status", &[&["--check"], &AS_OF[..]].concat()).check_code(0);
 }
+
+#[test]
+fn a_month_is_the_same_whether_the_month_before_is_in_memory_or_on_disk() {
+    let (at_once, one_by_one) = (restored("format-1"), restored("format-1"));
+    command(&at_once, "report", &["--all"]).check_code(0);
+    for month in MONTHS {
+        command(&one_by_one, "report", &["--month", month]).check_code(0);
+    }
+    let derived = |place: &Place| tree::published(&place.job_folder());
+    tree::check_same(&derived(&at_once), &derived(&one_by_one), "built in one process and in two");
+}
+
+#[test]
+fn a_report_too_long_for_a_spreadsheet_is_parquet_alone() {
+    let place = restored("format-1");
+    let rows = |most: &str| {
+        let job = place.job(&job().with_all_formats(), NOWHERE);
+        let report = on(&job, "report", &["--all"]).without_token().variable("COHORTS__OUTPUT__CSV_MAX_ROWS", most);
+        report.finish().check_code(0);
+        let found = place.report("2026-08", "data_quality").rows_by_name();
+        let found = found.into_iter().filter(|row| row["check_name"] == text("too_long_for_csv"));
+        found.map(|row| [&row["subject"], &row["value"], &row["expected"]].map(|cell| cell.clone())).collect::<Vec<_>>()
+    };
+    let exists = |name: &str| place.reports("2026-08").join(name).exists();
+    rows("0");
+    let members = place.report("2026-08", "members").rows.len();
+    assert!(members > place.report("2026-08", "cohort_summary").rows.len());
+    // As many rows as are allowed are written.
+    let found = rows(&members.to_string());
+    assert!(exists("members.csv") && !found.iter().any(|row| row[0] == text("members")), "{found:?}");
+    let most = members - 1;
+    assert!(rows(&most.to_string()).contains(&[text("members"), text(&members.to_string()), text(&most.to_string())]));
+    assert!(!exists("members.csv") && exists("members.parquet") && exists("cohort_summary.csv"));
+    assert_eq!(rows("0"), Vec::<[Cell; 3]>::new());
+    assert!(exists("members.csv"));
+}

@@ -1,7 +1,8 @@
-//! Replaces the IDs of contacts by numbers while tables are counted. A number takes a third of the memory of the text, and sorting
-//! by numbers takes half the time. Numbers have the same order as the texts, so a table that is sorted by numbers is also sorted by
+//! Replaces the IDs of contacts by numbers while tables are counted. A number takes a sixth of the memory of the text, and a table can be
+//! looked up by it without a search. Numbers have the same order as the texts, so a table that is sorted by numbers is also sorted by
 //! texts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -10,7 +11,10 @@ use polars::prelude::*;
 use super::{Kind, Table, TableError};
 use domain::{ContactId, ContactIds};
 
-/// The numbers of the contacts of some tables. Queries use numbers, files contain texts.
+/// The type of a contact's number.
+pub(super) const NUMBER: DataType = DataType::UInt32;
+
+/// The numbers of the contacts of some tables: 0 up to [`ContactNumbers::count`]. Queries use numbers, files contain texts.
 #[derive(Clone, Debug, Default)]
 pub struct ContactNumbers {
     /// A contact's number is its position here.
@@ -19,51 +23,55 @@ pub struct ContactNumbers {
 }
 
 impl ContactNumbers {
-    /// Numbers every contact in these tables. This is fastest if the first table has most of the contacts.
+    /// The tables with numbers for contacts; null stays null. This is fastest if the first table has most of the contacts, in order.
+    /// A table is taken after the texts of the one before it were dropped.
     ///
     /// # Errors
-    /// When a table cannot be read.
-    pub fn of(tables: &[(LazyFrame, &Table)]) -> Result<ContactNumbers, TableError> {
-        let mut ids = ContactIds::default();
-        for (rows, table) in tables {
-            for name in contact_columns(table) {
-                let failed = |error| TableError::new("number", format!("the contacts of `{}`", table.name), error);
-                let rows = rows.clone().select([col(name)]).collect_with_engine(Engine::Streaming);
-                let rows = rows.map(|result| result.unwrap_single()).map_err(failed)?;
-                let texts = rows.column(name).and_then(|column| column.str()).map_err(failed)?;
-                let mut near = 0;
-                let mut unknown = Vec::new();
-                for text in texts.iter().flatten() {
-                    match ids.position(text, near) {
-                        Some(position) => near = position,
-                        None => unknown.push(ContactId::of(text)),
-                    }
-                }
-                ids = ids.with(unknown);
-            }
+    /// When a table is an error or lacks a column of contacts.
+    pub fn of<'a>(
+        tables: impl Iterator<Item = Result<(&'a Table, Unnumbered), TableError>>,
+    ) -> Result<(ContactNumbers, Vec<DataFrame>), TableError> {
+        let failed = |error| TableError::new("number", "the contacts of the tables", error);
+        let mut numbering = Numbering::default();
+        let mut numbered = Vec::new();
+        for table in tables {
+            let (table, rows) = table?;
+            numbered.push((table, numbering.table(table, rows).map_err(failed)?));
         }
-        let texts: Vec<CompactString> = ids.texts().collect();
-        let texts = StringChunked::from_iter_values("contact_id".into(), texts.iter().map(CompactString::as_str));
-        Ok(ContactNumbers { ids: Arc::new(ids), texts })
+        let (numbers, last) = numbering.finish().map_err(failed)?;
+        let renumbered = |(table, mut frame): (&Table, DataFrame)| {
+            if let Some(last) = &last {
+                for name in contact_columns(table) {
+                    let numbers: UInt32Chunked =
+                        frame.column(name)?.u32()?.apply_nonnull_values_generic(NUMBER, |number| last[number as usize]);
+                    frame.with_column(numbers.into_column())?;
+                }
+            }
+            Ok(frame)
+        };
+        let numbered = numbered.into_iter().map(renumbered).collect::<PolarsResult<_>>().map_err(failed)?;
+        Ok((numbers, numbered))
     }
 
-    /// The table's rows with numbers for contacts; null for a contact without a number.
-    pub fn numbered(&self, rows: LazyFrame, table: &Table) -> LazyFrame {
-        let columns = contact_columns(table).map(|name| {
-            let ids = Arc::clone(&self.ids);
-            let number = move |texts: Column| Ok(numbers_of(&ids, texts.str()?).into_column());
-            col(name).map(number, |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)))
-        });
-        rows.with_columns(columns.collect::<Vec<_>>())
+    /// How many contacts have a number.
+    pub fn count(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The IDs of all contacts, in the order of their numbers.
+    pub fn ids(&self) -> &StringChunked {
+        &self.texts
     }
 
     /// The table's rows with texts instead of numbers for contacts. Contacts that are already texts do not change.
+    ///
+    /// # Errors
+    /// When the rows lack a column of contacts, or hold a number that no contact has.
     pub fn texts(&self, mut rows: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
         for name in contact_columns(table) {
             let column = rows.column(name)?;
-            if column.dtype() == &DataType::Int64 {
-                let places: IdxCa = column.i64()?.iter().map(|number| number.map(|number| number as IdxSize)).collect();
-                let texts = self.texts.take(&places)?.with_name(name.into());
+            if column.dtype() == &NUMBER {
+                let texts = self.texts.take(column.u32()?)?.with_name(name.into());
                 rows.with_column(texts.into_column())?;
             }
         }
@@ -71,14 +79,88 @@ impl ContactNumbers {
     }
 }
 
-fn numbers_of(ids: &ContactIds, texts: &StringChunked) -> Int64Chunked {
-    let mut near = 0;
-    let mut number = |text: &str| {
-        let position = ids.position(text, near)?;
-        near = position;
-        Some(position as i64)
-    };
-    texts.iter().map(|text| text.and_then(&mut number)).collect::<Int64Chunked>().with_name(texts.name().clone())
+/// A table's rows before they are numbered.
+pub struct Unnumbered {
+    pub frame: DataFrame,
+    /// If contacts are numbers already: which. Otherwise they are texts.
+    pub numbers: Option<ContactNumbers>,
+}
+
+/// Gives numbers to contacts in the order in which they come. The numbers of contacts that are not in the first column change at the end,
+/// so that all numbers have the order of the texts.
+#[derive(Default)]
+struct Numbering {
+    known: ContactIds,
+    others: HashMap<ContactId, u32>,
+    /// The other contacts in the order of their numbers.
+    found: Vec<ContactId>,
+}
+
+impl Numbering {
+    fn table(&mut self, table: &Table, rows: Unnumbered) -> PolarsResult<DataFrame> {
+        let Unnumbered { mut frame, numbers } = rows;
+        for name in contact_columns(table) {
+            let column = frame.column(name)?;
+            let numbered = match &numbers {
+                None => self.of_texts(column.str()?),
+                Some(before) => self.of_numbers(column.u32()?, before),
+            };
+            frame.with_column(numbered.with_name(name.into()).into_column())?;
+        }
+        Ok(frame)
+    }
+
+    fn of_texts(&mut self, texts: &StringChunked) -> UInt32Chunked {
+        self.begin_with(texts.iter().flatten().map(ContactId::of));
+        let mut near = 0;
+        texts.iter().map(|text| text.map(|text| self.number(&ContactId::of(text), &mut near))).collect()
+    }
+
+    fn of_numbers(&mut self, numbers: &UInt32Chunked, before: &ContactNumbers) -> UInt32Chunked {
+        self.begin_with(before.ids.iter().cloned());
+        let mut near = 0;
+        let now: Vec<u32> = before.ids.iter().map(|id| self.number(id, &mut near)).collect();
+        numbers.apply_nonnull_values_generic(NUMBER, |number| now[number as usize])
+    }
+
+    fn begin_with(&mut self, ids: impl Iterator<Item = ContactId>) {
+        if self.known.is_empty() && self.found.is_empty() {
+            self.known = ContactIds::from(ids.collect::<Vec<_>>());
+        }
+    }
+
+    fn number(&mut self, id: &ContactId, near: &mut usize) -> u32 {
+        if let Some(position) = self.known.position(id, *near) {
+            *near = position;
+            return position as u32;
+        }
+        if let Some(number) = self.others.get(id) {
+            return *number;
+        }
+        let number = (self.known.len() + self.found.len()) as u32;
+        self.others.insert(id.clone(), number);
+        self.found.push(id.clone());
+        number
+    }
+
+    /// The final numbers; and if they differ, the final number for each number so far.
+    fn finish(self) -> PolarsResult<(ContactNumbers, Option<Vec<u32>>)> {
+        let Numbering { known, found, .. } = self;
+        if u32::try_from(known.len() + found.len()).is_err() {
+            return Err(polars_err!(ComputeError: "there are more than {} contacts", u32::MAX));
+        }
+        let before: Vec<ContactId> = if found.is_empty() { Vec::new() } else { known.iter().chain(&found).cloned().collect() };
+        let ids = known.with(found);
+        let mut near = 0;
+        let mut last = |id: &ContactId| {
+            near = ids.position(id, near).unwrap_or_default();
+            near as u32
+        };
+        let last = (!before.is_empty()).then(|| before.iter().map(&mut last).collect());
+        let texts: Vec<CompactString> = ids.texts().collect();
+        let texts = StringChunked::from_iter_values("contact_id".into(), texts.iter().map(CompactString::as_str));
+        Ok((ContactNumbers { ids: Arc::new(ids), texts }, last))
+    }
 }
 
 fn contact_columns<'a>(table: &'a Table) -> impl Iterator<Item = &'static str> + use<'a> {
@@ -97,25 +179,37 @@ mod tests {
         columns: &[Entry::new("contact_id", Kind::Contact, "who"), Entry::new("opened_by", Kind::Contact, "by whom").or_null("nobody")],
     };
 
-    fn opened(rows: &[(&str, Option<&str>)]) -> LazyFrame {
+    fn opened(rows: &[(&str, Option<&str>)]) -> DataFrame {
         let (contacts, openers): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
-        df!("contact_id" => contacts, "opened_by" => openers).unwrap().lazy()
+        df!("contact_id" => contacts, "opened_by" => openers).unwrap()
+    }
+
+    fn texts(frame: &DataFrame) -> Unnumbered {
+        Unnumbered { frame: frame.clone(), numbers: None }
+    }
+
+    fn of(tables: Vec<Unnumbered>) -> (ContactNumbers, Vec<DataFrame>) {
+        ContactNumbers::of(tables.into_iter().map(|rows| Ok((&OPENED, rows)))).unwrap()
     }
 
     #[test]
     fn numbers_have_the_order_of_the_texts_and_convert_back() {
         let rows = opened(&[("b", Some("é")), ("a", None), ("B", Some("a")), ("", Some("b"))]);
-        let numbers = ContactNumbers::of(&[(rows.clone(), &OPENED)]).unwrap();
-        let numbered = numbers.numbered(rows.clone(), &OPENED).collect().unwrap();
-        assert_eq!(numbered, df!("contact_id" => [3_i64, 2, 1, 0], "opened_by" => [Some(4_i64), None, Some(2), Some(3)]).unwrap());
-        assert!(numbers.texts(numbered, &OPENED).unwrap().equals_missing(&rows.collect().unwrap()));
+        let (numbers, numbered) = of(vec![texts(&rows)]);
+        let expected = df!("contact_id" => [3_u32, 2, 1, 0], "opened_by" => [Some(4_u32), None, Some(2), Some(3)]).unwrap();
+        assert!(numbered[0].equals_missing(&expected), "{numbered:?}");
+        assert!(numbers.texts(numbered[0].clone(), &OPENED).unwrap().equals_missing(&rows));
     }
 
     #[test]
-    fn a_contact_in_no_table_has_no_number() {
-        let numbers = ContactNumbers::of(&[(opened(&[("a", None)]), &OPENED)]).unwrap();
-        let numbered = numbers.numbered(opened(&[("a", Some("b"))]), &OPENED).collect().unwrap();
-        assert_eq!(numbered.column("opened_by").unwrap().null_count(), 1);
-        assert_eq!(numbered.column("contact_id").unwrap().null_count(), 0);
+    fn numbers_of_another_month_become_those_of_this_one() {
+        let before = opened(&[("c", Some("gone")), ("d", None)]);
+        let (earlier, numbered) = of(vec![texts(&before)]);
+        let now = opened(&[("a", None), ("d", Some("c")), ("z", Some("a"))]);
+        let (numbers, numbered) = of(vec![texts(&now), Unnumbered { frame: numbered[0].clone(), numbers: Some(earlier) }]);
+        assert_eq!(numbers.count(), 5);
+        for (rows, numbered) in [now, before].into_iter().zip(numbered) {
+            assert!(numbers.texts(numbered, &OPENED).unwrap().equals_missing(&rows));
+        }
     }
 }

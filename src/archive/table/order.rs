@@ -46,7 +46,9 @@ fn ranks(column: &Column) -> PolarsResult<Option<Ranks>> {
     }
     match column.dtype() {
         DataType::String => Ok(ranks_of_texts(column.str()?)),
-        DataType::Int64 | DataType::Date => Ok(ranks_of_numbers(column.to_physical_repr().cast(&DataType::Int64)?.i64()?)),
+        DataType::UInt32 | DataType::Int64 | DataType::Date => {
+            Ok(ranks_of_numbers(column.to_physical_repr().cast(&DataType::Int64)?.i64()?))
+        }
         _ => Ok(None),
     }
 }

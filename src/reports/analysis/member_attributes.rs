@@ -1,6 +1,7 @@
 //! One row for each member and profile attribute. In this long form the columns do not depend on the job.
 
 use super::{MONTH, Report, Source};
+use crate::steps::people;
 use archive::table::{Column as Entry, Kind, Table};
 
 pub(super) const REPORT: Report = Report {
@@ -18,7 +19,7 @@ pub(super) const REPORT: Report = Report {
                 .or_null("it is not a number, or the contact has none"),
         ],
     },
-    source: Source::Step(include_str!("../steps/member_attributes.sql")),
+    source: Source::PerMember { sql: include_str!("../steps/member_attributes.sql"), embedded: people::member_attributes },
 };
 
 #[cfg(test)]

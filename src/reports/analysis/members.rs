@@ -1,6 +1,7 @@
 //! One row for each cohort and contact: the members, and the contacts that departed since the compared month.
 
 use super::{COHORT_KEY, COHORT_NAME, MONTH, Report, Source};
+use crate::steps::people;
 use archive::table::{Column as Entry, Kind, Table};
 
 pub(super) const REPORT: Report = Report {
@@ -37,5 +38,5 @@ pub(super) const REPORT: Report = Report {
             Entry::new("country", Kind::Text, "country of the last visit").or_null("unknown"),
         ],
     },
-    source: Source::Step(include_str!("../steps/members.sql")),
+    source: Source::PerMember { sql: include_str!("../steps/members.sql"), embedded: people::members },
 };

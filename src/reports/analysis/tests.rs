@@ -14,7 +14,7 @@ use polars::prelude::*;
 use super::*;
 use crate::on_paper::{assert_shows, table};
 use crate::{history, steps};
-use archive::engine::Polars;
+use archive::engine::{Input, Polars};
 use domain::MonthSpan;
 
 /// A cohort `tag:<letter>` that is named by its letter, observed at the month's end.
@@ -68,7 +68,7 @@ fn small_tables(facts: &Facts) -> Vec<(&'static Table, DataFrame)> {
 
 /// Runs the step of a table over these tables and the small ones.
 fn counted(table: &'static Table, given: Vec<(&'static Table, DataFrame)>, facts: &Facts) -> DataFrame {
-    let all = given.into_iter().chain(small_tables(facts)).map(|(table, rows)| (table, rows.lazy())).collect();
+    let all = given.into_iter().chain(small_tables(facts)).map(|(table, rows)| Input::new(table, rows.lazy())).collect();
     let step = steps::STEPS.iter().find(|step| step.table.name == table.name).unwrap();
     Polars::over(all).unwrap().result(step).unwrap()
 }

@@ -1,6 +1,5 @@
 //! The part of the job file on which histories and reports depend.
 
-use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::rules::Rule;
@@ -47,11 +46,5 @@ impl Definitions {
             part(&least.to_string());
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Keeps only the custom attributes of the profile. The others may be many and large, and are not read.
-    pub fn wanted(&self, attributes: LazyFrame) -> LazyFrame {
-        let names = self.profile.iter().filter_map(|entry| entry.custom_name.as_deref());
-        attributes.filter(names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false)))
     }
 }

@@ -9,10 +9,11 @@ use polars::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::analysis::Report;
+use crate::analysis::{REPORTS, Report};
 use crate::on_paper::assert_shows;
-use crate::steps::{Counted, Month, STANDING, STEPS};
-use archive::engine::Polars;
+use crate::rules::{Condition, FACTS, Rule};
+use crate::steps::{self, Counted, Month, STANDING, STEPS};
+use archive::engine::{Dialect, Engine as _, Polars};
 use archive::snapshot::{ATTRIBUTES, Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
 use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
 
@@ -86,11 +87,16 @@ impl Place {
     }
 
     fn follow(&mut self, snapshot: Snapshot) -> &Observed {
-        let previous = self.last.as_ref().map(|observed| &observed.history);
+        let last = self.last.take();
+        let previous = last.as_ref().map(|observed| &observed.history);
         let earlier: Vec<&Snapshot> = self.snapshots.iter().collect();
-        let month = Month { snapshot: &snapshot, definitions: &self.definitions, previous, earlier: &earlier };
+        let month = Month { snapshot: &snapshot, definitions: &self.definitions, previous, counted_before: None, earlier: &earlier };
         let counted = month.count().unwrap();
         let history = counted.publish_history(&self.archive(), &month).unwrap();
+        if let Some(last) = &last {
+            let before = last.counted.clone().for_next_month();
+            assert_same_month(&counted, &Month { counted_before: Some(&before), ..month }.count().unwrap());
+        }
         self.snapshots.push(snapshot);
         self.last.insert(Observed { history, counted })
     }
@@ -189,6 +195,47 @@ fn read(observed: &Observed, table: &'static Table) -> DataFrame {
     } else {
         observed.counted.table(table).unwrap()
     }
+}
+
+/// Whether a month has the same rows, however the month before came into memory.
+fn assert_same_month(one: &Counted, other: &Counted) {
+    for table in TABLES.iter().filter(|table| table.name != STATES.name) {
+        let (one, other) = (one.table(table).unwrap(), other.table(table).unwrap());
+        assert!(one.equals_missing(&other), "{}: {one} {other}", table.name);
+    }
+    assert_eq!(one.unreadable, other.unreadable);
+    for report in REPORTS {
+        let rows = |counted: &Counted| Some(report.per_member(counted.tables())?.unwrap().lazy().unwrap().collect().unwrap());
+        assert!(rows(one).zip(rows(other)).is_none_or(|(one, other)| one.equals_missing(&other)), "{}", report.table.name);
+    }
+}
+
+/// Each step, and each report with a row for each member, has the rows of its SQL.
+fn assert_as_by_sql(counted: &Counted) {
+    let tables = counted.tables();
+    for step in STEPS.iter().filter(|step| step.table.name != "signatures") {
+        let (sql, rows) = (in_order(&tables.result(step).unwrap()), in_order(tables.table(step.table.name).unwrap()));
+        assert!(rows.equals_missing(&sql), "{}: {rows} {sql}", step.table.name);
+    }
+    for report in REPORTS {
+        if let Some(rows) = report.per_member(tables) {
+            let sql = tables.result(&report.step().unwrap()).unwrap();
+            let sql = tables.numbers().texts(sql, &report.table).unwrap();
+            let rows = rows.unwrap().lazy().unwrap().collect().unwrap();
+            assert!(rows.equals_missing(&sql), "{}: {rows} {sql}", report.table.name);
+        }
+    }
+}
+
+/// The rows in the order of all columns. Some tables have no key.
+fn in_order(rows: &DataFrame) -> DataFrame {
+    let names: Vec<PlSmallStr> = rows.columns().iter().map(|column| column.name().clone()).collect();
+    rows.sort(names, SortMultipleOptions::default()).unwrap()
+}
+
+fn people(observed: &Observed) -> DataFrame {
+    let members = Report::named("members").unwrap().per_member(observed.counted.tables()).unwrap();
+    members.unwrap().lazy().unwrap().collect().unwrap()
 }
 
 #[track_caller]

@@ -1,14 +1,15 @@
 //! The inputs of the steps: the cohorts of a month with the month with which each is compared, and the other small tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use super::tables::*;
-use crate::history::{Definitions, History, HistoryError, State};
-use archive::snapshot::{CONTACTS, Manifest, Snapshot};
-use archive::table::{TableError, instants};
+use crate::history::{Definitions, HistoryError, State};
+use crate::rules::{Reference, Rule};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Manifest, Snapshot};
+use archive::table::{Table, TableError, instants};
 use domain::{Basis, Month, is_identifier};
 
 /// One cohort of a month for histories and reports.
@@ -31,13 +32,17 @@ pub struct Compared {
     pub end: DateTime<Utc>,
 }
 
-/// The cohorts of a snapshot and of the job's rules, sorted by key. The history before says with which month each is compared.
-pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: Option<&History>) -> Result<Vec<CohortMonth>, HistoryError> {
-    let states = State::read(previous)?;
+/// The cohorts of a snapshot and of the job's rules, sorted by key, as if the job had no earlier month.
+pub fn cohorts_of(manifest: &Manifest, definitions: &Definitions) -> Vec<CohortMonth> {
+    cohort_months(manifest, definitions, &BTreeMap::new())
+}
+
+/// The cohorts of a snapshot and of the job's rules, sorted by key. The states before the month say with which month each is compared.
+pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, before: &BTreeMap<String, State>) -> Vec<CohortMonth> {
     let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced, is_whole: bool| {
         // If members of a cohort are missing, it is unknown who left the cohort.
         let in_history = basis == Basis::MonthEnd && is_whole;
-        let state = states.get(&cohort_key).filter(|_| in_history);
+        let state = before.get(&cohort_key).filter(|_| in_history);
         CohortMonth {
             cohort_key,
             cohort_name,
@@ -58,7 +63,7 @@ pub fn cohort_months(manifest: &Manifest, definitions: &Definitions, previous: O
     let of_rules = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, true));
     let mut cohorts: Vec<CohortMonth> = observed.chain(of_rules).collect();
     cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
-    Ok(cohorts)
+    cohorts
 }
 
 /// The cohorts as a small table for the counting queries. Each row has the month's bounds, so that no query needs a literal.
@@ -115,34 +120,62 @@ pub(super) fn kept_months_frame(months: &BTreeSet<NaiveDate>) -> Result<DataFram
     Ok(DataFrame::new(months.len(), columns).map_err(|error| TableError::new("make", "the table of months", error))?)
 }
 
-/// The contacts of earlier snapshots. Identifiers are null if they were written in another way than now: hashes of another key are
-/// useless, and an identifier that is hidden now must not come back from an earlier month.
-///
-/// Also returns their months. A damaged snapshot is left out.
-pub(super) fn contacts_before(earlier: &[&Snapshot], identifiers: &str) -> Result<(LazyFrame, BTreeSet<Month>), HistoryError> {
-    let mut all = vec![CONTACTS_BEFORE.empty().lazy()];
-    let mut months = BTreeSet::new();
-    for snapshot in earlier {
-        let month = snapshot.manifest.month()?.first_day();
-        let is_comparable = snapshot.manifest.identifiers == identifiers;
-        let columns = CONTACTS_BEFORE.columns.iter().map(|column| match column.name {
-            "month" => lit(month).cast(DataType::Date).alias("month"),
-            name if is_identifier(name) && !is_comparable => lit(NULL).cast(DataType::String).alias(name),
-            name => col(name),
-        });
-        let contacts = match snapshot.scan(&CONTACTS) {
-            Ok(contacts) => contacts,
-            Err(error) if error.is_damage() => continue,
-            Err(error) => return Err(error.into()),
-        };
-        all.push(contacts.select(columns.collect::<Vec<_>>()));
-        months.insert(snapshot.manifest.month()?);
-    }
-    let all = concat(all, UnionArgs::default()).map_err(|error| TableError::new("collect", "the contacts of earlier months", error))?;
-    Ok((all, months))
+/// The columns of `contacts` that the steps read for every job.
+const READ: [&str; 13] = [
+    "contact_id",
+    "in_population",
+    "role",
+    "external_id",
+    "email",
+    "name",
+    "created_at",
+    "signed_up_at",
+    "last_seen_at",
+    "unsubscribed_from_emails",
+    "has_hard_bounced",
+    "marked_email_as_spam",
+    "country",
+];
+
+/// The snapshot's contacts. Columns that no step of the job reads are left out.
+pub(super) fn contacts(snapshot: &Snapshot, definitions: &Definitions, rules: &[&Rule]) -> Result<LazyFrame, HistoryError> {
+    let is_read = |name: &str| {
+        READ.contains(&name)
+            || definitions.profile.iter().any(|entry| entry.attribute == name)
+            || rules.iter().any(|rule| rule.condition.sql().contains(name))
+    };
+    let columns = CONTACTS.columns.iter().filter(|column| is_read(column.name)).map(|column| col(column.name));
+    Ok(snapshot.scan(&CONTACTS)?.select(columns.collect::<Vec<_>>()))
 }
 
-/// Only these custom attributes. The others may be many and large and are not read.
-pub(super) fn wanted(attributes: LazyFrame, names: &[&str]) -> LazyFrame {
-    attributes.filter(names.iter().map(|name| col("attribute").eq(lit(*name))).reduce(Expr::or).unwrap_or(lit(false)))
+/// Who opened each conversation. The other columns are not read.
+pub(super) fn conversations(snapshot: &Snapshot) -> Result<LazyFrame, HistoryError> {
+    Ok(snapshot.scan(&CONVERSATIONS)?.select([col("opened_by")]))
+}
+
+/// The custom attributes that the profile and the rules name. The others may be many and large and are not read.
+pub(super) fn attributes(snapshot: &Snapshot, definitions: &Definitions, rules: &[&Rule]) -> Result<LazyFrame, HistoryError> {
+    let of_rules = rules.iter().flat_map(|rule| rule.condition.references()).filter_map(|reference| match reference {
+        Reference::Attribute { name, .. } => Some(name.as_str()),
+        Reference::Group { .. } => None,
+    });
+    let names = definitions.profile.iter().filter_map(|entry| entry.custom_name.as_deref()).chain(of_rules);
+    let is_named = names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false));
+    Ok(snapshot.scan(&ATTRIBUTES)?.filter(is_named))
+}
+
+/// The contacts of an earlier snapshot. Identifiers are null if they were written in another way than now: hashes of another key are
+/// useless, and an identifier that is hidden now must not come back from an earlier month.
+pub(super) fn contacts_of_month(contacts: LazyFrame, month: Month, is_comparable: bool) -> LazyFrame {
+    let columns = CONTACTS_BEFORE.columns.iter().map(|column| match column.name {
+        "month" => lit(month.first_day()).cast(DataType::Date).alias("month"),
+        name if is_identifier(name) && !is_comparable => lit(NULL).cast(DataType::String).alias(name),
+        name => col(name),
+    });
+    contacts.select(columns.collect::<Vec<_>>())
+}
+
+pub(super) fn reading(table: &Table) -> impl Fn(PolarsError) -> TableError + use<> {
+    let name = table.name;
+    move |error| TableError::new("read", format!("`{name}`"), error)
 }

@@ -1,12 +1,16 @@
 -- Counts what is wrong or unusual in the month's tables.
--- in: members, contacts, cohorts, opened, profiles, this_month
+-- in: members, contacts, opened, profiles, this_month
 -- out: quality
-WITH late AS (
+WITH late_contacts AS (
+    SELECT k.contact_id
+    FROM contacts AS k
+    CROSS JOIN this_month AS p
+    WHERE k.created_at >= p.month_end
+),
+late AS (
     SELECT m.cohort_key AS subject, CAST(COUNT(*) AS BIGINT) AS found
     FROM members AS m
-    JOIN cohorts AS c ON c.cohort_key = m.cohort_key
-    JOIN contacts AS k ON k.contact_id = m.contact_id
-    WHERE k.created_at >= c.month_end
+    JOIN late_contacts AS k ON k.contact_id = m.contact_id
     GROUP BY m.cohort_key
 ),
 strangers AS (

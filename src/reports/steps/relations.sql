@@ -1,8 +1,11 @@
 -- The relations of a signature to cohorts, read from the contact that gives the signature its name.
 -- in: standing, signatures
 -- out: relations
+WITH named AS (
+    SELECT DISTINCT g.signature FROM signatures AS g
+)
 SELECT
-    g.signature,
+    n.signature,
     s.cohort_key,
     s.change,
     s.is_newly_unsubscribed,
@@ -10,4 +13,4 @@ SELECT
     s.is_gone,
     s.is_created_since
 FROM standing AS s
-JOIN signatures AS g ON g.contact_id = s.contact_id AND g.signature = s.contact_id
+JOIN named AS n ON n.signature = s.contact_id

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use archive::engine::Step;
+use archive::engine::{Dialect, Step};
 use archive::snapshot::{CohortEntry, Manifest};
-use polars::prelude::{Column, DataFrame, PolarsResult};
+use archive::table::TableError;
+use polars::prelude::{Column, DataFrame};
 
 use super::tables::MEMBERSHIPS;
 use crate::rules::{CONVERSATIONS_OPENED, FACTS, FactKind, MONTH_END, MONTH_START, NEWLY_UNSUBSCRIBED, Reference, Rule};
@@ -18,7 +19,7 @@ FROM members AS m
 ";
 
 /// The step for these rules.
-pub(super) fn memberships(rules: &[&Rule], has_conversations: bool) -> Step {
+pub(super) fn memberships<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_conversations: bool, dialect: Dialect) -> Step {
     let mut sql = HEADER.to_string();
     for rule in rules {
         let key = rule.cohort_key();
@@ -26,7 +27,7 @@ pub(super) fn memberships(rules: &[&Rule], has_conversations: bool) -> Step {
         let _ = write!(
             sql,
             "UNION ALL\nSELECT '{key}' AS cohort_key, f.contact_id\nFROM (\n{}\n) AS f\nWHERE {}\n",
-            facts(&key, rule, has_conversations),
+            facts(&key, rule, has_conversations, dialect),
             rule.condition.sql()
         );
     }
@@ -34,9 +35,10 @@ pub(super) fn memberships(rules: &[&Rule], has_conversations: bool) -> Step {
 }
 
 /// The facts of each contact that existed at the month's end: the columns that the module `rules` documents.
-fn facts(key: &str, rule: &Rule, has_conversations: bool) -> String {
+fn facts(key: &str, rule: &Rule, has_conversations: bool, dialect: Dialect) -> String {
     let mut columns = vec!["k.contact_id".to_string()];
-    for fact in FACTS {
+    // The condition may have other words with the name of a fact in them. Then the fact is there and not used.
+    for fact in FACTS.iter().filter(|fact| rule.condition.sql().contains(fact.name)) {
         columns.push(match fact.name {
             CONVERSATIONS_OPENED if has_conversations => {
                 format!("COALESCE(CAST(o.conversations AS DOUBLE), CAST(0 AS DOUBLE)) AS {}", fact.name)
@@ -47,8 +49,8 @@ fn facts(key: &str, rule: &Rule, has_conversations: bool) -> String {
                  OR k.created_at >= c.compared_end) THEN TRUE ELSE FALSE END END AS {}",
                 fact.name
             ),
-            MONTH_START | MONTH_END => format!("CAST(m.{} AS BIGINT) AS {}", fact.name, fact.sql_name()),
-            name if fact.kind == FactKind::Instant => format!("CAST(k.{name} AS BIGINT) AS {}", fact.sql_name()),
+            MONTH_START | MONTH_END => format!("{} AS {}", dialect.micros(&format!("m.{}", fact.name)), fact.sql_name()),
+            name if fact.kind == FactKind::Instant => format!("{} AS {}", dialect.micros(&format!("k.{name}")), fact.sql_name()),
             name => format!("k.{name}"),
         });
     }
@@ -93,7 +95,7 @@ fn facts(key: &str, rule: &Rule, has_conversations: bool) -> String {
 }
 
 /// The names that the conditions use: of custom attributes, and the keys of groups that the snapshot has.
-pub(super) fn references(rules: &[&Rule], manifest: &Manifest, month: chrono::NaiveDate) -> PolarsResult<DataFrame> {
+pub(super) fn references(rules: &[&Rule], manifest: &Manifest, month: chrono::NaiveDate) -> Result<DataFrame, TableError> {
     let mut rows: Vec<(String, String, String)> = Vec::new();
     for rule in rules {
         for reference in rule.condition.references() {
@@ -105,13 +107,11 @@ pub(super) fn references(rules: &[&Rule], manifest: &Manifest, month: chrono::Na
         }
     }
     let texts = |name: &str, of: fn(&(String, String, String)) -> &str| Column::new(name.into(), rows.iter().map(of).collect::<Vec<_>>());
-    DataFrame::new(
-        rows.len(),
-        vec![
-            Column::new("month".into(), vec![month; rows.len()]),
-            texts("cohort_key", |row| &row.0),
-            texts("alias", |row| &row.1),
-            texts("name", |row| &row.2),
-        ],
-    )
+    let columns = vec![
+        Column::new("month".into(), vec![month; rows.len()]),
+        texts("cohort_key", |row| &row.0),
+        texts("alias", |row| &row.1),
+        texts("name", |row| &row.2),
+    ];
+    DataFrame::new(rows.len(), columns).map_err(|error| TableError::new("make", "the names that rules use", error))
 }

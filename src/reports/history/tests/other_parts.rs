@@ -239,7 +239,7 @@ fn who_has_left_is_shown_with_the_last_known_record() {
     // A late month is not compared, but its record is newer.
     place.observe(&Observation { basis: Basis::Late, ..Observation::of("2026-02", named("second"), cohort(&["x"])) });
     let march = place.observe(&Observation::of("2026-03", vec![user("y")], cohort(&["y"])));
-    let members = march.counted.result(&Report::named("members").unwrap().step().unwrap()).unwrap();
+    let members = people(march);
     assert_shows(&members, "contact_id change name\n x departed second\n y joined -");
 }
 
