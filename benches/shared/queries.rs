@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use archive::Archive;
-use archive::engine::{Dialect, Engine as _};
+use archive::engine::{Engine as _, Step};
 use archive::snapshot::Snapshot;
 use domain::Month;
 use polars::prelude::*;
 use reports::analysis::REPORTS;
 use reports::history::{Definitions, History, ProfileEntry};
-use reports::steps;
+use reports::steps::{self, Embedded};
 
 use super::Failure;
 
@@ -75,30 +75,37 @@ fn here(root: &Path, inputs: &Path, month: Month) -> Result<Vec<(String, f64)>, 
     };
     let definitions = Definitions { profile: PROFILE.iter().map(entry).collect(), ..Definitions::default() };
     let earlier: [&Snapshot; 1] = [&before];
+    fs::create_dir_all(inputs.join("steps"))?;
     let month =
         steps::Month { snapshot: &snapshot, definitions: &definitions, previous: Some(&previous), counted_before: None, earlier: &earlier };
-    let counted = month.count()?;
-    fs::create_dir_all(inputs.join("steps"))?;
-    let tables = counted.tables();
-    for name in tables.names() {
-        let file = fs::File::create(inputs.join(format!("{name}.parquet")))?;
-        ParquetWriter::new(file).finish(&mut tables.table(name)?.clone())?;
+    let mut timed: Vec<Result<(String, f64), Failure>> = Vec::new();
+    let counted = month.count_watched(|engine, step| timed.push(step_of(engine, step, inputs, timed.len())))?;
+    for report in REPORTS {
+        let Some(step) = report.step() else { continue };
+        let name = format!("report-{}", step.table.name);
+        fs::write(inputs.join(format!("steps/{:02}-{name}.sql", timed.len())), step.sql.as_bytes())?;
+        // The rows of a report are put together while they are written; here they are put together in memory.
+        let rows = || Ok(drop(report.per_member(counted.engine()).ok_or("no report")??.lazy()?.collect()?));
+        timed.push(quickest(rows).map(|seconds| (name, seconds)));
     }
-    let mut timed = Vec::new();
-    let mut engine = counted.engine().clone();
-    let steps = steps::all(&[], true, Dialect::Polars).into_iter().map(|step| (step, None));
-    let of_reports = REPORTS.iter().filter_map(|report| Some((report.step()?, Some(*report))));
-    for (number, (step, report)) in steps.chain(of_reports).enumerate() {
-        let name = step.table.name;
-        fs::write(inputs.join(format!("steps/{number:02}-{name}.sql")), step.sql.as_bytes())?;
-        let seconds = quickest(|| match report {
-            None => Ok(engine.run(&step)?),
-            // The rows of a report are put together while they are written; here they are put together in memory.
-            Some(report) => Ok(drop(report.per_member(counted.tables()).ok_or("no report")??.lazy()?.collect()?)),
-        })?;
-        timed.push((name.to_string(), seconds));
+    timed.into_iter().collect()
+}
+
+/// Times a step that was just run. Writes its table and its SQL, and before the first step all tables that the steps are given.
+fn step_of(engine: &Embedded, step: &Step, inputs: &Path, number: usize) -> Result<(String, f64), Failure> {
+    let write = |name: &str, rows: &DataFrame| -> Result<(), Failure> {
+        ParquetWriter::new(fs::File::create(inputs.join(format!("{name}.parquet")))?).finish(&mut rows.clone())?;
+        Ok(())
+    };
+    let (tables, name) = (engine.tables(), step.table.name);
+    if number == 0 {
+        tables.names().try_for_each(|name| write(name, tables.table(name)?))?;
     }
-    Ok(timed)
+    // The engine of this process makes no table of some steps. DuckDB reads it for the step after.
+    write(name, &tables.table(name).cloned().or_else(|_| tables.result(step))?)?;
+    fs::write(inputs.join(format!("steps/{number:02}-{name}.sql")), step.sql.as_bytes())?;
+    let seconds = quickest(|| Ok(engine.clone().run(step)?))?;
+    Ok((name.to_string(), seconds))
 }
 
 fn quickest(mut run: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Instant;
 
 use polars::prelude::*;
 use polars::sql::SQLContext;
@@ -103,6 +104,7 @@ impl Polars {
     pub fn over(inputs: Vec<Input>) -> Result<Polars, TableError> {
         let names: Vec<&'static str> = inputs.iter().map(|input| input.table.name).collect();
         let read = |Input { table, rows, numbers }| {
+            let begun = Instant::now();
             let failed = |error| TableError::new("read", format!("`{}`", table.name), error);
             let rows = rows.collect_with_engine(polars::prelude::Engine::Streaming).map_err(failed)?;
             // One plan has one result: only `collect_all` gives several.
@@ -113,6 +115,7 @@ impl Polars {
                     rows.with_column(Column::full_null(column.name.into(), rows.height(), &column.kind.dtype())).map_err(failed)?;
                 }
             }
+            tracing::debug!(table = table.name, rows = rows.height(), milliseconds = begun.elapsed().as_millis() as u64, "read");
             Ok((table, Unnumbered { frame: rows, numbers }))
         };
         let (numbers, frames) = ContactNumbers::of(inputs.into_iter().map(read))?;
@@ -158,6 +161,11 @@ impl Polars {
     /// Forgets all other tables.
     pub fn keep(&mut self, tables: &[&Table]) {
         self.tables.retain(|name, _| tables.iter().any(|table| table.name == *name));
+    }
+
+    /// Forgets these tables.
+    pub fn forget(&mut self, tables: &[&Table]) {
+        self.tables.retain(|name, _| !tables.iter().any(|table| table.name == *name));
     }
 
     /// The rows of a step, by its SQL, with the columns of its table, sorted by its key. Contacts are numbers.

@@ -42,15 +42,15 @@ impl ContactId {
 impl Ord for ContactId {
     fn cmp(&self, other: &ContactId) -> Ordering {
         match (self, other) {
-            (ContactId::Object(bytes), ContactId::Object(others)) => as_number(bytes).cmp(&as_number(others)),
+            (ContactId::Object(bytes), ContactId::Object(others)) => as_numbers(*bytes).cmp(&as_numbers(*others)),
             _ => self.text().cmp(&other.text()),
         }
     }
 }
 
-/// The bytes as a number. Numbers have the same order as the arrays, and comparing them is faster.
-fn as_number(bytes: &[u8; 12]) -> u128 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+/// The bytes as two numbers. Numbers have the same order as the arrays, and comparing them is faster.
+fn as_numbers([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> (u64, u32) {
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u32::from_be_bytes([i, j, k, l]))
 }
 
 impl PartialOrd for ContactId {
@@ -71,6 +71,9 @@ impl ContactIds {
     /// The index of the id, `None` if the id is missing. The search starts at the index `near`, which is fast when ids are looked up in
     /// order.
     pub fn position(&self, id: &ContactId, near: usize) -> Option<usize> {
+        if let Some(next) = [near + 1, near].into_iter().find(|next| self.0.get(*next) == Some(id)) {
+            return Some(next);
+        }
         let ids = self.0.get(near..).filter(|ids| ids.first().is_some_and(|first| first <= id));
         let (from, ids) = ids.map_or((0, &self.0[..near.min(self.0.len())]), |ids| (near, ids));
         let mut reach = 1;

@@ -35,6 +35,10 @@ impl Scope {
             Scope::All => true,
         }
     }
+
+    fn may_build(&self, month: Month) -> bool {
+        self.wants(month) || matches!(self, Scope::StaleUntil(_))
+    }
 }
 
 /// A month that was built.
@@ -64,11 +68,11 @@ pub fn refresh(
     observer: &Observer,
 ) -> Result<Refreshed, JobError> {
     let definitions = definitions(&settings.job);
-    let mut chain = Chain { archive, definitions: &definitions, observer, links: Vec::new(), done: Refreshed::default() };
-    for (month, snapshot) in archive.snapshots()?.filter(|(month, _)| !without.contains(month)) {
-        if matches!(scope, Scope::StaleUntil(last) if month > *last) {
-            break;
-        }
+    let mut chain = Chain { archive, definitions: &definitions, observer, links: Vec::new(), hands_on: false, done: Refreshed::default() };
+    let is_in_scope = |month: &Month| !matches!(scope, Scope::StaleUntil(last) if month > last);
+    let mut months = archive.snapshots()?.filter(|(month, _)| !without.contains(month)).take_while(|(month, _)| is_in_scope(month)).peekable();
+    while let Some((month, snapshot)) = months.next() {
+        chain.hands_on = months.peek().is_some_and(|(next, _)| scope.may_build(*next));
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
             Err(error) if error.is_damage() => {
@@ -95,8 +99,7 @@ pub fn refresh(
             }
         };
         // If single months are requested, the reports of other months are not changed.
-        let may_build = scope.wants(month) || matches!(scope, Scope::StaleUntil(_));
-        let builds_report = may_build && (is_wanted || chain.needs_report(month));
+        let builds_report = scope.may_build(month) && (is_wanted || chain.needs_report(month));
         let digest = if builds_report { chain.build_reports(month, settings)? } else { None };
         if has_built_history || digest.is_some() {
             chain.done.rebuilt.push(Rebuilt { month, history: has_built_history, digest });
@@ -113,6 +116,8 @@ struct Chain<'a> {
     definitions: &'a Definitions,
     observer: &'a Observer,
     links: Vec<Link>,
+    /// Whether the next month may be counted from this one.
+    hands_on: bool,
     done: Refreshed,
 }
 
@@ -180,8 +185,11 @@ impl Chain<'_> {
             let earlier = snapshots(&self.links);
             let counted_before = self.links.last().and_then(|link| link.counted.as_ref());
             let month = steps::Month { snapshot: &snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
-            let counted = month.count()?;
+            let mut counted = month.count()?;
             let history = counted.publish_history(self.archive, &month)?;
+            if !self.hands_on {
+                counted.forget_history();
+            }
             Ok((counted, history))
         });
         match built {
@@ -259,11 +267,11 @@ impl Chain<'_> {
         };
         let built = counted.and_then(|counted| {
             let digest = build_reports(self.archive, settings, snapshot, self.definitions, &counted, link.source())?;
-            Ok((digest, counted.for_next_month()))
+            Ok((digest, self.hands_on.then(|| counted.for_next_month())))
         });
         match built {
             Ok((digest, counted)) => {
-                link.counted = Some(counted);
+                link.counted = counted;
                 (self.observer)(Event::Built { month, what: Built::Reports });
                 Ok(Some(digest))
             }

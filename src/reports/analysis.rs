@@ -26,8 +26,8 @@ mod triangle;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
-use crate::steps::Counted;
-use archive::engine::{Polars, Step};
+use crate::steps::{Counted, Embedded};
+use archive::engine::Step;
 use archive::table::{self, Gather, Table, TableError};
 use domain::{Basis, Month};
 
@@ -48,7 +48,7 @@ enum Source {
     /// Judged from small counted tables.
     Judged(&'static [&'static Table], fn(&Facts, &[DataFrame]) -> PolarsResult<DataFrame>),
     /// A query that gives a row for each member. Nothing is judged. In this process the rows are put together while they are written.
-    PerMember { sql: &'static str, embedded: fn(&'static Table, &Polars) -> PolarsResult<Gather> },
+    PerMember { sql: &'static str, embedded: fn(&'static Table, &Embedded) -> PolarsResult<Gather> },
 }
 
 /// All reports, in the order in which they are built and listed.
@@ -135,7 +135,7 @@ impl Report {
     /// # Errors
     /// When a counted table does not fit.
     pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<ReportRows, TableError> {
-        if let Some(rows) = self.per_member(counted.tables()) {
+        if let Some(rows) = self.per_member(counted.engine()) {
             return rows.map(ReportRows::Gather);
         }
         let tables = self.inputs().iter().map(|table| counted.table(table)).collect::<Result<Vec<_>, _>>()?;
@@ -146,9 +146,9 @@ impl Report {
     ///
     /// # Errors
     /// When a counted table does not fit.
-    pub fn per_member(&'static self, tables: &Polars) -> Option<Result<Gather, TableError>> {
+    pub fn per_member(&'static self, engine: &Embedded) -> Option<Result<Gather, TableError>> {
         let Source::PerMember { embedded, .. } = self.source else { return None };
-        Some(embedded(&self.table, tables).map_err(|error| TableError::new("collect", format!("`{}`", self.table.name), error)))
+        Some(embedded(&self.table, engine).map_err(|error| TableError::new("collect", format!("`{}`", self.table.name), error)))
     }
 
     fn judged(&self, tables: &[DataFrame], facts: &Facts) -> Result<DataFrame, TableError> {

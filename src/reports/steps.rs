@@ -104,10 +104,18 @@ impl Month<'_> {
     /// # Errors
     /// When a table cannot be read, or does not fit a step.
     pub fn count(&self) -> Result<Counted, HistoryError> {
-        let Month { snapshot, definitions, counted_before, .. } = *self;
+        self.count_watched(|_, _| {})
+    }
+
+    /// As [`Month::count`]. `watch` sees the engine after each step, before it forgets the tables that no later step reads.
+    ///
+    /// # Errors
+    /// As [`Month::count`].
+    pub fn count_watched(&self, mut watch: impl FnMut(&Embedded, &Step)) -> Result<Counted, HistoryError> {
+        let Month { snapshot, definitions, .. } = *self;
         let manifest = &snapshot.manifest;
         let span = manifest.span()?;
-        let before = counted_before.map_or_else(|| State::read(self.previous), |counted| Ok(counted.states.clone()))?;
+        let before = self.counted_before().map_or_else(|| State::read(self.previous), |counted| Ok(counted.states.clone()))?;
         let cohorts = cohort_months(manifest, definitions, &before);
         let in_history = cohorts.iter().filter(|cohort| cohort.in_history).map(|cohort| cohort.cohort_key.as_str());
         let states = State::all_after(before, in_history, &span);
@@ -133,16 +141,22 @@ impl Month<'_> {
             Input::new(&RULE_REFERENCES, rules::references(&rules, manifest, span.month.first_day())?.lazy()),
         ];
         inputs.extend(contacts_before);
-        let mut engine = Embedded(Polars::over(inputs)?);
+        let mut engine = Embedded::over(Polars::over(inputs)?)?;
         for step in all(rules, manifest.conversations, Dialect::Polars) {
             engine.run(&step)?;
+            watch(&engine, &step);
+            engine.forget_after(&step).map_err(inputs::reading(step.table))?;
         }
         Ok(Counted { month: span.month, engine, cohorts, unreadable, states })
     }
 
+    fn counted_before(&self) -> Option<&Counted> {
+        self.counted_before.filter(|counted| counted.tables().table(LEDGER.name).is_ok())
+    }
+
     /// A table of the history before.
     fn before(&self, table: &'static Table, kept: &'static Table) -> Result<Input, HistoryError> {
-        match self.counted_before {
+        match self.counted_before() {
             Some(counted) => Ok(counted.input(table, counted.tables().table(kept.name).map_err(inputs::reading(kept))?.clone().lazy())),
             None => Ok(Input::new(table, scan_previous(self.previous, kept)?)),
         }
@@ -159,7 +173,7 @@ impl Month<'_> {
                 continue;
             }
             let is_comparable = &snapshot.manifest.identifiers == identifiers;
-            if let Some(counted) = self.counted_before.filter(|counted| counted.month == month) {
+            if let Some(counted) = self.counted_before().filter(|counted| counted.month == month) {
                 let contacts = counted.tables().table(CONTACTS.name).map_err(inputs::reading(&CONTACTS))?;
                 all.push(counted.input(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts.clone().lazy(), month, is_comparable)));
             } else {
@@ -207,7 +221,7 @@ impl Counted {
 
     /// All tables. Contacts are numbers.
     pub fn tables(&self) -> &Polars {
-        &self.engine.0
+        self.engine.tables()
     }
 
     /// The rows of a table, with the IDs of contacts.
@@ -218,9 +232,14 @@ impl Counted {
         self.engine.rows(table)
     }
 
+    /// Forgets the history, which is on disk, so that the memory is there for the reports. No month is counted from this one then.
+    pub fn forget_history(&mut self) {
+        self.engine.forget_history();
+    }
+
     /// Only what the next month is counted from. The other tables take as much memory again.
     pub fn for_next_month(mut self) -> Counted {
-        self.engine.0.keep(&[&CONTACTS, &LEDGER, &COUNTS, &TRIANGLE, &PROFILES]);
+        self.engine.keep_for_next_month();
         self
     }
 

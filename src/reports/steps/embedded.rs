@@ -3,52 +3,113 @@
 //! cohort and contact are merged. Tests compare each way with the SQL of its step.
 
 mod attributes;
+mod facts;
 mod merge;
 pub(crate) mod people;
 mod signatures;
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use polars::prelude::{DataFrame, PolarsResult};
+use polars::prelude::{BooleanChunked, DataFrame, PolarsResult};
 
-use super::tables::{DESCRIBED, SIGNATURES, STANDING};
-use crate::history::LEDGER;
+use super::tables::*;
+use crate::history::{COUNTS, LEDGER, PROFILES, TRIANGLE};
 use archive::engine::{Engine, Polars, Step};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use archive::table::{Table, TableError};
-
-/// Makes the table of a step from the tables before it.
-type Kernel = fn(&Polars) -> PolarsResult<DataFrame>;
-
-fn kernel(table: &str) -> Option<Kernel> {
-    const KERNELS: &[(&Table, Kernel)] = &[
-        (&STANDING, merge::standing),
-        (&LEDGER, merge::ledger),
-        (&SIGNATURES, signatures::signatures),
-        (&DESCRIBED, attributes::described),
-    ];
-    KERNELS.iter().find(|(known, _)| known.name == table).map(|(_, kernel)| *kernel)
-}
+use attributes::Coded;
 
 /// Runs the steps in this process.
 #[derive(Clone)]
-pub struct Embedded(pub Polars);
+pub struct Embedded {
+    tables: Polars,
+    attributes: Arc<Vec<Coded>>,
+}
+
+impl Embedded {
+    /// # Errors
+    /// When a table does not fit.
+    pub fn over(tables: Polars) -> Result<Embedded, TableError> {
+        let attributes = attributes::coded(&tables).map_err(|error| TableError::new("count", "the attributes of contacts", error))?;
+        Ok(Embedded { tables, attributes: Arc::new(attributes) })
+    }
+
+    /// The tables. Contacts are numbers.
+    pub fn tables(&self) -> &Polars {
+        &self.tables
+    }
+
+    /// The attributes of the profile.
+    fn attributes(&self) -> &[Coded] {
+        &self.attributes
+    }
+
+    /// The table of a step, if this engine has another way to it than the SQL.
+    fn made(&self, table: &str) -> Option<PolarsResult<DataFrame>> {
+        let tables = &self.tables;
+        match table {
+            name if name == STANDING.name => Some(merge::standing(tables)),
+            name if name == LEDGER.name => Some(merge::ledger(tables)),
+            name if name == SIGNATURES.name => Some(signatures::signatures(tables)),
+            name if name == CELLS.name => Some(facts::cells(tables)),
+            name if name == TRIANGLE.name => Some(merge::triangle(tables)),
+            name if name == PROFILES.name => Some(attributes::profiles(tables, &self.attributes)),
+            _ => None,
+        }
+    }
+
+    /// Forgets the large tables that no later step reads.
+    pub(super) fn forget_after(&mut self, step: &Step) -> PolarsResult<()> {
+        match step.table.name {
+            name if name == STANDING.name => {
+                // The other contacts are described by this month.
+                let mut is_gone = vec![true; self.tables.numbers().count()];
+                self.tables.table(CONTACTS.name)?.column("contact_id")?.u32()?.iter().flatten().for_each(|contact| is_gone[contact as usize] = false);
+                let before = self.tables.table(CONTACTS_BEFORE.name)?;
+                let is_kept: BooleanChunked =
+                    before.column("contact_id")?.u32()?.iter().map(|contact| contact.map(|contact| is_gone[contact as usize])).collect();
+                let gone = before.filter(&is_kept)?;
+                self.tables.put(&CONTACTS_BEFORE, &gone)?;
+            }
+            name if name == LEDGER.name => self.tables.forget(&[&LEDGER_BEFORE]),
+            name if name == QUALITY.name => self.tables.forget(&[&MEMBERS, &MEMBERSHIPS, &CONVERSATIONS, &ATTRIBUTES]),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_history(&mut self) {
+        self.tables.forget(&[&LEDGER]);
+    }
+
+    /// Keeps only what the next month is counted from.
+    pub(super) fn keep_for_next_month(&mut self) {
+        self.tables.keep(&[&CONTACTS, &LEDGER, &COUNTS, &TRIANGLE, &PROFILES]);
+        self.attributes = Arc::default();
+    }
+}
 
 impl Engine for Embedded {
     fn run(&mut self, step: &Step) -> Result<(), TableError> {
+        // Only the SQL of `profiles` reads this table.
+        if step.table.name == DESCRIBED.name {
+            return Ok(());
+        }
         let begun = Instant::now();
-        match kernel(step.table.name) {
-            Some(kernel) => {
-                let rows = kernel(&self.0).and_then(|rows| self.0.put(step.table, &rows));
+        match self.made(step.table.name) {
+            Some(rows) => {
+                let rows = rows.and_then(|rows| self.tables.put(step.table, &rows));
                 rows.map_err(|error| TableError::new("count", format!("`{}`", step.table.name), error))?;
             }
-            None => self.0.run(step)?,
+            None => self.tables.run(step)?,
         }
         tracing::debug!(table = step.table.name, milliseconds = begun.elapsed().as_millis() as u64, "counted");
         Ok(())
     }
 
     fn rows(&self, table: &'static Table) -> Result<DataFrame, TableError> {
-        self.0.rows(table)
+        self.tables.rows(table)
     }
 }
 

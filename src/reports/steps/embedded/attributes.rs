@@ -1,12 +1,17 @@
-//! The attributes of the job's profile as dictionaries: each value is stored once, and a contact has the code of its value.
+//! The attributes of the job's profile as dictionaries: each value is stored once, and a contact has the code of its value. And the step
+//! `profiles`, which counts the codes.
 
 use std::collections::HashMap;
 
 use polars::prelude::*;
 
-use super::super::tables::{PROFILE, SIGNATURES, THIS_MONTH};
+use super::super::tables::{KEPT_MONTHS, PROFILE, PROFILES_BEFORE, STANDING, THIS_MONTH};
+use super::facts::Facts;
+use super::merge::DEPARTED;
+use crate::history::PROFILES;
 use archive::engine::Polars;
 use archive::snapshot::{ATTRIBUTES, CONTACTS};
+use archive::table::in_order;
 
 /// An attribute. Code 0 means that the contact has no value.
 pub(super) struct Coded {
@@ -95,105 +100,107 @@ impl<'a> Dictionary<'a> {
     }
 }
 
-/// As described.sql.
-pub(super) fn described(tables: &Polars) -> PolarsResult<DataFrame> {
-    let people = Population::read(tables)?;
+/// As profiles.sql.
+pub(super) fn profiles(tables: &Polars, attributes: &[Coded]) -> PolarsResult<DataFrame> {
+    let facts = Facts::read(tables)?;
+    let standing = tables.table(STANDING.name)?;
+    let keys = standing.column("cohort_key")?.str()?;
+    let contacts = standing.column("contact_id")?.u32()?;
+    let changes = standing.column("change")?.str()?;
+    // The population itself has the empty key.
+    let mut groups: Vec<(&str, Vec<u32>)> = vec![("", facts.population.clone())];
+    for ((key, contact), change) in keys.iter().zip(contacts.iter()).zip(changes.iter()) {
+        let (Some(key), Some(contact)) = (key, contact) else { continue };
+        if groups.last().is_none_or(|(last, _)| *last != key) {
+            groups.push((key, Vec::new()));
+        }
+        if let Some((_, members)) = groups.last_mut()
+            && change != Some(DEPARTED)
+            && facts.is_in_population(contact)
+        {
+            members.push(contact);
+        }
+    }
     let everyone = Coded {
         attribute: String::new(),
         codes: vec![0; tables.numbers().count()],
         values: StringChunked::from_slice_options("value".into(), &[None::<&str>]),
         numbers: Float64Chunked::from_slice_options("value_number".into(), &[None]),
     };
-    let mut rows = people.with_values(&everyone, |_| true)?;
-    for attribute in coded(tables)? {
-        rows.vstack_mut_owned(people.with_values(&attribute, |code| code > 0)?)?;
+    let month = tables.table(THIS_MONTH.name)?.column("month")?.get(0)?.into_static();
+    let mut rows = PROFILES.empty();
+    for (attribute, counts_nothing) in std::iter::once((&everyone, true)).chain(attributes.iter().map(|attribute| (attribute, false))) {
+        rows.vstack_mut_owned(with_values(attribute, counts_nothing, &groups, &facts, &month)?)?;
     }
-    rows.rechunk_mut();
-    Ok(rows)
+    let before = tables.table(PROFILES_BEFORE.name)?;
+    let kept = tables.table(KEPT_MONTHS.name)?.column("month")?.date()?.physical().iter().collect::<Vec<_>>();
+    let of_cohorts = before.column("cohort_key")?.str()?.iter().map(|key| key != Some(""));
+    let is_kept = before.column("month")?.date()?.physical().iter().zip(of_cohorts).map(|(month, is)| is && kept.contains(&month));
+    rows.vstack_mut_owned(before.filter(&is_kept.collect())?)?;
+    in_order(rows, &PROFILES)
 }
 
-/// The contacts of the population that were created before the month's end.
-struct Population {
-    contacts: Vec<u32>,
-    /// The signature and the role of each of them, as one number.
-    groups: Vec<u64>,
-    roles: Vec<String>,
-}
+/// Counts the contacts of each group with each value of the attribute, by role.
+fn with_values(
+    attribute: &Coded,
+    counts_nothing: bool,
+    groups: &[(&str, Vec<u32>)],
+    facts: &Facts,
+    month: &AnyValue<'static>,
+) -> PolarsResult<DataFrame> {
+    // The codes of one text: a number and a text with the same characters count as one value.
+    let mut first: PlHashMap<Option<&str>, u32> = PlHashMap::default();
+    let text_of: Vec<u32> = attribute.values.iter().zip(0..).map(|(text, code)| *first.entry(text).or_insert(code)).collect();
+    let number_of: Vec<Option<f64>> = attribute.numbers.iter().collect();
+    let mut numbers_of_text = vec![None; text_of.len()];
+    text_of.iter().zip(&number_of).for_each(|(text, number)| numbers_of_text[*text as usize] = number.or(numbers_of_text[*text as usize]));
 
-/// In a group's number: the lowest bits are the role, the others are the signature plus one, or zero.
-const ROLE_BITS: u32 = 2;
-
-impl Population {
-    fn read(tables: &Polars) -> PolarsResult<Population> {
-        let mut signature_of = vec![0_u64; tables.numbers().count()];
-        let signatures = tables.table(SIGNATURES.name)?;
-        for (contact, signature) in signatures.column("contact_id")?.u32()?.iter().zip(signatures.column("signature")?.u32()?.iter()) {
-            if let (Some(contact), Some(signature)) = (contact, signature) {
-                signature_of[contact as usize] = u64::from(signature) + 1;
-            }
-        }
-        let month_end = tables.table(THIS_MONTH.name)?.column("month_end")?.datetime()?.physical().get(0);
-        let frame = tables.table(CONTACTS.name)?;
-        let facts = frame.column("in_population")?.bool()?.iter().zip(frame.column("created_at")?.datetime()?.physical().iter());
-        let contacts = frame.column("contact_id")?.u32()?.iter().zip(frame.column("role")?.str()?.iter());
-        let mut all = Population { contacts: Vec::new(), groups: Vec::new(), roles: Vec::new() };
-        for ((contact, role), (in_population, created_at)) in contacts.zip(facts) {
-            let is_in_time = created_at.is_none() || created_at < month_end;
-            let Some(contact) = contact.filter(|_| in_population == Some(true) && is_in_time) else { continue };
-            let role = role.unwrap_or_default();
-            let role = all.roles.iter().position(|known| known == role).unwrap_or_else(|| {
-                all.roles.push(role.to_string());
-                all.roles.len() - 1
-            });
-            all.contacts.push(contact);
-            all.groups.push(signature_of[contact as usize] << ROLE_BITS | role as u64);
-        }
-        if all.roles.len() > 1 << ROLE_BITS {
-            return Err(polars_err!(ComputeError: "contacts have more than {} roles", 1 << ROLE_BITS));
-        }
-        Ok(all)
-    }
-
-    /// Counts the contacts of each group with each value of the attribute.
-    fn with_values(&self, attribute: &Coded, counts: impl Fn(usize) -> bool) -> PolarsResult<DataFrame> {
-        // The codes of one text: a number and a text with the same characters count as one value.
-        let mut first: PlHashMap<Option<&str>, u32> = PlHashMap::default();
-        let text_of: Vec<u32> = attribute.values.iter().zip(0..).map(|(text, code)| *first.entry(text).or_insert(code)).collect();
-        let number_of: Vec<Option<f64>> = attribute.numbers.iter().collect();
-        let mut counted: PlHashMap<(u64, u32), Counted> = PlHashMap::default();
-        for (contact, group) in self.contacts.iter().zip(&self.groups) {
+    let roles = facts.roles.len();
+    let mut counted = vec![(0_i64, 0_i64); text_of.len() * roles];
+    let mut found: Vec<u32> = Vec::new();
+    let (mut of_groups, mut of_roles, mut of_values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut value_numbers, mut contacts, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for (group, (_, members)) in groups.iter().enumerate() {
+        for contact in members {
             let code = attribute.codes[*contact as usize] as usize;
-            if counts(code) {
-                let value = counted.entry((*group, text_of[code])).or_default();
-                value.contacts += 1;
-                value.numbers += i64::from(number_of[code].is_some());
-                value.number = number_of[code].map(|number| value.number.map_or(number, |greatest| greatest.max(number))).or(value.number);
+            if code == 0 && !counts_nothing {
+                continue;
             }
+            let at = text_of[code] as usize * roles + facts.role(*contact);
+            let (contacts, numbers) = &mut counted[at];
+            if *contacts == 0 {
+                found.push(at as u32);
+            }
+            *contacts += 1;
+            *numbers += i64::from(number_of[code].is_some());
         }
-        let mut of_rows: Vec<((u64, u32), Counted)> = counted.into_iter().collect();
-        of_rows.sort_unstable_by_key(|(key, _)| *key);
-        let (keys, counted): (Vec<(u64, u32)>, Vec<Counted>) = of_rows.into_iter().unzip();
-        let signature = |(group, _): &(u64, u32)| (group >> ROLE_BITS).checked_sub(1).map(|signature| signature as u32);
-        let role = |(group, _): &(u64, u32)| (group & ((1 << ROLE_BITS) - 1)) as u32;
-        let at = |index: &dyn Fn(&(u64, u32)) -> u32| UInt32Chunked::from_vec("at".into(), keys.iter().map(index).collect());
-        DataFrame::new(
-            keys.len(),
-            vec![
-                Column::new("signature".into(), keys.iter().map(signature).collect::<Vec<_>>()),
-                StringChunked::from_slice("role".into(), &self.roles).take(&at(&role))?.into_column(),
-                Column::new_scalar("attribute".into(), Scalar::from(PlSmallStr::from_str(&attribute.attribute)), keys.len()),
-                attribute.values.take(&at(&|(_, code)| *code))?.into_column(),
-                Column::new("value_number".into(), counted.iter().map(|value| value.number).collect::<Vec<_>>()),
-                Column::new("contacts".into(), counted.iter().map(|value| value.contacts).collect::<Vec<_>>()),
-                Column::new("numbers".into(), counted.iter().map(|value| value.numbers).collect::<Vec<_>>()),
-            ],
-        )
+        for at in found.drain(..) {
+            let (value, role) = (at as usize / roles, at as usize % roles);
+            let (with_value, with_number) = std::mem::take(&mut counted[at as usize]);
+            of_groups.push(group as u32);
+            of_roles.push(role as u32);
+            of_values.push(value as u32);
+            value_numbers.push(numbers_of_text[value].filter(|_| with_value == with_number));
+            contacts.push(with_value);
+            numbers.push(with_number);
+        }
     }
-}
-
-#[derive(Default)]
-struct Counted {
-    contacts: i64,
-    numbers: i64,
-    number: Option<f64>,
+    let n = contacts.len();
+    let keys: Vec<&str> = groups.iter().map(|(key, _)| *key).collect();
+    let texts = |name: &str, texts: &StringChunked, at: Vec<u32>| {
+        Ok::<_, PolarsError>(texts.take(&UInt32Chunked::from_vec("at".into(), at))?.with_name(name.into()).into_column())
+    };
+    DataFrame::new(
+        n,
+        vec![
+            Column::new_scalar("month".into(), Scalar::new(DataType::Date, month.clone()), n),
+            texts("cohort_key", &StringChunked::from_slice("".into(), &keys), of_groups)?,
+            Column::new_scalar("attribute".into(), Scalar::from(PlSmallStr::from_str(&attribute.attribute)), n),
+            texts("role", &StringChunked::from_slice("".into(), &facts.roles), of_roles)?,
+            texts("value", &attribute.values, of_values)?,
+            Column::new("value_number".into(), value_numbers),
+            Column::new("contacts".into(), contacts),
+            Column::new("numbers".into(), numbers),
+        ],
+    )
 }

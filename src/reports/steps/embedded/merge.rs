@@ -1,4 +1,5 @@
-//! The steps `standing` and `ledger`: each merges two lists that are sorted by cohort and contact.
+//! The steps `standing` and `ledger`: each merges two lists that are sorted by cohort and contact. And the step `triangle`, which counts the
+//! ledger.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -6,16 +7,25 @@ use std::ops::Range;
 
 use polars::prelude::*;
 
-use super::super::tables::{COHORTS, CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS, STANDING};
+use super::super::tables::{COHORTS, CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS, STANDING, TRIANGLE_BEFORE};
+use crate::history::{COUNTS, LEDGER, TRIANGLE};
 use archive::engine::Polars;
 use archive::snapshot::CONTACTS;
+use archive::table::in_order;
 
-const CHANGES: [&str; 5] = ["first_seen", "retained", "joined", "returned", "departed"];
-const FIRST_SEEN: u32 = 0;
-const RETAINED: u32 = 1;
-const JOINED: u32 = 2;
-const RETURNED: u32 = 3;
-const DEPARTED: u32 = 4;
+pub(super) const DEPARTED: &str = "departed";
+const RETAINED: &str = "retained";
+/// The texts of changes.
+const CHANGES: [&str; 5] = ["first_seen", RETAINED, "joined", "returned", DEPARTED];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    FirstSeen,
+    Retained,
+    Joined,
+    Returned,
+    Departed,
+}
 
 /// As standing.sql.
 pub(super) fn standing(tables: &Polars) -> PolarsResult<DataFrame> {
@@ -39,23 +49,23 @@ pub(super) fn standing(tables: &Polars) -> PolarsResult<DataFrame> {
         {
             let was_member = cohort.compared.is_some_and(|compared| past.is_some_and(|row| ledger.last_month[row] == compared.month));
             let change = match (now, cohort.compared) {
-                (None, _) if was_member => DEPARTED,
+                (None, _) if was_member => Change::Departed,
                 (None, _) => continue,
-                (Some(_), None) => FIRST_SEEN,
-                (Some(_), Some(_)) if was_member => RETAINED,
-                (Some(_), Some(_)) if past.is_some() => RETURNED,
-                (Some(_), Some(_)) => JOINED,
+                (Some(_), None) => Change::FirstSeen,
+                (Some(_), Some(_)) if was_member => Change::Retained,
+                (Some(_), Some(_)) if past.is_some() => Change::Returned,
+                (Some(_), Some(_)) => Change::Joined,
             };
             let months_since = cohort.compared.map(|compared| compared.months_since);
             let known_entry = past.filter(|row| !ledger.is_censored.get(*row).unwrap_or_default()).map(|row| ledger.entered_month[row]);
             let entered = match change {
-                FIRST_SEEN => None,
-                JOINED => (months_since == Some(1)).then_some(cohort.month),
+                Change::FirstSeen => None,
+                Change::Joined => (months_since == Some(1)).then_some(cohort.month),
                 _ => known_entry,
             };
             let months = match change {
-                RETAINED => past.zip(months_since).map(|(row, since)| ledger.spell_months[row] + since),
-                DEPARTED => None,
+                Change::Retained => past.zip(months_since).map(|(row, since)| ledger.spell_months[row] + since),
+                Change::Departed => None,
                 _ => cohort.in_history.then_some(1),
             };
             let was = was.map_or(0, |was| was[contact as usize]);
@@ -64,7 +74,7 @@ pub(super) fn standing(tables: &Polars) -> PolarsResult<DataFrame> {
                 is_present && cohort.compared.is_some_and(|compared| contacts.created_at(contact).is_some_and(|at| at >= compared.end));
             rows.cohort.push(index as u32);
             rows.contact.push(contact);
-            rows.change.push(change);
+            rows.change.push(change as u32);
             rows.entered_month.push(entered);
             rows.months_in_cohort.push(months);
             rows.is_newly_unsubscribed
@@ -94,13 +104,13 @@ pub(super) fn ledger(tables: &Polars) -> PolarsResult<DataFrame> {
         let cohort = of_key.get(key).copied();
         let is_counted = cohort.is_some_and(|cohort| cohort.in_history);
         let of_standing = present.get(key).filter(|_| is_counted).cloned().unwrap_or_default();
-        let members: Vec<usize> = of_standing.filter(|row| changes.get(*row) != Some(CHANGES[DEPARTED as usize])).collect();
+        let members: Vec<usize> = of_standing.filter(|row| changes.get(*row) != Some(DEPARTED)).collect();
         let now: Vec<u32> = members.iter().map(|row| contacts[*row]).collect();
         let of_past = past.runs.get(key).cloned().unwrap_or_default();
         for (contact, now, before) in merged(&now, &past.contacts[of_past.clone()]) {
             let before = before.map(|at| of_past.start + at);
             let now = now.map(|at| members[at]).zip(cohort);
-            let is_retained = now.is_some_and(|(row, _)| changes.get(row) == Some(CHANGES[RETAINED as usize]));
+            let is_retained = now.is_some_and(|(row, _)| changes.get(row) == Some(RETAINED));
             let month = now.map(|(_, cohort)| cohort.month);
             let of_before = |values: &[i32]| before.map(|row| values[row]);
             rows.cohort.push(index as u32);
@@ -119,6 +129,51 @@ pub(super) fn ledger(tables: &Polars) -> PolarsResult<DataFrame> {
         }
     }
     rows.frame(&keys)
+}
+
+/// As triangle.sql.
+pub(super) fn triangle(tables: &Polars) -> PolarsResult<DataFrame> {
+    let cohorts = Cohort::all(tables.table(COHORTS.name)?)?;
+    let ledger = LedgerRows::read(tables.table(LEDGER.name)?)?;
+    let counts = tables.table(COUNTS.name)?;
+    let (keys, months) = (counts.column("cohort_key")?.str()?, counts.column("month")?.date()?);
+    let in_history = counts.column("in_history")?.bool()?;
+    let mut months_of: HashMap<&str, Vec<i32>> = HashMap::new();
+    for ((key, month), in_history) in keys.iter().zip(months.physical().iter()).zip(in_history.iter()) {
+        if let (Some(key), Some(month), Some(true)) = (key, month, in_history) {
+            months_of.entry(key).or_default().push(month);
+        }
+    }
+    let (mut of_keys, mut entry_month, mut observed_month) = (Vec::new(), Days::default(), Days::default());
+    let (mut retained, mut unbroken) = (Vec::new(), Vec::new());
+    for cohort in cohorts.iter().filter(|cohort| cohort.in_history) {
+        let mut present: HashMap<i32, (i64, i64)> = HashMap::new();
+        for row in ledger.runs.get(cohort.key).cloned().unwrap_or_default().filter(|row| ledger.last_month[*row] == cohort.month) {
+            let (all, since) = present.entry(ledger.entered_month[row]).or_default();
+            *all += 1;
+            *since += i64::from(ledger.spell_start[row] == ledger.entered_month[row]);
+        }
+        for month in months_of.get(cohort.key).into_iter().flatten() {
+            let (all, since) = present.get(month).copied().unwrap_or_default();
+            of_keys.push(cohort.key);
+            entry_month.push(Some(*month));
+            observed_month.push(Some(cohort.month));
+            retained.push(all);
+            unbroken.push(since);
+        }
+    }
+    let mut rows = DataFrame::new(
+        of_keys.len(),
+        vec![
+            Column::new("cohort_key".into(), of_keys),
+            entry_month.column("entry_month")?,
+            observed_month.column("observed_month")?,
+            Column::new("retained".into(), retained),
+            Column::new("retained_unbroken".into(), unbroken),
+        ],
+    )?;
+    rows.vstack_mut(tables.table(TRIANGLE_BEFORE.name)?)?;
+    in_order(rows, &TRIANGLE)
 }
 
 /// The contacts of two sorted lists in order, each with its position in one list, the other, or both.

@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use polars::prelude::*;
 
-use super::super::tables::{COHORTS, CONTACTS_BEFORE, OPENED, STANDING, THIS_MONTH};
-use super::attributes;
+use super::super::tables::{COHORTS, CONTACTS_BEFORE, STANDING, THIS_MONTH};
+use super::facts::conversations_by_contact;
+use super::Embedded;
+use super::merge::DEPARTED;
 use archive::engine::Polars;
 use archive::snapshot::CONTACTS;
 use archive::table::{Gather, Source, Table};
@@ -17,7 +19,8 @@ const RECORD: [&str; 9] =
 const OF_STANDING: [&str; 3] = ["change", "entered_month", "months_in_cohort"];
 
 /// As members.sql.
-pub(crate) fn members(table: &'static Table, tables: &Polars) -> PolarsResult<Gather> {
+pub(crate) fn members(table: &'static Table, engine: &Embedded) -> PolarsResult<Gather> {
+    let tables = engine.tables();
     let standing = tables.table(STANDING.name)?;
     let cohorts = tables.table(COHORTS.name)?;
     let keys = cohorts.column("cohort_key")?.str()?;
@@ -71,32 +74,26 @@ fn conversations(tables: &Polars, contacts: &IdxCa) -> PolarsResult<Column> {
     if !cohorts.column("has_conversations")?.bool()?.all() {
         return Ok(Column::full_null(name, contacts.len(), &DataType::Int64));
     }
-    let opened = tables.table(OPENED.name)?;
-    let mut of_contacts = vec![0_i64; tables.numbers().count()];
-    for (contact, conversations) in opened.column("contact_id")?.u32()?.iter().zip(opened.column("conversations")?.i64()?.iter()) {
-        if let (Some(contact), Some(conversations)) = (contact, conversations) {
-            of_contacts[contact as usize] = conversations;
-        }
-    }
+    let of_contacts = conversations_by_contact(tables)?;
     let counts = contacts.iter().map(|contact| contact.map(|contact| of_contacts[contact as usize]));
     Ok(counts.collect::<Int64Chunked>().with_name(name).into_column())
 }
 
 /// As member_attributes.sql.
-pub(crate) fn member_attributes(table: &'static Table, tables: &Polars) -> PolarsResult<Gather> {
+pub(crate) fn member_attributes(table: &'static Table, engine: &Embedded) -> PolarsResult<Gather> {
+    let (tables, attributes) = (engine.tables(), engine.attributes());
     let standing = tables.table(STANDING.name)?;
     let mut is_member = vec![false; tables.numbers().count()];
     for (contact, change) in standing.column("contact_id")?.u32()?.iter().zip(standing.column("change")?.str()?.iter()) {
-        if let Some(contact) = contact.filter(|_| change != Some("departed")) {
+        if let Some(contact) = contact.filter(|_| change != Some(DEPARTED)) {
             is_member[contact as usize] = true;
         }
     }
     let members: Vec<u32> = is_member.iter().zip(0..).filter(|(is_member, _)| **is_member).map(|(_, contact)| contact).collect();
-    let attributes = attributes::coded(tables)?;
     // The values of all attributes, one attribute after another.
     let mut values = table.empty().select(["attribute", "value", "value_number"])?;
     let mut begins = Vec::new();
-    for attribute in &attributes {
+    for attribute in attributes {
         let count = attribute.values.len();
         begins.push(values.height() as u32);
         let of_attribute = vec![

@@ -36,24 +36,26 @@ fn of_standing(standing: &DataFrame, contacts: usize) -> PolarsResult<DataFrame>
 
 /// Each row's relation as a number: the cohort, the change and the flags.
 fn relations(standing: &DataFrame) -> PolarsResult<Vec<u64>> {
-    let numbered = |name: &str| -> PolarsResult<Vec<u64>> {
-        let mut numbers: PlHashMap<Option<&str>, u64> = PlHashMap::default();
-        let texts = standing.column(name)?.str()?;
-        let number = |text| {
-            let next = numbers.len() as u64;
-            *numbers.entry(text).or_insert(next)
-        };
-        Ok(texts.iter().map(number).collect())
-    };
-    let mut all = numbered("cohort_key")?;
-    for (relation, change) in all.iter_mut().zip(numbered("change")?) {
-        *relation = *relation << 3 | change;
-    }
+    let mut all: Vec<u64> = numbered(standing.column("cohort_key")?.str()?).collect();
+    all.iter_mut().zip(numbered(standing.column("change")?.str()?)).for_each(|(relation, change)| *relation = *relation << 3 | change);
     for name in ["is_newly_unsubscribed", "is_converted", "is_gone", "is_created_since"] {
         let flags = standing.column(name)?.bool()?;
         all.iter_mut().zip(flags.iter()).for_each(|(relation, flag)| *relation = *relation << 1 | u64::from(flag == Some(true)));
     }
     Ok(all)
+}
+
+/// A number for each text. Most rows have the text of the row before.
+fn numbered(texts: &StringChunked) -> impl Iterator<Item = u64> {
+    let mut numbers: PlHashMap<Option<&str>, u64> = PlHashMap::default();
+    let mut last = (None, u64::MAX);
+    texts.iter().map(move |text| {
+        if last.1 == u64::MAX || last.0 != text {
+            let next = numbers.len() as u64;
+            last = (text, *numbers.entry(text).or_insert(next));
+        }
+        last.1
+    })
 }
 
 #[cfg(test)]

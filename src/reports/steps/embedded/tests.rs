@@ -136,14 +136,14 @@ fn standing_and_ledger_are_merged_to_the_rows_of_their_sql() {
     let mut changes = PlHashMap::new();
     for seed in 0..300 {
         let tables = month(&mut ChaCha8Rng::seed_from_u64(seed));
-        let mut engine = Embedded(tables);
+        let mut engine = Embedded { tables, attributes: Arc::default() };
         for name in [STANDING.name, LEDGER.name] {
             let step = STEPS.iter().find(|step| step.table.name == name).unwrap();
-            engine.run(step).unwrap();
-            let (merged, sql) = (engine.0.table(name).unwrap(), engine.0.result(step).unwrap());
+            archive::engine::Engine::run(&mut engine, step).unwrap();
+            let (merged, sql) = (engine.tables.table(name).unwrap(), engine.tables.result(step).unwrap());
             assert!(merged.equals_missing(&sql), "{name} of seed {seed}: {merged} {sql}");
         }
-        for change in engine.0.table(STANDING.name).unwrap().column("change").unwrap().str().unwrap().iter().flatten() {
+        for change in engine.tables.table(STANDING.name).unwrap().column("change").unwrap().str().unwrap().iter().flatten() {
             *changes.entry(change.to_string()).or_insert(0) += 1;
         }
     }
