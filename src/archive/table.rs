@@ -21,7 +21,7 @@ use crate::disk;
 
 pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
-pub use gather::{Gather, Source};
+pub use gather::{Gather, Source, TableRows};
 pub use jsonl::write_jsonl;
 pub use numbers::{ContactNumbers, Unnumbered};
 pub use order::in_order;

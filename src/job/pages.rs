@@ -5,10 +5,10 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::JobError;
 use crate::settings::{Format, Settings};
 use archive::snapshot::{Manifest, Snapshot};
-use archive::table::{Rows, TableError};
+use archive::table::{Rows, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{ReportRows, expected_months, odd_months};
+use reports::analysis::{expected_months, odd_months};
 use reports::digest::{Digest, Tables};
 use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
@@ -27,11 +27,11 @@ impl Page {
     }
 
     /// Keeps the tables that a page shows. Tables with a row for each contact are dropped.
-    pub(super) fn take(&mut self, name: &'static str, rows: ReportRows) -> PolarsResult<()> {
+    pub(super) fn take(&mut self, name: &'static str, rows: TableRows) -> PolarsResult<()> {
         match (name, rows) {
             ("members", rows) if self.shows_members => self.people = Some(page::some_members(&rows.into_frame()?)?),
-            (_, ReportRows::Gather(_)) => {}
-            (_, ReportRows::Frame(rows)) => self.tables.add(name, rows),
+            (_, TableRows::Gathered(_)) => {}
+            (_, TableRows::InMemory(rows)) => self.tables.add(name, rows),
         }
         Ok(())
     }

@@ -70,7 +70,8 @@ pub fn refresh(
     let definitions = definitions(&settings.job);
     let mut chain = Chain { archive, definitions: &definitions, observer, links: Vec::new(), hands_on: false, done: Refreshed::default() };
     let is_in_scope = |month: &Month| !matches!(scope, Scope::StaleUntil(last) if month > last);
-    let mut months = archive.snapshots()?.filter(|(month, _)| !without.contains(month)).take_while(|(month, _)| is_in_scope(month)).peekable();
+    let mut months =
+        archive.snapshots()?.filter(|(month, _)| !without.contains(month)).take_while(|(month, _)| is_in_scope(month)).peekable();
     while let Some((month, snapshot)) = months.next() {
         chain.hands_on = months.peek().is_some_and(|(next, _)| scope.may_build(*next));
         let snapshot = match snapshot {

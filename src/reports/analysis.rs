@@ -28,7 +28,7 @@ use polars::prelude::*;
 
 use crate::steps::{Counted, Embedded};
 use archive::engine::Step;
-use archive::table::{self, Gather, Table, TableError};
+use archive::table::{self, Gather, Table, TableError, TableRows};
 use domain::{Basis, Month};
 
 pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
@@ -134,12 +134,12 @@ impl Report {
     ///
     /// # Errors
     /// When a counted table does not fit.
-    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<ReportRows, TableError> {
+    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<TableRows, TableError> {
         if let Some(rows) = self.per_member(counted.engine()) {
-            return rows.map(ReportRows::Gather);
+            return rows.map(TableRows::Gathered);
         }
         let tables = self.inputs().iter().map(|table| counted.table(table)).collect::<Result<Vec<_>, _>>()?;
-        Ok(ReportRows::Frame(self.judged(&tables, facts)?))
+        Ok(TableRows::InMemory(self.judged(&tables, facts)?))
     }
 
     /// The rows of a report with a row for each member; `None` if the report has none.
@@ -156,30 +156,6 @@ impl Report {
         let Source::Judged(_, judge) = self.source else { return Ok(self.table.empty()) };
         let judged = judge(facts, tables).and_then(|rows| table::in_order(rows, &self.table)).map_err(failed)?;
         self.table.conform(&judged).map_err(failed)
-    }
-}
-
-/// The rows of a report.
-pub enum ReportRows {
-    Frame(DataFrame),
-    Gather(Gather),
-}
-
-impl ReportRows {
-    pub fn height(&self) -> usize {
-        match self {
-            ReportRows::Frame(rows) => rows.height(),
-            ReportRows::Gather(rows) => rows.height(),
-        }
-    }
-
-    /// # Errors
-    /// When rows do not fit together.
-    pub fn into_frame(self) -> PolarsResult<DataFrame> {
-        match self {
-            ReportRows::Frame(rows) => Ok(rows),
-            ReportRows::Gather(rows) => rows.lazy()?.collect(),
-        }
     }
 }
 

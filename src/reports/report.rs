@@ -5,9 +5,8 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::ReportRows;
 use archive::publish::{self, ListedFile, PublishError, Staging};
-use archive::table::{Table, TableError, write_csv, write_parquet};
+use archive::table::{Table, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
 
@@ -98,7 +97,7 @@ impl ReportWriter<'_> {
     }
 
     /// Writes a table. Its formats are written side by side. Returns whether it is too long for CSV and was left out there.
-    pub fn add(&self, table: &'static Table, rows: &ReportRows) -> Result<bool, ReportError> {
+    pub fn add(&self, table: &'static Table, rows: &TableRows) -> Result<bool, ReportError> {
         let is_too_long = self.csv_max_rows.is_some_and(|most| rows.height() as u64 > most);
         let is_left_out = |format: &&ReportFormat| **format == ReportFormat::Csv && is_too_long;
         thread::scope(|scope| {
@@ -109,17 +108,15 @@ impl ReportWriter<'_> {
         Ok(self.formats.iter().any(|format| is_left_out(&format)))
     }
 
-    fn write(&self, table: &'static Table, rows: &ReportRows, format: ReportFormat) -> Result<(), ReportError> {
+    fn write(&self, table: &'static Table, rows: &TableRows, format: ReportFormat) -> Result<(), ReportError> {
         let relative = match format {
             ReportFormat::Parquet => format!("{}.parquet", table.name),
             ReportFormat::Csv => format!("{}.csv", table.name),
         };
         let path = self.staging.place(&relative)?;
-        match (format, rows) {
-            (ReportFormat::Parquet, ReportRows::Frame(rows)) => drop(write_parquet(rows, table, &path)?),
-            (ReportFormat::Parquet, ReportRows::Gather(rows)) => rows.write_parquet(&path)?,
-            (ReportFormat::Csv, ReportRows::Frame(rows)) => write_csv(rows, table, &path)?,
-            (ReportFormat::Csv, ReportRows::Gather(rows)) => rows.write_csv(&path)?,
+        match format {
+            ReportFormat::Parquet => rows.write_parquet(table, &path)?,
+            ReportFormat::Csv => rows.write_csv(table, &path)?,
         }
         Ok(self.staging.list(&relative, rows.height() as u64)?)
     }

@@ -7,10 +7,52 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::csv::{Cells, LINE_END, SEPARATOR, header, write_cells, write_file};
-use super::{Table, TableError, parquet};
+use super::{Table, TableError, parquet, write_csv, write_parquet};
 
 /// The size in bytes at which written lines are passed on.
 const BUFFER: usize = 1 << 18;
+
+/// The rows of a table, in memory or put together while they are written.
+pub enum TableRows {
+    InMemory(DataFrame),
+    Gathered(Gather),
+}
+
+impl TableRows {
+    pub fn height(&self) -> usize {
+        match self {
+            TableRows::InMemory(rows) => rows.height(),
+            TableRows::Gathered(rows) => rows.height(),
+        }
+    }
+
+    /// # Errors
+    /// As [`Gather::lazy`].
+    pub fn into_frame(self) -> PolarsResult<DataFrame> {
+        match self {
+            TableRows::InMemory(rows) => Ok(rows),
+            TableRows::Gathered(rows) => rows.lazy()?.collect(),
+        }
+    }
+
+    /// # Errors
+    /// As [`write_parquet`].
+    pub fn write_parquet(&self, table: &Table, path: &Path) -> Result<(), TableError> {
+        match self {
+            TableRows::InMemory(rows) => write_parquet(rows, table, path).map(drop),
+            TableRows::Gathered(rows) => rows.write_parquet(path),
+        }
+    }
+
+    /// # Errors
+    /// As [`write_csv`].
+    pub fn write_csv(&self, table: &'static Table, path: &Path) -> Result<(), TableError> {
+        match self {
+            TableRows::InMemory(rows) => write_csv(rows, table, path),
+            TableRows::Gathered(rows) => rows.write_csv(path),
+        }
+    }
+}
 
 /// The rows of a table, sorted by its key: each column comes from one of the sources.
 pub struct Gather {
@@ -67,10 +109,6 @@ impl Gather {
         Ok(gather)
     }
 
-    pub fn table(&self) -> &'static Table {
-        self.table
-    }
-
     pub fn height(&self) -> usize {
         self.rows
     }
@@ -111,7 +149,7 @@ impl Gather {
         Ok(DataFrame::new(self.rows, base)?.lazy().select(columns))
     }
 
-    /// Writes the rows as [`super::write_parquet`] does.
+    /// Writes the rows as [`write_parquet`] does.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -120,7 +158,7 @@ impl Gather {
         parquet::sink_parquet(rows, self.table, path)
     }
 
-    /// Writes the rows as [`super::write_csv`] does.
+    /// Writes the rows as [`write_csv`] does.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -211,7 +249,7 @@ impl Rendered {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Column as Entry, Kind, write_csv};
+    use super::super::{Column as Entry, Kind};
     use super::*;
 
     const SEEN: Table = Table {
@@ -267,7 +305,7 @@ mod tests {
         assert_eq!(read("a.csv"), read("b.csv"));
         assert!(read("a.csv").contains("\r\n2026-10,x,c,'=c,1,\"\"\r\n2026-10,x,a,\"A, \"\"the\"\" one\",2,\r\n"), "{}", read("a.csv"));
         gather.write_parquet(&path("a.parquet")).unwrap();
-        super::super::write_parquet(&rows, &SEEN, &path("b.parquet")).unwrap();
+        write_parquet(&rows, &SEEN, &path("b.parquet")).unwrap();
         assert_eq!(std::fs::read(path("a.parquet")).unwrap(), std::fs::read(path("b.parquet")).unwrap());
     }
 

@@ -2,26 +2,34 @@
 -- or if the month does not have the number.
 -- in: relations, sizes, cohorts, counts_before
 -- out: counts
-WITH related AS (
+WITH present AS (
     SELECT
         r.cohort_key,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.contacts ELSE 0 END) AS BIGINT) AS members,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.users ELSE 0 END) AS BIGINT) AS users,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.leads ELSE 0 END) AS BIGINT) AS leads,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.new_contacts ELSE 0 END) AS BIGINT) AS new_contacts,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.active_members ELSE 0 END) AS BIGINT) AS active_members,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.openers ELSE 0 END) AS BIGINT) AS openers,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.conversations_opened ELSE 0 END) AS BIGINT) AS conversations_opened,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.unsubscribed ELSE 0 END) AS BIGINT) AS unsubscribed,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.hard_bounced ELSE 0 END) AS BIGINT) AS hard_bounced,
-        CAST(SUM(CASE WHEN r.change <> 'departed' THEN z.marked_spam ELSE 0 END) AS BIGINT) AS marked_spam,
-        CAST(SUM(CASE WHEN r.change = 'retained' THEN z.contacts ELSE 0 END) AS BIGINT) AS retained,
-        CAST(SUM(CASE WHEN r.change = 'joined' OR r.change = 'returned' THEN z.contacts ELSE 0 END) AS BIGINT) AS joined,
-        CAST(SUM(CASE WHEN r.change = 'returned' THEN z.contacts ELSE 0 END) AS BIGINT) AS returned,
-        CAST(SUM(CASE WHEN r.change = 'departed' THEN z.contacts ELSE 0 END) AS BIGINT) AS departed,
-        CAST(SUM(CASE WHEN r.change = 'departed' AND r.is_gone THEN z.contacts ELSE 0 END) AS BIGINT) AS departed_gone,
-        CAST(SUM(CASE WHEN r.change <> 'departed' AND r.is_newly_unsubscribed THEN z.contacts ELSE 0 END) AS BIGINT) AS newly_unsubscribed,
-        CAST(SUM(CASE WHEN r.change <> 'departed' AND r.is_converted THEN z.contacts ELSE 0 END) AS BIGINT) AS converted_leads
+        SUM(z.contacts) AS members,
+        SUM(z.users) AS users,
+        SUM(z.leads) AS leads,
+        SUM(z.new_contacts) AS new_contacts,
+        SUM(z.active_members) AS active_members,
+        SUM(z.openers) AS openers,
+        SUM(z.conversations_opened) AS conversations_opened,
+        SUM(z.unsubscribed) AS unsubscribed,
+        SUM(z.hard_bounced) AS hard_bounced,
+        SUM(z.marked_spam) AS marked_spam,
+        SUM(CASE WHEN r.is_newly_unsubscribed THEN z.contacts ELSE 0 END) AS newly_unsubscribed,
+        SUM(CASE WHEN r.is_converted THEN z.contacts ELSE 0 END) AS converted_leads
+    FROM relations AS r
+    JOIN sizes AS z ON z.signature = r.signature
+    WHERE r.change <> 'departed'
+    GROUP BY r.cohort_key
+),
+changes AS (
+    SELECT
+        r.cohort_key,
+        SUM(CASE WHEN r.change = 'retained' THEN z.contacts ELSE 0 END) AS retained,
+        SUM(CASE WHEN r.change = 'joined' THEN z.contacts ELSE 0 END) AS joined_first,
+        SUM(CASE WHEN r.change = 'returned' THEN z.contacts ELSE 0 END) AS returned,
+        SUM(CASE WHEN r.change = 'departed' THEN z.contacts ELSE 0 END) AS departed,
+        SUM(CASE WHEN r.is_gone THEN z.contacts ELSE 0 END) AS departed_gone
     FROM relations AS r
     JOIN sizes AS z ON z.signature = r.signature
     GROUP BY r.cohort_key
@@ -34,27 +42,28 @@ counted AS (
         c.has_conversations,
         c.knows_gone,
         c.intercom_count,
-        CASE WHEN c.compared_month IS NULL THEN FALSE ELSE TRUE END AS is_compared,
         c.knows_compared,
-        COALESCE(p.members, CAST(0 AS BIGINT)) AS members,
-        COALESCE(p.users, CAST(0 AS BIGINT)) AS users,
-        COALESCE(p.leads, CAST(0 AS BIGINT)) AS leads,
-        COALESCE(p.new_contacts, CAST(0 AS BIGINT)) AS new_contacts,
-        COALESCE(p.active_members, CAST(0 AS BIGINT)) AS active_members,
-        COALESCE(p.openers, CAST(0 AS BIGINT)) AS openers,
-        COALESCE(p.conversations_opened, CAST(0 AS BIGINT)) AS conversations_opened,
-        COALESCE(p.unsubscribed, CAST(0 AS BIGINT)) AS unsubscribed,
-        COALESCE(p.hard_bounced, CAST(0 AS BIGINT)) AS hard_bounced,
-        COALESCE(p.marked_spam, CAST(0 AS BIGINT)) AS marked_spam,
-        COALESCE(p.retained, CAST(0 AS BIGINT)) AS retained,
-        COALESCE(p.joined, CAST(0 AS BIGINT)) AS joined,
-        COALESCE(p.returned, CAST(0 AS BIGINT)) AS returned,
-        COALESCE(p.departed, CAST(0 AS BIGINT)) AS departed,
-        COALESCE(p.departed_gone, CAST(0 AS BIGINT)) AS departed_gone,
-        COALESCE(p.newly_unsubscribed, CAST(0 AS BIGINT)) AS newly_unsubscribed,
-        COALESCE(p.converted_leads, CAST(0 AS BIGINT)) AS converted_leads
+        CASE WHEN c.compared_month IS NOT NULL THEN TRUE ELSE FALSE END AS is_compared,
+        COALESCE(CAST(p.members AS BIGINT), CAST(0 AS BIGINT)) AS members,
+        COALESCE(CAST(p.users AS BIGINT), CAST(0 AS BIGINT)) AS users,
+        COALESCE(CAST(p.leads AS BIGINT), CAST(0 AS BIGINT)) AS leads,
+        COALESCE(CAST(p.new_contacts AS BIGINT), CAST(0 AS BIGINT)) AS new_contacts,
+        COALESCE(CAST(p.active_members AS BIGINT), CAST(0 AS BIGINT)) AS active_members,
+        COALESCE(CAST(p.openers AS BIGINT), CAST(0 AS BIGINT)) AS openers,
+        COALESCE(CAST(p.conversations_opened AS BIGINT), CAST(0 AS BIGINT)) AS conversations_opened,
+        COALESCE(CAST(p.unsubscribed AS BIGINT), CAST(0 AS BIGINT)) AS unsubscribed,
+        COALESCE(CAST(p.hard_bounced AS BIGINT), CAST(0 AS BIGINT)) AS hard_bounced,
+        COALESCE(CAST(p.marked_spam AS BIGINT), CAST(0 AS BIGINT)) AS marked_spam,
+        COALESCE(CAST(p.newly_unsubscribed AS BIGINT), CAST(0 AS BIGINT)) AS newly_unsubscribed,
+        COALESCE(CAST(p.converted_leads AS BIGINT), CAST(0 AS BIGINT)) AS converted_leads,
+        COALESCE(CAST(d.retained AS BIGINT), CAST(0 AS BIGINT)) AS retained,
+        COALESCE(CAST(d.joined_first + d.returned AS BIGINT), CAST(0 AS BIGINT)) AS joined,
+        COALESCE(CAST(d.returned AS BIGINT), CAST(0 AS BIGINT)) AS returned,
+        COALESCE(CAST(d.departed AS BIGINT), CAST(0 AS BIGINT)) AS departed,
+        COALESCE(CAST(d.departed_gone AS BIGINT), CAST(0 AS BIGINT)) AS departed_gone
     FROM cohorts AS c
-    LEFT JOIN related AS p ON p.cohort_key = c.cohort_key
+    LEFT JOIN present AS p ON p.cohort_key = c.cohort_key
+    LEFT JOIN changes AS d ON d.cohort_key = c.cohort_key
 )
 SELECT
     n.cohort_key,

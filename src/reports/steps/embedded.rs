@@ -65,15 +65,23 @@ impl Embedded {
             name if name == STANDING.name => {
                 // The other contacts are described by this month.
                 let mut is_gone = vec![true; self.tables.numbers().count()];
-                self.tables.table(CONTACTS.name)?.column("contact_id")?.u32()?.iter().flatten().for_each(|contact| is_gone[contact as usize] = false);
+                self.tables
+                    .table(CONTACTS.name)?
+                    .column("contact_id")?
+                    .u32()?
+                    .iter()
+                    .flatten()
+                    .for_each(|contact| is_gone[contact as usize] = false);
                 let before = self.tables.table(CONTACTS_BEFORE.name)?;
                 let is_kept: BooleanChunked =
                     before.column("contact_id")?.u32()?.iter().map(|contact| contact.map(|contact| is_gone[contact as usize])).collect();
                 let gone = before.filter(&is_kept)?;
                 self.tables.put(&CONTACTS_BEFORE, &gone)?;
             }
+            // The profile's attributes are codes already.
+            name if name == MEMBERSHIPS.name => self.tables.forget(&[&ATTRIBUTES, &CONVERSATIONS]),
             name if name == LEDGER.name => self.tables.forget(&[&LEDGER_BEFORE]),
-            name if name == QUALITY.name => self.tables.forget(&[&MEMBERS, &MEMBERSHIPS, &CONVERSATIONS, &ATTRIBUTES]),
+            name if name == QUALITY.name => self.tables.forget(&[&MEMBERS, &MEMBERSHIPS]),
             _ => {}
         }
         Ok(())

@@ -268,7 +268,9 @@ fn in_full(mut each: impl FnMut(&str, &Place)) {
             contact.last_seen_at = [None, Some(month_start)][number % 2];
             // A text and a number with the same characters, and none.
             let plan = [AttributeValue::Text("49".into()), AttributeValue::Number(49_i64.into())];
-            contact.custom_attributes.extend(plan.get(number % 3).map(|value| CustomAttribute { name: "plan".into(), value: value.clone() }));
+            contact
+                .custom_attributes
+                .extend(plan.get(number % 3).map(|value| CustomAttribute { name: "plan".into(), value: value.clone() }));
         }
         observation.opened_by = vec!["stays", "march", "stays", "nobody"];
         place.observe(&observation);

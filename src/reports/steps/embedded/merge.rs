@@ -35,7 +35,8 @@ pub(super) fn standing(tables: &Polars) -> PolarsResult<DataFrame> {
     let before = contacts_before(tables, &compared)?;
     let mut present = memberships(tables, &cohorts)?;
     let ledger = LedgerRows::read(tables.table(LEDGER_BEFORE.name)?)?;
-    let mut rows = StandingRows::default();
+    let most = present.iter().map(Vec::len).sum::<usize>() + ledger.contacts.len();
+    let mut rows = StandingRows::with_capacity(most);
     for (index, cohort) in cohorts.iter().enumerate() {
         let mut present = std::mem::take(&mut present[index]);
         present.retain(|contact| contacts.is_here(*contact) && contacts.created_at(*contact).is_none_or(|at| at < cohort.month_end));
@@ -99,7 +100,7 @@ pub(super) fn ledger(tables: &Polars) -> PolarsResult<DataFrame> {
     let changes = standing.column("change")?.str()?;
     let present = runs(standing.column("cohort_key")?.str()?, contacts)?;
     let keys: Vec<&str> = past.runs.keys().chain(present.keys()).copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let mut rows = LedgerOut::default();
+    let mut rows = LedgerOut::with_capacity(contacts.len() + past.contacts.len());
     for (index, key) in keys.iter().enumerate() {
         let cohort = of_key.get(key).copied();
         let is_counted = cohort.is_some_and(|cohort| cohort.in_history);
@@ -144,7 +145,7 @@ pub(super) fn triangle(tables: &Polars) -> PolarsResult<DataFrame> {
             months_of.entry(key).or_default().push(month);
         }
     }
-    let (mut of_keys, mut entry_month, mut observed_month) = (Vec::new(), Days::default(), Days::default());
+    let (mut of_keys, mut entry_month, mut observed_month) = (Vec::new(), Days::with_capacity(0), Days::with_capacity(0));
     let (mut retained, mut unbroken) = (Vec::new(), Vec::new());
     for cohort in cohorts.iter().filter(|cohort| cohort.in_history) {
         let mut present: HashMap<i32, (i64, i64)> = HashMap::new();
@@ -364,7 +365,6 @@ impl<'a> LedgerRows<'a> {
     }
 }
 
-#[derive(Default)]
 struct StandingRows {
     /// The index of the cohort.
     cohort: Vec<u32>,
@@ -380,6 +380,20 @@ struct StandingRows {
 }
 
 impl StandingRows {
+    fn with_capacity(rows: usize) -> StandingRows {
+        StandingRows {
+            cohort: Vec::with_capacity(rows),
+            contact: Vec::with_capacity(rows),
+            change: Vec::with_capacity(rows),
+            entered_month: Days::with_capacity(rows),
+            months_in_cohort: Counts::with_capacity(rows),
+            is_newly_unsubscribed: Vec::with_capacity(rows),
+            is_converted: Vec::with_capacity(rows),
+            is_gone: Vec::with_capacity(rows),
+            is_created_since: Vec::with_capacity(rows),
+        }
+    }
+
     fn frame(self, cohorts: &[Cohort<'_>]) -> PolarsResult<DataFrame> {
         let keys: Vec<&str> = cohorts.iter().map(|cohort| cohort.key).collect();
         let flags = |name: &str, flags: Vec<bool>| Column::new(name.into(), flags);
@@ -400,7 +414,6 @@ impl StandingRows {
     }
 }
 
-#[derive(Default)]
 struct LedgerOut {
     /// The index of the cohort's key.
     cohort: Vec<u32>,
@@ -413,6 +426,18 @@ struct LedgerOut {
 }
 
 impl LedgerOut {
+    fn with_capacity(rows: usize) -> LedgerOut {
+        LedgerOut {
+            cohort: Vec::with_capacity(rows),
+            contact: Vec::with_capacity(rows),
+            entered_month: Days::with_capacity(rows),
+            is_censored: Vec::with_capacity(rows),
+            spell_start: Days::with_capacity(rows),
+            spell_months: Counts::with_capacity(rows),
+            last_month: Days::with_capacity(rows),
+        }
+    }
+
     fn frame(self, keys: &[&str]) -> PolarsResult<DataFrame> {
         DataFrame::new(
             self.contact.len(),
@@ -440,13 +465,11 @@ struct Optional<T: PolarsNumericType>(PrimitiveChunkedBuilder<T>);
 type Days = Optional<Int32Type>;
 type Counts = Optional<Int64Type>;
 
-impl<T: PolarsNumericType> Default for Optional<T> {
-    fn default() -> Optional<T> {
-        Optional(PrimitiveChunkedBuilder::new("".into(), 0))
-    }
-}
-
 impl<T: PolarsNumericType> Optional<T> {
+    fn with_capacity(rows: usize) -> Optional<T> {
+        Optional(PrimitiveChunkedBuilder::new("".into(), rows))
+    }
+
     fn push(&mut self, value: Option<T::Native>) {
         self.0.append_option(value);
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use polars::prelude::*;
 
 use super::super::tables::{COHORTS, CONTACTS_BEFORE, STANDING, THIS_MONTH};
-use super::facts::conversations_by_contact;
 use super::Embedded;
+use super::facts::conversations_by_contact;
 use super::merge::DEPARTED;
 use archive::engine::Polars;
 use archive::snapshot::CONTACTS;
