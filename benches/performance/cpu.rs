@@ -20,6 +20,7 @@ const SERVER: f64 = 3.0;
 struct Beside {
     job: Ran,
     reader: Pass,
+    fast: Pass,
     download: Pass,
 }
 
@@ -42,13 +43,15 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
         let pass = Beside {
             job: job.run(&server)?,
             reader: bench.read(&server, &pages, What::Read)?,
+            fast: bench.read(&server, &pages, What::ReadFast)?,
             download: bench.read(&server, &pages, What::Download)?,
         };
         say(&format!(
-            "  pass {number}: job {:.2} s (fetched after {:.2} s), reader {:.2} s, download {:.2} s, ratio {:.2}",
+            "  pass {number}: job {:.2} s (fetched after {:.2} s), reader {:.2} s, with sonic-rs {:.2} s, download {:.2} s, ratio {:.2}",
             pass.job.published,
             pass.job.fetched,
             pass.reader.seconds,
+            pass.fast.seconds,
             pass.download.seconds,
             pass.ratio()
         ))?;
@@ -57,7 +60,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     job.clear()?;
     passes.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
     let ratios: Vec<String> = passes.iter().map(|pass| format!("{:.2}", pass.ratio())).collect();
-    let Beside { job: ran, reader, download } = &passes[PASSES / 2];
+    let Beside { job: ran, reader, fast, download } = &passes[PASSES / 2];
     // Rows that came: members of tags that the job took from everyone's own lists were not fetched. A few came twice, where a
     // total was asked for.
     let rows = reader.rows as f64;
@@ -80,6 +83,8 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
             seconds(ran.published),
         )
         .at_most(RATIO, format!("reader {}", seconds(reader.seconds)), ratio),
+        Figure::reported(&name, "beside a reader with sonic-rs, into the same structs", seconds(ran.published))
+            .beside(format!("sonic-rs {}", seconds(fast.seconds)), ran.published / fast.seconds),
         Figure::reported(&name, "the job's speed", speed(ran.published))
             .wanted("at least 60,000 rows/s", rows / ran.published >= ROWS_PER_SECOND),
         Figure::reported(&name, "the job's speed until the last list was done", speed(ran.fetched)),

@@ -11,6 +11,15 @@ pub(crate) fn peak_memory(process: u32) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
 }
 
+/// The CPU time of a process so far, in seconds.
+pub(crate) fn cpu_seconds(process: u32) -> Option<f64> {
+    // `stat` counts in hundredths of a second. The name of the program, in brackets, may have blanks in it.
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) / 100.0)
+}
+
 /// A Markdown list: machine, date, command, commit.
 pub(crate) fn describe(command: &str) -> String {
     let cores = std::thread::available_parallelism().map_or("unknown".to_string(), |cores| cores.to_string());

@@ -11,6 +11,7 @@ const BEGIN: &str = "<!-- figures: written by `cargo bench --bench performance -
 const END: &str = "<!-- end of figures -->";
 
 /// One row: what was measured, beside its bound.
+#[derive(Clone)]
 pub(crate) struct Figure {
     pub scenario: String,
     pub what: String,
@@ -33,6 +34,11 @@ impl Figure {
     pub(crate) fn at_most(self, factor: f64, bound: String, ratio: f64) -> Figure {
         let wanted = format!("at most {factor} x");
         Figure { bound, ratio: Some(ratio), wanted, is_reached: Some(ratio <= factor), ..self }
+    }
+
+    /// A figure beside a bound, without a limit.
+    pub(crate) fn beside(self, bound: String, ratio: f64) -> Figure {
+        Figure { bound, ratio: Some(ratio), ..self }
     }
 
     /// A figure with a limit of its own.

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use archive::Archive;
-use archive::engine::{Engine as _, Step};
+use archive::engine::{Engine as _, Polars, Step};
 use archive::snapshot::Snapshot;
 use domain::Month;
 use polars::prelude::*;
 use reports::analysis::REPORTS;
 use reports::history::{Definitions, History, ProfileEntry};
-use reports::steps::{self, Embedded};
+use reports::steps::{self, Counted, Embedded};
 
 use super::Failure;
 
@@ -63,46 +63,80 @@ fn in_duckdb(inputs: &Path) -> Result<Vec<(String, f64)>, Failure> {
     Ok(String::from_utf8(ran.stdout)?.lines().filter_map(line).collect())
 }
 
+/// A month that has one before it, with what it is counted from.
+pub(crate) struct Opened {
+    pub snapshot: Snapshot,
+    pub before: Snapshot,
+    pub previous: History,
+    definitions: Definitions,
+}
+
+impl Opened {
+    pub(crate) fn of(root: &Path, month: Month) -> Result<Opened, Failure> {
+        let archive = Archive::new(root.to_path_buf());
+        let entry = |name: &&str| ProfileEntry {
+            attribute: name.to_string(),
+            custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),
+        };
+        Ok(Opened {
+            snapshot: archive.snapshot(month)?.ok_or("the last snapshot is gone")?,
+            before: archive.snapshot(month.previous())?.ok_or("the snapshot before the last is gone")?,
+            previous: History::open(&archive, month.previous())?.ok_or("the history before the last is gone")?,
+            definitions: Definitions { profile: PROFILE.iter().map(entry).collect(), ..Definitions::default() },
+        })
+    }
+
+    pub(crate) fn count(&self, watch: impl FnMut(&Embedded, &Step)) -> Result<Counted, Failure> {
+        let month = steps::Month {
+            snapshot: &self.snapshot,
+            definitions: &self.definitions,
+            previous: Some(&self.previous),
+            counted_before: None,
+            earlier: &[&self.before],
+        };
+        Ok(month.count_watched(watch)?)
+    }
+}
+
 /// The steps with their seconds. Writes what DuckDB reads: the tables as `<table>.parquet`, the steps as `steps/<number>-<table>.sql`.
 fn here(root: &Path, inputs: &Path, month: Month) -> Result<Vec<(String, f64)>, Failure> {
-    let archive = Archive::new(root.to_path_buf());
-    let snapshot = archive.snapshot(month)?.ok_or("the last snapshot is gone")?;
-    let before = archive.snapshot(month.previous())?.ok_or("the snapshot before the last is gone")?;
-    let previous = History::open(&archive, month.previous())?.ok_or("the history before the last is gone")?;
-    let entry = |name: &&str| ProfileEntry {
-        attribute: name.to_string(),
-        custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),
-    };
-    let definitions = Definitions { profile: PROFILE.iter().map(entry).collect(), ..Definitions::default() };
-    let earlier: [&Snapshot; 1] = [&before];
     fs::create_dir_all(inputs.join("steps"))?;
-    let month =
-        steps::Month { snapshot: &snapshot, definitions: &definitions, previous: Some(&previous), counted_before: None, earlier: &earlier };
     let mut timed: Vec<Result<(String, f64), Failure>> = Vec::new();
-    let counted = month.count_watched(|engine, step| timed.push(step_of(engine, step, inputs, timed.len())))?;
+    let mut given = None;
+    let counted = Opened::of(root, month)?.count(|engine, step| {
+        // The engine forgets tables that it no longer needs.
+        let given = given.get_or_insert_with(|| engine.tables().clone());
+        timed.push(step_of(engine, step, given, inputs, timed.len()));
+    })?;
+    drop(given);
     for report in REPORTS {
         let Some(step) = report.step() else { continue };
         let name = format!("report-{}", step.table.name);
         fs::write(inputs.join(format!("steps/{:02}-{name}.sql", timed.len())), step.sql.as_bytes())?;
         // The rows of a report are put together while they are written; here they are put together in memory.
-        let rows = || Ok(drop(report.per_member(counted.engine()).ok_or("no report")??.lazy()?.collect()?));
-        timed.push(quickest(rows).map(|seconds| (name, seconds)));
+        let put_together = || {
+            report.per_member(counted.engine()).ok_or("no report")??.lazy()?.collect()?;
+            Ok(())
+        };
+        timed.push(quickest(put_together).map(|seconds| (name, seconds)));
     }
     timed.into_iter().collect()
 }
 
 /// Times a step that was just run. Writes its table and its SQL, and before the first step all tables that the steps are given.
-fn step_of(engine: &Embedded, step: &Step, inputs: &Path, number: usize) -> Result<(String, f64), Failure> {
+fn step_of(engine: &Embedded, step: &Step, given: &mut Polars, inputs: &Path, number: usize) -> Result<(String, f64), Failure> {
     let write = |name: &str, rows: &DataFrame| -> Result<(), Failure> {
         ParquetWriter::new(fs::File::create(inputs.join(format!("{name}.parquet")))?).finish(&mut rows.clone())?;
         Ok(())
     };
-    let (tables, name) = (engine.tables(), step.table.name);
+    let name = step.table.name;
     if number == 0 {
-        tables.names().try_for_each(|name| write(name, tables.table(name)?))?;
+        given.names().try_for_each(|name| write(name, given.table(name)?))?;
     }
     // The engine of this process makes no table of some steps. DuckDB reads it for the step after.
-    write(name, &tables.table(name).cloned().or_else(|_| tables.result(step))?)?;
+    let rows = engine.tables().table(name).cloned().or_else(|_| given.result(step))?;
+    write(name, &rows)?;
+    given.put(step.table, &rows)?;
     fs::write(inputs.join(format!("steps/{number:02}-{name}.sql")), step.sql.as_bytes())?;
     let seconds = quickest(|| Ok(engine.clone().run(step)?))?;
     Ok((name.to_string(), seconds))

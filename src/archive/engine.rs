@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use polars::prelude::*;
@@ -110,15 +112,16 @@ impl Polars {
             // One plan has one result: only `collect_all` gives several.
             let mut rows = rows.unwrap_single();
             rows.rechunk_mut();
-            for column in table.columns {
-                if rows.column(column.name).is_err() {
-                    rows.with_column(Column::full_null(column.name.into(), rows.height(), &column.kind.dtype())).map_err(failed)?;
-                }
-            }
+            let rows = with_all_columns(rows, table).map_err(failed)?;
             tracing::debug!(table = table.name, rows = rows.height(), milliseconds = begun.elapsed().as_millis() as u64, "read");
             Ok((table, Unnumbered { frame: rows, numbers }))
         };
-        let (numbers, frames) = ContactNumbers::of(inputs.into_iter().map(read))?;
+        // The next table is read while the contacts of the last one get their numbers.
+        let (numbers, frames) = thread::scope(|scope| {
+            let (sender, tables) = mpsc::sync_channel(0);
+            scope.spawn(move || inputs.into_iter().map(read).try_for_each(|table| sender.send(table)));
+            ContactNumbers::of(tables.into_iter())
+        })?;
         let mut tables: HashMap<&str, DataFrame> = HashMap::new();
         for (name, rows) in names.into_iter().zip(frames) {
             match tables.entry(name) {
@@ -163,6 +166,16 @@ impl Polars {
         self.tables.retain(|name, _| tables.iter().any(|table| table.name == *name));
     }
 
+    /// Forgets the other columns of a table: they are null.
+    ///
+    /// # Errors
+    /// When the table lacks one of the columns.
+    pub fn keep_columns(&mut self, table: &'static Table, columns: &[&str]) -> PolarsResult<()> {
+        let kept = self.table(table.name)?.select(columns.iter().copied())?;
+        self.tables.insert(table.name, with_all_columns(kept, table)?);
+        Ok(())
+    }
+
     /// Forgets these tables.
     pub fn forget(&mut self, tables: &[&Table]) {
         self.tables.retain(|name, _| !tables.iter().any(|table| table.name == *name));
@@ -183,6 +196,16 @@ impl Polars {
         };
         counted().map_err(|error| TableError::new("count", format!("`{}`", step.table.name), error))
     }
+}
+
+/// The rows with all columns of the table. Columns that they lack are null, which takes no memory.
+fn with_all_columns(mut rows: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
+    for column in table.columns {
+        if rows.column(column.name).is_err() {
+            rows.with_column(Column::full_null(column.name.into(), rows.height(), &column.kind.dtype()))?;
+        }
+    }
+    Ok(rows)
 }
 
 impl Engine for Polars {

@@ -372,9 +372,15 @@ pub(super) struct Schema {
     /// One table: a report by its name, or snapshot/NAME or history/NAME; by default all
     #[arg(value_name = "REPORT")]
     pub table: Option<String>,
-    /// Print the SQL of the report
+    /// Print the SQL of the report: every step that runs for it
     #[arg(long, conflicts_with_all = ["json", "markdown"])]
     pub sql: bool,
+    /// With the members of this job's rules in the SQL
+    #[arg(long, value_name = "FILE", requires = "sql")]
+    pub job: Option<PathBuf>,
+    /// Settings that several jobs share
+    #[arg(long, value_name = "FILE", requires = "job")]
+    pub config: Option<PathBuf>,
     /// Print JSON
     #[arg(long, conflicts_with = "markdown")]
     pub json: bool,

@@ -5,11 +5,12 @@ use serde_json::json;
 
 use super::arguments::Schema;
 use super::failure::Failure;
-use super::stdout;
 use super::summary::{drawn, trimmed};
+use super::{run, stdout};
 use archive::engine::{Dialect, Step};
 use archive::snapshot;
 use archive::table::Table;
+use job::settings::Sources;
 use reports::analysis::{REPORTS, Report};
 use reports::history;
 use reports::steps;
@@ -43,7 +44,8 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
         if tables.is_empty() {
             return Err(Failure::usage("only reports have SQL", "omit --sql to print the columns"));
         }
-        tables.iter().filter_map(|listed| listed.report).map(sql).collect::<Vec<_>>().join("\n")
+        let steps = steps_of(arguments)?;
+        tables.iter().filter_map(|listed| listed.report).map(|report| sql(report, &steps)).collect::<Vec<_>>().join("\n")
     } else if arguments.json {
         format!("{:#}", serde_json::Value::Array(tables.iter().map(as_json).collect()))
     } else if arguments.markdown {
@@ -55,12 +57,19 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// All steps: of a job with its rules, or of a job without rules.
+fn steps_of(arguments: &Schema) -> Result<Vec<Step>, Failure> {
+    let Some(job) = &arguments.job else { return Ok(steps::all(&[], true, Dialect::Polars)) };
+    let sources = Sources { config: arguments.config.clone(), job: Some(job.clone().into()), flags: Vec::new() };
+    let settings = run::load(&sources)?;
+    Ok(steps::all(settings.job.rules.iter().map(|rule| &rule.rule), settings.job.conversations, Dialect::Polars))
+}
+
 /// The steps of a report, each after the steps whose tables it reads.
-fn sql(report: &'static Report) -> String {
+fn sql(report: &'static Report, all: &[Step]) -> String {
     let mut wanted: Vec<&str> = report.inputs().iter().map(|table| table.name).collect();
     let own = report.step();
     wanted.extend(own.iter().flat_map(Step::inputs));
-    let all = steps::all(&[], true, Dialect::Polars);
     let mut steps: Vec<&Step> = Vec::new();
     for step in all.iter().rev() {
         if wanted.contains(&step.table.name) {

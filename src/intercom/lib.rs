@@ -81,7 +81,7 @@ mod wire;
 
 pub use capabilities::Capabilities;
 pub use client::Client;
-pub use decoders::{DECODERS, Decoder};
+pub use decoders::{DECODERS, Decoder, contact_rows_of};
 pub use error::{ClientError, Failure, NoAnswer, RequestError, StreamError};
 pub use rate_limiter::RateWindow;
 pub use server_clock::ServerTime;

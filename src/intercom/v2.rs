@@ -102,6 +102,10 @@ pub(super) fn contact_rows(body: &[u8]) -> Result<usize, DecodeError> {
     wire::contacts(body, None).map(|page| page.rows.len())
 }
 
+pub(super) fn contact_rows_of<'de, D: serde::Deserializer<'de>>(json: D) -> Result<usize, D::Error> {
+    wire::contact_rows_of(json)
+}
+
 pub(super) fn conversation_rows(body: &[u8]) -> Result<usize, DecodeError> {
     wire::conversations(body, None).map(|page| page.rows.len())
 }

@@ -79,7 +79,10 @@ pub(super) fn write_cells(columns: &[Cells], row: usize, end: &[u8], out: &mut V
 }
 
 /// Writes the cells of a column, one row at a time.
-pub(super) struct Cells(Box<dyn Fn(usize, &mut Vec<u8>) + Send + Sync>);
+pub(super) struct Cells(Box<WriteCell>);
+
+/// Writes the cell of a row.
+type WriteCell = dyn Fn(usize, &mut Vec<u8>);
 
 impl Cells {
     pub(super) fn of_all(columns: &[Column]) -> PolarsResult<Vec<Cells>> {

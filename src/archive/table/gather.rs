@@ -225,6 +225,9 @@ impl Part<'_> {
     }
 }
 
+/// So many rows show how long the others are.
+const SAMPLE: usize = 1 << 12;
+
 /// A part of the line of each row.
 struct Rendered {
     bytes: Vec<u8>,
@@ -237,6 +240,10 @@ impl Rendered {
         for row in 0..rows {
             write_cells(cells, row, end, &mut bytes);
             ends.push(bytes.len());
+            if row + 1 == SAMPLE {
+                // All at once: a list that grows is twice in memory while it is moved.
+                bytes.reserve_exact((bytes.len() / SAMPLE + 1) * (rows - SAMPLE) / 16 * 17);
+            }
         }
         Rendered { bytes, ends }
     }

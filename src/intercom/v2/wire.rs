@@ -45,6 +45,13 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
     Ok(WirePage { oddities, ..page? })
 }
 
+/// The rows of the same page as `contacts`, from any reader of JSON.
+pub(crate) fn contact_rows_of<'de, D: serde::Deserializer<'de>>(json: D) -> Result<usize, D::Error> {
+    let mut oddities = Oddities::default();
+    let list = ContactList::deserialize(json)?;
+    Ok(list.data.into_iter().filter_map(|wire| wire.into_contact(None, &mut oddities)).count())
+}
+
 /// Decodes the same page as `contacts`, but for a lookup.
 pub(crate) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<WirePage<FoundContact>, DecodeError> {
     contact_page(body, |wire| wire.into_found_contact(tag))

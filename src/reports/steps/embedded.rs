@@ -81,7 +81,10 @@ impl Embedded {
             // The profile's attributes are codes already.
             name if name == MEMBERSHIPS.name => self.tables.forget(&[&ATTRIBUTES, &CONVERSATIONS]),
             name if name == LEDGER.name => self.tables.forget(&[&LEDGER_BEFORE]),
-            name if name == QUALITY.name => self.tables.forget(&[&MEMBERS, &MEMBERSHIPS]),
+            name if name == QUALITY.name => {
+                self.tables.forget(&[&MEMBERS, &MEMBERSHIPS]);
+                self.tables.keep_columns(&CONTACTS, &[&["contact_id"], &people::RECORD[..]].concat())?;
+            }
             _ => {}
         }
         Ok(())

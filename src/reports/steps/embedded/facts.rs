@@ -101,27 +101,38 @@ pub(super) fn cells(tables: &Polars) -> PolarsResult<DataFrame> {
             signature_of[contact as usize] = signature;
         }
     }
-    let mut counted: PlHashMap<(Option<u32>, u8, u8, i64), i64> = PlHashMap::default();
+    let mut counted: PlHashMap<Cell, i64> = PlHashMap::default();
     let mut count = |contact: u32, conversations: i64| {
         let at = contact as usize;
-        *counted.entry((signature_of[at], facts.role_of[at], facts.bits[at], conversations)).or_default() += 1;
+        let cell = Cell { signature: signature_of[at], role: facts.role_of[at], bits: facts.bits[at], conversations };
+        *counted.entry(cell).or_default() += 1;
     };
     facts.here.iter().for_each(|contact| count(*contact, opened[*contact as usize]));
     // Contacts that are no longer observed have no facts.
     let gone = signatures.column("contact_id")?.u32()?.iter().flatten().filter(|contact| facts.role_of[*contact as usize] == NO_ROLE);
     gone.for_each(|contact| count(contact, 0));
 
-    let cells: Vec<((Option<u32>, u8, u8, i64), i64)> = counted.into_iter().collect();
-    let role = |role: u8| facts.roles.get(usize::from(role)).map(String::as_str);
-    let flag = |bit: usize| cells.iter().map(|((_, _, bits, _), _)| bits >> bit & 1 > 0).collect::<Vec<bool>>();
+    let (cells, contacts): (Vec<Cell>, Vec<i64>) = counted.into_iter().unzip();
+    let role = |cell: &Cell| facts.roles.get(usize::from(cell.role)).map(String::as_str);
     let mut columns = vec![
-        Column::new("signature".into(), cells.iter().map(|((signature, ..), _)| *signature).collect::<Vec<_>>()),
-        Column::new("role".into(), cells.iter().map(|((_, of, ..), _)| role(*of)).collect::<Vec<_>>()),
+        Column::new("signature".into(), cells.iter().map(|cell| cell.signature).collect::<Vec<_>>()),
+        Column::new("role".into(), cells.iter().map(role).collect::<Vec<_>>()),
     ];
-    columns.extend(FACTS.iter().enumerate().map(|(bit, name)| Column::new((*name).into(), flag(bit))));
-    columns.push(Column::new("conversations".into(), cells.iter().map(|((.., conversations), _)| *conversations).collect::<Vec<_>>()));
-    columns.push(Column::new("contacts".into(), cells.iter().map(|(_, contacts)| *contacts).collect::<Vec<_>>()));
+    for (bit, name) in FACTS.iter().enumerate() {
+        columns.push(Column::new((*name).into(), cells.iter().map(|cell| cell.bits >> bit & 1 > 0).collect::<Vec<_>>()));
+    }
+    columns.push(Column::new("conversations".into(), cells.iter().map(|cell| cell.conversations).collect::<Vec<_>>()));
+    columns.push(Column::new("contacts".into(), contacts));
     DataFrame::new(cells.len(), columns)
+}
+
+/// What the contacts of a row of `cells` have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Cell {
+    signature: Option<u32>,
+    role: u8,
+    bits: u8,
+    conversations: i64,
 }
 
 /// The number of conversations of the month that each contact opened.

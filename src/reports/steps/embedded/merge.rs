@@ -198,18 +198,32 @@ fn merged(one: &[u32], other: &[u32]) -> impl Iterator<Item = (u32, Option<usize
 /// The rows of each cohort in a table that is sorted by cohort and contact.
 fn runs<'a>(keys: &'a StringChunked, contacts: &[u32]) -> PolarsResult<HashMap<&'a str, Range<usize>>> {
     let mut runs: HashMap<&str, Range<usize>> = HashMap::new();
-    let mut keys = keys.iter().map(Option::unwrap_or_default).enumerate().peekable();
-    while let Some((begin, key)) = keys.next() {
-        let mut end = begin + 1;
-        while keys.next_if(|(_, next)| *next == key).is_some() {
-            end += 1;
-        }
+    let mut begin = 0;
+    while begin < keys.len() {
+        let key = keys.get(begin).unwrap_or_default();
+        let end = end_of_run(keys, begin);
         let is_in_order = contacts[begin..end].windows(2).all(|pair| pair[0] < pair[1]);
         if !is_in_order || runs.insert(key, begin..end).is_some() {
             return Err(polars_err!(ComputeError: "the rows of `{key}` are not in the order of their key"));
         }
+        begin = end;
     }
     Ok(runs)
+}
+
+/// The end of the run of equal texts that begins here, in a sorted column.
+fn end_of_run(texts: &StringChunked, begin: usize) -> usize {
+    let is_same = |row: usize| row < texts.len() && texts.get(row) == texts.get(begin);
+    let mut reach = 1;
+    while is_same(begin + reach) {
+        reach *= 2;
+    }
+    let (mut same, mut other) = (begin + reach / 2, (begin + reach).min(texts.len()));
+    while same + 1 < other {
+        let middle = usize::midpoint(same, other);
+        if is_same(middle) { same = middle } else { other = middle }
+    }
+    other
 }
 
 struct Cohort<'a> {
@@ -304,13 +318,13 @@ const LEAD: u8 = 1;
 const SUBSCRIBED: u8 = 2;
 
 /// What the contacts were in each of these months, by number.
-fn contacts_before(tables: &Polars, months: &BTreeSet<i32>) -> PolarsResult<HashMap<i32, Vec<u8>>> {
+fn contacts_before(tables: &Polars, months: &BTreeSet<i32>) -> PolarsResult<PlHashMap<i32, Vec<u8>>> {
     let frame = tables.table(CONTACTS_BEFORE.name)?;
     let numbers = frame.column("contact_id")?.u32()?.iter();
     let roles = frame.column("role")?.str()?.iter();
     let unsubscribed = frame.column("unsubscribed_from_emails")?.bool()?.iter();
     let of = frame.column("month")?.date()?;
-    let mut flags: HashMap<i32, Vec<u8>> = months.iter().map(|month| (*month, vec![0; tables.numbers().count()])).collect();
+    let mut flags: PlHashMap<i32, Vec<u8>> = months.iter().map(|month| (*month, vec![0; tables.numbers().count()])).collect();
     for (((number, role), unsubscribed), month) in numbers.zip(roles).zip(unsubscribed).zip(of.physical().iter()) {
         if let Some((number, flags)) = number.zip(month.and_then(|month| flags.get_mut(&month))) {
             let lead = if role == Some("lead") { LEAD } else { 0 };

@@ -13,7 +13,7 @@ use archive::snapshot::CONTACTS;
 use archive::table::{Gather, Source, Table};
 
 /// The columns of `members` that are a contact's record.
-const RECORD: [&str; 9] =
+pub(super) const RECORD: [&str; 9] =
     ["external_id", "email", "name", "role", "last_seen_at", "signed_up_at", "created_at", "unsubscribed_from_emails", "country"];
 /// The columns of `members` that are in `standing`.
 const OF_STANDING: [&str; 3] = ["change", "entered_month", "months_in_cohort"];
