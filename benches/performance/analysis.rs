@@ -57,12 +57,12 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     let report = "`cohorts report`: history and all reports, every format";
     let mut figures = vec![
         Figure::reported(&name, report, seconds(took.seconds)).wanted("under 11 s", took.seconds < SECONDS),
-        Figure::reported(&name, report, seconds(took.seconds)).at_most(
-            OF_BOUND,
-            format!("reading and writing alone {} of CPU", seconds(bound)),
-            took.seconds / bound,
-        ),
         Figure::reported(&name, "its CPU time", seconds(took.cpu_seconds)).wanted("under 18 s", took.cpu_seconds < CPU_SECONDS),
+        Figure::reported(&name, "its CPU time beside that of reading and writing alone", seconds(took.cpu_seconds)).at_most(
+            OF_BOUND,
+            seconds(bound),
+            took.cpu_seconds / bound,
+        ),
         Figure::reported(&name, "its peak memory", mebibytes(took.peak_kib)).wanted("under 1.1 GiB", took.peak_kib < PEAK_KIB),
     ];
     match sums(&timed) {
@@ -89,9 +89,9 @@ fn bound(root: &Path, place: &Path, month: Month) -> Result<f64, Failure> {
     let opened = Opened::of(root, month)?;
     let mut spent = 0.0;
     let mut timed = |work: &mut dyn FnMut() -> Result<(), Failure>| -> Result<(), Failure> {
-        let before = machine::cpu_seconds(std::process::id()).ok_or("no CPU time is told")?;
+        let before = machine::cpu_seconds(std::process::id()).ok_or("no CPU time is reported")?;
         work()?;
-        spent += machine::cpu_seconds(std::process::id()).ok_or("no CPU time is told")? - before;
+        spent += machine::cpu_seconds(std::process::id()).ok_or("no CPU time is reported")? - before;
         Ok(())
     };
     let read = |rows: LazyFrame| -> Result<(), Failure> {
@@ -160,6 +160,6 @@ fn rebuild(job: &Job) -> Result<Took, Failure> {
     if !status.success() {
         return Err(format!("the report ended with {status}").into());
     }
-    let (peak_kib, cpu_seconds) = watcher.join().map_err(|_| "the watcher broke off")?;
+    let (peak_kib, cpu_seconds) = watcher.join().map_err(|_| "the watcher failed")?;
     Ok(Took { seconds, cpu_seconds, peak_kib })
 }

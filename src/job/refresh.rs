@@ -68,12 +68,13 @@ pub fn refresh(
     observer: &Observer,
 ) -> Result<Refreshed, JobError> {
     let definitions = definitions(&settings.job);
-    let mut chain = Chain { archive, definitions: &definitions, observer, links: Vec::new(), hands_on: false, done: Refreshed::default() };
+    let mut chain =
+        Chain { archive, definitions: &definitions, observer, links: Vec::new(), last_counted: None, done: Refreshed::default() };
     let is_in_scope = |month: &Month| !matches!(scope, Scope::StaleUntil(last) if month > last);
     let mut months =
         archive.snapshots()?.filter(|(month, _)| !without.contains(month)).take_while(|(month, _)| is_in_scope(month)).peekable();
     while let Some((month, snapshot)) = months.next() {
-        chain.hands_on = months.peek().is_some_and(|(next, _)| scope.may_build(*next));
+        let is_followed = months.peek().is_some_and(|(next, _)| scope.may_build(*next));
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
             Err(error) if error.is_damage() => {
@@ -89,7 +90,7 @@ pub fn refresh(
         let is_wanted = is_wanted && !(current.is_some() && chain.lacks_compared(month, &snapshot)?);
         let has_built_history = match current {
             Some(history) if !is_wanted => {
-                chain.links.push(Link { month, counted: None, snapshot: Some(snapshot), history, is_verified: false });
+                chain.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: false });
                 false
             }
             current => {
@@ -101,7 +102,8 @@ pub fn refresh(
         };
         // If single months are requested, the reports of other months are not changed.
         let builds_report = scope.may_build(month) && (is_wanted || chain.needs_report(month));
-        let digest = if builds_report { chain.build_reports(month, settings)? } else { None };
+        let digest = if builds_report { chain.build_reports(month, is_followed, settings)? } else { None };
+        chain.last_counted = chain.last_counted.take().filter(|_| is_followed).map(|(month, counted)| (month, counted.for_next_month()));
         if has_built_history || digest.is_some() {
             chain.done.rebuilt.push(Rebuilt { month, history: has_built_history, digest });
         }
@@ -117,15 +119,13 @@ struct Chain<'a> {
     definitions: &'a Definitions,
     observer: &'a Observer,
     links: Vec<Link>,
-    /// Whether the next month may be counted from this one.
-    hands_on: bool,
+    /// The last month whose history was built by this command, in memory: the next month is counted from it.
+    last_counted: Option<(Month, Counted)>,
     done: Refreshed,
 }
 
 struct Link {
     month: Month,
-    /// What the month was counted to, until the next month is counted.
-    counted: Option<Counted>,
     /// `None` if the snapshot is damaged.
     snapshot: Option<Snapshot>,
     history: History,
@@ -173,7 +173,7 @@ impl Chain<'_> {
     /// are built on it.
     fn cannot_build(&mut self, month: Month, error: SnapshotError, current: Option<History>) {
         self.done.damaged.push(DamagedMonth { month, error });
-        self.links.extend(current.map(|history| Link { month, counted: None, snapshot: None, history, is_verified: false }));
+        self.links.extend(current.map(|history| Link { month, snapshot: None, history, is_verified: false }));
     }
 
     /// Builds a month's history on the last one. Returns false if the month's snapshot is damaged. Then the current history is
@@ -181,25 +181,21 @@ impl Chain<'_> {
     fn build(&mut self, month: Month, snapshot: Snapshot, current: Option<History>) -> Result<bool, JobError> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
+        let last_counted = self.take_counted(self.links.last().map(|link| link.month));
         let previous = self.links.last().map(|link| &link.history);
         let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
             let earlier = snapshots(&self.links);
-            let counted_before = self.links.last().and_then(|link| link.counted.as_ref());
+            let counted_before = last_counted.as_ref();
             let month = steps::Month { snapshot: &snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
-            let mut counted = month.count()?;
+            let counted = month.count()?;
             let history = counted.publish_history(self.archive, &month)?;
-            if !self.hands_on {
-                counted.forget_history();
-            }
             Ok((counted, history))
         });
         match built {
             Ok((counted, history)) => {
                 (self.observer)(Event::Built { month, what: Built::History });
-                if let Some(last) = self.links.last_mut() {
-                    last.counted = None;
-                }
-                self.links.push(Link { month, counted: Some(counted), snapshot: Some(snapshot), history, is_verified: true });
+                self.last_counted = Some((month, counted));
+                self.links.push(Link { month, snapshot: Some(snapshot), history, is_verified: true });
                 Ok(true)
             }
             Err(history::HistoryError::Snapshot(error)) if error.is_damage() => {
@@ -208,6 +204,11 @@ impl Chain<'_> {
             }
             Err(source) => Err(JobError::History { month, source }),
         }
+    }
+
+    /// What this month was counted to, if that is still in memory.
+    fn take_counted(&mut self, month: Option<Month>) -> Option<Counted> {
+        self.last_counted.take_if(|(counted, _)| Some(*counted) == month).map(|(_, counted)| counted)
     }
 
     /// Verifies the last history. Rebuilds it if it is damaged, and the damaged histories before it.
@@ -248,17 +249,22 @@ impl Chain<'_> {
     }
 
     /// Builds the reports of this month, which must be the last one of the chain. `None` if its snapshot is damaged; the damage is
-    /// recorded.
-    fn build_reports(&mut self, month: Month, settings: &Settings) -> Result<Option<Digest>, JobError> {
+    /// recorded. `is_followed`: whether the next month may be counted from this one.
+    fn build_reports(&mut self, month: Month, is_followed: bool, settings: &Settings) -> Result<Option<Digest>, JobError> {
         self.verify_last()?;
-        let Some((link, earlier)) = self.links.split_last_mut().filter(|(link, _)| link.month == month) else { return Ok(None) };
+        let just_built = self.take_counted(Some(month));
+        let before = self.take_counted(self.links.len().checked_sub(2).map(|before| self.links[before].month));
+        let Some((link, earlier)) = self.links.split_last().filter(|(link, _)| link.month == month) else { return Ok(None) };
         let Some(snapshot) = &link.snapshot else { return Ok(None) };
         (self.observer)(Event::Building { month, what: Built::Reports });
-        let counted = match link.counted.take() {
+        let is_kept = is_followed && just_built.is_some();
+        let counted = match just_built {
             Some(counted) => Ok(counted),
+            // The history is current and was built by an earlier command. No month is counted from this count: with a damaged month
+            // before it, it may know less than the history.
             None => {
-                let (previous, counted_before) = earlier.last().map(|link| (&link.history, link.counted.as_ref())).unzip();
-                let (earlier, counted_before) = (snapshots(earlier), counted_before.flatten());
+                let previous = earlier.last().map(|link| &link.history);
+                let (earlier, counted_before) = (snapshots(earlier), before.as_ref());
                 let counting = steps::Month { snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
                 counting.count().map_err(|error| match error {
                     history::HistoryError::Snapshot(error) => error.into(),
@@ -266,13 +272,17 @@ impl Chain<'_> {
                 })
             }
         };
-        let built = counted.and_then(|counted| {
+        drop(before);
+        let built = counted.and_then(|mut counted| {
+            if !is_kept {
+                counted.forget_ledger();
+            }
             let digest = build_reports(self.archive, settings, snapshot, self.definitions, &counted, link.source())?;
-            Ok((digest, self.hands_on.then(|| counted.for_next_month())))
+            Ok((digest, counted))
         });
         match built {
             Ok((digest, counted)) => {
-                link.counted = counted;
+                self.last_counted = is_kept.then_some((month, counted));
                 (self.observer)(Event::Built { month, what: Built::Reports });
                 Ok(Some(digest))
             }
@@ -337,7 +347,8 @@ fn too_long_for_csv(report: &str, rows: usize, settings: &Settings) -> Found {
         subject: report.to_string(),
         value: Some(rows.to_string()),
         expected: settings.output.csv_max_rows.map(|most| most.to_string()),
-        detail: "written as Parquet alone: no spreadsheet opens so many rows. `output.csv_max_rows` = 0 writes it as CSV too".to_string(),
+        detail: "written as Parquet and not as CSV, because it has more rows than `output.csv_max_rows`; 0 writes every report as CSV"
+            .to_string(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reports. Each report turns frames into a frame and uses no paths, no settings file, no clock and no network.
 //!
-//! Each report is a pair. A `.sql` file counts: it does everything that must read every row. A function judges: it turns small
-//! tables of counts into rates and orders the columns. The data dictionary is made from the column lists of the reports.
+//! The steps of `steps` count: they do everything that must read every row. A report judges: it turns small tables of counts into rates
+//! and orders the columns. Two reports have a row for each member; their SQL is beside that of the steps. The data dictionary is made from the column lists of the reports.
 
 mod attribute_profile;
 mod cohort_summary;

@@ -4,7 +4,7 @@
 //! A cohort's own history, H, is the months in which it was observed with basis `month_end`. Only months of H are compared. The
 //! compared month, p, is the nearest earlier month in H. A month outside H does not change the ledger.
 //!
-//! The `.sql` files in the folder `history` count. This code carries their results from month to month.
+//! The steps of `steps` count. This code carries their tables from month to month.
 
 mod definitions;
 mod states;

@@ -96,9 +96,11 @@ impl ReportWriter<'_> {
         Ok(ReportWriter { archive, staging: archive.stage(Section::Reports, month)?, month, formats, csv_max_rows })
     }
 
-    /// Writes a table. Its formats are written side by side. Returns whether it is too long for CSV and was left out there.
+    /// Writes a table. Its formats are written side by side. Returns whether it is too long for CSV and was left out there. A report is
+    /// never left out of its only format.
     pub fn add(&self, table: &'static Table, rows: &TableRows) -> Result<bool, ReportError> {
-        let is_too_long = self.csv_max_rows.is_some_and(|most| rows.height() as u64 > most);
+        let is_too_long =
+            self.formats.contains(&ReportFormat::Parquet) && self.csv_max_rows.is_some_and(|most| rows.height() as u64 > most);
         let is_left_out = |format: &&ReportFormat| **format == ReportFormat::Csv && is_too_long;
         thread::scope(|scope| {
             let formats = self.formats.iter().filter(|format| !is_left_out(format));

@@ -1,6 +1,6 @@
 //! The analysis of a month: a list of steps from the tables of the archive to the tables that reports are judged from.
 //!
-//! Every table is declared, also the small ones that are made for each month (`inputs`). Nothing happens to a table between two steps, so
+//! Every table is declared, also the small ones that are made for each month (`inputs`). Nothing is computed between two steps, so
 //! every engine can run the list. The cost of a month does not grow with the number of months.
 
 mod embedded;
@@ -232,12 +232,12 @@ impl Counted {
         self.engine.rows(table)
     }
 
-    /// Forgets the history, which is on disk, so that the memory is there for the reports. No month is counted from this one then.
-    pub fn forget_history(&mut self) {
-        self.engine.forget_history();
+    /// Forgets the ledger, which no report reads. No month can be counted from this one afterwards.
+    pub fn forget_ledger(&mut self) {
+        self.engine.forget_ledger();
     }
 
-    /// Only what the next month is counted from. The other tables take as much memory again.
+    /// Only what the next month is counted from. The other tables need about as much memory.
     pub fn for_next_month(mut self) -> Counted {
         self.engine.keep_for_next_month();
         self

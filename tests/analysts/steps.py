@@ -4,7 +4,7 @@
 
 FOLDER is what the test `the_steps_are_written_for_other_engines` writes: a folder for each month, in it the tables as Parquet and the
 steps as SQL. A step reads the tables that DuckDB made, not those of the program. Only the table of signatures is the program's: the SQL
-gives each contact a signature of its own, the program gives one to all contacts that stand in the same way.
+gives each contact a signature of its own, the program gives one to all contacts with the same relations to the same cohorts.
 """
 
 import sys

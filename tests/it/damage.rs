@@ -10,12 +10,12 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::support::fixture::{one_month, plain_job};
+use crate::support::fixture::{self, four_months, one_month, plain_job};
 use crate::support::job::{Job, Place, manifest};
 use crate::support::program::{Finished, on, run};
 use crate::support::side_by_side;
 use crate::support::simulator::Simulator;
-use crate::support::tables::Table;
+use crate::support::tables::{Table, count};
 use crate::support::tree::{Tree, check_same, published, tables};
 use crate::support::truth::{AUGUST, JULY, SEPTEMBER};
 
@@ -157,6 +157,25 @@ fn a_damaged_snapshot_keeps_no_other_month_from_being_observed_and_built() {
     for row in place.report("2026-09", "cohort_summary").rows_by_name() {
         assert_eq!(row["compared_month"].shown(), "2026-07-01");
     }
+}
+
+#[test]
+fn no_month_is_counted_from_one_that_was_counted_again_and_knows_less() {
+    let place = Place::with(&four_months().job_folder());
+    let counts = |place: &Place| fs::read(place.history("2026-09").join("counts.parquet")).unwrap();
+    let before = counts(&place);
+    // August is compared with July. Its history is whole, its reports are missing: it is counted again, and who unsubscribed since July is
+    // unknown now. September's history is missing: it continues August's history, which knows.
+    flip(&place.snapshot("2026-07").join("contacts/part-0000.parquet"), 4_000);
+    for gone in [place.reports("2026-08"), place.history("2026-09"), place.reports("2026-09")] {
+        fs::remove_dir_all(gone).unwrap();
+    }
+    let report = on(&place.job(&fixture::job(), NOWHERE), "report", &["--all"]).without_token().finish();
+    check_partial(&report, &["snapshots/run_month=2026-07", "contacts/part-0000.parquet"]);
+    let unknown =
+        |month: &str| place.report(month, "cohort_summary").rows_by_name().iter().all(|row| row["newly_unsubscribed"] == count(None));
+    assert!(unknown("2026-08") && !unknown("2026-09"));
+    assert!(counts(&place) == before, "September's history changed");
 }
 
 #[test]

@@ -274,4 +274,8 @@ fn a_report_too_long_for_a_spreadsheet_is_parquet_alone() {
     assert!(!exists("members.csv") && exists("members.parquet") && exists("cohort_summary.csv"));
     assert_eq!(rows("0"), Vec::<[Cell; 3]>::new());
     assert!(exists("members.csv"));
+    // Without Parquet a report would be nowhere.
+    let job = place.job(&job().with_section("[output]\nformats = [\"csv\"]"), NOWHERE);
+    on(&job, "report", &["--all"]).without_token().variable("COHORTS__OUTPUT__CSV_MAX_ROWS", "1").finish().check_code(0);
+    assert!(exists("members.csv") && exists("data_quality.csv") && !exists("members.parquet"));
 }

@@ -154,8 +154,23 @@ impl Gather {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_parquet(&self, path: &Path) -> Result<(), TableError> {
-        let rows = self.lazy().map_err(|error| TableError::writing(path, error))?;
-        parquet::sink_parquet(rows, self.table, path)
+        let failed = |error| TableError::writing(path, error);
+        let group = parquet::row_group_rows(&self.text_sizes().map_err(failed)?);
+        parquet::sink(self.lazy().map_err(failed)?, self.table, path, group)
+    }
+
+    /// The bytes of the texts of each row.
+    fn text_sizes(&self) -> PolarsResult<Vec<usize>> {
+        let mut sizes = vec![0; self.rows];
+        for source in &self.sources {
+            let of_source = parquet::text_sizes(source.columns());
+            match source {
+                Source::Constant(_) => sizes.iter_mut().for_each(|size| *size += of_source[0]),
+                Source::Rows(_) => sizes.iter_mut().zip(of_source).for_each(|(size, own)| *size += own),
+                Source::Lookup(_, at) => sizes.iter_mut().zip(at.cont_slice()?).for_each(|(size, row)| *size += of_source[*row as usize]),
+            }
+        }
+        Ok(sizes)
     }
 
     /// Writes the rows as [`write_csv`] does.
@@ -225,7 +240,7 @@ impl Part<'_> {
     }
 }
 
-/// So many rows show how long the others are.
+/// The length of the other rows is estimated from this many.
 const SAMPLE: usize = 1 << 12;
 
 /// A part of the line of each row.
@@ -314,6 +329,22 @@ mod tests {
         gather.write_parquet(&path("a.parquet")).unwrap();
         write_parquet(&rows, &SEEN, &path("b.parquet")).unwrap();
         assert_eq!(std::fs::read(path("a.parquet")).unwrap(), std::fs::read(path("b.parquet")).unwrap());
+    }
+
+    #[test]
+    fn rows_with_large_texts_are_in_small_row_groups() {
+        let people = df!("contact_id" => ["a"], "name" => ["x".repeat(10_000)], "country" => ["IE"]).unwrap();
+        let n = 3_000;
+        let of_rows = df!("group" => vec!["x"; n], "months" => (0..n as i64).collect::<Vec<_>>()).unwrap();
+        let at = UInt32Chunked::from_vec("at".into(), vec![0; n]);
+        let month = Source::Constant(df!("month" => ["2026-10"]).unwrap());
+        let gather = Gather::new(&SEEN, n, vec![month, Source::Rows(of_rows), Source::Lookup(people, at)]).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        gather.write_parquet(&path("a.parquet")).unwrap();
+        write_parquet(&gather.lazy().unwrap().collect().unwrap(), &SEEN, &path("b.parquet")).unwrap();
+        assert_eq!(std::fs::read(path("a.parquet")).unwrap(), std::fs::read(path("b.parquet")).unwrap());
+        assert!(gather.text_sizes().unwrap().iter().all(|size| (10_000..10_100).contains(size)));
     }
 
     #[test]

@@ -24,22 +24,22 @@ pub fn write_parquet(frame: &DataFrame, table: &Table, path: &Path) -> Result<u6
     let mut frame = table.conform(frame).map_err(failed)?;
     // One chunk for each column: otherwise the bytes would depend on the number of threads that made the frame.
     frame.rechunk_mut();
-    let (rows, group) = (frame.height() as u64, row_group_rows(&frame));
+    let (rows, group) = (frame.height() as u64, row_group_rows(&text_sizes(&frame)));
     sink(frame.lazy(), table, path, group)?;
     Ok(rows)
 }
 
-/// The number of rows in a row group. It is halved until no row group has too many bytes. It depends only on the rows.
-fn row_group_rows(frame: &DataFrame) -> usize {
-    let texts: Vec<&StringChunked> = frame.columns().iter().filter_map(|column| column.str().ok()).collect();
-    let total: usize = texts.iter().flat_map(|texts| texts.downcast_iter()).map(|texts| texts.total_bytes_len()).sum();
-    if total <= ROW_GROUP_BYTES {
-        return ROW_GROUP_ROWS;
-    }
+/// The bytes of the texts of each row.
+pub(super) fn text_sizes(frame: &DataFrame) -> Vec<usize> {
     let mut sizes = vec![0; frame.height()];
-    for texts in texts {
+    for texts in frame.columns().iter().filter_map(|column| column.str().ok()) {
         sizes.iter_mut().zip(texts.iter()).for_each(|(size, text)| *size += text.map_or(0, str::len));
     }
+    sizes
+}
+
+/// The number of rows in a row group, for rows with texts of these sizes. It is halved until no row group has too many bytes.
+pub(super) fn row_group_rows(sizes: &[usize]) -> usize {
     let mut rows = ROW_GROUP_ROWS;
     while rows > 1 && sizes.chunks(rows).any(|group| group.iter().sum::<usize>() > ROW_GROUP_BYTES) {
         rows /= 2;
@@ -52,7 +52,7 @@ pub fn sink_parquet(rows: LazyFrame, table: &Table, path: &Path) -> Result<(), T
     sink(rows, table, path, ROW_GROUP_ROWS)
 }
 
-fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(), TableError> {
+pub(super) fn sink(rows: LazyFrame, table: &Table, path: &Path, group: usize) -> Result<(), TableError> {
     let failed = |error| TableError::writing(path, error);
     let options = ParquetWriteOptions {
         compression: ParquetCompression::Zstd(Some(ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?)),
@@ -156,8 +156,9 @@ mod tests {
 
     #[test]
     fn a_row_group_has_fewer_rows_if_they_are_large() {
-        let rows =
-            |sizes: &[usize]| row_group_rows(&df!("text" => sizes.iter().map(|size| "x".repeat(*size)).collect::<Vec<_>>()).unwrap());
+        let rows = |sizes: &[usize]| {
+            row_group_rows(&text_sizes(&df!("text" => sizes.iter().map(|size| "x".repeat(*size)).collect::<Vec<_>>()).unwrap()))
+        };
         assert_eq!(rows(&[]), ROW_GROUP_ROWS);
         assert_eq!(rows(&vec![300; ROW_GROUP_ROWS + 1]), ROW_GROUP_ROWS, "usual rows");
         assert_eq!(rows(&vec![10_000; 4_096]), 2_048);

@@ -58,6 +58,7 @@ valued AS (
     FROM attributes AS a
     JOIN profile AS f ON f.custom_name = a.attribute
     JOIN everyone AS e ON e.contact_id = a.contact_id
+    WHERE a.value IS NOT NULL
 )
 SELECT
     v.signature,

@@ -3,6 +3,7 @@
 //! cohort and contact are merged. Tests compare each way with the SQL of its step.
 
 mod attributes;
+mod counts;
 mod facts;
 mod merge;
 pub(crate) mod people;
@@ -53,6 +54,7 @@ impl Embedded {
             name if name == LEDGER.name => Some(merge::ledger(tables)),
             name if name == SIGNATURES.name => Some(signatures::signatures(tables)),
             name if name == CELLS.name => Some(facts::cells(tables)),
+            name if name == COUNTS.name => Some(counts::counts(tables)),
             name if name == TRIANGLE.name => Some(merge::triangle(tables)),
             name if name == PROFILES.name => Some(attributes::profiles(tables, &self.attributes)),
             _ => None,
@@ -63,7 +65,7 @@ impl Embedded {
     pub(super) fn forget_after(&mut self, step: &Step) -> PolarsResult<()> {
         match step.table.name {
             name if name == STANDING.name => {
-                // The other contacts are described by this month.
+                // Earlier records are kept only of contacts that are gone. This month has a record of all others.
                 let mut is_gone = vec![true; self.tables.numbers().count()];
                 self.tables
                     .table(CONTACTS.name)?
@@ -90,7 +92,7 @@ impl Embedded {
         Ok(())
     }
 
-    pub(super) fn forget_history(&mut self) {
+    pub(super) fn forget_ledger(&mut self) {
         self.tables.forget(&[&LEDGER]);
     }
 

@@ -129,8 +129,9 @@ pub(super) fn profiles(tables: &Polars, attributes: &[Coded]) -> PolarsResult<Da
     };
     let month = tables.table(THIS_MONTH.name)?.column("month")?.get(0)?.into_static();
     let mut rows = PROFILES.empty();
-    for (attribute, counts_nothing) in std::iter::once((&everyone, true)).chain(attributes.iter().map(|attribute| (attribute, false))) {
-        rows.vstack_mut_owned(with_values(attribute, counts_nothing, &groups, &facts, &month)?)?;
+    for (attribute, counts_without_value) in std::iter::once((&everyone, true)).chain(attributes.iter().map(|attribute| (attribute, false)))
+    {
+        rows.vstack_mut_owned(with_values(attribute, counts_without_value, &groups, &facts, &month)?)?;
     }
     let before = tables.table(PROFILES_BEFORE.name)?;
     let kept = tables.table(KEPT_MONTHS.name)?.column("month")?.date()?.physical().iter().collect::<Vec<_>>();
@@ -143,7 +144,7 @@ pub(super) fn profiles(tables: &Polars, attributes: &[Coded]) -> PolarsResult<Da
 /// Counts the contacts of each group with each value of the attribute, by role.
 fn with_values(
     attribute: &Coded,
-    counts_nothing: bool,
+    counts_without_value: bool,
     groups: &[(&str, Vec<u32>)],
     facts: &Facts,
     month: &AnyValue<'static>,
@@ -163,16 +164,16 @@ fn with_values(
     for (group, (_, members)) in groups.iter().enumerate() {
         for contact in members {
             let code = attribute.codes[*contact as usize] as usize;
-            if code == 0 && !counts_nothing {
+            if code == 0 && !counts_without_value {
                 continue;
             }
             let at = text_of[code] as usize * roles + facts.role(*contact);
-            let (contacts, numbers) = &mut counted[at];
-            if *contacts == 0 {
+            let (with_value, with_number) = &mut counted[at];
+            if *with_value == 0 {
                 found.push(at as u32);
             }
-            *contacts += 1;
-            *numbers += i64::from(number_of[code].is_some());
+            *with_value += 1;
+            *with_number += i64::from(number_of[code].is_some());
         }
         for at in found.drain(..) {
             let (value, role) = (at as usize / roles, at as usize % roles);
@@ -196,7 +197,7 @@ fn with_values(
             Column::new_scalar("month".into(), Scalar::new(DataType::Date, month.clone()), n),
             texts("cohort_key", &StringChunked::from_slice("".into(), &keys), of_groups)?,
             Column::new_scalar("attribute".into(), Scalar::from(PlSmallStr::from_str(&attribute.attribute)), n),
-            texts("role", &StringChunked::from_slice("".into(), &facts.roles), of_roles)?,
+            texts("role", &StringChunked::from_slice_options("".into(), &facts.roles), of_roles)?,
             texts("value", &attribute.values, of_values)?,
             Column::new("value_number".into(), value_numbers),
             Column::new("contacts".into(), contacts),

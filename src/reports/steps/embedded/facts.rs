@@ -12,7 +12,7 @@ const IN_POPULATION: u8 = 1;
 
 pub(super) struct Facts {
     /// The texts of roles.
-    pub(super) roles: Vec<String>,
+    pub(super) roles: Vec<Option<String>>,
     /// The contacts of the population that were created before the month's end, in the order of the snapshot.
     pub(super) population: Vec<u32>,
     /// All observed contacts.
@@ -64,14 +64,14 @@ impl Facts {
                 facts.population.push(contact);
             }
             facts.bits[contact as usize] = bits;
-            facts.role_of[contact as usize] = facts.index_of(role.unwrap_or_default())?;
+            facts.role_of[contact as usize] = facts.index_of(role)?;
         }
         Ok(facts)
     }
 
-    fn index_of(&mut self, role: &str) -> PolarsResult<u8> {
-        let index = self.roles.iter().position(|known| known == role).unwrap_or_else(|| {
-            self.roles.push(role.to_string());
+    fn index_of(&mut self, role: Option<&str>) -> PolarsResult<u8> {
+        let index = self.roles.iter().position(|known| known.as_deref() == role).unwrap_or_else(|| {
+            self.roles.push(role.map(str::to_string));
             self.roles.len() - 1
         });
         match u8::try_from(index) {
@@ -113,7 +113,7 @@ pub(super) fn cells(tables: &Polars) -> PolarsResult<DataFrame> {
     gone.for_each(|contact| count(contact, 0));
 
     let (cells, contacts): (Vec<Cell>, Vec<i64>) = counted.into_iter().unzip();
-    let role = |cell: &Cell| facts.roles.get(usize::from(cell.role)).map(String::as_str);
+    let role = |cell: &Cell| facts.roles.get(usize::from(cell.role))?.as_deref();
     let mut columns = vec![
         Column::new("signature".into(), cells.iter().map(|cell| cell.signature).collect::<Vec<_>>()),
         Column::new("role".into(), cells.iter().map(role).collect::<Vec<_>>()),

@@ -43,10 +43,13 @@ fn records(tables: &Polars, in_standing: &UInt32Chunked) -> PolarsResult<(DataFr
     let mut record_of = vec![NONE; tables.numbers().count()];
     let contacts = tables.table(CONTACTS.name)?;
     let here = contacts.column("contact_id")?.u32()?;
-    here.iter().zip(0..).for_each(|(contact, row)| record_of[contact.unwrap_or_default() as usize] = row);
+    for (contact, row) in here.iter().zip(0..) {
+        if let Some(contact) = contact {
+            record_of[contact as usize] = row;
+        }
+    }
     let is_gone = |contact: &u32| record_of[*contact as usize] == NONE;
     let gone: BTreeSet<u32> = in_standing.iter().flatten().filter(is_gone).collect();
-    // Rows of later months come after rows of earlier months.
     let before = tables.table(CONTACTS_BEFORE.name)?;
     let months = before.column("month")?.date()?.physical().clone();
     let mut newest: HashMap<u32, (Option<i32>, IdxSize)> = HashMap::new();
