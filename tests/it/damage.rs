@@ -28,7 +28,7 @@ fn two_months() -> &'static Path {
     static MADE: LazyLock<PathBuf> = LazyLock::new(|| {
         let place = Place::kept("two-months-for-damage");
         crate::support::tree::copy(one_month(), &place.job_folder());
-        observe(&place, &AUGUST).succeed();
+        observe(&place, &AUGUST).check_code(0);
         offline(&place, "report", &["--all"]).check_code(0);
         place.job_folder()
     });
@@ -40,10 +40,9 @@ fn job() -> Job {
     plain_job().with_all_formats()
 }
 
-fn observe(place: &Place, month: &crate::support::truth::Month) -> crate::support::program::Program {
-    // The server has to be there until the program has ended, which the caller decides: it goes with the test.
-    let simulator = Box::leak(Box::new(Simulator::at(month.as_of, &[])));
-    run(&place.job(&job(), &simulator.base_url), &["--as-of", month.as_of])
+fn observe(place: &Place, month: &crate::support::truth::Month) -> Finished {
+    let simulator = Simulator::at(month.as_of, &[]);
+    run(&place.job(&job(), &simulator.base_url), &["--as-of", month.as_of]).finish()
 }
 
 fn offline(place: &Place, command: &str, arguments: &[&str]) -> Finished {
@@ -118,7 +117,7 @@ fn a_flipped_bit_is_noticed_and_never_becomes_another_number() {
 #[test]
 fn the_next_month_rests_on_nothing_that_is_damaged() {
     let undisturbed = Place::with(two_months());
-    observe(&undisturbed, &SEPTEMBER).succeed();
+    observe(&undisturbed, &SEPTEMBER).check_code(0);
     let expected = tables(published(&undisturbed.job_folder()));
     let chance = RandomState::new();
     let names = ["ledger.parquet", "triangle.parquet", "counts.parquet", "states.parquet", "profiles.parquet", "manifest.json"];
@@ -128,7 +127,8 @@ fn the_next_month_rests_on_nothing_that_is_damaged() {
         |(name, bit)| {
             let place = Place::with(two_months());
             flip(&place.job_folder().join(name), *bit);
-            let next = observe(&place, &SEPTEMBER).succeed();
+            let next = observe(&place, &SEPTEMBER);
+            next.check_code(0);
             assert!(next.stderr.contains("the history of 2026-08 is damaged and is rebuilt"), "{}", next.stderr);
             check_same(&tables(published(&place.job_folder())), &expected, name);
         },
@@ -138,12 +138,12 @@ fn the_next_month_rests_on_nothing_that_is_damaged() {
 #[test]
 fn a_damaged_snapshot_keeps_no_other_month_from_being_observed_and_built() {
     let undisturbed = Place::with(two_months());
-    observe(&undisturbed, &SEPTEMBER).succeed();
+    observe(&undisturbed, &SEPTEMBER).check_code(0);
     // Its history is whole, and September rests on that.
     let place = Place::with(two_months());
     let name = "snapshots/run_month=2026-08/members/part-0000.parquet";
     flip(&place.job_folder().join(name), 4_000);
-    observe(&place, &SEPTEMBER).succeed();
+    observe(&place, &SEPTEMBER).check_code(0);
     let same = |place: &Place| without(tables(published(&place.job_folder())), name);
     check_same(&same(&place), &same(&undisturbed), "September after a damaged August");
 
@@ -151,7 +151,7 @@ fn a_damaged_snapshot_keeps_no_other_month_from_being_observed_and_built() {
     let place = Place::with(two_months());
     flip(&place.job_folder().join(name), 4_000);
     fs::remove_dir_all(place.history("2026-08")).unwrap();
-    let next = observe(&place, &SEPTEMBER).finish();
+    let next = observe(&place, &SEPTEMBER);
     check_partial(&next, &["snapshots/run_month=2026-08", "members/part-0000.parquet", "--accept-loss"]);
     assert!(next.stdout.contains("2026-09 published"), "{}", next.stdout);
     for row in place.report("2026-09", "cohort_summary").rows_by_name() {
@@ -229,7 +229,7 @@ fn a_loss_that_is_accepted_takes_the_month_and_nothing_else() {
     assert!(!left.keys().any(is_july), "{:?}", left.keys());
     assert!(place.report("2026-08", "cohort_summary").rows_by_name().iter().all(|row| row["compared_month"].shown() == ""));
     let alone = Place::new();
-    observe(&alone, &AUGUST).succeed();
+    observe(&alone, &AUGUST).check_code(0);
     check_same(&tables(left), &tables(published(&alone.job_folder())), "August alone");
     offline(&place, "status", &["--check", "--as-of", AUGUST.as_of]).check_code(0);
 }
