@@ -3,11 +3,14 @@
 //! cohort and contact are merged. Tests compare each way with the SQL of its step.
 
 mod attributes;
+mod columns;
 mod counts;
 mod facts;
+mod ledger;
 mod merge;
 pub(crate) mod people;
 mod signatures;
+mod triangle;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,11 +23,14 @@ use archive::engine::{Engine, Polars, Step};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use archive::table::{Table, TableError};
 use attributes::Coded;
+use facts::Facts;
 
 /// Runs the steps in this process.
 #[derive(Clone)]
 pub struct Embedded {
     tables: Polars,
+    /// The facts of contacts, until the last step that counts them.
+    facts: Arc<Facts>,
     attributes: Arc<Vec<Coded>>,
 }
 
@@ -32,8 +38,10 @@ impl Embedded {
     /// # Errors
     /// When a table does not fit.
     pub fn over(tables: Polars) -> Result<Embedded, TableError> {
-        let attributes = attributes::coded(&tables).map_err(|error| TableError::new("count", "the attributes of contacts", error))?;
-        Ok(Embedded { tables, attributes: Arc::new(attributes) })
+        let failed = |error| TableError::new("count", "the facts and attributes of contacts", error);
+        let facts = Facts::read(&tables).map_err(failed)?;
+        let attributes = attributes::coded(&tables).map_err(failed)?;
+        Ok(Embedded { tables, facts: Arc::new(facts), attributes: Arc::new(attributes) })
     }
 
     /// The tables. Contacts are numbers.
@@ -50,13 +58,13 @@ impl Embedded {
     fn made(&self, table: &str) -> Option<PolarsResult<DataFrame>> {
         let tables = &self.tables;
         match table {
-            name if name == STANDING.name => Some(merge::standing(tables)),
+            name if name == STANDING.name => Some(merge::standing(tables, &self.facts)),
             name if name == LEDGER.name => Some(merge::ledger(tables)),
             name if name == SIGNATURES.name => Some(signatures::signatures(tables)),
-            name if name == CELLS.name => Some(facts::cells(tables)),
+            name if name == CELLS.name => Some(facts::cells(tables, &self.facts)),
             name if name == COUNTS.name => Some(counts::counts(tables)),
-            name if name == TRIANGLE.name => Some(merge::triangle(tables)),
-            name if name == PROFILES.name => Some(attributes::profiles(tables, &self.attributes)),
+            name if name == TRIANGLE.name => Some(triangle::triangle(tables)),
+            name if name == PROFILES.name => Some(attributes::profiles(tables, &self.facts, &self.attributes)),
             _ => None,
         }
     }
@@ -66,20 +74,13 @@ impl Embedded {
         match step.table.name {
             name if name == STANDING.name => {
                 // Earlier records are kept only of contacts that are gone. This month has a record of all others.
-                let mut is_gone = vec![true; self.tables.numbers().count()];
-                self.tables
-                    .table(CONTACTS.name)?
-                    .column("contact_id")?
-                    .u32()?
-                    .iter()
-                    .flatten()
-                    .for_each(|contact| is_gone[contact as usize] = false);
                 let before = self.tables.table(CONTACTS_BEFORE.name)?;
-                let is_kept: BooleanChunked =
-                    before.column("contact_id")?.u32()?.iter().map(|contact| contact.map(|contact| is_gone[contact as usize])).collect();
-                let gone = before.filter(&is_kept)?;
+                let contacts = before.column("contact_id")?.u32()?.iter();
+                let is_gone: BooleanChunked = contacts.map(|contact| contact.map(|contact| !self.facts.is_here(contact))).collect();
+                let gone = before.filter(&is_gone)?;
                 self.tables.put(&CONTACTS_BEFORE, &gone)?;
             }
+            name if name == PROFILES.name => self.facts = Arc::default(),
             // The profile's attributes are codes already.
             name if name == MEMBERSHIPS.name => self.tables.forget(&[&ATTRIBUTES, &CONVERSATIONS]),
             name if name == LEDGER.name => self.tables.forget(&[&LEDGER_BEFORE]),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use polars::prelude::*;
 
 use super::super::tables::{KEPT_MONTHS, PROFILE, PROFILES_BEFORE, STANDING, THIS_MONTH};
+use super::columns::{self, texts};
 use super::facts::Facts;
 use super::merge::DEPARTED;
 use crate::history::PROFILES;
@@ -101,8 +102,7 @@ impl<'a> Dictionary<'a> {
 }
 
 /// As profiles.sql.
-pub(super) fn profiles(tables: &Polars, attributes: &[Coded]) -> PolarsResult<DataFrame> {
-    let facts = Facts::read(tables)?;
+pub(super) fn profiles(tables: &Polars, facts: &Facts, attributes: &[Coded]) -> PolarsResult<DataFrame> {
     let standing = tables.table(STANDING.name)?;
     let keys = standing.column("cohort_key")?.str()?;
     let contacts = standing.column("contact_id")?.u32()?;
@@ -131,7 +131,7 @@ pub(super) fn profiles(tables: &Polars, attributes: &[Coded]) -> PolarsResult<Da
     let mut rows = PROFILES.empty();
     for (attribute, counts_without_value) in std::iter::once((&everyone, true)).chain(attributes.iter().map(|attribute| (attribute, false)))
     {
-        rows.vstack_mut_owned(with_values(attribute, counts_without_value, &groups, &facts, &month)?)?;
+        rows.vstack_mut_owned(with_values(attribute, counts_without_value, &groups, facts, &month)?)?;
     }
     let before = tables.table(PROFILES_BEFORE.name)?;
     let kept = tables.table(KEPT_MONTHS.name)?.column("month")?.date()?.physical().iter().collect::<Vec<_>>();
@@ -188,14 +188,11 @@ fn with_values(
     }
     let n = contacts.len();
     let keys: Vec<&str> = groups.iter().map(|(key, _)| *key).collect();
-    let texts = |name: &str, texts: &StringChunked, at: Vec<u32>| {
-        Ok::<_, PolarsError>(texts.take(&UInt32Chunked::from_vec("at".into(), at))?.with_name(name.into()).into_column())
-    };
     DataFrame::new(
         n,
         vec![
             Column::new_scalar("month".into(), Scalar::new(DataType::Date, month.clone()), n),
-            texts("cohort_key", &StringChunked::from_slice("".into(), &keys), of_groups)?,
+            texts("cohort_key", &columns::of(&keys), of_groups)?,
             Column::new_scalar("attribute".into(), Scalar::from(PlSmallStr::from_str(&attribute.attribute)), n),
             texts("role", &StringChunked::from_slice_options("".into(), &facts.roles), of_roles)?,
             texts("value", &attribute.values, of_values)?,

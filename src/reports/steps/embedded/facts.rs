@@ -9,7 +9,9 @@ use archive::snapshot::CONTACTS;
 /// The bits of a contact's facts. The columns of `cells` have this order.
 const FACTS: [&str; 6] = ["is_in_population", "is_new", "is_active", "is_unsubscribed", "is_bounced", "is_spam"];
 const IN_POPULATION: u8 = 1;
+const UNSUBSCRIBED: u8 = 1 << 3;
 
+#[derive(Default)]
 pub(super) struct Facts {
     /// The texts of roles.
     pub(super) roles: Vec<Option<String>>,
@@ -21,9 +23,12 @@ pub(super) struct Facts {
     role_of: Vec<u8>,
     /// Of each contact: a bit for each of [`FACTS`].
     bits: Vec<u8>,
+    /// Of each contact: microseconds since 1970, or [`UNKNOWN`].
+    created_at: Vec<i64>,
 }
 
 const NO_ROLE: u8 = u8::MAX;
+const UNKNOWN: i64 = i64::MIN;
 
 impl Facts {
     pub(super) fn read(tables: &Polars) -> PolarsResult<Facts> {
@@ -44,6 +49,7 @@ impl Facts {
             here: Vec::with_capacity(frame.height()),
             role_of: vec![NO_ROLE; count],
             bits: vec![0; count],
+            created_at: vec![UNKNOWN; count],
         };
         let contacts = frame.column("contact_id")?.u32()?.iter().zip(frame.column("role")?.str()?.iter());
         let instants = created_at.iter().zip(last_seen_at.iter());
@@ -64,6 +70,7 @@ impl Facts {
                 facts.population.push(contact);
             }
             facts.bits[contact as usize] = bits;
+            facts.created_at[contact as usize] = created.unwrap_or(UNKNOWN);
             facts.role_of[contact as usize] = facts.index_of(role)?;
         }
         Ok(facts)
@@ -80,6 +87,23 @@ impl Facts {
         }
     }
 
+    /// Whether the contact was observed.
+    pub(super) fn is_here(&self, contact: u32) -> bool {
+        self.role_of[contact as usize] != NO_ROLE
+    }
+
+    pub(super) fn created_at(&self, contact: u32) -> Option<i64> {
+        Some(self.created_at[contact as usize]).filter(|at| *at != UNKNOWN)
+    }
+
+    pub(super) fn is_unsubscribed(&self, contact: u32) -> bool {
+        self.bits[contact as usize] & UNSUBSCRIBED > 0
+    }
+
+    pub(super) fn is_user(&self, contact: u32) -> bool {
+        self.roles.get(self.role(contact)).is_some_and(|role| role.as_deref() == Some("user"))
+    }
+
     pub(super) fn is_in_population(&self, contact: u32) -> bool {
         self.bits[contact as usize] & IN_POPULATION > 0
     }
@@ -91,8 +115,7 @@ impl Facts {
 }
 
 /// As cells.sql.
-pub(super) fn cells(tables: &Polars) -> PolarsResult<DataFrame> {
-    let facts = Facts::read(tables)?;
+pub(super) fn cells(tables: &Polars, facts: &Facts) -> PolarsResult<DataFrame> {
     let opened = conversations_by_contact(tables)?;
     let mut signature_of: Vec<Option<u32>> = vec![None; tables.numbers().count()];
     let signatures = tables.table(SIGNATURES.name)?;
@@ -109,7 +132,7 @@ pub(super) fn cells(tables: &Polars) -> PolarsResult<DataFrame> {
     };
     facts.here.iter().for_each(|contact| count(*contact, opened[*contact as usize]));
     // Contacts that are no longer observed have no facts.
-    let gone = signatures.column("contact_id")?.u32()?.iter().flatten().filter(|contact| facts.role_of[*contact as usize] == NO_ROLE);
+    let gone = signatures.column("contact_id")?.u32()?.iter().flatten().filter(|contact| !facts.is_here(*contact));
     gone.for_each(|contact| count(contact, 0));
 
     let (cells, contacts): (Vec<Cell>, Vec<i64>) = counted.into_iter().unzip();

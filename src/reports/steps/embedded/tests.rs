@@ -4,16 +4,16 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::tables::{CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS};
-use super::super::{COHORTS, STEPS};
+use super::super::{COHORTS, STEPS, THIS_MONTH};
 use super::*;
 use archive::engine::Input;
 use archive::snapshot::CONTACTS;
 use polars::prelude::*;
 
 const CONTACTS_IN_ALL: u32 = 9;
-const THIS_MONTH: i32 = 20_000;
+const FIRST_DAY: i32 = 20_000;
 /// This month and the months before it, the newest first, as days since 1970.
-const MONTHS: [i32; 5] = [THIS_MONTH, THIS_MONTH - 30, THIS_MONTH - 60, THIS_MONTH - 90, THIS_MONTH - 120];
+const MONTHS: [i32; 5] = [FIRST_DAY, FIRST_DAY - 30, FIRST_DAY - 60, FIRST_DAY - 90, FIRST_DAY - 120];
 const DAY: i64 = 86_400_000_000;
 
 /// One of the values, by chance.
@@ -44,10 +44,10 @@ fn contacts(random: &mut ChaCha8Rng, contacts: &[u32]) -> Vec<Column> {
     let n = contacts.len();
     let created = [
         None,
-        Some(i64::from(THIS_MONTH) * DAY),
+        Some(i64::from(FIRST_DAY) * DAY),
         Some(i64::from(MONTHS[1]) * DAY),
         Some(i64::from(MONTHS[3]) * DAY),
-        Some(i64::from(THIS_MONTH + 31) * DAY),
+        Some(i64::from(FIRST_DAY + 31) * DAY),
     ];
     vec![
         ids(contacts),
@@ -70,8 +70,8 @@ fn cohorts(random: &mut ChaCha8Rng) -> DataFrame {
         vec![
             Column::new("cohort_key".into(), keys),
             Column::new("in_history".into(), compared.iter().map(|months| months.is_some() || random.random_bool(0.5)).collect::<Vec<_>>()),
-            days("month", vec![Some(THIS_MONTH); keys.len()]),
-            instants("month_end", vec![Some(i64::from(THIS_MONTH + 30) * DAY); keys.len()]),
+            days("month", vec![Some(FIRST_DAY); keys.len()]),
+            instants("month_end", vec![Some(i64::from(FIRST_DAY + 30) * DAY); keys.len()]),
             days("compared_month", compared.iter().map(|months| of(*months)).collect()),
             instants("compared_end", compared.iter().map(|months| of(*months).map(|day| i64::from(day + 30) * DAY)).collect()),
             Column::new(
@@ -127,6 +127,7 @@ fn month(random: &mut ChaCha8Rng) -> Polars {
         (&CONTACTS_BEFORE, before),
         (&LEDGER_BEFORE, ledger(random)),
         (&COHORTS, cohorts(random)),
+        (&THIS_MONTH, DataFrame::new(1, vec![days("month", vec![Some(MONTHS[0])])]).unwrap()),
     ];
     Polars::over(tables.into_iter().map(|(table, rows)| Input::new(table, rows.lazy())).collect()).unwrap()
 }
@@ -136,7 +137,7 @@ fn standing_and_ledger_are_merged_to_the_rows_of_their_sql() {
     let mut changes = PlHashMap::new();
     for seed in 0..300 {
         let tables = month(&mut ChaCha8Rng::seed_from_u64(seed));
-        let mut engine = Embedded { tables, attributes: Arc::default() };
+        let mut engine = Embedded { facts: Arc::new(Facts::read(&tables).unwrap()), attributes: Arc::default(), tables };
         for name in [STANDING.name, LEDGER.name] {
             let step = STEPS.iter().find(|step| step.table.name == name).unwrap();
             archive::engine::Engine::run(&mut engine, step).unwrap();
@@ -156,6 +157,6 @@ fn a_ledger_that_is_not_in_order_is_an_error() {
     let ledger = tables.table(LEDGER_BEFORE.name).unwrap().clone();
     assert!(ledger.height() > 2);
     tables.put(&LEDGER_BEFORE, &ledger.reverse()).unwrap();
-    let error = merge::standing(&tables).unwrap_err();
+    let error = merge::standing(&tables, &Facts::read(&tables).unwrap()).unwrap_err();
     assert!(error.to_string().contains("not in the order of their key"), "{error}");
 }
