@@ -62,7 +62,7 @@ impl Dialect {
 
 /// Runs steps. Each step reads tables that the engine was given, or that an earlier step made.
 pub trait Engine {
-    /// Makes the table of a step known.
+    /// Makes the table of a step known, unless no other step needs it on this engine.
     ///
     /// # Errors
     /// When a table that the step reads is unknown, or when the query does not fit the tables.

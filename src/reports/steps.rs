@@ -51,6 +51,7 @@ pub const STEPS: &[Step] = &[
     step!(&ACTIVITY, "activity"),
     step!(&SHARED, "shared"),
     step!(&MOVES, "moves"),
+    step!(&ATTRIBUTE_VALUES, "attribute_values"),
     step!(&DESCRIBED, "described"),
     step!(&PROFILES, "profiles"),
     step!(&QUALITY, "quality"),

@@ -217,7 +217,10 @@ impl Gather {
                     Part::Constant(text)
                 }
                 Source::Rows(_) => Part::Rows(cells, end),
-                Source::Lookup(rows, at) => Part::Rendered(Rendered::of(&cells, rows.height(), end), at.cont_slice()?),
+                Source::Lookup(rows, at) => {
+                    let at = at.cont_slice()?;
+                    Part::Rendered(Rendered::of(&cells, rows.height(), at, end), at)
+                }
             })
         });
         parts.collect()
@@ -243,17 +246,21 @@ impl Part<'_> {
 /// The length of the other rows is estimated from this many.
 const SAMPLE: usize = 1 << 12;
 
-/// A part of the line of each row.
+/// A part of the line of each row that is looked up.
 struct Rendered {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Rendered {
-    fn of(cells: &[Cells], rows: usize, end: &[u8]) -> Rendered {
+    fn of(cells: &[Cells], rows: usize, at: &[u32], end: &[u8]) -> Rendered {
+        let mut is_used = vec![false; rows];
+        at.iter().for_each(|row| is_used[*row as usize] = true);
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(rows));
-        for row in 0..rows {
-            write_cells(cells, row, end, &mut bytes);
+        for (row, is_used) in is_used.into_iter().enumerate() {
+            if is_used {
+                write_cells(cells, row, end, &mut bytes);
+            }
             ends.push(bytes.len());
             if row + 1 == SAMPLE {
                 // All at once: a list that grows is twice in memory while it is moved.

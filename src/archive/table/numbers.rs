@@ -117,9 +117,13 @@ impl Numbering {
     }
 
     fn of_numbers(&mut self, numbers: &UInt32Chunked, before: &ContactNumbers) -> UInt32Chunked {
-        self.begin_with(before.ids.iter().cloned());
+        // Contacts that are in no table any more get no number.
+        let mut is_used = vec![false; before.count()];
+        numbers.iter().flatten().for_each(|number| is_used[number as usize] = true);
+        let all = || before.ids.iter().zip(&is_used);
+        self.begin_with(all().filter(|(_, is_used)| **is_used).map(|(id, _)| id.clone()));
         let mut near = 0;
-        let now: Vec<u32> = before.ids.iter().map(|id| self.number(id, &mut near)).collect();
+        let now: Vec<u32> = all().map(|(id, is_used)| if *is_used { self.number(id, &mut near) } else { 0 }).collect();
         numbers.apply_nonnull_values_generic(NUMBER, |number| now[number as usize])
     }
 
@@ -199,6 +203,15 @@ mod tests {
         let expected = df!("contact_id" => [3_u32, 2, 1, 0], "opened_by" => [Some(4_u32), None, Some(2), Some(3)]).unwrap();
         assert!(numbered[0].equals_missing(&expected), "{numbered:?}");
         assert!(numbers.texts(numbered[0].clone(), &OPENED).unwrap().equals_missing(&rows));
+    }
+
+    #[test]
+    fn a_contact_of_another_month_that_is_in_no_table_any_more_gets_no_number() {
+        let (earlier, numbered) = of(vec![texts(&opened(&[("a", None), ("b", None), ("c", None)]))]);
+        let only_b = numbered[0].slice(1, 1);
+        let (numbers, rows) = of(vec![Unnumbered { frame: only_b, numbers: Some(earlier) }]);
+        assert_eq!(numbers.count(), 1);
+        assert!(numbers.texts(rows[0].clone(), &OPENED).unwrap().equals_missing(&opened(&[("b", None)])));
     }
 
     #[test]

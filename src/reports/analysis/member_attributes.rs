@@ -21,16 +21,3 @@ pub(super) const REPORT: Report = Report {
     },
     source: Source::PerMember { sql: include_str!("../steps/member_attributes.sql"), embedded: people::member_attributes },
 };
-
-#[cfg(test)]
-mod tests {
-    const SQL: &str = include_str!("../steps/member_attributes.sql");
-    use domain::profile_columns;
-
-    #[test]
-    fn the_query_has_every_attribute_that_a_profile_may_name() {
-        for name in profile_columns() {
-            assert!(SQL.contains(&format!("f.attribute = '{name}'")), "{name}");
-        }
-    }
-}

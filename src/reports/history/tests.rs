@@ -45,12 +45,28 @@ struct Observation<'a> {
     opened_by: Vec<&'a str>,
     /// `everyone`, `cohorts` or the key of a cohort.
     population: &'a str,
+    /// Whether the job fetches conversations.
+    conversations: bool,
+    /// How identifiers are written.
+    identifiers: &'a str,
+    /// Keys of cohorts without all of their members.
+    incomplete: Vec<&'a str>,
 }
 
 impl<'a> Observation<'a> {
     /// Observed at the month's end, with everyone as the population.
     fn of(month: &'a str, contacts: Vec<Contact>, cohorts: Vec<(&'a str, Vec<&'a str>)>) -> Observation<'a> {
-        Observation { month, basis: Basis::MonthEnd, contacts, cohorts, opened_by: Vec::new(), population: "everyone" }
+        Observation {
+            month,
+            basis: Basis::MonthEnd,
+            contacts,
+            cohorts,
+            opened_by: Vec::new(),
+            population: "everyone",
+            conversations: true,
+            identifiers: "keep",
+            incomplete: Vec::new(),
+        }
     }
 
     fn span(&self) -> MonthSpan {
@@ -147,7 +163,7 @@ impl Place {
             streams,
             population: observation.cohorts.iter().position(|(key, _)| *key == observation.population),
             cohorts: observation.cohorts.iter().enumerate().map(key).collect(),
-            conversations: Some(conversations),
+            conversations: observation.conversations.then_some(conversations),
             span,
         };
         let staging = archive.stage(Section::Snapshots, span.month).unwrap();
@@ -177,15 +193,15 @@ impl Place {
             contact_workspace_id: None,
             population: observation.population.to_string(),
             replaces: None,
-            conversations: true,
+            conversations: observation.conversations,
             cohorts: observation.cohorts.iter().map(cohort).collect(),
-            identifiers: "keep".to_string(),
+            identifiers: observation.identifiers.to_string(),
             email_hash: None,
             forgotten: 0,
             files: staging.files(),
             requests: 0,
             retries: 0,
-            incomplete: Vec::new(),
+            incomplete: observation.incomplete.iter().map(|key| key.to_string()).collect(),
             findings: Vec::new(),
         };
         archive.publish_snapshot(span.month, staging, manifest).unwrap();

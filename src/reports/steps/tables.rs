@@ -145,6 +145,20 @@ pub const MOVES: Table = Table {
     ],
 };
 
+pub const ATTRIBUTE_VALUES: Table = Table {
+    name: "attribute_values",
+    row: "a contact and an attribute of the job's profile that it has",
+    key: &[],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("attribute", Kind::Text, "the attribute as the job names it"),
+        Column::new("value", Kind::Text, "the value as text; flags as true and false"),
+        Column::new("value_number", Kind::Ratio, "the value of a custom attribute, if it is a number")
+            .in_unit("the attribute's own")
+            .or_null("it is not a number"),
+    ],
+};
+
 pub const DESCRIBED: Table = Table {
     name: "described",
     row: "a signature, role and value of an attribute that contacts of the population have; or a signature and role (empty attribute)",
