@@ -50,16 +50,22 @@ impl<W: Write> CsvRows<W> {
         }
         let frame = self.table.conform(frame)?;
         let columns = Cells::of_all(frame.columns())?;
-        let mut line = Vec::new();
-        for row in 0..frame.height() {
-            write_cells(&columns, row, LINE_END, &mut line);
-            if line.len() >= BUFFER || row + 1 == frame.height() {
-                self.out.write_all(&line)?;
-                line.clear();
-            }
-        }
+        write_lines(&mut self.out, frame.height(), |row, lines| write_cells(&columns, row, LINE_END, lines))?;
         Ok(self.out.flush()?)
     }
+}
+
+/// Writes the line of each row.
+pub(super) fn write_lines(out: &mut impl Write, rows: usize, write: impl Fn(usize, &mut Vec<u8>)) -> PolarsResult<()> {
+    let mut lines = Vec::new();
+    for row in 0..rows {
+        write(row, &mut lines);
+        if lines.len() >= BUFFER {
+            out.write_all(&lines)?;
+            lines.clear();
+        }
+    }
+    Ok(out.write_all(&lines)?)
 }
 
 pub(super) fn header(table: &Table) -> Vec<u8> {

@@ -6,11 +6,8 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::csv::{Cells, LINE_END, SEPARATOR, header, write_cells, write_file};
+use super::csv::{Cells, LINE_END, SEPARATOR, header, write_cells, write_file, write_lines};
 use super::{Table, TableError, parquet, write_csv, write_parquet};
-
-/// The size in bytes at which written lines are passed on.
-const BUFFER: usize = 1 << 18;
 
 /// The rows of a table, in memory or put together while they are written.
 pub enum TableRows {
@@ -181,17 +178,7 @@ impl Gather {
         write_file(path, |file| {
             file.write_all(&header(self.table))?;
             let parts = self.parts()?;
-            let mut lines = Vec::with_capacity(2 * BUFFER);
-            for row in 0..self.rows {
-                for part in &parts {
-                    part.write(row, &mut lines);
-                }
-                if lines.len() >= BUFFER {
-                    file.write_all(&lines)?;
-                    lines.clear();
-                }
-            }
-            Ok(file.write_all(&lines)?)
+            write_lines(file, self.rows, |row, lines| parts.iter().for_each(|part| part.write(row, lines)))
         })
     }
 

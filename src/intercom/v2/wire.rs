@@ -45,11 +45,12 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
     Ok(WirePage { oddities, ..page? })
 }
 
-/// The rows of the same page as `contacts`, from any reader of JSON.
+/// The number of rows of the same page as `contacts`, from any reader of JSON.
 pub(crate) fn contact_rows_of<'de, D: serde::Deserializer<'de>>(json: D) -> Result<usize, D::Error> {
     let mut oddities = Oddities::default();
-    let list = ContactList::deserialize(json)?;
-    Ok(list.data.into_iter().filter_map(|wire| wire.into_contact(None, &mut oddities)).count())
+    let rows = ContactList::deserialize(json)?.data.into_iter().map(|wire| wire.into_contact(None, &mut oddities));
+    let rows: Option<Vec<Contact>> = rows.collect();
+    rows.map(|rows| rows.len()).ok_or_else(|| serde::de::Error::custom("a contact has no id"))
 }
 
 /// Decodes the same page as `contacts`, but for a lookup.

@@ -4,7 +4,11 @@ use polars::prelude::*;
 
 /// A column of texts from their indexes.
 pub(super) fn texts(name: &str, texts: &StringChunked, at: Vec<u32>) -> PolarsResult<Column> {
-    Ok(texts.take(&UInt32Chunked::from_vec("at".into(), at))?.with_name(name.into()).into_column())
+    Ok(texts.take(&positions(at))?.with_name(name.into()).into_column())
+}
+
+pub(super) fn positions(at: Vec<u32>) -> UInt32Chunked {
+    UInt32Chunked::from_vec("at".into(), at)
 }
 
 /// The texts of [`texts`].

@@ -6,6 +6,7 @@ use polars::prelude::*;
 
 use super::super::tables::{COHORTS, CONTACTS_BEFORE, STANDING, THIS_MONTH};
 use super::Embedded;
+use super::columns::positions;
 use super::facts::conversations_by_contact;
 use super::merge::DEPARTED;
 use archive::engine::Polars;
@@ -25,13 +26,13 @@ pub(crate) fn members(table: &'static Table, engine: &Embedded) -> PolarsResult<
     let cohorts = tables.table(COHORTS.name)?;
     let keys = cohorts.column("cohort_key")?.str()?;
     let row_of: HashMap<Option<&str>, u32> = keys.iter().zip(0..).collect();
-    let of_cohorts = positions(standing.column("cohort_key")?.str()?.iter().map(|key| row_of.get(&key).copied()))?;
+    let cohort_rows = known(standing.column("cohort_key")?.str()?.iter().map(|key| row_of.get(&key).copied()))?;
     let (records, record_of) = records(tables, standing.column("contact_id")?.u32()?)?;
-    let of_records = positions(standing.column("contact_id")?.u32()?.iter().map(|contact| Some(record_of[contact? as usize])))?;
+    let record_rows = known(standing.column("contact_id")?.u32()?.iter().map(|contact| Some(record_of[contact? as usize])))?;
     let sources = vec![
         Source::Constant(tables.table(THIS_MONTH.name)?.select(["month"])?),
-        Source::Lookup(cohorts.select(["cohort_key", "cohort_name"])?, of_cohorts),
-        Source::Lookup(records, of_records),
+        Source::Lookup(cohorts.select(["cohort_key", "cohort_name"])?, cohort_rows),
+        Source::Lookup(records, record_rows),
         Source::Rows(standing.select(OF_STANDING)?),
     ];
     Gather::new(table, standing.height(), sources)
@@ -107,23 +108,23 @@ pub(crate) fn member_attributes(table: &'static Table, engine: &Embedded) -> Pol
         values.vstack_mut_owned(DataFrame::new(count, of_attribute)?)?;
     }
     let rows = members.len() * attributes.len();
-    let mut of_values = Vec::with_capacity(rows);
+    let mut value_rows = Vec::with_capacity(rows);
     for contact in &members {
-        of_values.extend(attributes.iter().zip(&begins).map(|(attribute, begin)| begin + attribute.codes[*contact as usize]));
+        value_rows.extend(attributes.iter().zip(&begins).map(|(attribute, begin)| begin + attribute.codes[*contact as usize]));
     }
-    let of_contacts = members.iter().flat_map(|contact| std::iter::repeat_n(*contact, attributes.len())).collect();
-    let at = |rows: Vec<u32>| UInt32Chunked::from_vec("at".into(), rows);
+    let contact_rows = members.iter().flat_map(|contact| std::iter::repeat_n(*contact, attributes.len())).collect();
     let ids = tables.numbers().ids().clone().with_name("contact_id".into()).into_column();
     let sources = vec![
         Source::Constant(tables.table(THIS_MONTH.name)?.select(["month"])?),
-        Source::Lookup(DataFrame::new(ids.len(), vec![ids])?, at(of_contacts)),
-        Source::Lookup(values, at(of_values)),
+        Source::Lookup(DataFrame::new(ids.len(), vec![ids])?, positions(contact_rows)),
+        Source::Lookup(values, positions(value_rows)),
     ];
     Gather::new(table, rows, sources)
 }
 
-fn positions(rows: impl Iterator<Item = Option<u32>>) -> PolarsResult<UInt32Chunked> {
+/// The positions, which must all be known.
+fn known(rows: impl Iterator<Item = Option<u32>>) -> PolarsResult<UInt32Chunked> {
     let rows: Option<Vec<u32>> = rows.collect();
     let rows = rows.ok_or_else(|| polars_err!(ComputeError: "a row of `standing` is of a cohort that the month does not have"))?;
-    Ok(UInt32Chunked::from_vec("at".into(), rows))
+    Ok(positions(rows))
 }
