@@ -3,10 +3,10 @@
 mod token;
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
 use crate::support::fixture::{one_month, plain_job};
+use crate::support::http::ClosedPort;
 use crate::support::job::{Job, Place, texts};
 use crate::support::program::{Program, cohorts, on, run};
 use crate::support::scripted::{MakeReply, Reply, Scripted};
@@ -197,11 +197,10 @@ impl Case {
 #[test]
 fn a_server_that_is_down_or_does_not_stop_failing_is_5() {
     let down = case("", 5, &[]);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = format!("http://{free}");
+    let closed = ClosedPort::new();
     let place = Place::with(one_month());
     let before = published(&place.job_folder());
-    run(&place.job(&down.job, &nobody), AS_OF).finish().check_failure(5, &["/me", "no connection"]);
+    run(&place.job(&down.job, &closed.base_url), AS_OF).finish().check_failure(5, &["/me", "no connection"]);
     check_untouched(&place, &before);
 
     check_all(&[

@@ -1,12 +1,12 @@
 //! The webhook: which messages it gets and how often, that nothing depends on it, and that its address is a secret.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::run_log::lines;
+use crate::support::http::ClosedPort;
 use crate::support::job::{Job, Place, small_job};
 use crate::support::program::{Finished, backfill, observe, on, run};
 use crate::support::scripted::{MakeReply, Reply, Request, Scripted};
@@ -213,11 +213,11 @@ fn check_case(simulator: &Simulator, case: &Case) {
 
 #[test]
 fn a_webhook_where_nothing_listens_changes_no_exit_code() {
-    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let closed = ClosedPort::new();
     let simulator = Simulator::at(JULY.as_of, &[]);
     let place = Place::new();
     let unnamed = Job { tags: vec!["no such tag".to_string()], ..small_job() };
-    let finished = run(&place.job(&notifying(unnamed, &format!("http://{closed}")), &simulator.base_url), AS_OF).finish();
+    let finished = run(&place.job(&notifying(unnamed, &closed.base_url), &simulator.base_url), AS_OF).finish();
     finished.check_failure(4, &["no such tag"]);
     check_secret(&finished);
     assert!(finished.stderr.contains("there is no connection to it"), "{}", finished.stderr);

@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 
 use crate::support::TOKEN;
+use crate::support::http::ClosedPort;
 use crate::support::job::{Place, small_job};
 use crate::support::program::{Finished, Program, ask, cohorts, on, run};
 use crate::support::scripted::{MakeReply, Reply, Scripted};
@@ -127,7 +128,7 @@ fn a_failure_of_the_proxy_is_reported_as_such() {
     let broken: MakeReply = || Reply::Raw(b"HTTP/1.1 200 Connected\r\n\r\n".to_vec());
     let garbled: MakeReply = || Reply::Raw(b"220 smtp.example ready\r\n".to_vec());
     let gone: MakeReply = || Reply::Raw(Vec::new());
-    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let closed = ClosedPort::new();
     for (reply, words) in [
         (Some(NEEDS_PASSWORD), "refused: it asks for a user name and password (407)"),
         (Some(REFUSED), "refused to connect to the host"),
@@ -138,7 +139,7 @@ fn a_failure_of_the_proxy_is_reported_as_such() {
         (None, "no connection to the proxy"),
     ] {
         let proxy = reply.map(|reply| Scripted::replies(vec![reply]));
-        let address = proxy.as_ref().map_or(format!("http://me:{PASSWORD}@{closed}"), with_password);
+        let address = proxy.as_ref().map_or(format!("http://me:{PASSWORD}@{}", closed.address), with_password);
         let program = tags_of_remote().variable("COHORTS__INTERCOM__REQUEST_TIMEOUT", "500ms");
         let finished = behind(program, &["https_proxy"], &address).finish();
         check_secrets(&finished);

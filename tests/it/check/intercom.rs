@@ -1,6 +1,7 @@
 //! What Intercom answers: token, permissions, groups, workspace.
 
 use super::*;
+use crate::support::http::ClosedPort;
 
 #[test]
 fn a_token_that_is_missing_or_wrong_is_one_error() {
@@ -264,13 +265,12 @@ fn a_legacy_api_without_me_is_no_obstacle() {
 
 #[test]
 fn an_api_that_is_not_there_is_one_error() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = format!("http://{free}");
+    let closed = ClosedPort::new();
     let elsewhere = Scripted::new(|_| Reply::text(404, "text/html", "<h1>no such page</h1>"));
     let down = Simulator::at(AUGUST.as_of, &["--faults", "503:1"]);
     let mut cases: Vec<(&str, &str, i32, &str)> = Vec::new();
     for version in GENERATIONS {
-        cases.push((version, &nobody, 5, "no connection"));
+        cases.push((version, &closed.base_url, 5, "no connection"));
         cases.push((version, &elsewhere.base_url, 2, "404"));
         cases.push((version, &down.base_url, 5, "503"));
     }

@@ -1,6 +1,7 @@
 //! `--accept-incomplete`: what the work holds is published, and says what it lacks.
 
 use super::*;
+use crate::support::http::ClosedPort;
 use crate::support::job::texts;
 use crate::support::program::Finished;
 use crate::support::program::run;
@@ -20,9 +21,9 @@ fn cut_off() -> (Simulator, Place) {
 }
 
 fn accept(place: &Place, arguments: &[&str]) -> Finished {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = ClosedPort::new();
     let job = plain_job().with_intercom("give_up_after = \"2s\"");
-    run(&place.job(&job, &format!("http://{free}")), &["--as-of", JULY.as_of]).arguments(arguments).finish()
+    run(&place.job(&job, &closed.base_url), &["--as-of", JULY.as_of]).arguments(arguments).finish()
 }
 
 #[test]
@@ -159,9 +160,9 @@ fn a_month_with_a_hole_is_on_the_monitor_and_its_rules_change_nobody() {
 #[test]
 fn a_group_that_the_job_has_named_since_is_reported_as_missing() {
     let (_simulator, place) = cut_off();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = ClosedPort::new();
     let job = Job { tags: texts(&["value_lead", "VIP", "churn risk"]), ..plain_job() }.with_intercom("give_up_after = \"2s\"");
-    let finished = run(&place.job(&job, &format!("http://{free}")), &["--as-of", JULY.as_of, "--accept-incomplete"]).finish();
+    let finished = run(&place.job(&job, &closed.base_url), &["--as-of", JULY.as_of, "--accept-incomplete"]).finish();
     assert_eq!(finished.code, Some(4), "{}", finished.stderr);
     assert!(finished.stderr.contains("churn risk"), "{}", finished.stderr);
     let findings = place.report("2026-07", "data_quality").rows_by_name();

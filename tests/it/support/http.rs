@@ -1,10 +1,12 @@
-//! A minimal HTTP/1.1 client over a blocking socket, for the tests' own requests and for those that a recording proxy forwards.
+//! A minimal HTTP/1.1 client over a blocking socket, for the tests' own requests and for those that a recording proxy forwards; and an
+//! address where nobody answers.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use super::TOKEN;
 
@@ -12,6 +14,23 @@ pub(crate) struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+/// A port of this machine that refuses every connection for as long as the value lives. It is bound and nobody listens: a port that was only
+/// free a moment ago may belong to the server of another test by the time it is asked.
+pub(crate) struct ClosedPort {
+    _bound: TcpSocket,
+    pub address: SocketAddr,
+    pub base_url: String,
+}
+
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = socket.local_addr().unwrap();
+        Self { _bound: socket, address, base_url: format!("http://{address}") }
+    }
 }
 
 /// Sends one request to `host:port` and reads the whole response.
