@@ -48,7 +48,7 @@ fn main() -> Result<(), Failure> {
     fs::create_dir_all(&folder)?;
     let job = job_file(&folder, groups)?;
     let root = folder.join("output/years");
-    let archive = Archive::new(root.clone());
+    let archive = Archive::in_folder(root.clone(), None);
 
     let mut out = std::io::stdout();
     writeln!(out, "{months} months of {contacts} contacts in {groups} groups")?;

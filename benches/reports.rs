@@ -77,7 +77,7 @@ async fn months(folder: &Path) -> Result<Settings, Failure> {
         let context = Context {
             client: job::client(&settings, SecretString::from("bench"))?,
             privacy: Arc::new(job::privacy(&settings)?),
-            archive: settings.archive(),
+            archive: job::archive(&settings)?,
             settings: settings.clone(),
             clock: Arc::new(move || now),
             checks_clock: false,
@@ -90,7 +90,7 @@ async fn months(folder: &Path) -> Result<Settings, Failure> {
 
 /// What the reports are built from.
 fn of_month(settings: &Settings, month: Month) -> Result<(Counted, Facts), Failure> {
-    let archive = settings.archive();
+    let archive = job::archive(settings)?;
     let snapshot = archive.snapshot(month)?.ok_or("there is no snapshot")?;
     let before = archive.snapshot(month.previous())?.ok_or("there is no snapshot before")?;
     let previous = History::open(&archive, month.previous())?.ok_or("there is no history before")?;

@@ -73,7 +73,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn of(root: &Path, month: Month) -> Result<Opened, Failure> {
-        let archive = Archive::new(root.to_path_buf());
+        let archive = Archive::in_folder(root.to_path_buf(), None);
         let entry = |name: &&str| ProfileEntry {
             attribute: name.to_string(),
             custom_name: name.strip_prefix("custom_attributes.").map(str::to_string),

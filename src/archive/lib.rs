@@ -3,9 +3,10 @@
 
 pub mod disk;
 pub mod engine;
-mod folder;
+mod months;
 pub mod publish;
 pub mod snapshot;
+pub mod store;
 pub mod table;
 
-pub use folder::{AcceptedLoss, Archive, ArchiveError, Holder, Lock, Section};
+pub use months::{AcceptedLoss, Archive, ArchiveError, Copied, Section};

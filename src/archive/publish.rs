@@ -9,8 +9,8 @@
 
 mod manifest;
 mod swap;
-mod verified;
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use manifest::ReadManifest;
-pub(crate) use manifest::read_manifest;
+pub(crate) use manifest::checked_hash;
 pub(crate) use swap::{recover, recover_beside};
-pub use verified::{Damage, ListedFiles};
 
 pub const MANIFEST: &str = "manifest.json";
+/// How many digits of a file's hash are a part of its name.
+pub(crate) const HASH_IN_NAME: usize = 16;
 /// The prefix of the names of folders that are being written.
 const STAGED: &str = "staged-";
 
@@ -41,6 +41,15 @@ impl PublishError {
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> PublishError {
         PublishError { action, path: path.to_path_buf(), source }
     }
+
+    /// Why it failed, without the path.
+    pub fn reason(&self) -> String {
+        self.source.to_string()
+    }
+
+    pub(crate) fn cause(&self) -> &io::Error {
+        &self.source
+    }
 }
 
 /// One file of a folder, as listed in its manifest. A manifest does not list itself.
@@ -54,12 +63,26 @@ pub struct ListedFile {
     pub sha256: String,
 }
 
+impl ListedFile {
+    /// The path without the hash that [`Staging::with_hashed_names`] put into it.
+    pub fn name(&self) -> Cow<'_, str> {
+        let inserted = format!(".{}", self.sha256.get(..HASH_IN_NAME).unwrap_or_default());
+        match self.path.rfind(&inserted) {
+            Some(at) if inserted.len() > HASH_IN_NAME && !self.path[at..].contains('/') => {
+                Cow::Owned(format!("{}{}", &self.path[..at], &self.path[at + inserted.len()..]))
+            }
+            _ => Cow::Borrowed(&self.path),
+        }
+    }
+}
+
 /// A folder that is being written. It is removed when dropped without a commit.
 #[derive(Debug)]
 pub struct Staging {
     path: PathBuf,
     files: Mutex<Vec<ListedFile>>,
     is_committed: bool,
+    names_are_hashed: bool,
 }
 
 impl Staging {
@@ -68,7 +91,15 @@ impl Staging {
         let path = work.join(format!("{STAGED}{name}"));
         remove_folder(&path)?;
         create_folder(&path)?;
-        Ok(Staging { path, files: Mutex::default(), is_committed: false })
+        Ok(Staging { path, files: Mutex::default(), is_committed: false, names_are_hashed: false })
+    }
+
+    /// Files get a part of their hash as a part of their name when they are listed: `ledger.6ca13d52ca70c883.parquet`. So a file of a
+    /// new version never replaces one of the version before, which a reader may be reading.
+    #[must_use]
+    pub fn with_hashed_names(mut self) -> Staging {
+        self.names_are_hashed = true;
+        self
     }
 
     /// The path for a file with this relative path. Creates its folder.
@@ -78,14 +109,18 @@ impl Staging {
         Ok(path)
     }
 
-    /// Adds a written file to the list of files: hashes and syncs it.
+    /// Adds a written file to the list of files: hashes and syncs it, and gives it its final name.
     pub fn list(&self, relative: &str, rows: u64) -> Result<(), PublishError> {
         let path = self.path.join(relative);
         let (bytes, sha256) = hash_file(&path)?;
         sync_file(&path)?;
+        let listed = if self.names_are_hashed { with_hash(relative, &sha256) } else { relative.to_string() };
+        if listed != relative {
+            rename(&path, &self.path.join(&listed))?;
+        }
         // A poisoned lock is harmless: the list is never half changed.
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.push(ListedFile { path: relative.to_string(), rows, bytes, sha256 });
+        files.push(ListedFile { path: listed, rows, bytes, sha256 });
         Ok(())
     }
 
@@ -101,20 +136,13 @@ impl Staging {
         &self.path
     }
 
-    /// Moves the folder to `target` without a manifest. Replaces what was there.
+    /// Writes the manifest, the last of the files. Returns its SHA-256.
+    pub(crate) fn seal(&self, manifest: &impl Serialize) -> Result<String, PublishError> {
+        manifest::write_manifest(&self.path, manifest)
+    }
+
+    /// Moves the folder to `target`. Replaces what was there.
     pub fn replace(mut self, target: &Path) -> Result<(), PublishError> {
-        self.publish(target)
-    }
-
-    /// Writes the manifest last, then moves the folder to `target`. Replaces what was there. Returns the SHA-256 of the
-    /// manifest.
-    pub(crate) fn commit(mut self, target: &Path, manifest: &impl Serialize) -> Result<String, PublishError> {
-        let hash = manifest::write_manifest(&self.path, manifest)?;
-        self.publish(target)?;
-        Ok(hash)
-    }
-
-    fn publish(&mut self, target: &Path) -> Result<(), PublishError> {
         sync_folders(&self.path)?;
         create_folder(parent(target))?;
         swap::put_in_place(&self.path, target)?;
@@ -137,6 +165,14 @@ impl Drop for Staging {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// The path with the first digits of a hash before the ending.
+fn with_hash(path: &str, sha256: &str) -> String {
+    let hash = sha256.get(..HASH_IN_NAME).unwrap_or(sha256);
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    let end = path[name..].rfind('.').map_or(path.len(), |dot| name + dot);
+    format!("{}.{hash}{}", &path[..end], &path[end..])
 }
 
 /// The sorted names of the folders in a folder, including links to folders and broken links. Empty if the folder does not exist.
@@ -284,7 +320,7 @@ fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-fn hexadecimal(hash: &[u8]) -> String {
+pub(crate) fn hexadecimal(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -319,8 +355,8 @@ mod tests {
         let staging = Staging::new(&root.join(".work"), "x").unwrap();
         fs::write(staging.place("a/b.txt").unwrap(), text).unwrap();
         staging.list("a/b.txt", 1).unwrap();
-        let files = staging.files();
-        staging.commit(&root.join("t/run_month=2026-10"), &files).unwrap();
+        staging.seal(&staging.files()).unwrap();
+        staging.replace(&root.join("t/run_month=2026-10")).unwrap();
     }
 
     fn published(root: &Path) -> String {
@@ -365,5 +401,21 @@ mod tests {
         assert!(root.path().join("a/b/c").is_dir());
         fs::write(root.path().join("file"), "").unwrap();
         assert!(create_folder(&root.path().join("file/below")).is_err());
+    }
+
+    #[test]
+    fn a_file_with_its_hash_in_its_name_is_known_by_its_name_without() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, hashed) in [("a/part-0.parquet", "a/part-0.#.parquet"), ("x.y/plain", "x.y/plain.#"), ("t.tar.gz", "t.tar.#.gz")] {
+            let staging = Staging::new(root.path(), "x").unwrap().with_hashed_names();
+            fs::write(staging.place(name).unwrap(), name).unwrap();
+            staging.list(name, 0).unwrap();
+            let file = staging.files().remove(0);
+            assert_eq!(file.path, hashed.replace('#', &file.sha256[..16]));
+            assert_eq!(fs::read_to_string(staging.folder().join(&file.path)).unwrap(), name);
+            assert_eq!(file.name(), name);
+            // A file of an older version of the program has its name without a hash.
+            assert_eq!(ListedFile { path: name.to_string(), ..file }.name(), name);
+        }
     }
 }

@@ -19,10 +19,12 @@ mod tables;
 mod tag_dates;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use polars::prelude::LazyFrame;
 
-use crate::publish::{self, Damage, ListedFile, ListedFiles, PublishError};
+use crate::publish::{self, ListedFile, PublishError};
+use crate::store::{Damage, ListedFiles, Store};
 use crate::table::{self, Table, TableError};
 use domain::Month;
 
@@ -54,14 +56,13 @@ pub enum SnapshotError {
 impl SnapshotError {
     /// Whether a month on disk differs from what was published.
     pub fn is_damage(&self) -> bool {
-        matches!(self, SnapshotError::Damaged(_))
+        matches!(self, SnapshotError::Damaged(damage) if !damage.is_unreachable)
     }
 }
 
 /// One published snapshot.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    folder: PathBuf,
     files: ListedFiles,
     pub manifest: Manifest,
     /// SHA-256 of the manifest. History and reports record it as their input.
@@ -73,14 +74,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the snapshot cannot be used: its manifest is missing or damaged, or a newer program wrote it.
-    pub(crate) fn open(folder: PathBuf, month: Month) -> Result<Snapshot, SnapshotError> {
-        let (manifest, hash) = Manifest::read(&folder)?;
+    pub(crate) fn open(store: &Arc<dyn Store>, folder: &str, month: Month) -> Result<Snapshot, SnapshotError> {
+        let (manifest, read) = Manifest::read(store, folder)?;
         if manifest.month()? != month {
-            let problem = format!("its {} is of {}, not of {month}", publish::MANIFEST, manifest.month);
-            return Err(Damage { folder, problem }.into());
+            return Err(read.damage(&format!("is of {}, not of {month}", manifest.month)).into());
         }
-        let files = ListedFiles::new(&folder, &manifest.files)?;
-        Ok(Snapshot { folder, files, manifest, hash })
+        Ok(Snapshot { files: read.files(&manifest.files)?, manifest, hash: read.hash })
     }
 
     /// The problems of the snapshot's files, one text each. Without `reads_all`, checks only that the files exist and their sizes.
@@ -113,6 +112,13 @@ impl Snapshot {
     /// When a file differs from what was published.
     pub fn files_of(&self, table: &Table) -> Result<Vec<PathBuf>, Damage> {
         self.files.verified(|path| path.split('/').next() == Some(table.name))
+    }
+
+    /// Verifies a file and returns its path on this machine.
+    fn file(&self, file: &ListedFile) -> Result<PathBuf, Damage> {
+        let name = file.name();
+        let gone = || Damage::new(PathBuf::from(&file.path), "it is not listed");
+        self.files.verified(|listed| *listed == *name)?.pop().ok_or_else(gone)
     }
 
     /// Verifies the files of one of the snapshot's tables and returns a lazy scan over them. In the scan, equal numbers have equal

@@ -71,6 +71,11 @@ pub(super) enum Command {
     Report(Report),
     /// Show the months of a job: basis, sizes, gaps, stale reports, unfinished work
     Status(Status),
+    /// Copy snapshots, history, reports and applied tags to a folder or a bucket
+    ///
+    /// What is there already is skipped, so a copy that was interrupted continues. Each file that is copied is read again where it was
+    /// written. Nothing is removed, and no month is replaced by an older one: months that differ are listed, and the exit code is 6.
+    Copy(Copy),
     /// Find problems before a run: settings, token, permissions, groups, disk
     ///
     /// Ends with the lowest exit code of the errors found, or with 0 if there are none; warnings do not count. Nothing is written,
@@ -356,6 +361,15 @@ pub(super) struct Forget {
     /// The e-mail address: every contact that ever had it
     #[arg(long, value_name = "ADDRESS", value_parser = email_address)]
     pub email: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Copy {
+    #[command(flatten)]
+    pub job: JobFile,
+    /// Where to: a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix, like `output.dir`
+    #[arg(long, value_name = "DIR|URI")]
+    pub to: String,
 }
 
 #[derive(Debug, Args)]

@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     }
     let outcome = job::backfill(&context, &options).await.inspect_err(|error| tracker.failed(error)).map_err(failed)?;
     progress.finish();
-    tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.settings);
+    tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.archive, &context.settings.job);
     report(&context.archive, outcome, options.snapshot_only)
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn run(arguments: Demo, progress: &Progress) -> Result<u8, Fail
         ],
     };
     let settings = settings::load(&sources)?;
-    let archive = settings.archive();
+    let archive = job::archive(&settings)?;
     let mut digest = None;
     for (index, month) in months.iter().enumerate() {
         let now = month.span(&zone).end + AFTER_MONTH_END;
@@ -101,7 +101,7 @@ async fn clear(context: &job::Context) -> Result<(), Failure> {
     let own = context.client.workspace().await.map_err(job::JobError::from)?.id;
     for (_, published) in archive.snapshots().map_err(job::JobError::from)? {
         if published.map_err(job::JobError::from)?.manifest.workspace_id != own {
-            let message = format!("`{}` has months that are not from a demo", archive.root().display());
+            let message = format!("`{}` has months that are not from a demo", archive.place());
             return Err(Failure::usage(message, "choose another folder with --out"));
         }
     }

@@ -5,6 +5,7 @@ use std::error::Error;
 use archive::ArchiveError;
 use archive::disk;
 use archive::snapshot::SnapshotError;
+use archive::store::{BucketError, StoreError};
 use intercom::proxy::ProxyError;
 use intercom::{ClientError, RequestError, StreamError};
 use job::check::{ARCHIVED_HINT, CLOCK_HINT, Trouble};
@@ -107,8 +108,21 @@ impl Failure {
     pub(super) fn not_all_forgotten(forgotten: &Forgotten) -> Failure {
         let damaged = forgotten.damaged.iter().map(|damaged| format!("\n  {damaged}"));
         let tags = forgotten.damaged_tags.iter().map(|(month, problem)| format!("\n  applied tags of {month}: {problem}"));
+        if let (true, Some(problem)) = (forgotten.damaged.is_empty() && forgotten.damaged_tags.is_empty(), &forgotten.old_versions) {
+            let message = format!("the person may still be in old versions of files that the bucket keeps: {problem}");
+            let hint =
+                "remove the old versions below the job's prefix, or let the bucket's lifecycle rule remove them; docs/storage.md has more";
+            return Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) };
+        }
         let message = format!("not everything could be searched{}", damaged.chain(tags).collect::<String>());
         let hint = "restore the damaged files, or give up the month with `cohorts report --month YYYY-MM --accept-loss`; then run `cohorts forget` again";
+        Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
+    }
+
+    /// Months were not copied.
+    pub(super) fn not_all_copied(place: &str) -> Failure {
+        let message = format!("not everything was copied to `{place}`; the months that differ are listed above");
+        let hint = "of a month that differs, decide which one is right: restore the damaged one, or move the folder away that is wrong, and copy again";
         Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
@@ -306,6 +320,18 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     if disk::is_full_in(error) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
+    match BucketError::find_in(error) {
+        Some(BucketError::Unreachable(_)) => {
+            return with(UNAVAILABLE, "what was fetched is kept on this machine: run it again to continue");
+        }
+        Some(BucketError::LostLock(_)) => {
+            return with(LOCKED, "nothing was overwritten: see what the other run did, then run it again");
+        }
+        Some(BucketError::Refused(_)) => {
+            return with(USAGE, "check `output.dir`, the environment variables of the store, and the permissions in docs/storage.md");
+        }
+        None => {}
+    }
     if error.is_unsound_answer() {
         return with(
             INCOMPLETE,
@@ -316,6 +342,8 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         return request_code_and_hint(request, matches!(error, JobError::Request(_)));
     }
     match error {
+        JobError::ForgetUnfinished { .. } => with(USAGE, "run `cohorts forget` there again: it continues for the same persons"),
+        JobError::NoWorkFolder => with(USAGE, "set `output.work_dir`, or the environment variable XDG_STATE_HOME or HOME"),
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
         JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is used"),
         JobError::ClockDiffers { .. } => with(USAGE, CLOCK_HINT),
@@ -347,8 +375,13 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         JobError::Stream { .. } | JobError::TooSlow { .. } => {
             with(INCOMPLETE, "the finished streams are kept: run it again; if it fails again, show this message to Intercom's support")
         }
-        JobError::Archive(ArchiveError::Locked { .. }) => with(LOCKED, "wait until it has ended; the lock ends with the process"),
-        JobError::Archive(ArchiveError::OtherFileSystem { .. }) => with(
+        JobError::Archive(ArchiveError::Store(StoreError::Locked { .. })) => {
+            with(LOCKED, "wait until it has ended; the lock ends with the process")
+        }
+        JobError::Archive(ArchiveError::Store(StoreError::Unconditional { .. })) => {
+            with(USAGE, "use a store that honours `If-None-Match` and `If-Match` on writes: docs/storage.md names some; or a folder")
+        }
+        JobError::Archive(ArchiveError::Store(StoreError::OtherFileSystem { .. })) => with(
             USAGE,
             "keep the whole job's folder on one file system: mount or link `output.dir` or the job's folder, not a folder inside it",
         ),
@@ -363,7 +396,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(UNEXPECTED, "the rows are kept; please report this message, with `plan.json` of the folder under `.work/`")
         }
         JobError::Interrupted => with(INTERRUPTED, "run it again to continue"),
-        JobError::Publish(_) | JobError::Archive(ArchiveError::Publish(_)) => {
+        JobError::Publish(_) | JobError::Archive(ArchiveError::Publish(_) | ArchiveError::Store(StoreError::Publish(_))) => {
             with(USAGE, "check `output.dir`, its permissions and the disk")
         }
         JobError::Snapshot(SnapshotError::Format { .. }) => {

@@ -9,9 +9,9 @@ use job::{self, Forgotten, JobError, Person};
 pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let privacy = job::privacy(&settings)?;
-    let archive = settings.archive();
-    if !archive.root().exists() {
-        return Err(Failure::usage(format!("`{}` does not exist", archive.root().display()), "check the job's name and `output.dir`"));
+    let archive = job::archive(&settings)?;
+    if !archive.exists().map_err(JobError::from)? {
+        return Err(Failure::usage(format!("`{}` does not exist", archive.place()), "check the job's name and `output.dir`"));
     }
     let person = match (arguments.contact, arguments.email) {
         (Some(id), _) => Person::Contact(id),
@@ -25,7 +25,7 @@ pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Fa
     let forgotten = forgetting.await.map_err(|error| Failure::unexpected("forgetting stopped", error))??;
     progress.finish();
     stdout::print(&text(&forgotten))?;
-    if forgotten.is_unfinished() { Err(Failure::not_all_forgotten(&forgotten)) } else { Ok(0) }
+    if forgotten.is_unfinished() || forgotten.old_versions.is_some() { Err(Failure::not_all_forgotten(&forgotten)) } else { Ok(0) }
 }
 
 /// The result, without naming the person.
@@ -60,6 +60,9 @@ fn text(forgotten: &Forgotten) -> String {
     }
     if !forgotten.orphans.is_empty() {
         text.push_str(&format!("history and reports removed {} (there is no snapshot to build them from)\n", names(&forgotten.orphans)));
+    }
+    if forgotten.versions_removed > 0 {
+        text.push_str(&format!("old versions removed        {}\n", forgotten.versions_removed));
     }
     if !forgotten.unsearchable.is_empty() {
         text.push_str(&format!(

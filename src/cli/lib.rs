@@ -6,6 +6,7 @@ mod backfill;
 mod check;
 mod clock;
 mod completions;
+mod copy;
 mod counts;
 mod demo;
 mod failure;
@@ -138,6 +139,7 @@ async fn dispatch(command: Command, progress: &progress::Progress, tracker: &Run
         Command::Report(arguments) => report::run(arguments, progress, tracker).await,
         Command::Status(arguments) => status::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, progress).await,
+        Command::Copy(arguments) => copy::run(arguments, progress).await,
         Command::Forget(arguments) => forget::run(arguments, progress).await,
         Command::Demo(arguments) => demo::run(arguments, progress).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,

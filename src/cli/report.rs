@@ -14,7 +14,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
         tracker.is_about(month.into());
     }
     let settings = run::load(&arguments.job.sources())?;
-    let archive = settings.archive();
+    let archive = job::archive(&settings)?;
     let published = archive.months().map_err(JobError::from)?;
     let (Some(oldest), Some(newest)) = (published.first(), published.last()) else {
         return Err(Failure::usage(
@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding stopped", error))?;
     let (accepted, Refreshed { rebuilt, damaged }) = rebuilding?;
     progress.finish();
-    tracker.did(!rebuilt.is_empty(), &[], &settings);
+    tracker.did(!rebuilt.is_empty(), &[], &archive, &settings.job);
     let mut text = String::new();
     if let (Some(month), Some(accepted)) = (lost, accepted) {
         text.push_str(&loss_text(month, &accepted));

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{clock, plan, stdout, summary};
-use archive::Section;
+use archive::{Archive, Section};
 use domain::Month;
 use intercom::Client;
 use job::settings::{self, SecretString, Settings, Sources};
@@ -44,8 +44,8 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
     let outcome = job::run(&context, &options).await.inspect_err(|error| tracker.failed(error))?;
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
-    tracker.did(is_new, &outcome.missed, &context.settings);
-    report(&context.settings, outcome, options.snapshot_only)
+    tracker.did(is_new, &outcome.missed, &context.archive, &context.settings.job);
+    report(&context.archive, &context.settings, outcome, options.snapshot_only)
 }
 
 /// Loads the settings and logs the messages of their layers.
@@ -72,7 +72,7 @@ pub(super) fn context(
 ) -> Result<Context, Failure> {
     let client = job::client(&settings, token)?;
     let privacy = Arc::new(job::privacy(&settings)?);
-    Ok(Context { archive: settings.archive(), settings, client, privacy, clock, checks_clock, observer: progress.observer() })
+    Ok(Context { archive: job::archive(&settings)?, settings, client, privacy, clock, checks_clock, observer: progress.observer() })
 }
 
 /// Warns that later months are out of date. They are not rebuilt, because that may take long.
@@ -113,8 +113,7 @@ fn warn_of_missed(months: &[Month]) {
 pub(super) const NOT_BUILT: &str = "not built yet: `cohorts report` or the next run builds them";
 
 /// Prints the result to standard output. Groups that were not found are reported on standard error.
-fn report(settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
-    let archive = settings.archive();
+fn report(archive: &Archive, settings: &Settings, outcome: RunOutcome, snapshot_only: bool) -> Result<u8, Failure> {
     let month = outcome.month;
     let mut text = match outcome.published {
         Published::Now(basis) => format!("{month} published, basis {basis}{}\n\n", incomplete(&outcome.incomplete)),

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use archive::Archive;
 use domain::{Month, Months};
 use intercom::{Client, RateWindow, Traffic};
-use job::settings::{Settings, WebhookUrl};
+use job::settings::{Job, Settings, WebhookUrl};
 use job::{self, JobError, Observed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,12 +149,11 @@ impl RunTracker {
     }
 
     /// Called when the work is done. Reads the cohorts of its months.
-    pub(super) fn did(&self, is_new: bool, missed: &[Month], settings: &Settings) {
-        let archive = settings.archive();
+    pub(super) fn did(&self, is_new: bool, missed: &[Month], archive: &Archive, named: &Job) {
         let months = self.state().known.months;
         let mut observed = Vec::new();
         for month in months.into_iter().flat_map(Months::each) {
-            match job::observed(&archive, &settings.job, month) {
+            match job::observed(archive, named, month) {
                 Ok(found) => observed.extend(found),
                 Err(error) => tracing::warn!(%error, "the cohorts of {month} could not be counted"),
             }

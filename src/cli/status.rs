@@ -11,7 +11,7 @@ use reports::digest::grouped;
 pub(super) fn run(arguments: &Status) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let now = clock::clock(arguments.as_of, &settings)?();
-    let status = job::status(&settings.archive(), &settings.job, now, arguments.check)?;
+    let status = job::status(&job::archive(&settings)?, &settings.job, now, arguments.check)?;
     stdout::print(&if arguments.json { as_json(&status) } else { as_table(&status) })?;
     Ok(if arguments.check && status.needs_attention() { ATTENTION } else { 0 })
 }

@@ -23,7 +23,7 @@ use reports::history::{History, RULE_MEMBERS};
 
 use self::notes::{Pending, Tagged, applied_before, publish_applied, read_pending};
 
-pub(super) use self::notes::{forget, problems};
+pub(super) use self::notes::{PENDING_FILES, forget, problems};
 
 /// The result for one rule's tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -118,12 +118,15 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
     if let (Some(client), Some(answers)) = (&client, &answers) {
         findings.extend(api::clock(client, settings.job.grace, answers.timezone.as_ref(), clock()));
     }
-    let archive = settings.archive();
-    let output = knows_output.then(|| archive.try_out());
+    let output = knows_output.then(|| {
+        let archive = crate::archive(&settings)?;
+        let tried = archive.try_out()?;
+        Ok::<_, JobError>((archive, tried))
+    });
     let planned = match (&client, &answers) {
         (Some(client), Some(answers)) if knows_job => {
-            let prior_month = match output {
-                Some(Ok(_)) => prior_month(&archive, answers, &mut findings),
+            let prior_month = match &output {
+                Some(Ok((archive, _))) => prior_month(archive, answers, &mut findings),
                 Some(Err(_)) | None => PriorMonth::default(),
             };
             if let (Ok(Workspace { id: None, .. }), Some(before)) = (&answers.workspace, &prior_month.workspace_id)
@@ -145,7 +148,7 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
         }
     };
     match output {
-        Some(tried) => output::check(&archive, tried, planned, &mut findings),
+        Some(output) => output::check(output, planned, &mut findings),
         None => findings.push(Finding::noted("output", "not checked: its settings have errors")),
     }
     findings

@@ -1,13 +1,15 @@
 //! What every command gets from its caller, and what is made of the settings.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::{JobError, Observer};
 use crate::privacy::{HashKey, Identifiers, Privacy, PrivacyError};
-use crate::settings::{self, Job, SecretString, Settings};
+use crate::settings::{self, Job, Output, SecretString, Settings};
 use archive::Archive;
+use archive::store::Location;
 use domain::TimeZone;
 use intercom::{Client, ClientError, Options, Workspace};
 
@@ -24,6 +26,31 @@ pub struct Context {
     /// Whether the clock is compared with the API's. A fixed clock is not.
     pub checks_clock: bool,
     pub observer: Observer,
+}
+
+/// Where the settings' job is kept. Makes no request.
+///
+/// # Errors
+/// If the environment does not say enough about a bucket.
+pub fn archive(settings: &Settings) -> Result<Archive, JobError> {
+    let Output { dir, work_dir, cache_max_bytes, .. } = &settings.output;
+    let name = &settings.job.name;
+    let work = work_dir.as_ref().map(|folder| folder.join(name));
+    match dir.join(name) {
+        Location::Folder(root) => Ok(Archive::in_folder(root, work)),
+        Location::Bucket(uri) => {
+            let work = work.or_else(|| state_folder(&uri.to_string())).ok_or(JobError::NoWorkFolder)?;
+            Ok(Archive::in_bucket(&uri, work, *cache_max_bytes, settings.intercom.give_up_after)?)
+        }
+    }
+}
+
+/// The folder for the unfinished work of a job in a bucket: in the folder where programs keep their state (XDG Base Directory
+/// Specification). `None` if the environment does not say where that is.
+fn state_folder(uri: &str) -> Option<PathBuf> {
+    let of_user = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(of_user).filter(|folder| folder.is_absolute())?;
+    Some(state.join("cohorts").join(uri.replace("://", "/")))
 }
 
 /// A client for the settings' workspace.

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::{ClockOffset, Otherwise, Unresolved};
 use archive::ArchiveError;
-use archive::publish::{Damage, PublishError};
+use archive::publish::PublishError;
 use archive::snapshot::SnapshotError;
+use archive::store::{Damage, StoreError};
 use archive::table::TableError;
 use domain::{Basis, Month, Months, Shortfall};
 use intercom::{ClientError, RequestError, StreamError};
@@ -59,6 +60,10 @@ pub enum JobError {
     Apply { rule: String, source: Box<StreamError> },
     #[error("the tag of the rule `{rule}` was renamed or deleted in the meantime: the API used another tag, id:{id}")]
     OtherTag { rule: String, id: String },
+    #[error("a `cohorts forget` did not finish in `{place}`: a copy would keep people who are to be removed")]
+    ForgetUnfinished { place: String },
+    #[error("there is no folder on this machine for unfinished work")]
+    NoWorkFolder,
     #[error("the work was interrupted")]
     Interrupted,
     #[error("`{0}` was never fetched: this is a bug of this program")]
@@ -100,6 +105,7 @@ impl From<ArchiveError> for JobError {
     fn from(error: ArchiveError) -> JobError {
         match error {
             ArchiveError::Snapshot(error) => error.into(),
+            ArchiveError::Publish(error) | ArchiveError::Store(StoreError::Publish(error)) => error.into(),
             error => JobError::Archive(error),
         }
     }

@@ -3,7 +3,6 @@
 //! the first. Afterwards only the number of forgotten persons is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +10,9 @@ use super::refresh::{Scope as RefreshScope, refresh};
 use super::{DamagedMonth, JobError, Observer, Rebuilt, Refreshed, apply, work};
 use crate::privacy::{HASH_PREFIX, Privacy, same_address};
 use crate::settings::Settings;
-use archive::publish::{self, PublishError};
+use archive::publish::PublishError;
 use archive::snapshot::{CONTACTS, people_with_email};
+use archive::store::{BucketError, OldVersions};
 use archive::{Archive, Section};
 use domain::{Month, Months};
 
@@ -44,6 +44,10 @@ pub struct Forgotten {
     pub damaged: Vec<DamagedMonth>,
     /// Months whose record of tags could not be searched, because it is damaged, and the damage.
     pub damaged_tags: Vec<(Month, String)>,
+    /// The number of old versions of files that were removed from a bucket.
+    pub versions_removed: u64,
+    /// Why persons may still be in old versions of files that a bucket keeps.
+    pub old_versions: Option<String>,
     /// Months and unfinished work whose addresses were hashed without normalizing. There, only the address as given and in lower
     /// case was searched for.
     pub as_spelled: Vec<Months>,
@@ -86,7 +90,8 @@ pub fn forget(
     }
     // The damaged months are searched again below.
     done.damaged.clear();
-    publish::write_json(&archive.forgetting(), &Journal { contact_ids: people.clone() })?;
+    let journal = serde_json::to_vec_pretty(&Journal { contact_ids: people.clone() });
+    archive.set_journal(Some(&journal.map_err(|error| PublishError::new("write", &archive.journal_path(), error.into()))?))?;
 
     let months = archive.months()?;
     let mut damaged = BTreeMap::new();
@@ -123,8 +128,23 @@ pub fn forget(
     }
     done.orphans.sort();
     done.orphans.dedup();
-    if !done.is_unfinished() {
-        publish::remove_file(&archive.forgetting())?;
+    let is_kept_in_versions = match archive.purge() {
+        Ok(OldVersions::Removed(versions)) => {
+            done.versions_removed = versions;
+            false
+        }
+        Ok(OldVersions::Unknown(advice)) => {
+            done.old_versions = Some(advice);
+            false
+        }
+        Err(error) if matches!(BucketError::find_in(&error), Some(BucketError::Refused(_))) => {
+            done.old_versions = Some(error.reason());
+            true
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !done.is_unfinished() && !is_kept_in_versions {
+        archive.set_journal(None)?;
     }
     Ok(done)
 }
@@ -134,15 +154,10 @@ pub fn forget(
 /// # Errors
 /// If the persons were recorded and cannot be read.
 fn unfinished(archive: &Archive) -> Result<BTreeSet<String>, JobError> {
-    let path = archive.forgetting();
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(PublishError::new("read", &path, error).into()),
-    };
+    let Some(bytes) = archive.journal()? else { return Ok(BTreeSet::new()) };
     match serde_json::from_slice::<Journal>(&bytes) {
         Ok(journal) => Ok(journal.contact_ids),
-        Err(_) => Err(JobError::DamagedJournal { path }),
+        Err(_) => Err(JobError::DamagedJournal { path: archive.journal_path() }),
     }
 }
 

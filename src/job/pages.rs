@@ -55,7 +55,7 @@ impl Page {
 /// Writes the index of the published months, if the job wants pages or wanted them before, so that no link is broken. The caller
 /// must have the job's lock.
 pub(super) fn write_index(archive: &Archive, settings: &Settings) -> Result<(), JobError> {
-    if !settings.output.formats.contains(&Format::Html) && !archive.has_index() {
+    if !settings.output.formats.contains(&Format::Html) && !archive.has_index()? {
         return Ok(());
     }
     let mut months = Vec::new();
@@ -88,7 +88,7 @@ fn month_line(archive: &Archive, month: Month, snapshot: Option<&Snapshot>) -> R
             observed_at: manifest.observed_at,
             is_incomplete: !manifest.incomplete.is_empty(),
         }),
-        page: archive.link(Section::Reports, month, PAGE),
+        page: archive.link(Section::Reports, month, PAGE)?,
         cohorts,
     })
 }

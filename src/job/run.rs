@@ -123,7 +123,7 @@ async fn planned(context: &Context, options: &RunOptions) -> Result<ControlFlow<
 /// Reports unfinished work of other months, and an unfinished `forget`. Unfinished work is not removed, because its rows may have
 /// been observed at the end of their month.
 pub(super) fn report_unfinished(archive: &Archive, months: Months) -> Result<(), JobError> {
-    if archive.forgetting().exists() {
+    if archive.journal()?.is_some() {
         tracing::warn!("a `cohorts forget` did not finish: run it again to continue it for the same persons");
     }
     for others in work::of_others(archive, months)? {

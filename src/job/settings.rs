@@ -25,7 +25,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::job::CUSTOM_PREFIX;
-use archive::Archive;
 use setting::{Findings, Setting};
 
 pub use self::intercom::Intercom;
@@ -52,13 +51,6 @@ pub struct Settings {
     pub job: Job,
     /// Messages about the layers. They are logged when logging is set up.
     pub notices: Vec<String>,
-}
-
-impl Settings {
-    /// The job's folder.
-    pub fn archive(&self) -> Archive {
-        Archive::new(self.output.dir.join(&self.job.name))
-    }
 }
 
 /// Why the settings cannot be used. It contains all findings, each with its key and the origin of the value.

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use super::refresh::definitions;
 use super::{JobError, apply};
 use crate::settings::{Job, zones};
-use archive::{Archive, Holder};
+use archive::Archive;
+use archive::store::Holder;
 use domain::{Basis, Month, Months, TimeZone};
 use reports::history::History;
 use reports::report::{self, ReportSource, Standing};
@@ -92,7 +93,7 @@ pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool)
         gaps,
         due,
         unfinished: archive.unfinished()?,
-        is_forgetting: archive.forgetting().exists(),
+        is_forgetting: archive.journal()?.is_some(),
         damaged_applied: apply::problems(archive, reads_all)?,
         // A lock that cannot be opened is reported by the next run.
         holder: archive.holder().ok().flatten(),

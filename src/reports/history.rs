@@ -13,8 +13,9 @@ mod tables;
 use polars::prelude::{DataFrame, IntoLazy, LazyFrame};
 use serde::{Deserialize, Serialize};
 
-use archive::publish::{Damage, ListedFile, ListedFiles, PublishError};
+use archive::publish::{ListedFile, PublishError};
 use archive::snapshot::{Snapshot, SnapshotError};
+use archive::store::{Damage, ListedFiles};
 use archive::table::{Table, TableError, scan_or_empty, write_parquet};
 use archive::{Archive, Section};
 use domain::Month;

@@ -11,7 +11,7 @@ use crate::support::job::{Place, small_job, texts};
 use crate::support::program::{Finished, cohorts, run};
 use crate::support::scripted::Scripted;
 use crate::support::simulator::Simulator;
-use crate::support::tree::{Tree, check_same, published, tree};
+use crate::support::tree::{Tree, check_same, published, tree, with_hash};
 use crate::support::truth::{AUGUST, JULY, OCTOBER};
 
 const COMMANDS: [&str; 8] = ["demo", "run", "report", "status", "check", "schema", "simulate", "completions"];
@@ -179,9 +179,9 @@ type Damage = fn(&std::path::Path);
 fn status_sees_what_is_damaged_of_a_snapshot() {
     let now = "2026-11-20T00:00:00Z";
     let damages: [(&str, Damage); 4] = [
-        ("a part is gone", |folder| fs::remove_file(folder.join("members/part-0000.parquet")).unwrap()),
+        ("a part is gone", |folder| fs::remove_file(with_hash(&folder.join("members/part-0000.parquet"))).unwrap()),
         ("one byte is another", |folder| {
-            let path = folder.join("contacts/part-0000.parquet");
+            let path = with_hash(&folder.join("contacts/part-0000.parquet"));
             let mut bytes = fs::read(&path).unwrap();
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;

@@ -14,6 +14,7 @@ use crate::support::job::{Job, Place};
 use crate::support::program::{Finished, ask, cohorts, on, run};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
+use crate::support::tree::with_hash;
 use crate::support::truth::{AUGUST, JULY, Month, Truth};
 use crate::support::wait_until;
 
@@ -351,13 +352,14 @@ fn damaged_notes_of_applied_tags_take_no_tag_from_anybody() {
     assert_eq!(tagging.apply("conversations_opened >= 1", "", &["--apply-tags", "--force-tags"]).code, Some(0));
     let carriers = tagging.carriers();
     let notes = tagging.place.job_folder().join("applied/run_month=2026-07");
-    let whole = fs::read(notes.join("tagged.parquet")).unwrap();
+    let tagged = with_hash(&notes.join("tagged.parquet"));
+    let whole = fs::read(&tagged).unwrap();
     let mut bytes = whole.clone();
     bytes[40] ^= 4;
-    fs::write(notes.join("tagged.parquet"), bytes).unwrap();
+    fs::write(&tagged, bytes).unwrap();
     let refused = tagging.apply("conversations_opened >= 2", "", &["--apply-tags", "--force-tags"]);
     assert_eq!(refused.code, Some(6), "{}", refused.stderr);
-    assert!(refused.stderr.contains("applied/run_month=2026-07") && refused.stderr.contains("tagged.parquet"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("applied/run_month=2026-07") && refused.stderr.contains("`tagged."), "{}", refused.stderr);
     assert_eq!(tagging.carriers(), carriers);
     // Nor are they written again by a `forget` that has not read them completely.
     let file = tagging.job("conversations_opened >= 1", "");
@@ -367,7 +369,7 @@ fn damaged_notes_of_applied_tags_take_no_tag_from_anybody() {
     assert!(forgotten.stderr.contains("applied tags of 2026-07"), "{}", forgotten.stderr);
     let status = on(&file, "status", &["--check", "--as-of", JULY.as_of]).finish();
     assert!(status.code == Some(8) && status.stdout.contains("applied tags of 2026-07 are damaged"), "{}", status.stdout);
-    fs::write(notes.join("tagged.parquet"), whole).unwrap();
+    fs::write(&tagged, whole).unwrap();
     on(&file, "forget", &["--contact", somebody]).succeed();
     on(&file, "status", &["--check", "--as-of", JULY.as_of]).succeed();
 }

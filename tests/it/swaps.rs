@@ -12,7 +12,7 @@ use crate::support::program::{Program, on, run};
 use crate::support::scripted::Scripted;
 use crate::support::simulator::Simulator;
 use crate::support::tables::Table;
-use crate::support::tree::{Tree, check_same, published, tree};
+use crate::support::tree::{Tree, check_same, published, tree, with_hash};
 use crate::support::truth::JULY;
 
 const TABLES: [&str; 3] = ["snapshots", "history", "reports"];
@@ -113,7 +113,7 @@ fn a_linked_month_that_is_replaced_is_a_folder_and_what_was_behind_it_stays() {
 }
 
 fn place_of_members() -> std::path::PathBuf {
-    one_month().join("snapshots").join(MONTH).join("members/part-0000.parquet")
+    with_hash(&one_month().join("snapshots").join(MONTH).join("members/part-0000.parquet"))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::record::{edit_records, load_progress, load_stream};
 use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use super::tag_dates::is_of_answers;
 use super::{Finding, Manifest, Snapshot, SnapshotError, StreamRecord};
-use crate::publish::{self, Staging};
+use crate::publish::{self, PublishError, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
 
 /// The rows of a file in two parts: the rows about certain people, and all other rows. The other rows no longer name these people.
@@ -30,7 +30,7 @@ struct Parted {
 pub(crate) fn without_people(
     snapshot: &Snapshot,
     people: &BTreeSet<String>,
-    work: &Path,
+    stage: impl FnOnce() -> Result<Staging, PublishError>,
 ) -> Result<Option<(Staging, Manifest)>, SnapshotError> {
     snapshot.verify()?;
     let mut manifest = snapshot.manifest.clone();
@@ -38,7 +38,7 @@ pub(crate) fn without_people(
     let mut found = BTreeSet::new();
     for file in &manifest.files {
         let Some(table) = table_of(&file.path) else { continue };
-        let rows = collect(scan(&[snapshot.folder.join(&file.path)], table)?)?;
+        let rows = collect(scan(&[snapshot.file(file)?], table)?)?;
         let Some(rows) = parted_rows(&rows, table, people)? else { continue };
         found.extend(texts(&rows.about, person_column(table))?);
         found.extend(rows.named.iter().cloned());
@@ -54,17 +54,17 @@ pub(crate) fn without_people(
     if found.is_empty() {
         return Ok(None);
     }
-    let staging = Staging::new(work, &format!("forget-{}", manifest.month))?;
+    let staging = stage()?;
     for file in &manifest.files {
-        let place = staging.place(&file.path)?;
+        let place = staging.place(&file.name())?;
         let rows = match parted.remove(&file.path) {
             Some((table, others)) => write_parquet(&sorted(others, table)?, table, &place)?,
             None => {
-                publish::copy_file(&snapshot.folder.join(&file.path), &place)?;
+                publish::copy_file(&snapshot.file(file)?, &place)?;
                 file.rows
             }
         };
-        staging.list(&file.path, rows)?;
+        staging.list(&file.name(), rows)?;
     }
     manifest.files = staging.files();
     manifest.forgotten += found.len() as u64;

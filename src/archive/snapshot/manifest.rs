@@ -1,12 +1,14 @@
 //! The `manifest.json` of a snapshot. The manifest is the commit: readers ignore every file that it does not list.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
-use crate::publish::{self, Damage, ListedFile, MANIFEST};
+use crate::publish::{ListedFile, MANIFEST};
+use crate::store::{Damage, ReadManifest, Store};
 use domain::{Basis, Fit, GroupName, Month, MonthSpan, POPULATION};
 
 /// The format of snapshots. It is increased when older versions of the program cannot read the new files.
@@ -162,15 +164,15 @@ impl Finding {
 }
 
 impl Manifest {
-    /// Reads the manifest in a snapshot's folder. Also returns the SHA-256 of its file.
-    pub(super) fn read(folder: &Path) -> Result<(Manifest, String), SnapshotError> {
-        let missing = || Damage { folder: folder.to_path_buf(), problem: format!("its {MANIFEST} is missing") };
-        let read = publish::read_manifest(folder)?.ok_or_else(missing)?;
+    /// Reads the manifest in a snapshot's folder. Also returns it as it was read.
+    pub(super) fn read(store: &Arc<dyn Store>, folder: &str) -> Result<(Manifest, ReadManifest), SnapshotError> {
+        let missing = || Damage::new(store.shown(folder), format!("its {MANIFEST} is missing"));
+        let read = ReadManifest::open(store, folder)?.ok_or_else(missing)?;
         let not_understood = |error: serde_json::Error| read.damage(&format!("cannot be understood ({error})"));
         // The format is read first: in a newer format, any other field may differ.
         let Format { format } = read.parse().map_err(not_understood)?;
         if format > FORMAT {
-            return Err(SnapshotError::Format { path: folder.join(MANIFEST), found: format });
+            return Err(SnapshotError::Format { path: store.shown(folder).join(MANIFEST), found: format });
         }
         let manifest: Manifest = read.parse().map_err(not_understood)?;
         let cohort_bases = manifest.cohorts.iter().map(|cohort| &cohort.basis);
@@ -178,12 +180,12 @@ impl Manifest {
             Basis::parse(basis).ok_or_else(|| read.damage(&format!("has `{basis}` where a basis should be")))?;
         }
         manifest.month()?;
-        Ok((manifest, read.hash))
+        Ok((manifest, read))
     }
 
     pub fn month(&self) -> Result<Month, SnapshotError> {
         let problem = || format!("its {MANIFEST} has `{}` where a month should be", self.month);
-        self.month.parse().map_err(|_| Damage { folder: PathBuf::from("snapshots"), problem: problem() }.into())
+        self.month.parse().map_err(|_| Damage::new(PathBuf::from("snapshots"), problem()).into())
     }
 
     /// # Errors

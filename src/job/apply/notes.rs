@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Applied;
 use crate::{Context, JobError};
-use archive::publish::{self, Damage, ListedFile, ListedFiles, MANIFEST};
+use archive::publish::{ListedFile, MANIFEST};
 use archive::snapshot::SnapshotError;
+use archive::store::{Damage, ListedFiles};
 use archive::table::{self, Kind, Table, TableError, read_bundle, scan_or_empty, write_bundle, write_parquet};
 use archive::{Archive, Section};
 use domain::Month;
@@ -44,6 +45,8 @@ const TAGGED_FILE: &str = "tagged.parquet";
 const PENDING_FILE: &str = "pending.arrows";
 /// The name of this file in programs before 2026-12.
 const OLD_PENDING_FILE: &str = "pending.parquet";
+/// The files in `applied/` that belong to no month.
+pub(crate) const PENDING_FILES: [&str; 2] = [PENDING_FILE, OLD_PENDING_FILE];
 
 /// The tags written to Intercom for a month. The file `tagged.parquet` lists the tags that this job may remove.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,9 +158,9 @@ pub(crate) fn forget(archive: &Archive, people: &BTreeSet<String>) -> Result<(bo
 
 /// Saves the pending contacts of a run. If there are none, removes the file.
 pub(super) fn write_pending(archive: &Archive, pending: &Pending) -> Result<(), JobError> {
-    publish::remove_file(&archive.applied_file(OLD_PENDING_FILE))?;
+    archive.remove_applied_file(OLD_PENDING_FILE)?;
     if pending.is_empty() {
-        return Ok(publish::remove_file(&archive.applied_file(PENDING_FILE))?);
+        return Ok(archive.remove_applied_file(PENDING_FILE)?);
     }
     archive.publish_applied_file(PENDING_FILE, |path| write_pending_table(pending, path))
 }
@@ -187,18 +190,15 @@ fn write_pending_table(pending: &Pending, path: &Path) -> Result<(), JobError> {
 /// # Errors
 /// If the file is damaged.
 pub(super) fn read_pending(archive: &Archive) -> Result<Pending, JobError> {
-    let (path, old_path) = (archive.applied_file(PENDING_FILE), archive.applied_file(OLD_PENDING_FILE));
-    let failed = |error| unreadable("read", &path, error);
+    let failed = |error| unreadable("read", Path::new(PENDING_FILE), error);
     let damage = |error: TableError| {
-        JobError::DamagedApplied(Damage {
-            folder: archive.location(Section::Applied).into(),
-            problem: format!("`{PENDING_FILE}` cannot be read ({error})"),
-        })
+        let problem = format!("`{PENDING_FILE}` cannot be read ({error})");
+        JobError::DamagedApplied(Damage::new(archive.location(Section::Applied).into(), problem))
     };
-    let rows = if path.exists() {
+    let rows = if let Some(path) = archive.applied_file(PENDING_FILE)? {
         read_bundle(&path, &[&PENDING]).map_err(damage)?.swap_remove(0)
-    } else if old_path.exists() {
-        scan_or_empty(&[old_path], &PENDING).map_err(SnapshotError::from)?.collect().map_err(failed)?
+    } else if let Some(path) = archive.applied_file(OLD_PENDING_FILE)? {
+        scan_or_empty(&[path], &PENDING).map_err(SnapshotError::from)?.collect().map_err(failed)?
     } else {
         return Ok(Pending::new());
     };

@@ -1,9 +1,10 @@
 //! Checks whether the output can be written, and whether there is disk space for a month.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Finding, Trouble};
 use crate::JobError;
+use archive::store::{StoreError, Tried};
 use archive::{Archive, ArchiveError};
 use domain::Month;
 
@@ -20,24 +21,31 @@ const BYTES_AT_LEAST: f64 = 1_048_576.0;
 /// The number of files and folders of a small month, with its work folder.
 const FILES_AT_LEAST: u64 = 100;
 
-/// `tried` is the result of [`Archive::try_out`]. `rows` is the number of rows that a run would fetch; `None` if unknown.
-pub(super) fn check(archive: &Archive, tried: Result<PathBuf, ArchiveError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
-    let root = archive.root().display();
-    match tried {
-        Ok(tried) if tried == archive.root() => findings.push(Finding::fine("output", format!("`{root}` can be written"))),
-        Ok(tried) => {
-            let what = format!("`{root}` is not there yet, and can be made in `{}`", tried.display());
-            findings.push(Finding::fine("output", what));
-            findings.extend(space(archive, &tried, rows));
+/// `tried` has the result of [`Archive::try_out`]. `rows` is the number of rows that a run would fetch; `None` if unknown.
+pub(super) fn check(tried: Result<(Archive, Tried), JobError>, rows: Option<u64>, findings: &mut Vec<Finding>) {
+    let (archive, tried) = match tried {
+        Ok(tried) => tried,
+        Err(error) => {
+            let is_other_file_system = matches!(error, JobError::Archive(ArchiveError::Store(StoreError::OtherFileSystem { .. })));
+            findings.push(Finding::error(if is_other_file_system { "file system" } else { "output" }, error));
             return;
         }
-        Err(error) => {
-            let subject = if matches!(error, ArchiveError::OtherFileSystem { .. }) { "file system" } else { "output" };
-            findings.push(Finding::error(subject, JobError::from(error)));
+    };
+    let place = archive.place();
+    match tried {
+        Tried::Writable => findings.push(Finding::fine("output", format!("`{place}` can be written"))),
+        Tried::Bucket => {
+            let what = format!("`{place}` can be written, listed and read, and honours conditional writes");
+            findings.push(Finding::fine("output", what));
+        }
+        Tried::CanBeMade(existing) => {
+            let what = format!("`{place}` is not there yet, and can be made in `{}`", existing.display());
+            findings.push(Finding::fine("output", what));
+            findings.extend(space(&archive, rows));
             return;
         }
     }
-    findings.extend(space(archive, archive.root(), rows));
+    findings.extend(space(&archive, rows));
     match archive.holder() {
         Ok(None) => {}
         Ok(Some(holder)) => findings.push(Finding::noted("lock", format!("{holder}; a run would end with code 7"))),
@@ -45,8 +53,10 @@ pub(super) fn check(archive: &Archive, tried: Result<PathBuf, ArchiveError>, row
     }
 }
 
-fn space(archive: &Archive, existing: &Path, rows: Option<u64>) -> Option<Finding> {
-    let (free, files) = free_bytes(existing)?;
+/// The space in the folder of unfinished work, or in the nearest folder above it that exists. A month that is published in a folder is
+/// on the same disk, unless `output.work_dir` names another one.
+fn space(archive: &Archive, rows: Option<u64>) -> Option<Finding> {
+    let (free, files) = archive.work_folder().ancestors().chain([Path::new(".")]).find_map(free_bytes)?;
     if files.is_some_and(|files| files < FILES_AT_LEAST) {
         let free = format!("{} and {} files", shown(free), files.unwrap_or_default());
         return Some(Finding::error("disk space", Trouble::DiskSpace { free, need: format!("{FILES_AT_LEAST} files") }));

@@ -4,11 +4,17 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::setting::{Findings, Setting, list, word};
+use super::setting::{Findings, Setting, list, path, word};
+use archive::store::Location;
 
 #[derive(Clone, Debug)]
 pub struct Output {
-    pub dir: PathBuf,
+    /// Below it, each job has a folder of its name.
+    pub dir: Location,
+    /// The folder on this machine for unfinished runs. `None`: [`Settings::archive`] chooses one.
+    pub work_dir: Option<PathBuf>,
+    /// How many bytes of a bucket's months are kept on this machine.
+    pub cache_max_bytes: u64,
     pub formats: Vec<Format>,
     /// A report of more rows is not written as CSV. `None`: no limit.
     pub csv_max_rows: Option<u64>,
@@ -23,7 +29,9 @@ pub enum Format {
 }
 
 pub(super) const SETTINGS: &[Setting] = &[
-    Setting::new("output.dir", |all| all.output.dir.display().to_string()),
+    Setting::new("output.dir", |all| all.output.dir.to_string()),
+    Setting::new("output.work_dir", |all| path(all.output.work_dir.as_deref())),
+    Setting::new("output.cache_max_bytes", |all| all.output.cache_max_bytes.to_string()),
     Setting::new("output.formats", |all| list(all.output.formats.iter().map(|format| word(format, &FORMATS)))),
     Setting::new("output.csv_max_rows", |all| all.output.csv_max_rows.unwrap_or(NO_LIMIT).to_string()),
 ];
@@ -35,7 +43,9 @@ const FORMATS: [(&str, Format); 3] = [("parquet", Format::Parquet), ("csv", Form
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Raw {
-    dir: PathBuf,
+    dir: String,
+    work_dir: Option<PathBuf>,
+    cache_max_bytes: u64,
     formats: Vec<String>,
     csv_max_rows: u64,
 }
@@ -52,8 +62,21 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Output {
     if raw.formats.is_empty() {
         findings.add("output.formats", "names no format; use parquet, csv, html");
     }
-    if raw.dir.as_os_str().is_empty() {
+    if raw.dir.is_empty() {
         findings.add("output.dir", "names no folder");
     }
-    Output { dir: raw.dir, formats, csv_max_rows: Some(raw.csv_max_rows).filter(|rows| *rows != NO_LIMIT) }
+    let dir = Location::parse(&raw.dir).unwrap_or_else(|problem| {
+        findings.add("output.dir", problem);
+        Location::Folder(PathBuf::new())
+    });
+    if raw.work_dir.as_ref().is_some_and(|folder| folder.as_os_str().is_empty() || folder.to_string_lossy().contains("://")) {
+        findings.add("output.work_dir", "must be a folder of this machine");
+    }
+    Output {
+        dir,
+        work_dir: raw.work_dir,
+        cache_max_bytes: raw.cache_max_bytes,
+        formats,
+        csv_max_rows: Some(raw.csv_max_rows).filter(|rows| *rows != NO_LIMIT),
+    }
 }

@@ -95,7 +95,7 @@ impl Place {
     }
 
     fn archive(&self) -> Archive {
-        Archive::new(self.root.path().to_path_buf())
+        Archive::in_folder(self.root.path().to_path_buf(), None)
     }
 
     /// Publishes the month's snapshot and builds its history from the last one.

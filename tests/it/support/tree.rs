@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// All files under a folder, by relative path; none if the folder does not exist.
 pub(crate) type Tree = BTreeMap<String, Vec<u8>>;
@@ -45,6 +45,20 @@ pub(crate) fn check_same(left: &Tree, right: &Tree, what: &str) {
     let mut different: Vec<&String> = left.iter().filter(|(name, bytes)| right.get(*name) != Some(bytes)).map(|(name, _)| name).collect();
     different.extend(right.keys().filter(|name| !left.contains_key(*name)));
     assert!(different.is_empty(), "{what}: these files differ or are on one side only: {different:?}");
+}
+
+/// The path of a published file: its name has a part of its hash before the ending.
+#[track_caller]
+pub(crate) fn with_hash(path: &Path) -> PathBuf {
+    let [stem, ending] = [path.file_stem(), path.extension()].map(|part| part.unwrap().to_str().unwrap());
+    let is_it = |name: &str| {
+        let hash = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(ending)?.strip_suffix('.'));
+        hash.is_some_and(|hash| hash.len() == 16)
+    };
+    let names = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let found: Vec<String> = names.filter(|name| is_it(name)).collect();
+    assert_eq!(found.len(), 1, "{}: {found:?}", path.display());
+    path.with_file_name(&found[0])
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

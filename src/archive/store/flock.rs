@@ -4,7 +4,6 @@
 //! created again while it is locked. Therefore the work folder is locked too, if the file system can lock folders, and a lock
 //! counts only if its file is still at the path.
 
-use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::ArchiveError;
+use super::{Holder, StoreError};
 use crate::publish::{self, PublishError};
 
 /// The maximum number of bytes that are read of a lock file.
@@ -24,40 +23,22 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Kept while a process writes into the job's folder. Released when dropped, or when the process ends.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct FileLock {
     file: File,
     /// The work folder, which is locked too if the file system can lock folders.
     _folder: Option<File>,
 }
 
-impl Drop for Lock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Empties the file. If a killed process left its text in the file, the text is ignored.
         let _ = self.file.set_len(0);
     }
 }
 
-/// The process that works on a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    pub process: String,
-    /// When the process took the lock; `None` if unknown.
-    pub since: Option<DateTime<Utc>>,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} works on this job", self.process)?;
-        match self.since {
-            Some(since) => write!(f, " since {}", since.format("%Y-%m-%d %H:%M:%S UTC")),
-            None => Ok(()),
-        }
-    }
-}
-
 /// The result of one try.
 enum Try {
-    Taken(Lock),
+    Taken(FileLock),
     Held(Holder),
     /// The locked file is no longer at the path.
     Replaced,
@@ -67,7 +48,7 @@ enum Try {
 ///
 /// # Errors
 /// If another process has the lock. A process that has ended has no lock, even if the file still names it.
-pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, ArchiveError> {
+pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<FileLock, StoreError> {
     publish::create_folder(work)?;
     let mut outcome = Try::Replaced;
     for attempt in 0..TRIES {
@@ -86,7 +67,7 @@ pub(super) fn take(path: &Path, work: &Path, purpose: &str) -> Result<Lock, Arch
             let _ = lock.file.set_len(0).and_then(|()| lock.file.write_all(holder.as_bytes()));
             Ok(lock)
         }
-        Try::Held(holder) => Err(ArchiveError::Locked { path: path.to_path_buf(), holder }),
+        Try::Held(holder) => Err(StoreError::Locked { path: path.to_path_buf(), holder }),
         Try::Replaced => {
             let problem = io::Error::other("another program deletes and creates it all the time");
             Err(PublishError::new("lock", path, problem).into())
@@ -109,14 +90,14 @@ fn once(path: &Path, work: &Path) -> io::Result<Try> {
     if let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(File::try_lock) {
         return Ok(Try::Held(Holder { process: "another process".to_string(), since: None }));
     }
-    Ok(Try::Taken(Lock { file, _folder: folder }))
+    Ok(Try::Taken(FileLock { file, _folder: folder }))
 }
 
 /// The process that has the lock; `None` if there is none. Creates nothing. Takes only a shared lock and releases it immediately.
 ///
 /// # Errors
 /// If the lock file exists but cannot be opened.
-pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, ArchiveError> {
+pub(super) fn holder(path: &Path, work: &Path) -> Result<Option<Holder>, StoreError> {
     let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     match opened(path, &mut OpenOptions::new()) {
         Ok(file) if is_held(&file) => return Ok(Some(holder_in(&file))),
@@ -194,7 +175,7 @@ mod tests {
             self.0.path().join(".work")
         }
 
-        fn take(&self) -> Result<Lock, ArchiveError> {
+        fn take(&self) -> Result<FileLock, StoreError> {
             take(&self.path(), &self.work(), "run")
         }
 
@@ -227,8 +208,8 @@ mod tests {
         let lock = place.take().unwrap();
         std::fs::remove_file(place.path()).unwrap();
         assert!(place.holder().is_some());
-        assert!(matches!(place.take(), Err(ArchiveError::Locked { .. })));
-        assert!(matches!(place.take(), Err(ArchiveError::Locked { .. })), "nor when it is there again");
+        assert!(matches!(place.take(), Err(StoreError::Locked { .. })));
+        assert!(matches!(place.take(), Err(StoreError::Locked { .. })), "nor when it is there again");
         drop(lock);
         place.take().unwrap();
     }

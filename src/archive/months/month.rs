@@ -1,14 +1,15 @@
 //! The archive's months: opens and replaces them, and checks that a month is the one that was published.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Archive, ArchiveError, Section, is_there};
-use crate::publish::{self, Damage, ListedFiles, PublishError, ReadManifest, Staging};
+use super::{Archive, ArchiveError, Section, month_path};
+use crate::publish::{self, PublishError, Staging};
 use crate::snapshot::{self, Manifest, Snapshot, SnapshotError};
+use crate::store::{Damage, ListedFiles, ReadManifest};
 use domain::{Month, Months};
 
 /// The name of a month's folder, the same in all sections.
@@ -19,11 +20,6 @@ pub(super) fn month_folder(month: Month) -> String {
 /// The month of a folder with this name.
 pub(super) fn month_of(name: &str) -> Option<Month> {
     name.strip_prefix("run_month=")?.parse().ok()
-}
-
-/// The months in a folder of month folders, ascending. A link to a month counts as a month.
-pub(super) fn months_in(folder: &Path) -> Result<Vec<Month>, PublishError> {
-    Ok(publish::folder_names(folder)?.iter().filter_map(|name| month_of(name)).collect())
 }
 
 /// What `accept_loss` removed of a month.
@@ -44,9 +40,9 @@ impl Archive {
         self.months_of(Section::Snapshots)
     }
 
-    /// The months of a section, ascending.
+    /// The months of a section, ascending. A link to a month counts as a month.
     pub fn months_of(&self, section: Section) -> Result<Vec<Month>, PublishError> {
-        months_in(&self.section(section))
+        Ok(self.store.folders(section.name())?.iter().filter_map(|name| month_of(name)).collect())
     }
 
     /// The months that have a snapshot, ascending. Each comes with its snapshot, or with the reason why the snapshot cannot be
@@ -60,12 +56,12 @@ impl Archive {
     /// # Errors
     /// If the manifest is damaged.
     pub fn manifest(&self, section: Section, month: Month) -> Result<Option<ReadManifest>, Damage> {
-        publish::read_manifest(&self.month(section, month))
+        ReadManifest::open(&self.store, &month_path(section, month))
     }
 
     /// The error for a damaged month.
     pub fn damage(&self, section: Section, month: Month, problem: impl Into<String>) -> Damage {
-        Damage { folder: self.month(section, month), problem: problem.into() }
+        Damage::new(self.store.shown(&month_path(section, month)), problem)
     }
 
     /// The month's snapshot; `None` if there is none.
@@ -85,9 +81,9 @@ impl Archive {
     }
 
     fn open_snapshot(&self, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
-        let folder = self.month(Section::Snapshots, month);
+        let folder = month_path(Section::Snapshots, month);
         // A broken link is an error: the month may have been observed.
-        if is_there(&folder) { Snapshot::open(folder, month).map(Some) } else { Ok(None) }
+        if self.store.is_there(&folder)? { Snapshot::open(&self.store, &folder, month).map(Some) } else { Ok(None) }
     }
 
     /// The hash of the snapshot from which the month's history was built; `None` if it is not recorded. Histories of all formats
@@ -97,20 +93,16 @@ impl Archive {
         Some(manifest.pointer("/built_from/snapshot")?.as_str()?.to_string())
     }
 
-    /// A folder to write a month of a section into.
-    pub fn stage(&self, section: Section, month: Month) -> Result<Staging, PublishError> {
-        Staging::new(&self.work(), &format!("{}-{month}", section.name()))
-    }
-
     /// Publishes a month of a section, and replaces the existing one. Returns its files, which count as verified, and the SHA-256
     /// of the manifest. For a snapshot, use `publish_snapshot`.
     pub fn publish<M>(&self, section: Section, month: Month, staging: Staging, manifest: &M) -> Result<(ListedFiles, String), PublishError>
     where
         M: Serialize,
     {
-        let (folder, files) = (self.month(section, month), staging.files());
-        let hash = staging.commit(&folder, manifest)?;
-        Ok((ListedFiles::just_written(&folder, &files), hash))
+        let (folder, files) = (month_path(section, month), staging.files());
+        let hash = staging.seal(manifest)?;
+        self.store.publish(staging, &folder)?;
+        Ok((ListedFiles::just_written(&self.store, &folder, files), hash))
     }
 
     /// Publishes a month's snapshot, and replaces the existing one. The manifest names the snapshot from which the existing history
@@ -122,7 +114,7 @@ impl Archive {
 
     /// Removes a month of a section, if it exists.
     pub fn remove(&self, section: Section, month: Month) -> Result<(), PublishError> {
-        publish::retire(&self.month(section, month), &self.work())
+        self.store.retire(&month_path(section, month))
     }
 
     /// Removes a damaged month, so that the job can continue without it. Needs the job's lock.
@@ -153,14 +145,15 @@ impl Archive {
     /// Removes people from the month's snapshot. Returns whether it had any of them.
     pub fn forget(&self, month: Month, people: &BTreeSet<String>) -> Result<bool, SnapshotError> {
         let Some(snapshot) = self.snapshot(month)? else { return Ok(false) };
-        let Some((staging, manifest)) = snapshot::without_people(&snapshot, people, &self.work())? else { return Ok(false) };
+        let stage = || self.stage(Section::Snapshots, month);
+        let Some((staging, manifest)) = snapshot::without_people(&snapshot, people, stage)? else { return Ok(false) };
         self.publish_snapshot(month, staging, manifest)?;
         Ok(true)
     }
 
     /// Removes people from unfinished work. Returns whether it had any of them.
     pub fn forget_in_work(&self, months: Months, people: &BTreeSet<String>) -> Result<bool, SnapshotError> {
-        let forget = |found, stream: &PathBuf| Ok(found | snapshot::forget_in_stream(stream, people, &self.work())?);
+        let forget = |found, stream: &PathBuf| Ok(found | snapshot::forget_in_stream(stream, people, self.work())?);
         self.streams(months)?.iter().try_fold(false, forget)
     }
 
@@ -178,15 +171,9 @@ impl Archive {
 
     /// The bytes of a month's snapshot, history and reports.
     pub fn bytes_of(&self, month: Month) -> u64 {
-        [Section::Snapshots, Section::History, Section::Reports].map(|section| bytes_in(&self.month(section, month))).iter().sum()
+        [Section::Snapshots, Section::History, Section::Reports]
+            .map(|section| self.store.bytes_below(&month_path(section, month)))
+            .iter()
+            .sum()
     }
-}
-
-fn bytes_in(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let bytes = entries.filter_map(|entry| {
-        let found = entry.metadata().ok()?;
-        Some(if found.is_dir() { bytes_in(&entry.path()) } else { found.len() })
-    });
-    bytes.sum()
 }

@@ -1,0 +1,204 @@
+//! Where the files of a job are kept: in a folder of this machine, or in a bucket. Everything else in this crate names files by their
+//! path in the job's place, with `/` between names: `snapshots/run_month=2026-10/manifest.json`.
+
+pub(crate) mod bucket;
+mod flock;
+pub(crate) mod folder;
+mod location;
+mod machine;
+mod verified;
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use crate::publish::{ListedFile, PublishError, Staging};
+
+pub use location::{BucketUri, Location};
+pub use verified::{Damage, ListedFiles, ReadManifest};
+
+#[cfg(test)]
+mod tests;
+
+/// A place for the files of a job. Its methods block.
+pub(crate) trait Store: fmt::Debug + Send + Sync {
+    /// A path as it is written in messages.
+    fn shown(&self, path: &str) -> PathBuf;
+
+    /// The folder on this machine for unfinished runs.
+    fn work(&self) -> &Path;
+
+    /// The folder on this machine in which folders are written before they are published.
+    fn staging(&self) -> PathBuf;
+
+    /// The names of the folders that were published below a path, ascending.
+    fn folders(&self, path: &str) -> Result<Vec<String>, PublishError>;
+
+    /// Whether there is a file, or a published folder, with this path. A broken link counts.
+    fn is_there(&self, path: &str) -> Result<bool, PublishError>;
+
+    /// The bytes of a small file; `None` if it does not exist.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError>;
+
+    /// The path on this machine of a small file, or of a copy of it; `None` if it does not exist.
+    fn copy(&self, path: &str) -> Result<Option<PathBuf>, PublishError>;
+
+    /// Writes a small file, or replaces it in one step.
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), PublishError>;
+
+    /// Removes a file, if it exists.
+    fn remove_file(&self, path: &str) -> Result<(), PublishError>;
+
+    /// Publishes a folder with its manifest, which becomes visible last. Replaces the existing folder.
+    fn publish(&self, staging: Staging, target: &str) -> Result<(), PublishError>;
+
+    /// Unpublishes a folder, if it exists, and removes its files.
+    fn retire(&self, path: &str) -> Result<(), PublishError>;
+
+    /// Removes what is left of earlier versions of a published folder, now and not when it is a day old.
+    fn purge(&self, path: &str) -> Result<(), PublishError>;
+
+    /// Removes the versions of files that the place keeps although they were replaced or removed.
+    fn purge_versions(&self) -> Result<OldVersions, PublishError>;
+
+    /// The path on this machine of a listed file. It may not exist yet.
+    fn local_path(&self, folder: &str, file: &ListedFile) -> PathBuf;
+
+    /// Brings a listed file to its path on this machine, if it is not there, and compares it with its hash.
+    fn fetch(&self, folder: &str, file: &ListedFile) -> Result<(), Problem>;
+
+    /// Compares a listed file with its hash where it is kept, and not a copy of it on this machine.
+    fn verify(&self, folder: &str, file: &ListedFile) -> Result<(), Problem>;
+
+    /// The problem of a listed file, if it is missing or has another size.
+    fn misses(&self, folder: &str, file: &ListedFile) -> Option<Problem>;
+
+    /// The bytes of all files below a path.
+    fn bytes_below(&self, path: &str) -> u64;
+
+    /// Takes the job's lock; `purpose` is the command. Then prepares the place, and repairs it after a crash.
+    ///
+    /// # Errors
+    /// If another process has the lock, or if nothing can be written.
+    fn lock(&self, purpose: &str) -> Result<Lock, StoreError>;
+
+    /// The process that has the job's lock; `None` if there is none. Changes nothing.
+    fn holder(&self) -> Result<Option<Holder>, StoreError>;
+
+    /// Tries whether the job can be kept here, without its lock, and leaves no change.
+    fn try_out(&self) -> Result<Tried, StoreError>;
+}
+
+/// Why a job cannot be kept in a place.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("`{path}` is locked: {holder}", path = .path.display())]
+    Locked { path: PathBuf, holder: Holder },
+    #[error("`{}` is on another file system than `{}`: finished folders cannot be moved there in one step", .folder.display(), .work.display())]
+    OtherFileSystem { folder: PathBuf, work: PathBuf },
+    #[error("`{place}` accepts writes whose condition does not hold, so two runs could overwrite each other's months", place = .place.display())]
+    Unconditional { place: PathBuf },
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Why a bucket did not do what it was asked. It is the inner error of an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// It could not be reached, or kept failing. The same request works later.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It refused the request. The same request is refused again.
+    #[error("{0}")]
+    Refused(String),
+    /// Another process has the job's lock now.
+    #[error("this run no longer has the job's lock: {0}")]
+    LostLock(String),
+}
+
+impl BucketError {
+    /// The error of a bucket among the causes of an error.
+    pub fn find_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a BucketError> {
+        let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
+        causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
+    }
+}
+
+fn is_unreachable(error: &PublishError) -> bool {
+    matches!(BucketError::find_in(error), Some(BucketError::Unreachable(_)))
+}
+
+/// The process that works on a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub process: String,
+    /// When the process took the lock; `None` if unknown.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} works on this job", self.process)?;
+        match self.since {
+            Some(since) => write!(f, " since {}", since.format("%Y-%m-%d %H:%M:%S UTC")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What became of the old versions of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OldVersions {
+    /// There were so many, and they were removed. 0: the place keeps none.
+    Removed(u64),
+    /// It is not known whether there are any: why, and what to do.
+    Unknown(String),
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// It differs from what was published, or cannot be read.
+    Damage(String),
+    /// It could not be fetched from where it is.
+    Unreachable(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Problem::Damage(text) | Problem::Unreachable(text)) = self;
+        f.write_str(text)
+    }
+}
+
+/// The result of trying out a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// The job's folder can be written.
+    Writable,
+    /// There is no folder of this job, and it can be made in this one.
+    CanBeMade(PathBuf),
+    /// The bucket can be read and written, and honours conditional writes.
+    Bucket,
+}
+
+/// Kept while a process writes. The lock is released when this is dropped, or when the process ends.
+pub struct Lock {
+    _held: Box<dyn Any + Send + Sync>,
+}
+
+impl Lock {
+    pub(crate) fn new(held: impl Any + Send + Sync) -> Lock {
+        Lock { _held: Box::new(held) }
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lock")
+    }
+}

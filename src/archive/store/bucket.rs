@@ -1,0 +1,468 @@
+//! A job in a bucket. Files are put first and the manifest last, on the condition that it is still the one that was there when this
+//! process took the lock. So readers believe only what a manifest lists, and no process undoes what another one published.
+
+mod cache;
+mod client;
+mod failure;
+mod known;
+mod lease;
+mod objects;
+mod versions;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+
+use chrono::TimeDelta;
+use object_store::ObjectStore;
+
+use super::location::BucketUri;
+use super::{BucketError, Holder, Lock, OldVersions, Problem, Store, StoreError, Tried, flock};
+use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
+use cache::Cache;
+use known::Known;
+use lease::{Lease, Taken, Term};
+use objects::{Entry, If, Objects, Put, Version};
+
+pub(crate) use client::client;
+pub(crate) use versions::Versions;
+
+/// The manifest of a folder that is being removed. A manifest has at least a checksum, so none is as short.
+const REMOVED: &[u8] = b"{\"removed\": true}\n";
+/// How many files are sent at once.
+const UPLOADS: usize = 4;
+
+/// A job in a bucket, and its folder for unfinished work on this machine.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    shared: Arc<Shared>,
+    versions: Versions,
+    term: Term,
+    /// How long an object is kept that no manifest lists: a reader may still be reading it.
+    kept_unlisted: TimeDelta,
+}
+
+#[derive(Debug)]
+struct Shared {
+    objects: Objects,
+    uri: String,
+    work: PathBuf,
+    cache: Cache,
+    /// What is known of the objects; `None` before they were listed.
+    known: Mutex<Option<Known>>,
+    lease: Mutex<Weak<Lease>>,
+}
+
+/// Kept while this process has the lock.
+struct Held {
+    shared: Arc<Shared>,
+    lease: Option<Arc<Lease>>,
+    /// The work folder is used by one process at a time.
+    _work: flock::FileLock,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let is_ours = self.lease.as_ref().is_some_and(|lease| lease.check().is_ok());
+        if is_ours && let Some(known) = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.remember(&self.shared.objects);
+        }
+        drop(self.lease.take());
+    }
+}
+
+impl Bucket {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, versions: Versions, uri: &BucketUri, work: PathBuf, cache_max_bytes: u64) -> Bucket {
+        let objects = Objects::new(store, &uri.prefix);
+        let cache = Cache::new(work.join("cache"), cache_max_bytes);
+        let shared = Shared { objects, uri: uri.to_string(), work, cache, known: Mutex::default(), lease: Mutex::default() };
+        Bucket { shared: Arc::new(shared), versions, term: Term::USUAL, kept_unlisted: TimeDelta::hours(24) }
+    }
+}
+
+impl Shared {
+    fn shown(&self, path: &str) -> PathBuf {
+        if path.is_empty() { PathBuf::from(&self.uri) } else { PathBuf::from(format!("{}/{path}", self.uri)) }
+    }
+
+    fn failed(&self, action: &'static str, path: &str) -> impl FnOnce(io::Error) -> PublishError {
+        let shown = self.shown(path);
+        move |error| PublishError::new(action, &shown, error)
+    }
+
+    /// What is known of the objects. Lists them at the first call.
+    fn known(&self) -> Result<MutexGuard<'_, Option<Known>>, PublishError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none() {
+            *known = Some(Known::list(&self.objects).map_err(self.failed("list", ""))?);
+        }
+        Ok(known)
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut Known) -> T) -> Result<T, PublishError> {
+        // `known` returns only if there is something known.
+        Ok(ask(self.known()?.get_or_insert_default()))
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>, PublishError> {
+        self.with(|known| known.entries.get(path).cloned())
+    }
+
+    /// The paths of the objects below a folder.
+    fn below(&self, folder: &str) -> Result<Vec<String>, PublishError> {
+        let prefix = format!("{folder}/");
+        self.with(|known| known.below(&prefix).map(|(path, _)| path.clone()).collect())
+    }
+
+    /// Whether the folder has a manifest, and is not being removed.
+    fn is_published(&self, folder: &str) -> Result<bool, PublishError> {
+        Ok(self.entry(&manifest_in(folder))?.is_some_and(|manifest| manifest.bytes != REMOVED.len() as u64))
+    }
+
+    /// Checks, before a write, that this process has the lock. A process that never took it does not write.
+    fn check_lease(&self, path: &str) -> Result<(), PublishError> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let checked = lease.map_or_else(|| Err(lease::lost("it was never taken")), |lease| lease.check());
+        checked.map_err(self.failed("write", path))
+    }
+
+    /// The condition on which a manifest is replaced: it is the one that was listed when this process took the lock, or that this process
+    /// wrote since.
+    fn condition(&self, path: &str) -> Result<If, PublishError> {
+        let Some(entry) = self.entry(path)? else { return Ok(If::Absent) };
+        let found = self.objects.get(path).map_err(self.failed("read", path))?;
+        match found {
+            Some((_, version)) if entry.tag.is_none() || version.tag() == entry.tag => Ok(If::Is(version)),
+            _ => Err(self.failed("replace", path)(lease::lost("another process has replaced this file since"))),
+        }
+    }
+
+    fn put_manifest(&self, path: &str, bytes: &[u8]) -> Result<(), PublishError> {
+        self.check_lease(path)?;
+        let condition = self.condition(path)?;
+        match self.objects.put_if(path, bytes, condition).map_err(self.failed("write", path))? {
+            Put::Done(version) => self.with(|known| known.wrote(path, bytes, &version)),
+            Put::Conflict => Err(self.failed("replace", path)(lease::lost("another process has replaced this file since"))),
+        }
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<(), PublishError> {
+        self.check_lease(path)?;
+        let version = self.objects.put(path, bytes.to_vec()).map_err(self.failed("write", path))?;
+        self.with(|known| known.wrote(path, bytes, &version))
+    }
+
+    fn delete(&self, path: &str) -> Result<(), PublishError> {
+        self.check_lease(path)?;
+        self.objects.delete(path).map_err(self.failed("remove", path))?;
+        self.with(|known| known.removed(path))
+    }
+
+    /// Sends the files that are not there. A file with its hash in its name is there if its size is.
+    fn upload(&self, staging: &Staging, target: &str) -> Result<(), PublishError> {
+        let mut files = Vec::new();
+        for file in staging.files() {
+            let path = format!("{target}/{}", file.path);
+            let is_there = file.name() != file.path && self.entry(&path)?.is_some_and(|entry| entry.bytes == file.bytes);
+            if !is_there {
+                files.push((path, file));
+            }
+        }
+        let next = Mutex::new(files.into_iter());
+        let send = || -> Result<(), PublishError> {
+            loop {
+                let Some((path, file)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
+                self.check_lease(&path)?;
+                let sent = self.objects.upload(&path, &staging.folder().join(&file.path));
+                let version = sent.map_err(self.failed("write", &path))?;
+                self.with(|known| known.sent(&path, file.bytes, &version))?;
+            }
+        };
+        thread::scope(|scope| {
+            let senders: Vec<_> = (0..UPLOADS).map(|_| scope.spawn(send)).collect();
+            let sent: Vec<_> =
+                senders.into_iter().map(|sender| sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+            sent.into_iter().collect()
+        })
+    }
+
+    /// The bytes of a manifest; `None` if the folder is not published.
+    fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        let Some(entry) = self.entry(path)? else { return Ok(None) };
+        if let Some(bytes) = self.with(|known| known.manifest(path, &entry))? {
+            return Ok(Some(bytes));
+        }
+        let found = self.objects.get(path).map_err(self.failed("read", path))?.filter(|(bytes, _)| bytes != REMOVED);
+        let Some((bytes, version)) = found else { return Ok(None) };
+        self.with(|known| known.read(path, &bytes, &version))?;
+        Ok(Some(bytes))
+    }
+
+    /// The paths that the manifest of a folder lists, with its own; `None` if it cannot be read.
+    fn listed(&self, folder: &str) -> Result<Option<Vec<String>>, PublishError> {
+        #[derive(serde::Deserialize)]
+        struct Files {
+            files: Vec<ListedFile>,
+        }
+        let path = manifest_in(folder);
+        let Some(bytes) = self.manifest(&path)? else { return Ok(Some(Vec::new())) };
+        let is_sound = publish::checked_hash(&bytes).is_some();
+        let files = serde_json::from_slice::<Files>(&bytes).ok().filter(|_| is_sound);
+        Ok(files.map(|listed| listed.files.iter().map(|file| format!("{folder}/{}", file.path)).chain([path]).collect()))
+    }
+
+    /// Removes the objects of a folder that its manifest does not list and of which `is_wanted` says so.
+    fn remove_unlisted(&self, folder: &str, is_due: impl Fn(&Entry) -> bool) -> Result<(), PublishError> {
+        let unlisted: Vec<String> = {
+            let prefix = format!("{folder}/");
+            self.with(|known| known.below(&prefix).filter(|(_, entry)| is_due(entry)).map(|(path, _)| path.clone()).collect())?
+        };
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        // Without its manifest, nobody knows what belongs to a month.
+        let Some(listed) = self.listed(folder)? else { return Ok(()) };
+        for path in unlisted.iter().filter(|path| !listed.contains(path)) {
+            if let Some(hash) = hash_in_name(path) {
+                self.cache.remove(hash);
+            }
+            self.delete(path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what interrupted runs and replaced months left, once it is old enough by the clock of the store.
+    fn sweep(&self, kept_unlisted: TimeDelta) -> Result<(), PublishError> {
+        let Some(now) = self.entry(lease::PATH)?.map(|lease| lease.modified) else { return Ok(()) };
+        for folder in self.with(|known| known.month_folders())? {
+            if self.entry(&manifest_in(&folder))?.is_some() && !self.is_published(&folder)? {
+                self.remove_folder(&folder)?;
+            } else {
+                self.remove_unlisted(&folder, |entry| now - entry.modified > kept_unlisted)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the objects of a folder that is marked as removed, the mark last.
+    fn remove_folder(&self, folder: &str) -> Result<(), PublishError> {
+        let manifest = manifest_in(folder);
+        for path in self.below(folder)?.into_iter().filter(|path| *path != manifest) {
+            if let Some(hash) = hash_in_name(&path) {
+                self.cache.remove(hash);
+            }
+            self.delete(&path)?;
+        }
+        self.delete(&manifest)
+    }
+
+    /// Brings a file to the cache, and compares it with its hash. Without `trusts_cache`, it is fetched although it is there.
+    fn fetch(&self, path: &str, file: &ListedFile, trusts_cache: bool) -> Result<(), Problem> {
+        let name = &file.path;
+        let failed = |error: PublishError| Problem::Unreachable(format!("`{name}` cannot be fetched ({})", error.cause()));
+        if trusts_cache && self.cache.has(&file.sha256).map_err(failed)? {
+            return Ok(());
+        }
+        let part = self.cache.place(&file.sha256, file.bytes).map_err(failed)?;
+        let fetched = self.objects.download(path, &part).map_err(self.failed("read", path));
+        let problem = match fetched {
+            Ok(Some(sha256)) if sha256 == file.sha256 => return self.cache.keep(&file.sha256, &part).map_err(failed),
+            Ok(Some(_)) => Problem::Damage(format!("`{name}` differs from what was published")),
+            Ok(None) => Problem::Damage(format!("`{name}` is missing")),
+            Err(error) => failed(error),
+        };
+        publish::remove_file(&part).map_err(failed)?;
+        Err(problem)
+    }
+}
+
+impl Store for Bucket {
+    fn shown(&self, path: &str) -> PathBuf {
+        self.shared.shown(path)
+    }
+
+    fn work(&self) -> &Path {
+        &self.shared.work
+    }
+
+    fn staging(&self) -> PathBuf {
+        self.shared.work.clone()
+    }
+
+    fn folders(&self, path: &str) -> Result<Vec<String>, PublishError> {
+        let prefix = format!("{path}/");
+        let names = self.shared.with(|known| {
+            let folders = known.month_folders();
+            folders.iter().filter_map(|folder| folder.strip_prefix(&prefix)).map(str::to_string).collect::<Vec<_>>()
+        })?;
+        let mut published = Vec::new();
+        for name in names {
+            if self.shared.is_published(&format!("{prefix}{name}"))? {
+                published.push(name);
+            }
+        }
+        Ok(published)
+    }
+
+    fn is_there(&self, path: &str) -> Result<bool, PublishError> {
+        if path.is_empty() {
+            return self.shared.with(|known| !known.entries.is_empty());
+        }
+        Ok(self.shared.entry(path)?.is_some() || self.shared.is_published(path)?)
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        if path.ends_with(MANIFEST) {
+            return self.shared.manifest(path);
+        }
+        if self.shared.entry(path)?.is_none() {
+            return Ok(None);
+        }
+        let found = self.shared.objects.get(path).map_err(self.shared.failed("read", path))?;
+        Ok(found.map(|(bytes, _)| bytes))
+    }
+
+    fn copy(&self, path: &str) -> Result<Option<PathBuf>, PublishError> {
+        let Some(bytes) = self.read(path)? else { return Ok(None) };
+        let copy = self.shared.work.join("copies").join(path.replace('/', "@"));
+        publish::create_folder(&self.shared.work.join("copies"))?;
+        publish::write_file(&copy, &bytes)?;
+        Ok(Some(copy))
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), PublishError> {
+        self.shared.put(path, bytes)
+    }
+
+    fn remove_file(&self, path: &str) -> Result<(), PublishError> {
+        if self.shared.entry(path)?.is_some() { self.shared.delete(path) } else { Ok(()) }
+    }
+
+    fn publish(&self, staging: Staging, target: &str) -> Result<(), PublishError> {
+        let shared = &self.shared;
+        let path = staging.folder().join(MANIFEST);
+        let manifest = std::fs::read(&path).map_err(|error| PublishError::new("read", &path, error))?;
+        shared.upload(&staging, target)?;
+        shared.put_manifest(&manifest_in(target), &manifest)?;
+        // Later months are counted from these files: they need not be fetched.
+        for file in staging.files().iter().filter(|file| file.name() != file.path) {
+            shared.cache.take(&file.sha256, file.bytes, &staging.folder().join(&file.path))?;
+        }
+        Ok(())
+    }
+
+    fn retire(&self, path: &str) -> Result<(), PublishError> {
+        let manifest = manifest_in(path);
+        if self.shared.entry(&manifest)?.is_none() {
+            return Ok(());
+        }
+        // A manifest that another process has replaced since must not be deleted, and a deletion has no condition.
+        self.shared.put_manifest(&manifest, REMOVED)?;
+        self.shared.remove_folder(path)
+    }
+
+    fn purge(&self, path: &str) -> Result<(), PublishError> {
+        self.shared.remove_unlisted(path, |_| true)
+    }
+
+    fn purge_versions(&self) -> Result<OldVersions, PublishError> {
+        self.versions.purge(self.shared.objects.prefix()).map_err(self.shared.failed("remove old versions in", ""))
+    }
+
+    fn local_path(&self, _folder: &str, file: &ListedFile) -> PathBuf {
+        self.shared.cache.path(&file.sha256)
+    }
+
+    fn fetch(&self, folder: &str, file: &ListedFile) -> Result<(), Problem> {
+        self.shared.fetch(&format!("{folder}/{}", file.path), file, true)
+    }
+
+    fn verify(&self, folder: &str, file: &ListedFile) -> Result<(), Problem> {
+        self.shared.fetch(&format!("{folder}/{}", file.path), file, false)
+    }
+
+    fn misses(&self, folder: &str, file: &ListedFile) -> Option<Problem> {
+        let name = &file.path;
+        match self.shared.entry(&format!("{folder}/{name}")) {
+            Ok(Some(entry)) if entry.bytes == file.bytes => None,
+            Ok(Some(entry)) => Some(Problem::Damage(format!("`{name}` has {} bytes instead of {}", entry.bytes, file.bytes))),
+            Ok(None) => Some(Problem::Damage(format!("`{name}` is missing"))),
+            Err(error) => Some(Problem::Unreachable(error.cause().to_string())),
+        }
+    }
+
+    fn bytes_below(&self, path: &str) -> u64 {
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        self.shared.with(|known| known.below(&prefix).map(|(_, entry)| entry.bytes).sum()).unwrap_or(0)
+    }
+
+    fn lock(&self, purpose: &str) -> Result<Lock, StoreError> {
+        let shared = &self.shared;
+        let work = flock::take(&flock::path(&shared.work), &shared.work, purpose)?;
+        let lease = match lease::take(&shared.objects, purpose, self.term).map_err(shared.failed("lock", lease::PATH))? {
+            Taken::Lease(lease) => Arc::new(lease),
+            Taken::Held(holder) => return Err(StoreError::Locked { path: shared.shown(lease::PATH), holder }),
+            Taken::Unconditional => return Err(StoreError::Unconditional { place: shared.shown("") }),
+        };
+        if let Some(host) = &lease.unfinished_on {
+            tracing::warn!(
+                "the last run did not end. Its unfinished work is on `{host}`; what is not in `{}` is fetched again",
+                shared.work.display()
+            );
+        }
+        *shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&lease);
+        let held = Held { shared: shared.clone(), lease: Some(lease), _work: work };
+        // What was known before may have changed until the lease was taken.
+        *shared.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        shared.sweep(self.kept_unlisted)?;
+        Ok(Lock::new(Mutex::new(held)))
+    }
+
+    fn holder(&self) -> Result<Option<Holder>, StoreError> {
+        Ok(lease::holder(&self.shared.objects).map_err(self.shared.failed("read", lease::PATH))?)
+    }
+
+    /// Writes, lists, reads and removes an object of its own, and tries what must fail.
+    fn try_out(&self) -> Result<Tried, StoreError> {
+        let shared = &self.shared;
+        publish::create_folder(&shared.work)?;
+        let objects = &shared.objects;
+        let path = format!(".check-{}-{}", std::process::id(), super::machine::Process::this().started);
+        let conditional = |put: Put| match put {
+            Put::Done(version) => Ok(version),
+            Put::Conflict => Err(io::Error::other(BucketError::Refused("another object with its name is there".to_string()))),
+        };
+        let tried = || -> io::Result<bool> {
+            let first: Version = conditional(objects.put_if(&path, b"first\n", If::Absent)?)?;
+            conditional(objects.put_if(&path, b"second\n", If::Is(first.clone()))?)?;
+            let is_conditional = lease::is_conditional(objects, &path, &first)?;
+            let is_listed = objects.list()?.contains_key(&path);
+            let is_read = objects.get(&path)?.is_some_and(|(bytes, _)| bytes == b"second\n");
+            if is_conditional && !(is_listed && is_read) {
+                return Err(io::Error::other(BucketError::Refused("what was written is not what is listed and read".to_string())));
+            }
+            Ok(is_conditional)
+        };
+        let is_conditional = tried().map_err(shared.failed("try out", &path));
+        let removed = objects.delete(&path).map_err(shared.failed("remove", &path));
+        if !is_conditional? {
+            return Err(StoreError::Unconditional { place: shared.shown("") });
+        }
+        removed?;
+        Ok(Tried::Bucket)
+    }
+}
+
+fn manifest_in(folder: &str) -> String {
+    format!("{folder}/{MANIFEST}")
+}
+
+/// The part of its hash that is in the name of a file.
+fn hash_in_name(path: &str) -> Option<&str> {
+    let name = path.rsplit('/').next()?;
+    name.split('.').find(|part| part.len() == publish::HASH_IN_NAME && part.chars().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests;

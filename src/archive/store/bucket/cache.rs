@@ -1,0 +1,156 @@
+//! Files of a bucket on this machine. A file is named by its SHA-256, and compared with it once by each process that uses it. The folder
+//! may be removed at any time.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::publish::{self, PublishError};
+
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    max_bytes: u64,
+    /// The files that this process uses. They are never removed to make room.
+    used: Mutex<BTreeSet<String>>,
+}
+
+impl Cache {
+    pub(super) fn new(folder: PathBuf, max_bytes: u64) -> Cache {
+        Cache { folder, max_bytes, used: Mutex::default() }
+    }
+
+    pub(super) fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(sha256)
+    }
+
+    /// Whether the file is here, undamaged. A damaged file is removed.
+    pub(super) fn has(&self, sha256: &str) -> Result<bool, PublishError> {
+        let path = self.path(sha256);
+        if !path.exists() {
+            return Ok(false);
+        }
+        self.use_of(sha256);
+        if publish::hash_file(&path)?.1 != sha256 {
+            publish::remove_file(&path)?;
+            return Ok(false);
+        }
+        // The least recently used files are removed first. If the time cannot be set, the file is only removed earlier.
+        let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        Ok(true)
+    }
+
+    /// A path for a file of this size that is being fetched. Makes room for it.
+    pub(super) fn place(&self, sha256: &str, bytes: u64) -> Result<PathBuf, PublishError> {
+        publish::create_folder(&self.folder)?;
+        self.use_of(sha256);
+        self.make_room(bytes);
+        Ok(self.folder.join(format!("{sha256}.{}.part", std::process::id())))
+    }
+
+    /// Shows a file that was fetched and compared with its hash.
+    pub(super) fn keep(&self, sha256: &str, part: &Path) -> Result<(), PublishError> {
+        let path = self.path(sha256);
+        fs::rename(part, &path).map_err(|error| PublishError::new("keep", &path, error))
+    }
+
+    /// Takes over a file that was just written. If that fails, it is fetched when it is needed.
+    pub(super) fn take(&self, sha256: &str, bytes: u64, file: &Path) -> Result<(), PublishError> {
+        publish::create_folder(&self.folder)?;
+        self.use_of(sha256);
+        self.make_room(bytes);
+        self.keep(sha256, file)
+    }
+
+    /// Removes the files whose hash begins like this.
+    pub(super) fn remove(&self, hash_begins: &str) {
+        for (name, path, ..) in self.files() {
+            if name.starts_with(hash_begins) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    fn use_of(&self, sha256: &str) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256.to_string());
+    }
+
+    /// Removes the least recently used files until there is room for this many bytes.
+    fn make_room(&self, bytes: u64) {
+        let mut files = self.files();
+        files.sort_by_key(|(.., used)| *used);
+        let mut total: u64 = files.iter().map(|(_, _, bytes, _)| bytes).sum();
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, path, size, _) in files {
+            if total + bytes <= self.max_bytes {
+                break;
+            }
+            // The files of another process that is just fetching are as new as can be, and are only fetched again.
+            if !used.iter().any(|used| name.starts_with(used)) && fs::remove_file(path).is_ok() {
+                total -= size;
+            }
+        }
+    }
+
+    /// Name, path, size and last use of each file.
+    fn files(&self) -> Vec<(String, PathBuf, u64, SystemTime)> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let file = |entry: fs::DirEntry| -> io::Result<_> {
+            let found = entry.metadata()?;
+            Ok((entry.file_name().to_string_lossy().into_owned(), entry.path(), found.len(), found.modified()?))
+        };
+        entries.filter_map(|entry| file(entry).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn put(cache: &Cache, text: &str) -> String {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("file");
+        fs::write(&path, text).unwrap();
+        let sha256 = publish::hash_file(&path).unwrap().1;
+        let part = cache.place(&sha256, text.len() as u64).unwrap();
+        fs::write(&part, text).unwrap();
+        cache.keep(&sha256, &part).unwrap();
+        sha256
+    }
+
+    #[test]
+    fn the_least_recently_used_files_make_room_but_none_that_is_in_use() {
+        let place = tempfile::tempdir().unwrap();
+        let cache = || Cache::new(place.path().join("cache"), 25);
+        let [a, b] = ["aaaaaaaaaa", "bbbbbbbbbb"].map(|text| put(&cache(), text));
+        let hour = Duration::from_secs(3600);
+        File::options().append(true).open(cache().path(&b)).unwrap().set_modified(SystemTime::now() - hour).unwrap();
+        File::options().append(true).open(cache().path(&a)).unwrap().set_modified(SystemTime::now() - 2 * hour).unwrap();
+        assert!(cache().has(&a).unwrap(), "it was used just now");
+        let third = cache();
+        let c = put(&third, "cccccccccc");
+        assert_eq!([&a, &b, &c].map(|sha256| third.path(sha256).exists()), [true, false, true]);
+        // All that is here is in use: it stays, although there is no room.
+        assert!(third.has(&a).unwrap());
+        let d = put(&third, "dddddddddd");
+        assert_eq!([&a, &c, &d].map(|sha256| third.path(sha256).exists()), [true, true, true]);
+    }
+
+    #[test]
+    fn a_file_that_was_changed_is_not_used() {
+        let place = tempfile::tempdir().unwrap();
+        let cache = Cache::new(place.path().to_path_buf(), 1000);
+        let a = put(&cache, "one text");
+        assert!(cache.has(&a).unwrap());
+        fs::write(cache.path(&a), "One text").unwrap();
+        assert!(!cache.has(&a).unwrap() && !cache.path(&a).exists());
+        let b = put(&cache, "another");
+        cache.remove(&b[..16]);
+        assert!(!cache.has(&b).unwrap());
+    }
+}

@@ -1,0 +1,100 @@
+//! What this process knows of the objects of a job: one list, and the manifests. Between commands, the manifests are remembered in one
+//! object, so that months that did not change cost no request.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::objects::{Entry, Objects, Version};
+use crate::publish::MANIFEST;
+
+/// The object with the remembered manifests. It may be deleted.
+const MANIFESTS: &str = ".manifests.json";
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub entries: BTreeMap<String, Entry>,
+    manifests: BTreeMap<String, Remembered>,
+    is_changed: bool,
+}
+
+/// A manifest, with what identifies its version in a list. A list with another one means that it must be read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    tag: String,
+    text: String,
+}
+
+impl Known {
+    /// Lists the objects, and reads the remembered manifests.
+    pub(super) fn list(objects: &Objects) -> io::Result<Known> {
+        let entries = objects.list()?;
+        let remembered = if entries.contains_key(MANIFESTS) { objects.get(MANIFESTS)? } else { None };
+        let manifests = remembered.and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Ok(Known { entries, manifests, is_changed: false })
+    }
+
+    /// The objects whose paths begin like this.
+    pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Entry)> {
+        self.entries.range(prefix.to_string()..).take_while(move |(path, _)| path.starts_with(prefix))
+    }
+
+    /// The folders of months: `snapshots/run_month=2026-10`.
+    pub(super) fn month_folders(&self) -> Vec<String> {
+        let folder = |path: &String| -> Option<String> {
+            let mut names = path.split('/');
+            let (section, month) = (names.next()?, names.next()?);
+            (month.starts_with("run_month=") && names.next().is_some()).then(|| format!("{section}/{month}"))
+        };
+        let mut folders: Vec<String> = self.entries.keys().filter_map(folder).collect();
+        folders.dedup();
+        folders
+    }
+
+    /// The bytes of a manifest, if its version is remembered.
+    pub(super) fn manifest(&self, path: &str, entry: &Entry) -> Option<Vec<u8>> {
+        let remembered = self.manifests.get(path)?;
+        (entry.tag.as_ref() == Some(&remembered.tag)).then(|| remembered.text.clone().into_bytes())
+    }
+
+    /// A manifest was read.
+    pub(super) fn read(&mut self, path: &str, bytes: &[u8], version: &Version) {
+        if let (Some(tag), Ok(text)) = (version.tag(), String::from_utf8(bytes.to_vec())) {
+            self.manifests.insert(path.to_string(), Remembered { tag, text });
+            self.is_changed = true;
+        }
+    }
+
+    /// An object was written.
+    pub(super) fn wrote(&mut self, path: &str, bytes: &[u8], version: &Version) {
+        self.sent(path, bytes.len() as u64, version);
+        if path.ends_with(MANIFEST) {
+            self.read(path, bytes, version);
+        }
+    }
+
+    /// A file was written.
+    pub(super) fn sent(&mut self, path: &str, bytes: u64, version: &Version) {
+        // It is new by any clock.
+        self.entries.insert(path.to_string(), Entry { bytes, modified: chrono::DateTime::<chrono::Utc>::MAX_UTC, tag: version.tag() });
+    }
+
+    pub(super) fn removed(&mut self, path: &str) {
+        self.entries.remove(path);
+        self.is_changed |= self.manifests.remove(path).is_some();
+    }
+
+    /// Writes the manifests for the next command. Without them, it reads each manifest itself.
+    pub(super) fn remember(&mut self, objects: &Objects) {
+        if !std::mem::take(&mut self.is_changed) {
+            return;
+        }
+        self.manifests.retain(|path, remembered| self.entries.get(path).is_some_and(|entry| entry.tag.as_ref() == Some(&remembered.tag)));
+        if let Ok(bytes) = serde_json::to_vec(&self.manifests)
+            && let Err(error) = objects.put(MANIFESTS, bytes)
+        {
+            tracing::debug!("the manifests were not remembered: {error}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Leases that are lost, runs that were paused, and stores that fail.
+
+mod faulty;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use object_store::memory::InMemory;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::store::Location;
+use faulty::{Counts, Faulty, Plan};
+
+const MONTHS: [&str; 3] = ["snapshots/run_month=2026-08", "snapshots/run_month=2026-09", "history/run_month=2026-09"];
+/// A lease that is soon over, so that no test waits long.
+const SHORT: Term = Term { lasts: std::time::Duration::from_millis(20), renewed_every: std::time::Duration::from_secs(600) };
+
+fn uri() -> BucketUri {
+    let Ok(Location::Bucket(uri)) = Location::parse("s3://bucket/job") else { panic!() };
+    uri
+}
+
+/// The bucket as a machine with this work folder opens it.
+fn opened(objects: &Arc<dyn ObjectStore>, work: &Path) -> Bucket {
+    Bucket { term: SHORT, ..Bucket::new(objects.clone(), Versions::None, &uri(), work.to_path_buf(), 1 << 30) }
+}
+
+fn memory() -> Arc<dyn ObjectStore> {
+    Arc::new(InMemory::new())
+}
+
+/// Publishes a month with these files.
+fn publish(bucket: &Bucket, folder: &str, files: &[(&str, String)]) -> Result<(), PublishError> {
+    let staging = Staging::new(&bucket.staging(), "test")?.with_hashed_names();
+    for (name, text) in files {
+        fs::write(staging.place(name)?, text).unwrap();
+        staging.list(name, 1)?;
+    }
+    staging.seal(&json!({ "files": staging.files() }))?;
+    bucket.publish(staging, folder)
+}
+
+/// The months with the texts of their files, as a reader follows the manifests. Each listed file must be there.
+fn visible(objects: &Arc<dyn ObjectStore>) -> BTreeMap<String, Vec<String>> {
+    let work = tempfile::tempdir().unwrap();
+    let bucket = opened(objects, work.path());
+    let mut found = BTreeMap::new();
+    for section in ["snapshots", "history"] {
+        for name in bucket.folders(section).unwrap() {
+            let folder = format!("{section}/{name}");
+            let manifest: Value = serde_json::from_slice(&bucket.read(&manifest_in(&folder)).unwrap().unwrap()).unwrap();
+            let files: Vec<ListedFile> = serde_json::from_value(manifest["files"].clone()).unwrap();
+            let text = |file: &ListedFile| {
+                assert!(bucket.misses(&folder, file).is_none(), "{folder}: {}", file.path);
+                bucket.fetch(&folder, file).unwrap();
+                fs::read_to_string(bucket.local_path(&folder, file)).unwrap()
+            };
+            found.insert(folder.clone(), files.iter().map(text).collect());
+        }
+    }
+    found
+}
+
+fn is_lost(error: &PublishError) -> bool {
+    matches!(BucketError::find_in(error), Some(BucketError::LostLock(_)))
+}
+
+#[test]
+fn a_run_that_was_paused_undoes_nothing_when_it_wakes_up() {
+    let (objects, here, there) = (memory(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (paused, other) = (opened(&objects, here.path()), opened(&objects, there.path()));
+    let lock = paused.lock("run").unwrap();
+    publish(&paused, MONTHS[0], &[("a", "before".to_string())]).unwrap();
+    // The lease is not renewed while the run is paused. Its process is that of this test, which goes on: only the time tells.
+    std::thread::sleep(SHORT.lasts);
+    let others_lock = other.lock("run").unwrap();
+    for (index, month) in MONTHS.iter().enumerate() {
+        publish(&other, month, &[("a", format!("other {index}"))]).unwrap();
+    }
+    let expected = visible(&objects);
+    assert!(is_lost(&publish(&paused, MONTHS[0], &[("a", "late".to_string())]).unwrap_err()));
+    assert!(is_lost(&paused.retire(MONTHS[0]).unwrap_err()));
+    assert!(is_lost(&paused.write("index.html", b"late").unwrap_err()));
+    assert_eq!(visible(&objects), expected);
+    // Whatever the lease says: the manifests that were there when it was taken are not there any more.
+    *paused.shared.lease.lock().unwrap() = other.shared.lease.lock().unwrap().clone();
+    for month in MONTHS {
+        assert!(is_lost(&publish(&paused, month, &[("a", "late".to_string())]).unwrap_err()), "{month}");
+    }
+    assert!(is_lost(&paused.retire(MONTHS[0]).unwrap_err()));
+    assert_eq!(visible(&objects), expected);
+    drop(lock);
+    assert!(publish(&other, MONTHS[0], &[("a", "next".to_string())]).is_ok(), "the lease of the other is not given back");
+    drop(others_lock);
+}
+
+#[test]
+fn nothing_is_written_without_the_lock() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    assert!(is_lost(&publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap_err()));
+    drop(bucket.lock("run").unwrap());
+    assert!(is_lost(&publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap_err()));
+    assert!(visible(&objects).is_empty());
+}
+
+#[test]
+fn a_live_lease_is_not_taken_over_and_an_expired_one_is() {
+    let (objects, here, there) = (memory(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let live = Term { lasts: std::time::Duration::from_millis(400), renewed_every: std::time::Duration::from_millis(40) };
+    let bucket = Bucket { term: live, ..opened(&objects, here.path()) };
+    let other = Bucket { term: live, ..opened(&objects, there.path()) };
+    let lock = bucket.lock("run").unwrap();
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < 3 * live.lasts {
+        assert!(matches!(other.lock("run"), Err(StoreError::Locked { .. })), "it is renewed");
+    }
+    publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap();
+    // A record that nobody can read is somebody's: it is taken over only if it does not change.
+    drop(lock);
+    bucket.shared.objects.put(lease::PATH, b"{\"of\": \"a later version\"}".to_vec()).unwrap();
+    let begun = std::time::Instant::now();
+    drop(other.lock("run").unwrap());
+    assert!(begun.elapsed() >= live.lasts);
+}
+
+#[test]
+fn what_no_manifest_lists_goes_when_it_is_old_and_nothing_else() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let lock = bucket.lock("run").unwrap();
+    for text in ["first", "second"] {
+        publish(&bucket, MONTHS[0], &[("part", text.to_string()), ("same", "same".to_string())]).unwrap();
+    }
+    let raw = &bucket.shared.objects;
+    // An interrupted run, files of people, a month whose manifest is damaged, and one that was about to be removed.
+    for path in ["snapshots/run_month=2026-07/part", "notes.txt", "snapshots/README", "applied/run_month=2026-07/part"] {
+        raw.put(path, b"left".to_vec()).unwrap();
+    }
+    raw.put("applied/run_month=2026-07/manifest.json", b"{\"files\": [".to_vec()).unwrap();
+    raw.put("reports/run_month=2026-07/members.csv", b"left".to_vec()).unwrap();
+    raw.put("reports/run_month=2026-07/manifest.json", REMOVED.to_vec()).unwrap();
+    let all = |raw: &Objects| raw.list().unwrap().into_keys().filter(|path| !path.starts_with('.')).collect::<Vec<_>>();
+    drop(lock);
+    drop(bucket.lock("run").unwrap());
+    let young = all(raw);
+    assert!(young.iter().filter(|path| path.starts_with(MONTHS[0])).count() == 4, "{young:?}");
+    assert!(!young.iter().any(|path| path.starts_with("reports/")), "what was marked as removed does not wait: {young:?}");
+    let sweeping = Bucket { kept_unlisted: TimeDelta::zero(), ..opened(&objects, here.path()) };
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    drop(sweeping.lock("run").unwrap());
+    let left = all(raw);
+    assert_eq!(visible(&objects)[MONTHS[0]], ["second", "same"]);
+    assert_eq!(left.iter().filter(|path| path.starts_with(MONTHS[0])).count(), 3, "{left:?}");
+    let others: Vec<&str> = left.iter().map(String::as_str).filter(|path| !path.starts_with(MONTHS[0])).collect();
+    assert_eq!(others, ["applied/run_month=2026-07/manifest.json", "applied/run_month=2026-07/part", "notes.txt", "snapshots/README"]);
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_refused() {
+    for ignores in [Plan { ignores_create: true, ..Plan::default() }, Plan { ignores_update: true, ..Plan::default() }] {
+        let objects: Arc<dyn ObjectStore> = Arc::new(Faulty::new(ignores));
+        let here = tempfile::tempdir().unwrap();
+        assert!(matches!(opened(&objects, here.path()).try_out(), Err(StoreError::Unconditional { .. })));
+        assert!(matches!(opened(&objects, here.path()).lock("run"), Err(StoreError::Unconditional { .. })));
+    }
+}
+
+#[test]
+fn months_that_did_not_change_cost_one_list_and_one_read() {
+    let faulty = Arc::new(Faulty::new(Plan::default()));
+    let objects: Arc<dyn ObjectStore> = faulty.clone();
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let lock = bucket.lock("run").unwrap();
+    for year in 2024..2027 {
+        for month in 1..=12 {
+            for section in ["snapshots", "history", "reports"] {
+                publish(&bucket, &format!("{section}/run_month={year}-{month:02}"), &[("a", format!("{section} {month} {year}"))]).unwrap();
+            }
+        }
+    }
+    drop(lock);
+    faulty.counts();
+    let other = opened(&objects, there.path());
+    let lock = other.lock("run").unwrap();
+    for section in ["snapshots", "history", "reports"] {
+        for name in other.folders(section).unwrap() {
+            assert!(other.read(&format!("{section}/{name}/manifest.json")).unwrap().is_some());
+        }
+    }
+    drop(lock);
+    let Counts { lists, reads, writes } = faulty.counts();
+    assert_eq!((lists, reads), (1, 2), "the lease, and all manifests at once");
+    assert!(writes <= 6, "{writes}: the lease is taken, renewed, tried out twice and given back");
+    // A manifest that somebody else wrote is read again.
+    let changed = bucket.shared.objects.get("history/run_month=2026-03/manifest.json").unwrap().unwrap().0;
+    bucket.shared.objects.put("history/run_month=2026-03/manifest.json", [&changed[..], b"\n"].concat()).unwrap();
+    let third = opened(&objects, there.path());
+    assert_eq!(third.read("history/run_month=2026-03/manifest.json").unwrap().unwrap().len(), changed.len() + 1);
+}
+
+/// One command that publishes, replaces and removes months. Fails when the store fails.
+fn command(bucket: &Bucket, version: u64) -> Result<(), StoreError> {
+    let _lock = bucket.lock("run")?;
+    for (index, month) in MONTHS.iter().enumerate() {
+        publish(bucket, month, &[("a", format!("a of {index} in {version}")), ("b", format!("b of {index}")), ("c", "c".repeat(100))])?;
+    }
+    bucket.write("index.html", format!("{version}").as_bytes())?;
+    bucket.retire("reports/run_month=2026-08")?;
+    publish(bucket, "reports/run_month=2026-08", &[("d", format!("d in {version}"))])?;
+    Ok(())
+}
+
+#[test]
+fn a_store_that_fails_shows_whole_months_and_the_command_that_is_repeated_ends_it() {
+    let seeds: u64 = std::env::var("COHORTS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
+    for seed in 0..seeds {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let faulty = Arc::new(Faulty::new(Plan::default()));
+        let objects: Arc<dyn ObjectStore> = faulty.clone();
+        let machines = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let mut is_done = false;
+        for attempt in 0..40 {
+            // The last attempts have a sound store.
+            faulty.set(if attempt < 30 { Plan::random(&mut random) } else { Plan::default() });
+            let bucket = opened(&objects, machines[random.random_range(0..2)].path());
+            let result = command(&bucket, seed * 100);
+            faulty.set(Plan::default());
+            let shown = visible(&objects);
+            for (month, texts) in &shown {
+                assert_eq!(texts.len(), 3, "seed {seed}, attempt {attempt}: {month}");
+            }
+            match result {
+                Ok(()) => {
+                    assert_eq!(shown.len(), MONTHS.len(), "seed {seed}");
+                    is_done = true;
+                    break;
+                }
+                Err(StoreError::Locked { .. }) => std::thread::sleep(SHORT.lasts),
+                Err(StoreError::Publish(error)) => {
+                    assert!(BucketError::find_in(&error).is_some(), "seed {seed}: {error}: {}", error.cause());
+                }
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+        }
+        assert!(is_done, "seed {seed}");
+    }
+}
+
+impl Plan {
+    fn random(random: &mut impl Rng) -> Plan {
+        let chance = |random: &mut dyn FnMut() -> f64, rate: f64| if random() < 0.5 { 0.0 } else { random() * rate };
+        let mut draw = || random.random::<f64>();
+        Plan {
+            fails_before: chance(&mut draw, 0.2),
+            fails_after: chance(&mut draw, 0.2),
+            cuts_lists: chance(&mut draw, 0.3),
+            reads_stale: chance(&mut draw, 0.2),
+            dies_after: if draw() < 0.3 { Some((draw() * 40.0) as usize) } else { None },
+            seed: (draw() * 1e9) as u64,
+            ..Plan::default()
+        }
+    }
+}

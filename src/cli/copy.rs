@@ -1,0 +1,73 @@
+//! `copy`: copies a job to another place.
+
+use super::arguments::Copy;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{run, stdout};
+use archive::store::Location;
+use archive::{Copied, Section};
+use job::{self, CopiedMonths, JobError};
+use reports::digest::grouped;
+
+pub(super) async fn run(arguments: Copy, progress: &Progress) -> Result<u8, Failure> {
+    let settings = run::load(&arguments.job.sources())?;
+    let to = Location::parse(&arguments.to).map_err(|problem| Failure::usage(problem, "`--to` is like `output.dir`"))?;
+    if to == settings.output.dir {
+        return Err(Failure::usage("`--to` is where the job is", "name another folder or bucket"));
+    }
+    let mut there = settings.clone();
+    // Both have a folder for unfinished work.
+    there.output.work_dir = settings.output.work_dir.as_ref().map(|folder| folder.join("copy"));
+    there.output.dir = to;
+    let (source, target) = (job::archive(&settings)?, job::archive(&there)?);
+    if !source.exists().map_err(JobError::from)? {
+        return Err(Failure::usage(format!("`{}` does not exist", source.place()), "check the job's name and `output.dir`"));
+    }
+    let (from, place) = (source.clone(), target.place());
+    let copying = tokio::task::spawn_blocking(move || {
+        let _locks = (source.lock("copy")?, target.lock("copy")?);
+        job::copy(&source, &target)
+    });
+    let copied = copying.await.map_err(|error| Failure::unexpected("copying stopped", error))??;
+    progress.finish();
+    stdout::print(&text(&copied, &from.place(), &place))?;
+    if copied.has_open() { Err(Failure::not_all_copied(&place)) } else { Ok(0) }
+}
+
+fn name(section: Section) -> &'static str {
+    match section {
+        Section::Snapshots => "snapshot",
+        Section::History => "history",
+        Section::Reports => "reports",
+        Section::Applied => "applied tags",
+    }
+}
+
+fn text(copied: &CopiedMonths, from: &str, to: &str) -> String {
+    let mut text = String::new();
+    let mut total = 0;
+    for (month, sections) in &copied.months {
+        if sections.iter().all(|(_, copied)| *copied == Copied::Same) {
+            text.push_str(&format!("{month}  was there already\n"));
+            continue;
+        }
+        for (section, copied) in sections {
+            let what = match copied {
+                Copied::Same => "was there already".to_string(),
+                Copied::New { bytes } => {
+                    total += bytes;
+                    format!("copied, {} bytes", grouped(bytes.cast_signed()))
+                }
+                Copied::Replaced { bytes, why } => {
+                    total += bytes;
+                    format!("replaced, {} bytes: {why}", grouped(bytes.cast_signed()))
+                }
+                Copied::Kept(why) => format!("not copied: {why}"),
+                Copied::Damaged(problem) => format!("not copied, it is damaged: {problem}"),
+            };
+            text.push_str(&format!("{month}  {:12}  {what}\n", name(*section)));
+        }
+    }
+    text.push_str(&format!("\nfrom  {from}\nto    {to}\n{} bytes were written, and read again there\n", grouped(total.cast_signed())));
+    text
+}

@@ -1,0 +1,56 @@
+//! Copies what a job keeps to another place: from a folder to a bucket, back, or as a backup. Nothing is removed, and nothing newer is
+//! replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::JobError;
+use super::apply::PENDING_FILES;
+use archive::{Archive, Copied, Section};
+use domain::Month;
+
+/// What became of a month, section by section, in the order in which they are copied.
+#[derive(Debug, Default)]
+pub struct CopiedMonths {
+    pub months: BTreeMap<Month, Vec<(Section, Copied)>>,
+}
+
+impl CopiedMonths {
+    /// Whether something was not copied that a person must decide about.
+    pub fn has_open(&self) -> bool {
+        self.months.values().flatten().any(|(_, copied)| copied.is_open())
+    }
+}
+
+const SECTIONS: [Section; 4] = [Section::Snapshots, Section::History, Section::Reports, Section::Applied];
+
+/// Copies all months. The caller must have the locks of both places. Blocks.
+///
+/// # Errors
+/// If one of the places cannot be read or written, or if people are still to be forgotten in one of them.
+pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
+    for archive in [from, to] {
+        if archive.journal()?.is_some() {
+            return Err(JobError::ForgetUnfinished { place: archive.place() });
+        }
+    }
+    let mut done = CopiedMonths::default();
+    // A month that is not copied has no history or reports of another snapshot.
+    let mut not_copied = BTreeSet::new();
+    for section in SECTIONS {
+        for month in from.months_of(section)? {
+            let is_derived = matches!(section, Section::History | Section::Reports);
+            let copied = if is_derived && not_copied.contains(&month) {
+                Copied::Kept("its snapshot was not copied".to_string())
+            } else {
+                tracing::info!("copying {}", from.location_of(section, month));
+                from.copy_month(section, month, to)?
+            };
+            if section == Section::Snapshots && copied.is_open() {
+                not_copied.insert(month);
+            }
+            done.months.entry(month).or_default().push((section, copied));
+        }
+    }
+    from.copy_files(&PENDING_FILES, to)?;
+    Ok(done)
+}
