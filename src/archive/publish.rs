@@ -24,7 +24,7 @@ pub(crate) use swap::{recover, recover_beside};
 
 pub const MANIFEST: &str = "manifest.json";
 /// How many digits of a file's hash are a part of its name.
-pub(crate) const HASH_IN_NAME: usize = 16;
+const HASH_IN_NAME: usize = 16;
 /// The prefix of the names of folders that are being written.
 const STAGED: &str = "staged-";
 

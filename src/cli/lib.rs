@@ -1,5 +1,5 @@
 //! The command line: arguments, exit codes, messages on standard error and results on standard output. Each command has its own
-//! file. Only this part of the program reads the wall clock.
+//! file. Only this part of the program reads the wall clock, but for the expiry of a lock in a bucket.
 
 mod arguments;
 mod backfill;

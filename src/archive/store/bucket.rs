@@ -9,6 +9,7 @@ mod lease;
 mod objects;
 mod versions;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -199,17 +200,15 @@ impl Shared {
         Ok(Some(bytes))
     }
 
-    /// The paths that the manifest of a folder lists, with its own; `None` if it cannot be read.
-    fn listed(&self, folder: &str) -> Result<Option<Vec<String>>, PublishError> {
+    /// The files that the manifest of a folder lists; `None` if it cannot be read.
+    fn files_of(&self, folder: &str) -> Result<Option<Vec<ListedFile>>, PublishError> {
         #[derive(serde::Deserialize)]
         struct Files {
             files: Vec<ListedFile>,
         }
-        let path = manifest_in(folder);
-        let Some(bytes) = self.manifest(&path)? else { return Ok(Some(Vec::new())) };
+        let Some(bytes) = self.manifest(&manifest_in(folder))? else { return Ok(Some(Vec::new())) };
         let is_sound = publish::checked_hash(&bytes).is_some();
-        let files = serde_json::from_slice::<Files>(&bytes).ok().filter(|_| is_sound);
-        Ok(files.map(|listed| listed.files.iter().map(|file| format!("{folder}/{}", file.path)).chain([path]).collect()))
+        Ok(serde_json::from_slice::<Files>(&bytes).ok().filter(|_| is_sound).map(|listed| listed.files))
     }
 
     /// Removes the objects of a folder that its manifest does not list and of which `is_wanted` says so.
@@ -222,14 +221,10 @@ impl Shared {
             return Ok(());
         }
         // Without its manifest, nobody knows what belongs to a month.
-        let Some(listed) = self.listed(folder)? else { return Ok(()) };
-        for path in unlisted.iter().filter(|path| !listed.contains(path)) {
-            if let Some(hash) = hash_in_name(path) {
-                self.cache.remove(hash);
-            }
-            self.delete(path)?;
-        }
-        Ok(())
+        let Some(files) = self.files_of(folder)? else { return Ok(()) };
+        let mut listed: BTreeSet<String> = files.into_iter().map(|file| format!("{folder}/{}", file.path)).collect();
+        listed.insert(manifest_in(folder));
+        unlisted.iter().filter(|path| !listed.contains(*path)).try_for_each(|path| self.delete(path))
     }
 
     /// Removes what interrupted runs and replaced months left, once it is old enough by the clock of the store.
@@ -249,9 +244,6 @@ impl Shared {
     fn remove_folder(&self, folder: &str) -> Result<(), PublishError> {
         let manifest = manifest_in(folder);
         for path in self.below(folder)?.into_iter().filter(|path| *path != manifest) {
-            if let Some(hash) = hash_in_name(&path) {
-                self.cache.remove(hash);
-            }
             self.delete(&path)?;
         }
         self.delete(&manifest)
@@ -267,7 +259,8 @@ impl Shared {
         let part = self.cache.place(&file.sha256, file.bytes).map_err(failed)?;
         let fetched = self.objects.download(path, &part).map_err(self.failed("read", path));
         let problem = match fetched {
-            Ok(Some(sha256)) if sha256 == file.sha256 => return self.cache.keep(&file.sha256, &part).map_err(failed),
+            Ok(Some(sha256)) if sha256 == file.sha256 && trusts_cache => return self.cache.keep(&file.sha256, &part).map_err(failed),
+            Ok(Some(sha256)) if sha256 == file.sha256 => return publish::remove_file(&part).map_err(failed),
             Ok(Some(_)) => Problem::Damage(format!("`{name}` differs from what was published")),
             Ok(None) => Problem::Damage(format!("`{name}` is missing")),
             Err(error) => failed(error),
@@ -367,6 +360,12 @@ impl Store for Bucket {
     }
 
     fn purge_versions(&self) -> Result<OldVersions, PublishError> {
+        let mut kept = BTreeSet::new();
+        for folder in self.shared.with(|known| known.month_folders())? {
+            kept.extend(self.shared.files_of(&folder)?.unwrap_or_default().into_iter().map(|file| file.sha256));
+        }
+        self.shared.cache.retain(&kept)?;
+        publish::remove_folder(&self.shared.work.join("copies"))?;
         self.versions.purge(self.shared.objects.prefix()).map_err(self.shared.failed("remove old versions in", ""))
     }
 
@@ -456,12 +455,6 @@ impl Store for Bucket {
 
 fn manifest_in(folder: &str) -> String {
     format!("{folder}/{MANIFEST}")
-}
-
-/// The part of its hash that is in the name of a file.
-fn hash_in_name(path: &str) -> Option<&str> {
-    let name = path.rsplit('/').next()?;
-    name.split('.').find(|part| part.len() == publish::HASH_IN_NAME && part.chars().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

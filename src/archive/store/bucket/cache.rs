@@ -65,13 +65,10 @@ impl Cache {
         self.keep(sha256, file)
     }
 
-    /// Removes the files whose hash begins like this.
-    pub(super) fn remove(&self, hash_begins: &str) {
-        for (name, path, ..) in self.files() {
-            if name.starts_with(hash_begins) {
-                let _ = fs::remove_file(path);
-            }
-        }
+    /// Removes the files that have none of these hashes.
+    pub(super) fn retain(&self, kept: &BTreeSet<String>) -> Result<(), PublishError> {
+        let files = self.files().into_iter();
+        files.filter(|(name, ..)| !kept.contains(name)).try_for_each(|(_, path, ..)| publish::remove_file(&path))
     }
 
     fn use_of(&self, sha256: &str) {
@@ -150,7 +147,8 @@ mod tests {
         fs::write(cache.path(&a), "One text").unwrap();
         assert!(!cache.has(&a).unwrap() && !cache.path(&a).exists());
         let b = put(&cache, "another");
-        cache.remove(&b[..16]);
-        assert!(!cache.has(&b).unwrap());
+        let c = put(&cache, "a third");
+        cache.retain(&BTreeSet::from([c.clone()])).unwrap();
+        assert!(!cache.has(&b).unwrap() && cache.has(&c).unwrap());
     }
 }
