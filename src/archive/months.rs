@@ -170,6 +170,11 @@ impl Archive {
         self.store.remove_file(&applied(name))
     }
 
+    /// Whether reading a file costs a request.
+    pub fn is_remote(&self) -> bool {
+        self.store.is_remote()
+    }
+
     /// Whether there is a page that lists the months.
     pub fn has_index(&self) -> Result<bool, PublishError> {
         self.store.is_there(INDEX)
@@ -195,7 +200,14 @@ impl Archive {
     pub fn lock(&self, purpose: &str) -> Result<Lock, ArchiveError> {
         let lock = self.store.lock(purpose)?;
         publish::recover(self.work())?;
-        for months in self.unfinished()? {
+        let unfinished = self.unfinished()?;
+        if let Some(host) = lock.unfinished_on.as_ref().filter(|_| unfinished.is_empty()) {
+            tracing::warn!(
+                "the last run did not end; if its machine `{host}` is another one, what it fetched is there. It is fetched again here: `{}` has nothing of it",
+                self.work().display()
+            );
+        }
+        for months in unfinished {
             publish::recover_beside(&self.work_of(months), |_, _| true)?;
         }
         Ok(lock)

@@ -35,6 +35,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The folder on this machine in which folders are written before they are published.
     fn staging(&self) -> PathBuf;
 
+    /// Whether reading a file costs a request.
+    fn is_remote(&self) -> bool;
+
     /// The names of the folders that were published below a path, ascending.
     fn folders(&self, path: &str) -> Result<Vec<String>, PublishError>;
 
@@ -189,11 +192,13 @@ pub enum Tried {
 /// Kept while a process writes. The lock is released when this is dropped, or when the process ends.
 pub struct Lock {
     _held: Box<dyn Any + Send + Sync>,
+    /// The host of a run that did not end: its unfinished work is there.
+    pub(crate) unfinished_on: Option<String>,
 }
 
 impl Lock {
     pub(crate) fn new(held: impl Any + Send + Sync) -> Lock {
-        Lock { _held: Box::new(held) }
+        Lock { _held: Box::new(held), unfinished_on: None }
     }
 }
 

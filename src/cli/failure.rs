@@ -376,7 +376,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
             with(INCOMPLETE, "the finished streams are kept: run it again; if it fails again, show this message to Intercom's support")
         }
         JobError::Archive(ArchiveError::Store(StoreError::Locked { .. })) => {
-            with(LOCKED, "wait until it has ended; the lock ends with the process")
+            with(LOCKED, "wait until it has ended; the lock ends with the process, in a bucket at most some minutes later")
         }
         JobError::Archive(ArchiveError::Store(StoreError::Unconditional { .. })) => {
             with(USAGE, "use a store that honours `If-None-Match` and `If-Match` on writes: docs/storage.md names some; or a folder")

@@ -109,7 +109,11 @@ pub fn refresh(
         }
     }
     let done = chain.done;
-    pages::write_index(archive, settings)?;
+    // Its lines are read from the history of each month: in a bucket, a request each.
+    let is_unchanged = archive.is_remote() && done.rebuilt.is_empty() && done.damaged.is_empty() && archive.has_index()?;
+    if !is_unchanged {
+        pages::write_index(archive, settings)?;
+    }
     Ok(done)
 }
 

@@ -159,6 +159,9 @@ fn settings_with_a_slip_are_2_and_name_what_was_meant() {
         slip("a population", &["population", "actives"]).top("population = \"actives\""),
         slip("a time", &["grace", "3 fortnights"]).top("grace = \"3 fortnights\""),
         slip("a word", &["missing", "ignore", "report", "fail"]).top("missing = \"ignore\""),
+        slip("a store that is none", &["output.dir", "ftp://", "s3://"]).output("dir = \"ftp://host/x\""),
+        slip("a key in an address", &["output.dir", "environment"]).output("dir = \"s3://key:secret@bucket/x\""),
+        slip("a bucket for unfinished work", &["output.work_dir", "folder"]).output("work_dir = \"s3://bucket/x\""),
         slip("a job name that leaves the folder", &["name"]).named("../elsewhere"),
         slip("a job of no group", &["tags"]).groups(&[], &[]),
         slip("no TOML", &["job.toml"]).top("tags = [unquoted]"),
@@ -189,8 +192,12 @@ impl Case {
         Case { variables, ..self }
     }
 
+    fn output(self, line: &str) -> Case {
+        Case { job: self.job.with_section(format!("[output]\n{line}")), ..self }
+    }
+
     fn formats(self, formats: &str) -> Case {
-        Case { job: self.job.with_section(format!("[output]\nformats = {formats}")), ..self }
+        self.output(&format!("formats = {formats}"))
     }
 }
 

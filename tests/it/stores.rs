@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::fixture::{one_month, plain_job};
-use crate::support::job::Place;
+use crate::support::http::send;
+use crate::support::job::{NAME, Place};
 use crate::support::program::{Program, on, run};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables, tree};
 use crate::support::truth::{AUGUST, JULY};
+use crate::support::wait_until;
 
 /// A machine that works on a job in a bucket: it has a folder of its own for unfinished work.
 struct Machine<'a> {
@@ -159,6 +161,25 @@ fn whenever_it_is_killed_any_machine_ends_it_with_the_same_bytes() {
         assert_eq!(ended.code, Some(0), "killed after {instant:?}: {}", ended.stderr);
         check_same(&tables(other.copied(&file)), &tables(published(one_month())), &format!("killed after {instant:?}"));
     }
+}
+
+#[test]
+#[ignore = "needs the servers of .ci/stores"]
+fn what_another_run_published_meanwhile_is_kept() {
+    let bucket = buckets().into_iter().find(|bucket| bucket.starts_with("s3://")).unwrap();
+    let place = Place::new();
+    let simulator = Simulator::at(JULY.as_of, &["--latency", "100ms"]);
+    let file = place.job(&plain_job(), &simulator.base_url);
+    let machine = Machine { bucket: &bucket, endpoint: None, work: place.folder().join("work") };
+    let endpoint = std::env::var("AWS_ENDPOINT").unwrap();
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let path = format!("{}/{NAME}/snapshots/run_month=2026-07/manifest.json", bucket.strip_prefix("s3:/").unwrap());
+    let running = machine.with(run(&file, &["--as-of", JULY.as_of])).start();
+    wait_until("it fetches", || simulator.stats().requests > 3);
+    assert_eq!(send(address, "PUT", &path, &[], b"{\"of\": \"another run\"}").status, 200);
+    let ended = running.finish();
+    ended.check_failure(7, &["no longer has the job's lock", "another process"]);
+    assert_eq!(send(address, "GET", &path, &[], b"").body, b"{\"of\": \"another run\"}");
 }
 
 #[test]

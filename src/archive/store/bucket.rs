@@ -116,9 +116,13 @@ impl Shared {
         self.with(|known| known.below(&prefix).map(|(path, _)| path.clone()).collect())
     }
 
-    /// Whether the folder has a manifest, and is not being removed.
+    /// Whether the folder has a manifest, and is not being removed. A manifest that was lost counts: the month was published.
     fn is_published(&self, folder: &str) -> Result<bool, PublishError> {
-        Ok(self.entry(&manifest_in(folder))?.is_some_and(|manifest| manifest.bytes != REMOVED.len() as u64))
+        let manifest = manifest_in(folder);
+        match self.entry(&manifest)? {
+            Some(entry) => Ok(entry.bytes != REMOVED.len() as u64),
+            None => self.with(|known| known.has_lost(&manifest)),
+        }
     }
 
     /// Checks, before a write, that this process has the lock. A process that never took it does not write.
@@ -221,6 +225,9 @@ impl Shared {
             return Ok(());
         }
         // Without its manifest, nobody knows what belongs to a month.
+        if self.with(|known| known.has_lost(&manifest_in(folder)))? {
+            return Ok(());
+        }
         let Some(files) = self.files_of(folder)? else { return Ok(()) };
         let mut listed: BTreeSet<String> = files.into_iter().map(|file| format!("{folder}/{}", file.path)).collect();
         listed.insert(manifest_in(folder));
@@ -281,6 +288,10 @@ impl Store for Bucket {
 
     fn staging(&self) -> PathBuf {
         self.shared.work.clone()
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn folders(&self, path: &str) -> Result<Vec<String>, PublishError> {
@@ -404,18 +415,13 @@ impl Store for Bucket {
             Taken::Held(holder) => return Err(StoreError::Locked { path: shared.shown(lease::PATH), holder }),
             Taken::Unconditional => return Err(StoreError::Unconditional { place: shared.shown("") }),
         };
-        if let Some(host) = &lease.unfinished_on {
-            tracing::warn!(
-                "the last run did not end. Its unfinished work is on `{host}`; what is not in `{}` is fetched again",
-                shared.work.display()
-            );
-        }
         *shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&lease);
+        let unfinished_on = lease.unfinished_on.clone();
         let held = Held { shared: shared.clone(), lease: Some(lease), _work: work };
         // What was known before may have changed until the lease was taken.
         *shared.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
         shared.sweep(self.kept_unlisted)?;
-        Ok(Lock::new(Mutex::new(held)))
+        Ok(Lock { unfinished_on, ..Lock::new(Mutex::new(held)) })
     }
 
     fn holder(&self) -> Result<Option<Holder>, StoreError> {

@@ -78,6 +78,10 @@ impl Store for Folder {
         staging_in(&self.root)
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     fn folders(&self, path: &str) -> Result<Vec<String>, PublishError> {
         publish::folder_names(&self.at(path))
     }

@@ -114,6 +114,19 @@ fn what_is_published_is_what_another_machine_reads() {
 }
 
 #[test]
+fn a_large_file_comes_whole() {
+    for place in places("large") {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = (place.open)(here.path());
+        let _lock = store.lock("run").unwrap();
+        // Sent in three parts.
+        let text = "0123456789abcdef".repeat((17 << 20) / 16);
+        let files = publish(&*store, MONTH, &[("contacts/part-0", &text)]);
+        assert!(texts(&*(place.open)(there.path()), MONTH, &files) == [text], "{}", place.name);
+    }
+}
+
+#[test]
 fn small_files_are_replaced_and_removed() {
     for place in places("files") {
         let here = tempfile::tempdir().unwrap();

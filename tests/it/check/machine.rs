@@ -1,6 +1,7 @@
 //! What is on this machine: settings, output, disk, lock.
 
 use super::*;
+use crate::support::http::ClosedPort;
 
 #[test]
 fn broken_settings_are_all_reported_and_what_is_certain_is_checked() {
@@ -96,6 +97,38 @@ fn an_output_that_cannot_be_written_is_2() {
     let file = place.job(&dir("there"), &simulator.base_url);
     check_amiss(&found(check(&file)), 2, &[("error output", "rehearsal/history")]);
     run(&file, &["--as-of", AUGUST.as_of]).finish().check_failure(2, &["history"]);
+}
+
+#[test]
+fn a_bucket_that_cannot_be_used_is_one_error_and_shows_no_key() {
+    const SECRET: &str = "inv3nted/s3cret/k3y";
+    let simulator = Simulator::at(AUGUST.as_of, &[]);
+    let place = Place::new();
+    let job = good_job("2.14").with_section("[output]\ndir = \"s3://results/cohorts\"").with_intercom("give_up_after = \"1s\"");
+    let file = place.job(&job, &simulator.base_url);
+    let answering = |status: u16, code: &str| {
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{SECRET}</Message></Error>");
+        Scripted::new(move |_| Reply::text(status, "application/xml", &body))
+    };
+    let (closed, denied, missing) = (ClosedPort::new(), answering(403, "AccessDenied"), answering(404, "NoSuchBucket"));
+    for (endpoint, code, words) in [
+        (closed.base_url.as_str(), 5, "there is no connection to the store"),
+        (&denied.base_url, 2, "403 Forbidden, AccessDenied"),
+        (&missing.base_url, 2, "404 Not Found, NoSuchBucket"),
+        ("http://store.example.com", 2, "plain HTTP on another machine"),
+    ] {
+        let with_store = |program: Program| {
+            let program = program.variable("AWS_ACCESS_KEY_ID", "invented").variable("AWS_SECRET_ACCESS_KEY", SECRET);
+            program.variable("AWS_ENDPOINT", endpoint).variable("XDG_STATE_HOME", place.folder())
+        };
+        let found = found(with_store(check(&file)));
+        check_amiss(&found, code, &[("error output", words)]);
+        let ended = with_store(run(&file, &["--as-of", AUGUST.as_of])).finish();
+        ended.check_failure(code, &["s3://results/cohorts/rehearsal", words]);
+        for text in [&found.finished.stdout, &found.finished.stderr, &ended.stdout, &ended.stderr] {
+            assert!(!text.contains("s3cret"), "{text}");
+        }
+    }
 }
 
 #[test]

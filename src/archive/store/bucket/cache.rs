@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -48,7 +49,9 @@ impl Cache {
         publish::create_folder(&self.folder)?;
         self.use_of(sha256);
         self.make_room(bytes);
-        Ok(self.folder.join(format!("{sha256}.{}.part", std::process::id())))
+        // Two threads may fetch two files of the same bytes.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Ok(self.folder.join(format!("{sha256}.{}-{}.part", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))))
     }
 
     /// Shows a file that was fetched and compared with its hash.

@@ -52,6 +52,12 @@ impl Known {
         folders
     }
 
+    /// Whether a manifest is gone that an earlier command saw, and not the files that it lists: nobody of ours removes them in that order.
+    pub(super) fn has_lost(&self, manifest: &str) -> bool {
+        let folder = manifest.strip_suffix(MANIFEST).unwrap_or(manifest);
+        !self.entries.contains_key(manifest) && self.manifests.contains_key(manifest) && self.below(folder).next().is_some()
+    }
+
     /// The bytes of a manifest, if its version is remembered.
     pub(super) fn manifest(&self, path: &str, entry: &Entry) -> Option<Vec<u8>> {
         let remembered = self.manifests.get(path)?;
@@ -90,8 +96,11 @@ impl Known {
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
-        self.manifests.retain(|path, remembered| self.entries.get(path).is_some_and(|entry| entry.tag.as_ref() == Some(&remembered.tag)));
-        if let Ok(bytes) = serde_json::to_vec(&self.manifests)
+        let is_of_now = |path: &str, remembered: &Remembered| {
+            self.has_lost(path) || self.entries.get(path).is_some_and(|entry| entry.tag.as_ref() == Some(&remembered.tag))
+        };
+        let manifests: BTreeMap<_, _> = self.manifests.iter().filter(|(path, remembered)| is_of_now(path, remembered)).collect();
+        if let Ok(bytes) = serde_json::to_vec(&manifests)
             && let Err(error) = objects.put(MANIFESTS, bytes)
         {
             tracing::debug!("the manifests were not remembered: {error}");

@@ -127,6 +127,8 @@ impl Objects {
     /// Writes an object on a condition, and nothing else: an answer that is lost may be that of a write that was done.
     pub(super) fn put_once(&self, path: &str, bytes: Vec<u8>, condition: If) -> io::Result<Put> {
         let (store, key) = (self.store.clone(), self.key(path));
+        // An object that must exist may have been removed; where none must exist, the bucket is missing.
+        let is_update = matches!(condition, If::Is(_));
         let mode = match condition {
             If::Absent => PutMode::Create,
             If::Is(Version(version)) => PutMode::Update(version),
@@ -135,7 +137,8 @@ impl Objects {
             use object_store::Error::{AlreadyExists, NotFound, NotModified, Precondition};
             match store.put_opts(&key, PutPayload::from(bytes), mode.into()).await {
                 Ok(result) => Ok(Put::Done(written(result))),
-                Err(AlreadyExists { .. } | Precondition { .. } | NotModified { .. } | NotFound { .. }) => Ok(Put::Conflict),
+                Err(AlreadyExists { .. } | Precondition { .. } | NotModified { .. }) => Ok(Put::Conflict),
+                Err(NotFound { .. }) if is_update => Ok(Put::Conflict),
                 Err(error) => Err(io_error(error)),
             }
         })

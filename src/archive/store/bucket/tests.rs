@@ -161,6 +161,29 @@ fn what_no_manifest_lists_goes_when_it_is_old_and_nothing_else() {
 }
 
 #[test]
+fn a_manifest_that_somebody_removed_is_missed_and_its_files_are_kept() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let lock = bucket.lock("run").unwrap();
+    publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap();
+    publish(&bucket, MONTHS[1], &[("a", "y".to_string())]).unwrap();
+    bucket.retire(MONTHS[1]).unwrap();
+    drop(lock);
+    bucket.shared.objects.delete(&manifest_in(MONTHS[0])).unwrap();
+    for _ in 0..2 {
+        let sweeping = Bucket { kept_unlisted: TimeDelta::seconds(-60), ..opened(&objects, here.path()) };
+        let lock = sweeping.lock("run").unwrap();
+        assert_eq!(sweeping.folders("snapshots").unwrap(), ["run_month=2026-08"], "it was published; the other was removed");
+        assert!(sweeping.is_there(MONTHS[0]).unwrap() && !sweeping.is_there(MONTHS[1]).unwrap());
+        assert_eq!(sweeping.read(&manifest_in(MONTHS[0])).unwrap(), None);
+        assert_eq!(sweeping.shared.below(MONTHS[0]).unwrap().len(), 1, "its files are there");
+        // Something else changes, so that the manifests are remembered anew.
+        publish(&sweeping, MONTHS[2], &[("a", "z".to_string())]).unwrap();
+        drop(lock);
+    }
+}
+
+#[test]
 fn a_store_that_ignores_conditions_is_refused() {
     for ignores in [Plan { ignores_create: true, ..Plan::default() }, Plan { ignores_update: true, ..Plan::default() }] {
         let objects: Arc<dyn ObjectStore> = Arc::new(Faulty::new(ignores));
