@@ -111,17 +111,17 @@ impl Archive {
         self.store.shown(path).display().to_string()
     }
 
-    /// The folder of the unfinished work, with the people whom an unfinished `forget` removes; `None` if none is unfinished.
+    /// The people whom an unfinished `forget` removes, as it wrote them; `None` if none is unfinished.
     pub fn journal(&self) -> Result<Option<Vec<u8>>, PublishError> {
         self.store.read(JOURNAL)
     }
 
-    /// The path of the journal, for messages.
+    /// The path of the file with these people, for messages.
     pub fn journal_path(&self) -> PathBuf {
         self.store.shown(JOURNAL)
     }
 
-    /// Writes the journal, or removes it.
+    /// Writes the people whom a `forget` removes, or removes the file.
     pub fn set_journal(&self, journal: Option<&[u8]>) -> Result<(), PublishError> {
         match journal {
             Some(bytes) => self.store.write(JOURNAL, bytes),
@@ -151,7 +151,7 @@ impl Archive {
         Ok(runs.chain(names.iter().filter_map(|name| range(name))).collect())
     }
 
-    /// The path on this machine of a file in `applied/` that belongs to no month; `None` if it does not exist.
+    /// The local path of a file of `applied/` that is outside the months; `None` if it does not exist.
     pub fn applied_file(&self, name: &str) -> Result<Option<PathBuf>, PublishError> {
         self.store.copy(&applied(name))
     }

@@ -55,7 +55,7 @@ fn not_counted(question: Question, api_version: &str) -> Failure {
     };
     Failure::usage(
         format!("API version {api_version} does not count {what}"),
-        "`counts --of users|companies|conversations` counts them all; intercom.api_version names the version",
+        "`counts --of users|companies|conversations` counts all of them, by any version; `intercom.api_version` sets the version",
     )
 }
 

@@ -312,6 +312,7 @@ impl From<Trouble> for Failure {
 const DISK_FULL: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow: free some space or raise the limit, and run it again";
 const DISK_FULL_KEPT: &str = "the disk is full, or a file would be larger than `ulimit -f` or LimitFSIZE allow; the rows written so far are kept: free some space or raise the limit, and run it again to continue";
 const DAMAGED_HINT: &str = "restore the folder from a backup; if there is none, `cohorts report --month YYYY-MM --accept-loss` continues without that month; `cohorts status --check` searches for more damage";
+const UNREACHABLE: &str = "what was fetched is kept on this machine: run it again to continue";
 const REBUILD: &str =
     "the snapshots were not changed: `cohorts status --check` shows whether they are damaged; `cohorts report --all` rebuilds the rest";
 
@@ -321,8 +322,9 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     match BucketError::find_in(error) {
+        _ if error.is_unreachable() => return with(UNAVAILABLE, UNREACHABLE),
         Some(BucketError::Unreachable(_)) => {
-            return with(UNAVAILABLE, "what was fetched is kept on this machine: run it again to continue");
+            return with(UNAVAILABLE, UNREACHABLE);
         }
         Some(BucketError::LostLock(_)) => {
             return with(LOCKED, "nothing was overwritten: see what the other run did, then run it again");
@@ -383,7 +385,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         }
         JobError::Archive(ArchiveError::Store(StoreError::OtherFileSystem { .. })) => with(
             USAGE,
-            "keep the whole job's folder on one file system: mount or link `output.dir` or the job's folder, not a folder inside it",
+            "keep all of the job's folder on one file system: mount or link `output.dir` or the job's folder, not a folder inside it",
         ),
         JobError::Archive(ArchiveError::NoSnapshot { .. }) => with(USAGE, "`cohorts status` lists the published months"),
         JobError::NotNewest { .. } => with(USAGE, "run the newest month with --apply-tags"),

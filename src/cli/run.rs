@@ -80,7 +80,7 @@ pub(super) fn warn_of_stale(months: &[Month]) {
     if !months.is_empty() {
         let names: Vec<String> = months.iter().map(Month::to_string).collect();
         tracing::warn!(
-            "later months are stale now: {}; `cohorts report --all` rebuilds them, and so does the next run for the newest month",
+            "later months are stale now: {}; `cohorts report --all` rebuilds them all, and so does the next run for the newest month",
             names.join(", ")
         );
     }

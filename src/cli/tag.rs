@@ -50,7 +50,12 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
         let done = work.planned();
         stdout::print(&if arguments.json { plan_as_json(new_tag, &calls, &done) } else { plan_as_text(new_tag, &calls, &done, change) })?;
         let is_fine = |outcome: &Outcome| is_open(outcome) || outcome.result.is_done();
-        return verdict(&done, is_fine, "cannot be done", "correct these rows or leave them: the others would be changed anyway");
+        return verdict(
+            &done,
+            is_fine,
+            "cannot be done",
+            "correct these rows, or keep them as they are: the other rows are changed in both cases",
+        );
     }
     let done = work.carry_out(&client, &on_progress, interrupted()).await.map_err(Failure::not_made)?;
     progress.finish();

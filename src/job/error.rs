@@ -125,6 +125,19 @@ impl JobError {
         }
     }
 
+    /// Whether the bucket could not be reached for a file of a month. The same command can work later.
+    pub fn is_unreachable(&self) -> bool {
+        let damage = match self {
+            JobError::Snapshot(SnapshotError::Damaged(damage))
+            | JobError::History {
+                source: HistoryError::Snapshot(SnapshotError::Damaged(damage)) | HistoryError::Damaged(damage), ..
+            }
+            | JobError::DamagedApplied(damage) => damage,
+            _ => return false,
+        };
+        damage.is_unreachable
+    }
+
     /// Whether the error is an answer that does not get better if the request is repeated.
     pub fn is_unsound_answer(&self) -> bool {
         match self {

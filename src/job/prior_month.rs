@@ -51,7 +51,7 @@ impl MonthSizes {
 }
 
 impl PriorSizes {
-    /// The size of a cohort, or of everyone, in the last month before this one that observed it completely at its end.
+    /// The latest earlier month in which a cohort, or everyone, was observed completely with basis `month_end`, and its size then.
     pub(super) fn before(&self, key: &str, month: Month) -> Option<(Month, u64)> {
         let before = self.0.iter().filter(|before| before.month < month);
         before.filter_map(|before| Some((before.month, *before.sizes.get(key)?))).next()

@@ -78,14 +78,14 @@ pub fn refresh(
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
             Err(error) if error.is_damage() => {
-                let current = chain.current_history(month, None);
+                let current = chain.current_history(month, None)?;
                 chain.cannot_build(month, error, current);
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
         let is_wanted = scope.wants(month);
-        let current = chain.current_history(month, Some(&snapshot));
+        let current = chain.current_history(month, Some(&snapshot))?;
         // What was built from a compared month before it was damaged is better than what can be built now.
         let is_wanted = is_wanted && !(current.is_some() && chain.lacks_compared(month, &snapshot)?);
         let has_built_history = match current {
@@ -140,7 +140,10 @@ struct Link {
 impl Chain<'_> {
     /// The month's history, if it is up to date. Tables that are read anyway are verified here. The other tables are verified
     /// before another history is built on this one.
-    fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Option<History> {
+    ///
+    /// # Errors
+    /// If the history cannot be fetched from where it is.
+    fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Result<Option<History>, JobError> {
         let opened = History::open(self.archive, month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
             if let Some(problem) = history.problems(false).into_iter().next() {
@@ -151,13 +154,14 @@ impl Chain<'_> {
         });
         let is_readable = |month: Month| self.links.iter().any(|link| link.month == month && link.snapshot.is_some());
         match opened {
-            Ok(history) => history.filter(|history| {
+            Ok(history) => Ok(history.filter(|history| {
                 let previous = self.links.last().map(|link| &link.history);
                 history.is_of(snapshot, self.definitions, previous) && !history.without().any(is_readable)
-            }),
+            })),
+            Err(damage) if damage.is_unreachable => Err(SnapshotError::from(damage).into()),
             Err(damage) => {
                 self.warn(month, Built::History, &damage.problem);
-                None
+                Ok(None)
             }
         }
     }
@@ -221,6 +225,7 @@ impl Chain<'_> {
         while let Some(link) = self.links.last_mut().filter(|link| !link.is_verified) {
             match link.history.verify() {
                 Ok(()) => link.is_verified = true,
+                Err(damage) if damage.is_unreachable => return Err(SnapshotError::from(damage).into()),
                 Err(Damage { problem, .. }) => {
                     let month = link.month;
                     damaged.extend(self.links.pop());

@@ -218,9 +218,8 @@ impl Scheduler<'_> {
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
-    /// Starts waiting partitions while there are free permits. The stream of everyone starts first, because other streams derive
-    /// members from it. Then partitions of unknown length start, then the longest ones. So all partitions end at about the same
-    /// time.
+    /// Starts the next partitions while there are free permits: first those of everyone, because other streams derive members from them,
+    /// then those of unknown length, then the others, the longest first. So all partitions end at about the same time.
     fn start(&mut self) {
         loop {
             // Streams that share one scroll take no permit: a stream that waits for a permit would block the others.

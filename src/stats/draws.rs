@@ -1,4 +1,4 @@
-//! Random counts for the simulations among the tests of this module.
+//! Random counts for those tests of this module that are simulations.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -40,7 +40,8 @@ pub struct Expectation {
 const WINDOW_MONTHS: i64 = 12;
 const INTERVAL_SAMPLE_MIN: usize = 6;
 const TEST_SAMPLE_MIN: usize = 12;
-/// Rounding makes the last digits of equal changes of shares differ. A spread of up to this share of the largest value counts as zero.
+/// Because of rounding, equal changes of a share may differ in the last digits. A spread of up to this fraction of the largest value counts as
+/// zero.
 const ROUNDING: f64 = 1e-12;
 
 /// The trend of the last twelve months up to `now`. The series has pairs of month and value, and months may be missing. The test of a

@@ -20,8 +20,8 @@ pub struct MannWhitney {
     /// The probability that a member's value is larger than another contact's, minus the probability that it is smaller. It is from -1 to
     /// 1, and positive when the values of members are larger.
     pub cliffs_delta: f64,
-    /// The 95 % interval of delta, within -1..=1. None when a group is a single contact. Also none when no contact is both larger than
-    /// some and smaller than others of the other group, because then the effect of chance cannot be estimated.
+    /// The 95 % interval of delta, within -1..=1. `None` if one of the two samples has a single value. Also `None` if no value lies between
+    /// two values of the other sample: then the effect of chance cannot be estimated.
     pub delta_interval: Option<Interval>,
 }
 

@@ -39,7 +39,7 @@ pub fn signed_rank(changes: &[f64]) -> Option<f64> {
     }
     changes.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
 
-    // Ranks are doubled, so that mid-ranks are whole. `chances` has the probability of each sum of positive ranks.
+    // Ranks are doubled, so that mid-ranks are whole numbers. `chances` has the probability of each sum of the ranks of positive changes.
     let (mut chances, mut observed, mut below) = (vec![1.0], 0, 0);
     for tied in changes.chunk_by(|a, b| a.abs() == b.abs()) {
         let rank = 2 * below + tied.len() + 1;

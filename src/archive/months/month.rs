@@ -125,10 +125,14 @@ impl Archive {
         let opened = match self.open_snapshot(month) {
             Ok(None) => return Err(ArchiveError::NoSnapshot { month, location: self.location(Section::Snapshots) }),
             Ok(Some(snapshot)) => snapshot.verify().map_err(SnapshotError::from),
-            // A newer format is not damage: another version of the program can read the snapshot.
-            Err(error @ SnapshotError::Format { .. }) => return Err(error.into()),
             Err(error) => Err(error),
         };
+        // A newer format is not damage, another version of the program can read the snapshot; nor is a store that does not answer.
+        if let Err(error) = &opened
+            && !error.is_damage()
+        {
+            return opened.map(|()| AcceptedLoss::None).map_err(ArchiveError::from);
+        }
         let is_accused = self.snapshot(month).is_err();
         self.remove(Section::History, month)?;
         match opened {

@@ -215,7 +215,7 @@ impl Shared {
         Ok(serde_json::from_slice::<Files>(&bytes).ok().filter(|_| is_sound).map(|listed| listed.files))
     }
 
-    /// Removes the objects of a folder that its manifest does not list and of which `is_wanted` says so.
+    /// Removes the objects of a folder that its manifest does not list and that are due.
     fn remove_unlisted(&self, folder: &str, is_due: impl Fn(&Entry) -> bool) -> Result<(), PublishError> {
         let unlisted: Vec<String> = {
             let prefix = format!("{folder}/");
@@ -358,7 +358,7 @@ impl Store for Bucket {
 
     fn retire(&self, path: &str) -> Result<(), PublishError> {
         let manifest = manifest_in(path);
-        if self.shared.entry(&manifest)?.is_none() {
+        if self.shared.entry(&manifest)?.is_none() && !self.shared.is_published(path)? {
             return Ok(());
         }
         // A manifest that another process has replaced since must not be deleted, and a deletion has no condition.

@@ -91,7 +91,7 @@ impl Gather {
                 }
             };
             if !fits {
-                return Err(polars_err!(ShapeMismatch: "a source of `{}` does not have {rows} rows", table.name));
+                return Err(polars_err!(ShapeMismatch: "an input of `{}` does not have the expected {rows} rows", table.name));
             }
             let (Source::Constant(columns) | Source::Rows(columns) | Source::Lookup(columns, _)) = source;
             columns.rechunk_mut();

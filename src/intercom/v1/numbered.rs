@@ -1,4 +1,4 @@
-//! Lists by page number. The first page says how many pages there are. The others are requested concurrently and returned in order. The
+//! Lists that are read by page number. The first page says how many pages there are. The others are requested concurrently and returned in order. The
 //! `next` address is never followed: the page numbers are enough, and the address may lead to another host.
 
 use std::sync::Arc;

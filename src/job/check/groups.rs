@@ -115,7 +115,7 @@ fn sized(subject: String, group: &Group, size: &Result<Option<u64>, RequestError
         Finding::warning(subject, format!("{what}; the job names it twice, and it is fetched once"), Some(hint))
     } else if was_renamed {
         let hint = "correct the name in the job file, or use its ID";
-        Finding::warning(subject, format!("{what}; it was renamed, and was found by its ID in an earlier month"), Some(hint))
+        Finding::warning(subject, format!("{what}; it was renamed; it was found by the ID that an earlier month has for it"), Some(hint))
     } else if size == Some(0) {
         Finding::warning(subject, format!("{what}: it is empty"), Some("is this the right group?"))
     } else {

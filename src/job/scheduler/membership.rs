@@ -36,7 +36,7 @@ impl Scheduler<'_> {
         });
     }
 
-    /// Chooses the membership strategy of the tags, then continues everyone.
+    /// Chooses the membership strategy of the tags, then continues the stream of everyone.
     pub(super) async fn choose_strategy(
         &mut self,
         waiting: Waiting,

@@ -1,4 +1,4 @@
-//! The access token: from a file or from the environment, never from a settings layer.
+//! The access token: from a file of its own or from an environment variable of its own. It is never one of the settings.
 
 use std::path::{Path, PathBuf};
 

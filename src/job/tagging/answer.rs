@@ -85,7 +85,7 @@ pub(super) fn not_found(member: &Reference) -> Outcome {
         ItemResult::NotFound,
         match member {
             Reference::ContactId(_) => "no contact has this ID; the workspace's own ID is a user_id",
-            Reference::ExternalId(_) => "no user has this user_id; Intercom's own ID is an id",
+            Reference::ExternalId(_) => "no user has this `user_id`; if it is Intercom's own ID, give it as `id`",
             Reference::Email(_) => "no user has this e-mail address",
             Reference::CompanyId(_) => "no company has this company_id",
         },

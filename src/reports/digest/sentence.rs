@@ -61,7 +61,7 @@ pub(super) fn sentence(cohort: &MonthOfCohort) -> String {
             format!("{name} has no members, and had none{before}.")
         }
         Ordering::Equal if joined == 0 => format!("{name} kept all of its {now}{since}."),
-        Ordering::Equal => format!("{name} {lost} and gained as many{since}: {now}."),
+        Ordering::Equal => format!("{name} {lost} and gained the same number{since}: {now} now."),
         Ordering::Less => format!("{name} {lost} and {gained}{since}: {now} now{in_a_row}."),
         Ordering::Greater => format!("{name} {gained} and {lost}{since}: {now} now{in_a_row}."),
     }
@@ -100,7 +100,7 @@ mod tests {
         );
         assert_eq!(sentence_of(100, 30, 10, 1), "VIP gained 30 and lost 10 of 100 members (10.0 %): 120 members now.");
         assert_eq!(sentence_of(100, 30, 0, 12), "VIP gained 30 and lost nobody: 130 members now, growing for 12 months in a row.");
-        assert_eq!(sentence_of(100, 5, 5, 0), "VIP lost 5 of 100 members (5.0 %) and gained as many: 100 members.");
+        assert_eq!(sentence_of(100, 5, 5, 0), "VIP lost 5 of 100 members (5.0 %) and gained the same number: 100 members now.");
         assert_eq!(sentence_of(1, 0, 0, 0), "VIP kept all of its 1 member.");
         assert_eq!(sentence_of(1, 0, 1, -1), "VIP lost 1 of 1 member (100.0 %) and gained nobody: 0 members now.");
         assert_eq!(sentence_of(2, 0, 1, -1), "VIP lost 1 of 2 members (50.0 %) and gained nobody: 1 member now.");

@@ -27,7 +27,7 @@ pub const LEDGER: Table = Table {
         Column::new(
             "entry_is_censored",
             Kind::Flag,
-            "whether the month before is not in the cohort's history, so that the true entry is unknown",
+            "true if the month before this one is not in the cohort's history: then the true entry is unknown",
         ),
         Column::new("spell_start", Kind::Day, "first month of the present spell, or of the last one"),
         Column::new("spell_months", Kind::Count, "months of that spell").in_unit("months"),
@@ -94,7 +94,7 @@ pub const COUNTS: Table = Table {
 /// The input of every report about retention.
 pub const TRIANGLE: Table = Table {
     name: "triangle",
-    row: "a cohort, a month of its history in which contacts entered, and that month or a later month of the history",
+    row: "a cohort, an entry month in its history, and a month of the history from the entry month on",
     key: &["cohort_key", "entry_month", "observed_month"],
     columns: &[
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
@@ -112,7 +112,11 @@ pub const PROFILES: Table = Table {
     key: &["month", "cohort_key", "attribute", "role", "value"],
     columns: &[
         Column::new("month", Kind::Day, "first day of the month"),
-        Column::new("cohort_key", Kind::Text, "the cohort; only its members in the population count. Empty: the population itself"),
+        Column::new(
+            "cohort_key",
+            Kind::Text,
+            "the cohort: only members that are in the population are counted. Empty: the population itself",
+        ),
         Column::new("attribute", Kind::Text, "the attribute as the job names it"),
         Column::new("role", Kind::Text, "`user` or `lead`"),
         Column::new("value", Kind::Text, "the value as text").or_null("the contacts have none"),

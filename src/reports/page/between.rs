@@ -55,7 +55,7 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
     ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
     let left_out = ways.len().saturating_sub(WAYS);
     ways.truncate(WAYS);
-    // A cohort is on both sides: contacts that left it, and contacts that joined it.
+    // Each cohort is on both sides: on one with those who departed from it, on the other with those who joined it.
     let (mut left, mut right) = (Side::default(), Side::default());
     let links: Vec<Value> = ways
         .iter()

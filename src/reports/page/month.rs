@@ -87,7 +87,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     Ok(document::with_charts(&title, &body, &figures.into_json()))
 }
 
-/// The sections of the largest cohorts that fit into this many bytes, by the cohort's position.
+/// The sections of the largest cohorts, as many as fit into the limit of bytes. The key is the cohort's position.
 fn sections(
     about: &About,
     digest: &Digest,
@@ -139,7 +139,7 @@ fn compared(digest: &Digest) -> String {
 fn population(about: &About, digest: &Digest) -> String {
     let what = match about.population.as_str() {
         "everyone" => "all other contacts of the workspace".to_string(),
-        "cohorts" => "the other contacts in any cohort of the job".to_string(),
+        "cohorts" => "the other contacts that are in at least one cohort of the job".to_string(),
         key => {
             let name = digest.cohorts.iter().find(|cohort| cohort.cohort_key == key).map_or(key, |cohort| cohort.name.as_str());
             format!("the other contacts in {}", shown(name))

@@ -7,7 +7,7 @@ use super::trend_line::trend_line;
 use super::{count, share, shown};
 use crate::digest::{CohortDigest, Digest, grouped};
 
-/// The maximum number of cohorts with a line. More lines would make the page too large to mail.
+/// The maximum number of cohorts that get a line of the table. With more, the page would be too large to mail.
 const LINES: usize = 400;
 
 pub(super) fn stands_out(digest: &Digest) -> Markup {

@@ -197,7 +197,7 @@ pub const COHORTS: Table = Table {
         Column::new("cohort_key", Kind::Text, COHORT_KEY),
         Column::new("cohort_name", Kind::Text, "the cohort's name when it was observed"),
         Column::new("has_conversations", Kind::Flag, "whether the month's conversations were fetched"),
-        Column::new("knows_gone", Kind::Flag, "whether the population is everyone, so that a missing contact has left the workspace"),
+        Column::new("knows_gone", Kind::Flag, "whether the population is everyone; if so, a missing contact has left the workspace"),
         Column::new("in_history", Kind::Flag, "whether the month is in the cohort's history"),
         Column::new("intercom_count", Kind::Count, "the total that the API gave for the group").or_null("the API gave none"),
         Column::new("month", Kind::Day, "first day of the month"),

@@ -168,8 +168,9 @@ pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     }
 }
 
-/// Assigns the tags that have the same share of all contacts at any instant. A contact begins with each of them at random, then loses and
-/// gets it in turn. Only the spells of these tags change. They have their own generator, so nothing else depends on them.
+/// Assigns the tags whose share of all contacts stays the same over time. At the start, chance decides whether a contact has such a tag; after
+/// that, it loses and gets it alternately. Only the spells of these tags change. They have their own random generator, so nothing else depends
+/// on them.
 pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let even = |(tag, number): (&Tag, u16)| match tag.flow {
         Flow::Even { share } if share > 0.0 => Some((number, share)),

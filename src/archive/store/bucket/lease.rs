@@ -186,7 +186,7 @@ impl Lease {
         Lease { shared, renewer: renewer.ok(), unfinished_on }
     }
 
-    /// Whether the store honours conditions. The lease is renewed once, so that there is a version that is no longer there.
+    /// Whether the store honours conditions on writes. The lease is renewed once first, so that the version before it is an old one to try with.
     fn is_conditional(&self) -> io::Result<bool> {
         let mut state = self.shared.state();
         let stale = state.version.clone();

@@ -181,6 +181,11 @@ fn a_manifest_that_somebody_removed_is_missed_and_its_files_are_kept() {
         publish(&sweeping, MONTHS[2], &[("a", "z".to_string())]).unwrap();
         drop(lock);
     }
+    // Whoever gives the month up removes it.
+    let lock = bucket.lock("report").unwrap();
+    bucket.retire(MONTHS[0]).unwrap();
+    assert!(bucket.folders("snapshots").unwrap().is_empty() && bucket.shared.below(MONTHS[0]).unwrap().is_empty());
+    drop(lock);
 }
 
 #[test]
