@@ -252,6 +252,11 @@ impl Archive {
                 self.store.purge(&format!("{}/{name}", section.name()))?;
             }
         }
+        self.purge_versions()
+    }
+
+    /// Removes the versions of files that a bucket keeps although they were replaced or removed.
+    pub fn purge_versions(&self) -> Result<OldVersions, PublishError> {
         self.store.purge_versions()
     }
 

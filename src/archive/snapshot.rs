@@ -56,7 +56,7 @@ pub enum SnapshotError {
 impl SnapshotError {
     /// Whether a month on disk differs from what was published.
     pub fn is_damage(&self) -> bool {
-        matches!(self, SnapshotError::Damaged(damage) if !damage.is_unreachable)
+        matches!(self, SnapshotError::Damaged(damage) if !damage.is_unreachable())
     }
 }
 
@@ -83,7 +83,10 @@ impl Snapshot {
     }
 
     /// The problems of the snapshot's files, one text each. Without `reads_all`, checks only that the files exist and their sizes.
-    pub fn problems(&self, reads_all: bool) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When a file cannot be fetched.
+    pub fn problems(&self, reads_all: bool) -> Result<Vec<String>, Damage> {
         self.files.problems(reads_all)
     }
 
@@ -93,6 +96,14 @@ impl Snapshot {
     /// When a file differs from what was published.
     pub fn verify(&self) -> Result<(), Damage> {
         self.files.verify()
+    }
+
+    /// The same, where the files are kept: copies on this machine count for nothing.
+    ///
+    /// # Errors
+    /// When a file differs from what was published, or cannot be fetched.
+    pub fn verify_in_place(&self) -> Result<(), Damage> {
+        self.files.verify_in_place()
     }
 
     /// The number of contacts.

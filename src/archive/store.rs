@@ -13,6 +13,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -131,10 +132,6 @@ impl BucketError {
     }
 }
 
-fn is_unreachable(error: &PublishError) -> bool {
-    matches!(BucketError::find_in(error), Some(BucketError::Unreachable(_)))
-}
-
 /// The process that works on a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -163,19 +160,18 @@ pub enum OldVersions {
 }
 
 /// What is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Problem {
-    /// It differs from what was published, or cannot be read.
+    /// It differs from what was published, or the disk cannot read it.
     Damage(String),
-    /// It could not be fetched from where it is.
-    Unreachable(String),
+    /// It could not be read for a reason that says nothing about it: a store that does not answer, a permission, a full disk.
+    Unreachable(Arc<PublishError>),
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Problem::Damage(text) | Problem::Unreachable(text)) = self;
-        f.write_str(text)
-    }
+/// Whether an error says nothing about the file that was to be read.
+fn says_nothing(error: &io::Error) -> bool {
+    let is_of_bucket = error.get_ref().is_some_and(|error| error.is::<BucketError>());
+    is_of_bucket || error.kind() == io::ErrorKind::PermissionDenied || crate::disk::is_full(error)
 }
 
 /// The result of trying out a place.

@@ -73,8 +73,8 @@ pub(super) enum Command {
     Status(Status),
     /// Copy snapshots, history, reports and applied tags to a folder or a bucket
     ///
-    /// What is there already is skipped, so a copy that was interrupted continues. Each file that is copied is read again where it was
-    /// written. Nothing is removed, and no month is replaced by an older one: months that differ are listed, and the exit code is 6.
+    /// What is there already is not written again, so a copy that was interrupted continues. Every file is compared with its hash in both
+    /// places. No month is removed, and none is replaced by an older or a worse one: such months are listed, and the exit code is 6.
     Copy(Copy),
     /// Find problems before a run: settings, token, permissions, groups, disk
     ///

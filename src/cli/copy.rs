@@ -1,5 +1,7 @@
 //! `copy`: copies a job to another place.
 
+use std::path::Path;
+
 use super::arguments::Copy;
 use super::failure::Failure;
 use super::progress::Progress;
@@ -12,7 +14,7 @@ use reports::digest::grouped;
 pub(super) async fn run(arguments: Copy, progress: &Progress) -> Result<u8, Failure> {
     let settings = run::load(&arguments.job.sources())?;
     let to = Location::parse(&arguments.to).map_err(|problem| Failure::usage(problem, "`--to` is like `output.dir`"))?;
-    if to == settings.output.dir {
+    if is_at(&to, &settings.output.dir, &settings.job.name) {
         return Err(Failure::usage("`--to` is where the job is", "name another folder or bucket"));
     }
     let mut there = settings.clone();
@@ -32,6 +34,13 @@ pub(super) async fn run(arguments: Copy, progress: &Progress) -> Result<u8, Fail
     progress.finish();
     stdout::print(&text(&copied, &from.place(), &place))?;
     if copied.has_open() { Err(Failure::not_all_copied(&place)) } else { Ok(0) }
+}
+
+/// Whether a place is where the jobs are, or in the folder of this job. The same folder may be written in several ways.
+fn is_at(to: &Location, jobs: &Location, name: &str) -> bool {
+    let (Location::Folder(to), Location::Folder(jobs)) = (to, jobs) else { return to == jobs };
+    let real = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    real(to) == real(jobs) || to.ancestors().any(|folder| real(folder) == real(&jobs.join(name)))
 }
 
 fn name(section: Section) -> &'static str {
@@ -58,7 +67,7 @@ fn text(copied: &CopiedMonths, from: &str, to: &str) -> String {
                     total += bytes;
                     format!("copied, {} bytes", grouped(bytes.cast_signed()))
                 }
-                Copied::Replaced { bytes, why } => {
+                Copied::Replaced { bytes, why, .. } => {
                     total += bytes;
                     format!("replaced, {} bytes: {why}", grouped(bytes.cast_signed()))
                 }
@@ -68,6 +77,10 @@ fn text(copied: &CopiedMonths, from: &str, to: &str) -> String {
             text.push_str(&format!("{month}  {:12}  {what}\n", name(*section)));
         }
     }
-    text.push_str(&format!("\nfrom  {from}\nto    {to}\n{} bytes were written, and read again there\n", grouped(total.cast_signed())));
+    let written = match total {
+        0 => "nothing was written; all that is there was read and compared".to_string(),
+        bytes => format!("{} bytes were written, and read again there", grouped(bytes.cast_signed())),
+    };
+    text.push_str(&format!("\nfrom  {from}\nto    {to}\n{written}\n"));
     text
 }

@@ -322,7 +322,6 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         return with(UNAVAILABLE, DISK_FULL_KEPT);
     }
     match BucketError::find_in(error) {
-        _ if error.is_unreachable() => return with(UNAVAILABLE, UNREACHABLE),
         Some(BucketError::Unreachable(_)) => {
             return with(UNAVAILABLE, UNREACHABLE);
         }
@@ -345,6 +344,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     }
     match error {
         JobError::ForgetUnfinished { .. } => with(USAGE, "run `cohorts forget` there again: it continues for the same persons"),
+        JobError::OtherCopy { .. } => with(USAGE, "copy to another place, or give the job another `name`"),
         JobError::NoWorkFolder => with(USAGE, "set `output.work_dir`, or the environment variable XDG_STATE_HOME or HOME"),
         JobError::NoTimezone { .. } => with(USAGE, "name one in the job file, for example timezone = \"Europe/Dublin\""),
         JobError::NotBegun { .. } => with(USAGE, "without --month, the last month that has ended is used"),
@@ -399,7 +399,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
         }
         JobError::Interrupted => with(INTERRUPTED, "run it again to continue"),
         JobError::Publish(_) | JobError::Archive(ArchiveError::Publish(_) | ArchiveError::Store(StoreError::Publish(_))) => {
-            with(USAGE, "check `output.dir`, its permissions and the disk")
+            with(USAGE, "check `output.dir`, `output.work_dir`, their permissions and the disk")
         }
         JobError::Snapshot(SnapshotError::Format { .. }) => {
             with(UNEXPECTED, "a newer version of this program wrote it: use that version; nothing was changed")

@@ -33,8 +33,11 @@ fn text(forgotten: &Forgotten) -> String {
     let mut text = String::new();
     let list = |months: &[String]| months.join(", ");
     let names = |months: &[domain::Month]| list(&months.iter().map(ToString::to_string).collect::<Vec<_>>());
-    if forgotten.is_nothing() && forgotten.rebuilt.is_empty() {
-        text.push_str("this job keeps nothing about this person; nothing was changed\n");
+    if forgotten.is_unfinished() {
+        text.push_str("not yet forgotten everywhere\n");
+    } else if forgotten.is_nothing() {
+        let changed = if forgotten.rebuilt.is_empty() && forgotten.versions_removed == 0 { "; nothing was changed" } else { "" };
+        text.push_str(&format!("this job keeps nothing about this person{changed}\n"));
     } else {
         text.push_str("forgotten\n");
     }

@@ -116,7 +116,8 @@ fn as_table(status: &job::Status) -> String {
             (true, true) => format!("run --month {} --replace", months.first),
             (false, _) => format!("backfill --from {} --to {}", months.first, months.last),
         };
-        text.push_str(&format!("unfinished work of {months}: `cohorts {command}` continues it; or delete its folder in .work/\n"));
+        let work = status.work_folder.display();
+        text.push_str(&format!("unfinished work of {months}: `cohorts {command}` continues it; or delete its folder in `{work}`\n"));
     }
     if status.is_forgetting && status.holder.is_none() {
         text.push_str("unfinished: a `cohorts forget`; run it again\n");

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::JobError;
 use super::apply::PENDING_FILES;
+use archive::snapshot::{Manifest, SnapshotError};
+use archive::store::OldVersions;
 use archive::{Archive, Copied, Section};
 use domain::Month;
 
@@ -33,6 +35,7 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
             return Err(JobError::ForgetUnfinished { place: archive.place() });
         }
     }
+    check_kinship(from, to)?;
     let mut done = CopiedMonths::default();
     // A month that is not copied has no history or reports of another snapshot.
     let mut not_copied = BTreeSet::new();
@@ -42,7 +45,7 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
             let copied = if is_derived && not_copied.contains(&month) {
                 Copied::Kept("its snapshot was not copied".to_string())
             } else {
-                tracing::info!("copying {}", from.location_of(section, month));
+                tracing::debug!("copying {}", from.location_of(section, month));
                 from.copy_month(section, month, to)?
             };
             if section == Section::Snapshots && copied.is_open() {
@@ -52,5 +55,48 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
         }
     }
     from.copy_files(&PENDING_FILES, to)?;
+    // Whoever was forgotten here is in what was replaced there.
+    let forgets = |(_, copied): &(Section, Copied)| matches!(copied, Copied::Replaced { forgets: true, .. });
+    if done.months.values().flatten().any(forgets) {
+        match to.purge()? {
+            OldVersions::Removed(versions) => {
+                tracing::info!("people who were forgotten were removed there too, with {versions} old versions")
+            }
+            OldVersions::Unknown(advice) => tracing::warn!("people who were forgotten may still be in old versions there: {advice}"),
+        }
+    }
     Ok(done)
+}
+
+/// Checks that the newest months of both are of one workspace, and write identifiers in the same way.
+fn check_kinship(from: &Archive, to: &Archive) -> Result<(), JobError> {
+    let newest = |archive: &Archive| -> Result<Option<(Month, Manifest)>, JobError> {
+        for month in archive.months()?.into_iter().rev() {
+            match archive.manifest(Section::Snapshots, month) {
+                Err(damage) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
+                // Damage is named when its month is copied.
+                read => {
+                    if let Some(manifest) = read.ok().flatten().and_then(|read| read.parse().ok()) {
+                        return Ok(Some((month, manifest)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    };
+    let (Some((_, here)), Some((month, there))) = (newest(from)?, newest(to)?) else { return Ok(()) };
+    let workspace = |manifest: &Manifest| manifest.workspace_id.clone().or_else(|| manifest.contact_workspace_id.clone());
+    if let (Some(found), Some(published)) = (workspace(&here), workspace(&there))
+        && found != published
+    {
+        return Err(JobError::OtherCopy {
+            place: to.place(),
+            what: format!("are of the workspace `{published}`; those here of `{found}`"),
+        });
+    }
+    if here.identifiers != there.identifiers {
+        let what = format!("write identifiers as `{}` ({month}); those here as `{}`", there.identifiers, here.identifiers);
+        return Err(JobError::OtherCopy { place: to.place(), what });
+    }
+    Ok(())
 }

@@ -62,6 +62,8 @@ pub enum JobError {
     OtherTag { rule: String, id: String },
     #[error("a `cohorts forget` did not finish in `{place}`: a copy would keep people who are to be removed")]
     ForgetUnfinished { place: String },
+    #[error("the months in `{place}` {what}")]
+    OtherCopy { place: String, what: String },
     #[error("there is no folder on this machine for unfinished work")]
     NoWorkFolder,
     #[error("the work was interrupted")]
@@ -123,19 +125,6 @@ impl JobError {
             },
             _ => None,
         }
-    }
-
-    /// Whether the bucket could not be reached for a file of a month. The same command can work later.
-    pub fn is_unreachable(&self) -> bool {
-        let damage = match self {
-            JobError::Snapshot(SnapshotError::Damaged(damage))
-            | JobError::History {
-                source: HistoryError::Snapshot(SnapshotError::Damaged(damage)) | HistoryError::Damaged(damage), ..
-            }
-            | JobError::DamagedApplied(damage) => damage,
-            _ => return false,
-        };
-        damage.is_unreachable
     }
 
     /// Whether the error is an answer that does not get better if the request is repeated.

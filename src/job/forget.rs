@@ -145,6 +145,8 @@ pub fn forget(
     };
     if !done.is_unfinished() && !is_kept_in_versions {
         archive.set_journal(None)?;
+        // The file with the persons was one of the objects.
+        archive.purge_versions()?;
     }
     Ok(done)
 }

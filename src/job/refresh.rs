@@ -101,7 +101,7 @@ pub fn refresh(
             }
         };
         // If single months are requested, the reports of other months are not changed.
-        let builds_report = scope.may_build(month) && (is_wanted || chain.needs_report(month));
+        let builds_report = scope.may_build(month) && (is_wanted || chain.needs_report(month)?);
         let digest = if builds_report { chain.build_reports(month, is_followed, settings)? } else { None };
         chain.last_counted = chain.last_counted.take().filter(|_| is_followed).map(|(month, counted)| (month, counted.for_next_month()));
         if has_built_history || digest.is_some() {
@@ -146,7 +146,7 @@ impl Chain<'_> {
     fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Result<Option<History>, JobError> {
         let opened = History::open(self.archive, month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
-            if let Some(problem) = history.problems(false).into_iter().next() {
+            if let Some(problem) = history.problems(false)?.into_iter().next() {
                 return Err(self.archive.damage(Section::History, month, problem));
             }
             [&history::COUNTS, &history::STATES].into_iter().try_for_each(|table| history.verify_table(table))?;
@@ -158,7 +158,7 @@ impl Chain<'_> {
                 let previous = self.links.last().map(|link| &link.history);
                 history.is_of(snapshot, self.definitions, previous) && !history.without().any(is_readable)
             })),
-            Err(damage) if damage.is_unreachable => Err(SnapshotError::from(damage).into()),
+            Err(damage) if damage.is_unreachable() => Err(SnapshotError::from(damage).into()),
             Err(damage) => {
                 self.warn(month, Built::History, &damage.problem);
                 Ok(None)
@@ -225,7 +225,7 @@ impl Chain<'_> {
         while let Some(link) = self.links.last_mut().filter(|link| !link.is_verified) {
             match link.history.verify() {
                 Ok(()) => link.is_verified = true,
-                Err(damage) if damage.is_unreachable => return Err(SnapshotError::from(damage).into()),
+                Err(damage) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
                 Err(Damage { problem, .. }) => {
                     let month = link.month;
                     damaged.extend(self.links.pop());
@@ -245,14 +245,17 @@ impl Chain<'_> {
     }
 
     /// Whether the reports of the last month are missing, out of date or damaged.
-    fn needs_report(&self, month: Month) -> bool {
-        let Some(link) = self.links.last() else { return false };
-        match report::standing(self.archive, month, &link.source(), false) {
-            Standing::Current => false,
-            Standing::OutOfDate => true,
+    ///
+    /// # Errors
+    /// If they cannot be fetched from where they are.
+    fn needs_report(&self, month: Month) -> Result<bool, JobError> {
+        let Some(link) = self.links.last() else { return Ok(false) };
+        match report::standing(self.archive, month, &link.source(), false).map_err(SnapshotError::from)? {
+            Standing::Current => Ok(false),
+            Standing::OutOfDate => Ok(true),
             Standing::Damaged(problems) => {
                 self.warn(month, Built::Reports, &problems.join("; "));
-                true
+                Ok(true)
             }
         }
     }

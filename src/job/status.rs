@@ -1,12 +1,15 @@
 //! The status of a job: months, bases, sizes, gaps, reports that are out of date, damage, unfinished work. Reads only manifests,
 //! unless all bytes are to be checked.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
 use super::refresh::definitions;
 use super::{JobError, apply};
 use crate::settings::{Job, zones};
 use archive::Archive;
+use archive::snapshot::SnapshotError;
 use archive::store::Holder;
 use domain::{Basis, Month, Months, TimeZone};
 use reports::history::History;
@@ -22,6 +25,8 @@ pub struct Status {
     pub due: Option<Month>,
     /// Months with unfinished work of a run or a backfill.
     pub unfinished: Vec<Months>,
+    /// The folder on this machine with the unfinished work.
+    pub work_folder: PathBuf,
     /// Whether a `forget` is unfinished.
     pub is_forgetting: bool,
     /// The process that works on the job now; `None` if there is none. The unfinished work belongs to this process.
@@ -93,6 +98,7 @@ pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool)
         gaps,
         due,
         unfinished: archive.unfinished()?,
+        work_folder: archive.work_folder().to_path_buf(),
         is_forgetting: archive.journal()?.is_some(),
         damaged_applied: apply::problems(archive, reads_all)?,
         // A lock that cannot be opened is reported by the next run.
@@ -134,6 +140,8 @@ fn read_manifests(archive: &Archive, job: &Job, reads_all: bool) -> Result<Manif
     for (month, snapshot) in archive.snapshots()? {
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
+            // Only what is known to be damaged is called so. A newer format is named, too.
+            Err(SnapshotError::Damaged(damage)) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
             Err(error) => {
                 all.unreadable.push((month, error.to_string()));
                 continue;
@@ -143,16 +151,21 @@ fn read_manifests(archive: &Archive, job: &Job, reads_all: bool) -> Result<Manif
         all.timezone = zones().zone(&manifest.timezone).or(all.timezone);
         let (history, damaged_history) = match History::open(archive, month) {
             Ok(history) => {
-                let problems = history.as_ref().map_or(Vec::new(), |history| history.problems(reads_all));
+                let problems =
+                    history.as_ref().map_or(Ok(Vec::new()), |history| history.problems(reads_all)).map_err(SnapshotError::from)?;
                 (history, problems)
             }
+            Err(damage) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
             Err(damage) => (None, vec![damage.problem]),
         };
         let current = history.filter(|history| history.is_of(Some(&snapshot), &definitions, previous.as_ref()));
-        let standing = current.as_ref().map_or(Standing::OutOfDate, |history| {
-            let source = ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() };
-            report::standing(archive, month, &source, reads_all)
-        });
+        let standing = current
+            .as_ref()
+            .map_or(Ok(Standing::OutOfDate), |history| {
+                let source = ReportSource { snapshot: snapshot.hash.clone(), history: history.hash.clone() };
+                report::standing(archive, month, &source, reads_all)
+            })
+            .map_err(SnapshotError::from)?;
         let is_current = standing == Standing::Current && damaged_history.is_empty();
         let damaged_reports = if let Standing::Damaged(problems) = standing { problems } else { Vec::new() };
         all.months.push(MonthStatus {
@@ -163,7 +176,7 @@ fn read_manifests(archive: &Archive, job: &Job, reads_all: bool) -> Result<Manif
             members: manifest.cohorts.iter().map(|cohort| cohort.members).sum(),
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
             is_current,
-            damaged: snapshot.problems(reads_all),
+            damaged: snapshot.problems(reads_all).map_err(SnapshotError::from)?,
             damaged_history,
             damaged_reports,
             incomplete: manifest.incomplete.clone(),

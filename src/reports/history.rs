@@ -104,7 +104,10 @@ impl History {
     }
 
     /// The problems of the history's files, one text each. Without `reads_all`, checks only that the files exist and their sizes.
-    pub fn problems(&self, reads_all: bool) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When a file cannot be fetched.
+    pub fn problems(&self, reads_all: bool) -> Result<Vec<String>, Damage> {
         self.files.problems(reads_all)
     }
 

@@ -6,6 +6,7 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use archive::publish::{self, ListedFile, PublishError, Staging};
+use archive::store::Damage;
 use archive::table::{Table, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
@@ -58,21 +59,25 @@ pub enum Standing {
 }
 
 /// Compares the month's reports with these hashes. Without `reads_all`, checks only that files exist and their sizes.
-pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_all: bool) -> Standing {
+///
+/// # Errors
+/// When they cannot be fetched.
+pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_all: bool) -> Result<Standing, Damage> {
     let read = match archive.manifest(Section::Reports, month) {
         Ok(Some(read)) => read,
-        Ok(None) => return Standing::OutOfDate,
-        Err(damage) => return Standing::Damaged(vec![damage.problem]),
+        Ok(None) => return Ok(Standing::OutOfDate),
+        Err(damage) if damage.is_unreachable() => return Err(damage),
+        Err(damage) => return Ok(Standing::Damaged(vec![damage.problem])),
     };
     let Some(manifest) = read.parse::<ReportManifest>().ok().filter(|manifest| manifest.format == FORMAT && manifest.built_from == *source)
     else {
-        return Standing::OutOfDate;
+        return Ok(Standing::OutOfDate);
     };
     let problems = match read.files(&manifest.files) {
-        Ok(files) => files.problems(reads_all),
+        Ok(files) => files.problems(reads_all)?,
         Err(damage) => vec![damage.problem],
     };
-    if problems.is_empty() { Standing::Current } else { Standing::Damaged(problems) }
+    Ok(if problems.is_empty() { Standing::Current } else { Standing::Damaged(problems) })
 }
 
 /// Writes one month's reports, one table at a time.

@@ -3,22 +3,22 @@
 use serde_json::Value;
 
 use super::{Archive, ArchiveError, INDEX, Section, applied, month_path};
-use crate::publish::{self, ListedFile, MANIFEST, Staging};
-use crate::store::{Damage, Problem, ReadManifest};
-use domain::Month;
+use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
+use crate::store::{Damage, ListedFiles, ReadManifest};
+use domain::{Basis, Month};
 
 /// What became of a month of one section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Copied {
-    /// It was there already.
+    /// It was there already, and is undamaged on both sides.
     Same,
     /// It was not there.
     New { bytes: u64 },
-    /// It replaced an older or a damaged one: why.
-    Replaced { bytes: u64, why: String },
+    /// It replaced another one: why. `forgets`: the other one had people who were removed here.
+    Replaced { bytes: u64, why: String, forgets: bool },
     /// What is there is kept: why.
     Kept(String),
-    /// It was not copied, because it is damaged here.
+    /// It was not copied, because it is damaged here, or what was written there is: the problem.
     Damaged(String),
 }
 
@@ -29,65 +29,67 @@ impl Copied {
     }
 }
 
-/// What of a manifest decides which of two is newer.
-#[derive(Debug)]
-struct Age<'a>(&'a Value);
-
 impl Archive {
-    /// Copies a month of a section. Every file is compared with its hash here, and again where it was written. The caller must have the
-    /// locks of both.
+    /// Copies a month of a section. Every file is compared with its hash on both sides. The caller must have the locks of both.
     ///
     /// # Errors
     /// If one of the places cannot be read or written.
     pub fn copy_month(&self, section: Section, month: Month, to: &Archive) -> Result<Copied, ArchiveError> {
         let folder = month_path(section, month);
-        let source = match open(self, &folder) {
+        let source = match Opened::of(self, &folder) {
             Ok(Some(source)) => source,
             Ok(None) => return Ok(Copied::Damaged(format!("its {MANIFEST} is missing"))),
-            Err(damage) if damage.is_unreachable => return Err(damage.into()),
-            Err(damage) => return Ok(Copied::Damaged(damage.problem)),
+            Err(damage) => return damaged(damage, Copied::Damaged),
         };
-        let why = match open(to, &folder) {
-            Ok(None) => None,
-            Ok(Some(target)) if target.hash == source.hash => match target.missing(to, &folder) {
-                None => return Ok(Copied::Same),
-                problem => problem,
+        let (why, forgets) = match Opened::of(to, &folder) {
+            Ok(None) => (None, false),
+            Ok(Some(target)) if target.read.hash == source.read.hash => match target.listed.verify_in_place() {
+                Ok(()) => {
+                    let verified = source.listed.verify_in_place();
+                    return verified.map_or_else(|damage| damaged(damage, Copied::Damaged), |()| Ok(Copied::Same));
+                }
+                Err(damage) if damage.is_unreachable() => return Err(damage.into()),
+                Err(damage) => (Some(format!("it was damaged there: {}", damage.problem)), false),
             },
-            Ok(Some(target)) => match Age(&source.value).reason_to_keep(section, &Age(&target.value)) {
-                Some(reason) => return Ok(Copied::Kept(reason)),
-                None => Some("it was older".to_string()),
-            },
-            Err(damage) if damage.is_unreachable => return Err(damage.into()),
-            Err(damage) => Some(damage.problem),
+            Ok(Some(target)) => {
+                let (this, that) = (Age(&source.value), Age(&target.value));
+                if let Some(reason) = this.reason_to_keep(section, &that) {
+                    return Ok(Copied::Kept(reason));
+                }
+                let why = match section {
+                    Section::Snapshots | Section::Applied => "it was older there",
+                    Section::History | Section::Reports => "it was another one there",
+                };
+                (Some(why.to_string()), this.number("/forgotten") > that.number("/forgotten"))
+            }
+            Err(damage) if damage.is_unreachable() => return Err(damage.into()),
+            Err(damage) => (Some(format!("it was damaged there: {}", damage.problem)), false),
+        };
+        let paths = match source.listed.verified(|_| true) {
+            Ok(paths) => paths,
+            Err(damage) => return damaged(damage, Copied::Damaged),
         };
         let staging = Staging::new(&to.store.staging(), &format!("copy-{}-{month}", section.name()))?;
-        for file in &source.files {
-            match self.store.fetch(&folder, file) {
-                Ok(()) => {}
-                Err(Problem::Damage(problem)) => return Ok(Copied::Damaged(problem)),
-                Err(Problem::Unreachable(problem)) => return Err(unreachable(self, &folder, problem)),
-            }
-            publish::copy_file(&self.store.local_path(&folder, file), &staging.place(&file.path)?)?;
+        for (file, path) in source.files.iter().zip(paths) {
+            // Not a link: damage to one of the two would be damage to both.
+            let place = staging.place(&file.path)?;
+            std::fs::copy(&path, &place).map_err(|error| PublishError::new("copy to", &place, error))?;
             staging.list(&file.path, file.rows)?;
         }
-        publish::write_file(&staging.place(MANIFEST)?, &source.bytes)?;
+        publish::write_file(&staging.place(MANIFEST)?, source.read.bytes())?;
         to.store.publish(staging, &folder)?;
-        for file in &source.files {
-            match to.store.verify(&folder, file) {
-                Ok(()) => {}
-                Err(Problem::Damage(problem)) => return Err(Damage::new(to.store.shown(&folder), problem).into()),
-                Err(Problem::Unreachable(problem)) => return Err(unreachable(to, &folder, problem)),
-            }
+        if let Err(damage) = ListedFiles::just_written(&to.store, &folder, source.files.clone()).verify_in_place() {
+            return damaged(damage, |problem| Copied::Damaged(format!("what was written there differs: {problem}")));
         }
-        let bytes = source.files.iter().map(|file| file.bytes).sum::<u64>() + source.bytes.len() as u64;
-        Ok(why.map_or(Copied::New { bytes }, |why| Copied::Replaced { bytes, why }))
+        let bytes = source.files.iter().map(|file| file.bytes).sum::<u64>() + source.read.bytes().len() as u64;
+        Ok(why.map_or(Copied::New { bytes }, |why| Copied::Replaced { bytes, why, forgets }))
     }
 
     /// Copies the page of the months and the files of `applied/` that belong to no month.
     ///
     /// # Errors
     /// If one of the places cannot be read or written.
-    pub fn copy_files(&self, applied_names: &[&str], to: &Archive) -> Result<(), ArchiveError> {
+    pub fn copy_files(&self, applied_names: &[&str], to: &Archive) -> Result<(), PublishError> {
         let names = applied_names.iter().map(|name| applied(name)).chain([INDEX.to_string()]);
         for path in names {
             if let Some(bytes) = self.store.read(&path)?
@@ -100,35 +102,29 @@ impl Archive {
     }
 }
 
+/// Damage is a result; that nothing is known is an error.
+fn damaged(damage: Damage, copied: impl FnOnce(String) -> Copied) -> Result<Copied, ArchiveError> {
+    if damage.is_unreachable() { Err(damage.into()) } else { Ok(copied(damage.problem)) }
+}
+
 /// A manifest with its files.
-struct Source {
-    bytes: Vec<u8>,
-    hash: String,
+struct Opened {
+    read: ReadManifest,
     value: Value,
     files: Vec<ListedFile>,
+    listed: ListedFiles,
 }
 
-impl Source {
-    /// The problem of the files in a place that has this manifest.
-    fn missing(&self, archive: &Archive, folder: &str) -> Option<String> {
-        self.files.iter().find_map(|file| archive.store.misses(folder, file)).map(|problem| problem.to_string())
+impl Opened {
+    fn of(archive: &Archive, folder: &str) -> Result<Option<Opened>, Damage> {
+        let Some(read) = ReadManifest::open(&archive.store, folder)? else { return Ok(None) };
+        let not_understood = |_| read.damage("cannot be understood");
+        let value: Value = read.parse().map_err(not_understood)?;
+        let files = value.get("files").cloned().unwrap_or(Value::Array(Vec::new()));
+        let files: Vec<ListedFile> = serde_json::from_value(files).map_err(not_understood)?;
+        let listed = read.files(&files)?;
+        Ok(Some(Opened { read, value, files, listed }))
     }
-}
-
-fn open(archive: &Archive, folder: &str) -> Result<Option<Source>, Damage> {
-    let Some(read) = ReadManifest::open(&archive.store, folder)? else { return Ok(None) };
-    let not_understood = |_| read.damage("cannot be understood");
-    let value: Value = read.parse().map_err(not_understood)?;
-    let files = value.get("files").cloned().unwrap_or(Value::Array(Vec::new()));
-    let files: Vec<ListedFile> = serde_json::from_value(files).map_err(not_understood)?;
-    // Refuses paths that lead out of the folder.
-    read.files(&files)?;
-    let (bytes, hash) = (read.bytes().to_vec(), read.hash.clone());
-    Ok(Some(Source { bytes, hash, value, files }))
-}
-
-fn unreachable(archive: &Archive, folder: &str, problem: String) -> ArchiveError {
-    Damage { is_unreachable: true, ..Damage::new(archive.store.shown(folder), problem) }.into()
 }
 
 impl From<Damage> for ArchiveError {
@@ -137,6 +133,10 @@ impl From<Damage> for ArchiveError {
     }
 }
 
+/// What of a manifest decides which of two is newer.
+#[derive(Debug)]
+struct Age<'a>(&'a Value);
+
 impl Age<'_> {
     /// Why another month of the same name must not be replaced by this one.
     fn reason_to_keep(&self, section: Section, other: &Age<'_>) -> Option<String> {
@@ -144,24 +144,35 @@ impl Age<'_> {
             return Some("it is of a newer format".to_string());
         }
         match section {
-            Section::Snapshots => {
-                let [this, that] = [self, other].map(|age| age.text("/observed_at"));
-                if that > this {
-                    return Some(format!("it was observed later, at {that}"));
-                }
-                if that < this {
-                    return None;
-                }
-                let [this, that] = [self, other].map(|age| age.number("/forgotten"));
-                (that > this).then(|| format!("{that} people were removed from it on request (`cohorts forget`), and only {this} here"))
-            }
+            Section::Snapshots => self.snapshot_to_keep(other),
             Section::Applied => {
                 let [this, that] = [self, other].map(Age::last_applied);
-                (that > this).then(|| format!("tags were applied later, at {that}"))
+                (that > this).then(|| format!("tags were applied later there, at {that}"))
             }
             // They are derived: they follow their snapshots.
             Section::History | Section::Reports => None,
         }
+    }
+
+    /// A snapshot of a lower basis never replaces one of a higher basis, nor an incomplete one a complete one, nor an earlier observation a
+    /// later one, nor one from which fewer people were removed.
+    fn snapshot_to_keep(&self, other: &Age<'_>) -> Option<String> {
+        let [this, that] = [self, other].map(|age| Basis::parse(&age.text("/basis")));
+        if that != this {
+            return (that > this)
+                .then(|| format!("it is of basis `{}` there, and only `{}` here", other.text("/basis"), self.text("/basis")));
+        }
+        let [this, that] =
+            [self, other].map(|age| age.0.pointer("/incomplete").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty()));
+        if this != that {
+            return this.then(|| "it is complete there, and incomplete here".to_string());
+        }
+        let [this, that] = [self, other].map(|age| age.text("/observed_at"));
+        if that != this {
+            return (that > this).then(|| format!("it was observed later there, at {that}"));
+        }
+        let [this, that] = [self, other].map(|age| age.number("/forgotten"));
+        (that > this).then(|| format!("{that} people were removed from it there on request (`cohorts forget`), and only {this} here"))
     }
 
     fn number(&self, pointer: &str) -> u64 {
@@ -190,6 +201,12 @@ mod tests {
         let is_kept = |section: Section, this: Value, that: Value| Age(&this).reason_to_keep(section, &Age(&that)).is_some();
         let observed = |at: &str, forgotten: u64| json!({"format": 1, "observed_at": at, "forgotten": forgotten});
         let (early, late) = ("2026-10-01T01:00:00Z", "2026-10-02T01:00:00Z");
+        let of_basis = |basis: &str, at: &str, incomplete: &[&str]| json!({"basis": basis, "observed_at": at, "incomplete": incomplete});
+        let (whole, later): (&[&str], _) = (&[], "2026-12-01T01:00:00Z");
+        assert!(is_kept(Section::Snapshots, of_basis("late", later, whole), of_basis("month_end", early, whole)));
+        assert!(!is_kept(Section::Snapshots, of_basis("month_end", early, whole), of_basis("late", later, whole)));
+        assert!(is_kept(Section::Snapshots, of_basis("late", later, &["tag:1"]), of_basis("late", early, whole)));
+        assert!(!is_kept(Section::Snapshots, of_basis("late", early, whole), of_basis("late", later, &["tag:1"])));
         assert!(is_kept(Section::Snapshots, observed(early, 0), observed(late, 0)));
         assert!(!is_kept(Section::Snapshots, observed(late, 0), observed(early, 0)));
         assert!(is_kept(Section::Snapshots, observed(early, 1), observed(early, 2)), "nobody comes back");

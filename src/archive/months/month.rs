@@ -124,7 +124,7 @@ impl Archive {
     pub fn accept_loss(&self, month: Month) -> Result<AcceptedLoss, ArchiveError> {
         let opened = match self.open_snapshot(month) {
             Ok(None) => return Err(ArchiveError::NoSnapshot { month, location: self.location(Section::Snapshots) }),
-            Ok(Some(snapshot)) => snapshot.verify().map_err(SnapshotError::from),
+            Ok(Some(snapshot)) => snapshot.verify_in_place().map_err(SnapshotError::from),
             Err(error) => Err(error),
         };
         // A newer format is not damage, another version of the program can read the snapshot; nor is a store that does not answer.

@@ -164,20 +164,13 @@ impl Shared {
         self.with(|known| known.removed(path))
     }
 
-    /// Sends the files that are not there. A file with its hash in its name is there if its size is.
+    /// Sends all files, also those whose names are there: nobody knows whether their bytes are.
     fn upload(&self, staging: &Staging, target: &str) -> Result<(), PublishError> {
-        let mut files = Vec::new();
-        for file in staging.files() {
-            let path = format!("{target}/{}", file.path);
-            let is_there = file.name() != file.path && self.entry(&path)?.is_some_and(|entry| entry.bytes == file.bytes);
-            if !is_there {
-                files.push((path, file));
-            }
-        }
-        let next = Mutex::new(files.into_iter());
+        let next = Mutex::new(staging.files().into_iter());
         let send = || -> Result<(), PublishError> {
             loop {
-                let Some((path, file)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
+                let Some(file) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
+                let path = format!("{target}/{}", file.path);
                 self.check_lease(&path)?;
                 let sent = self.objects.upload(&path, &staging.folder().join(&file.path));
                 let version = sent.map_err(self.failed("write", &path))?;
@@ -195,7 +188,9 @@ impl Shared {
     /// The bytes of a manifest; `None` if the folder is not published.
     fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(entry) = self.entry(path)? else { return Ok(None) };
-        if let Some(bytes) = self.with(|known| known.manifest(path, &entry))? {
+        // What was remembered may have been changed since: without a sound checksum, the manifest itself is read.
+        let remembered = self.with(|known| known.manifest(path, &entry))?;
+        if let Some(bytes) = remembered.filter(|bytes| publish::checked_hash(bytes).is_some_and(|(_, has_checksum)| has_checksum)) {
             return Ok(Some(bytes));
         }
         let found = self.objects.get(path).map_err(self.failed("read", path))?.filter(|(bytes, _)| bytes != REMOVED);
@@ -259,7 +254,7 @@ impl Shared {
     /// Brings a file to the cache, and compares it with its hash. Without `trusts_cache`, it is fetched although it is there.
     fn fetch(&self, path: &str, file: &ListedFile, trusts_cache: bool) -> Result<(), Problem> {
         let name = &file.path;
-        let failed = |error: PublishError| Problem::Unreachable(format!("`{name}` cannot be fetched ({})", error.cause()));
+        let failed = |error: PublishError| Problem::Unreachable(Arc::new(error));
         if trusts_cache && self.cache.has(&file.sha256).map_err(failed)? {
             return Ok(());
         }
@@ -350,7 +345,12 @@ impl Store for Bucket {
         shared.upload(&staging, target)?;
         shared.put_manifest(&manifest_in(target), &manifest)?;
         // Later months are counted from these files: they need not be fetched.
-        for file in staging.files().iter().filter(|file| file.name() != file.path) {
+        let has_hashed_names = staging.files().iter().all(|file| file.name() != file.path);
+        if !has_hashed_names {
+            // Reports are found by their names: those of another choice of formats must not lie beside them.
+            return shared.remove_unlisted(target, |_| true);
+        }
+        for file in staging.files() {
             shared.cache.take(&file.sha256, file.bytes, &staging.folder().join(&file.path))?;
         }
         Ok(())
@@ -385,6 +385,10 @@ impl Store for Bucket {
     }
 
     fn fetch(&self, folder: &str, file: &ListedFile) -> Result<(), Problem> {
+        // What is gone from the bucket is not hidden by a copy of it.
+        if let Some(problem) = self.misses(folder, file) {
+            return Err(problem);
+        }
         self.shared.fetch(&format!("{folder}/{}", file.path), file, true)
     }
 
@@ -398,7 +402,7 @@ impl Store for Bucket {
             Ok(Some(entry)) if entry.bytes == file.bytes => None,
             Ok(Some(entry)) => Some(Problem::Damage(format!("`{name}` has {} bytes instead of {}", entry.bytes, file.bytes))),
             Ok(None) => Some(Problem::Damage(format!("`{name}` is missing"))),
-            Err(error) => Some(Problem::Unreachable(error.cause().to_string())),
+            Err(error) => Some(Problem::Unreachable(Arc::new(error))),
         }
     }
 
@@ -418,6 +422,7 @@ impl Store for Bucket {
         *shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&lease);
         let unfinished_on = lease.unfinished_on.clone();
         let held = Held { shared: shared.clone(), lease: Some(lease), _work: work };
+        shared.cache.trim();
         // What was known before may have changed until the lease was taken.
         *shared.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
         shared.sweep(self.kept_unlisted)?;

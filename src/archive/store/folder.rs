@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Holder, Lock, OldVersions, Problem, Store, StoreError, Tried, flock};
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
@@ -141,6 +142,7 @@ impl Store for Folder {
         match publish::hash_file(&self.local_path(folder, file)) {
             Ok((_, sha256)) if sha256 == file.sha256 => Ok(()),
             Ok(_) => Err(Problem::Damage(format!("`{}` differs from what was published", file.path))),
+            Err(error) if super::says_nothing(error.cause()) => Err(Problem::Unreachable(Arc::new(error))),
             Err(error) => Err(Problem::Damage(format!("`{}` cannot be read ({})", file.path, error.cause()))),
         }
     }
@@ -151,10 +153,14 @@ impl Store for Folder {
 
     fn misses(&self, folder: &str, file: &ListedFile) -> Option<Problem> {
         let name = &file.path;
-        let problem = match std::fs::metadata(self.local_path(folder, file)) {
+        let path = self.local_path(folder, file);
+        let problem = match std::fs::metadata(&path) {
             Ok(found) if found.len() == file.bytes => return None,
             Ok(found) => format!("`{name}` has {} bytes instead of {}", found.len(), file.bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => format!("`{name}` is missing"),
+            Err(error) if super::says_nothing(&error) => {
+                return Some(Problem::Unreachable(Arc::new(PublishError::new("read", &path, error))));
+            }
             Err(error) => format!("`{name}` cannot be read ({error})"),
         };
         Some(Problem::Damage(problem))

@@ -43,7 +43,18 @@ impl Location {
     /// # Errors
     /// If the text looks like a bucket's address and is none that is known.
     pub fn parse(text: &str) -> Result<Location, String> {
-        let Some((scheme, rest)) = text.split_once("://") else { return Ok(Location::Folder(PathBuf::from(text))) };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            if let Some(kind) = BucketKind::ALL.into_iter().find(|kind| text.starts_with(&format!("{}:", kind.scheme()))) {
+                return Err(format!("`{text}` has no `//` after `{}:`", kind.scheme()));
+            }
+            if text.trim().is_empty() {
+                return Err("it names no folder".to_string());
+            }
+            if text == "~" || text.starts_with("~/") {
+                return Err("`~` is not replaced here: write the whole path".to_string());
+            }
+            return Ok(Location::Folder(PathBuf::from(text)));
+        };
         let Some(kind) = BucketKind::ALL.into_iter().find(|kind| kind.scheme() == scheme) else {
             return Err(format!(
                 "`{scheme}://` is no store that is known: use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or a folder"
@@ -121,6 +132,10 @@ mod tests {
             "s3://bucket/a/../b",
             "s3://bucket/a//b",
             "gs://bucket/a?b",
+            "s3:/bucket/x",
+            "",
+            " ",
+            "~/x",
         ] {
             assert!(Location::parse(wrong).is_err(), "{wrong}");
         }

@@ -9,21 +9,35 @@ use std::thread;
 use serde::de::DeserializeOwned;
 
 use super::{Problem, Store};
-use crate::publish::{self, ListedFile, MANIFEST};
+use crate::publish::{self, ListedFile, MANIFEST, PublishError};
 
 /// A published folder that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{folder}` {}: {problem}", if *.is_unreachable { "cannot be read" } else { "is damaged" }, folder = .folder.display())]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("`{folder}` {}: {problem}", if .source.is_some() { "cannot be read" } else { "is damaged" }, folder = .folder.display())]
 pub struct Damage {
     pub folder: PathBuf,
     pub problem: String,
-    /// Whether nothing is known about the folder, because it could not be fetched. Otherwise it differs from what was published.
-    pub is_unreachable: bool,
+    /// Why nothing is known about the folder. Without it, the folder differs from what was published.
+    source: Option<Arc<PublishError>>,
 }
 
 impl Damage {
     pub fn new(folder: PathBuf, problem: impl Into<String>) -> Damage {
-        Damage { folder, problem: problem.into(), is_unreachable: false }
+        Damage { folder, problem: problem.into(), source: None }
+    }
+
+    pub(crate) fn of(folder: PathBuf, problem: Problem) -> Damage {
+        match problem {
+            Problem::Damage(text) => Damage::new(folder, text),
+            Problem::Unreachable(error) => {
+                Damage { source: Some(error.clone()), ..Damage::new(folder, format!("{error} ({})", error.cause())) }
+            }
+        }
+    }
+
+    /// Whether nothing is known about the folder, because it could not be read. It may be as it was published.
+    pub fn is_unreachable(&self) -> bool {
+        self.source.is_some()
     }
 }
 
@@ -49,10 +63,10 @@ impl ReadManifest {
         let bytes = match store.read(&format!("{folder}/{MANIFEST}")) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
-            Err(error) => {
-                let is_unreachable = super::is_unreachable(&error);
-                return Err(Damage { is_unreachable, ..damage(format!("cannot be read ({})", error.cause())) });
+            Err(error) if super::says_nothing(error.cause()) => {
+                return Err(Damage::of(store.shown(folder), Problem::Unreachable(Arc::new(error))));
             }
+            Err(error) => return Err(damage(format!("cannot be read ({})", error.cause()))),
         };
         let Some((hash, has_checksum)) = publish::checked_hash(&bytes) else {
             return Err(damage("differs from its own checksum".to_string()));
@@ -129,10 +143,8 @@ impl ListedFiles {
             wanted.iter().copied().filter(|file| !verified.contains(&file.path)).collect()
         };
         let problems = self.each(&unverified, |file| self.store.fetch(&self.folder, file));
-        if let Some(problem) = problems.first() {
-            let others = if problems.len() > 1 { format!(", and {} more", problems.len() - 1) } else { String::new() };
-            let is_unreachable = problems.iter().all(|problem| matches!(problem, Problem::Unreachable(_)));
-            return Err(Damage { is_unreachable, ..Damage::new(self.store.shown(&self.folder), format!("{problem}{others}")) });
+        if let Some(damage) = self.damage(problems) {
+            return Err(damage);
         }
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         verified.extend(unverified.into_iter().map(|file| file.path.clone()));
@@ -153,16 +165,43 @@ impl ListedFiles {
         self.verified(|_| true).map(drop)
     }
 
+    /// Verifies all files where they are kept. Copies on this machine count for nothing.
+    ///
+    /// # Errors
+    /// When a file is missing or differs from what was published, or cannot be fetched.
+    pub fn verify_in_place(&self) -> Result<(), Damage> {
+        let files: Vec<&ListedFile> = self.files.iter().collect();
+        self.damage(self.each(&files, |file| self.store.verify(&self.folder, file))).map_or(Ok(()), Err)
+    }
+
     /// The problems of the files, one text each. With `reads_all`, the files are read where they are kept. Otherwise, checks only that they
     /// exist and their sizes.
-    pub fn problems(&self, reads_all: bool) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When a file cannot be fetched, so that nothing is known about it.
+    pub fn problems(&self, reads_all: bool) -> Result<Vec<String>, Damage> {
         let files: Vec<&ListedFile> = self.files.iter().collect();
         let problems = if reads_all {
             self.each(&files, |file| self.store.verify(&self.folder, file))
         } else {
             files.iter().filter_map(|file| self.store.misses(&self.folder, file)).collect()
         };
-        problems.iter().map(Problem::to_string).collect()
+        let texts = problems.into_iter().map(|problem| match problem {
+            Problem::Damage(text) => Ok(text),
+            problem => Err(Damage::of(self.store.shown(&self.folder), problem)),
+        });
+        texts.collect()
+    }
+
+    /// The problems as one error. If a file could not be read, nothing is said about the others.
+    fn damage(&self, mut problems: Vec<Problem>) -> Option<Damage> {
+        let unreachable = problems.iter().position(|problem| matches!(problem, Problem::Unreachable(_)));
+        let first = if problems.is_empty() { return None } else { problems.swap_remove(unreachable.unwrap_or(0)) };
+        let first = match first {
+            Problem::Damage(text) if !problems.is_empty() => Problem::Damage(format!("{text}, and {} more", problems.len())),
+            problem => problem,
+        };
+        Some(Damage::of(self.store.shown(&self.folder), first))
     }
 
     /// Checks the files on all cores. Returns the problems in the order of the files.
@@ -214,14 +253,14 @@ mod tests {
         let files = ListedFiles::new(&store(&place), "", &listed(place.path(), &["a", "b", "c"])).unwrap();
         assert_eq!(files.verified(|name| name != "c").unwrap(), [place.path().join("a"), place.path().join("b")]);
         std::fs::write(place.path().join("c"), "What is in c").unwrap();
-        assert!(files.problems(false).is_empty());
-        assert_eq!(files.problems(true), ["`c` differs from what was published"]);
+        assert!(files.problems(false).unwrap().is_empty());
+        assert_eq!(files.problems(true).unwrap(), ["`c` differs from what was published"]);
         let damage = files.verify().unwrap_err();
         assert!(damage.to_string().contains("damaged: `c` differs from"), "{damage}");
         std::fs::write(place.path().join("c"), "short").unwrap();
-        assert_eq!(files.problems(false), ["`c` has 5 bytes instead of 12"]);
+        assert_eq!(files.problems(false).unwrap(), ["`c` has 5 bytes instead of 12"]);
         std::fs::remove_file(place.path().join("c")).unwrap();
-        assert_eq!(files.problems(false), ["`c` is missing"]);
+        assert_eq!(files.problems(false).unwrap(), ["`c` is missing"]);
         assert!(files.verified(|name| name == "a").is_ok());
     }
 

@@ -102,7 +102,10 @@ pub(crate) fn problems(archive: &Archive, reads_all: bool) -> Result<Vec<(Month,
     let mut problems = Vec::new();
     for month in archive.months_of(Section::Applied)? {
         match open_applied(archive, month) {
-            Ok((_, files)) => problems.extend(files.problems(reads_all).into_iter().map(|problem| (month, problem))),
+            Ok((_, files)) => {
+                let found = files.problems(reads_all).map_err(JobError::DamagedApplied)?;
+                problems.extend(found.into_iter().map(|problem| (month, problem)));
+            }
             Err(damage) => problems.push((month, damage.problem)),
         }
     }

@@ -62,9 +62,6 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Output {
     if raw.formats.is_empty() {
         findings.add("output.formats", "names no format; use parquet, csv, html");
     }
-    if raw.dir.is_empty() {
-        findings.add("output.dir", "names no folder");
-    }
     let dir = Location::parse(&raw.dir).unwrap_or_else(|problem| {
         findings.add("output.dir", problem);
         Location::Folder(PathBuf::new())

@@ -74,6 +74,11 @@ impl Cache {
         files.filter(|(name, ..)| !kept.contains(name)).try_for_each(|(_, path, ..)| publish::remove_file(&path))
     }
 
+    /// Removes the least recently used files beyond the limit.
+    pub(super) fn trim(&self) {
+        self.make_room(0);
+    }
+
     fn use_of(&self, sha256: &str) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256.to_string());
     }

@@ -25,6 +25,7 @@ const AZURE_VERSIONS: &str = "Azure's store is not asked for old versions: with 
 pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dyn ObjectStore>, Versions), PublishError> {
     let failed = |error: std::io::Error| PublishError::new("use", std::path::Path::new(&uri.to_string()), error);
     // A request is not signed again when it is repeated, and a signature is valid for some minutes.
+    check_environment().map_err(failed)?;
     let retry = RetryConfig { retry_timeout: give_up_after.min(Duration::from_secs(180)), ..RetryConfig::default() };
     let built = match uri.kind {
         BucketKind::S3 => {
@@ -53,6 +54,25 @@ pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dy
         }
     };
     built.map_err(|error| failed(io_error(error)))
+}
+
+/// Checks the variables that become headers and addresses. A line break at the end of a mounted secret is easily overlooked.
+fn check_environment() -> std::io::Result<()> {
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix))) else {
+            continue;
+        };
+        let problem = match value.to_str() {
+            None => "is no text",
+            Some(value) if value.chars().any(char::is_control) => "has a line break or another control character in it",
+            Some(value) if name.contains("_ENDPOINT") && url::Url::parse(value).is_err() => {
+                "is no address: write http:// or https:// and the host"
+            }
+            Some(_) => continue,
+        };
+        return Err(std::io::Error::other(BucketError::Refused(format!("the environment variable {name} {problem}"))));
+    }
+    Ok(())
 }
 
 /// Whether an endpoint is plain HTTP on this machine.

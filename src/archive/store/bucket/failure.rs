@@ -44,7 +44,14 @@ fn other(error: &object_store::Error) -> io::Error {
     // What is left is about the settings, or about an answer that is not understood.
     let innermost = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     let text = without_addresses(&innermost);
-    refused(if text.is_empty() { "the request failed".to_string() } else { text })
+    refused(match text.as_str() {
+        "" => "the request failed".to_string(),
+        // It would show a character of the key.
+        text if text.starts_with("Invalid symbol") || text.starts_with("Invalid byte") => {
+            "a key in the environment is no valid base64".to_string()
+        }
+        text => format!("the environment does not say enough, or something wrong: {text}"),
+    })
 }
 
 /// The error for an answer of the store.

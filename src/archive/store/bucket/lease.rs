@@ -115,7 +115,8 @@ pub(super) fn take(objects: &Objects, command: &str, term: Term) -> io::Result<T
                             if let Some(run) = run.flatten().filter(|run| run.expires_at > now()) {
                                 return Ok(Taken::Held(run.holder()));
                             }
-                            tracing::info!("the lease of another process has expired: taking it over if it stays so for {:?}", term.lasts);
+                            let what = if run.is_some() { "the lock of another process has expired" } else { "the lock cannot be read" };
+                            tracing::info!("{what}: waiting for {:?} whether it changes, then taking it over", term.lasts);
                             seen = Some((version, Instant::now()));
                             continue;
                         }
