@@ -190,14 +190,19 @@ fn nobody_stays_in_old_versions() {
     let simulator = Simulator::at(JULY.as_of, &[]);
     let file = place.job(&plain_job(), &simulator.base_url);
     let endpoint = Some(std::env::var("COHORTS_TEST_VERSIONED_ENDPOINT").unwrap());
+    let address = endpoint.clone().unwrap().strip_prefix("http://").unwrap().to_string();
     let machine = Machine { bucket: &bucket, endpoint, work: place.folder().join("work") };
     machine.with(run(&file, &["--as-of", JULY.as_of])).succeed();
     machine.with(run(&file, &["--as-of", JULY.as_of, "--replace"])).succeed();
     let id = Place::with(one_month()).snapshot_table("2026-07", "contacts").texts("contact_id").remove(3);
     let forgotten = machine.with(on(&file, "forget", &["--contact", &id])).succeed();
     assert!(forgotten.stdout.contains("old versions removed"), "{}", forgotten.stdout);
-    // A second call finds nothing to do, and says so.
+    // Nor is the list of those who were to be forgotten.
+    let (name, prefix) = bucket.strip_prefix("s3://").unwrap().split_once('/').unwrap();
+    let versions = send(&address, "GET", &format!("/{name}?versions&prefix={prefix}"), &[], b"");
+    let listed = String::from_utf8(versions.body).unwrap();
+    assert!(listed.contains("manifest.json") && !listed.contains("forgetting.json"), "{listed}");
     let again = machine.with(on(&file, "forget", &["--contact", &id])).succeed();
-    assert!(again.stdout.contains("nothing was changed"), "{}", again.stdout);
+    assert!(again.stdout.contains("keeps nothing about this person"), "{}", again.stdout);
     machine.with(on(&file, "status", &["--check", "--as-of", JULY.as_of])).succeed();
 }

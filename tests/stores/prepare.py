@@ -26,8 +26,8 @@ def patiently(make):
     raise SystemExit(f"a server did not start: {last}")
 
 
-patiently(lambda: s3(38333).create_bucket(Bucket="results"))
-patiently(lambda: s3(35000).create_bucket(Bucket="kept"))
-s3(35000).put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
-azure = BlobServiceClient("http://127.0.0.1:31000/devstoreaccount1", credential=ACCOUNT, retry_total=0)
+patiently(lambda: s3(18333).create_bucket(Bucket="results"))
+patiently(lambda: s3(15000).create_bucket(Bucket="kept"))
+s3(15000).put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+azure = BlobServiceClient("http://127.0.0.1:11000/devstoreaccount1", credential=ACCOUNT, retry_total=0)
 patiently(lambda: azure.create_container("results"))
