@@ -11,9 +11,10 @@ pub(super) fn survive_size_limit() {
     }
 }
 
-/// Waits for Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job.
+/// Waits for Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job. The signals are caught from
+/// the call on, not only from the first poll: until then, other work may have begun.
 #[cfg(unix)]
-pub(super) async fn interrupted() {
+pub(super) fn interrupted() -> impl Future<Output = ()> {
     use futures_util::future::select_all;
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,10 +26,12 @@ pub(super) async fn interrupted() {
     }
     // Without a handler, a signal ends the process.
     let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
-    if signals.is_empty() {
-        std::future::pending::<()>().await;
+    async move {
+        if signals.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
     }
-    select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
 }
 
 #[cfg(not(unix))]

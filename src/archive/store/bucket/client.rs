@@ -1,5 +1,6 @@
 //! The client of a bucket, from the environment variables that each cloud's own tools read.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const AZURE_VERSIONS: &str = "Azure's store is not asked for old versions: with 
 pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dyn ObjectStore>, Versions), PublishError> {
     let failed = |error: std::io::Error| PublishError::new("use", std::path::Path::new(&uri.to_string()), error);
     // A request is not signed again when it is repeated, and a signature is valid for some minutes.
-    check_environment().map_err(failed)?;
+    check_environment(std::env::vars_os()).map_err(failed)?;
     let retry = RetryConfig { retry_timeout: give_up_after.min(Duration::from_secs(180)), ..RetryConfig::default() };
     let built = match uri.kind {
         BucketKind::S3 => {
@@ -57,8 +58,8 @@ pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dy
 }
 
 /// Checks the variables that become headers and addresses. A line break at the end of a mounted secret is easily overlooked.
-fn check_environment() -> std::io::Result<()> {
-    for (name, value) in std::env::vars_os() {
+fn check_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> std::io::Result<()> {
+    for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix))) else {
             continue;
         };
@@ -98,6 +99,22 @@ fn is_plain_to_this_machine(endpoint: Option<&str>, variable: &str) -> std::io::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_that_cannot_be_right_is_named_and_not_shown() {
+        let check = |name: &str, value: &str| check_environment([(OsString::from(name), OsString::from(value))].into_iter());
+        for (name, value, words) in [
+            ("AWS_SECRET_ACCESS_KEY", "inv3nted\n", "AWS_SECRET_ACCESS_KEY has a line break"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "inv3nted\r", "AZURE_STORAGE_ACCOUNT_KEY has a line break"),
+            ("AWS_ENDPOINT", "inv3nted.example.com", "AWS_ENDPOINT is no address"),
+        ] {
+            let error = check(name, value).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("inv3nted"), "{error}");
+        }
+        for (name, value) in [("AWS_ENDPOINT", "https://store.example.com"), ("AWS_REGION", "eu-west-1"), ("PS1", "\n")] {
+            check(name, value).unwrap();
+        }
+    }
 
     #[test]
     fn plain_http_is_for_this_machine_alone() {

@@ -188,6 +188,88 @@ fn a_manifest_that_somebody_removed_is_missed_and_its_files_are_kept() {
     drop(lock);
 }
 
+/// A file of [`publish`], as its manifest lists it.
+fn listed(bucket: &Bucket, folder: &str) -> ListedFile {
+    bucket.shared.files_of(folder).unwrap().unwrap().remove(0)
+}
+
+#[test]
+fn a_name_proves_no_bytes() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let lock = bucket.lock("run").unwrap();
+    publish(&bucket, MONTHS[0], &[("a", "right".to_string())]).unwrap();
+    let file = listed(&bucket, MONTHS[0]);
+    let path = format!("{}/{}", MONTHS[0], file.path);
+    bucket.shared.objects.put(&path, b"wrong".to_vec()).unwrap();
+    // The copy on this machine is right; the object is not.
+    assert!(bucket.fetch(MONTHS[0], &file).is_ok());
+    assert!(matches!(bucket.verify(MONTHS[0], &file), Err(Problem::Damage(text)) if text.contains("differs")));
+    publish(&bucket, MONTHS[0], &[("a", "right".to_string())]).unwrap();
+    bucket.verify(MONTHS[0], &file).unwrap();
+    drop(lock);
+    // What is gone is gone, whatever is in the cache.
+    bucket.shared.objects.delete(&path).unwrap();
+    let again = opened(&objects, here.path());
+    assert!(again.shared.cache.has(&file.sha256).unwrap());
+    assert!(matches!(again.fetch(MONTHS[0], &file), Err(Problem::Damage(text)) if text.contains("missing")));
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_no_damage() {
+    let faulty = Arc::new(Faulty::new(Plan::default()));
+    let objects: Arc<dyn ObjectStore> = faulty.clone();
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let lock = bucket.lock("run").unwrap();
+    publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap();
+    let file = listed(&bucket, MONTHS[0]);
+    drop(lock);
+    let store: Arc<dyn Store> = Arc::new(opened(&objects, there.path()));
+    let files = crate::store::ReadManifest::open(&store, MONTHS[0]).unwrap().unwrap().files(&[file]).unwrap();
+    faulty.set(Plan { fails_before: 1.0, ..Plan::default() });
+    for damage in [files.verify().unwrap_err(), files.verify_in_place().unwrap_err(), files.problems(true).unwrap_err()] {
+        assert!(damage.is_unreachable() && damage.to_string().contains("cannot be read"), "{damage}");
+        assert!(BucketError::find_in(&damage).is_some_and(|error| matches!(error, BucketError::Unreachable(_))), "{damage:?}");
+    }
+    assert!(files.problems(false).unwrap().is_empty(), "sizes are known from the list");
+    faulty.set(Plan::default());
+    files.verify_in_place().unwrap();
+}
+
+#[test]
+fn a_remembered_manifest_that_was_changed_is_not_believed() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let lock = bucket.lock("run").unwrap();
+    publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap();
+    let manifest = bucket.read(&manifest_in(MONTHS[0])).unwrap();
+    drop(lock);
+    let remembered = String::from_utf8(bucket.shared.objects.get(".manifests.json").unwrap().unwrap().0).unwrap();
+    for changed in [remembered.replace("rows", "r0ws"), "{\"half".to_string(), "[]".to_string()] {
+        bucket.shared.objects.put(".manifests.json", changed.into_bytes()).unwrap();
+        assert_eq!(opened(&objects, here.path()).read(&manifest_in(MONTHS[0])).unwrap(), manifest);
+    }
+}
+
+#[test]
+fn reports_of_formats_that_are_no_longer_wanted_go_at_once() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    let bucket = opened(&objects, here.path());
+    let _lock = bucket.lock("run").unwrap();
+    let folder = "reports/run_month=2026-08";
+    for names in [&["members.csv", "members.parquet"][..], &["members.parquet"]] {
+        let staging = Staging::new(&bucket.staging(), "test").unwrap();
+        for name in names {
+            fs::write(staging.place(name).unwrap(), "x").unwrap();
+            staging.list(name, 1).unwrap();
+        }
+        staging.seal(&json!({ "files": staging.files() })).unwrap();
+        bucket.publish(staging, folder).unwrap();
+    }
+    assert_eq!(bucket.shared.below(folder).unwrap(), ["manifest.json", "members.parquet"].map(|name| format!("{folder}/{name}")));
+}
+
 #[test]
 fn a_store_that_ignores_conditions_is_refused() {
     for ignores in [Plan { ignores_create: true, ..Plan::default() }, Plan { ignores_update: true, ..Plan::default() }] {
