@@ -48,8 +48,6 @@ impl Step {
 pub enum Dialect {
     Polars,
     DuckDb,
-    /// Spark, and what speaks its SQL.
-    Spark,
 }
 
 impl Dialect {
@@ -58,7 +56,6 @@ impl Dialect {
         match self {
             Dialect::Polars => format!("CAST({instant} AS BIGINT)"),
             Dialect::DuckDb => format!("epoch_us({instant})"),
-            Dialect::Spark => format!("unix_micros({instant})"),
         }
     }
 }

@@ -326,12 +326,10 @@ fn the_steps_are_written_for_other_engines() {
         let of_reports: Vec<Step> = REPORTS.iter().filter_map(|report| report.step()).collect();
         let counted = &place.last.as_ref().unwrap().counted;
         let has_rule = |rule: &&Rule| counted.cohorts.iter().any(|cohort| cohort.cohort_key == rule.cohort_key());
-        for (dialect, ending) in [(Dialect::DuckDb, "duckdb"), (Dialect::Spark, "spark")] {
-            let steps = steps::all(place.definitions.rules.iter().filter(has_rule), month != "2026-02", dialect);
-            let steps = steps.into_iter().map(|step| (step.table.name.to_string(), step));
-            for (number, (name, step)) in steps.chain(of_reports.iter().map(|step| (of_report(step), step.clone()))).enumerate() {
-                std::fs::write(folder.join(format!("{number:02}-{name}.{ending}.sql")), step.sql.as_bytes()).unwrap();
-            }
+        let steps = steps::all(place.definitions.rules.iter().filter(has_rule), month != "2026-02", Dialect::DuckDb);
+        let steps = steps.into_iter().map(|step| (step.table.name.to_string(), step));
+        for (number, (name, step)) in steps.chain(of_reports.iter().map(|step| (of_report(step), step.clone()))).enumerate() {
+            std::fs::write(folder.join(format!("{number:02}-{name}.sql")), step.sql.as_bytes()).unwrap();
         }
         let write = |name: &str, rows: &DataFrame| {
             let file = std::fs::File::create(folder.join(format!("{name}.parquet"))).unwrap();
