@@ -70,7 +70,7 @@ pub enum JobError {
     Interrupted,
     #[error("`{0}` was never fetched: this is a bug of this program")]
     NotFetched(String),
-    #[error("the snapshot failed")]
+    #[error("what is kept of a month could not be used")]
     Snapshot(#[from] SnapshotError),
     #[error("not every month can be used{}", damaged_lines(.0))]
     Damaged(Vec<DamagedMonth>),

@@ -65,7 +65,8 @@ impl Archive {
             Err(damage) if damage.is_unreachable() => return Err(damage.into()),
             Err(damage) => (Some(format!("it was damaged there: {}", damage.problem)), false),
         };
-        let paths = match source.listed.verified(|_| true) {
+        // A copy on this machine must not hide that the original is damaged.
+        let paths = match source.listed.verify_in_place().and_then(|()| source.listed.verified(|_| true)) {
             Ok(paths) => paths,
             Err(damage) => return damaged(damage, Copied::Damaged),
         };

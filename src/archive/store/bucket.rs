@@ -261,8 +261,7 @@ impl Shared {
         let part = self.cache.place(&file.sha256, file.bytes).map_err(failed)?;
         let fetched = self.objects.download(path, &part).map_err(self.failed("read", path));
         let problem = match fetched {
-            Ok(Some(sha256)) if sha256 == file.sha256 && trusts_cache => return self.cache.keep(&file.sha256, &part).map_err(failed),
-            Ok(Some(sha256)) if sha256 == file.sha256 => return publish::remove_file(&part).map_err(failed),
+            Ok(Some(sha256)) if sha256 == file.sha256 => return self.cache.keep(&file.sha256, &part).map_err(failed),
             Ok(Some(_)) => Problem::Damage(format!("`{name}` differs from what was published")),
             Ok(None) => Problem::Damage(format!("`{name}` is missing")),
             Err(error) => failed(error),
