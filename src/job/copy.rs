@@ -45,9 +45,11 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
             let copied = if is_derived && not_copied.contains(&month) {
                 Copied::Kept("its snapshot was not copied".to_string())
             } else {
-                tracing::debug!("copying {}", from.location_of(section, month));
                 from.copy_month(section, month, to)?
             };
+            if let Copied::New { bytes } | Copied::Replaced { bytes, .. } = copied {
+                tracing::info!(bytes, "copied {}", from.location_of(section, month));
+            }
             if section == Section::Snapshots && copied.is_open() {
                 not_copied.insert(month);
             }

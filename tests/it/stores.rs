@@ -132,7 +132,7 @@ fn of_two_machines_one_publishes() {
             }
             check_same(&tables(machines[0].copied(&file)), &tables(published(one_month())), &bucket);
         }
-        println!("{bucket}: in {locked} races, one ended with 7");
+        assert!(locked > 0, "{bucket}: no two runs met");
     }
 }
 

@@ -18,11 +18,13 @@ use crate::publish::MANIFEST;
 const BUCKETS: &str = "COHORTS_TEST_BUCKETS";
 const MONTH: &str = "snapshots/run_month=2026-10";
 
+/// Opens a place on a machine with this folder for unfinished work.
+type Open = Box<dyn Fn(&Path) -> Arc<dyn Store>>;
+
 /// A place for one job, as each of several machines opens it.
 struct Place {
     name: String,
-    /// Opens it on a machine with this folder for unfinished work.
-    open: Box<dyn Fn(&Path) -> Arc<dyn Store>>,
+    open: Open,
     _folder: TempDir,
 }
 
