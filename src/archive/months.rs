@@ -129,15 +129,11 @@ impl Archive {
         }
     }
 
-    fn work(&self) -> &Path {
-        self.store.work()
-    }
-
     /// The work folder of a run or a backfill, with its spools.
     pub fn work_of(&self, months: Months) -> PathBuf {
         let name =
             if months.first == months.last { month_folder(months.first) } else { format!("{BACKFILL}{}_{}", months.first, months.last) };
-        self.work().join(name)
+        self.work_folder().join(name)
     }
 
     /// The months of unfinished runs and backfills on this machine.
@@ -146,7 +142,7 @@ impl Archive {
             let (first, last) = name.strip_prefix(BACKFILL)?.split_once('_')?;
             Some(Months { first: first.parse().ok()?, last: last.parse().ok()? })
         };
-        let names = publish::folder_names(self.work())?;
+        let names = publish::folder_names(self.work_folder())?;
         let runs = names.iter().filter_map(|name| month_of(name)).map(Months::from);
         Ok(runs.chain(names.iter().filter_map(|name| range(name))).collect())
     }
@@ -199,12 +195,12 @@ impl Archive {
     /// If another process has the lock, or if nothing can be written.
     pub fn lock(&self, purpose: &str) -> Result<Lock, ArchiveError> {
         let lock = self.store.lock(purpose)?;
-        publish::recover(self.work())?;
+        publish::recover(self.work_folder())?;
         let unfinished = self.unfinished()?;
         if let Some(host) = lock.unfinished_on.as_ref().filter(|_| unfinished.is_empty()) {
             tracing::warn!(
                 "the last run did not end; if its machine `{host}` is another one, what it fetched is there. It is fetched again here: `{}` has nothing of it",
-                self.work().display()
+                self.work_folder().display()
             );
         }
         for months in unfinished {
@@ -229,9 +225,9 @@ impl Archive {
         Ok(self.store.try_out()?)
     }
 
-    /// The folder on this machine that needs space for a month.
+    /// The folder on this machine for unfinished runs. It needs space for a month.
     pub fn work_folder(&self) -> &Path {
-        self.work()
+        self.store.work()
     }
 
     /// Removes all months and all unfinished work, but not `applied/`. The caller must have the lock.
@@ -241,7 +237,7 @@ impl Archive {
                 self.store.retire(&format!("{}/{name}", section.name()))?;
             }
         }
-        publish::remove_folder(self.work())
+        publish::remove_folder(self.work_folder())
     }
 
     /// Removes what is left of the earlier versions of all months: files that a bucket keeps for a day, and versions that it keeps for

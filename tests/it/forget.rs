@@ -17,7 +17,7 @@ use crate::support::tree::{check_same, published, tree};
 use crate::support::truth::JULY;
 
 /// The files under a folder in which this text is a cell or a word.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let holds = |name: &str, bytes: &[u8]| {
         let is_cell = |table: Table| table.rows.into_iter().flatten().any(|cell| cell == Cell::Text(text.to_string()));
         Table::all_in(&folder.join(name)).into_iter().any(is_cell) || String::from_utf8_lossy(bytes).contains(text)

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::forget::files_with;
 use crate::support::fixture::{one_month, plain_job};
 use crate::support::http::send;
 use crate::support::job::{NAME, Place};
 use crate::support::program::{Program, on, run};
 use crate::support::simulator::Simulator;
-use crate::support::tree::{Tree, check_same, published, tables, tree};
+use crate::support::tree::{Tree, check_same, published, tables};
 use crate::support::truth::{AUGUST, JULY};
 use crate::support::wait_until;
 
@@ -41,9 +42,13 @@ impl Machine<'_> {
 
     /// The job in the bucket, copied to a folder.
     fn copied(&self, file: &Path) -> Tree {
+        published(&self.copy(file).job_folder())
+    }
+
+    fn copy(&self, file: &Path) -> Place {
         let there = Place::new();
         self.with(on(file, "copy", &["--to", there.output().to_str().unwrap()])).succeed();
-        published(&there.job_folder())
+        there
     }
 }
 
@@ -100,12 +105,12 @@ fn months_in_a_bucket_are_those_of_a_folder() {
 
         // A person is in nothing that is kept, here or there.
         let id = Place::with(one_month()).snapshot_table("2026-07", "contacts").texts("contact_id").remove(3);
-        there.with(on(&file, "forget", &["--contact", &id])).finish();
-        let left = there.copied(&file);
-        let holds = |bytes: &[u8]| bytes.windows(id.len()).any(|window| window == id.as_bytes());
-        for (name, bytes) in left.iter().chain(&tree(&there.work)).filter(|(name, _)| !name.ends_with(".parquet")) {
-            assert!(!holds(bytes), "{bucket}: {name}");
-        }
+        assert!(!files_with(&there.copy(&file).job_folder(), &id).is_empty(), "{bucket}: there is somebody to forget");
+        let forgotten = there.with(on(&file, "forget", &["--contact", &id])).finish();
+        // Azure's store is not asked for old versions.
+        forgotten.check_code(if bucket.starts_with("az://") { 6 } else { 0 });
+        assert_eq!(files_with(&there.copy(&file).job_folder(), &id), Vec::<String>::new(), "{bucket}");
+        assert_eq!(files_with(&there.work, &id), Vec::<String>::new(), "{bucket}: the cache of this machine");
         there.with(on(&file, "status", &["--check", "--as-of", AUGUST.as_of])).succeed();
     }
 }

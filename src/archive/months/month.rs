@@ -157,7 +157,7 @@ impl Archive {
 
     /// Removes people from unfinished work. Returns whether it had any of them.
     pub fn forget_in_work(&self, months: Months, people: &BTreeSet<String>) -> Result<bool, SnapshotError> {
-        let forget = |found, stream: &PathBuf| Ok(found | snapshot::forget_in_stream(stream, people, self.work())?);
+        let forget = |found, stream: &PathBuf| Ok(found | snapshot::forget_in_stream(stream, people, self.work_folder())?);
         self.streams(months)?.iter().try_fold(false, forget)
     }
 

@@ -67,7 +67,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let is_ours = self.lease.as_ref().is_some_and(|lease| lease.check().is_ok());
         if is_ours && let Some(known) = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.remember(&self.shared.objects);
+            known.write_catalog(&self.shared.objects);
         }
         drop(self.lease.take());
     }
@@ -188,9 +188,9 @@ impl Shared {
     /// The bytes of a manifest; `None` if the folder is not published.
     fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(entry) = self.entry(path)? else { return Ok(None) };
-        // What was remembered may have been changed since: without a sound checksum, the manifest itself is read.
-        let remembered = self.with(|known| known.manifest(path, &entry))?;
-        if let Some(bytes) = remembered.filter(|bytes| publish::checked_hash(bytes).is_some_and(|(_, has_checksum)| has_checksum)) {
+        // The catalog may have been changed since: without a sound checksum, the manifest itself is read.
+        let catalogued = self.with(|known| known.manifest(path, &entry))?;
+        if let Some(bytes) = catalogued.filter(|bytes| publish::checked_hash(bytes).is_some_and(|(_, has_checksum)| has_checksum)) {
             return Ok(Some(bytes));
         }
         let found = self.objects.get(path).map_err(self.failed("read", path))?.filter(|(bytes, _)| bytes != REMOVED);

@@ -53,6 +53,8 @@ impl Table {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => vec![Table::parquet(path)],
             Some("arrows") => Table::streams(path),
+            // Files in a cache are named by their hashes.
+            _ if std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"PAR1")) => vec![Table::parquet(path)],
             _ => Vec::new(),
         }
     }

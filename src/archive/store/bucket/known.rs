@@ -1,4 +1,4 @@
-//! What this process knows of the objects of a job: one list, and the manifests. Between commands, the manifests are remembered in one
+//! What this process knows of the objects of a job: one list, and the manifests. Between commands, a catalog has all manifests in one
 //! object, so that months that did not change cost no request.
 
 use std::collections::BTreeMap;
@@ -9,29 +9,29 @@ use serde::{Deserialize, Serialize};
 use super::objects::{Entry, Objects, Version};
 use crate::publish::MANIFEST;
 
-/// The object with the remembered manifests. It may be deleted.
-const MANIFESTS: &str = ".manifests.json";
+/// The object with the catalog. It may be deleted.
+const CATALOG: &str = ".manifests.json";
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub entries: BTreeMap<String, Entry>,
-    manifests: BTreeMap<String, Remembered>,
+    manifests: BTreeMap<String, Catalogued>,
     is_changed: bool,
 }
 
 /// A manifest, with what identifies its version in a list. A list with another one means that it must be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
+struct Catalogued {
     tag: String,
     text: String,
 }
 
 impl Known {
-    /// Lists the objects, and reads the remembered manifests.
+    /// Lists the objects, and reads the catalog.
     pub(super) fn list(objects: &Objects) -> io::Result<Known> {
         let entries = objects.list()?;
-        let remembered = if entries.contains_key(MANIFESTS) { objects.get(MANIFESTS)? } else { None };
-        let manifests = remembered.and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let catalog = if entries.contains_key(CATALOG) { objects.get(CATALOG)? } else { None };
+        let manifests = catalog.and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Ok(Known { entries, manifests, is_changed: false })
     }
 
@@ -58,16 +58,16 @@ impl Known {
         !self.entries.contains_key(manifest) && self.manifests.contains_key(manifest) && self.below(folder).next().is_some()
     }
 
-    /// The bytes of a manifest, if its version is remembered.
+    /// The bytes of a manifest, if the catalog has its version.
     pub(super) fn manifest(&self, path: &str, entry: &Entry) -> Option<Vec<u8>> {
-        let remembered = self.manifests.get(path)?;
-        (entry.tag.as_ref() == Some(&remembered.tag)).then(|| remembered.text.clone().into_bytes())
+        let catalogued = self.manifests.get(path)?;
+        (entry.tag.as_ref() == Some(&catalogued.tag)).then(|| catalogued.text.clone().into_bytes())
     }
 
     /// A manifest was read.
     pub(super) fn read(&mut self, path: &str, bytes: &[u8], version: &Version) {
         if let (Some(tag), Ok(text)) = (version.tag(), String::from_utf8(bytes.to_vec())) {
-            self.manifests.insert(path.to_string(), Remembered { tag, text });
+            self.manifests.insert(path.to_string(), Catalogued { tag, text });
             self.is_changed = true;
         }
     }
@@ -92,18 +92,18 @@ impl Known {
     }
 
     /// Writes the manifests for the next command. Without them, it reads each manifest itself.
-    pub(super) fn remember(&mut self, objects: &Objects) {
+    pub(super) fn write_catalog(&mut self, objects: &Objects) {
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
-        let is_of_now = |path: &str, remembered: &Remembered| {
-            self.has_lost(path) || self.entries.get(path).is_some_and(|entry| entry.tag.as_ref() == Some(&remembered.tag))
+        let is_of_now = |path: &str, catalogued: &Catalogued| {
+            self.has_lost(path) || self.entries.get(path).is_some_and(|entry| entry.tag.as_ref() == Some(&catalogued.tag))
         };
-        let manifests: BTreeMap<_, _> = self.manifests.iter().filter(|(path, remembered)| is_of_now(path, remembered)).collect();
+        let manifests: BTreeMap<_, _> = self.manifests.iter().filter(|(path, catalogued)| is_of_now(path, catalogued)).collect();
         if let Ok(bytes) = serde_json::to_vec(&manifests)
-            && let Err(error) = objects.put(MANIFESTS, bytes)
+            && let Err(error) = objects.put(CATALOG, bytes)
         {
-            tracing::debug!("the manifests were not remembered: {error}");
+            tracing::debug!("the catalog was not written: {error}");
         }
     }
 }

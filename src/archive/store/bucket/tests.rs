@@ -75,7 +75,7 @@ fn a_run_that_was_paused_undoes_nothing_when_it_wakes_up() {
     let (paused, other) = (opened(&objects, here.path()), opened(&objects, there.path()));
     let lock = paused.lock("run").unwrap();
     publish(&paused, MONTHS[0], &[("a", "before".to_string())]).unwrap();
-    // The lease is not renewed while the run is paused. Its process is that of this test, which goes on: only the time tells.
+    // The lease is not renewed while the run is paused. Its process is that of this test, which goes on: only the time shows.
     std::thread::sleep(SHORT.lasts);
     let others_lock = other.lock("run").unwrap();
     for (index, month) in MONTHS.iter().enumerate() {
@@ -177,7 +177,7 @@ fn a_manifest_that_somebody_removed_is_missed_and_its_files_are_kept() {
         assert!(sweeping.is_there(MONTHS[0]).unwrap() && !sweeping.is_there(MONTHS[1]).unwrap());
         assert_eq!(sweeping.read(&manifest_in(MONTHS[0])).unwrap(), None);
         assert_eq!(sweeping.shared.below(MONTHS[0]).unwrap().len(), 1, "its files are there");
-        // Something else changes, so that the manifests are remembered anew.
+        // Something else changes, so that the catalog is written anew.
         publish(&sweeping, MONTHS[2], &[("a", "z".to_string())]).unwrap();
         drop(lock);
     }
@@ -238,15 +238,15 @@ fn a_store_that_does_not_answer_is_no_damage() {
 }
 
 #[test]
-fn a_remembered_manifest_that_was_changed_is_not_believed() {
+fn a_catalog_that_was_changed_is_not_believed() {
     let (objects, here) = (memory(), tempfile::tempdir().unwrap());
     let bucket = opened(&objects, here.path());
     let lock = bucket.lock("run").unwrap();
     publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap();
     let manifest = bucket.read(&manifest_in(MONTHS[0])).unwrap();
     drop(lock);
-    let remembered = String::from_utf8(bucket.shared.objects.get(".manifests.json").unwrap().unwrap().0).unwrap();
-    for changed in [remembered.replace("rows", "r0ws"), "{\"half".to_string(), "[]".to_string()] {
+    let catalog = String::from_utf8(bucket.shared.objects.get(".manifests.json").unwrap().unwrap().0).unwrap();
+    for changed in [catalog.replace("rows", "r0ws"), "{\"half".to_string(), "[]".to_string()] {
         bucket.shared.objects.put(".manifests.json", changed.into_bytes()).unwrap();
         assert_eq!(opened(&objects, here.path()).read(&manifest_in(MONTHS[0])).unwrap(), manifest);
     }
