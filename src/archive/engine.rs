@@ -48,6 +48,7 @@ impl Step {
 pub enum Dialect {
     Polars,
     DuckDb,
+    Spark,
 }
 
 impl Dialect {
@@ -56,8 +57,54 @@ impl Dialect {
         match self {
             Dialect::Polars => format!("CAST({instant} AS BIGINT)"),
             Dialect::DuckDb => format!("epoch_us({instant})"),
+            Dialect::Spark => format!("unix_micros({instant})"),
         }
     }
+
+    /// A condition of a rule, which is written for Polars. Spark reads a number with a decimal point as a decimal of at most 38 digits, and
+    /// a backslash in a text as an escape.
+    pub fn condition(self, sql: &str) -> Cow<'_, str> {
+        if self != Dialect::Spark {
+            return Cow::Borrowed(sql);
+        }
+        let mut written = String::new();
+        let mut rest = sql;
+        while let Some(start) = rest.find(|character: char| character == '\'' || character.is_ascii_digit()) {
+            let (before, token) = rest.split_at(start);
+            let is_in_name = before.ends_with(|character: char| character.is_alphanumeric() || character == '_');
+            let (token, after) = token.split_at(if token.starts_with('\'') { text_end(token) } else { number_end(token) });
+            written.push_str(before);
+            match token.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
+                Some(text) if text.contains(['\'', '\\']) => {
+                    let bytes: String = text.replace("''", "'").bytes().map(|byte| format!("{byte:02X}")).collect();
+                    written.push_str(&format!("CAST(UNHEX('{bytes}') AS STRING)"));
+                }
+                None if token.contains('.') && !is_in_name => written.push_str(&format!("{token}E0")),
+                _ => written.push_str(token),
+            }
+            rest = after;
+        }
+        written.push_str(rest);
+        Cow::Owned(written)
+    }
+}
+
+/// The length of the text literal with which the SQL begins. A quote in it is doubled.
+fn text_end(sql: &str) -> usize {
+    let mut end = 1;
+    while let Some(quote) = sql[end..].find('\'') {
+        end += quote + 1;
+        if !sql[end..].starts_with('\'') {
+            return end;
+        }
+        end += 1;
+    }
+    sql.len()
+}
+
+/// The length of the number with which the SQL begins.
+fn number_end(sql: &str) -> usize {
+    sql.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(sql.len())
 }
 
 /// Runs steps. Each step reads tables that the engine was given, or that an earlier step made.
@@ -238,6 +285,20 @@ mod tests {
         &OLDER,
         "-- People of more than ten years.\n-- in: people\n-- out: older\nSELECT p.contact_id FROM people AS p WHERE p.age > 10",
     );
+
+    #[test]
+    fn a_condition_in_spark_has_no_decimals_and_no_escapes() {
+        for (sql, expected) in [
+            ("opened >= 5 AND attribute_1 > 49.5", "opened >= 5 AND attribute_1 > 49.5E0"),
+            ("opened IN (1.0, -2.5)", "opened IN (1.0E0, -2.5E0)"),
+            ("name = 'v4.0' AND city = ''", "name = 'v4.0' AND city = ''"),
+            ("name = 'it''s' OR name = 'a\\b'", "name = CAST(UNHEX('69742773') AS STRING) OR name = CAST(UNHEX('615C62') AS STRING)"),
+            ("name IN ('', 'ü', '''')", "name IN ('', 'ü', CAST(UNHEX('27') AS STRING))"),
+        ] {
+            assert_eq!(Dialect::Spark.condition(sql), expected);
+            assert_eq!(Dialect::Polars.condition(sql), sql);
+        }
+    }
 
     #[test]
     fn a_step_reads_what_its_header_declares_and_gives_rows_in_order() {

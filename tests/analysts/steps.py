@@ -21,14 +21,14 @@ def rows(connection, query):
 def month(folder):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'America/St_Johns'")
-    steps = sorted(folder.glob("*.sql"))
-    made = {step.stem.split("-", 1)[1] for step in steps} - {"signatures"}
+    steps = sorted(folder.glob("*.duckdb.sql"))
+    made = {step.name.split("-", 1)[1].removesuffix(".duckdb.sql") for step in steps} - {"signatures"}
     for path in folder.glob("*.parquet"):
         if path.stem not in made:
             connection.execute(f"CREATE VIEW {path.stem} AS SELECT * FROM read_parquet('{path}')")
     compared = 0
     for step in steps:
-        name = step.stem.split("-", 1)[1]
+        name = step.name.split("-", 1)[1].removesuffix(".duckdb.sql")
         if name not in made:
             continue
         sql = step.read_text(encoding="utf-8")

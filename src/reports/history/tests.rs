@@ -15,7 +15,7 @@ use crate::rules::{Condition, FACTS, Rule};
 use crate::steps::{self, Counted, Embedded, Month, STANDING, STEPS};
 use archive::engine::{Dialect, Engine as _, Polars, Step};
 use archive::snapshot::{ATTRIBUTES, Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
-use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Opener, Role, TimeZone};
+use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Number, Opener, Role, TimeZone};
 
 /// A job's folder. Its months are observed one after the other.
 struct Place {

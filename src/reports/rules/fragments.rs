@@ -91,8 +91,9 @@ impl Fragment {
         Fragment { sql: sql.into(), precedence: Precedence::Atom, constant: None, size: Size::ONE }
     }
 
+    /// A column of the facts. Its name is of this program and needs no quotes, in which Spark would read a text.
     pub(super) fn column(name: &str) -> Fragment {
-        Fragment::atom(format!("\"{}\"", name.replace('"', "\"\"")))
+        Fragment::atom(name)
     }
 
     pub(super) fn text(text: &str) -> Fragment {

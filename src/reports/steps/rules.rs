@@ -28,7 +28,7 @@ pub(super) fn memberships<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_con
             sql,
             "UNION ALL\nSELECT '{key}' AS cohort_key, f.contact_id\nFROM (\n{}\n) AS f\nWHERE {}\n",
             facts(&key, rule, has_conversations, dialect),
-            rule.condition.sql()
+            dialect.condition(rule.condition.sql())
         );
     }
     Step { table: &MEMBERSHIPS, sql: Cow::Owned(sql) }
@@ -64,8 +64,8 @@ fn facts(key: &str, rule: &Rule, has_conversations: bool, dialect: Dialect) -> S
                     FactKind::Text => "a.value",
                     FactKind::Number => "a.value_number",
                     FactKind::Flag => "CASE WHEN a.value_type = 'flag' THEN a.value = 'true' END",
-                    // Intercom writes dates as seconds.
-                    FactKind::Instant => "CAST(a.value_number * 1000000 AS BIGINT)",
+                    // Intercom writes dates as seconds. A larger number is no instant, and engines refuse to cast it.
+                    FactKind::Instant => "CAST(CASE WHEN ABS(a.value_number) < 9000000000000 THEN a.value_number * 1000000 END AS BIGINT)",
                 };
                 columns.push(format!("{alias}.value AS {alias}"));
                 let _ = write!(

@@ -254,12 +254,14 @@ fn in_full(mut each: impl FnMut(&str, &Place)) {
         entry("country", None),
         entry("unsubscribed_from_emails", None),
         entry("custom_attributes.plan", Some("plan")),
+        entry("custom_attributes.since", Some("since")),
     ];
     let rule = |name: &str, text: &str| Rule { name: name.into(), condition: Condition::parse(text, FACTS, &[]).unwrap() };
     place.definitions.rules = vec![
         rule("openers", "conversations_opened >= 1 AND NOT unsubscribed_from_emails"),
         rule("of-a-plan", "custom_attributes.plan = 49 OR LOWER(country) LIKE 'i%'"),
         rule("old", "created_at < month_start - INTERVAL '30 days' OR role = 'lead'"),
+        rule("odd", "country IN ('=\"x\", y', 'it''s', 'a\\b') OR custom_attributes.since > '2020-01-01' OR custom_attributes.plan > 48.5"),
     ];
     for mut observation in observations() {
         let month_start = observation.span().start;
@@ -272,6 +274,9 @@ fn in_full(mut each: impl FnMut(&str, &Place)) {
             contact
                 .custom_attributes
                 .extend(plan.get(number % 3).map(|value| CustomAttribute { name: "plan".into(), value: value.clone() }));
+            // Seconds since 1970, and a number that is no instant.
+            let since = Number::from_f64([1_600_000_000.0, 1e300, -0.5][number % 3]).unwrap();
+            contact.custom_attributes.push(CustomAttribute { name: "since".into(), value: AttributeValue::Number(since) });
         }
         observation.opened_by = vec!["stays", "march", "stays", "nobody"];
         observation.conversations = observation.month != "2026-02";
@@ -312,9 +317,9 @@ fn what_is_counted_of_signatures_does_not_depend_on_how_they_are_made() {
     });
 }
 
-/// Writes a folder for each month: the tables as `<table>.parquet`, the steps as `<number>-<table>.sql`.
+/// Writes a folder for each month: the tables as `<table>.parquet`, and the steps as `<number>-<table>.duckdb.sql` and `….spark.sql`.
 #[test]
-#[ignore = "writes the folder COHORTS_STEPS, which tests/analysts/steps.py reads"]
+#[ignore = "writes the folder COHORTS_STEPS, which tests/analysts/steps.py and tests/engine/steps.py read"]
 fn the_steps_are_written_for_other_engines() {
     let folder = std::path::PathBuf::from(std::env::var("COHORTS_STEPS").expect("COHORTS_STEPS names a folder"));
     in_full(|month, place| {
@@ -326,10 +331,12 @@ fn the_steps_are_written_for_other_engines() {
         let of_reports: Vec<Step> = REPORTS.iter().filter_map(|report| report.step()).collect();
         let counted = &place.last.as_ref().unwrap().counted;
         let has_rule = |rule: &&Rule| counted.cohorts.iter().any(|cohort| cohort.cohort_key == rule.cohort_key());
-        let steps = steps::all(place.definitions.rules.iter().filter(has_rule), month != "2026-02", Dialect::DuckDb);
-        let steps = steps.into_iter().map(|step| (step.table.name.to_string(), step));
-        for (number, (name, step)) in steps.chain(of_reports.iter().map(|step| (of_report(step), step.clone()))).enumerate() {
-            std::fs::write(folder.join(format!("{number:02}-{name}.sql")), step.sql.as_bytes()).unwrap();
+        for (engine, dialect) in [("duckdb", Dialect::DuckDb), ("spark", Dialect::Spark)] {
+            let steps = steps::all(place.definitions.rules.iter().filter(has_rule), month != "2026-02", dialect);
+            let steps = steps.into_iter().map(|step| (step.table.name.to_string(), step));
+            for (number, (name, step)) in steps.chain(of_reports.iter().map(|step| (of_report(step), step.clone()))).enumerate() {
+                std::fs::write(folder.join(format!("{number:02}-{name}.{engine}.sql")), step.sql.as_bytes()).unwrap();
+            }
         }
         let write = |name: &str, rows: &DataFrame| {
             let file = std::fs::File::create(folder.join(format!("{name}.parquet"))).unwrap();

@@ -3,150 +3,147 @@ use super::*;
 #[test]
 fn the_rule_of_the_contract() {
     let condition = accepted("conversations_opened >= 5 AND NOT unsubscribed_from_emails");
-    assert_eq!(condition.sql(), r#"("conversations_opened" >= 5 AND NOT "unsubscribed_from_emails")"#);
+    assert_eq!(condition.sql(), "(conversations_opened >= 5 AND NOT unsubscribed_from_emails)");
     assert_eq!(condition.references(), []);
 }
 
 #[test]
 fn logic() {
     becomes(&[
-        ("newly_unsubscribed", r#""newly_unsubscribed""#),
-        ("(((newly_unsubscribed)))", r#""newly_unsubscribed""#),
+        ("newly_unsubscribed", "newly_unsubscribed"),
+        ("(((newly_unsubscribed)))", "newly_unsubscribed"),
         ("TRUE", "TRUE"),
-        ("Newly_Unsubscribed and not HAS_HARD_BOUNCED", r#"("newly_unsubscribed" AND NOT "has_hard_bounced")"#),
+        ("Newly_Unsubscribed and not HAS_HARD_BOUNCED", "(newly_unsubscribed AND NOT has_hard_bounced)"),
         (
             "newly_unsubscribed OR has_hard_bounced AND marked_email_as_spam",
-            r#"("newly_unsubscribed" OR ("has_hard_bounced" AND "marked_email_as_spam"))"#,
+            "(newly_unsubscribed OR (has_hard_bounced AND marked_email_as_spam))",
         ),
         (
             "(newly_unsubscribed OR has_hard_bounced) AND marked_email_as_spam",
-            r#"(("newly_unsubscribed" OR "has_hard_bounced") AND "marked_email_as_spam")"#,
+            "((newly_unsubscribed OR has_hard_bounced) AND marked_email_as_spam)",
         ),
         (
             "newly_unsubscribed AND (has_hard_bounced AND marked_email_as_spam)",
-            r#"("newly_unsubscribed" AND "has_hard_bounced" AND "marked_email_as_spam")"#,
+            "(newly_unsubscribed AND has_hard_bounced AND marked_email_as_spam)",
         ),
-        ("NOT (newly_unsubscribed OR has_hard_bounced)", r#"NOT ("newly_unsubscribed" OR "has_hard_bounced")"#),
-        ("NOT NOT newly_unsubscribed", r#"NOT (NOT "newly_unsubscribed")"#),
-        ("NOT role = 'user'", r#"NOT ("role" = 'user')"#),
-        ("newly_unsubscribed = FALSE", r#""newly_unsubscribed" = FALSE"#),
-        ("newly_unsubscribed <> has_hard_bounced", r#""newly_unsubscribed" <> "has_hard_bounced""#),
-        ("(conversations_opened > 1) = (country = 'IE')", r#"("conversations_opened" > 1) = ("country" = 'IE')"#),
-        ("newly_unsubscribed IN (TRUE, FALSE)", r#""newly_unsubscribed" IN (TRUE, FALSE)"#),
+        ("NOT (newly_unsubscribed OR has_hard_bounced)", "NOT (newly_unsubscribed OR has_hard_bounced)"),
+        ("NOT NOT newly_unsubscribed", "NOT (NOT newly_unsubscribed)"),
+        ("NOT role = 'user'", "NOT (role = 'user')"),
+        ("newly_unsubscribed = FALSE", "newly_unsubscribed = FALSE"),
+        ("newly_unsubscribed <> has_hard_bounced", "newly_unsubscribed <> has_hard_bounced"),
+        ("(conversations_opened > 1) = (country = 'IE')", "(conversations_opened > 1) = (country = 'IE')"),
+        ("newly_unsubscribed IN (TRUE, FALSE)", "newly_unsubscribed IN (TRUE, FALSE)"),
     ]);
 }
 
 #[test]
 fn flags_that_are_never_null() {
     becomes(&[
-        ("has_hard_bounced IS TRUE", r#"COALESCE("has_hard_bounced", FALSE)"#),
-        ("has_hard_bounced IS NOT TRUE", r#"NOT COALESCE("has_hard_bounced", FALSE)"#),
-        ("has_hard_bounced IS FALSE", r#"NOT COALESCE("has_hard_bounced", TRUE)"#),
-        ("has_hard_bounced IS NOT FALSE", r#"COALESCE("has_hard_bounced", TRUE)"#),
-        ("(conversations_opened > 1) IS TRUE", r#"COALESCE("conversations_opened" > 1, FALSE)"#),
-        ("has_hard_bounced IS NULL", r#""has_hard_bounced" IS NULL"#),
-        ("conversations_opened + 1 IS NOT NULL", r#"("conversations_opened" + 1) IS NOT NULL"#),
+        ("has_hard_bounced IS TRUE", "COALESCE(has_hard_bounced, FALSE)"),
+        ("has_hard_bounced IS NOT TRUE", "NOT COALESCE(has_hard_bounced, FALSE)"),
+        ("has_hard_bounced IS FALSE", "NOT COALESCE(has_hard_bounced, TRUE)"),
+        ("has_hard_bounced IS NOT FALSE", "COALESCE(has_hard_bounced, TRUE)"),
+        ("(conversations_opened > 1) IS TRUE", "COALESCE(conversations_opened > 1, FALSE)"),
+        ("has_hard_bounced IS NULL", "has_hard_bounced IS NULL"),
+        ("conversations_opened + 1 IS NOT NULL", "(conversations_opened + 1) IS NOT NULL"),
     ]);
 }
 
 #[test]
 fn numbers() {
     becomes(&[
-        ("conversations_opened <> 5", r#""conversations_opened" <> 5"#),
-        ("conversations_opened != 5", r#""conversations_opened" <> 5"#),
-        ("5 < conversations_opened", r#"5 < "conversations_opened""#),
-        ("conversations_opened > 1e3", r#""conversations_opened" > 1000"#),
-        ("conversations_opened > 1e300", &format!("\"conversations_opened\" > 1{}.0", "0".repeat(300))),
-        ("conversations_opened > .5", r#""conversations_opened" > 0.5"#),
-        ("conversations_opened > -5", r#""conversations_opened" > -5"#),
-        ("conversations_opened > - -5", r#""conversations_opened" > 5"#),
-        ("conversations_opened - -5 > 0", r#""conversations_opened" - (-5) > 0"#),
-        ("conversations_opened - (-conversations_opened) > 0", r#""conversations_opened" - (-"conversations_opened") > 0"#),
-        ("- - conversations_opened < +1", r#"-(-"conversations_opened") < 1"#),
-        ("-0 = conversations_opened", r#"0 = "conversations_opened""#),
-        ("conversations_opened * 2 + 1 > 3 - 1 * 2", r#""conversations_opened" * 2 + 1 > 1"#),
-        ("(conversations_opened + 1) * 2 > 3", r#"("conversations_opened" + 1) * 2 > 3"#),
-        ("10 - (conversations_opened - 1) > 3", r#"10 - ("conversations_opened" - 1) > 3"#),
-        ("10 - conversations_opened - 1 > 3", r#"10 - "conversations_opened" - 1 > 3"#),
-        ("conversations_opened / 30 > 0.5", r#""conversations_opened" / 30 > 0.5"#),
-        ("1 / conversations_opened > 0.5", r#"1 / NULLIF("conversations_opened", 0) > 0.5"#),
-        ("1 / 4 < conversations_opened", r#"0.25 < "conversations_opened""#),
-        ("conversations_opened BETWEEN 1 AND 2 + 3", r#""conversations_opened" BETWEEN 1 AND 5"#),
+        ("conversations_opened <> 5", "conversations_opened <> 5"),
+        ("conversations_opened != 5", "conversations_opened <> 5"),
+        ("5 < conversations_opened", "5 < conversations_opened"),
+        ("conversations_opened > 1e3", "conversations_opened > 1000"),
+        ("conversations_opened > 1e300", &format!("conversations_opened > 1{}.0", "0".repeat(300))),
+        ("conversations_opened > .5", "conversations_opened > 0.5"),
+        ("conversations_opened > -5", "conversations_opened > -5"),
+        ("conversations_opened > - -5", "conversations_opened > 5"),
+        ("conversations_opened - -5 > 0", "conversations_opened - (-5) > 0"),
+        ("conversations_opened - (-conversations_opened) > 0", "conversations_opened - (-conversations_opened) > 0"),
+        ("- - conversations_opened < +1", "-(-conversations_opened) < 1"),
+        ("-0 = conversations_opened", "0 = conversations_opened"),
+        ("conversations_opened * 2 + 1 > 3 - 1 * 2", "conversations_opened * 2 + 1 > 1"),
+        ("(conversations_opened + 1) * 2 > 3", "(conversations_opened + 1) * 2 > 3"),
+        ("10 - (conversations_opened - 1) > 3", "10 - (conversations_opened - 1) > 3"),
+        ("10 - conversations_opened - 1 > 3", "10 - conversations_opened - 1 > 3"),
+        ("conversations_opened / 30 > 0.5", "conversations_opened / 30 > 0.5"),
+        ("1 / conversations_opened > 0.5", "1 / NULLIF(conversations_opened, 0) > 0.5"),
+        ("1 / 4 < conversations_opened", "0.25 < conversations_opened"),
+        ("conversations_opened BETWEEN 1 AND 2 + 3", "conversations_opened BETWEEN 1 AND 5"),
         (
             "conversations_opened NOT BETWEEN 1 AND 5 AND newly_unsubscribed",
-            r#"("conversations_opened" NOT BETWEEN 1 AND 5 AND "newly_unsubscribed")"#,
+            "(conversations_opened NOT BETWEEN 1 AND 5 AND newly_unsubscribed)",
         ),
-        ("conversations_opened IN (1, -2, 3)", r#""conversations_opened" IN (1, -2, 3)"#),
-        ("conversations_opened NOT IN (1, -2, 3.5)", r#""conversations_opened" NOT IN (1.0, -2.0, 3.5)"#),
-        ("ABS(conversations_opened - 3) = abs(-2)", r#"ABS("conversations_opened" - 3) = 2"#),
-        ("LENGTH(name) - 10 < 0", r#"CAST(LENGTH("name") AS DOUBLE) - 10 < 0"#),
-        ("COALESCE(conversations_opened, 0) = 0", r#"COALESCE("conversations_opened", 0) = 0"#),
-        ("COALESCE(5, conversations_opened) = conversations_opened", r#"5 = "conversations_opened""#),
+        ("conversations_opened IN (1, -2, 3)", "conversations_opened IN (1, -2, 3)"),
+        ("conversations_opened NOT IN (1, -2, 3.5)", "conversations_opened NOT IN (1.0, -2.0, 3.5)"),
+        ("ABS(conversations_opened - 3) = abs(-2)", "ABS(conversations_opened - 3) = 2"),
+        ("LENGTH(name) - 10 < 0", "CAST(LENGTH(name) AS DOUBLE) - 10 < 0"),
+        ("COALESCE(conversations_opened, 0) = 0", "COALESCE(conversations_opened, 0) = 0"),
+        ("COALESCE(5, conversations_opened) = conversations_opened", "5 = conversations_opened"),
     ]);
 }
 
 #[test]
 fn texts() {
     becomes(&[
-        ("role = 'user'", r#""role" = 'user'"#),
-        ("\"role\" = 'user'", r#""role" = 'user'"#),
-        ("`role` = 'user'", r#""role" = 'user'"#),
-        ("name = 'O''Brien'", r#""name" = 'O''Brien'"#),
-        ("name = ''", r#""name" = ''"#),
-        ("name = '\"; -- /* '", r#""name" = '"; -- /* '"#),
-        ("name = 'C:\\temp'", r#""name" = 'C:\temp'"#),
-        ("name = 'a\nb ü 東京'", "\"name\" = 'a\nb ü 東京'"),
-        ("country < 'M'", r#""country" < 'M'"#),
-        ("country = '2026-10-01'", r#""country" = '2026-10-01'"#),
-        ("country IN ('IE', 'GB')", r#""country" IN ('IE', 'GB')"#),
-        ("country BETWEEN 'A' AND 'M'", r#""country" BETWEEN 'A' AND 'M'"#),
-        ("email LIKE '%@example.com'", r#""email" LIKE '%@example.com'"#),
-        ("email NOT LIKE '%@example.com'", r#""email" NOT LIKE '%@example.com'"#),
-        ("email ILIKE 'a_%'", r#""email" ILIKE 'a_%'"#),
-        ("NOT email ILIKE 'a_%'", r#"NOT ("email" ILIKE 'a_%')"#),
-        ("LOWER(email) LIKE '%x'", r#"LOWER("email") LIKE '%x'"#),
-        ("upper(lower(email)) = UPPER('x')", r#"UPPER(LOWER("email")) = UPPER('x')"#),
-        ("COALESCE(name, email, '') = ''", r#"COALESCE("name", "email", '') = ''"#),
+        ("role = 'user'", "role = 'user'"),
+        ("\"role\" = 'user'", "role = 'user'"),
+        ("`role` = 'user'", "role = 'user'"),
+        ("name = 'O''Brien'", "name = 'O''Brien'"),
+        ("name = ''", "name = ''"),
+        ("name = '\"; -- /* '", r#"name = '"; -- /* '"#),
+        ("name = 'C:\\temp'", r#"name = 'C:\temp'"#),
+        ("name = 'a\nb ü 東京'", "name = 'a\nb ü 東京'"),
+        ("country < 'M'", "country < 'M'"),
+        ("country = '2026-10-01'", "country = '2026-10-01'"),
+        ("country IN ('IE', 'GB')", "country IN ('IE', 'GB')"),
+        ("country BETWEEN 'A' AND 'M'", "country BETWEEN 'A' AND 'M'"),
+        ("email LIKE '%@example.com'", "email LIKE '%@example.com'"),
+        ("email NOT LIKE '%@example.com'", "email NOT LIKE '%@example.com'"),
+        ("email ILIKE 'a_%'", "email ILIKE 'a_%'"),
+        ("NOT email ILIKE 'a_%'", "NOT (email ILIKE 'a_%')"),
+        ("LOWER(email) LIKE '%x'", "LOWER(email) LIKE '%x'"),
+        ("upper(lower(email)) = UPPER('x')", "UPPER(LOWER(email)) = UPPER('x')"),
+        ("COALESCE(name, email, '') = ''", "COALESCE(name, email, '') = ''"),
         (
             "CASE WHEN country = 'IE' OR country = 'GB' THEN 'isles' ELSE region END = 'isles'",
-            r#"CASE WHEN "country" = 'IE' OR "country" = 'GB' THEN 'isles' ELSE "region" END = 'isles'"#,
+            "CASE WHEN country = 'IE' OR country = 'GB' THEN 'isles' ELSE region END = 'isles'",
         ),
-        ("CASE role WHEN 'user' THEN newly_unsubscribed END", r#"CASE "role" WHEN 'user' THEN "newly_unsubscribed" END"#),
-        (
-            "CASE WHEN newly_unsubscribed THEN 1 ELSE NULL END > 0",
-            r#"CAST(CASE WHEN "newly_unsubscribed" THEN 1 ELSE NULL END AS DOUBLE) > 0"#,
-        ),
+        ("CASE role WHEN 'user' THEN newly_unsubscribed END", "CASE role WHEN 'user' THEN newly_unsubscribed END"),
+        ("CASE WHEN newly_unsubscribed THEN 1 ELSE NULL END > 0", "CAST(CASE WHEN newly_unsubscribed THEN 1 ELSE NULL END AS DOUBLE) > 0"),
     ]);
 }
 
 #[test]
 fn instants() {
     becomes(&[
-        ("last_seen_at < month_start", r#""last_seen_at_us" < "month_start_us""#),
-        ("last_seen_at < '2026-10-01'", r#""last_seen_at_us" < 1790812800000000"#),
-        ("'2026-10-01' > last_seen_at", r#"1790812800000000 > "last_seen_at_us""#),
-        ("last_seen_at < '2026-10-01T00:00:00Z'", r#""last_seen_at_us" < 1790812800000000"#),
-        ("last_seen_at < '2026-10-01T01:00:00.000001+01:00'", r#""last_seen_at_us" < 1790812800000001"#),
-        ("last_seen_at < DATE '2026-10-01'", r#""last_seen_at_us" < 1790812800000000"#),
-        ("last_seen_at < timestamp '2026-10-01 00:00:00'", r#""last_seen_at_us" < 1790812800000000"#),
-        ("last_seen_at < TIMESTAMP '2026-10-01T00:00'", r#""last_seen_at_us" < 1790812800000000"#),
-        ("created_at < '1969-12-31'", r#""created_at_us" < -86400000000"#),
-        ("last_seen_at < month_end - INTERVAL '90 days'", r#""last_seen_at_us" < "month_end_us" - 7776000000000"#),
-        ("last_seen_at < month_end - INTERVAL '90' DAY", r#""last_seen_at_us" < "month_end_us" - 7776000000000"#),
-        ("last_seen_at < month_end - interval 90 days", r#""last_seen_at_us" < "month_end_us" - 7776000000000"#),
-        ("last_seen_at + INTERVAL '1 week 2 Hours' < month_end", r#""last_seen_at_us" + 612000000000 < "month_end_us""#),
-        ("INTERVAL '1 hour' + last_seen_at < month_end", r#"3600000000 + "last_seen_at_us" < "month_end_us""#),
-        ("last_seen_at < '2026-10-02' - INTERVAL '1 day'", r#""last_seen_at_us" < 1790812800000000"#),
-        ("last_seen_at - created_at > INTERVAL '30 minutes'", r#""last_seen_at_us" - "created_at_us" > 1800000000"#),
-        ("last_seen_at - '2026-10-01' > -INTERVAL '1 second'", r#""last_seen_at_us" - 1790812800000000 > -1000000"#),
-        ("created_at BETWEEN month_start AND '2026-10-01'", r#""created_at_us" BETWEEN "month_start_us" AND 1790812800000000"#),
-        ("created_at IN ('2026-10-01', DATE '1970-01-02')", r#""created_at_us" IN (1790812800000000, 86400000000)"#),
-        ("last_replied_at IS NULL", r#""last_replied_at_us" IS NULL"#),
-        ("COALESCE(last_seen_at, created_at) < month_start", r#"COALESCE("last_seen_at_us", "created_at_us") < "month_start_us""#),
-        ("COALESCE(last_seen_at, '1970-01-01') < month_start", r#"COALESCE("last_seen_at_us", 0) < "month_start_us""#),
+        ("last_seen_at < month_start", "last_seen_at_us < month_start_us"),
+        ("last_seen_at < '2026-10-01'", "last_seen_at_us < 1790812800000000"),
+        ("'2026-10-01' > last_seen_at", "1790812800000000 > last_seen_at_us"),
+        ("last_seen_at < '2026-10-01T00:00:00Z'", "last_seen_at_us < 1790812800000000"),
+        ("last_seen_at < '2026-10-01T01:00:00.000001+01:00'", "last_seen_at_us < 1790812800000001"),
+        ("last_seen_at < DATE '2026-10-01'", "last_seen_at_us < 1790812800000000"),
+        ("last_seen_at < timestamp '2026-10-01 00:00:00'", "last_seen_at_us < 1790812800000000"),
+        ("last_seen_at < TIMESTAMP '2026-10-01T00:00'", "last_seen_at_us < 1790812800000000"),
+        ("created_at < '1969-12-31'", "created_at_us < -86400000000"),
+        ("last_seen_at < month_end - INTERVAL '90 days'", "last_seen_at_us < month_end_us - 7776000000000"),
+        ("last_seen_at < month_end - INTERVAL '90' DAY", "last_seen_at_us < month_end_us - 7776000000000"),
+        ("last_seen_at < month_end - interval 90 days", "last_seen_at_us < month_end_us - 7776000000000"),
+        ("last_seen_at + INTERVAL '1 week 2 Hours' < month_end", "last_seen_at_us + 612000000000 < month_end_us"),
+        ("INTERVAL '1 hour' + last_seen_at < month_end", "3600000000 + last_seen_at_us < month_end_us"),
+        ("last_seen_at < '2026-10-02' - INTERVAL '1 day'", "last_seen_at_us < 1790812800000000"),
+        ("last_seen_at - created_at > INTERVAL '30 minutes'", "last_seen_at_us - created_at_us > 1800000000"),
+        ("last_seen_at - '2026-10-01' > -INTERVAL '1 second'", "last_seen_at_us - 1790812800000000 > -1000000"),
+        ("created_at BETWEEN month_start AND '2026-10-01'", "created_at_us BETWEEN month_start_us AND 1790812800000000"),
+        ("created_at IN ('2026-10-01', DATE '1970-01-02')", "created_at_us IN (1790812800000000, 86400000000)"),
+        ("last_replied_at IS NULL", "last_replied_at_us IS NULL"),
+        ("COALESCE(last_seen_at, created_at) < month_start", "COALESCE(last_seen_at_us, created_at_us) < month_start_us"),
+        ("COALESCE(last_seen_at, '1970-01-01') < month_start", "COALESCE(last_seen_at_us, 0) < month_start_us"),
         (
             "CASE WHEN newly_unsubscribed THEN last_seen_at ELSE '1970-01-01' END < month_start",
-            r#"CAST(CASE WHEN "newly_unsubscribed" THEN "last_seen_at_us" ELSE 0 END AS BIGINT) < "month_start_us""#,
+            "CAST(CASE WHEN newly_unsubscribed THEN last_seen_at_us ELSE 0 END AS BIGINT) < month_start_us",
         ),
     ]);
 }
@@ -205,7 +202,7 @@ fn an_attribute_of_two_kinds_is_two_references() {
     );
     assert_eq!(
         condition.sql(),
-        r#"("attribute_1" > 5 AND "attribute_2" = 'pro' AND "group_1" AND "attribute_3" IS NULL AND "attribute_1" < 50 AND NOT "group_1")"#
+        "(attribute_1 > 5 AND attribute_2 = 'pro' AND group_1 AND attribute_3 IS NULL AND attribute_1 < 50 AND NOT group_1)"
     );
     assert_eq!(
         condition.references(),
@@ -238,7 +235,7 @@ fn names_of_attributes() {
     ] {
         let condition = accepted(text);
         assert_eq!(condition.references(), [attribute(name, FactKind::Text, 1)], "{text}");
-        assert_eq!(condition.sql(), r#""attribute_1" = 'x'"#, "{text}");
+        assert_eq!(condition.sql(), "attribute_1 = 'x'", "{text}");
     }
 }
 
@@ -268,7 +265,7 @@ fn names_of_groups() {
         let condition = accepted(text);
         let group = GroupName::new(kind, name);
         assert_eq!(condition.references(), [Reference::Group { group, alias: "group_1".to_string() }], "{text}");
-        assert!(condition.sql().starts_with(r#""group_1""#), "{text}");
+        assert!(condition.sql().starts_with("group_1"), "{text}");
     }
 }
 
@@ -276,6 +273,6 @@ fn names_of_groups() {
 fn every_fixed_column_can_be_named_without_quotes() {
     for column in COLUMNS {
         let condition = accepted(&format!("{} IS NULL", column.name));
-        assert_eq!(condition.sql(), format!("\"{}\" IS NULL", column.sql_name()));
+        assert_eq!(condition.sql(), format!("{} IS NULL", column.sql_name()));
     }
 }
