@@ -3,6 +3,8 @@
 //! The SQL is plain, so that every engine gives the same rows. Its header declares the tables that it reads and the table that it
 //! makes: `-- in: standing, cohorts` and `-- out: ledger`. The dialect: ARCHITECTURE.md, "The SQL".
 
+mod remote;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,6 +16,8 @@ use polars::prelude::*;
 use polars::sql::SQLContext;
 
 use crate::table::{ContactNumbers, Table, TableError, Unnumbered, in_order};
+
+pub use remote::{EngineError, Kept, Query, RemoteEngine, View, Work, declared};
 
 /// A table that is made from other tables.
 #[derive(Clone, Debug)]

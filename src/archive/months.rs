@@ -1,6 +1,7 @@
 //! The months of a job. Only this module knows where a month is, opens manifests and takes the lock.
 
 mod copy;
+mod engine_folder;
 mod month;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +12,12 @@ use crate::publish::{self, PublishError, Staging};
 use crate::snapshot::SnapshotError;
 use crate::store::bucket::{self, Bucket};
 use crate::store::folder::Folder;
-use crate::store::{BucketUri, Holder, Lock, OldVersions, Store, StoreError, Tried};
+use crate::store::{BucketUri, ENGINE, Holder, Lock, OldVersions, Store, StoreError, Tried};
 use domain::{Month, Months};
 use month::{month_folder, month_of};
 
 pub use copy::Copied;
+pub use engine_folder::EngineFolder;
 pub use month::AcceptedLoss;
 
 const BACKFILL: &str = "backfill=";
@@ -248,6 +250,7 @@ impl Archive {
                 self.store.purge(&format!("{}/{name}", section.name()))?;
             }
         }
+        self.store.remove_below(ENGINE)?;
         self.purge_versions()
     }
 
@@ -258,7 +261,7 @@ impl Archive {
 
     /// A folder to write a month of a section into.
     pub fn stage(&self, section: Section, month: Month) -> Result<Staging, PublishError> {
-        let staging = Staging::new(&self.store.staging(), &format!("{}-{month}", section.name()))?;
+        let staging = Staging::new(&self.store.staging(), &format!("{}-{month}", section.name()))?.published_at(&month_path(section, month));
         Ok(if section.has_hashed_names() { staging.with_hashed_names() } else { staging })
     }
 }

@@ -60,16 +60,57 @@ pub struct ListedFile {
     /// The number of rows; 0 if the file is no table.
     pub rows: u64,
     pub bytes: u64,
-    pub sha256: String,
+    #[serde(flatten)]
+    pub checksum: Checksum,
+}
+
+/// What the bytes of a file are compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Checksum {
+    Sha256(String),
+    /// What a bucket gives for its object. The file was written by an engine, and no row of it passed through this program. In some buckets
+    /// it is the MD5 of the bytes; in others it means nothing outside of the bucket.
+    Etag(String),
+}
+
+impl Checksum {
+    /// A text of hexadecimal digits, different for different files.
+    pub(crate) fn digits(&self) -> Cow<'_, str> {
+        match self {
+            Checksum::Sha256(hash) => Cow::Borrowed(hash),
+            Checksum::Etag(tag) => Cow::Owned(sha256(format!("etag {tag}").as_bytes())),
+        }
+    }
+
+    /// The MD5 of the bytes, if that is what the bucket gave.
+    pub(crate) fn md5(&self) -> Option<&str> {
+        let Checksum::Etag(tag) = self else { return None };
+        Some(tag.as_str()).filter(|tag| tag.len() == 32 && tag.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    }
+
+    /// Whether a file of this machine has these bytes; `None` if that cannot be known.
+    pub(crate) fn is_of(&self, path: &Path) -> Result<Option<bool>, PublishError> {
+        match self {
+            Checksum::Sha256(hash) => Ok(Some(hash_file(path)?.1 == *hash)),
+            Checksum::Etag(_) => self.md5().map(|md5| Ok(digest_of::<md5::Md5>(path)?.1 == md5)).transpose(),
+        }
+    }
 }
 
 impl ListedFile {
     /// The path without the hash that [`Staging::with_hashed_names`] put into it.
     pub fn name(&self) -> Cow<'_, str> {
-        let inserted = format!(".{}", self.sha256.get(..HASH_IN_NAME).unwrap_or_default());
-        match self.path.rfind(&inserted) {
-            Some(at) if inserted.len() > HASH_IN_NAME && !self.path[at..].contains('/') => {
-                Cow::Owned(format!("{}{}", &self.path[..at], &self.path[at + inserted.len()..]))
+        let file = self.path.rfind('/').map_or(0, |slash| slash + 1);
+        let is_inserted = |part: &str| match &self.checksum {
+            Checksum::Sha256(hash) => hash.get(..HASH_IN_NAME) == Some(part),
+            // The file was named before the bucket gave its checksum.
+            Checksum::Etag(_) => part.len() == HASH_IN_NAME && part.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        };
+        match self.path[file..].split('.').position(is_inserted) {
+            Some(at) if at > 0 => {
+                let parts: Vec<&str> = self.path[file..].split('.').enumerate().filter(|(index, _)| *index != at).map(|(_, part)| part).collect();
+                Cow::Owned(format!("{}{}", &self.path[..file], parts.join(".")))
             }
             _ => Cow::Borrowed(&self.path),
         }
@@ -83,6 +124,8 @@ pub struct Staging {
     files: Mutex<Vec<ListedFile>>,
     is_committed: bool,
     names_are_hashed: bool,
+    /// Where the folder will be published, in the job's place. Empty if that is not known yet.
+    target: String,
 }
 
 impl Staging {
@@ -91,7 +134,7 @@ impl Staging {
         let path = work.join(format!("{STAGED}{name}"));
         remove_folder(&path)?;
         create_folder(&path)?;
-        Ok(Staging { path, files: Mutex::default(), is_committed: false, names_are_hashed: false })
+        Ok(Staging { path, files: Mutex::default(), is_committed: false, names_are_hashed: false, target: String::new() })
     }
 
     /// Files get a part of their hash as a part of their name when they are listed: `ledger.6ca13d52ca70c883.parquet`. So a file of a
@@ -100,6 +143,16 @@ impl Staging {
     pub fn with_hashed_names(mut self) -> Staging {
         self.names_are_hashed = true;
         self
+    }
+
+    #[must_use]
+    pub(crate) fn published_at(mut self, target: &str) -> Staging {
+        self.target = target.to_string();
+        self
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.target
     }
 
     /// The path for a file with this relative path. Creates its folder.
@@ -114,14 +167,28 @@ impl Staging {
         let path = self.path.join(relative);
         let (bytes, sha256) = hash_file(&path)?;
         sync_file(&path)?;
-        let listed = if self.names_are_hashed { with_hash(relative, &sha256) } else { relative.to_string() };
+        let checksum = Checksum::Sha256(sha256);
+        let listed = self.listed_path(relative, &checksum.digits());
         if listed != relative {
             rename(&path, &self.path.join(&listed))?;
         }
-        // A poisoned lock is harmless: the list is never half changed.
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.push(ListedFile { path: listed, rows, bytes, sha256 });
+        self.add(ListedFile { path: listed, rows, bytes, checksum });
         Ok(())
+    }
+
+    /// The path of a file with this hash in the published folder.
+    pub(crate) fn listed_path(&self, relative: &str, hash: &str) -> String {
+        if self.names_are_hashed { with_hash(relative, hash) } else { relative.to_string() }
+    }
+
+    /// Adds a file to the list that is not in this folder: it is where the folder will be published already.
+    pub(crate) fn list_placed(&self, file: ListedFile) {
+        self.add(file);
+    }
+
+    fn add(&self, file: ListedFile) {
+        // A poisoned lock is harmless: the list is never half changed.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
     }
 
     /// The listed files, sorted by path.
@@ -300,9 +367,13 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), PublishErro
 
 /// The size and SHA-256 of a file.
 pub fn hash_file(path: &Path) -> Result<(u64, String), PublishError> {
+    digest_of::<Sha256>(path)
+}
+
+fn digest_of<D: Digest>(path: &Path) -> Result<(u64, String), PublishError> {
     let failed = |error| PublishError::new("read", path, error);
     let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = D::new();
     let mut bytes = 0;
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -316,7 +387,7 @@ pub fn hash_file(path: &Path) -> Result<(u64, String), PublishError> {
     Ok((bytes, hexadecimal(&hasher.finalize())))
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
@@ -411,7 +482,7 @@ mod tests {
             fs::write(staging.place(name).unwrap(), name).unwrap();
             staging.list(name, 0).unwrap();
             let file = staging.files().remove(0);
-            assert_eq!(file.path, hashed.replace('#', &file.sha256[..16]));
+            assert_eq!(file.path, hashed.replace('#', &file.checksum.digits()[..16]));
             assert_eq!(fs::read_to_string(staging.folder().join(&file.path)).unwrap(), name);
             assert_eq!(file.name(), name);
             // A file of an older version of the program has its name without a hash.

@@ -125,6 +125,22 @@ impl Snapshot {
         self.files.verified(|path| path.split('/').next() == Some(table.name))
     }
 
+    /// The paths of the files of one of its tables in the job's place, for an engine that reads them itself.
+    ///
+    /// # Errors
+    /// When a file is missing or differs from what was published.
+    pub fn for_engine(&self, table: &Table) -> Result<Vec<String>, Damage> {
+        self.files.for_engine(|path| path.split('/').next() == Some(table.name))
+    }
+
+    /// Checks the files for an engine that reads them itself.
+    ///
+    /// # Errors
+    /// When a file is missing or differs from what was published.
+    pub fn verify_for_engine(&self) -> Result<(), Damage> {
+        self.files.for_engine(|_| true).map(drop)
+    }
+
     /// Verifies a file and returns its path on this machine.
     fn file(&self, file: &ListedFile) -> Result<PathBuf, Damage> {
         let name = file.name();

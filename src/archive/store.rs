@@ -25,6 +25,13 @@ pub use verified::{Damage, ListedFiles, ReadManifest};
 #[cfg(test)]
 mod tests;
 
+/// The folder in which engines outside of this process write, in the job's place. What an interrupted command left in it is removed.
+pub(crate) const ENGINE: &str = ".engine";
+/// How a folder below [`ENGINE`] begins in which an engine is tried out, without the lock.
+pub(crate) const CHECK: &str = "check-";
+/// A folder below [`ENGINE`] with this file is kept: a person runs its queries.
+pub(crate) const SCRIPT: &str = "script.json";
+
 /// A place for the files of a job. Its methods block.
 pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// A path as it is written in messages.
@@ -84,6 +91,22 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The bytes of all files below a path.
     fn bytes_below(&self, path: &str) -> u64;
 
+    /// The Parquet files that an engine wrote below a folder, as they are now, in the order of their names.
+    fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError>;
+
+    /// The last bytes of a file that an engine wrote.
+    fn tail(&self, file: &WrittenFile, bytes: u64) -> Result<Vec<u8>, PublishError>;
+
+    /// A file that an engine wrote, on this machine.
+    fn fetch_written(&self, file: &WrittenFile) -> Result<LocalFile, PublishError>;
+
+    /// Adds a file that an engine wrote to a folder that is being written. In a bucket, the file is copied to where the folder will be
+    /// published.
+    fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError>;
+
+    /// Removes a folder of an engine.
+    fn remove_below(&self, folder: &str) -> Result<(), PublishError>;
+
     /// Takes the job's lock; `purpose` is the command. Then prepares the place, and repairs it after a crash.
     ///
     /// # Errors
@@ -95,6 +118,45 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Tries whether the job can be kept here, without its lock, and leaves no change.
     fn try_out(&self) -> Result<Tried, StoreError>;
+}
+
+/// A file that an engine wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenFile {
+    pub path: String,
+    pub bytes: u64,
+    /// What identifies its version in a bucket.
+    pub tag: Option<String>,
+}
+
+/// Whether a file of this name has rows. Engines also write files about files, whose names begin with `_` or `.`.
+fn is_of_engine(name: &str) -> bool {
+    name.ends_with(".parquet") && !name.starts_with(['_', '.'])
+}
+
+/// A file on this machine.
+#[derive(Debug)]
+pub(crate) enum LocalFile {
+    InPlace(PathBuf),
+    /// A copy, which is removed when this is dropped.
+    Copy(PathBuf),
+}
+
+impl LocalFile {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            LocalFile::InPlace(path) | LocalFile::Copy(path) => path,
+        }
+    }
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        if let LocalFile::Copy(path) = self {
+            // Best effort: it is in a folder that the next command removes.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Why a job cannot be kept in a place.

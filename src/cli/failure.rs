@@ -4,6 +4,7 @@ use std::error::Error;
 
 use archive::ArchiveError;
 use archive::disk;
+use archive::engine::EngineError;
 use archive::snapshot::SnapshotError;
 use archive::store::{BucketError, StoreError};
 use intercom::proxy::ProxyError;
@@ -316,6 +317,19 @@ const UNREACHABLE: &str = "what was fetched is kept on this machine: run it agai
 const REBUILD: &str =
     "the snapshots were not changed: `cohorts status --check` shows whether they are damaged; `cohorts report --all` rebuilds the rest";
 
+const ENGINE_PATH: &str =
+    "the engine must read and write `output.dir`: see `engine.path` and its credentials in docs/scale.md; `engine.kind = \"polars\"` counts in this process";
+
+/// What to do about an engine. `None` if the failure was not of the engine.
+fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
+    match error {
+        EngineError::Unreachable { .. } => Some((UNAVAILABLE, "check `engine.url`, start the engine, and run it again")),
+        EngineError::Denied { .. } => Some((UNAUTHORIZED, "check the token in `engine.url` or `engine.token_file`")),
+        EngineError::Refused { .. } | EngineError::Unsound { .. } => Some((UNEXPECTED, ENGINE_PATH)),
+        EngineError::Publish(_) | EngineError::Table(_) => None,
+    }
+}
+
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));
     if disk::is_full_in(error) {
@@ -342,7 +356,16 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     if let Some(request) = error.request() {
         return request_code_and_hint(request, matches!(error, JobError::Request(_)));
     }
+    if let Some((code, hint)) = error.engine().and_then(engine_code_and_hint) {
+        return with(code, &format!("the snapshot is published and kept; {hint}"));
+    }
     match error {
+        JobError::Engine { .. } => with(USAGE, "config/default.toml documents every key; docs/scale.md has examples"),
+        JobError::Token(_) => with(UNAUTHORIZED, "check `engine.token_file`"),
+        JobError::EngineCheck(error) => match engine_code_and_hint(error) {
+            Some((code, hint)) => with(code, hint),
+            None => with(UNEXPECTED, ENGINE_PATH),
+        },
         JobError::ForgetUnfinished { .. } => with(USAGE, "run `cohorts forget` there again: it continues for the same persons"),
         JobError::OtherCopy { .. } => with(USAGE, "copy to another place, or give the job another `name`"),
         JobError::NoWorkFolder => with(USAGE, "set `output.work_dir`, or the environment variable XDG_STATE_HOME or HOME"),

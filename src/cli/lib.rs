@@ -114,7 +114,10 @@ async fn work(command: Command, progress: &progress::Progress, tracker: &RunTrac
         ended = dispatch(command, progress, tracker) => ended,
         never = progress.keep_updating() => match never {},
         // An interrupt is the usual end of the embedded Intercom, so it is not a failure.
-        () = interrupted(), if !ends_by_itself => if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) },
+        () = interrupted(), if !ends_by_itself => {
+            job::interrupt_engines();
+            if is_server { Ok(failure::INTERRUPTED) } else { Err(Failure::interrupted()) }
+        }
     }
 }
 

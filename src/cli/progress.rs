@@ -159,6 +159,11 @@ impl Progress {
                 tracing::info!(%month, %basis, duration_seconds = self.in_step(), "snapshot published");
             }
             Event::Building { month, what: Built::History } => self.enter(Step::History, month, format!("{month}  building history")),
+            Event::Counted { month, query, time, done, all } => {
+                let milliseconds = time.as_millis() as u64;
+                tracing::info!(month = %month, query, milliseconds, "counted, {done} of {all}");
+                self.bar.set_message(format!("{month}  counting on the engine, {done} of {all} queries ({query})"));
+            }
             Event::Building { month, what: Built::Reports } => self.enter(Step::Report, month, format!("{month}  building reports")),
             Event::Built { month, what } => {
                 let what = match what {

@@ -5,6 +5,7 @@
 
 mod api;
 mod configuration;
+mod engine;
 mod groups;
 mod output;
 mod proxy;
@@ -147,10 +148,15 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
             None
         }
     };
+    let engine = match &output {
+        Some(Ok((archive, _))) => engine::engine(&settings, archive).await,
+        Some(Err(_)) | None => None,
+    };
     match output {
         Some(output) => output::check(output, planned, &mut findings),
         None => findings.push(Finding::noted("output", "not checked: its settings have errors")),
     }
+    findings.extend(engine);
     findings
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::{ClockOffset, Otherwise, Unresolved};
+use crate::settings::TokenError;
 use archive::ArchiveError;
+use archive::engine::EngineError;
 use archive::publish::PublishError;
 use archive::snapshot::SnapshotError;
 use archive::store::{Damage, StoreError};
@@ -79,6 +81,12 @@ pub enum JobError {
     /// The record of the tags written to Intercom. It cannot be rebuilt.
     #[error("the record of the contacts that this job tagged is damaged")]
     DamagedApplied(#[source] Damage),
+    #[error("the engine cannot be used: {problem}")]
+    Engine { problem: String },
+    #[error(transparent)]
+    EngineCheck(EngineError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("the history of {month} failed")]
     History { month: Month, source: HistoryError },
     #[error("the reports of {month} failed")]
@@ -123,6 +131,16 @@ impl JobError {
                 StreamError::Request(error) => Some(error),
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// What an engine outside of this process did not do.
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            JobError::History { source: HistoryError::Engine(error), .. } | JobError::Report { source: ReportError::Engine(error), .. } => {
+                Some(error)
+            }
             _ => None,
         }
     }

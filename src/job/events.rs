@@ -83,6 +83,14 @@ pub enum Event {
         month: Month,
         what: Built,
     },
+    /// An engine outside of this process has run a query of a month, the `done`-th of `all`.
+    Counted {
+        month: Month,
+        query: String,
+        time: Duration,
+        done: usize,
+        all: usize,
+    },
     /// History or reports of a month are damaged and are rebuilt.
     Damaged {
         month: Month,

@@ -14,6 +14,7 @@ mod bounds;
 mod clock;
 mod context;
 mod copy;
+mod engine;
 mod error;
 mod estimate;
 mod events;
@@ -42,6 +43,7 @@ pub use backfill::{BackfillOptions, BackfillOutcome, BackfillPlan, backfill, bac
 pub use clock::{ClockOffset, Otherwise};
 pub use context::{Clock, Context, archive, client, privacy, timezone};
 pub use copy::{CopiedMonths, copy};
+pub use engine::{interrupt_engines, remote_engine};
 pub use error::{DamagedMonth, JobError};
 pub use estimate::Estimate;
 pub use events::{Built, Event, Observer};

@@ -4,15 +4,17 @@ use polars::prelude::{DataFrame, PolarsResult};
 
 use super::JobError;
 use crate::settings::{Format, Settings};
+use archive::engine::EngineError;
 use archive::snapshot::{Manifest, Snapshot};
 use archive::table::{Rows, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{expected_months, odd_months};
+use reports::analysis::{Report, ReportRows, expected_months, odd_months};
 use reports::digest::{Digest, Tables};
 use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
 use reports::report::PAGE;
+use reports::steps::SHOWN_MEMBERS;
 
 /// A month's page, while its tables are built.
 pub(super) struct Page {
@@ -27,11 +29,19 @@ impl Page {
     }
 
     /// Keeps the tables that a page shows. Tables with a row for each contact are dropped.
-    pub(super) fn take(&mut self, name: &'static str, rows: TableRows) -> PolarsResult<()> {
+    pub(super) fn take(&mut self, report: &'static Report, rows: ReportRows) -> Result<(), EngineError> {
+        let name = report.table.name;
+        let failed = |error| TableError::new("read", format!("`{name}`"), error);
         match (name, rows) {
-            ("members", rows) if self.shows_members => self.people = Some(page::some_members(&rows.into_frame()?)?),
-            (_, TableRows::Gathered(_)) => {}
-            (_, TableRows::InMemory(rows)) => self.tables.add(name, rows),
+            ("members", rows) if self.shows_members => {
+                let members = match rows {
+                    ReportRows::Here(rows) => rows.into_frame().map_err(failed)?,
+                    ReportRows::OnEngine { folder, .. } => folder.rows(SHOWN_MEMBERS, &report.table)?,
+                };
+                self.people = Some(page::some_members(&members).map_err(failed)?);
+            }
+            (_, ReportRows::Here(TableRows::InMemory(rows))) => self.tables.add(name, rows),
+            (_, ReportRows::Here(TableRows::Gathered(_)) | ReportRows::OnEngine { .. }) => {}
         }
         Ok(())
     }

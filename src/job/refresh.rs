@@ -2,10 +2,12 @@
 //! changed, so a second run changes nothing.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pages::{self, Page};
 use super::{Built, DamagedMonth, Event, JobError, Observer};
 use crate::settings::{Format, Job, Settings};
+use archive::engine::{EngineError, RemoteEngine};
 use archive::snapshot::{Finding, Manifest, Snapshot, SnapshotError};
 use archive::store::Damage;
 use archive::table::TableError;
@@ -68,8 +70,16 @@ pub fn refresh(
     observer: &Observer,
 ) -> Result<Refreshed, JobError> {
     let definitions = definitions(&settings.job);
-    let mut chain =
-        Chain { archive, definitions: &definitions, observer, links: Vec::new(), last_counted: None, done: Refreshed::default() };
+    let engine = super::remote_engine(settings)?;
+    let mut chain = Chain {
+        archive,
+        definitions: &definitions,
+        observer,
+        engine: engine.as_deref(),
+        links: Vec::new(),
+        last_counted: None,
+        done: Refreshed::default(),
+    };
     let is_in_scope = |month: &Month| !matches!(scope, Scope::StaleUntil(last) if month > last);
     let mut months =
         archive.snapshots()?.filter(|(month, _)| !without.contains(month)).take_while(|(month, _)| is_in_scope(month)).peekable();
@@ -104,6 +114,9 @@ pub fn refresh(
         let builds_report = scope.may_build(month) && (is_wanted || chain.needs_report(month)?);
         let digest = if builds_report { chain.build_reports(month, is_followed, settings)? } else { None };
         chain.last_counted = chain.last_counted.take().filter(|_| is_followed).map(|(month, counted)| (month, counted.for_next_month()));
+        if chain.engine.is_some() && (has_built_history || builds_report) {
+            archive.engine_folder(month).clear().map_err(|error| JobError::History { month, source: error.into() })?;
+        }
         if has_built_history || digest.is_some() {
             chain.done.rebuilt.push(Rebuilt { month, history: has_built_history, digest });
         }
@@ -122,6 +135,8 @@ struct Chain<'a> {
     archive: &'a Archive,
     definitions: &'a Definitions,
     observer: &'a Observer,
+    /// The engine outside of this process that counts the months.
+    engine: Option<&'a dyn RemoteEngine>,
     links: Vec<Link>,
     /// The last month whose history was built by this command, in memory: the next month is counted from it.
     last_counted: Option<(Month, Counted)>,
@@ -191,11 +206,12 @@ impl Chain<'_> {
         (self.observer)(Event::Building { month, what: Built::History });
         let last_counted = self.take_counted(self.links.last().map(|link| link.month));
         let previous = self.links.last().map(|link| &link.history);
-        let built = snapshot.verify().map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
+        let verified = if self.engine.is_some() { snapshot.verify_for_engine() } else { snapshot.verify() };
+        let built = verified.map_err(|damage| history::HistoryError::Snapshot(damage.into())).and_then(|()| {
             let earlier = snapshots(&self.links);
             let counted_before = last_counted.as_ref();
             let month = steps::Month { snapshot: &snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
-            let counted = month.count()?;
+            let counted = self.count(&month)?;
             let history = counted.publish_history(self.archive, &month)?;
             Ok((counted, history))
         });
@@ -214,6 +230,19 @@ impl Chain<'_> {
         }
     }
 
+    /// Counts a month, in this process or on the engine.
+    fn count(&self, counting: &steps::Month<'_>) -> Result<Counted, history::HistoryError> {
+        let Some(engine) = self.engine else { return counting.count() };
+        let month = counting.snapshot.manifest.month()?;
+        let folder = self.archive.engine_folder(month);
+        folder.clear()?;
+        let done = AtomicUsize::new(0);
+        counting.count_on(engine, folder, &|query, time, all| {
+            let (query, done) = (query.to_string(), done.fetch_add(1, Ordering::Relaxed) + 1);
+            (self.observer)(Event::Counted { month, query, time, done, all });
+        })
+    }
+
     /// What this month was counted to, if that is still in memory.
     fn take_counted(&mut self, month: Option<Month>) -> Option<Counted> {
         self.last_counted.take_if(|(counted, _)| Some(*counted) == month).map(|(_, counted)| counted)
@@ -223,7 +252,8 @@ impl Chain<'_> {
     fn verify_last(&mut self) -> Result<(), JobError> {
         let mut damaged = Vec::new();
         while let Some(link) = self.links.last_mut().filter(|link| !link.is_verified) {
-            match link.history.verify() {
+            let verified = if self.engine.is_some() { link.history.verify_for_engine() } else { link.history.verify() };
+            match verified {
                 Ok(()) => link.is_verified = true,
                 Err(damage) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
                 Err(Damage { problem, .. }) => {
@@ -278,7 +308,7 @@ impl Chain<'_> {
                 let previous = earlier.last().map(|link| &link.history);
                 let (earlier, counted_before) = (snapshots(earlier), before.as_ref());
                 let counting = steps::Month { snapshot, definitions: self.definitions, previous, counted_before, earlier: &earlier };
-                counting.count().map_err(|error| match error {
+                self.count(&counting).map_err(|error| match error {
                     history::HistoryError::Snapshot(error) => error.into(),
                     source => JobError::History { month, source },
                 })
@@ -334,14 +364,15 @@ fn build_reports(
     let formats = settings.output.formats.iter().filter_map(table_format).collect();
     let writer = ReportWriter::new(archive, month, formats, settings.output.csv_max_rows).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
-    page.tables.add("counts", counted.table(&history::COUNTS).map_err(table)?);
+    let of_engine = |source: EngineError| failed(source.into());
+    page.tables.add("counts", counted.table(&history::COUNTS).map_err(of_engine)?);
     for report in REPORTS {
-        let rows = report.build(counted, &facts).map_err(table)?;
+        let rows = report.build(counted, &facts).map_err(of_engine)?;
         if writer.add(&report.table, &rows).map_err(failed)? {
-            facts.found.push(too_long_for_csv(report.table.name, rows.height(), settings));
+            facts.found.push(too_long_for_csv(report.table.name, rows.count(), settings));
         }
-        tracing::debug!(report = report.table.name, rows = rows.height(), "written");
-        page.take(report.table.name, rows).map_err(unread)?;
+        tracing::debug!(report = report.table.name, rows = rows.count(), "written");
+        page.take(report, rows).map_err(of_engine)?;
     }
     let digest = Digest::of(month, &page.tables).map_err(unread)?;
     if settings.output.formats.contains(&Format::Html) {
@@ -352,7 +383,7 @@ fn build_reports(
 }
 
 /// `data_quality` is the last report, so it can name the reports before it.
-fn too_long_for_csv(report: &str, rows: usize, settings: &Settings) -> Found {
+fn too_long_for_csv(report: &str, rows: u64, settings: &Settings) -> Found {
     Found {
         severity: "info".to_string(),
         check_name: "too_long_for_csv".to_string(),

@@ -6,6 +6,7 @@
 
 mod address;
 mod completeness;
+mod engine;
 mod intercom;
 mod job;
 mod layers;
@@ -31,13 +32,14 @@ pub use self::intercom::Intercom;
 pub use self::job::{Job, JobRule, Missing, Population, ProfileAttribute, TagHistory};
 pub use address::WebhookUrl;
 pub use completeness::Completeness;
+pub use engine::{Engine, EngineKind};
 pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
 pub use notify::Notify;
 pub use output::{Format, Output};
 pub use privacy::{Identifiers, Privacy};
 pub use secrecy::SecretString;
 pub use setting::InForce;
-pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_token, token_origin};
+pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_secret, read_token, token_origin};
 pub use zones::{Zones, zones};
 
 /// Everything that a command needs besides its own arguments.
@@ -45,6 +47,7 @@ pub use zones::{Zones, zones};
 pub struct Settings {
     pub intercom: Intercom,
     pub output: Output,
+    pub engine: Engine,
     pub completeness: Completeness,
     pub privacy: Privacy,
     pub notify: Notify,
@@ -79,7 +82,8 @@ impl Finding {
 
 /// All keys, in the order of the documentation.
 fn all() -> impl Iterator<Item = &'static Setting> {
-    let sections = [intercom::SETTINGS, output::SETTINGS, completeness::SETTINGS, privacy::SETTINGS, notify::SETTINGS, job::SETTINGS];
+    let sections =
+        [intercom::SETTINGS, output::SETTINGS, engine::SETTINGS, completeness::SETTINGS, privacy::SETTINGS, notify::SETTINGS, job::SETTINGS];
     sections.into_iter().flatten()
 }
 
@@ -92,6 +96,7 @@ fn is_key(key: &str) -> bool {
 struct Raw {
     intercom: intercom::Raw,
     output: output::Raw,
+    engine: engine::Raw,
     completeness: completeness::Raw,
     privacy: privacy::Raw,
     #[serde(default)]
@@ -104,9 +109,10 @@ fn check(raw: Raw, job: job::Raw, job_file: Option<&Path>, origin_of: &dyn Fn(&s
     let mut notices = Vec::new();
     let intercom = intercom::check(raw.intercom, &mut findings, &mut notices);
     let output = output::check(raw.output, &mut findings);
+    let engine = engine::check(raw.engine, &mut findings);
     let completeness = completeness::check(raw.completeness, &mut findings);
     let privacy = privacy::check(raw.privacy, &mut findings);
     let notify = notify::check(raw.notify, &mut findings);
     let job = job::check(job, job_file, &intercom.capabilities(), &privacy, &mut findings, &mut notices);
-    (Settings { intercom, output, completeness, privacy, notify, job, notices }, findings.found)
+    (Settings { intercom, output, engine, completeness, privacy, notify, job, notices }, findings.found)
 }

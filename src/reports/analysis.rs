@@ -27,7 +27,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
 use crate::steps::{Counted, Embedded};
-use archive::engine::Step;
+use archive::EngineFolder;
+use archive::engine::{EngineError, Step};
 use archive::table::{self, Gather, Table, TableError, TableRows};
 use domain::{Basis, Month};
 
@@ -49,6 +50,26 @@ enum Source {
     Judged(&'static [&'static Table], fn(&Facts, &[DataFrame]) -> PolarsResult<DataFrame>),
     /// A query that gives a row for each member. Nothing is judged. In this process the rows are put together while they are written.
     PerMember { sql: &'static str, embedded: fn(&'static Table, &Embedded) -> PolarsResult<Gather> },
+}
+
+/// The rows of a report.
+pub enum ReportRows {
+    Here(TableRows),
+    /// In the files that an engine outside of this process wrote for this query.
+    OnEngine {
+        folder: EngineFolder,
+        query: String,
+        rows: u64,
+    },
+}
+
+impl ReportRows {
+    pub fn count(&self) -> u64 {
+        match self {
+            ReportRows::Here(rows) => rows.height() as u64,
+            ReportRows::OnEngine { rows, .. } => *rows,
+        }
+    }
 }
 
 /// All reports, in the order in which they are built and listed.
@@ -134,12 +155,20 @@ impl Report {
     ///
     /// # Errors
     /// When a counted table does not fit.
-    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<TableRows, TableError> {
-        if let Some(rows) = self.per_member(counted.engine()) {
-            return rows.map(TableRows::Gathered);
+    pub fn build(&'static self, counted: &Counted, facts: &Facts) -> Result<ReportRows, EngineError> {
+        let rows = match (&self.source, counted.embedded(), counted.engine_folder()) {
+            (Source::PerMember { .. }, Some(engine), _) => self.per_member(engine).transpose()?.map(TableRows::Gathered),
+            (Source::PerMember { .. }, None, Some(folder)) => {
+                let rows = folder.count(&self.query())?;
+                return Ok(ReportRows::OnEngine { folder: folder.clone(), query: self.query(), rows });
+            }
+            _ => None,
+        };
+        if let Some(rows) = rows {
+            return Ok(ReportRows::Here(rows));
         }
         let tables = self.inputs().iter().map(|table| counted.table(table)).collect::<Result<Vec<_>, _>>()?;
-        Ok(TableRows::InMemory(self.judged(&tables, facts)?))
+        Ok(ReportRows::Here(TableRows::InMemory(self.judged(&tables, facts)?)))
     }
 
     /// The rows of a report with a row for each member; `None` if the report has none.

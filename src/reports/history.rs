@@ -10,13 +10,14 @@ mod definitions;
 mod states;
 mod tables;
 
-use polars::prelude::{DataFrame, IntoLazy, LazyFrame};
+use polars::prelude::{IntoLazy, LazyFrame, SortMultipleOptions};
 use serde::{Deserialize, Serialize};
 
-use archive::publish::{ListedFile, PublishError};
+use archive::engine::EngineError;
+use archive::publish::{ListedFile, PublishError, Staging};
 use archive::snapshot::{Snapshot, SnapshotError};
 use archive::store::{Damage, ListedFiles};
-use archive::table::{Table, TableError, scan_or_empty, write_parquet};
+use archive::table::{Table, TableError, scan_or_empty};
 use archive::{Archive, Section};
 use domain::Month;
 
@@ -40,6 +41,8 @@ pub enum HistoryError {
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Damaged(#[from] Damage),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +114,14 @@ impl History {
         self.files.problems(reads_all)
     }
 
+    /// Checks the files for an engine that reads them itself.
+    ///
+    /// # Errors
+    /// When a file is missing or differs from what was published.
+    pub fn verify_for_engine(&self) -> Result<(), Damage> {
+        self.files.for_engine(|_| true).map(drop)
+    }
+
     /// Checks every file against its hash in the manifest.
     ///
     /// # Errors
@@ -126,8 +137,15 @@ impl History {
     }
 
     fn files_of(&self, table: &Table) -> Result<Vec<std::path::PathBuf>, Damage> {
-        let name = format!("{}.parquet", table.name);
-        self.files.verified(|path| path == name)
+        self.files.verified(|path| is_of(table, path))
+    }
+
+    /// The paths of the files of a table in the job's place, for an engine that reads them itself.
+    ///
+    /// # Errors
+    /// When a file is missing or differs from what was published.
+    pub(crate) fn for_engine(&self, table: &Table) -> Result<Vec<String>, Damage> {
+        self.files.for_engine(|path| is_of(table, path))
     }
 
     /// Whether this history was built from this snapshot, these definitions and the history before. If the snapshot can no longer
@@ -139,8 +157,17 @@ impl History {
 
     /// Verifies one of the history's tables and returns a lazy scan over it.
     pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, HistoryError> {
-        Ok(scan_or_empty(&self.files_of(table)?, table)?)
+        let files = self.files_of(table)?;
+        let rows = scan_or_empty(&files, table)?;
+        // An engine writes several files, each of them in order.
+        let is_in_order = files.len() < 2;
+        Ok(if is_in_order { rows } else { rows.sort(table.key.iter().copied(), SortMultipleOptions::default()) })
     }
+}
+
+/// Whether a file is one of a table's: `ledger.parquet`, or `ledger/part-00000.parquet` of an engine.
+fn is_of(table: &Table, path: &str) -> bool {
+    path.strip_prefix(table.name).is_some_and(|rest| rest == ".parquet" || rest.starts_with('/'))
 }
 
 pub(crate) fn source(snapshot: &str, definitions: &Definitions, previous: Option<&History>, without: Vec<String>) -> HistorySource {
@@ -157,7 +184,7 @@ pub(crate) fn scan_previous(previous: Option<&History>, table: &'static Table) -
 }
 
 impl History {
-    /// Publishes the tables of a month.
+    /// Publishes the tables of a month. `write` puts the files of a table into the folder.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -165,15 +192,11 @@ impl History {
         archive: &Archive,
         snapshot: &Snapshot,
         source: HistorySource,
-        tables: impl Fn(&'static Table) -> Result<DataFrame, HistoryError>,
+        write: impl Fn(&'static Table, &Staging) -> Result<(), HistoryError>,
     ) -> Result<History, HistoryError> {
         let month = snapshot.manifest.month()?;
         let staging = archive.stage(Section::History, month)?;
-        for table in TABLES {
-            let relative = format!("{}.parquet", table.name);
-            let rows = write_parquet(&tables(table)?, table, &staging.place(&relative)?)?;
-            staging.list(&relative, rows)?;
-        }
+        TABLES.iter().try_for_each(|table| write(table, &staging))?;
         let manifest = HistoryManifest {
             format: FORMAT,
             month: month.to_string(),

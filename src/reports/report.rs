@@ -5,9 +5,11 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::ReportRows;
+use archive::engine::EngineError;
 use archive::publish::{self, ListedFile, PublishError, Staging};
 use archive::store::Damage;
-use archive::table::{Table, TableError, TableRows};
+use archive::table::{Table, TableError, write_csv};
 use archive::{Archive, Section};
 use domain::Month;
 
@@ -23,6 +25,8 @@ pub enum ReportError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 /// The file format of a table.
@@ -103,9 +107,8 @@ impl ReportWriter<'_> {
 
     /// Writes a table. Its formats are written side by side. Returns whether it is too long for CSV and was left out there. A report is
     /// never left out of its only format.
-    pub fn add(&self, table: &'static Table, rows: &TableRows) -> Result<bool, ReportError> {
-        let is_too_long =
-            self.formats.contains(&ReportFormat::Parquet) && self.csv_max_rows.is_some_and(|most| rows.height() as u64 > most);
+    pub fn add(&self, table: &'static Table, rows: &ReportRows) -> Result<bool, ReportError> {
+        let is_too_long = self.formats.contains(&ReportFormat::Parquet) && self.csv_max_rows.is_some_and(|most| rows.count() > most);
         let is_left_out = |format: &&ReportFormat| **format == ReportFormat::Csv && is_too_long;
         thread::scope(|scope| {
             let formats = self.formats.iter().filter(|format| !is_left_out(format));
@@ -115,17 +118,20 @@ impl ReportWriter<'_> {
         Ok(self.formats.iter().any(|format| is_left_out(&format)))
     }
 
-    fn write(&self, table: &'static Table, rows: &TableRows, format: ReportFormat) -> Result<(), ReportError> {
+    fn write(&self, table: &'static Table, rows: &ReportRows, format: ReportFormat) -> Result<(), ReportError> {
         let relative = match format {
             ReportFormat::Parquet => format!("{}.parquet", table.name),
             ReportFormat::Csv => format!("{}.csv", table.name),
         };
-        let path = self.staging.place(&relative)?;
-        match format {
-            ReportFormat::Parquet => rows.write_parquet(table, &path)?,
-            ReportFormat::Csv => rows.write_csv(table, &path)?,
+        match (rows, format) {
+            (ReportRows::OnEngine { folder, query, .. }, ReportFormat::Parquet) => return Ok(folder.publish(query, table, &self.staging)?),
+            (ReportRows::OnEngine { folder, query, .. }, ReportFormat::Csv) => {
+                write_csv(&folder.rows(query, table)?, table, &self.staging.place(&relative)?)?;
+            }
+            (ReportRows::Here(rows), ReportFormat::Parquet) => rows.write_parquet(table, &self.staging.place(&relative)?)?,
+            (ReportRows::Here(rows), ReportFormat::Csv) => rows.write_csv(table, &self.staging.place(&relative)?)?,
         }
-        Ok(self.staging.list(&relative, rows.height() as u64)?)
+        Ok(self.staging.list(&relative, rows.count())?)
     }
 
     /// Adds the month's page.

@@ -5,6 +5,7 @@
 
 mod embedded;
 mod inputs;
+mod remote;
 mod rules;
 mod tables;
 
@@ -17,12 +18,15 @@ use crate::history::{
     COUNTS, Definitions, History, HistoryError, LEDGER, PROFILES, RULE_MEMBERS, STATES, State, TRIANGLE, scan_previous, source,
 };
 use crate::rules::Rule;
-use archive::Archive;
-use archive::engine::{Dialect, Engine, Input, Polars, Step};
+use archive::engine::{Dialect, Engine, EngineError, Input, Polars, Step};
+use archive::publish::Staging;
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
-use archive::table::{Table, TableError};
+use archive::table::{Table, write_parquet};
+use archive::{Archive, EngineFolder};
+use domain::MonthSpan;
 
 pub use embedded::Embedded;
+pub use remote::SHOWN_MEMBERS;
 
 pub(crate) use embedded::people;
 use inputs::cohort_months;
@@ -64,6 +68,10 @@ pub fn all<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_conversations: boo
     all
 }
 
+/// The tables of the history before, each with the table that it was then.
+const BEFORE: [(&Table, &Table); 4] =
+    [(&LEDGER_BEFORE, &LEDGER), (&COUNTS_BEFORE, &COUNTS), (&TRIANGLE_BEFORE, &TRIANGLE), (&PROFILES_BEFORE, &PROFILES)];
+
 /// What a month is counted from.
 #[derive(Clone, Copy)]
 pub struct Month<'a> {
@@ -81,12 +89,70 @@ pub struct Month<'a> {
 #[derive(Clone)]
 pub struct Counted {
     month: domain::Month,
-    engine: Embedded,
+    tables: Tables,
     pub cohorts: Vec<CohortMonth>,
     /// The compared months whose contacts cannot be read: who unsubscribed or became a user since then is unknown.
     pub unreadable: BTreeSet<domain::Month>,
     /// The state of each cohort's history after this month.
     states: BTreeMap<String, State>,
+}
+
+/// Where the tables of a counted month are.
+#[derive(Clone)]
+enum Tables {
+    InMemory(Embedded),
+    /// Where an engine outside of this process wrote them.
+    OnEngine(EngineFolder),
+}
+
+/// What the inputs of the steps are made from.
+struct Plan<'a> {
+    span: MonthSpan,
+    cohorts: Vec<CohortMonth>,
+    states: BTreeMap<String, State>,
+    rules: Vec<&'a Rule>,
+    compared: BTreeSet<domain::Month>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(month: &Month<'a>, before: BTreeMap<String, State>) -> Result<Plan<'a>, HistoryError> {
+        let manifest = &month.snapshot.manifest;
+        let span = manifest.span()?;
+        let cohorts = cohort_months(manifest, month.definitions, &before);
+        let in_history = cohorts.iter().filter(|cohort| cohort.in_history).map(|cohort| cohort.cohort_key.as_str());
+        let states = State::all_after(before, in_history, &span);
+        let has_cohort = |rule: &&Rule| cohorts.iter().any(|cohort| cohort.cohort_key == rule.cohort_key());
+        let rules = month.definitions.rules.iter().filter(has_cohort).collect();
+        let compared = compared_months(&cohorts);
+        Ok(Plan { span, cohorts, states, rules, compared })
+    }
+
+    /// Whether members that are gone may be described by this month: it is not earlier than any compared month.
+    fn wants(&self, month: domain::Month) -> bool {
+        self.compared.first().is_some_and(|first| month >= *first)
+    }
+
+    /// The small tables that are made for each month.
+    fn small_tables(
+        &self,
+        month: &Month<'_>,
+        readable: &BTreeSet<domain::Month>,
+    ) -> Result<[(&'static Table, DataFrame); 5], HistoryError> {
+        let manifest = &month.snapshot.manifest;
+        let first_day = self.span.month.first_day();
+        Ok([
+            (&COHORTS, inputs::cohorts_frame(&self.cohorts, manifest, readable)?),
+            (&THIS_MONTH, inputs::this_month_frame(manifest)?),
+            (&PROFILE, inputs::profile_frame(month.definitions, manifest)?),
+            (&KEPT_MONTHS, inputs::kept_months_frame(&kept_months(&self.cohorts, &self.states, first_day))?),
+            (&RULE_REFERENCES, rules::references(&self.rules, manifest, first_day)?),
+        ])
+    }
+
+    fn counted(self, tables: Tables, readable: &BTreeSet<domain::Month>) -> Counted {
+        let unreadable = self.compared.difference(readable).copied().collect();
+        Counted { month: self.span.month, tables, cohorts: self.cohorts, unreadable, states: self.states }
+    }
 }
 
 impl Month<'_> {
@@ -114,51 +180,41 @@ impl Month<'_> {
     /// As [`Month::count`].
     pub fn count_watched(&self, mut watch: impl FnMut(&Embedded, &Step)) -> Result<Counted, HistoryError> {
         let Month { snapshot, definitions, .. } = *self;
-        let manifest = &snapshot.manifest;
-        let span = manifest.span()?;
-        let before = self.counted_before().map_or_else(|| State::read(self.previous), |counted| Ok(counted.states.clone()))?;
-        let cohorts = cohort_months(manifest, definitions, &before);
-        let in_history = cohorts.iter().filter(|cohort| cohort.in_history).map(|cohort| cohort.cohort_key.as_str());
-        let states = State::all_after(before, in_history, &span);
-        let compared = compared_months(&cohorts);
-        let rules: Vec<&Rule> =
-            definitions.rules.iter().filter(|rule| cohorts.iter().any(|cohort| cohort.cohort_key == rule.cohort_key())).collect();
+        let before = self.counted_before().map_or_else(|| State::read(self.previous), |(counted, _)| Ok(counted.states.clone()))?;
+        let plan = Plan::of(self, before)?;
         // Members that are gone are described by the last month that had them.
-        let (contacts_before, readable) = self.contacts_before(|month| compared.first().is_some_and(|first| month >= *first))?;
-        let unreadable = compared.difference(&readable).copied().collect();
+        let (contacts_before, readable) = self.contacts_before(|month| plan.wants(month))?;
         let mut inputs = vec![
-            Input::new(&CONTACTS, inputs::contacts(snapshot, definitions, &rules)?),
+            Input::new(&CONTACTS, inputs::contacts(snapshot, definitions, &plan.rules)?),
             Input::new(&MEMBERS, snapshot.scan(&MEMBERS)?),
             Input::new(&CONVERSATIONS, inputs::conversations(snapshot)?),
-            Input::new(&ATTRIBUTES, inputs::attributes(snapshot, definitions, &rules)?),
-            self.before(&LEDGER_BEFORE, &LEDGER)?,
-            self.before(&COUNTS_BEFORE, &COUNTS)?,
-            self.before(&TRIANGLE_BEFORE, &TRIANGLE)?,
-            self.before(&PROFILES_BEFORE, &PROFILES)?,
-            Input::new(&COHORTS, inputs::cohorts_frame(&cohorts, manifest, &readable)?.lazy()),
-            Input::new(&THIS_MONTH, inputs::this_month_frame(manifest)?.lazy()),
-            Input::new(&PROFILE, inputs::profile_frame(definitions, manifest)?.lazy()),
-            Input::new(&KEPT_MONTHS, inputs::kept_months_frame(&kept_months(&cohorts, &states, span.month.first_day()))?.lazy()),
-            Input::new(&RULE_REFERENCES, rules::references(&rules, manifest, span.month.first_day())?.lazy()),
+            Input::new(&ATTRIBUTES, inputs::attributes(snapshot, definitions, &plan.rules)?),
         ];
+        for (table, kept) in BEFORE {
+            inputs.push(self.before(table, kept)?);
+        }
+        inputs.extend(plan.small_tables(self, &readable)?.map(|(table, rows)| Input::new(table, rows.lazy())));
         inputs.extend(contacts_before);
         let mut engine = Embedded::over(Polars::over(inputs)?)?;
-        for step in all(rules, manifest.conversations, Dialect::Polars) {
+        for step in all(plan.rules.iter().copied(), snapshot.manifest.conversations, Dialect::Polars) {
             engine.run(&step)?;
             watch(&engine, &step);
             engine.forget_after(&step).map_err(inputs::reading(step.table))?;
         }
-        Ok(Counted { month: span.month, engine, cohorts, unreadable, states })
+        Ok(plan.counted(Tables::InMemory(engine), &readable))
     }
 
-    fn counted_before(&self) -> Option<&Counted> {
-        self.counted_before.filter(|counted| counted.tables().table(LEDGER.name).is_ok())
+    /// The month before, if its tables are in memory.
+    fn counted_before(&self) -> Option<(&Counted, &Polars)> {
+        let counted = self.counted_before?;
+        let tables = counted.tables().filter(|tables| tables.table(LEDGER.name).is_ok())?;
+        Some((counted, tables))
     }
 
     /// A table of the history before.
     fn before(&self, table: &'static Table, kept: &'static Table) -> Result<Input, HistoryError> {
         match self.counted_before() {
-            Some(counted) => Ok(counted.input(table, counted.tables().table(kept.name).map_err(inputs::reading(kept))?.clone().lazy())),
+            Some((_, tables)) => Ok(input(tables, table, tables.table(kept.name).map_err(inputs::reading(kept))?.clone().lazy())),
             None => Ok(Input::new(table, scan_previous(self.previous, kept)?)),
         }
     }
@@ -174,9 +230,9 @@ impl Month<'_> {
                 continue;
             }
             let is_comparable = &snapshot.manifest.identifiers == identifiers;
-            if let Some(counted) = self.counted_before().filter(|counted| counted.month == month) {
-                let contacts = counted.tables().table(CONTACTS.name).map_err(inputs::reading(&CONTACTS))?;
-                all.push(counted.input(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts.clone().lazy(), month, is_comparable)));
+            if let Some((_, tables)) = self.counted_before().filter(|(counted, _)| counted.month == month) {
+                let contacts = tables.table(CONTACTS.name).map_err(inputs::reading(&CONTACTS))?;
+                all.push(input(tables, &CONTACTS_BEFORE, inputs::contacts_of_month(contacts.clone().lazy(), month, is_comparable)));
             } else {
                 match snapshot.scan(&CONTACTS) {
                     Ok(contacts) => all.push(Input::new(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts, month, is_comparable))),
@@ -208,45 +264,71 @@ impl Counted {
     /// # Errors
     /// When a file cannot be written.
     pub fn publish_history(&self, archive: &Archive, month: &Month<'_>) -> Result<History, HistoryError> {
-        let table = |table: &'static Table| {
-            if table.name == STATES.name { State::frame(&self.states) } else { Ok(self.table(table)?) }
+        let write = |table: &'static Table, staging: &Staging| {
+            if let Tables::OnEngine(folder) = &self.tables
+                && remote::is_published_by_engine(table)
+            {
+                return Ok(folder.publish(table.name, table, staging)?);
+            }
+            let rows = if table.name == STATES.name { State::frame(&self.states)? } else { self.table(table)? };
+            let relative = format!("{}.parquet", table.name);
+            let rows = write_parquet(&rows, table, &staging.place(&relative)?)?;
+            Ok(staging.list(&relative, rows)?)
         };
         let without = self.unreadable.iter().map(ToString::to_string).collect();
-        History::publish(archive, month.snapshot, source(&month.snapshot.hash, month.definitions, month.previous, without), table)
+        History::publish(archive, month.snapshot, source(&month.snapshot.hash, month.definitions, month.previous, without), write)
     }
 
-    /// The engine that counted the month.
-    pub fn engine(&self) -> &Embedded {
-        &self.engine
+    /// The engine of this process that counted the month; `None` if it was counted outside of it.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        match &self.tables {
+            Tables::InMemory(engine) => Some(engine),
+            Tables::OnEngine(_) => None,
+        }
     }
 
-    /// All tables. Contacts are numbers.
-    pub fn tables(&self) -> &Polars {
-        self.engine.tables()
+    /// What an engine outside of this process wrote; `None` if it was counted in this process.
+    pub fn engine_folder(&self) -> Option<&EngineFolder> {
+        match &self.tables {
+            Tables::InMemory(_) => None,
+            Tables::OnEngine(folder) => Some(folder),
+        }
+    }
+
+    /// The tables in memory. Contacts are numbers.
+    fn tables(&self) -> Option<&Polars> {
+        self.embedded().map(Embedded::tables)
     }
 
     /// The rows of a table, with the IDs of contacts.
     ///
     /// # Errors
-    /// When no step makes such a table.
-    pub fn table(&self, table: &'static Table) -> Result<DataFrame, TableError> {
-        self.engine.rows(table)
+    /// When no step makes such a table, or it cannot be read.
+    pub fn table(&self, table: &'static Table) -> Result<DataFrame, EngineError> {
+        match &self.tables {
+            Tables::InMemory(engine) => Ok(engine.rows(table)?),
+            Tables::OnEngine(folder) => folder.rows(table.name, table),
+        }
     }
 
     /// Forgets the ledger, which no report reads. No month can be counted from this one afterwards.
     pub fn forget_ledger(&mut self) {
-        self.engine.forget_ledger();
+        if let Tables::InMemory(engine) = &mut self.tables {
+            engine.forget_ledger();
+        }
     }
 
     /// Only what the next month is counted from. The other tables need about as much memory.
     pub fn for_next_month(mut self) -> Counted {
-        self.engine.keep_for_next_month();
+        if let Tables::InMemory(engine) = &mut self.tables {
+            engine.keep_for_next_month();
+        }
         self
     }
+}
 
-    fn input(&self, table: &'static Table, rows: LazyFrame) -> Input {
-        Input { numbers: Some(self.tables().numbers().clone()), ..Input::new(table, rows) }
-    }
+fn input(tables: &Polars, table: &'static Table, rows: LazyFrame) -> Input {
+    Input { numbers: Some(tables.numbers().clone()), ..Input::new(table, rows) }
 }
 
 #[cfg(test)]

@@ -262,7 +262,7 @@ mod tests {
                 from = cut;
             }
             writer.finish(&staging).unwrap();
-            staging.files().into_iter().map(|file| (file.path, file.rows, file.sha256)).collect::<Vec<_>>()
+            staging.files().into_iter().map(|file| (file.path, file.rows, file.checksum)).collect::<Vec<_>>()
         };
         let whole = parts(&[]);
         let rows: Vec<u64> = whole.iter().filter(|(path, ..)| path.starts_with("contacts/")).map(|(_, rows, _)| *rows).collect();

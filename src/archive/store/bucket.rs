@@ -19,12 +19,12 @@ use chrono::TimeDelta;
 use object_store::ObjectStore;
 
 use super::location::BucketUri;
-use super::{BucketError, Holder, Lock, OldVersions, Problem, Store, StoreError, Tried, flock};
-use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
+use super::{BucketError, CHECK, ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, SCRIPT, Store, StoreError, Tried, WrittenFile, flock};
+use crate::publish::{self, Checksum, ListedFile, MANIFEST, PublishError, Staging};
 use cache::Cache;
 use known::Known;
 use lease::{Lease, Taken, Term};
-use objects::{Entry, If, Objects, Put, Version};
+use objects::{Entry, Fetched, If, Objects, Put, Version};
 
 pub(crate) use client::client;
 pub(crate) use versions::Versions;
@@ -166,7 +166,8 @@ impl Shared {
 
     /// Sends all files, also those whose names are there: nobody knows whether their bytes are.
     fn upload(&self, staging: &Staging, target: &str) -> Result<(), PublishError> {
-        let next = Mutex::new(staging.files().into_iter());
+        let is_here = |file: &ListedFile| staging.folder().join(&file.path).exists();
+        let next = Mutex::new(staging.files().into_iter().filter(is_here));
         let send = || -> Result<(), PublishError> {
             loop {
                 let Some(file) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
@@ -232,7 +233,8 @@ impl Shared {
     /// Removes what interrupted runs and replaced months left, once it is old enough by the clock of the store.
     fn sweep(&self, kept_unlisted: TimeDelta) -> Result<(), PublishError> {
         let Some(now) = self.entry(lease::PATH)?.map(|lease| lease.modified) else { return Ok(()) };
-        for folder in self.with(|known| known.month_folders())? {
+        self.remove_of_engines()?;
+        for folder in self.with(|known| known.month_folders())?.into_iter().filter(|folder| !folder.starts_with(ENGINE)) {
             if self.entry(&manifest_in(&folder))?.is_some() && !self.is_published(&folder)? {
                 self.remove_folder(&folder)?;
             } else {
@@ -240,6 +242,14 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Removes what engines wrote for interrupted commands.
+    fn remove_of_engines(&self) -> Result<(), PublishError> {
+        let paths = self.below(ENGINE)?;
+        let folder = |path: &str| path.split('/').nth(1).unwrap_or_default().to_string();
+        let kept: BTreeSet<String> = paths.iter().filter(|path| path.ends_with(SCRIPT)).map(|path| folder(path)).collect();
+        paths.iter().filter(|path| !kept.contains(&folder(path))).try_for_each(|path| self.delete(path))
     }
 
     /// Removes the objects of a folder that is marked as removed, the mark last.
@@ -254,20 +264,31 @@ impl Shared {
     /// Brings a file to the cache, and compares it with its hash. Without `trusts_cache`, it is fetched although it is there.
     fn fetch(&self, path: &str, file: &ListedFile, trusts_cache: bool) -> Result<(), Problem> {
         let name = &file.path;
+        let key = file.checksum.digits();
         let failed = |error: PublishError| Problem::Unreachable(Arc::new(error));
-        if trusts_cache && self.cache.has(&file.sha256).map_err(failed)? {
+        if trusts_cache && self.cache.has(&key).map_err(failed)? {
             return Ok(());
         }
-        let part = self.cache.place(&file.sha256, file.bytes).map_err(failed)?;
+        let part = self.cache.place(&key, file.bytes).map_err(failed)?;
         let fetched = self.objects.download(path, &part).map_err(self.failed("read", path));
         let problem = match fetched {
-            Ok(Some(sha256)) if sha256 == file.sha256 => return self.cache.keep(&file.sha256, &part).map_err(failed),
+            Ok(Some(found)) if self.is_same(&found, file, &part).map_err(failed)? => return self.cache.keep(&key, &part).map_err(failed),
             Ok(Some(_)) => Problem::Damage(format!("`{name}` differs from what was published")),
             Ok(None) => Problem::Damage(format!("`{name}` is missing")),
             Err(error) => failed(error),
         };
         publish::remove_file(&part).map_err(failed)?;
         Err(problem)
+    }
+
+    /// Whether what was fetched is the listed file.
+    fn is_same(&self, found: &Fetched, file: &ListedFile, path: &Path) -> Result<bool, PublishError> {
+        match &file.checksum {
+            Checksum::Sha256(hash) => Ok(found.sha256 == *hash),
+            Checksum::Etag(tag) if found.tag.as_ref() == Some(tag) => Ok(true),
+            // It was copied to this bucket from another one.
+            Checksum::Etag(_) => Ok(file.checksum.is_of(path)? == Some(true)),
+        }
     }
 }
 
@@ -349,8 +370,8 @@ impl Store for Bucket {
             // Reports are found by their names: those of another choice of formats must not lie beside them.
             return shared.remove_unlisted(target, |_| true);
         }
-        for file in staging.files() {
-            shared.cache.take(&file.sha256, file.bytes, &staging.folder().join(&file.path))?;
+        for file in staging.files().into_iter().filter(|file| matches!(file.checksum, Checksum::Sha256(_))) {
+            shared.cache.take(&file.checksum.digits(), file.bytes, &staging.folder().join(&file.path))?;
         }
         Ok(())
     }
@@ -372,7 +393,7 @@ impl Store for Bucket {
     fn purge_versions(&self) -> Result<OldVersions, PublishError> {
         let mut kept = BTreeSet::new();
         for folder in self.shared.with(|known| known.month_folders())? {
-            kept.extend(self.shared.files_of(&folder)?.unwrap_or_default().into_iter().map(|file| file.sha256));
+            kept.extend(self.shared.files_of(&folder)?.unwrap_or_default().into_iter().map(|file| file.checksum.digits().into_owned()));
         }
         self.shared.cache.retain(&kept)?;
         publish::remove_folder(&self.shared.work.join("copies"))?;
@@ -380,7 +401,7 @@ impl Store for Bucket {
     }
 
     fn local_path(&self, _folder: &str, file: &ListedFile) -> PathBuf {
-        self.shared.cache.path(&file.sha256)
+        self.shared.cache.path(&file.checksum.digits())
     }
 
     fn fetch(&self, folder: &str, file: &ListedFile) -> Result<(), Problem> {
@@ -392,6 +413,13 @@ impl Store for Bucket {
     }
 
     fn verify(&self, folder: &str, file: &ListedFile) -> Result<(), Problem> {
+        if let Checksum::Etag(tag) = &file.checksum
+            && self.misses(folder, file).is_none()
+            && matches!(self.shared.entry(&format!("{folder}/{}", file.path)), Ok(Some(entry)) if entry.tag.as_ref() == Some(tag))
+        {
+            // The bucket vouches for its object: it is the one that was listed.
+            return Ok(());
+        }
         self.shared.fetch(&format!("{folder}/{}", file.path), file, false)
     }
 
@@ -408,6 +436,56 @@ impl Store for Bucket {
     fn bytes_below(&self, path: &str) -> u64 {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
         self.shared.with(|known| known.below(&prefix).map(|(_, entry)| entry.bytes).sum()).unwrap_or(0)
+    }
+
+    fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError> {
+        let found = self.shared.objects.below(folder).map_err(self.shared.failed("list", folder))?;
+        let is_of_engine = |path: &str| path.rsplit('/').next().is_some_and(super::is_of_engine);
+        let files = found.into_iter().filter(|(path, _)| is_of_engine(path));
+        Ok(files.map(|(path, entry)| WrittenFile { path, bytes: entry.bytes, tag: entry.tag }).collect())
+    }
+
+    fn tail(&self, file: &WrittenFile, bytes: u64) -> Result<Vec<u8>, PublishError> {
+        self.shared.objects.tail(&file.path, file.bytes, bytes).map_err(self.shared.failed("read", &file.path))
+    }
+
+    fn fetch_written(&self, file: &WrittenFile) -> Result<LocalFile, PublishError> {
+        let folder = self.shared.work.join("copies");
+        publish::create_folder(&folder)?;
+        let copy = LocalFile::Copy(folder.join(file.path.replace('/', "@")));
+        let fetched = self.shared.objects.download(&file.path, copy.path()).map_err(self.shared.failed("read", &file.path))?;
+        match fetched {
+            Some(_) => Ok(copy),
+            None => Err(self.shared.failed("read", &file.path)(io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError> {
+        let shared = &self.shared;
+        // The checksum of the copy is not known yet, and is another one than that of the original in some buckets.
+        let target = staging.listed_path(relative, &publish::sha256(format!("{} {:?}", file.path, file.tag).as_bytes()));
+        let path = format!("{}/{target}", staging.target());
+        shared.check_lease(&path)?;
+        let copy = shared.objects.copy(&file.path, &path).map_err(shared.failed("write", &path))?;
+        if copy.bytes != file.bytes {
+            let problem = format!("the copy has {} bytes, and the original {}", copy.bytes, file.bytes);
+            return Err(shared.failed("write", &path)(io::Error::other(BucketError::Refused(problem))));
+        }
+        let Some(tag) = copy.tag.clone() else {
+            let problem = "the store gives no checksum for its objects".to_string();
+            return Err(shared.failed("write", &path)(io::Error::other(BucketError::Refused(problem))));
+        };
+        shared.with(|known| known.found(&path, copy))?;
+        staging.list_placed(ListedFile { path: target, rows, bytes: file.bytes, checksum: Checksum::Etag(tag) });
+        Ok(())
+    }
+
+    fn remove_below(&self, folder: &str) -> Result<(), PublishError> {
+        let found = self.shared.objects.below(folder).map_err(self.shared.failed("list", folder))?;
+        if folder.starts_with(&format!("{ENGINE}/{CHECK}")) {
+            return found.keys().try_for_each(|path| self.shared.objects.delete(path).map_err(self.shared.failed("remove", path)));
+        }
+        found.keys().try_for_each(|path| self.shared.delete(path))
     }
 
     fn lock(&self, purpose: &str) -> Result<Lock, StoreError> {

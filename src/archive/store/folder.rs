@@ -1,11 +1,11 @@
 //! A job's folder on this machine.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Holder, Lock, OldVersions, Problem, Store, StoreError, Tried, flock};
+use super::{ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, SCRIPT, Store, StoreError, Tried, WrittenFile, flock};
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
 use domain::Month;
 
@@ -59,6 +59,12 @@ impl Folder {
     /// that this program did not write. The caller must have the lock.
     fn recover(&self) -> Result<(), PublishError> {
         publish::recover(&self.staging())?;
+        let engines = self.at(ENGINE);
+        for name in publish::folder_names(&engines)? {
+            if !is_there(&engines.join(&name).join(SCRIPT)) {
+                publish::remove_folder(&engines.join(&name))?;
+            }
+        }
         let is_month = |name: &str| name.strip_prefix(MONTH).is_some_and(|month| month.parse::<Month>().is_ok());
         self.sections()
             .try_for_each(|section| publish::recover_beside(&section, |name, aside| is_month(name) && aside.join(MANIFEST).exists()))
@@ -139,9 +145,10 @@ impl Store for Folder {
         if let Some(problem) = self.misses(folder, file) {
             return Err(problem);
         }
-        match publish::hash_file(&self.local_path(folder, file)) {
-            Ok((_, sha256)) if sha256 == file.sha256 => Ok(()),
-            Ok(_) => Err(Problem::Damage(format!("`{}` differs from what was published", file.path))),
+        match file.checksum.is_of(&self.local_path(folder, file)) {
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(Problem::Damage(format!("`{}` differs from what was published", file.path))),
+            Ok(None) => Err(Problem::Damage(format!("`{}` has a checksum that only its bucket can compare", file.path))),
             Err(error) if super::says_nothing(error.cause()) => Err(Problem::Unreachable(Arc::new(error))),
             Err(error) => Err(Problem::Damage(format!("`{}` cannot be read ({})", file.path, error.cause()))),
         }
@@ -168,6 +175,46 @@ impl Store for Folder {
 
     fn bytes_below(&self, path: &str) -> u64 {
         bytes_in(&self.at(path))
+    }
+
+    fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError> {
+        let names = publish::file_names(&self.at(folder))?.into_iter().filter(|name| super::is_of_engine(name));
+        let file = |name: String| {
+            let path = format!("{folder}/{name}");
+            let found = std::fs::metadata(self.at(&path)).map_err(|error| PublishError::new("read", &self.at(&path), error))?;
+            Ok(WrittenFile { path, bytes: found.len(), tag: None })
+        };
+        names.map(file).collect()
+    }
+
+    fn tail(&self, file: &WrittenFile, bytes: u64) -> Result<Vec<u8>, PublishError> {
+        let path = self.at(&file.path);
+        let read = || {
+            let mut opened = std::fs::File::open(&path)?;
+            opened.seek(io::SeekFrom::Start(file.bytes.saturating_sub(bytes)))?;
+            let mut end = Vec::new();
+            opened.take(bytes).read_to_end(&mut end)?;
+            Ok(end)
+        };
+        read().map_err(|error| PublishError::new("read", &path, error))
+    }
+
+    fn fetch_written(&self, file: &WrittenFile) -> Result<LocalFile, PublishError> {
+        Ok(LocalFile::InPlace(self.at(&file.path)))
+    }
+
+    fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError> {
+        // Not a link: an engine may still have the file open.
+        let (from, to) = (self.at(&file.path), staging.place(relative)?);
+        std::fs::copy(&from, &to).map_err(|error| PublishError::new("copy to", &to, error))?;
+        staging.list(relative, rows)
+    }
+
+    fn remove_below(&self, folder: &str) -> Result<(), PublishError> {
+        publish::remove_folder(&self.at(folder))?;
+        // Best effort: an empty folder is harmless.
+        let _ = std::fs::remove_dir(self.at(ENGINE));
+        Ok(())
     }
 
     fn lock(&self, purpose: &str) -> Result<Lock, StoreError> {

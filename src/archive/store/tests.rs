@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::bucket::{self, Bucket, Versions};
 use super::folder::Folder;
 use super::*;
-use crate::publish::MANIFEST;
+use crate::publish::{Checksum, MANIFEST};
 
 const BUCKETS: &str = "COHORTS_TEST_BUCKETS";
 const MONTH: &str = "snapshots/run_month=2026-10";
@@ -97,7 +97,7 @@ fn what_is_published_is_what_another_machine_reads() {
         assert!(first.iter().all(|file| other.misses(MONTH, file).is_none()), "{name}");
         let larger = ListedFile { bytes: 4, ..first[0].clone() };
         assert!(matches!(other.misses(MONTH, &larger), Some(Problem::Damage(text)) if text.contains("has 3 bytes instead of 4")), "{name}");
-        let gone = ListedFile { path: "contacts/part-1".to_string(), sha256: "0".repeat(64), ..first[0].clone() };
+        let gone = ListedFile { path: "contacts/part-1".to_string(), checksum: Checksum::Sha256("0".repeat(64)), ..first[0].clone() };
         assert!(matches!(other.fetch(MONTH, &gone), Err(Problem::Damage(text)) if text.contains("is missing")), "{name}");
 
         // Replaced, and then removed.

@@ -9,7 +9,7 @@ use std::thread;
 use serde::de::DeserializeOwned;
 
 use super::{Problem, Store};
-use crate::publish::{self, ListedFile, MANIFEST, PublishError};
+use crate::publish::{self, Checksum, ListedFile, MANIFEST, PublishError};
 
 /// A published folder that cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -159,6 +159,24 @@ impl ListedFiles {
         if self.store.is_remote() { Ok(()) } else { self.verified(is_wanted).map(drop) }
     }
 
+    /// The paths of the wanted files in the job's place, for an engine that reads them itself. They are verified where that costs no
+    /// request. In a bucket, only their sizes are, and the checksums that the bucket gave.
+    ///
+    /// # Errors
+    /// When a file is missing or differs from what was published.
+    pub fn for_engine(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, Damage> {
+        self.verify_if_near(&is_wanted)?;
+        let wanted: Vec<&ListedFile> = self.files.iter().filter(|file| is_wanted(&file.name())).collect();
+        let misses = wanted.iter().filter_map(|file| match file.checksum {
+            Checksum::Etag(_) => self.store.verify(&self.folder, file).err(),
+            Checksum::Sha256(_) => self.store.misses(&self.folder, file),
+        });
+        match self.damage(misses.collect()) {
+            Some(damage) => Err(damage),
+            None => Ok(wanted.iter().map(|file| format!("{}/{}", self.folder, file.path)).collect()),
+        }
+    }
+
     /// # Errors
     /// When a file is missing or differs from what was published, or cannot be fetched.
     pub fn verify(&self) -> Result<(), Damage> {
@@ -242,7 +260,7 @@ mod tests {
         let file = |name: &&str| {
             std::fs::write(folder.join(name), format!("what is in {name}")).unwrap();
             let (bytes, sha256) = hash_file(&folder.join(name)).unwrap();
-            ListedFile { path: name.to_string(), rows: 0, bytes, sha256 }
+            ListedFile { path: name.to_string(), rows: 0, bytes, checksum: Checksum::Sha256(sha256) }
         };
         names.iter().map(file).collect()
     }
@@ -268,7 +286,7 @@ mod tests {
     fn a_listed_path_stays_in_its_folder() {
         let place = tempfile::tempdir().unwrap();
         for path in ["../a", "/etc/hosts", "", "a/../../b", "."] {
-            let file = ListedFile { path: path.to_string(), rows: 0, bytes: 0, sha256: String::new() };
+            let file = ListedFile { path: path.to_string(), rows: 0, bytes: 0, checksum: Checksum::Sha256(String::new()) };
             assert!(ListedFiles::new(&store(&place), "", &[file]).is_err(), "{path}");
         }
     }

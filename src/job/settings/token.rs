@@ -50,10 +50,7 @@ pub(super) fn shown_path(path: &Path) -> String {
 
 pub fn read_token(token_file: Option<&Path>) -> Result<SecretString, TokenError> {
     let (text, origin) = match token_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_path_buf(), source })?;
-            (text, shown_path(path))
-        }
+        Some(path) => return read_secret(path),
         None => match std::env::var(TOKEN_VARIABLE) {
             Ok(text) => (text, TOKEN_VARIABLE.to_string()),
             Err(std::env::VarError::NotPresent) => return Err(TokenError::Missing),
@@ -62,6 +59,19 @@ pub fn read_token(token_file: Option<&Path>) -> Result<SecretString, TokenError>
             }
         },
     };
+    usable(&text, origin)
+}
+
+/// The token in a file that contains nothing else.
+///
+/// # Errors
+/// When the file cannot be read, or has no token.
+pub fn read_secret(path: &Path) -> Result<SecretString, TokenError> {
+    let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_path_buf(), source })?;
+    usable(&text, shown_path(path))
+}
+
+fn usable(text: &str, origin: String) -> Result<SecretString, TokenError> {
     let token = text.trim();
     let problem = if token.is_empty() {
         "it is empty"

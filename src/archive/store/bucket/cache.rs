@@ -1,5 +1,5 @@
-//! Files of a bucket on this machine. A file is named by its SHA-256, and compared with it once by each process that uses it. The folder
-//! may be removed at any time.
+//! Files of a bucket on this machine. A file is named by its SHA-256, and compared with it once by each process that uses it. A file with
+//! another checksum is fetched once by each process. The folder may be removed at any time.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

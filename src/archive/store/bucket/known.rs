@@ -86,6 +86,11 @@ impl Known {
         self.entries.insert(path.to_string(), Entry { bytes, modified: chrono::DateTime::<chrono::Utc>::MAX_UTC, tag: version.tag() });
     }
 
+    /// An object is there that another program wrote, or the store itself.
+    pub(super) fn found(&mut self, path: &str, entry: Entry) {
+        self.entries.insert(path.to_string(), entry);
+    }
+
     pub(super) fn removed(&mut self, path: &str) {
         self.entries.remove(path);
         self.is_changed |= self.manifests.remove(path).is_some();

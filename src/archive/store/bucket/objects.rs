@@ -46,6 +46,14 @@ pub(super) struct Entry {
     pub tag: Option<String>,
 }
 
+/// An object that was written into a file of this machine.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub sha256: String,
+    /// What identifies the version that was read.
+    pub tag: Option<String>,
+}
+
 /// On which condition an object is written.
 #[derive(Clone, Debug)]
 pub(super) enum If {
@@ -206,8 +214,8 @@ impl Objects {
         })
     }
 
-    /// Writes an object into a file of this machine. Returns its SHA-256; `None` if there is no such object.
-    pub(super) fn download(&self, path: &str, file: &FilePath) -> io::Result<Option<String>> {
+    /// Writes an object into a file of this machine; `None` if there is no such object.
+    pub(super) fn download(&self, path: &str, file: &FilePath) -> io::Result<Option<Fetched>> {
         let (store, key, file) = (self.store.clone(), self.key(path), file.to_path_buf());
         wait(async move {
             let found = match store.get(&key).await {
@@ -220,14 +228,38 @@ impl Objects {
             #[cfg(unix)]
             options.mode(0o600);
             let mut target = options.open(&file).await?;
+            let tag = found.meta.e_tag.as_deref().map(unquoted);
             let (mut hasher, mut bytes) = (Sha256::new(), found.into_stream());
             while let Some(chunk) = bytes.try_next().await.map_err(io_error)? {
                 hasher.update(&chunk);
                 target.write_all(&chunk).await?;
             }
             target.flush().await?;
-            Ok(Some(hexadecimal(&hasher.finalize())))
+            Ok(Some(Fetched { sha256: hexadecimal(&hasher.finalize()), tag }))
         })
+    }
+
+    /// The objects below a folder as they are now, by their path.
+    pub(super) fn below(&self, folder: &str) -> io::Result<BTreeMap<String, Entry>> {
+        Objects { store: self.store.clone(), prefix: self.key(folder) }
+            .list()
+            .map(|found| found.into_iter().map(|(path, entry)| (format!("{folder}/{path}"), entry)).collect())
+    }
+
+    /// Copies an object within the bucket. Returns what a list would say of the copy.
+    pub(super) fn copy(&self, from: &str, to: &str) -> io::Result<Entry> {
+        let (store, from, to) = (self.store.clone(), self.key(from), self.key(to));
+        wait(async move {
+            store.copy(&from, &to).await.map_err(io_error)?;
+            let copy = store.head(&to).await.map_err(io_error)?;
+            Ok(Entry { bytes: copy.size, modified: copy.last_modified, tag: copy.e_tag.as_deref().map(unquoted) })
+        })
+    }
+
+    /// The last bytes of an object of this size.
+    pub(super) fn tail(&self, path: &str, size: u64, bytes: u64) -> io::Result<Vec<u8>> {
+        let (store, key) = (self.store.clone(), self.key(path));
+        wait(async move { store.get_range(&key, size.saturating_sub(bytes)..size).await.map(|bytes| bytes.to_vec()).map_err(io_error) })
     }
 }
 

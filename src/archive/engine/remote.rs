@@ -1,0 +1,140 @@
+//! Engines outside of this process. They read the files of the archive and write the results of queries beside them, so that no row of a
+//! large table passes through this program.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Step;
+use crate::EngineFolder;
+use crate::publish::PublishError;
+use crate::table::{Kind, Table, TableError};
+
+/// What an engine does to count a month.
+#[derive(Debug)]
+pub struct Work {
+    pub views: Vec<View>,
+    /// The queries, each after those whose results it reads.
+    pub queries: Vec<Query>,
+}
+
+/// A table that an engine reads from files.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub name: String,
+    pub table: &'static Table,
+    /// Paths in the job's place. There is at least one. A column that a file lacks is null.
+    pub files: Vec<String>,
+}
+
+/// A query whose rows an engine keeps.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The name under which later queries read the rows. It also names the folder with the rows.
+    pub name: String,
+    pub step: Step,
+    pub kept: Kept,
+}
+
+/// How the rows of a query are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// They are not: the query is part of the queries that read it.
+    View,
+    /// In files, in any order.
+    Files,
+    /// In files that are published as they are: each is in the order of the table's key.
+    SortedFiles,
+}
+
+impl Query {
+    pub fn new(name: &str, step: Step, kept: Kept) -> Query {
+        Query { name: name.to_string(), step, kept }
+    }
+
+    /// The SQL with exactly the columns of the table, in order and with their types.
+    pub fn sql(&self) -> String {
+        let columns: Vec<String> = self
+            .step
+            .table
+            .columns
+            .iter()
+            .map(|column| format!("CAST(q.{0} AS {1}) AS {0}", column.name, sql_type(column.kind)))
+            .collect();
+        format!("SELECT\n    {}\nFROM (\n{}\n) AS q", columns.join(",\n    "), self.step.sql)
+    }
+}
+
+/// The name of a type in SQL.
+fn sql_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Contact | Kind::Json => "STRING",
+        Kind::Count => "BIGINT",
+        Kind::Ratio => "DOUBLE",
+        Kind::Flag => "BOOLEAN",
+        Kind::Instant => "TIMESTAMP",
+        Kind::Day => "DATE",
+    }
+}
+
+/// The columns of a table as SQL declares them: `contact_id STRING, month DATE`.
+pub fn declared(table: &Table) -> String {
+    let columns: Vec<String> = table.columns.iter().map(|column| format!("{} {}", column.name, sql_type(column.kind))).collect();
+    columns.join(", ")
+}
+
+/// An engine outside of this process. Its methods block.
+pub trait RemoteEngine: fmt::Debug + Send + Sync {
+    /// Runs the queries, and gives the folder the files with their rows. `watch` sees the name and the time of each query.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached for too long, or refuses a query.
+    fn run(&self, work: &Work, folder: &EngineFolder, watch: &(dyn Fn(&str, Duration) + Sync)) -> Result<(), EngineError>;
+
+    /// Tries whether the engine writes files into this folder, and reads them. Returns what the engine says of itself.
+    ///
+    /// # Errors
+    /// As [`RemoteEngine::run`].
+    fn check(&self, folder: &EngineFolder) -> Result<String, EngineError>;
+
+    /// Stops what runs there.
+    fn interrupt(&self);
+}
+
+/// Why an engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The same query works when the engine is back.
+    #[error("the engine at `{at}` {problem}")]
+    Unreachable { at: String, problem: String },
+    #[error("the engine at `{at}` refuses it: {problem}")]
+    Denied { at: String, problem: String },
+    #[error("the engine cannot run the query of `{query}`: {problem}")]
+    Refused { query: String, problem: String },
+    #[error("what the engine wrote of `{query}` cannot be right: {problem}")]
+    Unsound { query: String, problem: String },
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Column;
+
+    #[test]
+    fn a_query_has_the_columns_of_its_table() {
+        const TABLE: Table = Table {
+            name: "ages",
+            row: "one",
+            key: &["contact_id"],
+            columns: &[Column::new("contact_id", Kind::Contact, "who"), Column::new("age", Kind::Count, "years")],
+        };
+        let query = Query::new("ages", Step::new(&TABLE, "-- out: ages\nSELECT 1 AS age, 'a' AS contact_id"), Kept::Files);
+        let expected = "SELECT\n    CAST(q.contact_id AS STRING) AS contact_id,\n    CAST(q.age AS BIGINT) AS age\nFROM (\n-- out: ages\nSELECT 1 AS age, \
+                        'a' AS contact_id\n) AS q";
+        assert_eq!(query.sql(), expected);
+        assert_eq!(declared(&TABLE), "contact_id STRING, age BIGINT");
+    }
+}

@@ -1,0 +1,179 @@
+//! The folder of a month in which an engine outside of this process writes: `.engine/run_month=2026-10/<query>/<attempt>/….parquet`. What
+//! is published of it is copied to the month's folder first.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use polars::prelude::{DataFrame, ParquetReader, SerReader};
+
+use super::Archive;
+use super::month::month_folder;
+use crate::engine::EngineError;
+use crate::publish::{PublishError, Staging};
+use crate::store::{CHECK, ENGINE, Store, WrittenFile};
+use crate::table::{Table, TableError, in_order, scan, write_parquet};
+use domain::Month;
+
+/// The first read of a file's end. Most files say how many rows they have in fewer bytes.
+const TAIL: u64 = 64 << 10;
+/// How a Parquet file ends: the size of its description, and these bytes.
+const MAGIC: &[u8; 4] = b"PAR1";
+
+/// What an engine reads and writes of a month. It is empty before the first query.
+#[derive(Clone, Debug)]
+pub struct EngineFolder {
+    store: Arc<dyn Store>,
+    folder: String,
+    /// The folder with the rows of each query that is done.
+    done: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Whether this program writes there too: with the job's lock.
+    is_writable: bool,
+}
+
+impl Archive {
+    /// The folder of a month for an engine. The caller must have the lock.
+    pub fn engine_folder(&self, month: Month) -> EngineFolder {
+        EngineFolder { store: self.store.clone(), folder: format!("{ENGINE}/{}", month_folder(month)), done: Arc::default(), is_writable: true }
+    }
+
+    /// A folder for trying out an engine, without the lock.
+    pub fn engine_check_folder(&self) -> EngineFolder {
+        let folder = format!("{ENGINE}/{CHECK}{}", std::process::id());
+        EngineFolder { store: self.store.clone(), folder, done: Arc::default(), is_writable: false }
+    }
+}
+
+impl EngineFolder {
+    /// The path for the rows of a query, in the job's place. Each attempt has its own: one whose answer was lost may still be writing.
+    pub fn path(&self, query: &str, attempt: &str) -> String {
+        format!("{}/{query}/{attempt}", self.folder)
+    }
+
+    /// Records where the rows of a query are, once all of them are written. An engine may write no file for no rows.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn finished(&self, query: &str, table: &'static Table, attempt: &str) -> Result<(), EngineError> {
+        let path = self.path(query, attempt);
+        if self.store.written_below(&path)?.is_empty() {
+            if !self.is_writable {
+                let problem = format!("`{}` has no file of it: the engine writes elsewhere", self.store.shown(&path).display());
+                return Err(EngineError::Unsound { query: query.to_string(), problem });
+            }
+            self.write(&path, table, &table.empty())?;
+        }
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(query.to_string(), path);
+        Ok(())
+    }
+
+    /// Writes a small table for the engine. Returns the path of its file in the job's place.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, table: &'static Table, rows: &DataFrame) -> Result<String, EngineError> {
+        self.write(&format!("{}/inputs/{}", self.folder, table.name), table, rows)
+    }
+
+    fn write(&self, folder: &str, table: &'static Table, rows: &DataFrame) -> Result<String, EngineError> {
+        let staging = Staging::new(&self.store.staging(), &format!("engine-{}", table.name))?;
+        let local = staging.place("rows.parquet")?;
+        write_parquet(rows, table, &local)?;
+        let bytes = std::fs::read(&local).map_err(|error| PublishError::new("read", &local, error))?;
+        let path = format!("{folder}/part-00000.parquet");
+        self.store.write(&path, &bytes)?;
+        Ok(path)
+    }
+
+    /// The files with the rows of a query that is done, in the order of their names.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, or the query is not done.
+    pub fn files(&self, query: &str) -> Result<Vec<String>, EngineError> {
+        Ok(self.written(query)?.into_iter().map(|file| file.path).collect())
+    }
+
+    fn written(&self, query: &str) -> Result<Vec<WrittenFile>, EngineError> {
+        let unsound = |problem: &str| EngineError::Unsound { query: query.to_string(), problem: problem.to_string() };
+        let path = self.done.lock().unwrap_or_else(PoisonError::into_inner).get(query).cloned();
+        let files = self.store.written_below(&path.ok_or_else(|| unsound("it was not run"))?)?;
+        if files.is_empty() { Err(unsound("its files are gone")) } else { Ok(files) }
+    }
+
+    /// The rows of a query, in the order of the table's key. Only for small tables.
+    ///
+    /// # Errors
+    /// When its files cannot be read, or do not fit the table.
+    pub fn rows(&self, query: &str, table: &'static Table) -> Result<DataFrame, EngineError> {
+        let mut all = table.empty();
+        self.each_part(query, table, &mut |rows| {
+            all.vstack_mut_owned(rows).map_err(|error| TableError::new("read", format!("`{query}`"), error))?;
+            Ok(())
+        })?;
+        Ok(in_order(all, table).map_err(|error| TableError::new("read", format!("`{query}`"), error))?)
+    }
+
+    /// The rows of each file of a query, one file after another. No more than one file is in memory.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or does not fit the table.
+    pub fn each_part(
+        &self,
+        query: &str,
+        table: &'static Table,
+        take: &mut dyn FnMut(DataFrame) -> Result<(), TableError>,
+    ) -> Result<(), EngineError> {
+        for file in self.written(query)? {
+            let local = self.store.fetch_written(&file)?;
+            let failed = |error| TableError::new("read", format!("`{query}`"), error);
+            let rows = scan(&[local.path().to_path_buf()], table)?.collect().map_err(failed)?;
+            take(table.conform(&rows).map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    /// The number of rows of a query.
+    ///
+    /// # Errors
+    /// When its files cannot be read.
+    pub fn count(&self, query: &str) -> Result<u64, EngineError> {
+        self.written(query)?.iter().map(|file| self.rows_of(query, file)).sum()
+    }
+
+    /// Adds the files of a query to a folder that will be published, as `<table>/part-00000.parquet` and so on.
+    ///
+    /// # Errors
+    /// When a file cannot be read or copied.
+    pub fn publish(&self, query: &str, table: &Table, staging: &Staging) -> Result<(), EngineError> {
+        for (index, file) in self.written(query)?.iter().enumerate() {
+            let rows = self.rows_of(query, file)?;
+            self.store.place(file, staging, &format!("{}/part-{index:05}.parquet", table.name), rows)?;
+        }
+        Ok(())
+    }
+
+    /// The number of rows of a file, as its end says.
+    fn rows_of(&self, query: &str, file: &WrittenFile) -> Result<u64, EngineError> {
+        let unsound = || EngineError::Unsound { query: query.to_string(), problem: format!("`{}` is no Parquet file", file.path) };
+        let mut end = self.store.tail(file, TAIL)?;
+        let Some((rest, MAGIC)) = end.split_last_chunk::<4>() else { return Err(unsound()) };
+        let Some((_, size)) = rest.split_last_chunk::<4>() else { return Err(unsound()) };
+        let needed = u64::from(u32::from_le_bytes(*size)) + 8;
+        if needed > file.bytes {
+            return Err(unsound());
+        }
+        if needed > end.len() as u64 {
+            end = self.store.tail(file, needed)?;
+        }
+        ParquetReader::new(Cursor::new(end)).num_rows().map(|rows| rows as u64).map_err(|_| unsound())
+    }
+
+    /// Removes all files. Attempts whose answers were lost may still write some; the next command removes them.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn clear(&self) -> Result<(), EngineError> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(self.store.remove_below(&self.folder)?)
+    }
+}

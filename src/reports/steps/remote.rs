@@ -1,0 +1,145 @@
+//! A month that is counted by an engine outside of this process: what it reads, and which queries it runs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use polars::prelude::*;
+
+use super::tables::CONTACTS_BEFORE;
+use super::{BEFORE, Counted, Month, Plan, Tables, all};
+use crate::analysis::{REPORTS, Report};
+use crate::history::{COUNTS, HistoryError, LEDGER, RULE_MEMBERS, State};
+use archive::EngineFolder;
+use archive::engine::{Dialect, EngineError, Kept, Query, RemoteEngine, Step, View, Work};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+use archive::table::{Table, TableError};
+use domain::is_identifier;
+
+/// The query of the members that the page shows by name.
+pub const SHOWN_MEMBERS: &str = "shown_members";
+
+/// Whether the rows of a kept table are published as an engine wrote them. It has a row for each contact.
+pub(super) fn is_published_by_engine(table: &Table) -> bool {
+    [LEDGER.name, RULE_MEMBERS.name].contains(&table.name)
+}
+
+impl Month<'_> {
+    /// Lets an engine run the steps, and the queries of the reports that have a row for each member. `watch` sees the name and the time of
+    /// each query, and their number.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, or refuses a query, or what it wrote cannot be right.
+    pub fn count_on(
+        &self,
+        engine: &dyn RemoteEngine,
+        folder: EngineFolder,
+        watch: &(dyn Fn(&str, Duration, usize) + Sync),
+    ) -> Result<Counted, HistoryError> {
+        let (plan, readable, work) = self.work(&folder)?;
+        let queries = work.queries.len();
+        engine.run(&work, &folder, &|name, time| watch(name, time, queries))?;
+        let counted = plan.counted(Tables::OnEngine(folder), &readable);
+        counted.check_members()?;
+        Ok(counted)
+    }
+
+    /// What an engine reads and runs. The small tables are written to the folder.
+    fn work(&self, folder: &EngineFolder) -> Result<(Plan<'_>, BTreeSet<domain::Month>, Work), HistoryError> {
+        let plan = Plan::of(self, State::read(self.previous)?)?;
+        let mut views = Vec::new();
+        let mut view = |name: &str, table: &'static Table, files: Vec<String>| -> Result<(), HistoryError> {
+            let files = if files.is_empty() { vec![folder.put(table, &table.empty())?] } else { files };
+            views.push(View { name: name.to_string(), table, files });
+            Ok(())
+        };
+        for table in [&CONTACTS, &MEMBERS, &CONVERSATIONS, &ATTRIBUTES] {
+            view(table.name, table, self.snapshot.for_engine(table)?)?;
+        }
+        for (table, kept) in BEFORE {
+            view(table.name, table, self.previous.map_or_else(|| Ok(Vec::new()), |history| history.for_engine(kept))?)?;
+        }
+        let mut parts = Vec::new();
+        let mut readable = BTreeSet::new();
+        for snapshot in self.earlier {
+            let month = snapshot.manifest.month()?;
+            if !plan.wants(month) {
+                continue;
+            }
+            match snapshot.for_engine(&CONTACTS) {
+                Ok(files) => {
+                    let name = format!("contacts_of_{}", month.to_string().replace('-', "_"));
+                    parts.push(contacts_of(&name, month, snapshot.manifest.identifiers == self.snapshot.manifest.identifiers));
+                    view(&name, &CONTACTS, files)?;
+                    readable.insert(month);
+                }
+                // A damaged snapshot is left out.
+                Err(damage) if !damage.is_unreachable() => continue,
+                Err(damage) => return Err(damage.into()),
+            }
+        }
+        for (table, rows) in plan.small_tables(self, &readable)? {
+            let file = folder.put(table, &rows)?;
+            view(table.name, table, vec![file])?;
+        }
+        let mut queries = Vec::new();
+        if parts.is_empty() {
+            view(CONTACTS_BEFORE.name, &CONTACTS_BEFORE, Vec::new())?;
+        } else {
+            let sql = parts.join("UNION ALL\n");
+            queries.push(Query::new(CONTACTS_BEFORE.name, Step { table: &CONTACTS_BEFORE, sql: sql.into() }, Kept::View));
+        }
+        for step in all(plan.rules.iter().copied(), self.snapshot.manifest.conversations, Dialect::Spark) {
+            let kept = if is_published_by_engine(step.table) { Kept::SortedFiles } else { Kept::Files };
+            queries.push(Query::new(step.table.name, step, kept));
+        }
+        queries.extend(REPORTS.iter().filter_map(|report| Some(Query::new(&report.query(), report.step()?, Kept::SortedFiles))));
+        if let Some(members) = Report::named("members") {
+            queries.push(Query::new(SHOWN_MEMBERS, Step::new(&members.table, include_str!("shown_members.sql")), Kept::Files));
+        }
+        Ok((plan, readable, Work { views, queries }))
+    }
+}
+
+/// The contacts of an earlier month, as rows of `contacts_before`. Identifiers that were written in another way than now are null.
+fn contacts_of(view: &str, month: domain::Month, is_comparable: bool) -> String {
+    let columns = CONTACTS_BEFORE.columns.iter().map(|column| match column.name {
+        "month" => format!("CAST('{}' AS DATE) AS month", month.first_day()),
+        name if is_identifier(name) && !is_comparable => format!("CAST(NULL AS STRING) AS {name}"),
+        name => format!("k.{name}"),
+    });
+    format!("SELECT {}\nFROM {view} AS k\n", columns.collect::<Vec<_>>().join(", "))
+}
+
+impl Report {
+    /// The name of the query whose rows an engine writes. The snapshot has a table `members`, too.
+    pub fn query(&self) -> String {
+        format!("report_{}", self.table.name)
+    }
+}
+
+impl Counted {
+    /// Compares the counts of the month with its cohorts, and the rows of the report `members` with the counts: both come from the same
+    /// members, in different ways. An engine whose files are elsewhere seems to have written no rows.
+    fn check_members(&self) -> Result<(), HistoryError> {
+        let Tables::OnEngine(folder) = &self.tables else { return Ok(()) };
+        let Some(report) = Report::named("members") else { return Ok(()) };
+        let counts = self.table(&COUNTS)?;
+        let of_now = || -> PolarsResult<Vec<i64>> {
+            let (months, members, departed) = (counts.column("month")?.date()?, counts.column("members")?, counts.column("departed")?);
+            let rows = months.physical().iter().zip(members.i64()?.iter()).zip(departed.i64()?.iter());
+            let now = self.month.first_day().to_epoch_days();
+            let of_now = rows.filter(|((month, _), _)| *month == Some(now));
+            Ok(of_now.map(|((_, members), departed)| members.unwrap_or_default() + departed.unwrap_or_default()).collect())
+        };
+        let of_now = of_now().map_err(|error| TableError::new("read", "`counts`", error))?;
+        let unsound = |query: &str, problem: String| Err(EngineError::Unsound { query: query.to_string(), problem }.into());
+        if of_now.len() != self.cohorts.len() {
+            return unsound(COUNTS.name, format!("{} rows for {} cohorts", of_now.len(), self.cohorts.len()));
+        }
+        let (expected, found) = (of_now.iter().sum::<i64>(), folder.count(&report.query())?);
+        if u64::try_from(expected) != Ok(found) {
+            return unsound(&report.query(), format!("{found} rows, where the counts have {expected} members and departed"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! What a failed request to a server means.
+
+use archive::engine::EngineError;
+use spark_connect::{SparkError, SparkErrorKind};
+
+/// The maximum number of characters of what the server says. Its messages may have a whole plan in them.
+const LONGEST: usize = 400;
+
+/// The codes of gRPC that say that the server was not reached, or not in time, or that it ended.
+const UNREACHABLE: [i32; 4] = [CANCELLED, DEADLINE_EXCEEDED, ABORTED, UNAVAILABLE];
+const CANCELLED: i32 = 1;
+const DEADLINE_EXCEEDED: i32 = 4;
+const PERMISSION_DENIED: i32 = 7;
+const ABORTED: i32 = 10;
+const UNAVAILABLE: i32 = 14;
+const UNAUTHENTICATED: i32 = 16;
+
+/// The words with which servers say that they do not know the session or the query any more.
+const LOST: [&str; 5] = ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED", "OPERATION_NOT_FOUND", "OPERATION_ABANDONED"];
+
+/// Why a request failed.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// The server could not be reached, or was restarted: with a new session, the same works.
+    Gone(String),
+    /// The server does not accept who asks.
+    Denied(String),
+    /// The query cannot run. `is_final`: it was not tried, and would fail again.
+    Refused { problem: String, is_final: bool },
+}
+
+impl Failure {
+    pub(crate) fn of(error: &SparkError) -> Failure {
+        let problem = shortened(&error.message());
+        let has_lost = |text: &str| LOST.iter().any(|word| text.contains(word));
+        match error.grpc_code {
+            Some(code) if UNREACHABLE.contains(&code) => Failure::Gone(format!("cannot be reached: {problem}")),
+            Some(UNAUTHENTICATED | PERMISSION_DENIED) => Failure::Denied(problem),
+            _ if has_lost(&error.error_class) || has_lost(&error.message()) => Failure::Gone(format!("was restarted: {problem}")),
+            _ => {
+                let is_final = matches!(error.kind, SparkErrorKind::Analysis | SparkErrorKind::Parse);
+                Failure::Refused { problem, is_final }
+            }
+        }
+    }
+
+    pub(crate) fn of_query(self, at: &str, query: &str) -> EngineError {
+        let at = at.to_string();
+        match self {
+            Failure::Gone(problem) => EngineError::Unreachable { at, problem },
+            Failure::Denied(problem) => EngineError::Denied { at, problem },
+            Failure::Refused { problem, .. } => EngineError::Refused { query: query.to_string(), problem },
+        }
+    }
+}
+
+/// The first lines of a message, in one line.
+fn shortened(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_short_line() {
+        assert_eq!(shortened("[X]  cannot\n\tresolve `a`"), "[X] cannot resolve `a`");
+        let long = shortened(&"ü ".repeat(1000));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (LONGEST + 1, true));
+    }
+}

@@ -1,0 +1,213 @@
+//! The queries of a month, in the order in which they depend on one another.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinSet, block_in_place};
+use tokio::time::sleep;
+
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::{Server, plans};
+use archive::EngineFolder;
+use archive::engine::{EngineError, Kept, Query, Work, declared};
+
+/// How many queries run at once.
+const AT_ONCE: usize = 4;
+/// How often a query is run that the server began and could not end.
+const TRIES: u32 = 2;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long the server has to end a session.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// The queries of a month, and where they run.
+pub(crate) struct Queries<'a> {
+    pub server: &'a Server,
+    pub folder: &'a EngineFolder,
+    pub work: &'a Work,
+    pub give_up_after: Duration,
+    pub running: &'a Mutex<Weak<Session>>,
+}
+
+/// What the tasks of a month share.
+struct Shared {
+    server: Server,
+    folder: EngineFolder,
+    views: Vec<archive::engine::View>,
+    queries: Vec<Query>,
+    give_up_after: Duration,
+    session: tokio::sync::Mutex<Option<Arc<Session>>>,
+    /// The queries that are done.
+    done: Mutex<BTreeSet<String>>,
+    /// When the last query was done.
+    progress: Mutex<Instant>,
+}
+
+impl Queries<'_> {
+    pub(crate) async fn run(self, watch: &(dyn Fn(&str, Duration) + Sync)) -> Result<(), EngineError> {
+        let shared = Arc::new(Shared {
+            server: self.server.clone(),
+            folder: self.folder.clone(),
+            views: self.work.views.clone(),
+            queries: self.work.queries.clone(),
+            give_up_after: self.give_up_after,
+            session: tokio::sync::Mutex::default(),
+            done: Mutex::default(),
+            progress: Mutex::new(Instant::now()),
+        });
+        let mut waiting: Vec<usize> = (0..shared.queries.len()).collect();
+        let mut tasks: JoinSet<Result<(usize, Duration), EngineError>> = JoinSet::new();
+        loop {
+            let ready = waiting.iter().position(|index| shared.is_ready(*index)).filter(|_| tasks.len() < AT_ONCE);
+            if let Some(at) = ready {
+                let (index, shared) = (waiting.remove(at), shared.clone());
+                let session = shared.session().await?;
+                *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&session);
+                tasks.spawn(async move { shared.follow(index).await.map(|time| (index, time)) });
+                continue;
+            }
+            // Without a task that runs, nothing that waits can become ready: every query is done.
+            let Some(ended) = tasks.join_next().await else { break };
+            let (index, time) = match ended {
+                Ok(ended) => ended?,
+                Err(panic) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+                Err(_) => break,
+            };
+            let name = &shared.queries[index].name;
+            shared.done.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+            *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            watch(name, time);
+        }
+        if let Some(index) = waiting.first() {
+            let problem = "a table that it reads is never made".to_string();
+            return Err(EngineError::Refused { query: shared.queries[*index].name.clone(), problem });
+        }
+        if let Some(session) = shared.session.lock().await.take() {
+            let _ = tokio::time::timeout(CLOSING, session.close()).await;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Whether every table that a query reads is there.
+    fn is_ready(&self, index: usize) -> bool {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |input: &str| done.contains(input) || self.views.iter().any(|view| view.name == input);
+        self.queries[index].step.inputs().all(is_there)
+    }
+
+    /// The session. A new one gets the views of all tables that are there.
+    async fn session(&self) -> Result<Arc<Session>, EngineError> {
+        let mut session = self.session.lock().await;
+        if let Some(session) = &*session {
+            return Ok(session.clone());
+        }
+        let pause = &mut FIRST_PAUSE.clone();
+        loop {
+            match self.prepared().await {
+                Ok(opened) => return Ok(session.insert(Arc::new(opened)).clone()),
+                Err(error @ EngineError::Unreachable { .. }) => self.wait_or(error, pause).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn prepared(&self) -> Result<Session, EngineError> {
+        let session = Session::open(&self.server).await?;
+        for view in &self.views {
+            let files = view.files.iter().map(|file| self.server.path(file)).collect();
+            session.execute(&view.name, plans::view(&view.name, plans::rows_in(files, &declared(view.table)))).await?;
+        }
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for query in self.queries.iter().filter(|query| done.contains(&query.name)) {
+            self.view(&session, query).await.map_err(|failure| failure.of_query(&self.server.at, &query.name))?;
+        }
+        Ok(session)
+    }
+
+    /// Names the rows of a query for those that read them.
+    async fn view(&self, session: &Session, query: &Query) -> Result<(), Failure> {
+        let rows = match query.kept {
+            Kept::View => plans::rows_of(&query.sql()),
+            Kept::Files | Kept::SortedFiles => {
+                let files = block_in_place(|| self.folder.files(&query.name));
+                let files = files.map_err(|error| Failure::Refused { problem: error.to_string(), is_final: true })?;
+                let files = files.iter().map(|file| self.server.path(file)).collect();
+                plans::rows_in(files, &declared(query.step.table))
+            }
+        };
+        session.done(plans::view(&query.name, rows)).await
+    }
+
+    /// Runs a query until it is done, or cannot be.
+    async fn follow(&self, index: usize) -> Result<Duration, EngineError> {
+        let query = &self.queries[index];
+        let (mut attempt, mut refused) = (0, 0);
+        let pause = &mut FIRST_PAUSE.clone();
+        loop {
+            let session = self.session().await?;
+            let begun = Instant::now();
+            attempt += 1;
+            let failure = match self.attempt(&session, query, &format!("try-{attempt}")).await {
+                Ok(()) => return Ok(begun.elapsed()),
+                Err(Attempted::Here(error)) => return Err(error),
+                Err(Attempted::There(failure)) => failure,
+            };
+            match failure {
+                Failure::Refused { is_final: false, ref problem } if refused + 1 < TRIES => {
+                    refused += 1;
+                    tracing::warn!(query = query.name, problem, "the engine did not end the query; it is run again");
+                }
+                Failure::Gone(ref problem) => {
+                    tracing::warn!(query = query.name, "the engine {problem}; the query is run again");
+                    self.forget(&session).await;
+                    self.wait_or(failure.clone().of_query(&self.server.at, &query.name), pause).await?;
+                }
+                failure => return Err(failure.of_query(&self.server.at, &query.name)),
+            }
+        }
+    }
+
+    async fn attempt(&self, session: &Session, query: &Query, attempt: &str) -> Result<(), Attempted> {
+        if query.kept != Kept::View {
+            let sql = match query.kept {
+                Kept::SortedFiles => session.sorted(&query.sql(), query.step.table.key),
+                _ => query.sql(),
+            };
+            let target = self.server.path(&self.folder.path(&query.name, attempt));
+            session.done(plans::write(&sql, target)).await.map_err(Attempted::There)?;
+            block_in_place(|| self.folder.finished(&query.name, query.step.table, attempt)).map_err(Attempted::Here)?;
+        }
+        self.view(session, query).await.map_err(Attempted::There)
+    }
+
+    /// Drops a session that is lost, unless another task did.
+    async fn forget(&self, lost: &Arc<Session>) {
+        let mut session = self.session.lock().await;
+        if session.as_ref().is_some_and(|session| Arc::ptr_eq(session, lost)) {
+            *session = None;
+        }
+    }
+
+    /// Waits before the next try. Returns the error if nothing was done for too long.
+    async fn wait_or(&self, error: EngineError, pause: &mut Duration) -> Result<(), EngineError> {
+        let since = self.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if since + *pause > self.give_up_after {
+            return Err(error);
+        }
+        sleep(*pause).await;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+/// Why an attempt failed.
+enum Attempted {
+    /// On the server.
+    There(Failure),
+    /// What the server wrote cannot be read or completed from here.
+    Here(EngineError),
+}

@@ -1,0 +1,116 @@
+//! A session on the server: its settings, and requests in it.
+
+use spark_connect::{ExecutePlanResponseReattachableIterator, RetryPolicy, SparkConnectClient, SparkError};
+use spark_connect_proto::analyze_plan_request::{Analyze, SparkVersion};
+use spark_connect_proto::{AnalyzePlanRequest, ExecutePlanRequest, Plan, UserContext, analyze_plan_response};
+
+use crate::Server;
+use crate::failure::Failure;
+use archive::engine::EngineError;
+
+/// Instants are UTC, and written as every reader knows them.
+const SETTINGS: [(&str, &str); 2] =
+    [("spark.sql.session.timeZone", "UTC"), ("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")];
+/// How often an answer that broke off is continued before the server counts as gone.
+const REATTACHED: u32 = 5;
+
+pub(crate) struct Session {
+    client: SparkConnectClient,
+    at: String,
+    /// Whether the server is Spark. Others keep the order of rows that they write only if they must count them.
+    is_spark: bool,
+}
+
+impl Session {
+    pub(crate) async fn open(server: &Server) -> Result<Session, EngineError> {
+        let failed = |error: SparkError| Failure::of(&error).of_query(&server.at, "the settings of the session");
+        let mut client = SparkConnectClient::connect(&server.channel).await.map_err(failed)?;
+        // A server that is restarted is waited for by the queries, which then open a new session.
+        client.set_retry_policy(RetryPolicy::no_retries());
+        for (key, value) in SETTINGS {
+            client.set_config(key, value).await.map_err(failed)?;
+        }
+        let name = client.get_config_with_defaults(&[("spark.app.name", None)]).await.map_err(failed)?;
+        let is_spark = name.into_iter().flatten().next().is_some();
+        Ok(Session { client, at: server.at.clone(), is_spark })
+    }
+
+    fn user(&self) -> UserContext {
+        UserContext { user_id: self.client.user_id().unwrap_or_default().to_string(), ..UserContext::default() }
+    }
+
+    /// What the server says of itself.
+    pub(crate) async fn describe(&self) -> Result<String, EngineError> {
+        let request = AnalyzePlanRequest {
+            session_id: self.client.session_id().to_string(),
+            user_context: Some(self.user()),
+            analyze: Some(Analyze::SparkVersion(SparkVersion {})),
+            ..AnalyzePlanRequest::default()
+        };
+        let answer = self.client.analyze_plan(request).await.map_err(|error| Failure::of(&error).of_query(&self.at, "its version"))?;
+        let version = match answer.result {
+            Some(analyze_plan_response::Result::SparkVersion(found)) => found.version,
+            _ => "unknown".to_string(),
+        };
+        let what = if self.is_spark { "Spark" } else { "a server that speaks like Spark" };
+        Ok(format!("{what} {version} at {}, session {}", self.at, self.client.session_id()))
+    }
+
+    /// The SQL with rows in the order of these columns. Spark sorts parts side by side. Other servers drop an order that no limit needs.
+    pub(crate) fn sorted(&self, sql: &str, key: &[&str]) -> String {
+        let limit = if self.is_spark { "" } else { "\nLIMIT 9000000000000000000" };
+        format!("{sql}\nORDER BY {}{limit}", key.join(", "))
+    }
+
+    /// Runs a plan and waits for its end.
+    pub(crate) async fn execute(&self, query: &str, plan: Plan) -> Result<(), EngineError> {
+        self.done(plan).await.map_err(|failure| failure.of_query(&self.at, query))
+    }
+
+    /// As [`Session::execute`]. A stream of answers that ends before the plan does is continued: Spark ends each after some minutes.
+    pub(crate) async fn done(&self, plan: Plan) -> Result<(), Failure> {
+        let operation = ExecutePlanResponseReattachableIterator::new(ExecutePlanRequest {
+            session_id: self.client.session_id().to_string(),
+            user_context: Some(self.user()),
+            plan: Some(plan),
+            client_type: Some("cohorts".to_string()),
+            ..ExecutePlanRequest::default()
+        });
+        let mut answers = self.client.execute_plan(operation.request().clone()).await.map_err(|error| Failure::of(&error))?;
+        let mut broken_off = 0;
+        loop {
+            let failure = match answers.message().await {
+                Ok(Some(answer)) => {
+                    broken_off = 0;
+                    operation.set_last_response_id(&answer).await;
+                    if operation.is_completed().await {
+                        // Best effort: the server forgets the operation by itself after a while.
+                        let _ = self.client.release_execute(operation.create_release_request(true).await).await;
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Ok(None) => Failure::Gone("ended its answer early".to_string()),
+                Err(status) => Failure::of(&SparkError::from_grpc_status(status)),
+            };
+            broken_off += 1;
+            if broken_off > REATTACHED || !matches!(failure, Failure::Gone(_)) {
+                return Err(failure);
+            }
+            let again = operation.create_reattach_request().await;
+            answers = self.client.reattach_execute(again).await.map_err(|error| Failure::of(&error))?;
+        }
+    }
+
+    /// Stops all that runs in the session.
+    pub(crate) async fn interrupt(&self) {
+        // The command is ending: there is nobody to whom a failure matters.
+        let _ = self.client.interrupt_all().await;
+    }
+
+    /// Tells the server that the session is over.
+    pub(crate) async fn close(&self) {
+        // Best effort: the server ends sessions by itself after a while.
+        let _ = self.client.release_session().await;
+    }
+}

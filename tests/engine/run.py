@@ -1,0 +1,272 @@
+"""The counting of a month on a Spark Connect server, against the counting in the program: the same reports and histories, cell by cell.
+
+    COHORTS_BIN=… python3 tests/engine/run.py SAIL [BUCKET]
+
+SAIL is the program of the server (`sail`). BUCKET is a place in a bucket, like s3://results: then all is done there too, on a server with two
+workers; AWS_ variables say how to reach it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet as parquet
+
+PROGRAM = Path(os.environ["COHORTS_BIN"]).resolve()
+SAIL = sys.argv[1]
+BUCKET = sys.argv[2] if len(sys.argv) > 2 else None
+LAST = "2026-10"
+GAP = "2026-08"
+JOB = """
+name = "demo"
+timezone = "Europe/Dublin"
+tags = ["value_lead", "VIP", "churn risk", "beta tester"]
+segments = ["Active", "New", "Slipping Away", "Trial users", "Leads to call"]
+profile = ["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"]
+html_members = true
+
+[[rules]]
+name = "heavy-openers"
+where = "conversations_opened >= 2 AND NOT unsubscribed_from_emails"
+
+[[rules]]
+name = "odd"
+where = "country IN ('Ireland', 'it''s', 'a\\\\b') AND custom_attributes.seats > 2.5 OR tag.VIP AND newly_unsubscribed"
+"""
+
+
+def free_port():
+    """A port below those from which the system takes ports for clients."""
+    for port in range(21000, 31000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    sys.exit("no port is free")
+
+
+class Server:
+    """Sail, and where it listens."""
+
+    def __init__(self, folder, workers=0, port=None):
+        self.port = port or free_port()
+        self.folder = folder
+        environment = dict(os.environ, RUST_LOG="error")
+        environment.pop("AWS_ENDPOINT_URL", None)
+        if workers:
+            environment.update(
+                SAIL_MODE="local-cluster",
+                SAIL_CLUSTER__WORKER_INITIAL_COUNT=str(workers),
+                SAIL_CLUSTER__WORKER_MAX_COUNT=str(workers),
+                SAIL_CLUSTER__WORKER_TASK_SLOTS="16",
+            )
+        log = open(folder / f"sail-{self.port}.log", "ab")
+        self.process = subprocess.Popen([SAIL, "spark", "server", "--port", str(self.port)], env=environment, stdout=log, stderr=log, start_new_session=True)
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        sys.exit("the server does not listen")
+
+    def url(self):
+        return f"sc://127.0.0.1:{self.port}"
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.kill()
+
+
+def environment(output, server=None, **more):
+    found = {key: value for key, value in os.environ.items() if not key.startswith("COHORTS__")}
+    found["COHORTS__OUTPUT__DIR"] = str(output)
+    if server:
+        found.update(COHORTS__ENGINE__KIND="spark", COHORTS__ENGINE__URL=server if isinstance(server, str) else server.url())
+    return found | more
+
+
+def cohorts(*arguments, env, code=0):
+    done = subprocess.run([PROGRAM, *arguments], env=env, capture_output=True, text=True)
+    if done.returncode != code:
+        sys.exit(f"{arguments} ended with {done.returncode} instead of {code}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def table(folder, name):
+    """A table that is a file or a folder of files. Each file must be in order: returns whether it is."""
+    found = [path for path in folder.glob(f"{name}.*parquet")] + sorted((folder / name).glob("*.parquet"))
+    # A page of a bucket's parts has a hash in its name.
+    tables = [parquet.read_table(path) for path in found]
+    return pyarrow.concat_tables(tables), tables
+
+
+def kinds(read):
+    return [(field.name, str(field.type).replace("large_", "")) for field in read.schema]
+
+
+def rows(read, names):
+    return list(zip(*(read.column(name).to_pylist() for name in names)))
+
+
+def compare(ours, theirs):
+    """All tables of all months. Returns the number of tables and rows."""
+    tables = count = 0
+    for section in ("history", "reports"):
+        months = sorted(path.name for path in (theirs / section).iterdir())
+        if months != sorted(path.name for path in (ours / section).iterdir()):
+            sys.exit(f"{section}: the months differ")
+        for month in months:
+            one, other = ours / section / month, theirs / section / month
+            names = {path.name.split(".")[0] for path in other.glob("*.parquet")}
+            for name in sorted(names):
+                (a, parts), (b, _) = table(one, name), table(other, name)
+                if kinds(a) != kinds(b):
+                    sys.exit(f"{month}: the columns of `{name}` differ: {sorted(set(kinds(a)) ^ set(kinds(b)))}")
+                columns = b.schema.names
+                mine, its = sorted(rows(a, columns), key=repr), sorted(rows(b, columns), key=repr)
+                if mine != its:
+                    only = [row for row in mine if row not in its][:3], [row for row in its if row not in mine][:3]
+                    sys.exit(f"{section} {month}: `{name}` differs: the server alone {only[0]}, the program alone {only[1]}")
+                key = [column for column in ("month", "cohort_key", "contact_id", "attribute") if column in columns]
+                if len(parts) > 1 and any(rows(part, key) != sorted(rows(part, key)) for part in parts):
+                    sys.exit(f"{section} {month}: a part of `{name}` is not in the order of its key")
+                tables, count = tables + 1, count + len(its)
+            if section == "reports":
+                for path in list(other.glob("*.csv")) + list(other.glob("*.html")):
+                    if path.read_bytes() != (one / path.name).read_bytes():
+                        sys.exit(f"{month}: `{path.name}` differs")
+            listed = json.loads((one / "manifest.json").read_text())["files"]
+            for file in listed:
+                if ("sha256" in file) == ("etag" in file):
+                    sys.exit(f"{month}: {file} has no checksum, or two")
+            if section == "reports" and not any(file["path"].startswith("members/part-") for file in listed):
+                sys.exit(f"{month}: the parts of `members` are not listed")
+    return tables, count
+
+
+def copied(job, output, target):
+    cohorts("copy", "--job", job, "--to", target, env=environment(output))
+
+
+def main(tmp):
+    begun = time.monotonic()
+    job = tmp / "job.toml"
+    job.write_text(JOB)
+    program = tmp / "program"
+    cohorts("demo", "--out", program, "--months", "6", env=environment(program))
+    for section in ("snapshots", "history", "reports"):
+        shutil.rmtree(program / "demo" / section / f"run_month={GAP}")
+    cohorts("report", "--job", job, "--all", env=environment(program))
+
+    # A folder that the server can read.
+    with Server(tmp) as server:
+        said = cohorts("check", "--job", job, env=environment(program, server), code=3).stdout
+        if "engine" not in said or "session" not in said:
+            sys.exit(f"check does not name the engine:\n{said}")
+        folder = tmp / "folder"
+        shutil.copytree(program, folder)
+        cohorts("report", "--job", job, "--all", env=environment(folder, server))
+        print("a folder: %d tables, %d rows, the same" % compare(folder / "demo", program / "demo"))
+        if (folder / "demo/.engine").exists() and any((folder / "demo/.engine").iterdir()):
+            sys.exit("what the server wrote is not removed")
+        status = cohorts("status", "--job", job, "--check", env=environment(folder)).stdout
+
+        # History that one engine made is gone on with by the other.
+        for first, second in ((folder, None), (program, server)):
+            mixed = tmp / f"mixed-{second is None}"
+            shutil.copytree(first, mixed)
+            for section in ("history", "reports"):
+                shutil.rmtree(mixed / "demo" / section / f"run_month={LAST}")
+            cohorts("report", "--job", job, "--month", LAST, env=environment(mixed, second))
+            expected = tmp / f"expected-{second is None}"
+            shutil.copytree(program, expected)
+            for section in ("history", "reports"):
+                for month in (path for path in (expected / "demo" / section).iterdir() if path.name != f"run_month={LAST}"):
+                    shutil.rmtree(month)
+            for section in ("history", "reports"):
+                for month in (path for path in (mixed / "demo" / section).iterdir() if path.name != f"run_month={LAST}"):
+                    shutil.rmtree(month)
+            if second is None:
+                for name in ("cohort_summary", "cohort_trends", "members", "retention", "attribute_profile"):
+                    a, b = (table(place / "demo/reports" / f"run_month={LAST}", name)[0] for place in (mixed, expected))
+                    if rows(a, a.schema.names) != rows(b, a.schema.names):
+                        sys.exit(f"`{name}` on the history of the server differs")
+            else:
+                compare(mixed / "demo", expected / "demo")
+        print("a month after one that the other engine counted: the same")
+
+        # A server that is gone, and comes back.
+        gone = tmp / "gone"
+        shutil.copytree(program, gone)
+        shutil.rmtree(gone / "demo/reports")
+        shutil.rmtree(gone / "demo/history")
+        impatient = environment(gone, server, COHORTS__INTERCOM__GIVE_UP_AFTER="2s")
+        running = subprocess.Popen([PROGRAM, "--log-format", "json", "report", "--job", job, "--all"], env=impatient, stderr=subprocess.PIPE, text=True)
+        lines = []
+        for line in running.stderr:
+            lines.append(line)
+            if '"query":"standing"' in line:
+                server.kill()
+        if running.wait() != 5:
+            sys.exit(f"a server that is gone ended with {running.returncode}:\n{''.join(lines)}")
+        if "could not" in (status or "") or not (gone / "demo/snapshots").exists():
+            sys.exit("the snapshots are not kept")
+    with Server(tmp, port=server.port) as server:
+        patient = environment(gone, server)
+        running = subprocess.Popen([PROGRAM, "--log-format", "json", "report", "--job", job, "--all"], env=patient, stderr=subprocess.PIPE, text=True)
+        restarted = None
+        for line in running.stderr:
+            if '"query":"standing"' in line and restarted is None:
+                server.kill()
+                restarted = Server(tmp, port=server.port)
+        try:
+            if running.wait() != 0:
+                sys.exit(f"a server that was restarted ended with {running.returncode}")
+            print("after a server that was killed, %d tables, %d rows, the same" % compare(gone / "demo", program / "demo"))
+            refused = environment(gone, restarted, COHORTS__ENGINE__PATH="/nowhere")
+            error = cohorts("report", "--job", job, "--month", LAST, env=refused, code=1).stderr
+            if "contacts" not in error and "standing" not in error:
+                sys.exit(f"the query is not named: {error}")
+            running = subprocess.Popen([PROGRAM, "--log-format", "json", "report", "--job", job, "--all"], env=environment(gone, restarted), stderr=subprocess.PIPE, text=True)
+            for line in running.stderr:
+                if '"query":"opened"' in line:
+                    running.send_signal(signal.SIGTERM)
+            if running.wait() != 130:
+                sys.exit(f"an interrupted report ended with {running.returncode}")
+        finally:
+            restarted.kill()
+    absent = environment(gone, f"sc://127.0.0.1:{free_port()}", COHORTS__INTERCOM__GIVE_UP_AFTER="1s")
+    cohorts("report", "--job", job, "--month", LAST, env=absent, code=5)
+
+    if BUCKET:
+        with Server(tmp, workers=2) as server:
+            place = f"{BUCKET}/engine-{os.getpid()}"
+            work = {"COHORTS__OUTPUT__WORK_DIR": str(tmp / "work")}
+            copied(job, program, place)
+            cohorts("report", "--job", job, "--all", env=environment(place, server, **work))
+            cohorts("status", "--job", job, "--check", env=environment(place, **work))
+            cohorts("copy", "--job", job, "--to", tmp / "bucket", env=environment(place, **work))
+            print("a bucket, a server of two workers: %d tables, %d rows, the same" % compare(tmp / "bucket/demo", program / "demo"))
+            # Another machine, without copies of its own, goes on in this process.
+            other = {"COHORTS__OUTPUT__WORK_DIR": str(tmp / "other")}
+            cohorts("report", "--job", job, "--month", LAST, env=environment(place, **other))
+            cohorts("status", "--job", job, "--check", env=environment(place, **other))
+    print(f"all in {time.monotonic() - begun:.0f} s")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    main(Path(folder))
