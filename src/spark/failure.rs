@@ -9,11 +9,16 @@ const LONGEST: usize = 400;
 /// The codes of gRPC that say that the server was not reached, or not in time, or that it ended.
 const UNREACHABLE: [i32; 4] = [CANCELLED, DEADLINE_EXCEEDED, ABORTED, UNAVAILABLE];
 const CANCELLED: i32 = 1;
+const UNKNOWN: i32 = 2;
 const DEADLINE_EXCEEDED: i32 = 4;
 const PERMISSION_DENIED: i32 = 7;
 const ABORTED: i32 = 10;
+const INTERNAL: i32 = 13;
 const UNAVAILABLE: i32 = 14;
 const UNAUTHENTICATED: i32 = 16;
+
+/// The words of the channel, not of the server, for a connection that broke off.
+const BROKEN_OFF: [&str; 4] = ["transport error", "h2 protocol error", "connection", "broken pipe"];
 
 /// The words with which servers say that they do not know the session or the query any more.
 const LOST: [&str; 5] = ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED", "OPERATION_NOT_FOUND", "OPERATION_ABANDONED"];
@@ -35,6 +40,10 @@ impl Failure {
         let has_lost = |text: &str| LOST.iter().any(|word| text.contains(word));
         match error.grpc_code {
             Some(code) if UNREACHABLE.contains(&code) => Failure::Gone(format!("cannot be reached: {problem}")),
+            // A server names the class of its own errors.
+            Some(UNKNOWN | INTERNAL) if error.error_class.is_empty() && BROKEN_OFF.iter().any(|words| error.message().contains(words)) => {
+                Failure::Gone(format!("cannot be reached: {problem}"))
+            }
             Some(UNAUTHENTICATED | PERMISSION_DENIED) => Failure::Denied(problem),
             _ if has_lost(&error.error_class) || has_lost(&error.message()) => Failure::Gone(format!("was restarted: {problem}")),
             _ => {
@@ -66,6 +75,20 @@ fn shortened(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_broke_off_is_not_an_error_of_the_query() {
+        let of = |code: i32, class: &str, message: &str| {
+            let error = SparkError { grpc_code: Some(code), error_class: class.to_string(), ..SparkError::connect_msg(message) };
+            Failure::of(&error)
+        };
+        for (code, message) in [(14, "tcp connect error"), (2, "transport error"), (13, "h2 protocol error: reset"), (1, "cancelled")] {
+            assert!(matches!(of(code, "", message), Failure::Gone(_)), "{message}");
+        }
+        assert!(matches!(of(13, "INVALID_HANDLE.SESSION_NOT_FOUND", "x"), Failure::Gone(_)));
+        assert!(matches!(of(16, "", "no token"), Failure::Denied(_)));
+        assert!(matches!(of(13, "org.apache.spark.SparkException", "a connection is no column"), Failure::Refused { is_final: false, .. }));
+    }
 
     #[test]
     fn a_message_is_one_short_line() {

@@ -183,7 +183,7 @@ def main(tmp):
         print("a folder: %d tables, %d rows, the same" % compare(folder / "demo", program / "demo"))
         if (folder / "demo/.engine").exists() and any((folder / "demo/.engine").iterdir()):
             sys.exit("what the server wrote is not removed")
-        status = cohorts("status", "--job", job, "--check", env=environment(folder)).stdout
+        status = cohorts("status", "--job", job, "--check", env=environment(folder), code=8).stdout
 
         # History that one engine made is gone on with by the other.
         for first, second in ((folder, None), (program, server)):
@@ -258,13 +258,13 @@ def main(tmp):
             work = {"COHORTS__OUTPUT__WORK_DIR": str(tmp / "work")}
             copied(job, program, place)
             cohorts("report", "--job", job, "--all", env=environment(place, server, **work))
-            cohorts("status", "--job", job, "--check", env=environment(place, **work))
+            cohorts("status", "--job", job, "--check", env=environment(place, **work), code=8)
             cohorts("copy", "--job", job, "--to", tmp / "bucket", env=environment(place, **work))
             print("a bucket, a server of two workers: %d tables, %d rows, the same" % compare(tmp / "bucket/demo", program / "demo"))
             # Another machine, without copies of its own, goes on in this process.
             other = {"COHORTS__OUTPUT__WORK_DIR": str(tmp / "other")}
             cohorts("report", "--job", job, "--month", LAST, env=environment(place, **other))
-            cohorts("status", "--job", job, "--check", env=environment(place, **other))
+            cohorts("status", "--job", job, "--check", env=environment(place, **other), code=8)
     print(f"all in {time.monotonic() - begun:.0f} s")
 
 
