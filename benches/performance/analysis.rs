@@ -118,7 +118,7 @@ fn bound(root: &Path, place: &Path, month: Month) -> Result<f64, Failure> {
     let path = place.join("bound");
     timed(&mut || Ok(write_parquet(&ledger, &LEDGER, &path).map(|_| ())?))?;
     for report in REPORTS {
-        let Some(rows) = report.per_member(counted.engine()) else { continue };
+        let Some(rows) = counted.embedded().and_then(|engine| report.per_member(engine)) else { continue };
         let rows = rows?;
         let finished = rows.lazy()?.collect()?;
         timed(&mut || Ok(write_parquet(&finished, &report.table, &path).map(|_| ())?))?;

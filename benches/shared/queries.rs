@@ -122,7 +122,7 @@ fn here(root: &Path, inputs: &Path, month: Month) -> Result<Vec<(String, f64)>, 
         fs::write(inputs.join(format!("steps/{:02}-{name}.sql", timed.len())), step.sql.as_bytes())?;
         // The rows of a report are put together while they are written; here they are put together in memory.
         let put_together = || {
-            report.per_member(counted.engine()).ok_or("no report")??.lazy()?.collect()?;
+            report.per_member(counted.embedded().ok_or("counted elsewhere")?).ok_or("no report")??.lazy()?.collect()?;
             Ok(())
         };
         timed.push(quickest(put_together).map(|seconds| (name, seconds)));

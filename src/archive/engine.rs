@@ -4,6 +4,7 @@
 //! makes: `-- in: standing, cohorts` and `-- out: ledger`. The dialect: ARCHITECTURE.md, "The SQL".
 
 mod remote;
+mod script;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use polars::sql::SQLContext;
 use crate::table::{ContactNumbers, Table, TableError, Unnumbered, in_order};
 
 pub use remote::{EngineError, Kept, Query, RemoteEngine, View, Work, declared};
+pub(crate) use script::ATTEMPT;
 
 /// A table that is made from other tables.
 #[derive(Clone, Debug)]

@@ -261,7 +261,8 @@ impl Archive {
 
     /// A folder to write a month of a section into.
     pub fn stage(&self, section: Section, month: Month) -> Result<Staging, PublishError> {
-        let staging = Staging::new(&self.store.staging(), &format!("{}-{month}", section.name()))?.published_at(&month_path(section, month));
+        let staging =
+            Staging::new(&self.store.staging(), &format!("{}-{month}", section.name()))?.published_at(&month_path(section, month));
         Ok(if section.has_hashed_names() { staging.with_hashed_names() } else { staging })
     }
 }

@@ -109,7 +109,8 @@ impl ListedFile {
         };
         match self.path[file..].split('.').position(is_inserted) {
             Some(at) if at > 0 => {
-                let parts: Vec<&str> = self.path[file..].split('.').enumerate().filter(|(index, _)| *index != at).map(|(_, part)| part).collect();
+                let parts: Vec<&str> =
+                    self.path[file..].split('.').enumerate().filter(|(index, _)| *index != at).map(|(_, part)| part).collect();
                 Cow::Owned(format!("{}{}", &self.path[..file], parts.join(".")))
             }
             _ => Cow::Borrowed(&self.path),

@@ -334,6 +334,10 @@ pub(super) struct Report {
     /// without it. If there is a backup, restore the snapshot instead: the month cannot be fetched again
     #[arg(long, requires = "month")]
     pub accept_loss: bool,
+    /// Write the counting of the month as one SQL script for `spark-sql -f`, and build nothing. After it has run, `cohorts report`
+    /// builds history and reports from what it wrote
+    #[arg(long, value_name = "FILE", requires = "month", conflicts_with = "accept_loss")]
+    pub engine_script: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

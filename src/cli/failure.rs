@@ -317,8 +317,7 @@ const UNREACHABLE: &str = "what was fetched is kept on this machine: run it agai
 const REBUILD: &str =
     "the snapshots were not changed: `cohorts status --check` shows whether they are damaged; `cohorts report --all` rebuilds the rest";
 
-const ENGINE_PATH: &str =
-    "the engine must read and write `output.dir`: see `engine.path` and its credentials in docs/scale.md; `engine.kind = \"polars\"` counts in this process";
+const ENGINE_PATH: &str = "the engine must read and write `output.dir`: see `engine.path` and its credentials in docs/scale.md; `engine.kind = \"polars\"` counts in this process";
 
 /// What to do about an engine. `None` if the failure was not of the engine.
 fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
@@ -326,6 +325,9 @@ fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
         EngineError::Unreachable { .. } => Some((UNAVAILABLE, "check `engine.url`, start the engine, and run it again")),
         EngineError::Denied { .. } => Some((UNAUTHORIZED, "check the token in `engine.url` or `engine.token_file`")),
         EngineError::Refused { .. } | EngineError::Unsound { .. } => Some((UNEXPECTED, ENGINE_PATH)),
+        EngineError::NotRun { .. } => {
+            Some((UNEXPECTED, "run the script to its end; or delete that folder, and the month is counted as `engine.kind` says"))
+        }
         EngineError::Publish(_) | EngineError::Table(_) => None,
     }
 }

@@ -1,12 +1,15 @@
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::arguments::Report;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{run, stdout};
-use archive::{AcceptedLoss, ArchiveError, Section};
+use archive::publish;
+use archive::{AcceptedLoss, Archive, ArchiveError, Section};
 use domain::{Month, Months};
+use job::settings::Settings;
 use job::{self, JobError, RefreshScope, Refreshed};
 
 pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTracker) -> Result<u8, Failure> {
@@ -37,6 +40,9 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
         month => RefreshScope::Months(BTreeSet::from([month.unwrap_or(*newest)])),
     };
     let _lock = archive.lock("report").map_err(JobError::from)?;
+    if let (Some(month), Some(file)) = (arguments.month, arguments.engine_script) {
+        return script(archive, settings, month, &file, progress).await;
+    }
     let lost = arguments.month.filter(|_| arguments.accept_loss);
     let (work_archive, work_settings, observer) = (archive.clone(), settings.clone(), progress.observer());
     let rebuilding = tokio::task::spawn_blocking(move || {
@@ -63,6 +69,20 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     text.push_str(&format!("\nreports  {}\n", archive.location(Section::Reports)));
     stdout::print(&text)?;
     if damaged.is_empty() { Ok(0) } else { Err(JobError::Damaged(damaged).into()) }
+}
+
+/// Writes the counting of a month as a script.
+async fn script(archive: Archive, settings: Settings, month: Month, file: &Path, progress: &Progress) -> Result<u8, Failure> {
+    let observer = progress.observer();
+    let writing = tokio::task::spawn_blocking(move || job::engine_script(&archive, &settings, month, &observer));
+    let script = writing.await.map_err(|error| Failure::unexpected("the script was not written", error))??;
+    progress.finish();
+    publish::write_file(file, script.as_bytes()).map_err(JobError::from)?;
+    stdout::print(&format!(
+        "{month}  its counting is in {file}\n\nrun it with      spark-sql -f {file}\nand then         cohorts report --job … --month {month}\n",
+        file = file.display()
+    ))?;
+    Ok(0)
 }
 
 fn loss_text(month: Month, accepted: &AcceptedLoss) -> String {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::JobError;
 use crate::settings::{EngineKind, Settings};
 use archive::engine::RemoteEngine;
+use archive::store::Location;
 
 /// The engines that are in use.
 static IN_USE: Mutex<Vec<Weak<dyn RemoteEngine>>> = Mutex::new(Vec::new());
@@ -30,14 +31,12 @@ pub fn interrupt_engines() {
     in_use.iter().for_each(|engine| engine.interrupt());
 }
 
-#[cfg(feature = "spark")]
-fn spark(settings: &Settings) -> Result<Arc<dyn RemoteEngine>, JobError> {
-    use crate::settings::read_secret;
-    use archive::store::Location;
-    use secrecy::ExposeSecret;
-
-    let engine = &settings.engine;
-    let place = match (&engine.path, &settings.output.dir) {
+/// The path of the job's place as an engine outside of this process spells it.
+///
+/// # Errors
+/// If this process has no current folder, and the place is relative to it.
+pub(super) fn place(settings: &Settings) -> Result<String, JobError> {
+    let place = match (&settings.engine.path, &settings.output.dir) {
         (Some(path), _) => path.trim_end_matches('/').to_string(),
         (None, Location::Folder(folder)) => {
             let absolute = std::path::absolute(folder).map_err(|error| JobError::Engine { problem: error.to_string() })?;
@@ -45,11 +44,19 @@ fn spark(settings: &Settings) -> Result<Arc<dyn RemoteEngine>, JobError> {
         }
         (None, bucket @ Location::Bucket(_)) => bucket.to_string(),
     };
+    Ok(format!("{place}/{}", settings.job.name))
+}
+
+#[cfg(feature = "spark")]
+fn spark(settings: &Settings) -> Result<Arc<dyn RemoteEngine>, JobError> {
+    use crate::settings::read_secret;
+    use secrecy::ExposeSecret;
+
+    let engine = &settings.engine;
     let token = engine.token_file.as_deref().map(read_secret).transpose()?;
     let url = engine.url.as_ref().map(|url| url.expose_secret()).unwrap_or_default();
     let token = token.as_ref().map(|token| token.expose_secret());
-    let place = format!("{place}/{}", settings.job.name);
-    let opened = spark::Spark::new(url, token, &place, settings.intercom.give_up_after);
+    let opened = spark::Spark::new(url, token, &place(settings)?, settings.intercom.give_up_after);
     Ok(Arc::new(opened.map_err(|problem| JobError::Engine { problem: format!("`engine.url` {problem}") })?))
 }
 

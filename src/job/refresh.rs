@@ -11,7 +11,7 @@ use archive::engine::{EngineError, RemoteEngine};
 use archive::snapshot::{Finding, Manifest, Snapshot, SnapshotError};
 use archive::store::Damage;
 use archive::table::TableError;
-use archive::{Archive, Section};
+use archive::{Archive, ArchiveError, Section};
 use domain::Month;
 use reports::analysis::{CohortFacts, Facts, Found, PopulationKind, REPORTS};
 use reports::digest::Digest;
@@ -114,8 +114,11 @@ pub fn refresh(
         let builds_report = scope.may_build(month) && (is_wanted || chain.needs_report(month)?);
         let digest = if builds_report { chain.build_reports(month, is_followed, settings)? } else { None };
         chain.last_counted = chain.last_counted.take().filter(|_| is_followed).map(|(month, counted)| (month, counted.for_next_month()));
-        if chain.engine.is_some() && (has_built_history || builds_report) {
-            archive.engine_folder(month).clear().map_err(|error| JobError::History { month, source: error.into() })?;
+        if has_built_history || builds_report {
+            let folder = archive.engine_folder(month);
+            let is_used = chain.engine.is_some() || folder.script().is_ok_and(|script| script.is_some());
+            let cleared = if is_used { folder.clear() } else { Ok(()) };
+            cleared.map_err(|error| JobError::History { month, source: error.into() })?;
         }
         if has_built_history || digest.is_some() {
             chain.done.rebuilt.push(Rebuilt { month, history: has_built_history, digest });
@@ -128,6 +131,37 @@ pub fn refresh(
         pages::write_index(archive, settings)?;
     }
     Ok(done)
+}
+
+/// The counting of a month as a script for `spark-sql`. Brings the earlier months up to date. The caller must have the job's lock. A later
+/// [`refresh`] takes what the script wrote.
+///
+/// # Errors
+/// If the month has no usable snapshot, or an earlier month fails.
+pub fn engine_script(archive: &Archive, settings: &Settings, month: Month, observer: &Observer) -> Result<String, JobError> {
+    let definitions = definitions(&settings.job);
+    let failed = |source: history::HistoryError| JobError::History { month, source };
+    let missing = || ArchiveError::NoSnapshot { month, location: archive.location(Section::Snapshots) };
+    refresh(archive, settings, &Scope::StaleUntil(month.previous()), &BTreeSet::new(), observer)?;
+    let mut chain = Chain {
+        archive,
+        definitions: &definitions,
+        observer,
+        engine: None,
+        links: Vec::new(),
+        last_counted: None,
+        done: Refreshed::default(),
+    };
+    for (earlier, snapshot) in archive.snapshots()?.take_while(|(earlier, _)| *earlier < month) {
+        let snapshot = snapshot.ok();
+        if let Some(history) = chain.current_history(earlier, snapshot.as_ref())? {
+            chain.links.push(Link { month: earlier, snapshot, history, is_verified: false });
+        }
+    }
+    let snapshot = archive.snapshot(month)?.ok_or_else(missing)?;
+    let (previous, earlier) = (chain.links.last().map(|link| &link.history), snapshots(&chain.links));
+    let counting = steps::Month { snapshot: &snapshot, definitions: &definitions, previous, counted_before: None, earlier: &earlier };
+    counting.script(&archive.engine_folder(month), &super::engine::place(settings)?).map_err(failed)
 }
 
 /// The months so far that have a history, each built on the one before it.
@@ -230,11 +264,14 @@ impl Chain<'_> {
         }
     }
 
-    /// Counts a month, in this process or on the engine.
+    /// Counts a month: takes what a script has counted, or counts in this process or on the engine.
     fn count(&self, counting: &steps::Month<'_>) -> Result<Counted, history::HistoryError> {
-        let Some(engine) = self.engine else { return counting.count() };
         let month = counting.snapshot.manifest.month()?;
         let folder = self.archive.engine_folder(month);
+        if let Some(counted) = counting.counted_by_script(folder.clone())? {
+            return Ok(counted);
+        }
+        let Some(engine) = self.engine else { return counting.count() };
         folder.clear()?;
         let done = AtomicUsize::new(0);
         counting.count_on(engine, folder, &|query, time, all| {

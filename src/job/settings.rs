@@ -82,8 +82,15 @@ impl Finding {
 
 /// All keys, in the order of the documentation.
 fn all() -> impl Iterator<Item = &'static Setting> {
-    let sections =
-        [intercom::SETTINGS, output::SETTINGS, engine::SETTINGS, completeness::SETTINGS, privacy::SETTINGS, notify::SETTINGS, job::SETTINGS];
+    let sections = [
+        intercom::SETTINGS,
+        output::SETTINGS,
+        engine::SETTINGS,
+        completeness::SETTINGS,
+        privacy::SETTINGS,
+        notify::SETTINGS,
+        job::SETTINGS,
+    ];
     sections.into_iter().flatten()
 }
 

@@ -124,7 +124,9 @@ impl ReportWriter<'_> {
             ReportFormat::Csv => format!("{}.csv", table.name),
         };
         match (rows, format) {
-            (ReportRows::OnEngine { folder, query, .. }, ReportFormat::Parquet) => return Ok(folder.publish(query, table, &self.staging)?),
+            (ReportRows::OnEngine { folder, query, .. }, ReportFormat::Parquet) => {
+                return Ok(folder.publish(query, table, &self.staging)?);
+            }
             (ReportRows::OnEngine { folder, query, .. }, ReportFormat::Csv) => {
                 write_csv(&folder.rows(query, table)?, table, &self.staging.place(&relative)?)?;
             }

@@ -9,8 +9,7 @@ use crate::failure::Failure;
 use archive::engine::EngineError;
 
 /// Instants are UTC, and written as every reader knows them.
-const SETTINGS: [(&str, &str); 2] =
-    [("spark.sql.session.timeZone", "UTC"), ("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")];
+const SETTINGS: [(&str, &str); 2] = [("spark.sql.session.timeZone", "UTC"), ("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")];
 /// How often an answer that broke off is continued before the server counts as gone.
 const REATTACHED: u32 = 5;
 

@@ -1,8 +1,10 @@
 """The counting of a month on a Spark Connect server, against the counting in the program: the same reports and histories, cell by cell.
 
     COHORTS_BIN=… python3 tests/engine/run.py SAIL [BUCKET]
+    COHORTS_BIN=… python3 tests/engine/run.py sc://HOST:PORT
 
-SAIL is the program of the server (`sail`). BUCKET is a place in a bucket, like s3://results: then all is done there too, on a server with two
+SAIL is the program of the server (`sail`). With the address of a server that runs already and can read this machine's folders, nothing is
+tried that ends it. BUCKET is a place in a bucket, like s3://results: then all is done there too, on a server with two
 workers; AWS_ variables say how to reach it.
 """
 
@@ -50,6 +52,22 @@ def free_port():
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
     sys.exit("no port is free")
+
+
+class Running:
+    """A server that runs already."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def url(self):
+        return self.address
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 class Server:
@@ -173,7 +191,8 @@ def main(tmp):
     cohorts("report", "--job", job, "--all", env=environment(program))
 
     # A folder that the server can read.
-    with Server(tmp) as server:
+    is_ours = not SAIL.startswith("sc://")
+    with Server(tmp) if is_ours else Running(SAIL) as server:
         said = cohorts("check", "--job", job, env=environment(program, server), code=3).stdout
         if "engine" not in said or "session" not in said:
             sys.exit(f"check does not name the engine:\n{said}")
@@ -208,6 +227,9 @@ def main(tmp):
             else:
                 compare(mixed / "demo", expected / "demo")
         print("a month after one that the other engine counted: the same")
+
+        if not is_ours:
+            return print(f"all in {time.monotonic() - begun:.0f} s")
 
         # A server that is gone, and comes back.
         gone = tmp / "gone"

@@ -53,13 +53,8 @@ impl Query {
 
     /// The SQL with exactly the columns of the table, in order and with their types.
     pub fn sql(&self) -> String {
-        let columns: Vec<String> = self
-            .step
-            .table
-            .columns
-            .iter()
-            .map(|column| format!("CAST(q.{0} AS {1}) AS {0}", column.name, sql_type(column.kind)))
-            .collect();
+        let columns: Vec<String> =
+            self.step.table.columns.iter().map(|column| format!("CAST(q.{0} AS {1}) AS {0}", column.name, sql_type(column.kind))).collect();
         format!("SELECT\n    {}\nFROM (\n{}\n) AS q", columns.join(",\n    "), self.step.sql)
     }
 }
@@ -112,6 +107,8 @@ pub enum EngineError {
     Refused { query: String, problem: String },
     #[error("what the engine wrote of `{query}` cannot be right: {problem}")]
     Unsound { query: String, problem: String },
+    #[error("the script for `{folder}` has not run to its end: it has no rows of `{query}`")]
+    NotRun { folder: String, query: String },
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]

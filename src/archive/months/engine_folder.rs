@@ -9,9 +9,9 @@ use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
 use super::Archive;
 use super::month::month_folder;
-use crate::engine::EngineError;
+use crate::engine::{ATTEMPT, EngineError};
 use crate::publish::{PublishError, Staging};
-use crate::store::{CHECK, ENGINE, Store, WrittenFile};
+use crate::store::{CHECK, ENGINE, SCRIPT, Store, WrittenFile};
 use crate::table::{Table, TableError, in_order, scan, write_parquet};
 use domain::Month;
 
@@ -34,7 +34,12 @@ pub struct EngineFolder {
 impl Archive {
     /// The folder of a month for an engine. The caller must have the lock.
     pub fn engine_folder(&self, month: Month) -> EngineFolder {
-        EngineFolder { store: self.store.clone(), folder: format!("{ENGINE}/{}", month_folder(month)), done: Arc::default(), is_writable: true }
+        EngineFolder {
+            store: self.store.clone(),
+            folder: format!("{ENGINE}/{}", month_folder(month)),
+            done: Arc::default(),
+            is_writable: true,
+        }
     }
 
     /// A folder for trying out an engine, without the lock.
@@ -62,6 +67,35 @@ impl EngineFolder {
                 return Err(EngineError::Unsound { query: query.to_string(), problem });
             }
             self.write(&path, table, &table.empty())?;
+        }
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(query.to_string(), path);
+        Ok(())
+    }
+
+    /// Keeps the folder until a person has run a script there. `from` is what the script was made from.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_for_script(&self, from: &[u8]) -> Result<(), EngineError> {
+        Ok(self.store.write(&format!("{}/{SCRIPT}", self.folder), from)?)
+    }
+
+    /// What the script of this month was made from; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn script(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(self.store.read(&format!("{}/{SCRIPT}", self.folder))?)
+    }
+
+    /// Takes the rows that a script wrote for a query.
+    ///
+    /// # Errors
+    /// When there are none: the script has not run to its end.
+    pub fn take_from_script(&self, query: &str) -> Result<(), EngineError> {
+        let path = self.path(query, ATTEMPT);
+        if self.store.written_below(&path)?.is_empty() {
+            return Err(EngineError::NotRun { folder: self.store.shown(&self.folder).display().to_string(), query: query.to_string() });
         }
         self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(query.to_string(), path);
         Ok(())

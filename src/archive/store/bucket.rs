@@ -19,7 +19,9 @@ use chrono::TimeDelta;
 use object_store::ObjectStore;
 
 use super::location::BucketUri;
-use super::{BucketError, CHECK, ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, SCRIPT, Store, StoreError, Tried, WrittenFile, flock};
+use super::{
+    BucketError, CHECK, ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, SCRIPT, Store, StoreError, Tried, WrittenFile, flock,
+};
 use crate::publish::{self, Checksum, ListedFile, MANIFEST, PublishError, Staging};
 use cache::Cache;
 use known::Known;

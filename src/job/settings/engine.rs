@@ -54,7 +54,8 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Engine {
     // The address is never shown, because it may contain a token.
     match &raw.url {
         Some(url) if !url.starts_with(SCHEME) || shown_url(url).len() == SCHEME.len() => {
-            findings.add("engine.url", "must be the address of a Spark Connect server, like sc://HOST:15002 or sc://HOST:443/;use_ssl=true");
+            findings
+                .add("engine.url", "must be the address of a Spark Connect server, like sc://HOST:15002 or sc://HOST:443/;use_ssl=true");
         }
         None if kind == EngineKind::Spark => {
             findings.add("engine.url", "is missing: the address of the Spark Connect server, like sc://HOST:15002");

@@ -226,7 +226,7 @@ fn assert_same_month(one: &Counted, other: &Counted) {
     }
     assert_eq!(one.unreadable, other.unreadable);
     for report in REPORTS {
-        let rows = |counted: &Counted| Some(report.per_member(counted.engine())?.unwrap().lazy().unwrap().collect().unwrap());
+        let rows = |counted: &Counted| Some(report.per_member(counted.embedded().unwrap())?.unwrap().lazy().unwrap().collect().unwrap());
         assert!(rows(one).zip(rows(other)).is_none_or(|(one, other)| one.equals_missing(&other)), "{}", report.table.name);
     }
 }
@@ -257,7 +257,7 @@ impl BySql {
     /// Each report with a row for each member has the rows of its SQL.
     fn check_reports(&self, counted: &Counted) {
         for report in REPORTS {
-            if let Some(rows) = report.per_member(counted.engine()) {
+            if let Some(rows) = report.per_member(counted.embedded().unwrap()) {
                 let sql = self.tables().result(&report.step().unwrap()).unwrap();
                 let sql = self.tables().numbers().texts(sql, &report.table).unwrap();
                 let rows = rows.unwrap().lazy().unwrap().collect().unwrap();
@@ -274,7 +274,7 @@ fn in_order(rows: &DataFrame) -> DataFrame {
 }
 
 fn people(observed: &Observed) -> DataFrame {
-    let members = Report::named("members").unwrap().per_member(observed.counted.engine()).unwrap();
+    let members = Report::named("members").unwrap().per_member(observed.counted.embedded().unwrap()).unwrap();
     members.unwrap().lazy().unwrap().collect().unwrap()
 }
 

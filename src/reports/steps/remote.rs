@@ -43,6 +43,48 @@ impl Month<'_> {
         Ok(counted)
     }
 
+    /// The queries as a script for `spark-sql`. The small tables, and what the script is made from, are written to the folder. `place` is the
+    /// path of the job's place as the cluster spells it.
+    ///
+    /// # Errors
+    /// When a file is damaged, or cannot be written.
+    pub fn script(&self, folder: &EngineFolder, place: &str) -> Result<String, HistoryError> {
+        folder.clear()?;
+        let (_, _, work) = self.work(folder)?;
+        folder.keep_for_script(self.fingerprint().as_bytes())?;
+        Ok(work.script(folder, place))
+    }
+
+    /// The month, if a person has run its script. `None` if there is none, or if it was made from other months or definitions: then
+    /// it is removed.
+    ///
+    /// # Errors
+    /// When the script has not run to its end, or what it wrote cannot be right.
+    pub fn counted_by_script(&self, folder: EngineFolder) -> Result<Option<Counted>, HistoryError> {
+        let Some(from) = folder.script()? else { return Ok(None) };
+        if from != self.fingerprint().as_bytes() {
+            tracing::warn!(month = %self.snapshot.manifest.month()?, "the script of the month was made from other data; what it wrote is removed");
+            folder.clear()?;
+            return Ok(None);
+        }
+        let (plan, readable, work) = self.work(&folder)?;
+        work.queries.iter().filter(|query| query.kept != Kept::View).try_for_each(|query| folder.take_from_script(&query.name))?;
+        let counted = plan.counted(Tables::OnEngine(folder), &readable);
+        counted.check_members()?;
+        Ok(Some(counted))
+    }
+
+    /// What the month is counted from, by the version of the program that wrote the queries.
+    fn fingerprint(&self) -> String {
+        let history = self.previous.map_or("none", |history| history.hash.as_str());
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "{{\"version\": \"{version}\", \"snapshot\": \"{}\", \"history\": \"{history}\", \"definitions\": \"{}\"}}\n",
+            self.snapshot.hash,
+            self.definitions.fingerprint()
+        )
+    }
+
     /// What an engine reads and runs. The small tables are written to the folder.
     fn work(&self, folder: &EngineFolder) -> Result<(Plan<'_>, BTreeSet<domain::Month>, Work), HistoryError> {
         let plan = Plan::of(self, State::read(self.previous)?)?;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rules::{Condition, FACTS, Rule};
+use archive::table::write_parquet;
 use domain::Number;
 
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
