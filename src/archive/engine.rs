@@ -3,6 +3,7 @@
 //! The SQL is plain, so that every engine gives the same rows. Its header declares the tables that it reads and the table that it
 //! makes: `-- in: standing, cohorts` and `-- out: ledger`. The dialect: ARCHITECTURE.md, "The SQL".
 
+mod folder;
 mod remote;
 mod script;
 
@@ -18,8 +19,8 @@ use polars::sql::SQLContext;
 
 use crate::table::{ContactNumbers, Table, TableError, Unnumbered, in_order};
 
+pub use folder::EngineFolder;
 pub use remote::{EngineError, Kept, Query, RemoteEngine, View, Work, declared};
-pub(crate) use script::ATTEMPT;
 
 /// A table that is made from other tables.
 #[derive(Clone, Debug)]

@@ -9,4 +9,4 @@ pub mod snapshot;
 pub mod store;
 pub mod table;
 
-pub use months::{AcceptedLoss, Archive, ArchiveError, Copied, EngineFolder, Section};
+pub use months::{AcceptedLoss, Archive, ArchiveError, Copied, Section};

@@ -1,23 +1,22 @@
 //! The months of a job. Only this module knows where a month is, opens manifests and takes the lock.
 
 mod copy;
-mod engine_folder;
 mod month;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::EngineFolder;
 use crate::publish::{self, PublishError, Staging};
 use crate::snapshot::SnapshotError;
 use crate::store::bucket::{self, Bucket};
 use crate::store::folder::Folder;
-use crate::store::{BucketUri, ENGINE, Holder, Lock, OldVersions, Store, StoreError, Tried};
+use crate::store::{BucketUri, CHECK, ENGINE, Holder, Lock, OldVersions, Store, StoreError, Tried};
 use domain::{Month, Months};
 use month::{month_folder, month_of};
 
 pub use copy::Copied;
-pub use engine_folder::EngineFolder;
 pub use month::AcceptedLoss;
 
 const BACKFILL: &str = "backfill=";
@@ -97,6 +96,16 @@ impl Archive {
     /// If the place cannot be read.
     pub fn exists(&self) -> Result<bool, PublishError> {
         self.store.is_there("")
+    }
+
+    /// The folder of a month for an engine. The caller must have the lock.
+    pub fn engine_folder(&self, month: Month) -> EngineFolder {
+        EngineFolder::new(&self.store, &month_folder(month), true)
+    }
+
+    /// A folder for trying out an engine, without the lock.
+    pub fn engine_check_folder(&self) -> EngineFolder {
+        EngineFolder::new(&self.store, &format!("{CHECK}{}", std::process::id()), false)
     }
 
     /// The path of a section, as text for messages.

@@ -9,12 +9,11 @@ use archive::snapshot::{Manifest, Snapshot};
 use archive::table::{Rows, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{Report, ReportRows, expected_months, odd_months};
+use reports::analysis::{Report, ReportRows, SHOWN_MEMBERS, expected_months, odd_months};
 use reports::digest::{Digest, Tables};
 use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
 use reports::report::PAGE;
-use reports::steps::SHOWN_MEMBERS;
 
 /// A month's page, while its tables are built.
 pub(super) struct Page {

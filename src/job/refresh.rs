@@ -13,7 +13,7 @@ use archive::store::Damage;
 use archive::table::TableError;
 use archive::{Archive, ArchiveError, Section};
 use domain::Month;
-use reports::analysis::{CohortFacts, Facts, Found, PopulationKind, REPORTS};
+use reports::analysis::{self, CohortFacts, Facts, Found, PopulationKind, REPORTS};
 use reports::digest::Digest;
 use reports::history::{self, Definitions, History, ProfileEntry};
 use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
@@ -161,7 +161,7 @@ pub fn engine_script(archive: &Archive, settings: &Settings, month: Month, obser
     let snapshot = archive.snapshot(month)?.ok_or_else(missing)?;
     let (previous, earlier) = (chain.links.last().map(|link| &link.history), snapshots(&chain.links));
     let counting = steps::Month { snapshot: &snapshot, definitions: &definitions, previous, counted_before: None, earlier: &earlier };
-    counting.script(&archive.engine_folder(month), &super::engine::place(settings)?).map_err(failed)
+    counting.script(&archive.engine_folder(month), &analysis::queries(), &super::engine::place(settings)?).map_err(failed)
 }
 
 /// The months so far that have a history, each built on the one before it.
@@ -268,13 +268,13 @@ impl Chain<'_> {
     fn count(&self, counting: &steps::Month<'_>) -> Result<Counted, history::HistoryError> {
         let month = counting.snapshot.manifest.month()?;
         let folder = self.archive.engine_folder(month);
-        if let Some(counted) = counting.counted_by_script(folder.clone())? {
+        if let Some(counted) = counting.counted_by_script(folder.clone(), &analysis::queries())? {
             return Ok(counted);
         }
         let Some(engine) = self.engine else { return counting.count() };
         folder.clear()?;
         let done = AtomicUsize::new(0);
-        counting.count_on(engine, folder, &|query, time, all| {
+        counting.count_on(engine, folder, &analysis::queries(), &|query, time, all| {
             let (query, done) = (query.to_string(), done.fetch_add(1, Ordering::Relaxed) + 1);
             (self.observer)(Event::Counted { month, query, time, done, all });
         })

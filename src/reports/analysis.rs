@@ -26,9 +26,8 @@ mod triangle;
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 
-use crate::steps::{Counted, Embedded};
-use archive::EngineFolder;
-use archive::engine::{EngineError, Step};
+use crate::steps::{Counted, Embedded, ReportQueries};
+use archive::engine::{EngineError, EngineFolder, Kept, Query, Step};
 use archive::table::{self, Gather, Table, TableError, TableRows};
 use domain::{Basis, Month};
 
@@ -130,9 +129,24 @@ pub enum PopulationKind {
     Cohorts,
 }
 
+/// The query of the members that the page shows by name.
+pub const SHOWN_MEMBERS: &str = "shown_members";
+
+/// The queries that an engine outside of this process runs for the reports with a row for each member.
+pub fn queries() -> ReportQueries {
+    let of_reports = REPORTS.iter().filter_map(|report| Some(Query::new(&report.query(), report.step()?, Kept::SortedFiles)));
+    let shown = Step::new(&members::REPORT.table, include_str!("steps/shown_members.sql"));
+    ReportQueries { queries: of_reports.chain([Query::new(SHOWN_MEMBERS, shown, Kept::Files)]).collect(), members: members::REPORT.query() }
+}
+
 impl Report {
     pub fn named(name: &str) -> Option<&'static Report> {
         REPORTS.iter().copied().find(|report| report.table.name == name)
+    }
+
+    /// The name of the query whose rows an engine writes. The snapshot has a table `members`, too.
+    fn query(&self) -> String {
+        format!("report_{}", self.table.name)
     }
 
     /// The step that gives the rows; `None` if they are judged.

@@ -18,15 +18,15 @@ use crate::history::{
     COUNTS, Definitions, History, HistoryError, LEDGER, PROFILES, RULE_MEMBERS, STATES, State, TRIANGLE, scan_previous, source,
 };
 use crate::rules::Rule;
-use archive::engine::{Dialect, Engine, EngineError, Input, Polars, Step};
+use archive::Archive;
+use archive::engine::{Dialect, Engine, EngineError, EngineFolder, Input, Polars, Step};
 use archive::publish::Staging;
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
 use archive::table::{Table, write_parquet};
-use archive::{Archive, EngineFolder};
 use domain::MonthSpan;
 
 pub use embedded::Embedded;
-pub use remote::SHOWN_MEMBERS;
+pub use remote::ReportQueries;
 
 pub(crate) use embedded::people;
 use inputs::cohort_months;
@@ -354,13 +354,15 @@ mod tests {
 
     #[test]
     fn every_header_declares_the_tables_that_the_step_reads_and_makes() {
-        let mut known: BTreeSet<&str> = INPUTS.iter().map(|table| table.name).collect();
-        for step in &all(&[], true, Dialect::Polars) {
+        let mut known: BTreeSet<String> = INPUTS.iter().map(|table| table.name.to_string()).collect();
+        let of_reports = crate::analysis::queries().queries;
+        let steps = all(&[], true, Dialect::Polars).into_iter().map(|step| (step.table.name.to_string(), step));
+        for (name, step) in steps.chain(of_reports.into_iter().map(|query| (query.name, query.step))) {
             assert_eq!(step.output(), Some(step.table.name));
             for input in step.inputs() {
-                assert!(known.contains(input), "{} reads `{input}` before it is made", step.table.name);
+                assert!(known.contains(input), "{name} reads `{input}` before it is made");
             }
-            known.insert(step.table.name);
+            known.insert(name);
         }
     }
 }

@@ -14,8 +14,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use archive::EngineFolder;
-use archive::engine::{EngineError, Kept, Query, RemoteEngine, Step, Work};
+use archive::engine::{EngineError, EngineFolder, Kept, Query, RemoteEngine, Step, Work};
 use archive::table::{Column, Kind, Table, TableError};
 use spark_connect::ChannelBuilder;
 use tokio::runtime::{Builder, Runtime};

@@ -10,8 +10,7 @@ use tokio::time::sleep;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::{Server, plans};
-use archive::EngineFolder;
-use archive::engine::{EngineError, Kept, Query, Work, declared};
+use archive::engine::{EngineError, EngineFolder, Kept, Query, Work, declared};
 
 /// How many queries run at once.
 const AT_ONCE: usize = 4;

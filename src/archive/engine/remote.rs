@@ -4,8 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Step;
-use crate::EngineFolder;
+use super::{EngineFolder, Step};
 use crate::publish::PublishError;
 use crate::table::{Kind, Table, TableError};
 

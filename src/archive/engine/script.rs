@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Kept, View, Work, declared};
-use crate::EngineFolder;
+use super::{EngineFolder, Kept, View, Work, declared};
 
 /// The name of the only attempt of a query that a person runs.
-pub(crate) const ATTEMPT: &str = "script";
+pub(super) const ATTEMPT: &str = "script";
 
 impl Work {
     /// A script for `spark-sql`. `place` is the path of the job's place as the cluster spells it.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Archive, ArchiveError, INDEX, Section, applied, month_path};
-use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
+use crate::publish::{self, Checksum, ListedFile, MANIFEST, PublishError, Staging};
 use crate::store::{Damage, ListedFiles, ReadManifest};
 use domain::{Basis, Month};
 
@@ -65,6 +65,10 @@ impl Archive {
             Err(damage) if damage.is_unreachable() => return Err(damage.into()),
             Err(damage) => (Some(format!("it was damaged there: {}", damage.problem)), false),
         };
+        if source.files.iter().any(|file| matches!(file.checksum, Checksum::Etag(_)) && file.checksum.md5().is_none()) {
+            let reason = "an engine wrote it, and this bucket gives checksums that no other place can compare; it is built there anew";
+            return Ok(Copied::Kept(reason.to_string()));
+        }
         // A copy on this machine must not hide that the original is damaged.
         let paths = match source.listed.verify_in_place().and_then(|()| source.listed.verified(|_| true)) {
             Ok(paths) => paths,

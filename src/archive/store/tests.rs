@@ -149,6 +149,64 @@ fn small_files_are_replaced_and_removed() {
 }
 
 #[test]
+fn what_an_engine_wrote_is_published_with_a_checksum() {
+    for place in places("engine") {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = (place.open)(here.path());
+        let name = &place.name;
+        let lock = store.lock("run").unwrap();
+        let attempt = ".engine/run_month=2026-10/ledger/try-1";
+        for (file, text) in [("b.parquet", "second"), ("a.parquet", "first"), ("_SUCCESS", "no rows"), (".a.parquet.crc", "no rows")] {
+            store.write(&format!("{attempt}/{file}"), text.as_bytes()).unwrap();
+        }
+        let written = store.written_below(attempt).unwrap();
+        assert_eq!(
+            written.iter().map(|file| (&file.path[attempt.len()..], file.bytes)).collect::<Vec<_>>(),
+            [("/a.parquet", 5), ("/b.parquet", 6)]
+        );
+        assert_eq!(
+            (store.tail(&written[0], 3).unwrap(), store.tail(&written[0], 99).unwrap()),
+            (b"rst".to_vec(), b"first".to_vec()),
+            "{name}"
+        );
+        assert_eq!(fs::read_to_string(store.fetch_written(&written[1]).unwrap().path()).unwrap(), "second", "{name}");
+
+        let staging = Staging::new(&store.staging(), "test").unwrap().with_hashed_names().published_at(MONTH);
+        for (index, file) in written.iter().enumerate() {
+            store.place(file, &staging, &format!("ledger/part-{index:05}.parquet"), 1).unwrap();
+        }
+        let files = staging.files();
+        staging.seal(&json!({ "files": files })).unwrap();
+        store.publish(staging, MONTH).unwrap();
+        assert_eq!(
+            files.iter().map(ListedFile::name).collect::<Vec<_>>(),
+            ["ledger/part-00000.parquet", "ledger/part-00001.parquet"],
+            "{name}"
+        );
+        let manifest: serde_json::Value = serde_json::from_slice(&store.read(&format!("{MONTH}/{MANIFEST}")).unwrap().unwrap()).unwrap();
+        assert_eq!(serde_json::from_value::<Vec<ListedFile>>(manifest["files"].clone()).unwrap(), files, "{name}");
+        let other = (place.open)(there.path());
+        assert_eq!(texts(&*other, MONTH, &files), ["first", "second"], "{name}");
+        assert!(files.iter().all(|file| other.verify(MONTH, file).is_ok()), "{name}");
+
+        store.write(&format!("{MONTH}/{}", files[0].path), b"fIrst").unwrap();
+        let other = (place.open)(there.path());
+        for problem in [other.verify(MONTH, &files[0]), other.fetch(MONTH, &files[0])] {
+            assert!(matches!(problem, Err(Problem::Damage(text)) if text.contains("differs")), "{name}");
+        }
+        // The next command removes what an engine left, but not what a person runs.
+        store.write(".engine/run_month=2026-09/script.json", b"{}").unwrap();
+        drop(lock);
+        let lock = store.lock("run").unwrap();
+        assert!(store.written_below(attempt).unwrap().is_empty(), "{name}");
+        assert!(store.is_there(".engine/run_month=2026-09/script.json").unwrap(), "{name}");
+        store.remove_below(".engine").unwrap();
+        assert!(!store.is_there(".engine/run_month=2026-09/script.json").unwrap(), "{name}");
+        drop(lock);
+    }
+}
+
+#[test]
 fn one_process_at_a_time_works_on_a_job() {
     for place in places("lock") {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

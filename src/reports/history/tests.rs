@@ -1,6 +1,7 @@
 //! Builds histories from small snapshots and checks their tables row by row.
 
 mod numbers;
+mod on_engine;
 mod other_parts;
 mod story;
 

@@ -7,16 +7,19 @@ use polars::prelude::*;
 
 use super::tables::CONTACTS_BEFORE;
 use super::{BEFORE, Counted, Month, Plan, Tables, all};
-use crate::analysis::{REPORTS, Report};
 use crate::history::{COUNTS, HistoryError, LEDGER, RULE_MEMBERS, State};
-use archive::EngineFolder;
-use archive::engine::{Dialect, EngineError, Kept, Query, RemoteEngine, Step, View, Work};
+use archive::engine::{Dialect, EngineError, EngineFolder, Kept, Query, RemoteEngine, Step, View, Work};
 use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
 use archive::table::{Table, TableError};
 use domain::is_identifier;
 
-/// The query of the members that the page shows by name.
-pub const SHOWN_MEMBERS: &str = "shown_members";
+/// The queries of the reports that have a row for each member.
+#[derive(Clone, Debug)]
+pub struct ReportQueries {
+    pub queries: Vec<Query>,
+    /// The query with a row for each member and for everyone who departed. Its rows are compared with the counts.
+    pub members: String,
+}
 
 /// Whether the rows of a kept table are published as an engine wrote them. It has a row for each contact.
 pub(super) fn is_published_by_engine(table: &Table) -> bool {
@@ -33,13 +36,14 @@ impl Month<'_> {
         &self,
         engine: &dyn RemoteEngine,
         folder: EngineFolder,
+        reports: &ReportQueries,
         watch: &(dyn Fn(&str, Duration, usize) + Sync),
     ) -> Result<Counted, HistoryError> {
-        let (plan, readable, work) = self.work(&folder)?;
+        let (plan, readable, work) = self.work(&folder, reports)?;
         let queries = work.queries.len();
         engine.run(&work, &folder, &|name, time| watch(name, time, queries))?;
         let counted = plan.counted(Tables::OnEngine(folder), &readable);
-        counted.check_members()?;
+        counted.check_rows(&reports.members)?;
         Ok(counted)
     }
 
@@ -48,9 +52,9 @@ impl Month<'_> {
     ///
     /// # Errors
     /// When a file is damaged, or cannot be written.
-    pub fn script(&self, folder: &EngineFolder, place: &str) -> Result<String, HistoryError> {
+    pub fn script(&self, folder: &EngineFolder, reports: &ReportQueries, place: &str) -> Result<String, HistoryError> {
         folder.clear()?;
-        let (_, _, work) = self.work(folder)?;
+        let (_, _, work) = self.work(folder, reports)?;
         folder.keep_for_script(self.fingerprint().as_bytes())?;
         Ok(work.script(folder, place))
     }
@@ -60,17 +64,17 @@ impl Month<'_> {
     ///
     /// # Errors
     /// When the script has not run to its end, or what it wrote cannot be right.
-    pub fn counted_by_script(&self, folder: EngineFolder) -> Result<Option<Counted>, HistoryError> {
+    pub fn counted_by_script(&self, folder: EngineFolder, reports: &ReportQueries) -> Result<Option<Counted>, HistoryError> {
         let Some(from) = folder.script()? else { return Ok(None) };
         if from != self.fingerprint().as_bytes() {
             tracing::warn!(month = %self.snapshot.manifest.month()?, "the script of the month was made from other data; what it wrote is removed");
             folder.clear()?;
             return Ok(None);
         }
-        let (plan, readable, work) = self.work(&folder)?;
+        let (plan, readable, work) = self.work(&folder, reports)?;
         work.queries.iter().filter(|query| query.kept != Kept::View).try_for_each(|query| folder.take_from_script(&query.name))?;
         let counted = plan.counted(Tables::OnEngine(folder), &readable);
-        counted.check_members()?;
+        counted.check_rows(&reports.members)?;
         Ok(Some(counted))
     }
 
@@ -86,7 +90,7 @@ impl Month<'_> {
     }
 
     /// What an engine reads and runs. The small tables are written to the folder.
-    fn work(&self, folder: &EngineFolder) -> Result<(Plan<'_>, BTreeSet<domain::Month>, Work), HistoryError> {
+    fn work(&self, folder: &EngineFolder, reports: &ReportQueries) -> Result<(Plan<'_>, BTreeSet<domain::Month>, Work), HistoryError> {
         let plan = Plan::of(self, State::read(self.previous)?)?;
         let mut views = Vec::new();
         let mut view = |name: &str, table: &'static Table, files: Vec<String>| -> Result<(), HistoryError> {
@@ -134,10 +138,7 @@ impl Month<'_> {
             let kept = if is_published_by_engine(step.table) { Kept::SortedFiles } else { Kept::Files };
             queries.push(Query::new(step.table.name, step, kept));
         }
-        queries.extend(REPORTS.iter().filter_map(|report| Some(Query::new(&report.query(), report.step()?, Kept::SortedFiles))));
-        if let Some(members) = Report::named("members") {
-            queries.push(Query::new(SHOWN_MEMBERS, Step::new(&members.table, include_str!("shown_members.sql")), Kept::Files));
-        }
+        queries.extend(reports.queries.iter().cloned());
         Ok((plan, readable, Work { views, queries }))
     }
 }
@@ -152,19 +153,11 @@ fn contacts_of(view: &str, month: domain::Month, is_comparable: bool) -> String 
     format!("SELECT {}\nFROM {view} AS k\n", columns.collect::<Vec<_>>().join(", "))
 }
 
-impl Report {
-    /// The name of the query whose rows an engine writes. The snapshot has a table `members`, too.
-    pub fn query(&self) -> String {
-        format!("report_{}", self.table.name)
-    }
-}
-
 impl Counted {
     /// Compares the counts of the month with its cohorts, and the rows of the report `members` with the counts: both come from the same
     /// members, in different ways. An engine whose files are elsewhere seems to have written no rows.
-    fn check_members(&self) -> Result<(), HistoryError> {
+    fn check_rows(&self, members: &str) -> Result<(), HistoryError> {
         let Tables::OnEngine(folder) = &self.tables else { return Ok(()) };
-        let Some(report) = Report::named("members") else { return Ok(()) };
         let counts = self.table(&COUNTS)?;
         let of_now = || -> PolarsResult<Vec<i64>> {
             let (months, members, departed) = (counts.column("month")?.date()?, counts.column("members")?, counts.column("departed")?);
@@ -178,9 +171,9 @@ impl Counted {
         if of_now.len() != self.cohorts.len() {
             return unsound(COUNTS.name, format!("{} rows for {} cohorts", of_now.len(), self.cohorts.len()));
         }
-        let (expected, found) = (of_now.iter().sum::<i64>(), folder.count(&report.query())?);
+        let (expected, found) = (of_now.iter().sum::<i64>(), folder.count(members)?);
         if u64::try_from(expected) != Ok(found) {
-            return unsound(&report.query(), format!("{found} rows, where the counts have {expected} members and departed"));
+            return unsound(members, format!("{found} rows, where the counts have {expected} members and departed"));
         }
         Ok(())
     }

@@ -7,13 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
-use super::Archive;
-use super::month::month_folder;
-use crate::engine::{ATTEMPT, EngineError};
+use super::EngineError;
+use super::script::ATTEMPT;
 use crate::publish::{PublishError, Staging};
-use crate::store::{CHECK, ENGINE, SCRIPT, Store, WrittenFile};
+use crate::store::{ENGINE, SCRIPT, Store, WrittenFile};
 use crate::table::{Table, TableError, in_order, scan, write_parquet};
-use domain::Month;
 
 /// The first read of a file's end. Most files say how many rows they have in fewer bytes.
 const TAIL: u64 = 64 << 10;
@@ -27,29 +25,15 @@ pub struct EngineFolder {
     folder: String,
     /// The folder with the rows of each query that is done.
     done: Arc<Mutex<BTreeMap<String, String>>>,
-    /// Whether this program writes there too: with the job's lock.
     is_writable: bool,
 }
 
-impl Archive {
-    /// The folder of a month for an engine. The caller must have the lock.
-    pub fn engine_folder(&self, month: Month) -> EngineFolder {
-        EngineFolder {
-            store: self.store.clone(),
-            folder: format!("{ENGINE}/{}", month_folder(month)),
-            done: Arc::default(),
-            is_writable: true,
-        }
-    }
-
-    /// A folder for trying out an engine, without the lock.
-    pub fn engine_check_folder(&self) -> EngineFolder {
-        let folder = format!("{ENGINE}/{CHECK}{}", std::process::id());
-        EngineFolder { store: self.store.clone(), folder, done: Arc::default(), is_writable: false }
-    }
-}
-
 impl EngineFolder {
+    /// A folder below [`ENGINE`]. `is_writable`: whether this program writes there too, with the job's lock.
+    pub(crate) fn new(store: &Arc<dyn Store>, name: &str, is_writable: bool) -> EngineFolder {
+        EngineFolder { store: store.clone(), folder: format!("{ENGINE}/{name}"), done: Arc::default(), is_writable }
+    }
+
     /// The path for the rows of a query, in the job's place. Each attempt has its own: one whose answer was lost may still be writing.
     pub fn path(&self, query: &str, attempt: &str) -> String {
         format!("{}/{query}/{attempt}", self.folder)
