@@ -36,6 +36,9 @@ page:
 analysts:
     .ci/analysts
 
+engine:
+    .ci/engine
+
 # Long forms of the tests of chance: kills at 100 instants, 200 flipped bits
 soak:
     COHORTS_CRASHES=100 COHORTS_FLIPS=200 cargo test --test it -- crash:: damage::a_flipped_bit forget::a_call_that_is_killed

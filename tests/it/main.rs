@@ -24,6 +24,7 @@ mod damage;
 mod decoders;
 mod demo;
 mod documents;
+mod engine;
 mod failure;
 mod faults;
 mod forget;
