@@ -324,6 +324,10 @@ fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
     match error {
         EngineError::Unreachable { .. } => Some((UNAVAILABLE, "check `engine.url`, start the engine, and run it again")),
         EngineError::Denied { .. } => Some((UNAUTHORIZED, "check the token in `engine.url` or `engine.token_file`")),
+        EngineError::Untrusted { .. } => Some((
+            USAGE,
+            "name a file with the authority that signed it in the environment variable SSL_CERT_FILE, or correct `engine.url`",
+        )),
         EngineError::Refused { .. } | EngineError::Unsound { .. } => Some((UNEXPECTED, ENGINE_PATH)),
         EngineError::NotRun { .. } => {
             Some((UNEXPECTED, "run the script to its end; or delete that folder, and the month is counted as `engine.kind` says"))

@@ -20,6 +20,9 @@ const UNAUTHENTICATED: i32 = 16;
 /// The words of the channel, not of the server, for a connection that broke off.
 const BROKEN_OFF: [&str; 4] = ["transport error", "h2 protocol error", "connection", "broken pipe"];
 
+/// The words of rustls for a certificate that it refuses.
+const UNTRUSTED: &str = "invalid peer certificate";
+
 /// The words with which servers say that they do not know the session or the query any more.
 const LOST: [&str; 5] = ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED", "OPERATION_NOT_FOUND", "OPERATION_ABANDONED"];
 
@@ -30,6 +33,8 @@ pub(crate) enum Failure {
     Gone(String),
     /// The server does not accept who asks.
     Denied(String),
+    /// Its certificate is not accepted here.
+    Untrusted(String),
     /// The query cannot run. `is_final`: it was not tried, and would fail again.
     Refused { problem: String, is_final: bool },
 }
@@ -38,6 +43,9 @@ impl Failure {
     pub(crate) fn of(error: &SparkError) -> Failure {
         let problem = shortened(&error.message());
         let has_lost = |text: &str| LOST.iter().any(|word| text.contains(word));
+        if problem.contains(UNTRUSTED) {
+            return Failure::Untrusted(problem);
+        }
         match error.grpc_code {
             Some(code) if UNREACHABLE.contains(&code) => Failure::Gone(format!("cannot be reached: {problem}")),
             // A server names the class of its own errors.
@@ -58,6 +66,7 @@ impl Failure {
         match self {
             Failure::Gone(problem) => EngineError::Unreachable { at, problem },
             Failure::Denied(problem) => EngineError::Denied { at, problem },
+            Failure::Untrusted(problem) => EngineError::Untrusted { at, problem },
             Failure::Refused { problem, .. } => EngineError::Refused { query: query.to_string(), problem },
         }
     }
@@ -86,6 +95,7 @@ mod tests {
             assert!(matches!(of(code, "", message), Failure::Gone(_)), "{message}");
         }
         assert!(matches!(of(13, "INVALID_HANDLE.SESSION_NOT_FOUND", "x"), Failure::Gone(_)));
+        assert!(matches!(of(14, "", "invalid peer certificate: UnknownIssuer"), Failure::Untrusted(_)));
         assert!(matches!(of(16, "", "no token"), Failure::Denied(_)));
         assert!(matches!(of(13, "org.apache.spark.SparkException", "a connection is no column"), Failure::Refused { is_final: false, .. }));
     }

@@ -108,7 +108,10 @@ impl Shared {
         loop {
             match self.prepared().await {
                 Ok(opened) => return Ok(session.insert(Arc::new(opened)).clone()),
-                Err(error @ EngineError::Unreachable { .. }) => self.wait_or(error, pause).await?,
+                Err(error @ EngineError::Unreachable { .. }) => {
+                    tracing::warn!("{error}; it is asked again");
+                    self.wait_or(error, pause).await?;
+                }
                 Err(error) => return Err(error),
             }
         }

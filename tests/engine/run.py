@@ -16,9 +16,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent import futures
 from pathlib import Path
 
+import grpc
 import pyarrow
 import pyarrow.parquet as parquet
 
@@ -109,6 +112,94 @@ class Server:
             self.kill()
 
 
+class Cuts:
+    """Passes connections on to a server, and cuts all of them some times."""
+
+    def __init__(self, server, times=6, every=1.0):
+        self.target, self.times, self.every, self.open, self.cut = server.port, times, every, set(), 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.ends = threading.Event()
+        for work in (self.accept, self.cutting):
+            threading.Thread(target=work, daemon=True).start()
+
+    def url(self):
+        return f"sc://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def accept(self):
+        while not self.ends.is_set():
+            try:
+                one, _ = self.listener.accept()
+                other = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                continue
+            self.open |= {one, other}
+            for source, target in ((one, other), (other, one)):
+                threading.Thread(target=self.pump, args=(source, target), daemon=True).start()
+
+    def pump(self, source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            end.close()
+
+    def cutting(self):
+        for _ in range(self.times):
+            if self.ends.wait(self.every):
+                return
+            for end in list(self.open):
+                self.open.discard(end)
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                    self.cut += 1
+                except OSError:
+                    pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.listener.close()
+
+
+def openssl(*arguments, cwd):
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+class Asks(grpc.GenericRpcHandler):
+    """A server with TLS that wants a token, and then knows nothing."""
+
+    def __init__(self, folder):
+        self.certificate = folder / "authority.pem"
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "authority.key", "-out", "authority.pem", "-days", "2", "-subj", "/CN=authority", cwd=folder)
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost", cwd=folder)
+        (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+        signed = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
+        openssl("x509", "-req", "-in", "request.pem", "-out", "certificate.pem", *signed, cwd=folder)
+        keys = [((folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes())]
+        self.server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[self])
+        self.port = self.server.add_secure_port("localhost:0", grpc.ssl_server_credentials(keys))
+        self.server.start()
+
+    def service(self, details):
+        is_known = ("authorization", "Bearer invented-token") in details.invocation_metadata
+
+        def answer(_, context):
+            code = grpc.StatusCode.UNIMPLEMENTED if is_known else grpc.StatusCode.UNAUTHENTICATED
+            context.abort(code, "the token is known" if is_known else "who are you?")
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.stop(None)
+
+
 def environment(output, server=None, **more):
     found = {key: value for key, value in os.environ.items() if not key.startswith("COHORTS__")}
     found["COHORTS__OUTPUT__DIR"] = str(output)
@@ -134,6 +225,14 @@ def table(folder, name):
 
 def kinds(read):
     return [(field.name, str(field.type).replace("large_", "")) for field in read.schema]
+
+
+def contents(path):
+    """The bytes of a file, and the texts of a table."""
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    read = parquet.read_table(path)
+    return "\0".join(str(value) for name in read.schema.names for value in set(read.column(name).to_pylist())).encode()
 
 
 def rows(read, names):
@@ -227,6 +326,37 @@ def main(tmp):
             else:
                 compare(mixed / "demo", expected / "demo")
         print("a month after one that the other engine counted: the same")
+
+        # A person is removed: every month is published anew.
+        person = table(program / "demo/reports" / f"run_month={LAST}", "members")[0].column("contact_id")[0].as_py()
+        for place, on in ((program, None), (folder, server)):
+            cohorts("forget", "--job", job, "--contact", person, env=environment(place, on))
+        left = [path for path in (folder / "demo").rglob("*") if path.is_file() and person.encode() in contents(path)]
+        if left:
+            sys.exit(f"a person who was removed is still in {left}")
+        print("without a person: %d tables, %d rows, the same" % compare(folder / "demo", program / "demo"))
+
+        if is_ours:
+            with Cuts(server) as cuts:
+                cut = tmp / "cut"
+                shutil.copytree(folder, cut)
+                cohorts("report", "--job", job, "--all", env=environment(cut, cuts.url()))
+                print(f"{cuts.cut} connections cut: %d tables, %d rows, the same" % compare(cut / "demo", program / "demo"))
+        with Asks(tmp) as asks:
+            secret = tmp / "token"
+            for token, trusts, code, words in (
+                ("wrong", True, 3, "who are you?"),
+                ("invented-token", True, 1, "the token is known"),
+                ("invented-token", False, 2, "is not trusted"),
+            ):
+                secret.write_text(f"{token}\n")
+                known = environment(folder, f"sc://localhost:{asks.port}/;use_ssl=true", COHORTS__ENGINE__TOKEN_FILE=str(secret))
+                if trusts:
+                    known["SSL_CERT_FILE"] = str(asks.certificate)
+                said = cohorts("report", "--job", job, "--month", LAST, env=known, code=code)
+                if words not in said.stderr or token in said.stderr.replace(words, "") + said.stdout:
+                    sys.exit(f"a token was not sent, or is shown:\n{said.stderr}")
+        print("a token over TLS: sent, and not shown")
 
         if not is_ours:
             return print(f"all in {time.monotonic() - begun:.0f} s")

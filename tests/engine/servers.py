@@ -45,7 +45,7 @@ def bucket(port, folder):
     ports = {"master": port + 1, "volume": port + 2, "filer": port + 3, "s3": port}
     options = [f"-{name}.port={number}" for name, number in ports.items()]
     command = [SCRIPTS / "weed", "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20"]
-    return [*command, *options, "-s3.port.iceberg=0", "-s3.port.lance=0"], {}
+    return [*command, *options, "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"], {}
 
 
 # Below those, and 10,000 above that SeaweedFS uses too, from which the system takes ports for clients.
@@ -94,7 +94,8 @@ def main(kind, command):
                 environment |= KEYS | {"AWS_ENDPOINT": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true"}
             done = subprocess.run([text.replace("{url}", url) for text in command], env=environment)
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
             server.wait()
     sys.exit(done.returncode)
 

@@ -100,6 +100,8 @@ pub enum EngineError {
     /// The same query works when the engine is back.
     #[error("the engine at `{at}` {problem}")]
     Unreachable { at: String, problem: String },
+    #[error("the certificate of the engine at `{at}` is not trusted: {problem}")]
+    Untrusted { at: String, problem: String },
     #[error("the engine at `{at}` refuses it: {problem}")]
     Denied { at: String, problem: String },
     #[error("the engine cannot run the query of `{query}`: {problem}")]
