@@ -39,13 +39,14 @@ analysts:
 engine:
     .ci/engine
 
-# Long forms of the tests of chance: kills at 100 instants, 200 flipped bits
+# Long forms of the tests of chance: kills at 100 instants, 200 flipped bits, 300 random months
 soak:
+    COHORTS_SEEDS=300 cargo test --lib standing_and_ledger
     COHORTS_CRASHES=100 COHORTS_FLIPS=200 cargo test --test it -- crash:: damage::a_flipped_bit forget::a_call_that_is_killed
 
 # The same on buckets: 1,000 seeds of failing stores, 100 races, 100 kills
 soak-stores:
-    COHORTS_SEEDS=1000 cargo test --lib --workspace store::bucket
+    COHORTS_SEEDS=1000 cargo test --lib store::bucket
     COHORTS_RACES=100 COHORTS_CRASHES=100 .ci/stores
 
 # Workspaces in which nothing changes, 24 months each, through the whole program

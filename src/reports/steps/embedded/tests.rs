@@ -134,8 +134,9 @@ fn month(random: &mut ChaCha8Rng) -> Polars {
 
 #[test]
 fn standing_and_ledger_are_merged_to_the_rows_of_their_sql() {
+    let seeds: u64 = std::env::var("COHORTS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
     let mut changes = PlHashMap::new();
-    for seed in 0..300 {
+    for seed in 0..seeds {
         let tables = month(&mut ChaCha8Rng::seed_from_u64(seed));
         let mut engine = Embedded { facts: Arc::new(Facts::read(&tables).unwrap()), attributes: Arc::default(), tables };
         for name in [STANDING.name, LEDGER.name] {
@@ -148,7 +149,7 @@ fn standing_and_ledger_are_merged_to_the_rows_of_their_sql() {
             *changes.entry(change.to_string()).or_insert(0) += 1;
         }
     }
-    assert!(changes.len() == 5 && changes.values().all(|rows| *rows > 100), "every change occurs: {changes:?}");
+    assert!(changes.len() == 5 && changes.values().all(|rows| *rows > 20), "every change occurs: {changes:?}");
 }
 
 #[test]
