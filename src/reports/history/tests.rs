@@ -171,7 +171,8 @@ impl Place {
         assembly.write(&staging).unwrap();
         let cohort = |(key, members): &(&str, Vec<&str>)| CohortEntry {
             cohort_key: key.to_string(),
-            cohort_name: key.to_string(),
+            // The groups are renamed in summer.
+            cohort_name: if observation.month < "2026-07" { key.to_string() } else { format!("{key}, it's \"new\"") },
             configured: key.to_string(),
             basis: observation.basis.to_string(),
             observed_at,

@@ -134,7 +134,7 @@ fn month(random: &mut ChaCha8Rng) -> Polars {
 
 #[test]
 fn standing_and_ledger_are_merged_to_the_rows_of_their_sql() {
-    let seeds: u64 = std::env::var("COHORTS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
+    let seeds: u64 = std::env::var("COHORTS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100);
     let mut changes = PlHashMap::new();
     for seed in 0..seeds {
         let tables = month(&mut ChaCha8Rng::seed_from_u64(seed));
