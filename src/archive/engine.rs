@@ -68,8 +68,8 @@ impl Dialect {
         }
     }
 
-    /// A condition of a rule, which is written for Polars. Spark reads a number with a decimal point as a decimal of at most 38 digits, and
-    /// a backslash in a text as an escape.
+    /// A condition of a rule, which is written for Polars. Spark reads a number with a decimal point as a decimal of at most 38 digits, a
+    /// backslash in a text as an escape, and `${…}` anywhere as a variable.
     pub fn condition(self, sql: &str) -> Cow<'_, str> {
         if self != Dialect::Spark {
             return Cow::Borrowed(sql);
@@ -82,7 +82,7 @@ impl Dialect {
             let (token, after) = token.split_at(if token.starts_with('\'') { text_end(token) } else { number_end(token) });
             written.push_str(before);
             match token.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
-                Some(text) if text.contains(['\'', '\\']) => {
+                Some(text) if text.contains(['\'', '\\', '$']) => {
                     let bytes: String = text.replace("''", "'").bytes().map(|byte| format!("{byte:02X}")).collect();
                     written.push_str(&format!("CAST(UNHEX('{bytes}') AS STRING)"));
                 }
@@ -300,6 +300,7 @@ mod tests {
             ("opened IN (1.0, -2.5)", "opened IN (1.0E0, -2.5E0)"),
             ("name = 'v4.0' AND city = ''", "name = 'v4.0' AND city = ''"),
             ("name = 'it''s' OR name = 'a\\b'", "name = CAST(UNHEX('69742773') AS STRING) OR name = CAST(UNHEX('615C62') AS STRING)"),
+            ("name LIKE '%${x}'", "name LIKE CAST(UNHEX('25247B787D') AS STRING)"),
             ("name IN ('', 'ü', '''')", "name IN ('', 'ü', CAST(UNHEX('27') AS STRING))"),
         ] {
             assert_eq!(Dialect::Spark.condition(sql), expected);

@@ -79,8 +79,8 @@ pub(super) enum Command {
     Copy(Copy),
     /// Find problems before a run: settings, token, permissions, groups, disk
     ///
-    /// Ends with the lowest exit code of the errors found, or with 0 if there are none; warnings do not count. Nothing is written,
-    /// neither to Intercom nor to the disk.
+    /// Ends with the lowest exit code of the errors found, or with 0 if there are none; warnings do not count. Nothing is written
+    /// to Intercom, and nothing stays in the output: only a bucket and an engine are tried with small files.
     Check(Check),
     /// Remove one person from every snapshot, history, report and unfinished work
     ///
@@ -336,7 +336,7 @@ pub(super) struct Report {
     pub accept_loss: bool,
     /// Write the counting of the month as one SQL script for `spark-sql -f`, and build nothing. After it has run, `cohorts report`
     /// builds history and reports from what it wrote
-    #[arg(long, value_name = "FILE", requires = "month", conflicts_with = "accept_loss")]
+    #[arg(long, value_name = "FILE", requires = "month", conflicts_with_all = ["accept_loss", "all"])]
     pub engine_script: Option<PathBuf>,
 }
 

@@ -324,13 +324,14 @@ fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
     match error {
         EngineError::Unreachable { .. } => Some((UNAVAILABLE, "check `engine.url`, start the engine, and run it again")),
         EngineError::Denied { .. } => Some((UNAUTHORIZED, "check the token in `engine.url` or `engine.token_file`")),
+        EngineError::NotSpark { .. } => Some((USAGE, "check host, port and parameters of `engine.url`")),
         EngineError::Untrusted { .. } => Some((
             USAGE,
             "name a file with the authority that signed it in the environment variable SSL_CERT_FILE, or correct `engine.url`",
         )),
         EngineError::Refused { .. } | EngineError::Unsound { .. } => Some((UNEXPECTED, ENGINE_PATH)),
         EngineError::NotRun { .. } => {
-            Some((UNEXPECTED, "run the script to its end; or delete that folder, and the month is counted as `engine.kind` says"))
+            Some((USAGE, "run the script to its end; or delete that folder, and the month is counted as `engine.kind` says"))
         }
         EngineError::Publish(_) | EngineError::Table(_) => None,
     }
@@ -367,6 +368,7 @@ fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     }
     match error {
         JobError::Engine { .. } => with(USAGE, "config/default.toml documents every key; docs/scale.md has examples"),
+        JobError::Script(_) => with(USAGE, "check the path of `--engine-script`; nothing was built"),
         JobError::Token(_) => with(UNAUTHORIZED, "check `engine.token_file`"),
         JobError::EngineCheck(error) => match engine_code_and_hint(error) {
             Some((code, hint)) => with(code, hint),

@@ -6,7 +6,6 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{run, stdout};
-use archive::publish;
 use archive::{AcceptedLoss, Archive, ArchiveError, Section};
 use domain::{Month, Months};
 use job::settings::Settings;
@@ -73,11 +72,10 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
 
 /// Writes the counting of a month as a script.
 async fn script(archive: Archive, settings: Settings, month: Month, file: &Path, progress: &Progress) -> Result<u8, Failure> {
-    let observer = progress.observer();
-    let writing = tokio::task::spawn_blocking(move || job::engine_script(&archive, &settings, month, &observer));
-    let script = writing.await.map_err(|error| Failure::unexpected("the script was not written", error))??;
+    let (observer, path) = (progress.observer(), file.to_path_buf());
+    let writing = tokio::task::spawn_blocking(move || job::engine_script(&archive, &settings, month, &path, &observer));
+    writing.await.map_err(|error| Failure::unexpected("the script was not written", error))??;
     progress.finish();
-    publish::write_file(file, script.as_bytes()).map_err(JobError::from)?;
     stdout::print(&format!(
         "{month}  its counting is in {file}\n\nrun it with      spark-sql -f {file}\nand then         cohorts report --job … --month {month}\n",
         file = file.display()

@@ -49,6 +49,7 @@ fn as_json(status: &job::Status) -> String {
         "unreadable": status.unreadable.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
         "damaged_applied": status.damaged_applied.iter().map(|(month, why)| json!({ "month": month.to_string(), "why": why })).collect::<Vec<_>>(),
         "unfinished": names(&status.unfinished),
+        "scripts": names(&status.scripts),
         "forgetting": status.is_forgetting,
         "at_work": status.holder.as_ref().map(|holder| json!({ "process": holder.process, "since": holder.since })),
         "needs_attention": status.needs_attention(),
@@ -118,6 +119,12 @@ fn as_table(status: &job::Status) -> String {
         };
         let work = status.work_folder.display();
         text.push_str(&format!("unfinished work of {months}: `cohorts {command}` continues it; or delete its folder in `{work}`\n"));
+    }
+    for month in &status.scripts {
+        text.push_str(&format!(
+            "{month} waits for its script (`report --engine-script`): run it, then `cohorts report --month {month}`; or delete \
+             `.engine/run_month={month}` in the job's place\n"
+        ));
     }
     if status.is_forgetting && status.holder.is_none() {
         text.push_str("unfinished: a `cohorts forget`; run it again\n");

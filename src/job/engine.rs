@@ -44,7 +44,14 @@ pub(super) fn place(settings: &Settings) -> Result<String, JobError> {
         }
         (None, bucket @ Location::Bucket(_)) => bucket.to_string(),
     };
-    Ok(format!("{place}/{}", settings.job.name))
+    let place = format!("{place}/{}", settings.job.name);
+    match place.chars().find(|c| "{}[]*?\\$".contains(*c) || c.is_control()) {
+        Some(odd) => {
+            let problem = format!("engines read the character `{}` in the path of the output as something else", odd.escape_default());
+            Err(JobError::Engine { problem })
+        }
+        None => Ok(place),
+    }
 }
 
 #[cfg(feature = "spark")]

@@ -83,6 +83,8 @@ pub enum JobError {
     DamagedApplied(#[source] Damage),
     #[error("the engine cannot be used: {problem}")]
     Engine { problem: String },
+    #[error("the script was not written")]
+    Script(#[source] PublishError),
     #[error(transparent)]
     EngineCheck(EngineError),
     #[error(transparent)]

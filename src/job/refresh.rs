@@ -2,12 +2,14 @@
 //! changed, so a second run changes nothing.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pages::{self, Page};
 use super::{Built, DamagedMonth, Event, JobError, Observer};
 use crate::settings::{Format, Job, Settings};
 use archive::engine::{EngineError, RemoteEngine};
+use archive::publish;
 use archive::snapshot::{Finding, Manifest, Snapshot, SnapshotError};
 use archive::store::Damage;
 use archive::table::TableError;
@@ -133,12 +135,12 @@ pub fn refresh(
     Ok(done)
 }
 
-/// The counting of a month as a script for `spark-sql`. Brings the earlier months up to date. The caller must have the job's lock. A later
+/// Writes the counting of a month as a script for `spark-sql`. Brings the earlier months up to date. The caller must have the job's lock. A later
 /// [`refresh`] takes what the script wrote.
 ///
 /// # Errors
 /// If the month has no usable snapshot, or an earlier month fails.
-pub fn engine_script(archive: &Archive, settings: &Settings, month: Month, observer: &Observer) -> Result<String, JobError> {
+pub fn engine_script(archive: &Archive, settings: &Settings, month: Month, file: &Path, observer: &Observer) -> Result<(), JobError> {
     let definitions = definitions(&settings.job);
     let failed = |source: history::HistoryError| JobError::History { month, source };
     let missing = || ArchiveError::NoSnapshot { month, location: archive.location(Section::Snapshots) };
@@ -161,7 +163,13 @@ pub fn engine_script(archive: &Archive, settings: &Settings, month: Month, obser
     let snapshot = archive.snapshot(month)?.ok_or_else(missing)?;
     let (previous, earlier) = (chain.links.last().map(|link| &link.history), snapshots(&chain.links));
     let counting = steps::Month { snapshot: &snapshot, definitions: &definitions, previous, counted_before: None, earlier: &earlier };
-    counting.script(&archive.engine_folder(month), &analysis::queries(), &super::engine::place(settings)?).map_err(failed)
+    let folder = archive.engine_folder(month);
+    let script = counting.script(&folder, &analysis::queries(), &super::engine::place(settings)?).map_err(failed)?;
+    if let Err(error) = publish::write_file(file, script.as_bytes()) {
+        folder.clear().map_err(|error| failed(error.into()))?;
+        return Err(JobError::Script(error));
+    }
+    counting.keep_for_script(&folder).map_err(failed)
 }
 
 /// The months so far that have a history, each built on the one before it.

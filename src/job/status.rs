@@ -27,6 +27,8 @@ pub struct Status {
     pub unfinished: Vec<Months>,
     /// The folder on this machine with the unfinished work.
     pub work_folder: PathBuf,
+    /// Months whose counting waits for a script of `report --engine-script`.
+    pub scripts: Vec<Month>,
     /// Whether a `forget` is unfinished.
     pub is_forgetting: bool,
     /// The process that works on the job now; `None` if there is none. The unfinished work belongs to this process.
@@ -69,6 +71,7 @@ impl Status {
             || !self.gaps.is_empty()
             || self.due.is_some()
             || !self.unfinished.is_empty()
+            || !self.scripts.is_empty()
             || self.is_forgetting
     }
 }
@@ -98,6 +101,7 @@ pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool)
         gaps,
         due,
         unfinished: archive.unfinished()?,
+        scripts: scripts(archive)?,
         work_folder: archive.work_folder().to_path_buf(),
         is_forgetting: archive.journal()?.is_some(),
         damaged_applied: apply::problems(archive, reads_all)?,
@@ -105,6 +109,14 @@ pub fn status(archive: &Archive, job: &Job, now: DateTime<Utc>, reads_all: bool)
         holder: archive.holder().ok().flatten(),
         unreadable,
     })
+}
+
+fn scripts(archive: &Archive) -> Result<Vec<Month>, JobError> {
+    let has_script = |month: &Month| match archive.engine_folder(*month).script() {
+        Ok(script) => script.map(|_| Ok(*month)),
+        Err(source) => Some(Err(JobError::History { month: *month, source: source.into() })),
+    };
+    archive.months()?.iter().filter_map(has_script).collect()
 }
 
 /// The months without a snapshot between the first published month and this one.

@@ -14,14 +14,17 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use archive::engine::{EngineError, EngineFolder, Kept, Query, RemoteEngine, Step, Work};
+use archive::engine::{EngineError, EngineFolder, Kept, Query, RemoteEngine, Step, View, Work};
 use archive::table::{Column, Kind, Table, TableError};
+use polars::prelude::df;
 use spark_connect::ChannelBuilder;
 use tokio::runtime::{Builder, Runtime};
 
 use queries::Queries;
 use session::Session;
 
+/// How long the server may take for a small request. While a query runs, it may be silent for as long before it is asked whether it is there.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the server has to stop what runs there.
 const INTERRUPT: Duration = Duration::from_secs(5);
 
@@ -43,6 +46,7 @@ struct Server {
     at: String,
     /// The path of the job's place as the server spells it, without a slash at its end.
     place: String,
+    patience: Duration,
 }
 
 impl Server {
@@ -66,19 +70,36 @@ impl Spark {
     pub fn new(url: &str, token: Option<&str>, place: &str, give_up_after: Duration) -> Result<Spark, String> {
         // The client's own messages quote the address, and with it the token.
         let wrong = "is not of the form sc://HOST:PORT/;PARAMETER=VALUE;PARAMETER=VALUE".to_string();
-        let mut channel = ChannelBuilder::parse(url).map_err(|_| wrong)?;
+        let mut channel = ChannelBuilder::parse(url).map_err(|_| wrong.clone())?;
+        let parameters = url.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|end| &rest[end..])).unwrap_or_default();
+        // The client would ignore them, and with them what they ask for.
+        if url.contains(['@', '?', '#']) || !(parameters.is_empty() || parameters == "/" || parameters.starts_with("/;")) {
+            return Err(wrong);
+        }
+        if channel.get("use_ssl").is_some_and(|value| !["true", "false"].contains(&value.to_ascii_lowercase().as_str())) {
+            return Err("has a `use_ssl` that is neither true nor false".to_string());
+        }
+        if token.is_some() && channel.get("token").is_some() {
+            return Err("has a token, and there is another one in `engine.token_file`".to_string());
+        }
         if let Some(token) = token {
             channel.set("token", token);
         }
         if channel.get("user_agent").is_none() {
             channel.set("user_agent", "cohorts");
         }
-        if channel.token().is_some() && !channel.use_ssl() && !channel.is_loopback() {
-            return Err("has a token and no `use_ssl=true`: the token would be sent in clear text".to_string());
+        let is_secret = channel.token().is_some() || !channel.metadata().is_empty();
+        if is_secret && !channel.use_ssl() && !channel.is_loopback() {
+            return Err("has no `use_ssl=true`: the token, or a header, would be sent in clear text".to_string());
         }
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("spark").enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot be used: no threads could be started ({error})"))?;
-        let server = Server { at: channel.endpoint(), channel, place: place.trim_end_matches('/').to_string() };
+        let server = Server {
+            at: channel.endpoint(),
+            channel,
+            place: place.trim_end_matches('/').to_string(),
+            patience: PATIENCE.min(give_up_after),
+        };
         Ok(Spark { server, give_up_after, runtime: Some(runtime), running: Mutex::default() })
     }
 
@@ -109,27 +130,27 @@ impl RemoteEngine for Spark {
 
     fn check(&self, folder: &EngineFolder) -> Result<String, EngineError> {
         let number = i64::from(std::process::id());
-        let written = format!("-- out: probe\nSELECT {number} AS n");
-        let read = "-- in: probe\n-- out: probe\nSELECT p.n + 1 AS n FROM probe AS p";
-        let queries = vec![
-            Query::new(PROBE.name, Step { table: &PROBE, sql: written.into() }, Kept::Files),
-            Query::new("probe_read", Step::new(&PROBE, read), Kept::SortedFiles),
-        ];
+        let failed = |error| TableError::new("make", "a table for a trial", error);
+        let file = folder.put(&PROBE, &df!("n" => [number]).map_err(failed)?)?;
+        let views = vec![View { name: PROBE.name.to_string(), table: &PROBE, files: vec![file] }];
+        let read = Step::new(&PROBE, "-- in: probe\n-- out: probe\nSELECT p.n + 1 AS n FROM probe AS p");
+        let queries = vec![Query::new("probe_read", read, Kept::SortedFiles)];
         let said = self.wait(async {
             let session = Session::open(&self.server).await?;
             session.execute("SELECT 1", plans::query("SELECT 1")).await?;
             session.describe().await
-        })?;
-        let tried = self.run(&Work { views: Vec::new(), queries }, folder, &|_, _| {}).and_then(|()| {
+        });
+        let tried = said.and_then(|said| {
+            self.run(&Work { views, queries }, folder, &|_, _| {})?;
             let found = folder.rows("probe_read", &PROBE)?;
             let failed = |error| TableError::new("read", "the result of a trial", error);
             if found.column("n").and_then(|n| Ok(n.i64()?.iter().eq([Some(number + 1)]))).map_err(failed)? {
-                return Ok(());
+                return Ok(said);
             }
             Err(EngineError::Unsound { query: PROBE.name.to_string(), problem: "the rows are not those that were expected".to_string() })
         });
         let cleared = folder.clear();
-        tried?;
+        let said = tried?;
         cleared.map(|()| said)
     }
 
@@ -155,6 +176,11 @@ mod tests {
             ("http://host:15002/;token=secret", None, "is not of the form"),
             ("sc://host:15002/path;token=secret", None, "is not of the form"),
             ("sc://", None, "is not of the form"),
+            ("sc://user:secret@host:15002", None, "is not of the form"),
+            ("sc://host:15002/?use_ssl=true", None, "is not of the form"),
+            ("sc://host:15002/;use_ssl=yes", None, "neither true nor false"),
+            ("sc://host:15002/;use_ssl=true;token=secret", Some("another"), "another one"),
+            ("sc://host:15002/;authorization=secret", None, "in clear text"),
             ("sc://host:15002/;token=secret", None, "in clear text"),
             ("sc://host:15002", Some("secret"), "in clear text"),
         ] {

@@ -197,10 +197,11 @@ impl Shared {
     /// Waits before the next try. Returns the error if nothing was done for too long.
     async fn wait_or(&self, error: EngineError, pause: &mut Duration) -> Result<(), EngineError> {
         let since = self.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        if since + *pause > self.give_up_after {
+        let left = self.give_up_after.saturating_sub(since);
+        if left.is_zero() {
             return Err(error);
         }
-        sleep(*pause).await;
+        sleep((*pause).min(left)).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
         Ok(())
     }

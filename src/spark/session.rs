@@ -2,36 +2,59 @@
 
 use spark_connect::{ExecutePlanResponseReattachableIterator, RetryPolicy, SparkConnectClient, SparkError};
 use spark_connect_proto::analyze_plan_request::{Analyze, SparkVersion};
-use spark_connect_proto::{AnalyzePlanRequest, ExecutePlanRequest, Plan, UserContext, analyze_plan_response};
+use spark_connect_proto::{AnalyzePlanRequest, ExecutePlanRequest, ExecutePlanResponse, Plan, UserContext, analyze_plan_response};
+use std::time::Duration;
+use tokio::time::timeout;
+use tonic::Streaming;
 
 use crate::Server;
 use crate::failure::Failure;
 use archive::engine::EngineError;
 
 /// Instants are UTC, and written as every reader knows them.
-const SETTINGS: [(&str, &str); 2] = [("spark.sql.session.timeZone", "UTC"), ("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("spark.sql.session.timeZone", "UTC"),
+    ("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS"),
+    // `${…}` is text, and no variable.
+    ("spark.sql.variable.substitute", "false"),
+];
 /// How often an answer that broke off is continued before the server counts as gone.
 const REATTACHED: u32 = 5;
+
+type Answers = Streaming<ExecutePlanResponse>;
+
+/// The answer to a small request.
+async fn soon<T>(patience: Duration, asked: impl Future<Output = Result<T, SparkError>>) -> Result<T, Failure> {
+    match timeout(patience, asked).await {
+        Ok(answer) => answer.map_err(|error| Failure::of(&error)),
+        Err(_) => Err(Failure::Gone(format!("does not answer for {} seconds", patience.as_secs()))),
+    }
+}
 
 pub(crate) struct Session {
     client: SparkConnectClient,
     at: String,
+    patience: Duration,
     /// Whether the server is Spark. Others keep the order of rows that they write only if they must count them.
     is_spark: bool,
 }
 
 impl Session {
     pub(crate) async fn open(server: &Server) -> Result<Session, EngineError> {
-        let failed = |error: SparkError| Failure::of(&error).of_query(&server.at, "the settings of the session");
-        let mut client = SparkConnectClient::connect(&server.channel).await.map_err(failed)?;
+        let failed = |failure: Failure| match failure {
+            // What answers here is no such server, or does not understand the address.
+            Failure::Refused { problem, .. } => EngineError::NotSpark { at: server.at.clone(), problem },
+            failure => failure.of_query(&server.at, "the settings of the session"),
+        };
+        let mut client = soon(server.patience, SparkConnectClient::connect(&server.channel)).await.map_err(failed)?;
         // A server that is restarted is waited for by the queries, which then open a new session.
         client.set_retry_policy(RetryPolicy::no_retries());
         for (key, value) in SETTINGS {
-            client.set_config(key, value).await.map_err(failed)?;
+            soon(server.patience, client.set_config(key, value)).await.map_err(failed)?;
         }
-        let name = client.get_config_with_defaults(&[("spark.app.name", None)]).await.map_err(failed)?;
+        let name = soon(server.patience, client.get_config_with_defaults(&[("spark.app.name", None)])).await.map_err(failed)?;
         let is_spark = name.into_iter().flatten().next().is_some();
-        Ok(Session { client, at: server.at.clone(), is_spark })
+        Ok(Session { client, at: server.at.clone(), patience: server.patience, is_spark })
     }
 
     fn user(&self) -> UserContext {
@@ -46,7 +69,8 @@ impl Session {
             analyze: Some(Analyze::SparkVersion(SparkVersion {})),
             ..AnalyzePlanRequest::default()
         };
-        let answer = self.client.analyze_plan(request).await.map_err(|error| Failure::of(&error).of_query(&self.at, "its version"))?;
+        let answer =
+            soon(self.patience, self.client.analyze_plan(request)).await.map_err(|failure| failure.of_query(&self.at, "its version"))?;
         let version = match answer.result {
             Some(analyze_plan_response::Result::SparkVersion(found)) => found.version,
             _ => "unknown".to_string(),
@@ -75,16 +99,23 @@ impl Session {
             client_type: Some("cohorts".to_string()),
             ..ExecutePlanRequest::default()
         });
-        let mut answers = self.client.execute_plan(operation.request().clone()).await.map_err(|error| Failure::of(&error))?;
+        let mut answers = self.begin(&operation).await?;
         let mut broken_off = 0;
         loop {
-            let failure = match answers.message().await {
+            let answered = match timeout(self.patience, answers.message()).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    self.is_there().await?;
+                    continue;
+                }
+            };
+            let failure = match answered {
                 Ok(Some(answer)) => {
                     broken_off = 0;
                     operation.set_last_response_id(&answer).await;
                     if operation.is_completed().await {
                         // Best effort: the server forgets the operation by itself after a while.
-                        let _ = self.client.release_execute(operation.create_release_request(true).await).await;
+                        let _ = soon(self.patience, self.client.release_execute(operation.create_release_request(true).await)).await;
                         return Ok(());
                     }
                     continue;
@@ -97,8 +128,24 @@ impl Session {
                 return Err(failure);
             }
             let again = operation.create_reattach_request().await;
-            answers = self.client.reattach_execute(again).await.map_err(|error| Failure::of(&error))?;
+            answers = soon(self.patience, self.client.reattach_execute(again)).await?;
         }
+    }
+
+    /// Sends a plan. Some servers answer only when it is done, so silence is no failure as long as the server is there.
+    async fn begin(&self, operation: &ExecutePlanResponseReattachableIterator) -> Result<Answers, Failure> {
+        let mut beginning = std::pin::pin!(self.client.execute_plan(operation.request().clone()));
+        loop {
+            match timeout(self.patience, &mut beginning).await {
+                Ok(begun) => return begun.map_err(|error| Failure::of(&error)),
+                Err(_) => self.is_there().await?,
+            }
+        }
+    }
+
+    /// Whether the server answers a small request.
+    async fn is_there(&self) -> Result<(), Failure> {
+        soon(self.patience, self.client.get_config_with_defaults(&[(SETTINGS[0].0, None)])).await.map(drop)
     }
 
     /// Stops all that runs in the session.

@@ -44,7 +44,7 @@ where = "conversations_opened >= 2 AND NOT unsubscribed_from_emails"
 
 [[rules]]
 name = "odd"
-where = "country IN ('Ireland', 'it''s', 'a\\\\b') AND custom_attributes.seats > 2.5 OR tag.VIP AND newly_unsubscribed"
+where = "country IN ('Ireland', 'it''s', 'a\\\\b') AND 'UTC' <> '${spark.sql.session.timeZone}' AND custom_attributes.seats > 2.5 OR tag.VIP AND newly_unsubscribed"
 """
 
 
@@ -86,7 +86,7 @@ class Server:
                 SAIL_MODE="local-cluster",
                 SAIL_CLUSTER__WORKER_INITIAL_COUNT=str(workers),
                 SAIL_CLUSTER__WORKER_MAX_COUNT=str(workers),
-                SAIL_CLUSTER__WORKER_TASK_SLOTS="16",
+                SAIL_CLUSTER__WORKER_TASK_SLOTS="64",
             )
         log = open(folder / f"sail-{self.port}.log", "ab")
         self.process = subprocess.Popen([SAIL, "spark", "server", "--port", str(self.port)], env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -346,7 +346,7 @@ def main(tmp):
             secret = tmp / "token"
             for token, trusts, code, words in (
                 ("wrong", True, 3, "who are you?"),
-                ("invented-token", True, 1, "the token is known"),
+                ("invented-token", True, 2, "the token is known"),
                 ("invented-token", False, 2, "is not trusted"),
             ):
                 secret.write_text(f"{token}\n")
@@ -401,6 +401,10 @@ def main(tmp):
                 sys.exit(f"an interrupted report ended with {running.returncode}")
         finally:
             restarted.kill()
+    # One that takes connections and says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"sc://127.0.0.1:{silent.getsockname()[1]}"
+        cohorts("report", "--job", job, "--month", LAST, env=environment(gone, silent_url, COHORTS__INTERCOM__GIVE_UP_AFTER="2s"), code=5)
     absent = environment(gone, f"sc://127.0.0.1:{free_port()}", COHORTS__INTERCOM__GIVE_UP_AFTER="1s")
     cohorts("report", "--job", job, "--month", LAST, env=absent, code=5)
 

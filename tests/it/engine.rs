@@ -48,13 +48,18 @@ fn a_script_counts_a_month_and_a_report_waits_for_it() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let waiting = on(&file, "report", &["--month", &month]).without_token().finish();
-    waiting.check_code(1);
+    waiting.check_code(2);
     assert!(waiting.stderr.contains("has not run to its end: it has no rows of `opened`"), "{}", waiting.stderr);
     // Any other command leaves the folder, and without it the month is counted here.
     on(&file, "status", &[]).without_token().succeed();
     fs::remove_dir_all(place.job_folder().join(".engine")).unwrap();
     on(&file, "report", &["--month", &month]).without_token().succeed();
     check_same(&published(&place.job_folder()), &before, "the month was counted here");
-    let alone = on(&file, "report", &["--engine-script", path]).finish();
-    alone.check_code(2);
+    let nowhere = on(&file, "report", &["--month", &month, "--engine-script", "/nowhere/month.sql"]).without_token().finish();
+    nowhere.check_code(2);
+    assert!(nowhere.stderr.contains("`--engine-script`"), "{}", nowhere.stderr);
+    on(&file, "report", &["--month", &month]).without_token().succeed();
+    for arguments in [&["--engine-script", path][..], &["--all", "--engine-script", path]] {
+        on(&file, "report", arguments).finish().check_code(2);
+    }
 }

@@ -25,13 +25,13 @@ pub struct EngineFolder {
     folder: String,
     /// The folder with the rows of each query that is done.
     done: Arc<Mutex<BTreeMap<String, String>>>,
-    is_writable: bool,
+    is_locked: bool,
 }
 
 impl EngineFolder {
-    /// A folder below [`ENGINE`]. `is_writable`: whether this program writes there too, with the job's lock.
-    pub(crate) fn new(store: &Arc<dyn Store>, name: &str, is_writable: bool) -> EngineFolder {
-        EngineFolder { store: store.clone(), folder: format!("{ENGINE}/{name}"), done: Arc::default(), is_writable }
+    /// A folder below [`ENGINE`]. `is_locked`: whether this process has the job's lock.
+    pub(crate) fn new(store: &Arc<dyn Store>, name: &str, is_locked: bool) -> EngineFolder {
+        EngineFolder { store: store.clone(), folder: format!("{ENGINE}/{name}"), done: Arc::default(), is_locked }
     }
 
     /// The path for the rows of a query, in the job's place. Each attempt has its own: one whose answer was lost may still be writing.
@@ -46,7 +46,7 @@ impl EngineFolder {
     pub fn finished(&self, query: &str, table: &'static Table, attempt: &str) -> Result<(), EngineError> {
         let path = self.path(query, attempt);
         if self.store.written_below(&path)?.is_empty() {
-            if !self.is_writable {
+            if !self.is_locked {
                 let problem = format!("`{}` has no file of it: the engine writes elsewhere", self.store.shown(&path).display());
                 return Err(EngineError::Unsound { query: query.to_string(), problem });
             }

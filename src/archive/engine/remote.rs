@@ -84,7 +84,7 @@ pub trait RemoteEngine: fmt::Debug + Send + Sync {
     /// When the engine cannot be reached for too long, or refuses a query.
     fn run(&self, work: &Work, folder: &EngineFolder, watch: &(dyn Fn(&str, Duration) + Sync)) -> Result<(), EngineError>;
 
-    /// Tries whether the engine writes files into this folder, and reads them. Returns what the engine says of itself.
+    /// Tries whether the engine reads what this program writes into this folder, and the other way round. Returns what the engine says of itself.
     ///
     /// # Errors
     /// As [`RemoteEngine::run`].
@@ -100,6 +100,8 @@ pub enum EngineError {
     /// The same query works when the engine is back.
     #[error("the engine at `{at}` {problem}")]
     Unreachable { at: String, problem: String },
+    #[error("what answers at `{at}` does not understand a client of Spark Connect: {problem}")]
+    NotSpark { at: String, problem: String },
     #[error("the certificate of the engine at `{at}` is not trusted: {problem}")]
     Untrusted { at: String, problem: String },
     #[error("the engine at `{at}` refuses it: {problem}")]

@@ -11,7 +11,7 @@ impl Work {
     /// A script for `spark-sql`. `place` is the path of the job's place as the cluster spells it.
     pub fn script(&self, folder: &EngineFolder, place: &str) -> String {
         let place = place.trim_end_matches('/');
-        let mut script = "SET spark.sql.session.timeZone=UTC;\nSET spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS;\n".to_string();
+        let mut script = "SET spark.sql.variable.substitute=false;\nSET spark.sql.session.timeZone=UTC;\nSET spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS;\n".to_string();
         let view = |script: &mut String, view: &View, place: &str| {
             let _ = write!(
                 script,

@@ -14,7 +14,7 @@ pub(super) async fn engine(settings: &Settings, archive: &Archive) -> Option<Fin
     let folder = archive.engine_check_folder();
     let checking = tokio::task::spawn_blocking(move || engine.check(&folder).map_err(JobError::EngineCheck));
     Some(match crate::error::joined(checking.await) {
-        Ok(said) => Finding::fine("engine", format!("{said}; it writes where this program reads")),
+        Ok(said) => Finding::fine("engine", format!("{said}; it reads what this program writes, and the other way round")),
         Err(error) => Finding::error("engine", error),
     })
 }

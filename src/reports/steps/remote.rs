@@ -47,16 +47,23 @@ impl Month<'_> {
         Ok(counted)
     }
 
-    /// The queries as a script for `spark-sql`. The small tables, and what the script is made from, are written to the folder. `place` is the
-    /// path of the job's place as the cluster spells it.
+    /// The queries as a script for `spark-sql`. The small tables are written to the folder. `place` is the path of the job's place as the
+    /// cluster spells it. [`Month::keep_for_script`] keeps the folder.
     ///
     /// # Errors
     /// When a file is damaged, or cannot be written.
     pub fn script(&self, folder: &EngineFolder, reports: &ReportQueries, place: &str) -> Result<String, HistoryError> {
         folder.clear()?;
         let (_, _, work) = self.work(folder, reports)?;
-        folder.keep_for_script(self.fingerprint().as_bytes())?;
         Ok(work.script(folder, place))
+    }
+
+    /// Keeps the folder until a person has run the script.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_for_script(&self, folder: &EngineFolder) -> Result<(), HistoryError> {
+        Ok(folder.keep_for_script(self.fingerprint().as_bytes())?)
     }
 
     /// The month, if a person has run its script. `None` if there is none, or if it was made from other months or definitions: then
