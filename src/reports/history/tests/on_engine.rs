@@ -169,7 +169,7 @@ fn a_script_is_taken_if_it_ran_to_its_end_on_the_same_data() {
     let folder = || place.archive().engine_folder("2026-01".parse().unwrap());
     assert!(month.counted_by_script(folder(), &queries()).unwrap().is_none());
     let script = month.script(&folder(), &queries(), "s3a://bucket/job/").unwrap();
-    assert!(month.counted_by_script(folder()).unwrap().is_none(), "nobody has it yet");
+    assert!(month.counted_by_script(folder(), &queries()).unwrap().is_none(), "nobody has it yet");
     month.keep_for_script(&folder()).unwrap();
     assert!(script.contains("INSERT OVERWRITE DIRECTORY 's3a://bucket/job/.engine/run_month=2026-01/ledger/script'"), "{script}");
     let error = month.counted_by_script(folder(), &queries()).map(drop).unwrap_err();
