@@ -35,8 +35,8 @@ pub(crate) struct Session {
     client: SparkConnectClient,
     at: String,
     patience: Duration,
-    /// Whether the server is Spark. Others keep the order of rows that they write only if they must count them.
-    is_spark: bool,
+    /// Whether the server is Spark, which names its application. Others keep the order of rows that they write only if they must count them.
+    pub(crate) is_spark: bool,
 }
 
 impl Session {
