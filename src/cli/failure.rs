@@ -1,10 +1,11 @@
 //! Failures: what failed, where, why and what to do, and the exit codes.
 
+mod engine;
+
 use std::error::Error;
 
 use archive::ArchiveError;
 use archive::disk;
-use archive::engine::EngineError;
 use archive::snapshot::SnapshotError;
 use archive::store::{BucketError, StoreError};
 use intercom::proxy::ProxyError;
@@ -15,6 +16,8 @@ use job::privacy::PrivacyError;
 use job::settings::{SettingsError, TOKEN_VARIABLE, TokenError};
 use job::{Forgotten, JobError, Unresolved};
 use reports::history::HistoryError;
+
+use engine::{ENGINE_PATH, engine_code_and_hint};
 
 pub(super) const UNEXPECTED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
@@ -316,26 +319,6 @@ const DAMAGED_HINT: &str = "restore the folder from a backup; if there is none, 
 const UNREACHABLE: &str = "what was fetched is kept on this machine: run it again to continue";
 const REBUILD: &str =
     "the snapshots were not changed: `cohorts status --check` shows whether they are damaged; `cohorts report --all` rebuilds the rest";
-
-const ENGINE_PATH: &str = "the engine must read and write `output.dir`: see `engine.path` and its credentials in docs/scale.md; `engine.kind = \"polars\"` counts in this process";
-
-/// What to do about an engine. `None` if the failure was not of the engine.
-fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
-    match error {
-        EngineError::Unreachable { .. } => Some((UNAVAILABLE, "check `engine.url`, start the engine, and run it again")),
-        EngineError::Denied { .. } => Some((UNAUTHORIZED, "check the token in `engine.url` or `engine.token_file`")),
-        EngineError::NotSpark { .. } => Some((USAGE, "check host, port and parameters of `engine.url`")),
-        EngineError::Untrusted { .. } => Some((
-            USAGE,
-            "name a file with the authority that signed it in the environment variable SSL_CERT_FILE, or correct `engine.url`",
-        )),
-        EngineError::Refused { .. } | EngineError::Unsound { .. } => Some((UNEXPECTED, ENGINE_PATH)),
-        EngineError::NotRun { .. } => {
-            Some((USAGE, "run the script to its end; or delete that folder, and the month is counted as `engine.kind` says"))
-        }
-        EngineError::Publish(_) | EngineError::Table(_) => None,
-    }
-}
 
 fn code_and_hint(error: &JobError) -> (u8, Option<String>) {
     let with = |code: u8, hint: &str| (code, Some(hint.to_string()));

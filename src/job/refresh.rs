@@ -1,25 +1,27 @@
 //! Brings history and reports up to date with the snapshots: offline, a month at a time, oldest first. Current files are not
 //! changed, so a second run changes nothing.
 
+mod script;
+
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pages::{self, Page};
 use super::{Built, DamagedMonth, Event, JobError, Observer};
 use crate::settings::{Format, Job, Settings};
 use archive::engine::{EngineError, RemoteEngine};
-use archive::publish;
 use archive::snapshot::{Finding, Manifest, Snapshot, SnapshotError};
 use archive::store::Damage;
 use archive::table::TableError;
-use archive::{Archive, ArchiveError, Section};
+use archive::{Archive, Section};
 use domain::Month;
 use reports::analysis::{self, CohortFacts, Facts, Found, PopulationKind, REPORTS};
 use reports::digest::Digest;
 use reports::history::{self, Definitions, History, ProfileEntry};
 use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
 use reports::steps::{self, CohortMonth, Counted};
+
+pub use script::engine_script;
 
 /// The months to build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,43 +135,6 @@ pub fn refresh(
         pages::write_index(archive, settings)?;
     }
     Ok(done)
-}
-
-/// Writes the counting of a month as a script for `spark-sql`. Brings the earlier months up to date. The caller must have the job's lock. A later
-/// [`refresh`] takes what the script wrote.
-///
-/// # Errors
-/// If the month has no usable snapshot, or an earlier month fails.
-pub fn engine_script(archive: &Archive, settings: &Settings, month: Month, file: &Path, observer: &Observer) -> Result<(), JobError> {
-    let definitions = definitions(&settings.job);
-    let failed = |source: history::HistoryError| JobError::History { month, source };
-    let missing = || ArchiveError::NoSnapshot { month, location: archive.location(Section::Snapshots) };
-    refresh(archive, settings, &Scope::StaleUntil(month.previous()), &BTreeSet::new(), observer)?;
-    let mut chain = Chain {
-        archive,
-        definitions: &definitions,
-        observer,
-        engine: None,
-        links: Vec::new(),
-        last_counted: None,
-        done: Refreshed::default(),
-    };
-    for (earlier, snapshot) in archive.snapshots()?.take_while(|(earlier, _)| *earlier < month) {
-        let snapshot = snapshot.ok();
-        if let Some(history) = chain.current_history(earlier, snapshot.as_ref())? {
-            chain.links.push(Link { month: earlier, snapshot, history, is_verified: false });
-        }
-    }
-    let snapshot = archive.snapshot(month)?.ok_or_else(missing)?;
-    let (previous, earlier) = (chain.links.last().map(|link| &link.history), snapshots(&chain.links));
-    let counting = steps::Month { snapshot: &snapshot, definitions: &definitions, previous, counted_before: None, earlier: &earlier };
-    let folder = archive.engine_folder(month);
-    let script = counting.script(&folder, &analysis::queries(), &super::engine::place(settings)?).map_err(failed)?;
-    if let Err(error) = publish::write_file(file, script.as_bytes()) {
-        folder.clear().map_err(|error| failed(error.into()))?;
-        return Err(JobError::Script(error));
-    }
-    counting.keep_for_script(&folder).map_err(failed)
 }
 
 /// The months so far that have a history, each built on the one before it.

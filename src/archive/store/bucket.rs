@@ -3,10 +3,12 @@
 
 mod cache;
 mod client;
+mod engine;
 mod failure;
 mod known;
 mod lease;
 mod objects;
+mod trial;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -19,14 +21,12 @@ use chrono::TimeDelta;
 use object_store::ObjectStore;
 
 use super::location::BucketUri;
-use super::{
-    BucketError, CHECK, ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, SCRIPT, Store, StoreError, Tried, WrittenFile, flock,
-};
+use super::{CHECK, ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, Store, StoreError, Tried, WrittenFile, flock};
 use crate::publish::{self, Checksum, ListedFile, MANIFEST, PublishError, Staging};
 use cache::Cache;
 use known::Known;
 use lease::{Lease, Taken, Term};
-use objects::{Entry, Fetched, If, Objects, Put, Version};
+use objects::{Entry, Fetched, If, Objects, Put};
 
 pub(crate) use client::client;
 pub(crate) use versions::Versions;
@@ -246,14 +246,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes what engines wrote for interrupted commands.
-    fn remove_of_engines(&self) -> Result<(), PublishError> {
-        let paths = self.below(ENGINE)?;
-        let folder = |path: &str| path.split('/').nth(1).unwrap_or_default().to_string();
-        let kept: BTreeSet<String> = paths.iter().filter(|path| path.ends_with(SCRIPT)).map(|path| folder(path)).collect();
-        paths.iter().filter(|path| !kept.contains(&folder(path))).try_for_each(|path| self.delete(path))
-    }
-
     /// Removes the objects of a folder that is marked as removed, the mark last.
     fn remove_folder(&self, folder: &str) -> Result<(), PublishError> {
         let manifest = manifest_in(folder);
@@ -444,10 +436,7 @@ impl Store for Bucket {
     }
 
     fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError> {
-        let found = self.shared.objects.below(folder).map_err(self.shared.failed("list", folder))?;
-        let is_of_engine = |path: &str| path.rsplit('/').next().is_some_and(super::is_of_engine);
-        let files = found.into_iter().filter(|(path, _)| is_of_engine(path));
-        Ok(files.map(|(path, entry)| WrittenFile { path, bytes: entry.bytes, tag: entry.tag }).collect())
+        self.shared.written_below(folder)
     }
 
     fn tail(&self, file: &WrittenFile, bytes: u64) -> Result<Vec<u8>, PublishError> {
@@ -455,42 +444,15 @@ impl Store for Bucket {
     }
 
     fn fetch_written(&self, file: &WrittenFile) -> Result<LocalFile, PublishError> {
-        let folder = self.shared.work.join("copies");
-        publish::create_folder(&folder)?;
-        let copy = LocalFile::Copy(folder.join(file.path.replace('/', "@")));
-        let fetched = self.shared.objects.download(&file.path, copy.path()).map_err(self.shared.failed("read", &file.path))?;
-        match fetched {
-            Some(_) => Ok(copy),
-            None => Err(self.shared.failed("read", &file.path)(io::ErrorKind::NotFound.into())),
-        }
+        self.shared.fetch_written(file)
     }
 
     fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError> {
-        let shared = &self.shared;
-        // The checksum of the copy is not known yet, and is another one than that of the original in some buckets.
-        let target = staging.listed_path(relative, &publish::sha256(format!("{} {:?}", file.path, file.tag).as_bytes()));
-        let path = format!("{}/{target}", staging.target());
-        shared.check_lease(&path)?;
-        let copy = shared.objects.copy(&file.path, &path).map_err(shared.failed("write", &path))?;
-        if copy.bytes != file.bytes {
-            let problem = format!("the copy has {} bytes, and the original {}", copy.bytes, file.bytes);
-            return Err(shared.failed("write", &path)(io::Error::other(BucketError::Refused(problem))));
-        }
-        let Some(tag) = copy.tag.clone() else {
-            let problem = "the store gives no checksum for its objects".to_string();
-            return Err(shared.failed("write", &path)(io::Error::other(BucketError::Refused(problem))));
-        };
-        shared.with(|known| known.found(&path, copy))?;
-        staging.list_placed(ListedFile { path: target, rows, bytes: file.bytes, checksum: Checksum::Etag(tag) });
-        Ok(())
+        self.shared.place(file, staging, relative, rows)
     }
 
     fn remove_below(&self, folder: &str) -> Result<(), PublishError> {
-        let found = self.shared.objects.below(folder).map_err(self.shared.failed("list", folder))?;
-        if folder.starts_with(&format!("{ENGINE}/{CHECK}")) {
-            return found.keys().try_for_each(|path| self.shared.objects.delete(path).map_err(self.shared.failed("remove", path)));
-        }
-        found.keys().try_for_each(|path| self.shared.delete(path))
+        self.shared.remove_below(folder)
     }
 
     fn lock(&self, purpose: &str) -> Result<Lock, StoreError> {
@@ -515,34 +477,8 @@ impl Store for Bucket {
         Ok(lease::holder(&self.shared.objects).map_err(self.shared.failed("read", lease::PATH))?)
     }
 
-    /// Writes, lists, reads and removes an object of its own, and tries what must fail.
     fn try_out(&self) -> Result<Tried, StoreError> {
-        let shared = &self.shared;
-        publish::create_folder(&shared.work)?;
-        let objects = &shared.objects;
-        let path = format!(".check-{}-{}", std::process::id(), super::machine::Process::this().started);
-        let conditional = |put: Put| match put {
-            Put::Done(version) => Ok(version),
-            Put::Conflict => Err(io::Error::other(BucketError::Refused("another object with its name is there".to_string()))),
-        };
-        let tried = || -> io::Result<bool> {
-            let first: Version = conditional(objects.put_if(&path, b"first\n", If::Absent)?)?;
-            conditional(objects.put_if(&path, b"second\n", If::Is(first.clone()))?)?;
-            let is_conditional = lease::is_conditional(objects, &path, &first)?;
-            let is_listed = objects.list()?.contains_key(&path);
-            let is_read = objects.get(&path)?.is_some_and(|(bytes, _)| bytes == b"second\n");
-            if is_conditional && !(is_listed && is_read) {
-                return Err(io::Error::other(BucketError::Refused("what was written is not what is listed and read".to_string())));
-            }
-            Ok(is_conditional)
-        };
-        let is_conditional = tried().map_err(shared.failed("try out", &path));
-        let removed = objects.delete(&path).map_err(shared.failed("remove", &path));
-        if !is_conditional? {
-            return Err(StoreError::Unconditional { place: shared.shown("") });
-        }
-        removed?;
-        Ok(Tried::Bucket)
+        self.shared.try_out()
     }
 }
 

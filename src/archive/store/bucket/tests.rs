@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::store::Location;
+use crate::store::{BucketError, Location};
 use faulty::{Counts, Faulty, Plan};
 
 const MONTHS: [&str; 3] = ["snapshots/run_month=2026-08", "snapshots/run_month=2026-09", "history/run_month=2026-09"];
