@@ -389,7 +389,7 @@ def main(tmp):
             if running.wait() != 0:
                 sys.exit(f"a server that was restarted ended with {running.returncode}")
             print("after a server that was killed, %d tables, %d rows, the same" % compare(gone / "demo", program / "demo"))
-            refused = environment(gone, restarted, COHORTS__ENGINE__PATH="/nowhere")
+            refused = environment(gone, restarted, COHORTS__ENGINE__PATH=str(tmp / "nowhere"))
             error = cohorts("report", "--job", job, "--month", LAST, env=refused, code=1).stderr
             if "contacts" not in error and "standing" not in error:
                 sys.exit(f"the query is not named: {error}")

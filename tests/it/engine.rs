@@ -55,7 +55,8 @@ fn a_script_counts_a_month_and_a_report_waits_for_it() {
     fs::remove_dir_all(place.job_folder().join(".engine")).unwrap();
     on(&file, "report", &["--month", &month]).without_token().succeed();
     check_same(&published(&place.job_folder()), &before, "the month was counted here");
-    let nowhere = on(&file, "report", &["--month", &month, "--engine-script", "/nowhere/month.sql"]).without_token().finish();
+    let missing = place.folder().join("no such folder/month.sql");
+    let nowhere = on(&file, "report", &["--month", &month, "--engine-script", missing.to_str().unwrap()]).without_token().finish();
     nowhere.check_code(2);
     assert!(nowhere.stderr.contains("`--engine-script`"), "{}", nowhere.stderr);
     on(&file, "report", &["--month", &month]).without_token().succeed();
