@@ -20,9 +20,9 @@ fn a_program_without_spark_says_how_to_get_one() {
     for word in ["`engine.kind`", "--features spark", "protoc"] {
         assert!(refused.stderr.contains(word), "{}", refused.stderr);
     }
-    let wrong = on(&file, "check", &[]).variable("COHORTS__ENGINE__URL", "http://127.0.0.1/;token=invented-secret").finish();
+    let wrong = on(&file, "report", &[]).variable("COHORTS__ENGINE__URL", "http://127.0.0.1/;token=invented-secret").finish();
     wrong.check_code(2);
-    assert!(wrong.stdout.contains("must be the address of a Spark Connect server"), "{}", wrong.stdout);
+    assert!(wrong.stderr.contains("must be the address of a Spark Connect server"), "{}", wrong.stderr);
     assert!(![refused.stdout, refused.stderr, wrong.stdout, wrong.stderr].iter().any(|text| text.contains("invented-secret")));
 }
 
