@@ -248,6 +248,7 @@ impl Archive {
                 self.store.retire(&format!("{}/{name}", section.name()))?;
             }
         }
+        self.store.remove_below(ENGINE)?;
         publish::remove_folder(self.work_folder())
     }
 

@@ -173,7 +173,7 @@ impl Staging {
         if listed != relative {
             rename(&path, &self.path.join(&listed))?;
         }
-        self.add(ListedFile { path: listed, rows, bytes, checksum });
+        self.list_placed(ListedFile { path: listed, rows, bytes, checksum });
         Ok(())
     }
 
@@ -184,10 +184,6 @@ impl Staging {
 
     /// Adds a file to the list that is not in this folder: it is where the folder will be published already.
     pub(crate) fn list_placed(&self, file: ListedFile) {
-        self.add(file);
-    }
-
-    fn add(&self, file: ListedFile) {
         // A poisoned lock is harmless: the list is never half changed.
         self.files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
     }
@@ -352,6 +348,14 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
 pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), PublishError> {
     let linked = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
     linked.map_err(|error| PublishError::new("copy to", to, error))
+}
+
+/// Copies the bytes of a file. The copy is readable by its owner only, whoever may read the original.
+pub(crate) fn copy_bytes(from: &Path, to: &Path) -> Result<(), PublishError> {
+    let copied = fs::copy(from, to).map(drop);
+    #[cfg(unix)]
+    let copied = copied.and_then(|()| fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o600)));
+    copied.map_err(|error| PublishError::new("copy to", to, error))
 }
 
 /// Syncs a file to disk, so that it survives a power cut.

@@ -11,7 +11,7 @@ mod session;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use archive::engine::{EngineError, EngineFolder, Kept, Query, RemoteEngine, Step, View, Work};
@@ -35,7 +35,7 @@ pub struct Spark {
     /// `None` while this is dropped.
     runtime: Option<Runtime>,
     /// The session of the work that runs now.
-    running: Mutex<Weak<Session>>,
+    running: Arc<Mutex<Weak<Session>>>,
 }
 
 /// Which server, and how it reaches the job's place.
@@ -100,7 +100,7 @@ impl Spark {
             place: place.trim_end_matches('/').to_string(),
             patience: PATIENCE.min(give_up_after),
         };
-        Ok(Spark { server, give_up_after, runtime: Some(runtime), running: Mutex::default() })
+        Ok(Spark { server, give_up_after, runtime: Some(runtime), running: Arc::default() })
     }
 
     /// Runs a task on the threads of this engine and waits for it.
@@ -138,7 +138,9 @@ impl RemoteEngine for Spark {
         let said = self.wait(async {
             let session = Session::open(&self.server).await?;
             session.execute("SELECT 1", plans::query("SELECT 1")).await?;
-            session.describe().await
+            let said = session.describe().await;
+            session.close().await;
+            said
         });
         let tried = said.and_then(|said| {
             self.run(&Work { views, queries }, folder, &|_, _| {})?;

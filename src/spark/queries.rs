@@ -28,7 +28,7 @@ pub(crate) struct Queries<'a> {
     pub folder: &'a EngineFolder,
     pub work: &'a Work,
     pub give_up_after: Duration,
-    pub running: &'a Mutex<Weak<Session>>,
+    pub running: &'a Arc<Mutex<Weak<Session>>>,
 }
 
 /// What the tasks of a month share.
@@ -39,6 +39,8 @@ struct Shared {
     queries: Vec<Query>,
     give_up_after: Duration,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
+    /// The same session, for whoever interrupts the work.
+    running: Arc<Mutex<Weak<Session>>>,
     /// The queries that are done.
     done: Mutex<BTreeSet<String>>,
     /// When the last query was done.
@@ -54,41 +56,56 @@ impl Queries<'_> {
             queries: self.work.queries.clone(),
             give_up_after: self.give_up_after,
             session: tokio::sync::Mutex::default(),
+            running: self.running.clone(),
             done: Mutex::default(),
             progress: Mutex::new(Instant::now()),
         });
-        let mut waiting: Vec<usize> = (0..shared.queries.len()).collect();
-        let mut tasks: JoinSet<Result<(usize, Duration), EngineError>> = JoinSet::new();
-        loop {
-            let ready = waiting.iter().position(|index| shared.is_ready(*index));
-            let session = if ready.is_some() { Some(shared.session().await?) } else { None };
-            let has_room = session.as_ref().is_some_and(|session| tasks.len() < if session.is_spark { AT_ONCE } else { 1 });
-            if let (Some(at), Some(session), true) = (ready, session, has_room) {
-                let (index, shared) = (waiting.remove(at), shared.clone());
-                *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&session);
-                tasks.spawn(async move { shared.follow(index).await.map(|time| (index, time)) });
-                continue;
-            }
-            // Without a task that runs, nothing that waits can become ready: every query is done.
-            let Some(ended) = tasks.join_next().await else { break };
-            let (index, time) = match ended {
-                Ok(ended) => ended?,
-                Err(panic) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
-                Err(_) => break,
-            };
-            let name = &shared.queries[index].name;
-            shared.done.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-            *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            watch(name, time);
-        }
-        if let Some(index) = waiting.first() {
-            let problem = "a table that it reads is never made".to_string();
-            return Err(EngineError::Refused { query: shared.queries[*index].name.clone(), problem });
-        }
+        let ended = follow_all(&shared, watch).await;
         if let Some(session) = shared.session.lock().await.take() {
-            let _ = tokio::time::timeout(CLOSING, session.close()).await;
+            // Of a query that failed, others may still be running beside it.
+            let closing = async {
+                if ended.is_err() {
+                    session.interrupt().await;
+                }
+                session.close().await;
+            };
+            let _ = tokio::time::timeout(CLOSING, closing).await;
         }
-        Ok(())
+        ended
+    }
+}
+
+/// Runs all queries, each when the tables that it reads are there.
+async fn follow_all(shared: &Arc<Shared>, watch: &(dyn Fn(&str, Duration) + Sync)) -> Result<(), EngineError> {
+    let mut waiting: Vec<usize> = (0..shared.queries.len()).collect();
+    let mut tasks: JoinSet<Result<(usize, Duration), EngineError>> = JoinSet::new();
+    loop {
+        let ready = waiting.iter().position(|index| shared.is_ready(*index));
+        let session = if ready.is_some() { Some(shared.session().await?) } else { None };
+        let has_room = session.as_ref().is_some_and(|session| tasks.len() < if session.is_spark { AT_ONCE } else { 1 });
+        if let (Some(at), true) = (ready, has_room) {
+            let (index, shared) = (waiting.remove(at), shared.clone());
+            tasks.spawn(async move { shared.follow(index).await.map(|time| (index, time)) });
+            continue;
+        }
+        // Without a task that runs, nothing that waits can become ready: every query is done.
+        let Some(ended) = tasks.join_next().await else { break };
+        let (index, time) = match ended {
+            Ok(ended) => ended?,
+            Err(panic) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+            Err(_) => break,
+        };
+        let name = &shared.queries[index].name;
+        shared.done.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        watch(name, time);
+    }
+    match waiting.first() {
+        Some(index) => {
+            let problem = "a table that it reads is never made".to_string();
+            Err(EngineError::Refused { query: shared.queries[*index].name.clone(), problem })
+        }
+        None => Ok(()),
     }
 }
 
@@ -106,13 +123,17 @@ impl Shared {
         if let Some(session) = &*session {
             return Ok(session.clone());
         }
-        let pause = &mut FIRST_PAUSE.clone();
+        let mut pause = FIRST_PAUSE;
         loop {
             match self.prepared().await {
-                Ok(opened) => return Ok(session.insert(Arc::new(opened)).clone()),
+                Ok(opened) => {
+                    let opened = session.insert(Arc::new(opened));
+                    *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(opened);
+                    return Ok(opened.clone());
+                }
                 Err(error @ EngineError::Unreachable { .. }) => {
                     tracing::warn!("{error}; it is asked again");
-                    self.wait_or(error, pause).await?;
+                    self.wait_or(error, &mut pause).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -150,12 +171,12 @@ impl Shared {
     async fn follow(&self, index: usize) -> Result<Duration, EngineError> {
         let query = &self.queries[index];
         let (mut attempt, mut refused) = (0, 0);
-        let pause = &mut FIRST_PAUSE.clone();
+        let mut pause = FIRST_PAUSE;
         loop {
             let session = self.session().await?;
             let begun = Instant::now();
             attempt += 1;
-            let failure = match self.attempt(&session, query, &format!("try-{attempt}")).await {
+            let failure = match self.attempt(&session, query, &format!("{}-{attempt}", session.id())).await {
                 Ok(()) => return Ok(begun.elapsed()),
                 Err(Attempted::Here(error)) => return Err(error),
                 Err(Attempted::There(failure)) => failure,
@@ -168,7 +189,7 @@ impl Shared {
                 Failure::Gone(ref problem) => {
                     tracing::warn!(query = query.name, "the engine {problem}; the query is run again");
                     self.forget(&session).await;
-                    self.wait_or(failure.clone().of_query(&self.server.at, &query.name), pause).await?;
+                    self.wait_or(failure.clone().of_query(&self.server.at, &query.name), &mut pause).await?;
                 }
                 failure => return Err(failure.of_query(&self.server.at, &query.name)),
             }

@@ -57,6 +57,11 @@ impl Session {
         Ok(Session { client, at: server.at.clone(), patience: server.patience, is_spark })
     }
 
+    /// No other session has this ID, not even one of another process.
+    pub(crate) fn id(&self) -> &str {
+        self.client.session_id()
+    }
+
     fn user(&self) -> UserContext {
         UserContext { user_id: self.client.user_id().unwrap_or_default().to_string(), ..UserContext::default() }
     }
@@ -151,12 +156,12 @@ impl Session {
     /// Stops all that runs in the session.
     pub(crate) async fn interrupt(&self) {
         // The command is ending: there is nobody to whom a failure matters.
-        let _ = self.client.interrupt_all().await;
+        let _ = soon(self.patience, self.client.interrupt_all()).await;
     }
 
-    /// Tells the server that the session is over.
+    /// Ends the session on the server.
     pub(crate) async fn close(&self) {
         // Best effort: the server ends sessions by itself after a while.
-        let _ = self.client.release_session().await;
+        let _ = soon(self.patience, self.client.release_session()).await;
     }
 }

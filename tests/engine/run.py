@@ -239,7 +239,7 @@ def rows(read, names):
     return list(zip(*(read.column(name).to_pylist() for name in names)))
 
 
-def compare(ours, theirs):
+def compare(ours, theirs, on_server=True):
     """All tables of all months. Returns the number of tables and rows."""
     tables = count = 0
     for section in ("history", "reports"):
@@ -259,7 +259,7 @@ def compare(ours, theirs):
                     only = [row for row in mine if row not in its][:3], [row for row in its if row not in mine][:3]
                     sys.exit(f"{section} {month}: `{name}` differs: the server alone {only[0]}, the program alone {only[1]}")
                 key = [column for column in ("month", "cohort_key", "contact_id", "attribute") if column in columns]
-                if len(parts) > 1 and any(rows(part, key) != sorted(rows(part, key)) for part in parts):
+                if (one / name).is_dir() and any(rows(part, key) != sorted(rows(part, key)) for part in parts):
                     sys.exit(f"{section} {month}: a part of `{name}` is not in the order of its key")
                 tables, count = tables + 1, count + len(its)
             if section == "reports":
@@ -270,7 +270,7 @@ def compare(ours, theirs):
             for file in listed:
                 if ("sha256" in file) == ("etag" in file):
                     sys.exit(f"{month}: {file} has no checksum, or two")
-            if section == "reports" and not any(file["path"].startswith("members/part-") for file in listed):
+            if on_server and section == "reports" and not any(file["path"].startswith("members/part-") for file in listed):
                 sys.exit(f"{month}: the parts of `members` are not listed")
     return tables, count
 
@@ -301,7 +301,9 @@ def main(tmp):
         print("a folder: %d tables, %d rows, the same" % compare(folder / "demo", program / "demo"))
         if (folder / "demo/.engine").exists() and any((folder / "demo/.engine").iterdir()):
             sys.exit("what the server wrote is not removed")
-        status = cohorts("status", "--job", job, "--check", env=environment(folder), code=8).stdout
+        # 8 for the gap.
+        if "damaged" in cohorts("status", "--job", job, "--check", env=environment(folder), code=8).stdout:
+            sys.exit("what the server counted is damaged")
 
         # History that one engine made is gone on with by the other.
         for first, second in ((folder, None), (program, server)):
@@ -318,13 +320,7 @@ def main(tmp):
             for section in ("history", "reports"):
                 for month in (path for path in (mixed / "demo" / section).iterdir() if path.name != f"run_month={LAST}"):
                     shutil.rmtree(month)
-            if second is None:
-                for name in ("cohort_summary", "cohort_trends", "members", "retention", "attribute_profile"):
-                    a, b = (table(place / "demo/reports" / f"run_month={LAST}", name)[0] for place in (mixed, expected))
-                    if rows(a, a.schema.names) != rows(b, a.schema.names):
-                        sys.exit(f"`{name}` on the history of the server differs")
-            else:
-                compare(mixed / "demo", expected / "demo")
+            compare(mixed / "demo", expected / "demo", on_server=second is not None)
         print("a month after one that the other engine counted: the same")
 
         # A person is removed: every month is published anew.
@@ -375,8 +371,6 @@ def main(tmp):
                 server.kill()
         if running.wait() != 5:
             sys.exit(f"a server that is gone ended with {running.returncode}:\n{''.join(lines)}")
-        if "could not" in (status or "") or not (gone / "demo/snapshots").exists():
-            sys.exit("the snapshots are not kept")
     with Server(tmp, port=server.port) as server:
         patient = environment(gone, server)
         running = subprocess.Popen([PROGRAM, "--log-format", "json", "report", "--job", job, "--all"], env=patient, stderr=subprocess.PIPE, text=True)

@@ -34,7 +34,8 @@ impl EngineFolder {
         EngineFolder { store: store.clone(), folder: format!("{ENGINE}/{name}"), done: Arc::default(), is_locked }
     }
 
-    /// The path for the rows of a query, in the job's place. Each attempt has its own: one whose answer was lost may still be writing.
+    /// The path for the rows of a query, in the job's place. Each attempt has a name that no other one has, nor one of an earlier
+    /// command: an attempt whose answer was lost may still be writing.
     pub fn path(&self, query: &str, attempt: &str) -> String {
         format!("{}/{query}/{attempt}", self.folder)
     }

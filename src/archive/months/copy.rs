@@ -78,7 +78,7 @@ impl Archive {
         for (file, path) in source.files.iter().zip(paths) {
             // Not a link: damage to one of the two would be damage to both.
             let place = staging.place(&file.path)?;
-            std::fs::copy(&path, &place).map_err(|error| PublishError::new("copy to", &place, error))?;
+            publish::copy_bytes(&path, &place)?;
             staging.list(&file.path, file.rows)?;
         }
         publish::write_file(&staging.place(MANIFEST)?, source.read.bytes())?;

@@ -168,8 +168,7 @@ impl Shared {
 
     /// Sends all files, also those whose names are there: nobody knows whether their bytes are.
     fn upload(&self, staging: &Staging, target: &str) -> Result<(), PublishError> {
-        let is_here = |file: &ListedFile| staging.folder().join(&file.path).exists();
-        let next = Mutex::new(staging.files().into_iter().filter(is_here));
+        let next = Mutex::new(staging.files().into_iter().filter(is_of_staging));
         let send = || -> Result<(), PublishError> {
             loop {
                 let Some(file) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
@@ -367,7 +366,7 @@ impl Store for Bucket {
             // Reports are found by their names: those of another choice of formats must not lie beside them.
             return shared.remove_unlisted(target, |_| true);
         }
-        for file in staging.files().into_iter().filter(|file| matches!(file.checksum, Checksum::Sha256(_))) {
+        for file in staging.files().into_iter().filter(is_of_staging) {
             shared.cache.take(&file.checksum.digits(), file.bytes, &staging.folder().join(&file.path))?;
         }
         Ok(())
@@ -480,6 +479,11 @@ impl Store for Bucket {
     fn try_out(&self) -> Result<Tried, StoreError> {
         self.shared.try_out()
     }
+}
+
+/// Whether a listed file is in the folder that is published. What an engine wrote is where it belongs already.
+fn is_of_staging(file: &ListedFile) -> bool {
+    matches!(file.checksum, Checksum::Sha256(_))
 }
 
 fn manifest_in(folder: &str) -> String {

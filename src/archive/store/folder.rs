@@ -206,7 +206,7 @@ impl Store for Folder {
     fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError> {
         // Not a link: an engine may still have the file open.
         let (from, to) = (self.at(&file.path), staging.place(relative)?);
-        std::fs::copy(&from, &to).map_err(|error| PublishError::new("copy to", &to, error))?;
+        publish::copy_bytes(&from, &to)?;
         staging.list(relative, rows)
     }
 

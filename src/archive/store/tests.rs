@@ -171,6 +171,14 @@ fn what_an_engine_wrote_is_published_with_a_checksum() {
         );
         assert_eq!(fs::read_to_string(store.fetch_written(&written[1]).unwrap().path()).unwrap(), "second", "{name}");
 
+        // An engine may let others read its files; nobody else may read what is published.
+        #[cfg(unix)]
+        for file in written.iter().map(|file| store.shown(&file.path)).filter(|path| path.exists()) {
+            fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        }
+        store.write(&format!("{attempt}/_temporary/0/c.parquet"), b"not finished").unwrap();
+        assert_eq!(store.written_below(attempt).unwrap(), written, "{name}");
+
         let staging = Staging::new(&store.staging(), "test").unwrap().with_hashed_names().published_at(MONTH);
         for (index, file) in written.iter().enumerate() {
             store.place(file, &staging, &format!("ledger/part-{index:05}.parquet"), 1).unwrap();
@@ -187,6 +195,11 @@ fn what_an_engine_wrote_is_published_with_a_checksum() {
         assert_eq!(serde_json::from_value::<Vec<ListedFile>>(manifest["files"].clone()).unwrap(), files, "{name}");
         let other = (place.open)(there.path());
         assert_eq!(texts(&*other, MONTH, &files), ["first", "second"], "{name}");
+        #[cfg(unix)]
+        for file in &files {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(other.local_path(MONTH, file)).unwrap().permissions());
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
         assert!(files.iter().all(|file| other.verify(MONTH, file).is_ok()), "{name}");
 
         store.write(&format!("{MONTH}/{}", files[0].path), b"fIrst").unwrap();

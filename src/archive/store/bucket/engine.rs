@@ -10,7 +10,10 @@ use crate::store::{BucketError, CHECK, ENGINE, LocalFile, SCRIPT, WrittenFile, i
 impl Shared {
     pub(super) fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError> {
         let found = self.objects.below(folder).map_err(self.failed("list", folder))?;
-        let has_rows = |path: &str| path.rsplit('/').next().is_some_and(is_of_engine);
+        // Spark has a folder of its own there while it writes.
+        let has_rows = |path: &str| {
+            path.strip_prefix(folder).and_then(|path| path.strip_prefix('/')).is_some_and(|name| !name.contains('/') && is_of_engine(name))
+        };
         let files = found.into_iter().filter(|(path, _)| has_rows(path));
         Ok(files.map(|(path, entry)| WrittenFile { path, bytes: entry.bytes, tag: entry.tag }).collect())
     }

@@ -116,7 +116,7 @@ fn a_month_counted_elsewhere_is_the_same_month() {
         let history = counted.publish_history(&archive, &month).unwrap();
         let expected = here.observe(&observation);
         for table in TABLES {
-            let found = in_order(history.scan(table).unwrap().collect().unwrap(), table).unwrap();
+            let found = history.scan(table).unwrap().collect().unwrap();
             assert!(found.equals_missing(&read(expected, table)), "{} of {}", table.name, observation.month);
         }
         // What has a row for each contact is published as the engine wrote it.
