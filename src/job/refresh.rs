@@ -192,7 +192,7 @@ impl Chain<'_> {
     fn lacks_compared(&self, month: Month, snapshot: &Snapshot) -> Result<bool, JobError> {
         let (previous, earlier) = (self.links.last().map(|link| &link.history), snapshots(&self.links));
         let counting = steps::Month { snapshot, definitions: self.definitions, previous, counted_before: None, earlier: &earlier };
-        counting.unreadable().map(|months| !months.is_empty()).map_err(|source| JobError::History { month, source })
+        counting.unreadable(self.engine.is_some()).map(|months| !months.is_empty()).map_err(|source| JobError::History { month, source })
     }
 
     fn warn(&self, month: Month, what: Built, problem: &str) {

@@ -156,14 +156,25 @@ impl<'a> Plan<'a> {
 }
 
 impl Month<'_> {
-    /// The compared months whose contacts cannot be read.
+    /// The compared months whose contacts cannot be read: by this process, or by an engine outside of it, for which they are not fetched.
     ///
     /// # Errors
     /// When the history before cannot be read.
-    pub fn unreadable(&self) -> Result<BTreeSet<domain::Month>, HistoryError> {
-        let compared = compared_months(&cohort_months(&self.snapshot.manifest, self.definitions, &State::read(self.previous)?));
-        let (_, readable) = self.contacts_before(|month| compared.contains(&month))?;
-        Ok(compared.difference(&readable).copied().collect())
+    pub fn unreadable(&self, is_for_engine: bool) -> Result<BTreeSet<domain::Month>, HistoryError> {
+        let mut compared = compared_months(&cohort_months(&self.snapshot.manifest, self.definitions, &State::read(self.previous)?));
+        for snapshot in self.earlier {
+            let month = snapshot.manifest.month()?;
+            if !compared.contains(&month) {
+                continue;
+            }
+            let found = if is_for_engine { snapshot.for_engine(&CONTACTS).map(drop) } else { snapshot.files_of(&CONTACTS).map(drop) };
+            match found {
+                Ok(()) => drop(compared.remove(&month)),
+                Err(damage) if damage.is_unreachable() => return Err(damage.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(compared)
     }
 
     /// Runs the steps.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use polars::prelude::*;
+use serde_json::json;
 
 use super::tables::CONTACTS_BEFORE;
 use super::{BEFORE, Counted, Month, Plan, Tables, all};
@@ -87,13 +88,9 @@ impl Month<'_> {
 
     /// What the month is counted from, by the version of the program that wrote the queries.
     fn fingerprint(&self) -> String {
-        let history = self.previous.map_or("none", |history| history.hash.as_str());
-        let version = env!("CARGO_PKG_VERSION");
-        format!(
-            "{{\"version\": \"{version}\", \"snapshot\": \"{}\", \"history\": \"{history}\", \"definitions\": \"{}\"}}\n",
-            self.snapshot.hash,
-            self.definitions.fingerprint()
-        )
+        let history = self.previous.map(|history| &history.hash);
+        let (version, definitions) = (env!("CARGO_PKG_VERSION"), self.definitions.fingerprint());
+        json!({ "version": version, "snapshot": self.snapshot.hash, "history": history, "definitions": definitions }).to_string()
     }
 
     /// What an engine reads and runs. The small tables are written to the folder.
