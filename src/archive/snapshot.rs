@@ -4,6 +4,7 @@
 //! Streams are spooled to the work folder as they come ([`spool`]). When all are finished, they are assembled into the
 //! month's folder ([`assemble`]), and the [`manifest`] lists its files.
 
+mod answers;
 mod assemble;
 mod attribute_numbers;
 mod chunks;
@@ -15,31 +16,35 @@ mod own_lists;
 mod parts;
 mod record;
 mod spool;
+mod subscriptions;
 mod tables;
 mod tag_dates;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use polars::prelude::LazyFrame;
+use polars::prelude::{LazyFrame, col};
 
 use crate::publish::{self, ListedFile, PublishError};
 use crate::store::{Damage, ListedFiles, Store};
 use crate::table::{self, Table, TableError};
 use domain::Month;
 
-pub use assemble::{Assembly, Cohort, SpooledStream, Written, members_of};
+pub use answers::{Answer, Answers};
+pub use assemble::{Assembly, Cohort, SpooledStream, Written, members_of, missing_in};
 pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
 pub use derive::{DerivedTag, derive_members, truncated_tags};
 pub use forget::people_with_email;
 pub(crate) use forget::{forget_in_stream, people_in_stream_with_email, without_people};
-pub use manifest::{CohortEntry, Finding, Manifest, Severity};
+pub use manifest::{CohortEntry, Finding, Manifest, Severity, Vanished};
 pub use own_lists::{Comparison, Searched, compare};
 pub use record::{Progress, StreamRecord, load_progress, load_stream};
 pub use spool::{Spool, stream_folder};
-pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
-pub use tag_dates::{TagDates, TaggedBefore};
+pub use subscriptions::{ObservedSubscriptions, cut_subscriptions};
+pub use tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, SUBSCRIPTION_TYPES, SUBSCRIPTIONS, VANISHED};
+pub use tag_dates::TaggedBefore;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -58,6 +63,14 @@ impl SnapshotError {
     pub fn is_damage(&self) -> bool {
         matches!(self, SnapshotError::Damaged(damage) if !damage.is_unreachable())
     }
+}
+
+/// The contacts in the column `contact_id`.
+pub fn contact_ids(rows: LazyFrame) -> Result<BTreeSet<String>, SnapshotError> {
+    let failed = |error| TableError::new("read", "the IDs of contacts", error);
+    let rows = rows.select([col("contact_id")]).collect().map_err(failed)?;
+    let ids = rows.column("contact_id").and_then(|column| column.str()).map_err(failed)?;
+    Ok(ids.iter().flatten().map(str::to_string).collect())
 }
 
 /// One published snapshot.
@@ -146,6 +159,11 @@ impl Snapshot {
         let name = file.name();
         let gone = || Damage::new(PathBuf::from(&file.path), "it is not listed");
         self.files.verified(|listed| *listed == *name)?.pop().ok_or_else(gone)
+    }
+
+    /// The contacts that were members of a cohort.
+    pub fn member_ids(&self) -> Result<BTreeSet<String>, SnapshotError> {
+        contact_ids(self.scan(&MEMBERS)?)
     }
 
     /// Verifies the files of one of the snapshot's tables and returns a lazy scan over them. In the scan, equal numbers have equal

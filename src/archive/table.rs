@@ -19,7 +19,7 @@ use polars::prelude::{DataFrame, DataType, Field, Int64Chunked, IntoColumn, Pola
 
 use crate::disk;
 
-pub use bundle::{Bundle, read_bundle, read_bundled, write_bundle};
+pub use bundle::{Bundle, bundle_has, read_bundle, read_bundled, write_bundle};
 pub use csv::{CsvRows, write_csv};
 pub use gather::{Gather, Source, TableRows};
 pub use jsonl::write_jsonl;

@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     let format = format(arguments.format, output)?;
     let privacy = job::privacy(&settings)?;
     let client = run::client(&settings)?;
-    let ListedGroup { group, count } = find(&client, &arguments.group).await?;
+    let ListedGroup { group, count, .. } = find(&client, &arguments.group).await?;
 
     let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress };
     let stdout = || BufWriter::new(io::stdout());
@@ -69,8 +69,8 @@ async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure>
     };
     let groups: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
     let group = job::resolve(name, &groups, &[])?.0;
-    let count = listed.into_iter().find(|listed| listed.group == group).and_then(|listed| listed.count);
-    Ok(ListedGroup { group, count })
+    let found = listed.into_iter().find(|listed| listed.group == group);
+    Ok(found.unwrap_or(ListedGroup { group, count: None, created_at: None, updated_at: None }))
 }
 
 /// The requested format. If none is requested: the format of the file's extension, or a table for standard output.

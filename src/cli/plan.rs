@@ -64,6 +64,16 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     if estimate.contacts > 0 {
         text.push_str(&format!("; about {} more for contacts with truncated lists", number(Some(estimate.contacts))));
     }
+    if plan.has_subscriptions {
+        text.push_str("; one for each contact with more than ten subscriptions of a kind");
+        if estimate.subscriptions > 0 {
+            text.push_str(&format!(", about {}", number(Some(estimate.subscriptions))));
+        }
+    }
+    if let Some((month, _)) = plan.vanished_from.filter(|_| estimate.vanished > 0) {
+        let most = number(Some(estimate.vanished));
+        text.push_str(&format!("; one for each member of {month} that is in no list any more, at most {most}"));
+    }
     if plan.streams.iter().any(|stream| stream.size.is_none() && stream.derived.is_none()) {
         text.push_str("; and the pages of streams of unknown size");
     }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use compact_str::CompactString;
 
-use super::Number;
+use super::{Number, OwnSubscriptions};
 
 /// A tag of a contact, and when it was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,13 +110,15 @@ macro_rules! struct_of_fields {
             pub tags: Option<OwnTags>,
             /// The contact's own list of segments. `None` if the record has no list, and always in 2.x.
             pub segments: Option<OwnTags>,
+            /// The contact's choices about subscriptions. `None` if the record has none, as before 2.5.
+            pub subscriptions: Option<OwnSubscriptions>,
         }
 
         impl Contact {
             /// A contact without data. Each generation of the API fills in the fields that it has.
             pub fn unknown(id: impl Into<CompactString>, role: Role) -> Contact {
-                let (custom_attributes, tags, segments) = (Vec::new(), None, None);
-                Contact { id: id.into(), role, $($name: None,)* custom_attributes, tags, segments }
+                let (custom_attributes, tags, segments, subscriptions) = (Vec::new(), None, None, None);
+                Contact { id: id.into(), role, $($name: None,)* custom_attributes, tags, segments, subscriptions }
             }
 
             /// Replaces each identifier by the result of `written`, which gets the column and the value.

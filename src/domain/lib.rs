@@ -12,6 +12,7 @@ mod number;
 mod oddities;
 mod partition;
 mod reference;
+mod subscription;
 mod timezone;
 
 pub use basis::Basis;
@@ -25,6 +26,7 @@ pub use number::Number;
 pub use oddities::Oddities;
 pub use partition::{DayPartition, Partition, SecondPartition};
 pub use reference::{FoundContact, MakeReference, Reference};
+pub use subscription::{Choice, Fate, OwnSubscriptions, Subscription, SubscriptionType};
 pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 
 /// The key of the population in streams and findings. The population is not a cohort.

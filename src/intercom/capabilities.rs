@@ -17,6 +17,10 @@ pub struct Capabilities {
     pub dates_tags: bool,
     /// A bulk tag call that names a missing contact still changes the others. This is so from 2.16 on.
     pub tags_in_part: bool,
+    /// A contact's record lists its choices about subscriptions. This is so from 2.5 on.
+    pub has_subscriptions: bool,
+    /// The API says into which contact a merged one went on. This is so from 2.16 on.
+    pub follows_merges: bool,
     /// Streams with more rows than the first number are read by a scroll. The second number is the rows on a page of the scroll, which
     /// ends with an empty page. `None` if there is no scroll.
     scroll: Option<(u64, u64)>,
@@ -28,13 +32,16 @@ impl Capabilities {
         let (major, minor) = api_version.split_once('.').unwrap_or_default();
         let number = |part: &str| part.parse::<u32>().unwrap_or_default();
         let is_first = major == "1";
+        let is_at_least = |version: (u32, u32)| (number(major), number(minor)) >= version;
         Capabilities {
             max_page_size: if is_first { v1::PAGE_SIZE_MAX } else { v2::PAGE_SIZE_MAX },
             names_workspace: !is_first,
             lists_own_segments: is_first,
             has_partitions: !is_first,
             dates_tags: !is_first,
-            tags_in_part: (number(major), number(minor)) >= (2, 16),
+            tags_in_part: is_at_least((2, 16)),
+            has_subscriptions: is_at_least((2, 5)),
+            follows_merges: is_at_least((2, 16)),
             scroll: is_first.then_some((v1::NUMBERED_ROWS, v1::SCROLL_ROWS)),
         }
     }
@@ -71,11 +78,13 @@ mod tests {
     fn capabilities_of_versions() {
         let of = |version: &str| {
             let of = Capabilities::of(version);
-            (of.names_workspace, of.lists_own_segments, of.has_partitions, of.tags_in_part)
+            (of.names_workspace, of.lists_own_segments, of.has_partitions, of.tags_in_part, of.has_subscriptions)
         };
-        assert_eq!(of("1.0"), (false, true, false, false));
-        assert_eq!(of("2.9"), (true, false, true, false));
-        assert_eq!([of("2.16"), of("2.17"), of("3.0")], [(true, false, true, true); 3]);
+        assert_eq!(of("1.0"), (false, true, false, false, false));
+        assert_eq!(of("2.9"), (true, false, true, false, true));
+        assert_eq!([of("2.16"), of("2.17"), of("3.0")], [(true, false, true, true, true); 3]);
+        let follows = ["1.4", "2.4", "2.15", "2.16"].map(|version| Capabilities::of(version).follows_merges);
+        assert_eq!((follows, Capabilities::of("2.4").has_subscriptions), ([false, false, false, true], false));
         assert!(Capabilities::of("2.0").lists_own(GroupKind::Tag) && !Capabilities::of("2.0").lists_own(GroupKind::Segment));
     }
 }

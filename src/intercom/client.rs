@@ -11,7 +11,7 @@ use super::transport::{Request, Transport};
 use super::types::{Counted, ListedGroup, Options, Totals, Traffic, Workspace};
 use super::wire::Decode;
 use super::{v1, v2, wire};
-use domain::{Contact, Conversation, DayPartition, Group, GroupKind, TagDate};
+use domain::{Contact, Conversation, DayPartition, Fate, Group, GroupKind, Subscription, SubscriptionType, TagDate};
 
 /// A client for one workspace. Cloning it is cheap, and clones share the rate limiter and the connections.
 #[derive(Clone, Debug)]
@@ -188,6 +188,31 @@ impl Client {
         match &self.api {
             Api::V1(_) => Ok(None),
             Api::V2(api) => api.tag_dates(contact_id).await,
+        }
+    }
+
+    /// All choices of a contact about subscriptions. `None` if the contact no longer exists, and where the API has none.
+    pub async fn subscriptions(&self, contact_id: &str) -> Result<Option<Vec<Subscription>>, RequestError> {
+        match &self.api {
+            Api::V2(api) if self.capabilities.has_subscriptions => api.subscriptions(contact_id).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The workspace's types of subscriptions. `None` where the API has none.
+    pub async fn subscription_types(&self) -> Result<Option<Vec<SubscriptionType>>, RequestError> {
+        if !self.capabilities.has_subscriptions {
+            return Ok(None);
+        }
+        self.full_list(Request::get("/subscription_types"), wire::subscriptions::subscription_types).await.map(Some)
+    }
+
+    /// What became of a contact that no list has. `is_known` says which contacts are known to exist; they are not asked for. `None` where
+    /// the API does not tell merged contacts from deleted ones.
+    pub async fn fate(&self, contact_id: &str, is_known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<Fate>, RequestError> {
+        match &self.api {
+            Api::V2(api) if self.capabilities.follows_merges => api.fate(contact_id, is_known).await.map(Some),
+            _ => Ok(None),
         }
     }
 

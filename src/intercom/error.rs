@@ -47,8 +47,8 @@ pub enum Failure {
     NoAnswer(NoAnswer),
     /// The request did not get through the proxy.
     Proxy(ProxyFailure),
-    /// A status other than 200.
-    Status { status: u16, code: Option<String>, request_id: Option<String> },
+    /// A status other than 200. `canonical` is the ID of the contact into which the requested one was merged.
+    Status { status: u16, code: Option<String>, request_id: Option<String>, canonical: Option<String> },
     /// Status 200 with an empty body.
     Empty,
     /// Status 200, but the body is not a JSON object. It is truncated, or it is the HTML page of a proxy.
@@ -267,7 +267,7 @@ impl fmt::Display for Failure {
                 write!(f, "was answered with a list in pages, and page {page} cannot be requested; the list is documented as unpaged")
             }
             Failure::ErrorList { code, request_id } => write_with_ids(f, "was answered with status 200 and an error", code, request_id),
-            Failure::Status { status, code, request_id } => write_with_ids(f, &format!("answered {status}"), code, request_id),
+            Failure::Status { status, code, request_id, .. } => write_with_ids(f, &format!("answered {status}"), code, request_id),
         }
     }
 }

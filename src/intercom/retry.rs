@@ -84,7 +84,7 @@ mod tests {
         RetryContext { had_success: true, stalled_for: Duration::ZERO, give_up_after: Duration::from_secs(900), retry_after: None };
 
     fn status(status: u16) -> Failure {
-        Failure::Status { status, code: None, request_id: None }
+        Failure::Status { status, code: None, request_id: None, canonical: None }
     }
 
     /// The delays until the request fails, without jitter.

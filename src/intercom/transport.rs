@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -355,6 +355,7 @@ impl Transport {
         let server_time = self.server_clock.read(response.headers(), begun);
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
+        let canonical = canonical_contact(response.headers());
         let body = Body::read(response).await;
         permit.record(match (status, &body) {
             (429, _) => Outcome::RateLimited,
@@ -377,7 +378,8 @@ impl Transport {
         let token = self.token.expose_secret();
         let is_harmless = |text: &String| token.len() < SHORTEST_SECRET || !text.contains(token);
         let code = error.code.filter(is_harmless);
-        let failure = Failure::Status { status, code, request_id: error.request_id.or(request_id).filter(is_harmless) };
+        let request_id = error.request_id.or(request_id).filter(is_harmless);
+        let failure = Failure::Status { status, code, request_id, canonical };
         Err((failure, retry_after.filter(|_| status == 429 || status == 503)))
     }
 }
@@ -431,6 +433,16 @@ fn wall_clock() -> DateTime<Utc> {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The id of the contact into which the requested one was merged: `Link: </contacts/{id}>; rel="canonical"`.
+fn canonical_contact(headers: &HeaderMap) -> Option<String> {
+    let links = headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok()).flat_map(|links| links.split(','));
+    links.filter(|link| link.contains("canonical")).find_map(|link| {
+        let (address, _) = link.split_once('<')?.1.split_once('>')?;
+        let (_, id) = address.rsplit_once("/contacts/")?;
+        wire::is_id(id).then(|| id.to_string())
+    })
 }
 
 /// Intercom's id of the request. `None` if there is none, or if it cannot be printed safely.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use domain::{Group, GroupKind};
@@ -46,6 +47,10 @@ pub struct ListedGroup {
     pub group: Group,
     /// The number of members. It may lag behind. `None` if the list does not have it.
     pub count: Option<u64>,
+    /// When the group was created. `None` if the list does not have it, as for tags.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the group was last changed. For a segment, this may be when its filter was edited. `None` if the list does not have it.
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 /// The size of a workspace. A number is `None` if the API did not give it.

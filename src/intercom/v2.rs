@@ -1,5 +1,6 @@
 //! API 2.0 to 2.16. It has cursors, and searches with the query in the body.
 
+mod contact;
 mod counts;
 mod cursor;
 mod find;

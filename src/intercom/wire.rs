@@ -6,9 +6,11 @@ pub(super) mod attributes;
 pub(super) mod lenient;
 pub(super) mod next;
 mod repair;
+pub(super) mod subscriptions;
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use compact_str::CompactString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -223,13 +225,23 @@ struct WireGroup {
     id: Text,
     name: Option<Text>,
     count: Option<Whole>,
+    #[serde(default)]
+    created_at: Stamp,
+    #[serde(default)]
+    updated_at: Stamp,
 }
 
 impl WireGroup {
     fn listed(self, kind: GroupKind, path: &str) -> Result<ListedGroup, DecodeError> {
         let id = checked_id(Some(self.id)).ok_or_else(|| shape(format!("{path}[].id")))?;
         let name = lenient::owned(self.name).unwrap_or_default();
-        Ok(ListedGroup { group: Group { kind, id: id.into(), name }, count: self.count.and_then(|count| count.0) })
+        let instant = |stamp: Stamp| -> Option<DateTime<Utc>> { stamp.instant(&mut Oddities::default()) };
+        Ok(ListedGroup {
+            group: Group { kind, id: id.into(), name },
+            count: self.count.and_then(|count| count.0),
+            created_at: instant(self.created_at),
+            updated_at: instant(self.updated_at),
+        })
     }
 }
 
@@ -327,6 +339,16 @@ pub(super) fn tag_dates(body: &[u8]) -> Result<ListPage<TagDate>, DecodeError> {
         let tag_id = checked_id(Some(tag.id)).ok_or_else(|| shape("data[].id"))?.into();
         Ok(TagDate { tag_id, applied_at: tag.applied_at.instant(&mut oddities) })
     })
+}
+
+/// The id of the contact in a response.
+pub(super) fn contact_id(body: &[u8]) -> Result<String, DecodeError> {
+    #[derive(Deserialize)]
+    struct Contact {
+        id: Text,
+    }
+    let contact: Contact = decode(body)?;
+    checked_id(Some(contact.id)).map(Into::into).ok_or_else(|| shape("id"))
 }
 
 /// The response to a tag call.

@@ -122,6 +122,8 @@ mod tests {
         let group = |id: &str, name: &str| ListedGroup {
             group: Group { kind: GroupKind::Tag, id: id.to_string(), name: name.to_string() },
             count: None,
+            created_at: None,
+            updated_at: None,
         };
         let groups = [group("1", "once"), group("2", "twice listed"), group("3", "twice listed"), group("4", "sent twice")];
         let sizes = [("once", 5), ("twice listed", 6), ("sent twice", 7), ("sent twice", 8), ("archived", 9)];

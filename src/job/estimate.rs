@@ -16,8 +16,12 @@ pub struct Estimate {
     pub requests: u64,
     /// The number of requests for names, sizes and totals. They are included in `requests`.
     pub asking: u64,
-    /// The approximate number of additional requests for the tags of contacts.
+    /// The approximate number of additional requests for contacts with truncated lists of tags.
     pub contacts: u64,
+    /// The approximate number of additional requests for contacts whose subscriptions the API cut, as far as it is known.
+    pub subscriptions: u64,
+    /// The most additional requests for members of the last month that are gone.
+    pub vanished: u64,
     pub partitions: usize,
     /// The expected time, at one second a page and within the share of the rate limit.
     pub time: Duration,
@@ -59,11 +63,13 @@ impl Plan {
         // The longest partition is read one page after another. The other partitions run beside it.
         let is_partitioned = self.streams.iter().any(|stream| stream.partitioning.is_some());
         let start = STARTING_PAGES + if is_partitioned { PARTITIONING_PAGES } else { 0.0 };
-        let all = requests + self.expected_contact_requests;
+        let all = requests + self.expected_contact_requests + self.expected_cut_subscriptions;
         let fetching = (start + longest.max(all as f64 / concurrency.min(pages.len().max(1) as f64))) * SECONDS_PER_PAGE;
         let dates = self.tag_date_requests();
         let tag_dates = (dates as f64 * SECONDS_PER_CONTACT / concurrency).max(rate(dates));
         let time = Duration::from_secs((fetching.max(rate(all)) + tag_dates).ceil() as u64);
-        Estimate { requests: requests + dates, asking, contacts: self.expected_contact_requests, partitions: pages.len(), time }
+        let (contacts, subscriptions) = (self.expected_contact_requests, self.expected_cut_subscriptions);
+        let vanished = self.vanished_requests(settings.job.vanished_max);
+        Estimate { requests: requests + dates, asking, contacts, subscriptions, vanished, partitions: pages.len(), time }
     }
 }

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use super::plan::{Plan, PlannedCohort, PlannedPopulation};
 use super::scheduler::{StreamResult, Witness};
 use super::stream::StreamKind;
-use super::{Context, Event, JobError, basis_at, scheduler, tag_dates, work};
+use super::{Context, Event, JobError, basis_at, scheduler, subscriptions, tag_dates, vanished, work};
 use archive::publish;
-use archive::snapshot::{Assembly, Cohort, CohortEntry, SpooledStream, TaggedBefore};
+use archive::snapshot::{Assembly, Cohort, CohortEntry, ObservedSubscriptions, SpooledStream, TaggedBefore, Vanished};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
 
 /// What was fetched, by stream of the plan.
@@ -21,6 +21,9 @@ pub(super) struct Fetched {
     streams: Vec<FetchedStream>,
     /// The folder with the dates at which tags were applied to members; `None` if the plan does not want these dates.
     tag_dates: Option<PathBuf>,
+    subscriptions: Option<ObservedSubscriptions>,
+    /// What was asked about members of the last month that are gone.
+    vanished: Option<vanished::Asked>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +70,21 @@ pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete
     leave_out_unfetched(plan, results)?;
     let tags: Vec<SpooledStream> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
     let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
-    Ok(Fetched { streams, tag_dates })
+    let contacts: Vec<SpooledStream> =
+        streams.iter().filter(|stream| stream.kind != StreamKind::Conversations).map(|stream| stream.part.clone()).collect();
+    let subscriptions = match plan.has_subscriptions {
+        true => Some(subscriptions::complete(context, months, plan, contacts.clone(), &work).await?),
+        false => None,
+    };
+    let is_month_end = |cohort: &PlannedCohort| {
+        let at = streams[cohort.stream].part.record.observed_at;
+        plan.scope.spans.iter().any(|span| basis_at(at, span, context.settings.job.grace) == Basis::MonthEnd)
+    };
+    let vanished = match plan.cohorts.iter().any(is_month_end) {
+        true => vanished::ask(context, months, plan, contacts, &work).await?,
+        false => None,
+    };
+    Ok(Fetched { streams, tag_dates, subscriptions, vanished })
 }
 
 /// Removes cohorts without a single page, and incomplete conversations, from the plan.
@@ -161,6 +178,11 @@ impl Fetched {
         self.streams.iter().map(|stream| stream.part.record.observed_at).max().unwrap_or(DateTime::UNIX_EPOCH)
     }
 
+    /// The numbers of members of the last month that are gone and were asked for, or not.
+    pub(super) fn vanished(&self) -> Option<Vanished> {
+        self.vanished.as_ref().map(|vanished| vanished.counts)
+    }
+
     /// The cohorts as observed for one of the plan's months.
     pub(super) fn cohort_entries(&self, plan: &Plan, span: &MonthSpan, grace: std::time::Duration) -> Vec<CohortEntry> {
         let entry = |cohort: &PlannedCohort| {
@@ -174,6 +196,8 @@ impl Fetched {
                 observed_at: record.observed_at,
                 members: record.rows,
                 announced: record.last_total,
+                created_at: cohort.created_at,
+                updated_at: cohort.updated_at,
             }
         };
         plan.cohorts.iter().map(entry).collect()
@@ -205,6 +229,8 @@ impl Fetched {
             },
             cohorts: plan.cohorts.iter().map(cohort).collect(),
             conversations: self.streams.iter().find(is_conversations).map(|stream| stream.part.clone()),
+            subscriptions: self.subscriptions.clone(),
+            fates: self.vanished.as_ref().map(|vanished| vanished.answers.clone()),
             span: *span,
         }
     }

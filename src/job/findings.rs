@@ -29,6 +29,11 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
         let is_repetition = has_everyone && matches!(stream.kind, StreamKind::Members(_));
         findings.extend(oddities(stream).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
+    if let Some(vanished) = fetched.vanished().filter(|vanished| vanished.not_asked > 0) {
+        let detail = "members of the last month that are in no list any more and were not asked for, because they are more than `vanished_max`: \
+                      whether they were deleted or merged into another contact is unknown";
+        findings.push(Finding::warning("vanished_not_asked", "contacts", detail).value(vanished.not_asked).expected(0));
+    }
     if fetched.forgotten() > 0 {
         findings.push(Finding::forgotten(fetched.forgotten()));
     }
@@ -57,6 +62,18 @@ pub(super) fn of_assembly(assembly: &Assembly, cohorts: &[CohortEntry], written:
         let detail = "conversations whose author is no longer a contact (probably merged into another); they count for the only contact that \
                       takes part in them";
         findings.push(Finding::info("authors_merged", "conversations", detail).value(written.merged_authors).expected(0));
+    }
+    match written.cut_subscriptions {
+        Some(0) => {}
+        Some(cut) => {
+            let detail = "contacts that were gone when they were asked for all of their subscriptions: only ten of each kind are known";
+            findings.push(Finding::info("subscriptions_cut", "subscriptions", detail).value(cut).expected(0));
+        }
+        None if assembly.subscriptions.is_some() => {
+            let detail = "an earlier version of the program fetched some of the contacts, without their subscriptions; the month has none";
+            findings.push(Finding::warning("subscriptions_unknown", "subscriptions", detail));
+        }
+        None => {}
     }
     if written.drifted > 0 {
         let detail = "contacts that changed before a later stream returned them again; the newest record of each is used";

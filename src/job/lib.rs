@@ -12,6 +12,7 @@ mod apply;
 mod backfill;
 mod bounds;
 mod clock;
+mod contact_requests;
 mod context;
 mod copy;
 mod engine;
@@ -35,7 +36,9 @@ mod scope;
 mod status;
 mod strategy;
 mod stream;
+mod subscriptions;
 mod tag_dates;
+mod vanished;
 mod work;
 
 pub use apply::Applied;

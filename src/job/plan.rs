@@ -1,18 +1,21 @@
 //! The fetch plan: which groups the names in the job mean, and which streams to fetch.
 
+use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 
 use super::bounds::old_table_finding;
 use super::partitioning::{FEW_PAGES, Partitioner, pages};
 use super::prior_month::{PriorSizes, prior_month};
 use super::resolve::resolve;
-use super::strategy::{MembershipStrategy, TOTALS, expected_truncated_tags, membership_strategy};
+use super::strategy::{MembershipStrategy, TOTALS, expected_cut_subscriptions, expected_truncated_tags, membership_strategy};
 use super::stream::{PlannedStream, StreamKind};
 use super::{Context, JobError, Scope, Unresolved, basis_at};
 use crate::settings::{Job, Population, ProfileAttribute, Settings, TagHistory};
-use archive::snapshot::{Finding, Severity};
-use domain::{Basis, Group, GroupKind, MonthSpan, Months, TimeZone, are_alike, did_you_mean, unseen_difference};
-use intercom::Client;
+use archive::snapshot::{CohortEntry, Finding, Severity};
+use domain::{
+    Basis, Contact, Group, GroupKind, Month, MonthSpan, Months, SubscriptionType, TimeZone, are_alike, did_you_mean, unseen_difference,
+};
+use intercom::{Client, ListedGroup};
 
 /// Everything that is decided before the first page of members.
 #[derive(Clone, Debug)]
@@ -29,6 +32,12 @@ pub struct Plan {
     pub published: Option<Basis>,
     /// Whether the dates of tags are fetched: the job wants them, and some month is observed late.
     pub has_tag_dates: bool,
+    /// Whether the contacts' choices about subscriptions are observed.
+    pub has_subscriptions: bool,
+    pub(super) subscription_types: Vec<SubscriptionType>,
+    /// The last month observed at its end, and its number of members: those who are gone are asked for. `None` if there is no such month, or
+    /// the API does not tell what became of them.
+    pub vanished_from: Option<(Month, u64)>,
     pub(super) findings: Vec<Finding>,
     /// The sizes of cohorts in earlier months.
     pub(super) sizes_before: PriorSizes,
@@ -38,6 +47,8 @@ pub struct Plan {
     pub(super) opening: u64,
     /// The expected number of requests for contacts with truncated lists of tags.
     pub(super) expected_contact_requests: u64,
+    /// The expected number of requests for contacts whose subscriptions the API cut. It is estimated only if everyone is a long stream.
+    pub(super) expected_cut_subscriptions: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +58,9 @@ pub struct PlannedCohort {
     pub configured: String,
     /// The index of the stream that fetches its members.
     pub stream: usize,
+    /// When the group was created and last changed, if the list of groups says so.
+    pub created_at: Option<DateTime<Utc>>,
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,18 +96,19 @@ impl Plan {
         let mut scope = scope.clone();
         let unnamed_workspace = prior_month.workspace_id.clone().filter(|_| scope.workspace_id.is_none());
         scope.expected_workspace = unnamed_workspace.clone();
-        let mut existing = Vec::new();
+        let mut existing: Vec<ListedGroup> = Vec::new();
         for kind in [GroupKind::Tag, GroupKind::Segment] {
             if job.has_kind(kind) {
                 let listed = match kind {
                     GroupKind::Tag => context.client.tags().await?,
                     GroupKind::Segment => context.client.segments().await?,
                 };
-                existing.extend(listed.into_iter().map(|listed| (listed.group, listed.count)));
+                existing.extend(listed);
             }
         }
-        let groups: Vec<Group> = existing.iter().map(|(group, _)| group.clone()).collect();
-        let announced = |group: &Group| existing.iter().find(|(other, _)| other == group).and_then(|(_, count)| *count);
+        let groups: Vec<Group> = existing.iter().map(|listed| listed.group.clone()).collect();
+        let listed = |group: &Group| existing.iter().find(|listed| listed.group == *group);
+        let announced = |group: &Group| listed(group).and_then(|listed| listed.count);
 
         let mut plan = Plan { has_conversations: job.conversations, ..Plan::empty(scope.clone()) };
         let find = |plan: &mut Plan, name| match resolve(name, &groups, &prior_month.cohorts) {
@@ -130,7 +145,9 @@ impl Plan {
                 continue;
             }
             let stream = plan.stream_of(&group, announced(&group));
-            plan.cohorts.push(PlannedCohort { group, configured: name.text.clone(), stream });
+            let (created_at, updated_at) = listed(&group).map(|listed| (listed.created_at, listed.updated_at)).unwrap_or_default();
+            plan.replaced(&group, &name.text, &groups, &prior_month.cohorts);
+            plan.cohorts.push(PlannedCohort { group, configured: name.text.clone(), stream, created_at, updated_at });
         }
         plan.cohorts.sort_by_key(|cohort| cohort.group.key());
         if plan.has_conversations {
@@ -154,6 +171,8 @@ impl Plan {
             plan.workspace_unnamed(expected, context.client.capabilities().names_workspace);
         }
         plan.sizes_before = prior_month.sizes;
+        plan.plan_vanished(context);
+        plan.find_subscription_types(context).await;
         plan.check_profile(context).await;
         let traffic = context.client.traffic();
         plan.opening = traffic.requests - traffic.retries;
@@ -171,11 +190,15 @@ impl Plan {
             unresolved: Vec::new(),
             published: None,
             has_tag_dates: false,
+            has_subscriptions: false,
+            subscription_types: Vec::new(),
+            vanished_from: None,
             findings: Vec::new(),
             sizes_before: PriorSizes::default(),
             is_planned_again: false,
             opening: 0,
             expected_contact_requests: 0,
+            expected_cut_subscriptions: 0,
         }
     }
 
@@ -210,6 +233,32 @@ impl Plan {
         let detail = "`GET /me` named no workspace; contacts of another workspace than in earlier months are refused, but contacts that \
                       name no workspace cannot be checked";
         self.findings.push(Finding::new(severity, "workspace_unnamed", "workspace", detail).expected(expected));
+    }
+
+    /// Reports that the newest earlier month that knew the name in the job knew another group by it, which is gone: the group was deleted and
+    /// made anew.
+    fn replaced(&mut self, group: &Group, configured: &str, existing: &[Group], prior: &[CohortEntry]) {
+        let of_kind = |entry: &&CohortEntry| entry.kind_and_id().0 == group.kind.as_str();
+        let Some(before) = prior.iter().filter(of_kind).find(|entry| entry.configured == configured && entry.cohort_name == group.name)
+        else {
+            return;
+        };
+        let id = before.kind_and_id().1;
+        if id == group.id || existing.iter().any(|other| other.kind == group.kind && other.id == id) {
+            return;
+        }
+        tracing::warn!(
+            "{} `{}` is another {} of the same name: id:{}, before id:{id}, which is gone",
+            group.kind,
+            group.name,
+            group.kind,
+            group.id
+        );
+        let detail = format!(
+            "another {} of the same name: the one of earlier months is gone, so the history of this cohort begins anew",
+            group.kind
+        );
+        self.findings.push(Finding::warning("group_replaced", group.key(), detail).value(&group.id).expected(id));
     }
 
     fn renamed(&mut self, group: &Group, configured: &str) {
@@ -280,7 +329,10 @@ impl Plan {
             let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
             // As in a run, this is estimated from the first page of everyone.
-            let truncated_tags = if lists_all_groups { 0.0 } else { truncated_tags(client).await? };
+            let (truncated_tags, cut) = if lists_all_groups { (0.0, 0.0) } else { first_page(client).await? };
+            if self.has_subscriptions {
+                self.expected_cut_subscriptions = (everyone as f64 * cut).ceil() as u64;
+            }
             for list in self.choose_strategy(sized, everyone, truncated_tags, &context.settings) {
                 self.streams[list].partitioning = None;
             }
@@ -342,10 +394,11 @@ impl Plan {
     }
 }
 
-/// The share of contacts with truncated lists of tags, estimated from the first page of everyone.
-async fn truncated_tags(client: &Client) -> Result<f64, JobError> {
+/// The shares of contacts with truncated lists of tags and with cut subscriptions, estimated from the first page of everyone.
+async fn first_page(client: &Client) -> Result<(f64, f64), JobError> {
     let mut everyone = client.everyone(None, None).await?;
-    Ok(everyone.peek().await.map_or(0.0, |page| expected_truncated_tags(&page.rows)))
+    let shares = |page: &[Contact]| (expected_truncated_tags(page), expected_cut_subscriptions(page));
+    Ok(everyone.peek().await.map_or((0.0, 0.0), |page| shares(&page.rows)))
 }
 
 /// The custom attributes that the job's profile names and the workspace does not have.

@@ -57,6 +57,13 @@ impl PriorSizes {
         before.filter_map(|before| Some((before.month, *before.sizes.get(key)?))).next()
     }
 
+    /// The latest earlier month with cohorts that were observed completely at its end, and the number of their members.
+    pub(super) fn last_before(&self, month: Month) -> Option<(Month, u64)> {
+        let members = |before: &MonthSizes| before.sizes.iter().filter(|(key, _)| *key != POPULATION).map(|(_, size)| size).sum();
+        let has_cohorts = |before: &&MonthSizes| before.sizes.keys().any(|key| key != POPULATION);
+        self.0.iter().filter(|before| before.month < month).find(has_cohorts).map(|before| (before.month, members(before)))
+    }
+
     /// Whether fewer rows came than in the month before, by more than is allowed.
     pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
         self.before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)

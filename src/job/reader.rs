@@ -43,6 +43,8 @@ pub(super) struct StreamReader {
     pub grace: std::time::Duration,
     pub tolerance: f64,
     pub privacy: Arc<Privacy>,
+    /// Whether the contacts' choices about subscriptions are kept.
+    pub has_subscriptions: bool,
     /// Whether the rows of a stream that failed are accepted.
     pub accepts_incomplete: bool,
 }

@@ -280,6 +280,8 @@ async fn publish_snapshot(
         population: plan.population.label(),
         replaces: None,
         conversations: plan.has_conversations,
+        subscriptions: plan.has_subscriptions,
+        vanished: fetched.vanished(),
         cohorts,
         identifiers: context.privacy.label(),
         email_hash: work::email_hash(&context.archive.work_of(plan.months())),
@@ -297,6 +299,7 @@ async fn publish_snapshot(
     let committed = tokio::task::spawn_blocking(move || -> Result<(), JobError> {
         let mut manifest = manifest;
         let written = assembly.write(&staging)?;
+        manifest.subscriptions = written.cut_subscriptions.is_some();
         manifest.findings.extend(findings::of_assembly(&assembly, &manifest.cohorts, &written, tolerance));
         for (entry, members) in manifest.cohorts.iter_mut().zip(written.members) {
             entry.members = members;

@@ -208,6 +208,7 @@ impl Scheduler<'_> {
             grace: settings.job.grace,
             tolerance: settings.completeness.tolerance,
             privacy: self.context.privacy.clone(),
+            has_subscriptions: self.plan.has_subscriptions,
             accepts_incomplete: self.accepts_incomplete,
         }
     }

@@ -73,6 +73,10 @@ struct WorkCohort {
     configured: String,
     #[serde(rename = "walk")]
     stream: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updated_at: Option<DateTime<Utc>>,
 }
 
 /// Takes over the work folder if it is of this workspace, version and month. Otherwise the run starts with an empty folder.
@@ -115,7 +119,10 @@ pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(
             None => unplanned.push(PlannedStream { derived: None, ..stream }),
         }
     }
-    let cohort = |cohort: &PlannedCohort| WorkCohort { configured: cohort.configured.clone(), stream: cohort.stream };
+    let cohort = |cohort: &PlannedCohort| {
+        let PlannedCohort { configured, stream, created_at, updated_at, .. } = cohort.clone();
+        WorkCohort { configured, stream, created_at, updated_at }
+    };
     let written = Work {
         of,
         started_at,
@@ -156,6 +163,7 @@ pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Opt
     let mut scope = Scope::over(context, months, timezone)?.cut_at(context, work.of.month_start, work.of.month_end);
     scope.workspace_id = work.of.workspace_id.clone();
     let Some(mut plan) = work.into_plan(scope) else { return Ok(None) };
+    plan.has_subscriptions = context.settings.job.subscriptions && context.client.capabilities().has_subscriptions;
     // The unfinished run did not fetch groups that the job has named since then.
     for name in &context.settings.job.groups {
         let is_it = |cohort: &PlannedCohort| {
@@ -201,7 +209,14 @@ impl Work {
         let streams = self.streams;
         let group_of = |stream: usize| streams.get(stream)?.kind.group().cloned();
         let cohort = |cohort: WorkCohort| {
-            Some(PlannedCohort { group: group_of(cohort.stream)?, configured: cohort.configured, stream: cohort.stream })
+            let (created_at, updated_at) = (cohort.created_at, cohort.updated_at);
+            Some(PlannedCohort {
+                group: group_of(cohort.stream)?,
+                configured: cohort.configured,
+                stream: cohort.stream,
+                created_at,
+                updated_at,
+            })
         };
         let cohorts = self.cohorts.into_iter().map(cohort).collect::<Option<_>>()?;
         let population = match self.population.as_str() {

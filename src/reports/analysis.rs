@@ -22,6 +22,7 @@ mod retention_change;
 mod retention_curve;
 mod rows;
 mod triangle;
+mod unsubscribes;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
@@ -82,6 +83,7 @@ pub const REPORTS: &[&Report] = &[
     &conversation_activity::REPORT,
     &attribute_profile::REPORT,
     &numeric_profile::REPORT,
+    &unsubscribes::REPORT,
     &overlap::REPORT,
     &movement::REPORT,
     &members::REPORT,

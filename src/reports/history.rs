@@ -23,13 +23,13 @@ use domain::Month;
 
 pub use definitions::{Definitions, ProfileEntry};
 pub(crate) use states::State;
-pub use tables::{COUNTS, LEDGER, PROFILES, RULE_MEMBERS, STATES, TRIANGLE};
+pub use tables::{COUNTS, LEDGER, OPT_OUTS, PROFILES, RULE_MEMBERS, STATES, TRIANGLE};
 
 /// Increased when the meaning of a table changes. Histories of another format are out of date.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// Every table of a history.
-pub const TABLES: &[&Table] = &[&RULE_MEMBERS, &LEDGER, &STATES, &COUNTS, &TRIANGLE, &PROFILES];
+pub const TABLES: &[&Table] = &[&RULE_MEMBERS, &LEDGER, &STATES, &COUNTS, &OPT_OUTS, &TRIANGLE, &PROFILES];
 
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {

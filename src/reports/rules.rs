@@ -103,6 +103,8 @@ pub enum Reference {
     ///
     /// An attribute that is used as two kinds is two references.
     Attribute { name: String, kind: FactKind, alias: String },
+    /// What the contact chose for a type of subscription, by its name: `opted_out`, `opted_in` (`Utf8`), or null if it made no choice.
+    Subscription { name: String, alias: String },
     /// Whether the contact is a member (`Boolean`) of a group of the job, named as the job names it.
     Group { group: GroupName, alias: String },
 }
@@ -110,7 +112,7 @@ pub enum Reference {
 impl Reference {
     pub fn alias(&self) -> &str {
         match self {
-            Reference::Attribute { alias, .. } | Reference::Group { alias, .. } => alias,
+            Reference::Attribute { alias, .. } | Reference::Subscription { alias, .. } | Reference::Group { alias, .. } => alias,
         }
     }
 }

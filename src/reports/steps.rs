@@ -15,13 +15,13 @@ use chrono::NaiveDate;
 use polars::prelude::{DataFrame, IntoLazy, LazyFrame};
 
 use crate::history::{
-    COUNTS, Definitions, History, HistoryError, LEDGER, PROFILES, RULE_MEMBERS, STATES, State, TRIANGLE, scan_previous, source,
+    COUNTS, Definitions, History, HistoryError, LEDGER, OPT_OUTS, PROFILES, RULE_MEMBERS, STATES, State, TRIANGLE, scan_previous, source,
 };
 use crate::rules::Rule;
 use archive::Archive;
 use archive::engine::{Dialect, Engine, EngineError, EngineFolder, Input, Polars, Step};
 use archive::publish::Staging;
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, Snapshot};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, SUBSCRIPTION_TYPES, SUBSCRIPTIONS, Snapshot, VANISHED};
 use archive::table::{Table, write_parquet};
 use domain::MonthSpan;
 
@@ -44,6 +44,8 @@ macro_rules! step {
 pub const STEPS: &[Step] = &[
     step!(&OPENED, "opened"),
     step!(&RULE_MEMBERS, "rule_members"),
+    step!(&CHOICES, "choices"),
+    step!(&PAST, "past"),
     step!(&STANDING, "standing"),
     step!(&LEDGER, "ledger"),
     step!(&SIGNATURES, "signatures"),
@@ -51,6 +53,7 @@ pub const STEPS: &[Step] = &[
     step!(&CELLS, "cells"),
     step!(&SIZES, "sizes"),
     step!(&COUNTS, "counts"),
+    step!(&OPT_OUTS, "opt_outs"),
     step!(&TRIANGLE, "triangle"),
     step!(&ACTIVITY, "activity"),
     step!(&SHARED, "shared"),
@@ -69,8 +72,13 @@ pub fn all<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_conversations: boo
 }
 
 /// The tables of the history before, each with the table that it was then.
-const BEFORE: [(&Table, &Table); 4] =
-    [(&LEDGER_BEFORE, &LEDGER), (&COUNTS_BEFORE, &COUNTS), (&TRIANGLE_BEFORE, &TRIANGLE), (&PROFILES_BEFORE, &PROFILES)];
+const BEFORE: [(&Table, &Table); 5] = [
+    (&LEDGER_BEFORE, &LEDGER),
+    (&COUNTS_BEFORE, &COUNTS),
+    (&OPT_OUTS_BEFORE, &OPT_OUTS),
+    (&TRIANGLE_BEFORE, &TRIANGLE),
+    (&PROFILES_BEFORE, &PROFILES),
+];
 
 /// What a month is counted from.
 #[derive(Clone, Copy)]
@@ -141,7 +149,7 @@ impl<'a> Plan<'a> {
         let manifest = &month.snapshot.manifest;
         let first_day = self.span.month.first_day();
         Ok([
-            (&COHORTS, inputs::cohorts_frame(&self.cohorts, manifest, readable)?),
+            (&COHORTS, inputs::cohorts_frame(&self.cohorts, manifest, readable, &months_with_subscriptions(month)?)?),
             (&THIS_MONTH, inputs::this_month_frame(manifest)?),
             (&PROFILE, inputs::profile_frame(month.definitions, manifest)?),
             (&KEPT_MONTHS, inputs::kept_months_frame(&kept_months(&self.cohorts, &self.states, first_day))?),
@@ -167,7 +175,8 @@ impl Month<'_> {
             if !compared.contains(&month) {
                 continue;
             }
-            let found = if is_for_engine { snapshot.for_engine(&CONTACTS).map(drop) } else { snapshot.files_of(&CONTACTS).map(drop) };
+            let of = |table| if is_for_engine { snapshot.for_engine(table).map(drop) } else { snapshot.files_of(table).map(drop) };
+            let found = of(&CONTACTS).and_then(|()| of(&SUBSCRIPTIONS));
             match found {
                 Ok(()) => drop(compared.remove(&month)),
                 Err(damage) if damage.is_unreachable() => return Err(damage.into()),
@@ -200,6 +209,9 @@ impl Month<'_> {
             Input::new(&MEMBERS, snapshot.scan(&MEMBERS)?),
             Input::new(&CONVERSATIONS, inputs::conversations(snapshot)?),
             Input::new(&ATTRIBUTES, inputs::attributes(snapshot, definitions, &plan.rules)?),
+            Input::new(&SUBSCRIPTIONS, snapshot.scan(&SUBSCRIPTIONS)?),
+            Input::new(&SUBSCRIPTION_TYPES, snapshot.scan(&SUBSCRIPTION_TYPES)?),
+            Input::new(&VANISHED, snapshot.scan(&VANISHED)?),
         ];
         for (table, kept) in BEFORE {
             inputs.push(self.before(table, kept)?);
@@ -232,7 +244,10 @@ impl Month<'_> {
 
     /// The contacts of the wanted earlier months, and the months that can be read.
     fn contacts_before(&self, is_wanted: impl Fn(domain::Month) -> bool) -> Result<(Vec<Input>, BTreeSet<domain::Month>), HistoryError> {
-        let mut all = vec![Input::new(&CONTACTS_BEFORE, CONTACTS_BEFORE.empty().lazy())];
+        let mut all = vec![
+            Input::new(&CONTACTS_BEFORE, CONTACTS_BEFORE.empty().lazy()),
+            Input::new(&SUBSCRIPTIONS_BEFORE, SUBSCRIPTIONS_BEFORE.empty().lazy()),
+        ];
         let mut months = BTreeSet::new();
         let identifiers = &self.snapshot.manifest.identifiers;
         for snapshot in self.earlier {
@@ -242,11 +257,17 @@ impl Month<'_> {
             }
             let is_comparable = &snapshot.manifest.identifiers == identifiers;
             if let Some((_, tables)) = self.counted_before().filter(|(counted, _)| counted.month == month) {
-                let contacts = tables.table(CONTACTS.name).map_err(inputs::reading(&CONTACTS))?;
-                all.push(input(tables, &CONTACTS_BEFORE, inputs::contacts_of_month(contacts.clone().lazy(), month, is_comparable)));
+                let of =
+                    |table: &'static Table| Ok::<_, HistoryError>(tables.table(table.name).map_err(inputs::reading(table))?.clone().lazy());
+                all.push(input(tables, &CONTACTS_BEFORE, inputs::contacts_of_month(of(&CONTACTS)?, month, is_comparable)));
+                all.push(input(tables, &SUBSCRIPTIONS_BEFORE, inputs::subscriptions_of_month(of(&SUBSCRIPTIONS)?, month)));
             } else {
-                match snapshot.scan(&CONTACTS) {
-                    Ok(contacts) => all.push(Input::new(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts, month, is_comparable))),
+                let scanned = snapshot.scan(&CONTACTS).and_then(|contacts| Ok((contacts, snapshot.scan(&SUBSCRIPTIONS)?)));
+                match scanned {
+                    Ok((contacts, subscriptions)) => {
+                        all.push(Input::new(&CONTACTS_BEFORE, inputs::contacts_of_month(contacts, month, is_comparable)));
+                        all.push(Input::new(&SUBSCRIPTIONS_BEFORE, inputs::subscriptions_of_month(subscriptions, month)));
+                    }
                     // A damaged snapshot is left out.
                     Err(error) if error.is_damage() => continue,
                     Err(error) => return Err(error.into()),
@@ -256,6 +277,12 @@ impl Month<'_> {
         }
         Ok((all, months))
     }
+}
+
+/// The earlier months whose subscriptions were observed.
+fn months_with_subscriptions(month: &Month<'_>) -> Result<BTreeSet<domain::Month>, HistoryError> {
+    let observed = month.earlier.iter().filter(|snapshot| snapshot.manifest.subscriptions);
+    observed.map(|snapshot| Ok(snapshot.manifest.month()?)).collect()
 }
 
 fn compared_months(cohorts: &[CohortMonth]) -> BTreeSet<domain::Month> {
@@ -351,9 +378,14 @@ mod tests {
         &MEMBERS,
         &CONVERSATIONS,
         &ATTRIBUTES,
+        &SUBSCRIPTIONS,
+        &SUBSCRIPTION_TYPES,
+        &VANISHED,
         &CONTACTS_BEFORE,
+        &SUBSCRIPTIONS_BEFORE,
         &LEDGER_BEFORE,
         &COUNTS_BEFORE,
+        &OPT_OUTS_BEFORE,
         &TRIANGLE_BEFORE,
         &PROFILES_BEFORE,
         &COHORTS,

@@ -1,7 +1,7 @@
 //! Assembles the tables of a snapshot from spooled streams. Chunks are read one by one, so memory holds one part and never a whole
 //! table. They are read in the order of the plan, so the same streams give the same bytes in whatever order their pages came.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 
@@ -9,8 +9,9 @@ use polars::prelude::*;
 
 use super::chunks::{Spooled, Updated, chunk, each_contact};
 use super::parts::{Batch, PartWriter, write_part};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
-use super::{SnapshotError, StreamRecord, TaggedBefore};
+use super::subscriptions::{self, Completion, ObservedSubscriptions};
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, SUBSCRIPTIONS, VANISHED};
+use super::{SnapshotError, StreamRecord, TaggedBefore, answers};
 use crate::publish::Staging;
 use crate::table::{TableError, instants, read_bundled};
 use domain::{Contact, ContactId, ContactIds, Conversation, MonthSpan};
@@ -66,6 +67,10 @@ pub struct Assembly {
     /// The cohorts, sorted by key.
     pub cohorts: Vec<Cohort>,
     pub conversations: Option<SpooledStream>,
+    /// `None` if the contacts' choices about subscriptions are not observed.
+    pub subscriptions: Option<ObservedSubscriptions>,
+    /// The folder with the answers about contacts that no list had; `None` if none were asked for.
+    pub fates: Option<PathBuf>,
     /// The month whose conversations are taken.
     pub span: MonthSpan,
 }
@@ -83,6 +88,9 @@ pub struct Written {
     pub undated: Vec<u64>,
     /// The number of conversations that count for another contact, because their author was merged into that contact.
     pub merged_authors: u64,
+    /// The number of contacts whose choices about subscriptions are incomplete; `None` if a stream of an earlier version of the program has
+    /// no choices, so that none were written.
+    pub cut_subscriptions: Option<u64>,
 }
 
 impl Assembly {
@@ -96,13 +104,13 @@ impl Assembly {
                 Ok::<_, SnapshotError>((members, self.write_conversations(staging)?))
             },
         );
-        let ((firsts, drifted), (members, merged_authors)) = (contacts?, others?);
+        let ((firsts, drifted, cut_subscriptions), (members, merged_authors)) = (contacts?, others?);
         let undated = |cohort: &Cohort| cohort.tagged_before.as_ref().map_or(Ok(0), TaggedBefore::undated);
         let undated = self.cohorts.iter().map(undated).collect::<Result<_, SnapshotError>>()?;
-        Ok(Written { firsts, drifted, members, undated, merged_authors })
+        Ok(Written { firsts, drifted, members, undated, merged_authors, cut_subscriptions })
     }
 
-    fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64), SnapshotError> {
+    fn write_contacts(&self, staging: &Staging) -> Result<(Vec<u64>, u64, Option<u64>), SnapshotError> {
         // The population's own stream comes first: if two records are equally new, the record of the earlier stream is kept.
         let mut order: Vec<usize> = (0..self.streams.len()).collect();
         order.sort_by_key(|stream| self.population != Some(*stream));
@@ -114,19 +122,27 @@ impl Assembly {
             Some(stream) => Some(members_of(&self.streams[stream])?),
             None => None,
         };
+        let mut completion = match &self.subscriptions {
+            Some(observed) if subscriptions::are_in(&self.streams)? => {
+                subscriptions::write_types(&observed.types, staging)?;
+                Some(Completion::open(&observed.answers)?)
+            }
+            _ => None,
+        };
+        let has_subscriptions = completion.is_some();
         let (sender, batches) = mpsc::sync_channel(1);
         // Each side owns its end of the channel: if one side fails, the other ends too.
         let (read, written) = side_by_side(
-            || self.read_contacts(&order, &records, population.as_ref(), sender),
+            || self.read_contacts(&order, &records, population.as_ref(), completion.as_mut(), sender),
             || {
-                let mut parts = PartWriter::default();
+                let mut parts = PartWriter::new(has_subscriptions);
                 batches.into_iter().try_for_each(|batch| parts.push(batch, staging))?;
                 parts.finish(staging)
             },
         );
         written?;
         read?;
-        Ok((firsts, records.drifted))
+        Ok((firsts, records.drifted, completion.map(|completion| completion.left.len() as u64)))
     }
 
     /// Sends the records to keep, in the order of the streams.
@@ -135,6 +151,7 @@ impl Assembly {
         order: &[usize],
         records: &Records,
         population: Option<&ContactIds>,
+        mut completion: Option<&mut Completion>,
         batches: SyncSender<Batch>,
     ) -> Result<(), SnapshotError> {
         let mut position = 0;
@@ -153,7 +170,11 @@ impl Assembly {
                     rows.with_column(is_in.with_name("in_population".into()).into_column()).map_err(assembling)?;
                 }
                 let attributes = read_bundled(&chunk, Contact::TABLES, &ATTRIBUTES, None)?;
-                if batches.send(Batch::new(rows, attributes)?.only(is_kept)?).is_err() {
+                let subscriptions = match completion.as_deref_mut() {
+                    Some(completion) => completion.rows(&chunk)?,
+                    None => SUBSCRIPTIONS.empty(),
+                };
+                if batches.send(Batch::new(rows, attributes, subscriptions)?.only(is_kept)?).is_err() {
                     // The writer failed and returns its own error.
                     return Ok(());
                 }
@@ -181,8 +202,20 @@ impl Assembly {
         Ok(counts)
     }
 
+    /// Writes what became of the contacts that no list had. Returns those that were merged, each with the contact that goes on.
+    fn write_vanished(&self, staging: &Staging) -> Result<HashMap<String, String>, SnapshotError> {
+        let Some(fates) = &self.fates else { return Ok(HashMap::new()) };
+        let rows = answers::vanished(fates)?;
+        let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(assembling);
+        let pairs = text("contact_id")?.iter().zip(text("merged_into")?.iter());
+        let merged = pairs.filter_map(|(id, into)| Some((id?.to_string(), into?.to_string()))).collect();
+        write_part(staging, &VANISHED, 0, rows)?;
+        Ok(merged)
+    }
+
     /// Returns how many conversations count for another contact than their author.
     fn write_conversations(&self, staging: &Staging) -> Result<u64, SnapshotError> {
+        let merged_into = self.write_vanished(staging)?;
         let mut all = CONVERSATIONS.empty();
         for chunk in self.conversations.iter().flat_map(SpooledStream::chunks::<Conversation>) {
             all.vstack_mut_owned(read_bundled(&chunk, Conversation::TABLES, &CONVERSATIONS, None)?).map_err(assembling)?;
@@ -194,13 +227,14 @@ impl Assembly {
         let newest = all.lazy().unique_stable_generic(Some(vec![col("conversation_id")]), UniqueKeepStrategy::Last);
         let rows = newest.filter(in_month).sort(["conversation_id"], SortMultipleOptions::default());
         let mut rows = rows.collect().map_err(assembling)?;
-        let merged = self.replace_merged_authors(&mut rows)?;
+        let merged = self.replace_merged_authors(&mut rows, &merged_into)?;
         write_part(staging, &CONVERSATIONS, 0, rows)?;
         Ok(merged)
     }
 
-    /// An author who is not in the conversation and no longer a contact was merged into the conversation's only contact.
-    fn replace_merged_authors(&self, conversations: &mut DataFrame) -> Result<u64, SnapshotError> {
+    /// An author who was merged is replaced by the contact that goes on. It is known for members of the last month. Any other author who is
+    /// not in the conversation and no longer a contact was merged into the conversation's only contact.
+    fn replace_merged_authors(&self, conversations: &mut DataFrame, known: &HashMap<String, String>) -> Result<u64, SnapshotError> {
         let text = |name: &str| conversations.column(name).and_then(|column| column.str()).map_err(assembling);
         let merged_into = |(author, contacts): (Option<&str>, Option<&str>)| {
             let (author, contacts) = (author?, contacts?);
@@ -209,7 +243,7 @@ impl Assembly {
         let candidates: Vec<Option<(ContactId, String)>> =
             text("opened_by")?.iter().zip(text("contact_ids")?.iter()).map(merged_into).collect();
         let mut gone: HashSet<ContactId> = candidates.iter().flatten().map(|(author, _)| author.clone()).collect();
-        if gone.is_empty() {
+        if gone.is_empty() && known.is_empty() {
             return Ok(0);
         }
         for chunk in self.streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
@@ -222,6 +256,10 @@ impl Assembly {
             .iter()
             .zip(text("opened_by")?.iter())
             .map(|(candidate, author)| match candidate {
+                _ if author.is_some_and(|author| known.contains_key(author)) => {
+                    merged += 1;
+                    author.and_then(|author| known.get(author)).cloned()
+                }
                 Some((author, contact)) if gone.contains(author) => {
                     merged += 1;
                     Some(contact.clone())
@@ -241,6 +279,16 @@ pub fn members_of(part: &SpooledStream) -> Result<ContactIds, SnapshotError> {
         Contact::each(&chunk, &mut |id, _| ids.push(ContactId::of(id)))?;
     }
     Ok(ids.into())
+}
+
+/// The contacts of a list that no stream has.
+pub fn missing_in(streams: &[SpooledStream], mut contacts: BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
+    for chunk in streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
+        Contact::each(&chunk, &mut |id, _| {
+            contacts.remove(id);
+        })?;
+    }
+    Ok(contacts)
 }
 
 /// Which spooled records are kept: the newest of each contact. If several are equally new, the first is kept.
@@ -334,7 +382,15 @@ mod tests {
         spool.push(vec![contact]);
         let part = SpooledStream::whole(folder.clone(), spool.finish().unwrap());
         let span = "2026-10".parse::<Month>().unwrap().span(&domain::TimeZone::utc());
-        let assembly = Assembly { streams: vec![part], population: None, cohorts: Vec::new(), conversations: None, span };
+        let assembly = Assembly {
+            streams: vec![part],
+            population: None,
+            cohorts: Vec::new(),
+            conversations: None,
+            subscriptions: None,
+            fates: None,
+            span,
+        };
         let written = |name: &str| assembly.write(&Staging::new(place.path(), name).unwrap());
         assert_eq!(written("whole").unwrap().firsts, [1]);
 

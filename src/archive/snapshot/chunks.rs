@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use super::columns::{ContactColumns, ContactFrames, ConversationColumns};
-use super::tables::{ANSWERS, ATTRIBUTES, CONTACTS, CONVERSATIONS, TAGGED, WITHOUT_RECORD};
+use super::tables::{
+    ATTRIBUTES, CONTACTS, CONVERSATIONS, FATE_ANSWERS, OWN_SUBSCRIPTIONS, SUBSCRIPTION_ANSWERS, TAG_DATE_ANSWERS, TAGGED, WITHOUT_RECORD,
+};
 use super::{SnapshotError, StreamRecord};
 use crate::table::{Bundle, Table, TableError, read_bundle, read_bundled, write_bundle};
 use domain::{Contact, Conversation};
@@ -51,7 +53,7 @@ pub(super) type Visit<'a> = dyn FnMut(&str, Updated) + 'a;
 
 impl Spooled for Contact {
     type Columns = ContactColumns;
-    const TABLES: &'static Bundle = &[&CONTACTS, &ATTRIBUTES, &TAGGED, &WITHOUT_RECORD];
+    const TABLES: &'static Bundle = &[&CONTACTS, &ATTRIBUTES, &TAGGED, &WITHOUT_RECORD, &OWN_SUBSCRIPTIONS];
 
     fn id(&self) -> &str {
         &self.id
@@ -74,8 +76,8 @@ impl Spooled for Contact {
     }
 
     fn frames(columns: ContactColumns) -> Result<Vec<DataFrame>, SnapshotError> {
-        let ContactFrames { contacts, attributes, tagged } = columns.finish()?;
-        Ok(vec![contacts, attributes, tagged, WITHOUT_RECORD.empty()])
+        let ContactFrames { contacts, attributes, tagged, subscriptions } = columns.finish()?;
+        Ok(vec![contacts, attributes, tagged, WITHOUT_RECORD.empty(), subscriptions])
     }
 
     fn each(chunk: &Path, visit: &mut Visit<'_>) -> Result<(), SnapshotError> {
@@ -133,7 +135,8 @@ pub(super) const CHUNK: &str = "arrows";
 /// The tables and the number of a chunk, from the name of its file; `None` if the file is no chunk.
 pub(super) fn tables_of(name: &str) -> Option<(&'static Bundle, usize)> {
     let (table, index) = name.strip_suffix(CHUNK)?.strip_suffix('.')?.rsplit_once('-')?;
-    let bundle = [Contact::TABLES, Conversation::TABLES, ANSWERS].into_iter().find(|bundle| bundle[0].name == table)?;
+    let bundles = [Contact::TABLES, Conversation::TABLES, TAG_DATE_ANSWERS, SUBSCRIPTION_ANSWERS, FATE_ANSWERS];
+    let bundle = bundles.into_iter().find(|bundle| bundle[0].name == table)?;
     Some((bundle, index.parse().ok()?))
 }
 

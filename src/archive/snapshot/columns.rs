@@ -128,6 +128,7 @@ macro_rules! columns_of_fields {
             $($name: kind::$kind,)*
             attributes: AttributeColumns,
             tagged: TaggedColumns,
+            subscriptions: SubscriptionColumns,
         }
 
         impl Default for ContactColumns {
@@ -141,6 +142,7 @@ macro_rules! columns_of_fields {
                     $($name: kind::$kind::new(stringify!($name)),)*
                     attributes: AttributeColumns::default(),
                     tagged: TaggedColumns::default(),
+                    subscriptions: SubscriptionColumns::default(),
                 }
             }
         }
@@ -153,6 +155,7 @@ macro_rules! columns_of_fields {
                 $(self.bytes += self.$name.push(&contact.$name);)*
                 self.attributes.push(contact, self.rows);
                 self.tagged.push(contact, self.rows);
+                self.subscriptions.push(contact, self.rows);
                 self.rows += 1;
                 self.has_repeats |= may_repeat;
             }
@@ -176,7 +179,8 @@ macro_rules! columns_of_fields {
                 ])?;
                 let kept = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
                 let (attributes, tagged) = (self.attributes.finish(kept.as_ref())?, self.tagged.finish(kept.as_ref())?);
-                Ok(ContactFrames { contacts: filtered(contacts, kept.as_ref())?, attributes, tagged })
+                let subscriptions = self.subscriptions.finish(kept.as_ref())?;
+                Ok(ContactFrames { contacts: filtered(contacts, kept.as_ref())?, attributes, tagged, subscriptions })
             }
         }
     };
@@ -196,6 +200,7 @@ pub(super) struct ContactFrames {
     pub contacts: DataFrame,
     pub attributes: DataFrame,
     pub tagged: DataFrame,
+    pub subscriptions: DataFrame,
 }
 
 /// One row for each contact and each group in its own list. Empty if these are not collected.
@@ -234,6 +239,41 @@ impl TaggedColumns {
     fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
         let kept = contacts.map(|contacts| of_kept(&self.of, contacts));
         filtered(frame(vec![self.contact_id.finish().into_column(), self.cohort_key.finish().into_column()])?, kept.as_ref())
+    }
+}
+
+/// The choices in the contacts' own lists, one row each, and one row without a choice for each contact whose lists were cut.
+struct SubscriptionColumns {
+    /// For each row, the row of its contact.
+    of: Vec<usize>,
+    contact_id: StringChunkedBuilder,
+    subscription_id: StringChunkedBuilder,
+    state: StringChunkedBuilder,
+}
+
+impl Default for SubscriptionColumns {
+    fn default() -> SubscriptionColumns {
+        let (contact_id, subscription_id, state) = (texts("contact_id"), texts("subscription_id"), texts("state"));
+        SubscriptionColumns { of: Vec::new(), contact_id, subscription_id, state }
+    }
+}
+
+impl SubscriptionColumns {
+    fn push(&mut self, contact: &Contact, row: usize) {
+        let Some(own) = &contact.subscriptions else { return };
+        let cut = (!own.is_complete).then_some(None);
+        for choice in own.choices.iter().map(Some).chain(cut) {
+            self.of.push(row);
+            self.contact_id.append_value(&contact.id);
+            self.subscription_id.append_option(choice.map(|choice| choice.id.as_str()));
+            self.state.append_option(choice.map(|choice| choice.choice.as_str()));
+        }
+    }
+
+    fn finish(self, contacts: Option<&BooleanChunked>) -> Result<DataFrame, SnapshotError> {
+        let kept = contacts.map(|contacts| of_kept(&self.of, contacts));
+        let columns = [self.contact_id, self.subscription_id, self.state].map(|column| column.finish().into_column());
+        filtered(frame(columns.to_vec())?, kept.as_ref())
     }
 }
 

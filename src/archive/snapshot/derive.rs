@@ -149,7 +149,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::snapshot::{Spool, TagDates, members_of};
+    use crate::snapshot::{Answers, Spool, members_of};
     use domain::{OwnTags, Role, TagDate};
 
     fn contact(id: &str, updated_at: i64, tags: &[&str], is_complete: bool) -> Contact {
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(truncated, BTreeSet::from(["c".to_string()]));
 
         let answers = place.path().join("answers");
-        let mut dates = TagDates::open(answers.clone()).unwrap();
+        let mut dates = Answers::open(answers.clone()).unwrap();
         for (id, tag) in [("c", "press"), ("somebody else", "vip")] {
             dates.push(id.to_string(), vec![TagDate { tag_id: tag.to_string(), applied_at: None }]).unwrap();
         }

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use super::answers::is_of_answers;
 use super::chunks::tables_of;
 use super::manifest::FORGOTTEN;
 use super::record::{edit_records, load_progress, load_stream};
-use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
-use super::tag_dates::is_of_answers;
+use super::tables::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, SUBSCRIPTIONS, VANISHED};
 use super::{Finding, Manifest, Snapshot, SnapshotError, StreamRecord};
 use crate::publish::{self, PublishError, Staging};
 use crate::table::{Table, TableError, read_bundle, read_bundled, scan, write_bundle, write_parquet};
@@ -179,7 +179,7 @@ fn tables_in(path: &Path, name: &str) -> Result<Vec<(&'static Table, DataFrame)>
 /// The table of a snapshot's file, from its path (`contacts/…`).
 fn table_of(relative: &str) -> Option<&'static Table> {
     let name = relative.split('/').next().unwrap_or_default();
-    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS].into_iter().find(|table| table.name == name)
+    [&CONTACTS, &ATTRIBUTES, &MEMBERS, &CONVERSATIONS, &SUBSCRIPTIONS, &VANISHED].into_iter().find(|table| table.name == name)
 }
 
 /// The column with the ID of the person that a row is about.
@@ -192,7 +192,11 @@ fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Re
     let ids = rows.column(person_column(table)).and_then(|column| column.str()).map_err(reading)?;
     let is_about: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| people.contains(id)))).collect();
     let mut others = rows.filter(&!&is_about).map_err(reading)?;
-    let named = if table.name == CONVERSATIONS.name { without_names(&mut others, people)? } else { BTreeSet::new() };
+    let named = match table.name {
+        name if name == CONVERSATIONS.name => without_names(&mut others, people)?,
+        name if name == VANISHED.name => without_targets(&mut others, people)?,
+        _ => BTreeSet::new(),
+    };
     if !is_about.any() && named.is_empty() {
         return Ok(None);
     }
@@ -213,6 +217,15 @@ fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Re
     if !named.is_empty() {
         conversations.with_column(without.with_name("contact_ids".into()).into_column()).map_err(reading)?;
     }
+    Ok(named)
+}
+
+/// Removes these people from the records that were merged into them. Returns the people who were there.
+fn without_targets(vanished: &mut DataFrame, people: &BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
+    let targets = vanished.column("merged_into").and_then(|column| column.str()).map_err(reading)?;
+    let named: BTreeSet<String> = targets.iter().flatten().filter(|id| people.contains(*id)).map(str::to_string).collect();
+    let without: StringChunked = targets.iter().map(|target| target.filter(|id| !people.contains(*id))).collect();
+    vanished.with_column(without.with_name("merged_into".into()).into_column()).map_err(reading)?;
     Ok(named)
 }
 

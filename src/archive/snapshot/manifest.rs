@@ -50,6 +50,13 @@ pub struct Manifest {
     pub replaces: Option<String>,
     /// Whether the month's conversations were fetched.
     pub conversations: bool,
+    /// Whether the contacts' choices about subscriptions were observed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub subscriptions: bool,
+    /// The members of the last month that no list had this month. Null if they were not asked for: the API does not tell merged contacts
+    /// from deleted ones, or the month was not observed at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vanished: Option<Vanished>,
     /// The cohorts, sorted by `cohort_key`.
     pub cohorts: Vec<CohortEntry>,
     /// How identifiers are written: `keep`, `drop`, or `hash:` and the fingerprint of the key.
@@ -69,6 +76,13 @@ pub struct Manifest {
     pub incomplete: Vec<String>,
     /// What was found while observing. The report data_quality shows it.
     pub findings: Vec<Finding>,
+}
+
+/// How many members of the last month that no list had were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vanished {
+    pub asked: u64,
+    pub not_asked: u64,
 }
 
 /// How identifiers were written before the setting existed.
@@ -94,6 +108,12 @@ pub struct CohortEntry {
     pub members: u64,
     /// The total that the API gave; null if the API gave no total.
     pub announced: Option<u64>,
+    /// When the group was created, as the list of groups said; null if it does not say, as for tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the group was last changed, as the list of groups said. For a segment, its filter may have been edited then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -246,6 +266,8 @@ mod tests {
             observed_at: DateTime::UNIX_EPOCH,
             members: 0,
             announced: None,
+            created_at: None,
+            updated_at: None,
         };
         let entries = [entry("tag:1", "VIP"), entry("tag:2", "vip"), entry("segment:3", "vip")];
         let named = |text: &str| CohortEntry::named(&entries, &GroupName::new(GroupKind::Tag, text)).map(|entry| entry.cohort_key.as_str());

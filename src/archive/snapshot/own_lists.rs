@@ -5,11 +5,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::answers::Answers;
 use super::chunks::{Spooled, Updated};
 use super::derive::each_tag;
-use super::tag_dates::{TagDates, tags_of};
+use super::tag_dates::tags_of;
 use super::{SnapshotError, SpooledStream};
-use domain::{Contact, ContactId, Group};
+use domain::{Contact, ContactId, Group, TagDate};
 
 /// A group that was searched for, and the stream that came.
 #[derive(Clone, Debug)]
@@ -154,7 +155,7 @@ impl Members {
 
 /// The answers of contacts with truncated lists that were asked for all of their tags.
 struct Asked {
-    answers: Option<TagDates>,
+    answers: Option<Answers<TagDate>>,
     tags: BTreeSet<(String, String)>,
 }
 
@@ -164,7 +165,7 @@ impl Asked {
             return Ok(Asked { answers: None, tags: BTreeSet::new() });
         }
         // A contact whose answer cannot be read counts as not asked.
-        let answers = TagDates::open(folder.to_path_buf())?;
+        let answers = Answers::open(folder.to_path_buf())?;
         Ok(Asked { tags: tags_of(folder, truncated)?, answers: Some(answers) })
     }
 
@@ -224,7 +225,7 @@ mod tests {
         // The search has a newer record of `asked-and-does-not`, and its list in the stream of everyone is truncated.
         assert_eq!(compared(&answers)[0], Comparison { holders: 3, missing: 2, unconfirmed: 1, unknown: 4, unknown_missing: 2 });
         assert!(!answers.exists());
-        let mut dates = TagDates::open(answers.clone()).unwrap();
+        let mut dates = Answers::open(answers.clone()).unwrap();
         dates.push("asked-and-holds".to_string(), vec![TagDate { tag_id: "vip".to_string(), applied_at: None }]).unwrap();
         dates.push("asked-and-does-not".to_string(), vec![TagDate { tag_id: "other".to_string(), applied_at: None }]).unwrap();
         dates.push("cut-and-not-given".to_string(), Vec::new()).unwrap();

@@ -75,6 +75,58 @@ pub(super) const TAGGED: Table = Table {
     ],
 };
 
+pub const SUBSCRIPTIONS: Table = Table {
+    name: "subscriptions",
+    row: "an explicit choice of a contact about a type of subscription",
+    key: &["contact_id", "subscription_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription"),
+        Column::new(
+            "state",
+            Kind::Text,
+            "`opted_out` or `opted_in`. A contact without a row made no choice: it gets messages of a type with the consent type opt_out, \
+             and none of one with opt_in",
+        ),
+    ],
+};
+
+pub const SUBSCRIPTION_TYPES: Table = Table {
+    name: "subscription_types",
+    row: "a type of subscription of the workspace",
+    key: &["subscription_id"],
+    columns: &[
+        Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription"),
+        Column::new("name", Kind::Text, "its name in the workspace's own language; its ID if the workspace gave it none"),
+        Column::new("consent_type", Kind::Text, "`opt_out` or `opt_in`: what silence means").or_null("not given"),
+        Column::new("state", Kind::Text, "`live`, `draft` or `archived`").or_null("not given"),
+    ],
+};
+
+pub const VANISHED: Table = Table {
+    name: "vanished",
+    row: "a member of the last month observed at its end that no list had this month and that was asked for",
+    key: &["contact_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("fate", Kind::Text, "`deleted`, `merged` into another contact, or `present`: it exists, though no list had it"),
+        Column::new("merged_into", Kind::Contact, "contact_id of the contact that goes on").or_null("the contact was not merged"),
+    ],
+};
+
+/// This table is only in the spool: the choices in a contact's record.
+pub(super) const OWN_SUBSCRIPTIONS: Table = Table {
+    name: "own_subscriptions",
+    row: "a choice in the record of a contact; or a contact whose choices the API cut",
+    key: &["contact_id", "subscription_id"],
+    columns: &[
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription")
+            .or_null("there are more choices than the record has; in an answer: there are none"),
+        Column::new("state", Kind::Text, "`opted_out` or `opted_in`").or_null("as subscription_id"),
+    ],
+};
+
 pub const CONVERSATIONS: Table = Table {
     name: "conversations",
     row: "a conversation created in the month",
@@ -97,8 +149,10 @@ pub const CONVERSATIONS: Table = Table {
     ],
 };
 
-/// The table of a chunk of answers.
-pub(super) const ANSWERS: &Bundle = &[&TAG_DATES];
+/// The table of a chunk of answers, for each question about contacts.
+pub(super) const TAG_DATE_ANSWERS: &Bundle = &[&TAG_DATES];
+pub(super) const SUBSCRIPTION_ANSWERS: &Bundle = &[&OWN_SUBSCRIPTIONS];
+pub(super) const FATE_ANSWERS: &Bundle = &[&VANISHED];
 
 pub(super) const TAG_DATES: Table = Table {
     name: "tag_dates",

@@ -6,6 +6,8 @@
 //! for each table: the length of its stream in bytes (u64) and the CRC-32 of the stream (u32), both little-endian
 //! for each table: its rows, an Arrow IPC stream
 //! ```
+//!
+//! A file of an earlier version may lack tables that were added to the end of a bundle. They are read without rows.
 
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write};
@@ -82,6 +84,16 @@ pub fn read_bundled(path: &Path, bundle: &Bundle, table: &Table, columns: Option
     Opened::at(path, bundle)?.read(index, table, columns)
 }
 
+/// Whether a file has this table. A file of an earlier version may lack it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn bundle_has(path: &Path, bundle: &Bundle, table: &Table) -> Result<bool, TableError> {
+    let index = bundle.iter().position(|bundled| bundled.name == table.name);
+    let opened = Opened::at(path, bundle)?;
+    Ok(index.is_some_and(|index| index < opened.tables.len()))
+}
+
 struct Opened<'a> {
     path: &'a Path,
     file: File,
@@ -93,22 +105,20 @@ impl<'a> Opened<'a> {
     fn at(path: &'a Path, bundle: &Bundle) -> Result<Opened<'a>, TableError> {
         let failed = |error: std::io::Error| reading(path, error.into());
         let mut file = File::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
         let mut header = vec![0; HEADER * bundle.len()];
         file.read_exact(&mut header).map_err(failed)?;
-        let mut start = header.len() as u64;
-        let tables = header.chunks_exact(HEADER).map(|entry| {
-            let length = entry.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-            let sum = entry.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
-            let entry = (start, length, sum);
-            start = start.saturating_add(length);
-            entry
-        });
-        Ok(Opened { path, tables: tables.collect(), file })
+        let tables = (1..=bundle.len()).rev().map(|count| entries(&header[..HEADER * count]));
+        let is_whole =
+            |tables: &Vec<(u64, u64, u32)>| tables.last().is_some_and(|(start, length, _)| start.saturating_add(*length) == size);
+        // A file that was cut has no number of tables that fits. Reading its tables fails.
+        let found = tables.clone().find(is_whole).or_else(|| tables.clone().next());
+        Ok(Opened { path, tables: found.unwrap_or_default(), file })
     }
 
     fn read(&mut self, index: usize, table: &Table, columns: Option<Vec<String>>) -> Result<DataFrame, TableError> {
         let failed = |error| reading(self.path, error);
-        let (start, length, sum) = self.tables[index];
+        let Some(&(start, length, sum)) = self.tables.get(index) else { return Ok(table.empty()) };
         let mut bytes = Vec::new();
         let came = self.file.seek(SeekFrom::Start(start)).and_then(|_| (&self.file).take(length).read_to_end(&mut bytes));
         came.map_err(|error| failed(error.into()))?;
@@ -119,6 +129,19 @@ impl<'a> Opened<'a> {
         let rows = IpcStreamReader::new(Cursor::new(bytes)).with_columns(columns).finish().map_err(failed)?;
         if is_all { table.conform(&rows).map_err(failed) } else { Ok(rows) }
     }
+}
+
+/// The start, length and checksum of each table of a header.
+fn entries(header: &[u8]) -> Vec<(u64, u64, u32)> {
+    let mut start = header.len() as u64;
+    let entries = header.chunks_exact(HEADER).map(|entry| {
+        let length = entry.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        let sum = entry.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
+        let entry = (start, length, sum);
+        start = start.saturating_add(length);
+        entry
+    });
+    entries.collect()
 }
 
 fn checksum(bytes: &[u8]) -> u32 {
@@ -161,6 +184,18 @@ mod tests {
         assert!(read_bundled(&path, BOTH, &WORDS, None).unwrap().equals(&frames()[1]));
         write_bundle(&BOTH.iter().map(|table| table.empty()).collect::<Vec<_>>(), BOTH, &path).unwrap();
         assert!(read_bundle(&path, BOTH).unwrap().iter().all(|rows| rows.height() == 0));
+    }
+
+    #[test]
+    fn a_table_that_an_earlier_version_did_not_write_has_no_rows() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("one");
+        let one: &Bundle = &[&PEOPLE];
+        write_bundle(&frames()[..1], one, &path).unwrap();
+        let read = read_bundle(&path, BOTH).unwrap();
+        assert!(read[0].equals_missing(&frames()[0]));
+        assert_eq!((read[1].height(), bundle_has(&path, BOTH, &WORDS).unwrap()), (0, false));
+        assert!(bundle_has(&path, BOTH, &PEOPLE).unwrap());
     }
 
     #[test]

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::cursor::CursorStream;
 use super::{V2, wire};
-use crate::error::{RequestError, StreamError};
+use crate::error::StreamError;
 use crate::transport::Request;
-use domain::{FoundContact, Reference, TagDate};
+use domain::{FoundContact, Reference};
 
 /// The most filters in one search.
 const FILTERS_MAX: usize = 15;
@@ -26,19 +26,6 @@ impl V2 {
             Ok::<_, StreamError>(FoundContact { is_tagged: Some(is_tagged), ..holder })
         });
         try_join_all(checked).await
-    }
-
-    /// The tags of a contact, with the time when each was added. `None` when the contact no longer exists.
-    pub(crate) async fn tag_dates(&self, contact_id: &str) -> Result<Option<Vec<TagDate>>, RequestError> {
-        // An ID has no other characters, and they would change the path.
-        if contact_id.is_empty() || !contact_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
-            return Ok(None);
-        }
-        let request = Request::get("/contacts/{id}/tags").at(format!("/contacts/{contact_id}/tags"));
-        match self.transport.full_list(&request, crate::wire::tag_dates).await {
-            Err(error) if error.is_not_found() || error.is_gone() => Ok(None),
-            answer => answer.map(Some),
-        }
     }
 
     /// Reads all pages, because more contacts than fit on a page may share an address.

@@ -1,10 +1,10 @@
-//! Keeps only the groups of the job in the own lists of contacts.
+//! Keeps only what the job needs of the own lists of contacts.
 
 use super::StreamReader;
 use domain::{Contact, GroupKind, OwnTags};
 
 impl StreamReader {
-    /// Keeps only the groups that the job needs in the contact's own lists. A list counts as complete if it names all of these
+    /// Keeps only the groups that the job needs in the contact's own lists, and the subscriptions if the job wants them. A list counts as complete if it names all of these
     /// groups.
     pub(super) fn with_own_groups(&self, contact: Contact) -> Contact {
         let of = |kind: GroupKind, list: Option<OwnTags>| {
@@ -18,6 +18,7 @@ impl StreamReader {
             list.is_complete |= list.ids.len() == wanted;
             Some(list)
         };
-        Contact { tags: of(GroupKind::Tag, contact.tags), segments: of(GroupKind::Segment, contact.segments), ..contact }
+        let subscriptions = contact.subscriptions.filter(|_| self.has_subscriptions);
+        Contact { tags: of(GroupKind::Tag, contact.tags), segments: of(GroupKind::Segment, contact.segments), subscriptions, ..contact }
     }
 }

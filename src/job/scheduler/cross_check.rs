@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{Scheduler, StreamResult, Witness};
 use crate::stream::StreamKind;
-use crate::tag_dates::{ANSWERS, Gone, TagRequests};
+use crate::tag_dates::{Gone, TAG_DATES, TagRequests};
 use crate::{JobError, error, joined};
 use archive::publish;
 use archive::snapshot::{Comparison, DerivedTag, Searched, SpooledStream, StreamRecord, compare, derive_members, stream_folder};
@@ -109,7 +109,7 @@ impl Scheduler<'_> {
         if streams.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self.work.join(ANSWERS);
+        let answers = self.work.join(TAG_DATES.name);
         // Without answers it does not matter which lists are truncated.
         let truncated = if answers.exists() { self.truncated().await? } else { Arc::default() };
         let compared = tokio::task::spawn_blocking(move || Ok(compare(&everyone, &searched, &truncated, &answers)?));
@@ -175,7 +175,7 @@ impl Scheduler<'_> {
     /// The members of a group, derived from the contacts' own lists instead of the search.
     async fn derived(&mut self, group: &Group, everyone: SpooledStream, searched: StreamRecord) -> Result<SpooledStream, JobError> {
         let tag = DerivedTag { key: group.key(), folder: stream_folder(self.work, &group.key()) };
-        let (folder, answers, truncated) = (tag.folder.clone(), self.work.join(ANSWERS), self.truncated().await?);
+        let (folder, answers, truncated) = (tag.folder.clone(), self.work.join(TAG_DATES.name), self.truncated().await?);
         let deriving = tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &[tag], &truncated, &answers)?));
         let record = joined(deriving.await)?.into_iter().next();
         let record = record.ok_or_else(|| JobError::NotFetched(group.key()))?;

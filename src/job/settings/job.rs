@@ -15,6 +15,7 @@ use reports::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
 const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
 const DEFAULT_MAX_TAG_CHANGE: f64 = 0.5;
+const DEFAULT_VANISHED_MAX: i64 = 2_000;
 
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -29,6 +30,10 @@ pub struct Job {
     pub missing: Missing,
     pub grace: Duration,
     pub tag_history: TagHistory,
+    /// Whether the contacts' choices about subscriptions are observed.
+    pub subscriptions: bool,
+    /// The most members of the last month that are asked for because they are gone.
+    pub vanished_max: u64,
     pub rules: Vec<JobRule>,
     /// The limit for the tags of a rule that one run may change, as a share of the contacts that this job tagged.
     pub max_tag_change: f64,
@@ -94,6 +99,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("missing", |all| word(&all.job.missing, &MISSING)),
     Setting::new("grace", |all| duration(all.job.grace)),
     Setting::new("tag_history", |all| word(&all.job.tag_history, &TAG_HISTORY)),
+    Setting::new("subscriptions", |all| all.job.subscriptions.to_string()),
+    Setting::new("vanished_max", |all| all.job.vanished_max.to_string()),
     Setting::new("rules", |all| {
         list(all.job.rules.iter().map(|rule| match &rule.apply_tag {
             Some(tag) => format!("{} → tag {tag:?}", rule.rule.name),
@@ -156,6 +163,9 @@ pub(super) struct Raw {
     missing: Option<String>,
     grace: Option<String>,
     tag_history: Option<String>,
+    subscriptions: Option<bool>,
+    #[serde(default, deserialize_with = "numbers::whole_if_any")]
+    vanished_max: Option<i64>,
     #[serde(default)]
     rules: Vec<RawRule>,
     #[serde(default, deserialize_with = "numbers::number_if_any")]
@@ -224,6 +234,10 @@ pub(super) fn check(
 
     let conversations = raw.conversations.unwrap_or(true);
     let rules = check_rules(raw.rules, conversations, privacy, &groups, findings);
+    let vanished_max = raw.vanished_max.unwrap_or(DEFAULT_VANISHED_MAX);
+    if vanished_max < 0 {
+        findings.add("vanished_max", format!("{vanished_max} is less than 0"));
+    }
     let max_tag_change = raw.max_tag_change.unwrap_or(DEFAULT_MAX_TAG_CHANGE);
     if !(0.0..=1.0).contains(&max_tag_change) {
         findings.add("max_tag_change", format!("{max_tag_change} is not from 0 to 1"));
@@ -239,6 +253,8 @@ pub(super) fn check(
         missing,
         grace,
         tag_history,
+        subscriptions: raw.subscriptions.unwrap_or(true),
+        vanished_max: vanished_max.unsigned_abs(),
         rules,
         max_tag_change,
         html_members: raw.html_members.unwrap_or(false),

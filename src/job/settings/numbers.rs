@@ -9,6 +9,10 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D
     deserializer.deserialize_any(Whole)
 }
 
+pub(super) fn whole_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    whole(deserializer).map(Some)
+}
+
 pub(super) fn whole_ones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<i64>>, D::Error> {
     #[derive(serde::Deserialize)]
     struct Element(#[serde(deserialize_with = "whole")] i64);

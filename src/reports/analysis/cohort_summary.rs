@@ -9,6 +9,8 @@ use crate::history;
 use archive::table::{Column as Entry, Kind, Table, instants};
 
 const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or the basis is not month_end";
+const NO_FATES: &str =
+    "departed_gone is null; or the API does not tell merged contacts from deleted ones (before 2.16); or some were not asked for";
 const NO_CONVERSATIONS: &str = "the job does not fetch conversations";
 
 pub(super) const REPORT: Report = Report {
@@ -46,6 +48,9 @@ pub(super) const REPORT: Report = Report {
             Entry::new("departed", Kind::Count, "members in p who are not members now").or_null(NO_COMPARISON),
             Entry::new("departed_gone", Kind::Count, "departed members who are no longer in the workspace")
                 .or_null("nothing to compare with, or the population is not everyone"),
+            Entry::new("departed_deleted", Kind::Count, "departed_gone, less those who were merged into another contact").or_null(NO_FATES),
+            Entry::new("departed_merged", Kind::Count, "those of departed_gone whose record was merged into another contact")
+                .or_null(NO_FATES),
             Entry::new("net_change", Kind::Count, "members - previous_members").or_null(NO_COMPARISON),
             Entry::new("newly_unsubscribed", Kind::Count, "members who are unsubscribed now, and were not in p or were created since")
                 .or_null(NO_COMPARISON),

@@ -22,6 +22,8 @@ pub(super) const COUNTS: &[&str] = &[
     "returned",
     "departed",
     "departed_gone",
+    "departed_deleted",
+    "departed_merged",
     "net_change",
     "newly_unsubscribed",
     "converted_leads",

@@ -3,6 +3,9 @@
 use archive::table::{Column, Kind, Table};
 
 const COHORT_KEY: &str = "`tag:<id>`, `segment:<id>` or `rule:<name>`";
+const NO_FATES: &str =
+    "departed_gone is null; or the API does not tell merged contacts from deleted ones; or some who are gone were not asked for";
+const NO_SUBSCRIPTIONS_BEFORE: &str = "nothing to compare with, or the subscriptions of the compared month are not known";
 const NO_COMPARISON: &str = "nothing to compare with: the first month of the cohort's history, or a month outside it";
 const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
 
@@ -79,6 +82,10 @@ pub const COUNTS: Table = Table {
         Column::new("departed", Kind::Count, "members in the compared month who are not members now").or_null(NO_COMPARISON),
         Column::new("departed_gone", Kind::Count, "departed members who are no longer in the workspace")
             .or_null("nothing to compare with, or the population is not everyone"),
+        Column::new("departed_deleted", Kind::Count, "of those who are gone, the ones that were not merged into another contact")
+            .or_null(NO_FATES),
+        Column::new("departed_merged", Kind::Count, "of those who are gone, the ones whose record was merged into another contact")
+            .or_null(NO_FATES),
         Column::new("net_change", Kind::Count, "joined - departed").or_null(NO_COMPARISON),
         Column::new(
             "newly_unsubscribed",
@@ -88,6 +95,27 @@ pub const COUNTS: Table = Table {
         .or_null(NO_COMPARISON),
         Column::new("converted_leads", Kind::Count, "members who are users now and were leads in the compared month")
             .or_null(NO_COMPARISON),
+        Column::new("definition_updated_at", Kind::Instant, "when the group was last changed, as the list of groups said")
+            .or_null("the list does not say it, as for tags; or it is a rule"),
+    ],
+};
+
+/// The input of `unsubscribes`.
+pub const OPT_OUTS: Table = Table {
+    name: "opt_outs",
+    row: "a cohort, a month of its history, and a type of subscription that a member made a choice about; also this month",
+    key: &["cohort_key", "month", "subscription_id"],
+    columns: &[
+        Column::new("cohort_key", Kind::Text, COHORT_KEY),
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("in_history", Kind::Flag, "whether the month was observed at its end"),
+        Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription; empty for all e-mails"),
+        Column::new("subscription_name", Kind::Text, "its name when it was observed"),
+        Column::new("members", Kind::Count, "members of the cohort"),
+        Column::new("opted_out", Kind::Count, "members who are out of it by their own choice"),
+        Column::new("newly_opted_out", Kind::Count, "those of them who were not in the compared month").or_null(NO_SUBSCRIPTIONS_BEFORE),
+        Column::new("newly_opted_in", Kind::Count, "members who chose to be in it and had not in the compared month")
+            .or_null(NO_SUBSCRIPTIONS_BEFORE),
     ],
 };
 

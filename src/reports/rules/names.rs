@@ -8,6 +8,7 @@ use super::error::{ConditionError, Place, quoted};
 use super::{FactColumn, FactKind, vocabulary};
 
 const CUSTOM: &str = "custom_attributes";
+const SUBSCRIPTION: &str = "subscription";
 
 /// A name with at least this similarity (from 0 to 1) is suggested.
 const ALIKE: f64 = 0.8;
@@ -22,6 +23,7 @@ pub(super) struct Names<'a> {
 pub(super) enum Named<'a> {
     Column(&'a FactColumn),
     Attribute(String),
+    Subscription(String),
     Group(&'a GroupName),
 }
 
@@ -31,13 +33,14 @@ impl Named<'_> {
         match self {
             Named::Column(column) => Some(column.kind),
             Named::Group(_) => Some(FactKind::Flag),
+            Named::Subscription(_) => Some(FactKind::Text),
             Named::Attribute(_) => None,
         }
     }
 }
 
 impl<'a> Names<'a> {
-    /// Resolves a path of names: `country`, `custom_attributes.plan`, `tag."Big one"`, `"segment:Active"`.
+    /// Resolves a path of names: `country`, `custom_attributes.plan`, `subscription."Product news"`, `tag."Big one"`, `"segment:Active"`.
     pub(super) fn resolve(&self, path: &[Ident]) -> Result<Named<'a>, ConditionError> {
         match path {
             [name] => self.single(name),
@@ -45,6 +48,7 @@ impl<'a> Names<'a> {
                 let rest = rest.iter().map(|name| name.value.as_str()).collect::<Vec<_>>().join(".");
                 match self.owner(owner) {
                     Some(Owner::Custom) => Ok(Named::Attribute(rest)),
+                    Some(Owner::Subscription) => Ok(Named::Subscription(rest)),
                     Some(Owner::Group(kind)) => self.group(owner, kind, &rest),
                     None => Err(self.unknown(owner, format!("{}.{rest}", owner.value))),
                 }
@@ -67,6 +71,7 @@ impl<'a> Names<'a> {
             match GroupKind::parse(owner) {
                 Some(kind) if separator == ":" => return self.group(name, kind, rest),
                 None if separator == "." && owner == CUSTOM => return Ok(Named::Attribute(rest.to_string())),
+                None if separator == "." && owner == SUBSCRIPTION => return Ok(Named::Subscription(rest.to_string())),
                 _ => {}
             }
         }
@@ -78,9 +83,13 @@ impl<'a> Names<'a> {
     }
 
     fn owner(&self, name: &Ident) -> Option<Owner> {
-        [(CUSTOM, Owner::Custom), ("tag", Owner::Group(GroupKind::Tag)), ("segment", Owner::Group(GroupKind::Segment))]
-            .into_iter()
-            .find_map(|(text, owner)| is(name, text).then_some(owner))
+        let owners = [
+            (CUSTOM, Owner::Custom),
+            (SUBSCRIPTION, Owner::Subscription),
+            ("tag", Owner::Group(GroupKind::Tag)),
+            ("segment", Owner::Group(GroupKind::Segment)),
+        ];
+        owners.into_iter().find_map(|(text, owner)| is(name, text).then_some(owner))
     }
 
     fn group(&self, at: &Ident, kind: GroupKind, text: &str) -> Result<Named<'a>, ConditionError> {
@@ -110,7 +119,7 @@ impl<'a> Names<'a> {
             .or_else(|| most_like().filter(|(likeness, _)| *likeness > ALIKE).map(|(_, known)| known))
             .map(str::to_string);
         let fixed = self.columns.iter().map(|column| column.name.to_string());
-        let columns = fixed.chain(["custom_attributes.NAME", "tag.NAME", "segment.NAME"].map(String::from)).collect();
+        let columns = fixed.chain(["custom_attributes.NAME", "subscription.NAME", "tag.NAME", "segment.NAME"].map(String::from)).collect();
         ConditionError::UnknownColumn { place: place(at), name: quoted(name), quoted: at.quote_style.is_some(), nearest, columns }
     }
 }
@@ -118,6 +127,7 @@ impl<'a> Names<'a> {
 #[derive(Clone, Copy)]
 enum Owner {
     Custom,
+    Subscription,
     Group(GroupKind),
 }
 

@@ -191,6 +191,7 @@ impl<'a> Rewriter<'a> {
             (Named::Attribute(name), Kind::Fact(kind)) => {
                 self.reference("attribute", |alias| Reference::Attribute { name: name.clone(), kind, alias })
             }
+            (Named::Subscription(name), _) => self.reference("subscription", |alias| Reference::Subscription { name: name.clone(), alias }),
             (Named::Attribute(_), Kind::Span) => return Err(ConditionError::Unwritable),
         })
     }

@@ -29,7 +29,9 @@ changes AS (
         SUM(CASE WHEN r.change = 'joined' THEN z.contacts ELSE 0 END) AS joined_first,
         SUM(CASE WHEN r.change = 'returned' THEN z.contacts ELSE 0 END) AS returned,
         SUM(CASE WHEN r.change = 'departed' THEN z.contacts ELSE 0 END) AS departed,
-        SUM(CASE WHEN r.is_gone THEN z.contacts ELSE 0 END) AS departed_gone
+        SUM(CASE WHEN r.is_gone THEN z.contacts ELSE 0 END) AS departed_gone,
+        SUM(CASE WHEN r.is_merged THEN z.contacts ELSE 0 END) AS departed_merged,
+        SUM(CASE WHEN r.is_of_unknown_fate THEN z.contacts ELSE 0 END) AS of_unknown_fate
     FROM relations AS r
     JOIN sizes AS z ON z.signature = r.signature
     GROUP BY r.cohort_key
@@ -43,6 +45,8 @@ counted AS (
         c.knows_gone,
         c.intercom_count,
         c.knows_compared,
+        c.knows_fates,
+        c.definition_updated_at,
         CASE WHEN c.compared_month IS NOT NULL THEN TRUE ELSE FALSE END AS is_compared,
         COALESCE(CAST(p.members AS BIGINT), CAST(0 AS BIGINT)) AS members,
         COALESCE(CAST(p.users AS BIGINT), CAST(0 AS BIGINT)) AS users,
@@ -60,7 +64,9 @@ counted AS (
         COALESCE(CAST(d.joined_first + d.returned AS BIGINT), CAST(0 AS BIGINT)) AS joined,
         COALESCE(CAST(d.returned AS BIGINT), CAST(0 AS BIGINT)) AS returned,
         COALESCE(CAST(d.departed AS BIGINT), CAST(0 AS BIGINT)) AS departed,
-        COALESCE(CAST(d.departed_gone AS BIGINT), CAST(0 AS BIGINT)) AS departed_gone
+        COALESCE(CAST(d.departed_gone AS BIGINT), CAST(0 AS BIGINT)) AS departed_gone,
+        COALESCE(CAST(d.departed_merged AS BIGINT), CAST(0 AS BIGINT)) AS departed_merged,
+        COALESCE(CAST(d.of_unknown_fate AS BIGINT), CAST(0 AS BIGINT)) AS of_unknown_fate
     FROM cohorts AS c
     LEFT JOIN present AS p ON p.cohort_key = c.cohort_key
     LEFT JOIN changes AS d ON d.cohort_key = c.cohort_key
@@ -86,9 +92,14 @@ SELECT
     CASE WHEN n.is_compared THEN n.returned END AS returned,
     CASE WHEN n.is_compared THEN n.departed END AS departed,
     CASE WHEN n.is_compared AND n.knows_gone THEN n.departed_gone END AS departed_gone,
+    CASE
+        WHEN n.is_compared AND n.knows_gone AND n.knows_fates AND n.of_unknown_fate = 0 THEN n.departed_gone - n.departed_merged
+    END AS departed_deleted,
+    CASE WHEN n.is_compared AND n.knows_gone AND n.knows_fates AND n.of_unknown_fate = 0 THEN n.departed_merged END AS departed_merged,
     CASE WHEN n.is_compared THEN n.joined - n.departed END AS net_change,
     CASE WHEN n.is_compared AND n.knows_compared THEN n.newly_unsubscribed END AS newly_unsubscribed,
-    CASE WHEN n.is_compared AND n.knows_compared THEN n.converted_leads END AS converted_leads
+    CASE WHEN n.is_compared AND n.knows_compared THEN n.converted_leads END AS converted_leads,
+    n.definition_updated_at
 FROM counted AS n
 UNION ALL
 SELECT
@@ -112,8 +123,11 @@ SELECT
     b.returned,
     b.departed,
     b.departed_gone,
+    b.departed_deleted,
+    b.departed_merged,
     b.net_change,
     b.newly_unsubscribed,
-    b.converted_leads
+    b.converted_leads,
+    b.definition_updated_at
 FROM counts_before AS b
 WHERE b.in_history

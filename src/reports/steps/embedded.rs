@@ -18,9 +18,9 @@ use std::time::Instant;
 use polars::prelude::{BooleanChunked, DataFrame, PolarsResult};
 
 use super::tables::*;
-use crate::history::{COUNTS, LEDGER, PROFILES, TRIANGLE};
+use crate::history::{COUNTS, LEDGER, OPT_OUTS, PROFILES, TRIANGLE};
 use archive::engine::{Engine, Polars, Step};
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, SUBSCRIPTIONS};
 use archive::table::{Table, TableError};
 use attributes::Coded;
 use facts::Facts;
@@ -58,6 +58,7 @@ impl Embedded {
     fn made(&self, table: &str) -> Option<PolarsResult<DataFrame>> {
         let tables = &self.tables;
         match table {
+            name if name == PAST.name => merge::past(tables).transpose(),
             name if name == STANDING.name => Some(merge::standing(tables, &self.facts)),
             name if name == LEDGER.name => Some(merge::ledger(tables)),
             name if name == SIGNATURES.name => Some(signatures::signatures(tables)),
@@ -83,7 +84,10 @@ impl Embedded {
             name if name == PROFILES.name => self.facts = Arc::default(),
             // The profile's attributes are codes already.
             name if name == MEMBERSHIPS.name => self.tables.forget(&[&ATTRIBUTES, &CONVERSATIONS]),
-            name if name == LEDGER.name => self.tables.forget(&[&LEDGER_BEFORE]),
+            name if name == PAST.name => self.tables.forget(&[&LEDGER_BEFORE]),
+            name if name == LEDGER.name => self.tables.forget(&[&PAST]),
+            name if name == CHOICES.name => self.tables.forget(&[&SUBSCRIPTIONS_BEFORE]),
+            name if name == OPT_OUTS.name => self.tables.forget(&[&CHOICES]),
             name if name == QUALITY.name => {
                 self.tables.forget(&[&MEMBERS, &MEMBERSHIPS]);
                 self.tables.keep_columns(&CONTACTS, &[&["contact_id"], &people::RECORD[..]].concat())?;
@@ -99,7 +103,7 @@ impl Embedded {
 
     /// Keeps only what the next month is counted from.
     pub(super) fn keep_for_next_month(&mut self) {
-        self.tables.keep(&[&CONTACTS, &LEDGER, &COUNTS, &TRIANGLE, &PROFILES]);
+        self.tables.keep(&[&CONTACTS, &SUBSCRIPTIONS, &LEDGER, &COUNTS, &OPT_OUTS, &TRIANGLE, &PROFILES]);
         self.attributes = Arc::default();
     }
 }

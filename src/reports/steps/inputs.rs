@@ -20,6 +20,8 @@ pub struct CohortMonth {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     pub announced: Option<u64>,
+    /// When the group was last changed, as the list of groups said.
+    pub definition_updated_at: Option<DateTime<Utc>>,
     /// Whether the month belongs to the cohort's H.
     pub in_history: bool,
     /// The compared month, p; `None` in the cohort's first month and outside H.
@@ -39,7 +41,7 @@ pub fn cohorts_of(manifest: &Manifest, definitions: &Definitions) -> Vec<CohortM
 
 /// The cohorts of a snapshot and of the job's rules, sorted by key. The states before the month say with which month each is compared.
 pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, before: &BTreeMap<String, State>) -> Vec<CohortMonth> {
-    let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, announced, is_whole: bool| {
+    let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, is_whole: bool| {
         // If members of a cohort are missing, it is unknown who left the cohort.
         let in_history = basis == Basis::MonthEnd && is_whole;
         let state = before.get(&cohort_key).filter(|_| in_history);
@@ -48,31 +50,45 @@ pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, befo
             cohort_name,
             basis,
             observed_at,
-            announced,
+            announced: None,
+            definition_updated_at: None,
             in_history,
             compared: state.map(|state| Compared { month: Month::of(state.last_month), end: state.last_month_end }),
         }
     };
     let observed = manifest.cohorts.iter().map(|entry| {
         let is_whole = !manifest.incomplete.contains(&entry.cohort_key);
-        cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, entry.announced, is_whole)
+        CohortMonth {
+            announced: entry.announced,
+            definition_updated_at: entry.updated_at,
+            ..cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, is_whole)
+        }
     });
     // A rule may use every cohort and every contact, so it has the lowest basis of them. If anything is incomplete, the
     // members of rules are unknown.
     let rules = definitions.rules.iter().filter(|_| manifest.incomplete.is_empty());
-    let of_rules = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, None, true));
+    let of_rules = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, true));
     let mut cohorts: Vec<CohortMonth> = observed.chain(of_rules).collect();
     cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
     cohorts
 }
 
 /// The cohorts as a small table for the counting queries. Each row has the month's bounds, so that no query needs a literal.
-pub(super) fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest, readable: &BTreeSet<Month>) -> Result<DataFrame, HistoryError> {
+pub(super) fn cohorts_frame(
+    cohorts: &[CohortMonth],
+    manifest: &Manifest,
+    readable: &BTreeSet<Month>,
+    with_subscriptions: &BTreeSet<Month>,
+) -> Result<DataFrame, HistoryError> {
     let span = manifest.span()?;
     let n = cohorts.len();
     let days = |name: &str, values: Vec<Option<NaiveDate>>| Column::new(name.into(), values);
     let since = |cohort: &CohortMonth| cohort.compared.map(|compared| span.month.index() - compared.month.index());
     let knows_compared = |cohort: &CohortMonth| cohort.compared.is_some_and(|compared| readable.contains(&compared.month));
+    let knows_subscriptions = |cohort: &CohortMonth| {
+        let is_known = |compared: Compared| readable.contains(&compared.month) && with_subscriptions.contains(&compared.month);
+        manifest.subscriptions && cohort.compared.is_some_and(is_known)
+    };
     let announced = |cohort: &CohortMonth| cohort.announced.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     let columns = vec![
         Column::new("cohort_key".into(), cohorts.iter().map(|cohort| cohort.cohort_key.as_str()).collect::<Vec<_>>()),
@@ -80,6 +96,8 @@ pub(super) fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest, readab
         Column::new("has_conversations".into(), vec![manifest.conversations; n]),
         // A missing contact has certainly left the workspace only if everyone was observed.
         Column::new("knows_gone".into(), vec![manifest.has_everyone(); n]),
+        Column::new("knows_fates".into(), vec![manifest.vanished.is_some(); n]),
+        instants("definition_updated_at", cohorts.iter().map(|cohort| cohort.definition_updated_at)),
         Column::new("in_history".into(), cohorts.iter().map(|cohort| cohort.in_history).collect::<Vec<_>>()),
         Column::new("intercom_count".into(), cohorts.iter().map(announced).collect::<Vec<Option<i64>>>()),
         days("month", vec![Some(span.month.first_day()); n]),
@@ -87,6 +105,7 @@ pub(super) fn cohorts_frame(cohorts: &[CohortMonth], manifest: &Manifest, readab
         instants("month_end", std::iter::repeat_n(Some(span.end), n)),
         days("compared_month", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.month.first_day())).collect()),
         Column::new("knows_compared".into(), cohorts.iter().map(knows_compared).collect::<Vec<_>>()),
+        Column::new("knows_compared_subscriptions".into(), cohorts.iter().map(knows_subscriptions).collect::<Vec<_>>()),
         instants("compared_end", cohorts.iter().map(|cohort| cohort.compared.map(|compared| compared.end))),
         Column::new("months_since_compared".into(), cohorts.iter().map(since).collect::<Vec<Option<i64>>>()),
     ];
@@ -157,7 +176,7 @@ pub(super) fn conversations(snapshot: &Snapshot) -> Result<LazyFrame, HistoryErr
 pub(super) fn attributes(snapshot: &Snapshot, definitions: &Definitions, rules: &[&Rule]) -> Result<LazyFrame, HistoryError> {
     let of_rules = rules.iter().flat_map(|rule| rule.condition.references()).filter_map(|reference| match reference {
         Reference::Attribute { name, .. } => Some(name.as_str()),
-        Reference::Group { .. } => None,
+        Reference::Subscription { .. } | Reference::Group { .. } => None,
     });
     let names = definitions.profile.iter().filter_map(|entry| entry.custom_name.as_deref()).chain(of_rules);
     let is_named = names.map(|name| col("attribute").eq(lit(name))).reduce(Expr::or).unwrap_or(lit(false));
@@ -173,6 +192,15 @@ pub(super) fn contacts_of_month(contacts: LazyFrame, month: Month, is_comparable
         name => col(name),
     });
     contacts.select(columns.collect::<Vec<_>>())
+}
+
+/// The choices about subscriptions of an earlier snapshot.
+pub(super) fn subscriptions_of_month(subscriptions: LazyFrame, month: Month) -> LazyFrame {
+    let columns = SUBSCRIPTIONS_BEFORE.columns.iter().map(|column| match column.name {
+        "month" => lit(month.first_day()).cast(DataType::Date).alias("month"),
+        name => col(name),
+    });
+    subscriptions.select(columns.collect::<Vec<_>>())
 }
 
 pub(super) fn reading(table: &Table) -> impl Fn(PolarsError) -> TableError + use<> {

@@ -1,5 +1,5 @@
 -- Everyone who was ever seen in a cohort, up to this month. The rows of a cohort do not change in a month outside its history.
--- in: standing, cohorts, ledger_before
+-- in: standing, cohorts, past
 -- out: ledger
 WITH present AS (
     SELECT s.cohort_key, s.contact_id, s.change, s.months_in_cohort, c.month, c.months_since_compared
@@ -22,7 +22,7 @@ paired AS (
         l.spell_months AS past_spell_months,
         l.last_month AS past_last_month
     FROM present AS n
-    FULL JOIN ledger_before AS l ON l.cohort_key = n.cohort_key AND l.contact_id = n.contact_id
+    FULL JOIN past AS l ON l.cohort_key = n.cohort_key AND l.contact_id = n.contact_id
 )
 SELECT
     q.cohort_key,

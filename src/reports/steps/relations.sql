@@ -11,6 +11,8 @@ SELECT
     s.is_newly_unsubscribed,
     s.is_converted,
     s.is_gone,
+    s.is_merged,
+    s.is_of_unknown_fate,
     s.is_created_since
 FROM standing AS s
 JOIN named AS n ON n.signature = s.contact_id

@@ -6,11 +6,11 @@ use std::time::Duration;
 use polars::prelude::*;
 use serde_json::json;
 
-use super::tables::CONTACTS_BEFORE;
+use super::tables::{CONTACTS_BEFORE, SUBSCRIPTIONS_BEFORE};
 use super::{BEFORE, Counted, Month, Plan, Tables, all};
 use crate::history::{COUNTS, HistoryError, LEDGER, RULE_MEMBERS, State};
 use archive::engine::{Dialect, EngineError, EngineFolder, Kept, Query, RemoteEngine, Step, View, Work};
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, MEMBERS, SUBSCRIPTION_TYPES, SUBSCRIPTIONS, VANISHED};
 use archive::table::{Table, TableError};
 use domain::is_identifier;
 
@@ -102,24 +102,30 @@ impl Month<'_> {
             views.push(View { name: name.to_string(), table, files });
             Ok(())
         };
-        for table in [&CONTACTS, &MEMBERS, &CONVERSATIONS, &ATTRIBUTES] {
+        for table in [&CONTACTS, &MEMBERS, &CONVERSATIONS, &ATTRIBUTES, &SUBSCRIPTIONS, &SUBSCRIPTION_TYPES, &VANISHED] {
             view(table.name, table, self.snapshot.for_engine(table)?)?;
         }
         for (table, kept) in BEFORE {
             view(table.name, table, self.previous.map_or_else(|| Ok(Vec::new()), |history| history.for_engine(kept))?)?;
         }
-        let mut parts = Vec::new();
+        let (mut contacts, mut subscriptions) = (Vec::new(), Vec::new());
         let mut readable = BTreeSet::new();
         for snapshot in self.earlier {
             let month = snapshot.manifest.month()?;
             if !plan.wants(month) {
                 continue;
             }
-            match snapshot.for_engine(&CONTACTS) {
-                Ok(files) => {
-                    let name = format!("contacts_of_{}", month.to_string().replace('-', "_"));
-                    parts.push(contacts_of(&name, month, snapshot.manifest.identifiers == self.snapshot.manifest.identifiers));
-                    view(&name, &CONTACTS, files)?;
+            let files = snapshot.for_engine(&CONTACTS).and_then(|files| Ok((files, snapshot.for_engine(&SUBSCRIPTIONS)?)));
+            match files {
+                Ok((files, files_of_subscriptions)) => {
+                    let name = |table: &Table| format!("{}_of_{}", table.name, month.to_string().replace('-', "_"));
+                    let is_comparable = snapshot.manifest.identifiers == self.snapshot.manifest.identifiers;
+                    contacts.push(of_month(&CONTACTS_BEFORE, &name(&CONTACTS), month, is_comparable));
+                    view(&name(&CONTACTS), &CONTACTS, files)?;
+                    if !files_of_subscriptions.is_empty() {
+                        subscriptions.push(of_month(&SUBSCRIPTIONS_BEFORE, &name(&SUBSCRIPTIONS), month, true));
+                        view(&name(&SUBSCRIPTIONS), &SUBSCRIPTIONS, files_of_subscriptions)?;
+                    }
                     readable.insert(month);
                 }
                 // A damaged snapshot is left out.
@@ -132,11 +138,13 @@ impl Month<'_> {
             view(table.name, table, vec![file])?;
         }
         let mut queries = Vec::new();
-        if parts.is_empty() {
-            view(CONTACTS_BEFORE.name, &CONTACTS_BEFORE, Vec::new())?;
-        } else {
-            let sql = parts.join("UNION ALL\n");
-            queries.push(Query::new(CONTACTS_BEFORE.name, Step { table: &CONTACTS_BEFORE, sql: sql.into() }, Kept::View));
+        let before: [(&'static Table, Vec<String>); 2] = [(&CONTACTS_BEFORE, contacts), (&SUBSCRIPTIONS_BEFORE, subscriptions)];
+        for (table, parts) in before {
+            if parts.is_empty() {
+                view(table.name, table, Vec::new())?;
+            } else {
+                queries.push(Query::new(table.name, Step { table, sql: parts.join("UNION ALL\n").into() }, Kept::View));
+            }
         }
         for step in all(plan.rules.iter().copied(), self.snapshot.manifest.conversations, Dialect::Spark) {
             let kept = if is_published_by_engine(step.table) { Kept::SortedFiles } else { Kept::Files };
@@ -147,9 +155,10 @@ impl Month<'_> {
     }
 }
 
-/// The contacts of an earlier month, as rows of `contacts_before`. Identifiers that were written in another way than now are null.
-fn contacts_of(view: &str, month: domain::Month, is_comparable: bool) -> String {
-    let columns = CONTACTS_BEFORE.columns.iter().map(|column| match column.name {
+/// The rows of an earlier month in a view, as rows of a table of all earlier months. Identifiers that were written in another way than now are
+/// null.
+fn of_month(table: &Table, view: &str, month: domain::Month, is_comparable: bool) -> String {
+    let columns = table.columns.iter().map(|column| match column.name {
         "month" => format!("CAST('{}' AS DATE) AS month", month.first_day()),
         name if is_identifier(name) && !is_comparable => format!("CAST(NULL AS STRING) AS {name}"),
         name => format!("k.{name}"),

@@ -12,7 +12,7 @@ use super::tables::MEMBERSHIPS;
 use crate::rules::{CONVERSATIONS_OPENED, FACTS, FactKind, MONTH_END, MONTH_START, NEWLY_UNSUBSCRIBED, Reference, Rule};
 
 const HEADER: &str = "-- The members of all cohorts: those of the snapshot, and the contacts for which the condition of a rule is true.
--- in: members, contacts, attributes, opened, contacts_before, cohorts, this_month, rule_references
+-- in: members, contacts, attributes, subscriptions, subscription_types, opened, contacts_before, cohorts, this_month, rule_references
 -- out: memberships
 SELECT m.cohort_key, m.contact_id
 FROM members AS m
@@ -74,6 +74,16 @@ fn facts(key: &str, rule: &Rule, has_conversations: bool, dialect: Dialect) -> S
                      AS n ON n.name = a.attribute\n        WHERE {wanted}\n    ) AS {alias} ON {alias}.contact_id = k.contact_id"
                 );
             }
+            // Types of subscriptions may share a name. A contact that opted out of one of them opted out.
+            Reference::Subscription { .. } => {
+                columns.push(format!("{alias}.value AS {alias}"));
+                let _ = write!(
+                    joins,
+                    "\n    LEFT JOIN (\n        SELECT s.contact_id, MAX(s.state) AS value\n        FROM subscriptions AS s\n        JOIN \
+                     subscription_types AS t ON t.subscription_id = s.subscription_id\n        JOIN rule_references AS n ON n.name = \
+                     t.name\n        WHERE {wanted}\n        GROUP BY s.contact_id\n    ) AS {alias} ON {alias}.contact_id = k.contact_id"
+                );
+            }
             Reference::Group { .. } => {
                 columns.push(format!("CASE WHEN {alias}_known.name IS NOT NULL THEN {alias}.contact_id IS NOT NULL END AS {alias}"));
                 let _ = write!(
@@ -100,7 +110,7 @@ pub(super) fn references(rules: &[&Rule], manifest: &Manifest, month: chrono::Na
     for rule in rules {
         for reference in rule.condition.references() {
             let name = match reference {
-                Reference::Attribute { name, .. } => Some(name.clone()),
+                Reference::Attribute { name, .. } | Reference::Subscription { name, .. } => Some(name.clone()),
                 Reference::Group { group, .. } => CohortEntry::named(&manifest.cohorts, group).map(|cohort| cohort.cohort_key.clone()),
             };
             rows.extend(name.map(|name| (rule.cohort_key(), reference.alias().to_string(), name)));

@@ -1,6 +1,6 @@
 -- The relation of each contact to each cohort this month: a row for every member, and a row for every contact that
 -- was a member in the compared month and is no member now.
--- in: memberships, contacts, cohorts, ledger_before, contacts_before
+-- in: memberships, contacts, cohorts, past, contacts_before, vanished
 -- out: standing
 WITH present AS (
     SELECT m.cohort_key, m.contact_id, k.role, k.created_at, k.unsubscribed_from_emails
@@ -9,9 +9,9 @@ WITH present AS (
     JOIN contacts AS k ON k.contact_id = m.contact_id
     WHERE k.created_at IS NULL OR k.created_at < c.month_end
 ),
-past AS (
+ledger_rows AS (
     SELECT l.cohort_key, l.contact_id, l.entered_month, l.entry_is_censored, l.spell_months, l.last_month
-    FROM ledger_before AS l
+    FROM past AS l
     JOIN cohorts AS c ON c.cohort_key = l.cohort_key
     WHERE c.compared_month IS NOT NULL
 ),
@@ -29,7 +29,7 @@ paired AS (
         p.spell_months AS past_spell_months,
         p.last_month AS past_last_month
     FROM present AS n
-    FULL JOIN past AS p ON p.cohort_key = n.cohort_key AND p.contact_id = n.contact_id
+    FULL JOIN ledger_rows AS p ON p.cohort_key = n.cohort_key AND p.contact_id = n.contact_id
 ),
 named AS (
     SELECT
@@ -76,7 +76,10 @@ SELECT
     END AS is_newly_unsubscribed,
     CASE WHEN s.role = 'user' AND r.role = 'lead' THEN TRUE ELSE FALSE END AS is_converted,
     CASE WHEN s.leaver_id IS NOT NULL AND k.contact_id IS NULL THEN TRUE ELSE FALSE END AS is_gone,
+    CASE WHEN s.leaver_id IS NOT NULL AND k.contact_id IS NULL AND v.fate = 'merged' THEN TRUE ELSE FALSE END AS is_merged,
+    CASE WHEN s.leaver_id IS NOT NULL AND k.contact_id IS NULL AND v.fate IS NULL THEN TRUE ELSE FALSE END AS is_of_unknown_fate,
     CASE WHEN s.created_at >= s.compared_end THEN TRUE ELSE FALSE END AS is_created_since
 FROM named AS s
 LEFT JOIN contacts AS k ON k.contact_id = s.leaver_id
+LEFT JOIN vanished AS v ON v.contact_id = s.leaver_id
 LEFT JOIN contacts_before AS r ON r.month = s.compared_month AND r.contact_id = s.contact_id

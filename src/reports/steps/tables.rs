@@ -1,6 +1,6 @@
 //! The tables that exist only while a month is counted. Those that are kept are in `history`.
 
-use crate::history::{COUNTS, LEDGER, PROFILES, TRIANGLE};
+use crate::history::{COUNTS, LEDGER, OPT_OUTS, PROFILES, TRIANGLE};
 use archive::table::{Column, Kind, Table};
 
 const COHORT_KEY: &str = "`tag:<id>`, `segment:<id>` or `rule:<name>`";
@@ -21,6 +21,8 @@ pub const STANDING: Table = Table {
         Column::new("is_newly_unsubscribed", Kind::Flag, "whether the contact is unsubscribed now and was not in the compared month"),
         Column::new("is_converted", Kind::Flag, "whether the contact is a user now and was a lead in the compared month"),
         Column::new("is_gone", Kind::Flag, "whether the contact has departed and is no longer among the observed contacts"),
+        Column::new("is_merged", Kind::Flag, "whether the contact is gone because it was merged into another"),
+        Column::new("is_of_unknown_fate", Kind::Flag, "whether the contact is gone, and was not asked for"),
         Column::new("is_created_since", Kind::Flag, "whether the contact was created since the compared month"),
     ],
 };
@@ -67,6 +69,8 @@ pub const RELATIONS: Table = Table {
         Column::new("is_newly_unsubscribed", Kind::Flag, "whether its contacts are unsubscribed now and were not in the compared month"),
         Column::new("is_converted", Kind::Flag, "whether its contacts are users now and were leads in the compared month"),
         Column::new("is_gone", Kind::Flag, "whether its contacts have departed and are no longer among the observed contacts"),
+        Column::new("is_merged", Kind::Flag, "whether its contacts are gone because they were merged into others"),
+        Column::new("is_of_unknown_fate", Kind::Flag, "whether its contacts are gone, and were not asked for"),
         Column::new("is_created_since", Kind::Flag, "whether its contacts were created since the compared month"),
     ],
 };
@@ -198,6 +202,9 @@ pub const COHORTS: Table = Table {
         Column::new("cohort_name", Kind::Text, "the cohort's name when it was observed"),
         Column::new("has_conversations", Kind::Flag, "whether the month's conversations were fetched"),
         Column::new("knows_gone", Kind::Flag, "whether the population is everyone; if so, a missing contact has left the workspace"),
+        Column::new("knows_fates", Kind::Flag, "whether members that are gone were asked for"),
+        Column::new("definition_updated_at", Kind::Instant, "when the group was last changed, as the list of groups said")
+            .or_null("the list does not say it, as for tags; or it is a rule"),
         Column::new("in_history", Kind::Flag, "whether the month is in the cohort's history"),
         Column::new("intercom_count", Kind::Count, "the total that the API gave for the group").or_null("the API gave none"),
         Column::new("month", Kind::Day, "first day of the month"),
@@ -205,6 +212,11 @@ pub const COHORTS: Table = Table {
         Column::new("month_end", Kind::Instant, "first instant after the month"),
         Column::new("compared_month", Kind::Day, "first day of the compared month").or_null(NO_COMPARISON),
         Column::new("knows_compared", Kind::Flag, "whether the contacts of the compared month can be read"),
+        Column::new(
+            "knows_compared_subscriptions",
+            Kind::Flag,
+            "whether the subscriptions of this and of the compared month were observed",
+        ),
         Column::new("compared_end", Kind::Instant, "first instant after the compared month").or_null(NO_COMPARISON),
         Column::new("months_since_compared", Kind::Count, "months from the compared month to this one")
             .in_unit("months")
@@ -263,6 +275,36 @@ pub const CONTACTS_BEFORE: Table = Table {
 
 const NONE_GIVEN: &str = "none given, or identifiers are written in another way now";
 
+/// The choices about subscriptions of earlier months, from the compared ones on.
+pub const SUBSCRIPTIONS_BEFORE: Table = Table {
+    name: "subscriptions_before",
+    row: "an explicit choice of a contact about a type of subscription, as it was observed in an earlier month",
+    key: &["month", "contact_id", "subscription_id"],
+    columns: &[
+        Column::new("month", Kind::Day, "first day of the month"),
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription"),
+        Column::new("state", Kind::Text, "`opted_out` or `opted_in`"),
+    ],
+};
+
+pub const CHOICES: Table = Table {
+    name: "choices",
+    row: "an explicit choice of a contact, and a month with which it is compared",
+    key: &[],
+    columns: &[
+        Column::new("compared_day", Kind::Day, "first day of the compared month; of this month for cohorts that are compared with none"),
+        Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),
+        Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription; empty for all e-mails"),
+        Column::new("state", Kind::Text, "`opted_out` or `opted_in`"),
+        Column::new("is_new", Kind::Flag, "whether the contact's record in the compared month says something else"),
+    ],
+};
+
+/// The ledger before, with the contacts of now in place of those that were merged into them.
+pub const PAST: Table = Table { name: "past", ..LEDGER };
+
+pub const OPT_OUTS_BEFORE: Table = Table { name: "opt_outs_before", ..OPT_OUTS };
 pub const LEDGER_BEFORE: Table = Table { name: "ledger_before", ..LEDGER };
 pub const COUNTS_BEFORE: Table = Table { name: "counts_before", ..COUNTS };
 pub const TRIANGLE_BEFORE: Table = Table { name: "triangle_before", ..TRIANGLE };

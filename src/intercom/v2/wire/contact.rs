@@ -2,6 +2,7 @@ use serde::Deserialize;
 
 use crate::wire::attributes::Attributes;
 use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
+use crate::wire::subscriptions::{OwnList, own_subscriptions};
 use crate::wire::{checked_id, is_id};
 use domain::{Contact, FoundContact, Oddities, OwnTags, Role};
 
@@ -62,6 +63,10 @@ pub(super) struct WireContact {
     tags: Nested<Tags>,
     #[serde(default)]
     custom_attributes: Nested<Attributes>,
+    #[serde(default)]
+    opted_out_subscription_types: Nested<OwnList>,
+    #[serde(default)]
+    opted_in_subscription_types: Nested<OwnList>,
 }
 
 #[derive(Default, Deserialize)]
@@ -163,6 +168,7 @@ impl WireContact {
             custom_attributes: self.custom_attributes.0.unwrap_or_default().0,
             tags,
             segments: None,
+            subscriptions: own_subscriptions(self.opted_out_subscription_types.0, self.opted_in_subscription_types.0),
         })
     }
 }

@@ -30,6 +30,8 @@ struct Sums {
     returned: i64,
     departed: i64,
     departed_gone: i64,
+    departed_merged: i64,
+    of_unknown_fate: i64,
     newly_unsubscribed: i64,
     converted_leads: i64,
 }
@@ -41,13 +43,14 @@ pub(super) fn counts(tables: &Polars) -> PolarsResult<DataFrame> {
     let all = 0..cohorts.count_all();
     let flags = |name: &str| all.clone().map(|row| Ok(cohorts.flag(name, row)? == Some(true))).collect::<PolarsResult<Vec<bool>>>();
     let (in_history, has_conversations) = (flags("in_history")?, flags("has_conversations")?);
-    let (knows_gone, knows_compared) = (flags("knows_gone")?, flags("knows_compared")?);
+    let (knows_gone, knows_compared, knows_fates) = (flags("knows_gone")?, flags("knows_compared")?, flags("knows_fates")?);
     let is_compared: Vec<bool> = cohorts.0.column("compared_month")?.is_not_null().iter().map(|is| is == Some(true)).collect();
     let counted = |name: &str, value: &dyn Fn(usize, &Sums) -> Option<i64>| {
         Column::new(name.into(), sums.iter().enumerate().map(|(row, sums)| value(row, sums)).collect::<Vec<Option<i64>>>())
     };
     let compared = |name: &str, value: &dyn Fn(&Sums) -> i64| counted(name, &|row, sums| is_compared[row].then(|| value(sums)));
-    let mut columns: Vec<Column> = ["cohort_key", "month", "in_history", "intercom_count"]
+    let knows_every_fate = |row: usize, sums: &Sums| is_compared[row] && knows_gone[row] && knows_fates[row] && sums.of_unknown_fate == 0;
+    let mut columns: Vec<Column> = ["cohort_key", "month", "in_history", "intercom_count", "definition_updated_at"]
         .iter()
         .map(|name| cohorts.0.column(name).cloned())
         .collect::<Result<_, _>>()?;
@@ -66,6 +69,8 @@ pub(super) fn counts(tables: &Polars) -> PolarsResult<DataFrame> {
         compared("returned", &|sums| sums.returned),
         compared("departed", &|sums| sums.departed),
         counted("departed_gone", &|row, sums| (is_compared[row] && knows_gone[row]).then_some(sums.departed_gone)),
+        counted("departed_deleted", &|row, sums| knows_every_fate(row, sums).then_some(sums.departed_gone - sums.departed_merged)),
+        counted("departed_merged", &|row, sums| knows_every_fate(row, sums).then_some(sums.departed_merged)),
         compared("net_change", &|sums| sums.joined - sums.departed),
         counted("newly_unsubscribed", &|row, sums| (is_compared[row] && knows_compared[row]).then_some(sums.newly_unsubscribed)),
         counted("converted_leads", &|row, sums| (is_compared[row] && knows_compared[row]).then_some(sums.converted_leads)),
@@ -90,9 +95,10 @@ fn sums(tables: &Polars, cohorts: Rows<'_>) -> PolarsResult<Vec<Sums>> {
     let relations = tables.table(RELATIONS.name)?;
     let flags = |name: &str| relations.column(name)?.bool().map(|flags| flags.iter().map(|flag| flag == Some(true)));
     let who = relations.column("cohort_key")?.str()?.iter().zip(relations.column("signature")?.u32()?.iter());
-    let is = flags("is_newly_unsubscribed")?.zip(flags("is_converted")?).zip(flags("is_gone")?);
-    for (((key, signature), change), ((is_newly_unsubscribed, is_converted), is_gone)) in
-        who.zip(relations.column("change")?.str()?.iter()).zip(is)
+    let is = flags("is_newly_unsubscribed")?.zip(flags("is_converted")?);
+    let gone = flags("is_gone")?.zip(flags("is_merged")?).zip(flags("is_of_unknown_fate")?);
+    for (((key, signature), change), ((is_newly_unsubscribed, is_converted), ((is_gone, is_merged), is_of_unknown_fate))) in
+        who.zip(relations.column("change")?.str()?.iter()).zip(is.zip(gone))
     {
         let (Some(row), Some(size)) = (row_of.get(&key), of_signature.get(&signature)) else { continue };
         let (sums, contacts) = (&mut sums[*row], size[0]);
@@ -100,6 +106,8 @@ fn sums(tables: &Polars, cohorts: Rows<'_>) -> PolarsResult<Vec<Sums>> {
             Some("departed") => {
                 sums.departed += contacts;
                 sums.departed_gone += if is_gone { contacts } else { 0 };
+                sums.departed_merged += if is_merged { contacts } else { 0 };
+                sums.of_unknown_fate += if is_of_unknown_fate { contacts } else { 0 };
                 continue;
             }
             Some("retained") => sums.retained += contacts,

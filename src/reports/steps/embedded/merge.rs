@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use polars::prelude::*;
 
-use super::super::tables::{COHORTS, CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS, STANDING};
+use super::super::tables::{COHORTS, CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS, PAST, STANDING};
 use super::columns::{self, Counts, Days, texts};
 use super::facts::Facts;
 use super::ledger::{Cohort, Ledger, runs};
 use archive::engine::Polars;
+use archive::snapshot::VANISHED;
 
 pub(super) const DEPARTED: &str = "departed";
 const RETAINED: &str = "retained";
@@ -25,13 +26,37 @@ enum Change {
     Departed,
 }
 
+/// As past.sql if no contact was merged: the ledger is as it was. `None` otherwise.
+pub(super) fn past(tables: &Polars) -> PolarsResult<Option<DataFrame>> {
+    let merged_into = tables.table(VANISHED.name)?.column("merged_into")?;
+    if merged_into.null_count() < merged_into.len() {
+        return Ok(None);
+    }
+    tables.table(LEDGER_BEFORE.name).cloned().map(Some)
+}
+
+/// What became of each contact that is gone, by number.
+fn fates(tables: &Polars) -> PolarsResult<PlHashMap<u32, Fate>> {
+    let vanished = tables.table(VANISHED.name)?;
+    let rows = vanished.column("contact_id")?.u32()?.iter().zip(vanished.column("fate")?.str()?.iter());
+    let fate = |fate: &str| if fate == "merged" { Fate::Merged } else { Fate::Other };
+    Ok(rows.filter_map(|(contact, text)| Some((contact?, fate(text?)))).collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Merged,
+    Other,
+}
+
 /// As standing.sql.
 pub(super) fn standing(tables: &Polars, facts: &Facts) -> PolarsResult<DataFrame> {
     let cohorts = Cohort::all(tables.table(COHORTS.name)?)?;
     let compared_months: BTreeSet<i32> = cohorts.iter().filter_map(|cohort| Some(cohort.compared?.month)).collect();
     let flags_before = contacts_before(tables, &compared_months)?;
     let mut members_of = memberships(tables, &cohorts)?;
-    let ledger = Ledger::read(tables.table(LEDGER_BEFORE.name)?)?;
+    let ledger = Ledger::read(tables.table(PAST.name)?)?;
+    let fates = fates(tables)?;
     let most = members_of.iter().map(Vec::len).sum::<usize>() + ledger.contacts.len();
     let mut rows = StandingRows::with_capacity(most);
     for (index, cohort) in cohorts.iter().enumerate() {
@@ -79,7 +104,11 @@ pub(super) fn standing(tables: &Polars, facts: &Facts) -> PolarsResult<DataFrame
             rows.months_in_cohort.push(months_in_cohort);
             rows.is_newly_unsubscribed.push(is_newly_unsubscribed);
             rows.is_converted.push(is_member && facts.is_user(contact) && before & LEAD > 0);
-            rows.is_gone.push(!is_member && !facts.is_here(contact));
+            let is_gone = !is_member && !facts.is_here(contact);
+            let fate = if is_gone { fates.get(&contact) } else { None };
+            rows.is_gone.push(is_gone);
+            rows.is_merged.push(fate == Some(&Fate::Merged));
+            rows.is_of_unknown_fate.push(is_gone && fate.is_none());
             rows.is_created_since.push(is_created_since);
         }
     }
@@ -91,7 +120,7 @@ pub(super) fn ledger(tables: &Polars) -> PolarsResult<DataFrame> {
     let cohorts = Cohort::all(tables.table(COHORTS.name)?)?;
     let counted: HashMap<&str, &Cohort<'_>> =
         cohorts.iter().filter(|cohort| cohort.in_history).map(|cohort| (cohort.key, cohort)).collect();
-    let past = Ledger::read(tables.table(LEDGER_BEFORE.name)?)?;
+    let past = Ledger::read(tables.table(PAST.name)?)?;
     let standing = tables.table(STANDING.name)?;
     let contacts = standing.column("contact_id")?.u32()?.rechunk();
     let contacts = contacts.cont_slice()?;
@@ -196,6 +225,8 @@ struct StandingRows {
     is_newly_unsubscribed: Vec<bool>,
     is_converted: Vec<bool>,
     is_gone: Vec<bool>,
+    is_merged: Vec<bool>,
+    is_of_unknown_fate: Vec<bool>,
     is_created_since: Vec<bool>,
 }
 
@@ -210,6 +241,8 @@ impl StandingRows {
             is_newly_unsubscribed: Vec::with_capacity(rows),
             is_converted: Vec::with_capacity(rows),
             is_gone: Vec::with_capacity(rows),
+            is_merged: Vec::with_capacity(rows),
+            is_of_unknown_fate: Vec::with_capacity(rows),
             is_created_since: Vec::with_capacity(rows),
         }
     }
@@ -228,6 +261,8 @@ impl StandingRows {
                 flags("is_newly_unsubscribed", self.is_newly_unsubscribed),
                 flags("is_converted", self.is_converted),
                 flags("is_gone", self.is_gone),
+                flags("is_merged", self.is_merged),
+                flags("is_of_unknown_fate", self.is_of_unknown_fate),
                 flags("is_created_since", self.is_created_since),
             ],
         )

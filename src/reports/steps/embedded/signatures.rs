@@ -38,7 +38,7 @@ fn of_standing(standing: &DataFrame, contacts: usize) -> PolarsResult<DataFrame>
 fn relations(standing: &DataFrame) -> PolarsResult<Vec<u64>> {
     let mut all: Vec<u64> = numbered(standing.column("cohort_key")?.str()?).collect();
     all.iter_mut().zip(numbered(standing.column("change")?.str()?)).for_each(|(relation, change)| *relation = *relation << 3 | change);
-    for name in ["is_newly_unsubscribed", "is_converted", "is_gone", "is_created_since"] {
+    for name in ["is_newly_unsubscribed", "is_converted", "is_gone", "is_merged", "is_of_unknown_fate", "is_created_since"] {
         let flags = standing.column(name)?.bool()?;
         all.iter_mut().zip(flags.iter()).for_each(|(relation, flag)| *relation = *relation << 1 | u64::from(flag == Some(true)));
     }
@@ -67,14 +67,14 @@ mod tests {
     fn contacts_with_the_same_relations_have_one_signature() {
         let standing = table(
             "
-            cohort_key  contact_id:contact  change    is_newly_unsubscribed  is_converted  is_gone  is_created_since
-            tag:a       5                 retained  false                  false         false    false
-            tag:a       2                 retained  false                  false         false    false
-            tag:a       3                 joined    false                  false         false    false
-            tag:a       7                 retained  true                   false         false    false
-            tag:b       2                 departed  false                  false         false    false
-            tag:b       5                 departed  false                  false         false    false
-            tag:b       9                 departed  false                  false         true     false",
+            cohort_key  contact_id:contact  change    is_newly_unsubscribed  is_converted  is_gone  is_merged  is_of_unknown_fate  is_created_since
+            tag:a       5                 retained  false                  false         false  false  false    false
+            tag:a       2                 retained  false                  false         false  false  false    false
+            tag:a       3                 joined    false                  false         false  false  false    false
+            tag:a       7                 retained  true                   false         false  false  false    false
+            tag:b       2                 departed  false                  false         false  false  false    false
+            tag:b       5                 departed  false                  false         false  false  false    false
+            tag:b       9                 departed  false                  false         true  false  false     false",
         );
         assert_shows(&of_standing(&standing, 10).unwrap(), "contact_id signature\n 2 2\n 3 3\n 5 2\n 7 7\n 9 9");
     }

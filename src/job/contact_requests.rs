@@ -1,0 +1,114 @@
+//! One request for each of some contacts, side by side. Each answer is saved, so that a later run asks only for missing answers.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt, stream};
+
+use super::{Context, Event, JobError, joined};
+use archive::snapshot::{Answer, Answers};
+use domain::Months;
+use intercom::RequestError;
+
+/// What is asked about contacts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    /// The folder of the answers in the work folder, and their name in the log.
+    pub name: &'static str,
+    /// For error messages: "the dates of tags".
+    pub about: &'static str,
+}
+
+/// Asks about contacts, each once, for all streams that need the answers.
+pub(super) struct ContactRequests<A> {
+    context: Context,
+    months: Months,
+    question: Question,
+    folder: PathBuf,
+    so_far: Arc<Mutex<SoFar<A>>>,
+}
+
+struct SoFar<A> {
+    answers: Answers<A>,
+    wanted: u64,
+    asked: u64,
+}
+
+impl<A> Clone for ContactRequests<A> {
+    fn clone(&self) -> ContactRequests<A> {
+        let ContactRequests { context, months, question, folder, so_far } = self;
+        ContactRequests { context: context.clone(), months: *months, question: *question, folder: folder.clone(), so_far: so_far.clone() }
+    }
+}
+
+impl<A: Answer> ContactRequests<A> {
+    /// Continues with the answers of an earlier run.
+    pub(super) async fn open(context: &Context, months: Months, work: &Path, question: Question) -> Result<ContactRequests<A>, JobError> {
+        let folder = work.join(question.name);
+        let opening = folder.clone();
+        let answers = joined(tokio::task::spawn_blocking(move || Ok(Answers::open(opening)?)).await)?;
+        (context.observer)(Event::StreamStarted { stream: question.name.to_string() });
+        let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
+        Ok(ContactRequests { context: context.clone(), months, question, folder, so_far })
+    }
+
+    /// The number of these contacts that were not asked for yet.
+    pub(super) fn unanswered(&self, contacts: &BTreeSet<String>) -> usize {
+        let so_far = self.lock();
+        contacts.iter().filter(|id| !so_far.answers.knows(id)).count()
+    }
+
+    /// Asks about these contacts, except those already asked for. `ask` returns the answer about a contact; `None` if there is none, so that
+    /// a later run asks again.
+    pub(super) async fn ask<F>(&self, contacts: &BTreeSet<String>, ask: impl Fn(String) -> F) -> Result<(), JobError>
+    where
+        F: Future<Output = Result<Option<Vec<A>>, RequestError>>,
+    {
+        let wanted: Vec<String> = {
+            let mut so_far = self.lock();
+            let wanted: Vec<String> = contacts.iter().filter(|id| so_far.answers.claim(id)).cloned().collect();
+            so_far.wanted += wanted.len() as u64;
+            wanted
+        };
+        let asks = wanted.into_iter().map(|id| {
+            let answer = ask(id.clone());
+            async move { (id, answer.await) }
+        });
+        let mut answers = stream::iter(asks).buffer_unordered(self.context.settings.intercom.max_concurrency);
+        while let Some((id, answer)) = answers.next().await {
+            let mut so_far = self.lock();
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(source) => {
+                    // Answers so far are kept.
+                    so_far.answers.flush()?;
+                    let stream = self.question.about.to_string();
+                    return Err(JobError::Fetch { months: self.months, stream, source: source.into() });
+                }
+            };
+            if let Some(answer) = answer {
+                so_far.answers.push(id, answer)?;
+            }
+            so_far.asked += 1;
+            let event = Event::Page { stream: self.question.name.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
+            drop(so_far);
+            (self.context.observer)(event);
+        }
+        Ok(())
+    }
+
+    /// The folder of the answers, after the last request.
+    pub(super) fn end(&self) -> Result<PathBuf, JobError> {
+        let mut so_far = self.lock();
+        so_far.answers.flush()?;
+        (self.context.observer)(Event::StreamDone { stream: self.question.name.to_string(), rows: so_far.asked });
+        Ok(self.folder.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SoFar<A>> {
+        // An answer is added completely or not at all, so a panic elsewhere leaves the state valid.
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
