@@ -1,4 +1,4 @@
-//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.16 does, over an invented workspace.
+//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.17 does, over an invented workspace.
 //!
 //! It is written from the known facts about the API, not from the client, and shares no type with the client. So a misread fact shows as a
 //! difference between the two. Where the facts are unsure, the code says "assumption".

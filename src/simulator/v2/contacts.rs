@@ -14,7 +14,7 @@ use crate::search::contacts::{found, key, parse, sortable};
 use crate::search::sort::sort;
 use crate::segments::SegmentBody;
 use crate::tagging::applied_tag;
-use crate::version::V2_16;
+use crate::version::{V2_16, V2_17};
 use crate::world::people::{End, Role};
 use crate::world_view::WorldView;
 
@@ -44,13 +44,14 @@ pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
 /// `POST /contacts/search`: newest first by default (an assumption). A cursor in the query string is ignored.
 pub(super) fn search(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
-    let query = parse(view, body.get("query"))?;
+    let query = parse(view, body.get("query"), call.version)?;
     let sort = sort(body.get("sort"), "created_at", call.version >= V2_16)?;
     let field = sortable(sort.field).ok_or_else(|| ApiError::parameter_invalid(format!("'{}' is not a field to sort by", sort.field)))?;
     let pagination = body.get("pagination");
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 50)?;
     let after = search_cursor(pagination)?;
-    let name = format!("contacts {field:?} {}", body["query"]);
+    // Dates are compared in another way from 2.17 on.
+    let name = format!("contacts {} {field:?} {}", call.version >= V2_17, body["query"]);
     let all = call.indexed(view.found(name, || found(view, &query, field)));
     let cut = Cut { descending: sort.descending, per_page, after, moves: call.moves };
     let (shown, next) = paging::page(&all, &cut, |index| (key(view, index, field), view.contact(index).id.clone()));
