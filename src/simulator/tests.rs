@@ -8,6 +8,7 @@ mod overlay;
 mod planted;
 mod prepared;
 mod served;
+mod subscriptions;
 mod tags;
 mod v1;
 

@@ -19,12 +19,15 @@
 //! - An odd month: on 2026-09-15 there is an outage. Members of `Active` open more than three times as many conversations as in any month
 //!   before, and more than three times as many of these members open any. In 2026-10 all is as it was before ([`conversations`]).
 //! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
+//! - A mailing that is too frequent: in 2026-08, a third of the users on the plan `team` leave the subscription type `Product news`, and
+//!   about 3 % of all other contacts. In every other month it is about 0.5 % ([`subscriptions`]).
 
 pub(crate) mod companies;
 pub(crate) mod conversations;
 pub(crate) mod groups;
 pub(crate) mod names;
 pub(crate) mod people;
+pub(crate) mod subscriptions;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -100,6 +103,7 @@ impl World {
         // These come last, so that nothing else depends on them.
         groups::hand_out_evenly(&mut rng(options.seed, 4), &tags, &mut contacts);
         groups::hand_out_big_tag(&tags, &mut contacts);
+        subscriptions::choose(&mut rng(options.seed, 5), &options.timezone, &mut contacts);
         Self { options, contacts, tags, segments, companies, conversations, directory: OnceLock::new() }
     }
 

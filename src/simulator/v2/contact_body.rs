@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 
 use crate::custom_attributes::custom_attributes;
 use crate::search::contacts::DateField;
-use crate::version::{V2_11, V2_16, Version};
+use crate::version::{V2_5, V2_11, V2_16, Version};
 use crate::world::names::COUNTRIES;
 use crate::world::people::Role;
+use crate::world::subscriptions::Consent;
 use crate::world::{ADMINS, WORKSPACE_ID};
 use crate::world_view::WorldView;
 
-/// The largest number of tags, notes and companies that are shown on a contact.
+/// The largest number of tags, notes, companies and subscriptions that are shown on a contact.
 const SHOWN: usize = 10;
 
 /// A contact as 2.x sends it. It also has the keys that are in Intercom's examples but not in its schema.
@@ -66,8 +67,10 @@ pub(super) struct ContactBody<'a> {
     tags: Option<Linked>,
     notes: Linked,
     companies: Linked,
-    opted_out_subscription_types: Linked,
-    opted_in_subscription_types: Linked,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opted_out_subscription_types: Option<Linked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opted_in_subscription_types: Option<Linked>,
     utm_campaign: Option<&'static str>,
     utm_content: Option<&'static str>,
     utm_medium: Option<&'static str>,
@@ -163,7 +166,10 @@ impl<'a> ContactBody<'a> {
         let date = |field: DateField| field.of(contact, now);
         let link = |path: &str, kind, ids| Linked::new(&contact.id, path, kind, ids);
         let tags: Vec<String> = view.tags_of(index).map(|(tag, _)| tag.id.to_owned()).collect();
-        let unsubscribed = reached(contact.unsubscribed_at);
+        let chosen = |consent: Consent| {
+            let ids = contact.subscriptions_at(now).filter(|kind| kind.consent == consent).map(|kind| kind.id.to_owned());
+            (version >= V2_5).then(|| link("subscriptions", "subscription", ids.collect()))
+        };
         let owner_id = contact.owner.map(|owner| ADMINS[owner].0);
         let social = if contact.notes == 3 {
             vec![SocialProfile { r#type: "social_profile", name: "Fosstodon", url: "https://social.example/@someone" }]
@@ -189,7 +195,7 @@ impl<'a> ContactBody<'a> {
             social_profiles: SocialProfiles { r#type: "list", data: social },
             has_hard_bounced: reached(contact.bounced_at),
             marked_email_as_spam: reached(contact.spam_at),
-            unsubscribed_from_emails: unsubscribed,
+            unsubscribed_from_emails: reached(contact.unsubscribed_at),
             created_at: contact.created_at,
             updated_at: contact.updated_at(now),
             signed_up_at: date(DateField::SignedUp),
@@ -232,12 +238,8 @@ impl<'a> ContactBody<'a> {
                 "company",
                 contact.companies.iter().map(|company| world.companies[*company as usize].id.clone()).collect(),
             ),
-            opted_out_subscription_types: link("subscriptions", "subscription", if unsubscribed { vec!["71".to_owned()] } else { vec![] }),
-            opted_in_subscription_types: link(
-                "subscriptions",
-                "subscription",
-                if contact.newsletter_at(now) == Some(true) { vec!["72".to_owned()] } else { vec![] },
-            ),
+            opted_out_subscription_types: chosen(Consent::OptOut),
+            opted_in_subscription_types: chosen(Consent::OptIn),
             utm_campaign: contact.utm_source.map(|_| "launch, \"phase 2\""),
             utm_content: None,
             utm_medium: contact.utm_source.map(|_| "web"),
