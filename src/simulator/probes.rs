@@ -50,7 +50,7 @@ fn state(view: &WorldView) -> Value {
         let count = contacts.iter().filter(|contact| contact.has_tag_at(tag.number, view.now)).count();
         json!({"group": format!("tag:{}", tag.id), "name": tag.name, "count": count})
     });
-    let segments = view.world.segments.iter().map(|segment| {
+    let segments = view.world.segments.iter().filter(|segment| segment.exists_at(view.now)).map(|segment| {
         let count = contacts.iter().filter(|contact| segment.holds(contact, view.now)).count();
         json!({"group": format!("segment:{}", segment.id), "name": segment.name, "count": count})
     });

@@ -19,6 +19,9 @@
 //! - An odd month: on 2026-09-15 there is an outage. Members of `Active` open more than three times as many conversations as in any month
 //!   before, and more than three times as many of these members open any. In 2026-10 all is as it was before ([`conversations`]).
 //! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
+//! - A segment whose filter is edited: `Big teams` has about twice as many members at the end of 2026-09 as at the end of 2026-08, because
+//!   its filter is edited on 2026-09-12 ([`groups`]). Its `updated_at` is that of the edit.
+//! - A segment made anew: `Power users` is deleted on 2026-07-20, and made anew with the same name, another id and another filter.
 //! - A mailing that is too frequent: in 2026-08, a third of the users on the plan `team` leave the subscription type `Product news`, and
 //!   about 3 % of all other contacts. In every other month it is about 0.5 % ([`subscriptions`]).
 

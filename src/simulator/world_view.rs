@@ -254,6 +254,12 @@ impl WorldView {
         self.overlay.tags_of_company(company, self.now).filter_map(|carried| Some((self.tag(carried.tag)?, carried.from)))
     }
 
+    /// The segments that exist, with their members.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (&Segment, &[u32])> {
+        let all = self.world.segments.iter().zip(&self.segment_members);
+        all.filter(|(segment, _)| segment.exists_at(self.now)).map(|(segment, members)| (segment, members.borrow()))
+    }
+
     /// The segments that a contact is in.
     pub(crate) fn segments_of(&self, index: u32) -> impl Iterator<Item = &Segment> {
         let contact = self.contact(index);
@@ -297,10 +303,9 @@ impl WorldView {
         self.find_tag(id).map_or(&[], |tag| self.tag_members[usize::from(tag.number)].borrow())
     }
 
-    /// The members of a segment by its id. There are none when no segment has this id.
+    /// The members of a segment by its id. There are none when no segment has this id, or the segment was deleted (an assumption).
     pub(crate) fn members_of_segment(&self, id: &str) -> &[u32] {
-        let segment = self.world.segments.iter().position(|segment| segment.id == id);
-        segment.map_or(&[], |segment| self.segment_members[segment].borrow())
+        self.segments().find(|(segment, _)| segment.id == id).map_or(&[], |(_, members)| members)
     }
 
     /// The sorted result of a search, which is cached. `name` must contain everything that the result depends on.

@@ -81,7 +81,7 @@ pub(super) fn tags(view: &WorldView, call: &Call, id: &str) -> Result<String, Ap
 }
 
 pub(super) fn segments(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
-    let segments: Vec<_> = view.segments_of(existing(view, call, id)?).map(|segment| SegmentBody::new(segment, None)).collect();
+    let segments: Vec<_> = view.segments_of(existing(view, call, id)?).map(|segment| SegmentBody::new(segment, view.now, None)).collect();
     write(&json!({"type": "list", "data": segments}))
 }
 
