@@ -3,6 +3,7 @@
 mod connections;
 mod exact_dates;
 mod faulty_pages;
+mod merges;
 mod over_http;
 mod overlay;
 mod planted;

@@ -81,6 +81,9 @@ pub(super) struct ContactBody<'a> {
     enabled_push_messaging: Option<Option<bool>>,
     sms_consent: bool,
     unsubscribed_from_sms: bool,
+    /// Who was merged into a user, on request from 2.16 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merge_history: Option<Vec<Merge<'a>>>,
     /// This key is not documented, so clients must ignore it.
     undocumented_score: f64,
 }
@@ -155,7 +158,30 @@ impl Linked {
     }
 }
 
+#[derive(Serialize)]
+struct Merge<'a> {
+    r#type: &'static str,
+    source_contact_id: &'a str,
+    source_contact_role: &'static str,
+    merged_at: i64,
+}
+
 impl<'a> ContactBody<'a> {
+    /// The contact with its merges, if it is a user. Assumptions: they are newest first, and do not include what was merged into a merged
+    /// contact before.
+    pub(super) fn with_merge_history(self, view: &'a WorldView, index: u32) -> Self {
+        let merge = |source: &u32| {
+            let source = view.contact(*source);
+            let merged_at = source.gone_at().filter(|at| *at <= view.now)?;
+            let role = source.role_at(merged_at - 1).word();
+            Some(Merge { r#type: "merge_history", source_contact_id: &source.id, source_contact_role: role, merged_at })
+        };
+        let mut merges: Vec<Merge<'a>> = view.world.merged_into(index).iter().filter_map(merge).collect();
+        merges.sort_by_key(|merge| std::cmp::Reverse(merge.merged_at));
+        let is_user = view.contact(index).role_at(view.now) == Role::User;
+        Self { merge_history: is_user.then_some(merges), ..self }
+    }
+
     /// A contact as a version shows it.
     pub(super) fn new(view: &'a WorldView, index: u32, version: Version) -> Self {
         let (world, now) = (&view.world, view.now);
@@ -249,6 +275,7 @@ impl<'a> ContactBody<'a> {
             enabled_push_messaging: (version >= V2_16).then_some(None),
             sms_consent: false,
             unsubscribed_from_sms: false,
+            merge_history: None,
             undocumented_score: 0.5,
         }
     }

@@ -1,6 +1,6 @@
 //! `/contacts`: the list, the search, and what belongs to one contact.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,8 +26,15 @@ struct ContactList<'a> {
     pages: Pages,
 }
 
+/// A contact. `GET /contacts` and `GET /contacts/{id}` add the merge history on request, from 2.16 on.
+fn body<'a>(view: &'a WorldView, call: &Call, index: u32) -> ContactBody<'a> {
+    let body = ContactBody::new(view, index, call.version);
+    let with_history = call.version >= V2_16 && call.method == Method::GET && call.parameter("include_merge_history") == Some("true");
+    if with_history { body.with_merge_history(view, index) } else { body }
+}
+
 fn list_body(view: &WorldView, call: &Call, shown: &[u32], total_count: usize, pages: Pages) -> Result<String, ApiError> {
-    let data = shown.iter().map(|index| ContactBody::new(view, *index, call.version)).collect();
+    let data = shown.iter().map(|index| body(view, call, *index)).collect();
     write(&ContactList { r#type: "list", data, total_count, pages })
 }
 
@@ -70,7 +77,7 @@ pub(super) fn search_cursor(pagination: Option<&Value>) -> Result<Option<Positio
 
 pub(super) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let index = existing(view, call, id)?;
-    write(&ContactBody::new(view, index, call.version))
+    write(&body(view, call, index))
 }
 
 /// `GET /contacts/{id}/tags`: all tags without pages, each with the start of its current spell. Assumptions: their order, and 410 for merged
