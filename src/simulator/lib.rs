@@ -5,7 +5,7 @@
 //!
 //! - `world` invents all contacts and everything they will ever do, from a seed. `world_view` is the world at one instant, a pure function of
 //!   world and instant.
-//! - `overlay` has what requests wrote (tags, contacts). The world itself never changes: a view combines it with an overlay.
+//! - `overlay` has what requests wrote (tags, contacts, tags of conversations). The world itself never changes: a view combines it with an overlay.
 //! - `v2` answers calls of the 2.x dialect from a view, with `search` and `paging`. `v1` does so for 1.x, with `numbered` pages and `scroll`s.
 //!   They know nothing of HTTP but methods. What both generations have is in `tagging`, `segments`, `contact_data`, `companies`, `counts` and
 //!   `workspace`.

@@ -1,6 +1,7 @@
 //! Tests of several parts together: the world over time, and searches through the dialect.
 
 mod connections;
+mod conversation_tags;
 mod exact_dates;
 mod faulty_pages;
 mod merges;

@@ -39,6 +39,7 @@ pub(crate) fn answer(context: &ReadContext, call: &Call) -> Result<String, ApiEr
         ("GET", ["contacts", id, "segments"]) => contacts::segments(view, call, id),
         ("GET", ["contacts", id, "companies"]) => contacts::companies(view, call, id),
         ("GET", ["conversations"]) => conversations::list(view, call),
+        ("GET", ["conversations", id]) => conversations::show(view, call, id),
         ("POST", ["conversations", "search"]) => conversations::search(view, call),
         ("GET", ["companies"]) => companies::list(context, call),
         ("POST", ["companies", "list"]) => companies::list_all(context, call),
@@ -61,6 +62,8 @@ pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String)
         ("POST", ["contacts"]) => contacts::create(view, call),
         ("POST", ["contacts", id, "tags"]) => tagging::attach(view, call, contacts::existing(view, call, id)?),
         ("DELETE", ["contacts", id, "tags", tag]) => tagging::detach(view, contacts::existing(view, call, id)?, tag),
+        ("POST", ["conversations", id, "tags"]) => conversations::attach(view, call, id),
+        ("DELETE", ["conversations", id, "tags", tag]) => conversations::detach(view, call, id, tag),
         (_, ["users", ..]) => Err(ApiError::version_invalid()),
         _ => Err(ApiError::resource_not_found()),
     }

@@ -139,7 +139,7 @@ fn choices(rng: &mut Rng, mailing: (i64, i64), contact: &Contact) -> Vec<Choice>
         add(TEXT_ALERTS, joined, back(rng, joined, 0.5, 10 * MONTH));
     }
     let opt_out = || TYPES.iter().zip(0u8..).filter(|(kind, number)| kind.consent == Consent::OptOut && *number != PRODUCT_NEWS);
-    if rng.random_bool(0.007) {
+    if rng.random_bool(0.0045) {
         // A few contacts leave everything at once: more than the ten types that a contact body shows.
         let left = contact.created_at + exponential(rng, 5 * MONTH);
         add(PRODUCT_NEWS, left, i64::MAX);
