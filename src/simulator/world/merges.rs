@@ -22,17 +22,18 @@ pub(crate) fn plant(rng: &mut Rng, options: &WorldOptions, segments: &[Segment],
     if options.contacts < SMALLEST {
         return;
     }
-    let mut planting = Planting { rng, options, to_call: segments.iter().find(|segment| segment.id == LEADS_TO_CALL_ID), people };
-    let busy_until = busy_until(conversations, planting.people);
+    let to_call = segments.iter().find(|segment| segment.id == LEADS_TO_CALL_ID);
+    let mut planting = Planting { rng, options, to_call, busy_until: busy_until(conversations, people), people };
     for _ in 0..options.contacts / SMALLEST {
-        planting.chain(&busy_until);
+        planting.chain();
     }
     let leads = planting.leads();
     for month in 1..=12 {
-        for number in 0..2 + options.contacts / 2_500 {
-            let group = if number % 2 == 0 { Group::LeadsToCall } else { Group::ValueLead };
-            if let Some((lead, at)) = planting.lead(&leads, &busy_until, group, month)
-                && let Some(user) = planting.user(at)
+        // The members are looked up once a month: in a large world, that is the longest step.
+        let groups = [Group::LeadsToCall, Group::ValueLead].map(|group| (group, planting.members(&leads, group, month)));
+        for (group, members) in groups.iter().cycle().take(2 + options.contacts / 2_500) {
+            if let Some((lead, at)) = planting.lead(members, *group, month)
+                && let Some(user) = planting.user(at, None)
             {
                 planting.merge(lead, at, user);
             }
@@ -69,6 +70,8 @@ struct Planting<'a> {
     rng: &'a mut Rng,
     options: &'a WorldOptions,
     to_call: Option<&'a Segment>,
+    /// See [`busy_until`].
+    busy_until: Vec<i64>,
     people: &'a mut [Contact],
 }
 
@@ -79,27 +82,32 @@ impl Planting<'_> {
     }
 
     fn merge(&mut self, from: usize, at: i64, into: usize) {
+        self.busy_until[into] = at.max(self.busy_until[into]);
         self.people[from].end = Some((at, End::Merged(into as u32)));
     }
 
     /// A lead is merged into a user in April, and this user into another one in June.
-    fn chain(&mut self, busy_until: &[i64]) {
+    fn chain(&mut self) {
         let (first, second) = ((self.start(4), self.start(5)), (self.start(6), self.start(7)));
         let (first, second) = (between(self.rng, first.0 + DAY, first.1), between(self.rng, second.0 + DAY, second.1));
         // The oldest contacts are left as they are: one of them has a tag of its own.
         let old = start_of_month(&self.options.timezone, 2024, 1);
-        let quiet = |contact: &Contact, index: usize, at: i64| contact.end.is_none() && busy_until[index] < at;
-        let lead = self.draw(first, |contact, index| contact.role_at(second) == Role::Lead && quiet(contact, index, first));
-        let middle = self.draw(first, |contact, index| {
-            contact.created_at > old && contact.role_at(first) == Role::User && quiet(contact, index, second)
+        let lead =
+            self.draw(first, |planting, index| planting.people[index].role_at(second) == Role::Lead && planting.is_free(index, first));
+        let middle = self.draw(first, |planting, index| {
+            let contact = &planting.people[index];
+            contact.created_at > old && contact.role_at(first) == Role::User && planting.is_free(index, second)
         });
         let (Some(lead), Some(middle)) = (lead, middle) else { return };
         self.merge(lead, first, middle);
-        if let Some(user) =
-            self.draw(first, |contact, index| index != middle && contact.role_at(first) == Role::User && contact.end.is_none())
-        {
+        if let Some(user) = self.user(first, Some(middle)) {
             self.merge(middle, second, user);
         }
+    }
+
+    /// Whether a contact stays, and does nothing from an instant on.
+    fn is_free(&self, index: usize, at: i64) -> bool {
+        self.people[index].end.is_none() && self.busy_until[index] < at
     }
 
     /// The contacts that may be merged away as leads.
@@ -112,37 +120,50 @@ impl Planting<'_> {
         self.people.iter().enumerate().filter(|(_, contact)| may(contact)).map(|(index, _)| index).collect()
     }
 
-    /// A lead to merge in a month, and when.
-    fn lead(&mut self, leads: &[usize], busy_until: &[i64], group: Group, month: i32) -> Option<(usize, i64)> {
-        let (start, end) = (self.start(month), self.start(month + 1));
-        let member = |contact: &Contact, at: i64| match group {
+    /// The leads that are in a group at the start of a month.
+    fn members(&self, leads: &[usize], group: Group, month: i32) -> Vec<usize> {
+        let start = self.start(month);
+        let is_member = |index: &usize| self.people[*index].exists_at(start) && self.is_member(*index, group, start);
+        leads.iter().copied().filter(is_member).collect()
+    }
+
+    fn is_member(&self, index: usize, group: Group, at: i64) -> bool {
+        let contact = &self.people[index];
+        match group {
             Group::LeadsToCall => self.to_call.is_some_and(|segment| segment.holds(contact, at)),
             Group::ValueLead => contact.role_at(at) == Role::Lead && contact.has_tag_at(VALUE_LEAD, at),
-        };
-        let of_group: Vec<usize> = leads
-            .iter()
-            .copied()
-            .filter(|index| {
-                self.people[*index].exists_at(start) && self.people[*index].end.is_none() && member(&self.people[*index], start)
-            })
-            .collect();
-        for _ in 0..DRAWS.min(of_group.len() * 4) {
-            let (index, at) = (of_group[self.rng.random_range(0..of_group.len())], between(self.rng, start + DAY, end));
-            if busy_until[index] < at && member(&self.people[index], at) {
+        }
+    }
+
+    /// A member to merge in a month, and when.
+    fn lead(&mut self, members: &[usize], group: Group, month: i32) -> Option<(usize, i64)> {
+        let (start, end) = (self.start(month), self.start(month + 1));
+        for _ in 0..DRAWS.min(members.len() * 4) {
+            let (index, at) = (members[self.rng.random_range(0..members.len())], between(self.rng, start + DAY, end));
+            if self.is_free(index, at) && self.is_member(index, group, at) {
                 return Some((index, at));
             }
         }
         None
     }
 
-    /// A user to merge into, who stays.
-    fn user(&mut self, at: i64) -> Option<usize> {
-        self.draw(at, |contact, _| contact.role_at(at) == Role::User && contact.end.is_none())
+    /// A user to merge into, who stays. `other` is not drawn.
+    fn user(&mut self, at: i64, other: Option<usize>) -> Option<usize> {
+        self.draw(at, |planting, index| {
+            let contact = &planting.people[index];
+            contact.role_at(at) == Role::User && contact.end.is_none() && Some(index) != other
+        })
     }
 
     /// Draws a contact that was created before an instant.
-    fn draw(&mut self, before: i64, fits: impl Fn(&Contact, usize) -> bool) -> Option<usize> {
+    fn draw(&mut self, before: i64, fits: impl Fn(&Self, usize) -> bool) -> Option<usize> {
         let born = self.people.partition_point(|contact| contact.created_at < before);
-        (0..DRAWS.min(born * 4)).map(|_| self.rng.random_range(0..born)).find(|index| fits(&self.people[*index], *index))
+        for _ in 0..DRAWS.min(born * 4) {
+            let index = self.rng.random_range(0..born);
+            if fits(self, index) {
+                return Some(index);
+            }
+        }
+        None
     }
 }
