@@ -14,7 +14,13 @@ const VERSION: &str = "2.16";
 async fn untagged(served: &Served) -> Value {
     let page = served.get(VERSION, "/conversations?per_page=50").await.json();
     let is_bare = |one: &Value| one["tags"]["tags"] == json!([]);
-    page["conversations"].as_array().unwrap().iter().find(|one| is_bare(one) && one["created_at"].as_i64().unwrap() < NOW - 1_000).unwrap().clone()
+    page["conversations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| is_bare(one) && one["created_at"].as_i64().unwrap() < NOW - 1_000)
+        .unwrap()
+        .clone()
 }
 
 async fn found(served: &Served, tag: &Value) -> (Vec<String>, Value) {

@@ -6,7 +6,7 @@
 //! What an analyst should be able to find: in 2026-08 a frequent mailing makes many leave `Product news`, most of all users on the plan
 //! `team`.
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 
 use super::people::{Contact, Plan, Role};
 use super::{Rng, exponential};
@@ -103,11 +103,12 @@ impl Contact {
     }
 }
 
-/// Invents all choices. This has its own generator and changes nothing else.
+/// Invents all choices. This has its own generator and changes nothing else. Each contact has a generator, too, so the choices of one do
+/// not depend on the lives of the others.
 pub(crate) fn choose(rng: &mut Rng, zone: &Zone, people: &mut [Contact]) {
     let mailing = (start_of_month(zone, 2026, 8), start_of_month(zone, 2026, 9));
     for contact in people {
-        contact.choices = choices(rng, mailing, contact);
+        contact.choices = choices(&mut Rng::seed_from_u64(rng.random()), mailing, contact);
     }
 }
 
